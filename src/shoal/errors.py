@@ -1,0 +1,135 @@
+"""Every error Shoal raises on purpose, as one tree. No HTTP here: `api/errors.py` maps the tree to status codes.
+
+ShoalError
+├── InvalidRequest          the request as a whole makes no sense
+│   └── InvalidField        one field has a wrong value: names the field, the value and the remedy
+├── Unauthorized            no key, or a key that is not known
+├── Forbidden               a known key without the permission
+├── NotFound                no such thing in this scope (also: it belongs to somebody else)
+├── Conflict                the state of the thing forbids the move
+│   ├── AlreadyExists       the name or id is taken
+│   └── StaleVersion        somebody else wrote first: read again and retry
+├── TooLarge                the body or the batch is over its limit
+├── Unavailable             a store did not answer in time: retry later
+├── Corrupt                 stored bytes are not what was written
+├── Cancelled               the run was asked to stop
+└── RunFailed               a run ended with an error that is told to its owner
+"""
+
+from collections.abc import Mapping
+
+__all__ = [
+    "AlreadyExists",
+    "Cancelled",
+    "Conflict",
+    "Corrupt",
+    "Forbidden",
+    "InvalidField",
+    "InvalidRequest",
+    "NotFound",
+    "RunFailed",
+    "ShoalError",
+    "StaleVersion",
+    "TooLarge",
+    "Unauthorized",
+    "Unavailable",
+]
+
+_SHOWN = 80
+
+
+class ShoalError(Exception):
+    """A sentence for people in `message`; JSON-safe facts, never a secret, in `details`."""
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, object] = details
+
+
+class InvalidRequest(ShoalError):
+    """The request as a whole makes no sense."""
+
+
+class InvalidField(InvalidRequest):
+    """One field has a wrong value.
+
+    `field` is the dotted path as the caller wrote it (`documents[3].vectors.text`), `remedy` says what to do.
+    """
+
+    def __init__(self, field: str, problem: str, *, value: object = None, remedy: str = "") -> None:
+        shown = "" if value is None else f", got {shorten(value)}"
+        super().__init__(
+            f"{field}: {problem}{shown}.{' ' + remedy if remedy else ''}",
+            field=field,
+            value=None if value is None else shorten(value),
+            remedy=remedy or None,
+        )
+        self.field = field
+        self.problem = problem
+
+
+class Unauthorized(ShoalError):
+    """No key, or a key that is not known."""
+
+
+class Forbidden(ShoalError):
+    """A known key that lacks the permission for this call."""
+
+
+class NotFound(ShoalError):
+    """No such thing in this scope."""
+
+    def __init__(self, resource: str, ref: str, hint: str = "") -> None:
+        super().__init__(
+            f"No {resource} {shorten(ref)} here.{' ' + hint if hint else ''}", resource=resource, id=ref[:_SHOWN]
+        )
+
+
+class Conflict(ShoalError):
+    """The present state of the thing forbids the move."""
+
+
+class AlreadyExists(Conflict):
+    """The name or id is taken."""
+
+    def __init__(self, resource: str, ref: str, **details: object) -> None:
+        super().__init__(
+            f"A {resource} called {shorten(ref)} exists already. Choose another name.",
+            resource=resource,
+            id=ref[:_SHOWN],
+            **details,
+        )
+
+
+class StaleVersion(Conflict):
+    """Somebody else wrote first: read again and retry."""
+
+
+class TooLarge(ShoalError):
+    """The body or the batch is over its limit."""
+
+
+class Unavailable(ShoalError):
+    """A store did not answer in time. Retry after `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message, retryable=True, retry_after_seconds=retry_after_seconds)
+
+
+class Corrupt(ShoalError):
+    """Stored bytes are not what was written."""
+
+
+class Cancelled(ShoalError):
+    """The run was asked to stop."""
+
+
+class RunFailed(ShoalError):
+    """A run ended with an error that is told to its owner."""
+
+
+def shorten(value: object) -> str:
+    """A value as shown in an error: its repr, at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,68 @@
+"""How each id is made and recognised (contract 1.4). Random part: 16 characters of [a-z0-9], 82 bits."""
+
+import re
+import secrets
+import string
+import uuid
+from typing import Final
+
+from shoal.errors import InvalidField
+
+__all__ = ["MAX_ID_BYTES", "check_id", "check_name", "looks_like_id", "new_id", "new_task_id"]
+
+_ALPHABET: Final = string.ascii_lowercase + string.digits
+_LOOKS_LIKE_ID: Final = re.compile(r"(org|key|usr|ns|bkt|obj|col|doc|clust|run|task|trig|tmpl|wh)_[A-Za-z0-9_]*\Z")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+MAX_ID_BYTES: Final = 255
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id such as `clust_k3v9q0c2m1x7a8b4`; unguessable, and free of `_` and `-` after the prefix."""
+    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
+
+
+def new_task_id() -> str:
+    """Tasks are UUIDs on the wire."""
+    return str(uuid.uuid4())
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether a name could shadow an id (contract 6, row 1)."""
+    return _LOOKS_LIKE_ID.match(text) is not None
+
+
+def check_id(field: str, value: object) -> str:
+    """A document or object id given by the caller: non-empty text of at most 255 bytes without control characters.
+
+    Raises InvalidField.
+    """
+    if not isinstance(value, str):
+        raise InvalidField(field, "must be text", value=value)
+    if not value or _CONTROL.search(value):
+        raise InvalidField(field, "must be non-empty and free of control characters", value=value)
+    if len(encoded(field, value)) > MAX_ID_BYTES:
+        raise InvalidField(field, f"must be at most {MAX_ID_BYTES} bytes", value=value)
+    return value
+
+
+def check_name(field: str, value: str, *, shortest: int = 1, reserved: frozenset[str] = frozenset()) -> str:
+    """A resource name: `shortest` to 100 characters, no control characters, not shaped like an id, not reserved.
+
+    Raises InvalidField.
+    """
+    if not shortest <= len(value) <= 100:
+        raise InvalidField(field, f"must have {shortest} to 100 characters", value=value)
+    if _CONTROL.search(value) or "/" in value:
+        raise InvalidField(field, "must not hold control characters or '/'", value=value)
+    encoded(field, value)
+    if looks_like_id(value) or value in reserved:
+        raise InvalidField(field, "is reserved", value=value, remedy="Choose a name that does not look like an id.")
+    return value
+
+
+def encoded(field: str, value: str) -> bytes:
+    """UTF-8 bytes of a text; a lone surrogate is refused. Raises InvalidField."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise InvalidField(field, "is not valid Unicode (lone surrogate)") from None

@@ -1,0 +1,1 @@
+"""From memory to disk and back: metadata, documents with vectors, artifacts."""

@@ -1,0 +1,289 @@
+"""What every store promises. Small protocols, each promise in words; one contract suite runs over all of them.
+
+All methods are synchronous and safe to call from any thread and from several processes. Every call carries a Scope:
+nothing outside it can be read, changed or counted. A write is on disk before its method returns.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shoal.columns import DocumentBatch, Matrix
+from shoal.records.filters import MATCH_ALL, Filter
+from shoal.records.paging import Listing, Page, Sort
+from shoal.records.scope import Scope
+
+__all__ = [
+    "ArtifactStore",
+    "DocumentStore",
+    "Job",
+    "Json",
+    "Kind",
+    "MetadataStore",
+    "Query",
+    "Stored",
+    "StoredDocument",
+    "WriteCount",
+    "batched",
+]
+
+Json = dict[str, Any]
+"""A decoded JSON object."""
+
+Kind = Literal["organization", "key", "namespace", "bucket", "object", "collection", "cluster", "execution", "task"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a list asks for. `search` is a case-insensitive substring over `search_fields`."""
+
+    filter: Filter = MATCH_ALL
+    sort: Sequence[Sort] = ()
+    page: Page = field(default_factory=Page)
+    search: str | None = None
+    search_fields: Sequence[str] = ()
+
+
+# ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as the store holds it. `version` starts at 1 and grows by 1 with each write."""
+
+    id: str
+    name: str | None
+    version: int
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A place in the queue. `fence` grows with each claim: a write that carries an older fence is refused."""
+
+    job_id: str
+    scope: Scope
+    queue: str
+    payload: Json
+    state: Literal["queued", "running", "done"]
+    fence: int
+    attempts: int
+    worker: str | None
+    lease_until: datetime | None
+    cancel_requested: bool
+    stage: str
+    fraction: float
+
+
+class MetadataStore(Protocol):
+    """Records of all kinds, and the queue of jobs."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything written inside becomes visible at once or, on an exception, not at all. Nested calls join."""
+
+    def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
+        """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
+
+    def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None: ...
+
+    def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None: ...
+
+    def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
+        """Filtered, searched, sorted (default: created_at descending, then id), paged."""
+
+    def replace(
+        self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None, expect_version: int
+    ) -> Stored:
+        """Raises StaleVersion where the stored version differs, NotFound where it is gone, AlreadyExists for the
+        name."""
+
+    def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
+        """Whether there was something to delete."""
+
+    def delete_scope(self, scope: Scope) -> int:
+        """Delete every record and job whose namespace is the scope's. Returns how many records."""
+
+    # The queue: atomic moves only; policy (leases, retries, who may claim) lives in `jobs/`.
+
+    def enqueue(self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime) -> None: ...
+
+    def claim(self, queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
+        """Take the oldest job that is queued, or running with a lease that ended; its fence and attempts grow by 1.
+        One atomic statement: two workers never get the same job."""
+
+    def heartbeat(
+        self, job_id: str, fence: int, now: datetime, lease_until: datetime, stage: str, fraction: float
+    ) -> Job | None:
+        """Extend the lease and note the progress. None where the fence is stale or the job is done: stop at once."""
+
+    def finish(self, job_id: str, fence: int) -> bool:
+        """Move to done. False where the fence is stale."""
+
+    def requeue(self, job_id: str, fence: int) -> bool:
+        """Hand a running job back to the queue. False where the fence is stale."""
+
+    def release_worker(self, worker: str) -> int:
+        """Return the running jobs of a worker known to be dead to the queue. Returns how many."""
+
+    def request_cancel(self, scope: Scope, job_id: str) -> Job | None:
+        """A queued job becomes done; a running one is asked to stop. Returns the job afterwards, None if unknown."""
+
+    def get_job(self, scope: Scope, job_id: str) -> Job | None: ...
+
+    def running_workers(self) -> Sequence[str]:
+        """The distinct workers that hold a running job."""
+
+    def close(self) -> None: ...
+
+
+# ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as the store holds it; `vectors` only as far as asked for."""
+
+    document_id: str
+    collection: str
+    payload: Json
+    created_at: datetime
+    updated_at: datetime
+    vectors: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCount:
+    inserted: int
+    replaced: int
+
+
+class DocumentStore(Protocol):
+    """Documents with JSON payloads and named float32 vectors.
+
+    A collection is named by a storage key: the collection id, or `<collection id>@<run id>` for one generation of an
+    output collection. A collection exists as soon as something is written to it.
+    """
+
+    def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
+        """Fix the dimension of a vector name in the namespace. Raises InvalidField if it is fixed otherwise."""
+
+    def vector_dimensions(self, scope: Scope) -> Mapping[str, int]: ...
+
+    def write(
+        self,
+        scope: Scope,
+        collection: str,
+        batches: Iterable[DocumentBatch],
+        *,
+        now: datetime,
+        on_conflict: Literal["replace", "fail"] = "replace",
+    ) -> WriteCount:
+        """Store all batches, or nothing where one fails (also when the iterator itself raises).
+
+        A document with an id that exists is replaced whole, vectors included; created_at stays. Undeclared vector
+        names are declared with the dimension seen. Raises InvalidField for a wrong dimension, AlreadyExists for a
+        taken id with on_conflict="fail".
+        """
+
+    def get(
+        self, scope: Scope, collection: str, ids: Sequence[str], *, vectors: Sequence[str] | Literal["all"] = ()
+    ) -> list[StoredDocument | None]:
+        """Aligned with `ids`."""
+
+    def find(
+        self, scope: Scope, collection: str, query: Query, *, vectors: Sequence[str] | Literal["all"] = ()
+    ) -> Listing[StoredDocument]:
+        """Default order: id ascending. `total` is only exact when the page asks for it, else 0."""
+
+    def count(self, scope: Scope, collection: str, filter: Filter = MATCH_ALL) -> int: ...
+
+    def distinct(
+        self, scope: Scope, collection: str, field: str, filter: Filter, limit: int
+    ) -> tuple[list[tuple[Any, int]], int]:
+        """(value, count) pairs, most frequent first, then by value; and the number of distinct values. List values
+        count once per element."""
+
+    def load_matrix(
+        self,
+        scope: Scope,
+        collections: Sequence[str],
+        vector_names: Sequence[str],
+        *,
+        filter: Filter = MATCH_ALL,
+        sample: int | None = None,
+        seed: int = 42,
+    ) -> Matrix:
+        """The hot path: the vectors of all documents that match and have every named vector.
+
+        `sample` takes that many rows uniformly without replacement, seeded. Copies nothing where the rows lie
+        in one segment in id order.
+        """
+
+    def load_fields(
+        self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
+    ) -> tuple[list[str], list[str], list[list[Any]]]:
+        """(ids, collections, one list of values per field), rows in the order of `load_matrix`; None where absent."""
+
+    def update(
+        self, scope: Scope, collection: str, updates: Iterable[tuple[str, Json]], *, now: datetime, merge: bool = True
+    ) -> list[str]:
+        """Merge each update into its document's payload (objects merge key by key, all else replaces), or replace the
+        payload whole. Vectors stay. All or nothing; ids that do not exist are skipped. Returns the ids updated."""
+
+    def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
+        """Merge one update into every document that matches. Returns how many."""
+
+    def replace_vectors(self, scope: Scope, collection: str, document_id: str, batch: DocumentBatch) -> None:
+        """Give an existing document new vectors for the names in the one-row batch; other names stay."""
+
+    def delete(self, scope: Scope, collection: str, ids: Sequence[str]) -> list[str]:
+        """Returns the ids that were there."""
+
+    def delete_where(self, scope: Scope, collection: str, filter: Filter) -> int: ...
+
+    def drop_collection(self, scope: Scope, collection: str) -> None: ...
+
+    def drop_namespace(self, scope: Scope) -> None: ...
+
+    def compact(self, scope: Scope) -> int:
+        """Rewrite segments whose holes passed the threshold. Returns the bytes freed; safe while others read."""
+
+    def close(self) -> None: ...
+
+
+# ── artifacts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ArtifactStore(Protocol):
+    """Whole files of a run: Parquet tables and a manifest with their SHA-256, rows and sizes.
+
+    A run's folder appears whole (manifest last) and never changes afterwards.
+    """
+
+    def write(self, scope: Scope, run_id: str, tables: Mapping[str, pa.Table], meta: Json) -> Json:
+        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole."""
+
+    def manifest(self, scope: Scope, run_id: str) -> Json | None: ...
+
+    def read(self, scope: Scope, run_id: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Raises NotFound where the run has no such table, Corrupt where bytes do not match."""
+
+    def path(self, scope: Scope, run_id: str, name: str) -> Path:
+        """A local file with the table, for downloads. Raises NotFound."""
+
+    def delete(self, scope: Scope, run_id: str) -> None: ...
+
+    def delete_scope(self, scope: Scope) -> None: ...
+
+
+def batched(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Slices of at most `size` ids, because SQL statements take a bounded number of parameters."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
