@@ -1,13 +1,17 @@
 """Paging and sorting as the contract tells them (1.5)."""
 
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-__all__ = ["Listing", "Page", "Pagination", "Sort"]
+from shoal.errors import InvalidField
+from shoal.records.base import Body
+
+__all__ = ["ListBody", "Listing", "Page", "Pagination", "Sort", "SortBody", "fold_page"]
 
 Item = TypeVar("Item")
+DEFAULT_LIMIT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Sort:
 class Page:
     """A window on a list: already folded from limit / page_size / offset / page / cursor."""
 
-    limit: int = 10
+    limit: int = DEFAULT_LIMIT
     offset: int = 0
     include_total: bool = False
 
@@ -49,3 +53,46 @@ class Pagination(BaseModel):
 
 
 Direction = Literal["asc", "desc"]
+
+
+class SortBody(Body):
+    """The wire's `sort` object."""
+
+    field: str = Field(min_length=1, max_length=512)
+    direction: Direction = "asc"
+
+    def sort(self, path: str) -> Sort:
+        """Raises InvalidField for a path with an empty part."""
+        if not all(self.field.split(".")):
+            raise InvalidField(f"{path}.field", "must be a dotted path without empty parts", value=self.field)
+        return Sort(self.field, self.direction == "desc")
+
+
+class ListBody(Body):
+    """What every `POST .../list` may carry; a field here beats the query parameter of the same meaning."""
+
+    limit: int | None = Field(None, ge=1, le=1000)
+    page_size: int | None = Field(None, ge=1, le=1000)
+    offset: int | None = Field(None, ge=0, le=10_000)
+    page: int | None = Field(None, ge=1, le=1_000_000)
+    cursor: str | None = Field(None, max_length=512)
+    include_total: bool | None = None
+    filters: dict[str, Any] | None = None
+    sort: SortBody | None = None
+    sorts: list[SortBody] | None = Field(None, max_length=16)
+    search: str | None = Field(None, max_length=500)
+
+    def order(self) -> tuple[Sort, ...]:
+        """`sorts` where given, else `sort`. Raises InvalidField."""
+        if self.sorts:
+            return tuple(sort.sort(f"sorts[{i}]") for i, sort in enumerate(self.sorts))
+        return () if self.sort is None else (self.sort.sort("sort"),)
+
+
+def fold_page(
+    limit: int | None, page_size: int | None, offset: int | None, page: int | None, include_total: bool
+) -> Page:
+    """`limit` beats `page_size`, `offset` beats `page`, page n starts at (n - 1) * limit (contract 1.5)."""
+    size = limit or page_size or DEFAULT_LIMIT
+    start = offset if offset is not None else ((page or 1) - 1) * size
+    return Page(size, start, include_total)

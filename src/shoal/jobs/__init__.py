@@ -1,0 +1,1 @@
+"""From "should run" to "did run": claims, leases, child processes. Knows nothing of clusters."""

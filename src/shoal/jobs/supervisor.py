@@ -1,0 +1,82 @@
+"""The worker processes that a server keeps running beside it."""
+
+import contextlib
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from shoal.settings import Settings
+
+__all__ = ["Workers", "worker_command"]
+
+_CHECK_SECONDS: Final = 1.0
+_GRACE_SECONDS: Final = 10.0
+_log = logging.getLogger("shoal.supervisor")
+
+
+def worker_command(settings: Settings) -> list[str]:
+    """The command line of one worker on these settings."""
+    return [
+        sys.executable, "-m", "shoal.cli.worker",
+        "--data", str(settings.data),
+        "--lease-seconds", str(settings.lease_seconds),
+        "--threads", str(settings.threads),
+        "--log-level", settings.log_level,
+        "--attached",
+    ]  # fmt: skip
+
+
+class Workers:
+    """`settings.workers` worker processes; one that ends unasked is started again. They end with this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._command = worker_command(settings)
+        self._wanted = settings.workers
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep_running, daemon=True, name="workers")
+
+    def start(self) -> None:
+        """Start the processes and watch over them."""
+        self._processes = [self._spawn() for _ in range(self._wanted)]
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask all to end and wait; a running job goes back to the queue."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            _close(process)
+
+    def pids(self) -> Sequence[int]:
+        """The processes as they are now."""
+        return [process.pid for process in self._processes]
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        # The write end of stdin stays with us: it closes when we end, however we end.
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE)
+
+    def _keep_running(self) -> None:
+        while not self._stopping.wait(_CHECK_SECONDS):
+            for number, process in enumerate(self._processes):
+                if process.poll() is not None:
+                    _log.warning("worker.restarted", extra={"exit_code": process.returncode})
+                    _close(process)
+                    self._processes[number] = self._spawn()
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()

@@ -1,0 +1,291 @@
+"""A cluster: the job that groups documents, its configuration and the state of its latest run.
+
+One record serves `ClusterMetadata` and `ClusterModel` of the contract (appendix): it is the superset of both, and the
+SDK ignores keys it does not know.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from pydantic import Field, computed_field, model_validator
+
+from shoal.records.base import Body, Record, Timestamp
+from shoal.records.task import Status
+
+__all__ = [
+    "RESERVED_NAMES",
+    "AttributeConfig",
+    "Cluster",
+    "CreateCluster",
+    "EnrichmentMapping",
+    "PatchCluster",
+    "SourceEnrichment",
+    "VectorConfig",
+]
+
+RESERVED_NAMES: Final = frozenset({"list", "enrich", "triggers", "execute", "jobs", "templates"})
+"""Words the routes use where a cluster's name could stand (contract 2)."""
+
+ClusteringMethod = Literal[
+    "kmeans", "dbscan", "hdbscan", "agglomerative", "spectral", "gaussian_mixture", "mean_shift", "optics", "leiden",
+    "evoc", "attribute_based", "auto",
+]  # fmt: skip
+
+
+class EnrichmentMapping(Body):
+    """Copy a result field into a field of the source document."""
+
+    source_field: str = Field(min_length=1, max_length=255)
+    target_field: str = Field(min_length=1, max_length=255)
+
+
+class SourceEnrichment(Body):
+    field_mappings: list[EnrichmentMapping] | None = None
+
+
+class VectorConfig(Body):
+    """VectorBasedConfig: which vectors, which method, how the result is described."""
+
+    feature_uri: str | None = None
+    feature_uris: list[str] | None = Field(default=None, min_length=1)
+    clustering_method: ClusteringMethod
+    sample_size: int | None = Field(default=None, ge=2, le=1_000_000)
+    kmeans_parameters: dict[str, Any] | None = None
+    dbscan_parameters: dict[str, Any] | None = None
+    hdbscan_parameters: dict[str, Any] | None = None
+    algorithm_params: dict[str, Any] | None = None
+    multi_feature_strategy: Literal["concatenate", "independent", "weighted"] | None = "concatenate"
+    normalize_features: bool | None = True
+    feature_weights: dict[str, float] | None = None
+    weight_learning_config: dict[str, Any] | None = None
+    output_strategy: Literal["single", "per_feature"] | None = "single"
+    effective_feature_method: Literal["mean", "median", "medoid"] | None = "mean"
+    enrich_source: bool | None = False
+    face_cluster_merge: dict[str, Any] | None = None
+    preprocessing_steps: list[dict[str, Any]] | None = None
+    hierarchical: bool | None = False
+    max_hierarchy_depth: int | None = Field(default=3, ge=1, le=5)
+    vis_n_components: Literal[2, 3] | None = 2
+    layout_stability: Literal["none", "transform", "align"] | None = None
+
+    def features(self) -> list[str]:
+        """The feature URIs as sent; the deprecated single one counts."""
+        return self.feature_uris or ([self.feature_uri] if self.feature_uri else [])
+
+    def params_of(self, method: str) -> dict[str, Any]:
+        """The four places where parameters can stand, folded into one mapping; the method's own place wins."""
+        own = {"kmeans": self.kmeans_parameters, "hdbscan": self.hdbscan_parameters, "dbscan": self.dbscan_parameters}
+        return {**(self.algorithm_params or {}), **(own.get(method) or {})}
+
+
+class AttributeConfig(Body):
+    """AttributeBasedConfig: group by the values of fields."""
+
+    attributes: list[str] = Field(min_length=1, max_length=10)
+    hierarchical_grouping: bool | None = False
+    aggregation_method: Literal["most_frequent", "first", "last"] | None = "most_frequent"
+
+
+class CreateCluster(Body):
+    """CreateClusterRequest, with the names that guides use accepted as aliases (contract 5.4)."""
+
+    collection_ids: list[str] | None = Field(default=None, min_length=1, max_length=100)
+    source_cluster_ids: list[str] | None = None
+    cluster_name: str | None = None
+    description: str | None = Field(default=None, max_length=10_000)
+    metadata: dict[str, Any] | None = None
+    cluster_type: Literal["vector", "attribute"] | None = "vector"
+    vector_config: VectorConfig | None = None
+    attribute_config: AttributeConfig | None = None
+    filters: dict[str, Any] | None = None
+    llm_labeling: dict[str, Any] | None = None
+    enrich_source_collection: bool | None = False
+    source_enrichment_config: SourceEnrichment | None = None
+    auto_execute_on_batch: bool | None = False
+    auto_execute_min_documents: int | None = None
+    auto_execute_cooldown_seconds: int | None = 3600
+
+    @model_validator(mode="before")
+    @classmethod
+    def accept_guide_names(cls, raw: object) -> object:
+        """Fold the names of the guide pages into those of the specification."""
+        return _spoken_as_specified(dict(raw)) if isinstance(raw, Mapping) else raw
+
+
+_VECTOR_ALIASES: Final = {
+    "feature_addresses": "feature_uris",
+    "algorithm": "clustering_method",
+    "algorithm_config": "algorithm_params",
+    "hierarchical": "hierarchical",
+    "sample_size": "sample_size",
+}
+
+
+def _spoken_as_specified(raw: dict[str, Any]) -> dict[str, Any]:
+    for alias, name in (("source_collection_ids", "collection_ids"), ("input_collections", "collection_ids")):
+        if alias in raw:
+            raw.setdefault(name, raw.pop(alias))
+    if raw.get("cluster_type") == "attribute":
+        config = raw.get("attribute_config")
+        if "hierarchical" in raw and isinstance(config, Mapping):
+            raw["attribute_config"] = {"hierarchical_grouping": raw.pop("hierarchical"), **config}
+        return raw
+    given = {name: raw.pop(alias) for alias, name in _VECTOR_ALIASES.items() if alias in raw}
+    config = raw.get("vector_config")
+    if given and (config is None or isinstance(config, Mapping)):
+        params = given.get("algorithm_params")
+        if isinstance(params, Mapping) and "num_clusters" in params:
+            given["algorithm_params"] = {"n_clusters": params["num_clusters"]} | {
+                name: value for name, value in params.items() if name != "num_clusters"
+            }
+        raw["vector_config"] = {**given, **(config or {})}
+    return raw
+
+
+class PatchCluster(Body):
+    """PatchClusterRequest. A key that is absent leaves its field alone; null clears, but leaves `sample_size` and
+    `face_cluster_merge` (contract 6, row 23)."""
+
+    cluster_name: str | None = None
+    description: str | None = None
+    metadata: dict[str, Any] | None = None
+    llm_labeling: dict[str, Any] | None = None
+    filters: dict[str, Any] | None = None
+    face_cluster_merge: dict[str, Any] | None = None
+    sample_size: int | None = Field(default=None, ge=2, le=1_000_000)
+    algorithm_params: dict[str, Any] | None = None
+    source_cluster_ids: list[str] | None = None
+    layout_stability: Literal["none", "transform", "align"] | None = None
+
+
+class Cluster(Record):
+    """All fields of the contract's seed page (5.1), those version E added, and ClusterModel's names for the same."""
+
+    schema_version: int = 1
+    cluster_id: str
+    cluster_name: str
+    description: str | None = None
+    namespace_id: str
+    organization_id: str
+    input_collections: list[str]
+    source_cluster_ids: list[str] | None = None
+    source_bucket_ids: list[str] = Field(default_factory=list)
+    filters: dict[str, Any] | None = None
+    cluster_type: Literal["vector", "attribute"]
+    feature_uris: list[str] | None = None
+    multi_feature_strategy: str | None = None
+    learned_weights: dict[str, float] | None = None
+    learning_quality_score: float | None = None
+    effective_feature_method: Literal["mean", "median", "medoid"] | None = None
+    normalize_features: bool = True
+    face_cluster_merge: dict[str, Any] | None = None
+    sample_size: int | None = None
+    preprocessing_steps: list[dict[str, Any]] | None = None
+    hierarchical_vector: bool | None = None
+    max_hierarchy_depth: int | None = None
+    vis_n_components: Literal[2, 3] | None = None
+    layout_stability: Literal["none", "transform", "align"] | None = None
+    clustered_attributes: list[str] | None = None
+    hierarchical_grouping: bool | None = None
+    aggregation_method: Literal["most_frequent", "first", "last"] | None = None
+    output_collection_ids: list[str] = Field(default_factory=list)
+    output_collection_names: list[str] = Field(default_factory=list)
+    algorithm: str
+    algorithm_params: dict[str, Any] = Field(default_factory=dict)
+    enrich_source: bool = False
+    source_enrichment_config: SourceEnrichment | None = None
+    llm_labeling: dict[str, Any] | None = None
+    num_clusters: int | None = None
+    num_documents_clustered: int | None = None
+    execution_time_seconds: float | None = None
+    quality_metrics: dict[str, Any] | None = None
+    hierarchy_detected: bool = False
+    parent_cluster_id: str | None = None
+    child_cluster_ids: list[str] | None = None
+    hierarchy_relationships: list[dict[str, Any]] | None = None
+    status: Status = "PENDING"
+    error: str | None = None
+    failure_category: str | None = None
+    last_execution_task_id: str | None = None
+    last_run_id: str | None = None
+    created_at: Timestamp
+    updated_at: Timestamp
+    last_executed_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
+    llm_labeling_errors: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+    auto_execute_on_batch: bool = False
+    auto_execute_min_documents: int | None = None
+    auto_execute_cooldown_seconds: int | None = 3600
+    warnings: list[str] = Field(default_factory=list)
+    """What was tolerated in the request that made or changed this cluster."""
+    current_run_id: str | None = None
+    """The run whose results are visible: the one pointer that publishing flips."""
+    noise_points: int | None = None
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def internal_id(self) -> str:
+        """The organisation, under the name some readers know."""
+        return self.organization_id
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def collection_ids(self) -> list[str]:
+        return self.input_collections
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def enrich_source_collection(self) -> bool:
+        return self.enrich_source
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def task_id(self) -> str | None:
+        return self.last_execution_task_id
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def cluster_stats(self) -> dict[str, Any] | None:
+        """ClusterStats of ClusterModel; None before the first completed run."""
+        if self.num_clusters is None:
+            return None
+        silhouette = (self.quality_metrics or {}).get("silhouette_score")
+        return {
+            "num_clusters": self.num_clusters,
+            "noise_points": self.noise_points,
+            "silhouette_score": silhouette,
+        }
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def vector_config(self) -> dict[str, Any] | None:
+        """The configuration in the shape in which it was sent."""
+        if self.cluster_type != "vector":
+            return None
+        return {
+            "feature_uris": self.feature_uris,
+            "clustering_method": self.algorithm,
+            "algorithm_params": self.algorithm_params,
+            "sample_size": self.sample_size,
+            "multi_feature_strategy": self.multi_feature_strategy,
+            "normalize_features": self.normalize_features,
+            "effective_feature_method": self.effective_feature_method,
+            "enrich_source": self.enrich_source,
+            "hierarchical": self.hierarchical_vector,
+            "max_hierarchy_depth": self.max_hierarchy_depth,
+            "vis_n_components": self.vis_n_components,
+            "layout_stability": self.layout_stability,
+        }
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def attribute_config(self) -> dict[str, Any] | None:
+        """The configuration in the shape in which it was sent."""
+        if self.cluster_type != "attribute":
+            return None
+        return {
+            "attributes": self.clustered_attributes,
+            "hierarchical_grouping": self.hierarchical_grouping,
+            "aggregation_method": self.aggregation_method,
+        }

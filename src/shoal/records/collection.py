@@ -1,0 +1,131 @@
+"""Collections: the documents that are clustered together, and what is known about them."""
+
+from typing import Any, Final, Literal
+
+from pydantic import Field
+
+from shoal.records.base import Body, Record, Timestamp
+from shoal.records.paging import Pagination
+
+__all__ = [
+    "Collection",
+    "CollectionList",
+    "CollectionSource",
+    "CollectionVectorIndex",
+    "CreateCollection",
+    "FeatureExtractor",
+    "PatchCollection",
+    "SourceType",
+]
+
+SourceType = Literal["bucket", "collection", "taxonomy", "cluster", "direct_upsert", "signals", "none"]
+_PLACEHOLDER: Final = "bring_your_own_vectors"
+
+
+class CollectionSource(Body):
+    """SourceConfig: what feeds a collection."""
+
+    type: SourceType
+    bucket_ids: list[str] | None = Field(None, min_length=1, max_length=1000)
+    collection_id: str | None = None
+    collection_ids: list[str] | None = Field(None, min_length=1, max_length=1000)
+    inherited_bucket_ids: list[str] | None = None
+
+    def buckets(self) -> list[str]:
+        """Own buckets and inherited ones, each once."""
+        return list(dict.fromkeys([*(self.bucket_ids or []), *(self.inherited_bucket_ids or [])]))
+
+    def collections(self) -> list[str]:
+        """The collections it is fed from, each once."""
+        single = [] if self.collection_id is None else [self.collection_id]
+        return list(dict.fromkeys([*single, *(self.collection_ids or [])]))
+
+
+class FeatureExtractor(Body):
+    """A FeatureExtractorConfig. Shoal extracts nothing: without one, a placeholder says that vectors are brought."""
+
+    feature_extractor_name: str = Field(_PLACEHOLDER, min_length=1, max_length=255)
+    version: str = Field("v1", min_length=1, max_length=64)
+    feature_extractor_id: str = f"{_PLACEHOLDER}_v1"
+    params: dict[str, Any] | None = None
+
+
+class CollectionVectorIndex(Record):
+    """A vector name of the namespace as a collection shows it; its feature URI is the bare name."""
+
+    name: str
+    feature_uri: str
+    type: Literal["dense"] = "dense"
+    index: dict[str, Any]
+    source: Literal["namespace_vector_config"] = "namespace_vector_config"
+
+
+class Collection(Record):
+    """CollectionResponse. `vector_indexes` and `document_count` are filled in for answers and not kept."""
+
+    schema_version: int = 1
+    collection_id: str
+    collection_name: str
+    description: str | None = None
+    source: CollectionSource
+    feature_extractor: FeatureExtractor = FeatureExtractor()
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    enabled: bool = True
+    metadata: dict[str, Any] | None = None
+    lifecycle_state: Literal["active"] = "active"
+    taxonomy_applications: list[dict[str, Any]] | None = None
+    cluster_applications: list[dict[str, Any]] = Field(default_factory=list)
+    generation: str = ""
+    """The run whose documents an output collection shows; empty for collections that people fill."""
+    vector_indexes: list[CollectionVectorIndex] | None = None
+    document_count: int | None = None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+    @property
+    def storage_key(self) -> str:
+        """The name of its documents in the document store."""
+        return f"{self.collection_id}@{self.generation}" if self.generation else self.collection_id
+
+
+class CollectionList(Record):
+    """ListCollectionsResponse."""
+
+    results: list[Collection]
+    pagination: Pagination
+    total_count: int
+    stats: dict[str, Any] | None = None
+
+
+class ClusterApplication(Body):
+    """ClusterApplicationConfig, kept as sent."""
+
+    cluster_id: str
+    auto_execute_on_batch: bool | None = True
+    min_document_threshold: int | None = None
+    cooldown_seconds: int | None = 3600
+    execution_phase: int | None = Field(2, ge=1, le=3)
+    priority: int | None = Field(0, ge=0, le=1000)
+
+
+class _CollectionBody(Body):
+    description: str | None = Field(None, max_length=2000)
+    metadata: dict[str, Any] | None = None
+    enabled: bool | None = None
+    cluster_applications: list[ClusterApplication] | None = Field(None, max_length=100)
+
+
+class CreateCollection(_CollectionBody):
+    """Body of `POST /collections`. `metadata.vector_configs` declares vectors, as the SDK sends them."""
+
+    collection_name: str
+    source: CollectionSource
+    feature_extractor: FeatureExtractor | None = None
+    input_schema: dict[str, Any] | None = None
+
+
+class PatchCollection(_CollectionBody):
+    """Body of `PATCH /collections/{id or name}`; only what is sent changes."""
+
+    collection_name: str | None = None

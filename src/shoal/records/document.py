@@ -1,0 +1,218 @@
+"""Documents on the wire: the bodies that make and change them, and the one JSON object they are stored as.
+
+Stored: `{...own fields at the root, "metadata": {...}, "_internal": {"lineage": {...}}}` (contract 6, row 35). Vectors
+are kept apart. `_internal` is never taken from a caller.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, get_args
+
+from pydantic import ConfigDict, Field
+
+from shoal.errors import InvalidField
+from shoal.records.base import Body
+from shoal.records.paging import ListBody
+
+__all__ = [
+    "MAX_PAYLOAD_BYTES",
+    "RESERVED",
+    "AggregateDocuments",
+    "Aggregation",
+    "BatchDelete",
+    "BatchUpdate",
+    "BulkUpdate",
+    "CreateDocument",
+    "DistinctValues",
+    "DocumentUpdate",
+    "GroupField",
+    "Having",
+    "ListDocuments",
+    "UpsertDocuments",
+    "byo_payload",
+    "check_lineage",
+    "internal_of",
+    "own_fields",
+]
+
+RESERVED: Final = frozenset({"document_id", "collection_id", "vectors", "_internal", "_shoal"})
+"""Payload keys that are Shoal's; what a caller sends under them is left out."""
+
+MAX_PAYLOAD_BYTES: Final = 2**20
+"""Most bytes a document's JSON may have."""
+
+LineageSource = Literal["bucket", "collection", "direct_upsert", "signal"]
+_LINEAGE: Final[Mapping[str, str]] = {
+    "root_object_id": "root_object_id",
+    "root_bucket_id": "root_bucket_id",
+    "source_type": "source_type",
+    "source_object_id": "source_object_id",
+    "source_document_id": "source_document_id",
+    "source_collection_id": "source_collection_id",
+    "lineage_path": "path",
+    "lineage_chain": "chain",
+}
+_KEPT: Final = ("content_hash", "document_schema_version", "features")
+
+
+class _Lineage(Body):
+    root_object_id: str | None = None
+    root_bucket_id: str | None = None
+    source_type: LineageSource | None = None
+    source_object_id: str | None = None
+    source_document_id: str | None = None
+    source_collection_id: str | None = None
+    lineage_path: str | None = None
+    lineage_chain: list[dict[str, Any]] | None = None
+    content_hash: str | None = None
+    document_schema_version: str | None = None
+    features: list[dict[str, Any]] | None = None
+
+
+class CreateDocument(_Lineage):
+    """DocumentCreateRequest. Unknown keys are the document's own fields; `document_id` is our extension."""
+
+    model_config = ConfigDict(extra="allow")
+
+    document_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    vectors: Any = None
+
+
+class UpsertOptions(Body):
+    """Accepted for the SDK's sake: an upsert is idempotent, and visible once it was answered."""
+
+    write_token: bool | None = None
+    idempotency_key: str | None = Field(None, max_length=255)
+
+
+class UpsertDocuments(Body):
+    """BYOUpsertRequest. The documents stay plain objects, since a model each would cost more than storing them."""
+
+    collection_id: str | None = None
+    documents: list[Any] = Field(max_length=1000)
+    options: UpsertOptions | None = None
+
+
+class ListDocuments(ListBody):
+    """ListDocumentsRequest."""
+
+    return_vectors: bool | None = None
+    return_vector_names: bool | list[str] | None = None
+    select: list[str] | None = Field(None, max_length=1000)
+    group_by: str | None = Field(None, max_length=512)
+    partition: dict[str, Any] | None = None
+
+
+class DocumentUpdate(Body):
+    document_id: str
+    update_data: dict[str, Any]
+
+
+class BatchUpdate(Body):
+    """BatchUpdateDocumentsRequest: either `updates`, or `filters` and `update_data`."""
+
+    updates: list[DocumentUpdate] | None = Field(None, min_length=1, max_length=1000)
+    filters: dict[str, Any] | None = None
+    update_data: dict[str, Any] | None = None
+
+
+class BulkUpdate(Body):
+    """BulkUpdateDocumentsRequest; without filters every document is meant."""
+
+    filters: dict[str, Any] | None = None
+    update_data: dict[str, Any]
+
+
+class BatchDelete(Body):
+    """BatchDeleteDocumentsRequest: either ids or filters."""
+
+    document_ids: list[str] | None = Field(None, min_length=1, max_length=1000)
+    filters: dict[str, Any] | None = None
+    reason: str | None = Field(None, max_length=500)
+
+
+class DistinctValues(Body):
+    """DistinctValuesRequest."""
+
+    field: str = Field(min_length=1, max_length=512)
+    filters: dict[str, Any] | None = None
+    limit: int | None = Field(None, ge=1, le=10_000)
+
+
+class GroupField(Body):
+    """A field to group by; `alias` is its name in the answer."""
+
+    field: str = Field(min_length=1, max_length=512)
+    alias: str | None = None
+    date_trunc: str | None = None
+    date_part: str | None = None
+
+
+class Aggregation(Body):
+    """One number (or list) per group. `field` may be left out for `count` only."""
+
+    function: Literal[
+        "count", "count_distinct", "sum", "avg", "min", "max", "first", "last", "push", "add_to_set"
+    ]  # fmt: skip
+    field: str | None = Field(None, max_length=512)
+    alias: str = Field(min_length=1, max_length=255)
+    distinct_field: str | None = Field(None, max_length=512)
+
+
+class Having(Body):
+    """A test on an aggregated value, named by its alias."""
+
+    field: str
+    operator: Literal["eq", "ne", "gt", "gte", "lt", "lte"]
+    value: int | float | str | bool
+
+
+class AggregateDocuments(Body):
+    """DocumentAggregationRequest."""
+
+    group_by: list[GroupField] | None = Field(None, max_length=16)
+    aggregations: list[Aggregation] = Field(min_length=1, max_length=64)
+    filters: dict[str, Any] | None = None
+    having: list[Having] | None = Field(None, max_length=16)
+    unwind: str | None = Field(None, max_length=512)
+    range_buckets: list[Any] | None = None
+    sort_by: str | None = None
+    sort_direction: Literal["asc", "desc"] = "desc"
+    limit: int | None = Field(None, ge=1, le=100_000)
+
+
+def internal_of(sent: Mapping[str, Any], default_source: str | None = None) -> dict[str, Any]:
+    """What is kept under `_internal` of a new document: its lineage, and what upstream keeps beside it."""
+    lineage = {kept: sent[name] for name, kept in _LINEAGE.items() if sent.get(name) is not None}
+    if default_source is not None:
+        lineage.setdefault("source_type", default_source)
+    kept = {name: sent[name] for name in _KEPT if sent.get(name) is not None}
+    return {"lineage": lineage, **kept} if lineage else kept
+
+
+def check_lineage(sent: Mapping[str, Any], path: str) -> None:
+    """Raises InvalidField for lineage fields of a plain object that have the wrong kind of value."""
+    for name in _LINEAGE.keys() & sent.keys():
+        value, expected = sent[name], list if name == "lineage_chain" else str
+        if value is not None and not isinstance(value, expected):
+            raise InvalidField(f"{path}.{name}", "must be a list" if expected is list else "must be text", value=value)
+    if sent.get("source_type") not in (None, *get_args(LineageSource)):
+        raise InvalidField(
+            f"{path}.source_type",
+            "is unknown",
+            value=sent["source_type"],
+            remedy=f"Use one of: {', '.join(get_args(LineageSource))}.",
+        )
+
+
+def own_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields without reserved keys."""
+    return {name: value for name, value in fields.items() if name not in RESERVED}
+
+
+def byo_payload(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """A BYODocument as it is stored: `payload` at the root, `metadata` beside it, lineage under `_internal`."""
+    fields = own_fields(sent.get("payload") or {})
+    if sent.get("metadata"):
+        fields["metadata"] = {**(fields.get("metadata") or {}), **sent["metadata"]}
+    return {**fields, "_internal": internal_of(sent, "direct_upsert")}

@@ -1,0 +1,151 @@
+"""One execution of a cluster: its states, the moves allowed between them, and what came out."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from pydantic import Field
+
+from shoal.records.base import Body, Record, Timestamp
+from shoal.records.task import Status
+
+__all__ = [
+    "ACTIVE",
+    "MOVES",
+    "STATUS_ON_TASK",
+    "Centroid",
+    "ClusterData",
+    "ExecuteCluster",
+    "Execution",
+    "PatchLabels",
+    "PatchRunName",
+    "Representative",
+    "RunStatus",
+]
+
+RunStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
+
+ACTIVE: Final[frozenset[RunStatus]] = frozenset({"pending", "processing"})
+
+MOVES: Final[Mapping[RunStatus, frozenset[RunStatus]]] = {
+    "pending": frozenset({"processing", "failed", "canceled"}),
+    # A run whose worker died is claimed again, so it may enter `processing` twice.
+    "processing": frozenset({"processing", "completed", "failed", "canceled"}),
+    "completed": frozenset(),
+    "failed": frozenset(),
+    "canceled": frozenset(),
+}
+"""Which state may follow which; everything else is a bug and refused."""
+
+STATUS_ON_TASK: Final[Mapping[RunStatus, Status]] = {
+    "pending": "PENDING",
+    "processing": "PROCESSING",
+    "completed": "COMPLETED",
+    "failed": "FAILED",
+    "canceled": "CANCELED",
+}
+"""The word for the same state in the vocabulary of tasks and clusters."""
+
+
+class Representative(Record):
+    """A document that stands for its cluster."""
+
+    document_id: str
+    collection_id: str | None = None
+
+
+class Centroid(Record):
+    """One cluster of a run, as ClusterExecutionCentroid plus the medoid and, for attribute groups, the value path."""
+
+    cluster_id: str
+    num_members: int
+    label: str | None = None
+    summary: str | None = None
+    keywords: list[str] = Field(default_factory=list)
+    mean_cosine_similarity: float | None = None
+    min_cosine_similarity: float | None = None
+    representative_ids: list[Representative] = Field(default_factory=list)
+    medoid_id: str | None = None
+    parent_cluster_id: str | None = None
+    attributes: dict[str, Any] | None = None
+    centroid_vector: list[float] | None = None
+    x: float | None = None
+    y: float | None = None
+    z: float | None = None
+
+
+class Execution(Record):
+    """A ClusterExecutionResult (contract appendix) and what Shoal adds: how the run was done and what to know of it."""
+
+    schema_version: int = 1
+    run_id: str
+    cluster_id: str
+    namespace_id: str
+    task_id: str
+    status: RunStatus = "pending"
+    mode: Literal["full"] = "full"
+    num_clusters: int = 0
+    num_points: int = 0
+    metrics: dict[str, Any] | None = None
+    centroids: list[Centroid] | None = None
+    created_at: Timestamp
+    started_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
+    error_message: str | None = None
+    llm_labeling_errors: list[str] = Field(default_factory=list)
+    source_documents: int | None = None
+    vectors_retrieved: int | None = None
+    vectors_clustered: int | None = None
+    index_gap: int | None = None
+    pipeline_drop: int | None = None
+    input_reconciliation_ok: bool | None = None
+    label_overrides: dict[str, str] = Field(default_factory=dict)
+    run_name: str | None = None
+    # Shoal's own, additive.
+    request: dict[str, Any] = Field(default_factory=dict)
+    algorithm: str | None = None
+    algorithm_params: dict[str, Any] = Field(default_factory=dict)
+    distance_metric: str | None = None
+    exact: bool | None = None
+    seed: int | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
+    execution_time_seconds: float | None = None
+    partition: str | None = None
+    enriched_documents: int | None = None
+    published: bool = False
+
+
+class ExecuteCluster(Body):
+    """ExecuteClusterByIdRequest: overrides for one run."""
+
+    mode: Literal["full", "assign", "composite"] | None = "full"
+    source_execution_ids: list[str] | None = None
+    assignment_threshold: float | None = Field(default=0.5, ge=0, le=1)
+    filters: dict[str, Any] | None = None
+    sample_size: int | None = Field(default=None, ge=2, le=1_000_000)
+    vis_n_components: Literal[2, 3] | None = None
+    defer_visualization: bool | None = None
+    layout_stability: Literal["none", "transform", "align"] | None = None
+    llm_labeling: dict[str, Any] | None = None
+
+
+class PatchLabels(Body):
+    """New labels by cluster id; an empty text takes the override away."""
+
+    labels: dict[str, str]
+
+
+class PatchRunName(Body):
+    """A name for a run; an empty text takes it away."""
+
+    run_name: str = Field(max_length=120)
+
+
+class ClusterData(Body):
+    """ClusterDataRequest: a window on the members of a run."""
+
+    cluster_id: str | None = None
+    include_centroids: bool = True
+    include_members: bool = False
+    limit: int = Field(default=1000, ge=1, le=100_000)
+    offset: int = Field(default=0, ge=0)
