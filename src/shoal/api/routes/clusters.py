@@ -1,0 +1,117 @@
+"""Clusters: create, find, change, remove, execute."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Response
+from pydantic import BaseModel
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Listed, Namespaced, Wired
+from shoal.api.replies import reply
+from shoal.records.cluster import Cluster, CreateCluster, PatchCluster
+from shoal.records.execution import ExecuteCluster
+from shoal.records.paging import ListBody, Pagination
+from shoal.records.task import Task
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, prefix="/clusters", tags=["Clusters"])
+_SEARCHED = ("cluster_id", "cluster_name", "description")
+
+
+class ClusterList(BaseModel):
+    """ListClustersResponse."""
+
+    results: list[Cluster]
+    pagination: Pagination
+    total_count: int
+    stats: dict[str, Any] | None = None
+
+
+class ClusterGroups(BaseModel):
+    """ClusterGroupsResponse."""
+
+    cluster_id: str
+    run_id: str | None
+    total_groups: int
+    total_documents: int
+    groups: list[dict[str, Any]]
+
+
+@router.post("", response_model=Cluster)
+def create_cluster(services: Wired, scope: Namespaced, body: CreateCluster) -> Response:
+    """A new cluster; it is executed when asked to be."""
+    return reply(services.clusters.create(scope, body))
+
+
+@router.get("", response_model=ClusterList)
+def list_clusters(services: Wired, scope: Namespaced, listed: Listed) -> Response:
+    """Clusters of the namespace, newest first."""
+    return _list(services, scope, listed, None)
+
+
+@router.post("/list", response_model=ClusterList)
+def search_clusters(
+    services: Wired, scope: Namespaced, listed: Listed, body: Annotated[ListBody | None, Body()] = None
+) -> Response:
+    """The same with filters, sorting and search in the body."""
+    return _list(services, scope, listed, body)
+
+
+def _list(services: Wired, scope: Namespaced, listed: Listed, body: ListBody | None) -> Response:
+    found = services.clusters.search(scope, listed.query(body, _SEARCHED))
+    return reply(
+        {
+            "results": found.items,
+            "pagination": listed.pagination(found, body),
+            "total_count": found.total,
+            "stats": services.clusters.stats(scope),
+        }
+    )
+
+
+@router.get("/{cluster_identifier}", response_model=Cluster)
+def get_cluster(services: Wired, scope: Namespaced, cluster_identifier: str) -> Response:
+    """One cluster by id or name, with the state of its latest run."""
+    return reply(services.clusters.get(scope, cluster_identifier))
+
+
+@router.patch("/{cluster_identifier}", response_model=Cluster)
+def patch_cluster(services: Wired, scope: Namespaced, cluster_identifier: str, body: PatchCluster) -> Response:
+    """Change what is sent; nothing is executed."""
+    return reply(services.clusters.patch(scope, cluster_identifier, body))
+
+
+@router.delete("/{cluster_identifier}")
+def delete_cluster(
+    services: Wired, scope: Namespaced, cluster_identifier: str, cascade_output_collections: bool = True
+) -> Response:
+    """Remove the cluster with its runs, artifacts and, unless told otherwise, its output collections."""
+    cluster = services.clusters.get(scope, cluster_identifier)
+    deleted = services.clusters.delete(scope, cluster.cluster_id, cascade=cascade_output_collections)
+    return reply(
+        {
+            "success": True,
+            "message": f"The cluster {cluster.cluster_name!r} is deleted.",
+            "cluster_id": cluster.cluster_id,
+            "deleted": deleted,
+        }
+    )
+
+
+@router.post("/{cluster_identifier}/execute", response_model=Task)
+@router.post("/{cluster_identifier}/execute/submit", response_model=Task, include_in_schema=False)
+def execute_cluster(
+    services: Wired,
+    scope: Namespaced,
+    cluster_identifier: str,
+    body: Annotated[ExecuteCluster | None, Body()] = None,
+) -> Response:
+    """Queue a run and answer at once with its task; the run's id is in `additional_data.run_id`."""
+    return reply(services.clusters.execute(scope, cluster_identifier, body or ExecuteCluster()))
+
+
+@router.get("/{cluster_identifier}/groups", response_model=ClusterGroups)
+def get_groups(services: Wired, scope: Namespaced, cluster_identifier: str) -> Response:
+    """The groups of the visible run, largest first."""
+    return reply(services.executions.groups(scope, cluster_identifier))

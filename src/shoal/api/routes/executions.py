@@ -1,0 +1,259 @@
+"""Runs of a cluster and what came out of them."""
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.csv
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import BaseModel
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Listed, Namespaced, Wired
+from shoal.api.replies import encode, reply
+from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName
+from shoal.records.paging import ListBody, Pagination
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, prefix="/clusters/{cluster_identifier}", tags=["Executions"])
+_SEARCHED = ("run_id", "run_name", "error_message")
+_ARROW: Final = "application/vnd.apache.arrow.stream"
+_NDJSON: Final = "application/x-ndjson"
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+class ExecutionList(BaseModel):
+    """ListClusterExecutionsResponse."""
+
+    results: list[Execution]
+    pagination: Pagination
+    total_count: int
+    stats: dict[str, Any] | None = None
+
+
+@router.get("/executions", response_model=Execution | None)
+def get_latest_execution(
+    services: Wired, scope: Namespaced, cluster_identifier: str, include_vectors: bool = False
+) -> Response:
+    """The newest run; JSON null before the first."""
+    return reply(services.executions.latest(scope, cluster_identifier, vectors=include_vectors))
+
+
+@router.post("/executions/list", response_model=ExecutionList)
+def list_executions(
+    services: Wired,
+    scope: Namespaced,
+    listed: Listed,
+    cluster_identifier: str,
+    body: Annotated[ListBody | None, Body()] = None,
+) -> Response:
+    """All runs of the cluster, newest first."""
+    found = services.executions.search(scope, cluster_identifier, listed.query(body, _SEARCHED))
+    return reply(
+        {
+            "results": found.items,
+            "pagination": listed.pagination(found, body),
+            "total_count": found.total,
+            "stats": services.executions.stats(scope, cluster_identifier),
+        }
+    )
+
+
+@router.get("/executions/{run_id}", response_model=Execution)
+def get_execution(
+    services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, include_vectors: bool = False
+) -> Response:
+    """One run."""
+    return reply(services.executions.get(scope, cluster_identifier, run_id, vectors=include_vectors))
+
+
+@router.post("/executions/{run_id}/cancel")
+def cancel_execution(services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str) -> Response:
+    """Stop a run; nothing of it will be published. 409 where it is over."""
+    run = services.executions.cancel(scope, cluster_identifier, run_id)
+    return reply(
+        {
+            "success": True,
+            "cluster_id": run.cluster_id,
+            "run_id": run.run_id,
+            "status": run.status,
+            "task_id": run.task_id,
+        }
+    )
+
+
+@router.patch("/executions/{run_id}/labels")
+def patch_labels(
+    services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, body: PatchLabels
+) -> Response:
+    """Labels of people's own; an empty text takes one away."""
+    run = services.executions.relabel(scope, cluster_identifier, run_id, body.labels)
+    return reply({"cluster_id": run.cluster_id, "run_id": run.run_id, "label_overrides": run.label_overrides})
+
+
+@router.patch("/executions/{run_id}/name")
+def patch_run_name(
+    services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, body: PatchRunName
+) -> Response:
+    """A name for a run; an empty text takes it away."""
+    run = services.executions.rename(scope, cluster_identifier, run_id, body.run_name)
+    return reply({"cluster_id": run.cluster_id, "run_id": run.run_id, "run_name": run.run_name})
+
+
+@router.get("/executions/{run_id}/export")
+def export_execution(
+    request: Request,
+    services: Wired,
+    scope: Namespaced,
+    cluster_identifier: str,
+    run_id: str,
+    format: Literal["parquet", "csv"] = "parquet",
+    cluster_label: str | None = None,
+) -> Response:
+    """Members of a run. parquet: where to download the file; csv: the rows, at most 100,000."""
+    if format == "csv":
+        rows = services.executions.export_rows(scope, cluster_identifier, run_id, cluster_label)
+        return _csv(rows, run_id)
+    path, rows = services.executions.parquet(scope, cluster_identifier, run_id)
+    url = str(request.url.replace(path=request.url.path.removesuffix("/export") + "/download", query=""))
+    return reply(
+        {
+            "url": url,
+            "download_url": url,
+            "format": "parquet",
+            "expires_at": datetime.now(UTC) + timedelta(days=1),
+            "size_bytes": path.stat().st_size,
+            "row_count": rows,
+        }
+    )
+
+
+@router.get("/executions/{run_id}/download", response_class=FileResponse)
+def download_members(services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str) -> Response:
+    """The members of a run as a Parquet file; takes the same key as every route."""
+    path, _ = services.executions.parquet(scope, cluster_identifier, run_id)
+    return FileResponse(
+        path,
+        media_type="application/vnd.apache.parquet",
+        filename=f"{run_id}-members.parquet",
+        headers={"X-Content-Type-Options": "nosniff"},
+    )
+
+
+@router.get("/visualization")
+def get_visualization(
+    services: Wired,
+    scope: Namespaced,
+    cluster_identifier: str,
+    max_points: Annotated[int, Query(ge=1, le=1_000_000)] = 10_000,
+    centroids_only: bool = False,
+    compact: bool = False,
+    run_id: str | None = None,
+) -> Response:
+    """The map of the visible run, or of the one named."""
+    return reply(
+        services.executions.visualization(
+            scope,
+            cluster_identifier,
+            run_id,
+            max_points=max_points,
+            centroids_only=centroids_only,
+            compact=compact,
+        )
+    )
+
+
+@router.get("/artifacts")
+@router.get("/executions/{run_id}/artifacts")
+def get_artifacts(
+    services: Wired,
+    scope: Namespaced,
+    cluster_identifier: str,
+    run_id: str | None = None,
+    include_centroids: bool = True,
+    include_members: bool = False,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    cursor: Annotated[int | None, Query(ge=0)] = None,
+    projection_method: Literal["2d", "3d"] | None = None,
+) -> Response:
+    """Centroids and members of the visible run, or of the one named."""
+    window = ClusterData(
+        include_centroids=include_centroids,
+        include_members=include_members,
+        limit=limit,
+        offset=offset if cursor is None else cursor,
+    )
+    return reply(services.executions.data(scope, cluster_identifier, run_id, window))
+
+
+@router.get("/execution", response_model=Execution | None)
+def get_execution_by_its_old_name(
+    services: Wired, scope: Namespaced, cluster_identifier: str, include_vectors: bool = False
+) -> Response:
+    """The newest run, under the name of version A."""
+    return reply(services.executions.latest(scope, cluster_identifier, vectors=include_vectors))
+
+
+@router.post("/data")
+@router.post("/executions/{run_id}/data")
+def get_data(
+    services: Wired,
+    scope: Namespaced,
+    cluster_identifier: str,
+    run_id: str | None = None,
+    body: Annotated[ClusterData | None, Body()] = None,
+    accept: Annotated[str, Header()] = "application/json",
+) -> Response:
+    """The same as a JSON object; all members as an Arrow stream or NDJSON where the Accept header asks for it."""
+    if accept.startswith(_ARROW):
+        table = services.executions.members_table(scope, cluster_identifier, run_id)
+        return StreamingResponse(_arrow(table), media_type=_ARROW)
+    if accept.startswith(_NDJSON):
+        table = services.executions.members_table(scope, cluster_identifier, run_id)
+        return StreamingResponse(_lines(table), media_type=_NDJSON)
+    return reply(services.executions.data(scope, cluster_identifier, run_id, body or ClusterData()))
+
+
+def _arrow(table: pa.Table) -> Iterator[bytes]:
+    """An IPC stream, a piece per batch."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        for batch in table.to_batches(65_536):
+            writer.write_batch(batch)
+            yield sink.getvalue()
+            sink.seek(0)
+            sink.truncate()
+    yield sink.getvalue()
+
+
+def _lines(table: pa.Table) -> Iterator[bytes]:
+    for batch in table.to_batches(8192):
+        yield b"".join(encode(row) + b"\n" for row in batch.to_pylist())
+
+
+def _csv(table: pa.Table, run_id: str) -> Response:
+    sink = io.BytesIO()
+    pyarrow.csv.write_csv(_harmless(table), sink)
+    return Response(
+        sink.getvalue(),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{run_id}.csv"', "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _harmless(table: pa.Table) -> pa.Table:
+    """Texts that a spreadsheet would take for a formula get a leading apostrophe."""
+    for place, name in enumerate(table.column_names):
+        column = table[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_string(column.type):
+            texts = [f"'{text}" if text and text.startswith(_FORMULA) else text for text in column.to_pylist()]
+            column = pa.chunked_array([pa.array(texts, pa.string())])
+        table = table.set_column(place, name, column)
+    return table

@@ -1,0 +1,149 @@
+"""From points and words to named clusters: the middle of every execution, on the server and in the library alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.columns import NOISE, Points
+from shoal.engine import compute
+from shoal.engine.plan import Outcome, Plan, Progress, silent
+from shoal.labeling import Name, name_clusters
+
+__all__ = ["NOISE_ID", "Analysis", "NamedCluster", "analyse", "centroids_table", "cluster_ids", "members_table"]
+
+NOISE_ID = "cl_noise"
+"""The cluster id of documents that belong to no cluster (contract 6, row 9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCluster:
+    """One cluster as people see it. `share` is of all rows, noise included; similarities are cosines to the
+    centroid."""
+
+    cluster_id: str
+    label: str
+    keywords: tuple[str, ...]
+    size: int
+    share: float
+    mean_similarity: float
+    min_similarity: float
+    medoid: str
+    representatives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A clustering with names. `ids[i]` is the document of row i of `outcome.labels`."""
+
+    ids: Sequence[str]
+    outcome: Outcome
+    clusters: Sequence[NamedCluster]
+
+    @property
+    def noise(self) -> int:
+        """Rows that belong to no cluster."""
+        return int(np.count_nonzero(self.outcome.labels == NOISE))
+
+
+def analyse(
+    ids: Sequence[str], points: Points, texts: Sequence[str] | None, plan: Plan, progress: Progress = silent
+) -> Analysis:
+    """Cluster the points and name the clusters from the texts.
+
+    `ids` and `texts` are aligned with the (n, d) float32 rows of `points`; without texts the names are "Cluster N".
+    Raises InvalidField for parameters or points the algorithm cannot take, Cancelled from `progress`.
+    """
+    outcome = compute(points, plan, progress)
+    progress("name", 0.0)
+    names = (
+        name_clusters(
+            texts,
+            outcome.labels,
+            outcome.clusters,
+            centroids=outcome.centroids,
+            progress=lambda fraction: progress("name", fraction),
+        )
+        if texts is not None
+        else [Name(f"Cluster {number}", ()) for number in range(outcome.clusters)]
+    )
+    return Analysis(ids, outcome, [_named(number, name, ids, outcome) for number, name in enumerate(names)])
+
+
+def _named(number: int, name: Name, ids: Sequence[str], outcome: Outcome) -> NamedCluster:
+    size = int(outcome.sizes[number])
+    mean, smallest = outcome.cohesion[number]
+    return NamedCluster(
+        cluster_id=f"cl_{number}",
+        label=name.label,
+        keywords=name.keywords,
+        size=size,
+        share=size / len(outcome.labels),
+        mean_similarity=mean,
+        min_similarity=smallest,
+        medoid=ids[int(outcome.medoids[number])],
+        representatives=tuple(ids[int(row)] for row in outcome.representatives[number]),
+    )
+
+
+def cluster_ids(analysis: Analysis) -> pa.Array:
+    """The cluster id of every row, `cl_noise` for noise; dictionary-encoded."""
+    return _by_label(analysis, [cluster.cluster_id for cluster in analysis.clusters], NOISE_ID)
+
+
+def members_table(analysis: Analysis) -> pa.Table:
+    """One row a document: id, cluster id and label, distance to the centroid (null for noise), strength, x, y (z)."""
+    outcome = analysis.outcome
+    columns: dict[str, pa.Array] = {
+        "document_id": pa.array(analysis.ids, pa.string()),
+        "cluster_id": cluster_ids(analysis),
+        "cluster_label": _by_label(analysis, [cluster.label for cluster in analysis.clusters], None),
+        "distance_to_centroid": pa.array(outcome.distances, pa.float32(), from_pandas=True),
+        "membership_strength": pa.array(outcome.strengths, pa.float32()),
+    }
+    if outcome.coordinates is not None:
+        for axis, values in zip("xyz", outcome.coordinates.T, strict=False):
+            columns[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
+    return pa.table(columns)
+
+
+def centroids_table(analysis: Analysis) -> pa.Table:
+    """One row a cluster: id, label, keywords, size, similarities, medoid and representative ids, vector, x, y (z)."""
+    outcome, clusters = analysis.outcome, analysis.clusters
+    vectors = pa.array(np.ascontiguousarray(outcome.centroids).ravel(), pa.float32())
+    columns: dict[str, pa.Array] = {
+        "cluster_id": pa.array([c.cluster_id for c in clusters], pa.string()),
+        "cluster_label": pa.array([c.label for c in clusters], pa.string()),
+        "keywords": pa.array([list(c.keywords) for c in clusters], pa.list_(pa.string())),
+        "num_members": pa.array([c.size for c in clusters], pa.int64()),
+        "mean_cosine_similarity": pa.array([c.mean_similarity for c in clusters], pa.float64()),
+        "min_cosine_similarity": pa.array([c.min_similarity for c in clusters], pa.float64()),
+        "medoid_id": pa.array([c.medoid for c in clusters], pa.string()),
+        "representative_ids": pa.array([list(c.representatives) for c in clusters], pa.list_(pa.string())),
+        "vector": pa.FixedSizeListArray.from_arrays(vectors, max(outcome.centroids.shape[1], 1)),
+    }
+    if outcome.coordinates is not None:
+        for axis, values in zip("xyz", _centres(outcome).T, strict=False):
+            columns[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
+    return pa.table(columns)
+
+
+def _centres(outcome: Outcome) -> Points:
+    """Mean map coordinates of each cluster's members, (k, 2 or 3) float32."""
+    coordinates = outcome.coordinates
+    if coordinates is None:
+        return np.zeros((outcome.clusters, 0), np.float32)
+    inside = outcome.labels >= 0
+    sums = np.zeros((outcome.clusters, coordinates.shape[1]))
+    np.add.at(sums, outcome.labels[inside], coordinates[inside])
+    return (sums / np.maximum(outcome.sizes, 1)[:, None]).astype(np.float32)
+
+
+def _by_label(analysis: Analysis, values: Sequence[str], noise: str | None) -> pa.Array:
+    """A dictionary-encoded column with `values[label]`, `noise` for noise."""
+    labels = analysis.outcome.labels
+    known = [*values, noise] if noise is not None else list(values)
+    indices = np.where(labels == NOISE, len(values), labels)
+    mask = None if noise is not None else labels == NOISE
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32(), mask=mask), pa.array(known, pa.string()))

@@ -1,0 +1,269 @@
+"""Clusters: make, find, change, remove and execute them."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from shoal.engine import check_params
+from shoal.errors import Conflict, InvalidField
+from shoal.records.cluster import RESERVED_NAMES, Cluster, CreateCluster, PatchCluster
+from shoal.records.collection import Collection, CollectionSource
+from shoal.records.execution import ACTIVE, ExecuteCluster, Execution
+from shoal.records.filters import And, Condition, Filter, parse_filter
+from shoal.records.ids import check_name, new_id
+from shoal.records.paging import Listing, Page
+from shoal.records.scope import Scope
+from shoal.records.task import Task
+from shoal.services.cluster_config import check_config, check_labeling, check_mappings
+from shoal.services.repository import Repository
+from shoal.services.run_states import RunStates
+from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore, Query
+
+__all__ = ["Clusters", "documents_of", "runs_of"]
+
+_OVERRIDES: Final = ("filters", "sample_size", "vis_n_components", "defer_visualization", "layout_stability")
+
+
+class Clusters:
+    """One method an operation of the wire. `ref` is an id or a name."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        artifacts: ArtifactStore,
+        states: RunStates,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._metadata, self._documents, self._artifacts = metadata, documents, artifacts
+        self._states, self._now = states, now
+        self._records = states.clusters
+        self._collections = Repository(
+            metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def create(self, scope: Scope, body: CreateCluster) -> Cluster:
+        """A new cluster and, unless sources are enriched, its output collection.
+
+        Raises InvalidField, NotFound for a collection, AlreadyExists for the name.
+        """
+        if body.source_cluster_ids:
+            raise InvalidField("source_cluster_ids", "composite clusters are not available in this version")
+        if not body.collection_ids:
+            raise InvalidField("collection_ids", "is required: name at least one collection")
+        sources = [self._collections.get(scope, ref) for ref in dict.fromkeys(body.collection_ids)]
+        config = check_config(body, self._documents.vector_dimensions(scope))
+        parse_filter(body.filters)
+        enrichment = check_mappings(body)
+        enrich = bool(body.enrich_source_collection or (body.vector_config and body.vector_config.enrich_source))
+        cluster_id = new_id("clust")
+        name = _name(body.cluster_name, cluster_id)
+        now = self._now()
+        with self._metadata.transaction():
+            outputs = sources if enrich else [self._output_collection(scope, name, sources)]
+            return self._records.add(
+                scope,
+                Cluster(
+                    cluster_id=cluster_id,
+                    cluster_name=name,
+                    description=body.description,
+                    namespace_id=scope.namespace_id,
+                    organization_id=scope.organization_id,
+                    input_collections=[source.collection_id for source in sources],
+                    source_bucket_ids=_buckets(sources),
+                    filters=body.filters,
+                    cluster_type=body.cluster_type or "vector",
+                    output_collection_ids=[output.collection_id for output in outputs],
+                    output_collection_names=[output.collection_name for output in outputs],
+                    enrich_source=enrich,
+                    source_enrichment_config=enrichment,
+                    llm_labeling=check_labeling(body.llm_labeling),
+                    created_at=now,
+                    updated_at=now,
+                    metadata=body.metadata,
+                    auto_execute_on_batch=bool(body.auto_execute_on_batch),
+                    auto_execute_min_documents=body.auto_execute_min_documents,
+                    auto_execute_cooldown_seconds=body.auto_execute_cooldown_seconds,
+                    warnings=config.warnings,
+                    **config.fields,
+                ),
+            )
+
+    def get(self, scope: Scope, ref: str) -> Cluster:
+        """Raises NotFound."""
+        return self._records.get(scope, ref)
+
+    def search(self, scope: Scope, query: Query) -> Listing[Cluster]:
+        return self._records.search(scope, query)
+
+    def stats(self, scope: Scope) -> dict[str, Any]:
+        """ClusterListStats over the namespace."""
+        clusters = self._records.all(scope)
+        by_status: dict[str, int] = {}
+        for cluster in clusters:
+            by_status[cluster.status] = by_status.get(cluster.status, 0) + 1
+        documents = sum(cluster.num_documents_clustered or 0 for cluster in clusters)
+        groups = sum(cluster.num_clusters or 0 for cluster in clusters)
+        return {
+            "total_clusters": len(clusters),
+            "total_documents": documents,
+            "avg_documents_per_cluster": documents / groups if groups else 0.0,
+            "clusters_by_status": by_status,
+        }
+
+    def patch(self, scope: Scope, ref: str, body: PatchCluster) -> Cluster:
+        """Change what was sent; nothing is executed. Raises NotFound, InvalidField, AlreadyExists."""
+        sent = body.model_dump(exclude_unset=True)
+        if sent.get("source_cluster_ids"):
+            raise InvalidField("source_cluster_ids", "composite clusters are not available in this version")
+        sent.pop("source_cluster_ids", None)
+        if "cluster_name" in sent:
+            if sent["cluster_name"] is None:
+                del sent["cluster_name"]
+            else:
+                check_name("cluster_name", sent["cluster_name"], reserved=RESERVED_NAMES)
+        for keeps in ("sample_size", "face_cluster_merge"):
+            if sent.get(keeps, ...) is None:
+                del sent[keeps]
+        if "filters" in sent:
+            parse_filter(sent["filters"])
+        if "llm_labeling" in sent:
+            sent["llm_labeling"] = check_labeling(sent["llm_labeling"])
+        return self._records.change(scope, ref, lambda cluster: self._patched(cluster, sent))
+
+    def delete(self, scope: Scope, ref: str, *, cascade: bool = True) -> dict[str, int]:
+        """Remove the cluster, its runs and artifacts and, with `cascade`, its own output collections. Sources stay as
+        they are. Returns what was removed. Raises NotFound."""
+        cluster = self.get(scope, ref)
+        runs = self._states.executions.all(scope, runs_of(cluster.cluster_id))
+        own = [] if cluster.enrich_source or not cascade else cluster.output_collection_ids
+        with self._metadata.transaction():
+            for run in runs:
+                if run.status in ACTIVE:
+                    self._states.cancel(scope, run.run_id)
+                self._states.executions.remove(scope, run.run_id)
+                self._states.tasks.remove(scope.organization, run.task_id)
+            outputs = [found for id in own if (found := self._collections.find_one(scope, id)) is not None]
+            for output in outputs:
+                self._collections.remove(scope, output.collection_id)
+            self._records.remove(scope, cluster.cluster_id)
+        for run in runs:
+            self._artifacts.delete(scope, run.run_id)
+        for output in outputs:
+            self._documents.drop_collection(scope, output.storage_key)
+        return {"clusters": 1, "executions": len(runs), "output_collections": len(outputs)}
+
+    def execute(self, scope: Scope, ref: str, body: ExecuteCluster) -> Task:
+        """Queue a run. The same request while one is active gives the active task; another one is a Conflict.
+
+        Raises NotFound, InvalidField (also where nothing can be clustered), Conflict.
+        """
+        cluster = self.get(scope, ref)
+        request = _overrides(body)
+        self._check_input(scope, cluster, documents_of(cluster, request))
+        with self._metadata.transaction():
+            active = self.active_run(scope, cluster.cluster_id)
+            if active is None:
+                return self._states.create(scope, cluster, request, _partition(request))
+        if active.request == request:
+            return self._states.tasks.get(scope.organization, active.task_id)
+        raise Conflict(
+            f"Run {active.run_id} of this cluster is {active.status}. Wait for it or cancel it.",
+            run_id=active.run_id,
+            task_id=active.task_id,
+        )
+
+    def active_run(self, scope: Scope, cluster_id: str) -> Execution | None:
+        """The run that is pending or processing."""
+        active = Condition("status", "in", tuple(sorted(ACTIVE)))
+        query = runs_of(cluster_id, active)
+        found = self._states.executions.search(scope, query).items
+        return found[0] if found else None
+
+    def _check_input(self, scope: Scope, cluster: Cluster, wanted: Filter) -> None:
+        """Refuse at once what could only fail later: fewer than two documents."""
+        seen = 0
+        for id in cluster.input_collections:
+            collection = self._collections.find_one(scope, id)
+            if collection is None:
+                raise InvalidField("collection_ids", "names a collection that was deleted", value=id)
+            window = Query(filter=wanted, page=Page(limit=2))
+            seen += len(self._documents.find(scope, collection.storage_key, window).items)
+            if seen > 1:
+                return
+        what = "no documents" if seen == 0 else "one document"
+        raise InvalidField(
+            "collection_ids",
+            f"hold {what} that match; clustering needs at least two",
+            value=cluster.input_collections,
+            remedy="Add documents or relax the filters.",
+        )
+
+    def _output_collection(self, scope: Scope, name: str, sources: list[Collection]) -> Collection:
+        """The collection that holds centroid and member documents (contract 2.3)."""
+        now, id = self._now(), new_id("col")
+        wanted = f"{name[:80]}_output"
+        taken = self._collections.find_one(scope, wanted) is not None
+        output = Collection(
+            collection_id=id,
+            collection_name=f"{wanted}_{id[-6:]}" if taken else wanted,
+            description=f"Centroids and members of the cluster {name}",
+            source=CollectionSource(type="collection", collection_ids=[source.collection_id for source in sources]),
+            created_at=now,
+            updated_at=now,
+        )
+        return self._collections.add(scope, output)
+
+    def _patched(self, cluster: Cluster, sent: dict[str, Any]) -> Cluster:
+        edits = {**sent, "updated_at": self._now()}
+        if "algorithm_params" in sent:
+            if cluster.cluster_type != "vector":
+                raise InvalidField("algorithm_params", "only vector clusters have them")
+            params, warnings = check_params(cluster.algorithm, sent["algorithm_params"] or {})
+            edits |= {"algorithm_params": dict(params), "warnings": list(warnings)}
+        return cluster.model_copy(update=edits)
+
+
+def runs_of(cluster_id: str, *more: Filter) -> Query:
+    """All runs of a cluster, newest first."""
+    return Query(filter=And((Condition("cluster_id", "eq", cluster_id, case_sensitive=True), *more)))
+
+
+def documents_of(cluster: Cluster, request: Mapping[str, Any]) -> Filter:
+    """Which documents a run takes: the run's own filter, else the cluster's."""
+    raw = request.get("filters")
+    return parse_filter(cluster.filters if raw is None else raw)
+
+
+def _name(given: str | None, cluster_id: str) -> str:
+    if given is None:
+        return f"cluster-{cluster_id[-6:]}"
+    return check_name("cluster_name", given, reserved=RESERVED_NAMES)
+
+
+def _buckets(sources: list[Collection]) -> list[str]:
+    """The union of the sources' buckets, also inherited ones, in order of first mention."""
+    return list(dict.fromkeys(bucket for source in sources for bucket in source.source.buckets()))
+
+
+def _overrides(body: ExecuteCluster) -> dict[str, Any]:
+    """What this run does differently, as kept with it. Raises InvalidField."""
+    if body.mode not in (None, "full"):
+        raise InvalidField("mode", "is not available in this version", value=body.mode, remedy="Use 'full'.")
+    if body.source_execution_ids:
+        raise InvalidField("source_execution_ids", "composite runs are not available in this version")
+    parse_filter(body.filters)
+    request = {name: value for name in _OVERRIDES if (value := getattr(body, name)) is not None}
+    if body.llm_labeling is not None:
+        request["llm_labeling"] = check_labeling(body.llm_labeling)
+    return request
+
+
+def _partition(request: Mapping[str, Any]) -> str | None:
+    """A short hash of the run's own filter: its cluster ids carry it (contract 2.3)."""
+    if "filters" not in request:
+        return None
+    return hashlib.sha256(orjson.dumps(request["filters"], option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]

@@ -1,0 +1,275 @@
+"""What came out of the runs of a cluster: summaries, members, maps, exports; and labels that people correct."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.errors import InvalidField, NotFound, TooLarge
+from shoal.records.cluster import Cluster
+from shoal.records.execution import Centroid, ClusterData, Execution
+from shoal.records.filters import And
+from shoal.records.paging import Listing
+from shoal.records.scope import Scope
+from shoal.services.clusters import Clusters, runs_of
+from shoal.services.run_states import RunStates
+from shoal.storage.base import ArtifactStore, Query
+
+__all__ = ["CSV_ROWS", "Executions"]
+
+CSV_ROWS: Final = 100_000
+"""Rows a CSV export may have (contract 1.3, row 413)."""
+_MAX_LABEL: Final = 200
+_MAP_SEED: Final = 42
+
+
+class Executions:
+    """One method an operation of the wire. Results are read from the artifacts of the run that is asked for."""
+
+    def __init__(self, clusters: Clusters, states: RunStates, artifacts: ArtifactStore) -> None:
+        self._clusters, self._states, self._artifacts = clusters, states, artifacts
+
+    def latest(self, scope: Scope, ref: str, *, vectors: bool = False) -> Execution | None:
+        """The newest run, None where there was none. Raises NotFound for the cluster."""
+        cluster = self._clusters.get(scope, ref)
+        found = self._states.executions.search(scope, runs_of(cluster.cluster_id)).items
+        return self._shown(scope, found[0], vectors) if found else None
+
+    def get(self, scope: Scope, ref: str, run_id: str, *, vectors: bool = False) -> Execution:
+        """Raises NotFound."""
+        return self._shown(scope, self._run(scope, self._clusters.get(scope, ref), run_id), vectors)
+
+    def search(self, scope: Scope, ref: str, query: Query) -> Listing[Execution]:
+        """Runs of one cluster, newest first by default."""
+        cluster = self._clusters.get(scope, ref)
+        own = runs_of(cluster.cluster_id).filter
+        found = self._states.executions.search(
+            scope,
+            Query(And((own, query.filter)), query.sort, query.page, query.search, query.search_fields),
+        )
+        return Listing([self._shown(scope, run, False) for run in found.items], found.total, found.more)
+
+    def stats(self, scope: Scope, ref: str) -> dict[str, Any]:
+        """ClusterExecutionListStats over all runs of the cluster."""
+        runs = self._states.executions.all(scope, runs_of(self._clusters.get(scope, ref).cluster_id))
+        done = [run for run in runs if run.status == "completed"]
+        by_status: dict[str, int] = {}
+        for run in runs:
+            by_status[run.status] = by_status.get(run.status, 0) + 1
+        return {
+            "total_executions": len(runs),
+            "executions_by_status": by_status,
+            "avg_execution_time_ms": _mean((run.execution_time_seconds or 0.0) * 1000 for run in done),
+            "total_documents_clustered": sum(run.num_points for run in done),
+            "avg_num_clusters": _mean(run.num_clusters for run in done),
+        }
+
+    def cancel(self, scope: Scope, ref: str, run_id: str) -> Execution:
+        """Raises NotFound, Conflict where the run is over."""
+        self._run(scope, self._clusters.get(scope, ref), run_id)
+        return self._states.cancel(scope, run_id)
+
+    def relabel(self, scope: Scope, ref: str, run_id: str, labels: Mapping[str, str]) -> Execution:
+        """Labels of people's own; an empty text takes one away. Raises NotFound, InvalidField."""
+        run = self._run(scope, self._clusters.get(scope, ref), run_id)
+        known = {centroid.cluster_id for centroid in run.centroids or []}
+        for id, label in labels.items():
+            if id not in known:
+                raise InvalidField(f"labels.{id}", "is no cluster of this run", value=id)
+            if len(label) > _MAX_LABEL:
+                raise InvalidField(f"labels.{id}", f"must have at most {_MAX_LABEL} characters", value=label)
+
+        def edited(run: Execution) -> Execution:
+            merged = {**run.label_overrides, **labels}
+            return run.model_copy(update={"label_overrides": {id: text for id, text in merged.items() if text}})
+
+        return self._states.executions.change(scope, run_id, edited)
+
+    def rename(self, scope: Scope, ref: str, run_id: str, name: str) -> Execution:
+        """Raises NotFound."""
+        self._run(scope, self._clusters.get(scope, ref), run_id)
+        return self._states.executions.change(
+            scope, run_id, lambda run: run.model_copy(update={"run_name": name or None})
+        )
+
+    def groups(self, scope: Scope, ref: str) -> dict[str, Any]:
+        """ClusterGroupsResponse of the visible run; empty before the first."""
+        cluster = self._clusters.get(scope, ref)
+        if cluster.current_run_id is None:
+            return {"cluster_id": cluster.cluster_id, "run_id": None, "total_groups": 0, "total_documents": 0,
+                    "groups": []}  # fmt: skip
+        run = self._shown(scope, self._run(scope, cluster, cluster.current_run_id), False)
+        groups = [
+            {
+                "cluster_id": centroid.cluster_id,
+                "label": centroid.label,
+                "summary": centroid.summary,
+                "keywords": centroid.keywords,
+                "member_count": centroid.num_members,
+            }
+            for centroid in run.centroids or []
+        ]
+        return {
+            "cluster_id": cluster.cluster_id,
+            "run_id": run.run_id,
+            "total_groups": len(groups),
+            "total_documents": run.num_points,
+            "groups": groups,
+        }
+
+    def data(self, scope: Scope, ref: str, run_id: str | None, window: ClusterData) -> dict[str, Any]:
+        """Centroids and members of a finished run (contract 3.4): the visible one where `run_id` is None.
+
+        Raises NotFound where there are no results.
+        """
+        cluster, run = self._finished(scope, ref, run_id)
+        shown = self._shown(scope, run, True)
+        members = self._members(scope, run)
+        if window.cluster_id is not None and window.cluster_id.startswith("cl_"):
+            members = members.filter(pc.equal(members["cluster_id"].cast(pa.string()), window.cluster_id))
+        part = members.slice(window.offset, window.limit) if window.include_members else members.slice(0, 0)
+        end = window.offset + part.num_rows
+        return {
+            "cluster_id": cluster.cluster_id,
+            "run_id": run.run_id,
+            "parquet_path": f"{run.run_id}/members.parquet",
+            "members_key": f"{run.run_id}/members.parquet",
+            "centroids": [centroid.model_dump() for centroid in shown.centroids or []]
+            if window.include_centroids
+            else [],
+            "members": [_with_coordinates(row) for row in part.to_pylist()],
+            "total_clusters": run.num_clusters,
+            "total_members": members.num_rows,
+            "next_cursor": str(end) if window.include_members and end < members.num_rows else None,
+        }
+
+    def members_table(self, scope: Scope, ref: str, run_id: str | None) -> pa.Table:
+        """All members of a finished run as a table. Raises NotFound."""
+        return self._members(scope, self._finished(scope, ref, run_id)[1])
+
+    def visualization(
+        self, scope: Scope, ref: str, run_id: str | None, *, max_points: int, centroids_only: bool, compact: bool
+    ) -> dict[str, Any]:
+        """The map: at most `max_points` members, drawn evenly from the whole. Raises NotFound."""
+        cluster, run = self._finished(scope, ref, run_id)
+        shown = self._shown(scope, run, False)
+        axes = [axis for axis in "xyz" if axis in self._columns(scope, run)]
+        members = self._artifacts.read(scope, run.run_id, "members", ["document_id", "cluster_id", *axes])
+        sample = members.slice(0, 0) if centroids_only else _sampled(members, max_points)
+        return {
+            "cluster_id": cluster.cluster_id,
+            "run_id": run.run_id,
+            "dimensions": len(axes),
+            "total_points": members.num_rows,
+            "sampled_points": sample.num_rows,
+            "centroids": [
+                {
+                    "cluster_id": centroid.cluster_id,
+                    "cluster_label": centroid.label,
+                    "num_members": centroid.num_members,
+                    "x": centroid.x,
+                    "y": centroid.y,
+                    "z": centroid.z,
+                }
+                for centroid in shown.centroids or []
+            ],
+            "members": _compact(sample, axes) if compact else sample.to_pylist(),
+        }
+
+    def parquet(self, scope: Scope, ref: str, run_id: str) -> tuple[Path, int]:
+        """The members file of a finished run and its number of rows. Raises NotFound."""
+        _, run = self._finished(scope, ref, run_id)
+        manifest = self._artifacts.manifest(scope, run.run_id) or {}
+        rows = int(manifest.get("files", {}).get("members", {}).get("rows", run.num_points))
+        return self._artifacts.path(scope, run.run_id, "members"), rows
+
+    def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
+        """Members for a CSV export, with people's labels. Raises NotFound, TooLarge beyond 100,000 rows."""
+        table = self._members(scope, self._finished(scope, ref, run_id)[1])
+        if cluster_label is not None:
+            table = table.filter(pc.equal(table["cluster_label"].cast(pa.string()), cluster_label))
+        if table.num_rows > CSV_ROWS:
+            raise TooLarge(
+                f"A CSV export holds at most {CSV_ROWS:,} rows, this one has {table.num_rows:,}. Use format=parquet.",
+                rows=table.num_rows,
+                limit=CSV_ROWS,
+            )
+        return table
+
+    def _run(self, scope: Scope, cluster: Cluster, run_id: str) -> Execution:
+        run = self._states.executions.find_one(scope, run_id)
+        if run is None or run.cluster_id != cluster.cluster_id:
+            raise NotFound("run", run_id)
+        return run
+
+    def _finished(self, scope: Scope, ref: str, run_id: str | None) -> tuple[Cluster, Execution]:
+        cluster = self._clusters.get(scope, ref)
+        wanted = run_id or cluster.current_run_id
+        if wanted is None:
+            raise NotFound("results of", cluster.cluster_name, "Execute the cluster first.")
+        run = self._run(scope, cluster, wanted)
+        if not run.published:
+            raise NotFound("results of run", wanted, f"It is {run.status}.")
+        return cluster, run
+
+    def _columns(self, scope: Scope, run: Execution) -> list[str]:
+        dimensions = ((self._artifacts.manifest(scope, run.run_id) or {}).get("meta") or {}).get("dimensions", 0)
+        return list("xyz"[: int(dimensions)])
+
+    def _members(self, scope: Scope, run: Execution) -> pa.Table:
+        """The members with the labels people gave."""
+        table = self._artifacts.read(scope, run.run_id, "members")
+        if not run.label_overrides:
+            return table
+        labels = {centroid.cluster_id: centroid.label for centroid in run.centroids or []} | run.label_overrides
+        ids = table["cluster_id"].cast(pa.string())
+        keys, values = pa.array(labels.keys(), pa.string()), pa.array(labels.values(), pa.string())
+        place = table.schema.get_field_index("cluster_label")
+        return table.set_column(place, "cluster_label", pc.take(values, pc.index_in(ids, value_set=keys)))
+
+    def _shown(self, scope: Scope, run: Execution, vectors: bool) -> Execution:
+        """The run with people's labels and, where asked for, the centroids' vectors."""
+        if not run.centroids or not (run.label_overrides or vectors):
+            return run
+        by_id = self._vectors(scope, run) if vectors else {}
+
+        def shown(centroid: Centroid) -> Centroid:
+            label = run.label_overrides.get(centroid.cluster_id, centroid.label)
+            vector = by_id.get(centroid.cluster_id)
+            return centroid.model_copy(update={"label": label, "centroid_vector": vector})
+
+        return run.model_copy(update={"centroids": [shown(centroid) for centroid in run.centroids]})
+
+    def _vectors(self, scope: Scope, run: Execution) -> dict[str, list[float]]:
+        table = self._artifacts.read(scope, run.run_id, "centroids")
+        if "vector" not in table.column_names:
+            return {}
+        return dict(zip(table["cluster_id"].to_pylist(), table["vector"].to_pylist(), strict=True))
+
+
+def _sampled(members: pa.Table, most: int) -> pa.Table:
+    if members.num_rows <= most:
+        return members
+    rows = np.random.default_rng(_MAP_SEED).choice(members.num_rows, most, replace=False)
+    return members.take(pa.array(np.sort(rows)))
+
+
+def _compact(sample: pa.Table, axes: Iterable[str]) -> dict[str, list[Any]]:
+    named = {axis: sample[axis].to_pylist() for axis in axes}
+    return {
+        **named,
+        "cluster_ids": sample["cluster_id"].to_pylist(),
+        "document_ids": sample["document_id"].to_pylist(),
+    }
+
+
+def _with_coordinates(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "coordinates": [row[axis] for axis in "xyz" if row.get(axis) is not None]}
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else 0.0

@@ -1,0 +1,93 @@
+"""Typed records over the metadata store: one repository per kind, always asked within a scope."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from shoal.errors import NotFound, StaleVersion
+from shoal.records.base import Record
+from shoal.records.paging import Listing
+from shoal.records.scope import Scope
+from shoal.storage.base import Json, Kind, MetadataStore, Query, Stored
+
+__all__ = ["Repository"]
+
+R = TypeVar("R", bound=Record)
+_RETRIES = 20
+
+
+class Repository(Generic[R]):
+    """Records of one kind. `ref` is an id or a name everywhere; the id wins (contract 6, row 2)."""
+
+    def __init__(
+        self, store: MetadataStore, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None
+    ) -> None:
+        self._store, self._kind, self._record = store, kind, record
+        self._id_field, self._name_field = id_field, name_field
+
+    def add(self, scope: Scope, record: R) -> R:
+        """Raises AlreadyExists for a taken id or name."""
+        body = self._body(record)
+        self._store.insert(scope, self._kind, str(body[self._id_field]), body, name=self._name(body))
+        return record
+
+    def get(self, scope: Scope, ref: str) -> R:
+        """Raises NotFound."""
+        return self._parse(self._stored(scope, ref))
+
+    def find_one(self, scope: Scope, ref: str) -> R | None:
+        """None where there is no such record."""
+        stored = self._store.get(scope, self._kind, ref) or self._store.get_by_name(scope, self._kind, ref)
+        return None if stored is None else self._parse(stored)
+
+    def search(self, scope: Scope, query: Query) -> Listing[R]:
+        found = self._store.find(scope, self._kind, query)
+        return Listing([self._parse(item) for item in found.items], found.total, found.more)
+
+    def change(self, scope: Scope, ref: str, edit: Callable[[R], R]) -> R:
+        """Apply a pure edit to the newest version; retried when somebody else wrote in between.
+
+        Raises NotFound, AlreadyExists for a new name that is taken, StaleVersion after 20 lost races.
+        """
+        for _ in range(_RETRIES):
+            stored = self._stored(scope, ref)
+            edited = edit(self._parse(stored))
+            body = self._body(edited)
+            try:
+                self._store.replace(
+                    scope, self._kind, stored.id, body, name=self._name(body), expect_version=stored.version
+                )
+            except StaleVersion:
+                continue
+            return edited
+        raise StaleVersion(f"The {self._kind} {ref!r} changed too often while it was being written. Try again.")
+
+    def remove(self, scope: Scope, id: str) -> bool:
+        """Whether there was something to remove."""
+        return self._store.delete(scope, self._kind, id)
+
+    def all(self, scope: Scope, query: Query | None = None) -> list[R]:
+        """Every match, page by page."""
+        query = query or Query()
+        page, found = replace(query.page, limit=1000, offset=0), []
+        while True:
+            listing = self.search(scope, replace(query, page=page))
+            found += listing.items
+            if not listing.more:
+                return found
+            page = replace(page, offset=page.offset + page.limit)
+
+    def _stored(self, scope: Scope, ref: str) -> Stored:
+        stored = self._store.get(scope, self._kind, ref) or self._store.get_by_name(scope, self._kind, ref)
+        if stored is None:
+            raise NotFound(self._kind, ref)
+        return stored
+
+    def _parse(self, stored: Stored) -> R:
+        return self._record.model_validate(stored.body)
+
+    def _body(self, record: R) -> Json:
+        return record.model_dump(mode="json")
+
+    def _name(self, body: Json) -> str | None:
+        return None if self._name_field is None else body[self._name_field]

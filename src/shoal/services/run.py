@@ -1,0 +1,281 @@
+"""ONE EXECUTION, top to bottom: read → compute → name → publish → enrich.
+
+Each step takes what the one before returned. A crash before the flip in `publish` leaves the earlier results visible,
+a crash after it the new ones; a run that is taken up again after the flip goes on with enrichment.
+"""
+
+import logging
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from shoal.engine.plan import Progress
+from shoal.errors import Cancelled, RunFailed, ShoalError
+from shoal.records.cluster import Cluster, EnrichmentMapping
+from shoal.records.collection import Collection
+from shoal.records.execution import Centroid, Execution, Representative
+from shoal.records.scope import Scope
+from shoal.services.clusters import documents_of
+from shoal.services.grouping import Groups, group
+from shoal.services.output import output_batches, wire_ids
+from shoal.services.repository import Repository
+from shoal.services.run_input import RunInput, read_input
+from shoal.services.run_states import RunStates
+from shoal.storage.base import ArtifactStore, DocumentStore, Job, MetadataStore
+
+__all__ = ["Runner"]
+
+_ENRICH_BATCH: Final = 5_000
+_log = logging.getLogger("shoal.run")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every step of one run needs."""
+
+    job: Job
+    run: Execution
+    cluster: Cluster
+    sources: Sequence[Collection]
+    outputs: Sequence[Collection]
+
+    @property
+    def scope(self) -> Scope:
+        return self.job.scope
+
+
+class Runner:
+    """Carries out claimed runs. Everything it needs is passed in, the clock included."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        artifacts: ArtifactStore,
+        states: RunStates,
+        now: Callable[[], datetime],
+        *,
+        threads: int = 0,
+    ) -> None:
+        self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
+        self._threads = threads
+        self._collections = Repository(
+            metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def run(self, job: Job, progress: Progress) -> None:
+        """Bring the run to its end. An error of the input is recorded as the run's failure; a run that was cancelled or
+        taken over ends without a trace."""
+        try:
+            self._run(job, progress)
+        except Cancelled:
+            _log.info("run.cancelled", extra={"run_id": job.job_id})
+        except ShoalError as error:
+            self._states.fail(job.scope, job.job_id, error.message, "validation")
+        except MemoryError:
+            self._states.fail(
+                job.scope, job.job_id, "The run needs more memory than this machine has. Set a sample_size.", "pipeline"
+            )
+
+    def _run(self, job: Job, progress: Progress) -> None:
+        work = self._take(job)
+        if not work.run.published:
+            progress("load", 0.0)
+            source = read_input(self._documents, work.scope, work.cluster, work.run, work.sources)
+            groups = group(source, work.cluster, work.run, progress, self._threads)
+            progress("publish", 0.0)
+            self._publish(work, source, groups)
+        progress("enrich", 0.0)
+        enriched = self._enrich(work, progress) if work.cluster.enrich_source else None
+        imperfect = bool(self._states.executions.get(work.scope, work.run.run_id).llm_labeling_errors)
+        self._states.complete(job, enriched=enriched, imperfect=imperfect)
+        self._tidy(work)
+
+    def _take(self, job: Job) -> _Work:
+        run = self._states.processing(job)
+        cluster = self._states.clusters.get(job.scope, run.cluster_id)
+        sources = [self._source(job.scope, id) for id in cluster.input_collections]
+        own = [] if cluster.enrich_source else cluster.output_collection_ids
+        outputs = [found for id in own if (found := self._collections.find_one(job.scope, id)) is not None]
+        return _Work(job, run, cluster, sources, outputs)
+
+    def _source(self, scope: Scope, id: str) -> Collection:
+        found = self._collections.find_one(scope, id)
+        if found is None:
+            raise RunFailed(f"The source collection {id} was deleted.")
+        return found
+
+    def _publish(self, work: _Work, source: RunInput, groups: Groups) -> None:
+        """Write everything under this run's id, then flip."""
+        members, centroids = groups.members(source), groups.centroids()
+        self._artifacts.write(
+            work.scope,
+            work.run.run_id,
+            {"members": members, "centroids": centroids},
+            {"cluster_id": work.cluster.cluster_id, "metrics": groups.metrics, "dimensions": groups.dimensions},
+        )
+        for output in work.outputs:
+            key = _generation(output, work.run.run_id).storage_key
+            self._documents.drop_collection(work.scope, key)  # what a crashed attempt left
+            batches = output_batches(work.run, groups, members, centroids)
+            self._documents.write(work.scope, key, batches, now=self._now())
+        self._states.publish(
+            work.job,
+            _run_result(work, source, groups),
+            _cluster_result(work, source, groups),
+            lambda: self._flip_generations(work),
+        )
+
+    def _flip_generations(self, work: _Work) -> None:
+        for output in work.outputs:
+            self._collections.change(
+                work.scope,
+                output.collection_id,
+                lambda now: _generation(now, work.run.run_id).model_copy(update={"updated_at": self._now()}),
+            )
+
+    def _tidy(self, work: _Work) -> None:
+        """Remove the generation that nobody sees any more."""
+        for output in work.outputs:
+            if output.generation and output.generation != work.run.run_id:
+                self._documents.drop_collection(work.scope, output.storage_key)
+
+    def _enrich(self, work: _Work, progress: Progress) -> int:
+        """Copy the mapped result fields into the source documents; repeating it changes nothing."""
+        config = work.cluster.source_enrichment_config
+        mappings = (config.field_mappings if config else None) or []
+        members = self._artifacts.read(work.scope, work.run.run_id, "members")
+        summaries = {
+            row["cluster_id"]: row
+            for row in self._artifacts.read(
+                work.scope, work.run.run_id, "centroids", ["cluster_id", "num_members", "keywords"]
+            ).to_pylist()
+        }
+        keys = {source.collection_id: source.storage_key for source in work.sources}
+        done = 0
+        for batch in members.to_batches(_ENRICH_BATCH):
+            rows = batch.to_pylist()
+            for collection, key in keys.items():
+                own = [row for row in rows if row["collection_id"] == collection]
+                updates = _updates(own, mappings, summaries, work.cluster.metadata or {}, work.run.partition)
+                done += len(self._documents.update(work.scope, key, updates, now=self._now()))
+            progress("enrich", done / max(members.num_rows, 1))
+            self._states.check(work.job)
+        return done
+
+
+def _generation(collection: Collection, run_id: str) -> Collection:
+    return collection.model_copy(update={"generation": run_id})
+
+
+def _updates(
+    rows: Iterable[Mapping[str, Any]],
+    mappings: Sequence[EnrichmentMapping],
+    summaries: Mapping[str, Mapping[str, Any]],
+    metadata: Mapping[str, Any],
+    partition: str | None,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(document id, nested update) for each member."""
+    for row in rows:
+        summary = summaries.get(row["cluster_id"], {})
+        values = {
+            **row,
+            "cluster_id": wire_ids(row["cluster_id"], partition),
+            "member_count": summary.get("num_members"),
+            "keywords": summary.get("keywords"),
+        }
+        update: dict[str, Any] = {}
+        for mapping in mappings:
+            name = mapping.source_field
+            given = metadata.get(name.removeprefix("metadata.")) if name.startswith("metadata.") else values.get(name)
+            _set(update, mapping.target_field.split("."), given)
+        yield row["document_id"], update
+
+
+def _set(target: dict[str, Any], path: Sequence[str], value: object) -> None:
+    for part in path[:-1]:
+        inner = target.setdefault(part, {})
+        if not isinstance(inner, dict):
+            inner = target[part] = {}
+        target = inner
+    target[path[-1]] = value
+
+
+def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:
+    """The fields of the Execution record that the outcome decides."""
+    home = work.sources[0].collection_id if len(work.sources) == 1 else None
+    where = dict(zip(source.ids, source.collection_ids, strict=True))
+    centroids = [
+        Centroid(
+            **{name: row[name] for name in _CENTROID_FIELDS if name in row},
+            representative_ids=[
+                Representative(document_id=id, collection_id=home or where.get(id)) for id in row["representative_ids"]
+            ],
+        )
+        for row in groups.summary()
+    ]
+    counted = len(source.ids)
+    return {
+        "num_clusters": groups.count,
+        "num_points": counted,
+        "metrics": groups.metrics,
+        "centroids": centroids,
+        "source_documents": counted + source.missing + source.skipped,
+        "vectors_retrieved": counted + source.skipped,
+        "vectors_clustered": counted - groups.noise,
+        "index_gap": source.missing,
+        "pipeline_drop": source.skipped,
+        "input_reconciliation_ok": True,
+        "algorithm_params": dict(groups.params),
+        "distance_metric": groups.distance_metric,
+        "exact": groups.exact,
+        "seed": groups.seed,
+        "versions": _versions(),
+        "warnings": [*source.warnings, *groups.warnings],
+        "llm_labeling_errors": _labeling_errors(work, groups),
+    }
+
+
+_CENTROID_FIELDS: Final = (
+    "cluster_id", "num_members", "label", "keywords", "mean_cosine_similarity", "min_cosine_similarity", "medoid_id",
+    "parent_cluster_id", "attributes", "x", "y", "z",
+)  # fmt: skip
+
+
+def _cluster_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:
+    """The fields of the Cluster record that the outcome decides."""
+    metrics = {name: value for name, value in groups.metrics.items() if name != "davies_bouldin_index"}
+    return {
+        "num_clusters": groups.count,
+        "num_documents_clustered": len(source.ids),
+        "noise_points": groups.noise,
+        "quality_metrics": {**metrics, "davies_bouldin_score": groups.metrics.get("davies_bouldin_index")},
+        "hierarchy_detected": bool(groups.relationships),
+        "hierarchy_relationships": groups.relationships or None,
+        "child_cluster_ids": [link["child_cluster_id"] for link in groups.relationships] or None,
+        "source_bucket_ids": list(dict.fromkeys(b for source in work.sources for b in source.source.buckets())),
+        "llm_labeling_errors": _labeling_errors(work, groups) or None,
+    }
+
+
+def _labeling_errors(work: _Work, groups: Groups) -> list[str]:
+    """JSON strings, as the SDK wants them. Names come from the documents' words while no LLM is connected."""
+    config = {**(work.cluster.llm_labeling or {}), **(work.run.request.get("llm_labeling") or {})}
+    if not config.get("enabled"):
+        return []
+    error = "No language model is connected to this server; the labels were made from the documents' own words."
+    ids = [row["cluster_id"] for row in groups.summary()]
+    return [orjson.dumps({"error": error, "clusters": ids}).decode()]
+
+
+def _versions() -> dict[str, str]:
+    """What a result depends on, besides data and parameters."""
+    return {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
+        name: version(name) for name in ("scikit-learn", "pyarrow")
+    }

@@ -1,0 +1,139 @@
+"""What a run reads: the points or the attribute values, and the words to name groups with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from shoal.columns import Points
+from shoal.errors import RunFailed
+from shoal.labeling import choose_text_fields, document_text
+from shoal.records.cluster import Cluster
+from shoal.records.collection import Collection
+from shoal.records.execution import Execution
+from shoal.records.filters import Filter
+from shoal.records.paging import Page
+from shoal.records.scope import Scope
+from shoal.services.cluster_config import feature_name
+from shoal.services.clusters import documents_of
+from shoal.storage.base import DocumentStore, Query
+
+__all__ = ["RunInput", "read_input"]
+
+_LOOKED_AT: Final = 200
+"""Documents whose fields are looked at to choose the ones that speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """Aligned columns, rows sorted by (document id, collection).
+
+    `points` for vector clusters, `values` (one list a field) for attribute clusters. `missing` documents had no
+    vector, `skipped` ones a vector that cannot be used.
+    """
+
+    ids: Sequence[str]
+    collection_ids: Sequence[str]
+    texts: Sequence[str] | None
+    feature: str | None = None
+    points: Points | None = None
+    values: Sequence[Sequence[Any]] = ()
+    missing: int = 0
+    skipped: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_input(
+    store: DocumentStore, scope: Scope, cluster: Cluster, run: Execution, sources: Sequence[Collection]
+) -> RunInput:
+    """Everything the run needs, read once. Raises RunFailed where fewer than two documents can be clustered."""
+    wanted = documents_of(cluster, run.request)
+    reader = _read_vectors if cluster.cluster_type == "vector" else _read_attributes
+    found = reader(store, scope, cluster, wanted, sources)
+    if len(found.ids) < 2:
+        raise RunFailed(
+            f"{len(found.ids)} of {len(found.ids) + found.missing + found.skipped} matching documents can be clustered "
+            f"({found.missing} have no vector, {found.skipped} have an all-zero one); clustering needs at least two."
+        )
+    return found
+
+
+def _read_vectors(
+    store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
+) -> RunInput:
+    keys = {source.storage_key: source.collection_id for source in sources}
+    feature = feature_name((cluster.feature_uris or [""])[0], store.vector_dimensions(scope))
+    matrix = store.load_matrix(scope, list(keys), [feature], filter=wanted)
+    ids, where, points = list(matrix.ids), list(matrix.collections), matrix.blocks[feature]
+    warnings, skipped = [], 0
+    if cluster.normalize_features:
+        usable = _nonzero(points)
+        skipped = len(ids) - len(usable)
+        if skipped:
+            warnings.append(f"{skipped} documents have an all-zero vector, for which no direction exists; left out.")
+            points = points[usable]
+            ids, where = [ids[row] for row in usable], [where[row] for row in usable]
+    return RunInput(
+        ids=ids,
+        collection_ids=[keys[key] for key in where],
+        texts=_texts(store, scope, cluster, wanted, list(keys), ids, where),
+        feature=feature,
+        points=points,
+        missing=matrix.missing,
+        skipped=skipped,
+        warnings=warnings,
+    )
+
+
+def _nonzero(points: Points) -> list[int]:
+    """Rows that are not all zero, found block by block."""
+    block = 65_536
+    parts = [np.flatnonzero(points[at : at + block].any(axis=1)) + at for at in range(0, len(points), block)]
+    return np.concatenate(parts).tolist() if parts else []
+
+
+def _read_attributes(
+    store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
+) -> RunInput:
+    keys = {source.storage_key: source.collection_id for source in sources}
+    fields = cluster.clustered_attributes or []
+    ids, where, values = store.load_fields(scope, list(keys), fields, filter=wanted)
+    return RunInput(ids=ids, collection_ids=[keys[key] for key in where], texts=None, values=values)
+
+
+def _texts(
+    store: DocumentStore,
+    scope: Scope,
+    cluster: Cluster,
+    wanted: Filter,
+    keys: Sequence[str],
+    ids: Sequence[str],
+    where: Sequence[str],
+) -> list[str] | None:
+    """One text a row, in row order; None where no field holds any."""
+    fields = _named_fields(cluster) or choose_text_fields(_sample(store, scope, wanted, keys))
+    if not fields:
+        return None
+    found_ids, found_where, columns = store.load_fields(scope, keys, fields, filter=wanted)
+    texts = [document_text(values) for values in zip(*columns, strict=True)]
+    if list(found_ids) == list(ids) and list(found_where) == list(where):
+        return texts
+    by_document = dict(zip(zip(found_ids, found_where, strict=True), texts, strict=True))
+    return [by_document.get(document, "") for document in zip(ids, where, strict=True)]
+
+
+def _named_fields(cluster: Cluster) -> list[str]:
+    """The payload fields that the labelling configuration names."""
+    inputs = (cluster.llm_labeling or {}).get("labeling_inputs") or {}
+    mappings = inputs.get("input_mappings") or []
+    return [
+        str(mapping["path"])
+        for mapping in mappings
+        if isinstance(mapping, dict) and mapping.get("source_type", "payload") == "payload" and mapping.get("path")
+    ]
+
+
+def _sample(store: DocumentStore, scope: Scope, wanted: Filter, keys: Sequence[str]) -> list[dict[str, object]]:
+    window = Query(filter=wanted, page=Page(limit=_LOOKED_AT))
+    return [document.payload for key in keys for document in store.find(scope, key, window).items]
