@@ -1,0 +1,102 @@
+"""A real server process on a free loopback port, for tests, benchmarks and kill loops."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+import httpx
+
+__all__ = ["ServerProcess"]
+
+
+class ServerProcess:
+    """`shoal serve` on a data folder, in a process group of its own. Starting again on the same folder is the point."""
+
+    def __init__(self, data: Path, *, workers: int = 1, **environ: str) -> None:
+        self.data = data
+        self._workers = workers
+        self._environ = {**os.environ, "SHOAL_LOG_LEVEL": "warning", **environ}
+        self._process: subprocess.Popen[str] | None = None
+        self.output: deque[str] = deque(maxlen=2000)
+        self.url = ""
+
+    def start(self, timeout_s: float = 60.0) -> "ServerProcess":
+        """Returns once the server answers."""
+        command = [sys.executable, "-m", "shoal.cli.main", "serve", "--port", "0"]
+        command += ["--data", str(self.data), "--workers", str(self._workers)]
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environ,
+            start_new_session=True,
+        )
+        self.url = ""
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self._process.returncode}: {''.join(self.output)}")
+            if self.url and self._answers():
+                return self
+            time.sleep(0.02)
+        raise RuntimeError(f"the server did not answer: {''.join(self.output)}")
+
+    @property
+    def key(self) -> str:
+        """The key that the first start made."""
+        return (self.data / "key").read_text().strip()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def client(self, namespace: str | None = None, timeout_s: float = 60.0) -> httpx.Client:
+        """An HTTP client with the key, rooted at /v1."""
+        headers = {"Authorization": f"Bearer {self.key}"} | ({"X-Namespace": namespace} if namespace else {})
+        return httpx.Client(base_url=f"{self.url}/v1", headers=headers, timeout=timeout_s)
+
+    def kill(self, *, everything: bool = False) -> None:
+        """SIGKILL to the server alone, or to its workers as well."""
+        assert self._process is not None
+        if everything:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+        return self._process.wait(60)
+
+    def __enter__(self) -> "ServerProcess":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _read(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                self.output.append(line)
+                found = re.search(r"http://[^\s/]+:\d+", line)
+                if found and not self.url:
+                    self.url = found.group()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/livez", timeout=5.0).status_code == 200
+        except httpx.TransportError:
+            return False
