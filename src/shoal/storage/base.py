@@ -126,8 +126,9 @@ class MetadataStore(Protocol):
     def finish(self, job_id: str, fence: int) -> bool:
         """Move to done. False where the fence is stale."""
 
-    def requeue(self, job_id: str, fence: int) -> bool:
-        """Hand a running job back to the queue. False where the fence is stale."""
+    def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
+        """Hand a running job back to the queue; the attempt does not count where nothing crashed. False where the
+        fence is stale."""
 
     def release_worker(self, worker: str) -> int:
         """Return the running jobs of a worker known to be dead to the queue. Returns how many."""

@@ -1,0 +1,1 @@
+"""One filter tree, several readers: `to_mask` is plain Python and the oracle, `to_sql` speaks SQLite."""

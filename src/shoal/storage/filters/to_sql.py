@@ -1,0 +1,355 @@
+"""Filters as SQL over a JSON text column of SQLite.
+
+What SQLite can decide is decided there, without a call back into Python: such a call has to take the interpreter's
+lock for each row, and in a busy server each taking may cost a thread switch. Python is asked (with the oracle of
+`to_mask`) only for what SQLite cannot know: case folding of text beyond ASCII, RE2, words, and the few rows that SQLite
+reads wrongly:
+
+- text with U+0000, which SQLite cuts there;
+- numbers within rounding error of the operand (integers beyond 64 bits are rounded on reading);
+- paths whose keys need an escape in JSON, which SQLite before 3.45 compares in their escaped form.
+
+Values and paths are always parameters. Every boolean expression is 0 or 1, never NULL.
+"""
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
+
+import orjson
+
+from shoal.records.filters import And, Condition, Filter, Operator, Or
+from shoal.records.ids import encoded
+from shoal.storage.filters.to_mask import (
+    alternate_field,
+    element_matches,
+    find_field,
+    found,
+    kind_of,
+    matches,
+    words_of,
+)
+
+__all__ = ["Sql", "compile_filter", "compile_search", "field_sql", "register_functions", "sql"]
+
+
+class Sql(NamedTuple):
+    """An SQL expression and the values of its question marks, in order."""
+
+    text: str
+    params: tuple[object, ...]
+
+
+Cases = dict[str, Sql]
+"""For each JSON type that can pass a condition, the test of a value of that type."""
+
+_NO_COLUMNS: Final[Mapping[str, str]] = MappingProxyType({})
+_TRUE: Final = Sql("1", ())
+_FALSE: Final = Sql("0", ())
+_NUL: Final = r"\u0000"
+_COMPARISONS: Final[Mapping[Operator, str]] = {"eq": "=", "gt": ">", "lt": "<", "gte": ">=", "lte": "<="}
+_NEGATIONS: Final[Mapping[Operator, Operator]] = {"ne": "eq", "nin": "in"}
+_ROUNDING: Final = 1e-12
+_MOST_PREFILTER_WORDS: Final = 16
+
+
+def compile_filter(filter: Filter, body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
+    """A boolean SQL expression that is 1 for the rows that match.
+
+    `body_column` is the SQL name of a TEXT column with a JSON object in canonical form (as `orjson` writes it).
+    `columns` names fields that live outside the body, as SQL expressions that give text and never NULL. Raises
+    InvalidField for text that is no Unicode. The connection needs `register_functions`.
+    """
+    if isinstance(filter, Condition):
+        return _Place(body_column, columns).condition(filter)
+    members = [compile_filter(member, body_column, columns) for member in filter.members]
+    if isinstance(filter, And):
+        return _joined(" AND ", members, _TRUE)
+    either = _joined(" OR ", members, _FALSE)
+    return either if isinstance(filter, Or) else sql("NOT {}", either)
+
+
+def compile_search(text: str, fields: Sequence[str], body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
+    """A boolean SQL expression: one of the fields, or any text in the body where none is named, holds `text` in any
+    case."""
+    encoded("search", text)
+    if fields:
+        return compile_filter(Or(tuple(Condition(f, "contains", text) for f in fields)), body_column, columns)
+    body = Sql(body_column, ())
+    leaves = sql(
+        "EXISTS (SELECT 1 FROM json_tree({}) AS leaf WHERE leaf.type = 'text' AND instr({}, {}) > 0)",
+        body,
+        _folded(Sql("leaf.value", ()), False),
+        text.casefold(),
+    )
+    return _unless_cut(body, sql("shoal_found({}, {})", text, body), leaves)
+
+
+def field_sql(field: str, body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
+    """The value of a field for ORDER BY: NULL where it is absent or null, numbers before text, 0 and 1 for booleans,
+    JSON text for lists and objects."""
+    return _Place(body_column, columns).value(field)
+
+
+def register_functions(connection: sqlite3.Connection) -> None:
+    """Teach a connection the functions that compiled filters call."""
+    for name, arguments, function in _FUNCTIONS:
+        connection.create_function(name, arguments, function, deterministic=True)
+
+
+def _element(condition: str, element: str) -> bool:
+    return element_matches(_read_condition(condition), element)
+
+
+def _matches(condition: str, body: str) -> bool:
+    return matches(_read_condition(condition), orjson.loads(body))
+
+
+def _found(text: str, body: str) -> bool:
+    return found(text, (), orjson.loads(body))
+
+
+def _field(field: str, body: str) -> str | float | None:
+    value: Any = find_field(orjson.loads(body), field)[1]
+    if isinstance(value, (list, dict)):
+        return orjson.dumps(value).decode()
+    # SQLite's integers have 64 bits with a sign.
+    return value if not isinstance(value, int) or -(2**63) <= value < 2**63 else float(value)
+
+
+_FUNCTIONS: Final[Sequence[tuple[str, int, Callable[..., str | float | None]]]] = (
+    ("shoal_casefold", 1, str.casefold),
+    ("shoal_element", 2, _element),
+    ("shoal_matches", 2, _matches),
+    ("shoal_field", 2, _field),
+    ("shoal_found", 2, _found),
+)
+
+
+def _write_condition(condition: Condition) -> str:
+    # Not orjson, which has no infinity.
+    return json.dumps([condition.field, condition.operator, condition.value, condition.case_sensitive])
+
+
+@lru_cache(maxsize=1024)
+def _read_condition(text: str) -> Condition:
+    field, operator, value, case_sensitive = json.loads(text)
+    return Condition(field, operator, tuple(value) if isinstance(value, list) else value, case_sensitive)
+
+
+class _Place(NamedTuple):
+    """Where fields are looked up."""
+
+    body_column: str
+    columns: Mapping[str, str]
+
+    @property
+    def body(self) -> Sql:
+        return Sql(self.body_column, ())
+
+    def condition(self, condition: Condition) -> Sql:
+        _check_unicode(condition)
+        if condition.operator in _NEGATIONS:
+            positive = Condition(
+                condition.field, _NEGATIONS[condition.operator], condition.value, condition.case_sensitive
+            )
+            return sql("NOT {}", self.condition(positive))
+        if condition.field not in self.columns and not _addressable(condition.field):
+            return _ask_python(condition, self.body)
+        if condition.operator in ("exists", "is_null"):
+            return self._presence(condition)
+        written = self._test(condition, condition.field)
+        if condition.field in self.columns:
+            return written
+        there = self._type(condition.field)
+        other = self._test(condition, alternate_field(condition.field))
+        return sql("(CASE WHEN {} IS NULL THEN {} ELSE {} END)", there, other, written)
+
+    def value(self, field: str) -> Sql:
+        encoded("field", field)
+        if field in self.columns:
+            return Sql(self.columns[field], ())
+        ask = sql("shoal_field({}, {})", field, self.body)
+        if not _addressable(field):
+            return ask
+        there = self._type(field)
+        look = sql("CASE WHEN {} IS NULL THEN {} ELSE {} END", there, self._at(alternate_field(field)), self._at(field))
+        return _unless_cut(self.body, ask, look)
+
+    def _at(self, field: str) -> Sql:
+        if field in self.columns:
+            return Sql(self.columns[field], ())
+        return sql("json_extract({}, {})", self.body, _json_path(field))
+
+    def _type(self, field: str) -> Sql:
+        """The JSON type at exactly this path as SQL; NULL where there is nothing."""
+        if field in self.columns:
+            return Sql("'text'", ())
+        return sql("json_type({}, {})", self.body, _json_path(field))
+
+    def _presence(self, condition: Condition) -> Sql:
+        field = condition.field
+        kind = sql("coalesce({}, {}, 'absent')", self._type(field), self._type(alternate_field(field)))
+        wanted, unwanted = ("<>", "=") if condition.operator == "exists" else ("IN", "NOT IN")
+        absent = "'absent'" if condition.operator == "exists" else "('absent', 'null')"
+        return sql(f"({{}} {wanted if condition.value else unwanted} {absent})", kind)
+
+    def _test(self, condition: Condition, field: str) -> Sql:
+        """Whether the value at exactly this path, or one of its elements, passes."""
+        if field in self.columns:
+            return _cases(condition, Sql(self.columns[field], ()), None).get("text", _FALSE)
+        path = _json_path(field)
+        cases = _cases(condition, sql("json_extract({}, {})", self.body, path), self.body)
+        element = _case_of(Sql("element.type", ()), _cases(condition, Sql("element.value", ()), self.body))
+        each = sql("EXISTS (SELECT 1 FROM json_each({}, {}) AS element WHERE {})", self.body, path, element)
+        return _case_of(self._type(field), cases | {"array": each})
+
+
+def _cases(condition: Condition, value: Sql, body: Sql | None) -> Cases:
+    """The tests of a value read from `body`; None for a column, which holds nothing but text."""
+    if condition.operator == "in":
+        return _membership(condition, value, body)
+    kind = kind_of(condition.value)
+    if kind == "text":
+        test = _text_test(condition, value)
+        return {"text": test if body is None else _unless_cut(body, _ask_python(condition, body), test)}
+    if body is None:
+        return {}
+    if kind == "number":
+        return _number_cases(condition, value, body)
+    return {{None: "null", True: "true", False: "false"}[cast("bool | None", condition.value)]: _TRUE}
+
+
+def _number_cases(condition: Condition, value: Sql, body: Sql) -> Cases:
+    operand = cast("float", condition.value)
+    if math.isnan(operand):
+        return {}
+    compare = _COMPARISONS["eq" if condition.operator == "contains" else condition.operator]
+    test = sql(
+        f"CASE WHEN typeof({{}}) = 'real' AND abs({{}} - {{}}) <= {{}} THEN {{}} ELSE {{}} {compare} {{}} END",
+        *(
+            value,
+            value,
+            operand,
+            _ROUNDING * abs(float(operand)) + 1e-300,
+            _ask_python(condition, body),
+            value,
+            operand,
+        ),
+    )
+    return {"integer": test, "real": test}
+
+
+def _text_test(condition: Condition, value: Sql) -> Sql:
+    operand = cast("str", condition.value)
+    if condition.operator in ("regex", "text", "phrase", "words"):
+        ask = sql("shoal_element({}, {})", _write_condition(condition), value)
+        return ask if condition.operator == "regex" else sql("({} AND {})", _may_hold_words(condition, value), ask)
+    if condition.operator in ("gt", "lt", "gte", "lte"):
+        return sql(f"{{}} {_COMPARISONS[condition.operator]} {{}}", value, operand)
+    folded = _folded(value, condition.case_sensitive)
+    wanted = operand if condition.case_sensitive else operand.casefold()
+    if condition.operator == "contains":
+        return sql("instr({}, {}) > 0", folded, wanted)
+    if condition.operator == "starts_with":
+        return sql("substr({}, 1, {}) = {}", folded, len(wanted), wanted)
+    if condition.operator == "ends_with":
+        return sql("substr({}, {}) = {}", folded, -len(wanted), wanted) if wanted else _TRUE
+    return sql("{} = {}", folded, wanted)
+
+
+def _may_hold_words(condition: Condition, value: Sql) -> Sql:
+    """A cheap necessary condition, so that Python sees few rows."""
+    words = words_of(cast("str", condition.value))[:_MOST_PREFILTER_WORDS]
+    if condition.operator == "words" and len(words) == _MOST_PREFILTER_WORDS:
+        return _TRUE
+    holds = [sql("instr({}, {}) > 0", _folded(value, False), word) for word in words]
+    return _joined(" OR ", holds, _FALSE) if condition.operator == "words" else _joined(" AND ", holds, _TRUE)
+
+
+def _membership(condition: Condition, value: Sql, body: Sql | None) -> Cases:
+    operands = cast("tuple[object, ...]", condition.value)
+    cases: Cases = {}
+    texts = [o if condition.case_sensitive else o.casefold() for o in operands if isinstance(o, str)]
+    if texts:
+        # SQLite's JSON reader would cut a text at U+0000; rows with that go to Python anyway.
+        folded = _folded(value, condition.case_sensitive)
+        test = _one_of(folded, [text for text in texts if "\0" not in text])
+        cases["text"] = test if body is None else _unless_cut(body, _ask_python(condition, body), test)
+    if body is None:
+        return cases
+    numbers = [cast("float", operand) for operand in operands if kind_of(operand) == "number"]
+    if numbers:
+        ask = _ask_python(condition, body)
+        whole = _one_of(value, _as_integers(numbers))
+        cases["integer"] = sql("CASE WHEN typeof({}) = 'real' THEN {} ELSE {} END", value, ask, whole)
+        cases["real"] = ask
+    literals = {None: "null", True: "true", False: "false"}
+    return cases | {literals[cast("bool | None", o)]: _TRUE for o in operands if kind_of(o) in ("null", "boolean")}
+
+
+def _one_of(value: Sql, operands: Sequence[object]) -> Sql:
+    return sql("{} IN (SELECT value FROM json_each({}))", value, orjson.dumps(operands).decode())
+
+
+def _as_integers(numbers: Iterable[float]) -> list[int]:
+    """The numbers that a 64-bit integer can equal."""
+    whole = (int(number) for number in numbers if math.isfinite(number) and number == int(number))
+    return [number for number in whole if -(2**63) <= number < 2**63]
+
+
+def _folded(value: Sql, case_sensitive: bool) -> Sql:
+    if case_sensitive:
+        return value
+    # Text of as many bytes as characters is ASCII, where lower() is case folding.
+    return sql(
+        "(CASE WHEN length({}) = length(CAST({} AS BLOB)) THEN lower({}) ELSE shoal_casefold({}) END)",
+        *(value, value, value, value),
+    )
+
+
+def _ask_python(condition: Condition, body: Sql) -> Sql:
+    return sql("shoal_matches({}, {})", _write_condition(condition), body)
+
+
+def _unless_cut(body: Sql, ask: Sql, test: Sql) -> Sql:
+    return sql(f"(CASE WHEN instr({{}}, '{_NUL}') THEN {{}} ELSE {{}} END)", body, ask, test)
+
+
+def _case_of(kind: Sql, cases: Cases) -> Sql:
+    """CASE takes its ELSE where the type is NULL: this is what keeps NULL out of the answers."""
+    whens = [sql(f"WHEN '{name}' THEN {{}}", test) for name, test in cases.items()]
+    return sql("(CASE {} {} ELSE 0 END)", kind, _joined(" ", whens, _FALSE)) if whens else _FALSE
+
+
+def _addressable(field: str) -> bool:
+    """Whether SQLite finds the path by comparing bytes: no key that JSON would escape, and none that is empty."""
+    return all(field.split(".")) and not any(c in '"\\' or c < " " for c in field)
+
+
+def _json_path(field: str) -> str:
+    return "$" + "".join(f'."{key}"' for key in field.split("."))
+
+
+def _check_unicode(condition: Condition) -> None:
+    values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    for text in (condition.field, *values):
+        if isinstance(text, str):
+            encoded(condition.field, text)
+
+
+def _joined(separator: str, parts: Sequence[Sql], empty: Sql) -> Sql:
+    if not parts:
+        return empty
+    text = separator.join(part.text for part in parts)
+    return Sql(f"({text})" if separator.strip() else text, tuple(p for part in parts for p in part.params))
+
+
+def sql(template: str, *parts: object) -> Sql:
+    """The template with each `{}` filled by an expression, or by a question mark for a value."""
+    filled = [part if isinstance(part, Sql) else Sql("?", (part,)) for part in parts]
+    return Sql(template.format(*(part.text for part in filled)), tuple(p for part in filled for p in part.params))

@@ -1,0 +1,396 @@
+"""Tables of a run: whole or absent, and never silently different."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shoal.errors import Conflict, Corrupt, InvalidField, NotFound, Unavailable
+from shoal.records.scope import Scope
+from shoal.storage.artifacts import LocalArtifacts
+from shoal.storage.base import ArtifactStore
+
+RUN = "run_0000000000000001"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "artifacts"
+
+
+@pytest.fixture(params=["local"])
+def store(request: pytest.FixtureRequest, root: Path) -> ArtifactStore:
+    """Another store is another line here and another name in `params`."""
+    return {"local": LocalArtifacts}[request.param](root)
+
+
+def members(rows: int, seed: int = 0) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    return pa.table(
+        {
+            "document_id": [f"doc_{row:05d}" for row in range(rows)],
+            "label": rng.integers(-1, 9, rows, dtype=np.int32),
+            "distance": rng.random(rows, dtype=np.float32),
+        }
+    )
+
+
+def centroids(k: int) -> pa.Table:
+    values = np.random.default_rng(1).standard_normal((k, 8), dtype=np.float32)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), 8)
+    return pa.table({"cluster": np.arange(k, dtype=np.int32), "vector": vectors})
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+# ── every store ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_tables_come_back_as_they_were_given(store: ArtifactStore, scope: Scope) -> None:
+    tables = {"members": members(5000), "centroids": centroids(9), "empty": members(0)}
+
+    store.write(scope, RUN, tables, {})
+
+    for name, table in tables.items():
+        assert store.read(scope, RUN, name).equals(table)
+
+
+def test_columns_come_in_the_order_asked_for_and_an_unknown_one_is_not_found(
+    store: ArtifactStore, scope: Scope
+) -> None:
+    store.write(scope, RUN, {"members": members(100)}, {})
+
+    some = store.read(scope, RUN, "members", ["label", "document_id"])
+
+    assert some.equals(members(100).select(["label", "document_id"]))
+    assert store.read(scope, RUN, "members", []).column_names == []
+    with pytest.raises(NotFound, match="colour"):
+        store.read(scope, RUN, "members", ["label", "colour"])
+
+
+def test_the_manifest_tells_rows_sizes_and_hashes_of_the_files(store: ArtifactStore, scope: Scope) -> None:
+    meta = {"algorithm": "kmeans", "metrics": {"silhouette": 0.1, "none": None}, "params": [1, 2.5, "größer"]}
+
+    written = store.write(scope, RUN, {"members": members(50), "centroids": centroids(3)}, meta)
+
+    assert store.manifest(scope, RUN) == written
+    assert written["run_id"] == RUN
+    assert written["meta"] == meta
+    content = {name: store.path(scope, RUN, name).read_bytes() for name in ("members", "centroids")}
+    assert written["files"] == {
+        name: {"sha256": hashlib.sha256(content[name]).hexdigest(), "size_bytes": len(content[name]), "rows": rows}
+        for name, rows in (("members", 50), ("centroids", 3))
+    }
+
+
+def test_what_is_not_there_is_not_found(store: ArtifactStore, scope: Scope) -> None:
+    store.write(scope, RUN, {"members": members(1)}, {})
+
+    assert store.manifest(scope, "run_unknown") is None
+    for run, name in [("run_unknown", "members"), (RUN, "centroids"), (RUN, "../members"), (RUN, "manifest.json")]:
+        with pytest.raises(NotFound):
+            store.read(scope, run, name)
+        with pytest.raises(NotFound):
+            store.path(scope, run, name)
+
+
+def test_writing_a_run_again_replaces_it_whole(store: ArtifactStore, scope: Scope) -> None:
+    store.write(scope, RUN, {"members": members(10), "centroids": centroids(3)}, {"attempt": 1})
+
+    written = store.write(scope, RUN, {"members": members(20, seed=2)}, {"attempt": 2})
+
+    assert store.manifest(scope, RUN) == written
+    assert written["meta"] == {"attempt": 2}
+    assert store.read(scope, RUN, "members").equals(members(20, seed=2))
+    with pytest.raises(NotFound):
+        store.read(scope, RUN, "centroids")
+
+
+def test_readers_see_one_writing_or_another_never_a_mixture(store: ArtifactStore, scope: Scope) -> None:
+    store.write(scope, RUN, {"members": members(100, seed=0)}, {})
+    done, seen, faults = threading.Event(), set[int](), list[str]()
+    versions = {members(100, seed)["distance"].to_numpy().tobytes(): seed for seed in range(15)}
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(versions.get(store.read(scope, RUN, "members")["distance"].to_numpy().tobytes(), -1))
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    previous, threading.excepthook = threading.excepthook, lambda args: faults.append(repr(args.exc_value))
+    for reader in readers:
+        reader.start()
+    for seed in range(15):
+        store.write(scope, RUN, {"members": members(100, seed)}, {})
+    done.set()
+    for reader in readers:
+        reader.join()
+    threading.excepthook = previous
+
+    assert faults == []
+    assert seen
+    assert -1 not in seen
+
+
+def test_the_same_run_id_in_two_scopes_is_two_runs(store: ArtifactStore) -> None:
+    scopes = [Scope("org_1", "ns_1"), Scope("org_1", "ns_2"), Scope("org_2", "ns_1"), Scope("org_1")]
+    for number, scope in enumerate(scopes):
+        store.write(scope, RUN, {"members": members(number + 1)}, {})
+
+    store.delete(scopes[1], RUN)
+    store.delete_scope(scopes[2])
+
+    assert [scope for scope in scopes if store.manifest(scope, RUN) is not None] == [scopes[0], scopes[3]]
+    assert store.read(scopes[0], RUN, "members").num_rows == 1
+    assert store.read(scopes[3], RUN, "members").num_rows == 4
+
+
+def test_deleting_a_run_leaves_the_others_and_may_be_repeated(store: ArtifactStore, scope: Scope, root: Path) -> None:
+    store.write(scope, RUN, {"members": members(10)}, {})
+    store.write(scope, "run_2", {"members": members(20)}, {})
+
+    store.delete(scope, RUN)
+    store.delete(scope, RUN)
+
+    assert store.manifest(scope, RUN) is None
+    assert store.read(scope, "run_2", "members").num_rows == 20
+    assert {path.split("/")[2] for path in files_below(root)} == {"run_2"}
+    store.delete_scope(scope)
+    store.delete_scope(scope)
+    assert files_below(root) == set()
+
+
+@pytest.mark.parametrize(
+    "bad", ["", ".", "..", "../x", "a/b", "a\\b", "a\0b", "é", ".hidden", "_", "a" * 129, "run_1\n"]
+)
+def test_an_id_that_is_no_path_component_is_refused(store: ArtifactStore, scope: Scope, bad: str, root: Path) -> None:
+    tables = {"members": members(1)}
+
+    for place, run in [(Scope(bad, "ns_1"), RUN), (scope, bad)]:
+        with pytest.raises(InvalidField):
+            store.write(place, run, tables, {})
+        with pytest.raises(InvalidField):
+            store.manifest(place, run)
+        with pytest.raises(InvalidField):
+            store.delete(place, run)
+    if bad:  # no namespace at all is the organisation's own place
+        with pytest.raises(InvalidField):
+            store.delete_scope(Scope("org_1", bad))
+    with pytest.raises(InvalidField):
+        store.write(scope, RUN, {bad: members(1)}, {})
+
+    assert files_below(root) == set()
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def flip(path: Path, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(bytes(content))
+
+
+def test_a_hundred_single_flipped_bits_of_a_table_are_all_noticed(store: ArtifactStore, scope: Scope) -> None:
+    store.write(scope, RUN, {"members": members(2000)}, {})
+    path = store.path(scope, RUN, "members")
+    bits = np.random.default_rng(0).choice(path.stat().st_size * 8, 100, replace=False)
+
+    for bit in bits.tolist():
+        flip(path, bit)
+        with pytest.raises(Corrupt):
+            store.read(scope, RUN, "members", ["label"])
+        with pytest.raises(Corrupt):
+            store.path(scope, RUN, "members")
+        flip(path, bit)
+
+    assert store.read(scope, RUN, "members").equals(members(2000))
+
+
+def test_flipped_bits_of_a_manifest_are_noticed_or_harmless(store: ArtifactStore, scope: Scope, root: Path) -> None:
+    written = store.write(scope, RUN, {"members": members(10)}, {"k": 7, "note": "größer"})
+    (path,) = root.rglob("manifest.json")
+
+    noticed = 0
+    for bit in range(0, path.stat().st_size * 8, 7):
+        flip(path, bit)
+        try:
+            assert store.manifest(scope, RUN) == written
+        except Corrupt:
+            noticed += 1
+        flip(path, bit)
+
+    assert noticed > path.stat().st_size * 8 // 7 * 0.7  # what is left are flips among blanks
+    assert store.manifest(scope, RUN) == written
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, -1])
+def test_a_file_that_was_cut_is_corrupt(store: ArtifactStore, scope: Scope, length: int) -> None:
+    store.write(scope, RUN, {"members": members(500)}, {})
+    path = store.path(scope, RUN, "members")
+    os.truncate(path, length if length >= 0 else path.stat().st_size + length)
+
+    with pytest.raises(Corrupt, match="damaged"):
+        store.read(scope, RUN, "members")
+    with pytest.raises(Corrupt):
+        store.path(scope, RUN, "members")
+
+
+def test_a_file_that_is_missing_is_corrupt_and_another_tables_file_in_its_place_too(
+    store: ArtifactStore, scope: Scope
+) -> None:
+    store.write(scope, RUN, {"members": members(500), "others": members(500, seed=1)}, {})
+    path = store.path(scope, RUN, "members")
+    store.path(scope, RUN, "others").rename(path)
+
+    with pytest.raises(Corrupt):
+        store.read(scope, RUN, "members")
+    with pytest.raises(Corrupt):
+        store.read(scope, RUN, "others")
+
+
+def test_a_manifest_cut_short_is_corrupt_and_writing_again_heals(
+    store: ArtifactStore, scope: Scope, root: Path
+) -> None:
+    store.write(scope, RUN, {"members": members(5)}, {})
+    (path,) = root.rglob("manifest.json")
+    os.truncate(path, 20)
+
+    with pytest.raises(Corrupt):
+        store.manifest(scope, RUN)
+    store.write(scope, RUN, {"members": members(6)}, {})
+
+    assert store.read(scope, RUN, "members").num_rows == 6
+
+
+# ── the folder ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_files_are_zstd_parquet_with_page_checksums_that_any_reader_opens(
+    store: ArtifactStore, scope: Scope, tmp_path: Path
+) -> None:
+    store.write(scope, RUN, {"members": members(2000)}, {})
+    path = store.path(scope, RUN, "members")
+
+    with pq.ParquetFile(path) as file:
+        column = file.metadata.row_group(0).column(2)
+        first = column.dictionary_page_offset or column.data_page_offset
+        flipped = (first + column.total_compressed_size - 5) * 8
+        assert column.compression == "ZSTD"
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes(path.read_bytes())
+    flip(copy, flipped)
+
+    assert pq.read_table(path).equals(members(2000))
+    with pytest.raises(OSError, match="CRC"):
+        pq.read_table(copy, page_checksum_verification=True)
+
+
+def test_a_replaced_run_leaves_no_file_behind(store: ArtifactStore, scope: Scope, root: Path) -> None:
+    for seed in range(3):
+        store.write(scope, RUN, {"members": members(10, seed)}, {})
+
+    assert len(files_below(root)) == 2
+
+
+def test_a_write_that_fails_leaves_the_old_tables_and_no_remainder(
+    store: ArtifactStore, scope: Scope, root: Path
+) -> None:
+    store.write(scope, RUN, {"members": members(10)}, {})
+    before = files_below(root)
+
+    with pytest.raises(TypeError):
+        store.write(scope, RUN, {"members": members(20)}, {"not JSON": object()})
+    with pytest.raises(AttributeError):
+        store.write(scope, RUN, {"members": members(20), "centroids": None}, {})
+
+    assert files_below(root) == before
+    assert store.read(scope, RUN, "members").num_rows == 10
+
+
+def test_a_writer_that_is_still_at_work_loses_nothing_to_another(store: ArtifactStore, scope: Scope) -> None:
+    done = []
+
+    class Slow(dict[str, pa.Table]):
+        """Tables of which the second comes when another writer has written the run."""
+
+        def items(self):  # type: ignore[no-untyped-def]
+            yield "members", members(10)
+            store.write(scope, RUN, {"members": members(99)}, {})
+            done.append(store.read(scope, RUN, "members").num_rows)
+            yield "centroids", centroids(2)
+
+    store.write(scope, RUN, Slow(members=None, centroids=None), {})
+
+    assert done == [99]
+    assert store.read(scope, RUN, "members").num_rows == 10
+    assert store.read(scope, RUN, "centroids").num_rows == 2
+
+
+def test_a_run_deleted_while_it_is_written_is_a_conflict(store: ArtifactStore, scope: Scope, root: Path) -> None:
+    class Deleting(dict[str, pa.Table]):
+        def items(self):  # type: ignore[no-untyped-def]
+            yield "members", members(10)
+            store.delete(scope, RUN)
+            yield "centroids", centroids(2)
+
+    with pytest.raises(Conflict, match="deleted"):
+        store.write(scope, RUN, Deleting(members=None, centroids=None), {})
+
+    assert store.manifest(scope, RUN) is None
+    assert files_below(root) == set()
+
+
+def test_a_root_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(Unavailable):
+        LocalArtifacts(tmp_path / "file" / "artifacts")
+
+
+WRITING = """
+import sys
+from pathlib import Path
+import pyarrow as pa
+from shoal.records.scope import Scope
+from shoal.storage.artifacts import LocalArtifacts
+store, number = LocalArtifacts(Path(sys.argv[1])), int(sys.argv[2])
+while True:
+    table = pa.table({"n": [number] * 1000})
+    store.write(Scope("org_1", "ns_1"), "run_1", {"first": table, "second": table}, {"n": number})
+    print(number, flush=True)
+    number += 1
+"""
+
+
+def test_a_killed_writer_leaves_a_whole_run_and_the_next_clears_up(root: Path) -> None:
+    scope, store, number = Scope("org_1", "ns_1"), LocalArtifacts(root), 0
+    for kill in range(4):
+        script = [sys.executable, "-c", WRITING, str(root), str(number)]
+        victim = subprocess.Popen(script, stdout=subprocess.PIPE, text=True)
+        assert victim.stdout is not None
+        for _ in range(3 + 2 * kill):
+            last = int(victim.stdout.readline())
+        os.kill(victim.pid, signal.SIGKILL)
+        last = int(([str(last), *victim.stdout.read().split()])[-1])
+        victim.communicate()
+
+        manifest = store.manifest(scope, "run_1")
+        assert manifest is not None
+        number = manifest["meta"]["n"]
+        assert last <= number <= last + 1
+        for name in ("first", "second"):
+            assert store.read(scope, "run_1", name).column("n").to_pylist() == [number] * 1000
+        number += 1
+
+    store.write(scope, "run_1", {"first": members(1)}, {})
+    assert len(files_below(root)) == 2

@@ -1,0 +1,85 @@
+"""Files are whole or absent."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from shoal.storage.files import make_folder, remove_tree, written_whole
+
+
+def names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+def test_a_file_appears_only_when_the_block_ends(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "a.bin") as file:
+        file.write(b"new")
+        during = (tmp_path / "a.bin").exists()
+
+    assert not during
+    assert (tmp_path / "a.bin").read_bytes() == b"new"
+    assert names(tmp_path) == {"a.bin"}
+
+
+def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"old")
+
+    def write() -> None:
+        with written_whole(tmp_path / "a.bin") as file:
+            file.write(b"ne")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write()
+
+    assert (tmp_path / "a.bin").read_bytes() == b"old"
+    assert names(tmp_path) == {"a.bin"}
+
+
+def test_a_reader_sees_one_version_or_another_never_a_mixture(tmp_path: Path) -> None:
+    path, size = tmp_path / "a.bin", 1 << 16
+    versions = [bytes([number]) * size for number in range(50)]
+    with written_whole(path) as file:
+        file.write(versions[0])
+    done, seen = threading.Event(), set[bytes]()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for version in versions:
+        with written_whole(path) as file:
+            file.write(version)
+    done.set()
+    reader.join()
+
+    assert seen
+    assert seen <= set(versions)
+
+
+def test_folders_are_made_with_those_above_them_and_may_exist(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b" / "c")
+    (tmp_path / "a" / "b" / "c" / "file").write_bytes(b"x")
+
+    make_folder(tmp_path / "a" / "b" / "c")
+
+    assert names(tmp_path / "a" / "b" / "c") == {"file"}
+
+
+def test_a_tree_is_removed_without_following_links_out_of_it(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_bytes(b"x")
+    make_folder(tmp_path / "tree" / "deep")
+    (tmp_path / "tree" / "deep" / "file").write_bytes(b"x")
+    (tmp_path / "tree" / "link").symlink_to(outside)
+    (tmp_path / "tree" / "dangling").symlink_to(tmp_path / "nowhere")
+
+    remove_tree(tmp_path / "tree")
+    remove_tree(tmp_path / "tree")
+
+    assert names(tmp_path) == {"outside"}
+    assert names(outside) == {"kept"}

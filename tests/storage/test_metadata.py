@@ -1,0 +1,738 @@
+"""Records and jobs: the promises of MetadataStore, told once for every store, and then those of SQLite."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion, Unavailable
+from shoal.records.filters import parse_filter
+from shoal.records.paging import Page, Sort
+from shoal.records.scope import Scope
+from shoal.storage.base import MetadataStore, Query, Stored
+from shoal.storage.metadata import SqliteMetadata
+
+LEASE = timedelta(seconds=30)
+ALL = Query(page=Page(limit=1000))
+
+
+def open_store(kind: str, folder: Path) -> MetadataStore:
+    """Another store is another line here and another name in STORES."""
+    return {"sqlite": SqliteMetadata}[kind](folder / "metadata.sqlite")
+
+
+STORES = ["sqlite"]
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MetadataStore]:
+    store = open_store(request.param, tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module", params=STORES)
+def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetadataStore]:
+    store = open_store(request.param, tmp_path_factory.mktemp("shared"))
+    yield store
+    store.close()
+
+
+def ids(store: MetadataStore, scope: Scope, query: Query = ALL) -> list[str]:
+    return [stored.id for stored in store.find(scope, "cluster", query).items]
+
+
+# ── records ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_record_comes_back_as_it_was_given(store: MetadataStore, scope: Scope) -> None:
+    body = {"text": "größer \u0000 \U0001f41f", "number": 0.1, "big": 2**63 - 1, "none": None, "list": [1, {"a": True}]}
+
+    written = store.insert(scope, "cluster", "clust_1", body, name="Haie")
+
+    assert written == Stored("clust_1", "Haie", 1, body)
+    assert store.get(scope, "cluster", "clust_1") == written
+    assert store.get_by_name(scope, "cluster", "Haie") == written
+
+
+def test_what_is_not_there_is_none(store: MetadataStore, scope: Scope) -> None:
+    store.insert(scope, "cluster", "clust_1", {})
+
+    assert store.get(scope, "cluster", "clust_2") is None
+    assert store.get(scope, "bucket", "clust_1") is None
+    assert store.get_by_name(scope, "cluster", "clust_1") is None
+    assert not store.delete(scope, "cluster", "clust_2")
+
+
+def test_an_id_is_unique_within_its_kind_and_scope(store: MetadataStore, scope: Scope) -> None:
+    store.insert(scope, "cluster", "same", {"first": True}, name="one")
+    store.insert(scope, "bucket", "same", {}, name="one")
+
+    with pytest.raises(AlreadyExists, match="same"):
+        store.insert(scope, "cluster", "same", {"first": False}, name="two")
+
+    assert store.get(scope, "cluster", "same") == Stored("same", "one", 1, {"first": True})
+
+
+def test_a_name_is_unique_within_its_kind_and_scope_and_case_matters(store: MetadataStore, scope: Scope) -> None:
+    store.insert(scope, "cluster", "clust_1", {}, name="Fish")
+    store.insert(scope, "cluster", "clust_2", {}, name="fish")
+    store.insert(scope, "cluster", "clust_3", {})
+    store.insert(scope, "cluster", "clust_4", {})
+
+    with pytest.raises(AlreadyExists, match="Fish"):
+        store.insert(scope, "cluster", "clust_5", {}, name="Fish")
+    with pytest.raises(AlreadyExists, match="fish"):
+        store.replace(scope, "cluster", "clust_1", {}, name="fish", expect_version=1)
+
+    assert sorted(ids(store, scope)) == ["clust_1", "clust_2", "clust_3", "clust_4"]
+    assert store.get(scope, "cluster", "clust_1") == Stored("clust_1", "Fish", 1, {})
+
+
+def test_a_name_is_free_again_after_a_rename_and_after_a_delete(store: MetadataStore, scope: Scope) -> None:
+    store.insert(scope, "cluster", "clust_1", {}, name="a")
+    store.replace(scope, "cluster", "clust_1", {}, name="b", expect_version=1)
+    store.insert(scope, "cluster", "clust_2", {}, name="a")
+    store.delete(scope, "cluster", "clust_1")
+    store.insert(scope, "cluster", "clust_3", {}, name="b")
+
+    named = {name: store.get_by_name(scope, "cluster", name) for name in "ab"}
+
+    assert {name: found and found.id for name, found in named.items()} == {"a": "clust_2", "b": "clust_3"}
+
+
+def test_the_second_of_two_writers_hears_of_the_first(store: MetadataStore, scope: Scope) -> None:
+    store.insert(scope, "cluster", "clust_1", {"n": 0})
+
+    first = store.replace(scope, "cluster", "clust_1", {"n": 1}, expect_version=1)
+    with pytest.raises(StaleVersion, match="version 2, not 1"):
+        store.replace(scope, "cluster", "clust_1", {"n": 2}, expect_version=1)
+
+    assert store.get(scope, "cluster", "clust_1") == first == Stored("clust_1", None, 2, {"n": 1})
+
+
+def test_replacing_what_is_gone_is_not_found(store: MetadataStore, scope: Scope) -> None:
+    with pytest.raises(NotFound, match="clust_1"):
+        store.replace(scope, "cluster", "clust_1", {}, expect_version=1)
+
+
+def test_threads_that_compare_and_set_lose_no_update(store: MetadataStore, scope: Scope) -> None:
+    store.insert(scope, "cluster", "sum", {"n": 0})
+
+    def count() -> None:
+        done = 0
+        while done < 20:
+            before = store.get(scope, "cluster", "sum")
+            assert before is not None
+            try:
+                store.replace(scope, "cluster", "sum", {"n": before.body["n"] + 1}, expect_version=before.version)
+            except StaleVersion:
+                continue
+            done += 1
+
+    with ThreadPoolExecutor(4) as threads:
+        for counting in [threads.submit(count) for _ in range(4)]:
+            counting.result()
+
+    assert store.get(scope, "cluster", "sum") == Stored("sum", None, 81, {"n": 80})
+
+
+def test_of_threads_that_want_one_name_exactly_one_gets_it(store: MetadataStore, scope: Scope) -> None:
+    def take(number: int) -> bool:
+        try:
+            store.insert(scope, "cluster", f"clust_{number}", {}, name="wanted")
+        except AlreadyExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(take, range(16)))
+
+    assert got.count(True) == 1
+    assert ids(store, scope) == [f"clust_{got.index(True)}"]
+
+
+# ── scopes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+SCOPES = [Scope("org_1", "ns_1"), Scope("org_1", "ns_2"), Scope("org_2", "ns_1"), Scope("org_1"), Scope("org_2")]
+
+
+def test_the_same_ids_and_names_live_in_every_scope_and_never_meet(store: MetadataStore) -> None:
+    for number, scope in enumerate(SCOPES):
+        store.insert(scope, "cluster", "same", {"n": number, "created_at": "2026-01-01T00:00:00.000Z"}, name="name")
+    store.insert(SCOPES[0], "cluster", "other", {"n": 99})
+
+    store.replace(SCOPES[1], "cluster", "same", {"n": 11}, name="name", expect_version=1)
+    store.delete(SCOPES[2], "cluster", "same")
+
+    seen = [store.get(scope, "cluster", "same") for scope in SCOPES]
+    assert [found and found.body["n"] for found in seen] == [0, 11, None, 3, 4]
+    assert [store.get_by_name(scope, "cluster", "name") for scope in SCOPES] == seen
+    assert [store.find(scope, "cluster", ALL).total for scope in SCOPES] == [2, 1, 0, 1, 1]
+    assert all(store.find(scope, "cluster", Query(search="9")).total == 0 for scope in SCOPES[1:])
+
+
+def test_a_filter_cannot_reach_into_another_scope(store: MetadataStore) -> None:
+    for number, scope in enumerate(SCOPES):
+        store.insert(scope, "cluster", f"clust_{number}", {"n": number})
+    anything = parse_filter({"OR": [{"field": "n", "operator": "gte", "value": 0}, {"NOT": [{"n": 7}]}]})
+
+    assert [ids(store, scope, replace(ALL, filter=anything)) for scope in SCOPES] == [
+        [f"clust_{number}"] for number in range(len(SCOPES))
+    ]
+
+
+def test_deleting_a_scope_leaves_all_others(store: MetadataStore, now: datetime) -> None:
+    for number, scope in enumerate(SCOPES):
+        store.insert(scope, "cluster", "same", {})
+        store.insert(scope, "bucket", "same", {})
+        store.enqueue(scope, f"job_{number}", "runs", {}, now)
+
+    assert store.delete_scope(SCOPES[0]) == 2
+
+    assert [store.find(scope, "cluster", ALL).total for scope in SCOPES] == [0, 1, 1, 1, 1]
+    assert [store.find(scope, "bucket", ALL).total for scope in SCOPES] == [0, 1, 1, 1, 1]
+    kept = [store.get_job(scope, f"job_{number}") is not None for number, scope in enumerate(SCOPES)]
+    assert kept == [False, True, True, True, True]
+    assert store.delete_scope(SCOPES[0]) == 0
+
+
+def test_a_job_is_seen_and_cancelled_only_in_its_scope(store: MetadataStore, now: datetime) -> None:
+    store.enqueue(SCOPES[0], "job_1", "runs", {}, now)
+
+    assert [store.get_job(scope, "job_1") for scope in SCOPES[1:]] == [None] * 4
+    assert [store.request_cancel(scope, "job_1") for scope in SCOPES[1:]] == [None] * 4
+    job = store.get_job(SCOPES[0], "job_1")
+    assert job is not None
+    assert (job.state, job.cancel_requested, job.scope) == ("queued", False, SCOPES[0])
+
+
+# ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_list_shows_the_newest_first_and_equal_times_by_id(store: MetadataStore, scope: Scope) -> None:
+    for id, time in [("b", "12:00"), ("c", "13:00"), ("a", "12:00"), ("d", "11:00")]:
+        store.insert(scope, "cluster", id, {"created_at": f"2026-01-01T{time}:00.000Z"})
+
+    assert ids(store, scope) == ["c", "a", "b", "d"]
+
+
+def test_records_without_a_time_come_last_the_latest_insert_first(store: MetadataStore, scope: Scope) -> None:
+    store.insert(scope, "cluster", "b", {})
+    store.insert(scope, "cluster", "timed", {"created_at": "2026-01-01T12:00:00.000Z"})
+    store.insert(scope, "cluster", "c", {"created_at": None})
+    store.insert(scope, "cluster", "a", {})
+
+    assert ids(store, scope) == ["timed", "a", "c", "b"]
+
+
+def test_pages_cut_the_list_without_a_gap_or_a_double(store: MetadataStore, scope: Scope) -> None:
+    for number in range(25):
+        store.insert(scope, "cluster", f"clust_{number:02d}", {"even": number % 2 == 0})
+    even = Query(filter=parse_filter({"even": True}), sort=(Sort("id_is_not_a_field"),))
+
+    pages = [store.find(scope, "cluster", replace(even, page=Page(5, offset))) for offset in (0, 5, 10, 15)]
+
+    assert [item.id for page in pages for item in page.items] == [f"clust_{number:02d}" for number in range(0, 25, 2)]
+    assert [page.total for page in pages] == [13] * 4
+    assert [page.more for page in pages] == [True, True, False, False]
+
+
+def test_records_without_the_field_sort_last_in_both_directions(store: MetadataStore, scope: Scope) -> None:
+    bodies: dict[str, dict[str, Any]] = {"b": {"n": 1}, "a": {"n": 1}, "x": {}, "w": {"n": None}, "c": {"n": 10}}
+    for id, body in (bodies | {"d": {"n": 2}}).items():
+        store.insert(scope, "cluster", id, body)
+
+    assert ids(store, scope, replace(ALL, sort=(Sort("n"),))) == ["a", "b", "d", "c", "w", "x"]
+    assert ids(store, scope, replace(ALL, sort=(Sort("n", descending=True),))) == ["c", "d", "a", "b", "w", "x"]
+
+
+def test_a_second_sort_decides_where_the_first_is_equal(store: MetadataStore, scope: Scope) -> None:
+    rows = {"a": (1, "x"), "b": (2, "y"), "c": (1, "z"), "d": (2, "x")}
+    for id, (n, deep) in rows.items():
+        store.insert(scope, "cluster", id, {"n": n, "metadata": {"deep": deep}})
+
+    assert ids(store, scope, replace(ALL, sort=(Sort("n", True), Sort("deep", True)))) == ["b", "d", "c", "a"]
+
+
+def test_search_ignores_case_and_looks_only_where_it_was_told(store: MetadataStore, scope: Scope) -> None:
+    store.insert(scope, "cluster", "a", {"name": "STRASSE nach Äpfelstadt", "note": "sea"})
+    store.insert(scope, "cluster", "b", {"name": "Straße", "note": "äPFEL"})
+    store.insert(scope, "cluster", "c", {"note": "100% _ strasse"})
+    names = replace(ALL, search_fields=("name",))
+
+    def found(query: Query, text: str) -> list[str]:
+        return sorted(ids(store, scope, replace(query, search=text)))
+
+    assert found(names, "straße") == ["a", "b"]
+    assert found(names, "äpfel") == ["a"]
+    assert found(replace(names, search_fields=("name", "note")), "ÄPFEL") == ["a", "b"]
+    assert found(replace(names, search_fields=("note",)), "0% _") == ["c"]
+    assert found(names, "%") == []
+    assert found(ALL, "Strasse") == ["a", "b", "c"]
+
+
+json_values = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from(["a", "B", "Ä", "aa", ""]))
+writes = st.lists(
+    st.tuples(
+        st.sampled_from(["insert", "replace", "stale", "delete"]),
+        st.sampled_from(["id_1", "id_2", "id_3"]),
+        st.sampled_from([None, "x", "y"]),
+        st.dictionaries(st.sampled_from(["n", "m"]), json_values),
+    ),
+    max_size=25,
+)
+_EXAMPLES = iter(range(10**9))
+
+
+def apply(model: dict[str, Stored], move: str, id: str, name: str | None, body: dict[str, Any]) -> str:
+    """What a dictionary says to a write: the error's name, or `ok`."""
+    present, version = model.get(id), 1
+    taken = name is not None and any(other.name == name for other in model.values() if other.id != id)
+    if move == "insert" and (present or taken):
+        return "AlreadyExists"
+    if move in ("replace", "stale"):
+        if present is None:
+            return "NotFound"
+        if move == "stale":
+            return "StaleVersion"
+        if taken:
+            return "AlreadyExists"
+        version = present.version + 1
+    if move == "delete":
+        return "ok" if model.pop(id, None) else "nothing"
+    model[id] = Stored(id, name, version, body)
+    return "ok"
+
+
+def perform(
+    store: MetadataStore, scope: Scope, model: dict[str, Stored], write: tuple[str, str, str | None, Any]
+) -> str:
+    """The same write on the store."""
+    move, id, name, body = write
+    version = model[id].version if id in model else 1
+    try:
+        if move == "insert":
+            store.insert(scope, "cluster", id, body, name=name)
+        elif move == "delete":
+            return "ok" if store.delete(scope, "cluster", id) else "nothing"
+        else:
+            store.replace(scope, "cluster", id, body, name=name, expect_version=version + (move == "stale"))
+    except (AlreadyExists, NotFound, StaleVersion) as error:
+        return type(error).__name__
+    return "ok"
+
+
+@settings(max_examples=40, deadline=None)
+@given(history=writes)
+def test_any_history_of_writes_leaves_what_a_dictionary_holds(
+    shared_store: MetadataStore, history: list[tuple[str, str, str | None, dict[str, Any]]]
+) -> None:
+    scope, model = Scope("org_history", f"ns_{next(_EXAMPLES)}"), dict[str, Stored]()
+
+    with shared_store.transaction():
+        answers = [(perform(shared_store, scope, model, write), apply(model, *write)) for write in history]
+
+    assert [got for got, _ in answers] == [expected for _, expected in answers]
+    assert {item.id: item for item in shared_store.find(scope, "cluster", ALL).items} == model
+
+
+def by_field(field: str, bodies: dict[str, dict[str, Any]], descending: bool) -> list[str]:
+    """The contract's order in plain Python: numbers (and booleans as 0 and 1) before text, absent and null last."""
+
+    def key(id: str) -> tuple[bool, Any]:
+        value = bodies[id][field]
+        return isinstance(value, str), value.encode() if isinstance(value, str) else value
+
+    there = sorted(id for id in bodies if bodies[id].get(field) is not None)
+    absent = sorted(id for id in bodies if bodies[id].get(field) is None)
+    # `reverse` keeps the order of equal ones, which is by id, as wanted.
+    return sorted(there, key=key, reverse=descending) + absent
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(st.dictionaries(st.just("n"), json_values), max_size=12), descending=st.booleans())
+def test_any_values_sort_as_plain_python_sorts_them(
+    shared_store: MetadataStore, values: list[dict[str, Any]], descending: bool
+) -> None:
+    scope, bodies = Scope("org_sort", f"ns_{next(_EXAMPLES)}"), {f"id_{i:02d}": body for i, body in enumerate(values)}
+    with shared_store.transaction():
+        for id in reversed(bodies):
+            shared_store.insert(scope, "cluster", id, bodies[id])
+
+    assert ids(shared_store, scope, replace(ALL, sort=(Sort("n", descending),))) == by_field("n", bodies, descending)
+
+
+# ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_transaction_that_fails_leaves_no_record_and_no_job(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    store.insert(scope, "cluster", "kept", {"n": 0})
+
+    def write() -> None:
+        with store.transaction():
+            store.insert(scope, "cluster", "new", {})
+            store.replace(scope, "cluster", "kept", {"n": 1}, expect_version=1)
+            with store.transaction():
+                store.enqueue(scope, "job_1", "runs", {}, now)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write()
+
+    assert ids(store, scope) == ["kept"]
+    assert store.get(scope, "cluster", "kept") == Stored("kept", None, 1, {"n": 0})
+    assert store.get_job(scope, "job_1") is None
+
+
+def test_a_transaction_reads_its_own_writes_and_others_do_not(store: MetadataStore, scope: Scope) -> None:
+    with ThreadPoolExecutor(1) as other:
+        with store.transaction():
+            store.insert(scope, "cluster", "new", {})
+            inside, outside = ids(store, scope), other.submit(ids, store, scope).result()
+        after = other.submit(ids, store, scope).result()
+
+    assert (inside, outside, after) == (["new"], [], ["new"])
+
+
+def test_a_refused_write_does_not_end_the_transaction_around_it(store: MetadataStore, scope: Scope) -> None:
+    with store.transaction():
+        store.insert(scope, "cluster", "a", {})
+        with pytest.raises(AlreadyExists):
+            store.insert(scope, "cluster", "a", {})
+        with pytest.raises(StaleVersion):
+            store.replace(scope, "cluster", "a", {}, expect_version=7)
+        store.insert(scope, "cluster", "b", {})
+
+    assert sorted(ids(store, scope)) == ["a", "b"]
+
+
+# ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_oldest_job_is_claimed_first_each_queue_for_itself(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    plus_two = timezone(timedelta(hours=2))
+    store.enqueue(scope, "job_b", "runs", {"n": 2}, now + timedelta(microseconds=1))
+    store.enqueue(scope, "job_c", "runs", {"n": 3}, (now + timedelta(microseconds=1)).astimezone(plus_two))
+    store.enqueue(scope, "job_d", "runs", {"n": 1}, now.astimezone(plus_two))
+    store.enqueue(scope, "job_a", "other", {}, now - timedelta(days=1))
+
+    claimed = [store.claim("runs", "worker_1", now, now + LEASE) for _ in range(4)]
+
+    assert [job and job.job_id for job in claimed] == ["job_d", "job_b", "job_c", None]
+
+
+def test_a_claimed_job_tells_all_about_itself(store: MetadataStore, scope: Scope, now: datetime) -> None:
+    store.enqueue(scope, "job_1", "runs", {"run_id": "run_1", "deep": [1, None]}, now)
+    queued = store.get_job(scope, "job_1")
+
+    claimed = store.claim("runs", "worker_1", now, now + LEASE)
+
+    assert queued is not None
+    assert (queued.state, queued.fence, queued.attempts, queued.worker, queued.lease_until) == (
+        "queued",
+        0,
+        0,
+        None,
+        None,
+    )
+    assert claimed == replace(queued, state="running", fence=1, attempts=1, worker="worker_1", lease_until=now + LEASE)
+    assert claimed == store.get_job(scope, "job_1")
+    assert claimed.payload == {"run_id": "run_1", "deep": [1, None]}
+    assert claimed.scope == scope
+
+
+def test_a_job_id_is_used_once(store: MetadataStore, scope: Scope, now: datetime) -> None:
+    store.enqueue(scope, "job_1", "runs", {}, now)
+
+    with pytest.raises(AlreadyExists, match="job_1"):
+        store.enqueue(scope, "job_1", "runs", {}, now)
+
+
+def test_a_lease_that_ended_gives_the_job_to_another_and_the_first_is_refused(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    store.enqueue(scope, "job_1", "runs", {}, now)
+    store.claim("runs", "worker_1", now, now + LEASE)
+    early = store.claim("runs", "worker_2", now + LEASE - timedelta(microseconds=1), now + 2 * LEASE)
+    late = store.claim("runs", "worker_2", now + LEASE, now + 2 * LEASE)
+
+    stale = [
+        store.heartbeat("job_1", 1, now + LEASE, now + 3 * LEASE, "cluster", 0.5),
+        store.finish("job_1", 1),
+        store.requeue("job_1", 1),
+    ]
+
+    assert early is None
+    assert late is not None
+    assert (late.fence, late.attempts, late.worker) == (2, 2, "worker_2")
+    assert stale == [None, False, False]
+    assert store.get_job(scope, "job_1") == late
+
+
+def test_a_heartbeat_extends_the_lease_and_keeps_the_progress(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    store.enqueue(scope, "job_1", "runs", {}, now)
+    store.claim("runs", "worker_1", now, now + LEASE)
+
+    beaten = store.heartbeat("job_1", 1, now + LEASE / 2, now + 2 * LEASE, "cluster", 0.25)
+
+    assert beaten is not None
+    assert (beaten.stage, beaten.fraction, beaten.lease_until) == ("cluster", 0.25, now + 2 * LEASE)
+    assert store.get_job(scope, "job_1") == beaten
+    assert store.claim("runs", "worker_2", now + LEASE, now + 3 * LEASE) is None
+
+
+def test_a_finished_job_is_never_claimed_again_and_hears_no_heartbeat(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    store.enqueue(scope, "job_1", "runs", {}, now)
+    store.claim("runs", "worker_1", now, now + LEASE)
+
+    assert store.finish("job_1", 1)
+
+    assert not store.finish("job_1", 1)
+    assert store.heartbeat("job_1", 1, now, now + LEASE, "", 1.0) is None
+    assert store.claim("runs", "worker_2", now + 100 * LEASE, now + 101 * LEASE) is None
+    assert store.running_workers() == []
+
+
+def test_a_job_handed_back_keeps_its_place_and_counts_its_attempts(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    store.enqueue(scope, "job_1", "runs", {}, now)
+    store.enqueue(scope, "job_2", "runs", {}, now + LEASE)
+    store.claim("runs", "worker_1", now, now + LEASE)
+
+    assert store.requeue("job_1", 1)
+    queued, again = store.get_job(scope, "job_1"), store.claim("runs", "worker_2", now, now + LEASE)
+
+    assert queued is not None
+    assert (queued.state, queued.worker, queued.lease_until) == ("queued", None, None)
+    assert again is not None
+    assert (again.job_id, again.fence, again.attempts) == ("job_1", 2, 2)
+
+
+def test_a_dead_workers_jobs_return_to_the_queue_and_only_its(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    for number in range(4):
+        store.enqueue(scope, f"job_{number}", "runs", {}, now)
+    for worker in ("dead", "alive", "dead"):
+        store.claim("runs", worker, now, now + LEASE)
+    store.finish("job_0", 1)
+
+    assert store.running_workers() == ["alive", "dead"]
+    assert store.release_worker("dead") == 1
+
+    assert store.running_workers() == ["alive"]
+    assert store.heartbeat("job_2", 1, now, now + LEASE, "", 0.5) is None
+    again = store.claim("runs", "other", now, now + LEASE)
+    assert again is not None
+    assert (again.job_id, again.fence) == ("job_2", 2)
+
+
+def test_cancelling_ends_a_queued_job_asks_a_running_one_and_leaves_a_done_one(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    for number in range(3):
+        store.enqueue(scope, f"job_{number}", "runs", {}, now)
+    store.claim("runs", "worker_1", now, now + LEASE)
+    store.claim("runs", "worker_1", now, now + LEASE)
+    store.finish("job_1", 1)
+
+    cancelled = [store.request_cancel(scope, f"job_{number}") for number in range(3)]
+
+    assert [job and (job.state, job.cancel_requested) for job in cancelled] == [
+        ("running", True),
+        ("done", False),
+        ("done", True),
+    ]
+    assert store.request_cancel(scope, "job_3") is None
+    beaten = store.heartbeat("job_0", 1, now, now + LEASE, "cluster", 0.5)
+    assert beaten is not None
+    assert beaten.cancel_requested
+    assert store.claim("runs", "worker_2", now, now + LEASE) is None
+
+
+def test_eight_threads_claim_a_thousand_jobs_each_exactly_once(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    with store.transaction():
+        for number in range(1000):
+            store.enqueue(scope, f"job_{number:04d}", "runs", {}, now)
+
+    def work(worker: int) -> list[tuple[str, int]]:
+        claimed = []
+        while job := store.claim("runs", f"worker_{worker}", now, now + LEASE):
+            claimed.append((job.job_id, job.fence))
+        return claimed
+
+    with ThreadPoolExecutor(8) as threads:
+        lists = list(threads.map(work, range(8)))
+
+    assert sorted(job for claimed in lists for job in claimed) == [(f"job_{number:04d}", 1) for number in range(1000)]
+    assert all(claimed == sorted(claimed) for claimed in lists)
+
+
+# ── SQLite: processes, crashes, damage ───────────────────────────────────────────────────────────────────────────────
+
+
+def python(script: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+CLAIMING = """
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from shoal.storage.metadata import SqliteMetadata
+store, now = SqliteMetadata(Path(sys.argv[1])), datetime.fromisoformat(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+while job := store.claim("runs", sys.argv[2], now, now + timedelta(seconds=30)):
+    print(job.job_id)
+store.close()
+"""
+
+
+def test_two_processes_claim_each_job_exactly_once(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    path = tmp_path / "metadata.sqlite"
+    store = SqliteMetadata(path)
+    with store.transaction():
+        for number in range(400):
+            store.enqueue(scope, f"job_{number:03d}", "runs", {}, now)
+    workers = [python(CLAIMING, str(path), name, now.isoformat()) for name in ("worker_1", "worker_2")]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+
+    lists = [claimed.split() for claimed in _together(workers)]
+    store.close()
+
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert sorted(lists[0] + lists[1]) == [f"job_{number:03d}" for number in range(400)]
+
+
+def _together(workers: list[subprocess.Popen[str]]) -> list[str]:
+    with ThreadPoolExecutor(len(workers)) as threads:
+        return list(threads.map(lambda worker: worker.communicate("go\n", timeout=60)[0], workers))
+
+
+WRITING = """
+import sys
+from datetime import datetime, UTC
+from pathlib import Path
+from shoal.records.scope import Scope
+from shoal.storage.metadata import SqliteMetadata
+store, scope = SqliteMetadata(Path(sys.argv[1])), Scope("org_1", "ns_1")
+number = int(sys.argv[2])
+while True:
+    with store.transaction():
+        store.insert(scope, "cluster", f"clust_{number}", {"filling": "x" * (number % 977)}, name=f"name_{number}")
+        store.enqueue(scope, f"job_{number}", "runs", {}, datetime(2026, 1, 1, tzinfo=UTC))
+    print(number, flush=True)
+    number += 1
+"""
+
+
+def acknowledged(path: Path, first: int, kill_after: int) -> int:
+    """Let a process write until it told of `kill_after` writes, kill it; the number after the last one it told of."""
+    victim = python(WRITING, str(path), str(first))
+    assert victim.stdout is not None
+    for _ in range(kill_after):
+        victim.stdout.readline()
+    os.kill(victim.pid, signal.SIGKILL)
+    told = victim.stdout.read().split()
+    victim.communicate()
+    assert victim.returncode == -signal.SIGKILL
+    return int(told[-1]) + 1 if told else first + kill_after
+
+
+def test_ten_kills_in_a_write_loop_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    path, scope, first = tmp_path / "metadata.sqlite", Scope("org_1", "ns_1"), 0
+    for kill in range(10):
+        told = acknowledged(path, first, 3 + 7 * kill)
+        store = SqliteMetadata(path)
+        stored = store.find(scope, "cluster", Query()).total
+        bodies = [store.get(scope, "cluster", f"clust_{number}") for number in range(stored)]
+        jobs = [store.get_job(scope, f"job_{number}") for number in range(stored + 1)]
+        store.close()
+
+        # One write may be on disk that nobody was told of; of each write both halves are there, or neither.
+        assert told <= stored <= told + 1
+        assert [body and len(body.body["filling"]) for body in bodies] == [number % 977 for number in range(stored)]
+        assert [job is not None for job in jobs] == [True] * stored + [False]
+        first = stored
+
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+def test_a_store_opens_again_with_all_it_held(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    record = store.insert(scope, "cluster", "clust_1", {"n": 1}, name="a")
+    store.enqueue(scope, "job_1", "runs", {}, now)
+    job = store.claim("runs", "worker_1", now, now + LEASE)
+    store.close()
+
+    with pytest.raises(Unavailable, match="closed"):
+        store.get(scope, "cluster", "clust_1")
+    again = SqliteMetadata(tmp_path / "metadata.sqlite")
+
+    assert again.get(scope, "cluster", "clust_1") == record
+    assert again.get_job(scope, "job_1") == job
+    again.close()
+
+
+def test_a_body_that_was_damaged_is_corrupt_and_the_others_still_answer(tmp_path: Path, scope: Scope) -> None:
+    path = tmp_path / "metadata.sqlite"
+    store = SqliteMetadata(path)
+    store.insert(scope, "cluster", "clust_1", {"n": 1})
+    store.insert(scope, "cluster", "clust_2", {"n": 2})
+    outside = sqlite3.connect(path, isolation_level=None)
+    outside.execute("""UPDATE records SET body = '{"n": ' WHERE id = 'clust_1'""")
+    outside.close()
+
+    with pytest.raises(Corrupt):
+        store.get(scope, "cluster", "clust_1")
+
+    assert store.get(scope, "cluster", "clust_2") == Stored("clust_2", None, 1, {"n": 2})
+    store.close()
+
+
+def test_claims_and_default_lists_walk_an_index(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    told: list[str] = []
+    connection = store._database.read()
+    connection.set_trace_callback(told.append)
+    store.claim("runs", "worker_1", now, now + LEASE)
+    store.find(scope, "cluster", Query())
+    connection.set_trace_callback(None)
+
+    statements = [text for text in told if text.lstrip().startswith(("UPDATE", "SELECT"))]
+    plans = [row[3] for text in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
+    store.close()
+
+    assert len(statements) == 3
+    assert [plan for plan in plans if plan.startswith("SCAN") or "TEMP B-TREE" in plan] == []
