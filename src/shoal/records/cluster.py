@@ -17,6 +17,7 @@ __all__ = [
     "AttributeConfig",
     "Cluster",
     "CreateCluster",
+    "EnrichClusters",
     "EnrichmentMapping",
     "PatchCluster",
     "SourceEnrichment",
@@ -140,6 +141,30 @@ def _spoken_as_specified(raw: dict[str, Any]) -> dict[str, Any]:
             }
         raw["vector_config"] = {**given, **(config or {})}
     return raw
+
+
+class EnrichClusters(Body):
+    """ApplyClusterEnrichmentRequest (contract 2, row 20). `batch_size` and `parallelism` are accepted for older
+    clients; batches are written in order."""
+
+    clustering_ids: list[str] | None = Field(default=None, min_length=1, max_length=100)
+    clustering_id: str | None = None
+    source_collection_id: str
+    target_collection_id: str | None = None
+    batch_size: int = Field(default=1000, ge=1)
+    parallelism: int = Field(default=1, ge=1)
+
+    def clusters(self) -> list[str]:
+        """Ids or names, each once."""
+        single = [] if self.clustering_id is None else [self.clustering_id]
+        return list(dict.fromkeys([*(self.clustering_ids or []), *single]))
+
+    @model_validator(mode="after")
+    def name_a_cluster(self) -> "EnrichClusters":
+        """At least one cluster has to be named."""
+        if not self.clusters():
+            raise ValueError("clustering_ids is required: name at least one cluster")
+        return self
 
 
 class PatchCluster(Body):

@@ -8,23 +8,46 @@ from shoal.engine import ALGORITHMS, check_params
 from shoal.errors import InvalidField
 from shoal.records.cluster import AttributeConfig, CreateCluster, EnrichmentMapping, SourceEnrichment, VectorConfig
 
-__all__ = ["ENRICHABLE", "ClusterConfig", "check_config", "check_labeling", "check_mappings", "feature_name"]
+__all__ = [
+    "DEFAULT_MAPPINGS",
+    "ENRICHABLE",
+    "ClusterConfig",
+    "check_config",
+    "check_labeling",
+    "check_mappings",
+    "feature_name",
+]
 
 ENRICHABLE: Final = frozenset(
     {"cluster_id", "cluster_label", "distance_to_centroid", "member_count", "keywords", "x", "y", "z"}
 )
 """What a field mapping may copy to a source document; also `metadata.<key>` of the cluster's metadata."""
 
-_DEFAULT_MAPPINGS: Final = tuple(
+DEFAULT_MAPPINGS: Final = tuple(
     EnrichmentMapping(source_field=name, target_field=name)
     for name in ("cluster_id", "cluster_label", "distance_to_centroid")
 )
 _RESERVED_TARGETS: Final = frozenset({"document_id", "collection_id", "vectors", "_internal", "_shoal"})
 _SDK_MODELS: Final = frozenset(
-    "gpt-4o-2024-08-06 gpt-4o-mini-2024-07-18 gpt-4.1-2025-04-14 gpt-4.1-mini-2025-04-14 o3-mini-2025-01-31 "
-    "gemini-2.5-flash-lite gemini-2.5-flash gemini-2.5-pro gemini-3.1-flash-lite gemini-3.5-flash-lite "
-    "claude-sonnet-4-5-20250929 claude-haiku-4-5-20251001 claude-3-5-sonnet-20241022 claude-3-5-haiku-20241022 "
-    "jev-latest jev-preview jev-1.13.0".split()
+    [
+        "gpt-4o-2024-08-06",
+        "gpt-4o-mini-2024-07-18",
+        "gpt-4.1-2025-04-14",
+        "gpt-4.1-mini-2025-04-14",
+        "o3-mini-2025-01-31",
+        "gemini-2.5-flash-lite",
+        "gemini-2.5-flash",
+        "gemini-2.5-pro",
+        "gemini-3.1-flash-lite",
+        "gemini-3.5-flash-lite",
+        "claude-sonnet-4-5-20250929",
+        "claude-haiku-4-5-20251001",
+        "claude-3-5-sonnet-20241022",
+        "claude-3-5-haiku-20241022",
+        "jev-latest",
+        "jev-preview",
+        "jev-1.13.0",
+    ]
 )
 _SDK_PROVIDERS: Final = frozenset({"openai", "google", "anthropic", "typesafe"})
 
@@ -133,7 +156,7 @@ def check_mappings(body: CreateCluster) -> SourceEnrichment | None:
     config = body.source_enrichment_config
     if not enrich:
         return config
-    mappings = (config.field_mappings if config else None) or list(_DEFAULT_MAPPINGS)
+    mappings = (config.field_mappings if config else None) or list(DEFAULT_MAPPINGS)
     for position, mapping in enumerate(mappings):
         where = f"source_enrichment_config.field_mappings[{position}]"
         if mapping.source_field not in ENRICHABLE and not mapping.source_field.startswith("metadata."):

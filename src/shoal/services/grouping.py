@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import orjson
 import pyarrow as pa
 
 from shoal.columns import Points
-from shoal.engine.attributes import AttributeGroup, group_by_attributes
+from shoal.engine.attributes import MISSING, Aggregation, AttributeOutcome, aggregate, group_by_attributes
 from shoal.engine.plan import Plan, Progress
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
@@ -17,6 +19,19 @@ from shoal.services.run_input import RunInput
 
 __all__ = ["Groups", "group"]
 
+Values = dict[str, Any]
+_ATTRIBUTE_CENTROIDS = pa.schema(
+    {
+        "cluster_id": pa.string(),
+        "cluster_label": pa.string(),
+        "keywords": pa.list_(pa.string()),
+        "num_members": pa.int64(),
+        "parent_cluster_id": pa.string(),
+        "attributes": pa.string(),
+        "representative_ids": pa.list_(pa.string()),
+    }
+)
+"""`attributes` is a JSON object, because values have any type."""
 SEED = 42
 """The seed of every run that names none (contract 6, row 18)."""
 
@@ -59,7 +74,11 @@ class Groups:
         """The groups without their vectors, named as in ClusterExecutionCentroid."""
         kept = [name for name in self.centroid_table.column_names if name != "vector"]
         rows: list[dict[str, Any]] = self.centroid_table.select(kept).to_pylist()
-        return [{"label": row["cluster_label"], **row} for row in rows]
+        return [{"label": row["cluster_label"], **row, **_decoded(row)} for row in rows]
+
+
+def _decoded(row: Values) -> Values:
+    return {"attributes": orjson.loads(row["attributes"])} if row.get("attributes") else {}
 
 
 def group(source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int) -> Groups:
@@ -98,3 +117,62 @@ def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
         feature=source.feature,
         vectors=outcome.centroids,
     )
+
+
+def _by_attributes(source: RunInput, cluster: Cluster) -> Groups:
+    """Groups by the values of fields; the words of a name are the values themselves."""
+    names = cluster.clustered_attributes or []
+    outcome = group_by_attributes(source.values, bool(cluster.hierarchical_grouping))
+    ids, labels = [f"cl_{number}" for number in range(len(outcome.groups))], outcome.labels
+    shown = _aggregated(source, outcome, names, cluster.aggregation_method or "most_frequent")
+    rows = [
+        {
+            "cluster_id": id,
+            "cluster_label": found.label,
+            "keywords": [text for text in found.path if text != MISSING],
+            "num_members": found.size,
+            "parent_cluster_id": None if found.parent is None else ids[found.parent],
+            "attributes": orjson.dumps(about, default=str).decode(),
+            "representative_ids": [source.ids[row] for row in np.flatnonzero(labels == number)[:5]],
+        }
+        for number, (id, found, about) in enumerate(zip(ids, outcome.groups, shown, strict=True))
+    ]
+    indices = pa.array(labels, pa.int32())
+    members = {
+        "document_id": pa.array(source.ids, pa.string()),
+        "cluster_id": pa.DictionaryArray.from_arrays(indices, pa.array(ids, pa.string())),
+        "cluster_label": pa.DictionaryArray.from_arrays(indices, pa.array([g.label for g in outcome.groups])),
+        "distance_to_centroid": pa.nulls(len(labels), pa.float32()),
+    }
+    sizes = [found.size for found in outcome.groups if found.is_leaf]
+    return Groups(
+        member_columns=pa.table(members),
+        centroid_table=pa.Table.from_pylist(rows, _ATTRIBUTE_CENTROIDS),
+        count=len(outcome.groups),
+        noise=0,
+        metrics={"avg_cluster_size": sum(sizes) / len(sizes), "noise_ratio": 0.0},
+        params={},
+        relationships=[
+            {"parent_cluster_id": row["parent_cluster_id"], "child_cluster_id": row["cluster_id"]}
+            for row in rows
+            if row["parent_cluster_id"] is not None
+        ],
+    )
+
+
+def _aggregated(source: RunInput, outcome: AttributeOutcome, names: Sequence[str], method: Aggregation) -> list[Values]:
+    """What each group shows for every attribute: the values that make it one, and for the attributes below it in the
+    tree the members' aggregated value."""
+    below: dict[int, list[int]] = {}
+    for row, leaf in enumerate(outcome.labels.tolist()):
+        number = outcome.groups[leaf].parent
+        while number is not None:
+            below.setdefault(number, []).append(row)
+            number = outcome.groups[number].parent
+    shown = []
+    for number, found in enumerate(outcome.groups):
+        deeper = source.values[len(found.path) :]
+        rows = below.get(number, [])
+        aggregated = [aggregate([column[row] for row in rows], method) for column in deeper]
+        shown.append(dict(zip(names, [*found.values, *aggregated], strict=True)))
+    return shown

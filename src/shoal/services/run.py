@@ -6,7 +6,7 @@ a crash after it the new ones; a run that is taken up again after the flip goes 
 
 import logging
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -17,13 +17,13 @@ import orjson
 
 from shoal.engine.plan import Progress
 from shoal.errors import Cancelled, RunFailed, ShoalError
-from shoal.records.cluster import Cluster, EnrichmentMapping
+from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.execution import Centroid, Execution, Representative
 from shoal.records.scope import Scope
-from shoal.services.clusters import documents_of
+from shoal.services.enrichment import Enrichment
 from shoal.services.grouping import Groups, group
-from shoal.services.output import output_batches, wire_ids
+from shoal.services.output import output_batches
 from shoal.services.repository import Repository
 from shoal.services.run_input import RunInput, read_input
 from shoal.services.run_states import RunStates
@@ -31,7 +31,6 @@ from shoal.storage.base import ArtifactStore, DocumentStore, Job, MetadataStore
 
 __all__ = ["Runner"]
 
-_ENRICH_BATCH: Final = 5_000
 _log = logging.getLogger("shoal.run")
 
 
@@ -59,12 +58,13 @@ class Runner:
         documents: DocumentStore,
         artifacts: ArtifactStore,
         states: RunStates,
+        enrichment: Enrichment,
         now: Callable[[], datetime],
         *,
         threads: int = 0,
     ) -> None:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
-        self._threads = threads
+        self._enrichment, self._threads = enrichment, threads
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
@@ -132,6 +132,14 @@ class Runner:
             lambda: self._flip_generations(work),
         )
 
+    def _enrich(self, work: _Work, progress: Progress) -> int:
+        def after_batch(fraction: float) -> None:
+            progress("enrich", fraction)
+            self._states.check(work.job)
+
+        run = self._states.executions.get(work.scope, work.run.run_id)
+        return self._enrichment.enrich(work.scope, work.cluster, run, after_batch)
+
     def _flip_generations(self, work: _Work) -> None:
         for output in work.outputs:
             self._collections.change(
@@ -146,65 +154,9 @@ class Runner:
             if output.generation and output.generation != work.run.run_id:
                 self._documents.drop_collection(work.scope, output.storage_key)
 
-    def _enrich(self, work: _Work, progress: Progress) -> int:
-        """Copy the mapped result fields into the source documents; repeating it changes nothing."""
-        config = work.cluster.source_enrichment_config
-        mappings = (config.field_mappings if config else None) or []
-        members = self._artifacts.read(work.scope, work.run.run_id, "members")
-        summaries = {
-            row["cluster_id"]: row
-            for row in self._artifacts.read(
-                work.scope, work.run.run_id, "centroids", ["cluster_id", "num_members", "keywords"]
-            ).to_pylist()
-        }
-        keys = {source.collection_id: source.storage_key for source in work.sources}
-        done = 0
-        for batch in members.to_batches(_ENRICH_BATCH):
-            rows = batch.to_pylist()
-            for collection, key in keys.items():
-                own = [row for row in rows if row["collection_id"] == collection]
-                updates = _updates(own, mappings, summaries, work.cluster.metadata or {}, work.run.partition)
-                done += len(self._documents.update(work.scope, key, updates, now=self._now()))
-            progress("enrich", done / max(members.num_rows, 1))
-            self._states.check(work.job)
-        return done
-
 
 def _generation(collection: Collection, run_id: str) -> Collection:
     return collection.model_copy(update={"generation": run_id})
-
-
-def _updates(
-    rows: Iterable[Mapping[str, Any]],
-    mappings: Sequence[EnrichmentMapping],
-    summaries: Mapping[str, Mapping[str, Any]],
-    metadata: Mapping[str, Any],
-    partition: str | None,
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(document id, nested update) for each member."""
-    for row in rows:
-        summary = summaries.get(row["cluster_id"], {})
-        values = {
-            **row,
-            "cluster_id": wire_ids(row["cluster_id"], partition),
-            "member_count": summary.get("num_members"),
-            "keywords": summary.get("keywords"),
-        }
-        update: dict[str, Any] = {}
-        for mapping in mappings:
-            name = mapping.source_field
-            given = metadata.get(name.removeprefix("metadata.")) if name.startswith("metadata.") else values.get(name)
-            _set(update, mapping.target_field.split("."), given)
-        yield row["document_id"], update
-
-
-def _set(target: dict[str, Any], path: Sequence[str], value: object) -> None:
-    for part in path[:-1]:
-        inner = target.setdefault(part, {})
-        if not isinstance(inner, dict):
-            inner = target[part] = {}
-        target = inner
-    target[path[-1]] = value
 
 
 def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.replies import reply
-from shoal.records.cluster import Cluster, CreateCluster, PatchCluster
+from shoal.records.cluster import Cluster, CreateCluster, EnrichClusters, PatchCluster
 from shoal.records.execution import ExecuteCluster
 from shoal.records.paging import ListBody, Pagination
 from shoal.records.task import Task
@@ -68,6 +68,12 @@ def _list(services: Wired, scope: Namespaced, listed: Listed, body: ListBody | N
             "stats": services.clusters.stats(scope),
         }
     )
+
+
+@router.post("/enrich")
+def enrich_collection(services: Wired, scope: Namespaced, body: EnrichClusters) -> Response:
+    """Copy the visible results of clusters into the documents of a collection."""
+    return reply(services.enrichment.enrich_collection(scope, body))
 
 
 @router.get("/{cluster_identifier}", response_model=Cluster)

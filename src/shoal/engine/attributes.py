@@ -1,0 +1,122 @@
+"""Grouping by attribute values: one group per combination, or a tree with one level per attribute.
+
+A missing or null value is the group `__missing__`; a list is one value, its sorted elements (contract 6, row 21).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from shoal.columns import Labels
+
+__all__ = ["MISSING", "Aggregation", "AttributeGroup", "AttributeOutcome", "aggregate", "group_by_attributes"]
+
+Aggregation = Literal["most_frequent", "first", "last"]
+MISSING: Final = "__missing__"
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeGroup:
+    """A group and where it stands in the tree. `path` holds the values as text, `values` as they were found."""
+
+    path: Path
+    values: tuple[object, ...]
+    size: int
+    parent: int | None
+    is_leaf: bool
+
+    @property
+    def label(self) -> str:
+        """The values joined by `_`, as upstream names such groups."""
+        return "_".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeOutcome:
+    """`labels` is (n,) int32: the leaf group of each row. `groups` has the leaves first, by size descending and path,
+    then the inner nodes in the same order; a group's number is its place."""
+
+    labels: Labels
+    groups: Sequence[AttributeGroup]
+
+    @property
+    def leaves(self) -> int:
+        return sum(group.is_leaf for group in self.groups)
+
+
+def group_by_attributes(columns: Sequence[Sequence[object]], hierarchical: bool = False) -> AttributeOutcome:
+    """Group n rows by one column of values per attribute, outermost first.
+
+    `hierarchical` adds a node for every shorter prefix of the values; rows are labelled with their leaf all the same.
+    """
+    rows = [tuple(text_of(value) for value in row) for row in zip(*columns, strict=True)]
+    sizes = Counter(rows)
+    first: dict[Path, int] = {}
+    for number, path in enumerate(rows):
+        first.setdefault(path, number)
+    leaves = sorted(sizes, key=lambda path: (-sizes[path], path))
+    inner = _prefixes(sizes) if hierarchical else {}
+    ordered = [*leaves, *sorted(inner, key=lambda path: (-inner[path], path))]
+    number_of = {path: number for number, path in enumerate(ordered)}
+    all_sizes: Mapping[Path, int] = {**inner, **sizes}
+    groups = [
+        AttributeGroup(
+            path=path,
+            values=_found(columns, first, path),
+            size=all_sizes[path],
+            parent=number_of.get(path[:-1]) if hierarchical else None,
+            is_leaf=path in sizes,
+        )
+        for path in ordered
+    ]
+    labels = np.fromiter((number_of[path] for path in rows), np.int32, len(rows))
+    return AttributeOutcome(labels, groups)
+
+
+def aggregate(values: Sequence[object], method: Aggregation) -> object:
+    """One value for many: the most frequent one (ties: the one that comes first), the first or the last; missing values
+    do not count. None where all are missing."""
+    present = [value for value in values if value is not None]
+    if not present:
+        return None
+    if method == "first":
+        return present[0]
+    if method == "last":
+        return present[-1]
+    counts = Counter(text_of(value) for value in present)
+    winner = max(counts, key=lambda text: counts[text])  # max keeps the first of equals
+    return next(value for value in present if text_of(value) == winner)
+
+
+def text_of(value: object) -> str:
+    """A value as it stands in a path."""
+    if value is None:
+        return MISSING
+    if isinstance(value, (list, tuple)):
+        return "+".join(sorted(text_of(item) for item in value)) or MISSING
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _prefixes(sizes: Mapping[Path, int]) -> dict[Path, int]:
+    """The inner nodes of the tree with the number of rows below them."""
+    inner: dict[Path, int] = {}
+    for path, size in sizes.items():
+        for depth in range(1, len(path)):
+            inner[path[:depth]] = inner.get(path[:depth], 0) + size
+    return inner
+
+
+def _found(columns: Sequence[Sequence[object]], first: Mapping[Path, int], path: Path) -> tuple[object, ...]:
+    """The values behind a path, as the first row below it has them."""
+    row = first.get(path)
+    if row is None:
+        row = next(number for full, number in first.items() if full[: len(path)] == path)
+    return tuple(column[row] for column in columns[: len(path)])

@@ -1,0 +1,81 @@
+"""Buckets: named places that objects come from."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from shoal.records.bucket import Bucket, CreateBucket, PatchBucket
+from shoal.records.filters import Condition
+from shoal.records.ids import check_name, new_id
+from shoal.records.paging import Listing
+from shoal.records.scope import Scope
+from shoal.services.repository import Repository
+from shoal.storage.base import MetadataStore, Query
+
+__all__ = ["Buckets", "inside"]
+
+_RESERVED: Final = frozenset({"list"})
+
+
+class Buckets:
+    """One method an operation of the wire. `ref` is an id or a name; `now` is UTC."""
+
+    def __init__(self, metadata: MetadataStore, now: Callable[[], datetime]) -> None:
+        self._metadata, self._now = metadata, now
+        self.records = Repository(metadata, "bucket", Bucket, id_field="bucket_id", name_field="bucket_name")
+
+    def create(self, scope: Scope, body: CreateBucket) -> Bucket:
+        """Raises InvalidField, AlreadyExists for the name."""
+        now = self._now()
+        return self.records.add(
+            scope,
+            Bucket(
+                bucket_id=new_id("bkt"),
+                bucket_name=_checked(body.bucket_name),
+                description=body.description,
+                bucket_schema=body.bucket_schema,
+                unique_key=body.unique_key,
+                metadata=body.metadata,
+                storage_class=body.storage_class,
+                created_at=now,
+                updated_at=now,
+            ),
+        )
+
+    def get(self, scope: Scope, ref: str) -> Bucket:
+        """Raises NotFound."""
+        return self.records.get(scope, ref)
+
+    def search(self, scope: Scope, query: Query) -> Listing[Bucket]:
+        """Newest first unless asked otherwise."""
+        return self.records.search(scope, query)
+
+    def patch(self, scope: Scope, ref: str, body: PatchBucket) -> Bucket:
+        """Change what was sent; null clears all but the name and the schema. Raises NotFound, InvalidField,
+        AlreadyExists."""
+        sent: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+        for needed in ("bucket_name", "bucket_schema"):
+            if sent.get(needed, ...) is None:
+                del sent[needed]
+        if "bucket_name" in sent:
+            _checked(sent["bucket_name"])
+        return self.records.change(scope, ref, lambda b: b.model_copy(update={**sent, "updated_at": self._now()}))
+
+    def delete(self, scope: Scope, ref: str) -> Bucket:
+        """Remove the bucket and its objects; documents made from them stay. Raises NotFound."""
+        with self._metadata.transaction():
+            bucket = self.records.get(scope, ref)
+            while doomed := self._metadata.find(scope, "object", Query(filter=inside(bucket.bucket_id))).items:
+                for stored in doomed:
+                    self._metadata.delete(scope, "object", stored.id)
+            self.records.remove(scope, bucket.bucket_id)
+        return bucket
+
+
+def inside(bucket_id: str) -> Condition:
+    """The filter for the objects of one bucket."""
+    return Condition("bucket_id", "eq", bucket_id, case_sensitive=True)
+
+
+def _checked(name: str) -> str:
+    return check_name("bucket_name", name, reserved=_RESERVED)

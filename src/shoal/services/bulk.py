@@ -1,0 +1,121 @@
+"""Documents by the million: a file, or an upload put into one, goes straight to columns and into the store at once."""
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from shoal.columns import DocumentBatch
+from shoal.files import Source, open_source
+from shoal.files.layout import Chosen
+from shoal.records.scope import Scope
+from shoal.services.collections import Collections
+from shoal.services.documents import Documents
+from shoal.services.vector_check import check_dimensions
+from shoal.storage.base import DocumentStore
+
+__all__ = ["Bulk", "Imported", "OnConflict"]
+
+OnConflict = Literal["replace", "fail"]
+_ABANDONED_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a bulk write did. `vectors` maps names to dimensions; `warnings` are sentences for people."""
+
+    inserted: int
+    replaced: int
+    vectors: dict[str, int]
+    collection_id: str
+    warnings: list[str]
+
+
+class Bulk:
+    """The bulk path, for uploads and for files on this machine alike. `now` is UTC; `spool` a folder for uploads."""
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        collections: Collections,
+        documents: Documents,
+        now: Callable[[], datetime],
+        max_dimension: int,
+        spool: Path,
+    ) -> None:
+        self._store, self._collections, self._documents = store, collections, documents
+        self._now, self._max_dimension, self._spool = now, max_dimension, spool
+
+    def import_file(
+        self,
+        scope: Scope,
+        ref: str,
+        path: Path,
+        *,
+        format: str | None = None,
+        id_column: str | None = None,
+        vector_columns: Chosen = None,
+        sidecar: Path | None = None,
+        on_conflict: OnConflict = "replace",
+        label: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Imported:
+        """Write all documents of a file, or none of them. `progress` is called with the documents read so far.
+
+        Raises NotFound for the collection, InvalidField for the file, AlreadyExists with on_conflict="fail".
+        """
+        collection = self._collections.find(scope, ref)
+        source = open_source(
+            path,
+            format=format,
+            id_column=id_column,
+            vector_columns=vector_columns,
+            sidecar=sidecar,
+            label=label,
+            needs_vectors=False,
+            max_dimension=self._max_dimension,
+        )
+        names = self._documents.vector_names(scope)
+        check_dimensions(source.info.vectors, names, self._max_dimension, label or path.name)
+        seen: dict[str, int] = {}
+        batches = _told(_noted(source, seen), progress)
+        count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
+        return Imported(count.inserted, count.replaced, seen, collection.collection_id, list(source.info.warnings))
+
+    @contextlib.contextmanager
+    def spooled(self) -> Iterator[Path]:
+        """A new empty file for an upload, private to this installation and gone afterwards.
+
+        What a crash left behind is removed as well: files that nobody wrote to for an hour.
+        """
+        self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in self._spool.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - old.stat().st_mtime > _ABANDONED_SECONDS:
+                    old.unlink()
+        path = self._spool / uuid.uuid4().hex
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _noted(source: Source, seen: dict[str, int]) -> Iterator[DocumentBatch]:
+    for batch in source.batches():
+        seen |= {name: column.dimension for name, column in batch.vectors.items() if len(column.rows)}
+        yield batch
+
+
+def _told(batches: Iterator[DocumentBatch], progress: Callable[[int], None] | None) -> Iterator[DocumentBatch]:
+    total = 0
+    for batch in batches:
+        yield batch
+        total += len(batch)
+        if progress is not None:
+            progress(total)

@@ -1,0 +1,211 @@
+"""Collections: where documents live, and which vectors they may carry."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from shoal.errors import AlreadyExists, InvalidField
+from shoal.records.collection import (
+    Collection,
+    CollectionSource,
+    CollectionVectorIndex,
+    CreateCollection,
+    FeatureExtractor,
+    PatchCollection,
+)
+from shoal.records.ids import check_name, new_id
+from shoal.records.namespace import VectorConfig
+from shoal.records.paging import Listing
+from shoal.records.scope import Scope
+from shoal.services.buckets import Buckets
+from shoal.services.repository import Repository
+from shoal.storage.base import DocumentStore, MetadataStore, Query
+
+__all__ = ["DEFAULT_COLLECTION", "Collections"]
+
+DEFAULT_COLLECTION: Final = "default"
+"""The collection that upserts without a collection go to; made when first needed."""
+
+_RESERVED: Final = frozenset({"list"})
+_CONFIGS: Final = TypeAdapter(list[VectorConfig])
+
+
+class Collections:
+    """One method an operation of the wire. `ref` is an id or a name; `now` is UTC."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        buckets: Buckets,
+        now: Callable[[], datetime],
+        max_dimension: int,
+    ) -> None:
+        self._metadata, self._documents, self._buckets = metadata, documents, buckets
+        self._now, self._max_dimension = now, max_dimension
+        self.records = Repository(
+            metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def create(self, scope: Scope, body: CreateCollection) -> Collection:
+        """Raises InvalidField, AlreadyExists for the name, NotFound for a source that is not there."""
+        name = _checked(body.collection_name)
+        source = self._resolved(scope, body.source)
+        configs = self._vector_configs(body.metadata)
+        now = self._now()
+        with self._metadata.transaction():
+            made = self.records.add(
+                scope,
+                Collection(
+                    collection_id=new_id("col"),
+                    collection_name=name,
+                    description=body.description,
+                    source=source,
+                    feature_extractor=_extractor(body.feature_extractor),
+                    input_schema=body.input_schema,
+                    enabled=body.enabled is not False,
+                    metadata=body.metadata,
+                    cluster_applications=[item.model_dump() for item in body.cluster_applications or []],
+                    created_at=now,
+                    updated_at=now,
+                ),
+            )
+            for config in configs:
+                self._documents.declare_vector(scope, config.name, config.dimension)
+        return self._described(scope, made)
+
+    def default(self, scope: Scope) -> Collection:
+        """The collection named `default`, made where it is not there yet."""
+        found = self.records.find_one(scope, DEFAULT_COLLECTION)
+        if found is not None:
+            return found
+        source = CollectionSource(type="direct_upsert")
+        try:
+            return self.create(scope, CreateCollection(collection_name=DEFAULT_COLLECTION, source=source))
+        except AlreadyExists:  # somebody else was faster
+            return self.records.get(scope, DEFAULT_COLLECTION)
+
+    def find(self, scope: Scope, ref: str) -> Collection:
+        """The record alone, for those who only need to know where the documents are. Raises NotFound."""
+        return self.records.get(scope, ref)
+
+    def get(self, scope: Scope, ref: str) -> Collection:
+        """With document count and vector indexes. Raises NotFound."""
+        return self._described(scope, self.records.get(scope, ref))
+
+    def search(self, scope: Scope, query: Query) -> Listing[Collection]:
+        """Newest first unless asked otherwise."""
+        found = self.records.search(scope, query)
+        return Listing([self._described(scope, item) for item in found.items], found.total, found.more)
+
+    def patch(self, scope: Scope, ref: str, body: PatchCollection) -> Collection:
+        """Change what was sent; vectors named in `metadata.vector_configs` are declared.
+
+        Raises NotFound, InvalidField, AlreadyExists.
+        """
+        sent: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+        for needed in ("collection_name", "enabled", "cluster_applications"):
+            if sent.get(needed, ...) is None:
+                del sent[needed]
+        if "collection_name" in sent:
+            _checked(sent["collection_name"])
+        if "cluster_applications" in sent:
+            sent["cluster_applications"] = [item.model_dump() for item in sent["cluster_applications"]]
+        configs = self._vector_configs(body.metadata)
+        with self._metadata.transaction():
+            changed = self.records.change(
+                scope, ref, lambda newest: newest.model_copy(update={**sent, "updated_at": self._now()})
+            )
+            for config in configs:
+                self._documents.declare_vector(scope, config.name, config.dimension)
+        return self._described(scope, changed)
+
+    def delete(self, scope: Scope, ref: str) -> Collection:
+        """Remove the collection and its documents. Raises NotFound.
+
+        Documents go first, so that a removal that was interrupted can be repeated.
+        """
+        collection = self.records.get(scope, ref)
+        self._documents.drop_collection(scope, collection.storage_key)
+        self.records.remove(scope, collection.collection_id)
+        return collection
+
+    def features(self, scope: Scope, ref: str) -> list[dict[str, Any]]:
+        """CollectionFeatureDescriptors: what can be clustered. Raises NotFound."""
+        collection = self.records.get(scope, ref)
+        extractor = collection.feature_extractor
+        return [
+            {
+                "feature_address": name,
+                "feature_uri": name,
+                "feature_extractor_name": extractor.feature_extractor_name,
+                "version": extractor.version,
+                "vector_index": {
+                    "name": name,
+                    "description": f"The vectors called {name}, {dimension} numbers each",
+                    "dimensions": dimension,
+                    "type": "dense",
+                },
+                "primary": position == 0,
+            }
+            for position, (name, dimension) in enumerate(sorted(self._documents.vector_dimensions(scope).items()))
+        ]
+
+    def _described(self, scope: Scope, collection: Collection) -> Collection:
+        indexes = [
+            CollectionVectorIndex(name=name, feature_uri=name, index={"dimension": dimension})
+            for name, dimension in sorted(self._documents.vector_dimensions(scope).items())
+        ]
+        count = self._documents.count(scope, collection.storage_key)
+        return collection.model_copy(update={"vector_indexes": indexes, "document_count": count})
+
+    def _resolved(self, scope: Scope, source: CollectionSource) -> CollectionSource:
+        """The source with ids instead of names; everything it names must be there."""
+        buckets = [self._buckets.get(scope, ref).bucket_id for ref in source.bucket_ids or []]
+        feeding = [self.records.get(scope, ref) for ref in source.collections()]
+        inherited = [bucket for collection in feeding for bucket in collection.source.buckets()]
+        ids = [collection.collection_id for collection in feeding]
+        single = source.collection_id is not None
+        return source.model_copy(
+            update={
+                "bucket_ids": buckets or None,
+                "collection_id": ids[0] if single else None,
+                "collection_ids": (ids[1:] if single else ids) or None,
+                "inherited_bucket_ids": list(dict.fromkeys(inherited)) or None,
+            }
+        )
+
+    def _vector_configs(self, metadata: dict[str, Any] | None) -> list[VectorConfig]:
+        """What `metadata.vector_configs` declares. Raises InvalidField."""
+        sent = (metadata or {}).get("vector_configs")
+        if sent is None:
+            return []
+        try:
+            configs = _CONFIGS.validate_python(sent)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+            raise InvalidField(
+                f"metadata.vector_configs{place}",
+                fault["msg"],
+                value=fault["input"],
+                remedy='Each is an object such as {"name": "text", "dimension": 384}.',
+            ) from None
+        for i, config in enumerate(configs):
+            if config.dimension > self._max_dimension:
+                path = f"metadata.vector_configs[{i}].dimension"
+                raise InvalidField(path, f"must be at most {self._max_dimension}", value=config.dimension)
+        return configs
+
+
+def _extractor(given: FeatureExtractor | None) -> FeatureExtractor:
+    """The extractor as told, with its id made from name and version; a placeholder where there is none."""
+    if given is None:
+        return FeatureExtractor()
+    return given.model_copy(update={"feature_extractor_id": f"{given.feature_extractor_name}_{given.version}"})
+
+
+def _checked(name: str) -> str:
+    return check_name("collection_name", name, shortest=3, reserved=_RESERVED)

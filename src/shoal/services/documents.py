@@ -1,0 +1,323 @@
+"""Documents with vectors: made, found, changed and removed, one at a time or by the thousand."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import orjson
+
+from shoal.columns import DocumentBatch
+from shoal.errors import InvalidField, NotFound
+from shoal.records.base import wire_time
+from shoal.records.collection import Collection
+from shoal.records.document import (
+    MAX_PAYLOAD_BYTES,
+    RESERVED,
+    AggregateDocuments,
+    BatchDelete,
+    BatchUpdate,
+    BulkUpdate,
+    CreateDocument,
+    DistinctValues,
+    DocumentUpdate,
+    UpsertDocuments,
+    byo_payload,
+    check_lineage,
+    internal_of,
+    own_fields,
+)
+from shoal.records.filters import MATCH_ALL, parse_filter
+from shoal.records.ids import check_id, new_id
+from shoal.records.namespace import Namespace
+from shoal.records.paging import Listing
+from shoal.records.scope import Scope
+from shoal.services.aggregation import aggregate, fields_of
+from shoal.services.collections import Collections
+from shoal.services.repository import Repository
+from shoal.services.vector_check import VectorNames, columns_of
+from shoal.storage.base import DocumentStore, Json, MetadataStore, Query, StoredDocument
+
+__all__ = ["Documents", "Upserted"]
+
+_NO_TOKEN: Final = "A write is visible as soon as it is answered, so there is no write token to wait for."
+_NO_ACL: Final = "Shoal has no access control below the namespace: acl was not stored."
+Wanted = Sequence[str] | Literal["all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """BYOUpsertResponse: `inserted` counts all documents of the call, new and replaced, so that a retry agrees."""
+
+    inserted: int
+    document_ids: list[str]
+    dropped_payload_fields: dict[str, list[str]] | None
+    warnings: list[str] | None
+    write_token: str | None = None
+
+
+class Documents:
+    """One method an operation of the wire. `ref` is the id or name of a collection; `now` is UTC."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        store: DocumentStore,
+        collections: Collections,
+        now: Callable[[], datetime],
+        max_dimension: int,
+    ) -> None:
+        self._store, self._collections = store, collections
+        self._now, self._max_dimension = now, max_dimension
+        self._namespaces = Repository(
+            metadata, "namespace", Namespace, id_field="namespace_id", name_field="namespace_name"
+        )
+
+    def vector_names(self, scope: Scope) -> VectorNames:
+        """The vectors of the namespace, and whether writing documents may add to them."""
+        namespace = self._namespaces.find_one(scope.organization, scope.namespace_id)
+        declared = namespace is not None and bool(namespace.vector_configs)
+        return VectorNames(self._store.vector_dimensions(scope), closed=declared)
+
+    def create(self, scope: Scope, ref: str, body: CreateDocument) -> Json:
+        """The new document as the wire shows it. Raises NotFound, InvalidField, AlreadyExists for a given id."""
+        collection = self._collections.find(scope, ref)
+        id = new_id("doc") if body.document_id is None else check_id("document_id", body.document_id)
+        payload = own_fields(body.model_extra or {})
+        if body.metadata is not None:
+            payload["metadata"] = body.metadata
+        payload["_internal"] = internal_of(body.model_dump(exclude={"vectors", "metadata"}))
+        batch = self._batch(scope, [id], [payload], [body.vectors], lambda i: "vectors", "the document")
+        self._store.write(scope, collection.storage_key, [batch], now=self._now(), on_conflict="fail")
+        return self.get(scope, ref, id)
+
+    def upsert(self, scope: Scope, body: UpsertDocuments) -> Upserted:
+        """Write up to 1,000 documents, all or none; an id that exists is replaced. Raises InvalidField, NotFound."""
+        sent = _checked_documents(body.documents)
+        ids = _unique_ids(sent)
+        batch = self._batch(
+            scope,
+            ids,
+            [byo_payload(document) for document in sent],
+            [document["vectors"] for document in sent],
+            lambda i: f"documents[{i}].vectors",
+            "documents[{}]",
+        )
+        named = body.collection_id
+        collection = self._collections.default(scope) if named is None else self._collections.find(scope, named)
+        if sent:
+            self._store.write(scope, collection.storage_key, [batch], now=self._now())
+        dropped = {
+            document["document_id"]: sorted(lost)
+            for document in sent
+            if (lost := RESERVED & (document.get("payload") or {}).keys())
+        }
+        return Upserted(len(ids), ids, dropped or None, _warnings(body, sent) or None)
+
+    def get(self, scope: Scope, ref: str, document_id: str, *, vectors: Wanted = ()) -> Json:
+        """Raises NotFound."""
+        collection = self._collections.find(scope, ref)
+        return self._shown(scope, collection, self._stored(scope, collection, document_id, vectors))
+
+    def search(self, scope: Scope, ref: str, query: Query, *, vectors: Wanted = ()) -> Listing[Json]:
+        """One page, by id ascending unless asked otherwise; `search` looks into all text. Raises NotFound."""
+        collection = self._collections.find(scope, ref)
+        found = self._store.find(scope, collection.storage_key, query, vectors=vectors)
+        return Listing([self._shown(scope, collection, item) for item in found.items], found.total, found.more)
+
+    def patch(self, scope: Scope, ref: str, document_id: str, body: Json) -> Json:
+        """Merge fields into the payload; `vectors` replaces those named. Raises NotFound, InvalidField."""
+        return self._change(scope, ref, document_id, body, whole=False)
+
+    def put(self, scope: Scope, ref: str, document_id: str, body: Json) -> Json:
+        """Replace the payload; lineage stays, and vectors that are not named. Raises NotFound, InvalidField."""
+        return self._change(scope, ref, document_id, body, whole=True)
+
+    def delete(self, scope: Scope, ref: str, document_id: str) -> None:
+        """Raises NotFound."""
+        collection = self._collections.find(scope, ref)
+        if not self._store.delete(scope, collection.storage_key, [document_id]):
+            raise NotFound("document", document_id)
+
+    def count(self, scope: Scope, ref: str) -> tuple[str, int]:
+        """The collection's id and how many documents it holds. Raises NotFound."""
+        collection = self._collections.find(scope, ref)
+        return collection.collection_id, self._store.count(scope, collection.storage_key)
+
+    def distinct(self, scope: Scope, ref: str, body: DistinctValues) -> tuple[list[tuple[Any, int]], int]:
+        """(value, count) pairs, most frequent first, and how many values there are. Raises NotFound, InvalidField."""
+        collection = self._collections.find(scope, ref)
+        _check_path("field", body.field)
+        wanted = parse_filter(body.filters)
+        return self._store.distinct(scope, collection.storage_key, body.field, wanted, body.limit or 10_000)
+
+    def aggregate(self, scope: Scope, ref: str, body: AggregateDocuments) -> list[Json]:
+        """Rows `{group, metrics}`, one a group, sorted. Raises NotFound, InvalidField."""
+        collection = self._collections.find(scope, ref)
+        fields = fields_of(body)
+        for field in fields:
+            _check_path("field", field)
+        wanted = parse_filter(body.filters)
+        ids, _, columns = self._store.load_fields(scope, [collection.storage_key], fields, filter=wanted)
+        return aggregate(len(ids), dict(zip(fields, columns, strict=True)), body)
+
+    def batch_update(self, scope: Scope, ref: str, body: BatchUpdate) -> tuple[int, list[Json] | None]:
+        """How many were updated and, where ids were given, what became of each. Raises NotFound, InvalidField."""
+        if body.updates is not None:
+            return self._update_each(scope, ref, body.updates)
+        if body.update_data is None:
+            raise InvalidField("updates", "is required", remedy="Send updates, or filters with update_data.")
+        bulk = BulkUpdate(filters=body.filters, update_data=body.update_data)
+        return self.bulk_update(scope, ref, bulk), None
+
+    def bulk_update(self, scope: Scope, ref: str, body: BulkUpdate) -> int:
+        """Merge one update into every document that matches. Raises NotFound, InvalidField."""
+        collection = self._collections.find(scope, ref)
+        update = _checked_update(body.update_data, "update_data")
+        wanted = parse_filter(body.filters)
+        return self._store.update_where(scope, collection.storage_key, wanted, update, now=self._now())
+
+    def batch_delete(self, scope: Scope, ref: str, body: BatchDelete) -> tuple[int, list[Json] | None]:
+        """How many were deleted and, where ids were given, what became of each. Raises NotFound, InvalidField."""
+        collection = self._collections.find(scope, ref)
+        if body.document_ids is not None:
+            ids = list(dict.fromkeys(body.document_ids))
+            return _outcomes(ids, self._store.delete(scope, collection.storage_key, ids))
+        wanted = parse_filter(body.filters)
+        if wanted == MATCH_ALL:
+            remedy = "Name document_ids or a condition; to remove all documents delete the collection."
+            raise InvalidField("filters", "must hold a condition", remedy=remedy)
+        return self._store.delete_where(scope, collection.storage_key, wanted), None
+
+    def _update_each(self, scope: Scope, ref: str, updates: Sequence[DocumentUpdate]) -> tuple[int, list[Json]]:
+        collection = self._collections.find(scope, ref)
+        checked = [
+            (update.document_id, _checked_update(update.update_data, f"updates[{i}].update_data"))
+            for i, update in enumerate(updates)
+        ]
+        done = self._store.update(scope, collection.storage_key, checked, now=self._now())
+        return _outcomes([id for id, _ in checked], done)
+
+    def _change(self, scope: Scope, ref: str, document_id: str, body: Json, *, whole: bool) -> Json:
+        collection = self._collections.find(scope, ref)
+        key = collection.storage_key
+        before = self._stored(scope, collection, document_id)
+        payload = own_fields(body)
+        if whole and "_internal" in before.payload:
+            payload["_internal"] = before.payload["_internal"]
+        batch = self._batch(scope, [document_id], [payload], [body.get("vectors")], lambda i: "vectors", "the document")
+        if batch.vectors:
+            self._store.replace_vectors(scope, key, document_id, batch)
+        if not self._store.update(scope, key, [(document_id, payload)], now=self._now(), merge=not whole):
+            raise NotFound("document", document_id)
+        return self.get(scope, ref, document_id)
+
+    def _stored(self, scope: Scope, collection: Collection, document_id: str, vectors: Wanted = ()) -> StoredDocument:
+        found = self._store.get(scope, collection.storage_key, [document_id], vectors=vectors)[0]
+        if found is None:
+            raise NotFound("document", document_id)
+        return found
+
+    def _batch(
+        self,
+        scope: Scope,
+        ids: Sequence[str],
+        payloads: Sequence[Json],
+        vectors: Sequence[object],
+        path: Callable[[int], str],
+        label: str,
+    ) -> DocumentBatch:
+        """Everything checked and in columns. `label` names a document in errors, `{}` stands for its position."""
+        encoded = [_encoded(payload, label.format(i)) for i, payload in enumerate(payloads)]
+        columns = columns_of(vectors, path, self.vector_names(scope), self._max_dimension)
+        return DocumentBatch(ids, encoded, columns)
+
+    def _shown(self, scope: Scope, collection: Collection, stored: StoredDocument) -> Json:
+        """A DocumentResponse: own fields at the root, Shoal's under `_internal`."""
+        shown: Json = {name: value for name, value in stored.payload.items() if name not in RESERVED}
+        shown["document_id"] = stored.document_id
+        shown["collection_id"] = collection.collection_id
+        if stored.vectors:
+            shown["vectors"] = {name: vector.tolist() for name, vector in stored.vectors.items()}
+        shown["_internal"] = {
+            "internal_id": scope.organization_id,
+            "namespace_id": scope.namespace_id,
+            "document_id": stored.document_id,
+            "collection_id": collection.collection_id,
+            "created_at": wire_time(stored.created_at),
+            "updated_at": wire_time(stored.updated_at),
+            **stored.payload.get("_internal", {}),
+        }
+        return shown
+
+
+def _checked_documents(documents: Sequence[object]) -> list[Json]:
+    """The documents of an upsert, as far as they are no vectors. Raises InvalidField."""
+    return [_checked_document(document, f"documents[{i}]") for i, document in enumerate(documents)]
+
+
+def _checked_document(document: object, path: str) -> Json:
+    if not isinstance(document, dict):
+        raise InvalidField(path, "must be an object", value=document)
+    for needed in ("document_id", "vectors"):
+        if document.get(needed) is None:
+            raise InvalidField(f"{path}.{needed}", "is required")
+    for name in ("payload", "metadata"):
+        if not isinstance(document.get(name) or {}, dict):
+            raise InvalidField(f"{path}.{name}", "must be an object", value=document[name])
+    if not isinstance((document.get("payload") or {}).get("metadata") or {}, dict) and document.get("metadata"):
+        raise InvalidField(f"{path}.payload.metadata", "must be an object where metadata is given as well")
+    check_lineage(document, path)
+    return document
+
+
+def _unique_ids(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    first: dict[str, int] = {}
+    for i, document in enumerate(documents):
+        id = check_id(f"documents[{i}].document_id", document["document_id"])
+        if first.setdefault(id, i) != i:
+            raise InvalidField(
+                f"documents[{i}].document_id",
+                f"is the same as documents[{first[id]}].document_id",
+                value=id,
+                remedy="Send each document once.",
+            )
+    return list(first)
+
+
+def _warnings(body: UpsertDocuments, documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    asked = bool(body.options and body.options.write_token)
+    return [_NO_TOKEN] * asked + [_NO_ACL] * any(document.get("acl") for document in documents)
+
+
+def _checked_update(update: Json, path: str) -> Json:
+    """Reserved keys are left out, so that an answer can be sent back as it came; vectors would be missed."""
+    if "vectors" in update:
+        remedy = "PATCH or PUT the document itself, or upsert it."
+        raise InvalidField(f"{path}.vectors", "cannot be changed for many documents at once", remedy=remedy)
+    fields = own_fields(update)
+    _encoded(fields, path)
+    return fields
+
+
+def _encoded(payload: Json, path: str) -> bytes:
+    encoded = orjson.dumps(payload)
+    if len(encoded) > MAX_PAYLOAD_BYTES:
+        raise InvalidField(path, f"has {len(encoded):,} bytes of JSON, more than the {MAX_PAYLOAD_BYTES:,} allowed")
+    return encoded
+
+
+def _check_path(field: str, path: str) -> None:
+    if not all(path.split(".")):
+        raise InvalidField(field, "must be a dotted path without empty parts", value=path)
+
+
+def _outcomes(ids: Sequence[str], done: Sequence[str]) -> tuple[int, list[Json]]:
+    there = set(done)
+    return len(there), list(_outcome(ids, there))
+
+
+def _outcome(ids: Sequence[str], there: set[str]) -> Iterator[Json]:
+    for id in ids:
+        error = None if id in there else "No such document."
+        yield {"document_id": id, "success": error is None, "error": error}

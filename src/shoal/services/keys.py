@@ -1,0 +1,268 @@
+"""Organisations and their API keys: the first start, who a key belongs to, and the life of a key."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from shoal.errors import Conflict, InvalidField, NotFound, Unauthorized, Unavailable
+from shoal.records.filters import Condition
+from shoal.records.ids import check_name, new_id
+from shoal.records.key import (
+    ALL_PERMISSIONS,
+    Caller,
+    CreatedKey,
+    CreateKey,
+    Key,
+    KeyStatus,
+    PatchKey,
+    Permission,
+    has_checksum,
+    hash_of,
+    new_key,
+)
+from shoal.records.organization import Organization
+from shoal.records.scope import Scope
+from shoal.services.namespaces import Namespaces
+from shoal.services.repository import Repository
+from shoal.storage.base import MetadataStore, Query
+
+__all__ = ["LOCAL_USER", "Keys"]
+
+LOCAL_USER: Final = "local@shoal"
+"""The user that owns the key of the first start."""
+
+_ROOT: Final = Scope("")
+"""Above all organisations: only the list of organisations and the way from a key's hash to its owner live here."""
+
+_REMEMBERED: Final = timedelta(seconds=5)
+_MOST_REMEMBERED: Final = 10_000
+_NOTED_EVERY: Final = timedelta(minutes=1)
+_DEFAULT: Final[tuple[Permission, ...]] = ("read", "write", "delete")
+_RESTRICTIONS: Final = ("scopes", "rate_limit_override", "principal_id", "allowed_origins")
+
+
+class Keys:
+    """Organisations and keys over the metadata store. `now` is UTC."""
+
+    def __init__(self, store: MetadataStore, namespaces: Namespaces, now: Callable[[], datetime]) -> None:
+        self._store, self._namespaces, self._now = store, namespaces, now
+        self._keys = Repository(store, "key", Key, id_field="key_id", name_field="name")
+        self._organizations = Repository(store, "organization", Organization, id_field="organization_id")
+        self._seen: dict[str, tuple[datetime, Caller]] = {}
+
+    # ── organisations ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def bootstrap(self, key_file: Path) -> str | None:
+        """On the first start: an organisation, its namespace `default`, and an admin key, written to `key_file`
+        (mode 0600) and returned this one time. None on every later start."""
+        with self._store.transaction():
+            if self._organizations.search(_ROOT, Query()).items:
+                return None
+            secret = self.create_organization("local").key
+            _write_private(key_file, secret)  # before the commit: a crash leaves a file that the next start replaces
+        return secret
+
+    def create_organization(self, name: str) -> CreatedKey:
+        """A new organisation with its namespace `default`; the answer is its first key, with all permissions."""
+        now = self._now()
+        organization = Organization(
+            organization_id=new_id("org"), organization_name=name, created_at=now, updated_at=now
+        )
+        scope = Scope(organization.organization_id)
+        with self._store.transaction():
+            self._organizations.add(_ROOT, organization)
+            self._namespaces.create_default(scope)
+            return self.create(scope, LOCAL_USER, CreateKey(name="first", permissions=list(ALL_PERMISSIONS)))
+
+    def organization(self, scope: Scope) -> Organization:
+        """Raises NotFound."""
+        return self._organizations.get(_ROOT, scope.organization_id)
+
+    def organizations(self) -> list[Organization]:
+        """All of this installation, oldest first; for the command line, which owns the data folder anyway."""
+        return sorted(self._organizations.all(_ROOT), key=lambda one: (one.created_at, one.organization_id))
+
+    # ── authentication ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def remembered(self, secret: str) -> Caller | None:
+        """The caller if the key was checked in the last 5 seconds; touches no store."""
+        entry = self._seen.get(hash_of(secret))
+        if entry is None or not entry[0] <= self._now() < entry[0] + _REMEMBERED:
+            return None
+        caller = entry[1]
+        return None if caller.expires_at is not None and caller.expires_at <= self._now() else caller
+
+    def authenticate(self, secret: str) -> Caller:
+        """Who a key belongs to. A typing error is refused without asking the store. Raises Unauthorized."""
+        if not has_checksum(secret):
+            raise Unauthorized("The API key is malformed. Copy it whole: 'sk_' and 38 characters.")
+        entry = self._store.get(_ROOT, "key", hash_of(secret))
+        if entry is None:
+            raise Unauthorized("The API key is not known.")
+        scope = Scope(entry.body["organization_id"])
+        key = self._keys.find_one(scope, entry.body["key_id"])
+        if key is None or key.key_hash != entry.id:
+            raise Unauthorized("The API key is not known.")
+        status = self._status(key)
+        if status != "active":
+            raise Unauthorized(f"The API key {key.name!r} is {status}.")
+        self._note_use(scope, key)
+        return self._remember(key)
+
+    def _remember(self, key: Key) -> Caller:
+        caller = Caller(
+            key.organization_id, key.key_id, key.name, key.user_email, frozenset(key.permissions), key.expires_at
+        )
+        if len(self._seen) >= _MOST_REMEMBERED:
+            self._seen.clear()
+        self._seen[key.key_hash] = (self._now(), caller)
+        return caller
+
+    def _note_use(self, scope: Scope, key: Key) -> None:
+        now = self._now()
+        if key.last_used_at is not None and now - key.last_used_at < _NOTED_EVERY:
+            return
+        try:
+            self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update={"last_used_at": now}))
+        except (Unavailable, NotFound):
+            return  # a busy store, or a key deleted this moment: no reason to refuse a call that was allowed
+
+    # ── the life of a key ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def create(self, scope: Scope, email: str, body: CreateKey, by: str | None = None) -> CreatedKey:
+        """A new key for a user. Raises AlreadyExists for a name taken in the organisation, InvalidField."""
+        _check_email(email)
+        _refuse_restrictions(body)
+        check_name("name", body.name)
+        now, secret = self._now(), new_key()
+        key = Key(
+            key_id=new_id("key"),
+            key_hash=hash_of(secret),
+            key_prefix=secret[:7],
+            internal_id=scope.organization_id,
+            organization_id=scope.organization_id,
+            user_id=_user_id(email),
+            user_email=email,
+            name=body.name,
+            description=body.description or "",
+            permissions=_ordered(_DEFAULT if body.permissions is None else body.permissions),
+            expires_at=self._future(body.expires_at),
+            created_at=now,
+            created_by=by,
+        )
+        with self._store.transaction():
+            self._keys.add(scope, key)
+            self._point_to(key)
+        return CreatedKey(**key.model_dump(), key=secret)
+
+    def search(self, scope: Scope, email: str | None = None) -> list[Key]:
+        """The keys of a user, or of all users, newest first."""
+        query = Query() if email is None else Query(filter=Condition("user_email", "eq", email, case_sensitive=True))
+        return [self._shown(key) for key in self._keys.all(scope, query)]
+
+    def get(self, scope: Scope, ref: str, email: str | None = None) -> Key:
+        """By name or id. Raises NotFound, also where the key belongs to another user than `email`."""
+        key = self._keys.find_one(scope, ref)
+        if key is None or (email is not None and key.user_email != email):
+            raise NotFound("API key", ref)
+        return self._shown(key)
+
+    def change(self, scope: Scope, ref: str, body: PatchKey, email: str | None = None, by: str | None = None) -> Key:
+        """Change what was sent. Raises NotFound, AlreadyExists, InvalidField, Conflict for a revoked key made active
+        again."""
+        _refuse_restrictions(body)
+        if body.name is not None:
+            check_name("name", body.name)
+        sent = {name: getattr(body, name) for name in ("name", "description", "permissions") if getattr(body, name)}
+        if "permissions" in sent:
+            sent["permissions"] = _ordered(sent["permissions"])
+        if "expires_at" in body.model_fields_set:
+            sent["expires_at"] = self._future(body.expires_at)
+        key = self.get(scope, ref, email)
+        if body.status == "revoked":
+            sent |= {"status": "revoked", "revoked_at": self._now(), "revoked_by": by}
+        elif body.status is not None and key.status == "revoked":
+            raise Conflict("A revoked key stays revoked. Create a new one.", id=key.key_id)
+        changed = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=sent))
+        self._seen.clear()
+        return self._shown(changed)
+
+    def remove(self, scope: Scope, ref: str, email: str | None = None) -> None:
+        """The key stops working and is forgotten. Raises NotFound."""
+        key = self.get(scope, ref, email)
+        with self._store.transaction():
+            self._store.delete(_ROOT, "key", key.key_hash)
+            self._keys.remove(scope, key.key_id)
+        self._seen.clear()
+
+    def rotate(self, scope: Scope, ref: str, email: str | None = None) -> CreatedKey:
+        """A new secret for a key; the old one stops working. Raises NotFound, Conflict for a revoked key."""
+        secret = new_key()
+        fresh = {"key_hash": hash_of(secret), "key_prefix": secret[:7], "last_used_at": None}
+        with self._store.transaction():
+            key = self.get(scope, ref, email)
+            if key.status == "revoked":
+                raise Conflict("A revoked key cannot be rotated. Create a new one.", id=key.key_id)
+            self._store.delete(_ROOT, "key", key.key_hash)
+            rotated = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh))
+            self._point_to(rotated)
+        self._seen.clear()
+        return CreatedKey(**self._shown(rotated).model_dump(), key=secret)
+
+    def _point_to(self, key: Key) -> None:
+        owner = {"organization_id": key.organization_id, "key_id": key.key_id}
+        self._store.insert(_ROOT, "key", key.key_hash, owner)
+
+    def _status(self, key: Key) -> KeyStatus:
+        if key.status == "active" and key.expires_at is not None and key.expires_at <= self._now():
+            return "expired"
+        return key.status
+
+    def _shown(self, key: Key) -> Key:
+        return key.model_copy(update={"status": self._status(key)})
+
+    def _future(self, moment: datetime | None) -> datetime | None:
+        if moment is None:
+            return None
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if moment <= self._now():
+            raise InvalidField("expires_at", "must lie in the future", value=moment.isoformat())
+        return moment
+
+
+def _ordered(permissions: Sequence[Permission]) -> list[Permission]:
+    if not permissions:
+        raise InvalidField("permissions", "must not be empty", remedy="Name some of read, write, delete, admin.")
+    return [permission for permission in ALL_PERMISSIONS if permission in permissions]
+
+
+def _refuse_restrictions(body: CreateKey | PatchKey) -> None:
+    for field in _RESTRICTIONS:
+        if getattr(body, field):
+            raise InvalidField(
+                field, "is not supported", remedy="Leave it out and restrict the key by its permissions."
+            )
+
+
+def _check_email(email: str) -> None:
+    name, _, host = email.partition("@")
+    if not name or not host or len(email) > 254 or not email.isprintable() or "/" in email or " " in email:
+        raise InvalidField("user_email", "must be an e-mail address", value=email)
+
+
+def _user_id(email: str) -> str:
+    """Users are not stored: the same address always gives the same id."""
+    return "usr_" + hashlib.blake2b(email.encode(), digest_size=8).hexdigest()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Readable by the owner from its first byte on. A file left by a start that did not finish is replaced."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())

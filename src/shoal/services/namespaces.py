@@ -1,0 +1,203 @@
+"""Namespaces: made, found by id or name, described, changed, and removed with everything inside."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from shoal.errors import AlreadyExists, InvalidField, InvalidRequest, NotFound
+from shoal.records.ids import check_name, new_id
+from shoal.records.namespace import (
+    CreateNamespace,
+    CreateStandaloneNamespace,
+    Namespace,
+    PatchNamespace,
+    VectorConfig,
+)
+from shoal.records.paging import Listing, Page
+from shoal.records.scope import Scope
+from shoal.services.repository import Repository
+from shoal.storage.base import ArtifactStore, DocumentStore, Kind, MetadataStore, Query
+
+__all__ = ["Namespaces"]
+
+_RESERVED: Final = frozenset({"list", "standalone", "stats"})
+_LONGEST_NAME: Final = 64
+_COPIED: Final = (
+    "description", "metadata", "feature_extractors", "payload_indexes", "auto_create_indexes", "adaptive_indexing",
+)  # fmt: skip
+_COUNTS: Final[dict[str, Kind]] = {
+    "bucket_count": "bucket",
+    "collection_count": "collection",
+    "cluster_count": "cluster",
+}
+
+
+class Namespaces:
+    """Every method takes the scope of the organisation. `now` is UTC."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        documents: DocumentStore,
+        artifacts: ArtifactStore,
+        now: Callable[[], datetime],
+        max_dimension: int,
+    ) -> None:
+        self._store, self._documents, self._artifacts = store, documents, artifacts
+        self._now, self._max_dimension = now, max_dimension
+        self._namespaces = Repository(
+            store, "namespace", Namespace, id_field="namespace_id", name_field="namespace_name"
+        )
+
+    def create(self, organization: Scope, body: CreateNamespace) -> Namespace:
+        """Raises AlreadyExists for an id or name that is taken, InvalidField."""
+        name = _checked_name(body.namespace_name)
+        return self._create(organization, body.namespace_id or new_id("ns"), name, body.mode, body)
+
+    def create_standalone(self, organization: Scope, body: CreateStandaloneNamespace) -> Namespace:
+        """A namespace for own vectors. Raises AlreadyExists, InvalidField."""
+        if body.namespace_name is not None:
+            name = _checked_name(body.namespace_name)
+        elif body.namespace_id is not None:
+            name = body.namespace_id[:_LONGEST_NAME]
+        else:
+            raise InvalidField("namespace_name", "is required", remedy="Send namespace_name or namespace_id.")
+        return self._create(organization, body.namespace_id or new_id("ns"), name, "standalone", body)
+
+    def create_default(self, organization: Scope) -> Namespace:
+        """The namespace every organisation starts with."""
+        return self.create(organization, CreateNamespace(namespace_name="default"))
+
+    def _create(
+        self,
+        organization: Scope,
+        namespace_id: str,
+        name: str,
+        mode: str,
+        body: CreateNamespace | CreateStandaloneNamespace,
+    ) -> Namespace:
+        configs = body.vector_configs or []
+        self._check_vectors(configs)
+        # An id that equals somebody's name would shadow it, since ids win.
+        if self._namespaces.find_one(organization, namespace_id) is not None:
+            raise AlreadyExists("namespace", namespace_id)
+        now = self._now()
+        namespace = Namespace.model_validate(
+            {
+                "namespace_id": namespace_id,
+                "namespace_name": name,
+                "organization_id": organization.organization_id,
+                "mode": mode,
+                "vector_configs": configs,
+                "created_at": now,
+                "updated_at": now,
+            }
+            | _sent(body)
+        )
+        with self._store.transaction():
+            self._namespaces.add(organization, namespace)
+            self._declare(organization, namespace)
+        return namespace
+
+    def get(self, organization: Scope, ref: str) -> Namespace:
+        """By id or name, with counts and with the vector indexes that uploads have added. Raises NotFound."""
+        namespace = self._namespaces.get(organization, ref)
+        scope = Scope(organization.organization_id, namespace.namespace_id)
+        counts = {field: self._count(scope, kind) for field, kind in _COUNTS.items()}
+        known = {config.name for config in namespace.vector_configs}
+        inferred = [
+            VectorConfig(name=name, dimension=dimension)
+            for name, dimension in sorted(self._documents.vector_dimensions(scope).items())
+            if name not in known
+        ]
+        return namespace.model_copy(update=counts | {"vector_configs": [*namespace.vector_configs, *inferred]})
+
+    def search(self, organization: Scope, query: Query) -> Listing[Namespace]:
+        """Newest first unless asked otherwise."""
+        return self._namespaces.search(organization, query)
+
+    def scope(self, organization: Scope, ref: str | None) -> Scope:
+        """The scope of a namespace. Without a reference: of the only one there is.
+
+        Raises NotFound, and InvalidRequest where a reference is needed.
+        """
+        if ref:
+            found = self._namespaces.find_one(organization, ref)
+            if found is None:
+                raise NotFound("namespace", ref)
+            return Scope(organization.organization_id, found.namespace_id)
+        listing = self._namespaces.search(organization, Query(page=Page(limit=2)))
+        if len(listing.items) != 1:
+            raise InvalidRequest(
+                "Which namespace? Send its id or name in the header X-Namespace.",
+                hint="The header may be left out only while there is exactly one namespace.",
+            )
+        return Scope(organization.organization_id, listing.items[0].namespace_id)
+
+    def change(self, organization: Scope, ref: str, body: PatchNamespace) -> Namespace:
+        """Change what was sent; vector configs are added, a known one must agree.
+
+        Raises NotFound, AlreadyExists, InvalidField.
+        """
+        name = None if body.namespace_name is None else _checked_name(body.namespace_name)
+        self._check_vectors(body.vector_configs or [])
+
+        def edit(newest: Namespace) -> Namespace:
+            configs = {config.name: config for config in (*newest.vector_configs, *(body.vector_configs or []))}
+            update = _sent(body) | {"vector_configs": [*configs.values()], "updated_at": self._now()}
+            if name is not None and name != newest.namespace_name:
+                self._check_free(organization, name)
+                update["namespace_name"] = name
+            return newest.model_copy(update=update)
+
+        with self._store.transaction():
+            changed = self._namespaces.change(organization, ref, edit)
+            self._declare(organization, changed)
+        return self.get(organization, changed.namespace_id)
+
+    def remove(self, organization: Scope, ref: str) -> Namespace:
+        """Remove a namespace and everything inside. Raises NotFound.
+
+        Its runs lose their jobs first and stop at their next heartbeat; the namespace itself goes last, so that a
+        removal that was interrupted can be repeated.
+        """
+        namespace = self._namespaces.get(organization, ref)
+        scope = Scope(organization.organization_id, namespace.namespace_id)
+        self._store.delete_scope(scope)
+        self._documents.drop_namespace(scope)
+        self._artifacts.delete_scope(scope)
+        self._namespaces.remove(organization, namespace.namespace_id)
+        return namespace
+
+    def _declare(self, organization: Scope, namespace: Namespace) -> None:
+        scope = Scope(organization.organization_id, namespace.namespace_id)
+        for config in namespace.vector_configs:
+            self._documents.declare_vector(scope, config.name, config.dimension)
+
+    def _check_vectors(self, configs: list[VectorConfig]) -> None:
+        names = set()
+        for i, config in enumerate(configs):
+            if config.dimension > self._max_dimension:
+                raise InvalidField(
+                    f"vector_configs[{i}].dimension", f"must be at most {self._max_dimension}", value=config.dimension
+                )
+            if config.name in names:
+                raise InvalidField(f"vector_configs[{i}].name", "occurs twice", value=config.name)
+            names.add(config.name)
+
+    def _check_free(self, organization: Scope, name: str) -> None:
+        if self._namespaces.find_one(organization, name) is not None:
+            raise AlreadyExists("namespace", name)
+
+    def _count(self, scope: Scope, kind: Kind) -> int:
+        return self._store.find(scope, kind, Query(page=Page(limit=1, include_total=True))).total
+
+
+def _checked_name(name: str) -> str:
+    return check_name("namespace_name", name, shortest=3, reserved=_RESERVED)
+
+
+def _sent(body: CreateNamespace | CreateStandaloneNamespace | PatchNamespace) -> dict[str, Any]:
+    """The plain fields the caller wrote; null means untouched, except that it clears the description."""
+    values = {name: getattr(body, name) for name in _COPIED if name in body.model_fields_set}
+    return {name: value for name, value in values.items() if value is not None or name == "description"}

@@ -1,0 +1,142 @@
+"""The objects of a bucket: whatever documents are made from, kept as told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from shoal.errors import NotFound
+from shoal.records.bucket import Blob, Bucket, BucketObject, CreateBlob, CreateObject, PatchObject
+from shoal.records.filters import And, Condition
+from shoal.records.ids import new_id
+from shoal.records.paging import Listing
+from shoal.records.scope import Scope
+from shoal.services.buckets import Buckets, inside
+from shoal.services.repository import Repository
+from shoal.storage.base import MetadataStore, Query
+
+__all__ = ["Objects"]
+
+_OWN: Final = frozenset(BucketObject.model_fields) | {"document_count", "consistency", "source_details"}
+
+
+class Objects:
+    """One method an operation of the wire. `bucket` is an id or a name; `now` is UTC."""
+
+    def __init__(self, metadata: MetadataStore, buckets: Buckets, now: Callable[[], datetime]) -> None:
+        self._metadata, self._buckets, self._now = metadata, buckets, now
+        self._records = Repository(metadata, "object", BucketObject, id_field="object_id")
+
+    def create(self, scope: Scope, bucket: str, body: CreateObject) -> BucketObject:
+        """A new object, or the one this idempotency key made before. Raises NotFound for the bucket."""
+        return self.create_batch(scope, bucket, [body])[0]
+
+    def create_batch(self, scope: Scope, bucket: str, bodies: list[CreateObject]) -> list[BucketObject]:
+        """All or nothing, in the order given. Raises NotFound for the bucket."""
+        with self._metadata.transaction():
+            home = self._buckets.get(scope, bucket)
+            known = [self._made_before(scope, home, body) for body in bodies]
+            made = [old or self._add(scope, home, body) for old, body in zip(known, bodies, strict=True)]
+            fresh = [new for old, new in zip(known, made, strict=True) if old is None]
+            self._count(scope, home, len(fresh), sum(new.size_bytes for new in fresh))
+        return made
+
+    def get(self, scope: Scope, bucket: str, object_id: str) -> BucketObject:
+        """Raises NotFound, also for an object of another bucket."""
+        home = self._buckets.get(scope, bucket)
+        found = self._records.find_one(scope, object_id)
+        if found is None or found.bucket_id != home.bucket_id:
+            raise NotFound("object", object_id)
+        return found
+
+    def search(self, scope: Scope, bucket: str, query: Query) -> Listing[BucketObject]:
+        """Newest first unless asked otherwise. Raises NotFound for the bucket."""
+        home = self._buckets.get(scope, bucket)
+        within = replace(query, filter=And((inside(home.bucket_id), query.filter)))
+        return self._records.search(scope, within)
+
+    def patch(self, scope: Scope, bucket: str, object_id: str, body: PatchObject) -> BucketObject:
+        """Merge the fields that were sent. Raises NotFound."""
+        fields = _free(body.model_extra)
+        if body.key_prefix is not None:
+            fields["key_prefix"] = body.key_prefix
+        with self._metadata.transaction():
+            before = self.get(scope, bucket, object_id)
+            after = self._records.change(scope, object_id, lambda newest: self._merged(newest, fields))
+            home = self._buckets.get(scope, before.bucket_id)
+            self._count(scope, home, 0, after.size_bytes - before.size_bytes)
+        return after
+
+    def delete(self, scope: Scope, bucket: str, object_id: str) -> None:
+        """Raises NotFound."""
+        with self._metadata.transaction():
+            doomed = self.get(scope, bucket, object_id)
+            self._records.remove(scope, object_id)
+            self._count(scope, self._buckets.get(scope, doomed.bucket_id), -1, -doomed.size_bytes)
+
+    def _made_before(self, scope: Scope, home: Bucket, body: CreateObject) -> BucketObject | None:
+        if body.idempotency_key is None:
+            return None
+        same = Condition("idempotency_key", "eq", body.idempotency_key, case_sensitive=True)
+        found = self._records.search(scope, Query(filter=And((inside(home.bucket_id), same)))).items
+        return found[0] if found else None
+
+    def _add(self, scope: Scope, home: Bucket, body: CreateObject) -> BucketObject:
+        now = self._now()
+        made = BucketObject.model_validate(
+            {
+                **_free(body.model_extra),
+                "object_id": new_id("obj"),
+                "bucket_id": home.bucket_id,
+                "key_prefix": body.key_prefix,
+                "blobs": [_blob(blob) for blob in body.blobs or []],
+                "idempotency_key": body.idempotency_key,
+                "created_at": now,
+                "updated_at": now,
+            }
+        )
+        return self._records.add(scope, _sized(made))
+
+    def _merged(self, newest: BucketObject, fields: dict[str, Any]) -> BucketObject:
+        both = {**newest.model_dump(), **fields, "updated_at": self._now()}
+        if isinstance(fields.get("metadata"), dict) and isinstance(old := newest.model_dump().get("metadata"), dict):
+            both["metadata"] = {**old, **fields["metadata"]}
+        return _sized(BucketObject.model_validate(both))
+
+    def _count(self, scope: Scope, home: Bucket, objects: int, size_bytes: int) -> None:
+        now = self._now()
+        self._buckets.records.change(
+            scope,
+            home.bucket_id,
+            lambda bucket: bucket.model_copy(
+                update={
+                    "object_count": bucket.object_count + objects,
+                    "total_size_bytes": bucket.total_size_bytes + size_bytes,
+                    "last_upload_at": now if objects > 0 else bucket.last_upload_at,
+                }
+            ),
+        )
+
+
+def _free(extra: dict[str, Any] | None) -> dict[str, Any]:
+    """The caller's own fields, without the names that are Shoal's."""
+    return {name: value for name, value in (extra or {}).items() if name not in _OWN}
+
+
+def _blob(sent: CreateBlob) -> Blob:
+    content = {"data": sent.data, "upload_id": sent.upload_id, **(sent.metadata or {})}
+    return Blob(
+        blob_id=new_id("blob"),
+        property=sent.property,
+        type=sent.type,
+        key_prefix=sent.key_prefix,
+        properties={name: value for name, value in content.items() if value is not None},
+    )
+
+
+def _sized(record: BucketObject) -> BucketObject:
+    """With the size of the fields and blobs as JSON."""
+    content = record.model_dump(mode="json", exclude={"size_bytes", "created_at", "updated_at"})
+    return record.model_copy(update={"size_bytes": len(orjson.dumps(content))})

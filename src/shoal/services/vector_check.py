@@ -1,0 +1,85 @@
+"""Wire vectors on their way in: names are resolved, numbers judged, blocks made. Nothing is stored on a fault."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from shoal.columns import VectorColumn
+from shoal.errors import InvalidField
+from shoal.records.vectors import Place, float_block
+
+__all__ = ["VectorNames", "check_dimensions", "columns_of"]
+
+_MOST_NAME_BYTES: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class VectorNames:
+    """The vector names of a namespace. `closed` ones were declared: no other can be added by writing documents."""
+
+    dimensions: Mapping[str, int]
+    closed: bool
+
+    def resolve(self, key: str, path: str) -> str:
+        """The name a key means: the full name, or the last segment of a feature URI. Raises InvalidField."""
+        name = key if key in self.dimensions else key.rpartition("/")[2] if "://" in key else key
+        if self.closed and name not in self.dimensions:
+            available = ", ".join(sorted(self.dimensions))
+            raise InvalidField(path, "is no vector of this namespace", value=key, remedy=f"Use one of: {available}.")
+        if not name or len(name.encode(errors="replace")) > _MOST_NAME_BYTES or not name.isprintable():
+            raise InvalidField(path, "is no name for a vector", value=key)
+        return name
+
+
+def columns_of(
+    vectors: Sequence[object], path: Callable[[int], str], names: VectorNames, max_dimension: int
+) -> dict[str, VectorColumn]:
+    """The vectors of a batch, by name. `vectors[i]` is what document i sent: `{name: [number, ...]}` or None.
+
+    `path(i)` tells where that stands, such as `documents[3].vectors`. Raises InvalidField naming the culprit, for
+    example `documents[3].vectors.text[17]`.
+    """
+    rows: dict[str, list[int]] = {}
+    values: dict[str, list[object]] = {}
+    for i, sent in enumerate(vectors):
+        if sent is None:
+            continue
+        if not isinstance(sent, Mapping):
+            raise InvalidField(
+                path(i), "must be an object of named vectors", value=sent, remedy='Such as {"text": []}.'
+            )
+        for key, value in sent.items():
+            name = key if key in rows else names.resolve(key, f"{path(i)}.{key}")
+            here = rows.setdefault(name, [])
+            if here and here[-1] == i:
+                raise InvalidField(f"{path(i)}.{key}", f"gives the vector {name!r} a second time")
+            here.append(i)
+            values.setdefault(name, []).append(value)
+    return {
+        name: VectorColumn(
+            np.array(rows[name], np.int64),
+            float_block(
+                sent_values,
+                _place(path, rows[name], name),
+                dimension=names.dimensions.get(name),
+                most=max_dimension,
+            ),
+        )
+        for name, sent_values in values.items()
+    }
+
+
+def _place(path: Callable[[int], str], rows: Sequence[int], name: str) -> Place:
+    return lambda k: f"{path(rows[k])}.{name}"
+
+
+def check_dimensions(dimensions: Mapping[str, int], names: VectorNames, max_dimension: int, path: str) -> None:
+    """Whether vectors of these dimensions fit the namespace, told before anything is read. Raises InvalidField."""
+    for name, dimension in dimensions.items():
+        expected = names.dimensions.get(names.resolve(name, f"{path}.{name}"), dimension)
+        if dimension != expected:
+            raise InvalidField(f"{path}.{name}", f"has {dimension} numbers where the index has {expected}")
+        if dimension > max_dimension:
+            raise InvalidField(f"{path}.{name}", f"has {dimension} numbers, more than the {max_dimension} allowed")
