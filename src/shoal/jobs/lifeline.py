@@ -1,7 +1,6 @@
 """How a process learns that the one that started it is gone: the pipe on its standard input closes."""
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 
@@ -13,7 +12,8 @@ def when_parent_ends(act: Callable[[], None] = lambda: os._exit(70)) -> None:
     transactional, and somebody else will take it up."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(4096):
+        # Not through sys.stdin: its lock would be held while the interpreter shuts down.
+        while os.read(0, 4096):
             pass
         act()
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from shoal.records.base import Body, Record, Timestamp
+from shoal.records.paging import Pagination
 
 __all__ = [
     "ALL_PERMISSIONS",
@@ -22,6 +23,7 @@ __all__ = [
     "CreateKey",
     "CreatedKey",
     "Key",
+    "KeyList",
     "KeyStatus",
     "PatchKey",
     "Permission",
@@ -112,6 +114,14 @@ class CreatedKey(Key):
     """The answer to create and rotate: the only ones with the plain text."""
 
     key: str
+
+
+class KeyList(Record):
+    """The answer to the list route."""
+
+    results: list[Key]
+    pagination: Pagination
+    total_count: int
 
 
 class _KeyBody(Body):

@@ -3,12 +3,13 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from shoal.errors import Conflict, InvalidField, NotFound, Unauthorized, Unavailable
-from shoal.records.filters import Condition
+from shoal.records.filters import And, Condition
 from shoal.records.ids import check_name, new_id
 from shoal.records.key import (
     ALL_PERMISSIONS,
@@ -24,6 +25,7 @@ from shoal.records.key import (
     new_key,
 )
 from shoal.records.organization import Organization
+from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.namespaces import Namespaces
 from shoal.services.repository import Repository
@@ -158,10 +160,15 @@ class Keys:
             self._point_to(key)
         return CreatedKey(**key.model_dump(), key=secret)
 
-    def search(self, scope: Scope, email: str | None = None) -> list[Key]:
-        """The keys of a user, or of all users, newest first."""
-        query = Query() if email is None else Query(filter=Condition("user_email", "eq", email, case_sensitive=True))
-        return [self._shown(key) for key in self._keys.all(scope, query)]
+    def search(self, scope: Scope, email: str, query: Query) -> Listing[Key]:
+        """The keys of a user, newest first unless asked otherwise."""
+        theirs = And((query.filter, Condition("user_email", "eq", email, case_sensitive=True)))
+        found = self._keys.search(scope, replace(query, filter=theirs))
+        return Listing([self._shown(key) for key in found.items], found.total, found.more)
+
+    def all(self, scope: Scope) -> list[Key]:
+        """The keys of all users, newest first."""
+        return [self._shown(key) for key in self._keys.all(scope)]
 
     def get(self, scope: Scope, ref: str, email: str | None = None) -> Key:
         """By name or id. Raises NotFound, also where the key belongs to another user than `email`."""

@@ -1,0 +1,1 @@
+"""HTTP and nothing else: routes call services and dress their answers for the wire."""

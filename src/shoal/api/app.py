@@ -1,0 +1,82 @@
+"""The application: the same routers under each mount, behind boundary, authentication and body limit."""
+
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
+
+from shoal.api.auth import MOUNTS, PUBLIC, Authentication
+from shoal.api.errors import ErrorBoundary, ErrorResponse, handle_errors
+from shoal.api.limits import BodyLimit
+from shoal.api.replies import reply
+from shoal.api.routes import ROUTERS
+from shoal.assemble import Services
+
+__all__ = ["create_app"]
+
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503)
+}
+
+
+def create_app(services: Services) -> FastAPI:
+    """The HTTP API over finished services. Closing them is the caller's part."""
+    app = _App(
+        title="Shoal", version=version("shoal"), docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+    app.state.services = services
+    handle_errors(app)
+    # Middleware added last is outermost.
+    app.add_middleware(BodyLimit, settings=services.settings)
+    app.add_middleware(Authentication, keys=services.keys)
+    app.add_middleware(_OneSlash)
+    app.add_middleware(ErrorBoundary)
+    for mount in MOUNTS:
+        official = mount == MOUNTS[0]
+        for router in ROUTERS:
+            app.include_router(router, prefix=mount, include_in_schema=official, responses=_RESPONSES)
+        app.add_route(f"{mount}/openapi.json", _openapi, include_in_schema=False)
+        app.add_route(f"{mount}/docs", _docs, include_in_schema=False)
+    return app
+
+
+class _App(FastAPI):
+    """FastAPI whose schema tells that every path but the public ones takes a key."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            schema["components"]["securitySchemes"] = {"APIKey": {"type": "http", "scheme": "bearer"}}
+            schema["security"] = [{"APIKey": []}]
+            for path in PUBLIC & schema["paths"].keys():
+                schema["paths"][path]["get"]["security"] = []
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+class _OneSlash:
+    """`/v1/clusters/` is `/v1/clusters`: authentication and routes see one path. An escaped slash is left alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and len(path) > 1 and path.endswith("/") and _ends_plainly(scope):
+            scope = {**scope, "path": path[:-1], "raw_path": scope.get("raw_path", b"").removesuffix(b"/")}
+        await self._app(scope, receive, send)
+
+
+def _ends_plainly(scope: Connection) -> bool:
+    return bool((scope.get("raw_path") or b"/").endswith(b"/"))
+
+
+async def _openapi(request: Request) -> Response:
+    return reply(request.app.openapi())
+
+
+async def _docs(request: Request) -> Response:
+    return get_swagger_ui_html(openapi_url=f"{MOUNTS[0]}/openapi.json", title="Shoal")

@@ -1,0 +1,230 @@
+"""One table from errors to the wire (contract 1.3), and the outermost layer that turns a bug into a quiet 500.
+
+Every error leaves as `{"success": false, "status": n, "error": {"message", "type", "code", "details"}}`.
+"""
+
+import logging
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
+
+from shoal import errors
+from shoal.api.replies import reply
+from shoal.errors import ShoalError, shorten
+
+__all__ = ["ERRORS", "ErrorBoundary", "ErrorResponse", "Wire", "error_reply", "handle_errors", "wire_of"]
+
+_log = logging.getLogger("shoal.api")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How an error looks from outside."""
+
+    status: int
+    type: str
+    code: str
+
+
+ERRORS: Final[Mapping[type[ShoalError], Wire]] = MappingProxyType(
+    {
+        errors.InvalidField: Wire(422, "ValidationError", "invalid_field"),
+        errors.InvalidRequest: Wire(400, "BadRequestError", "invalid_request"),
+        errors.Unauthorized: Wire(401, "UnauthorizedError", "unauthorized"),
+        errors.Forbidden: Wire(403, "ForbiddenError", "forbidden"),
+        errors.NotFound: Wire(404, "NotFoundError", "not_found"),
+        errors.AlreadyExists: Wire(409, "AlreadyExistsError", "already_exists"),
+        errors.StaleVersion: Wire(409, "ConflictError", "stale_version"),
+        errors.Conflict: Wire(409, "ConflictError", "conflict"),
+        errors.TooLarge: Wire(413, "PayloadTooLargeError", "too_large"),
+        errors.Unavailable: Wire(503, "ServiceUnavailableError", "unavailable"),
+        errors.Corrupt: Wire(500, "StorageError", "corrupt"),
+        errors.Cancelled: Wire(409, "ConflictError", "cancelled"),
+        errors.RunFailed: Wire(500, "ProcessingError", "run_failed"),
+        ShoalError: Wire(500, "InternalServerError", "internal_error"),
+    }
+)
+
+_BY_STATUS: Final[Mapping[int, str]] = MappingProxyType(
+    {wire.status: wire.type for wire in reversed(list(ERRORS.values()))} | {405: "MethodNotAllowedError"}
+)
+_BUG: Final = "Something went wrong inside Shoal. The log has the details under this request id."
+_LEFT_OUT: Final = frozenset(
+    {
+        "agents", "alerts", "analytics", "annotations", "billing", "evaluations", "manifests", "marketplace", "models",
+        "plugins", "retrievers", "snapshots", "syncs", "taxonomies", "templates", "uploads", "usage", "webhooks",
+    }
+)  # fmt: skip
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST_FAULTS: Final = 20
+
+
+class ErrorDetail(BaseModel):
+    """The `error` object of an error answer."""
+
+    message: str
+    type: str
+    code: str | None = None
+    details: dict[str, Any] | None = None
+
+
+class ErrorResponse(BaseModel):
+    """The body of every answer that is no success."""
+
+    success: bool = False
+    status: int
+    error: ErrorDetail
+
+
+def wire_of(error: type[ShoalError]) -> Wire:
+    """The nearest ancestor in the table decides, so that a new error class has an answer from the start."""
+    return next(ERRORS[kind] for kind in error.__mro__ if kind in ERRORS)
+
+
+def error_reply(error: ShoalError) -> Response:
+    """The answer to an error raised on purpose."""
+    wire = wire_of(type(error))
+    details = {key: value for key, value in error.details.items() if value is not None}
+    if isinstance(error, errors.InvalidField):
+        fault = {"type": "invalid_field", "location": [error.field], "message": error.problem}
+        details["validation_errors"] = [fault]
+    headers = {}
+    if wire.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if wire.status == 413:
+        headers["Connection"] = "close"  # the rest of the body will not be read
+    if "retry_after_seconds" in details:
+        headers["Retry-After"] = str(details["retry_after_seconds"])
+    return _reply(wire, error.message, details, headers)
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Register every handler on the application."""
+    app.exception_handler(ShoalError)(_on_shoal_error)
+    app.exception_handler(RequestValidationError)(_on_invalid)
+    app.exception_handler(HTTPException)(_on_http)
+    app.exception_handler(ClientDisconnect)(_on_disconnect)
+
+
+class ErrorBoundary:
+    """The outermost layer: gives each request an id, sends it back, and lets no exception through.
+
+    An id that the caller sends in X-Request-ID is kept where it is harmless.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:  # noqa: BLE001  # the one place where every bug ends: logged, never shown
+            _log.exception("Request %s failed: %s %s", request_id, scope["method"], scope["path"])
+            if not started:
+                await _bug_reply(request_id)(scope, receive, send_with_id)
+
+
+async def _on_shoal_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ShoalError)
+    if wire_of(type(error)).status >= 500:
+        _log.error("Request %s: %s", request.state.request_id, error.message, exc_info=error)
+    return error_reply(error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    """What pydantic found wrong: the first fault in the message, up to 20 in the details."""
+    assert isinstance(error, RequestValidationError)
+    faults: Sequence[Mapping[str, Any]] = error.errors()
+    listed = [
+        {"type": fault["type"], "location": list(fault["loc"]), "message": _problem(fault)[:300]}
+        for fault in faults[:_MOST_FAULTS]
+    ]
+    details = {"validation_errors": listed, "error_count": len(faults)}
+    return _reply(Wire(422, "ValidationError", "invalid_field"), _sentence(faults[0]), details)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """What the framework refuses by itself: unknown routes and methods."""
+    assert isinstance(error, HTTPException)
+    wire = Wire(error.status_code, _BY_STATUS.get(error.status_code, "BadRequestError"), _code_of(error.status_code))
+    if error.status_code == 404:
+        message = f"There is no route {request.method} {shorten(request.url.path)}."
+        return _reply(wire, message, {"hint": _hint(request.url.path)})
+    if error.status_code == 405:
+        message = f"{request.method} is not possible here."
+        return _reply(wire, message, {"allow": (error.headers or {}).get("Allow")}, error.headers)
+    return _reply(wire, str(error.detail), {}, error.headers)
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody listens any more; not a bug, so no trace
+
+
+def _bug_reply(request_id: str) -> Response:
+    return _reply(Wire(500, "InternalServerError", "internal_error"), _BUG, {"request_id": request_id})
+
+
+def _reply(
+    wire: Wire, message: str, details: Mapping[str, object], headers: Mapping[str, str] | None = None
+) -> Response:
+    error = {"message": message, "type": wire.type, "code": wire.code, "details": dict(details) or None}
+    return reply({"success": False, "status": wire.status, "error": error}, wire.status, headers)
+
+
+def _code_of(status: int) -> str:
+    return {404: "unknown_route", 405: "method_not_allowed"}.get(status, "invalid_request")
+
+
+def _hint(path: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", "v1", "api")]
+    if parts and parts[0] in _LEFT_OUT:
+        return f"{parts[0]!r} is not part of Shoal. GET /openapi.json lists every route there is."
+    return "Routes start with /v1; GET /openapi.json lists them all."
+
+
+def _problem(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "missing":
+        return "is required"
+    return str(fault["msg"]).replace("Input should be", "must be").removeprefix("Value error, ")
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    field = _dotted(fault["loc"][1:]) or str(fault["loc"][0])
+    if fault["type"] == "missing":
+        return f"{field}: is required. Add it to the {'request body' if fault['loc'][0] == 'body' else 'request'}."
+    return f"{field}: {_problem(fault)[:300]}, got {shorten(fault.get('input'))}."
+
+
+def _dotted(location: Sequence[str | int]) -> str:
+    """`("documents", 3, "vectors")` as `documents[3].vectors`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

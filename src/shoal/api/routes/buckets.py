@@ -1,0 +1,66 @@
+"""Buckets."""
+
+from fastapi import APIRouter, Response
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
+from shoal.api.replies import reply
+from shoal.assemble import Services
+from shoal.records.bucket import Bucket, BucketList, CreateBucket, PatchBucket
+from shoal.records.paging import ListBody
+from shoal.records.scope import Scope
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, prefix="/buckets", tags=["buckets"])
+
+_SEARCHED = ("bucket_id", "bucket_name", "description")
+
+
+@router.post("", response_model=Bucket)
+def create_bucket(services: Wired, scope: Namespaced, body: CreateBucket) -> Response:
+    """A named place that objects come from."""
+    return reply(services.buckets.create(scope, body))
+
+
+@router.get("", response_model=BucketList)
+def list_buckets(services: Wired, scope: Namespaced, listed: Listed) -> Response:
+    """The buckets of the namespace, newest first."""
+    return _listing(services, scope, listed, None)
+
+
+@router.post("/list", response_model=BucketList)
+def query_buckets(services: Wired, scope: Namespaced, listed: Listed, body: ListBody) -> Response:
+    """Buckets, filtered, sorted and searched."""
+    return _listing(services, scope, listed, body)
+
+
+@router.get("/{bucket}", response_model=Bucket)
+def get_bucket(services: Wired, scope: Namespaced, bucket: str) -> Response:
+    """One bucket by id or name."""
+    return reply(services.buckets.get(scope, bucket))
+
+
+@router.patch("/{bucket}", response_model=Bucket)
+def patch_bucket(services: Wired, scope: Namespaced, bucket: str, body: PatchBucket) -> Response:
+    """Change what is sent."""
+    return reply(services.buckets.patch(scope, bucket, body))
+
+
+@router.put("/{bucket}", response_model=Bucket)
+def put_bucket(services: Wired, scope: Namespaced, bucket: str, body: PatchBucket) -> Response:
+    """The same as PATCH, as upstream has it."""
+    return reply(services.buckets.patch(scope, bucket, body))
+
+
+@router.delete("/{bucket}")
+def delete_bucket(services: Wired, scope: Namespaced, bucket: str) -> Response:
+    """Remove a bucket with its objects; documents made from them stay."""
+    removed = services.buckets.delete(scope, bucket)
+    message = f"The bucket {removed.bucket_name!r} and its objects are gone."
+    return reply({"success": True, "message": message, "bucket_id": removed.bucket_id})
+
+
+def _listing(services: Services, scope: Scope, listed: ListQuery, body: ListBody | None) -> Response:
+    found = services.buckets.search(scope, listed.query(body, _SEARCHED))
+    return reply(BucketList(results=found.items, pagination=listed.pagination(found, body), total_count=found.total))

@@ -1,0 +1,75 @@
+"""Collections."""
+
+from fastapi import APIRouter, Response
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
+from shoal.api.replies import reply
+from shoal.assemble import Services
+from shoal.records.collection import Collection, CollectionList, CreateCollection, PatchCollection
+from shoal.records.paging import ListBody
+from shoal.records.scope import Scope
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, prefix="/collections", tags=["collections"])
+
+_SEARCHED = ("collection_id", "collection_name", "description")
+
+
+@router.post("", response_model=Collection)
+def create_collection(services: Wired, scope: Namespaced, body: CreateCollection) -> Response:
+    """A collection for documents; `metadata.vector_configs` declares vectors."""
+    return reply(services.collections.create(scope, body))
+
+
+@router.get("", response_model=CollectionList)
+def list_collections(services: Wired, scope: Namespaced, listed: Listed) -> Response:
+    """The collections of the namespace, newest first."""
+    return _listing(services, scope, listed, None)
+
+
+@router.post("/list", response_model=CollectionList)
+def query_collections(services: Wired, scope: Namespaced, listed: Listed, body: ListBody) -> Response:
+    """Collections, filtered, sorted and searched."""
+    return _listing(services, scope, listed, body)
+
+
+@router.get("/{collection}", response_model=Collection)
+def get_collection(services: Wired, scope: Namespaced, collection: str) -> Response:
+    """One collection by id or name, with document count and vector indexes."""
+    return reply(services.collections.get(scope, collection))
+
+
+@router.patch("/{collection}", response_model=Collection)
+def patch_collection(services: Wired, scope: Namespaced, collection: str, body: PatchCollection) -> Response:
+    """Change what is sent."""
+    return reply(services.collections.patch(scope, collection, body))
+
+
+@router.delete("/{collection}")
+def delete_collection(services: Wired, scope: Namespaced, collection: str) -> Response:
+    """Remove a collection with its documents."""
+    removed = services.collections.delete(scope, collection)
+    message = f"The collection {removed.collection_name!r} and its documents are gone."
+    return reply({"success": True, "message": message, "collection_id": removed.collection_id})
+
+
+@router.get("/{collection}/features")
+def describe_features(services: Wired, scope: Namespaced, collection: str) -> Response:
+    """What documents of the namespace can be clustered by."""
+    return reply({"features": services.collections.features(scope, collection)})
+
+
+def _listing(services: Services, scope: Scope, listed: ListQuery, body: ListBody | None) -> Response:
+    found = services.collections.search(scope, listed.query(body, _SEARCHED))
+    documents = sum(item.document_count or 0 for item in found.items)
+    stats = {
+        "total_documents": documents,
+        "avg_documents_per_collection": documents / len(found.items) if found.items else 0.0,
+    }
+    return reply(
+        CollectionList(
+            results=found.items, pagination=listed.pagination(found, body), total_count=found.total, stats=stats
+        )
+    )

@@ -1,0 +1,271 @@
+"""Documents, one by one, by the thousand, and as uploads of files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Body, Query, Request, Response
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Listed, ListQuery, Namespaced, Organized, Wired
+from shoal.api.replies import reply
+from shoal.assemble import Services
+from shoal.errors import InvalidField
+from shoal.records.document import (
+    AggregateDocuments,
+    BatchDelete,
+    BatchUpdate,
+    BulkUpdate,
+    CreateDocument,
+    DistinctValues,
+    ListDocuments,
+    UpsertDocuments,
+)
+from shoal.records.scope import Scope
+from shoal.services.bulk import Imported, OnConflict
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, tags=["documents"])
+
+Json = dict[str, Any]
+Fields = Annotated[Json, Body(description="Fields of the document; `vectors` replaces the vectors it names.")]
+_IN: Final = "/collections/{collection}/documents"
+_EVERY: Final[Literal["all"]] = "all"
+_MEDIA: Final[Mapping[str, str]] = {
+    "application/vnd.apache.arrow.stream": "arrow",
+    "application/vnd.apache.arrow.file": "arrow",
+    "application/vnd.apache.parquet": "parquet",
+    "application/x-ndjson": "jsonl",
+}
+_WRITE_BYTES: Final = 4 * 2**20
+
+
+@router.post(_IN)
+def create_document(services: Wired, scope: Namespaced, collection: str, body: CreateDocument) -> Response:
+    """A document with its vectors."""
+    return reply(services.documents.create(scope, collection, body))
+
+
+@router.get(_IN)
+def list_documents(
+    services: Wired, scope: Namespaced, collection: str, listed: Listed, return_vectors: bool = False
+) -> Response:
+    """The documents of a collection by id."""
+    return _listing(services, scope, collection, listed, ListDocuments(return_vectors=return_vectors))
+
+
+@router.post(_IN + "/list")
+def query_documents(
+    services: Wired, scope: Namespaced, collection: str, listed: Listed, body: ListDocuments
+) -> Response:
+    """Documents, filtered, sorted, searched and grouped."""
+    return _listing(services, scope, collection, listed, body)
+
+
+@router.get(_IN + "/count")
+def count_documents(services: Wired, scope: Namespaced, collection: str) -> Response:
+    """How many documents the collection holds."""
+    collection_id, count = services.documents.count(scope, collection)
+    return reply({"collection_id": collection_id, "count": count})
+
+
+@router.post(_IN + "/distinct")
+def distinct_values(services: Wired, scope: Namespaced, collection: str, body: DistinctValues) -> Response:
+    """The values of a field, most frequent first."""
+    values, total = services.documents.distinct(scope, collection, body)
+    listed = [{"value": value, "count": count} for value, count in values]
+    return reply({"field": body.field, "values": listed, "total_distinct": total})
+
+
+@router.post(_IN + "/aggregate")
+def aggregate_documents(services: Wired, scope: Namespaced, collection: str, body: AggregateDocuments) -> Response:
+    """Numbers about groups: `{"group_by": [{"field": "category"}], "aggregations": [{"function": "avg",
+    "field": "price", "alias": "mean_price"}]}`."""
+    rows = services.documents.aggregate(scope, collection, body)
+    return reply({"results": rows, "total_groups": len(rows)})
+
+
+@router.post(_IN + "/batch")
+def batch_update_documents(services: Wired, scope: Namespaced, collection: str, body: BatchUpdate) -> Response:
+    """Merge fields into up to 1,000 documents by id, or into all that match."""
+    updated, results = services.documents.batch_update(scope, collection, body)
+    failed = len(results or []) - sum(row["success"] for row in results or [])
+    answer = {"updated_count": updated, "failed_count": failed, "results": results}
+    return reply({**answer, "message": "Batch update completed"})
+
+
+@router.patch(_IN + "/bulk")
+def bulk_update_documents(services: Wired, scope: Namespaced, collection: str, body: BulkUpdate) -> Response:
+    """Merge fields into all documents that match. Done when answered, so there is no task."""
+    updated = services.documents.bulk_update(scope, collection, body)
+    answer = {"task_id": None, "status": "COMPLETED", "updated_count": updated}
+    return reply({**answer, "message": "Bulk update completed"})
+
+
+@router.delete(_IN + "/batch")
+def batch_delete_documents(services: Wired, scope: Namespaced, collection: str, body: BatchDelete) -> Response:
+    """Remove up to 1,000 documents by id, or all that match."""
+    deleted, results = services.documents.batch_delete(scope, collection, body)
+    failed = len(results or []) - sum(row["success"] for row in results or [])
+    answer = {"status": "COMPLETED", "deleted_count": deleted, "failed_count": failed, "results": results}
+    return reply({**answer, "message": "Batch delete completed"})
+
+
+@router.post(
+    _IN + "/import",
+    openapi_extra={"requestBody": {"content": {media: {"schema": {"format": "binary"}} for media in _MEDIA}}},
+)
+async def import_documents(
+    request: Request,
+    services: Wired,
+    scope: Namespaced,
+    collection: str,
+    format: Annotated[str | None, Query(description="arrow, parquet or jsonl, instead of a Content-Type.")] = None,
+    id_column: Annotated[str | None, Query(max_length=512)] = None,
+    vector_column: Annotated[list[str] | None, Query(description="COLUMN or NAME=COLUMN; may be repeated.")] = None,
+    on_conflict: OnConflict = "replace",
+) -> Response:
+    """All documents of an Arrow stream, a Parquet file or JSON lines, or none of them."""
+    kind = format or _format_of(request.headers.get("content-type", ""))
+    await run_sync(services.collections.find, scope, collection)
+    with services.bulk.spooled() as path:
+        await _spool(request, path)
+
+        def store() -> Imported:
+            return services.bulk.import_file(
+                scope,
+                collection,
+                path,
+                format=kind,
+                id_column=id_column,
+                vector_columns=_named(vector_column),
+                on_conflict=on_conflict,
+                label="body",
+            )
+
+        return reply(asdict(await run_sync(store)))
+
+
+@router.post("/namespaces/{namespace}/documents/upsert")
+def upsert_documents(services: Wired, organization: Organized, namespace: str, body: UpsertDocuments) -> Response:
+    """Up to 1,000 documents with their vectors; one with an id that exists is replaced."""
+    scope = services.namespaces.scope(organization, namespace)
+    return reply(asdict(services.documents.upsert(scope, body)))
+
+
+@router.get(_IN + "/{document_id}")
+def get_document(
+    services: Wired, scope: Namespaced, collection: str, document_id: str, return_vectors: bool = False
+) -> Response:
+    """One document."""
+    vectors = _EVERY if return_vectors else ()
+    return reply(services.documents.get(scope, collection, document_id, vectors=vectors))
+
+
+@router.patch(_IN + "/{document_id}")
+def patch_document(services: Wired, scope: Namespaced, collection: str, document_id: str, body: Fields) -> Response:
+    """Merge the fields that are sent."""
+    return reply(services.documents.patch(scope, collection, document_id, body))
+
+
+@router.put(_IN + "/{document_id}")
+def put_document(services: Wired, scope: Namespaced, collection: str, document_id: str, body: Fields) -> Response:
+    """Replace all fields; lineage stays, and vectors that are not named."""
+    return reply(services.documents.put(scope, collection, document_id, body))
+
+
+@router.delete(_IN + "/{document_id}")
+def delete_document(services: Wired, scope: Namespaced, collection: str, document_id: str) -> Response:
+    """Remove a document."""
+    services.documents.delete(scope, collection, document_id)
+    return reply({"success": True, "message": "Successfully deleted"})
+
+
+def _listing(services: Services, scope: Scope, collection: str, listed: ListQuery, body: ListDocuments) -> Response:
+    if body.partition is not None:
+        raise InvalidField("partition", "is not supported", remedy="Page with next_cursor.")
+    found = services.documents.search(scope, collection, listed.query(body), vectors=_wanted(body))
+    pagination = listed.pagination(found, body)
+    shown = [_selected(document, body.select) for document in found.items]
+    answer: Json = {"results": shown, "pagination": pagination, "total_documents": pagination.total}
+    stats: Json = {"total_documents": pagination.total}
+    if body.group_by is not None:
+        groups = _grouped(found.items, shown, body.group_by)
+        stats |= {"total_groups": len(groups), "avg_documents_per_group": len(shown) / len(groups) if groups else 0.0}
+        answer |= {"results": [], "groups": groups, "group_by_field": body.group_by}
+    return reply({**answer, "stats": stats})
+
+
+def _wanted(body: ListDocuments) -> Sequence[str] | Literal["all"]:
+    names = body.return_vector_names
+    if isinstance(names, list) and names:
+        return names
+    return _EVERY if body.return_vectors or names is True else ()
+
+
+def _selected(document: Json, select: Sequence[str] | None) -> Json:
+    """Ids and the chosen dotted fields alone."""
+    if not select:
+        return document
+    chosen: Json = {name: document[name] for name in ("document_id", "collection_id")}
+    for field in select:
+        _copy(document, chosen, field.split("."))
+    return chosen
+
+
+def _copy(source: Json, target: Json, path: Sequence[str]) -> None:
+    for part in path[:-1]:
+        inner = source.get(part)
+        if not isinstance(inner, dict):
+            return
+        source, target = inner, target.setdefault(part, {})
+    if path[-1] in source:
+        target[path[-1]] = source[path[-1]]
+
+
+def _grouped(documents: Sequence[Json], shown: Sequence[Json], field: str) -> list[Json]:
+    """The page's documents by the value of a field, in the order of first appearance."""
+    groups: dict[str, Json] = {}
+    for document, form in zip(documents, shown, strict=True):
+        key = _value(document, field.split("."))
+        group = groups.setdefault(repr(key), {"group_key": key, "documents": [], "count": 0})
+        group["documents"].append(form)
+        group["count"] += 1
+    return list(groups.values())
+
+
+def _value(document: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        document = document.get(part) if isinstance(document, dict) else None
+    return document
+
+
+def _format_of(content_type: str) -> str:
+    media = content_type.partition(";")[0].strip().lower()
+    if media not in _MEDIA:
+        remedy = f"Send one of {', '.join(_MEDIA)}, or name the format in the query: ?format=parquet."
+        raise InvalidField("Content-Type", "is no format for documents", value=content_type, remedy=remedy)
+    return _MEDIA[media]
+
+
+def _named(columns: Sequence[str] | None) -> dict[str, str] | None:
+    """`COLUMN` and `NAME=COLUMN` as a mapping from names to columns."""
+    if not columns:
+        return None
+    pairs = [column.partition("=") for column in columns]
+    return {name: column if equals else name for name, equals, column in pairs}
+
+
+async def _spool(request: Request, path: Path) -> None:
+    """Write the body as it comes in, in large pieces and away from the event loop."""
+    pending = bytearray()
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            pending += chunk
+            if len(pending) >= _WRITE_BYTES:
+                await run_sync(file.write, bytes(pending))
+                pending.clear()
+        await run_sync(file.write, bytes(pending))

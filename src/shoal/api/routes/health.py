@@ -1,0 +1,89 @@
+"""Whether the server is alive and its stores answer. Public, except the deep look."""
+
+import os
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Wired
+from shoal.api.replies import reply
+from shoal.assemble import Services
+from shoal.errors import ShoalError, Unavailable
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, tags=["health"])
+
+
+class HealthServices(BaseModel):
+    """Which parts answer. Shoal keeps its cache in memory, and labels without a model where there is none."""
+
+    cache: bool = True
+    metadata: bool
+    vector_store: bool
+    object_storage: bool
+    task_queue: bool
+    inference: bool = True
+
+
+class Health(BaseModel):
+    """The answer to both health routes."""
+
+    status: str
+    data: HealthServices
+
+
+class Alive(BaseModel):
+    """The answer to the probes."""
+
+    status: str = "OK"
+
+
+@router.get("/health", response_model=Health)
+def health(services: Wired) -> Response:
+    """Whether every part answers; always 200, the body tells."""
+    return reply(_look(services))
+
+
+@router.get("/health/deep", response_model=Health)
+def deep_health(services: Wired) -> Response:
+    """The same for callers with a key."""
+    return reply(_look(services))
+
+
+@router.get("/health/liveness", response_model=Alive)
+async def liveness() -> Response:
+    """The process answers; no store is asked."""
+    return reply(Alive())
+
+
+@router.get("/livez", response_model=Alive)
+async def livez() -> Response:
+    """The process answers; no store is asked."""
+    return reply(Alive())
+
+
+@router.get("/readyz", response_model=Health)
+def readyz(services: Wired) -> Response:
+    """Whether requests can be served. Raises Unavailable (503)."""
+    seen = _look(services)
+    if seen.status != "OK":
+        raise Unavailable("A store does not answer. Try again in a moment.")
+    return reply(seen)
+
+
+def _look(services: Services) -> Health:
+    metadata = _metadata_answers(services)
+    disk = os.access(services.settings.data, os.R_OK | os.W_OK | os.X_OK)
+    data = HealthServices(metadata=metadata, vector_store=disk, object_storage=disk, task_queue=metadata)
+    whole = data.metadata and data.vector_store and data.object_storage
+    return Health(status="OK" if whole else "DEGRADED", data=data)
+
+
+def _metadata_answers(services: Services) -> bool:
+    try:
+        services.metadata.running_workers()
+    except ShoalError:
+        return False
+    return True

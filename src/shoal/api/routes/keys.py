@@ -1,0 +1,52 @@
+"""API keys of an organisation's users; for callers with the permission `admin`."""
+
+from fastapi import APIRouter, Response
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Called, Listed, Organized, Wired
+from shoal.api.replies import reply
+from shoal.records.key import CreatedKey, CreateKey, Key, KeyList, PatchKey
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, prefix="/organizations/users/{user_email}/api-keys", tags=["API keys"])
+
+
+@router.post("", response_model=CreatedKey)
+def create_key(services: Wired, caller: Called, organization: Organized, user_email: str, body: CreateKey) -> Response:
+    """A new key; this answer is the only one that holds it in plain text."""
+    return reply(services.keys.create(organization, user_email, body, by=caller.key_id))
+
+
+@router.get("", response_model=KeyList)
+def list_keys(services: Wired, organization: Organized, listed: Listed, user_email: str) -> Response:
+    """The user's keys, newest first."""
+    found = services.keys.search(organization, user_email, listed.query(search_fields=("name", "description")))
+    return reply(KeyList(results=found.items, pagination=listed.pagination(found), total_count=found.total))
+
+
+@router.get("/{key_name}", response_model=Key)
+def get_key(services: Wired, organization: Organized, user_email: str, key_name: str) -> Response:
+    """One key by name or id."""
+    return reply(services.keys.get(organization, key_name, user_email))
+
+
+@router.patch("/{key_name}", response_model=Key)
+def patch_key(
+    services: Wired, caller: Called, organization: Organized, user_email: str, key_name: str, body: PatchKey
+) -> Response:
+    """Change name, description, permissions or expiry, or revoke the key."""
+    return reply(services.keys.change(organization, key_name, body, user_email, by=caller.key_id))
+
+
+@router.delete("/{key_name}")
+def delete_key(services: Wired, organization: Organized, user_email: str, key_name: str) -> Response:
+    """The key stops working and is forgotten."""
+    services.keys.remove(organization, key_name, user_email)
+    return reply({"success": True, "message": f"The key {key_name!r} no longer works."})
+
+
+@router.post("/{key_name}/rotate", response_model=CreatedKey)
+def rotate_key(services: Wired, organization: Organized, user_email: str, key_name: str) -> Response:
+    """A new secret under the same name; the old one stops working."""
+    return reply(services.keys.rotate(organization, key_name, user_email))

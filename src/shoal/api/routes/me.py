@@ -1,0 +1,34 @@
+"""Who am I: the caller's key and organisation."""
+
+from fastapi import APIRouter, Response
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Called, Organized, Wired
+from shoal.api.replies import reply
+from shoal.records.organization import Me, MeKey, Organization
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, tags=["organizations"])
+
+
+@router.get("/me", response_model=Me)
+def me(services: Wired, caller: Called, organization: Organized) -> Response:
+    """The caller's organisation, user and key."""
+    found = services.keys.organization(organization)
+    key = MeKey(name=caller.name, permissions=sorted(caller.permissions), expires_at=caller.expires_at)
+    return reply(
+        Me(
+            organization_id=found.organization_id,
+            organization_name=found.organization_name,
+            account_type=found.account_type,
+            user_email=caller.user_email,
+            key=key,
+        )
+    )
+
+
+@router.get("/organizations", response_model=Organization)
+def organization(services: Wired, organization: Organized) -> Response:
+    """The caller's organisation."""
+    return reply(services.keys.organization(organization))

@@ -1,0 +1,78 @@
+"""Namespaces. The X-Namespace header plays no part here: the namespace is in the path."""
+
+from fastapi import APIRouter, Response
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Listed, ListQuery, Organized, Wired
+from shoal.api.replies import reply
+from shoal.assemble import Services
+from shoal.records.namespace import (
+    CreateNamespace,
+    CreateStandaloneNamespace,
+    Namespace,
+    NamespaceList,
+    PatchNamespace,
+)
+from shoal.records.paging import ListBody
+from shoal.records.scope import Scope
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, prefix="/namespaces", tags=["namespaces"])
+
+_SEARCHED = ("namespace_id", "namespace_name", "description")
+
+
+@router.post("", response_model=Namespace)
+def create_namespace(services: Wired, organization: Organized, body: CreateNamespace) -> Response:
+    """A namespace; `mode: standalone` for own vectors."""
+    return reply(services.namespaces.create(organization, body))
+
+
+@router.post("/standalone", response_model=Namespace)
+def create_standalone_namespace(services: Wired, organization: Organized, body: CreateStandaloneNamespace) -> Response:
+    """A namespace for own vectors, by id or by name."""
+    return reply(services.namespaces.create_standalone(organization, body))
+
+
+@router.get("", response_model=NamespaceList)
+def list_namespaces(services: Wired, organization: Organized, listed: Listed) -> Response:
+    """The organisation's namespaces, newest first."""
+    return _listing(services, organization, listed, None)
+
+
+@router.post("/list", response_model=NamespaceList)
+def query_namespaces(services: Wired, organization: Organized, listed: Listed, body: ListBody) -> Response:
+    """Namespaces, filtered, sorted and searched."""
+    return _listing(services, organization, listed, body)
+
+
+@router.get("/{namespace}", response_model=Namespace)
+def get_namespace(services: Wired, organization: Organized, namespace: str) -> Response:
+    """One namespace by id or name."""
+    return reply(services.namespaces.get(organization, namespace))
+
+
+@router.patch("/{namespace}", response_model=Namespace)
+def patch_namespace(services: Wired, organization: Organized, namespace: str, body: PatchNamespace) -> Response:
+    """Change what is sent."""
+    return reply(services.namespaces.change(organization, namespace, body))
+
+
+@router.put("/{namespace}", response_model=Namespace)
+def put_namespace(services: Wired, organization: Organized, namespace: str, body: PatchNamespace) -> Response:
+    """The same as PATCH, as upstream has it."""
+    return reply(services.namespaces.change(organization, namespace, body))
+
+
+@router.delete("/{namespace}")
+def delete_namespace(services: Wired, organization: Organized, namespace: str) -> Response:
+    """Remove a namespace with everything inside."""
+    removed = services.namespaces.remove(organization, namespace)
+    message = f"The namespace {removed.namespace_name!r} and everything inside is gone."
+    return reply({"success": True, "message": message, "namespace_id": removed.namespace_id})
+
+
+def _listing(services: Services, organization: Scope, listed: ListQuery, body: ListBody | None) -> Response:
+    found = services.namespaces.search(organization, listed.query(body, _SEARCHED))
+    return reply(NamespaceList(results=found.items, pagination=listed.pagination(found, body), total_count=found.total))

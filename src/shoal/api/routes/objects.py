@@ -1,0 +1,80 @@
+"""The objects of a bucket."""
+
+from fastapi import APIRouter, Response
+
+from shoal.api.bodies import JsonRoute
+from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
+from shoal.api.replies import reply
+from shoal.assemble import Services
+from shoal.records.bucket import BucketObject, CreateObject, CreateObjects, ObjectList, PatchObject
+from shoal.records.paging import ListBody
+from shoal.records.scope import Scope
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=JsonRoute, prefix="/buckets/{bucket}/objects", tags=["objects"])
+
+_SEARCHED = ("object_id", "key_prefix", "title", "name", "text", "description")
+
+
+@router.post("", response_model=BucketObject)
+def create_object(services: Wired, scope: Namespaced, bucket: str, body: CreateObject) -> Response:
+    """An object with fields of its own; blobs are kept as told."""
+    return reply(services.objects.create(scope, bucket, body))
+
+
+@router.post("/batch")
+def create_objects(services: Wired, scope: Namespaced, bucket: str, body: CreateObjects) -> Response:
+    """Up to 1,000 objects, all or none."""
+    made = services.objects.create_batch(scope, bucket, body.objects)
+    rows = [{**item.model_dump(mode="json"), "object_index": i} for i, item in enumerate(made)]
+    counts = {"total_requested": len(rows), "succeeded_count": len(rows), "failed_count": 0}
+    return reply({"succeeded": rows, "failed": [], **counts})
+
+
+@router.get("", response_model=ObjectList)
+def list_objects(services: Wired, scope: Namespaced, bucket: str, listed: Listed) -> Response:
+    """The objects of a bucket, newest first."""
+    return _listing(services, scope, bucket, listed, None)
+
+
+@router.post("/list", response_model=ObjectList)
+def query_objects(services: Wired, scope: Namespaced, bucket: str, listed: Listed, body: ListBody) -> Response:
+    """Objects, filtered, sorted and searched."""
+    return _listing(services, scope, bucket, listed, body)
+
+
+@router.get("/{object_id}", response_model=BucketObject)
+def get_object(services: Wired, scope: Namespaced, bucket: str, object_id: str) -> Response:
+    """One object."""
+    return reply(services.objects.get(scope, bucket, object_id))
+
+
+@router.patch("/{object_id}", response_model=BucketObject)
+def patch_object(services: Wired, scope: Namespaced, bucket: str, object_id: str, body: PatchObject) -> Response:
+    """Merge the fields that are sent."""
+    return reply(services.objects.patch(scope, bucket, object_id, body))
+
+
+@router.put("/{object_id}", response_model=BucketObject)
+def put_object(services: Wired, scope: Namespaced, bucket: str, object_id: str, body: PatchObject) -> Response:
+    """The same as PATCH, as upstream has it."""
+    return reply(services.objects.patch(scope, bucket, object_id, body))
+
+
+@router.delete("/{object_id}", status_code=204, response_class=Response)
+def delete_object(services: Wired, scope: Namespaced, bucket: str, object_id: str) -> Response:
+    """Remove an object; documents made from it stay."""
+    services.objects.delete(scope, bucket, object_id)
+    return reply(None, 204)
+
+
+def _listing(services: Services, scope: Scope, bucket: str, listed: ListQuery, body: ListBody | None) -> Response:
+    found = services.objects.search(scope, bucket, listed.query(body, _SEARCHED))
+    blobs = sum(len(item.blobs) for item in found.items)
+    stats = {
+        "total_objects": len(found.items),
+        "total_blobs": blobs,
+        "avg_blobs_per_object": blobs / len(found.items) if found.items else 0.0,
+    }
+    return reply(ObjectList(results=found.items, pagination=listed.pagination(found, body), stats=stats))

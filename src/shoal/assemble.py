@@ -1,0 +1,74 @@
+"""The only file that knows which concrete parts are in use. Everything above gets finished services."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shoal.services.buckets import Buckets
+from shoal.services.bulk import Bulk
+from shoal.services.collections import Collections
+from shoal.services.documents import Documents
+from shoal.services.keys import Keys
+from shoal.services.namespaces import Namespaces
+from shoal.services.objects import Objects
+from shoal.settings import Settings
+from shoal.storage.artifacts import LocalArtifacts
+from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
+from shoal.storage.documents import SqliteDocuments
+from shoal.storage.metadata import SqliteMetadata
+
+__all__ = ["Services", "assemble", "utc_now"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that can be done, and the stores below it. `close` ends it all."""
+
+    settings: Settings
+    metadata: MetadataStore
+    documents_store: DocumentStore
+    artifacts: ArtifactStore
+    keys: Keys
+    namespaces: Namespaces
+    buckets: Buckets
+    objects: Objects
+    collections: Collections
+    documents: Documents
+    bulk: Bulk
+
+    def close(self) -> None:
+        """Close every store."""
+        self.documents_store.close()
+        self.metadata.close()
+
+
+def utc_now() -> datetime:
+    """The clock of a running installation; tests pass their own."""
+    return datetime.now(UTC)
+
+
+def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Services:
+    """Open the data folder, made private (0700) where it is new, and wire everything on it."""
+    data = settings.data
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    metadata = SqliteMetadata(data / "metadata.sqlite")
+    documents_store = SqliteDocuments(data / "documents")
+    artifacts = LocalArtifacts(data / "artifacts")
+    namespaces = Namespaces(metadata, documents_store, artifacts, now, settings.max_dimension)
+    buckets = Buckets(metadata, now)
+    collections = Collections(metadata, documents_store, buckets, now, settings.max_dimension)
+    documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
+    bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
+    return Services(
+        settings=settings,
+        metadata=metadata,
+        documents_store=documents_store,
+        artifacts=artifacts,
+        keys=Keys(metadata, namespaces, now),
+        namespaces=namespaces,
+        buckets=buckets,
+        objects=Objects(metadata, buckets, now),
+        collections=collections,
+        documents=documents,
+        bulk=bulk,
+    )

@@ -1,0 +1,98 @@
+"""A real server on a free loopback port for each test, over a data folder of its own and a clock that tests move."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from shoal.api.app import create_app
+from shoal.assemble import Services, assemble
+from shoal.settings import Settings
+
+
+@dataclass
+class Clock:
+    """Stands still unless moved."""
+
+    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 23, 12, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def forward(self, **span: float) -> None:
+        self.moment += timedelta(**span)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def services(tmp_path: Path, clock: Clock) -> Iterator[Services]:
+    """Everything, on a fresh folder, before the first start. Bodies over 1 MiB are too large here."""
+    opened = assemble(Settings(data=tmp_path / "data", workers=0, max_body_mib=1, max_upload_mib=2), clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def admin_key(services: Services) -> str:
+    """The key of the first start."""
+    secret = services.keys.bootstrap(services.settings.data / "key")
+    assert secret is not None
+    return secret
+
+
+@pytest.fixture
+def server(services: Services, admin_key: str) -> Iterator[str]:
+    """The address of a running server, without a mount: `http://127.0.0.1:<port>`."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    running = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", ws="none"))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not running.started:
+        assert thread.is_alive()
+        time.sleep(0.005)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    running.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+ClientMaker = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def client_for(server: str) -> Iterator[ClientMaker]:
+    """Makes clients: `client_for(key)`; None for one without a key."""
+    made: list[httpx.Client] = []
+
+    def make(key: str | None, **headers: str) -> httpx.Client:
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        made.append(httpx.Client(base_url=f"{server}/v1", headers=headers, timeout=30, trust_env=False))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(client_for: ClientMaker, admin_key: str) -> httpx.Client:
+    """The admin of the first organisation."""
+    return client_for(admin_key)
+
+
+@pytest.fixture
+def stranger(client_for: ClientMaker, services: Services) -> httpx.Client:
+    """The admin of another organisation."""
+    return client_for(services.keys.create_organization("elsewhere").key)
