@@ -6,11 +6,17 @@ from datetime import UTC, datetime
 
 from shoal.services.buckets import Buckets
 from shoal.services.bulk import Bulk
+from shoal.services.clusters import Clusters
 from shoal.services.collections import Collections
 from shoal.services.documents import Documents
+from shoal.services.enrichment import Enrichment
+from shoal.services.executions import Executions
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
+from shoal.services.run import Runner
+from shoal.services.run_states import RunStates
+from shoal.services.tasks import Tasks
 from shoal.settings import Settings
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
@@ -35,6 +41,12 @@ class Services:
     collections: Collections
     documents: Documents
     bulk: Bulk
+    clusters: Clusters
+    executions: Executions
+    tasks: Tasks
+    enrichment: Enrichment
+    states: RunStates
+    runner: Runner
 
     def close(self) -> None:
         """Close every store."""
@@ -59,8 +71,17 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     collections = Collections(metadata, documents_store, buckets, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
     bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
+    states = RunStates(metadata, now)
+    clusters = Clusters(metadata, documents_store, artifacts, states, now)
+    enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
     return Services(
         settings=settings,
+        enrichment=enrichment,
+        clusters=clusters,
+        executions=Executions(clusters, states, artifacts),
+        tasks=Tasks(metadata, states),
+        states=states,
+        runner=Runner(metadata, documents_store, artifacts, states, enrichment, now, threads=settings.threads),
         metadata=metadata,
         documents_store=documents_store,
         artifacts=artifacts,

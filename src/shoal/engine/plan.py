@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
 
-__all__ = ["CentroidMethod", "DistanceMetric", "Outcome", "Plan", "Progress", "silent"]
+__all__ = ["CentroidMethod", "DistanceMetric", "Outcome", "Plan", "Progress", "silent", "within"]
 
 CentroidMethod = Literal["mean", "median", "medoid"]
 DistanceMetric = Literal["cosine", "euclidean"]
@@ -19,6 +19,11 @@ Progress: TypeAlias = Callable[[str, float], None]
 
 def silent(stage: str, fraction: float) -> None:
     """The progress of somebody who does not want to know."""
+
+
+def within(progress: Progress, stage: str, start: float, stop: float) -> Progress:
+    """A progress for a part of a stage: whatever it is told counts from `start` to `stop` of that stage."""
+    return lambda _, fraction: progress(stage, start + (stop - start) * fraction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from shoal.records.document import (
     internal_of,
     own_fields,
 )
-from shoal.records.filters import MATCH_ALL, parse_filter
+from shoal.records.filters import Condition, Filter, parse_filter
 from shoal.records.ids import check_id, new_id
 from shoal.records.namespace import Namespace
 from shoal.records.paging import Listing
@@ -184,7 +184,7 @@ class Documents:
             ids = list(dict.fromkeys(body.document_ids))
             return _outcomes(ids, self._store.delete(scope, collection.storage_key, ids))
         wanted = parse_filter(body.filters)
-        if wanted == MATCH_ALL:
+        if not _tests_anything(wanted):
             remedy = "Name document_ids or a condition; to remove all documents delete the collection."
             raise InvalidField("filters", "must hold a condition", remedy=remedy)
         return self._store.delete_where(scope, collection.storage_key, wanted), None
@@ -305,6 +305,11 @@ def _encoded(payload: Json, path: str) -> bytes:
     if len(encoded) > MAX_PAYLOAD_BYTES:
         raise InvalidField(path, f"has {len(encoded):,} bytes of JSON, more than the {MAX_PAYLOAD_BYTES:,} allowed")
     return encoded
+
+
+def _tests_anything(filter: Filter) -> bool:
+    """Whether there is a condition in the tree; empty groups match every document."""
+    return isinstance(filter, Condition) or any(_tests_anything(member) for member in filter.members)
 
 
 def _check_path(field: str, path: str) -> None:

@@ -4,7 +4,19 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from shoal.api.routes import buckets, collections, documents, health, keys, me, namespaces, objects
+from shoal.api.routes import (
+    buckets,
+    clusters,
+    collections,
+    documents,
+    executions,
+    health,
+    keys,
+    me,
+    namespaces,
+    objects,
+    tasks,
+)
 
 __all__ = ["ROUTERS"]
 
@@ -17,4 +29,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     objects.router,
     documents.router,
     collections.router,
+    executions.router,
+    clusters.router,
+    tasks.router,
 )

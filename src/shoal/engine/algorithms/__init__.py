@@ -1,0 +1,70 @@
+"""The registry: every algorithm there is, and how its parameters are checked."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from types import MappingProxyType
+from typing import Any, Final
+
+from shoal.engine.algorithms.base import Algorithm, Fit, Labelled
+from shoal.engine.algorithms.hdbscan import HDBSCAN
+from shoal.engine.algorithms.kmeans import KMEANS
+from shoal.errors import InvalidField
+
+__all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "find_algorithm"]
+
+ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType({"hdbscan": HDBSCAN, "kmeans": KMEANS})
+
+_SDK_KMEANS: Final = MappingProxyType(
+    {
+        "n_clusters": 8,
+        "max_iter": 300,
+        "random_state": 42,
+        "n_init": 10,
+        "tol": 0.0001,
+        "init": "k-means++",
+        "verbose": 0,
+        "copy_x": True,
+        "algorithm": "lloyd",
+    }
+)
+"""What the Mixpeek SDK makes of any dict of parameters (contract 4.2): the K-means defaults."""
+
+
+def find_algorithm(name: str) -> Algorithm:
+    """The row of the registry. Raises InvalidField."""
+    if name not in ALGORITHMS:
+        raise InvalidField("algorithm", "is not known", value=name, remedy=f"Use {' or '.join(sorted(ALGORITHMS))}.")
+    return ALGORITHMS[name]
+
+
+def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+    """The parameters with defaults filled in, and warnings about those that were dropped.
+
+    Names the algorithm does not know are dropped; null stands for the default. Raises InvalidField for an algorithm
+    that is not known (`algorithm`) and for a value that is not allowed (`algorithm_params.<name>`).
+    """
+    kind = find_algorithm(algorithm).params
+    known = {field.name for field in fields(kind)}
+    given = {name: value for name, value in params.items() if name in known and value is not None}
+    try:
+        checked = kind(**given)
+    except InvalidField as error:
+        raise InvalidField(
+            f"algorithm_params.{error.field}", error.problem, value=params[error.field]
+        ) from None
+    return asdict(checked), _warnings(algorithm, params, sorted(known))
+
+
+def _warnings(algorithm: str, params: Mapping[str, object], known: list[str]) -> list[str]:
+    unknown = sorted(name for name in params if name not in known)
+    if not unknown:
+        return []
+    if dict(params) == dict(_SDK_KMEANS):
+        hint = ' or pass "hdbscan_parameters"' if algorithm == "hdbscan" else ""
+        return [
+            f"algorithm_params holds the K-means defaults, which {algorithm} does not know; they were ignored. The Mixpeek "
+            "SDK turns a plain dict into this set and your values are lost before they are sent: wrap them in "
+            f"AlgorithmParams({{...}}){hint}."
+        ]
+    names = ", ".join(repr(name) for name in unknown)
+    return [f"algorithm_params: {algorithm} does not know {names}; ignored. It knows {', '.join(known)}."]

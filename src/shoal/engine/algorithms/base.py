@@ -1,0 +1,89 @@
+"""What an algorithm is: parameters that check themselves and a function that trusts them. Nothing to inherit."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import NOISE, Points
+from shoal.engine.plan import Progress
+from shoal.errors import InvalidField
+
+__all__ = ["Algorithm", "Assign", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
+__all__ += ["check_whole", "nothing_found"]
+
+Strengths = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A cluster for each row: `labels` (n,) int64, -1 for noise, in any numbering 0..k-1; `strengths` (n,) in 0..1, 0 for
+    noise."""
+
+    labels: NDArray[np.int64]
+    strengths: Strengths
+
+
+Assign = Callable[[Points, int, Progress], Labelled]
+"""Finds the cluster of rows that were not fitted: (points, threads, progress)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What an algorithm found. `params` holds the parameters whose value in effect is not the one given."""
+
+    labelled: Labelled
+    assign: Assign
+    params: Mapping[str, object] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+ParamsT = TypeVar("ParamsT", contravariant=True)
+
+
+class Fitter(Protocol[ParamsT]):
+    """Finds clusters among rows: `points` is (n, d) float32, n may be 0. Never writes into `points`."""
+
+    def __call__(self, points: Points, params: ParamsT, *, seed: int, threads: int, progress: Progress) -> Fit: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """A row of the registry. `params` is a frozen dataclass; what it holds is what `fit` takes."""
+
+    params: type[Any]
+    fit: Fitter[Any]
+
+
+def nothing_found(total: int) -> Labelled:
+    """All noise."""
+    return Labelled(np.full(total, NOISE, np.int64), np.zeros(total, np.float32))
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Raises InvalidField unless `value` is a whole number, at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidField(name, f"must be a whole number of at least {least}", value=value)
+
+
+def check_number(name: str, value: object, least: float, *, open_end: bool = False) -> None:
+    """Raises InvalidField unless `value` is a finite number, at least `least` or, with `open_end`, above it."""
+    rule = f"must be a finite number {'above' if open_end else 'of at least'} {least:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise InvalidField(name, rule, value=value)
+    if value < least or (open_end and value == least):
+        raise InvalidField(name, rule, value=value)
+
+
+def check_one_of(name: str, value: object, options: Sequence[str]) -> None:
+    """Raises InvalidField unless `value` is one of `options`."""
+    if value not in options:
+        raise InvalidField(name, f"must be {' or '.join(options)}", value=value)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raises InvalidField unless `value` is true or false."""
+    if not isinstance(value, bool):
+        raise InvalidField(name, "must be true or false", value=value)

@@ -1,0 +1,251 @@
+"""HDBSCAN: clusters are the dense regions that persist; what lies between them is noise.
+
+Exact: the labels are those of scikit-learn's `HDBSCAN(algorithm="brute")`, without its n x n matrix. Campello, Moulavi
+and Sander, "Density-based clustering based on hierarchical density estimates", 2013.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import NOISE, Points, Rows
+from shoal.engine.algorithms.base import (
+    Algorithm,
+    Fit,
+    Labelled,
+    check_flag,
+    check_number,
+    check_one_of,
+    check_whole,
+    nothing_found,
+)
+from shoal.engine.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
+from shoal.engine.geometry import distinct_rows, half_squares, moved, origin_shift, unit_rows
+from shoal.engine.linkage import single_linkage
+from shoal.engine.merge_order import walk
+from shoal.engine.neighbors import block_rows, find_neighborhoods
+from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import Progress, within
+from shoal.engine.spanning_tree import listed_edges, reachability_tree
+from shoal.errors import InvalidField
+
+__all__ = ["HDBSCAN", "HDBSCANParams", "fit"]
+
+Floats = NDArray[np.float64]
+_METRICS: Final = ("euclidean", "cosine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HDBSCANParams:
+    """Names and defaults as in the contract. Raises InvalidField."""
+
+    min_cluster_size: int = 5
+    """Fewer rows than this are never a cluster; more of it gives fewer, larger clusters."""
+    min_samples: int | None = None
+    """Rows that make a neighbourhood dense, the row itself counted; None takes `min_cluster_size`. More of it calls more
+    rows noise."""
+    cluster_selection_epsilon: float = 0.0
+    """Clusters that part at a smaller distance than this stay together."""
+    max_cluster_size: int | None = None
+    """A larger cluster is split ("eom" only)."""
+    metric: Literal["euclidean", "cosine"] = "euclidean"
+    """On rows of unit length both give the same order of distances."""
+    alpha: float = 1.0
+    """Distances are divided by this; it only matters beside `cluster_selection_epsilon`."""
+    cluster_selection_method: Literal["eom", "leaf"] = "eom"
+    """"eom" takes the clusters that persist longest, "leaf" the smallest ones."""
+    allow_single_cluster: bool = False
+    """Whether all rows together may be the one cluster."""
+    prediction_data: bool = False
+    """Accepted, without effect: new rows can always be assigned."""
+    match_reference_implementation: bool = False
+    """As in the hdbscan package: `min_cluster_size` counts one more, and rows that leave a cluster the moment it is born
+    are noise."""
+
+    def __post_init__(self) -> None:
+        check_whole("min_cluster_size", self.min_cluster_size, 2)
+        if self.min_samples is not None:
+            check_whole("min_samples", self.min_samples, 1)
+        if self.max_cluster_size is not None:
+            check_whole("max_cluster_size", self.max_cluster_size, 1)
+        check_number("cluster_selection_epsilon", self.cluster_selection_epsilon, 0)
+        check_number("alpha", self.alpha, 0, open_end=True)
+        check_one_of("metric", self.metric, _METRICS)
+        check_one_of("cluster_selection_method", self.cluster_selection_method, ("eom", "leaf"))
+        for name in ("allow_single_cluster", "prediction_data", "match_reference_implementation"):
+            check_flag(name, getattr(self, name))
+
+
+def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progress: Progress) -> Fit:
+    """Find the dense regions. `seed` is not used: there is nothing random.
+
+    O(n^2 d) time, O(n (d + min_samples)) memory. Fewer rows than `min_cluster_size` are all noise; rows that are all
+    equal are one cluster only with `allow_single_cluster`, as in scikit-learn. Raises InvalidField for a zero row under
+    the cosine metric.
+    """
+    smallest = params.min_cluster_size + params.match_reference_implementation
+    min_samples = min(params.min_samples or params.min_cluster_size, max(len(points), 1))
+    effective: dict[str, object] = {"min_samples": min_samples}
+    warnings = _told(params, min_samples)
+    if len(points) < max(smallest, 2):
+        return Fit(labelled=nothing_found(len(points)), assign=_assign_noise, params=effective, warnings=warnings)
+    space = _Space.of(points, params)
+    tree, core = _grow(space, min_samples, smallest, threads, progress)
+    how = Selection(
+        method=params.cluster_selection_method,
+        epsilon=params.cluster_selection_epsilon,
+        max_size=params.max_cluster_size,
+        allow_single=params.allow_single_cluster,
+    )
+    chosen = select_clusters(tree, how)
+    labels = label_rows(tree, chosen, how, at_birth=not params.match_reference_implementation)
+    densest = _densest(tree, labels, len(chosen))
+    strengths = _strengths(labels, tree.leaving, densest)
+    members = _Members(space, core, labels, densest, _reaches(tree, chosen, labels), min_samples)
+    return Fit(labelled=Labelled(labels, strengths), assign=members.assign, params=effective, warnings=warnings)
+
+
+def _told(params: HDBSCANParams, min_samples: int) -> list[str]:
+    if params.min_samples is not None and min_samples < params.min_samples:
+        return [f"min_samples {params.min_samples} is more than there are rows; {min_samples} was used."]
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Space:
+    """Where distances are measured: Euclidean ones between `points`, told in the metric asked for."""
+
+    params: HDBSCANParams
+    shift: NDArray[np.float32] | None
+    points: Points
+
+    @staticmethod
+    def of(points: Points, params: HDBSCANParams) -> "_Space":
+        rows = unit_rows(points) if params.metric == "cosine" else points
+        shift = origin_shift(rows)
+        return _Space(params, shift, moved(rows, shift))
+
+    def placed(self, points: Points) -> Points:
+        """Other rows in the same space."""
+        return moved(unit_rows(points) if self.params.metric == "cosine" else points, self.shift)
+
+    def told(self, euclidean: Floats) -> Floats:
+        """Euclidean distances in the metric asked for: on unit rows 1 - cos = d^2 / 2."""
+        distances = euclidean**2 / 2 if self.params.metric == "cosine" else euclidean
+        return distances / self.params.alpha
+
+
+def _grow(
+    space: _Space, min_samples: int, smallest: int, threads: int, progress: Progress
+) -> tuple[CondensedTree, Floats]:
+    """The condensed tree over all rows, and the (n,) Euclidean core distances."""
+    firsts, where = distinct_rows(space.points)
+    points = space.points if len(firsts) == len(where) else space.points[firsts]
+    near = find_neighborhoods(points, np.bincount(where), min_samples, threads, within(progress, "cluster", 0, 0.7))
+    listed = listed_edges(near)
+    tree = reachability_tree(points, near, listed, threads, within(progress, "cluster", 0.7, 0.95))
+    order, steps = walk(listed.plus(tree), near.core, where)
+    heights = space.told(steps)
+    sequence = np.argsort(heights)  # not a stable sort: scikit-learn's order among equals, see merge_order
+    linkage = single_linkage(order[:-1][sequence], order[1:][sequence], heights[sequence])
+    progress("cluster", 0.95)
+    return condense(linkage, smallest), near.core[where]
+
+
+def _densest(tree: CondensedTree, labels: Rows, count: int) -> Floats:
+    """(k,) the largest finite lambda at which a member leaves; 0 where all of them never part."""
+    top = np.zeros(count)
+    inside = (labels >= 0) & np.isfinite(tree.leaving)
+    np.maximum.at(top, labels[inside], tree.leaving[inside])
+    return top
+
+
+def _strengths(labels: Rows, leaving: Floats, densest: Floats) -> NDArray[np.float32]:
+    """How long a member stays, as a share of the longest stay in its cluster: 1 in the core, small at the rim."""
+    strengths = np.zeros(len(labels), np.float32)
+    inside = np.flatnonzero(labels >= 0)
+    stays, longest = leaving[inside], densest[labels[inside]]
+    known = np.isfinite(stays) & (longest > 0)
+    strengths[inside] = np.where(known, stays / np.where(known, longest, 1.0), 1.0)
+    return strengths
+
+
+def _reaches(tree: CondensedTree, chosen: list[int], labels: Rows) -> Floats:
+    """(k,) the distance at which each cluster parts from the rest; for the root the farthest at which a member left."""
+    births = tree.birth[np.array(chosen, np.int64)] if chosen else np.zeros(0)
+    if chosen == [0]:
+        births = np.array([tree.leaving[labels == 0].min(initial=np.inf)])
+    return 1.0 / births
+
+
+def _assign_noise(points: Points, threads: int, progress: Progress) -> Labelled:
+    return nothing_found(len(points))
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """What is needed to place a new row: all fitted rows with their core distances, and of each cluster its reach and
+    densest lambda.
+
+    A new row joins the cluster of the member at the smallest mutual reachability, its own core distance among the fitted
+    rows included. It is noise where that is farther than the distance at which the cluster parts from the rest: there it
+    would have joined something larger.
+    """
+
+    space: _Space
+    core: Floats
+    labels: Rows
+    densest: Floats
+    reach: Floats
+    min_samples: int
+
+    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+        """The cluster of rows that were not fitted. Reports to `progress`."""
+        found = nothing_found(len(points))
+        if not np.any(self.labels >= 0):
+            return found
+        rows = self.space.placed(points)
+        blocks = spans(len(points), block_rows(len(self.labels)))
+        places = _Places(self, rows, half_squares(self.space.points))
+        for block, part in zip(blocks, in_order(places.block, blocks, threads), strict=True):
+            found.labels[block], found.strengths[block] = part.labels, part.strengths
+            progress("cluster", block.stop / len(points))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    members: _Members
+    rows: Points
+    halves: NDArray[np.float32]
+
+    def block(self, block: slice) -> Labelled:
+        mine = self.members
+        own = self.rows[block]
+        lengths = np.einsum("ij,ij->i", own, own, dtype=np.float64)
+        squares = lengths[:, None] - 2.0 * (own @ mine.space.points.T - self.halves)
+        np.maximum(squares, 0.0, out=squares)
+        core = self._core(squares)
+        squares = np.maximum(squares, mine.core**2)
+        squares[:, mine.labels == NOISE] = np.inf
+        nearest = np.argmin(squares, axis=1)
+        exact = np.sqrt(((own.astype(np.float64) - mine.space.points[nearest]) ** 2).sum(axis=1))
+        away = mine.space.told(np.maximum(np.maximum(exact, mine.core[nearest]), core))
+        labels = mine.labels[nearest].copy()
+        labels[away > mine.reach[labels]] = NOISE
+        with np.errstate(divide="ignore"):
+            leaving = 1.0 / away
+        return Labelled(labels, np.minimum(_strengths(labels, leaving, mine.densest), 1).astype(np.float32))
+
+    def _core(self, squares: Floats) -> Floats:
+        """(b,) core distance of new rows: the row itself and `min_samples` - 1 fitted ones."""
+        place = min(self.members.min_samples - 1, squares.shape[1]) - 1
+        if place < 0:
+            return np.zeros(len(squares))
+        nearest: Floats = np.sqrt(np.partition(squares, place, axis=1)[:, place])
+        return nearest
+
+
+HDBSCAN: Final = Algorithm(HDBSCANParams, fit)

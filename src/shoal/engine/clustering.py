@@ -1,0 +1,151 @@
+"""One clustering from rows to outcome: scale, fit, assign, number, describe, draw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Labels, Points, Rows
+from shoal.engine.algorithms import Fit, Labelled, check_params, find_algorithm
+from shoal.engine.centroids import (
+    centroids,
+    cluster_means,
+    distances_to,
+    find_medoids,
+    member_rows,
+    nearest_members,
+)
+from shoal.engine.geometry import LARGEST, checked_points, unit_rows
+from shoal.engine.parallel import one_blas_thread
+from shoal.engine.plan import CentroidMethod, Outcome, Plan, Progress, silent, within
+from shoal.engine.projection import project
+from shoal.engine.quality import Grouping, measure
+from shoal.engine.sampling import sample_rows
+from shoal.errors import InvalidField
+
+__all__ = ["compute"]
+
+
+def compute(points: NDArray[np.floating], plan: Plan, progress: Progress = silent) -> Outcome:
+    """Cluster the rows of `points`, (n, d), n may be 0; float32 in C order is used in place and never written to.
+
+    The same rows and plan give the same outcome whatever the number of threads. Reports the stages "cluster", "describe"
+    and "layout" to `progress`, which may raise Cancelled. Raises InvalidField for rows that are not finite, zero rows
+    with `normalize`, coordinates beyond 1e15 without, an unknown algorithm and parameters with wrong values.
+    """
+    with one_blas_thread():
+        space = _space(checked_points(points), plan)
+        params, told = check_params(plan.algorithm, plan.params)
+        fitted = sample_rows(len(space), _sample_size(plan), plan.seed)
+        fit, labelled = _fitted(space, fitted, plan, params, progress)
+        labels = by_size(labelled.labels)
+        sampled = [] if fitted is None else [_sampled(len(fitted), len(space))]
+        return _described(
+            space,
+            labels,
+            labelled.strengths,
+            plan,
+            _Account({**params, **fit.params}, [*told, *sampled, *fit.warnings], fitted),
+            progress,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """How the labels came about."""
+
+    params: dict[str, object]
+    warnings: Sequence[str]
+    fitted: Rows | None
+
+
+def _space(points: Points, plan: Plan) -> Points:
+    if plan.normalize:
+        return unit_rows(points)
+    largest = float(max(points.max(initial=0.0), -points.min(initial=0.0)))
+    if largest > LARGEST:
+        raise InvalidField(
+            "vectors", f"hold numbers beyond {LARGEST:g}", value=largest, remedy="Scale them down or set normalize."
+        )
+    return points
+
+
+def _sample_size(plan: Plan) -> int | None:
+    if plan.sample_size is not None and plan.sample_size < 1:
+        raise InvalidField("sample_size", "must be at least 1", value=plan.sample_size)
+    return plan.sample_size
+
+
+def _sampled(fitted: int, total: int) -> str:
+    return f"Fitted on a sample of {fitted:,} of {total:,} rows; the others were assigned to the clusters found."
+
+
+def _fitted(
+    space: Points, sample: Rows | None, plan: Plan, params: dict[str, object], progress: Progress
+) -> tuple[Fit, Labelled]:
+    """The fit, and a label for every row."""
+    algorithm = find_algorithm(plan.algorithm)
+    checked = algorithm.params(**params)
+    progress("cluster", 0.0)
+    if sample is None:
+        fit = algorithm.fit(space, checked, seed=plan.seed, threads=plan.threads, progress=progress)
+        return fit, fit.labelled
+    part = within(progress, "cluster", 0, 0.7)
+    fit = algorithm.fit(space[sample], checked, seed=plan.seed, threads=plan.threads, progress=part)
+    rest = np.setdiff1d(np.arange(len(space)), sample, assume_unique=True)
+    assigned = fit.assign(space[rest], plan.threads, within(progress, "cluster", 0.7, 1))
+    labels, strengths = np.empty(len(space), np.int64), np.empty(len(space), np.float32)
+    labels[sample], labels[rest] = fit.labelled.labels, assigned.labels
+    strengths[sample], strengths[rest] = fit.labelled.strengths, assigned.strengths
+    return fit, Labelled(labels, strengths)
+
+
+def by_size(labels: NDArray[np.int64]) -> Labels:
+    """Clusters numbered by size descending, ties by their smallest row; noise stays -1."""
+    inside = np.flatnonzero(labels >= 0)
+    _, first, place, sizes = np.unique(labels[inside], return_index=True, return_inverse=True, return_counts=True)
+    number = np.empty(len(sizes), np.int32)
+    number[np.lexsort((first, -sizes))] = np.arange(len(sizes), dtype=np.int32)
+    numbered = np.full(len(labels), -1, np.int32)
+    numbered[inside] = number[place]
+    return numbered
+
+
+def _described(
+    space: Points, labels: Labels, strengths: NDArray[np.float32], plan: Plan, account: _Account, progress: Progress
+) -> Outcome:
+    clusters = int(labels.max(initial=-1)) + 1
+    metric = "cosine" if plan.normalize else "euclidean"
+    progress("describe", 0.0)
+    members, means = member_rows(labels, clusters), cluster_means(space, labels, clusters)
+    medoids = find_medoids(space, members, means, metric, plan.seed)
+    targets = centroids(space, members, means, medoids, _method(plan.centroid_method))
+    memberships = distances_to(space, labels, targets, metric)
+    progress("describe", 0.3)
+    metrics = measure(Grouping(space, labels, means, memberships, metric), plan.seed, plan.threads)
+    progress("layout", 0.0)
+    drawn = plan.components > 0
+    return Outcome(
+        labels=labels,
+        strengths=strengths,
+        distances=memberships.distance.astype(np.float32),
+        centroids=targets,
+        medoids=medoids,
+        representatives=nearest_members(memberships.distance, members),
+        coordinates=project(space, plan.components, plan.seed, plan.threads, progress) if drawn else None,
+        metrics=metrics,
+        cohesion=memberships.cohesion(members),
+        distance_metric=metric,
+        params=account.params,
+        fitted=len(space) if account.fitted is None else len(account.fitted),
+        exact=account.fitted is None,
+        warnings=account.warnings,
+    )
+
+
+def _method(name: CentroidMethod) -> CentroidMethod:
+    if name not in get_args(CentroidMethod):
+        raise InvalidField("centroid_method", f"must be {' or '.join(get_args(CentroidMethod))}", value=name)
+    return name

@@ -1,0 +1,132 @@
+"""Lengths, directions and distances of rows. float32 products choose, float64 differences decide."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine.parallel import spans
+from shoal.errors import InvalidField
+
+__all__ = [
+    "LARGEST",
+    "checked_points",
+    "distinct_rows",
+    "half_squares",
+    "moved",
+    "origin_shift",
+    "pair_distances",
+    "rounding_slack",
+    "unit_rows",
+]
+
+Floats = NDArray[np.float32]
+
+LARGEST: Final = 1e15
+"""Largest magnitude of a coordinate where rows are not scaled: the square of a distance must stay in float32."""
+_UNIT: Final = 1e-5
+"""Squared lengths this near to 1 count as unit length; float32 rounding stays a factor of ten below."""
+_BLOCK: Final = 8192
+_PAIRS: Final = 1 << 22
+"""Coordinates of pair differences held at a time: 32 MiB in float64."""
+
+
+def checked_points(points: NDArray[np.floating]) -> Points:
+    """`points` as (n, d) C-ordered float32, not copied where they are that already.
+
+    Raises InvalidField where they are no table of at least one column, or a row holds NaN or an infinity.
+    """
+    if points.ndim != 2 or points.shape[1] == 0:
+        raise InvalidField("vectors", "must be a table of rows with at least one column", value=points.shape)
+    with np.errstate(over="ignore"):
+        table = np.ascontiguousarray(points, dtype=np.float32)
+    for block in spans(len(table), _BLOCK):
+        finite = np.isfinite(table[block]).all(axis=1)
+        if not finite.all():
+            row = block.start + int(np.argmin(finite))
+            raise InvalidField("vectors", f"row {row} holds a value that is no finite float32 number")
+    return table
+
+
+def unit_rows(points: Points) -> Points:
+    """Each row divided by its length; `points` itself where that is 1 already. Raises InvalidField for a zero row."""
+    squares = _squares(points)
+    if not squares.all():
+        row = int(np.argmin(squares))
+        raise InvalidField(
+            "vectors",
+            f"row {row} is all zeros, the cosine to it is undefined",
+            remedy="Leave such rows out, or cluster without normalize.",
+        )
+    if np.all(np.abs(squares - 1.0) <= _UNIT):
+        return points
+    scaled = np.empty_like(points, order="C")
+    for block in spans(len(points), _BLOCK):
+        scaled[block] = points[block] / np.sqrt(squares[block])[:, None]
+    return scaled
+
+
+def origin_shift(points: Points) -> Floats | None:
+    """What to subtract from rows that lie far from the origin, their mean; None where they lie around it.
+
+    Distances do not change, but float32 products of far rows lose the digits in which the rows differ.
+    """
+    if len(points) == 0:
+        return None
+    mean = points.mean(axis=0, dtype=np.float64)
+    offset = float(mean @ mean)
+    spread = float(_squares(points).mean()) - offset
+    return None if offset <= 4 * max(spread, 0.0) else mean.astype(np.float32)
+
+
+def moved(points: Points, shift: Floats | None) -> Points:
+    """The rows less `shift`; `points` itself where that is None."""
+    return points if shift is None else points - shift
+
+
+def half_squares(points: Points) -> Floats:
+    """(n,) half the squared length of each row: x.y - |y|^2/2 orders the y as their distance to x does."""
+    return (_squares(points) / 2).astype(np.float32)
+
+
+def _squares(points: Points) -> NDArray[np.float64]:
+    squares = np.empty(len(points))
+    for block in spans(len(points), _BLOCK):
+        rows = points[block].astype(np.float64)
+        squares[block] = np.einsum("ij,ij->i", rows, rows)
+    return squares
+
+
+def rounding_slack(points: Points) -> float:
+    """How far a float32 product x.y - |y|^2/2 may lie from the truth (the usual d * eps * |x||y| bound)."""
+    longest = float(half_squares(points).max(initial=0.0)) * 2
+    return (points.shape[1] + 8) * float(np.finfo(np.float32).eps) * longest
+
+
+def pair_distances(points: Points, left: Rows, right: Rows) -> NDArray[np.float64]:
+    """(m,) Euclidean distances of the pairs, from differences in float64: exactly 0 for equal rows, and the same
+    from either end."""
+    squares = np.empty(len(left))
+    for block in spans(len(left), max(1, _PAIRS // max(points.shape[1], 1))):
+        difference = points[left[block]].astype(np.float64) - points[right[block]]
+        squares[block] = np.einsum("ij,ij->i", difference, difference)
+    return np.sqrt(squares)
+
+
+def distinct_rows(points: Points) -> tuple[Rows, NDArray[np.int64]]:
+    """Which rows differ: the first row of each distinct value, ascending, and (n,) the position in it of each row's
+    own value."""
+    table = points + np.float32(0)  # -0.0 and 0.0 are one value
+    keys = table.view(np.dtype((np.void, table.dtype.itemsize * table.shape[1]))).ravel()
+    order = np.argsort(keys, kind="stable")
+    new = np.ones(len(points), dtype=bool)
+    new[1:] = (table[order[1:]] != table[order[:-1]]).any(axis=1)
+    group = np.cumsum(new) - 1
+    firsts = order[new]
+    by_row = np.argsort(firsts)
+    place = np.empty(len(firsts), np.int64)
+    place[by_row] = np.arange(len(firsts))
+    where = np.empty(len(points), np.int64)
+    where[order] = place[group]
+    return firsts[by_row].astype(np.int64), where

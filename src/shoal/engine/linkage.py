@@ -1,0 +1,91 @@
+"""Single linkage: from the edges of a spanning tree to the order in which groups merge."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Rows
+
+__all__ = ["Linkage", "Minimax", "leaf_order", "single_linkage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Linkage:
+    """Merges in the order they happen: merge m joins nodes `left[m]` and `right[m]` at `height[m]` to node n + m of
+    `size[m]` rows. Nodes below n are rows. All arrays are (n - 1,)."""
+
+    left: Rows
+    right: Rows
+    height: NDArray[np.float64]
+    size: Rows
+
+
+def single_linkage(left: Rows, right: Rows, height: NDArray[np.float64]) -> Linkage:
+    """Merge along the edges of a spanning tree, sorted by height. O(n log n), union by path halving."""
+    count = len(left) + 1
+    parent = list(range(2 * count - 1))
+    size = [1] * count + [0] * (count - 1)
+    one, two = [0] * (count - 1), [0] * (count - 1)
+    for merge, (a, b) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        node = count + merge
+        parent[a] = parent[b] = node
+        size[node] = size[a] + size[b]
+        one[merge], two[merge] = a, b
+    return Linkage(np.array(one, np.int64), np.array(two, np.int64), height, np.array(size[count:], np.int64))
+
+
+def leaf_order(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
+    """Rows in the order of the dendrogram's leaves, and the (n - 1,) heights between neighbours in it.
+
+    Two rows meet at the largest height between their places.
+    """
+    count = len(linkage.left) + 1
+    size = [1] * count + linkage.size.tolist()
+    start = [0] * (2 * count - 1)
+    for merge in range(count - 2, -1, -1):
+        left, right = int(linkage.left[merge]), int(linkage.right[merge])
+        start[left] = start[count + merge]
+        start[right] = start[left] + size[left]
+    places = np.array(start, np.int64)
+    order = np.empty(count, np.int64)
+    order[places[:count]] = np.arange(count)
+    gaps = np.empty(count - 1)
+    gaps[places[linkage.right] - 1] = linkage.height
+    return order, gaps
+
+
+class Minimax:
+    """The height at which any two rows of a tree meet: the largest edge on the way between them.
+
+    A table of range maxima over the leaf order: O(n log n) memory, O(1) an answer.
+    """
+
+    def __init__(self, linkage: Linkage) -> None:
+        order, gaps = leaf_order(linkage)
+        self._place = np.empty(len(order), np.int64)
+        self._place[order] = np.arange(len(order))
+        self._levels = [gaps]
+        width = 1
+        while 2 * width <= len(gaps):
+            last = self._levels[-1]
+            self._levels.append(np.maximum(last[:-width], last[width:]))
+            width *= 2
+
+    def between(self, left: Rows, right: Rows) -> NDArray[np.float64]:
+        """(m,) heights at which the pairs of different rows meet."""
+        first, last = self._place[left], self._place[right]
+        first, last = np.minimum(first, last), np.maximum(first, last)
+        level = np.frexp((last - first).astype(np.float64))[1] - 1
+        heights = np.empty(len(first))
+        for depth in np.unique(level):
+            mine = np.flatnonzero(level == depth)
+            table = self._levels[depth]
+            heights[mine] = np.maximum(table[first[mine]], table[last[mine] - (1 << int(depth))])
+        return heights

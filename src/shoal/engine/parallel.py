@@ -1,0 +1,58 @@
+"""Blocks of rows on several threads, with answers that do not depend on how many there are.
+
+BLAS runs on one thread while Python threads work on blocks of a fixed size: how a product is split between BLAS
+threads can change its last bit, the split between blocks never does.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+__all__ = ["in_order", "one_blas_thread", "spans", "thread_count"]
+
+Result = TypeVar("Result")
+
+
+def thread_count(threads: int) -> int:
+    """`threads`, or for 0 all cores this process may use."""
+    return threads if threads > 0 else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """BLAS and OpenMP are held to one thread in this process until the block ends."""
+    with threadpool_limits(limits=1):
+        yield
+
+
+def spans(total: int, size: int) -> list[slice]:
+    """0..total cut into slices of at most `size` rows."""
+    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def in_order(work: Callable[[slice], Result], blocks: Sequence[slice], threads: int) -> Iterator[Result]:
+    """The answers of `work` for each block, in the order of the blocks.
+
+    At most twice as many blocks as threads are under way, so memory stays bounded. Whoever stops listening, or
+    raises, stops the work: blocks not yet begun are dropped.
+    """
+    count = min(thread_count(threads), len(blocks))
+    if count <= 1:
+        yield from map(work, blocks)
+        return
+    pool = ThreadPoolExecutor(count, thread_name_prefix="engine")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for block in blocks:
+            waiting.append(pool.submit(work, block))
+            if len(waiting) > 2 * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,72 @@
+"""A map of the rows: their coordinates along the axes of largest variance (principal component analysis)."""
+
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import Progress
+
+__all__ = ["project"]
+
+Floats = NDArray[np.float64]
+_BLOCK: Final = 4096
+_EXACT_TO: Final = 1024
+"""Columns up to which the covariance itself is decomposed; above, its range is found by random products (Halko,
+Martinsson and Tropp 2011)."""
+_EXTRA: Final = 10
+_ROUNDS: Final = 6
+
+
+def project(points: Points, components: int, seed: int, threads: int, progress: Progress) -> NDArray[np.float32]:
+    """(n, components) coordinates, the mean at the origin; columns of zeros where there are fewer axes than asked for.
+
+    Each axis points where its largest loading is positive, so a map does not flip from run to run. O(n d^2) time to 1,024
+    columns, O(n d) above. Reports to `progress` as "layout".
+    """
+    total, columns = points.shape
+    coordinates = np.zeros((total, components), np.float32)
+    if total < 2:
+        return coordinates
+    mean = points.mean(axis=0, dtype=np.float64)
+    axes = _axes(points, mean, min(components, columns), seed, threads, progress)
+    for block in spans(total, _BLOCK):
+        coordinates[block, : axes.shape[1]] = (points[block] - mean) @ axes
+    progress("layout", 1.0)
+    return coordinates
+
+
+def _axes(points: Points, mean: Floats, count: int, seed: int, threads: int, progress: Progress) -> Floats:
+    """(d, count) orthonormal directions of largest variance, largest first."""
+    columns = points.shape[1]
+    if columns <= _EXACT_TO:
+        scatter = _product(points, mean, None, threads, progress)
+        axes = np.linalg.eigh(scatter)[1][:, ::-1][:, :count]
+    else:
+        guess = np.random.default_rng(seed).standard_normal((columns, count + _EXTRA))
+        for _ in range(_ROUNDS):
+            guess, _ = np.linalg.qr(_product(points, mean, guess, threads, progress))
+        small = guess.T @ _product(points, mean, guess, threads, progress)
+        axes = guess @ np.linalg.eigh((small + small.T) / 2)[1][:, ::-1][:, :count]
+    largest = axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])]
+    return np.asarray(axes * np.where(largest < 0, -1.0, 1.0), np.float64)
+
+
+def _product(points: Points, mean: Floats, right: Floats | None, threads: int, progress: Progress) -> Floats:
+    """The scatter matrix of the rows, or its product with `right`; summed in the order of the blocks."""
+    width = points.shape[1] if right is None else right.shape[1]
+    total = np.zeros((points.shape[1], width))
+    blocks = spans(len(points), _BLOCK)
+    work = partial(_block_product, points=points, mean=mean, right=right)
+    for block, part in zip(blocks, in_order(work, blocks, threads), strict=True):
+        total += part
+        progress("layout", 0.8 * block.stop / len(points))
+    return total
+
+
+def _block_product(block: slice, points: Points, mean: Floats, right: Floats | None) -> Floats:
+    rows = (points[block] - mean).astype(np.float64)
+    return np.asarray(rows.T @ (rows if right is None else rows @ right), np.float64)

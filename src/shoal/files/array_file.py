@@ -1,0 +1,75 @@
+"""Pieces of a NumPy file, with the attributes from a file beside it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import VectorColumn
+from shoal.errors import InvalidField
+from shoal.files.ids import numbered
+from shoal.files.pieces import Piece, Pieces, row_place
+from shoal.records.vectors import check_finite, to_float32
+
+__all__ = ["ArrayPieces"]
+
+_NAME = "embedding"
+
+
+class ArrayPieces:
+    """An (n, d) array of numbers, memory-mapped. `sidecar` holds one row for each of its rows, in the same order."""
+
+    byo = False
+
+    def __init__(self, path: Path, label: str, sidecar: Pieces | None, name: str | None, *, most: int) -> None:
+        self._label, self._sidecar = label, sidecar
+        self._array = _opened(path, label, most)
+        self._name = name or _NAME
+        self.count: int | None = len(self._array)
+        self.dimensions: Mapping[str, int] = {self._name: int(self._array.shape[1])}
+        self.columns: Sequence[str] = [] if sidecar is None else sidecar.columns
+        self.id_column = None if sidecar is None else sidecar.id_column
+        self.warnings: Sequence[str] = [] if sidecar is None else sidecar.warnings
+        if sidecar is not None and sidecar.count not in (None, self.count):
+            raise self._unequal(f"{sidecar.count}")
+
+    def pieces(self, size: int) -> Iterator[Piece]:
+        if self._sidecar is None:
+            for first in range(0, len(self._array), size):
+                rows = min(size, len(self._array) - first)
+                yield Piece(first, numbered(first, rows), self._block(first, rows), [{}] * rows)
+            return
+        seen = 0
+        for piece in self._sidecar.pieces(size):
+            seen = piece.first + len(piece.ids)
+            if seen > len(self._array):
+                raise self._unequal("more")
+            yield Piece(piece.first, piece.ids, self._block(piece.first, len(piece.ids)), piece.attributes)
+        if seen != len(self._array):
+            raise self._unequal(f"{seen}")
+
+    def _block(self, first: int, rows: int) -> dict[str, VectorColumn]:
+        block = to_float32(self._array[first : first + rows])
+        check_finite(block, row_place(self._label, first))
+        return {self._name: VectorColumn(np.arange(rows, dtype=np.int64), block)}
+
+    def _unequal(self, beside: str) -> InvalidField:
+        problem = f"has {len(self._array)} rows, and the file beside it {beside}"
+        return InvalidField(self._label, problem, remedy="Both must hold the same documents in the same order.")
+
+
+def _opened(path: Path, label: str, most: int) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InvalidField(label, f"cannot be read ({error})", remedy="Write it again with numpy.save.") from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        problem = f"holds {array.dtype} of shape {array.shape}, not rows of numbers"
+        raise InvalidField(label, problem, remedy="Save a two-dimensional array of floats.")
+    if not len(array):
+        raise InvalidField(label, "has no rows", remedy="Save at least one vector.")
+    if not 0 < array.shape[1] <= most:
+        raise InvalidField(label, f"has vectors of {array.shape[1]} numbers; 1 to {most} are allowed")
+    return array

@@ -1,0 +1,116 @@
+"""Which format a file is in: what its name says and what its first bytes say must agree."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, get_args
+
+from shoal.errors import InvalidField
+
+__all__ = ["FORMATS", "Format", "format_of"]
+
+Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "npy"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+
+_SUFFIXES: Final[Mapping[str, Format]] = MappingProxyType(
+    {
+        ".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".arrows": "arrow", ".ipc": "arrow",
+        ".feather": "arrow", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".npy": "npy",
+    }
+)  # fmt: skip
+_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "parquet": "a Parquet file",
+        "arrow": "an Arrow file",
+        "csv": "a CSV file",
+        "tsv": "a TSV file",
+        "jsonl": "a file of JSON lines",
+        "npy": "a NumPy file",
+    }
+)
+_MAGIC: Final = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),  # an IPC stream: continuation marker of the schema message
+    (b"\x93NUMPY", "npy"),
+)
+_OTHERS: Final = (
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"SQLite format 3", "a SQLite database"),
+    (b"%PDF", "a PDF document"),
+)
+_BINARY: Final = frozenset({"parquet", "arrow", "npy"})
+_HEAD_BYTES: Final = 4096
+
+
+def format_of(path: Path, label: str, given: str | None = None) -> Format:
+    """The format told by `given` or by the file's name, and confirmed by its content. `label` names it in errors.
+
+    Raises InvalidField where there is no such file, it cannot be read, is empty, is of an unknown format, or is not
+    what its name says.
+    """
+    head = _head(path, label)
+    told = _told(path, label, given)
+    found = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+    if found == told:
+        return told
+    if found is not None:
+        raise _mismatch(label, told, _NAMES[found])
+    archive = next((what for magic, what in _OTHERS if head.startswith(magic)), None)
+    if archive is not None:
+        raise _mismatch(label, told, archive)
+    if told in _BINARY:
+        raise _mismatch(label, told, "text" if _is_text(head) else "something else")
+    if not _is_text(head):
+        raise _mismatch(label, told, "binary data")
+    if told == "jsonl":
+        _check_json_lines(label, head)
+    return told
+
+
+def _head(path: Path, label: str) -> bytes:
+    if not path.exists():
+        raise InvalidField(label, "there is no such file", remedy="Check the path.")
+    if path.is_dir():
+        raise InvalidField(label, "is a folder", remedy="Name a file.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise InvalidField(label, f"cannot be read ({error.strerror})", remedy="Check its permissions.") from error
+    if not head.strip(b"\xef\xbb\xbf \t\r\n"):
+        raise InvalidField(label, "is empty", remedy="Send a file with at least one document.")
+    return head
+
+
+def _told(path: Path, label: str, given: str | None) -> Format:
+    if given is not None:
+        known: dict[str, Format] = {name: name for name in FORMATS}
+        if given not in known:
+            raise InvalidField("format", "is unknown", value=given, remedy=f"Use one of: {', '.join(FORMATS)}.")
+        return known[given]
+    told = _SUFFIXES.get(path.suffix.lower())
+    if told is None:
+        remedy = f"Shoal reads {', '.join(sorted(_SUFFIXES))}; name the format where the file has another ending."
+        raise InvalidField(label, "has an ending that Shoal does not know", value=path.suffix, remedy=remedy)
+    return told
+
+
+def _is_text(head: bytes) -> bool:
+    return b"\0" not in head
+
+
+def _check_json_lines(label: str, head: bytes) -> None:
+    first = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if first == b"[":
+        remedy = "Write one object per line: jq -c '.[]' FILE > FILE.jsonl."
+        raise InvalidField(label, "is a JSON array, not JSON lines", remedy=remedy)
+    if first != b"{":
+        raise _mismatch(label, "jsonl", "other text")
+
+
+def _mismatch(label: str, told: Format, found: str) -> InvalidField:
+    return InvalidField(label, f"is not {_NAMES[told]}: its content is {found}", remedy="Check the file's ending.")

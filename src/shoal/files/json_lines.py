@@ -1,0 +1,176 @@
+"""Pieces of JSON lines: each line an object, read as it is, without a schema."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import orjson
+
+from shoal.columns import VectorColumn
+from shoal.errors import InvalidField
+from shoal.files.ids import numbered
+from shoal.files.layout import Chosen, choose_id, choose_vectors
+from shoal.files.pieces import Piece, row_place
+from shoal.files.reading import speaking_shoal
+from shoal.records.document import RESERVED, check_lineage
+from shoal.records.vectors import float_block
+
+__all__ = ["JsonPieces"]
+
+Json = dict[str, Any]
+_LOOKED_AT: Final = 1024
+_LONGEST_LINE: Final = 16 * 2**20
+_NESTED: Final = "vectors"
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class JsonPieces:
+    """A file of JSON lines. A key `vectors` that holds an object makes the rows BYODocuments."""
+
+    count: int | None = None
+
+    def __init__(
+        self, path: Path, label: str, id_column: str | None, vectors: Chosen, *, needed: bool, most: int
+    ) -> None:
+        self._path, self._label, self._most = path, label, most
+        sample = next(self._objects(_LOOKED_AT), [])
+        if not sample:
+            raise InvalidField(label, "has no rows", remedy="Send a file with at least one document.")
+        self.columns: Sequence[str] = list(dict.fromkeys(name for row in sample for name in row))
+        self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
+        self.id_column = choose_id(self.columns, id_column, label)
+        found = {name: size for name in self.columns if (size := _dimension(sample, name)) is not None}
+        self._vectors = {} if self.byo else choose_vectors(self.columns, list(found), vectors, label, needed=needed)
+        self.dimensions: Mapping[str, int] = _nested(sample) if self.byo else self._checked(found)
+        self._left_out = RESERVED | {self.id_column, *self._vectors.values()}
+        unasked = found.keys() - self._left_out
+        self.warnings: Sequence[str] = [
+            f"Column {name!r} looks like vectors that were not asked for and was left out." for name in sorted(unasked)
+        ]
+        self._left_out |= unasked
+
+    def pieces(self, size: int) -> Iterator[Piece]:
+        first = 0
+        for rows in self._objects(size):
+            ids = numbered(first, len(rows)) if self.id_column is None else self._ids(rows, first)
+            blocks = self._nested_blocks(rows, first) if self.byo else self._blocks(rows, first)
+            yield Piece(first, ids, blocks, rows if self.byo else [self._attributes(row) for row in rows])
+            first += len(rows)
+
+    def _attributes(self, row: Json) -> Json:
+        return {name: value for name, value in row.items() if name not in self._left_out}
+
+    def _checked(self, found: Mapping[str, int]) -> dict[str, int]:
+        for column in self._vectors.values():
+            if column not in found:
+                problem = "holds no vectors: lists of numbers of one length"
+                raise InvalidField(f"{self._label}: column {column!r}", problem, remedy="Name another with --vector.")
+        return {name: found[column] for name, column in self._vectors.items()}
+
+    def _ids(self, rows: Sequence[Json], first: int) -> list[str]:
+        assert self.id_column is not None
+        return [self._id(row, first + i) for i, row in enumerate(rows)]
+
+    def _id(self, row: Json, number: int) -> str:
+        id = row.get(self.id_column or "")
+        if isinstance(id, str):
+            return id
+        if isinstance(id, int) and not isinstance(id, bool):
+            return str(id)
+        place = f"{self._label}: row {number}, column {self.id_column!r}"
+        raise InvalidField(place, "has no id" if id is None else "must be text or a whole number", value=id)
+
+    def _blocks(self, rows: Sequence[Json], first: int) -> dict[str, VectorColumn]:
+        return {
+            name: self._column([row.get(column) for row in rows], self.dimensions[name], first, column)
+            for name, column in self._vectors.items()
+        }
+
+    def _nested_blocks(self, rows: Sequence[Json], first: int) -> dict[str, VectorColumn]:
+        place = row_place(self._label, first)
+        for i, row in enumerate(rows):
+            _check_byo(row, place(i))
+        held = [row.get(_NESTED) or {} for row in rows]
+        names = list(dict.fromkeys(name for vectors in held for name in vectors))
+        return {
+            name: self._column(
+                [vectors.get(name) for vectors in held], self.dimensions.get(name), first, f"{_NESTED}.{name}"
+            )
+            for name in names
+        }
+
+    def _column(self, values: Sequence[object], dimension: int | None, first: int, column: str) -> VectorColumn:
+        rows = [i for i, value in enumerate(values) if value is not None]
+        place = row_place(self._label, first, column)
+        block = float_block([values[i] for i in rows], lambda k: place(rows[k]), dimension=dimension, most=self._most)
+        return VectorColumn(np.array(rows, np.int64), block)
+
+    def _objects(self, size: int) -> Iterator[list[Json]]:
+        with speaking_shoal(self._label), self._path.open("rb") as file:
+            if file.read(len(_BOM)) != _BOM:
+                file.seek(0)
+            first = 0
+            for lines in self._lines(file, size):
+                yield self._parsed(lines, first)
+                first += len(lines)
+
+    def _lines(self, file: BinaryIO, size: int) -> Iterator[list[bytes]]:
+        """Lines that are not blank, `size` at a time."""
+        lines: list[bytes] = []
+        while line := file.readline(_LONGEST_LINE + 1):
+            if len(line) > _LONGEST_LINE:
+                raise InvalidField(self._label, f"has a line of more than {_LONGEST_LINE:,} bytes")
+            if line.strip():
+                lines.append(line)
+            if len(lines) == size:
+                yield lines
+                lines = []
+        if lines:
+            yield lines
+
+    def _parsed(self, lines: Sequence[bytes], first: int) -> list[Json]:
+        """All lines as one array, which is much faster; one by one where that fails, to find the culprit."""
+        try:
+            rows = orjson.loads(b"[" + b",".join(lines) + b"]")
+        except orjson.JSONDecodeError:
+            rows = []
+        if len(rows) == len(lines) and set(map(type, rows)) == {dict}:
+            return rows  # type: ignore[no-any-return]  # checked one line above
+        return [self._object(line, first + i) for i, line in enumerate(lines)]
+
+    def _object(self, line: bytes, number: int) -> Json:
+        place, remedy = f"{self._label}: row {number}", "Every line is one JSON object; NaN is not JSON."
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise InvalidField(place, f"is not JSON ({error.msg})", remedy=remedy) from None
+        if not isinstance(row, dict):
+            raise InvalidField(place, "is no JSON object", value=row, remedy=remedy)
+        return row
+
+
+def _dimension(sample: Sequence[Json], name: str) -> int | None:
+    """The length of the lists of numbers in a column, if it holds nothing else and they agree, at least 2."""
+    values = [value for row in sample if (value := row.get(name)) is not None]
+    lengths = {len(value) if isinstance(value, list) else 0 for value in values}
+    if len(lengths) != 1 or (length := lengths.pop()) < 2:
+        return None
+    return length if all({*map(type, value)} <= {int, float} for value in values) else None
+
+
+def _nested(sample: Sequence[Json]) -> dict[str, int]:
+    """The dimensions seen first under `vectors`."""
+    found: dict[str, int] = {}
+    for row in sample:
+        vectors = row.get(_NESTED)
+        if isinstance(vectors, dict):
+            found |= {name: len(v) for name, v in vectors.items() if isinstance(v, list) and v and name not in found}
+    return found
+
+
+def _check_byo(row: Json, path: str) -> None:
+    for name in (_NESTED, "payload", "metadata"):
+        if not isinstance(row.get(name) or {}, dict):
+            raise InvalidField(f"{path}, column {name!r}", "must be an object", value=row[name])
+    check_lineage(row, path)

@@ -1,0 +1,80 @@
+"""Which column is the id, which are vectors, and which are attributes."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from shoal.errors import InvalidField
+from shoal.files.ids import ID_COLUMNS
+
+__all__ = ["Chosen", "Layout", "choose_id", "choose_vectors", "missing_column"]
+
+Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
+"""Vector columns as asked for: names, or `{name of the vector: column}`, or None to look for them."""
+
+_USUAL: Final = ("embedding", "embeddings", "vector", "vectors")
+_SHOWN: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the columns of a file are for. `vectors` maps the name of a vector to its column."""
+
+    id_column: str | None
+    vectors: Mapping[str, str]
+    payload: Sequence[str]
+    warnings: Sequence[str]
+
+
+def choose_id(columns: Sequence[str], asked: str | None, label: str) -> str | None:
+    """The id column; None where the rows are to be numbered. Raises InvalidField for one that is not there."""
+    if asked is None:
+        return next((name for name in ID_COLUMNS if name in columns), None)
+    if asked not in columns:
+        raise missing_column(asked, columns, label)
+    return asked
+
+
+def choose_vectors(
+    columns: Sequence[str], candidates: Sequence[str], asked: Chosen, label: str, *, needed: bool
+) -> dict[str, str]:
+    """Vector names and their columns: those asked for, else the only candidate, else the one with a usual name.
+
+    Raises InvalidField for a column that is not there, for several candidates none of which stands out, and, where
+    vectors are needed, for none.
+    """
+    if asked is not None:
+        named = dict(asked) if isinstance(asked, Mapping) else {column: column for column in asked}
+        for column in named.values():
+            if column not in columns:
+                raise missing_column(column, columns, label)
+        return named
+    chosen = candidates[0] if len(candidates) == 1 else _usual(candidates)
+    if chosen is not None:
+        return {chosen: chosen}
+    if candidates:
+        names = ", ".join(candidates)
+        remedy = f"Choose one: --vector {candidates[0]}."
+        raise InvalidField(label, f"has several columns that may be the vectors: {names}", remedy=remedy)
+    if needed:
+        remedy = "Name a column of number lists with --vector."
+        raise InvalidField(label, f"has no column of vectors; its columns are {_listed(columns)}", remedy=remedy)
+    return {}
+
+
+def missing_column(asked: str, columns: Iterable[str], label: str) -> InvalidField:
+    """The error about a column that is not there, with the columns that are."""
+    there = list(columns)
+    near = difflib.get_close_matches(asked, there, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return InvalidField(label, f"has no column {asked!r}", remedy=f"Its columns are {_listed(there)}.{hint}")
+
+
+def _usual(candidates: Sequence[str]) -> str | None:
+    return next((name for usual in _USUAL for name in candidates if name.lower() == usual), None)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+    return ", ".join(columns[:_SHOWN]) + more

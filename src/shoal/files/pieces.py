@@ -1,0 +1,46 @@
+"""What every reader produces: stretches of rows, with ids, vectors and attributes side by side."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import pyarrow as pa
+
+from shoal.columns import VectorColumn
+from shoal.records.vectors import Place
+
+__all__ = ["Attributes", "Piece", "Pieces", "row_place"]
+
+Attributes: TypeAlias = pa.RecordBatch | Sequence[Mapping[str, Any]]
+"""The attributes of a stretch: Arrow columns, or JSON objects as they came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows `first` to `first + len(ids)` of a file."""
+
+    first: int
+    ids: Sequence[str]
+    vectors: Mapping[str, VectorColumn]
+    attributes: Attributes
+
+
+class Pieces(Protocol):
+    """A file that was opened and looked at. `dimensions` are those of the chosen vectors, by name."""
+
+    columns: Sequence[str]
+    dimensions: Mapping[str, int]
+    id_column: str | None
+    count: int | None
+    byo: bool
+    """Whether rows have the shape of a BYODocument: vectors, payload and metadata side by side."""
+    warnings: Sequence[str]
+
+    def pieces(self, size: int) -> Iterator[Piece]:
+        """From the first row on, at most `size` rows each. Raises InvalidField naming row and column."""
+
+
+def row_place(label: str, first: int, column: str | None = None) -> Place:
+    """Names a row of a stretch that starts at row `first`, in errors."""
+    where: Callable[[int], str] = lambda row: f"{label}: row {first + row}"  # noqa: E731  # two forms of one thing
+    return where if column is None else lambda row: f"{where(row)}, column {column!r}"

@@ -1,0 +1,10 @@
+"""Names and keywords for clusters from the documents' own words. No model, no network.
+
+texts -> words (`tokens`) -> candidate phrases and their counts (`phrases`) -> scores (`scoring`) -> names (`naming`);
+`brief` finds the text in a payload.
+"""
+
+from shoal.labeling.brief import choose_text_fields, document_text
+from shoal.labeling.naming import Name, name_clusters
+
+__all__ = ["Name", "choose_text_fields", "document_text", "name_clusters"]

@@ -1,0 +1,369 @@
+"""From words to candidate phrases, and how many documents of each cluster hold each of them.
+
+Two kinds. A *term* is a run of 1-5 words that neither begins nor ends in a function word. Its key is the sum of random
+64-bit numbers of its content stems, so that "lost my luggage" and "luggage lost" are one phrase; the forms are told
+apart only when one is shown. A *remark* is a short segment of text taken whole ("how old are you").
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shoal.columns import Labels
+from shoal.labeling.tokens import Role, TokenTable
+
+__all__ = ["Phrases", "count_phrases"]
+
+LONGEST_TERM = 5
+LONGEST_GLUED = 8
+"""In scripts without spaces a token is one character."""
+LONGEST_REMARK = 6
+NEGATION_REACH = 6
+"""Words that "isn't" reverses when it begins a question ("isn't my new card working")."""
+FEW_DOCUMENTS = 6
+"""In a cluster with fewer a phrase may stand in one document only."""
+
+_COMMON_SHARE, _COMMON_EVENNESS, _COMMON_CLUSTERS = 0.03, 0.85, 8
+_REMARK_KEY = np.uint64(0x9E3779B97F4A7C15)
+_FORM_FACTOR = np.uint64(1_000_003)
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Keys = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Occurrences (s of them), aligned (s,) arrays."""
+
+    keys: Keys
+    """Equal for occurrences of one phrase."""
+    starts: Ints
+    """Positions in the token table."""
+    lengths: Ints
+    """Words, function words counted."""
+    forms: Keys
+    """Equal for occurrences of the same words in the same order."""
+    remarks: Bools
+
+    def keep(self, chosen: Bools | Ints) -> "Spans":
+        return Spans(
+            self.keys[chosen], self.starts[chosen], self.lengths[chosen], self.forms[chosen], self.remarks[chosen]
+        )
+
+    @staticmethod
+    def join(parts: "list[Spans]") -> "Spans":
+        return Spans(
+            np.concatenate([part.keys for part in parts]),
+            np.concatenate([part.starts for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.forms for part in parts]),
+            np.concatenate([part.remarks for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """The phrases (p of them) of k clusters."""
+
+    counts: sp.csr_matrix[np.float32]
+    """(k, p) documents of the cluster that hold the phrase."""
+    sizes: NDArray[np.float64]
+    """(k,) documents."""
+    spans: Spans
+    phrase_of: Ints
+    """(s,) the phrase of each occurrence."""
+    first: Ints
+    """(p,) one occurrence of each phrase."""
+    weights: NDArray[np.float64]
+    """(p,) content words; a character of a script without spaces counts half."""
+    finished: NDArray[np.float64]
+    """(p,) share of the occurrences after which no content word follows: low where a phrase is cut short."""
+    content: Bools
+    """(t,) which words of the table have content."""
+    word_phrase: Ints
+    """(stem_count,) the phrase that is this stem alone, or -1."""
+
+    def stems(self, phrase: int, table: TokenTable) -> frozenset[int]:
+        """The content stems of a phrase; of a remark without content all its stems."""
+        start = self.spans.starts[self.first[phrase]]
+        window = slice(start, start + self.spans.lengths[self.first[phrase]])
+        stems = table.vocabulary.stems[table.words[window]]
+        content = self.content[window]
+        return frozenset((stems[content] if content.any() else stems).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What each of the t words of the table may do, and its place in its segment."""
+
+    stems: Ints
+    roles: NDArray[np.int32]
+    segments: Ints
+    content: Bools
+    begins: Bools
+    ends: Bools
+    barrier: Bools
+    joined: Bools
+    opener: Bools
+    strong: Bools
+    """Names something on its own: content, and no negation or particle."""
+    reversed: Bools
+    """Stands behind a negation that turns it into its contrary."""
+    segment_begins: Bools
+    segment_ends: Bools
+
+    def has(self, role: Role) -> Bools:
+        return (self.roles & int(role)) > 0
+
+
+def count_phrases(table: TokenTable, labels: Labels, clusters: int) -> Phrases:
+    """Find the candidates in all documents of `table` and count them; `labels` (n,) has no noise."""
+    sizes = np.bincount(labels, minlength=clusters).astype(np.float64)
+    words = _words(table, labels, sizes)
+    spans, finished = _spans(table, words, labels, sizes)
+    _, first, phrase_of = np.unique(spans.keys, return_index=True, return_inverse=True)
+    counts = _document_counts(table, spans, phrase_of, labels, (clusters, len(first)))
+    total = np.maximum(np.bincount(phrase_of, minlength=len(first)), 1)
+    word_phrase = np.full(table.vocabulary.stem_count, -1, np.int64)
+    single = np.flatnonzero((spans.lengths[first] == 1) & ~spans.remarks[first])
+    word_phrase[words.stems[spans.starts[first[single]]]] = single
+    return Phrases(
+        counts=counts,
+        sizes=sizes,
+        spans=spans,
+        phrase_of=phrase_of,
+        first=first,
+        weights=_weights(words, spans.keep(first)),
+        finished=np.bincount(phrase_of, weights=finished, minlength=len(first)) / total,
+        content=words.content,
+        word_phrase=word_phrase,
+    )
+
+
+# ── what each word may do ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _words(table: TokenTable, labels: Labels, sizes: NDArray[np.float64]) -> _Words:
+    vocabulary, segments = table.vocabulary, table.segments
+    stems, roles = vocabulary.stems[table.words], vocabulary.roles[table.words]
+
+    def has(role: Role) -> Bools:
+        return (roles & int(role)) > 0
+
+    opens = np.ones(len(table), np.bool_)
+    opens[1:] = segments[1:] != segments[:-1]
+    closes = np.roll(opens, -1)
+    negation = has(Role.NEGATION) | has(Role.TRAILING_NEGATION)
+    measured = _before(has(Role.MEASURE), opens)
+    degree = has(Role.DEGREE) & measured
+    common = common_words(stems, labels[table.documents], sizes)
+    content = (~has(Role.FUNCTION) & ~(common & ~negation)) | negation | degree
+    joined, particle, modifier = has(Role.JOINED), has(Role.PARTICLE), has(Role.MODIFIER)
+    inner_joint = np.roll(joined & ~opens, -1)
+    asks = has(Role.CONTRACTED) & _after(has(Role.DETERMINER | Role.BARRIER), closes)
+    return _Words(
+        stems=stems,
+        roles=roles,
+        segments=segments,
+        content=content,
+        begins=(content & ~particle & ~joined & ~measured & ~asks) | _after(content & measured, closes),
+        ends=content & ~inner_joint & ~has(Role.NEGATION) & ~modifier,
+        barrier=has(Role.BARRIER) & ~_before(has(Role.NEGATION), opens),
+        joined=joined,
+        opener=has(Role.OPENER),
+        strong=content & ~negation & ~particle & ~degree & ~modifier,
+        reversed=_reversed(roles, content, opens, closes),
+        segment_begins=opens,
+        segment_ends=closes,
+    )
+
+
+def _before(mask: Bools, opens: Bools) -> Bools:
+    """Whose left neighbour in the segment is in the mask."""
+    out = np.roll(mask, 1)
+    out[opens] = False
+    return out
+
+
+def _after(mask: Bools, closes: Bools) -> Bools:
+    """Whose right neighbour in the segment is in the mask."""
+    out = np.roll(mask, -1)
+    out[closes] = False
+    return out
+
+
+def common_words(stems: Ints, clusters: Labels, sizes: NDArray[np.float64]) -> Bools:
+    """(t,) words that are frequent and evenly spread over the clusters: function words of any language.
+
+    More than 3 uses in 100 documents, and an entropy of the rates per cluster over 0.85 of the largest possible.
+    """
+    k = len(sizes)
+    if k < _COMMON_CLUSTERS:
+        return np.zeros(len(stems), np.bool_)
+    ones = np.ones(len(stems), np.float64)
+    uses = sp.csc_matrix((ones, (clusters, stems)), shape=(k, int(stems.max(initial=0)) + 1))
+    rates = uses.copy()
+    rates.data = uses.data / np.maximum(sizes, 1)[uses.indices]
+    total = np.maximum(np.asarray(rates.sum(0)).ravel(), 1e-12)
+    rates.data = rates.data * np.log(np.maximum(rates.data, 1e-12))
+    evenness = (np.log(total) - np.asarray(rates.sum(0)).ravel() / total) / np.log(k)
+    frequent = np.asarray(uses.sum(0)).ravel() > _COMMON_SHARE * sizes.sum()
+    return np.asarray((frequent & (evenness > _COMMON_EVENNESS))[stems])
+
+
+def _reversed(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bools) -> Bools:
+    """Words whose sense a negation outside turns round. A phrase that begins with one has to hold the negation too.
+
+    The word after "not" (function words skipped), the word before "nicht", and all that follows a negation which
+    begins a question ("isn't my new card working").
+    """
+    negation = (roles & int(Role.NEGATION | Role.TRAILING_NEGATION)) > 0
+    reach, out = _before(negation, opens), np.zeros(len(roles), np.bool_)
+    for _ in range(3):
+        out |= reach
+        reach = _before(reach & ~content, opens)
+    trailing = _after((roles & int(Role.TRAILING_NEGATION)) > 0, closes)
+    out |= trailing | _after(trailing & ~content, closes)
+    asked = negation & (opens | _before((roles & int(Role.OPENER)) > 0, opens)) & _after(~content, closes)
+    return out | _within(asked, opens)
+
+
+def _within(starts: Bools, opens: Bools) -> Bools:
+    """Up to NEGATION_REACH words after a start, in its segment."""
+    position = np.arange(len(starts))
+    last = np.maximum.accumulate(np.where(starts, position, -NEGATION_REACH - 1))
+    segment = np.maximum.accumulate(np.where(opens, position, 0))
+    return (last >= segment) & (last < position) & (position - last <= NEGATION_REACH)
+
+
+# ── occurrences ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _spans(table: TokenTable, words: _Words, labels: Labels, sizes: NDArray[np.float64]) -> tuple[Spans, Bools]:
+    """All occurrences of phrases that are frequent enough to matter, and which of them are finished."""
+    stem_count = table.vocabulary.stem_count
+    noise = np.random.default_rng(7)
+    hashes = noise.integers(1, 2**63, stem_count, dtype=np.uint64)[words.stems]
+    folded = table.vocabulary.folded[table.words]
+    forms = noise.integers(1, 2**63, int(folded.max(initial=-1)) + 1, dtype=np.uint64)[folded]
+    glued = words.has(Role.GLUED)
+    # A fragment of a script without spaces is no word until it comes again.
+    tiny = np.where(glued, sizes[labels[table.documents]] < 2, sizes[labels[table.documents]] < FEW_DOCUMENTS)
+    rare = (np.bincount(words.stems, minlength=stem_count) < 2)[words.stems] & words.content & ~tiny
+    sums = _Sums(words, rare, glued)
+    longest = LONGEST_GLUED if glued.any() else LONGEST_REMARK
+    content = np.where(words.content, hashes, np.uint64(0))
+    parts: list[Spans] = []
+    for length in range(1, longest + 1):
+        terms = _keyed(sums.terms(length), length, content, forms, glued)
+        remarks = _keyed(sums.remarks(length), length, hashes, forms, glued)
+        remarks = replace(remarks, keys=remarks.keys ^ _REMARK_KEY, remarks=~remarks.remarks)
+        parts += [_repeated(terms, tiny), _repeated(remarks, tiny)]
+    spans = Spans.join(parts)
+    last = spans.starts + spans.lengths - 1
+    follows = words.content | words.has(Role.LIGHT | Role.DETERMINER)
+    return spans, ~_after(follows, words.segment_ends)[last]
+
+
+class _Sums:
+    """Running sums over the words, to ask of any span how many of its words are this or that."""
+
+    def __init__(self, words: _Words, rare: Bools, glued: Bools) -> None:
+        self.words = words
+        self.rare, self.barriers, self.strong, self.content, self.alone = (
+            np.concatenate([[0], np.cumsum(mask)])
+            for mask in (rare, words.barrier, words.strong, words.content, ~glued)
+        )
+
+    def terms(self, length: int) -> Ints:
+        """Starts of terms of this many words."""
+        words, n = self.words, len(self.words.stems)
+        if length > n:
+            return np.zeros(0, np.int64)
+        start = np.flatnonzero(words.begins[: n - length + 1])
+        last = start + length - 1
+        good = words.ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
+        start, last = start[good], last[good]
+        good = (self.rare[last + 1] == self.rare[start]) & (self.strong[last + 1] > self.strong[start])
+        good &= self.barriers[last] <= self.barriers[np.minimum(start + 1, last)]
+        good &= self._not_cut_by_negation(start, last)
+        if length > LONGEST_TERM:
+            good &= self.alone[last + 1] == self.alone[start]
+        return np.asarray(start[good])
+
+    def _not_cut_by_negation(self, start: Ints, last: Ints) -> Bools:
+        """Not "carte ne fonctionne" where "pas" is next, nor "Karte funktioniert" where "nicht" is."""
+        words = self.words
+        trailing = words.has(Role.TRAILING_NEGATION)
+        ahead = _after(trailing, words.segment_ends)
+        return np.asarray(~ahead[last] | trailing[last])
+
+    def remarks(self, length: int) -> Ints:
+        """Starts of remarks of this many words: whole segments, or whole questions at the end of one."""
+        words, n = self.words, len(self.words.stems)
+        if length > min(n, LONGEST_REMARK):
+            return np.zeros(0, np.int64)
+        start = np.flatnonzero((words.segment_begins | words.opener)[: n - length + 1])
+        last = start + length - 1
+        good = words.segment_ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
+        good &= ~(words.begins[start] & words.ends[last]) & (self.rare[last + 1] == self.rare[start])
+        said = self.content[last + 1] > self.content[start]
+        if length == 1:
+            return np.asarray(start[good & ~words.opener[start]])
+        dangling = words.has(Role.DETERMINER | Role.PREPOSITION | Role.MODIFIER)
+        clause = words.has(Role.BARRIER) & ~words.opener
+        good &= (said | (length > 2)) & ~(dangling | clause)[start] & ~dangling[last]
+        return np.asarray(start[good])
+
+
+def _keyed(starts: Ints, length: int, hashes: Keys, forms: Keys, glued: Bools) -> Spans:
+    """Occurrences with their keys, as terms.
+
+    A word that comes twice makes it no phrase ("card to card"). Between characters of a script without spaces order
+    matters, and one may come twice.
+    """
+    keys, order = np.zeros(len(starts), np.uint64), np.zeros(len(starts), np.uint64)
+    twice = np.zeros(len(starts), np.bool_)
+    for i in range(length):
+        own = hashes[starts + i]
+        for j in range(i):
+            twice |= (hashes[starts + j] == own) & (own > 0) & ~glued[starts + i]
+        keys += own
+        order = order * _FORM_FACTOR + forms[starts + i]
+    keys = np.where(glued[starts] & (length > 1), order, keys)
+    return Spans(keys, starts, np.full(len(starts), length, np.int64), order, np.zeros(len(starts), np.bool_)).keep(
+        ~twice
+    )
+
+
+def _repeated(spans: Spans, tiny: Bools) -> Spans:
+    """Drop what occurs once, save in tiny clusters: it can name nothing."""
+    if not len(spans.keys):
+        return spans
+    _, inverse, counts = np.unique(spans.keys, return_inverse=True, return_counts=True)
+    return spans.keep((counts[inverse] > 1) | tiny[spans.starts])
+
+
+# ── counts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _document_counts(
+    table: TokenTable, spans: Spans, phrase_of: Ints, labels: Labels, shape: tuple[int, int]
+) -> "sp.csr_matrix[np.float32]":
+    """(k, p): each document counts once for each phrase it holds."""
+    pairs = np.unique(phrase_of * np.int64(max(table.texts, 1)) + table.documents[spans.starts])
+    phrases, documents = np.divmod(pairs, max(table.texts, 1))
+    counts = sp.csr_matrix((np.ones(len(pairs), np.float32), (labels[documents], phrases)), shape=shape)
+    counts.sum_duplicates()
+    return counts
+
+
+def _weights(words: _Words, phrases: Spans) -> NDArray[np.float64]:
+    glued = words.has(Role.GLUED)
+    weight = np.where(words.content, np.where(glued, 0.5, 1.0), 0.0)
+    total = np.concatenate([[0.0], np.cumsum(weight)])
+    inside = total[phrases.starts + phrases.lengths] - total[phrases.starts]
+    return np.where(phrases.remarks, phrases.lengths.astype(np.float64), inside)

@@ -1,0 +1,646 @@
+"""Documents and vectors on local disk: one folder a namespace, with a SQLite file and vector segments.
+
+`<root>/<organization>/<namespace>/documents.sqlite` holds payloads as JSON text and says in which slots the vectors of
+`vectors/` lie. A write appends vectors, syncs them and then commits the rows, all under SQLite's write lock: a crash at
+any moment leaves either all of it or bytes that no row speaks of.
+
+Payloads are kept in the form in which `orjson` writes them (keys must be unique). Readers take no lock: they read rows
+in one snapshot and map files that nobody overwrites.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice, repeat
+from pathlib import Path
+from sqlite3 import Connection
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar, cast
+
+import numpy as np
+import orjson
+
+from shoal.columns import DocumentBatch, Matrix
+from shoal.errors import AlreadyExists, Corrupt, NotFound
+from shoal.records.filters import MATCH_ALL, Filter
+from shoal.records.paging import Listing, Sort
+from shoal.records.scope import Scope
+from shoal.storage.base import Json, Query, StoredDocument, WriteCount, batched
+from shoal.storage.files import remove_tree
+from shoal.storage.filters.to_mask import find_field, kind_of
+from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, sql
+from shoal.storage.namespaces import Namespaces
+from shoal.storage.slots import Slots, SlotWriter, Space, compact
+from shoal.storage.vectors import SegmentKey, VectorSegments
+
+__all__ = ["SqliteDocuments"]
+
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+Names = Sequence[str] | Literal["all"]
+
+_COLUMNS: Final[Mapping[str, str]] = {
+    "document_id": "d.document_id",
+    # As they leave Shoal: to the millisecond.
+    "created_at": "(substr(d.created_at, 1, 23) || 'Z')",
+    "updated_at": "(substr(d.updated_at, 1, 23) || 'Z')",
+    # The storage key without the generation.
+    "collection_id": "(SELECT substr(key, 1, instr(key || '@', '@') - 1) FROM collections WHERE number = d.collection)",
+}
+"""Fields that are columns of `documents d`, not part of the payload."""
+_TABLES: Final = ("slots", "segments", "vector_spaces", "documents", "collections")
+_PIECE: Final = 1_000
+_DECODED_AT_ONCE: Final = 200
+_TRIES: Final = 5
+
+
+class SqliteDocuments:
+    """The document store below a folder. See `storage.base.DocumentStore` for the promises.
+
+    Deleting leaves holes in the vector files; they are closed by `compact`, which the caller runs when it is quiet.
+    Only a collection that loses its last document gives its space back at once.
+    """
+
+    def __init__(self, root: Path, *, segment_bytes: int = 1 << 30) -> None:
+        self._namespaces = Namespaces(root, segment_bytes)
+
+    # ── vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            change.slots.declare(name, dimension)
+
+    def vector_dimensions(self, scope: Scope) -> Mapping[str, int]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: {s.name: s.dimension for s in view.slots.spaces().values()}, {})
+
+    def replace_vectors(self, scope: Scope, collection: str, document_id: str, batch: DocumentBatch) -> None:
+        """See DocumentStore. Raises NotFound where there is no such document, InvalidField for a wrong dimension."""
+        if not self._change(scope, lambda change: change.replace_vectors(collection, document_id, batch), False):
+            raise NotFound("document", document_id)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def write(
+        self,
+        scope: Scope,
+        collection: str,
+        batches: Iterable[DocumentBatch],
+        *,
+        now: datetime,
+        on_conflict: Literal["replace", "fail"] = "replace",
+    ) -> WriteCount:
+        """See DocumentStore. Keeps one batch in memory; other writers of the namespace wait until it is done."""
+        with self._writing(scope) as change, change.intake(collection, now) as intake:
+            for batch in batches:
+                intake.take(batch, may_replace=on_conflict == "replace")
+            return intake.finish()
+
+    def update(
+        self, scope: Scope, collection: str, updates: Iterable[tuple[str, Json]], *, now: datetime, merge: bool = True
+    ) -> list[str]:
+        """See DocumentStore. Each id is told once, in the order of its first update."""
+        return self._change(scope, lambda change: change.update(collection, updates, now, merge), [])
+
+    def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
+        """See DocumentStore."""
+        return self._change(scope, lambda change: change.update_where(collection, filter, update, now), 0)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def get(
+        self, scope: Scope, collection: str, ids: Sequence[str], *, vectors: Names = ()
+    ) -> list[StoredDocument | None]:
+        """See DocumentStore."""
+        nothing: list[StoredDocument | None] = [None] * len(ids)
+        return self._read(scope, lambda view: view.get(collection, ids, vectors), nothing)
+
+    def find(self, scope: Scope, collection: str, query: Query, *, vectors: Names = ()) -> Listing[StoredDocument]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.find(collection, query, vectors), Listing([], 0, False))
+
+    def count(self, scope: Scope, collection: str, filter: Filter = MATCH_ALL) -> int:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.count([collection], filter), 0)
+
+    def distinct(
+        self, scope: Scope, collection: str, field: str, filter: Filter, limit: int
+    ) -> tuple[list[tuple[Any, int]], int]:
+        """See DocumentStore. Absent fields and nulls are no values; 1 and 1.0 are one; a document whose list holds a
+        value twice counts once for it. Equally frequent values: booleans, numbers, lists and objects, text."""
+        nothing: tuple[list[tuple[Any, int]], int] = [], 0
+        return self._read(scope, lambda view: view.distinct(collection, field, filter, limit), nothing)
+
+    def load_matrix(
+        self,
+        scope: Scope,
+        collections: Sequence[str],
+        vector_names: Sequence[str],
+        *,
+        filter: Filter = MATCH_ALL,
+        sample: int | None = None,
+        seed: int = 42,
+    ) -> Matrix:
+        """See DocumentStore. Blocks that are maps are read-only."""
+        nothing = Matrix([], [], {name: np.empty((0, 0), dtype=np.float32) for name in vector_names})
+        return self._read(scope, lambda view: view.matrix(collections, vector_names, filter, sample, seed), nothing)
+
+    def load_fields(
+        self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
+    ) -> tuple[list[str], list[str], list[list[Any]]]:
+        """See DocumentStore. All documents that match, with vectors or without."""
+        nothing: tuple[list[str], list[str], list[list[Any]]] = [], [], [[] for _ in fields]
+        return self._read(scope, lambda view: view.fields(collections, fields, filter), nothing)
+
+    # ── removing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def delete(self, scope: Scope, collection: str, ids: Sequence[str]) -> list[str]:
+        """See DocumentStore. Each id is told once, in the order given."""
+        return self._change(scope, lambda change: change.delete(collection, ids), [])
+
+    def delete_where(self, scope: Scope, collection: str, filter: Filter) -> int:
+        """See DocumentStore."""
+        return self._change(scope, lambda change: change.delete_where(collection, filter), 0)
+
+    def drop_collection(self, scope: Scope, collection: str) -> None:
+        """See DocumentStore."""
+        self._change(scope, lambda change: change.drop_collection(collection), None)
+
+    def drop_namespace(self, scope: Scope) -> None:
+        """See DocumentStore."""
+        with self._namespaces.opened(scope) as namespace:
+            if namespace is None:
+                return
+            # Emptied first, for those in other processes who have the file open.
+            with namespace.database.transaction() as connection:
+                for table in _TABLES:
+                    connection.execute(f"DELETE FROM {table}")
+            self._namespaces.forget(namespace)
+            remove_tree(namespace.folder)
+
+    def compact(self, scope: Scope) -> int:
+        """See DocumentStore. Segments with more than 20 % holes are rewritten in the order of document ids, and files
+        left by crashes are removed; writers of the namespace wait."""
+        return self._change(scope, lambda change: change.compact(), 0)
+
+    def close(self) -> None:
+        """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
+        self._namespaces.close()
+
+    # ── how a call is run ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, scope: Scope, ask: Callable[["_View"], Answer], nothing: Answer) -> Answer:
+        """Ask one snapshot of the namespace; `nothing` is the answer of one that does not exist."""
+        missing = ""
+        for _ in range(_TRIES):
+            with self._namespaces.opened(scope) as namespace:
+                if namespace is None:
+                    return nothing
+                try:
+                    with _snapshot(namespace.database.read()) as connection:
+                        return ask(_View(connection, namespace.files))
+                except FileNotFoundError as error:
+                    # Compacted or dropped between reading the rows and mapping the file: the next look sees new rows.
+                    missing = str(error.filename)
+        raise Corrupt(f"Vector file {Path(missing).name} is missing. Restore it from a backup.")
+
+    @contextlib.contextmanager
+    def _writing(self, scope: Scope) -> Iterator["_Change"]:
+        """A transaction on a namespace that is made where it does not exist."""
+        with self._namespaces.made(scope) as namespace, namespace.database.transaction() as connection:
+            yield _Change(connection, namespace.files)
+
+    def _change(self, scope: Scope, action: Callable[["_Change"], Answer], nothing: Answer) -> Answer:
+        """A transaction on a namespace that exists; `nothing` is the answer of one that does not."""
+        with self._namespaces.opened(scope) as namespace:
+            if namespace is None:
+                return nothing
+            with namespace.database.transaction() as connection:
+                change = _Change(connection, namespace.files)
+                try:
+                    answer = action(change)
+                except FileNotFoundError as error:
+                    # Under the write lock nobody takes files away.
+                    raise Corrupt(f"{error.filename} is missing. Restore it from a backup.") from error
+            for key in change.left:
+                namespace.files.remove(key)
+            return answer
+
+
+# ── one look ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _View:
+    """What one connection sees of a namespace."""
+
+    def __init__(self, connection: Connection, files: VectorSegments) -> None:
+        self.connection = connection
+        self.files = files
+        self.slots = Slots(connection, files)
+
+    def get(self, collection: str, ids: Sequence[str], vectors: Names) -> list[StoredDocument | None]:
+        found: dict[str, StoredDocument] = {}
+        for piece in batched(ids, _PIECE):
+            wanted = sql("document_id IN (SELECT value FROM json_each({}))", _listed(piece))
+            where = sql("{} AND {}", self._where([collection]), wanted)
+            found |= {
+                document.document_id: document for document in self._documents(collection, where, Sql("", ()), vectors)
+            }
+        return [found.get(document_id) for document_id in ids]
+
+    def find(self, collection: str, query: Query, vectors: Names) -> Listing[StoredDocument]:
+        where = self._where([collection], query.filter)
+        if query.search:
+            where = sql("{} AND {}", where, compile_search(query.search, query.search_fields, "d.payload", _COLUMNS))
+        page = query.page
+        tail = sql("{} LIMIT {} OFFSET {}", _order(query.sort), page.limit + 1, page.offset)
+        documents = self._documents(collection, where, tail, vectors)
+        total = self._one(sql("SELECT count(*) FROM documents d WHERE {}", where)) if page.include_total else 0
+        return Listing(documents[: page.limit], total, len(documents) > page.limit)
+
+    def count(self, collections: Sequence[str], filter: Filter) -> int:
+        return self._one(sql("SELECT count(*) FROM documents d WHERE {}", self._where(collections, filter)))
+
+    def numbers(self, collection: str, filter: Filter) -> list[int]:
+        """The row numbers of the documents that match."""
+        rows = self._rows(sql("SELECT d.number FROM documents d WHERE {}", self._where([collection], filter)))
+        return [number for (number,) in rows]
+
+    def numbers_of(self, collection: str, ids: Sequence[str]) -> dict[str, int]:
+        """The row number of each document that exists."""
+        number = self.collection_number(collection)
+        rows = self._rows(
+            sql(
+                "SELECT document_id, number FROM documents "
+                "WHERE collection = {} AND document_id IN (SELECT value FROM json_each({}))",
+                *(number, _listed(ids)),
+            )
+        )
+        return dict(rows)
+
+    def collection_number(self, key: str) -> int | None:
+        rows = self._rows(sql("SELECT number FROM collections WHERE key = {}", key))
+        return int(rows[0][0]) if rows else None
+
+    def distinct(self, collection: str, field: str, filter: Filter, limit: int) -> tuple[list[tuple[Any, int]], int]:
+        counts: Counter[tuple[str, Any]] = Counter()
+        shown: dict[tuple[str, Any], Any] = {}
+        for (values,) in self._values([field], self._where([collection], filter), Sql("", ())):
+            for value, count in _tally(values):
+                counts[_told_apart(value)] += count
+                shown.setdefault(_told_apart(value), value)
+        counts.pop(("null", None), None)
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return [(shown[key], count) for key, count in ranked[:limit]], len(ranked)
+
+    def fields(
+        self, collections: Sequence[str], fields: Sequence[str], filter: Filter
+    ) -> tuple[list[str], list[str], list[list[Any]]]:
+        where, order = self._where(collections, filter), _matrix_order(collections)
+        columns: list[list[Any]] = [[] for _ in (*fields, "document_id")]
+        for values in self._values([*fields, "document_id"], where, order):
+            for column, piece in zip(columns, values, strict=True):
+                column += piece
+        ids = columns.pop()
+        if len(collections) == 1:
+            return ids, [collections[0]] * len(ids), columns
+        rows = self._rows(sql("SELECT d.collection FROM documents d WHERE {} {}", where, order))
+        return ids, self._keys([number for (number,) in rows]), columns
+
+    def matrix(
+        self, collections: Sequence[str], names: Sequence[str], filter: Filter, sample: int | None, seed: int
+    ) -> Matrix:
+        spaces = self.slots.spaces()
+        chosen = [spaces.get(name) or Space(-1, name, 0) for name in names]
+        rows = self._rows(_places(chosen, self._where(collections, filter), _matrix_order(collections)))
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * (2 + 2 * len(chosen))
+        ids, numbers, *places = columns
+        # (segment or slot of each space in turn, row)
+        where = np.array(places, dtype=np.int64).reshape(2 * len(chosen), len(rows))
+        kept = np.flatnonzero((where >= 0).all(axis=0))
+        missing = len(rows) - len(kept)
+        if sample is not None and sample < len(kept):
+            kept = np.sort(np.random.default_rng(seed).choice(kept, size=sample, replace=False))
+        if len(kept) < len(rows):
+            where = where[:, kept]
+            ids, numbers = [ids[row] for row in kept.tolist()], [numbers[row] for row in kept.tolist()]
+        blocks = {
+            space.name: self.slots.read(space, where[2 * place], where[2 * place + 1])
+            for place, space in enumerate(chosen)
+        }
+        return Matrix(list(ids), self._keys(numbers), blocks, missing)
+
+    def _keys(self, numbers: Sequence[int]) -> list[str]:
+        """The storage keys of collection numbers."""
+        keys = dict(self._rows(Sql("SELECT number, key FROM collections", ())))
+        return [keys[number] for number in numbers]
+
+    def _values(self, fields: Sequence[str], where: Sql, tail: Sql) -> Iterator[list[list[Any]]]:
+        """Pieces of the values of fields, one list a field; None where absent."""
+        names = [name for name in _COLUMNS if name in fields]
+        chosen = ", ".join(["d.payload", *(_COLUMNS[name] for name in names)])
+        cursor = self.connection.execute(*sql(f"SELECT {chosen} FROM documents d WHERE {{}} {{}}", where, tail))
+        while rows := cursor.fetchmany(_DECODED_AT_ONCE):
+            payloads, *columns = zip(*rows, strict=True)
+            # One call decodes many payloads far faster than many calls.
+            decoded = orjson.loads(f"[{','.join(payloads)}]")
+            there = dict(zip(names, columns, strict=True))
+            yield [list(there[f]) if f in there else [find_field(d, f)[1] for d in decoded] for f in fields]
+
+    def _documents(self, collection: str, where: Sql, tail: Sql, vectors: Names) -> list[StoredDocument]:
+        rows = self._rows(
+            sql(
+                "SELECT d.number, d.document_id, d.payload, d.created_at, d.updated_at FROM documents d WHERE {} {}",
+                *(where, tail),
+            )
+        )
+        spaces = [space for name, space in self.slots.spaces().items() if vectors == "all" or name in vectors]
+        found = self.slots.of_documents([row[0] for row in rows], spaces)
+        return [
+            StoredDocument(
+                row[1], collection, orjson.loads(row[2]), _time(row[3]), _time(row[4]), found.get(row[0], {})
+            )
+            for row in rows
+        ]
+
+    def _where(self, collections: Sequence[str], filter: Filter = MATCH_ALL) -> Sql:
+        matching = compile_filter(filter, "d.payload", _COLUMNS)
+        if len(collections) == 1:
+            # Told as an equality, so that rows come out of the index in the order of their ids.
+            return sql("d.collection = {} AND {}", self.collection_number(collections[0]), matching)
+        listed = _listed(list(collections))
+        numbers = sql("(SELECT number FROM collections WHERE key IN (SELECT value FROM json_each({})))", listed)
+        return sql("d.collection IN {} AND {}", numbers, matching)
+
+    def _rows(self, query: Sql) -> list[tuple[Any, ...]]:
+        return self.connection.execute(*query).fetchall()
+
+    def _one(self, query: Sql) -> int:
+        return int(self._rows(query)[0][0])
+
+
+def _places(spaces: Sequence[Space], where: Sql, tail: Sql) -> Sql:
+    """Id, collection and for each space segment and slot of the documents; -1 where one lacks the vector."""
+    columns = "".join(f", coalesce(s{n}.segment, -1), coalesce(s{n}.slot, -1)" for n in range(len(spaces)))
+    joins = "".join(
+        f" LEFT JOIN slots s{n} ON s{n}.document = d.number AND s{n}.space = {{}}" for n in range(len(spaces))
+    )
+    return sql(
+        f"SELECT d.document_id, d.collection{columns} FROM documents d{joins} WHERE {{}} {{}}",
+        *(*(space.number for space in spaces), where, tail),
+    )
+
+
+def _matrix_order(collections: Sequence[str]) -> Sql:
+    key = ", (SELECT key FROM collections WHERE number = d.collection)" if len(collections) > 1 else ""
+    return Sql(f"ORDER BY d.document_id{key}", ())
+
+
+def _order(sorts: Sequence[Sort]) -> Sql:
+    """Absent fields last both ways, ties by id."""
+    order = Sql("ORDER BY ", ())
+    for sort in sorts:
+        value = field_sql(sort.field, "d.payload", _COLUMNS)
+        direction = "DESC" if sort.descending else "ASC"
+        order = sql(f"{{}}({{}}) IS NULL, {{}} {direction}, ", order, value, value)
+    return sql("{}d.document_id", order)
+
+
+def _tally(values: Sequence[Any]) -> Iterator[tuple[Any, int]]:
+    """How often each value occurs; a list counts once for each of its different elements."""
+    alike = Counter((type(value), value) for value in values if not isinstance(value, (list, dict)))
+    for (_, value), count in alike.items():
+        yield value, count
+    for value in values:
+        if isinstance(value, list):
+            yield from ((element, 1) for element in {_told_apart(element): element for element in value}.values())
+        elif isinstance(value, dict):
+            yield value, 1
+
+
+def _told_apart(value: object) -> tuple[str, Any]:
+    """A key under which equal values meet, and by which they are sorted."""
+    kind = kind_of(value)
+    return (kind, orjson.dumps(value).decode()) if kind == "other" else (kind, value)
+
+
+def _stamp(moment: datetime) -> str:
+    """UTC, microseconds, `Z`: text that sorts by time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _listed(ids: Sequence[object]) -> str:
+    return orjson.dumps(list(ids)).decode()
+
+
+@contextlib.contextmanager
+def _snapshot(connection: Connection) -> Iterator[Connection]:
+    """All statements inside see the same moment. Within a transaction of this thread they do already."""
+    if connection.in_transaction:
+        yield connection
+        return
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+# ── one change ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Change(_View):
+    """What may be done inside a write transaction. `left` are the segments to unlink after its commit."""
+
+    def __init__(self, connection: Connection, files: VectorSegments) -> None:
+        super().__init__(connection, files)
+        self.left: list[SegmentKey] = []
+
+    def intake(self, collection: str, now: datetime) -> "_Intake":
+        self.connection.execute("INSERT INTO collections (key) VALUES (?) ON CONFLICT DO NOTHING", (collection,))
+        return _Intake(self, collection, _stamp(now))
+
+    def replace_vectors(self, collection: str, document_id: str, batch: DocumentBatch) -> bool:
+        numbers = list(self.numbers_of(collection, [document_id]).values())
+        if not numbers:
+            return False
+        with _Intake(self, collection, "") as intake:
+            intake.take_vectors(batch, numbers)
+            intake.finish()
+        return True
+
+    def update(self, collection: str, updates: Iterable[tuple[str, Json]], now: datetime, merge: bool) -> list[str]:
+        updated: dict[str, None] = {}
+        for piece in _pieces(updates):
+            numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
+            known = [(document_id, update) for document_id, update in piece if document_id in numbers]
+            self._put([(numbers[document_id], update) for document_id, update in known], now, merge)
+            updated |= dict.fromkeys(document_id for document_id, _ in known)
+        return list(updated)
+
+    def update_where(self, collection: str, filter: Filter, update: Json, now: datetime) -> int:
+        numbers = self.numbers(collection, filter)
+        for piece in _pieces(numbers):
+            self._put([(number, update) for number in piece], now, True)
+        return len(numbers)
+
+    def delete(self, collection: str, ids: Sequence[str]) -> list[str]:
+        numbers: dict[str, int] = {}
+        for piece in batched(ids, _PIECE):
+            numbers |= self.numbers_of(collection, piece)
+        self._forget(collection, list(numbers.values()))
+        return [document_id for document_id in dict.fromkeys(ids) if document_id in numbers]
+
+    def delete_where(self, collection: str, filter: Filter) -> int:
+        numbers = self.numbers(collection, filter)
+        self._forget(collection, numbers)
+        return len(numbers)
+
+    def drop_collection(self, collection: str) -> None:
+        number = self.collection_number(collection)
+        if number is None:
+            return
+        self.left += self.slots.segments_of(number)
+        documents = "(SELECT number FROM documents WHERE collection = ?)"
+        self.connection.execute(f"DELETE FROM slots WHERE document IN {documents}", (number,))
+        for table, column in (("segments", "collection"), ("documents", "collection"), ("collections", "number")):
+            self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
+
+    def compact(self) -> int:
+        known = self.slots.segments_of()
+        freed = self.files.sweep(known)
+        self.left += compact(self.connection, self.files)
+        made = set(self.slots.segments_of()) - set(known)
+        return freed + self.files.size_of(self.left) - self.files.size_of(made)
+
+    def _put(self, updates: Sequence[tuple[int, Json]], now: datetime, merge: bool) -> None:
+        """Merge each update into the payload of its document (or replace it), in order."""
+        listed = _listed([number for number, _ in updates])
+        rows = self._rows(
+            sql("SELECT number, payload FROM documents WHERE number IN (SELECT value FROM json_each({}))", listed)
+        )
+        payloads: dict[int, Json] = {number: orjson.loads(payload) for number, payload in rows}
+        for number, update in updates:
+            payloads[number] = _merged(payloads[number], update) if merge else update
+        stamp = _stamp(now)
+        self.connection.executemany(
+            "UPDATE documents SET payload = ?, updated_at = ? WHERE number = ?",
+            ((orjson.dumps(payload).decode(), stamp, number) for number, payload in payloads.items()),
+        )
+
+    def _forget(self, collection: str, numbers: Sequence[int]) -> None:
+        listed = _listed(numbers)
+        for table, column in (("slots", "document"), ("documents", "number")):
+            self.connection.execute(
+                f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (listed,)
+            )
+        if numbers and not self._rows(sql("SELECT 1 FROM documents d WHERE {} LIMIT 1", self._where([collection]))):
+            self.drop_collection(collection)
+
+
+class _Intake:
+    """Takes batches of documents into one collection. Nothing counts before `finish` and the commit."""
+
+    def __init__(self, change: _Change, collection: str, stamp: str) -> None:
+        number = change.collection_number(collection)
+        self._change = change
+        self._collection = collection
+        self._number = cast("int", number)
+        self._stamp = stamp
+        self._writer = SlotWriter(change.connection, change.files, self._number, collection)
+        self._inserted = 0
+        self._replaced = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def take(self, batch: DocumentBatch, *, may_replace: bool) -> None:
+        """Store one batch. Raises AlreadyExists where an id is taken and must not be replaced."""
+        known = self._change.numbers_of(self._collection, batch.ids)
+        if known and not may_replace:
+            raise AlreadyExists("document", next(document_id for document_id in batch.ids if document_id in known))
+        numbers = self._numbers(batch.ids, known)
+        texts = _canonical(batch.payloads)
+        if known:
+            self._replace(batch.ids, texts, known)
+        self._insert(batch.ids, texts, numbers, known)
+        self.take_vectors(batch, numbers)
+        self._inserted += len(batch) - len(known)
+        self._replaced += len(known)
+
+    def take_vectors(self, batch: DocumentBatch, numbers: Sequence[int]) -> None:
+        """Store the vectors of a batch for the documents with these row numbers, aligned with the batch."""
+        for name, column in batch.vectors.items():
+            space = self._change.slots.declare(name, column.dimension)
+            every = len(column.rows) == len(numbers)
+            documents = numbers if every else [numbers[row] for row in column.rows.tolist()]
+            self._writer.store(space, documents, column.values)
+
+    def finish(self) -> WriteCount:
+        """Put the vectors on disk: after this the commit may come."""
+        self._writer.sync()
+        return WriteCount(self._inserted, self._replaced)
+
+    def _numbers(self, ids: Sequence[str], known: Mapping[str, int]) -> Sequence[int]:
+        last = self._change.connection.execute("SELECT coalesce(max(number), 0) FROM documents").fetchone()[0]
+        if not known:
+            return range(last + 1, last + 1 + len(ids))
+        fresh = iter(range(last + 1, last + 1 + len(ids)))
+        return [known[document_id] if document_id in known else next(fresh) for document_id in ids]
+
+    def _insert(
+        self, ids: Sequence[str], texts: Sequence[str], numbers: Sequence[int], known: Mapping[str, int]
+    ) -> None:
+        stamps = repeat(self._stamp)
+        rows = zip(numbers, repeat(self._number), ids, texts, stamps, stamps)
+        self._change.connection.executemany(
+            "INSERT INTO documents (number, collection, document_id, payload, created_at, updated_at) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (row for row in rows if row[2] not in known) if known else rows,
+        )
+
+    def _replace(self, ids: Sequence[str], texts: Sequence[str], known: Mapping[str, int]) -> None:
+        connection = self._change.connection
+        listed = _listed(list(known.values()))
+        connection.execute("DELETE FROM slots WHERE document IN (SELECT value FROM json_each(?))", (listed,))
+        connection.executemany(
+            "UPDATE documents SET payload = ?, updated_at = ? WHERE number = ?",
+            ((text, self._stamp, known[i]) for i, text in zip(ids, texts, strict=True) if i in known),
+        )
+
+
+def _canonical(payloads: Sequence[bytes]) -> list[str]:
+    """The payloads with as few escapes as JSON allows: SQLite before 3.45 compares keys as they are written."""
+    # JSON holds no U+0000 outside of escapes, and one pass over all is far faster than many calls.
+    joined = b"\0".join(payloads)
+    if b"\\u" in joined or b"\\/" in joined:
+        return [orjson.dumps(orjson.loads(payload)).decode() for payload in payloads]
+    return joined.decode().split("\0") if payloads else []
+
+
+def _merged(old: Json, update: Json) -> Json:
+    """Objects merge key by key, all else replaces."""
+    merged = dict(old)
+    for key, value in update.items():
+        before = merged.get(key)
+        nested = isinstance(before, dict) and isinstance(value, dict)
+        merged[key] = _merged(cast("Json", before), value) if nested else value
+    return merged
+
+
+def _pieces(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while piece := list(islice(iterator, _PIECE)):
+        yield piece

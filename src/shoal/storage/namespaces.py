@@ -1,0 +1,161 @@
+"""The files of namespaces: opened when asked for, the most recently used ones kept open.
+
+`<root>/<organization>/<namespace>/documents.sqlite` and, beside it, `vectors/`.
+"""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+from threading import Lock
+from typing import Final, Literal, overload
+
+from shoal.errors import InvalidField, Unavailable
+from shoal.records.scope import Scope
+from shoal.storage.filters.to_sql import register_functions
+from shoal.storage.slots import SLOTS_SCHEMA
+from shoal.storage.sqlite import Database
+from shoal.storage.vectors import VectorSegments, safe_name
+
+__all__ = ["Namespace", "Namespaces"]
+
+_FILE: Final = "documents.sqlite"
+_MOST_OPEN: Final = 64
+_SCHEMA: Final = (
+    """
+CREATE TABLE collections (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+CREATE TABLE documents (
+    number INTEGER PRIMARY KEY, collection INTEGER NOT NULL, document_id TEXT NOT NULL, payload TEXT NOT NULL,
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL
+);
+CREATE UNIQUE INDEX documents_by_id ON documents (collection, document_id);
+"""
+    + SLOTS_SCHEMA,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Namespace:
+    """The open files of a namespace. `users` calls are using them; closed by the last one where `outdated`."""
+
+    folder: Path
+    database: Database
+    files: VectorSegments
+    identity: tuple[int, int] | None
+    users: int = 0
+    outdated: bool = False
+
+
+class Namespaces:
+    """Opens namespaces and keeps the most recently used ones open."""
+
+    def __init__(self, root: Path, segment_bytes: int) -> None:
+        self._root = root
+        self._segment_bytes = segment_bytes
+        self._open: OrderedDict[Path, Namespace] = OrderedDict()
+        self._guard = Lock()
+        self._closed = False
+
+    @contextlib.contextmanager
+    def opened(self, scope: Scope) -> Iterator[Namespace | None]:
+        """A namespace, kept open for the block; None where it was never written to."""
+        namespace = self._take(scope, create=False)
+        try:
+            yield namespace
+        finally:
+            if namespace is not None:
+                self._release(namespace)
+
+    @contextlib.contextmanager
+    def made(self, scope: Scope) -> Iterator[Namespace]:
+        """A namespace, kept open for the block; made where it does not exist."""
+        namespace = self._take(scope, create=True)
+        try:
+            yield namespace
+        finally:
+            self._release(namespace)
+
+    def forget(self, namespace: Namespace) -> None:
+        """Close the namespace when its last user is done; the next one opens it anew."""
+        with self._guard:
+            self._discard(namespace)
+
+    def close(self) -> None:
+        """Close everything that is idle, the rest when it becomes so; nothing can be opened afterwards."""
+        with self._guard:
+            self._closed = True
+            for namespace in list(self._open.values()):
+                self._discard(namespace)
+
+    def _folder(self, scope: Scope) -> Path:
+        if not scope.namespace_id:
+            raise InvalidField("namespace_id", "must not be empty", remedy="Documents live in a namespace.")
+        return self._root / safe_name(scope.organization_id) / safe_name(scope.namespace_id)
+
+    @overload
+    def _take(self, scope: Scope, *, create: Literal[True]) -> Namespace: ...
+
+    @overload
+    def _take(self, scope: Scope, *, create: Literal[False]) -> Namespace | None: ...
+
+    def _take(self, scope: Scope, *, create: bool) -> Namespace | None:
+        folder = self._folder(scope)
+        with self._guard:
+            if self._closed:
+                raise Unavailable("The document store is closed.")
+            namespace = self._open_and_current(folder)
+            if namespace is None:
+                if not create and _identity(folder / _FILE) is None:
+                    return None
+                namespace = self._make(folder)
+            self._open.move_to_end(folder)
+            namespace.users += 1
+            return namespace
+
+    def _open_and_current(self, folder: Path) -> Namespace | None:
+        namespace = self._open.get(folder)
+        if namespace is None or namespace.identity == _identity(folder / _FILE):
+            return namespace
+        # Dropped, and perhaps made again, by another process.
+        self._discard(namespace)
+        return None
+
+    def _make(self, folder: Path) -> Namespace:
+        database = Database(folder / _FILE, _SCHEMA, setup=_prepare)
+        files = VectorSegments(folder / "vectors", self._segment_bytes)
+        namespace = Namespace(folder, database, files, _identity(folder / _FILE))
+        self._open[folder] = namespace
+        idle = [other for other in self._open.values() if not other.users and other is not namespace]
+        for other in idle[: max(0, len(self._open) - _MOST_OPEN)]:
+            self._discard(other)
+        return namespace
+
+    def _release(self, namespace: Namespace) -> None:
+        with self._guard:
+            namespace.users -= 1
+            if namespace.outdated and not namespace.users:
+                namespace.database.close()
+
+    def _discard(self, namespace: Namespace) -> None:
+        if self._open.get(namespace.folder) is namespace:
+            del self._open[namespace.folder]
+        namespace.outdated = True
+        if not namespace.users:
+            namespace.database.close()
+
+
+def _prepare(connection: Connection) -> None:
+    # Enough for the inner pages of the index by id: random ids are otherwise read from the file at each insert.
+    connection.execute("PRAGMA cache_size=-32768")
+    register_functions(connection)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,301 @@
+"""Names and keywords of whole corpora."""
+
+import os
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoal.errors import Cancelled
+from shoal.labeling import Name, name_clusters
+from shoal.labeling.languages import ENGLISH
+from shoal.labeling.naming import DOCUMENTS_PER_CLUSTER, _even_sample
+
+BANK = {
+    "Card isn't working": [
+        "My card isn't working",
+        "the card isn't working at the shop",
+        "Help, card isn't working!",
+        "why isn't my card working",
+        "my card doesn't work",
+        "card not working since monday",
+    ],
+    "Reset passcode": [
+        "I want to reset my passcode",
+        "reset my passcode please",
+        "how do I reset the passcode",
+        "forgot my passcode",
+        "reset passcode",
+        "can you help me reset my passcode?",
+    ],
+    "Exchange rate": [
+        "what is the exchange rate today",
+        "your exchange rate is bad",
+        "exchange rate for euros",
+        "where do you get the exchange rate",
+        "the exchange rate",
+        "current exchange rate of pounds",
+    ],
+    "Lost luggage": [
+        "I lost my luggage",
+        "the airline lost my luggage",
+        "lost luggage at the airport",
+        "help me, lost luggage",
+        "my luggage is lost",
+        "where do I report lost luggage",
+    ],
+}
+
+
+def named(clusters: Sequence[Sequence[str]], centroids: np.ndarray | None = None) -> list[Name]:
+    texts = [text for texts in clusters for text in texts]
+    labels = np.repeat(np.arange(len(clusters)), [len(texts) for texts in clusters]).astype(np.int32)
+    return name_clusters(texts, labels, len(clusters), centroids=centroids)
+
+
+def test_clusters_are_called_what_their_documents_say() -> None:
+    assert [name.label for name in named(list(BANK.values()))] == list(BANK)
+
+
+def test_keywords_are_phrases_that_add_a_word_each() -> None:
+    keywords = named(list(BANK.values()))[2].keywords
+
+    assert keywords[0] == "exchange rate"
+    assert 1 <= len(keywords) <= 8
+    assert len(set(keywords)) == len(keywords)
+
+
+@pytest.mark.parametrize(
+    ("texts", "label"),
+    [
+        (["Mein Passwort zurücksetzen", "Passwort zurücksetzen bitte", "wie kann ich das Passwort zurücksetzen"],
+         "Passwort zurücksetzen"),
+        (["Meine Karte funktioniert nicht", "Karte funktioniert nicht", "Die Karte funktioniert nicht mehr"],
+         "Karte funktioniert nicht"),
+        (["La carte ne fonctionne pas", "ma carte ne fonctionne plus"], "Carte ne fonctionne pas"),
+        (["Хочу вернуть билет", "Как вернуть билет на поезд", "вернуть билет"], "Вернуть билет"),
+        (["我的信用卡被拒绝了", "信用卡无法使用", "信用卡付款失败", "怎么申请信用卡"], "信用卡"),
+        (["パスワードを忘れました", "パスワードをリセットしたい", "新しいパスワード"], "パスワード"),
+        (["मेरा पासवर्ड काम नहीं कर रहा", "पासवर्ड भूल गया", "पासवर्ड"], "पासवर्ड"),
+        (["نسيت كلمة المرور", "كيف أغير كلمة المرور", "كلمة المرور"], "كلمة المرور"),
+        (["🎉🎉", "🎉 party tonight 🎉", "party tonight!! 🥳"], "Party tonight"),
+        (["<p>See <a href='https://x.org/z?q=1'>our</a> garden chairs</p>", "<b>garden chairs</b> &amp; more",
+          "Garden chairs https://x.org/abc <script>var garden='evil'</script>"], "Garden chairs"),
+        (["the same sentence"] * 50, "Sentence"),
+        (["Lighthouse keepers"], "Lighthouse keepers"),
+        (["who are you", "Who are you?", "and who are you"], "Who are you"),
+        (["yes", "Yes!", "yes please"], "Yes"),
+    ],
+)  # fmt: skip
+def test_a_cluster_beside_others_is_named_in_its_own_language(texts: list[str], label: str) -> None:
+    assert named([*BANK.values(), texts])[-1].label == label
+
+
+def test_clusters_without_a_word_are_numbered() -> None:
+    names = named([["", "  ", "\n"], ["12 34", "99", "1,234.5"], ["🎉🎉"], ["red fox", "the red fox"]])
+
+    assert names[:3] == [Name("Cluster 0", ()), Name("Cluster 1", ()), Name("Cluster 2", ())]
+    assert names[3].label == "Red fox"
+
+
+def test_numbers_only_give_numbered_clusters() -> None:
+    assert named([["1", "2"], ["3"]]) == [Name("Cluster 0", ()), Name("Cluster 1", ())]
+
+
+def test_no_documents_and_no_clusters_are_no_problem() -> None:
+    assert name_clusters([], np.zeros(0, np.int32), 0) == []
+    assert name_clusters([], np.zeros(0, np.int32), 2) == [Name("Cluster 0", ()), Name("Cluster 1", ())]
+
+
+def test_a_number_no_document_has_gets_a_numbered_name() -> None:
+    names = name_clusters(["red fox", "a red fox", "blue whale"], np.array([0, 0, 2], np.int32), 3)
+
+    assert [name.label for name in names] == ["Red fox", "Cluster 1", "Blue whale"]
+
+
+def test_noise_is_not_read() -> None:
+    texts = ["red fox", "the red fox", *["grey wolf"] * 5]
+
+    names = name_clusters(texts, np.array([0, 0, -1, -1, -1, -1, -1], np.int32), 1)
+
+    assert names == [Name("Red fox", ("red fox",))]
+
+
+def test_equal_texts_count_once() -> None:
+    """50 copies of one text do not outvote two others."""
+    names = named([[*["system notice"] * 50, "red fox runs", "a red fox", "red fox"], ["blue whale"] * 3])
+
+    assert names[0].label == "Red fox"
+
+
+def test_clusters_that_say_the_same_still_have_different_names() -> None:
+    same = ["red fox runs", "the red fox", "a red fox sleeps"]
+
+    labels = [name.label for name in named([same, same, same, ["blue whale"]])]
+
+    assert len(set(labels)) == 4
+    assert "Red fox" in labels
+    assert not any("#" in label for label in labels)
+
+
+def test_a_taken_name_is_told_apart_by_a_word_of_the_cluster() -> None:
+    cash = ["exchange rate for cash", "cash exchange rate", "exchange rate when I get cash"]
+    weekend = ["exchange rate on the weekend", "weekend exchange rate", "exchange rate of this weekend"]
+
+    labels = [name.label.casefold() for name in named([cash, weekend, BANK["Lost luggage"]])]
+
+    assert "cash" in labels[0]
+    assert "weekend" in labels[1]
+
+
+def test_the_phrases_of_near_clusters_are_avoided() -> None:
+    """Both clusters 0 and 1 speak of the train; seen from there the word tells little."""
+    train = [f"train {word}" for word in ("ticket", "ticket office", "ticket price", "ticket refund")]
+    delay = [f"train {word}" for word in ("delay", "delay again", "delay refund", "delay today")]
+    centroids = np.array([[1, 0.1], [1, -0.1], [-1, 0]], np.float32)
+
+    labels = [name.label for name in named([train, delay, BANK["Lost luggage"]], centroids)]
+
+    assert "ticket" in labels[0].casefold()
+    assert "delay" in labels[1].casefold()
+
+
+def test_text_that_gives_orders_is_text() -> None:
+    name = named([["Ignore previous instructions <script>alert(1)</script>", "ignore previous instructions now"]])[0]
+
+    assert name.label == "Ignore previous instructions"
+
+
+def test_no_control_character_or_bidi_override_gets_into_a_name() -> None:
+    texts = ["\u202eevil\u202c red\x07 fox \x1b[31m", "red\u200b fox\x00", "\u2066red fox\u2069"]
+
+    name = named([texts])[0]
+
+    assert name.label == "Red fox"
+    assert "red fox" in name.keywords
+
+
+def test_of_a_large_cluster_an_even_sample_is_read() -> None:
+    rows, labels = np.arange(10_000), np.zeros(10_000, np.int32)
+    labels[::100] = 1
+
+    chosen = _even_sample(rows, labels, DOCUMENTS_PER_CLUSTER)
+
+    assert np.bincount(labels[chosen]).tolist() == [DOCUMENTS_PER_CLUSTER, 100]
+    assert (np.diff(chosen) > 0).all()
+    assert chosen[0] == 0 and chosen[-1] == 9_999
+
+
+def test_progress_rises_to_one_and_may_stop_the_work() -> None:
+    heard: list[float] = []
+    texts, labels = ["red fox", "blue whale"], np.array([0, 1], np.int32)
+
+    name_clusters(texts, labels, 2, progress=heard.append)
+
+    assert heard == sorted(heard)
+    assert heard[-1] == 1.0
+
+    def stop(fraction: float) -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        name_clusters(texts, labels, 2, progress=stop)
+
+
+_PROGRAM = """
+import numpy as np
+from shoal.labeling import name_clusters
+texts = [f"{a} {b} {c}" for a in ("red","blue","old") for b in ("fox","whale","house") for c in ("runs","is gone")]
+print(name_clusters(texts, (np.arange(18) % 5).astype(np.int32), 5))
+"""
+
+
+def test_names_do_not_depend_on_the_hash_seed() -> None:
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", _PROGRAM],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+
+    assert outputs[0] == outputs[1]
+    assert "Name(" in outputs[0]
+
+
+def _split(text: str) -> list[str]:
+    return text.split()
+
+
+_WORDS = st.sampled_from(
+    _split(
+        """the a of my isn't not can't how long why do is working card fee payment transfer many to in lost found and
+        never received money i you take get last up declined , . ? Karte funktioniert nicht 卡 信 ٱلْمَال 12 <b> 🎉"""
+    )
+)
+_TEXTS = st.lists(st.lists(_WORDS, max_size=9).map(" ".join) | st.text(max_size=30), max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts=_TEXTS, clusters=st.integers(1, 9))
+def test_whatever_the_texts_names_are_distinct_bounded_and_printable(texts: list[str], clusters: int) -> None:
+    labels = (np.arange(len(texts)) % (clusters + 1) - 1).astype(np.int32)
+
+    names = name_clusters(texts, labels, clusters)
+
+    assert names == name_clusters(texts, labels, clusters)
+    assert len({name.label.casefold() for name in names}) == len(names) == clusters
+    for name in names:
+        assert 1 <= len(name.label) <= 80
+        assert len(name.keywords) <= 10 and all(1 <= len(word) <= 40 for word in name.keywords)
+        for text in (name.label, *name.keywords):
+            assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u202e\u2066" for c in text)
+
+
+_CONTENT = st.sampled_from(["card", "fee", "transfer", "payment", "account", "passcode", "luggage", "refund"])
+_VERBS = st.sampled_from(["working", "arrived", "accepted", "declined", "refunded"])
+_FRAMES = st.sampled_from(
+    [
+        "my {n} isn't {v}", "the {n} is not {v} today", "why isn't my {n} {v}", "isn't the {n} {v}",
+        "{n} hasn't {v} yet", "I said the {n} was never {v}", "the {n} still wasn't {v} on monday",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(_FRAMES, _CONTENT, _VERBS), min_size=1, max_size=12), st.integers(1, 3))
+def test_a_name_never_says_the_contrary_of_the_texts(parts: list[tuple[str, str, str]], clusters: int) -> None:
+    """Every verb is negated in every text, so no name may hold one without a negation before it."""
+    texts = [frame.format(n=noun, v=verb) for frame, noun, verb in parts]
+    verbs = {"working", "arrived", "accepted", "declined", "refunded"}
+
+    names = name_clusters(texts, (np.arange(len(texts)) % clusters).astype(np.int32), clusters)
+
+    for text in [text.casefold() for name in names for text in (name.label, *name.keywords)]:
+        words = text.split()
+        if verbs & set(words):
+            assert any(word.endswith("n't") or word in ("not", "never") for word in words), text
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(_WORDS, min_size=2, max_size=9).map(" ".join), min_size=2, max_size=20))
+def test_a_name_of_several_words_does_not_end_in_an_article_or_preposition(texts: list[str]) -> None:
+    dangling = ENGLISH.prepositions | ENGLISH.determiners
+
+    names = name_clusters(texts, (np.arange(len(texts)) % 2).astype(np.int32), 2)
+
+    for text in [text for name in names for text in (name.label, *name.keywords)]:
+        words = text.casefold().replace("(", "").replace(")", "").split()
+        if len(words) > 1:
+            assert words[-1] not in dangling, text
+            assert words[0] not in dangling, text
+        assert all(a != b for a, b in pairwise(words)), text

@@ -1,0 +1,117 @@
+"""Cleaning, cutting, languages and stems."""
+
+import pytest
+
+from shoal.labeling.tokens import LONGEST_TEXT, TokenTable, clean, tokenize
+
+
+def words(*texts: str) -> list[str]:
+    table = tokenize(texts)
+    return [table.vocabulary.words[i] for i in table.words]
+
+
+def stem(table: TokenTable, word: str) -> int:
+    return int(table.vocabulary.stems[list(table.vocabulary.words).index(word)])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Visit https://example.org/a?b=c now", ["Visit", "now"]),
+        ("mail me@example.org or www.example.org today", ["mail", "or", "today"]),
+        ("<p class='x'>garden&nbsp;chairs &amp; tables</p>", ["garden", "chairs", "tables"]),
+        ("before <script>alert('evil')</script> after", ["before", "after"]),
+        ("order a1b2c3d4 of 2024 for 12.50", ["order", "of", "for"]),
+        ("flight ab1234 and 401k and w2 and covid-19", ["flight", "and", "401k", "and", "w2", "and", "covid", "-19"]),
+        ("c++ and c# and node.js and U.S.A", ["c++", "and", "c#", "and", "node.js", "and", "U.S.A"]),
+        ("the card isn’t here", ["the", "card", "isn't", "here"]),
+        ("l'argent de l’ami", ["argent", "de", "ami"]),
+        ("e-mail and top-up", ["e-mail", "and", "top", "-up"]),
+        ("\x1b[31mred\x1b[0m \u202eevil\u202c z\u200bero", ["red", "evil", "zero"]),
+        ("🎉🎉 party", ["party"]),
+        ("パスワードを忘れた", ["パスワード", "を", "忘", "れ", "た"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("كلمة المرور", ["كلمة", "المرور"]),
+        ("信用卡", ["信", "用", "卡"]),
+        ("x" * 41 + " word", ["word"]),
+        ("snake_case_name", ["snake", "case", "name"]),
+    ],
+)
+def test_a_text_is_cut_into_its_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+def test_punctuation_and_what_was_taken_out_end_a_segment() -> None:
+    table = tokenize(["one two, three https://a.b/c four 77 five"])
+
+    segments = table.segments.tolist()
+
+    assert [segments.count(s) for s in sorted(set(segments))] == [2, 1, 1, 1]
+
+
+def test_of_a_long_text_only_the_beginning_is_read() -> None:
+    assert len(words("word " * 10_000)) == LONGEST_TEXT
+    assert len(clean("<b>" * 100_000)) < 10_000
+
+
+def test_unclosed_markup_is_read_in_linear_time() -> None:
+    """Would take minutes with a pattern that backtracks."""
+    assert words("<script " * 50_000 + "<!-- " * 50_000 + "a" + "." * 100_000) is not None
+    assert len(clean("<" * 20_000)) <= 20_000
+    assert clean("a-" * 100_000) != ""
+
+
+def test_forms_of_a_word_have_one_stem_and_ways_to_say_not_are_one_word() -> None:
+    text = "Cards card. isn't doesn't not cannot can't never. Cards card isn't doesn't not cannot can't never"
+
+    table = tokenize([text])
+
+    assert stem(table, "Cards") == stem(table, "card")
+    assert len({stem(table, w) for w in ("isn't", "doesn't", "not", "cannot", "can't")}) == 1
+    assert stem(table, "never") != stem(table, "not")
+
+
+def test_each_word_is_stemmed_in_the_language_of_the_texts_it_stands_in() -> None:
+    german = ["die Karten sind nicht da", "meine Karten und die Zahlungen", "eine Zahlung mit der Karte"]
+    english = ["the running of the cards is not for me", "he runs with a card and I run"]
+
+    table = tokenize([*german, *english])
+
+    assert stem(table, "Zahlungen") != stem(table, "cards")
+    assert stem(table, "Karten") == stem(table, "Karte")
+    assert stem(table, "cards") == stem(table, "card")
+
+
+def test_the_most_frequent_casing_is_shown() -> None:
+    table = tokenize(["paypal PayPal PayPal PAYPAL"])
+
+    assert table.phrase(0, 1) == "PayPal"
+
+
+def test_words_are_written_with_the_spaces_and_hyphens_they_had() -> None:
+    table = tokenize(["auto top-up", "信用卡", "パスワード変更"])
+
+    assert table.phrase(0, 3) == "auto top-up"
+    assert table.phrase(3, 3) == "信用卡"
+    assert table.phrase(6, 3) == "パスワード変更"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("verify my identity", "verify identity"),
+        ("open an account", "open account"),
+        ("planet of the apes", "planet of the apes"),
+        ("Kill the Messenger", "Kill the Messenger"),
+        ("bills this month", "bills this month"),
+    ],
+)
+def test_a_title_spares_articles_and_possessives_unless_a_name_or_preposition_needs_them(text: str, title: str) -> None:
+    table = tokenize([text])
+
+    assert table.title(0, len(table)) == title
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["  \n", "12 34", "🎉", "!!!"]])
+def test_texts_without_words_give_an_empty_table(texts: list[str]) -> None:
+    assert len(tokenize(texts)) == 0
