@@ -1,0 +1,225 @@
+"""Bad documents over the wire: the contract's error, the field named, nothing stored.
+
+One server serves all these tests: what is refused leaves no trace for the next.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from shoal.api.app import create_app
+from shoal.assemble import assemble
+from shoal.settings import Settings
+
+UPSERT = "/namespaces/default/documents/upsert"
+ONE = "/collections/products/documents"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """The admin, on a server with an empty collection `products`. Bodies over 1 MiB are too large here."""
+    services = assemble(Settings(data=tmp_path_factory.mktemp("data"), workers=0, max_body_mib=1))
+    key = services.keys.bootstrap(services.settings.data / "key")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        running = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", ws="none"))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not running.started:
+            assert thread.is_alive()
+            time.sleep(0.005)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        headers = {"Authorization": f"Bearer {key}", "X-Namespace": "default"}
+        with httpx.Client(base_url=address, headers=headers, timeout=30, trust_env=False) as admin:
+            body = {"collection_name": "products", "source": {"type": "bucket"}}
+            assert admin.post("/collections", json=body).status_code == 200
+            yield admin
+        running.should_exit = True
+        thread.join(10)
+    services.close()
+
+
+def nothing_stored(client: httpx.Client) -> bool:
+    collection = client.get("/collections/products").json()
+    return (collection["document_count"], collection["vector_indexes"]) == (0, [])
+
+
+def refused(answer: httpx.Response, status: int, type: str) -> dict[str, Any]:
+    """The error object of an answer, after its shape was checked (contract 1.3)."""
+    body = answer.json()
+    assert (answer.status_code, body["status"], body["success"]) == (status, status, False), answer.text
+    assert body["error"]["type"] == type
+    assert "detail" not in body
+    error: dict[str, Any] = body["error"]
+    return error
+
+
+BAD = [
+    ("[0.5, 1e39]", "documents[1].vectors.text[1]"),
+    ("[-1e300, 0.5]", "documents[1].vectors.text[0]"),
+    ("[0.5]", "documents[1].vectors.text"),
+    ("[0.5, 0.5, 0.5]", "documents[1].vectors.text"),
+    ("[]", "documents[1].vectors.text"),
+    ('["0.5", 0.5]', "documents[1].vectors.text[0]"),
+    ("[true, false]", "documents[1].vectors.text[0]"),
+    ("[0.5, null]", "documents[1].vectors.text[1]"),
+    ("[[0.5, 0.5]]", "documents[1].vectors.text[0]"),
+    ('{"indices": [1], "values": [0.5]}', "documents[1].vectors.text"),
+    ('"text"', "documents[1].vectors.text"),
+    ("1", "documents[1].vectors.text"),
+    ("null", "documents[1].vectors.text"),
+]
+
+
+@pytest.mark.parametrize(("vector", "field"), BAD, ids=[vector for vector, _ in BAD])
+def test_a_bad_vector_is_a_422_that_names_it(client: httpx.Client, vector: str, field: str) -> None:
+    good = '{"document_id": "a", "vectors": {"text": [0.5, 0.5]}}'
+    bad = '{"document_id": "b", "vectors": {"text": %s}}' % vector  # noqa: UP031  # braces are JSON's here
+    body = f'{{"collection_id": "products", "documents": [{good}, {bad}, {good.replace("a", "c", 1)}]}}'
+
+    error = refused(client.post(UPSERT, content=body), 422, "ValidationError")
+
+    assert error["details"]["field"] == field
+    assert error["details"]["validation_errors"][0]["location"] == [field]
+    assert error["message"].startswith(field)
+    assert nothing_stored(client)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_number_is_malformed(client: httpx.Client, number: str) -> None:
+    error = refused(client.post(ONE, content=f'{{"vectors": {{"text": [1, {number}]}}}}'), 400, "BadRequestError")
+
+    assert "NaN and Infinity are not JSON" in error["message"]
+    assert nothing_stored(client)
+
+
+@pytest.mark.parametrize("body", ["{", "[1", '{"a": }', '{"a": 1}}', "\xff", '{"a": 1e999}', '{"a": "\\ud800"}'])
+def test_malformed_json_is_a_400_that_tells_where(client: httpx.Client, body: str) -> None:
+    error = refused(client.post(ONE, content=body.encode("latin-1")), 400, "BadRequestError")
+
+    assert "line 1" in error["message"]
+    assert nothing_stored(client)
+
+
+@pytest.mark.parametrize("depth", [65, 1000, 100_000])
+def test_json_nested_too_deep_is_a_400(client: httpx.Client, depth: int) -> None:
+    deep = '{"a":' * depth + "1" + "}" * depth
+
+    refused(client.post(ONE, content=deep), 400, "BadRequestError")
+    assert nothing_stored(client)
+
+
+def test_a_body_over_the_limit_is_a_413(client: httpx.Client) -> None:
+    refused(client.post(ONE, content=b'{"a": "' + b"x" * 2**20 + b'"}'), 413, "PayloadTooLargeError")
+    assert nothing_stored(client)
+
+
+def test_the_same_id_twice_is_a_422_that_names_both(client: httpx.Client) -> None:
+    documents = [{"document_id": id, "vectors": {"text": [1, 2]}} for id in ("a", "b", "a")]
+
+    error = refused(
+        client.post(UPSERT, json={"collection_id": "products", "documents": documents}), 422, "ValidationError"
+    )
+
+    assert "documents[2].document_id" in error["message"] and "documents[0].document_id" in error["message"]
+    assert "'a'" in error["message"]
+    assert nothing_stored(client)
+
+
+def test_more_than_a_thousand_documents_are_a_422(client: httpx.Client) -> None:
+    documents = [{"document_id": str(i), "vectors": {}} for i in range(1001)]
+
+    error = refused(
+        client.post(UPSERT, json={"collection_id": "products", "documents": documents}), 422, "ValidationError"
+    )
+
+    assert error["message"].startswith("documents: ")
+    assert nothing_stored(client)
+
+
+def test_an_unknown_vector_of_a_declared_namespace_is_a_422_with_those_there_are(client: httpx.Client) -> None:
+    configs = [{"name": "text", "dimension": 2}]
+    client.post("/namespaces", json={"namespace_name": "declared", "vector_configs": configs})
+    body = {"documents": [{"document_id": "a", "vectors": {"image": [1, 2]}}]}
+
+    error = refused(client.post("/namespaces/declared/documents/upsert", json=body), 422, "ValidationError")
+
+    assert error["details"]["field"] == "documents[0].vectors.image"
+    assert "Use one of: text." in error["message"]
+
+
+def test_a_wrong_dimension_is_told_against_the_index(client: httpx.Client) -> None:
+    client.post("/namespaces", json={"namespace_name": "apart"})
+    apart = {"X-Namespace": "apart"}
+    body = {"collection_name": "products", "source": {"type": "bucket"}}
+    client.post("/collections", json=body, headers=apart)
+    first = client.post(ONE, json={"document_id": "a", "vectors": {"text": [1, 2]}}, headers=apart)
+    assert first.status_code == 200
+
+    error = refused(client.post(ONE, json={"vectors": {"text": [1, 2, 3]}}, headers=apart), 422, "ValidationError")
+
+    assert "vectors.text: has 3 numbers where the index has 2" in error["message"]
+    assert client.get(f"{ONE}/count", headers=apart).json()["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/collections/nowhere/documents", {}),
+        ("POST", "/collections/nowhere/documents/list", {}),
+        ("GET", "/collections/nowhere/documents/count", None),
+        ("POST", "/collections/nowhere/documents/distinct", {"field": "a"}),
+        ("PATCH", "/collections/nowhere/documents/bulk", {"update_data": {}}),
+        ("DELETE", "/collections/nowhere/documents/batch", {"document_ids": ["a"]}),
+        ("GET", f"{ONE}/nobody", None),
+        ("PATCH", f"{ONE}/nobody", {"a": 1}),
+        ("PUT", f"{ONE}/nobody", {"a": 1}),
+        ("DELETE", f"{ONE}/nobody", None),
+        ("POST", "/namespaces/nowhere/documents/upsert", {"documents": []}),
+    ],
+)
+def test_what_is_not_there_is_a_404(client: httpx.Client, method: str, path: str, body: object) -> None:
+    answer = client.request(method, path) if body is None else client.request(method, path, json=body)
+
+    assert refused(answer, 404, "NotFoundError")["details"]["id"] in ("nowhere", "nobody")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", f"{ONE}/list", {"limit": 0}),
+        ("POST", f"{ONE}/list", {"limit": 1001}),
+        ("POST", f"{ONE}/list", {"filters": {"AND": [{"field": "a", "operator": "near", "value": 1}]}}),
+        ("POST", f"{ONE}/list", {"filters": {"AND": [{"field": "a", "operator": "regex", "value": "("}]}}),
+        ("POST", f"{ONE}/list", {"sort": {"field": "a..b"}}),
+        ("POST", f"{ONE}/list", {"partition": {"index": 0, "count": 2}}),
+        ("POST", f"{ONE}/distinct", {"field": "a..b"}),
+        ("POST", f"{ONE}/batch", {}),
+        ("POST", f"{ONE}/batch", {"updates": []}),
+        ("POST", f"{ONE}/batch", {"updates": [{"document_id": "a", "update_data": {"vectors": {"text": [1]}}}]}),
+        ("PATCH", f"{ONE}/bulk", {"filters": {}}),
+        ("DELETE", f"{ONE}/batch", {}),
+        ("DELETE", f"{ONE}/batch", {"document_ids": []}),
+        ("POST", f"{ONE}/aggregate", {"aggregations": []}),
+        ("POST", f"{ONE}/aggregate", {"aggregations": [{"function": "median", "field": "a", "alias": "m"}]}),
+        ("POST", ONE, {"document_id": ""}),
+        ("POST", ONE, {"document_id": "a\u0000b"}),
+        ("POST", ONE, {"document_id": "x" * 256}),
+        ("POST", ONE, {"metadata": "text"}),
+        ("POST", ONE, {"source_type": "elsewhere"}),
+        ("POST", ONE, []),
+        ("PATCH", f"{ONE}/a", [1]),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_a_422_that_names_the_field(
+    client: httpx.Client, method: str, path: str, body: object
+) -> None:
+    error = refused(client.request(method, path, json=body), 422, "ValidationError")
+
+    assert error["details"]["validation_errors"][0]["location"]
+    assert nothing_stored(client)

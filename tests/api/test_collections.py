@@ -1,0 +1,134 @@
+"""Collections over the wire."""
+
+from typing import Any
+
+import httpx
+
+SOURCE: dict[str, Any] = {"type": "bucket", "field_map": {}}
+
+
+def made(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def create(client: httpx.Client, name: str, **more: object) -> dict[str, Any]:
+    return made(client.post("/collections", json={"collection_name": name, "source": SOURCE, "enabled": True, **more}))
+
+
+def test_a_collection_carries_what_the_sdk_insists_on(client: httpx.Client) -> None:
+    collection = create(client, "products", metadata={"vector_configs": [{"name": "text", "dimension": 4}]})
+
+    assert collection == made(client.get("/collections/products"))
+    assert collection == made(client.get(f"/collections/{collection['collection_id']}"))
+    extractor = collection["feature_extractor"]
+    assert {"feature_extractor_name", "version", "feature_extractor_id"} <= extractor.keys()
+    assert collection["vector_indexes"] == [
+        {
+            "name": "text",
+            "feature_uri": "text",
+            "type": "dense",
+            "index": {"dimension": 4},
+            "source": "namespace_vector_config",
+        }
+    ]
+    assert (collection["document_count"], collection["cluster_applications"]) == (0, [])
+    assert collection["source"]["type"] == "bucket"
+
+
+def test_a_named_extractor_is_kept_and_gets_an_id(client: httpx.Client) -> None:
+    given = {
+        "feature_extractor_name": "text_extractor",
+        "version": "v2",
+        "input_mappings": {"a": "b", "override": None},
+    }
+
+    assert create(client, "abc", feature_extractor=given)["feature_extractor"]["feature_extractor_id"] == (
+        "text_extractor_v2"
+    )
+
+
+def test_features_tell_what_can_be_clustered(client: httpx.Client) -> None:
+    configs = [{"name": "text", "dimension": 4}, {"name": "image", "dimension": 2}]
+    collection = create(client, "products", metadata={"vector_configs": configs})
+
+    features = made(client.get(f"/collections/{collection['collection_id']}/features"))["features"]
+
+    assert [(item["feature_uri"], item["vector_index"]["dimensions"]) for item in features] == [
+        ("image", 2),
+        ("text", 4),
+    ]
+    assert all(len(item["vector_index"]["description"]) >= 10 for item in features)
+
+
+def test_collections_are_listed_searched_and_paged(client: httpx.Client) -> None:
+    for name in ("one", "two", "three"):
+        create(client, name)
+
+    first = made(
+        client.post("/collections/list?limit=2&include_total=true", json={"sort": {"field": "collection_name"}})
+    )
+    cursor = first["pagination"]["next_cursor"]
+    rest = made(client.post("/collections/list?limit=2", json={"sort": {"field": "collection_name"}, "cursor": cursor}))
+    found = made(client.get("/collections", params={"search": "HRE"}))
+
+    assert [item["collection_name"] for item in first["results"] + rest["results"]] == ["one", "three", "two"]
+    assert first["total_count"] == first["pagination"]["total"] == 3
+    assert [item["collection_name"] for item in found["results"]] == ["three"]
+
+
+def test_patch_changes_what_is_sent_and_declares_vectors(client: httpx.Client) -> None:
+    create(client, "products")
+
+    body = {
+        "description": "d",
+        "collection_name": "goods",
+        "metadata": {"vector_configs": [{"name": "v", "dimension": 2}]},
+    }
+    changed = made(client.patch("/collections/products", json=body))
+
+    assert changed["description"] == "d" and changed["enabled"] is True
+    assert [index["name"] for index in changed["vector_indexes"]] == ["v"]
+    assert client.get("/collections/products").status_code == 404
+
+
+def test_sources_are_resolved_to_ids_and_buckets_inherited(client: httpx.Client) -> None:
+    schema: dict[str, Any] = {"properties": {}}
+    bucket = made(client.post("/buckets", json={"bucket_name": "shop", "bucket_schema": schema}))["bucket_id"]
+    first = create(client, "first", source={"type": "bucket", "bucket_ids": ["shop"]})
+
+    second = create(client, "second", source={"type": "collection", "collection_id": "first"})
+
+    assert first["source"]["bucket_ids"] == [bucket]
+    assert second["source"]["collection_id"] == first["collection_id"]
+    assert second["source"]["inherited_bucket_ids"] == [bucket]
+
+
+def test_a_deleted_collection_takes_its_documents_along(client: httpx.Client) -> None:
+    create(client, "products")
+    made(client.post("/collections/products/documents", json={"document_id": "a", "vectors": {"text": [1, 2]}}))
+
+    assert made(client.delete("/collections/products"))["success"] is True
+    assert client.get("/collections/products").status_code == 404
+    create(client, "products")
+    assert made(client.get("/collections/products/documents/count"))["count"] == 0
+
+
+def test_taken_bad_and_foreign_things_are_refused(client: httpx.Client, stranger: httpx.Client) -> None:
+    create(client, "products")
+
+    def refused(**body: object) -> int:
+        return client.post("/collections", json={"collection_name": "fresh", "source": SOURCE, **body}).status_code
+
+    assert refused(collection_name="products") == 409
+    assert refused(collection_name="ab") == 422
+    assert refused(collection_name="x" * 101) == 422
+    assert refused(collection_name="list") == 422
+    assert refused(source=None) == 422
+    assert refused(source={"type": "bucket", "bucket_ids": ["nowhere"]}) == 404
+    assert refused(source={"type": "collection", "collection_id": "nowhere"}) == 404
+    assert refused(metadata={"vector_configs": [{"name": "v", "dimension": 0}]}) == 422
+    assert refused(metadata={"vector_configs": [{"name": "v", "dimension": 2}, {"name": "v", "dimension": 3}]}) == 422
+    assert client.get("/collections/fresh").status_code == 404
+    assert stranger.get("/collections/products").status_code == 404

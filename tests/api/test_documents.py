@@ -1,0 +1,212 @@
+"""Documents over the wire, in the words the official client was recorded with (contract 7)."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+
+def made(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+@pytest.fixture
+def collection(client: httpx.Client) -> str:
+    body = {"collection_name": "products", "source": {"type": "bucket"}}
+    id: str = made(client.post("/collections", json=body))["collection_id"]
+    return id
+
+
+@pytest.fixture
+def three(client: httpx.Client, collection: str) -> list[str]:
+    """Documents p0, p1, p2 with metadata.category a, b, a and metadata.price 0, 1, 2."""
+    documents = [
+        {
+            "document_id": f"p{i}",
+            "vectors": {"text": [float(i), 1.0]},
+            "payload": {"title": f"title {i}"},
+            "metadata": {"category": "ab"[i % 2], "price": i},
+        }
+        for i in range(3)
+    ]
+    body = {"collection_id": "products", "documents": documents, "options": {"write_token": False}}
+    ids: list[str] = made(client.post("/namespaces/default/documents/upsert", json=body))["document_ids"]
+    return ids
+
+
+def listed(client: httpx.Client, **body: object) -> dict[str, Any]:
+    return made(client.post("/collections/products/documents/list", json=body))
+
+
+def ids(body: dict[str, Any]) -> list[str]:
+    return [item["document_id"] for item in body["results"]]
+
+
+def test_a_document_is_created_as_the_sdk_sends_it(client: httpx.Client, collection: str) -> None:
+    body = {
+        "collection_id": collection,
+        "root_bucket_id": "bkt_1",
+        "source_type": "bucket",
+        "metadata": {"category": "a", "price": 0},
+        "vectors": {"text": [1.0, 0.0, 0.0, 0.0]},
+        "title": "doc 0",
+    }
+
+    created = made(client.post(f"/collections/{collection}/documents", json=body))
+    got = made(client.get(f"/collections/products/documents/{created['document_id']}?return_vectors=true"))
+
+    assert created["document_id"].startswith("doc_")
+    assert (created["title"], created["metadata"]) == ("doc 0", {"category": "a", "price": 0})
+    assert "vectors" not in created and got["vectors"] == {"text": [1, 0, 0, 0]}
+    assert created["_internal"]["lineage"] == {"root_bucket_id": "bkt_1", "source_type": "bucket"}
+    assert created["_internal"]["collection_id"] == collection
+
+
+def test_an_upsert_without_a_collection_makes_the_default_one(client: httpx.Client) -> None:
+    body = {"documents": [{"document_id": "x", "vectors": {"text": [1, 2]}}], "options": {"write_token": True}}
+
+    first = made(client.post("/namespaces/default/documents/upsert", json=body))
+    again = made(client.post("/namespaces/default/documents/upsert", json=body))
+
+    assert (first["inserted"], again["inserted"], first["document_ids"]) == (1, 1, ["x"])
+    assert first["write_token"] is None and first["warnings"]
+    assert made(client.get("/collections/default"))["document_count"] == 1
+
+
+def test_a_list_is_sorted_filtered_counted_and_carries_vectors(client: httpx.Client, three: list[str]) -> None:
+    sort = {"field": "metadata.price", "direction": "desc"}
+
+    body = listed(client, sort=sort, include_total=True, return_presigned_urls=False, return_vectors=True, limit=2)
+    wanted = {"AND": [{"case_sensitive": False, "field": "metadata.category", "operator": "eq", "value": "A"}]}
+
+    assert ids(body) == ["p2", "p1"]
+    assert body["results"][0]["vectors"] == {"text": [2.0, 1.0]}
+    assert body["pagination"]["total"] == body["total_documents"] == body["stats"]["total_documents"] == 3
+    assert ids(listed(client, filters=wanted)) == ["p0", "p2"]
+    assert ids(listed(client, filters={"case_sensitive": False, "category": "b"})) == ["p1"]
+    assert ids(listed(client, search="TITLE 1")) == ["p1"]
+
+
+def test_a_cursor_walks_the_whole_list_once(client: httpx.Client, three: list[str]) -> None:
+    seen, cursor = [], None
+    for _ in range(3):
+        page = listed(client, limit=1, cursor=cursor)
+        seen += ids(page)
+        cursor = page["pagination"]["next_cursor"]
+
+    assert seen == three and cursor is None
+    assert ids(made(client.get("/collections/products/documents", params={"limit": 2, "offset": 1}))) == ["p1", "p2"]
+
+
+def test_select_and_group_by_shape_the_answer(client: httpx.Client, three: list[str]) -> None:
+    chosen = listed(client, select=["metadata.price", "absent.x"])["results"]
+    grouped = listed(client, group_by="metadata.category")
+
+    assert [set(item) for item in chosen] == [{"document_id", "collection_id", "metadata"}] * 3
+    assert chosen[1]["metadata"] == {"price": 1}
+    assert [(group["group_key"], group["count"]) for group in grouped["groups"]] == [("a", 2), ("b", 1)]
+    assert grouped["results"] == [] and grouped["stats"]["total_groups"] == 2
+
+
+def test_only_the_named_vectors_come_back(client: httpx.Client, collection: str) -> None:
+    body = {"document_id": "x", "vectors": {"text": [1, 2], "image": [3]}}
+    made(client.post("/collections/products/documents", json=body))
+
+    assert listed(client, return_vector_names=["image"])["results"][0]["vectors"] == {"image": [3]}
+    assert listed(client, return_vector_names=True)["results"][0]["vectors"] == {"text": [1, 2], "image": [3]}
+
+
+def test_patch_put_and_delete_one_document(client: httpx.Client, three: list[str]) -> None:
+    path = "/collections/products/documents/p0"
+
+    patched = made(client.patch(path, json={"metadata": {"price": 99}}))
+    replaced = made(client.put(path, json={"metadata": {"price": 5}, "vectors": {"text": [7, 7]}}))
+    vectors = made(client.get(path, params={"return_vectors": True}))["vectors"]
+    deleted = made(client.delete(path))
+
+    assert (patched["title"], patched["metadata"]) == ("title 0", {"category": "a", "price": 99})
+    assert "title" not in replaced and replaced["metadata"] == {"price": 5}
+    assert vectors == {"text": [7, 7]}
+    assert deleted["success"] is True
+    for method in ("get", "patch", "put", "delete"):
+        answer = client.request(method, path, json=None if method in ("get", "delete") else {})
+        assert answer.status_code == 404, method
+
+
+def test_batch_updates_by_id_tell_what_became_of_each(client: httpx.Client, three: list[str]) -> None:
+    updates = [{"document_id": id, "update_data": {"metadata": {"flag": True}}} for id in ("p0", "nobody")]
+
+    answer = made(client.post("/collections/products/documents/batch", json={"updates": updates}))
+
+    assert (answer["updated_count"], answer["failed_count"]) == (1, 1)
+    assert [row["success"] for row in answer["results"]] == [True, False]
+    assert ids(listed(client, filters={"metadata.flag": True})) == ["p0"]
+
+
+def test_bulk_updates_touch_what_matches(client: httpx.Client, three: list[str]) -> None:
+    filters = {"case_sensitive": False, "metadata.category": "a"}
+    body = {"filters": filters, "update_data": {"metadata": {"seen": 1}}}
+
+    bulk = made(client.request("PATCH", "/collections/products/documents/bulk", json=body))
+    batch = made(client.post("/collections/products/documents/batch", json={"filters": {}, "update_data": {"all": 1}}))
+
+    assert (bulk["status"], bulk["updated_count"], bulk["task_id"]) == ("COMPLETED", 2, None)
+    assert ids(listed(client, filters={"metadata.seen": 1})) == ["p0", "p2"]
+    assert batch["updated_count"] == 3
+
+
+def test_batch_deletes_by_id_and_by_filter(client: httpx.Client, three: list[str]) -> None:
+    def delete(**body: object) -> dict[str, Any]:
+        return made(client.request("DELETE", "/collections/products/documents/batch", json=body))
+
+    by_id = delete(document_ids=["p0", "nobody", "p0"])
+    by_filter = delete(filters={"metadata.category": "b"})
+
+    assert (by_id["deleted_count"], by_id["failed_count"]) == (1, 1)
+    assert by_filter["deleted_count"] == 1
+    assert ids(listed(client)) == ["p2"]
+
+
+def test_counts_distinct_values_and_aggregates(client: httpx.Client, three: list[str], collection: str) -> None:
+    path = "/collections/products/documents"
+
+    count = made(client.get(f"{path}/count"))
+    distinct = made(client.post(f"{path}/distinct", json={"field": "metadata.category"}))
+    wanted = {
+        "group_by": [{"field": "metadata.category", "alias": "category"}],
+        "aggregations": [{"function": "avg", "field": "metadata.price", "alias": "mean"}],
+    }
+    sums = made(client.post(f"{path}/aggregate", json=wanted))
+
+    assert count == {"collection_id": collection, "count": 3}
+    assert distinct["values"] == [{"value": "a", "count": 2}, {"value": "b", "count": 1}]
+    assert distinct["total_distinct"] == 2
+    assert sums["results"] == [
+        {"group": {"category": "a"}, "metrics": {"mean": 1.0}},
+        {"group": {"category": "b"}, "metrics": {"mean": 1.0}},
+    ]
+
+
+def test_ids_of_any_text_survive_the_path(client: httpx.Client, collection: str) -> None:
+    for id in ("a b", "ü✓", "50%", "x?y", "x#y", "a:b;c", "a/b", "https://example.org/?q=1"):
+        made(client.post("/collections/products/documents", json={"document_id": id}))
+        path = f"/collections/products/documents/{quote(id, safe='')}"
+        assert made(client.get(path))["document_id"] == id
+        assert made(client.patch(path, json={"seen": 1}))["seen"] == 1
+        assert made(client.delete(path))["success"] is True
+
+
+def test_a_stranger_gets_the_same_404_as_for_nothing(
+    client: httpx.Client, stranger: httpx.Client, three: list[str], collection: str
+) -> None:
+    foreign = stranger.get(f"/collections/{collection}/documents/p0").json()
+    nothing = stranger.get("/collections/col_nothing/documents/p0").json()
+    upsert = {"collection_id": collection, "documents": [{"document_id": "p0", "vectors": {"text": [0, 0]}}]}
+
+    assert foreign["error"]["type"] == nothing["error"]["type"] == "NotFoundError"
+    assert stranger.post("/namespaces/default/documents/upsert", json=upsert).status_code == 404
+    assert stranger.delete(f"/collections/{collection}/documents/p0").status_code == 404
+    assert made(client.get(f"/collections/{collection}/documents/count"))["count"] == 3
