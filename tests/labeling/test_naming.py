@@ -5,7 +5,6 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -178,7 +177,7 @@ def test_no_control_character_or_bidi_override_gets_into_a_name() -> None:
     name = named([texts])[0]
 
     assert name.label == "Red fox"
-    assert "red fox" in name.keywords
+    assert name.keywords[0] == "red fox"
 
 
 def test_of_a_large_cluster_an_even_sample_is_read() -> None:
@@ -245,7 +244,7 @@ _WORDS = st.sampled_from(
 _TEXTS = st.lists(st.lists(_WORDS, max_size=9).map(" ".join) | st.text(max_size=30), max_size=30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(texts=_TEXTS, clusters=st.integers(1, 9))
 def test_whatever_the_texts_names_are_distinct_bounded_and_printable(texts: list[str], clusters: int) -> None:
     labels = (np.arange(len(texts)) % (clusters + 1) - 1).astype(np.int32)
@@ -298,4 +297,3 @@ def test_a_name_of_several_words_does_not_end_in_an_article_or_preposition(texts
         if len(words) > 1:
             assert words[-1] not in dangling, text
             assert words[0] not in dangling, text
-        assert all(a != b for a, b in pairwise(words)), text

@@ -78,7 +78,7 @@ def test_counts_in_neighbours_agree_with_plain_sums(seed: int) -> None:
 
 
 def test_a_phrase_cut_short_is_a_worse_name_than_a_finished_one() -> None:
-    table, phrases = corpus(["machines accept this coin", "machines accept that coin", "accept coin"] * 3)
+    table, phrases = corpus(["machines accept this coin", "machines accept the coin", "accept coin"] * 3)
     form = fitness(phrases)
     spans = phrases.spans
     texts = [table.phrase(int(spans.starts[i]), int(spans.lengths[i])) for i in phrases.first]

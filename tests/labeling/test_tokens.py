@@ -2,7 +2,7 @@
 
 import pytest
 
-from shoal.labeling.tokens import LONGEST_TEXT, TokenTable, clean, tokenize
+from shoal.labeling.tokens import LONGEST_TEXT, Role, TokenTable, clean, tokenize
 
 
 def words(*texts: str) -> list[str]:
@@ -110,6 +110,21 @@ def test_a_title_spares_articles_and_possessives_unless_a_name_or_preposition_ne
     table = tokenize([text])
 
     assert table.title(0, len(table)) == title
+
+
+def test_an_acronym_is_not_the_function_word_it_looks_like_unless_all_is_in_capitals() -> None:
+    quiet = tokenize(["ask the IT support about it, it helps us in the US office"])
+    loud = tokenize(["ASK THE IT SUPPORT ABOUT IT"])
+
+    assert stem(quiet, "IT") != stem(quiet, "it")
+    assert not quiet.vocabulary.roles[quiet.vocabulary.words.index("US")] & Role.FUNCTION
+    assert loud.vocabulary.roles[loud.vocabulary.words.index("IT")] & Role.FUNCTION
+
+
+def test_function_words_are_written_small() -> None:
+    table = tokenize(["How Long do transfers take", "How Long do transfers take"])
+
+    assert table.phrase(0, 4) == "how Long do transfers"
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["  \n", "12 34", "🎉", "!!!"]])

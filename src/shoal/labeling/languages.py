@@ -4,7 +4,7 @@ spread evenly over its clusters are left out in any language (`phrases.common_wo
 
 from dataclasses import dataclass
 
-__all__ = ["LANGUAGES", "Language"]
+__all__ = ["ACRONYMS", "LANGUAGES", "Language"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +242,9 @@ HINDI = Language(
     negations=_words("मत बिना"),
     trailing_negations=_words("नहीं न"),
 )
+
+ACRONYMS = frozenset({"IT", "US", "WHO"})
+"""Names that look like English function words but for their capitals."""
 
 LANGUAGES: tuple[Language, ...] = (
     ENGLISH,

@@ -19,7 +19,7 @@ LONGEST_KEYWORD = 40
 MOST_KEYWORDS = 8
 DOCUMENTS_PER_CLUSTER = 2_000
 TOKEN_BUDGET = 6_000_000
-"""Words read of all documents together: bounds the memory at about 1.5 GB whatever the size of the set."""
+"""Words read of all documents together: bounds the memory at about 1 GB whatever the size of the set."""
 FEWEST_DOCUMENTS = 30
 """Read of each cluster even where the budget is spent."""
 
@@ -89,11 +89,9 @@ def name_clusters(
         candidates = _candidates(phrases, scores, table)
         _write(candidates, phrases, table, labels[rows])
         report(0.95)
-    names = [
-        Name(label, _keywords(found)) for label, found in zip(_distinct_labels(candidates), candidates, strict=True)
-    ]
+    ranked = [_ranked(found) for found in candidates]
     report(1.0)
-    return names
+    return [Name(label, _keywords(found)) for label, found in zip(_distinct_labels(ranked), ranked, strict=True)]
 
 
 def _silent(fraction: float) -> None:
@@ -238,9 +236,8 @@ def _keywords(found: list[_Candidate]) -> tuple[str, ...]:
 # ── which of them becomes the name ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _distinct_labels(candidates: list[list[_Candidate]]) -> list[str]:
+def _distinct_labels(ranked: list[list[_Candidate]]) -> list[str]:
     """One label a cluster. Of two that claim the same words the stronger claim wins; the other takes its next best."""
-    ranked = [_ranked(found) for found in candidates]
     labels: list[str | None] = [None] * len(ranked)
     words_used: set[frozenset[int]] = set()
     labels_used: set[str] = set()

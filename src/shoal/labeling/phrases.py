@@ -311,11 +311,10 @@ class _Sums:
         good = words.segment_ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
         good &= ~(words.begins[start] & words.ends[last]) & (self.rare[last + 1] == self.rare[start])
         said = self.content[last + 1] > self.content[start]
-        if length == 1:
-            return np.asarray(start[good & ~words.opener[start]])
         dangling = words.has(Role.DETERMINER | Role.PREPOSITION | Role.MODIFIER)
-        clause = words.has(Role.BARRIER) & ~words.opener
-        good &= (said | (length > 2)) & ~(dangling | clause)[start] & ~dangling[last]
+        if length == 1:
+            return np.asarray(start[good & ~(dangling | words.opener)[start]])
+        good &= (said | (length > 2)) & (words.opener | (words.content & ~dangling))[start] & ~dangling[last]
         return np.asarray(start[good])
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import snowballstemmer
 from numpy.typing import NDArray
 
-from shoal.labeling.languages import LANGUAGES, Language
+from shoal.labeling.languages import ACRONYMS, LANGUAGES, Language
 
 __all__ = ["Role", "TokenTable", "Vocabulary", "clean", "tokenize"]
 
@@ -24,6 +24,8 @@ LONGEST_TEXT = 200
 LONGEST_WORD = 40
 """Characters; what is longer is no word but data."""
 _REPORT_EVERY = 8192
+_SHOUTED = 0.2
+"""Share of words in capitals from which capitals tell nothing."""
 _STEM_ALL = 50_000
 """Up to so many distinct words all are stemmed, beyond it only those seen twice: stemming is the slow part."""
 
@@ -113,7 +115,8 @@ class TokenTable:
         for position in positions:
             roles = int(self.vocabulary.roles[self.words[position]])
             joint = "-" if roles & _JOINED else "" if glued and roles & _GLUED_ROLE else " "
-            text += (joint if text else "") + self._word(position)
+            word = self._word(position)
+            text += (joint if text else "") + (word.lower() if roles & _FUNCTION and word != "I" else word)
             glued = bool(roles & _GLUED_ROLE)
         return text
 
@@ -223,7 +226,9 @@ def _table(words: list[str], flat: NDArray[np.int64], documents: NDArray[np.int6
 
 def _vocabulary(words: list[str], tokens: NDArray[np.int64], documents: NDArray[np.int64], texts: int) -> Vocabulary:
     numbers: dict[str, int] = {}
-    folded = np.array([numbers.setdefault(_fold(word), len(numbers)) for word in words], np.int64)
+    capitals = np.array([len(word) > 1 and word.isupper() for word in words], np.bool_)
+    shouted = bool(len(tokens)) and capitals[tokens].mean() > _SHOUTED
+    folded = np.array([numbers.setdefault(_fold(word, shouted), len(numbers)) for word in words], np.int64)
     forms = list(numbers)
     language = _languages(forms, folded[tokens], documents, texts)
     frequent = (np.bincount(folded[tokens], minlength=len(forms)) > 1) | (len(forms) <= _STEM_ALL)
@@ -234,8 +239,9 @@ def _vocabulary(words: list[str], tokens: NDArray[np.int64], documents: NDArray[
     return Vocabulary(words, folded, stems[folded], roles, _casing(folded, tokens), int(stems.max(initial=-1)) + 1)
 
 
-def _fold(word: str) -> str:
-    return word.casefold().lstrip("-")
+def _fold(word: str, shouted: bool) -> str:
+    """One form for all casings; "IT support" is not "it", save where all is written in capitals."""
+    return word if word in ACRONYMS and not shouted else word.casefold().lstrip("-")
 
 
 def _casing(folded: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
