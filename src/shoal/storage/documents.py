@@ -193,8 +193,8 @@ class SqliteDocuments:
 
     def _read(self, scope: Scope, ask: Callable[["_View"], Answer], nothing: Answer) -> Answer:
         """Ask one snapshot of the namespace; `nothing` is the answer of one that does not exist."""
-        missing = ""
-        for _ in range(_TRIES):
+        tries = 0
+        while True:
             with self._namespaces.opened(scope) as namespace:
                 if namespace is None:
                     return nothing
@@ -203,8 +203,9 @@ class SqliteDocuments:
                         return ask(_View(connection, namespace.files))
                 except FileNotFoundError as error:
                     # Compacted or dropped between reading the rows and mapping the file: the next look sees new rows.
-                    missing = str(error.filename)
-        raise Corrupt(f"Vector file {Path(missing).name} is missing. Restore it from a backup.")
+                    tries += 1
+                    if tries == _TRIES:
+                        raise _missing(error) from error
 
     @contextlib.contextmanager
     def _writing(self, scope: Scope) -> Iterator["_Change"]:
@@ -219,11 +220,7 @@ class SqliteDocuments:
                 return nothing
             with namespace.database.transaction() as connection:
                 change = _Change(connection, namespace.files)
-                try:
-                    answer = action(change)
-                except FileNotFoundError as error:
-                    # Under the write lock nobody takes files away.
-                    raise Corrupt(f"{error.filename} is missing. Restore it from a backup.") from error
+                answer = action(change)
             for key in change.left:
                 namespace.files.remove(key)
             return answer
@@ -243,7 +240,7 @@ class _View:
     def get(self, collection: str, ids: Sequence[str], vectors: Names) -> list[StoredDocument | None]:
         found: dict[str, StoredDocument] = {}
         for piece in batched(ids, _PIECE):
-            wanted = sql("document_id IN (SELECT value FROM json_each({}))", _listed(piece))
+            wanted = sql("document_id IN (SELECT value FROM json_each({}))", _listed_ids(piece))
             where = sql("{} AND {}", self._where([collection]), wanted)
             found |= {
                 document.document_id: document for document in self._documents(collection, where, Sql("", ()), vectors)
@@ -275,7 +272,7 @@ class _View:
             sql(
                 "SELECT document_id, number FROM documents "
                 "WHERE collection = {} AND document_id IN (SELECT value FROM json_each({}))",
-                *(number, _listed(ids)),
+                *(number, _listed_ids(ids)),
             )
         )
         return dict(rows)
@@ -435,6 +432,23 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def _missing(error: FileNotFoundError) -> Corrupt:
+    return Corrupt(f"Vector file {Path(str(error.filename)).name} is missing. Restore it from a backup.")
+
+
+def _listed_ids(ids: Sequence[str]) -> str:
+    """Ids as a JSON list; without those that no document can have, which SQLite would misread."""
+    return _listed([i for i in ids if "\0" not in i and (i.isascii() or _is_unicode(i))])
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _listed(ids: Sequence[object]) -> str:
     return orjson.dumps(list(ids)).decode()
 
@@ -516,7 +530,11 @@ class _Change(_View):
     def compact(self) -> int:
         known = self.slots.segments_of()
         freed = self.files.sweep(known)
-        self.left += compact(self.connection, self.files)
+        try:
+            self.left += compact(self.connection, self.files)
+        except FileNotFoundError as error:
+            # Under the write lock nobody takes files away.
+            raise _missing(error) from error
         made = set(self.slots.segments_of()) - set(known)
         return freed + self.files.size_of(self.left) - self.files.size_of(made)
 
