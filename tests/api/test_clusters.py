@@ -4,19 +4,51 @@ from typing import Any
 
 import httpx
 import pytest
-from cluster_steps import carry_out, create, execute, grouped_documents, put_documents, vector_body
 
+from cluster_steps import carry_out, create, execute, grouped_documents, put_documents, vector_body
 from shoal.assemble import Services
 from shoal.errors import Cancelled
 
-SEED_FIELDS = """
-cluster_id cluster_name namespace_id organization_id input_collections source_bucket_ids filters cluster_type
-feature_uris multi_feature_strategy learned_weights learning_quality_score effective_feature_method
-clustered_attributes hierarchical_grouping aggregation_method output_collection_ids output_collection_names algorithm
-algorithm_params enrich_source source_enrichment_config llm_labeling num_clusters num_documents_clustered
-execution_time_seconds hierarchy_detected parent_cluster_id child_cluster_ids hierarchy_relationships status
-last_execution_task_id created_at updated_at last_executed_at completed_at llm_labeling_errors metadata
-""".split()
+SEED_FIELDS = [
+    "cluster_id",
+    "cluster_name",
+    "namespace_id",
+    "organization_id",
+    "input_collections",
+    "source_bucket_ids",
+    "filters",
+    "cluster_type",
+    "feature_uris",
+    "multi_feature_strategy",
+    "learned_weights",
+    "learning_quality_score",
+    "effective_feature_method",
+    "clustered_attributes",
+    "hierarchical_grouping",
+    "aggregation_method",
+    "output_collection_ids",
+    "output_collection_names",
+    "algorithm",
+    "algorithm_params",
+    "enrich_source",
+    "source_enrichment_config",
+    "llm_labeling",
+    "num_clusters",
+    "num_documents_clustered",
+    "execution_time_seconds",
+    "hierarchy_detected",
+    "parent_cluster_id",
+    "child_cluster_ids",
+    "hierarchy_relationships",
+    "status",
+    "last_execution_task_id",
+    "created_at",
+    "updated_at",
+    "last_executed_at",
+    "completed_at",
+    "llm_labeling_errors",
+    "metadata",
+]
 
 
 @pytest.fixture
@@ -103,7 +135,7 @@ class TestConfiguration:
     def test_the_parameters_that_the_sdk_mangles_are_dropped_with_a_warning_that_names_it(
         self, client: httpx.Client
     ) -> None:
-        mangled = {"n_clusters": 8, "max_iter": 300, "random_state": 42, "n_init": 10, "tol": 0.0001}
+        mangled: dict[str, object] = {"n_clusters": 8, "max_iter": 300, "random_state": 42, "n_init": 10, "tol": 0.0001}
         mangled |= {"init": "k-means++", "verbose": 0, "copy_x": True, "algorithm": "lloyd"}
 
         cluster = create(client, method="hdbscan", config={"algorithm_params": mangled})

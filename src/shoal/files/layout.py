@@ -55,10 +55,10 @@ def choose_vectors(
         return {chosen: chosen}
     if candidates:
         names = ", ".join(candidates)
-        remedy = f"Choose one: --vector {candidates[0]}."
+        remedy = f"Choose: --vector {candidates[0]} (over HTTP vector_column={candidates[0]})."
         raise InvalidField(label, f"has several columns that may be the vectors: {names}", remedy=remedy)
     if needed:
-        remedy = "Name a column of number lists with --vector."
+        remedy = "Name a column of number lists with --vector (over HTTP vector_column)."
         raise InvalidField(label, f"has no column of vectors; its columns are {_listed(columns)}", remedy=remedy)
     return {}
 

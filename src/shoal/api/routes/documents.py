@@ -25,6 +25,7 @@ from shoal.records.document import (
 )
 from shoal.records.scope import Scope
 from shoal.services.bulk import Imported, OnConflict
+from shoal.services.document_shape import group_documents, select_fields
 
 __all__ = ["router"]
 
@@ -33,6 +34,7 @@ router = APIRouter(route_class=JsonRoute, tags=["documents"])
 Json = dict[str, Any]
 Fields = Annotated[Json, Body(description="Fields of the document; `vectors` replaces the vectors it names.")]
 _IN: Final = "/collections/{collection}/documents"
+_ONE: Final = _IN + "/{document_id:path}"  # ids are free text and may hold slashes; so these routes come last
 _EVERY: Final[Literal["all"]] = "all"
 _MEDIA: Final[Mapping[str, str]] = {
     "application/vnd.apache.arrow.stream": "arrow",
@@ -156,7 +158,7 @@ def upsert_documents(services: Wired, organization: Organized, namespace: str, b
     return reply(asdict(services.documents.upsert(scope, body)))
 
 
-@router.get(_IN + "/{document_id}")
+@router.get(_ONE)
 def get_document(
     services: Wired, scope: Namespaced, collection: str, document_id: str, return_vectors: bool = False
 ) -> Response:
@@ -165,19 +167,19 @@ def get_document(
     return reply(services.documents.get(scope, collection, document_id, vectors=vectors))
 
 
-@router.patch(_IN + "/{document_id}")
+@router.patch(_ONE)
 def patch_document(services: Wired, scope: Namespaced, collection: str, document_id: str, body: Fields) -> Response:
     """Merge the fields that are sent."""
     return reply(services.documents.patch(scope, collection, document_id, body))
 
 
-@router.put(_IN + "/{document_id}")
+@router.put(_ONE)
 def put_document(services: Wired, scope: Namespaced, collection: str, document_id: str, body: Fields) -> Response:
     """Replace all fields; lineage stays, and vectors that are not named."""
     return reply(services.documents.put(scope, collection, document_id, body))
 
 
-@router.delete(_IN + "/{document_id}")
+@router.delete(_ONE)
 def delete_document(services: Wired, scope: Namespaced, collection: str, document_id: str) -> Response:
     """Remove a document."""
     services.documents.delete(scope, collection, document_id)
@@ -189,11 +191,11 @@ def _listing(services: Services, scope: Scope, collection: str, listed: ListQuer
         raise InvalidField("partition", "is not supported", remedy="Page with next_cursor.")
     found = services.documents.search(scope, collection, listed.query(body), vectors=_wanted(body))
     pagination = listed.pagination(found, body)
-    shown = [_selected(document, body.select) for document in found.items]
+    shown = [select_fields(document, body.select) for document in found.items]
     answer: Json = {"results": shown, "pagination": pagination, "total_documents": pagination.total}
     stats: Json = {"total_documents": pagination.total}
     if body.group_by is not None:
-        groups = _grouped(found.items, shown, body.group_by)
+        groups = group_documents(found.items, shown, body.group_by)
         stats |= {"total_groups": len(groups), "avg_documents_per_group": len(shown) / len(groups) if groups else 0.0}
         answer |= {"results": [], "groups": groups, "group_by_field": body.group_by}
     return reply({**answer, "stats": stats})
@@ -204,43 +206,6 @@ def _wanted(body: ListDocuments) -> Sequence[str] | Literal["all"]:
     if isinstance(names, list) and names:
         return names
     return _EVERY if body.return_vectors or names is True else ()
-
-
-def _selected(document: Json, select: Sequence[str] | None) -> Json:
-    """Ids and the chosen dotted fields alone."""
-    if not select:
-        return document
-    chosen: Json = {name: document[name] for name in ("document_id", "collection_id")}
-    for field in select:
-        _copy(document, chosen, field.split("."))
-    return chosen
-
-
-def _copy(source: Json, target: Json, path: Sequence[str]) -> None:
-    for part in path[:-1]:
-        inner = source.get(part)
-        if not isinstance(inner, dict):
-            return
-        source, target = inner, target.setdefault(part, {})
-    if path[-1] in source:
-        target[path[-1]] = source[path[-1]]
-
-
-def _grouped(documents: Sequence[Json], shown: Sequence[Json], field: str) -> list[Json]:
-    """The page's documents by the value of a field, in the order of first appearance."""
-    groups: dict[str, Json] = {}
-    for document, form in zip(documents, shown, strict=True):
-        key = _value(document, field.split("."))
-        group = groups.setdefault(repr(key), {"group_key": key, "documents": [], "count": 0})
-        group["documents"].append(form)
-        group["count"] += 1
-    return list(groups.values())
-
-
-def _value(document: Any, path: Sequence[str]) -> Any:
-    for part in path:
-        document = document.get(part) if isinstance(document, dict) else None
-    return document
 
 
 def _format_of(content_type: str) -> str:
