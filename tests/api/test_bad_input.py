@@ -223,3 +223,24 @@ def test_a_request_that_makes_no_sense_is_a_422_that_names_the_field(
 
     assert error["details"]["validation_errors"][0]["location"]
     assert nothing_stored(client)
+
+
+def test_a_zero_vector_is_refused_where_the_metric_is_cosine_and_taken_where_it_is_euclidean(
+    client: httpx.Client,
+) -> None:
+    configs = [
+        {"name": "direction", "dimension": 2},
+        {"name": "place", "dimension": 2, "metric": "euclidean"},
+    ]
+    body = {"namespace_name": "metrics", "vector_configs": configs}
+    client.post("/namespaces/standalone", json=body).raise_for_status()
+    upsert = "/namespaces/metrics/documents/upsert"
+
+    def documents(name: str) -> dict[str, Any]:
+        return {"documents": [{"document_id": f"{n}", "vectors": {name: [n, 0]}} for n in (1, 0)]}
+
+    error = refused(client.post(upsert, json=documents("direction")), 422, "ValidationError")
+
+    assert error["details"]["field"] == "documents[1].vectors.direction"
+    assert "euclidean" in error["message"]
+    assert client.post(upsert, json=documents("place")).json()["inserted"] == 2

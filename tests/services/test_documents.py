@@ -134,7 +134,7 @@ def test_one_vector_under_two_keys_is_refused() -> None:
         check({"text": [1, 2], "m://x/text": [3, 4]}, names=VectorNames({"text": 2}, closed=True))
 
 
-def test_zero_vectors_are_stored(services: Services, scope: Scope) -> None:
+def test_zero_vectors_are_stored_where_no_metric_was_declared(services: Services, scope: Scope) -> None:
     upsert(services, scope, byo("zero", [0, 0]))
 
     assert services.documents.get(scope, "things", "zero", vectors="all")["vectors"] == {"text": [0, 0]}

@@ -10,13 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from shoal.columns import DocumentBatch
+from shoal.columns import DocumentBatch, VectorColumn
 from shoal.files import Source, open_source
 from shoal.files.layout import Chosen
 from shoal.records.scope import Scope
+from shoal.records.vectors import Place
 from shoal.services.collections import Collections
 from shoal.services.documents import Documents
-from shoal.services.vector_check import check_dimensions
+from shoal.services.vector_check import VectorNames, check_dimensions, check_directions
 from shoal.storage.base import DocumentStore
 
 __all__ = ["Bulk", "Imported", "OnConflict"]
@@ -83,7 +84,7 @@ class Bulk:
         names = self._documents.vector_names(scope)
         check_dimensions(source.info.vectors, names, self._max_dimension, label or path.name)
         seen: dict[str, int] = {}
-        batches = _told(_noted(source, seen), progress)
+        batches = _told(_noted(source, seen, names), progress)
         count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         return Imported(count.inserted, count.replaced, seen, collection.collection_id, list(source.info.warnings))
 
@@ -106,10 +107,19 @@ class Bulk:
             path.unlink(missing_ok=True)
 
 
-def _noted(source: Source, seen: dict[str, int]) -> Iterator[DocumentBatch]:
+def _noted(source: Source, seen: dict[str, int], names: VectorNames) -> Iterator[DocumentBatch]:
+    first = 0
     for batch in source.batches():
-        seen |= {name: column.dimension for name, column in batch.vectors.items() if len(column.rows)}
+        for name, column in batch.vectors.items():
+            if len(column.rows):
+                seen[name] = column.dimension
+                check_directions(name, column.values, names, _row_place(name, first, column))
         yield batch
+        first += len(batch)
+
+
+def _row_place(name: str, first: int, column: VectorColumn) -> Place:
+    return lambda k: f"row {first + int(column.rows[k]) + 1}, column {name}"
 
 
 def _told(batches: Iterator[DocumentBatch], progress: Callable[[int], None] | None) -> Iterator[DocumentBatch]:

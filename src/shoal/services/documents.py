@@ -76,8 +76,9 @@ class Documents:
     def vector_names(self, scope: Scope) -> VectorNames:
         """The vectors of the namespace, and whether writing documents may add to them."""
         namespace = self._namespaces.find_one(scope.organization, scope.namespace_id)
-        declared = namespace is not None and bool(namespace.vector_configs)
-        return VectorNames(self._store.vector_dimensions(scope), closed=declared)
+        declared = [] if namespace is None else namespace.vector_configs
+        cosine = frozenset(config.name for config in declared if config.metric == "cosine")
+        return VectorNames(self._store.vector_dimensions(scope), closed=bool(declared), cosine=cosine)
 
     def create(self, scope: Scope, ref: str, body: CreateDocument) -> Json:
         """The new document as the wire shows it. Raises NotFound, InvalidField, AlreadyExists for a given id."""

@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from shoal.columns import VectorColumn
+from shoal.columns import Points, VectorColumn
 from shoal.errors import InvalidField
 from shoal.records.vectors import Place, float_block
 
-__all__ = ["VectorNames", "check_dimensions", "columns_of"]
+__all__ = ["VectorNames", "check_dimensions", "check_directions", "columns_of"]
 
 _MOST_NAME_BYTES: Final = 255
 
@@ -21,6 +21,8 @@ class VectorNames:
 
     dimensions: Mapping[str, int]
     closed: bool
+    cosine: frozenset[str] = frozenset()
+    """Names declared with the cosine metric: an all-zero vector has no direction and is refused there."""
 
     def resolve(self, key: str, path: str) -> str:
         """The name a key means: the full name, or the last segment of a feature URI. Raises InvalidField."""
@@ -57,22 +59,30 @@ def columns_of(
                 raise InvalidField(f"{path(i)}.{key}", f"gives the vector {name!r} a second time")
             here.append(i)
             values.setdefault(name, []).append(value)
-    return {
-        name: VectorColumn(
-            np.array(rows[name], np.int64),
-            float_block(
-                sent_values,
-                _place(path, rows[name], name),
-                dimension=names.dimensions.get(name),
-                most=max_dimension,
-            ),
-        )
-        for name, sent_values in values.items()
-    }
+    columns: dict[str, VectorColumn] = {}
+    for name, sent_values in values.items():
+        place = _place(path, rows[name], name)
+        block = float_block(sent_values, place, dimension=names.dimensions.get(name), most=max_dimension)
+        check_directions(name, block, names, place)
+        columns[name] = VectorColumn(np.array(rows[name], np.int64), block)
+    return columns
 
 
 def _place(path: Callable[[int], str], rows: Sequence[int], name: str) -> Place:
     return lambda k: f"{path(rows[k])}.{name}"
+
+
+def check_directions(name: str, block: Points, names: VectorNames, place: Place) -> None:
+    """Raises InvalidField for the first all-zero row of a block whose name was declared with the cosine metric."""
+    if name not in names.cosine:
+        return
+    zero = np.flatnonzero(~block.any(axis=1))
+    if len(zero):
+        raise InvalidField(
+            place(int(zero[0])),
+            "is all zeros, and the cosine of a vector without direction is not defined",
+            remedy="Leave the vector out, or declare the index with the metric euclidean.",
+        )
 
 
 def check_dimensions(dimensions: Mapping[str, int], names: VectorNames, max_dimension: int, path: str) -> None:
