@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +41,8 @@ MARKS = ("<!-- bench-server -->", "<!-- /bench-server -->")
 def chunk_of(number: int, rows: int) -> NDArray[np.float32]:
     """The vectors of chunk `number`: made from a seed, so that nobody needs to keep them."""
     points = np.random.default_rng(number).standard_normal((rows, DIMENSION), dtype=np.float32)
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points
 
 
 def chunks(rows: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -131,7 +133,7 @@ def by_json(client: httpx.Client, rows: int) -> float:
     make_collection(client, "json")
     spent = 0.0
     for body in json_calls(rows):
-        seconds, reply = timed(lambda body=body: client.post("/namespaces/default/documents/upsert", content=body))
+        seconds, reply = timed(partial(client.post, "/namespaces/default/documents/upsert", content=body))
         assert reply.status_code == 200, reply.text
         spent += seconds
     assert client.get("/collections/json/documents/count").json()["count"] == rows

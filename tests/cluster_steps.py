@@ -32,8 +32,8 @@ def put_documents(client: httpx.Client, documents: list[dict[str, Any]], collect
     if client.get(f"/collections/{collection}").status_code == 404:
         body = {"collection_name": collection, "source": {"type": "direct_upsert"}}
         client.post("/collections", json=body).raise_for_status()
-    body = {"collection_id": collection, "documents": documents}
-    client.post("/namespaces/default/documents/upsert", json=body).raise_for_status()
+    upsert = {"collection_id": collection, "documents": documents}
+    client.post("/namespaces/default/documents/upsert", json=upsert).raise_for_status()
 
 
 def vector_body(method: str = "kmeans", name: str = "groups", **more: Any) -> dict[str, Any]:

@@ -1,1 +1,38 @@
-"""Placeholder."""
+"""Shoal: find the groups in embedded documents, name them, write them back, explore and trust them.
+
+    shoal.cluster(vectors, texts=texts)     from arrays to named clusters, without a server
+    shoal.Client("http://127.0.0.1:8000")   a running server
+
+Nothing heavy is imported before one of these is used.
+"""
+
+from typing import TYPE_CHECKING
+
+from shoal.errors import ShoalError
+
+if TYPE_CHECKING:
+    from shoal.client import Client
+    from shoal.clustering import Clustering
+    from shoal.library import cluster
+
+    __version__: str
+
+__all__ = ["Client", "Clustering", "ShoalError", "__version__", "cluster"]
+
+_HOMES = {"Client": "shoal.client", "Clustering": "shoal.clustering", "cluster": "shoal.library"}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("shoal")
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'shoal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

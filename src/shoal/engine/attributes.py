@@ -55,9 +55,7 @@ def group_by_attributes(columns: Sequence[Sequence[object]], hierarchical: bool 
     """
     rows = [tuple(text_of(value) for value in row) for row in zip(*columns, strict=True)]
     sizes = Counter(rows)
-    first: dict[Path, int] = {}
-    for number, path in enumerate(rows):
-        first.setdefault(path, number)
+    first = _first_rows(rows)
     leaves = sorted(sizes, key=lambda path: (-sizes[path], path))
     inner = _prefixes(sizes) if hierarchical else {}
     ordered = [*leaves, *sorted(inner, key=lambda path: (-inner[path], path))]
@@ -114,9 +112,18 @@ def _prefixes(sizes: Mapping[Path, int]) -> dict[Path, int]:
     return inner
 
 
+def _first_rows(rows: Sequence[Path]) -> dict[Path, int]:
+    """The first row of each path and of each of its prefixes."""
+    whole: dict[Path, int] = {}
+    for number, path in enumerate(rows):
+        whole.setdefault(path, number)
+    first: dict[Path, int] = {}
+    for path, number in whole.items():
+        for depth in range(1, len(path) + 1):
+            first.setdefault(path[:depth], number)
+    return first
+
+
 def _found(columns: Sequence[Sequence[object]], first: Mapping[Path, int], path: Path) -> tuple[object, ...]:
     """The values behind a path, as the first row below it has them."""
-    row = first.get(path)
-    if row is None:
-        row = next(number for full, number in first.items() if full[: len(path)] == path)
-    return tuple(column[row] for column in columns[: len(path)])
+    return tuple(column[first[path]] for column in columns[: len(path)])

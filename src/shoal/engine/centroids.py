@@ -15,7 +15,15 @@ from shoal.columns import Labels, Points, Rows
 from shoal.engine.parallel import spans
 from shoal.engine.plan import CentroidMethod, DistanceMetric
 
-__all__ = ["Memberships", "centroids", "cluster_means", "distances_to", "find_medoids", "member_rows", "nearest_members"]
+__all__ = [
+    "Memberships",
+    "centroids",
+    "cluster_means",
+    "distances_to",
+    "find_medoids",
+    "member_rows",
+    "nearest_members",
+]
 
 _BLOCK: Final = 8192
 _HEARD: Final = 2000

@@ -19,7 +19,7 @@ from shoal.engine.centroids import (
 )
 from shoal.engine.geometry import LARGEST, checked_points, unit_rows
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import CentroidMethod, Outcome, Plan, Progress, silent, within
+from shoal.engine.plan import CentroidMethod, DistanceMetric, Outcome, Plan, Progress, silent, within
 from shoal.engine.projection import project
 from shoal.engine.quality import Grouping, measure
 from shoal.engine.sampling import sample_rows
@@ -31,9 +31,9 @@ __all__ = ["compute"]
 def compute(points: NDArray[np.floating], plan: Plan, progress: Progress = silent) -> Outcome:
     """Cluster the rows of `points`, (n, d), n may be 0; float32 in C order is used in place and never written to.
 
-    The same rows and plan give the same outcome whatever the number of threads. Reports the stages "cluster", "describe"
-    and "layout" to `progress`, which may raise Cancelled. Raises InvalidField for rows that are not finite, zero rows
-    with `normalize`, coordinates beyond 1e15 without, an unknown algorithm and parameters with wrong values.
+    The same rows and plan give the same outcome whatever the number of threads. Reports the stages "cluster",
+    "describe" and "layout" to `progress`, which may raise Cancelled. Raises InvalidField for rows that are not finite,
+    zero rows with `normalize`, coordinates beyond 1e15 without, an unknown algorithm and parameters with wrong values.
     """
     with one_blas_thread():
         space = _space(checked_points(points), plan)
@@ -117,7 +117,7 @@ def _described(
     space: Points, labels: Labels, strengths: NDArray[np.float32], plan: Plan, account: _Account, progress: Progress
 ) -> Outcome:
     clusters = int(labels.max(initial=-1)) + 1
-    metric = "cosine" if plan.normalize else "euclidean"
+    metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
     progress("describe", 0.0)
     members, means = member_rows(labels, clusters), cluster_means(space, labels, clusters)
     medoids = find_medoids(space, members, means, metric, plan.seed)

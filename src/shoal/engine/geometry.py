@@ -101,7 +101,7 @@ def _squares(points: Points) -> NDArray[np.float64]:
 def rounding_slack(points: Points) -> float:
     """How far a float32 product x.y - |y|^2/2 may lie from the truth (the usual d * eps * |x||y| bound)."""
     longest = float(half_squares(points).max(initial=0.0)) * 2
-    return (points.shape[1] + 8) * float(np.finfo(np.float32).eps) * longest
+    return float((points.shape[1] + 8) * np.finfo(np.float32).eps * longest)
 
 
 def pair_distances(points: Points, left: Rows, right: Rows) -> NDArray[np.float64]:

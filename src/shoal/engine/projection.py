@@ -24,8 +24,8 @@ _ROUNDS: Final = 6
 def project(points: Points, components: int, seed: int, threads: int, progress: Progress) -> NDArray[np.float32]:
     """(n, components) coordinates, the mean at the origin; columns of zeros where there are fewer axes than asked for.
 
-    Each axis points where its largest loading is positive, so a map does not flip from run to run. O(n d^2) time to 1,024
-    columns, O(n d) above. Reports to `progress` as "layout".
+    Each axis points where its largest loading is positive, so a map does not flip from run to run. O(n d^2) time to
+    1,024 columns, O(n d) above. Reports to `progress` as "layout".
     """
     total, columns = points.shape
     coordinates = np.zeros((total, components), np.float32)

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
-from shoal.engine.centroids import Memberships, cluster_means
+from shoal.engine.centroids import Memberships
 from shoal.engine.geometry import half_squares, moved, origin_shift
 from shoal.engine.parallel import in_order, spans
 from shoal.engine.plan import DistanceMetric
 from shoal.engine.sampling import sample_rows
 
-__all__ = ["Grouping", "measure", "silhouette"]
+__all__ = ["Grouping", "measure", "silhouette", "squared_silhouette"]
 
 Floats = NDArray[np.float64]
 _EXACT_TO: Final = 20_000
@@ -38,8 +38,8 @@ class Grouping:
 def measure(grouping: Grouping, seed: int, threads: int) -> dict[str, float | None]:
     """All measures by the contract's names; None where one is not defined (fewer than two clusters, as a rule).
 
-    `silhouette_score` is in the distance metric, `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum of
-    squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k where all are of one size.
+    `silhouette_score` is in the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum
+    of squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k where all are of one size.
     `silhouette_sampled` is there only where the silhouette is that of so many sampled rows.
     """
     sizes, total = grouping.sizes, len(grouping.labels)
@@ -112,22 +112,31 @@ def _silhouette_of_rows(grouping: Grouping, seed: int, threads: int) -> dict[str
     if len(grouping.means) < 2 or len(rows) <= len(grouping.means):
         return {"silhouette_score": None}
     if grouping.metric == "cosine":
-        return {"silhouette_score": _cosine_silhouette(grouping, rows)}
+        return {"silhouette_score": squared_silhouette(grouping.points[rows], grouping.labels[rows], grouping.means)}
     chosen = sample_rows(len(rows), _EXACT_TO, seed)
     rows = rows if chosen is None else rows[chosen]
     score = silhouette(grouping.points[rows], grouping.labels[rows], threads)
     return {"silhouette_score": score} | ({} if chosen is None else {"silhouette_sampled": float(len(rows))})
 
 
-def _cosine_silhouette(grouping: Grouping, rows: Rows) -> float:
-    """Exact at any size: the mean cosine distance of a unit row to a cluster is 1 less its product with the mean."""
-    total, sizes = 0.0, grouping.sizes
-    for block in spans(len(rows), 2048):
-        inside = rows[block]
-        labels = grouping.labels[inside]
-        apart = 1.0 - grouping.points[inside] @ grouping.means.T
-        total += float(_scores(apart * sizes, labels, sizes).sum())
-    return float(np.clip(total / len(rows), -1.0, 1.0))
+def squared_silhouette(points: Points, labels: NDArray[np.integer], means: Floats) -> float:
+    """Mean silhouette with squared Euclidean distances, on unit rows that with cosine distances; exact in O(n k d).
+
+    The mean squared distance of a row to a cluster is that to its mean plus the cluster's own variance. `means` (k, d)
+    are those of the members, every cluster has one, `labels` (n,) are not negative.
+    """
+    sizes = np.bincount(labels, minlength=len(means))
+    lengths = np.concatenate([_lengths(points[block]) for block in spans(len(points), 4096)])
+    own = np.bincount(labels, lengths, len(means)) / sizes
+    total = 0.0
+    for block in spans(len(points), 2048):
+        squares = lengths[block][:, None] + own - 2.0 * (points[block] @ means.T)
+        total += float(_scores(np.maximum(squares, 0.0) * sizes, labels[block], sizes).sum())
+    return float(np.clip(total / len(points), -1.0, 1.0))
+
+
+def _lengths(points: Points) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", points, points, dtype=np.float64), np.float64)
 
 
 def silhouette(points: Points, labels: Labels, threads: int) -> float | None:
@@ -135,13 +144,13 @@ def silhouette(points: Points, labels: Labels, threads: int) -> float | None:
 
     O(n^2 d) time in blocks. `labels` are not negative. None with fewer than two clusters present, or only single ones.
     """
-    labels = np.unique(labels, return_inverse=True)[1]
-    sizes = np.bincount(labels)
-    if not 2 <= len(sizes) < len(labels):
+    places = np.unique(labels, return_inverse=True)[1]
+    sizes = np.bincount(places)
+    if not 2 <= len(sizes) < len(places):
         return None
-    order = np.argsort(labels, kind="stable")
+    order = np.argsort(places, kind="stable")
     rows = moved(points, origin_shift(points))[order]
-    halves, own, starts = half_squares(rows), labels[order], np.cumsum(sizes) - sizes
+    halves, own, starts = half_squares(rows), places[order], np.cumsum(sizes) - sizes
 
     def block_sum(block: slice) -> float:
         squares = rows[block] @ rows.T

@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from shoal.columns import Points, Rows
 from shoal.engine.geometry import Floats, half_squares, pair_distances, rounding_slack
 from shoal.engine.linkage import Linkage, Minimax, leaf_order, single_linkage
-from shoal.engine.neighbors import Neighborhoods, block_rows
+from shoal.engine.neighbors import Neighborhoods, block_rows, cells_of
 from shoal.engine.parallel import in_order, spans
 from shoal.engine.plan import Progress
 
@@ -126,7 +126,7 @@ def _ways_out(search: _Search, tree_of: Rows) -> Edges:
         reach *= -2
         np.maximum(reach, squares, out=reach)
         reach[tree_of[rows][:, None] == tree_of] = np.inf
-        return np.argmin(reach, axis=1)
+        return np.asarray(np.argmin(reach, axis=1), np.int64)
 
     blocks = spans(len(speakers), block_rows(len(search.points)))
     for block, found in zip(blocks, in_order(find, blocks, search.threads), strict=True):
@@ -143,7 +143,8 @@ def _speakers(tree_of: Rows, core: NDArray[np.float64]) -> Rows:
     sizes = np.bincount(tree_of)
     order = np.lexsort((core, tree_of))
     rank = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[tree_of[order]]
-    return order[(rank < _SPEAKERS) & (tree_of[order] != np.argmax(sizes))]
+    speakers: Rows = order[(rank < _SPEAKERS) & (tree_of[order] != np.argmax(sizes))]
+    return speakers
 
 
 def _verified(search: _Search, tree: Edges, bound: NDArray[np.float64]) -> Edges:
@@ -205,12 +206,9 @@ class _Layout:
         """Cells whose pair is nearer than the way, of which `room` is half the square, or too near to tell."""
         room += self.points[block] @ self.points[columns].T
         room -= self.halves[columns]
-        place, column = np.nonzero(room > (self.halves[block] - np.float32(2 * self.slack))[:, None])
-        return place, column
+        return cells_of(room > (self.halves[block] - np.float32(2 * self.slack))[:, None])
 
-    def _unlisted(
-        self, place: Rows, column: Rows, way: NDArray[np.float64]
-    ) -> tuple[Rows, Rows, NDArray[np.float64]]:
+    def _unlisted(self, place: Rows, column: Rows, way: NDArray[np.float64]) -> tuple[Rows, Rows, NDArray[np.float64]]:
         """Of the pairs those that no list holds: their reachability is at least the bound of either row."""
         open_to = way > np.maximum(self.bound[place], self.bound[column])
         kept = np.flatnonzero(open_to & (place < column))

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Final, Literal
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import ValidationError
 
-from shoal.api.bodies import JsonRoute
+from shoal.api.bodies import JsonRoute, parse_json
 from shoal.api.deps import Listed, ListQuery, Namespaced, Organized, Wired
 from shoal.api.replies import reply
 from shoal.assemble import Services
-from shoal.errors import InvalidField
+from shoal.errors import InvalidField, InvalidRequest
 from shoal.records.document import (
     AggregateDocuments,
     BatchDelete,
@@ -23,6 +24,7 @@ from shoal.records.document import (
     ListDocuments,
     UpsertDocuments,
 )
+from shoal.records.paging import SortBody
 from shoal.records.scope import Scope
 from shoal.services.bulk import Imported, OnConflict
 from shoal.services.document_shape import group_documents, select_fields
@@ -32,6 +34,8 @@ __all__ = ["router"]
 router = APIRouter(route_class=JsonRoute, tags=["documents"])
 
 Json = dict[str, Any]
+FilterText = Annotated[str | None, Query(description="A filter as JSON; one in the body wins.")]
+SortText = Annotated[str | None, Query(description="A sort as JSON, or field:direction; one in the body wins.")]
 Fields = Annotated[Json, Body(description="Fields of the document; `vectors` replaces the vectors it names.")]
 _IN: Final = "/collections/{collection}/documents"
 _ONE: Final = _IN + "/{document_id:path}"  # ids are free text and may hold slashes; so these routes come last
@@ -53,18 +57,31 @@ def create_document(services: Wired, scope: Namespaced, collection: str, body: C
 
 @router.get(_IN)
 def list_documents(
-    services: Wired, scope: Namespaced, collection: str, listed: Listed, return_vectors: bool = False
+    services: Wired,
+    scope: Namespaced,
+    collection: str,
+    listed: Listed,
+    filters: FilterText = None,
+    sort: SortText = None,
+    return_vectors: bool = False,
 ) -> Response:
-    """The documents of a collection by id."""
-    return _listing(services, scope, collection, listed, ListDocuments(return_vectors=return_vectors))
+    """The documents of a collection, by id unless sorted."""
+    asked = _asked(ListDocuments(return_vectors=return_vectors), filters, sort)
+    return _listing(services, scope, collection, listed, asked)
 
 
 @router.post(_IN + "/list")
 def query_documents(
-    services: Wired, scope: Namespaced, collection: str, listed: Listed, body: ListDocuments
+    services: Wired,
+    scope: Namespaced,
+    collection: str,
+    listed: Listed,
+    body: ListDocuments,
+    filters: FilterText = None,
+    sort: SortText = None,
 ) -> Response:
     """Documents, filtered, sorted, searched and grouped."""
-    return _listing(services, scope, collection, listed, body)
+    return _listing(services, scope, collection, listed, _asked(body, filters, sort))
 
 
 @router.get(_IN + "/count")
@@ -160,10 +177,16 @@ def upsert_documents(services: Wired, organization: Organized, namespace: str, b
 
 @router.get(_ONE)
 def get_document(
-    services: Wired, scope: Namespaced, collection: str, document_id: str, return_vectors: bool = False
+    services: Wired,
+    scope: Namespaced,
+    collection: str,
+    document_id: str,
+    return_vectors: bool = False,
+    return_vector_names: Annotated[str | None, Query(description="Names, separated by commas.")] = None,
 ) -> Response:
     """One document."""
-    vectors = _EVERY if return_vectors else ()
+    names = [name for name in (return_vector_names or "").split(",") if name]
+    vectors = _EVERY if return_vectors else names
     return reply(services.documents.get(scope, collection, document_id, vectors=vectors))
 
 
@@ -199,6 +222,41 @@ def _listing(services: Services, scope: Scope, collection: str, listed: ListQuer
         stats |= {"total_groups": len(groups), "avg_documents_per_group": len(shown) / len(groups) if groups else 0.0}
         answer |= {"results": [], "groups": groups, "group_by_field": body.group_by}
     return reply({**answer, "stats": stats})
+
+
+def _asked(body: ListDocuments, filters: str | None, sort: str | None) -> ListDocuments:
+    """The body, completed by the query parameters of the same meaning. Raises InvalidField."""
+    edits: Json = {}
+    if filters and body.filters is None:
+        edits["filters"] = _json_object("filters", filters)
+    if sort and not body.order():
+        edits["sort"] = _sort(sort)
+    return body.model_copy(update=edits)
+
+
+def _sort(text: str) -> SortBody:
+    """`{"field": ..., "direction": ...}` as JSON, or `field:direction`."""
+    if text.startswith("{"):
+        sent = _json_object("sort", text)
+    else:
+        field, _, direction = text.partition(":")
+        sent = {"field": field, "direction": direction or "asc"}
+    try:
+        return SortBody.model_validate(sent)
+    except ValidationError as error:
+        raise InvalidField(
+            "sort", error.errors()[0]["msg"], value=text, remedy="Use field:asc or field:desc."
+        ) from None
+
+
+def _json_object(name: str, text: str) -> Json:
+    try:
+        value = parse_json(text.encode())
+    except InvalidRequest as error:
+        raise InvalidField(name, "must be a JSON object", value=text, remedy=error.message) from None
+    if not isinstance(value, dict):
+        raise InvalidField(name, "must be a JSON object", value=text)
+    return value
 
 
 def _wanted(body: ListDocuments) -> Sequence[str] | Literal["all"]:

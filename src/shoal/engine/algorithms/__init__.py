@@ -49,9 +49,7 @@ def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str
     try:
         checked = kind(**given)
     except InvalidField as error:
-        raise InvalidField(
-            f"algorithm_params.{error.field}", error.problem, value=params[error.field]
-        ) from None
+        raise InvalidField(f"algorithm_params.{error.field}", error.problem, value=params[error.field]) from None
     return asdict(checked), _warnings(algorithm, params, sorted(known))
 
 
@@ -60,11 +58,11 @@ def _warnings(algorithm: str, params: Mapping[str, object], known: list[str]) ->
     if not unknown:
         return []
     if dict(params) == dict(_SDK_KMEANS):
-        hint = ' or pass "hdbscan_parameters"' if algorithm == "hdbscan" else ""
+        hint = " or send them as hdbscan_parameters" if algorithm == "hdbscan" else ""
         return [
-            f"algorithm_params holds the K-means defaults, which {algorithm} does not know; they were ignored. The Mixpeek "
-            "SDK turns a plain dict into this set and your values are lost before they are sent: wrap them in "
-            f"AlgorithmParams({{...}}){hint}."
+            f"algorithm_params holds the K-means defaults, which {algorithm} does not know; they were ignored. The "
+            "Mixpeek SDK turns a plain dict into this set, and your values are lost before they are sent: wrap them "
+            f"in AlgorithmParams({{...}}){hint}."
         ]
     names = ", ".join(repr(name) for name in unknown)
     return [f"algorithm_params: {algorithm} does not know {names}; ignored. It knows {', '.join(known)}."]

@@ -19,8 +19,8 @@ Strengths = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A cluster for each row: `labels` (n,) int64, -1 for noise, in any numbering 0..k-1; `strengths` (n,) in 0..1, 0 for
-    noise."""
+    """A cluster for each row: `labels` (n,) int64, in any numbering 0..k-1, -1 for noise; `strengths` (n,) in 0..1, 0
+    for noise."""
 
     labels: NDArray[np.int64]
     strengths: Strengths

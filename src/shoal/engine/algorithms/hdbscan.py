@@ -29,7 +29,6 @@ from shoal.engine.neighbors import block_rows, find_neighborhoods
 from shoal.engine.parallel import in_order, spans
 from shoal.engine.plan import Progress, within
 from shoal.engine.spanning_tree import listed_edges, reachability_tree
-from shoal.errors import InvalidField
 
 __all__ = ["HDBSCAN", "HDBSCANParams", "fit"]
 
@@ -44,8 +43,8 @@ class HDBSCANParams:
     min_cluster_size: int = 5
     """Fewer rows than this are never a cluster; more of it gives fewer, larger clusters."""
     min_samples: int | None = None
-    """Rows that make a neighbourhood dense, the row itself counted; None takes `min_cluster_size`. More of it calls more
-    rows noise."""
+    """Rows that make a neighbourhood dense, the row itself counted; None takes `min_cluster_size`. More of it calls
+    more rows noise."""
     cluster_selection_epsilon: float = 0.0
     """Clusters that part at a smaller distance than this stay together."""
     max_cluster_size: int | None = None
@@ -61,8 +60,8 @@ class HDBSCANParams:
     prediction_data: bool = False
     """Accepted, without effect: new rows can always be assigned."""
     match_reference_implementation: bool = False
-    """As in the hdbscan package: `min_cluster_size` counts one more, and rows that leave a cluster the moment it is born
-    are noise."""
+    """As in the hdbscan package: `min_cluster_size` counts one more, and rows that leave a cluster the moment it is
+    born are noise."""
 
     def __post_init__(self) -> None:
         check_whole("min_cluster_size", self.min_cluster_size, 2)
@@ -189,9 +188,9 @@ class _Members:
     """What is needed to place a new row: all fitted rows with their core distances, and of each cluster its reach and
     densest lambda.
 
-    A new row joins the cluster of the member at the smallest mutual reachability, its own core distance among the fitted
-    rows included. It is noise where that is farther than the distance at which the cluster parts from the rest: there it
-    would have joined something larger.
+    A new row joins the cluster of the member at the smallest mutual reachability, its own core distance among the
+    fitted rows included. It is noise where that is farther than the distance at which the cluster parts from the rest:
+    there it would have joined something larger.
     """
 
     space: _Space

@@ -1,8 +1,6 @@
 """k-means: k groups around k means, with the least sum of squared distances that was found.
 
-Greedy k-means++ starts (Arthur and Vassilvitskii 2007), Lloyd's steps (Lloyd 1982). The same method as scikit-learn's,
-written in blocks of rows so that a run can be followed and stopped, and so that the labels do not depend on the number
-of threads, which the order of float32 sums in scikit-learn does.
+The method of scikit-learn's KMeans, with steps of our own: see `engine/lloyd.py` for why.
 """
 
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from shoal.columns import Points, Rows
 from shoal.engine.algorithms.base import (
@@ -25,13 +22,13 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.geometry import distinct_rows, half_squares, moved, origin_shift
+from shoal.engine.lloyd import BLOCK, Lloyd, Run, spread_out
 from shoal.engine.parallel import in_order, spans
 from shoal.engine.plan import Progress, within
 
 __all__ = ["KMEANS", "KMeansParams", "fit"]
 
 Floats = NDArray[np.float32]
-_BLOCK: Final = 4096
 _SEEDED_FROM: Final = 16_384
 """Rows the starts are drawn from, or 20 for each cluster: a larger sample costs more and finds no better starts."""
 
@@ -77,17 +74,16 @@ def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progre
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        empty = Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
-        return empty
+        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
     shift = origin_shift(points)
     rows = moved(points, shift)
     firsts = _first_distinct(rows, params.n_clusters)
-    lloyd = _Lloyd(rows, half_squares(rows), threads)
+    lloyd = Lloyd(rows, half_squares(rows), threads)
     if firsts is not None:
-        best = _Run(rows[firsts].astype(np.float64), converged=True, inertia=0.0)
+        best = Run(rows[firsts].astype(np.float64), converged=True, inertia=0.0)
     else:
         best = _best_start(lloyd, params, seed, progress)
-    centers, labels = _in_use(best.centers, lloyd.nearest(best.centers, progress).labels)
+    centers, labels = _in_use(best.centers, lloyd.nearest(best.centers, lambda: None).labels)
     warnings = _told(params, len(points), len(centers), None if firsts is None else len(firsts), best.converged)
     assign = partial(_assign, centers=centers.astype(np.float32), shift=shift)
     strengths = assign(points, threads, within(progress, "cluster", 1, 1)).strengths
@@ -122,12 +118,13 @@ def _in_use(centers: NDArray[np.float64], labels: Rows) -> tuple[NDArray[np.floa
     return centers[used], labels.astype(np.int64)
 
 
-def _best_start(lloyd: "_Lloyd", params: KMeansParams, seed: int, progress: Progress) -> "_Run":
-    best: _Run | None = None
+def _best_start(lloyd: Lloyd, params: KMeansParams, seed: int, progress: Progress) -> Run:
+    best: Run | None = None
     for number in range(params.n_init):
         rng = np.random.default_rng([seed, number])
         share = within(progress, "cluster", number / params.n_init, (number + 1) / params.n_init)
-        run = lloyd.run(_starts(lloyd.rows, params, rng, share), params, share)
+        starts = _starts(lloyd.rows, params, rng, within(share, "cluster", 0, 0.3))
+        run = lloyd.run(starts, params.max_iter, params.tol, within(share, "cluster", 0.3, 1))
         if best is None or run.inertia < best.inertia:
             best = run
     assert best is not None  # n_init is at least 1
@@ -141,120 +138,14 @@ def _starts(rows: Points, params: KMeansParams, rng: np.random.Generator, progre
     if params.init == "random":
         picked = rng.choice(sample, params.n_clusters, replace=False)
     else:
-        picked = _spread_out(chosen, half_squares(chosen), params.n_clusters, rng, progress)
+        picked = spread_out(chosen, half_squares(chosen), params.n_clusters, rng, progress)
     return chosen[picked].astype(np.float64)
 
 
-def _spread_out(rows: Points, halves: Floats, count: int, rng: np.random.Generator, progress: Progress) -> Rows:
-    """Greedy k-means++: each next row is the best of a few, drawn in proportion to the squared distance to those
-    already chosen."""
-    trials = 2 + int(np.log(count))
-    picked = np.empty(count, np.int64)
-    picked[0] = rng.integers(len(rows))
-    closest = _squares_to(rows, halves, picked[:1])[0]
-    for place in range(1, count):
-        mass = np.cumsum(closest, dtype=np.float64)
-        drawn = np.searchsorted(mass, rng.random(trials) * mass[-1], side="right")
-        candidates = np.minimum(drawn, len(rows) - 1)
-        squares = np.minimum(_squares_to(rows, halves, candidates), closest)
-        best = int(np.argmin(squares.sum(axis=1, dtype=np.float64)))
-        picked[place], closest = candidates[best], squares[best]
-        if place % 16 == 0:
-            progress("start", 0.3 * place / count)
-    return picked
-
-
-def _squares_to(rows: Points, halves: Floats, chosen: Rows) -> Floats:
-    """(m, n) squared distances from chosen rows; a row's own is 0 whatever the rounding."""
-    squares: Floats = rows[chosen] @ rows.T
-    squares -= halves
-    squares -= halves[chosen][:, None]
-    squares *= -2
-    squares[np.arange(len(chosen)), chosen] = 0
-    return np.maximum(squares, 0, out=squares)
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    centers: NDArray[np.float64]
-    converged: bool
-    inertia: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Nearest:
-    """`labels` (n,), `squares` (n,) squared distances to the nearest center, `sums` (k, d) of the rows of each."""
-
-    labels: Rows
-    squares: NDArray[np.float64]
-    sums: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Lloyd:
-    rows: Points
-    halves: Floats
-    threads: int
-
-    def run(self, centers: NDArray[np.float64], params: KMeansParams, progress: Progress) -> _Run:
-        """Lloyd's steps until no row changes its center or the centers hardly move."""
-        still = params.tol * float(np.var(self.rows[: 1 << 16], axis=0, dtype=np.float64).mean())
-        labels = np.full(len(self.rows), -1, np.int64)
-        for step in range(params.max_iter):
-            found = self.nearest(centers, progress)
-            if np.array_equal(found.labels, labels):
-                return _Run(centers, True, float(found.squares.sum()))
-            labels = found.labels
-            means = self._means(centers, found)
-            moved_by = float(((means - centers) ** 2).sum())
-            centers = means
-            progress("step", 0.3 + 0.7 * step / (step + 20))
-            if moved_by <= still:
-                return _Run(centers, True, float(self.nearest(centers, progress).squares.sum()))
-        return _Run(centers, False, float(self.nearest(centers, progress).squares.sum()))
-
-    def nearest(self, centers: NDArray[np.float64], progress: Progress) -> _Nearest:
-        """One pass over the rows."""
-        parts = []
-        target = centers.astype(np.float32)
-        work = partial(self._block, centers=target, halves=half_squares(target))
-        sums = np.zeros_like(centers)
-        for label, score, own in in_order(work, spans(len(self.rows), _BLOCK), self.threads):
-            parts.append((label, score))
-            sums += own
-        labels, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
-        squares = np.maximum(2.0 * (self.halves.astype(np.float64) - scores), 0.0)
-        return _Nearest(labels, squares, sums)
-
-    def _block(self, block: slice, centers: Floats, halves: Floats) -> tuple[Rows, Floats, NDArray[np.float64]]:
-        rows = self.rows[block]
-        scores = rows @ centers.T
-        scores -= halves
-        labels = np.argmax(scores, axis=1)
-        size = len(rows)
-        belongs = csr_array((np.ones(size, np.float32), labels, np.arange(size + 1)), shape=(size, len(centers)))
-        sums = (belongs.T @ rows).astype(np.float64)
-        return labels.astype(np.int64), scores[np.arange(size), labels], sums
-
-    def _means(self, centers: NDArray[np.float64], found: _Nearest) -> NDArray[np.float64]:
-        """The mean of each center's rows; a center without rows takes the place of the row farthest from its own."""
-        sizes = np.bincount(found.labels, minlength=len(centers))
-        sums, empty = found.sums.copy(), np.flatnonzero(sizes == 0)
-        if len(empty):
-            farthest = np.argsort(-found.squares, kind="stable")[: len(empty)]
-            np.subtract.at(sums, found.labels[farthest], self.rows[farthest].astype(np.float64))
-            np.subtract.at(sizes, found.labels[farthest], 1)
-            sums[empty], sizes[empty] = self.rows[farthest], 1
-        means = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centers)
-        return np.asarray(means, np.float64)
-
-
-def _assign(
-    points: Points, threads: int, progress: Progress, *, centers: Floats, shift: Floats | None
-) -> Labelled:
+def _assign(points: Points, threads: int, progress: Progress, *, centers: Floats, shift: Floats | None) -> Labelled:
     """The nearest center of each row. Strength is 1 - nearest / second nearest distance: 0 halfway, 1 at the center."""
     found = nothing_found(len(points))
-    blocks = spans(len(points), _BLOCK)
+    blocks = spans(len(points), BLOCK)
     work = partial(_assign_block, points=points, centers=centers, shift=shift)
     for block, (labels, strengths) in zip(blocks, in_order(work, blocks, threads), strict=True):
         found.labels[block], found.strengths[block] = labels, strengths

@@ -1,0 +1,182 @@
+"""`shoal cluster FILE`: named clusters from a file, without a server."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from shoal.from_file import FileClustering
+
+__all__ = ["cluster", "parse_params", "parse_where"]
+
+_OPERATORS: Final = {"=": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+_CONDITION: Final = re.compile(r"([^=!<>]+)(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
+
+
+def cluster(
+    file: Annotated[Path, typer.Argument(help="Parquet, Arrow, CSV, JSON lines, or NPY with a sidecar.")],
+    vector: Annotated[str | None, typer.Option(help="The column of vectors; needed where there are several.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A column to name clusters from; repeat for several.")] = None,
+    id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
+    algorithm: Annotated[str, typer.Option(help="kmeans or hdbscan.")] = "kmeans",
+    clusters: Annotated[int | None, typer.Option(help="How many, for kmeans; else chosen from the data.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter of the algorithm, name=value.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only documents with field=value (!=, <, >=, …), or a JSON filter.")
+    ] = None,
+    sample: Annotated[int | None, typer.Option(min=2, help="Learn from so many documents, assign the rest.")] = None,
+    normalize: Annotated[bool, typer.Option(help="Compare directions (cosine), not lengths.")] = True,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 42,
+    threads: Annotated[int, typer.Option(min=0, help="0 takes all cores.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="shoal-out/NAME")] = None,
+    sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
+    format: Annotated[str | None, typer.Option(help="The format, where the file's ending does not tell.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of the table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the folder of results.")] = False,
+) -> None:
+    """Group the documents of a file, name the groups, and write members, centroids and a summary."""
+    # Imported here so that `shoal --help` stays fast.
+    from shoal.cli.progress import shown
+    from shoal.from_file import Request, cluster_file
+    from shoal.library import How
+    from shoal.records.filters import parse_filter
+    from shoal.results import check_folder
+
+    folder = out or Path("shoal-out") / (file.stem or "results")
+    check_folder(folder)
+    filter = parse_where(where or [])
+    how = How(
+        algorithm=algorithm,
+        n_clusters=clusters,
+        params=parse_params(param or []),
+        normalize=normalize,
+        sample_size=sample,
+        seed=seed,
+        threads=threads,
+    )
+    request = Request(
+        path=file,
+        format=format,
+        sidecar=sidecar,
+        vector=vector,
+        text=text or (),
+        id=id,
+        where=parse_filter(filter, "--where"),
+        how=how,
+    )
+    with shown(quiet) as progress:
+        found = cluster_file(request, progress)
+        progress("write", 0.0)
+        found.clustering.to_parquet(folder, source={**found.source, "where": filter})
+    if quiet:
+        print(folder)
+    elif json:
+        _print_json(folder)
+    else:
+        _print_table(found, file, folder)
+
+
+def parse_where(given: list[str]) -> dict[str, Any] | None:
+    """The filter of the wire that all the conditions make together. Raises InvalidField."""
+    if not given:
+        return None
+    members = [_condition(text) for text in given]
+    return members[0] if len(members) == 1 else {"AND": members}
+
+
+def parse_params(given: list[str]) -> dict[str, object]:
+    """`name=value` pairs; values are JSON where they can be, else text. Raises InvalidField."""
+    from shoal.errors import InvalidField
+
+    params: dict[str, object] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise InvalidField("--param", "must be name=value", value=text, remedy="Such as --param n_init=10.")
+        params[name.strip().replace("-", "_")] = _value(value)
+    return params
+
+
+def _condition(text: str) -> dict[str, Any]:
+    from shoal.errors import InvalidField
+
+    if text.lstrip().startswith("{"):
+        filter = _value(text)
+        if isinstance(filter, dict):
+            return filter
+        raise InvalidField("--where", "is no valid JSON", value=text)
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise InvalidField("--where", "must be field=value or JSON", value=text, remedy="Such as --where lang=en.")
+    field, operator, raw = match[1].strip(), _OPERATORS[match[2]], match[3].strip()
+    value = _value(raw)
+    if isinstance(value, (dict, list)):
+        value = raw
+    if operator in ("eq", "ne") and not isinstance(value, str):
+        # A shell cannot tell 2020 from "2020", so both are meant.
+        return {"field": field, "operator": "in" if operator == "eq" else "nin", "value": [value, raw]}
+    return {"field": field, "operator": operator, "value": value}
+
+
+def _value(text: str) -> object:
+    import orjson
+
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _print_json(folder: Path) -> None:
+    sys.stdout.buffer.write((folder / "summary.json").read_bytes())
+
+
+def _print_table(found: "FileClustering", file: Path, folder: Path) -> None:
+    from rich.text import Text
+
+    from shoal.cli.table import Row, clusters_table, plain, printer
+
+    clustering = found.clustering
+    rows = [Row(one.label, one.keywords, one.size, one.mean_similarity) for one in clustering.clusters]
+    console = printer()
+    console.print(clusters_table(rows, len(clustering), clustering.noise, width=console.width))
+    console.print(Text(_facts(found)))
+    for warning in clustering.warnings:
+        console.print(Text(f"Note: {plain(warning)}", "yellow"))
+    console.print(
+        Text.assemble("Results: ", (f"{folder}/", "bold"), " with members.parquet, centroids.parquet, summary.json")
+    )
+    for line in _next(found, file):
+        console.print(Text(plain(line), "dim"))
+
+
+def _facts(found: "FileClustering") -> str:
+    clustering = found.clustering
+    silhouette = clustering.metrics.get("silhouette_score")
+    outcome = clustering.analysis.outcome
+    facts = [
+        f"{len(clustering):,} documents",
+        f"{len(clustering.clusters):,} clusters",
+        f"{clustering.noise / max(len(clustering), 1):.1%} in none",
+        "" if silhouette is None else f"silhouette {silhouette:.2f}",
+        f"{clustering.seconds:.1f} s",
+        "exact" if outcome.exact else "approximate",
+    ]
+    return ", ".join(fact for fact in facts if fact) + "."
+
+
+def _next(found: "FileClustering", file: Path) -> list[str]:
+    """One or two commands that make sense now."""
+    from shoal.cli.table import called_as
+
+    again = f"{called_as()} cluster {shlex.quote(str(file))}"
+    if found.clustering.plan.algorithm == "kmeans":
+        return [
+            f"Try: {again} --algorithm hdbscan    finds their number, leaves outliers out",
+            f"     {again} --clusters N           another number of clusters",
+        ]
+    return [f"Try: {again} --algorithm hdbscan --param min_cluster_size=N    larger: fewer, broader clusters"]

@@ -1,0 +1,173 @@
+"""`shoal demo`: real questions become named clusters, on the same path as on a server."""
+
+import socket
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from shoal.assemble import Services
+    from shoal.records.cluster import Cluster
+    from shoal.records.execution import Execution
+    from shoal.records.scope import Scope
+    from shoal.settings import Settings
+
+__all__ = ["demo"]
+
+_NAMESPACE: Final = "demo"
+_COLLECTION: Final = "questions"
+_CLUSTER: Final = "question-groups"
+_POLL_SECONDS: Final = 0.1
+_USUAL_PORT: Final = 8000
+
+
+def demo(
+    serve: Annotated[bool, typer.Option("--serve", help="Keep a server up afterwards.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Keep the demo's data here.", show_default="a temporary folder; .demo with --serve"),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="For --serve; another is taken if busy.")] = _USUAL_PORT,
+) -> None:
+    """Group and name 2,280 real questions, end to end, and show what to try next."""
+    with ExitStack() as stack:
+        if data is not None or serve:
+            folder = data or Path(".demo")
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoal-demo-")))
+        _run(folder)
+        if serve:
+            _serve(folder, port)
+
+
+def _run(folder: Path) -> None:
+    # Imported here so that `shoal --help` stays fast.
+    from shoal.assemble import assemble
+    from shoal.cli.import_ import ensured_collection, open_namespace
+    from shoal.demo_data import QUESTIONS
+    from shoal.settings import Settings
+
+    settings = Settings.read(data=folder, workers=1, log_level="warning")
+    services = assemble(settings)
+    started = time.monotonic()
+    try:
+        scope = open_namespace(services, _NAMESPACE)
+        with ensured_collection(services, scope, _COLLECTION):
+            services.bulk.import_file(scope, _COLLECTION, QUESTIONS)
+        cluster = _cluster(services, scope)
+        run = _executed(services, scope, cluster, settings)
+        _show(cluster, run, time.monotonic() - started)
+    finally:
+        services.close()
+
+
+def _cluster(services: "Services", scope: "Scope") -> "Cluster":
+    """The demo's cluster; the one of an earlier demo in the same folder is used again."""
+    from shoal.errors import NotFound
+    from shoal.records.cluster import CreateCluster
+
+    try:
+        return services.clusters.get(scope, _CLUSTER)
+    except NotFound:
+        body = CreateCluster.model_validate(
+            {
+                "cluster_name": _CLUSTER,
+                "description": "What people ask a voice assistant",
+                "collection_ids": [_COLLECTION],
+                "vector_config": {
+                    "feature_uris": ["embedding"],
+                    "clustering_method": "hdbscan",
+                    "hdbscan_parameters": {"min_cluster_size": 20, "min_samples": 2},
+                },
+                "llm_labeling": {
+                    "enabled": False,
+                    "labeling_inputs": {
+                        "input_mappings": [{"input_key": "text", "source_type": "payload", "path": "text"}]
+                    },
+                },
+                "enrich_source_collection": True,
+            }
+        )
+        return services.clusters.create(scope, body)
+
+
+def _executed(services: "Services", scope: "Scope", cluster: "Cluster", settings: "Settings") -> "Execution":
+    """The run, carried out by a worker process as on a server. Raises RunFailed."""
+    from shoal.cli.progress import shown
+    from shoal.errors import RunFailed
+    from shoal.jobs.supervisor import Workers
+    from shoal.records.execution import ACTIVE, ExecuteCluster
+
+    workers = Workers(settings)
+    workers.start()
+    try:
+        task = services.clusters.execute(scope, cluster.cluster_id, ExecuteCluster())
+        run_id = str(task.additional_data["run_id"])
+        with shown() as progress:
+            while (run := services.executions.get(scope, cluster.cluster_id, run_id)).status in ACTIVE:
+                told = services.tasks.get(scope, task.task_id).additional_data.get("progress") or {}
+                progress(str(told.get("stage", "start")), float(told.get("fraction", 0.0)))
+                time.sleep(_POLL_SECONDS)
+    finally:
+        workers.stop()
+    if run.status != "completed":
+        raise RunFailed(run.error_message or f"The run is {run.status}.")
+    return run
+
+
+def _show(cluster: "Cluster", run: "Execution", seconds: float) -> None:
+    from rich.text import Text
+
+    from shoal.cli.table import Row, called_as, clusters_table, printer
+
+    centroids = run.centroids or []
+    rows = [
+        Row(one.label or one.cluster_id, one.keywords, one.num_members, one.mean_cosine_similarity) for one in centroids
+    ]
+    noise = run.num_points - sum(row.size for row in rows)
+    console = printer()
+    console.print(Text.assemble(("What people ask a voice assistant", "bold"), ", from CLINC150 (CC BY 3.0)"))
+    console.print(clusters_table(rows, run.num_points, noise, width=console.width))
+    console.print(
+        f"{run.num_points:,} documents, {len(rows)} clusters, {noise:,} in none; stored, clustered, named and written "
+        f"back in {seconds:.1f} s."
+    )
+    console.print()
+    console.print(Text("What to try next", "bold"))
+    shoal = called_as()
+    for command, purpose in (
+        (f"{shoal} cluster YOUR_FILE.parquet", "the same for a file of yours, without a server"),
+        (f"{shoal} demo --serve", "keep a server up and look at the result over HTTP"),
+        (f"{shoal} serve", f"your own server; {shoal} import FILE --collection NAME fills it"),
+    ):
+        console.print(Text.assemble("  ", (f"{command:<{len(shoal) + 29}}", "cyan"), purpose))
+
+
+def _serve(folder: Path, port: int) -> None:
+    from shoal.cli.serve import serve
+
+    port = _free(port)
+    base, key = f"http://127.0.0.1:{port}/v1", f"$(cat {folder / 'key'})"
+    headers = f'-H "Authorization: Bearer {key}" -H "X-Namespace: {_NAMESPACE}"'
+    print(f"\nOpen {base}/docs for every route, or from another terminal in this folder:\n")
+    for path in (f"clusters/{_CLUSTER}", f"clusters/{_CLUSTER}/groups", f"clusters/{_CLUSTER}/visualization"):
+        print(f"  curl {headers} {base}/{path}")
+    print("\nCtrl-C ends it.\n")
+    serve(data=folder, port=port)
+
+
+def _free(port: int) -> int:
+    """The port, or where it is 0 or busy any other that is free."""
+    for wanted in (port, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    return port

@@ -1,0 +1,132 @@
+"""`shoal import FILE`: documents into the data folder, or to a running server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from shoal.assemble import Services
+    from shoal.records.scope import Scope
+
+__all__ = ["ensured_collection", "import_", "open_namespace"]
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="Parquet, Arrow, CSV, JSON lines, or NPY with a sidecar.")],
+    collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")],
+    namespace: Annotated[str, typer.Option(help="Made if it is not there.")] = "default",
+    vector: Annotated[list[str] | None, typer.Option(help="A column of vectors; repeat for several.")] = None,
+    id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
+    sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder that holds everything.")] = None,
+    url: Annotated[str | None, typer.Option(help="Send to this server instead, such as http://host:8000.")] = None,
+    key: Annotated[str | None, typer.Option(help="API key for --url.", envvar="SHOAL_API_KEY")] = None,
+) -> None:
+    """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
+    if url is None:
+        _to_folder(file, collection, namespace, vector, id, sidecar, data)
+    else:
+        _to_server(file, collection, namespace, vector or [], id, sidecar, url, key)
+
+
+def _to_folder(
+    file: Path,
+    collection: str,
+    namespace: str,
+    vector: list[str] | None,
+    id: str | None,
+    sidecar: Path | None,
+    data: Path | None,
+) -> None:
+    # Imported here so that `shoal --help` stays fast.
+    from shoal.assemble import assemble
+    from shoal.cli.progress import counted
+    from shoal.settings import Settings
+
+    services = assemble(Settings.read(data=data))
+    try:
+        scope = open_namespace(services, namespace)
+        with ensured_collection(services, scope, collection), counted() as progress:
+            done = services.bulk.import_file(
+                scope, collection, file, id_column=id, vector_columns=vector, sidecar=sidecar, progress=progress
+            )
+        _tell(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
+    finally:
+        services.close()
+
+
+def _to_server(
+    file: Path,
+    collection: str,
+    namespace: str,
+    vector: list[str],
+    id: str | None,
+    sidecar: Path | None,
+    url: str,
+    key: str | None,
+) -> None:
+    from shoal.client import Client
+    from shoal.errors import InvalidField, NotFound
+
+    if sidecar is not None:
+        raise InvalidField("--sidecar", "goes with a data folder only", remedy="Join both into one file first.")
+    with Client(url, key, namespace) as client:
+        try:
+            client.namespaces.get(namespace)
+        except NotFound:
+            client.namespaces.create(namespace)
+        try:
+            client.collections.get(collection)
+        except NotFound:
+            client.collections.create(collection)
+        done = client.documents.upload(collection, file, vector_columns=vector, id_column=id)
+    _tell(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
+
+
+def open_namespace(services: "Services", name: str) -> "Scope":
+    """The scope of a namespace of this installation's own organisation; made if it is not there."""
+    from shoal.errors import NotFound
+    from shoal.records.namespace import CreateNamespace
+    from shoal.records.scope import Scope
+
+    services.keys.bootstrap(services.settings.data / "key")
+    organization = Scope(services.keys.organizations()[0].organization_id)
+    try:
+        return services.namespaces.scope(organization, name)
+    except NotFound:
+        services.namespaces.create(organization, CreateNamespace(namespace_name=name, mode="standalone"))
+        return services.namespaces.scope(organization, name)
+
+
+@contextmanager
+def ensured_collection(services: "Services", scope: "Scope", name: str) -> Iterator[None]:
+    """A collection of that name is there in the block; one that was made for it goes again where the block fails."""
+    from shoal.errors import NotFound
+    from shoal.records.collection import CollectionSource, CreateCollection
+
+    try:
+        services.collections.find(scope, name)
+        made = False
+    except NotFound:
+        source = CollectionSource(type="direct_upsert")
+        services.collections.create(scope, CreateCollection(collection_name=name, source=source))
+        made = True
+    try:
+        yield
+    except BaseException:
+        if made:
+            services.collections.delete(scope, name)
+        raise
+
+
+def _tell(
+    file: Path, collection: str, inserted: int, replaced: int, vectors: dict[str, int], warnings: list[str]
+) -> None:
+    again = f", {replaced:,} replaced" if replaced else ""
+    held = ", ".join(f"{name} ({dimension})" for name, dimension in vectors.items()) or "none"
+    print(f"{inserted:,} documents stored{again} from {file.name} in the collection {collection!r}; vectors: {held}.")
+    for warning in warnings:
+        print(f"Note: {warning}")

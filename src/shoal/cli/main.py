@@ -1,0 +1,73 @@
+"""The command `shoal`: what it can do, and how every error ends."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from shoal.cli.cluster import cluster
+from shoal.cli.demo import demo
+from shoal.cli.import_ import import_
+from shoal.cli.keys import keys_app
+from shoal.cli.serve import serve
+from shoal.cli.work import worker
+from shoal.errors import ShoalError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="shoal",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help answers in half the time
+    help="Find the groups in embedded documents, name them, write them back, and serve them.",
+    epilog="Start with `shoal demo`, or with a file of yours: `shoal cluster FILE`.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"shoal {version('shoal')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
+app.command("cluster", short_help="Named clusters from a file, without a server.")(cluster)
+app.command("demo", short_help="Group and name 2,280 real questions, end to end.")(demo)
+app.command("serve", short_help="Serve the API on this machine.")(serve)
+app.command("import", short_help="Store a file's documents, here or on a server.")(import_)
+app.command("worker", short_help="Carry out runs beside `serve --workers 0`.")(worker)
+app.add_typer(keys_app, name="keys", short_help="List, create, rotate and revoke API keys.")
+
+
+def main() -> None:
+    """Run one command. Ends with 0, 2 for anything the user can put right (one line on stderr), 130 for Ctrl-C."""
+    try:
+        app()
+    except ShoalError as error:
+        _stop(error.message)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _stop(f"{error.strerror or error}{where}.")
+    except MemoryError:
+        _stop("Not enough memory for this. Take fewer rows (--sample, --where) or a machine with more memory.")
+
+
+def _stop(message: str) -> None:
+    """One line on stderr, whatever the message holds, and exit code 2."""
+    print(f"shoal: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""The progress bar: one line on stderr that tells the stage and goes away when the work is done."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from shoal.engine.plan import Progress, silent
+
+__all__ = ["STAGES", "counted", "shown"]
+
+STAGES: Final[Mapping[str, str]] = {
+    "read": "Reading the file",
+    "filter": "Choosing documents",
+    "choose_k": "Choosing the number of clusters",
+    "load": "Loading the vectors",
+    "cluster": "Finding clusters",
+    "describe": "Measuring the clusters",
+    "name": "Naming the clusters",
+    "layout": "Drawing the map",
+    "write": "Writing the results",
+    "publish": "Publishing the results",
+    "enrich": "Enriching the documents",
+}
+"""The stages as people read them; one that is not listed is shown by its own name."""
+
+
+@contextmanager
+def shown(quiet: bool = False) -> Iterator[Progress]:
+    """A progress callback that draws on stderr; silent where that is no terminal."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield silent
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(30), TaskProgressColumn())
+    with Bar(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("Starting", total=1.0)
+        yield lambda stage, fraction: bar.update(task, description=STAGES.get(stage, stage), completed=fraction)
+
+
+@contextmanager
+def counted() -> Iterator[Callable[[int], None]]:
+    """A callback that shows how many documents were read so far; silent where stderr is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda count: None
+        return
+    with console.status("Reading …") as status:
+        yield lambda count: status.update(f"Storing … {count:,} documents")

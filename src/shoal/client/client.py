@@ -1,0 +1,97 @@
+"""`shoal.Client`: one server, one key, one namespace."""
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from shoal.client.clusters import Clusters, Executions
+from shoal.client.collections import Collections
+from shoal.client.documents import Documents
+from shoal.client.namespaces import Namespaces
+from shoal.client.tasks import Tasks
+from shoal.client.transport import Transport
+from shoal.errors import InvalidField
+from shoal.records.organization import Me
+from shoal.settings import Settings
+
+__all__ = ["Client"]
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Client:
+    """Everything a server offers, as records; errors are Shoal's own, with the server's words.
+
+        with Client("http://127.0.0.1:8000", namespace="shop") as client:
+            client.clusters.execute("reviews").wait()
+
+    Without `api_key` the environment's SHOAL_API_KEY is used and then, for a server on this machine only, the key that
+    `shoal serve` keeps in its data folder. Without `namespace` the server takes the only one there is.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        api_key: str | None = None,
+        namespace: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+    ) -> None:
+        address = _versioned(base_url)
+        key = api_key or os.environ.get("SHOAL_API_KEY") or _local_key(address)
+        self._transport = Transport(address, key, namespace, timeout_s)
+        self.namespaces = Namespaces(self._transport)
+        self.collections = Collections(self._transport)
+        self.documents = Documents(self._transport)
+        self.clusters = Clusters(self._transport)
+        self.executions = Executions(self._transport)
+        self.tasks = Tasks(self._transport)
+
+    @property
+    def base_url(self) -> str:
+        """Where the routes start, with the version."""
+        return self._transport.base_url
+
+    def health(self) -> Mapping[str, Any]:
+        """Whether every part of the server answers; needs no key."""
+        answer: Mapping[str, Any] = self._transport.call("GET", "/health")
+        return answer
+
+    def me(self) -> Me:
+        """The organisation and the key in use. Raises Unauthorized."""
+        return self._transport.ask(Me, "GET", "/me")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _versioned(base_url: str) -> str:
+    """The address with `/v1`, whether it was given or not. Raises InvalidField."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InvalidField(
+            "base_url", "must be an http address", value=base_url, remedy="Such as http://127.0.0.1:8000"
+        )
+    address = base_url.rstrip("/")
+    return address if address.endswith("/v1") else f"{address}/v1"
+
+
+def _local_key(address: str) -> str | None:
+    """The key in the data folder of this machine; never sent anywhere else."""
+    if urlsplit(address).hostname not in _LOOPBACK:
+        return None
+    try:
+        return (Settings.read().data / "key").read_text().strip() or None
+    except OSError:
+        return None

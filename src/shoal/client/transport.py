@@ -1,0 +1,191 @@
+"""Requests and answers: headers, retries while a server is busy, and errors as Shoal's own tree."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import httpx
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from shoal.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    ShoalError,
+    StaleVersion,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+
+__all__ = ["Transport", "given", "parsed", "segment"]
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+_BY_STATUS: Final[Mapping[int, type[ShoalError]]] = {
+    400: InvalidRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: InvalidRequest,
+    409: Conflict,
+    413: TooLarge,
+    422: InvalidRequest,
+    429: Unavailable,
+    503: Unavailable,
+}
+_BY_CODE: Final[Mapping[str, type[ShoalError]]] = {"already_exists": AlreadyExists, "stale_version": StaleVersion}
+_BUSY: Final = frozenset({429, 503})
+_TRIES: Final = 4
+
+
+class Transport:
+    """One pool of connections to one server, for one key and one namespace. Safe to use from several threads."""
+
+    def __init__(self, base_url: str, api_key: str | None, namespace: str | None, timeout_s: float) -> None:
+        headers = {"Accept": "application/json"}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        if namespace:
+            headers["X-Namespace"] = namespace
+        self.base_url = base_url
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers=headers,
+            timeout=httpx.Timeout(timeout_s, connect=10.0),
+            transport=httpx.HTTPTransport(retries=2),
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def call(self, method: str, path: str, body: object = None, *, params: Mapping[str, Any] | None = None) -> Any:
+        """The decoded JSON of the answer, None for an empty one. Raises what the server said, as a ShoalError."""
+        content = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        headers = None if body is None else {"Content-Type": "application/json"}
+        response = self._sent(method, path, content=content, headers=headers, params=params)
+        return orjson.loads(response.content) if response.content else None
+
+    def ask(
+        self,
+        kind: type[Answer],
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """As `call`, as a record."""
+        return parsed(kind, self.call(method, path, body, params=params))
+
+    def asks(
+        self,
+        kind: type[Answer],
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+    ) -> list[Answer]:
+        """The `results` of a list, as records."""
+        return [parsed(kind, item) for item in self.call(method, path, body, params=params)["results"]]
+
+    def upload(self, method: str, path: str, chunks: Iterator[bytes], media: str, params: Mapping[str, Any]) -> Any:
+        """Send a body that is made while it is sent; never retried, since it can be read once only."""
+        with _speaking_shoal(self.base_url):
+            response = self._http.request(
+                method, path, content=chunks, headers={"Content-Type": media}, params=params, timeout=None
+            )
+        _check(response)
+        return orjson.loads(response.content)
+
+    @contextmanager
+    def download(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Iterator[bytes]]:
+        """The bytes of an answer, piece by piece."""
+        with _speaking_shoal(self.base_url), self._http.stream("GET", path, params=params) as response:
+            if response.is_error:
+                response.read()
+            _check(response)
+            yield response.iter_bytes()
+
+    def _sent(self, method: str, path: str, **options: Any) -> httpx.Response:
+        for attempt in range(1, _TRIES + 1):
+            with _speaking_shoal(self.base_url):
+                response = self._http.request(method, path, **options)
+            if response.status_code not in _BUSY or attempt == _TRIES:
+                break
+            time.sleep(_pause(response, attempt))
+        _check(response)
+        return response
+
+
+def segment(ref: str) -> str:
+    """An id or a name as one segment of a path. Raises InvalidRequest for what would name another route."""
+    if ref in ("", ".", ".."):
+        raise InvalidRequest("An id or a name is needed here, not an empty text.")
+    return quote(ref, safe="")
+
+
+def given(**values: object) -> dict[str, object]:
+    """The values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def parsed(kind: type[Answer], raw: object) -> Answer:
+    """Raises ShoalError where the answer is not what this version understands."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise ShoalError(
+            f"The server's answer is no {kind.__name__} this client understands; are server and client of one version? "
+            f"({error.errors()[0]['msg']})"
+        ) from error
+
+
+@contextmanager
+def _speaking_shoal(base_url: str) -> Iterator[None]:
+    """Errors of the connection, in our words."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise Unavailable(f"{base_url} did not answer in time.") from error
+    except httpx.TransportError as error:
+        raise Unavailable(f"Cannot reach {base_url} ({error}). Is `shoal serve` running there?") from error
+
+
+def _check(response: httpx.Response) -> None:
+    """Raise what the server said."""
+    if response.is_success:
+        return
+    told = _error_of(response)
+    kind = _BY_CODE.get(str(told.get("code")), _BY_STATUS.get(response.status_code, ShoalError))
+    details = told.get("details")
+    raise _as_told(kind, str(told["message"]), details if isinstance(details, Mapping) else {}, response.status_code)
+
+
+def _error_of(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        error = orjson.loads(response.content)["error"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        error = None
+    if isinstance(error, Mapping) and error.get("message"):
+        return error
+    return {"message": f"The server answered {response.status_code} without saying why. Is it a Shoal server?"}
+
+
+def _as_told(kind: type[ShoalError], message: str, details: Mapping[str, object], status: int) -> ShoalError:
+    """An error of that class with the server's own words, past the constructors that compose a sentence."""
+    error = kind.__new__(kind)
+    ShoalError.__init__(error, message, **{**details, "status": status})
+    return error
+
+
+def _pause(response: httpx.Response, attempt: int) -> float:
+    """Seconds to wait before the next try: what the server asked for, at most 30."""
+    asked = response.headers.get("Retry-After", "")
+    return min(float(asked) if asked.isdigit() else 0.5 * 2**attempt, 30.0)

@@ -1,0 +1,157 @@
+"""What a clustering in memory shows of itself: arrays, clusters, tables, a summary, a folder of results."""
+
+import html
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shoal.columns import Labels
+from shoal.engine.plan import Plan
+from shoal.results import write_folder
+from shoal.services.analysis import Analysis, NamedCluster, centroids_table, members_table
+
+__all__ = ["Clustering"]
+
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Clustering:
+    """Named clusters of n documents; rows in the order in which the vectors were given."""
+
+    analysis: Analysis
+    plan: Plan
+    warnings: Sequence[str] = ()
+    """What was tolerated or chosen, in sentences."""
+    seconds: float = 0.0
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of each row; row numbers as text where none were given."""
+        return self.analysis.ids
+
+    @property
+    def labels(self) -> Labels:
+        """(n,) int32: the position in `clusters`, -1 for documents in no cluster."""
+        return self.analysis.outcome.labels
+
+    @property
+    def strengths(self) -> NDArray[np.float32]:
+        """(n,) how firmly each document belongs to its cluster, 0..1; 0 for noise."""
+        return self.analysis.outcome.strengths
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """(n,) distance to the centroid of the own cluster; NaN for noise."""
+        return self.analysis.outcome.distances
+
+    @property
+    def coordinates(self) -> NDArray[np.float32] | None:
+        """(n, 2) a place on the map for each document."""
+        return self.analysis.outcome.coordinates
+
+    @property
+    def clusters(self) -> Sequence[NamedCluster]:
+        """The clusters, largest first: label, keywords, size, medoid and more."""
+        return self.analysis.clusters
+
+    @property
+    def noise(self) -> int:
+        """Documents in no cluster."""
+        return self.analysis.noise
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """Silhouette and friends; None where one is not defined."""
+        return self.analysis.outcome.metrics
+
+    def members(self) -> pa.Table:
+        """One row a document: id, cluster, distance, strength, x, y."""
+        return members_table(self.analysis)
+
+    def centroids(self) -> pa.Table:
+        """One row a cluster: label, keywords, size, medoid, vector."""
+        return centroids_table(self.analysis)
+
+    def summary(self) -> dict[str, Any]:
+        """Everything about this clustering but its rows, ready for JSON: parameters with their defaults, seed,
+        versions, metrics, warnings, clusters."""
+        outcome = self.analysis.outcome
+        return {
+            "documents": len(self.ids),
+            "num_clusters": len(self.clusters),
+            "noise": self.noise,
+            "algorithm": self.plan.algorithm,
+            "parameters": dict(outcome.params),
+            "normalize": self.plan.normalize,
+            "centroid_method": self.plan.centroid_method,
+            "sample_size": self.plan.sample_size,
+            "fitted": outcome.fitted,
+            "seed": self.plan.seed,
+            "distance_metric": outcome.distance_metric,
+            "exact": outcome.exact,
+            "metrics": dict(self.metrics),
+            "warnings": list(self.warnings),
+            "seconds": round(self.seconds, 3),
+            "versions": {
+                "shoal": version("shoal"),
+                "python": platform.python_version(),
+                "numpy": version("numpy"),
+                "scipy": version("scipy"),
+            },
+            "clusters": [_described(one) for one in self.clusters],
+        }
+
+    def to_parquet(self, folder: str | Path, **about: object) -> Path:
+        """Write members.parquet, centroids.parquet and summary.json; earlier results there are replaced whole.
+
+        `about` goes into the summary as it is. Returns the folder. Raises Conflict where the folder holds anything
+        that is not results of Shoal.
+        """
+        path = Path(folder)
+        tables = {"members": self.members(), "centroids": self.centroids()}
+        write_folder(path, tables, {**about, **self.summary()})
+        return path
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        head = f"<Clustering of {len(self):,} documents: {len(self.clusters)} clusters, {self.noise:,} in none>"
+        lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
+        return "\n".join([head, *lines, *self._rest()])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{one.size:,}</td><td>{one.share:.1%}</td><td><b>{html.escape(one.label)}</b></td>"
+            f"<td>{html.escape(', '.join(one.keywords))}</td></tr>"
+            for one in self.clusters[:_SHOWN]
+        )
+        head = "<tr><th>documents</th><th>share</th><th>cluster</th><th>keywords</th></tr>"
+        facts = f"{len(self):,} documents, {len(self.clusters)} clusters, {self.noise:,} in none"
+        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table><p>{facts}{''.join(self._rest())}</p>"
+
+    def _rest(self) -> list[str]:
+        more = len(self.clusters) - _SHOWN
+        return [f"  … and {more:,} more clusters"] if more > 0 else []
+
+
+def _described(one: NamedCluster) -> dict[str, Any]:
+    return {
+        "cluster_id": one.cluster_id,
+        "label": one.label,
+        "keywords": list(one.keywords),
+        "size": one.size,
+        "share": round(one.share, 6),
+        "mean_cosine_similarity": round(one.mean_similarity, 6),
+        "min_cosine_similarity": round(one.min_similarity, 6),
+        "medoid": one.medoid,
+        "representatives": list(one.representatives),
+    }

@@ -1,0 +1,162 @@
+"""`shoal.cluster(...)`: from vectors in memory to named clusters, without a server."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.clustering import Clustering
+from shoal.columns import Points
+from shoal.engine.algorithms import check_params, find_algorithm
+from shoal.engine.choose_k import choose_k
+from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
+from shoal.errors import InvalidField
+from shoal.inputs import ids_of, points_of, texts_of
+from shoal.services.analysis import Analysis, analyse
+
+__all__ = ["Clustering", "How", "cluster", "cluster_columns"]
+
+_KMEANS: Final = "kmeans"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """The choices of a caller, not yet checked."""
+
+    algorithm: str = _KMEANS
+    n_clusters: int | None = None
+    """None lets k-means choose from the data."""
+    params: Mapping[str, object] = field(default_factory=dict)
+    normalize: bool = True
+    centroid_method: CentroidMethod = "mean"
+    sample_size: int | None = None
+    seed: int = 42
+    threads: int = 0
+
+
+def cluster(
+    vectors: object,
+    *,
+    texts: Sequence[str | None] | None = None,
+    ids: Sequence[object] | None = None,
+    algorithm: str = _KMEANS,
+    n_clusters: int | None = None,
+    normalize: bool = True,
+    centroid_method: CentroidMethod = "mean",
+    sample_size: int | None = None,
+    seed: int = 42,
+    threads: int = 0,
+    progress: Progress = silent,
+    **params: object,
+) -> Clustering:
+    """Group vectors and name the groups.
+
+    `vectors` is (n, d): an array of any number type, lists, an Arrow column of lists, or anything with `__array__`.
+    `texts` (n,) gives the clusters their names; `ids` (n,) are unique and make the result independent of the order of
+    the rows. With kmeans and no `n_clusters`, their number is chosen from the data. `params` go to the algorithm.
+    Raises InvalidField, which names what is wrong and the remedy.
+
+        >>> import numpy as np, shoal
+        >>> shoal.cluster(np.eye(4).repeat(5, axis=0), n_clusters=4).labels.tolist()[:6]
+        [0, 0, 0, 0, 0, 1]
+    """
+    points = points_of(vectors)
+    names, words = ids_of(ids, len(points)), texts_of(texts, len(points))
+    how = How(
+        algorithm=algorithm,
+        n_clusters=n_clusters,
+        params=params,
+        normalize=normalize,
+        centroid_method=centroid_method,
+        sample_size=sample_size,
+        seed=seed,
+        threads=threads,
+    )
+    return cluster_columns(points, names, words, how, progress, sort=ids is not None)
+
+
+def cluster_columns(
+    points: Points,
+    ids: Sequence[str],
+    texts: Sequence[str] | None,
+    how: How,
+    progress: Progress = silent,
+    *,
+    sort: bool = True,
+) -> Clustering:
+    """The same for columns that were checked. `sort` clusters the rows in the order of their ids, as a server does;
+    the result is in the order given either way."""
+    started = time.perf_counter()
+    if len(points) < 2:
+        raise InvalidField("vectors", "hold one document", remedy="Clustering needs at least two.")
+    order = _order(ids) if sort else None
+    if order is not None:
+        points, ids = points[order], [ids[row] for row in order]
+        texts = None if texts is None else [texts[row] for row in order]
+    plan, told = _plan(points, how, progress)
+    analysis = analyse(ids, points, texts, plan, progress)
+    if order is not None:
+        analysis = _in_order_given(analysis, order)
+    return Clustering(
+        analysis=analysis,
+        plan=plan,
+        warnings=[*told, *analysis.outcome.warnings],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _order(ids: Sequence[str]) -> NDArray[np.int64] | None:
+    """The rows sorted by id, as the document store sorts them; None where they are sorted already."""
+    rows = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+    return None if np.array_equal(rows, np.arange(len(rows))) else rows
+
+
+def _in_order_given(analysis: Analysis, order: NDArray[np.int64]) -> Analysis:
+    """Undo the sorting: row i of the result is row i of what was given."""
+    outcome, back = analysis.outcome, np.argsort(order)
+    given = replace(
+        outcome,
+        labels=outcome.labels[back],
+        strengths=outcome.strengths[back],
+        distances=outcome.distances[back],
+        coordinates=None if outcome.coordinates is None else outcome.coordinates[back],
+        medoids=order[outcome.medoids],
+        representatives=[order[rows] for rows in outcome.representatives],
+    )
+    return replace(analysis, ids=[analysis.ids[row] for row in back], outcome=given)
+
+
+def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]]:
+    """Everything decided, and what to tell about it. Raises InvalidField."""
+    params, told = _own_params(how), list[str]()
+    if how.algorithm == _KMEANS and params.get("n_clusters") is None:
+        params["n_clusters"], reason = choose_k(
+            points, how.seed, normalize=how.normalize, threads=how.threads, progress=progress
+        )
+        told.append(reason)
+    check_params(how.algorithm, params)
+    plan = Plan(
+        algorithm=how.algorithm,
+        params=params,
+        normalize=how.normalize,
+        centroid_method=how.centroid_method,
+        sample_size=how.sample_size,
+        seed=how.seed,
+        threads=how.threads,
+    )
+    return plan, told
+
+
+def _own_params(how: How) -> dict[str, object]:
+    """The parameters that were given; one k-means start unless more were asked for. Raises InvalidField for a name
+    the algorithm does not know: people who type one want to hear of it."""
+    params = {**how.params, **({} if how.n_clusters is None else {"n_clusters": how.n_clusters})}
+    known = [one.name for one in fields(find_algorithm(how.algorithm).params)]
+    for name, value in params.items():
+        if name not in known:
+            remedy = f"It takes {', '.join(known)}."
+            raise InvalidField(name, f"is no parameter of {how.algorithm}", value=value, remedy=remedy)
+    return {"n_init": 1, **params} if how.algorithm == _KMEANS else params

@@ -1,0 +1,252 @@
+"""`shoal cluster FILE`: what it reads, prints and leaves."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from cli.conftest import Command
+
+SUMMARY_KEYS = {
+    "format", "source", "documents", "num_clusters", "noise", "algorithm", "parameters", "seed", "metrics", "exact",
+    "warnings", "versions", "clusters",
+}  # fmt: skip
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_bytes())
+    return found
+
+
+def partition(folder: Path) -> dict[str, str]:
+    """Document id to cluster id."""
+    table = pq.read_table(folder / "members.parquet")
+    return dict(zip(table["document_id"].to_pylist(), table["cluster_id"].to_pylist(), strict=True))
+
+
+def test_a_file_becomes_a_table_of_named_clusters(shoal: Command, parquet: Path) -> None:
+    done = shoal("cluster", parquet, "--clusters", 3)
+
+    assert done.code == 0
+    assert done.err == ""
+    for word in ("rain", "bread", "flight"):
+        assert word in done.out.lower()
+    assert "60 documents, 3 clusters, 0.0% in none" in done.out
+    assert "33.3%" in done.out
+    assert "shoal-out/questions/" in done.out
+
+
+def test_the_folder_holds_members_centroids_and_summary(here: Command, parquet: Path, tmp_path: Path) -> None:
+    here("cluster", parquet, "--clusters", 3, "--out", "found")
+
+    folder = tmp_path / "found"
+    members, centroids = pq.read_table(folder / "members.parquet"), pq.read_table(folder / "centroids.parquet")
+    told = summary(folder)
+    assert {entry.name for entry in folder.iterdir()} == {"members.parquet", "centroids.parquet", "summary.json"}
+    assert set(members.column_names) == {
+        "document_id", "cluster_id", "cluster_label", "distance_to_centroid", "membership_strength", "x", "y"
+    }  # fmt: skip
+    assert members["document_id"].to_pylist() == [f"doc-{number:03d}" for number in range(60)]
+    assert centroids["num_members"].to_pylist() == [20, 20, 20]
+    assert len(centroids["vector"][0].as_py()) == 8
+    assert set(told) >= SUMMARY_KEYS
+    assert told["parameters"]["n_clusters"] == 3
+    assert told["parameters"]["n_init"] == 1
+    assert told["source"]["file"] == "questions.parquet"
+    assert [entry["size"] for entry in told["clusters"]] == [20, 20, 20]
+
+
+def test_the_topics_are_found(here: Command, parquet: Path, documents: pa.Table, tmp_path: Path) -> None:
+    here("cluster", parquet, "--out", "found", "--algorithm", "hdbscan", "--param", "min_cluster_size=5")
+
+    found = partition(tmp_path / "found")
+    pairs = set(zip(documents["topic"].to_pylist(), [found[id] for id in documents["id"].to_pylist()], strict=True))
+    assert len({cluster for _, cluster in pairs}) == 3
+    assert len(pairs) == 3
+
+
+def test_without_a_number_one_is_chosen_and_told(here: Command, parquet: Path, tmp_path: Path) -> None:
+    done = here("cluster", parquet, "--out", "found")
+
+    told = summary(tmp_path / "found")
+    assert done.code == 0
+    assert told["num_clusters"] == 3
+    assert any("3" in str(warning) for warning in told["warnings"])
+    assert "Note: " in done.out
+
+
+def test_every_kind_of_file_gives_the_same_clusters(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+    vectors = np.array(documents["embedding"].to_pylist(), np.float32)
+    about = documents.drop_columns(["embedding"])
+    pq.write_table(documents, tmp_path / "a.parquet")
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents.to_pylist()))
+    as_text = pa.array([json.dumps(vector) for vector in documents["embedding"].to_pylist()])
+    pyarrow.csv.write_csv(about.append_column("embedding", as_text), tmp_path / "c.csv")
+    np.save(tmp_path / "d.npy", vectors)
+    pq.write_table(about, tmp_path / "about-d.parquet")
+    with pa.ipc.new_file(tmp_path / "e.arrow", documents.schema) as writer:
+        writer.write_table(documents)
+
+    for name in ("a.parquet", "b.jsonl", "c.csv", "e.arrow"):
+        assert here("cluster", name, "--clusters", 3, "--out", name[0]).code == 0
+    assert here("cluster", "d.npy", "--sidecar", "about-d.parquet", "--clusters", 3, "--out", "d").code == 0
+
+    expected = partition(tmp_path / "a")
+    assert len(set(expected.values())) == 3
+    for folder in "bcde":
+        assert partition(tmp_path / folder) == expected
+        assert summary(tmp_path / folder)["clusters"] == summary(tmp_path / "a")["clusters"]
+
+
+def test_the_order_of_the_rows_does_not_matter(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+    shuffled = documents.take(pa.array(np.random.default_rng(1).permutation(len(documents))))
+    pq.write_table(documents, tmp_path / "sorted.parquet")
+    pq.write_table(shuffled, tmp_path / "shuffled.parquet")
+
+    here("cluster", "sorted.parquet", "--clusters", 4, "--out", "one")
+    here("cluster", "shuffled.parquet", "--clusters", 4, "--out", "two")
+
+    assert partition(tmp_path / "one") == partition(tmp_path / "two")
+    assert summary(tmp_path / "one")["clusters"] == summary(tmp_path / "two")["clusters"]
+
+
+def test_where_chooses_documents(here: Command, parquet: Path, tmp_path: Path) -> None:
+    cases = {
+        ("--where", "topic=weather"): 20,
+        ("--where", "topic!=weather"): 40,
+        ("--where", "year>=2015"): 15,
+        ("--where", "topic=weather", "--where", "year<2005"): 5,
+        ("--where", "year=2003"): 3,
+        ("--where", '{"OR": [{"field": "year", "operator": "eq", "value": 2001}, {"topic": "travel"}]}'): 22,
+    }
+    for options, expected in cases.items():
+        done = here("cluster", parquet, "--clusters", 2, "--out", "found", *options)
+
+        assert done.code == 0, done.err
+        assert summary(tmp_path / "found")["documents"] == expected, options
+
+
+def test_json_is_the_summary_and_nothing_else(here: Command, parquet: Path, tmp_path: Path) -> None:
+    done = here("cluster", parquet, "--clusters", 3, "--json", "--out", "found")
+
+    assert json.loads(done.out) == summary(tmp_path / "found")
+
+
+def test_quiet_prints_the_folder_alone(here: Command, parquet: Path) -> None:
+    assert here("cluster", parquet, "--clusters", 3, "--quiet").out == "shoal-out/questions\n"
+
+
+def test_names_come_from_the_columns_that_were_named(here: Command, parquet: Path, tmp_path: Path) -> None:
+    here("cluster", parquet, "--clusters", 3, "--text", "topic", "--out", "found")
+
+    labels = {entry["label"].lower() for entry in summary(tmp_path / "found")["clusters"]}
+    assert labels == {"weather", "cooking", "travel"}
+
+
+def test_a_sample_is_learned_from_and_all_are_assigned(here: Command, parquet: Path, tmp_path: Path) -> None:
+    here("cluster", parquet, "--clusters", 3, "--sample", 30, "--out", "found")
+
+    told = summary(tmp_path / "found")
+    assert (told["fitted"], told["documents"], told["noise"]) == (30, 60, 0)
+
+
+def test_results_of_an_earlier_run_are_replaced_whole(here: Command, parquet: Path, tmp_path: Path) -> None:
+    here("cluster", parquet, "--clusters", 3, "--out", "found")
+    first = (tmp_path / "found" / "summary.json").stat().st_ino
+
+    assert here("cluster", parquet, "--clusters", 2, "--out", "found").code == 0
+
+    assert (tmp_path / "found" / "summary.json").stat().st_ino != first
+    assert summary(tmp_path / "found")["num_clusters"] == 2
+    assert pq.read_table(tmp_path / "found" / "centroids.parquet").num_rows == 2
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_a_folder_that_holds_anything_else_is_refused_and_kept(here: Command, parquet: Path, tmp_path: Path) -> None:
+    here("cluster", parquet, "--clusters", 3, "--out", "found")
+    (tmp_path / "found" / "notes.txt").write_text("mine")
+    before = summary(tmp_path / "found")
+
+    done = here("cluster", parquet, "--clusters", 2, "--out", "found")
+
+    assert done.code == 2
+    assert "no Shoal results" in done.complaint
+    assert summary(tmp_path / "found") == before
+    assert (tmp_path / "found" / "notes.txt").read_text() == "mine"
+
+
+def test_a_summary_that_is_not_ours_protects_its_folder(here: Command, parquet: Path, tmp_path: Path) -> None:
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "summary.json").write_text('{"format": "something else"}')
+
+    assert here("cluster", parquet, "--out", "found").code == 2
+    assert (tmp_path / "found" / "summary.json").read_text() == '{"format": "something else"}'
+
+
+def test_documents_without_a_usable_vector_are_left_out_and_told(here: Command, tmp_path: Path) -> None:
+    vectors = [[1.0, 0.1], [1.0, 0.2], None, [0.0, 0.0], [0.1, 1.0], [0.2, 1.0]]
+    pq.write_table(pa.table({"id": list("abcdef"), "embedding": vectors}), tmp_path / "some.parquet")
+
+    done = here("cluster", "some.parquet", "--clusters", 2, "--out", "found")
+
+    assert done.code == 0, done.err
+    assert set(partition(tmp_path / "found")) == set("abef")
+    assert "1 documents have no embedding" in done.out
+    assert "1 documents have an all-zero vector" in done.out
+
+
+def test_a_label_cannot_steer_the_terminal(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+    evil = pa.array(["\x1b[2J\x1b]0;gotcha\x07 pwned \u202e [bold red]rain[/] <b>bread"] * len(documents))
+    pq.write_table(documents.set_column(1, "text", evil), tmp_path / "evil.parquet")
+
+    done = here("cluster", "evil.parquet", "--clusters", 3, "--text", "text")
+
+    assert done.code == 0
+    assert not {"\x1b", "\x07", "\u202e"} & set(done.out)
+
+
+def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "big.npy", rng.normal(size=(60_000, 64)).astype(np.float32))
+    command = [
+        sys.executable,
+        "-m",
+        "shoal.cli.main",
+        "cluster",
+        "big.npy",
+        "--clusters",
+        "500",
+        "--param",
+        "n_init=50",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # By then it has started and read: what is left to do takes minutes.
+    while psutil.Process(process.pid).cpu_times().user < 4:
+        assert process.poll() is None
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["big.npy"]
+
+
+@pytest.mark.parametrize("option", ["--clusters=three", "--bogus", "--sample=1"])
+def test_a_wrong_option_ends_with_2_and_says_which(here: Command, parquet: Path, option: str) -> None:
+    done = here("cluster", parquet, option)
+
+    assert done.code == 2
+    assert option.partition("=")[0] in done.err
+    assert "Traceback" not in done.err

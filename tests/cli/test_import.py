@@ -1,0 +1,107 @@
+"""`shoal import`: into the data folder, and to a running server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cli.conftest import Command
+from server_process import ServerProcess
+from shoal.assemble import assemble
+from shoal.records.scope import Scope
+from shoal.settings import Settings
+from shoal.storage.base import Query
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("server") / "data", workers=0) as running:
+        yield running
+
+
+def stored(data: Path, namespace: str, collection: str) -> int:
+    """Documents of a collection, read from the folder itself."""
+    services = assemble(Settings(data=data))
+    try:
+        organization = Scope(services.keys.organizations()[0].organization_id)
+        return services.documents.count(services.namespaces.scope(organization, namespace), collection)[1]
+    finally:
+        services.close()
+
+
+def collections(data: Path, namespace: str) -> list[str]:
+    services = assemble(Settings(data=data))
+    try:
+        organization = Scope(services.keys.organizations()[0].organization_id)
+        scope = services.namespaces.scope(organization, namespace)
+        return [item.collection_name for item in services.collections.search(scope, Query()).items]
+    finally:
+        services.close()
+
+
+def test_a_file_goes_into_the_data_folder(here: Command, parquet: Path, tmp_path: Path) -> None:
+    done = here("import", parquet, "--collection", "questions", "--namespace", "shop", "--data", "data")
+
+    assert done.code == 0, done.err
+    assert "60 documents stored" in done.out
+    assert "embedding (8)" in done.out
+    assert stored(tmp_path / "data", "shop", "questions") == 60
+
+
+def test_the_same_ids_replace(here: Command, parquet: Path, tmp_path: Path) -> None:
+    here("import", parquet, "--collection", "questions", "--data", "data")
+
+    done = here("import", parquet, "--collection", "questions", "--data", "data")
+
+    assert "0 documents stored, 60 replaced" in done.out
+    assert stored(tmp_path / "data", "default", "questions") == 60
+
+
+def test_a_file_with_a_fault_stores_nothing_and_makes_no_collection(
+    here: Command, documents: pa.Table, tmp_path: Path
+) -> None:
+    ids = pa.array([*documents["id"].to_pylist()[:-1], "doc-000"])
+    pq.write_table(documents.set_column(0, "id", ids), tmp_path / "twice.parquet")
+
+    done = here("import", "twice.parquet", "--collection", "questions", "--data", "data")
+
+    assert done.code == 2
+    assert "repeats the id of row 0" in done.complaint
+    assert collections(tmp_path / "data", "default") == []
+
+
+def test_a_file_goes_to_a_running_server(here: Command, parquet: Path, server: ServerProcess) -> None:
+    done = here("import", parquet, "--collection", "questions", "--url", server.url, "--key", server.key)
+
+    with server.client("default") as client:
+        count = client.get("/collections/questions/documents/count").json()["count"]
+    assert done.code == 0, done.err
+    assert "60 documents stored" in done.out
+    assert count == 60
+
+
+def test_a_namespace_is_made_on_the_server(here: Command, parquet: Path, server: ServerProcess) -> None:
+    done = here(
+        "import", parquet, "--collection", "questions", "--namespace", "fresh", "--url", server.url, "--key", server.key
+    )  # fmt: skip
+
+    assert done.code == 0, done.err
+    with server.client("fresh") as client:
+        assert client.get("/collections/questions/documents/count").json()["count"] == 60
+
+
+def test_a_server_that_is_not_there_is_told(here: Command, parquet: Path) -> None:
+    done = here("import", parquet, "--collection", "questions", "--url", "http://127.0.0.1:9", "--key", "sk_x")
+
+    assert done.code == 2
+    assert "Cannot reach http://127.0.0.1:9/v1" in done.complaint
+    assert "shoal serve" in done.complaint
+
+
+def test_a_wrong_key_is_told_in_the_servers_words(here: Command, parquet: Path, server: ServerProcess) -> None:
+    done = here("import", parquet, "--collection", "q", "--url", server.url, "--key", "sk_wrong")
+
+    assert done.code == 2
+    assert "API key" in done.complaint

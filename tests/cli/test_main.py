@@ -1,0 +1,73 @@
+"""The command as a whole: help, version, errors."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Command
+from shoal.cli.table import Row, clusters_table, plain, printer
+
+
+def test_help_names_every_command(shoal: Command) -> None:
+    done = shoal("--help")
+
+    assert done.code == 0
+    for name in ("cluster", "demo", "serve", "import", "worker", "keys"):
+        assert f"  {name} " in done.out
+
+
+def test_version_is_that_of_the_package(here: Command) -> None:
+    assert here("--version").out == f"shoal {version('shoal')}\n"
+
+
+def test_an_unknown_command_ends_with_2(here: Command) -> None:
+    done = here("clusters")
+
+    assert done.code == 2
+    assert "cluster" in done.err
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(here: Command, parquet: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    done = here("cluster", parquet, "--clusters", 3, "--out", "file/below")
+
+    assert done.code == 2
+    assert "file" in done.complaint
+
+
+def test_a_reader_that_goes_away_is_no_trace(parquet: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m shoal.cli.main cluster {parquet} --clusters 3 | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_the_table_fits_its_terminal_and_shows_every_cluster(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row(f"Cluster of things {n}", ["one", "two words", "three"], 10 * n, n / 10) for n in range(9, 0, -1)]
+    console = printer()
+    console.width = width
+
+    console.print(clusters_table(rows, 500, 50, width=width))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert sum("Clus" in line for line in lines) == 9
+    assert any("10.0%" in line for line in lines)
+
+
+def test_only_the_largest_clusters_are_shown_and_the_rest_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row(f"Name {n}", [], 2, None) for n in range(100)]
+
+    printer().print(clusters_table(rows, 200, 0, width=120, most=10))
+
+    assert "… and 90 more" in capsys.readouterr().out
+
+
+def test_text_is_shown_without_control_and_direction_characters() -> None:
+    assert plain("a\x1b[31mb\u202ec\x00d\te") == "a[31mbcd e"
+    assert plain("日本語 naïve 👍") == "日本語 naïve 👍"

@@ -1,0 +1,278 @@
+"""`shoal.Client` against a real server process."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+import shoal
+from server_process import ServerProcess
+from shoal.errors import (
+    AlreadyExists,
+    Cancelled,
+    Conflict,
+    InvalidField,
+    InvalidRequest,
+    NotFound,
+    RunFailed,
+    ShoalError,
+    Unauthorized,
+    Unavailable,
+)
+
+
+@pytest.fixture
+def filled(client: shoal.Client, columns: dict[str, object]) -> shoal.Client:
+    """A client whose namespace holds the documents in the collection `docs`."""
+    client.collections.create("docs")
+    client.documents.upload("docs", columns)
+    return client
+
+
+def test_health_needs_no_key_and_me_needs_one(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_DATA", "/nowhere")
+    monkeypatch.delenv("SHOAL_API_KEY", raising=False)
+    with shoal.Client(server.url) as nobody, shoal.Client(server.url, server.key) as somebody:
+        assert nobody.health()["status"] == "OK"
+        assert somebody.me().organization_id
+
+        with pytest.raises(Unauthorized, match="API key"):
+            nobody.me()
+
+
+def test_the_key_of_this_machine_is_found(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOAL_API_KEY", raising=False)
+    monkeypatch.setenv("SHOAL_DATA", str(server.data))
+
+    with shoal.Client(server.url) as client:
+        assert client.me().key.permissions
+
+
+@pytest.mark.parametrize("address", ["{}", "{}/", "{}/v1", "{}/v1/"])
+def test_the_version_in_the_address_is_optional(server: ServerProcess, address: str) -> None:
+    with shoal.Client(address.format(server.url), server.key) as client:
+        assert client.base_url == f"{server.url}/v1"
+        assert client.me().organization_id
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidField, match="base_url"):
+        shoal.Client("127.0.0.1:8000")
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with shoal.Client("http://127.0.0.1:9", "sk_x") as client, pytest.raises(Unavailable, match="shoal serve"):
+        client.health()
+
+
+def test_namespaces_are_made_found_changed_and_removed(client: shoal.Client) -> None:
+    made = client.namespaces.create("another-one", vectors={"text": 3}, description="for a test")
+
+    assert client.namespaces.get("another-one") == client.namespaces.get(made.namespace_id)
+    assert client.namespaces.patch("another-one", description="changed").description == "changed"
+    assert made.namespace_id in {item.namespace_id for item in client.namespaces.list()}
+    with pytest.raises(AlreadyExists, match="another-one"):
+        client.namespaces.create("another-one")
+
+    client.namespaces.delete("another-one")
+
+    with pytest.raises(NotFound, match="another-one"):
+        client.namespaces.get("another-one")
+
+
+def test_collections_are_made_found_changed_and_removed(client: shoal.Client) -> None:
+    made = client.collections.create("docs", metadata={"team": "a"})
+
+    assert client.collections.get("docs").metadata == {"team": "a"}
+    assert client.collections.patch(made.collection_id, description="mine").description == "mine"
+    assert [item.collection_name for item in client.collections.list(search="doc")] == ["docs"]
+
+    client.collections.delete("docs")
+
+    assert client.collections.list() == []
+
+
+def test_a_name_cannot_reach_another_route(client: shoal.Client) -> None:
+    for ref in ("../namespaces", "a/b", "?x=1", "#"):
+        with pytest.raises(NotFound):
+            client.collections.get(ref)
+    with pytest.raises(InvalidRequest):
+        client.collections.get("")
+
+
+@pytest.mark.parametrize("kind", ["columns", "table", "parquet", "jsonl", "csv"])
+def test_every_form_of_upload_stores_the_same_documents(
+    kind: str, client: shoal.Client, columns: dict[str, object], vectors: NDArray[np.float32], tmp_path: Path
+) -> None:
+    plain = {**columns, "embedding": vectors.tolist()}
+    rows = [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+    if kind == "parquet":
+        pq.write_table(pa.table(plain), tmp_path / "a.parquet")
+    if kind == "jsonl":
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if kind == "csv":
+        lines = [f'{row["document_id"]},{row["text"]},{row["n"]},"{row["embedding"]}"' for row in rows]
+        (tmp_path / "a.csv").write_text("\n".join(["document_id,text,n,embedding", *lines]) + "\n")
+    source = {"columns": columns, "table": pa.table(plain)}.get(kind, tmp_path / f"a.{kind}")
+    client.collections.create("docs")
+
+    done = client.documents.upload("docs", source)
+
+    assert (done.inserted, done.replaced, done.vectors) == (45, 0, {"embedding": 6})
+    found = client.documents.get("docs", "d07", vectors=True)
+    assert (found["text"], found["n"]) == ("rain today 7", 7)
+    assert np.allclose(found["vectors"]["embedding"], vectors[7])
+
+
+def test_an_upload_with_a_fault_stores_nothing(client: shoal.Client, columns: dict[str, object]) -> None:
+    client.collections.create("docs")
+    wrong = np.zeros((45, 5), np.float32)
+
+    with pytest.raises(InvalidRequest, match="embedding"):
+        client.documents.upload("docs", {**columns, "embedding": wrong})
+    with pytest.raises(InvalidField, match="different lengths"):
+        client.documents.upload("docs", {**columns, "n": [1]})
+
+    assert client.documents.count("docs") == 0
+
+
+def test_documents_one_by_one(filled: shoal.Client) -> None:
+    filled.documents.create("docs", {"text": "new"}, vectors={"embedding": [1, 0, 0, 0, 0, 0]}, document_id="x")
+
+    assert filled.documents.count("docs") == 46
+    assert filled.documents.patch("docs", "x", text="newer")["text"] == "newer"
+    assert [d["document_id"] for d in filled.documents.list("docs", filters={"text": "newer"})] == ["x"]
+    assert filled.documents.distinct("docs", "text", filters={"n": 3}) == [("rain today 3", 1)]
+
+    filled.documents.delete("docs", "x")
+
+    with pytest.raises(NotFound, match="x"):
+        filled.documents.get("docs", "x")
+
+
+def test_a_cluster_is_made_executed_and_read(filled: shoal.Client) -> None:
+    made = filled.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 3}, enrich=True)
+    stages: list[str] = []
+
+    run = filled.clusters.execute("topics")
+    done = run.wait(60, progress=lambda stage, fraction: stages.append(stage))
+
+    assert done.status == "completed"
+    assert [one.num_members for one in done.centroids or []] == [15, 15, 15]
+    assert {group["member_count"] for group in filled.clusters.groups("topics")} == {15}
+    assert filled.clusters.get(made.cluster_id).num_clusters == 3
+    assert filled.clusters.map("topics")["total_points"] == 45
+    members = run.members()
+    assert members.num_rows == 45
+    assert len(set(members["cluster_id"].to_pylist()[:15])) == 1
+    assert filled.documents.get("docs", "d00")["cluster_id"] == members["cluster_id"][0].as_py()
+    assert stages
+
+
+def test_runs_are_listed_named_and_relabelled(filled: shoal.Client) -> None:
+    filled.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 3})
+    assert filled.executions.latest("topics") is None
+    run = filled.clusters.execute("topics")
+    run.wait(60)
+
+    filled.executions.rename("topics", run.run_id, "first")
+    filled.executions.relabel("topics", run.run_id, {"cl_0": "Mine"})
+
+    latest = filled.executions.latest("topics", vectors=True)
+    assert latest is not None and latest.centroids is not None
+    assert (latest.run_id, latest.run_name, latest.centroids[0].label) == (run.run_id, "first", "Mine")
+    assert len(latest.centroids[0].centroid_vector or []) == 6
+    assert [item.run_id for item in filled.executions.list("topics")] == [run.run_id]
+    with pytest.raises(Conflict):
+        run.cancel()
+
+
+def test_a_cluster_by_attributes(filled: shoal.Client) -> None:
+    filled.clusters.create_by_attributes("years", ["docs"], ["n"])
+
+    assert filled.clusters.execute("years").wait(60).num_clusters == 45
+
+
+def test_clusters_are_changed_listed_and_removed(filled: shoal.Client) -> None:
+    filled.clusters.create("topics", ["docs"], feature="embedding")
+
+    assert filled.clusters.patch("topics", description="mine").description == "mine"
+    assert [item.cluster_name for item in filled.clusters.list(search="topic")] == ["topics"]
+    with pytest.raises(AlreadyExists):
+        filled.clusters.create("topics", ["docs"], feature="embedding")
+    with pytest.raises(InvalidRequest, match="feature"):
+        filled.clusters.create("others", ["docs"], feature="picture")
+
+    filled.clusters.delete("topics")
+
+    with pytest.raises(NotFound):
+        filled.clusters.get("topics")
+
+
+def test_a_run_that_cannot_succeed_tells_why(client: shoal.Client) -> None:
+    client.collections.create("docs")
+    client.documents.upload("docs", pa.table({"document_id": ["a", "b"], "embedding": [[1.0] * 6, None]}))
+    client.clusters.create("topics", ["docs"], feature="embedding")
+
+    with pytest.raises(RunFailed, match="at least two"):
+        client.clusters.execute("topics").wait(60)
+
+
+def test_a_cancelled_run_says_so(client: shoal.Client) -> None:
+    client.collections.create("docs")
+    rows = np.random.default_rng(0).normal(size=(20_000, 6)).astype(np.float32)
+    client.documents.upload("docs", {"document_id": [f"d{n:05d}" for n in range(len(rows))], "embedding": rows})
+    client.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 900, "n_init": 300})
+    run = client.clusters.execute("topics")
+    with pytest.raises(Unavailable, match="still"):
+        run.wait(0.01)
+
+    run.cancel()
+
+    with pytest.raises(Cancelled):
+        run.wait(60)
+
+
+def test_tasks_tell_of_runs(filled: shoal.Client) -> None:
+    filled.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 3})
+    run = filled.clusters.execute("topics")
+    run.wait(60)
+
+    task = filled.tasks.get(run.task_id)
+
+    assert (task.status, task.additional_data["run_id"]) == ("COMPLETED", run.run_id)
+    assert run.task_id in {item.task_id for item in filled.tasks.list(status="COMPLETED", limit=50)}
+    assert filled.tasks.kill(run.task_id).status == "COMPLETED"
+
+
+def test_errors_carry_the_servers_words_and_facts(client: shoal.Client) -> None:
+    with pytest.raises(ShoalError) as told:
+        client.clusters.get("nothing-here")
+
+    assert isinstance(told.value, NotFound)
+    assert told.value.details["status"] == 404
+    assert "nothing-here" in told.value.message
+
+
+def test_a_server_of_another_kind_is_told(tmp_path: Path) -> None:
+    import http.server
+    import threading
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(418)
+            self.end_headers()
+            self.wfile.write(b"I am a teapot")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        with shoal.Client(f"http://127.0.0.1:{other.server_port}") as client, pytest.raises(ShoalError, match="418"):
+            client.health()
+        other.shutdown()

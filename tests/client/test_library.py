@@ -1,0 +1,239 @@
+"""`shoal.cluster`: what it takes, gives and refuses."""
+
+import doctest
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import shoal
+import shoal.library
+from shoal.errors import InvalidField, ShoalError
+
+
+def three_groups(seed: int = 0, each: int = 15) -> NDArray[np.float32]:
+    """Rows in order of their group, well apart."""
+    rng = np.random.default_rng(seed)
+    return (np.eye(6)[:3].repeat(each, axis=0) + rng.normal(0, 0.05, (3 * each, 6))).astype(np.float32)
+
+
+def same_partition(one: NDArray[Any], two: NDArray[Any]) -> bool:
+    return len(set(zip(one.tolist(), two.tolist(), strict=True))) == len(set(one.tolist())) == len(set(two.tolist()))
+
+
+class Frame:
+    """What data frames have in common: they become an array on demand."""
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self._values = values
+
+    def __array__(self, dtype: object = None, copy: object = None) -> NDArray[Any]:
+        return self._values
+
+
+def as_objects(values: NDArray[np.float32]) -> NDArray[Any]:
+    rows = np.empty(len(values), object)
+    rows[:] = list(values)
+    return rows
+
+
+INPUTS: dict[str, Callable[[NDArray[np.float32]], object]] = {
+    "float32": lambda v: v,
+    "float64": lambda v: v.astype(np.float64),
+    "float16": lambda v: v.astype(np.float16),
+    "not contiguous": lambda v: np.repeat(v, 2, axis=1)[:, ::2],
+    "read-only": lambda v: np.frombuffer(v.tobytes(), np.float32).reshape(v.shape),
+    "lists": lambda v: v.tolist(),
+    "a list of arrays": list,
+    "a data frame": Frame,
+    "a column of vectors": lambda v: Frame(as_objects(v)),
+    "an Arrow column": lambda v: pa.array(v.tolist(), pa.list_(pa.float64())),
+    "fixed-size lists": lambda v: pa.FixedSizeListArray.from_arrays(pa.array(v.ravel()), v.shape[1]),
+    "a chunked column": lambda v: pa.chunked_array([pa.array(v[:7].tolist()), pa.array(v[7:].tolist())]),
+}
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_every_form_of_vectors_gives_the_same_clusters(kind: str) -> None:
+    vectors = three_groups()
+
+    found = shoal.cluster(INPUTS[kind](vectors), n_clusters=3)
+
+    assert same_partition(found.labels, np.arange(45) // 15)
+    assert found.labels.dtype == np.int32
+
+
+REFUSED: dict[str, tuple[object, str]] = {
+    "NaN": ([[1.0, np.nan], [0.0, 1.0]], "vectors[0]"),
+    "infinity": ([[1.0, 0.0], [np.inf, 1.0]], "vectors[1]"),
+    "too large for float32": ([[1.0, 0.0], [1e39, 1.0]], "vectors[1]"),
+    "one axis": ([1.0, 2.0, 3.0], "two axes"),
+    "three axes": (np.zeros((2, 2, 2)), "two axes"),
+    "no columns": (np.zeros((3, 0)), "two axes"),
+    "no rows": (np.zeros((0, 3)), "empty"),
+    "one row": ([[1.0, 2.0]], "at least two"),
+    "text": ([["a", "b"], ["c", "d"]], "numbers"),
+    "ragged": ([[1.0, 2.0], [3.0]], "equally many"),
+    "a ragged Arrow column": (pa.array([[1.0, 2.0], [3.0]]), "equally many"),
+    "an Arrow column with gaps": (pa.array([[1.0, 2.0], None]), "missing"),
+    "an Arrow column with holes": (pa.array([[1.0, 2.0], [None, 1.0]]), "missing"),
+    "an Arrow column of numbers": (pa.array([1.0, 2.0]), "column of lists"),
+    "an empty Arrow column": (pa.array([], pa.list_(pa.float32())), "empty"),
+    "zero rows, which have no direction": ([[0.0, 0.0], [1.0, 0.0]], "zero"),
+    "complex numbers": (np.zeros((2, 2), complex), "numbers"),
+    "nothing": (None, "vectors"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_vectors_that_cannot_be_clustered_are_refused_in_words(kind: str) -> None:
+    vectors, expected = REFUSED[kind]
+
+    with pytest.raises(ShoalError) as refused:
+        shoal.cluster(vectors, n_clusters=2)
+
+    assert expected in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"ids": ["a", "b"]}, "ids: must be as many"),
+        ({"ids": ["a"] * 45}, "ids[1]: repeats ids[0]"),
+        ({"ids": ["a\x00", *map(str, range(44))]}, "ids[0]"),
+        ({"texts": ["a"]}, "texts: must be as many"),
+        ({"texts": [7, *["a"] * 44]}, "texts[0]: must be text"),
+        ({"algorithm": "magic"}, "algorithm"),
+        ({"n_cluster": 3}, "n_cluster: is no parameter of kmeans"),
+        ({"algorithm": "hdbscan", "n_clusters": 3}, "no parameter of hdbscan"),
+        ({"n_clusters": 0}, "n_clusters"),
+        ({"n_clusters": True}, "n_clusters"),
+        ({"n_clusters": 3, "tol": -1}, "tol"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_in_words(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        shoal.cluster(three_groups(), **options)
+
+    assert expected in refused.value.message
+
+
+def test_clusters_are_named_from_the_texts() -> None:
+    texts = ["rain today"] * 15 + ["bread to bake"] * 15 + [None] * 15
+    texts = [None if text is None else f"{text} {n}" for n, text in enumerate(texts)]
+
+    found = shoal.cluster(three_groups(), texts=texts, n_clusters=3)
+
+    by_label = {int(found.labels[row]): found.clusters[int(found.labels[row])].label.lower() for row in (0, 15, 30)}
+    assert "rain" in by_label[int(found.labels[0])]
+    assert "bread" in by_label[int(found.labels[15])]
+    assert by_label[int(found.labels[30])].startswith("cluster")
+
+
+def test_the_number_of_clusters_is_chosen_and_told() -> None:
+    found = shoal.cluster(three_groups())
+
+    assert len(found.clusters) == 3
+    assert found.warnings[0].startswith("3 clusters")
+
+
+def test_the_clustering_tells_everything_about_itself() -> None:
+    vectors = three_groups()
+    found = shoal.cluster(vectors, n_clusters=3, ids=[f"d{n:02d}" for n in range(45)])
+
+    assert len(found) == 45
+    assert found.strengths.shape == found.distances.shape == (45,)
+    assert found.coordinates is not None and found.coordinates.shape == (45, 2)
+    assert found.metrics["silhouette_score"] == pytest.approx(1, abs=0.1)
+    assert [one.size for one in found.clusters] == [15, 15, 15]
+    assert sum(one.share for one in found.clusters) == pytest.approx(1)
+    for number, one in enumerate(found.clusters):
+        assert found.labels[list(found.ids).index(one.medoid)] == number
+    assert json.loads(json.dumps(found.summary()))["parameters"]["n_init"] == 1
+
+
+def test_a_clustering_cannot_be_changed() -> None:
+    found = shoal.cluster(three_groups(), n_clusters=3)
+
+    with pytest.raises(AttributeError):
+        found.seconds = 0.0  # type: ignore[misc]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_with_ids_the_order_of_the_rows_does_not_matter(seed: int) -> None:
+    vectors = np.random.default_rng(seed).normal(size=(40, 5)).astype(np.float32)
+    ids = [f"d{n:02d}" for n in range(40)]
+    order = np.random.default_rng(seed + 1).permutation(40)
+
+    one = shoal.cluster(vectors, ids=ids, n_clusters=4)
+    two = shoal.cluster(vectors[order], ids=[ids[row] for row in order], n_clusters=4)
+
+    assert np.array_equal(one.labels[order], two.labels)
+    assert one.clusters == two.clusters
+    assert list(two.ids) == [ids[row] for row in order]
+    assert np.array_equal(one.distances[order], two.distances)
+
+
+def test_what_is_shown_names_the_clusters_and_is_harmless_html() -> None:
+    texts = ["<script>alert(1)</script> rain"] * 45
+    found = shoal.cluster(three_groups(), texts=texts, n_clusters=3)
+
+    assert repr(found).startswith("<Clustering of 45 documents: 3 clusters, 0 in none>")
+    assert len(repr(found).splitlines()) == 4
+    page = found._repr_html_()
+    assert "<script" not in page
+    assert page.count("<tr>") == 4
+
+
+def test_results_are_written_as_a_folder(tmp_path: Path) -> None:
+    found = shoal.cluster(three_groups(), n_clusters=3)
+
+    folder = found.to_parquet(tmp_path / "a" / "results", note="mine")
+
+    assert pq.read_table(folder / "members.parquet").num_rows == 45
+    assert pq.read_table(folder / "centroids.parquet")["num_members"].to_pylist() == [15, 15, 15]
+    assert json.loads((folder / "summary.json").read_bytes())["note"] == "mine"
+
+
+def test_a_failed_write_leaves_the_earlier_results(tmp_path: Path) -> None:
+    found = shoal.cluster(three_groups(), n_clusters=3)
+    folder = found.to_parquet(tmp_path / "results")
+    before = (folder / "summary.json").read_bytes()
+
+    with pytest.raises(TypeError):
+        found.to_parquet(folder, note=object())
+
+    assert (folder / "summary.json").read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results"]
+
+
+def test_progress_hears_the_stages_and_can_stop_it() -> None:
+    heard: list[str] = []
+
+    shoal.cluster(three_groups(), texts=["a word"] * 45, progress=lambda stage, fraction: heard.append(stage))
+
+    assert [stage for stage in dict.fromkeys(heard) if stage in ("choose_k", "cluster", "name")] == [
+        "choose_k", "cluster", "name"
+    ]  # fmt: skip
+
+    def stop(stage: str, fraction: float) -> None:
+        raise shoal.ShoalError("enough")
+
+    with pytest.raises(ShoalError, match="enough"):
+        shoal.cluster(three_groups(), progress=stop)
+
+
+def test_the_example_in_the_docstring_is_true() -> None:
+    tested = doctest.testmod(shoal.library)
+
+    assert tested.attempted > 0
+    assert tested.failed == 0

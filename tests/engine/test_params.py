@@ -1,0 +1,101 @@
+"""How parameters are checked, dropped and explained."""
+
+import pytest
+
+from shoal.engine import ALGORITHMS, check_params
+from shoal.errors import InvalidField
+
+SDK_SET = {
+    "n_clusters": 8,
+    "max_iter": 300,
+    "random_state": 42,
+    "n_init": 10,
+    "tol": 0.0001,
+    "init": "k-means++",
+    "verbose": 0,
+    "copy_x": True,
+    "algorithm": "lloyd",
+}
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_no_parameters_are_the_defaults(name: str) -> None:
+    checked, warnings = check_params(name, {})
+
+    assert ALGORITHMS[name].params(**checked) == ALGORITHMS[name].params()
+    assert warnings == []
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    assert check_params("kmeans", {})[0] == {**SDK_SET, "random_state": None}
+    assert check_params("hdbscan", {})[0] == {
+        "min_cluster_size": 5,
+        "min_samples": None,
+        "cluster_selection_epsilon": 0.0,
+        "max_cluster_size": None,
+        "metric": "euclidean",
+        "alpha": 1.0,
+        "cluster_selection_method": "eom",
+        "allow_single_cluster": False,
+        "prediction_data": False,
+        "match_reference_implementation": False,
+    }
+
+
+def test_null_stands_for_the_default() -> None:
+    assert check_params("kmeans", dict.fromkeys(SDK_SET)) == check_params("kmeans", {})
+
+
+def test_names_an_algorithm_does_not_know_are_dropped_and_named() -> None:
+    checked, (warning,) = check_params("hdbscan", {"eps": 1, "min_cluster_size": 7, "linkage": "ward"})
+
+    assert checked["min_cluster_size"] == 7 and "eps" not in checked
+    assert "'eps', 'linkage'" in warning and "min_cluster_size" in warning
+
+
+def test_the_kmeans_set_of_the_sdk_is_recognised_under_another_method() -> None:
+    checked, (warning,) = check_params("hdbscan", SDK_SET)
+
+    assert checked == check_params("hdbscan", {})[0]
+    assert "Mixpeek SDK" in warning and "AlgorithmParams({...})" in warning and "hdbscan_parameters" in warning
+    assert check_params("kmeans", SDK_SET) == (SDK_SET, [])
+
+
+WRONG: list[tuple[str, str, object]] = [
+    ("kmeans", "n_clusters", 1),
+    ("kmeans", "n_clusters", True),
+    ("kmeans", "n_clusters", 3.5),
+    ("kmeans", "n_clusters", "8"),
+    ("kmeans", "max_iter", 0),
+    ("kmeans", "n_init", 0),
+    ("kmeans", "random_state", -1),
+    ("kmeans", "tol", -0.1),
+    ("kmeans", "tol", float("nan")),
+    ("kmeans", "tol", False),
+    ("kmeans", "init", "spread"),
+    ("kmeans", "algorithm", "auto"),
+    ("kmeans", "copy_x", 1),
+    ("kmeans", "verbose", -1),
+    ("hdbscan", "min_cluster_size", 1),
+    ("hdbscan", "min_cluster_size", True),
+    ("hdbscan", "min_samples", 0),
+    ("hdbscan", "max_cluster_size", 0),
+    ("hdbscan", "cluster_selection_epsilon", -1),
+    ("hdbscan", "cluster_selection_epsilon", float("inf")),
+    ("hdbscan", "alpha", 0),
+    ("hdbscan", "metric", ["cosine"]),
+    ("hdbscan", "cluster_selection_method", "EOM"),
+    ("hdbscan", "allow_single_cluster", "yes"),
+]
+
+
+@pytest.mark.parametrize(("name", "field", "value"), WRONG, ids=lambda value: repr(value))
+def test_a_wrong_value_is_refused_with_the_field_named(name: str, field: str, value: object) -> None:
+    with pytest.raises(InvalidField, match=rf"^algorithm_params\.{field}: must be ") as caught:
+        check_params(name, {field: value})
+
+    assert caught.value.field == f"algorithm_params.{field}"
+
+
+def test_a_thousand_clusters_are_no_limit() -> None:
+    assert check_params("kmeans", {"n_clusters": 50_000})[0]["n_clusters"] == 50_000

@@ -1,0 +1,45 @@
+"""That nothing was left out. Runs last, in the process that ran the whole suite."""
+
+import os
+from typing import Final
+
+import pytest
+
+from sdk.calls import Route, official_routes
+from sdk.suite import Suite
+
+_FILE: Final = "test_every_route.py"
+SHOALS_OWN: Final = {
+    Route("GET", "/v1/livez"): "a probe; the SDK asks /health/liveness",
+    Route("GET", "/v1/readyz"): "a probe; the SDK asks /health",
+    Route("GET", "/v1/clusters/{}/executions/{}/download"): "the file whose address the export answers with",
+    Route("POST", "/v1/collections/{}/documents/import"): "takes Arrow, Parquet and JSON lines; the SDK sends JSON",
+}
+"""Routes that no client of the SDK can call."""
+
+
+@pytest.fixture
+def whole(suite: Suite) -> Suite:
+    """The suite, after all its other tests ran in this process."""
+    others = {test for test in suite.collected if test[0] != _FILE}
+    if suite.whole and others <= suite.ran:
+        return suite
+    if suite.whole and "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.fail("the suite was split over processes, so calls were counted apart: add --dist loadgroup")
+    pytest.skip("only a part of the suite ran")
+
+
+def test_the_sdk_tells_its_routes() -> None:
+    known = official_routes()
+    assert len(known) > 500
+    assert {Route("GET", "/v1/clusters/{}"), Route("POST", "/v1/namespaces/{}/documents/upsert")} <= known
+
+
+def test_every_route_the_sdk_has_a_method_for_was_called(whole: Suite) -> None:
+    known = official_routes()
+    assert sorted(map(str, (whole.served & known) - whole.called())) == []
+    assert known.isdisjoint(SHOALS_OWN)
+
+
+def test_every_other_route_was_called_or_has_a_reason_not_to_be(whole: Suite) -> None:
+    assert sorted(map(str, whole.served - whole.called())) == sorted(map(str, SHOALS_OWN))
