@@ -229,5 +229,5 @@ def _labeling_errors(work: _Work, groups: Groups) -> list[str]:
 def _versions() -> dict[str, str]:
     """What a result depends on, besides data and parameters."""
     return {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
-        name: version(name) for name in ("scikit-learn", "pyarrow")
+        name: version(name) for name in ("scipy", "pyarrow")
     }
