@@ -137,7 +137,8 @@ def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]
             points, how.seed, normalize=how.normalize, threads=how.threads, progress=progress
         )
         told.append(reason)
-    check_params(how.algorithm, params)
+    checked, _ = check_params(how.algorithm, params)
+    _check_enough(checked.get("n_clusters"), len(points))
     plan = Plan(
         algorithm=how.algorithm,
         params=params,
@@ -148,6 +149,13 @@ def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]
         threads=how.threads,
     )
     return plan, told
+
+
+def _check_enough(asked: object, documents: int) -> None:
+    """Raises InvalidField where more clusters are asked for than there are documents."""
+    if isinstance(asked, int) and asked > documents > 0:
+        problem = f"is more than the {documents:,} documents that can be clustered"
+        raise InvalidField("n_clusters", problem, value=asked, remedy=f"Use at most {documents:,}.")
 
 
 def _own_params(how: How) -> dict[str, object]:

@@ -344,16 +344,28 @@ class TestExecution:
 
         assert (run["num_points"], [c["num_members"] for c in run["centroids"]]) == (60, [20, 20, 20])
 
-    def test_more_clusters_than_documents_are_lowered_with_a_warning(
+    def test_more_clusters_than_documents_are_refused_and_nothing_is_queued(self, client: httpx.Client) -> None:
+        create(client, config={"kmeans_parameters": {"n_clusters": 100, "n_init": 1}})
+
+        reply = client.post("/clusters/groups/execute")
+
+        assert reply.status_code == 422
+        assert reply.json()["error"]["details"]["field"] == "algorithm_params.n_clusters"
+        assert "60 documents" in reply.json()["error"]["message"]
+        assert client.get("/clusters/groups/executions").json() is None
+
+    def test_more_clusters_than_different_vectors_are_lowered_with_a_warning(
         self, client: httpx.Client, services: Services
     ) -> None:
-        create(client, config={"kmeans_parameters": {"n_clusters": 100, "n_init": 1}})
+        twins = grouped_documents(10)
+        put_documents(client, [{**twins[n % 5], "document_id": f"t{n}"} for n in range(10)], "twins")
+        parameters = {"kmeans_parameters": {"n_clusters": 8, "n_init": 1}}
+        client.post("/clusters", json=vector_body(collection_ids=["twins"], config=parameters)).raise_for_status()
 
         run = execute(client, services)
 
-        assert run["status"] == "completed"
-        assert run["num_clusters"] == run["algorithm_params"]["n_clusters"] <= 60
-        assert any("100" in warning for warning in run["warnings"])
+        assert (run["status"], run["num_clusters"], run["algorithm_params"]["n_clusters"]) == ("completed", 5, 5)
+        assert any("8" in warning for warning in run["warnings"])
 
     def test_labels_that_people_give_are_shown_instead_and_can_be_taken_back(
         self, client: httpx.Client, services: Services

@@ -83,13 +83,16 @@ def test_the_real_command_ends_with_2_and_one_line(shoal: Command) -> None:
     assert done.complaint == "shoal: absent.parquet: there is no such file. Check the path."
 
 
-def test_more_clusters_than_documents_are_lowered_and_told(here: Command, tmp_path: Path) -> None:
+def test_more_clusters_than_documents_are_refused(here: Command, tmp_path: Path) -> None:
     write(GOOD)(tmp_path / "a.parquet")
 
     done = here("cluster", "a.parquet", "--clusters", 10)
 
-    assert done.code == 0, done.err
-    assert "n_clusters was lowered from 10 to 4" in done.out
+    assert done.code == 2
+    assert done.complaint == (
+        "shoal: n_clusters: is more than the 4 documents that can be clustered, got 10. Use at most 4."
+    )
+    assert not (tmp_path / "shoal-out").exists()
 
 
 def test_documents_that_are_all_equal_are_one_cluster(here: Command, tmp_path: Path) -> None:

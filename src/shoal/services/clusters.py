@@ -184,16 +184,25 @@ class Clusters:
         return found[0] if found else None
 
     def _check_input(self, scope: Scope, cluster: Cluster, wanted: Filter) -> None:
-        """Refuse at once what could only fail later: fewer than two documents."""
+        """Refuse at once what could only fail later: fewer than two documents, or fewer than clusters asked for."""
+        asked = int(cluster.algorithm_params.get("n_clusters") or 2)
+        enough = max(asked, 2)
         seen = 0
         for id in cluster.input_collections:
             collection = self._collections.find_one(scope, id)
             if collection is None:
                 raise InvalidField("collection_ids", "names a collection that was deleted", value=id)
-            window = Query(filter=wanted, page=Page(limit=2))
+            window = Query(filter=wanted, page=Page(limit=enough - seen))
             seen += len(self._documents.find(scope, collection.storage_key, window).items)
-            if seen > 1:
+            if seen == enough:
                 return
+        if seen >= 2:
+            raise InvalidField(
+                "algorithm_params.n_clusters",
+                f"is more than the {seen} documents that match",
+                value=asked,
+                remedy=f"Use at most {seen}, or add documents.",
+            )
         what = "no documents" if seen == 0 else "one document"
         raise InvalidField(
             "collection_ids",
