@@ -11,6 +11,7 @@ from shoal.services.collections import Collections
 from shoal.services.documents import Documents
 from shoal.services.enrichment import Enrichment
 from shoal.services.executions import Executions
+from shoal.services.generations import Generations
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
@@ -68,20 +69,23 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     artifacts = LocalArtifacts(data / "artifacts")
     namespaces = Namespaces(metadata, documents_store, artifacts, now, settings.max_dimension)
     buckets = Buckets(metadata, now)
-    collections = Collections(metadata, documents_store, buckets, now, settings.max_dimension)
+    states = RunStates(metadata, now)
+    generations = Generations(metadata, documents_store, states)
+    collections = Collections(metadata, documents_store, buckets, generations, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
     bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
-    states = RunStates(metadata, now)
-    clusters = Clusters(metadata, documents_store, artifacts, states, now)
+    clusters = Clusters(metadata, documents_store, artifacts, states, generations, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
     return Services(
         settings=settings,
         enrichment=enrichment,
         clusters=clusters,
-        executions=Executions(clusters, states, artifacts),
+        executions=Executions(metadata, clusters, states, artifacts),
         tasks=Tasks(metadata, states),
         states=states,
-        runner=Runner(metadata, documents_store, artifacts, states, enrichment, now, threads=settings.threads),
+        runner=Runner(
+            metadata, documents_store, artifacts, states, enrichment, generations, now, threads=settings.threads
+        ),
         metadata=metadata,
         documents_store=documents_store,
         artifacts=artifacts,

@@ -1,6 +1,6 @@
 """Clusters over HTTP: the whole path from documents to published results."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import pytest
@@ -8,6 +8,13 @@ import pytest
 from cluster_steps import carry_out, create, execute, grouped_documents, put_documents, vector_body
 from shoal.assemble import Services
 from shoal.errors import Cancelled
+
+
+class Clock(Protocol):
+    """The fixture of the same name in small letters."""
+
+    def forward(self, **span: float) -> None: ...
+
 
 SEED_FIELDS = [
     "cluster_id",
@@ -113,6 +120,15 @@ class TestConfiguration:
                 },
                 422,
                 "source_enrichment_config.field_mappings[0].source_field",
+            ),
+            (
+                {
+                    "source_enrichment_config": {
+                        "field_mappings": [{"source_field": "cluster_id", "target_field": "document_id"}]
+                    },
+                },
+                422,
+                "source_enrichment_config.field_mappings[0].target_field",
             ),
         ],
     )
@@ -248,10 +264,11 @@ class TestExecution:
         assert old["total_clusters"] == 3, "earlier runs keep their artifacts"
 
     def test_a_run_that_fails_leaves_the_earlier_results_visible(
-        self, client: httpx.Client, services: Services
+        self, client: httpx.Client, services: Services, clock: Clock
     ) -> None:
         create(client)
         good = execute(client, services)
+        clock.forward(seconds=1)
         client.post("/clusters/groups/execute", json={"filters": {"kind": "a"}}).raise_for_status()
         everything = {"filters": {"field": "row", "operator": "gte", "value": 0}}
         client.request("DELETE", "/collections/docs/documents/batch", json=everything)

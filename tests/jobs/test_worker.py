@@ -30,12 +30,16 @@ class Script:
     def __init__(self, code: str) -> None:
         self._code = code
         self.failures: list[str] = []
+        self.cleared: list[str] = []
 
     def command(self, job: Job) -> Sequence[str]:
         return [sys.executable, "-c", self._code, job.job_id, str(job.attempts)]
 
     def gave_up(self, job: Job, cause: str) -> None:
         self.failures.append(cause)
+
+    def stopped(self, job: Job) -> None:
+        self.cleared.append(job.job_id)
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ def test_a_job_whose_child_ends_well_is_done_after_one_attempt(store: SqliteMeta
 
 
 def test_progress_that_the_child_tells_reaches_the_store(store: SqliteMetadata, tmp_path: Path) -> None:
-    code = "import time; print('{\"stage\": \"cluster\", \"fraction\": 0.5}', flush=True); time.sleep(1)"
+    code = 'import time; print(\'{"stage": "cluster", "fraction": 0.5}\', flush=True); time.sleep(1)'
     store.enqueue(SCOPE, "one", "q", {}, now())
 
     worker_of(store, Script(code), tmp_path / "workers").run_one()

@@ -32,13 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The routes are compared last. `--dist loadgroup` keeps the suite, whose calls are counted, in one process."""
+    """The routes are compared last."""
     own = [item for item in items if item.path.parent == _HERE]
     suite = config.stash[_SUITE]
     suite.collected = {(item.path.name, item.name) for item in own}
     suite.whole = {item.path for item in own} == set(_HERE.glob("test_*.py"))
-    for item in own:
-        item.add_marker(pytest.mark.xdist_group("official-sdk"))
     items.sort(key=lambda item: item.path == _LAST)
 
 

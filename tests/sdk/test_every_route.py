@@ -25,7 +25,7 @@ def whole(suite: Suite) -> Suite:
     if suite.whole and others <= suite.ran:
         return suite
     if suite.whole and "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.fail("the suite was split over processes, so calls were counted apart: add --dist loadgroup")
+        pytest.fail("the suite was split over processes, so calls were counted apart: see tests/conftest.py")
     pytest.skip("only a part of the suite ran")
 
 

@@ -146,7 +146,7 @@ class ErrorBoundary:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:  # noqa: BLE001  # the one place where every bug ends: logged, never shown
-            _log.exception("Request %s failed: %s %s", request_id, scope["method"], scope["path"])
+            _log.exception("Request %s failed: %s %r", request_id, scope["method"], scope["path"])
             if not started:
                 await _bug_reply(request_id)(scope, receive, send_with_id)
 

@@ -26,15 +26,17 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._most(scope["path"])
+        most = self._most(scope["method"], scope["path"])
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > most * _MIB:
             await error_reply(_too_large(most))(scope, receive, send)
             return
         await self._app(scope, _counting(receive, most), send)
 
-    def _most(self, path: str) -> int:
-        return self._settings.max_upload_mib if path.endswith(_UPLOAD) else self._settings.max_body_mib
+    def _most(self, method: str, path: str) -> int:
+        # Other methods at such a path mean a document that is called `import`.
+        uploads = method == "POST" and path.endswith(_UPLOAD)
+        return self._settings.max_upload_mib if uploads else self._settings.max_body_mib
 
 
 def _counting(receive: Receive, most: int) -> Receive:

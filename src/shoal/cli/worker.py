@@ -19,7 +19,7 @@ __all__ = ["main", "work"]
 
 
 class _Runs:
-    """What the worker asks of us: how to start a run's process, and what to note when it crashed too often."""
+    """What the worker asks of us: how to start a run's process, and what to do when it ended early."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -39,6 +39,10 @@ class _Runs:
 
     def gave_up(self, job: Job, cause: str) -> None:
         self._services.states.fail(job.scope, job.job_id, cause, "infrastructure")
+        self._services.runner.discard(job)
+
+    def stopped(self, job: Job) -> None:
+        self._services.runner.discard(job)
 
 
 def work(settings: Settings, *, attached: bool = False) -> None:

@@ -44,6 +44,9 @@ class Handler(Protocol):
     def gave_up(self, job: Job, cause: str) -> None:
         """The child crashed too often: record the failure."""
 
+    def stopped(self, job: Job) -> None:
+        """The child was killed because the job was cancelled or removed: clear away what it left."""
+
 
 @dataclass(slots=True)
 class Heartbeat:
@@ -138,7 +141,8 @@ class Worker:
     def _settle(self, job: Job, code: int | None) -> None:
         if code is None:
             current = self._store.get_job(job.scope, job.job_id)
-            if current is not None and current.cancel_requested:
+            if current is None or current.cancel_requested:
+                self._handler.stopped(job)
                 self._store.finish(job.job_id, job.fence)
             return
         if code == 0:

@@ -151,11 +151,12 @@ def _attribute(config: AttributeConfig) -> ClusterConfig:
 
 
 def check_mappings(body: CreateCluster) -> SourceEnrichment | None:
-    """The field mappings of an enriching cluster, the default ones where none are given. Raises InvalidField."""
+    """The field mappings, the default ones where none are given; None for a cluster that neither enriches by itself
+    nor tells how it would. Raises InvalidField."""
     enrich = body.enrich_source_collection or (body.vector_config is not None and body.vector_config.enrich_source)
     config = body.source_enrichment_config
-    if not enrich:
-        return config
+    if config is None and not enrich:
+        return None
     mappings = (config.field_mappings if config else None) or list(DEFAULT_MAPPINGS)
     for position, mapping in enumerate(mappings):
         where = f"source_enrichment_config.field_mappings[{position}]"

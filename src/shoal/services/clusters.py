@@ -12,12 +12,13 @@ from shoal.errors import Conflict, InvalidField
 from shoal.records.cluster import RESERVED_NAMES, Cluster, CreateCluster, PatchCluster
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.execution import ACTIVE, ExecuteCluster, Execution
-from shoal.records.filters import And, Condition, Filter, parse_filter
+from shoal.records.filters import MATCH_ALL, And, Condition, Filter, parse_filter
 from shoal.records.ids import check_name, new_id
 from shoal.records.paging import Listing, Page
 from shoal.records.scope import Scope
 from shoal.records.task import Task
 from shoal.services.cluster_config import check_config, check_labeling, check_mappings
+from shoal.services.generations import Generations
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore, Query
@@ -36,10 +37,11 @@ class Clusters:
         documents: DocumentStore,
         artifacts: ArtifactStore,
         states: RunStates,
+        generations: Generations,
         now: Callable[[], datetime],
     ) -> None:
         self._metadata, self._documents, self._artifacts = metadata, documents, artifacts
-        self._states, self._now = states, now
+        self._states, self._generations, self._now = states, generations, now
         self._records = states.clusters
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
@@ -101,17 +103,15 @@ class Clusters:
 
     def stats(self, scope: Scope) -> dict[str, Any]:
         """ClusterListStats over the namespace."""
-        clusters = self._records.all(scope)
-        by_status: dict[str, int] = {}
-        for cluster in clusters:
-            by_status[cluster.status] = by_status.get(cluster.status, 0) + 1
-        documents = sum(cluster.num_documents_clustered or 0 for cluster in clusters)
-        groups = sum(cluster.num_clusters or 0 for cluster in clusters)
+        counted = ("num_documents_clustered", "num_clusters")
+        totals = self._metadata.totals(scope, "cluster", MATCH_ALL, by="status", sums=counted)
+        documents = sum(sums[0] for _, sums in totals.values())
+        groups = sum(sums[1] for _, sums in totals.values())
         return {
-            "total_clusters": len(clusters),
-            "total_documents": documents,
+            "total_clusters": sum(count for count, _ in totals.values()),
+            "total_documents": int(documents),
             "avg_documents_per_cluster": documents / groups if groups else 0.0,
-            "clusters_by_status": by_status,
+            "clusters_by_status": {status: count for status, (count, _) in totals.items()},
         }
 
     def patch(self, scope: Scope, ref: str, body: PatchCluster) -> Cluster:
@@ -137,15 +137,12 @@ class Clusters:
     def delete(self, scope: Scope, ref: str, *, cascade: bool = True) -> dict[str, int]:
         """Remove the cluster, its runs and artifacts and, with `cascade`, its own output collections. Sources stay as
         they are. Returns what was removed. Raises NotFound."""
-        cluster = self.get(scope, ref)
-        runs = self._states.executions.all(scope, runs_of(cluster.cluster_id))
-        own = [] if cluster.enrich_source or not cascade else cluster.output_collection_ids
         with self._metadata.transaction():
+            cluster = self.get(scope, ref)
+            runs = self._states.executions.all(scope, runs_of(cluster.cluster_id))
+            own = [] if cluster.enrich_source or not cascade else cluster.output_collection_ids
             for run in runs:
-                if run.status in ACTIVE:
-                    self._states.cancel(scope, run.run_id)
-                self._states.executions.remove(scope, run.run_id)
-                self._states.tasks.remove(scope.organization, run.task_id)
+                self._states.forget(scope, run)
             outputs = [found for id in own if (found := self._collections.find_one(scope, id)) is not None]
             for output in outputs:
                 self._collections.remove(scope, output.collection_id)
@@ -153,7 +150,7 @@ class Clusters:
         for run in runs:
             self._artifacts.delete(scope, run.run_id)
         for output in outputs:
-            self._documents.drop_collection(scope, output.storage_key)
+            self._generations.drop_all(scope, output.collection_id)
         return {"clusters": 1, "executions": len(runs), "output_collections": len(outputs)}
 
     def execute(self, scope: Scope, ref: str, body: ExecuteCluster) -> Task:

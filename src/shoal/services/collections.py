@@ -20,6 +20,7 @@ from shoal.records.namespace import VectorConfig
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.buckets import Buckets
+from shoal.services.generations import Generations
 from shoal.services.repository import Repository
 from shoal.storage.base import DocumentStore, MetadataStore, Query
 
@@ -40,10 +41,12 @@ class Collections:
         metadata: MetadataStore,
         documents: DocumentStore,
         buckets: Buckets,
+        generations: Generations,
         now: Callable[[], datetime],
         max_dimension: int,
     ) -> None:
         self._metadata, self._documents, self._buckets = metadata, documents, buckets
+        self._generations = generations
         self._now, self._max_dimension = now, max_dimension
         self.records = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
@@ -128,7 +131,7 @@ class Collections:
         Documents go first, so that a removal that was interrupted can be repeated.
         """
         collection = self.records.get(scope, ref)
-        self._documents.drop_collection(scope, collection.storage_key)
+        self._generations.drop_all(scope, collection.collection_id)
         self.records.remove(scope, collection.collection_id)
         return collection
 

@@ -16,7 +16,7 @@ from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.clusters import Clusters, runs_of
 from shoal.services.run_states import RunStates
-from shoal.storage.base import ArtifactStore, Query
+from shoal.storage.base import ArtifactStore, MetadataStore, Query
 
 __all__ = ["CSV_ROWS", "Executions"]
 
@@ -24,13 +24,16 @@ CSV_ROWS: Final = 100_000
 """Rows a CSV export may have (contract 1.3, row 413)."""
 _MAX_LABEL: Final = 200
 _MAP_SEED: Final = 42
+_SUMMED: Final = ("execution_time_seconds", "num_points", "num_clusters")
 
 
 class Executions:
     """One method an operation of the wire. Results are read from the artifacts of the run that is asked for."""
 
-    def __init__(self, clusters: Clusters, states: RunStates, artifacts: ArtifactStore) -> None:
-        self._clusters, self._states, self._artifacts = clusters, states, artifacts
+    def __init__(
+        self, metadata: MetadataStore, clusters: Clusters, states: RunStates, artifacts: ArtifactStore
+    ) -> None:
+        self._metadata, self._clusters, self._states, self._artifacts = metadata, clusters, states, artifacts
 
     def latest(self, scope: Scope, ref: str, *, vectors: bool = False) -> Execution | None:
         """The newest run, None where there was none. Raises NotFound for the cluster."""
@@ -54,17 +57,15 @@ class Executions:
 
     def stats(self, scope: Scope, ref: str) -> dict[str, Any]:
         """ClusterExecutionListStats over all runs of the cluster."""
-        runs = self._states.executions.all(scope, runs_of(self._clusters.get(scope, ref).cluster_id))
-        done = [run for run in runs if run.status == "completed"]
-        by_status: dict[str, int] = {}
-        for run in runs:
-            by_status[run.status] = by_status.get(run.status, 0) + 1
+        own = runs_of(self._clusters.get(scope, ref).cluster_id).filter
+        totals = self._metadata.totals(scope, "execution", own, by="status", sums=_SUMMED)
+        done, (seconds, points, groups) = totals.get("completed", (0, (0.0, 0.0, 0.0)))
         return {
-            "total_executions": len(runs),
-            "executions_by_status": by_status,
-            "avg_execution_time_ms": _mean((run.execution_time_seconds or 0.0) * 1000 for run in done),
-            "total_documents_clustered": sum(run.num_points for run in done),
-            "avg_num_clusters": _mean(run.num_clusters for run in done),
+            "total_executions": sum(count for count, _ in totals.values()),
+            "executions_by_status": {status: count for status, (count, _) in totals.items()},
+            "avg_execution_time_ms": seconds * 1000 / max(done, 1),
+            "total_documents_clustered": int(points),
+            "avg_num_clusters": groups / max(done, 1),
         }
 
     def cancel(self, scope: Scope, ref: str, run_id: str) -> Execution:
@@ -127,11 +128,8 @@ class Executions:
         """
         cluster, run = self._finished(scope, ref, run_id)
         shown = self._shown(scope, run, True)
-        members = self._members(scope, run)
-        if window.cluster_id is not None and window.cluster_id.startswith("cl_"):
-            members = members.filter(pc.equal(members["cluster_id"].cast(pa.string()), window.cluster_id))
-        part = members.slice(window.offset, window.limit) if window.include_members else members.slice(0, 0)
-        end = window.offset + part.num_rows
+        part, total = self._window(scope, run, window)
+        end = window.offset + len(part)
         return {
             "cluster_id": cluster.cluster_id,
             "run_id": run.run_id,
@@ -140,10 +138,10 @@ class Executions:
             "centroids": [centroid.model_dump() for centroid in shown.centroids or []]
             if window.include_centroids
             else [],
-            "members": [_with_coordinates(row) for row in part.to_pylist()],
+            "members": part,
             "total_clusters": run.num_clusters,
-            "total_members": members.num_rows,
-            "next_cursor": str(end) if window.include_members and end < members.num_rows else None,
+            "total_members": total,
+            "next_cursor": str(end) if window.include_members and end < total else None,
         }
 
     def members_table(self, scope: Scope, ref: str, run_id: str | None) -> pa.Table:
@@ -182,9 +180,7 @@ class Executions:
     def parquet(self, scope: Scope, ref: str, run_id: str) -> tuple[Path, int]:
         """The members file of a finished run and its number of rows. Raises NotFound."""
         _, run = self._finished(scope, ref, run_id)
-        manifest = self._artifacts.manifest(scope, run.run_id) or {}
-        rows = int(manifest.get("files", {}).get("members", {}).get("rows", run.num_points))
-        return self._artifacts.path(scope, run.run_id, "members"), rows
+        return self._artifacts.path(scope, run.run_id, "members"), self._rows(scope, run)
 
     def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
         """Members for a CSV export, with people's labels. Raises NotFound, TooLarge beyond 100,000 rows."""
@@ -214,6 +210,21 @@ class Executions:
         if not run.published:
             raise NotFound("results of run", wanted, f"It is {run.status}.")
         return cluster, run
+
+    def _window(self, scope: Scope, run: Execution, window: ClusterData) -> tuple[list[dict[str, Any]], int]:
+        """The members that are asked for, and how many there are in all."""
+        chosen = window.cluster_id if (window.cluster_id or "").startswith("cl_") else None
+        if chosen is None and not window.include_members:
+            return [], self._rows(scope, run)  # the file need not be read
+        members = self._members(scope, run)
+        if chosen is not None:
+            members = members.filter(pc.equal(members["cluster_id"].cast(pa.string()), chosen))
+        part = members.slice(window.offset, window.limit if window.include_members else 0)
+        return [_with_coordinates(row) for row in part.to_pylist()], members.num_rows
+
+    def _rows(self, scope: Scope, run: Execution) -> int:
+        manifest = self._artifacts.manifest(scope, run.run_id) or {}
+        return int(manifest.get("files", {}).get("members", {}).get("rows", run.num_points))
 
     def _columns(self, scope: Scope, run: Execution) -> list[str]:
         dimensions = ((self._artifacts.manifest(scope, run.run_id) or {}).get("meta") or {}).get("dimensions", 0)
@@ -268,8 +279,3 @@ def _compact(sample: pa.Table, axes: Iterable[str]) -> dict[str, list[Any]]:
 
 def _with_coordinates(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "coordinates": [row[axis] for axis in "xyz" if row.get(axis) is not None]}
-
-
-def _mean(values: Iterable[float]) -> float:
-    listed = list(values)
-    return sum(listed) / len(listed) if listed else 0.0

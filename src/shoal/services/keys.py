@@ -183,7 +183,8 @@ class Keys:
         _refuse_restrictions(body)
         if body.name is not None:
             check_name("name", body.name)
-        sent = {name: getattr(body, name) for name in ("name", "description", "permissions") if getattr(body, name)}
+        given = {name: getattr(body, name) for name in ("name", "description", "permissions")}
+        sent = {name: value for name, value in given.items() if value is not None}
         if "permissions" in sent:
             sent["permissions"] = _ordered(sent["permissions"])
         if "expires_at" in body.model_fields_set:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shoal.errors import AlreadyExists, InvalidField, InvalidRequest, NotFound
+from shoal.records.filters import Condition
 from shoal.records.ids import check_name, new_id
 from shoal.records.namespace import (
     CreateNamespace,
@@ -163,11 +164,20 @@ class Namespaces:
         """
         namespace = self._namespaces.get(organization, ref)
         scope = Scope(organization.organization_id, namespace.namespace_id)
-        self._store.delete_scope(scope)
+        with self._store.transaction():
+            self._store.delete_scope(scope)
+            self._remove_tasks(scope)
         self._documents.drop_namespace(scope)
         self._artifacts.delete_scope(scope)
         self._namespaces.remove(organization, namespace.namespace_id)
         return namespace
+
+    def _remove_tasks(self, scope: Scope) -> None:
+        """Tasks belong to the organisation, so they do not go with the namespace by themselves."""
+        here = Condition("additional_data.namespace_id", "eq", scope.namespace_id, case_sensitive=True)
+        while found := self._store.find(scope.organization, "task", Query(filter=here, page=Page(limit=1000))).items:
+            for task in found:
+                self._store.delete(scope.organization, "task", task.id)
 
     def _declare(self, organization: Scope, namespace: Namespace) -> None:
         scope = Scope(organization.organization_id, namespace.namespace_id)

@@ -16,12 +16,13 @@ import numpy as np
 import orjson
 
 from shoal.engine.plan import Progress
-from shoal.errors import Cancelled, RunFailed, ShoalError
+from shoal.errors import Cancelled, Corrupt, RunFailed, ShoalError, Unavailable
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
-from shoal.records.execution import Centroid, Execution, Representative
+from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
 from shoal.records.scope import Scope
 from shoal.services.enrichment import Enrichment
+from shoal.services.generations import Generations, generation_of
 from shoal.services.grouping import Groups, group
 from shoal.services.output import output_batches
 from shoal.services.repository import Repository
@@ -59,12 +60,13 @@ class Runner:
         artifacts: ArtifactStore,
         states: RunStates,
         enrichment: Enrichment,
+        generations: Generations,
         now: Callable[[], datetime],
         *,
         threads: int = 0,
     ) -> None:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
-        self._enrichment, self._threads = enrichment, threads
+        self._enrichment, self._generations, self._threads = enrichment, generations, threads
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
@@ -74,14 +76,27 @@ class Runner:
         taken over ends without a trace."""
         try:
             self._run(job, progress)
+            return
         except Cancelled:
             _log.info("run.cancelled", extra={"run_id": job.job_id})
+        except (Unavailable, Corrupt) as error:
+            self._states.fail(job.scope, job.job_id, error.message, "infrastructure")
         except ShoalError as error:
             self._states.fail(job.scope, job.job_id, error.message, "validation")
         except MemoryError:
             self._states.fail(
                 job.scope, job.job_id, "The run needs more memory than this machine has. Set a sample_size.", "pipeline"
             )
+        self.discard(job)
+
+    def discard(self, job: Job) -> None:
+        """Remove what a run that ended early wrote and nobody will see. A run that is active, here or with another
+        worker, and what was published stay as they are."""
+        for id in job.payload["outputs"]:
+            self._generations.clear(job.scope, id)
+        run = self._states.executions.find_one(job.scope, job.job_id)
+        if run is None or (run.status not in ACTIVE and not run.published):
+            self._artifacts.delete(job.scope, job.job_id)
 
     def _run(self, job: Job, progress: Progress) -> None:
         work = self._take(job)
@@ -91,11 +106,12 @@ class Runner:
             groups = group(source, work.cluster, work.run, progress, self._threads)
             progress("publish", 0.0)
             self._publish(work, source, groups)
+        for output in work.outputs:
+            self._generations.clear(work.scope, output.collection_id, published=work.run.run_id)
         progress("enrich", 0.0)
         enriched = self._enrich(work, progress) if work.cluster.enrich_source else None
         imperfect = bool(self._states.executions.get(work.scope, work.run.run_id).llm_labeling_errors)
         self._states.complete(job, enriched=enriched, imperfect=imperfect)
-        self._tidy(work)
 
     def _take(self, job: Job) -> _Work:
         run = self._states.processing(job)
@@ -112,7 +128,8 @@ class Runner:
         return found
 
     def _publish(self, work: _Work, source: RunInput, groups: Groups) -> None:
-        """Write everything under this run's id, then flip."""
+        """Write everything where nobody looks yet, then flip."""
+        self._states.check(work.job)
         members, centroids = groups.members(source), groups.centroids()
         self._artifacts.write(
             work.scope,
@@ -121,10 +138,8 @@ class Runner:
             {"cluster_id": work.cluster.cluster_id, "metrics": groups.metrics, "dimensions": groups.dimensions},
         )
         for output in work.outputs:
-            key = _generation(output, work.run.run_id).storage_key
-            self._documents.drop_collection(work.scope, key)  # what a crashed attempt left
             batches = output_batches(work.run, groups, members, centroids)
-            self._documents.write(work.scope, key, batches, now=self._now())
+            self._documents.write(work.scope, _flipped(output, work.job).storage_key, batches, now=self._now())
         self._states.publish(
             work.job,
             _run_result(work, source, groups),
@@ -145,18 +160,13 @@ class Runner:
             self._collections.change(
                 work.scope,
                 output.collection_id,
-                lambda now: _generation(now, work.run.run_id).model_copy(update={"updated_at": self._now()}),
+                lambda now: _flipped(now, work.job).model_copy(update={"updated_at": self._now()}),
             )
 
-    def _tidy(self, work: _Work) -> None:
-        """Remove the generation that nobody sees any more."""
-        for output in work.outputs:
-            if output.generation and output.generation != work.run.run_id:
-                self._documents.drop_collection(work.scope, output.storage_key)
 
-
-def _generation(collection: Collection, run_id: str) -> Collection:
-    return collection.model_copy(update={"generation": run_id})
+def _flipped(output: Collection, job: Job) -> Collection:
+    """The output collection as it will be when this claim of the run has published."""
+    return output.model_copy(update={"generation": generation_of(job)})
 
 
 def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:

@@ -58,7 +58,9 @@ class RunStates:
             self._on_cluster(
                 scope, cluster.cluster_id, status="PENDING", last_execution_task_id=task_id, last_executed_at=now
             )
-            self._store.enqueue(scope, run_id, QUEUE, about, now)
+            # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
+            outputs = [] if cluster.enrich_source else cluster.output_collection_ids
+            self._store.enqueue(scope, run_id, QUEUE, about | {"outputs": outputs}, now)
         return task
 
     def processing(self, job: Job) -> Execution:
@@ -111,10 +113,10 @@ class RunStates:
             )
 
     def fail(self, scope: Scope, run_id: str, message: str, category: str) -> None:
-        """Record the failure; results of earlier runs stay visible. Nothing happens to a run that is over."""
+        """Record the failure; results of earlier runs stay visible. Nothing happens to a run that is over or gone."""
         with self._store.transaction():
-            run = self.executions.get(scope, run_id)
-            if not MOVES[run.status]:
+            run = self.executions.find_one(scope, run_id)
+            if run is None or not MOVES[run.status]:
                 return
             self._move(scope, run_id, "failed", error_message=message, completed_at=self._now())
             self._on_task(scope, run, "FAILED", message=message)
@@ -134,6 +136,12 @@ class RunStates:
             self._on_task(scope, run, "CANCELED")
             self._on_cluster(scope, run.cluster_id, status="CANCELED")
         return cancelled
+
+    def forget(self, scope: Scope, run: Execution) -> None:
+        """Remove a run with its task and its job; where it is under way, its worker stops at the next heartbeat."""
+        self._store.remove_job(scope, run.run_id)
+        self.tasks.remove(scope.organization, run.task_id)
+        self.executions.remove(scope, run.run_id)
 
     def check(self, job: Job) -> None:
         """Raises Cancelled where this claim of the job is no longer the one that counts."""

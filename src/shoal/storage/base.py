@@ -30,12 +30,16 @@ __all__ = [
     "Query",
     "Stored",
     "StoredDocument",
+    "Totals",
     "WriteCount",
     "batched",
 ]
 
 Json = dict[str, Any]
 """A decoded JSON object."""
+
+Totals = Mapping[str, tuple[int, Sequence[float]]]
+"""A count and sums for each value of a field."""
 
 Kind = Literal["organization", "key", "namespace", "bucket", "object", "collection", "cluster", "execution", "task"]
 
@@ -107,6 +111,10 @@ class MetadataStore(Protocol):
     def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
         """Whether there was something to delete."""
 
+    def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
+        """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
+        numeric fields `sums` over them (absent and null count as 0). No record leaves the store."""
+
     def delete_scope(self, scope: Scope) -> int:
         """Delete every record and job whose namespace is the scope's. Returns how many records."""
 
@@ -138,6 +146,9 @@ class MetadataStore(Protocol):
 
     def get_job(self, scope: Scope, job_id: str) -> Job | None: ...
 
+    def remove_job(self, scope: Scope, job_id: str) -> bool:
+        """Forget a job; its worker stops at the next heartbeat. Whether there was something to remove."""
+
     def running_workers(self) -> Sequence[str]:
         """The distinct workers that hold a running job."""
 
@@ -168,8 +179,8 @@ class WriteCount:
 class DocumentStore(Protocol):
     """Documents with JSON payloads and named float32 vectors.
 
-    A collection is named by a storage key: the collection id, or `<collection id>@<run id>` for one generation of an
-    output collection. A collection exists as soon as something is written to it.
+    A collection is named by a storage key: the collection id, or `<collection id>@<generation>` for one generation of
+    an output collection. A collection exists as soon as something is written to it.
     """
 
     def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
@@ -250,6 +261,9 @@ class DocumentStore(Protocol):
     def delete_where(self, scope: Scope, collection: str, filter: Filter) -> int: ...
 
     def drop_collection(self, scope: Scope, collection: str) -> None: ...
+
+    def generations(self, scope: Scope, collection_id: str) -> list[str]:
+        """The generations of an output collection that were written, without the plain collection itself."""
 
     def drop_namespace(self, scope: Scope) -> None: ...
 

@@ -168,6 +168,10 @@ class SqliteDocuments:
         """See DocumentStore."""
         self._change(scope, lambda change: change.drop_collection(collection), None)
 
+    def generations(self, scope: Scope, collection_id: str) -> list[str]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.generations(collection_id), [])
+
     def drop_namespace(self, scope: Scope) -> None:
         """See DocumentStore."""
         with self._namespaces.opened(scope) as namespace:
@@ -280,6 +284,11 @@ class _View:
     def collection_number(self, key: str) -> int | None:
         rows = self._rows(sql("SELECT number FROM collections WHERE key = {}", key))
         return int(rows[0][0]) if rows else None
+
+    def generations(self, collection_id: str) -> list[str]:
+        start = f"{collection_id}@"
+        rows = self._rows(sql("SELECT key FROM collections WHERE substr(key, 1, {}) = {}", len(start), start))
+        return [key.removeprefix(start) for (key,) in rows]
 
     def distinct(self, collection: str, field: str, filter: Filter, limit: int) -> tuple[list[tuple[Any, int]], int]:
         counts: Counter[tuple[str, Any]] = Counter()

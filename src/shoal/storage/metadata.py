@@ -14,9 +14,10 @@ from typing import Any, Final
 import orjson
 
 from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion
+from shoal.records.filters import Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Job, Json, Kind, Query, Stored
+from shoal.storage.base import Job, Json, Kind, Query, Stored, Totals
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
 from shoal.storage.sqlite import Database
 
@@ -166,6 +167,17 @@ class SqliteMetadata:
         """Whether there was something to delete."""
         return self._write(f"DELETE FROM records WHERE {_HERE} AND id = ?", (*_key(scope, kind), id)) > 0
 
+    def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
+        """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
+        numeric fields `sums` over them (absent and null count as 0)."""
+        where, values = _where(scope, kind, Query(filter=filter))
+        fields = "".join(", total(json_extract(body, ?))" for _ in sums)
+        rows = self._database.read().execute(
+            f"SELECT json_extract(body, ?), count(*){fields} FROM records WHERE {where} GROUP BY 1 ORDER BY 1",
+            (f"$.{by}", *(f"$.{field}" for field in sums), *values),
+        )
+        return {str(value): (count, added) for value, count, *added in rows.fetchall()}
+
     def delete_scope(self, scope: Scope) -> int:
         """Delete every record and job of exactly this organisation and namespace. Returns how many records."""
         with self._database.transaction():
@@ -229,6 +241,11 @@ class SqliteMetadata:
             .fetchall()
         )
         return _job(row[0]) if row else None
+
+    def remove_job(self, scope: Scope, job_id: str) -> bool:
+        """Forget a job. Whether there was something to remove."""
+        statement = "DELETE FROM jobs WHERE job_id = ? AND organization_id = ? AND namespace_id = ?"
+        return self._write(statement, (job_id, *_place(scope))) > 0
 
     def running_workers(self) -> Sequence[str]:
         """The distinct workers that hold a running job, in order."""

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.csv
@@ -119,7 +120,9 @@ def export_execution(
         rows = services.executions.export_rows(scope, cluster_identifier, run_id, cluster_label)
         return _csv(rows, run_id)
     path, rows = services.executions.parquet(scope, cluster_identifier, run_id)
-    url = str(request.url.replace(path=request.url.path.removesuffix("/export") + "/download", query=""))
+    # From the decoded path, quoted again: a name may hold `?` or `#`.
+    place = quote(request.scope["path"].removesuffix("/export") + "/download")
+    url = str(request.base_url.replace(path=place))
     return reply(
         {
             "url": url,
