@@ -35,7 +35,7 @@ picture: $(VENV)/.ready
 	@$(BIN)/python scripts/draw_demo.py
 
 bench-server: $(VENV)/.ready-dev
-	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_server.py
+	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_server.py --write docs/performance.md
 
 kill-loop: $(VENV)/.ready-dev
 	@PYTHONPATH=tests $(BIN)/python benchmarks/kill_loop.py

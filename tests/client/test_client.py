@@ -216,7 +216,7 @@ def test_clusters_are_changed_listed_and_removed(filled: shoal.Client) -> None:
 def test_a_run_that_cannot_succeed_tells_why(client: shoal.Client) -> None:
     client.collections.create("docs")
     client.documents.upload("docs", pa.table({"document_id": ["a", "b"], "embedding": [[1.0] * 6, None]}))
-    client.clusters.create("topics", ["docs"], feature="embedding")
+    client.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 2})
 
     with pytest.raises(RunFailed, match="at least two"):
         client.clusters.execute("topics").wait(60)

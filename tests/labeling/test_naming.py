@@ -241,6 +241,8 @@ _WORDS = st.sampled_from(
         never received money i you take get last up declined , . ? Karte funktioniert nicht 卡 信 ٱلْمَال 12 <b> 🎉"""
     )
 )
+# Without German words: the language is guessed per text, and "a" is no article in German.
+_ENGLISH_OR_SIGNS = _WORDS.filter(lambda word: word not in ("Karte", "funktioniert", "nicht"))
 _TEXTS = st.lists(st.lists(_WORDS, max_size=9).map(" ".join) | st.text(max_size=30), max_size=30)
 
 
@@ -286,7 +288,7 @@ def test_a_name_never_says_the_contrary_of_the_texts(parts: list[tuple[str, str,
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(_WORDS, min_size=2, max_size=9).map(" ".join), min_size=2, max_size=20))
+@given(st.lists(st.lists(_ENGLISH_OR_SIGNS, min_size=2, max_size=9).map(" ".join), min_size=2, max_size=20))
 def test_a_name_of_several_words_does_not_end_in_an_article_or_preposition(texts: list[str]) -> None:
     dangling = ENGLISH.prepositions | ENGLISH.determiners
 

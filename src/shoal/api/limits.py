@@ -12,6 +12,7 @@ from shoal.settings import Settings
 
 __all__ = ["BodyLimit"]
 
+_DRAINED: Final = 256 * 2**20
 _MIB: Final = 2**20
 _UPLOAD: Final = "/documents/import"
 
@@ -29,7 +30,7 @@ class BodyLimit:
         most = self._most(scope["method"], scope["path"])
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > most * _MIB:
-            await error_reply(_too_large(most))(scope, receive, send)
+            await error_reply(_too_large(most))(scope, receive, _then_drain(receive, send))
             return
         await self._app(scope, _counting(receive, most), send)
 
@@ -52,6 +53,25 @@ def _counting(receive: Receive, most: int) -> Receive:
         return message
 
     return counted
+
+
+def _then_drain(receive: Receive, send: Send) -> Send:
+    """Answers at once, but ends the answer only when the client has sent its body, within reason: closing while it
+    writes would reset the connection, and the answer would be lost."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        seen, more = 0, True
+        while more and seen < _DRAINED:
+            part = await receive()
+            seen += len(part.get("body", b""))
+            more = part["type"] == "http.request" and bool(part.get("more_body"))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return sent
 
 
 def _too_large(most: int) -> TooLarge:

@@ -1,7 +1,9 @@
 """The progress bar: one line on stderr that tells the stage and goes away when the work is done."""
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import Final
 
 from rich.console import Console
@@ -31,6 +33,39 @@ STAGES: Final[Mapping[str, str]] = {
 @contextmanager
 def shown(quiet: bool = False) -> Iterator[Progress]:
     """A progress callback that draws on stderr; silent where that is no terminal."""
+    with _interruptible() as stop_if_asked, _drawn(quiet) as draw:
+
+        def tell(stage: str, fraction: float) -> None:
+            stop_if_asked()
+            draw(stage, fraction)
+
+        yield tell
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Ctrl-C is never lost: Python drops the interrupt where it strikes inside a finalizer, so it is remembered, and
+    the next sign of progress raises it again."""
+    asked = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _drawn(quiet: bool) -> Iterator[Progress]:
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield silent
