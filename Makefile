@@ -1,26 +1,36 @@
-# `make demo` and `make test` do all the set-up themselves. Everything they install goes into $(VENV).
+# `make demo` and `make test` do all the set-up themselves. Everything they install and build goes into $(VENV).
 SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint install bench-server kill-loop picture clean
+.PHONY: help demo test test-plain lint install native bench-server kill-loop picture clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
 	@echo "make test          format, lint, types, import rules and all tests"
+	@echo "make test-plain    the engine's tests without the native core, in $(VENV)-plain"
+	@echo "make native        build the native core again, in seconds (make test does it by itself)"
 	@echo "make install       set up $(VENV) for work on Shoal (make test does it by itself)"
 	@echo "make picture       redraw docs/images/demo.svg from a real run"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make kill-loop     kill the server 100 times during ingest and runs, then count what was lost"
-	@echo "make clean         remove $(VENV), caches and results"
+	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
 
-demo: $(VENV)/.ready
+demo: $(VENV)/.ready $(VENV)/.native
 	@$(BIN)/shoal demo
 
-test: lint
+test: lint $(VENV)/.native
 	@$(BIN)/python -m pytest -n $(JOBS)
+
+test-plain:
+	@SHOAL_NATIVE=OFF $(MAKE) VENV=$(VENV)-plain $(VENV)-plain/.ready-dev
+	@$(VENV)-plain/bin/python -c 'from shoal.engine import kernels; assert kernels.native() is None'
+	@$(VENV)-plain/bin/python -m pytest -n $(JOBS) tests/engine
+
+native: $(VENV)/.ready
+	@scripts/build-native $(VENV)
 
 lint: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check .
@@ -31,22 +41,28 @@ lint: $(VENV)/.ready-dev
 install: $(VENV)/.ready-dev
 	@echo "Ready: source $(BIN)/activate, then shoal --help"
 
-picture: $(VENV)/.ready
+picture: $(VENV)/.ready $(VENV)/.native
 	@$(BIN)/python scripts/draw_demo.py
 
-bench-server: $(VENV)/.ready-dev
+bench-server: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_server.py --write docs/performance.md
 
-kill-loop: $(VENV)/.ready-dev
+kill-loop: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python benchmarks/kill_loop.py
 
 # Set-up runs again only when one of these files changes.
-$(VENV)/.ready: pyproject.toml constraints.txt scripts/set-up
+SET_UP := pyproject.toml constraints.txt scripts/set-up CMakeLists.txt
+
+$(VENV)/.ready: $(SET_UP)
 	@scripts/set-up $(VENV)
 
-$(VENV)/.ready-dev: pyproject.toml constraints.txt scripts/set-up
+$(VENV)/.ready-dev: $(SET_UP)
 	@scripts/set-up $(VENV) dev
 
+# An edit in native/ needs no set-up, only the compiler.
+$(VENV)/.native: $(wildcard native/*) | $(VENV)/.ready
+	@scripts/build-native $(VENV)
+
 clean:
-	rm -rf $(VENV) .demo shoal-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-plain .demo shoal-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +

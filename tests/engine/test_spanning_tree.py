@@ -104,7 +104,7 @@ def test_a_tree_condenses_as_worked_out_by_hand() -> None:
     assert list(tree.birth) == [0, 1 / 8, 1 / 8]
     assert list(tree.size) == [7, 3, 3]
     assert tree.leaving == pytest.approx([1 / 2] * 3 + [1 / 4] * 3 + [1 / 10])
-    assert tree.stability() == pytest.approx([6 / 8 + 1 / 10, 3 * (1 / 2 - 1 / 8), 3 * (1 / 4 - 1 / 8)])
+    assert tree.stability == pytest.approx([6 / 8 + 1 / 10, 3 * (1 / 2 - 1 / 8), 3 * (1 / 4 - 1 / 8)])
     chosen = select_clusters(tree, Selection())
     assert chosen == [1, 2]
     assert list(label_rows(tree, chosen, Selection())) == [0, 0, 0, 1, 1, 1, -1]

@@ -47,7 +47,9 @@ def compute(points: NDArray[np.floating], plan: Plan, progress: Progress = silen
             labels,
             labelled.strengths,
             plan,
-            _Account({**params, **fit.params}, [*told, *sampled, *fit.warnings], fitted),
+            _Account(
+                {**params, **fit.params}, [*told, *sampled, *fit.warnings], fitted, fit.exact and fitted is None
+            ),
             progress,
         )
 
@@ -59,6 +61,7 @@ class _Account:
     params: dict[str, object]
     warnings: Sequence[str]
     fitted: Rows | None
+    exact: bool
 
 
 def _space(points: Points, plan: Plan) -> Points:
@@ -140,7 +143,7 @@ def _described(
         distance_metric=metric,
         params=account.params,
         fitted=len(space) if account.fitted is None else len(account.fitted),
-        exact=account.fitted is None,
+        exact=account.exact,
         warnings=account.warnings,
     )
 

@@ -1,7 +1,8 @@
 """From single linkage to clusters: condense, weigh, select, label (Campello et al. 2013; McInnes and Healy 2017).
 
-This is the plain statement of the method; it gives the labels of scikit-learn's HDBSCAN. A density is lambda = 1 /
-height. Rows at distance 0 of each other are never split, whatever their number.
+A density is lambda = 1 / height. Rows at distance 0 of each other are never split, whatever their number. The Python
+here is the plain statement of the method and gives the labels of scikit-learn's HDBSCAN; the loops run natively where
+they can, with the same answers.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Rows
+from shoal.engine import kernels
 from shoal.engine.linkage import Linkage
 
 __all__ = ["CondensedTree", "Selection", "condense", "label_rows", "select_clusters"]
@@ -24,7 +26,9 @@ class CondensedTree:
     """Clusters of at least `min_cluster_size` rows and when rows fall out of them. Cluster 0 is the root; a child has
     a larger number than its parent.
 
-    `parent` (c,) int64, -1 for the root; `birth` (c,) lambda at which the cluster parts from its parent; `size` (c,).
+    `parent` (c,) int64, -1 for the root; `birth` (c,) lambda at which the cluster parts from its parent; `size` (c,);
+    `stability` (c,) excess of mass: how long rows stay in a cluster, summed over its rows. The sum is taken from the
+    top of the tree downwards, so that it does not depend on the order of rows.
     `cluster` (n,) the cluster each row falls out of and `leaving` (n,) lambda at which it does, infinite for rows that
     never part.
     """
@@ -32,26 +36,9 @@ class CondensedTree:
     parent: Rows
     birth: Floats
     size: Rows
+    stability: Floats
     cluster: Rows
     leaving: Floats
-
-    @property
-    def children(self) -> list[list[int]]:
-        """Of each cluster the clusters it splits into: none or two."""
-        found: list[list[int]] = [[] for _ in self.parent]
-        for child, parent in enumerate(self.parent.tolist()):
-            if parent >= 0:
-                found[parent].append(child)
-        return found
-
-    def stability(self) -> Floats:
-        """(c,) excess of mass: how long rows stay in a cluster, summed over its rows."""
-        total = np.zeros(len(self.parent))
-        np.add.at(total, self.cluster, self.leaving - self.birth[self.cluster])
-        below = np.flatnonzero(self.parent >= 0)
-        above = self.parent[below]
-        np.add.at(total, above, (self.birth[below] - self.birth[above]) * self.size[below])
-        return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,44 +55,81 @@ class Selection:
 
 
 def condense(linkage: Linkage, min_cluster_size: int) -> CondensedTree:
-    """Walk the merges from the top; a side of fewer than `min_cluster_size` rows falls out of its cluster."""
-    count = len(linkage.left) + 1
-    size = np.concatenate([np.ones(count, np.int64), linkage.size]).tolist()
-    with np.errstate(divide="ignore", over="ignore"):
-        densities = (1.0 / linkage.height).tolist()
-    # Of each node the cluster it is in and, once it has fallen out, when: else None.
-    cluster, fallen = [ROOT] * (2 * count - 1), [-1.0] * (2 * count - 1)
-    parent, birth, sizes = [-1], [0.0], [count]
-    left, right = linkage.left.tolist(), linkage.right.tolist()
-    for merge in range(count - 2, -1, -1):
-        node, sides, density = count + merge, (left[merge], right[merge]), densities[merge]
-        large = [size[side] >= min_cluster_size for side in sides]
-        splits = all(large) and density < np.inf
-        for side, is_large in zip(sides, large, strict=True):
-            cluster[side] = cluster[node]
-            if fallen[node] >= 0:
-                fallen[side] = fallen[node]
-            elif splits:
-                cluster[side] = len(parent)
-                parent.append(cluster[node])
-                birth.append(density)
-                sizes.append(size[side])
-            elif not is_large or density == np.inf:
-                fallen[side] = density
-    return CondensedTree(
-        np.array(parent, np.int64),
-        np.array(birth),
-        np.array(sizes, np.int64),
-        np.array(cluster[:count], np.int64),
-        np.array(fallen[:count]),
-    )
+    """Walk the merges from the top; a side of fewer than `min_cluster_size` (2 or more) rows falls out of its cluster.
+    O(n), whatever the depth."""
+    if native := kernels.native():
+        smallest = min(min_cluster_size, len(linkage.left) + 2)  # any number of rows more than there are is the same
+        return CondensedTree(*native.condense(linkage.left, linkage.right, linkage.height, linkage.size, smallest))
+    return _Condensing(linkage, min_cluster_size).run()
+
+
+class _Condensing:
+    def __init__(self, linkage: Linkage, min_cluster_size: int) -> None:
+        self._left, self._right = linkage.left.tolist(), linkage.right.tolist()
+        self._count, self._smallest = len(self._left) + 1, min_cluster_size
+        self._rows = [1] * self._count + linkage.size.tolist()
+        with np.errstate(divide="ignore", over="ignore"):
+            self._densities = (1.0 / linkage.height).tolist()
+        # Of each node the cluster it is in and, once it has fallen out, when: else -1.
+        self._cluster, self._fallen = [ROOT] * len(self._rows), [-1.0] * len(self._rows)
+        self._parent, self._birth, self._size, self._stability = [-1], [0.0], [self._count], [0.0]
+
+    def run(self) -> CondensedTree:
+        if self._count == 1:
+            self._fallen[0] = self._stability[ROOT] = np.inf
+        for merge in range(self._count - 2, -1, -1):
+            node = self._count + merge
+            if self._fallen[node] < 0:
+                self._part(merge, self._cluster[node])
+                continue
+            for side in (self._left[merge], self._right[merge]):
+                self._cluster[side], self._fallen[side] = self._cluster[node], self._fallen[node]
+        return CondensedTree(
+            np.array(self._parent, np.int64),
+            np.array(self._birth),
+            np.array(self._size, np.int64),
+            np.array(self._stability),
+            np.array(self._cluster[: self._count], np.int64),
+            np.array(self._fallen[: self._count]),
+        )
+
+    def _part(self, merge: int, cluster: int) -> None:
+        """The two sides of a merge within a cluster."""
+        sides, density = (self._left[merge], self._right[merge]), self._densities[merge]
+        falling = [side for side in sides if self._rows[side] < self._smallest or density == np.inf]
+        for side in sides:
+            self._cluster[side] = cluster if falling else self._born(cluster, density, self._rows[side])
+        for side in falling:
+            self._fallen[side] = density
+        gone = sum(self._rows[side] for side in falling or sides)
+        self._stability[cluster] += (density - self._birth[cluster]) * gone
+
+    def _born(self, parent: int, birth: float, size: int) -> int:
+        self._parent.append(parent)
+        self._birth.append(birth)
+        self._size.append(size)
+        self._stability.append(0.0)
+        return len(self._parent) - 1
 
 
 def select_clusters(tree: CondensedTree, how: Selection) -> list[int]:
-    """The numbers of the clusters chosen, ascending."""
+    """The numbers of the clusters chosen, ascending. O(c)."""
+    if native := kernels.native():
+        limit = None if how.max_size is None else min(how.max_size, int(tree.size[ROOT]))
+        numbers: list[int] = native.select_clusters(
+            tree.parent,
+            tree.birth,
+            tree.size,
+            tree.stability,
+            how.method == "leaf",
+            how.epsilon,
+            limit,
+            how.allow_single,
+        ).tolist()
+        return numbers
     chosen = _leaves(tree) if how.method == "leaf" else _most_stable(tree, how)
     if how.epsilon > 0 and len(tree.parent) > 1 and chosen != {ROOT}:
-        chosen = {_grown(tree, cluster, how) for cluster in chosen}
+        chosen = _grown(tree, chosen, how)
     return sorted(chosen)
 
 
@@ -116,17 +140,18 @@ def _leaves(tree: CondensedTree) -> set[int]:
 
 def _most_stable(tree: CondensedTree, how: Selection) -> set[int]:
     """The clusters that together keep the most mass ("excess of mass"): each, or those below it."""
-    stability, children = tree.stability().tolist(), tree.children
-    sizes = tree.size.tolist()
-    sizes[ROOT] = sum(sizes[child] for child in children[ROOT])  # as scikit-learn counts the root
+    stability, parents, sizes = tree.stability.tolist(), tree.parent.tolist(), tree.size.tolist()
+    sizes[ROOT] = int(tree.size[tree.parent == ROOT].sum())  # as scikit-learn counts the root
+    below = [0.0] * len(sizes)
     chosen: set[int] = set()
     limit = np.inf if how.max_size is None else how.max_size
     for cluster in range(len(sizes) - 1, -1 if how.allow_single else 0, -1):
-        below = sum(stability[child] for child in children[cluster])
-        if below > stability[cluster] or sizes[cluster] > limit:
-            stability[cluster] = below
+        if below[cluster] > stability[cluster] or sizes[cluster] > limit:
+            stability[cluster] = below[cluster]
         else:
             chosen.add(cluster)
+        if cluster != ROOT:
+            below[parents[cluster]] += stability[cluster]
     return _topmost(tree, chosen)
 
 
@@ -143,15 +168,15 @@ def _topmost(tree: CondensedTree, chosen: set[int]) -> set[int]:
     return kept
 
 
-def _grown(tree: CondensedTree, cluster: int, how: Selection) -> int:
-    """The cluster itself if it was born at `epsilon` or more, else the lowest one above it that was (Malzer and Baum
-    2020); below the root where the root may not be a cluster."""
-    while tree.birth[cluster] * how.epsilon > 1:
-        parent = int(tree.parent[cluster])
-        if parent == ROOT:
-            return ROOT if how.allow_single else cluster
-        cluster = parent
-    return cluster
+def _grown(tree: CondensedTree, chosen: set[int], how: Selection) -> set[int]:
+    """For each cluster chosen itself if it was born at `epsilon` or more, else the lowest one above it that was (Malzer
+    and Baum 2020); below the root where the root may not be a cluster."""
+    becomes = [ROOT]
+    births = tree.birth.tolist()
+    for cluster, parent in enumerate(tree.parent.tolist()[1:], 1):
+        grows = births[cluster] * how.epsilon > 1 and (parent != ROOT or how.allow_single)
+        becomes.append(becomes[parent] if grows else cluster)
+    return {becomes[cluster] for cluster in chosen}
 
 
 def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_birth: bool = True) -> Rows:
@@ -160,11 +185,7 @@ def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_bir
     Where the root is chosen it holds only its densest rows, or those within `epsilon`. Without `at_birth` rows that
     fall out of a cluster the moment it is born are noise.
     """
-    place = {cluster: position for position, cluster in enumerate(chosen)}
-    of_cluster: list[int] = []
-    for cluster, parent in enumerate(tree.parent.tolist()):
-        of_cluster.append(place.get(cluster, of_cluster[parent] if parent >= 0 else NOISE))
-    labels = np.array(of_cluster, np.int64)[tree.cluster]
+    labels: Rows = _chosen_above(tree.parent, np.array(chosen, np.int64))[tree.cluster]
     if chosen == [ROOT]:
         labels[(tree.cluster == ROOT) & (tree.leaving < _root_threshold(tree, how))] = NOISE
     if not at_birth and chosen != [ROOT]:
@@ -172,6 +193,18 @@ def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_bir
         inside = np.flatnonzero(labels >= 0)
         labels[inside[tree.leaving[inside] <= born[labels[inside]]]] = NOISE
     return labels
+
+
+def _chosen_above(parents: Rows, chosen: Rows) -> Rows:
+    """(c,) the place in `chosen` of each cluster or the nearest one above it that is chosen, -1 for none."""
+    if native := kernels.native():
+        places: Rows = native.chosen_above(parents, chosen)
+        return places
+    place = {cluster: position for position, cluster in enumerate(chosen.tolist())}
+    above: list[int] = []
+    for cluster, parent in enumerate(parents.tolist()):
+        above.append(place.get(cluster, above[parent] if parent >= 0 else NOISE))
+    return np.array(above, np.int64)
 
 
 def _root_threshold(tree: CondensedTree, how: Selection) -> float:

@@ -1,4 +1,7 @@
-"""Single linkage: from the edges of a spanning tree to the order in which groups merge."""
+"""Single linkage: from the edges of a spanning tree to the order in which groups merge.
+
+Each function runs natively where it can; the Python beside it gives the same answers.
+"""
 
 from dataclasses import dataclass
 
@@ -6,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Rows
+from shoal.engine import kernels
 
-__all__ = ["Linkage", "Minimax", "leaf_order", "single_linkage"]
+__all__ = ["Linkage", "Minimax", "gaps_along", "leaf_order", "single_linkage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,15 @@ class Linkage:
 
 
 def single_linkage(left: Rows, right: Rows, height: NDArray[np.float64]) -> Linkage:
-    """Merge along the edges of a spanning tree, sorted by height. O(n log n), union by path halving."""
+    """Merge along the (n - 1,) edges of a spanning tree, sorted by height. O(n log n)."""
+    if native := kernels.native():
+        one, two, size = native.single_linkage(np.ascontiguousarray(left), np.ascontiguousarray(right))
+        return Linkage(one, two, height, size)
+    return _linked(left, right, height)
+
+
+def _linked(left: Rows, right: Rows, height: NDArray[np.float64]) -> Linkage:
+    """Union by path halving."""
     count = len(left) + 1
     parent = list(range(2 * count - 1))
     size = [1] * count + [0] * (count - 1)
@@ -44,8 +56,29 @@ def single_linkage(left: Rows, right: Rows, height: NDArray[np.float64]) -> Link
 def leaf_order(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
     """Rows in the order of the dendrogram's leaves, and the (n - 1,) heights between neighbours in it.
 
-    Two rows meet at the largest height between their places.
+    Two rows meet at the largest height between their places. O(n).
     """
+    if native := kernels.native():
+        order, gaps = native.leaf_order(linkage.left, linkage.right, linkage.height, linkage.size)
+        return order, gaps
+    return _laid_out(linkage)
+
+
+def gaps_along(order: Rows, linkage: Linkage) -> NDArray[np.float64]:
+    """(n - 1,) heights at which neighbours of `order` meet in the tree; `order` may be the leaf order of another one.
+
+    O(n log n): the tree is rebuilt with the smaller side linked below the larger, which bounds each way up.
+    """
+    if native := kernels.native():
+        sides = np.ascontiguousarray(order[:-1]), np.ascontiguousarray(order[1:])
+        gaps: NDArray[np.float64] = native.meeting_heights(
+            linkage.left, linkage.right, linkage.height, linkage.size, *sides
+        )
+        return gaps
+    return Minimax(linkage).between(order[:-1], order[1:])
+
+
+def _laid_out(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
     count = len(linkage.left) + 1
     size = [1] * count + linkage.size.tolist()
     start = [0] * (2 * count - 1)

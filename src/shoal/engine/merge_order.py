@@ -3,9 +3,12 @@
 Mutual reachability is full of ties: a row that sets the pace with its core distance is equally far from all of its
 neighbours. Which of them it joins first decides to which of two clusters a row between them belongs, so an exact
 spanning tree alone does not give the labels scikit-learn gives. It walks the complete graph with Prim's algorithm from
-row 0, the smallest row first among equals, and sorts the steps with NumPy's default sort. The same walk over the listed
-edges and the tree takes the same steps: an edge of the complete graph that can be one is in the tree or is a tie set by
-a core distance, and those are listed.
+row 0, the smallest row first among equals, and sorts the steps with NumPy's default sort. The same walk over the edges
+of a Reachability takes the same steps: an edge of the complete graph that can be one is in a minimum spanning tree or is
+a tie set by a core distance, and those are there.
+
+scikit-learn's labels so depend on the order of the rows: shuffled, they agree with themselves to an adjusted Rand index
+of about 0.99. Whoever numbers the rows by their content gets the same labels in any order.
 """
 
 import heapq
@@ -14,18 +17,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Rows
-from shoal.engine.spanning_tree import Edges
+from shoal.engine import kernels
+from shoal.engine.reachability import Reachability
 
 __all__ = ["walk"]
 
 
-def walk(edges: Edges, core: NDArray[np.float64], where: Rows) -> tuple[Rows, NDArray[np.float64]]:
+def walk(edges: Reachability, where: Rows) -> tuple[Rows, NDArray[np.float64]]:
     """The (n,) rows in the order in which the walk reaches them and the (n - 1,) weights of its steps.
 
-    `edges` join distinct rows, `core` is theirs; `where[i]` is the distinct row that row i equals. Equal rows are at
-    their core distance from each other. A chain of the rows in this order, with these weights, has the same single
-    linkage as the complete graph. O(m log n).
+    `edges` join distinct rows; `where[i]` (n,) is the distinct row that row i equals. Equal rows are at their core
+    distance from each other. A chain of the rows in this order, with these weights, has the same single linkage as the
+    complete graph. O(m log n).
     """
+    if native := kernels.native():
+        order, steps = native.walk(edges.left, edges.right, edges.weight, edges.core, where)
+        return order, steps
+    return _walked(edges, where)
+
+
+def _walked(edges: Reachability, where: Rows) -> tuple[Rows, NDArray[np.float64]]:
+    core = edges.core
     first, neighbors, weights = _adjacency(edges, len(core))
     copies = [iter(rows) for rows in _copies(where, len(core))]
     following = [next(rows, -1) for rows in copies]
@@ -54,7 +66,7 @@ def walk(edges: Edges, core: NDArray[np.float64], where: Rows) -> tuple[Rows, ND
     return np.array(order, np.int64), np.array(steps[1:])
 
 
-def _adjacency(edges: Edges, count: int) -> tuple[list[int], NDArray[np.int32], NDArray[np.float64]]:
+def _adjacency(edges: Reachability, count: int) -> tuple[list[int], NDArray[np.int32], NDArray[np.float64]]:
     """Neighbours of each row, from either end of each edge; parallel edges stay apart, zeros stay edges."""
     rows = np.concatenate([edges.left, edges.right])
     order = np.argsort(rows, kind="stable")

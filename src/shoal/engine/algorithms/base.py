@@ -7,11 +7,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import NOISE, Points
+from shoal.columns import NOISE, Points, Rows
 from shoal.engine.plan import Progress
+from shoal.engine.tree_table import CondensedTreeTable
 from shoal.errors import InvalidField
 
-__all__ = ["Algorithm", "Assign", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
+__all__ = ["Algorithm", "Assign", "Density", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
 __all__ += ["check_whole", "nothing_found"]
 
 Strengths = NDArray[np.float32]
@@ -31,6 +32,17 @@ Assign = Callable[[Points, int, Progress], Labelled]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Density:
+    """What a hierarchy of densities tells beside the labels."""
+
+    outlier_scores: NDArray[np.float32]
+    """(n,) GLOSH in 0..1, 1 for rows far sparser than the densest around them."""
+    exemplars: Sequence[Rows]
+    """For each cluster its densest rows, ascending."""
+    tree: CondensedTreeTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """What an algorithm found. `params` holds the parameters whose value in effect is not the one given."""
 
@@ -38,6 +50,9 @@ class Fit:
     assign: Assign
     params: Mapping[str, object] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    density: Density | None = None
+    exact: bool = True
+    """False where an approximation stands in for what the algorithm asks for; `warnings` says which."""
 
 
 ParamsT = TypeVar("ParamsT", contravariant=True)

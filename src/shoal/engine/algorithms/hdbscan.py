@@ -1,10 +1,12 @@
 """HDBSCAN: clusters are the dense regions that persist; what lies between them is noise.
 
-Exact: the labels are those of scikit-learn's `HDBSCAN(algorithm="brute")`, without its n x n matrix. Campello, Moulavi
-and Sander, "Density-based clustering based on hierarchical density estimates", 2013.
+Exact, the labels are those of scikit-learn's `HDBSCAN(algorithm="brute")` for the rows in the order of their keys,
+without its n x n matrix; so they do not depend on the order in which the rows come. Approximate, neighbour lists stand
+in for the complete graph. Campello, Moulavi and Sander, "Density-based clustering based on hierarchical density
+estimates", 2013.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Points, Rows
 from shoal.engine.algorithms.base import (
     Algorithm,
+    Density,
     Fit,
     Labelled,
     check_flag,
@@ -22,18 +25,23 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
-from shoal.engine.geometry import distinct_rows, half_squares, moved, origin_shift, unit_rows
+from shoal.engine.geometry import half_squares, moved, origin_shift, unit_rows
 from shoal.engine.linkage import single_linkage
 from shoal.engine.merge_order import walk
-from shoal.engine.neighbors import block_rows, find_neighborhoods
+from shoal.engine.neighbors import block_rows
+from shoal.engine.outliers import exemplars, outlier_scores
 from shoal.engine.parallel import in_order, spans
-from shoal.engine.plan import Progress, within
-from shoal.engine.spanning_tree import listed_edges, reachability_tree
+from shoal.engine.plan import Progress
+from shoal.engine.reachability import find_reachability
+from shoal.engine.row_keys import keyed_rows
+from shoal.engine.tree_table import tabulate
 
 __all__ = ["HDBSCAN", "HDBSCANParams", "fit"]
 
 Floats = NDArray[np.float64]
 _METRICS: Final = ("euclidean", "cosine")
+_MOST_EXACT: Final = 100_000
+"""Rows up to which all pairs are compared unless it is asked for: minutes on two cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,8 @@ class HDBSCANParams:
     """Whether all rows together may be the one cluster."""
     prediction_data: bool = False
     """Accepted, without effect: new rows can always be assigned."""
+    approximate: bool | None = None
+    """Neighbour lists in place of all pairs of rows; None takes them from 100,000 rows on."""
     match_reference_implementation: bool = False
     """As in the hdbscan package: `min_cluster_size` counts one more, and rows that leave a cluster the moment it is
     born are noise."""
@@ -73,6 +83,8 @@ class HDBSCANParams:
         check_number("alpha", self.alpha, 0, open_end=True)
         check_one_of("metric", self.metric, _METRICS)
         check_one_of("cluster_selection_method", self.cluster_selection_method, ("eom", "leaf"))
+        if self.approximate is not None:
+            check_flag("approximate", self.approximate)
         for name in ("allow_single_cluster", "prediction_data", "match_reference_implementation"):
             check_flag(name, getattr(self, name))
 
@@ -80,7 +92,7 @@ class HDBSCANParams:
 def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progress: Progress) -> Fit:
     """Find the dense regions. `seed` is not used: there is nothing random.
 
-    O(n^2 d) time, O(n (d + min_samples)) memory. Fewer rows than `min_cluster_size` are all noise; rows that are all
+    O(n^2 d) time exact, about a tenth of it approximate; O(n (d + min_samples)) memory. Fewer rows than `min_cluster_size` are all noise; rows that are all
     equal are one cluster only with `allow_single_cluster`, as in scikit-learn. Raises InvalidField for a zero row under
     the cosine metric.
     """
@@ -91,19 +103,43 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
     if len(points) < max(smallest, 2):
         return Fit(labelled=nothing_found(len(points)), assign=_assign_noise, params=effective, warnings=warnings)
     space = _Space.of(points, params)
-    tree, core = _grow(space, min_samples, smallest, threads, progress)
+    approximate = len(points) > _MOST_EXACT if params.approximate is None else params.approximate
+    grown = _grow(space, min_samples, smallest, approximate, threads, progress)
+    effective["approximate"] = grown.recall is not None
+    if grown.recall is not None:
+        warnings.append(_approximated(grown.recall, params.approximate is None))
     how = Selection(
         method=params.cluster_selection_method,
         epsilon=params.cluster_selection_epsilon,
         max_size=params.max_cluster_size,
         allow_single=params.allow_single_cluster,
     )
+    tree = grown.tree
     chosen = select_clusters(tree, how)
     labels = label_rows(tree, chosen, how, at_birth=not params.match_reference_implementation)
-    densest = _densest(tree, labels, len(chosen))
+    densest = _densest(tree, chosen)
     strengths = _strengths(labels, tree.leaving, densest)
-    members = _Members(space, core, labels, densest, _reaches(tree, chosen, labels), min_samples)
-    return Fit(labelled=Labelled(labels, strengths), assign=members.assign, params=effective, warnings=warnings)
+    members = _Members(space, grown.core, labels, densest, _reaches(tree, chosen, labels), min_samples)
+    return Fit(
+        labelled=Labelled(labels, strengths),
+        assign=members.assign,
+        params=effective,
+        warnings=warnings,
+        density=Density(
+            outlier_scores=outlier_scores(tree),
+            exemplars=exemplars(tree, labels, len(chosen)),
+            tree=tabulate(tree, np.array(chosen, np.int64), np.arange(len(chosen))),
+        ),
+        exact=grown.recall is None,
+    )
+
+
+def _approximated(recall: float, unasked: bool) -> str:
+    reason = f" (more than {_MOST_EXACT:,} rows)" if unasked else ""
+    return (
+        f"HDBSCAN was approximate{reason}: its neighbour lists hold {recall:.1%} of the true neighbours. "
+        "approximate=false compares all pairs of rows."
+    )
 
 
 def _told(params: HDBSCANParams, min_samples: int) -> list[str]:
@@ -117,18 +153,15 @@ class _Space:
     """Where distances are measured: Euclidean ones between `points`, told in the metric asked for."""
 
     params: HDBSCANParams
-    shift: NDArray[np.float32] | None
     points: Points
 
     @staticmethod
     def of(points: Points, params: HDBSCANParams) -> "_Space":
-        rows = unit_rows(points) if params.metric == "cosine" else points
-        shift = origin_shift(rows)
-        return _Space(params, shift, moved(rows, shift))
+        return _Space(params, unit_rows(points) if params.metric == "cosine" else points)
 
     def placed(self, points: Points) -> Points:
         """Other rows in the same space."""
-        return moved(unit_rows(points) if self.params.metric == "cosine" else points, self.shift)
+        return unit_rows(points) if self.params.metric == "cosine" else points
 
     def told(self, euclidean: Floats) -> Floats:
         """Euclidean distances in the metric asked for: on unit rows 1 - cos = d^2 / 2."""
@@ -136,38 +169,59 @@ class _Space:
         return distances / self.params.alpha
 
 
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """The condensed tree over all rows, their (n,) Euclidean core distances, and the recall of approximate lists."""
+
+    tree: CondensedTree
+    core: Floats
+    recall: float | None
+
+
 def _grow(
-    space: _Space, min_samples: int, smallest: int, threads: int, progress: Progress
-) -> tuple[CondensedTree, Floats]:
-    """The condensed tree over all rows, and the (n,) Euclidean core distances."""
-    firsts, where = distinct_rows(space.points)
-    points = space.points if len(firsts) == len(where) else space.points[firsts]
-    near = find_neighborhoods(points, np.bincount(where), min_samples, threads, within(progress, "cluster", 0, 0.7))
-    listed = listed_edges(near)
-    tree = reachability_tree(points, near, listed, threads, within(progress, "cluster", 0.7, 0.95))
-    order, steps = walk(listed.plus(tree), near.core, where)
+    space: _Space, min_samples: int, smallest: int, approximate: bool, threads: int, progress: Progress
+) -> _Grown:
+    # Rows are numbered by their keys from here to the tree, so that nothing depends on the order they came in.
+    by_key, rows, where = keyed_rows(space.points, threads)
+    edges = find_reachability(
+        space.points,
+        rows,
+        np.bincount(where),
+        min_samples,
+        approximate=approximate,
+        threads=threads,
+        progress=lambda _, fraction: progress("cluster", 0.95 * fraction),
+    )
+    order, steps = walk(edges, where)
+    progress("cluster", 0.95)
     heights = space.told(steps)
     sequence = np.argsort(heights)  # not a stable sort: scikit-learn's order among equals, see merge_order
     linkage = single_linkage(order[:-1][sequence], order[1:][sequence], heights[sequence])
-    progress("cluster", 0.95)
-    return condense(linkage, smallest), near.core[where]
+    tree = condense(linkage, smallest)
+    back = np.empty(len(by_key), np.int64)
+    back[by_key] = np.arange(len(by_key))
+    tree = replace(tree, cluster=tree.cluster[back], leaving=tree.leaving[back])
+    return _Grown(tree, edges.core[where][back], edges.recall)
 
 
-def _densest(tree: CondensedTree, labels: Rows, count: int) -> Floats:
-    """(k,) the largest finite lambda at which a member leaves; 0 where all of them never part."""
-    top = np.zeros(count)
-    inside = (labels >= 0) & np.isfinite(tree.leaving)
-    np.maximum.at(top, labels[inside], tree.leaving[inside])
-    return top
+def _densest(tree: CondensedTree, chosen: list[int]) -> Floats:
+    """(k,) the largest finite lambda at which something leaves each chosen cluster itself, a row or a cluster it splits
+    into; 0 where nothing ever does."""
+    top = np.zeros(len(tree.parent))
+    finite = np.isfinite(tree.leaving)
+    np.maximum.at(top, tree.cluster[finite], tree.leaving[finite])
+    np.maximum.at(top, tree.parent[1:], tree.birth[1:])
+    return top[np.array(chosen, np.int64)]
 
 
 def _strengths(labels: Rows, leaving: Floats, densest: Floats) -> NDArray[np.float32]:
-    """How long a member stays, as a share of the longest stay in its cluster: 1 in the core, small at the rim."""
+    """How long a member stays, as a share of the longest stay in its cluster, which is 1 for the core: the probabilities
+    of scikit-learn and hdbscan. Rows that never part count as the core, not as the measure of all others."""
     strengths = np.zeros(len(labels), np.float32)
     inside = np.flatnonzero(labels >= 0)
     stays, longest = leaving[inside], densest[labels[inside]]
-    known = np.isfinite(stays) & (longest > 0)
-    strengths[inside] = np.where(known, stays / np.where(known, longest, 1.0), 1.0)
+    known = longest > 0
+    strengths[inside] = np.where(known, np.minimum(stays, longest) / np.where(known, longest, 1.0), 1.0)
     return strengths
 
 
@@ -205,9 +259,10 @@ class _Members:
         found = nothing_found(len(points))
         if not np.any(self.labels >= 0):
             return found
-        rows = self.space.placed(points)
+        shift = origin_shift(self.space.points)
+        fitted, rows = moved(self.space.points, shift), moved(self.space.placed(points), shift)
         blocks = spans(len(points), block_rows(len(self.labels)))
-        places = _Places(self, rows, half_squares(self.space.points))
+        places = _Places(self, fitted, rows, half_squares(fitted))
         for block, part in zip(blocks, in_order(places.block, blocks, threads), strict=True):
             found.labels[block], found.strengths[block] = part.labels, part.strengths
             progress("cluster", block.stop / len(points))
@@ -217,6 +272,7 @@ class _Members:
 @dataclass(frozen=True, slots=True)
 class _Places:
     members: _Members
+    fitted: Points
     rows: Points
     halves: NDArray[np.float32]
 
@@ -224,19 +280,19 @@ class _Places:
         mine = self.members
         own = self.rows[block]
         lengths = np.einsum("ij,ij->i", own, own, dtype=np.float64)
-        squares = lengths[:, None] - 2.0 * (own @ mine.space.points.T - self.halves)
+        squares = lengths[:, None] - 2.0 * (own @ self.fitted.T - self.halves)
         np.maximum(squares, 0.0, out=squares)
         core = self._core(squares)
         squares = np.maximum(squares, mine.core**2)
         squares[:, mine.labels == NOISE] = np.inf
         nearest = np.argmin(squares, axis=1)
-        exact = np.sqrt(((own.astype(np.float64) - mine.space.points[nearest]) ** 2).sum(axis=1))
+        exact = np.sqrt(((own.astype(np.float64) - self.fitted[nearest]) ** 2).sum(axis=1))
         away = mine.space.told(np.maximum(np.maximum(exact, mine.core[nearest]), core))
         labels = mine.labels[nearest].copy()
         labels[away > mine.reach[labels]] = NOISE
         with np.errstate(divide="ignore"):
             leaving = 1.0 / away
-        return Labelled(labels, np.minimum(_strengths(labels, leaving, mine.densest), 1).astype(np.float32))
+        return Labelled(labels, _strengths(labels, leaving, mine.densest))
 
     def _core(self, squares: Floats) -> Floats:
         """(b,) core distance of new rows: the row itself and `min_samples` - 1 fitted ones."""

@@ -1,0 +1,76 @@
+// Which of k centers is nearest to each row, exactly: codes leave out what cannot be, float64 distances decide.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "codes.hpp"
+#include "neighbors.hpp"
+
+namespace shoal {
+
+// Centers in code order: place p of `codes` is center numbers[p], whose coordinates are values[numbers[p]], float32
+// (k, dimensions). Centers that share a lot of panels should be near to each other.
+struct Centers {
+    const Codes* codes;
+    const float* values;
+    int64_t dimensions;
+    const int32_t* numbers;
+    const float* at(int32_t number) const { return values + int64_t(number) * dimensions; }
+};
+
+struct Move {
+    int32_t row;  // in the order the rows were given in
+    int32_t from, to;
+};
+
+struct StepCounts {
+    int64_t tiles = 0;     // pairs of a tile of rows and a lot of centers that were looked at
+    int64_t hits = 0;      // pairs that the scan let through
+    int64_t measured = 0;  // distances taken in float64
+};
+
+// The nearest center of each row through the steps of a k-means. Between steps it keeps for each row an upper bound of
+// the distance to its center, and for each tile of rows and lot of centers how much farther than that all of these
+// centers, but the row's own, are at least. Both give way by what the centers moved (Yinyang k-means, Ding and others
+// 2015, with tiles for rows), and a lot that is still farther is not looked at.
+class Assignment {
+  public:
+    // `codes` and `rows` must outlive it. At most `kept_bytes` are spent on what is kept between steps about the lots.
+    Assignment(const Codes& codes, Rows rows, int64_t center_count, int64_t kept_bytes);
+
+    // The nearest center of each row, equal distances by number. `drift` (k) is how far each center moved since the last
+    // step, null at the first. Later steps must have the centers at the same places. Returns the rows that changed their
+    // center, sorted by row; from -1 at the first step.
+    std::vector<Move> step(const Centers& centers, const double* drift, const Control& control, StepCounts& counts);
+
+    // By place.
+    const std::vector<int32_t>& labels() const { return labels_; }
+
+  private:
+    struct Plan;
+    struct Scratch;
+    static Scratch& scratch();
+    Plan plan(const Centers& centers, const double* drift) const;
+    void look(int64_t block, const Plan& plan, Scratch& own);
+    void loosen(int64_t block, const Plan& plan, Scratch& own);
+    void tighten(int64_t block, const Plan& plan, Scratch& own);
+    void look_at(int group, int64_t block, const Plan& plan, Scratch& own);
+    void weigh(const Hit& hit, int group, int64_t block, const Plan& plan, Scratch& own);
+    void change(int64_t place, int32_t to, double square, int64_t tile, const Plan& plan, Scratch& own);
+
+    const Codes& codes_;
+    Rows rows_;
+    int groups_;
+    bool kept_;
+    std::vector<int32_t> labels_;
+    std::vector<float> reach_;  // not less than the distance to the own center, in code units
+    std::vector<float> gaps_;   // [block][group][tile]
+};
+
+// The nearest and the second nearest center of each row from scratch: labels (count) by place, squares (count, 2), the
+// second infinite where there is one center.
+void nearest_two(const Codes& codes, Rows rows, const Centers& centers, const Control& control, int32_t* labels,
+                 double* squares);
+
+}  // namespace shoal

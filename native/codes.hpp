@@ -1,0 +1,67 @@
+// Rows as int8 codes, in the layout that the scan reads.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "parallel.hpp"
+#include "scan.hpp"
+
+namespace shoal {
+
+constexpr int64_t kBlock = 768;          // rows of a tile's side: its codes fit the second-level cache
+constexpr int32_t kFloor = -(1 << 29) + 1;  // below the score of any two rows, above that of padding
+constexpr int32_t kPadding = 1 << 29;
+
+// Rows are told by their place, 0..count-1, which is not the order they were given in: rows near to each other should
+// lie near. Distances in code units are real distances divided by `unit`.
+class Codes {
+  public:
+    // Room for `count` rows of `dimensions`, the first `leading` of which are coded in steps of 2 * unit, the others in
+    // steps of unit. `stages` holds the ends of the stages in dimensions; the first is `leading`; the last at least
+    // `dimensions`. All are multiples of 8. `certainty` scales the rounding errors: 1 makes every bound provable.
+    Codes(int64_t count, int dimensions, const std::vector<int>& stages, float unit, float certainty);
+
+    // Codes of rows first..first+rows-1 from their rotated coordinates, (rows, dimensions). `slack` is the error of the
+    // coordinates themselves, as a share of the row's length.
+    void write(int64_t first, int64_t rows, const float* coordinates, float slack);
+
+    // The same rows in another order: the row at place i comes from place order[i].
+    Codes reordered(const int32_t* order, int threads) const;
+
+    int64_t count() const { return count_; }
+    int64_t padded() const { return padded_; }
+    int64_t blocks() const { return (count_ + kBlock - 1) / kBlock; }
+    int dimensions() const { return dimensions_; }
+    float unit() const { return unit_; }
+    const Kernels& version() const { return *version_; }
+    const Stages& stages() const { return stages_; }
+    // What a row's code may be away from it, in code units.
+    const std::vector<float>& errors() const { return errors_; }
+    float largest_error(int64_t from, int64_t to) const;
+
+    // Row codes for a scan, [rows / 4][groups][4][4], of places from..to, multiples of 16.
+    void pack(int64_t from, int64_t to, uint8_t* packed) const;
+    // A scan of `packed` rows whose first is at place `row`, with the panels at `column` (a multiple of 16).
+    Scan scan(const uint8_t* packed, int64_t row, int row_count, int64_t column, const int32_t* row_least,
+              const int32_t* column_least) const;
+    // The same with the panels of other rows, coded in the same frame.
+    Scan scan(const uint8_t* packed, int64_t row, int row_count, const Codes& others, int64_t column,
+              const int32_t* row_least, const int32_t* column_least) const;
+
+  private:
+    int64_t groups() const { return stages_.groups(); }
+    int64_t panel_bytes() const { return groups() * kPanel * kGroup; }
+    void write_row(int64_t place, const float* coordinates, float slack);
+
+    int64_t count_, padded_;
+    int dimensions_;
+    float unit_, certainty_;
+    const Kernels* version_;
+    Stages stages_;
+    std::vector<int8_t> panels_;
+    std::vector<int32_t> row_half_, column_half_;  // [stage][padded]
+    std::vector<float> errors_;                    // [padded]
+};
+
+}  // namespace shoal

@@ -1,0 +1,183 @@
+#include "condense.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace shoal {
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr double kInside = -1.0;
+
+// Where a node of the linkage is: in which cluster and, once it has fallen out of it, at which density.
+struct Place {
+    int64_t cluster = 0;
+    double fallen = kInside;
+};
+
+class Condensing {
+public:
+    Condensing(const Linkage& tree, int64_t min_cluster_size)
+        : tree_(tree), rows_(tree.rows()), smallest_(min_cluster_size), inner_(static_cast<size_t>(tree.merges())) {
+        made_.cluster.resize(size_t(rows_));
+        made_.leaving.resize(size_t(rows_));
+        add(-1, 0.0, rows_);
+    }
+
+    CondensedTree run() {
+        if (rows_ == 1) {
+            made_.leaving[0] = made_.stability[0] = kNever;
+            return std::move(made_);
+        }
+        for (int64_t merge = tree_.merges() - 1; merge >= 0; --merge) {
+            const Place here = inner_[merge];
+            if (here.fallen == kInside) {
+                part(merge, here.cluster);
+                continue;
+            }
+            put(tree_.left[merge], here);
+            put(tree_.right[merge], here);
+        }
+        return std::move(made_);
+    }
+
+private:
+    // The two sides of a merge within a cluster.
+    void part(int64_t merge, int64_t cluster) {
+        const int64_t sides[] = {tree_.left[merge], tree_.right[merge]};
+        const double density = 1.0 / tree_.height[merge];
+        const bool together = density == kNever;
+        if (!together && size(sides[0]) >= smallest_ && size(sides[1]) >= smallest_) {
+            for (const int64_t side : sides) put(side, {add(cluster, density, size(side)), kInside});
+            leave(cluster, density, tree_.size[merge]);
+            return;
+        }
+        int64_t out = 0;
+        for (const int64_t side : sides) {
+            const bool falls = together || size(side) < smallest_;
+            put(side, {cluster, falls ? density : kInside});
+            if (falls) out += size(side);
+        }
+        leave(cluster, density, out);
+    }
+
+    void leave(int64_t cluster, double density, int64_t rows) {
+        if (rows > 0) made_.stability[cluster] += (density - made_.birth[cluster]) * double(rows);
+    }
+
+    int64_t add(int64_t parent, double birth, int64_t size) {
+        made_.parent.push_back(parent);
+        made_.birth.push_back(birth);
+        made_.size.push_back(size);
+        made_.stability.push_back(0.0);
+        return int64_t(made_.parent.size()) - 1;
+    }
+
+    int64_t size(int64_t node) const { return node < rows_ ? 1 : tree_.size[node - rows_]; }
+
+    void put(int64_t node, Place place) {
+        if (node >= rows_) {
+            inner_[node - rows_] = place;
+            return;
+        }
+        made_.cluster[node] = place.cluster;
+        made_.leaving[node] = place.fallen;
+    }
+
+    const Linkage& tree_;
+    int64_t rows_, smallest_;
+    std::vector<Place> inner_;
+    CondensedTree made_;
+};
+
+using Marks = std::vector<char>;
+
+// Clusters that split no further, the root not counted.
+Marks leaves(const Clusters& clusters) {
+    Marks chosen(clusters.parent.size(), 1);
+    chosen[0] = 0;
+    for (const int64_t parent : clusters.parent)
+        if (parent >= 0) chosen[parent] = 0;
+    return chosen;
+}
+
+void keep_topmost(Ints parent, Marks& chosen) {
+    Marks covered = chosen;
+    for (size_t cluster = 1; cluster < parent.size(); ++cluster) {
+        if (!covered[parent[cluster]]) continue;
+        covered[cluster] = 1;
+        chosen[cluster] = 0;
+    }
+}
+
+// The clusters that together keep the most mass: each, or those below it.
+Marks most_stable(const Clusters& clusters, const Selection& how) {
+    const int64_t count = clusters.count();
+    std::vector<double> below(size_t(count), 0.0);
+    std::vector<int64_t> size(clusters.size.begin(), clusters.size.end());
+    size[0] = 0;  // scikit-learn counts the root by its children
+    for (int64_t cluster = 1; cluster < count; ++cluster)
+        if (clusters.parent[cluster] == 0) size[0] += size[cluster];
+    Marks chosen(size_t(count), 0);
+    for (int64_t cluster = count - 1; cluster >= (how.allow_single ? 0 : 1); --cluster) {
+        const bool split = below[cluster] > clusters.stability[cluster] || size[cluster] > how.max_size;
+        chosen[cluster] = !split;
+        if (cluster > 0) below[clusters.parent[cluster]] += split ? below[cluster] : clusters.stability[cluster];
+    }
+    keep_topmost(clusters.parent, chosen);
+    return chosen;
+}
+
+// For each cluster chosen the lowest one from it upwards that was born at `epsilon` or more (Malzer and Baum 2020).
+Marks grown(const Clusters& clusters, const Marks& chosen, const Selection& how) {
+    std::vector<int64_t> becomes(clusters.parent.size(), 0);
+    Marks kept(clusters.parent.size(), 0);
+    kept[0] = chosen[0];
+    for (int64_t cluster = 1; cluster < clusters.count(); ++cluster) {
+        const int64_t parent = clusters.parent[cluster];
+        const bool grows = clusters.birth[cluster] * how.epsilon > 1 && (parent != 0 || how.allow_single);
+        becomes[cluster] = grows ? becomes[parent] : cluster;
+        if (chosen[cluster]) kept[becomes[cluster]] = 1;
+    }
+    return kept;
+}
+
+}  // namespace
+
+CondensedTree condense(const Linkage& tree, int64_t min_cluster_size) {
+    return Condensing(tree, min_cluster_size).run();
+}
+
+std::vector<int64_t> select_clusters(const Clusters& clusters, const Selection& how) {
+    Marks chosen = how.leaf ? leaves(clusters) : most_stable(clusters, how);
+    if (how.epsilon > 0 && clusters.count() > 1 && !chosen[0]) chosen = grown(clusters, chosen, how);
+    std::vector<int64_t> numbers;
+    for (int64_t cluster = 0; cluster < clusters.count(); ++cluster)
+        if (chosen[cluster]) numbers.push_back(cluster);
+    return numbers;
+}
+
+std::vector<int64_t> chosen_above(Ints parent, Ints chosen) {
+    std::vector<int64_t> place(parent.size(), -1);
+    for (size_t position = 0; position < chosen.size(); ++position) place[chosen[position]] = int64_t(position);
+    for (size_t cluster = 1; cluster < parent.size(); ++cluster)
+        if (place[cluster] < 0) place[cluster] = place[parent[cluster]];
+    return place;
+}
+
+std::vector<float> outlier_scores(Ints parent, Ints cluster, Doubles leaving) {
+    std::vector<double> densest(parent.size(), 0.0);
+    for (size_t row = 0; row < cluster.size(); ++row)
+        if (std::isfinite(leaving[row])) densest[cluster[row]] = std::max(densest[cluster[row]], leaving[row]);
+    for (size_t number = parent.size() - 1; number > 0; --number)
+        densest[parent[number]] = std::max(densest[parent[number]], densest[number]);
+    std::vector<float> scores(cluster.size(), 0.0f);
+    for (size_t row = 0; row < cluster.size(); ++row) {
+        const double top = densest[cluster[row]];
+        if (top > 0 && std::isfinite(leaving[row])) scores[row] = float((top - leaving[row]) / top);
+    }
+    return scores;
+}
+
+}  // namespace shoal

@@ -1,0 +1,15 @@
+#include <nanobind/nanobind.h>
+
+namespace shoal {
+
+void bind_kmeans(nanobind::module_&);
+void bind_scan(nanobind::module_&);
+void bind_tree(nanobind::module_&);
+
+}  // namespace shoal
+
+NB_MODULE(_native, m) {
+    shoal::bind_kmeans(m);
+    shoal::bind_scan(m);
+    shoal::bind_tree(m);
+}

@@ -1,0 +1,90 @@
+// The innermost loop of everything: which pairs of rows can be near enough, told from their int8 codes.
+//
+// A code is a row after a rotation, rounded to whole numbers. The squared distance of two codes is exact in int32, and
+// the distance of two rows differs from that of their codes by at most the sum of their rounding errors. So a scan
+// never misses a pair: whoever calls it widens the thresholds by those errors.
+//
+// The rotation puts most of the variance in front, and the scan works in stages: after each the distance over the
+// dimensions so far is a lower bound, and a tile in which no pair can still be near enough is left.
+#pragma once
+
+#include <cstdint>
+
+namespace shoal {
+
+constexpr int kPanel = 16;      // codes side by side in a panel
+constexpr int kGroup = 4;       // dimensions whose bytes lie together
+constexpr int kTileRows = 4;    // rows that share the registers of a tile
+constexpr int kMostStages = 8;
+
+struct Hit {
+    int32_t row;    // within the scan's rows
+    int32_t column; // within the scan's panels
+    int32_t score;  // minus half the squared distance of the two codes, at most 1 above it
+};
+
+struct Stages {
+    int count = 0;
+    int end[kMostStages] = {};  // groups of dimensions up to the end of each stage; even
+    int shift = 0;              // the first stage's products count 2^shift times
+    int groups() const { return end[count - 1]; }
+};
+
+struct Scan {
+    const Stages* stages;
+    const uint8_t* rows;        // [row_count / 4][groups][4][4], each value + Kernels::offset
+    int row_count;              // a multiple of kTileRows
+    const int8_t* panels;       // [panel_count][groups][16][4]
+    int panel_count;
+    // Half the squared length of each code over the stages so far, rounded down: [stage][...]. That of the columns has
+    // the part taken off that the offset of the rows adds to a product.
+    const int32_t* row_half;
+    int64_t row_half_stride;
+    const int32_t* column_half;
+    int64_t column_half_stride;
+    // A pair is a hit if its score is at least the smaller of its two thresholds.
+    const int32_t* row_least;
+    const int32_t* column_least;
+};
+
+// A scan of some tiles with one lot of panels that also tells how far beyond the thresholds a tile is without a pair.
+struct Probe {
+    Scan scan;
+    const int32_t* tiles;  // which of the scan's tiles, counted in tiles
+    int tile_count;
+    // Lower thresholds of the rows, [level][row], falling from level to level.
+    const int32_t* wider;
+    int64_t wider_stride;
+    int levels;
+    int sought;      // a tile is left early if it has no pair at this level, 0 for the thresholds themselves
+    uint8_t* clear;  // of each tile: 0 if it has hits, else 1 + the levels at which it would have none
+};
+
+// One instruction set's version of the loops that need one.
+struct Kernels {
+    const char* name;
+    int levels;         // codes lie in -levels..levels
+    int offset;         // added to the values of the rows
+    int panels_a_call;  // at most this many panels in a scan
+    // Writes the hits, at most row_count * 16 * panel_count, and returns how many there are.
+    int (*scan)(const Scan&, Hit*);
+    // The same for a Probe, whose panel_count is panels_a_call.
+    int (*probe)(const Probe&, Hit*);
+    // Squared distance in float64: eight sums of every eighth dimension, then ((0+4)+(2+6)) + ((1+5)+(3+7)). The order is
+    // part of the answer, so that all instruction sets and the plain twin give the same bits.
+    double (*square_distance)(const float*, const float*, int64_t);
+};
+
+extern const Kernels kPortable;
+#if defined(SHOAL_X86)
+extern const Kernels kAvx2;
+extern const Kernels kVnni;
+#endif
+#if defined(SHOAL_NEON)
+extern const Kernels kNeon;
+#endif
+
+// The fastest kernels this machine has.
+const Kernels& kernels();
+
+}  // namespace shoal

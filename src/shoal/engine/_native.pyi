@@ -1,0 +1,76 @@
+"""The compiled core, built from `native/`. Take it from `kernels.native()`, which knows whether it is there."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+def instructions() -> str:
+    """The instruction set that was chosen for this machine: for people to read."""
+
+# native/tree.cpp: what comes after the edges. Arrays are C-contiguous and of just these dtypes, row numbers in range;
+# ValueError where arrays that belong together differ in length. The modules that call these say what they answer.
+
+def spanning_forest(
+    left: NDArray[np.int64] | NDArray[np.int32],
+    right: NDArray[np.int64] | NDArray[np.int32],
+    weight: NDArray[np.float64],
+    length: NDArray[np.float64],
+    rank: NDArray[np.uint32],
+    threads: int,
+) -> NDArray[np.int64]:
+    """Places of the edges chosen, (at most n - 1,), in Kruskal's order. ValueError from 2^32 edges or 2^31 rows on."""
+
+def single_linkage(
+    left: NDArray[np.int64], right: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The nodes that each merge joins, and the size of what it makes; all (n - 1,)."""
+
+def leaf_order(
+    left: NDArray[np.int64], right: NDArray[np.int64], height: NDArray[np.float64], size: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(n,) rows in the order of the leaves and (n - 1,) heights between neighbours."""
+
+def meeting_heights(
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    height: NDArray[np.float64],
+    size: NDArray[np.int64],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """(m,) heights at which the pairs of rows (first, second) meet; 0 for a row and itself."""
+
+def condense(
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    height: NDArray[np.float64],
+    size: NDArray[np.int64],
+    min_cluster_size: int,
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+]:
+    """The fields of CondensedTree."""
+
+def select_clusters(
+    parent: NDArray[np.int64],
+    birth: NDArray[np.float64],
+    size: NDArray[np.int64],
+    stability: NDArray[np.float64],
+    leaf: bool,
+    epsilon: float,
+    max_size: int | None,
+    allow_single: bool,
+) -> NDArray[np.int64]:
+    """(k,) clusters chosen, ascending."""
+
+def chosen_above(parent: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(c,) place in `chosen` of each cluster or the nearest one above it that is chosen, -1 for none."""
+
+def outlier_scores(
+    parent: NDArray[np.int64], cluster: NDArray[np.int64], leaving: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(n,) GLOSH."""

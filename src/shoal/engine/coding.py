@@ -1,0 +1,237 @@
+"""How rows become the int8 codes that the compiled scan reads, and in which order they lie.
+
+Nothing here can change an answer: a poor rotation, unit or order makes the scan slower, never wrong, because whatever a
+code is away from its row is measured and allowed for.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine.parallel import in_order, spans
+
+if TYPE_CHECKING:
+    from shoal.engine._native import Codes
+
+__all__ = ["Frame", "block_pairs", "encode", "frame_of", "near_order", "near_pairs"]
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.int32]
+
+_SAMPLE: Final = 4096
+_BLOCK: Final = 8192
+_ROUNDING: Final = 3e-5
+"""What rounding in float32 may take off a rotated row, as a share of its length: d eps for d up to 500, in practice a
+hundredth of it."""
+_EARLY: Final = 0.6
+"""Share of the variance that the dimensions of the first stage hold."""
+_CELL: Final = 400
+"""Rows of a cell, about: half a block, so that blocks hold near rows."""
+_MOST_CELLS: Final = 1024
+_WIDEST: Final = 1024
+"""Up to so many dimensions the rotation is taken from the whole covariance."""
+_LEADING: Final = 256
+"""Dimensions of the first stage of wider rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Coordinates with most of the variance in the first `stages[0]`, between which distances are those of the rows.
+
+    `(points - mean) @ rotation` where the rotation is (d, d). Of wide rows it holds the leading directions only,
+    (d, `stages[0]`), and what they leave of the row follows as it is.
+    """
+
+    mean: Floats
+    rotation: Floats
+    stages: list[int]
+    unit: float
+
+    @property
+    def dimensions(self) -> int:
+        """Coordinates of a row."""
+        width, directions = self.rotation.shape
+        return directions if directions == width else directions + width
+
+    @property
+    def leading(self) -> Floats:
+        """(d, `stages[0]`) the directions of the first stage, or all."""
+        return np.ascontiguousarray(self.rotation[:, : self.stages[0]])
+
+    def coordinates(self, points: Points) -> Floats:
+        """(m, dimensions) of rows (m, d)."""
+        return _coordinates(points - self.mean, self.rotation)
+
+
+def _coordinates(centred: Points, rotation: Floats) -> Floats:
+    turned: Floats = centred @ rotation
+    if rotation.shape[0] == rotation.shape[1]:
+        return turned
+    return np.concatenate([turned, centred - turned @ rotation.T], axis=1)
+
+
+def frame_of(points: Points, levels: int, seed: int = 0, *, rows: Rows | None = None) -> Frame:
+    """A frame for rows like `points[rows]` (all of them by default), told from a sample of them."""
+    count = len(points) if rows is None else len(rows)
+    rng = np.random.default_rng([seed, count])
+    wanted = max(_SAMPLE, 4 * min(points.shape[1], _WIDEST))
+    chosen = np.arange(count) if count <= wanted else np.sort(rng.choice(count, wanted, replace=False))
+    sample = points[chosen if rows is None else rows[chosen]]
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred = sample - mean
+    if points.shape[1] > _WIDEST:
+        rotation, stages = _leading_directions(centred, rng), [_LEADING, -(-(_LEADING + points.shape[1]) // 8) * 8]
+    else:
+        directions, variances = _directions(centred)
+        stages = _stages(variances, points.shape[1])
+        rotation = _mixed(directions, stages[0] if len(stages) > 1 else 0, rng)
+    return Frame(mean, rotation, stages, _unit(_coordinates(centred, rotation), stages, levels))
+
+
+def _directions(centred: Points) -> tuple[Floats, NDArray[np.float64]]:
+    """(d, d) principal directions as columns, and their variances, descending."""
+    covariance = (centred.T @ centred).astype(np.float64) / max(len(centred), 1)
+    variances, directions = np.linalg.eigh(covariance)
+    return np.ascontiguousarray(directions[:, ::-1]).astype(np.float32), variances[::-1]
+
+
+def _leading_directions(centred: Points, rng: np.random.Generator) -> Floats:
+    """(d, _LEADING) orthonormal, near the principal ones: two rounds of subspace iteration (Halko, Martinsson and Tropp
+    2011), where the covariance of wide rows would take minutes."""
+    basis = rng.standard_normal((centred.shape[1], _LEADING)).astype(np.float32)
+    for _ in range(2):
+        basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
+    return np.ascontiguousarray(basis, dtype=np.float32)
+
+
+def _stages(variances: NDArray[np.float64], dims: int) -> list[int]:
+    """Ends of the stages, multiples of 8: the leading dimensions, then the rest in one or two steps."""
+    padded = -(-dims // 8) * 8
+    share = np.cumsum(np.maximum(variances, 0))
+    if padded < 96 or share[-1] <= 0:
+        return [padded]
+    leading = int(np.searchsorted(share, _EARLY * share[-1])) + 1
+    first = min(max(-(-leading // 32) * 32, 32), padded // 2 // 32 * 32)
+    second = min(2 * first, padded)
+    return sorted({first, second, padded})
+
+
+def _mixed(rotation: Floats, leading: int, rng: np.random.Generator) -> Floats:
+    """Turned within the leading and within the other directions: no coordinate is larger than its neighbours then, and
+    the steps of the codes can be small."""
+    parts = [rotation[:, :leading], rotation[:, leading:]]
+    return np.concatenate([part @ _turn(part.shape[1], rng) for part in parts], axis=1)
+
+
+def _turn(size: int, rng: np.random.Generator) -> Floats:
+    turn: Floats = np.linalg.qr(rng.standard_normal((size, size)))[0].astype(np.float32)
+    return turn
+
+
+def _unit(coordinates: Floats, stages: list[int], levels: int) -> float:
+    """The step of the codes that loses least in the rows of the sample."""
+    first = stages[0] if len(stages) > 1 else 0
+    weight = np.where(np.arange(coordinates.shape[1]) < first, np.float32(2), np.float32(1))
+    scaled = coordinates / weight
+    spread = max(float(np.sqrt(np.mean(scaled**2, axis=0).max(initial=0))), 1e-30)
+    some = scaled[:: max(1, len(scaled) // 512)]
+
+    def lost(unit: float) -> float:
+        codes = np.clip(np.rint(some / unit), -levels, levels)
+        rest = ((some - codes * unit) * weight).astype(np.float64)
+        return float(np.quantile((rest**2).sum(axis=1), 0.9))
+
+    return min((spread * reach / levels for reach in (2.5, 3, 3.5, 4, 4.5, 5, 6, 8, 12)), key=lost)
+
+
+def encode(points: Points, frame: Frame, order: Places, threads: int, *, certainty: float = 1.0) -> "Codes":
+    """The codes of `points[order]`."""
+    from shoal.engine._native import Codes
+
+    codes = Codes(len(order), frame.dimensions, frame.stages, frame.unit, certainty)
+
+    def write(block: slice) -> None:
+        codes.write(block.start, np.ascontiguousarray(frame.coordinates(points[order[block]])), _ROUNDING)
+
+    for _ in in_order(write, spans(len(order), _BLOCK), threads):
+        pass
+    return codes
+
+
+def near_order(points: Points, frame: Frame, threads: int, seed: int = 0, *, rows: Rows | None = None) -> Places:
+    """(n,) the positions of `rows` (all by default) in an order in which near rows lie near: cell after cell of a coarse
+    k-means over the leading coordinates."""
+    rows = np.arange(len(points)) if rows is None else rows
+    cells = max(1, min(_MOST_CELLS, len(rows) // _CELL))
+    if cells == 1:
+        return np.arange(len(rows), dtype=np.int32)
+    rng = np.random.default_rng([seed, len(rows)])
+    leading = frame.leading
+    centers = _cells(points, frame.mean, leading, rows, cells, rng)
+    halves = (centers**2).sum(axis=1) / 2
+
+    def nearest(block: slice) -> Rows:
+        return np.argmax((points[rows[block]] - frame.mean) @ leading @ centers.T - halves, axis=1)
+
+    cell = np.concatenate(list(in_order(nearest, spans(len(rows), _BLOCK), threads)))
+    return np.argsort(_chain(centers)[cell], kind="stable").astype(np.int32)
+
+
+def _cells(
+    points: Points, mean: Floats, leading: Floats, rows: Rows, cells: int, rng: np.random.Generator
+) -> Floats:
+    size = min(len(rows), 24 * cells)
+    sample = (points[rows[np.sort(rng.choice(len(rows), size, replace=False))]] - mean) @ leading
+    centers = sample[rng.choice(size, cells, replace=False)]
+    for _ in range(3):
+        label = np.argmax(sample @ centers.T - (centers**2).sum(axis=1) / 2, axis=1)
+        by_label = np.argsort(label, kind="stable")
+        held = np.bincount(label, minlength=cells)
+        full = np.flatnonzero(held)
+        starts = np.concatenate([[0], np.cumsum(held)[:-1]])[full]
+        centers[full] = np.add.reduceat(sample[by_label], starts, axis=0) / held[full, None].astype(np.float32)
+    return centers
+
+
+def _chain(centers: Floats) -> Rows:
+    """(k,) places of the centers on a walk that always goes on to the nearest one left."""
+    squares = (centers**2).sum(axis=1)
+    products = centers @ centers.T
+    place = np.empty(len(centers), np.int64)
+    left = np.ones(len(centers), bool)
+    here = 0
+    for step in range(len(centers)):
+        place[here], left[here] = step, False
+        away = np.where(left, squares - 2 * products[here], np.inf)
+        here = int(np.argmin(away))
+    return place
+
+
+def near_pairs(points: Points, frame: Frame, order: Rows, block: int, wanted: int) -> NDArray[np.int32]:
+    """(m, 2) pairs of blocks of `points[order]`: each with itself and with at least `wanted` - 1 others, the nearest by
+    their means over the leading coordinates; nearest pairs first. All pairs where there are no more blocks."""
+    blocks = -(-len(order) // block)
+    if wanted >= blocks:
+        return block_pairs(len(order), block)
+    leading = frame.leading
+    means = np.stack([points[order[part]].mean(axis=0) for part in spans(len(order), block)])
+    means = (means - frame.mean) @ leading
+    squares = (means**2).sum(axis=1)
+    away = squares[:, None] + squares - 2 * means @ means.T
+    np.fill_diagonal(away, -1)
+    near = np.argpartition(away, wanted - 1, axis=1)[:, :wanted].ravel()
+    own = np.repeat(np.arange(blocks), wanted)
+    first, second = np.divmod(np.unique(np.minimum(own, near) * blocks + np.maximum(own, near)), blocks)
+    by_distance = np.argsort(away[first, second], kind="stable")
+    return np.ascontiguousarray(np.stack([first, second], axis=1)[by_distance].astype(np.int32))
+
+
+def block_pairs(count: int, block: int) -> NDArray[np.int32]:
+    """(m, 2) all pairs of blocks of `count` rows, the nearest in the order first."""
+    blocks = -(-count // block)
+    first, second = np.triu_indices(blocks)
+    by_gap = np.argsort(second - first, kind="stable")
+    return np.ascontiguousarray(np.stack([first[by_gap], second[by_gap]], axis=1).astype(np.int32))

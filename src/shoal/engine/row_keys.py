@@ -1,0 +1,71 @@
+"""A number for each row that its coordinates alone decide.
+
+Whatever has to choose among rows, at random or in a tie, goes by their keys: then it chooses the same rows in whatever
+order they came. Rows that share a key are equal, but for one pair in 2^64.
+"""
+
+from functools import cache, partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine import kernels
+from shoal.engine.parallel import in_order, spans, thread_count
+
+__all__ = ["Keys", "keyed_rows", "mixed", "row_keys"]
+
+Keys = NDArray[np.uint64]
+
+_BLOCK: Final = 2048
+_STEP: Final = np.uint64(0x9E3779B97F4A7C15)
+_FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND: Final = np.uint64(0x94D049BB133111EB)
+
+
+def row_keys(points: Points, threads: int) -> Keys:
+    """(n,) keys of the rows; -0 counts as 0. The same from the compiled core and from its twin."""
+    core = kernels.native()
+    if core is not None:
+        compiled: Keys = core.row_keys(points, thread_count(threads))
+        return compiled
+    constants = _constants(points.shape[1])
+    keys = np.empty(len(points), np.uint64)
+    blocks = spans(len(points), _BLOCK)
+    for block, own in zip(blocks, in_order(partial(_block, points, constants), blocks, threads), strict=True):
+        keys[block] = own
+    return keys
+
+
+def keyed_rows(points: Points, threads: int) -> tuple[Rows, Rows, Rows]:
+    """Rows in the order of their keys (n,); of each distinct row the first in that order (m,); and for each place in
+    the order the distinct row it holds (n,), ascending."""
+    keys = row_keys(points, threads)
+    by_key = np.argsort(keys, kind="stable")
+    new = np.ones(len(keys), np.bool_)
+    new[1:] = keys[by_key[1:]] != keys[by_key[:-1]]
+    same = np.flatnonzero(~new)  # neighbours of one key are equal rows, unless 64 bits were too few
+    for block in spans(len(same), _BLOCK):
+        places = same[block]
+        new[places] = (points[by_key[places]] != points[by_key[places - 1]]).any(axis=1)
+    return by_key, by_key[new], np.cumsum(new) - 1
+
+
+def mixed(values: Keys) -> Keys:
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): each bit depends on all bits of the value."""
+    values = (values ^ (values >> np.uint64(30))) * _FIRST
+    values = (values ^ (values >> np.uint64(27))) * _SECOND
+    return values ^ (values >> np.uint64(31))
+
+
+@cache
+def _constants(dimensions: int) -> Keys:
+    return mixed(np.arange(1, dimensions + 1, dtype=np.uint64) * _STEP) | np.uint64(1)
+
+
+def _block(points: Points, constants: Keys, block: slice) -> Keys:
+    bits = (points[block] + np.float32(0)).view(np.uint32)
+    # Numbers of few digits have only zeros among their low bits; a multiple of such bits would keep them.
+    spread = (bits ^ (bits >> np.uint32(15))).astype(np.uint64)
+    return mixed(spread @ constants)

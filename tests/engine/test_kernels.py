@@ -1,0 +1,107 @@
+"""Which kernels run, and how one can tell."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from shoal.engine import kernels
+from shoal.errors import InvalidField
+
+CORE = "shoal.engine._native"
+built = pytest.mark.skipif(find_spec(CORE) is None, reason="this installation has no compiled core")
+
+
+@pytest.fixture(autouse=True)
+def _read_afresh() -> Iterator[None]:
+    """The choice is made once in a process; each test makes its own, and the next one finds none made."""
+    kernels.native.cache_clear()
+    yield
+    kernels.native.cache_clear()
+
+
+@pytest.fixture
+def without_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an installation that was made without a compiler: importing the core finds no such module."""
+    monkeypatch.setitem(sys.modules, CORE, None)
+
+
+def test_plain_leaves_the_core_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", "plain")
+
+    assert kernels.native() is None
+    assert kernels.describe() == "plain NumPy (SHOAL_KERNELS=plain)"
+
+
+@built
+@pytest.mark.parametrize("word", ["", "auto", "native"])
+def test_the_core_is_taken_where_it_is_built(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", word)
+    core = kernels.native()
+
+    assert isinstance(core, ModuleType)
+    assert core.__name__ == CORE
+    assert kernels.describe() == f"native, {core.instructions()}"
+    assert core.instructions() in {"AVX2", "AVX-512 VNNI", "NEON", "portable"}
+
+
+@pytest.mark.parametrize("word", ["", "auto"])
+@pytest.mark.usefixtures("without_core")
+def test_without_a_core_the_plain_twins_run(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", word)
+
+    assert kernels.native() is None
+    assert kernels.describe() == "plain NumPy (no compiled core)"
+
+
+@pytest.mark.usefixtures("without_core")
+def test_insisting_on_a_core_that_is_missing_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", "native")
+
+    with pytest.raises(InvalidField, match=r"SHOAL_KERNELS: asks for the compiled core.*C\+\+20 compiler"):
+        kernels.native()
+
+
+def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", "fast")
+
+    with pytest.raises(InvalidField, match="SHOAL_KERNELS: must be auto, native or plain, got 'fast'"):
+        kernels.native()
+
+
+def test_a_core_that_lacks_a_library_is_an_error_and_not_a_missing_core(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "_native.py").write_text("import a_library_that_is_not_there")
+    monkeypatch.delenv("SHOAL_KERNELS", raising=False)
+    monkeypatch.setattr(kernels, "_CORE", "_native")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ModuleNotFoundError, match="a_library_that_is_not_there"):
+        kernels.native()
+
+
+def test_the_core_is_loaded_by_its_first_use_and_not_before() -> None:
+    program = f"import sys, shoal.engine; print({CORE!r} in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False\n"
+
+
+@built
+def test_the_type_stub_tells_every_name_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", "native")
+    stub = ast.parse(Path(kernels.__file__).with_name("_native.pyi").read_text())
+    told = {node.name for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    told |= {
+        str(node.target.id)
+        for node in stub.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+    assert told == {name for name in dir(kernels.native()) if not name.startswith("_")}

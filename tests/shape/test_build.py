@@ -1,0 +1,60 @@
+"""The build: with a compiler, without one, and with the versions that are pinned."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+NO_COMPILER = {"CXX": "/no/such/compiler"}
+
+
+def configured(folder: Path, native: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """CMake's first step, as the build takes it; it compiles nothing of ours. scripts/set-up sees to cmake and ninja."""
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = ["cmake", "-G", "Ninja", f"-DSHOAL_NATIVE={native}", "-S", str(ROOT), "-B", str(folder)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | environ | {"PATH": tools}
+    )
+
+
+def test_without_a_compiler_the_build_goes_on_and_says_what_to_install(tmp_path: Path) -> None:
+    done = configured(tmp_path, "AUTO", **NO_COMPILER)
+
+    assert done.returncode == 0, done.stderr
+    assert "Shoal without its native core: no C++ compiler was found (Debian, Ubuntu: apt install g++" in done.stderr
+
+
+def test_a_build_that_insists_on_the_core_fails_without_a_compiler(tmp_path: Path) -> None:
+    done = configured(tmp_path, "ON", **NO_COMPILER)
+
+    assert done.returncode != 0
+    assert "native core cannot be built: no C++ compiler was found" in done.stderr
+
+
+def test_the_core_can_be_left_out(tmp_path: Path) -> None:
+    done = configured(tmp_path, "OFF")
+
+    assert done.returncode == 0, done.stderr
+    assert "Shoal without its native core: SHOAL_NATIVE is OFF" in done.stderr
+
+
+def test_every_area_of_the_core_is_bound() -> None:
+    sources = {path.name: path.read_text() for path in (ROOT / "native").glob("*.cpp")}
+    module = sources.pop("module.cpp")
+    areas = {name for text in sources.values() for name in re.findall(r"(?<!>\n)^void (bind_\w+)\(nb::", text, re.M)}
+
+    assert {"bind_scan", "bind_tree"} <= areas
+    assert set(re.findall(r"shoal::(bind_\w+)\(m\);", module)) == areas
+
+
+def test_constraints_hold_what_builds_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    pins = dict(line.lower().replace("_", "-").split("==") for line in (ROOT / "constraints.txt").read_text().split())
+
+    for needed in map(Requirement, project["build-system"]["requires"]):
+        assert needed.specifier.contains(pins[needed.name]), needed
