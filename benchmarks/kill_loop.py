@@ -16,6 +16,7 @@ import random
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,13 @@ def check_runs(client: httpx.Client) -> tuple[int, int]:
     return by_status.get("completed", 0), by_status.get("failed", 0)
 
 
+def failures(client: httpx.Client) -> Counter[str]:
+    """What the failed runs say, and how often."""
+    wanted = {"filters": {"field": "status", "operator": "eq", "value": "failed"}, "limit": 1000}
+    listed = client.post("/clusters/groups3/executions/list", json=wanted).json()
+    return Counter(run["error_message"] or "no reason given" for run in listed["results"])
+
+
 def check_visible(client: httpx.Client, cluster: dict[str, Any]) -> None:
     run = client.get(f"/clusters/groups3/executions/{cluster['current_run_id']}").json()
     assert run["status"] == "completed", run["status"]
@@ -179,12 +187,15 @@ def main() -> None:
         with server.client() as client:
             check_documents(client, ledger, rng)
             completed, failed = check_runs(client)
+            reasons = failures(client)
         server.stop()
     print(
         f"{given.kills} kills in {time.monotonic() - began:.0f} s: {len(ledger.acknowledged) * BATCH:,} documents "
         f"acknowledged, 0 lost, 0 torn batches; {ledger.executions} executions accepted, {completed} completed, "
         f"{failed} failed, 0 hanging"
     )
+    for reason, times in reasons.most_common():
+        print(f"  {times} × {reason}")
 
 
 if __name__ == "__main__":

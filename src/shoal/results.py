@@ -1,7 +1,9 @@
 """The folder of results that `shoal cluster` and `Clustering.to_parquet` leave: whole or absent."""
 
+import re
 import secrets
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.errors import Conflict
-from shoal.storage.files import remove_tree, sync_folder, written_whole
+from shoal.storage.files import locked, remove_tree, sync_folder, written_whole
 
 __all__ = ["FORMAT", "check_folder", "write_folder"]
 
@@ -37,21 +39,32 @@ def check_folder(folder: Path) -> None:
 def write_folder(folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[str, Any]) -> None:
     """Write `<name>.parquet` for each table and `summary.json`; results that were there are replaced whole.
 
-    Everything is written and synced beside the folder, which then takes its name. Raises Conflict as `check_folder`.
+    Everything is written and synced beside the folder, which then takes its name; what a writer that was killed left
+    there is cleared away. Raises Conflict as `check_folder`.
     """
     folder = folder.resolve()
     check_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        _write(folder, tables, summary, locks)
+
+
+def _write(folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[str, Any], locks: ExitStack) -> None:
+    """A writer holds a lock on each folder under a name of its own, so that others see whether it lives."""
     mark = secrets.token_hex(4)
     fresh, old = (folder.with_name(f".{folder.name}.{mark}.{state}") for state in ("new", "old"))
     try:
-        fresh.mkdir()
+        with locked(folder.parent):
+            _clear_leftovers(folder)
+            fresh.mkdir()
+            locks.enter_context(locked(fresh))
         for name, table in tables.items():
             with written_whole(fresh / f"{name}.parquet") as file:
                 pq.write_table(table, file, compression="zstd", write_page_checksum=True)
         with written_whole(fresh / _SUMMARY) as file:
             file.write(orjson.dumps({"format": FORMAT, **summary}, option=orjson.OPT_INDENT_2) + b"\n")
         if folder.exists():
+            locks.enter_context(locked(folder))
             folder.rename(old)
         fresh.rename(folder)
         sync_folder(folder.parent)
@@ -60,6 +73,20 @@ def write_folder(folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[
             old.rename(folder)
         remove_tree(fresh)
         remove_tree(old)
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Results that had been moved aside when the writer was killed come back; the rest of it goes."""
+    ours = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}\.(new|old)")
+    for left in sorted(folder.parent.iterdir()):
+        found = ours.fullmatch(left.name)
+        if found is None or not left.is_dir():
+            continue
+        with suppress(BlockingIOError), locked(left, wait=False):
+            if found[1] == "old" and not folder.exists():
+                left.rename(folder)
+            else:
+                remove_tree(left)
 
 
 def _is_summary(path: Path) -> bool:

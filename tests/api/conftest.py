@@ -55,6 +55,7 @@ def admin_key(services: Services) -> str:
 def server(services: Services, admin_key: str) -> Iterator[str]:
     """The address of a running server, without a mount: `http://127.0.0.1:<port>`."""
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as served; see `shoal.cli.serve`
     running = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", ws="none"))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

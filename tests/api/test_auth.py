@@ -2,9 +2,11 @@
 
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from threading import Barrier
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,8 +14,9 @@ import pytest
 
 from shoal.api.auth import MOUNTS, PUBLIC, needed_permission
 from shoal.assemble import Services, assemble
-from shoal.records.key import CreateKey, PatchKey, Permission, has_checksum, new_key
+from shoal.records.key import CreateKey, Key, PatchKey, Permission, has_checksum, new_key
 from shoal.records.scope import Scope
+from shoal.storage.base import Stored
 
 ClientMaker = Callable[..., httpx.Client]
 
@@ -212,6 +215,32 @@ def test_use_is_noted_at_most_once_a_minute(services: Services, admin_key: str, 
 
     assert first == unchanged
     assert services.keys.get(scope, "first").last_used_at == clock()
+
+
+def test_calls_that_come_at_once_all_pass_and_note_the_use_once(
+    services: Services, admin_key: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread reads the key before any of them has noted its use."""
+    services.keys.authenticate(admin_key)
+    clock.forward(minutes=2)
+    ready, replace, writes = Barrier(40), services.metadata.replace, list[str]()
+    noted = services.keys._note_use
+
+    def note_together(scope: Scope, key: Key) -> None:
+        ready.wait(30)
+        noted(scope, key)
+
+    def counted(*given: Any, **named: Any) -> Stored:
+        writes.append(given[2])
+        return replace(*given, **named)
+
+    monkeypatch.setattr(services.keys, "_note_use", note_together)
+    monkeypatch.setattr(services.metadata, "replace", counted)
+    with ThreadPoolExecutor(40) as pool:
+        callers = list(pool.map(services.keys.authenticate, [admin_key] * 40))
+
+    assert {caller.name for caller in callers} == {"first"}
+    assert len(writes) == 1
 
 
 def test_no_file_of_the_data_folder_but_the_key_file_holds_a_key(

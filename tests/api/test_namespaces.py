@@ -42,7 +42,8 @@ def test_a_namespace_is_found_by_id_and_by_name(client: httpx.Client) -> None:
         {"name": "image", "dimension": 3, "metric": "cosine"},
     ]
     assert by_name["created_at"] == "2026-11-23T12:00:00.000Z"
-    assert (by_name["bucket_count"], by_name["collection_count"], by_name["cluster_count"]) == (0, 0, 0)
+    counts = ("document_count", "bucket_count", "collection_count", "cluster_count")
+    assert [by_name[name] for name in counts] == [0, 0, 0, 0]
 
 
 def test_declared_vectors_are_known_to_the_document_store(services: Services, client: httpx.Client) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import psutil
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli.conftest import Command
+from shoal.results import write_folder
 
 SUMMARY_KEYS = {
     "format", "source", "documents", "num_clusters", "noise", "algorithm", "parameters", "seed", "metrics", "exact",
@@ -170,6 +172,55 @@ def test_results_of_an_earlier_run_are_replaced_whole(here: Command, parquet: Pa
     assert summary(tmp_path / "found")["num_clusters"] == 2
     assert pq.read_table(tmp_path / "found" / "centroids.parquet").num_rows == 2
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("moment", ["while it writes", "between the two renames"])
+def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path: Path, moment: str) -> None:
+    """The killed one is real: SIGKILL at a chosen call, after which nothing of it can tidy up."""
+    table, folder = pa.table({"a": [1]}), tmp_path / "found"
+    write_folder(folder, {"members": table}, {"run": "first"})
+    where = "shoal.results.pq.write_table" if moment == "while it writes" else "pathlib.Path.rename"
+    code = f"""
+import os, pathlib, signal, sys
+from unittest.mock import patch
+import pyarrow as pa
+from shoal.results import write_folder
+rename = pathlib.Path.rename
+def killed(first, second, **more):
+    if isinstance(first, pathlib.Path) and first.name == "found":
+        return rename(first, second)
+    os.kill(os.getpid(), signal.SIGKILL)
+with patch({where!r}, killed):
+    write_folder(pathlib.Path(sys.argv[1]), {{"members": pa.table({{"a": [2]}})}}, {{}})
+"""
+    assert subprocess.run([sys.executable, "-c", code, folder], check=False).returncode == -signal.SIGKILL
+    left = {entry.name for entry in tmp_path.iterdir()} - {"found"}
+    (tmp_path / ".found.of-somebody-else.new").mkdir()
+
+    with pytest.raises(ZeroDivisionError), patch("shoal.results.pq.write_table", side_effect=ZeroDivisionError):
+        write_folder(folder, {"members": table}, {"run": "second"})
+
+    assert left
+    assert summary(folder)["run"] == "first"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"found", ".found.of-somebody-else.new"}
+
+
+def test_a_run_leaves_what_another_one_is_writing(tmp_path: Path) -> None:
+    folder, table, write = tmp_path / "found", pa.table({"a": [1]}), pq.write_table
+    during: list[set[str]] = []
+
+    def write_while_another_does(table: pa.Table, file: Any, **options: Any) -> None:
+        with patch("shoal.results.pq.write_table", write):
+            write_folder(folder, {"members": table}, {"run": "inner"})
+        during.append({entry.name for entry in tmp_path.iterdir()})
+        write(table, file, **options)
+
+    with patch("shoal.results.pq.write_table", write_while_another_does):
+        write_folder(folder, {"members": table}, {"run": "outer"})
+
+    assert [len(names) for names in during] == [2]
+    assert summary(folder)["run"] == "outer"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["found"]
 
 
 def test_a_folder_that_holds_anything_else_is_refused_and_kept(here: Command, parquet: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from cli.conftest import Command
 from server_process import ServerProcess
 from shoal.assemble import assemble
+from shoal.errors import NotFound
 from shoal.records.scope import Scope
 from shoal.settings import Settings
 from shoal.storage.base import Query
@@ -70,6 +71,32 @@ def test_a_file_with_a_fault_stores_nothing_and_makes_no_collection(
     assert done.code == 2
     assert "repeats the id of row 0" in done.complaint
     assert collections(tmp_path / "data", "default") == []
+
+
+@pytest.mark.parametrize("collection", ["list", "no/slash", "twice"])
+def test_an_import_that_fails_leaves_no_namespace_behind(
+    here: Command, documents: pa.Table, tmp_path: Path, server: ServerProcess, collection: str
+) -> None:
+    ids = pa.array([*documents["id"].to_pylist()[:-1], "doc-000"])
+    pq.write_table(documents.set_column(0, "id", ids), tmp_path / "twice.parquet")
+    names = ("--collection", collection, "--namespace", "gone")
+
+    in_folder = here("import", "twice.parquet", *names, "--data", "data")
+    on_server = here("import", "twice.parquet", *names, "--url", server.url, "--key", server.key)
+
+    assert (in_folder.code, on_server.code) == (2, 2)
+    with pytest.raises(NotFound):
+        collections(tmp_path / "data", "gone")
+    with server.client() as client:
+        assert client.get("/namespaces/gone").status_code == 404
+
+
+def test_an_import_that_fails_leaves_a_namespace_that_was_there(here: Command, parquet: Path, tmp_path: Path) -> None:
+    here("import", parquet, "--collection", "questions", "--namespace", "shop", "--data", "data")
+
+    assert here("import", parquet, "--collection", "list", "--namespace", "shop", "--data", "data").code == 2
+
+    assert stored(tmp_path / "data", "shop", "questions") == 60
 
 
 def test_a_file_goes_to_a_running_server(here: Command, parquet: Path, server: ServerProcess) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.jobs.worker import MAX_ATTEMPTS, Worker, is_alive
+from shoal.jobs.worker import MAX_ATTEMPTS, MAX_STARTS, Worker, is_alive
 from shoal.records.scope import Scope
 from shoal.storage.base import Job
 from shoal.storage.metadata import SqliteMetadata
@@ -168,7 +168,50 @@ def test_the_job_of_a_worker_that_was_killed_is_taken_up_at_once(store: SqliteMe
 
     assert worker.run_one()
     job = job_of(store, "one")
-    assert (job.state, job.attempts) == ("done", 2)
+    assert (job.state, job.attempts) == ("done", 1)
+
+
+def test_a_run_outlives_any_number_of_killed_workers_that_is_less_than_the_bound(
+    store: SqliteMetadata, tmp_path: Path
+) -> None:
+    """A server that is restarted, or killed with its workers, takes no attempt from a run."""
+    handler = Script("pass")
+    store.enqueue(SCOPE, "one", "q", {}, now())
+    for _ in range(MAX_STARTS - 1):
+        store.claim("q", "dead", now(), now() + timedelta(minutes=10))
+        store.release_worker("dead")
+
+    assert worker_of(store, handler, tmp_path / "workers").run_one()
+
+    job = job_of(store, "one")
+    assert (job.state, job.attempts, handler.failures) == ("done", 1, [])
+
+
+def test_a_run_that_takes_its_worker_down_each_time_is_given_up_at_last(store: SqliteMetadata, tmp_path: Path) -> None:
+    handler = Script("pass")
+    store.enqueue(SCOPE, "one", "q", {}, now())
+    for _ in range(MAX_STARTS):
+        store.claim("q", "dead", now(), now() + timedelta(minutes=10))
+        store.release_worker("dead")
+
+    assert worker_of(store, handler, tmp_path / "workers").run_one()
+
+    assert job_of(store, "one").state == "done"
+    assert handler.failures == ["The run was started 25 times, and its server or worker ended each time."]
+
+
+def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: SqliteMetadata, tmp_path: Path) -> None:
+    handler = Script("raise SystemExit(1)")
+    store.enqueue(SCOPE, "one", "q", {}, now())
+    worker = worker_of(store, handler, tmp_path / "workers")
+
+    for _ in range(MAX_ATTEMPTS):
+        store.claim("q", "dead", now(), now() + timedelta(minutes=10))
+        store.release_worker("dead")
+        assert worker.run_one()
+
+    assert job_of(store, "one").state == "done"
+    assert handler.failures == ["The run crashed 3 times; the last time it exited with code 1."]
 
 
 def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteMetadata) -> None:

@@ -153,6 +153,8 @@ def test_declared_names_are_closed_and_inferred_ones_are_not(services: Services,
         services.documents.upsert(declared, body)
 
     assert services.collections.get(scope, "default").document_count == 1
+    assert services.namespaces.get(scope.organization, scope.namespace_id).document_count == 1
+    assert services.namespaces.get(scope.organization, "declared").document_count == 0
     with pytest.raises(NotFound):
         services.collections.get(declared, "default")
 

@@ -21,7 +21,9 @@ from shoal.records.filters import parse_filter
 from shoal.records.paging import Page, Sort
 from shoal.records.scope import Scope
 from shoal.storage.base import MetadataStore, Query, Stored
-from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.filters.to_sql import register_functions
+from shoal.storage.metadata import _HERE, _NEWEST_FIRST, _SCHEMA, SqliteMetadata
+from shoal.storage.sqlite import Database
 
 LEASE = timedelta(seconds=30)
 ALL = Query(page=Page(limit=1000))
@@ -222,11 +224,37 @@ def test_a_job_is_seen_and_cancelled_only_in_its_scope(store: MetadataStore, now
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_list_shows_the_newest_first_and_equal_times_by_id(store: MetadataStore, scope: Scope) -> None:
+def test_a_list_shows_the_newest_first_and_of_equal_times_the_last_one_stored(
+    store: MetadataStore, scope: Scope
+) -> None:
     for id, time in [("b", "12:00"), ("c", "13:00"), ("a", "12:00"), ("d", "11:00")]:
         store.insert(scope, "cluster", id, {"created_at": f"2026-01-01T{time}:00.000Z"})
 
     assert ids(store, scope) == ["c", "a", "b", "d"]
+
+    store.replace(scope, "cluster", "b", {"created_at": "2026-01-01T12:00:00.000Z"}, expect_version=1)
+    store.insert(scope, "cluster", "z", {"created_at": "2026-01-01T12:00:00.000Z"})
+
+    assert ids(store, scope) == ["c", "z", "a", "b", "d"]
+
+
+def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path, scope: Scope) -> None:
+    path = tmp_path / "old.sqlite"
+    old = Database(path, _SCHEMA[:1], setup=register_functions)
+    columns = "kind, organization_id, namespace_id, id, version, created_at, body"
+    with old.transaction() as connection:
+        for id in ("b", "a"):
+            row = ("cluster", scope.organization_id, scope.namespace_id, id, 1, "2026-01-01T12:00:00.000Z", "{}")
+            connection.execute(f"INSERT INTO records ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    old.close()
+
+    store = SqliteMetadata(path)
+
+    assert ids(store, scope) == ["a", "b"]
+    query = f"SELECT id FROM records WHERE {_HERE} ORDER BY {_NEWEST_FIRST}"
+    plan = store._database.read().execute(f"EXPLAIN QUERY PLAN {query}", ("cluster", "o", "n")).fetchall()
+    assert [row[3].partition(" (")[0] for row in plan] == ["SEARCH records USING INDEX records_by_creation"]
+    store.close()
 
 
 def test_records_without_a_time_come_last_the_latest_insert_first(store: MetadataStore, scope: Scope) -> None:
@@ -546,7 +574,7 @@ def test_a_dead_workers_jobs_return_to_the_queue_and_only_its(
     assert store.heartbeat("job_2", 1, now, now + LEASE, "", 0.5) is None
     again = store.claim("runs", "other", now, now + LEASE)
     assert again is not None
-    assert (again.job_id, again.fence) == ("job_2", 2)
+    assert (again.job_id, again.fence, again.attempts) == ("job_2", 2, 1)
 
 
 def test_cancelling_ends_a_queued_job_asks_a_running_one_and_leaves_a_done_one(

@@ -4,7 +4,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
@@ -24,6 +23,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 def create_app(services: Services) -> FastAPI:
     """The HTTP API over finished services. Closing them is the caller's part."""
+    # No pages such as Swagger UI: they load their scripts from somewhere else.
     app = _App(
         title="Shoal", version=version("shoal"), docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
@@ -39,7 +39,6 @@ def create_app(services: Services) -> FastAPI:
         for router in ROUTERS:
             app.include_router(router, prefix=mount, include_in_schema=official, responses=_RESPONSES)
         app.add_route(f"{mount}/openapi.json", _openapi, include_in_schema=False)
-        app.add_route(f"{mount}/docs", _docs, include_in_schema=False)
     return app
 
 
@@ -76,7 +75,3 @@ def _ends_plainly(scope: Connection) -> bool:
 
 async def _openapi(request: Request) -> Response:
     return reply(request.app.openapi())
-
-
-async def _docs(request: Request) -> Response:
-    return get_swagger_ui_html(openapi_url=f"{MOUNTS[0]}/openapi.json", title="Shoal")

@@ -21,9 +21,7 @@ MOUNTS: Final = ("/v1", "/api/v1", "")
 """Where the same routes are served; the first is the official one, the others forgive a forgotten `/v1`."""
 
 PUBLIC: Final = frozenset(
-    mount + path
-    for mount in MOUNTS
-    for path in ("/health", "/health/liveness", "/livez", "/readyz", "/openapi.json", "/docs")
+    mount + path for mount in MOUNTS for path in ("/health", "/health/liveness", "/livez", "/readyz", "/openapi.json")
 )
 
 _READING_POSTS: Final = frozenset({"list", "count", "distinct", "aggregate", "export", "data", "history"})

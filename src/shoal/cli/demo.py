@@ -47,7 +47,7 @@ def demo(
 def _run(folder: Path) -> None:
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
-    from shoal.cli.import_ import ensured_collection, open_namespace
+    from shoal.cli.import_ import ensured_collection, ensured_namespace
     from shoal.demo_data import QUESTIONS
     from shoal.settings import Settings
 
@@ -55,8 +55,7 @@ def _run(folder: Path) -> None:
     services = assemble(settings)
     started = time.monotonic()
     try:
-        scope = open_namespace(services, _NAMESPACE)
-        with ensured_collection(services, scope, _COLLECTION):
+        with ensured_namespace(services, _NAMESPACE) as scope, ensured_collection(services, scope, _COLLECTION):
             services.bulk.import_file(scope, _COLLECTION, QUESTIONS)
         cluster = _cluster(services, scope)
         run = _executed(services, scope, cluster, settings)
@@ -153,7 +152,7 @@ def _serve(folder: Path, port: int) -> None:
     port = _free(port)
     base, key = f"http://127.0.0.1:{port}/v1", f"$(cat {folder / 'key'})"
     headers = f'-H "Authorization: Bearer {key}" -H "X-Namespace: {_NAMESPACE}"'
-    print(f"\nOpen {base}/docs for every route, or from another terminal in this folder:\n")
+    print(f"\n{base}/openapi.json lists every route. From another terminal in this folder:\n")
     for path in (f"clusters/{_CLUSTER}", f"clusters/{_CLUSTER}/groups", f"clusters/{_CLUSTER}/visualization"):
         print(f"  curl {headers} {base}/{path}")
     print("\nCtrl-C ends it.\n")

@@ -1,7 +1,7 @@
 """`shoal import FILE`: documents into the data folder, or to a running server."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +9,10 @@ import typer
 
 if TYPE_CHECKING:
     from shoal.assemble import Services
+    from shoal.client import Client
     from shoal.records.scope import Scope
 
-__all__ = ["ensured_collection", "import_", "open_namespace"]
+__all__ = ["ensured_collection", "ensured_namespace", "import_"]
 
 
 def import_(
@@ -48,8 +49,11 @@ def _to_folder(
 
     services = assemble(Settings.read(data=data))
     try:
-        scope = open_namespace(services, namespace)
-        with ensured_collection(services, scope, collection), counted() as progress:
+        with (
+            ensured_namespace(services, namespace) as scope,
+            ensured_collection(services, scope, collection),
+            counted() as progress,
+        ):
             done = services.bulk.import_file(
                 scope, collection, file, id_column=id, vector_columns=vector, sidecar=sidecar, progress=progress
             )
@@ -73,21 +77,43 @@ def _to_server(
 
     if sidecar is not None:
         raise InvalidField("--sidecar", "goes with a data folder only", remedy="Join both into one file first.")
-    with Client(url, key, namespace) as client:
+    with Client(url, key, namespace) as client, ExitStack() as undo:
         try:
             client.namespaces.get(namespace)
         except NotFound:
             client.namespaces.create(namespace)
+            undo.callback(_undo_namespace, client, namespace)
         try:
             client.collections.get(collection)
         except NotFound:
             client.collections.create(collection)
+            undo.callback(_undo_collection, client, collection)
         done = client.documents.upload(collection, file, vector_columns=vector, id_column=id)
+        undo.pop_all()
     _tell(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
 
 
-def open_namespace(services: "Services", name: str) -> "Scope":
-    """The scope of a namespace of this installation's own organisation; made if it is not there."""
+def _undo_namespace(client: "Client", namespace: str) -> None:
+    """Remove it if nobody has put anything into it. The error that led here is the one to tell."""
+    from shoal.errors import ShoalError
+
+    with suppress(ShoalError):
+        if not client.namespaces.get(namespace).collection_count:
+            client.namespaces.delete(namespace)
+
+
+def _undo_collection(client: "Client", collection: str) -> None:
+    from shoal.errors import ShoalError
+
+    with suppress(ShoalError):
+        if not client.collections.get(collection).document_count:
+            client.collections.delete(collection)
+
+
+@contextmanager
+def ensured_namespace(services: "Services", name: str) -> Iterator["Scope"]:
+    """The scope of a namespace of this installation's own organisation; one that was made for it goes again where the
+    block fails and leaves it empty."""
     from shoal.errors import NotFound
     from shoal.records.namespace import CreateNamespace
     from shoal.records.scope import Scope
@@ -95,10 +121,16 @@ def open_namespace(services: "Services", name: str) -> "Scope":
     services.keys.bootstrap(services.settings.data / "key")
     organization = Scope(services.keys.organizations()[0].organization_id)
     try:
-        return services.namespaces.scope(organization, name)
+        scope, made = services.namespaces.scope(organization, name), False
     except NotFound:
         services.namespaces.create(organization, CreateNamespace(namespace_name=name, mode="standalone"))
-        return services.namespaces.scope(organization, name)
+        scope, made = services.namespaces.scope(organization, name), True
+    try:
+        yield scope
+    except BaseException:
+        if made and not services.namespaces.get(organization, name).collection_count:
+            services.namespaces.remove(organization, name)
+        raise
 
 
 @contextmanager

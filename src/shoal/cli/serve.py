@@ -51,6 +51,8 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         try:
             config = uvicorn.Config(
                 create_app(services),
+                # Never httptools, even where it is installed: it takes headers of any size, before a key was seen.
+                http="h11",
                 log_level=settings.log_level,
                 access_log=settings.log_level == "debug",
                 timeout_graceful_shutdown=30,
@@ -71,7 +73,8 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     """A bound socket. Where the address is not to be had: one line, and exit code 2."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol must be named: asyncio turns Nagle's delay off (40 ms an answer) only where it reads IPPROTO_TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

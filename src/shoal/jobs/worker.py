@@ -2,7 +2,9 @@
 
 The child may crash, be killed or run out of memory; the worker lives on, extends the lease while the child works,
 kills it when the job is cancelled or the lease was lost, and tells the handler how it ended. A job whose child crashed
-goes back to the queue until it was tried `MAX_ATTEMPTS` times.
+goes back to the queue until it was tried `MAX_ATTEMPTS` times. An attempt that ended because its worker ended does not
+count: nobody's run fails because a server was restarted. Only `MAX_STARTS` bounds those, for a run that takes its whole
+machine down each time.
 
 A worker holds a lock on a file named after it for as long as it lives; the operating system drops the lock with the
 process, so other workers see at once that it is gone and need not wait for its lease to end.
@@ -26,9 +28,10 @@ import orjson
 
 from shoal.storage.base import Job, MetadataStore
 
-__all__ = ["MAX_ATTEMPTS", "Handler", "Heartbeat", "Worker", "is_alive"]
+__all__ = ["MAX_ATTEMPTS", "MAX_STARTS", "Handler", "Heartbeat", "Worker", "is_alive"]
 
 MAX_ATTEMPTS: Final = 3
+MAX_STARTS: Final = 25
 _IDLE_SECONDS: Final = 0.2
 _BEAT_SECONDS: Final = 0.25
 _GRACE_SECONDS: Final = 5.0
@@ -42,7 +45,7 @@ class Handler(Protocol):
         """The child's command line. The child exits with 0 once the job's outcome, good or bad, is recorded."""
 
     def gave_up(self, job: Job, cause: str) -> None:
-        """The child crashed too often: record the failure."""
+        """The job was tried often enough: record the failure. `cause` is a sentence."""
 
     def stopped(self, job: Job) -> None:
         """The child was killed because the job was cancelled or removed: clear away what it left."""
@@ -102,7 +105,9 @@ class Worker:
         if job is None:
             return False
         if job.attempts > MAX_ATTEMPTS:
-            self._give_up(job, "its worker died each time")
+            self._give_up(job, f"The run was tried {MAX_ATTEMPTS} times; the last time its worker stopped answering.")
+        elif job.fence > MAX_STARTS:  # every claim has a fence of its own
+            self._give_up(job, f"The run was started {MAX_STARTS} times, and its server or worker ended each time.")
         else:
             self._run(job)
         return True
@@ -148,14 +153,14 @@ class Worker:
         if code == 0:
             self._store.finish(job.job_id, job.fence)
         elif job.attempts >= MAX_ATTEMPTS:
-            self._give_up(job, _cause(code))
+            self._give_up(job, f"The run crashed {MAX_ATTEMPTS} times; the last time {_cause(code)}.")
         else:
             _log.warning("job.crashed", extra={"job_id": job.job_id, "attempt": job.attempts, "cause": _cause(code)})
             self._store.requeue(job.job_id, job.fence)
 
     def _give_up(self, job: Job, cause: str) -> None:
         _log.error("job.gave_up", extra={"job_id": job.job_id, "cause": cause})
-        self._handler.gave_up(job, f"The run crashed {MAX_ATTEMPTS} times; the last time {cause}.")
+        self._handler.gave_up(job, cause)
         self._store.finish(job.job_id, job.fence)
 
     def _release_the_dead(self) -> None:

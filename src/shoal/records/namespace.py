@@ -54,6 +54,7 @@ class Namespace(Record):
     auto_create_indexes: bool = False
     adaptive_indexing: bool = False
     namespace_ready: bool = True
+    document_count: int | None = None
     bucket_count: int | None = None
     collection_count: int | None = None
     cluster_count: int | None = None

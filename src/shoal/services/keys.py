@@ -85,7 +85,7 @@ class Keys:
 
     def organizations(self) -> list[Organization]:
         """All of this installation, oldest first; for the command line, which owns the data folder anyway."""
-        return sorted(self._organizations.all(_ROOT), key=lambda one: (one.created_at, one.organization_id))
+        return self._organizations.all(_ROOT)[::-1]
 
     # ── authentication ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -125,10 +125,13 @@ class Keys:
 
     def _note_use(self, scope: Scope, key: Key) -> None:
         now = self._now()
-        if key.last_used_at is not None and now - key.last_used_at < _NOTED_EVERY:
+        if _noted(key, now):
             return
         try:
-            self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update={"last_used_at": now}))
+            # One transaction: of many calls that come at once the first writes, and the others see that it did.
+            with self._store.transaction():
+                if not _noted(self._keys.get(scope, key.key_id), now):
+                    self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update={"last_used_at": now}))
         except (Unavailable, NotFound):
             return  # a busy store, or a key deleted this moment: no reason to refuse a call that was allowed
 
@@ -239,6 +242,10 @@ class Keys:
         if moment <= self._now():
             raise InvalidField("expires_at", "must lie in the future", value=moment.isoformat())
         return moment
+
+
+def _noted(key: Key, now: datetime) -> bool:
+    return key.last_used_at is not None and now - key.last_used_at < _NOTED_EVERY
 
 
 def _ordered(permissions: Sequence[Permission]) -> list[Permission]:

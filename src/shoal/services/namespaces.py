@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shoal.errors import AlreadyExists, InvalidField, InvalidRequest, NotFound
+from shoal.records.collection import Collection
 from shoal.records.filters import Condition
 from shoal.records.ids import check_name, new_id
 from shoal.records.namespace import (
@@ -48,6 +49,9 @@ class Namespaces:
         self._now, self._max_dimension = now, max_dimension
         self._namespaces = Repository(
             store, "namespace", Namespace, id_field="namespace_id", name_field="namespace_name"
+        )
+        self._collections = Repository(
+            store, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
 
     def create(self, organization: Scope, body: CreateNamespace) -> Namespace:
@@ -105,6 +109,9 @@ class Namespaces:
         namespace = self._namespaces.get(organization, ref)
         scope = Scope(organization.organization_id, namespace.namespace_id)
         counts = {field: self._count(scope, kind) for field, kind in _COUNTS.items()}
+        counts["document_count"] = sum(
+            self._documents.count(scope, collection.storage_key) for collection in self._collections.all(scope)
+        )
         known = {config.name for config in namespace.vector_configs}
         inferred = [
             VectorConfig(name=name, dimension=dimension)

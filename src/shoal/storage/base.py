@@ -100,7 +100,7 @@ class MetadataStore(Protocol):
     def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None: ...
 
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
-        """Filtered, searched, sorted (default: created_at descending, then id), paged."""
+        """Filtered, searched, sorted (default: newest first, of equal times the last one stored), paged."""
 
     def replace(
         self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None, expect_version: int
@@ -139,7 +139,8 @@ class MetadataStore(Protocol):
         fence is stale."""
 
     def release_worker(self, worker: str) -> int:
-        """Return the running jobs of a worker known to be dead to the queue. Returns how many."""
+        """Return the running jobs of a worker known to be dead to the queue; the attempt does not count. Returns how
+        many."""
 
     def request_cancel(self, scope: Scope, job_id: str) -> Job | None:
         """A queued job becomes done; a running one is asked to stop. Returns the job afterwards, None if unknown."""

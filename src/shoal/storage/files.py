@@ -1,5 +1,6 @@
 """Files are whole or absent: the one place that knows how bytes reach the disk for good."""
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["make_folder", "remove_tree", "sync_folder", "written_whole"]
+__all__ = ["locked", "make_folder", "remove_tree", "sync_folder", "written_whole"]
 
 
 @contextmanager
@@ -34,6 +35,25 @@ def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a folder, which stays with it when it is renamed and goes with the process, however that ends.
+
+    Without `wait`, raises BlockingIOError where another holds it. A file system that has no locks for folders stops
+    nobody who waits, and is taken for held by those who do not.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            if not wait:
+                raise BlockingIOError(error.errno, error.strerror) from error
+        yield
     finally:
         os.close(descriptor)
 

@@ -62,11 +62,15 @@ CREATE INDEX jobs_open ON jobs (queue, created_at, job_id) WHERE state <> 'done'
 CREATE INDEX jobs_by_worker ON jobs (worker) WHERE state = 'running';
 CREATE INDEX jobs_by_namespace ON jobs (organization_id, namespace_id);
 """
-_SCHEMA: Final = (_FIRST,)
+_NEWEST_IN_FRONT: Final = """
+DROP INDEX records_by_creation;
+CREATE INDEX records_by_creation ON records (kind, organization_id, namespace_id, created_at DESC, position DESC);
+"""
+_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT)
 
 _RECORD: Final = "id, name, version, body"
 _HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
-_NEWEST_FIRST: Final = "created_at DESC, CASE WHEN created_at IS NULL THEN position END DESC, id"
+_NEWEST_FIRST: Final = "created_at DESC, position DESC"
 _JOB: Final = (
     "job_id, organization_id, namespace_id, queue, payload, state, fence, attempts, worker, lease_until, "
     "cancel_requested, stage, fraction"
@@ -132,7 +136,8 @@ class SqliteMetadata:
         return self._one(scope, kind, "name", name)
 
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
-        """Filtered, searched, sorted (default: created_at descending, then id), paged. `total` is always exact."""
+        """Filtered, searched, sorted (default: newest first, of equal times the last one stored), paged. `total` is
+        always exact."""
         where, values = _where(scope, kind, query)
         order, order_values = _order(query.sort)
         page = query.page
@@ -222,8 +227,11 @@ class SqliteMetadata:
         return self._write(f"{back} WHERE {_MINE}", (0 if crashed else 1, job_id, fence)) > 0
 
     def release_worker(self, worker: str) -> int:
-        """Return the running jobs of a worker known to be dead to the queue. Returns how many."""
-        back = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL"
+        """Return the running jobs of a worker known to be dead to the queue. Returns how many.
+
+        The attempt does not count: it was the worker that died, with its server perhaps, not the job.
+        """
+        back = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, attempts = attempts - 1"
         return self._write(f"{back} WHERE worker = ? AND state = 'running'", (worker,))
 
     def request_cancel(self, scope: Scope, job_id: str) -> Job | None:

@@ -35,8 +35,9 @@ class TaskList(BaseModel):
 
 
 @router.get("/{task_id}", response_model=Task)
-def get_task(services: Wired, organization: Organized, task_id: str) -> Response:
+async def get_task(services: Wired, organization: Organized, task_id: str) -> Response:
     """One task; while it is processing, `additional_data.progress` tells how far it is."""
+    # Asked for again and again while a run is under way; on the event loop, like the namespace (see `api/deps.py`).
     return reply(services.tasks.get(organization, task_id))
 
 

@@ -1,0 +1,50 @@
+"""`shoal serve` as a process."""
+
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from server_process import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("server") / "data", workers=0) as running:
+        yield running
+
+
+def test_an_answer_on_a_kept_connection_is_not_held_back(server: ServerProcess) -> None:
+    """With Nagle's algorithm on, the second half of each answer waits 40 ms for the client to acknowledge the first."""
+    seconds = []
+    with httpx.Client(base_url=server.url) as client:
+        for _ in range(40):
+            began = time.perf_counter()
+            client.get("/livez").raise_for_status()
+            seconds.append(time.perf_counter() - began)
+
+    assert statistics.median(seconds) < 0.025
+
+
+def test_headers_without_an_end_are_refused_before_they_fill_the_memory(server: ServerProcess) -> None:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as line:
+        line.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+        with pytest.raises(ConnectionError):
+            line.sendall(b"".join(f"X-{number}: ".encode() + b"a" * 65_536 + b"\r\n" for number in range(1000)))
+
+
+def test_the_schema_is_served_and_no_page_that_loads_from_elsewhere(server: ServerProcess) -> None:
+    with server.client() as client:
+        schema = client.get("/openapi.json")
+        pages = {path: client.get(path) for path in ("/docs", "/redoc", "/docs/oauth2-redirect")}
+
+    assert schema.status_code == 200
+    assert "/v1/clusters" in schema.json()["paths"]
+    assert {path: (page.status_code, "html" in page.text) for path, page in pages.items()} == {
+        path: (404, False) for path in pages
+    }
