@@ -1,4 +1,3 @@
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -44,7 +43,7 @@ void check_rows(const Codes& codes, const Array<int32_t, 1>& order, const Array<
 
 nb::tuple nearest(
     const Codes& codes, const Array<float, 2>& values, const Array<int32_t, 1>& order, const Array<int32_t, 1>& rank,
-    int wanted, const std::optional<Array<float, 1>>& bounds, const Array<int32_t, 2>& pairs, int threads,
+    int wanted, float certainty, const Array<int32_t, 2>& pairs, int threads,
     nb::object tick) {
     check_rows(codes, order, rank);
     check_pairs(codes, pairs);
@@ -56,7 +55,7 @@ nb::tuple nearest(
     {
         nb::gil_scoped_release released;
         const Rows rows{values.data(), int64_t(values.shape(1)), order.data()};
-        counts = nearest_rows(codes, rows, rank.data(), wanted, bounds ? bounds->data() : nullptr, pairs.data(),
+        counts = nearest_rows(codes, rows, rank.data(), wanted, certainty, pairs.data(),
                               int64_t(pairs.shape(0)), control, places.get(), squares.get());
     }
     const size_t count = size_t(codes.count());
@@ -175,8 +174,8 @@ void bind_scan(nb::module_& m) {
     m.def("instructions", [] { return kernels().name; });
     m.def("levels", [] { return kernels().levels; });
     nb::class_<Codes>(m, "Codes")
-        .def(nb::init<int64_t, int, const std::vector<int>&, float, float>(), nb::arg("count"), nb::arg("dimensions"),
-             nb::arg("stages"), nb::arg("unit"), nb::arg("certainty"))
+        .def(nb::init<int64_t, int, const std::vector<int>&, float>(), nb::arg("count"), nb::arg("dimensions"),
+             nb::arg("stages"), nb::arg("unit"))
         .def("write", &write, nb::arg("first"), nb::arg("coordinates"), nb::arg("slack"))
         .def("reordered", &reordered, nb::arg("order"), nb::arg("threads"))
         .def_prop_ro("count", &Codes::count)
@@ -187,7 +186,7 @@ void bind_scan(nb::module_& m) {
             return codes.count() > 0 ? sum / double(codes.count()) * codes.unit() : 0.0;
         });
     m.def("nearest_rows", &nearest, nb::arg("codes"), nb::arg("values"), nb::arg("order"), nb::arg("rank"),
-          nb::arg("wanted"), nb::arg("bounds").none(), nb::arg("pairs"), nb::arg("threads"), nb::arg("tick").none());
+          nb::arg("wanted"), nb::arg("certainty"), nb::arg("pairs"), nb::arg("threads"), nb::arg("tick").none());
     m.def("joining_edges", &joining, nb::arg("codes"), nb::arg("values"), nb::arg("order"), nb::arg("rank"),
           nb::arg("core"), nb::arg("component"), nb::arg("components"), nb::arg("threads"), nb::arg("tick").none());
     m.def("core_distances", &core, nb::arg("left"), nb::arg("right"), nb::arg("length"), nb::arg("copies"),

@@ -4,9 +4,15 @@
 #include <cstring>
 
 namespace shoal {
+namespace {
 
-Codes::Codes(int64_t count, int dimensions, const std::vector<int>& stages, float unit, float certainty)
-    : count_(count), padded_((count + 63) / 64 * 64), dimensions_(dimensions), unit_(unit), certainty_(certainty),
+// To the nearest whole number; for small ones, without a call.
+inline float rounded(float value) { return (value + 12582912.0f) - 12582912.0f; }
+
+}  // namespace
+
+Codes::Codes(int64_t count, int dimensions, const std::vector<int>& stages, float unit)
+    : count_(count), padded_((count + 63) / 64 * 64), dimensions_(dimensions), unit_(unit),
       version_(&kernels()) {
     stages_.count = int(stages.size());
     for (int stage = 0; stage < stages_.count; ++stage) stages_.end[stage] = stages[stage] / kGroup;
@@ -34,7 +40,7 @@ void Codes::write_row(int64_t place, const float* coordinates, float slack) {
         int64_t own_squares = 0, own_total = 0;
         for (; dimension < end; ++dimension) {
             const float value = coordinates[dimension];
-            const float code = std::min(std::max(std::nearbyintf(value * inverse), -levels), levels);
+            const float code = rounded(std::min(std::max(value * inverse, -levels), levels));
             const double rest = double(value) - double(code) * double(step);
             lost += rest * rest;
             length += double(value) * double(value);
@@ -47,7 +53,7 @@ void Codes::write_row(int64_t place, const float* coordinates, float slack) {
         row_half_[stage * padded_ + place] = int32_t(squares / 2);
         column_half_[stage * padded_ + place] = int32_t(squares / 2 + version_->offset * total);
     }
-    errors_[place] = float((std::sqrt(lost) * certainty_ + std::sqrt(length) * slack) / unit_ * (1 + 1e-6));
+    errors_[place] = float((std::sqrt(lost) + std::sqrt(length) * slack) / unit_ * (1 + 1e-6));
 }
 
 Codes Codes::reordered(const int32_t* order, int threads) const {

@@ -19,8 +19,8 @@ class Codes {
   public:
     // Room for `count` rows of `dimensions`, the first `leading` of which are coded in steps of 2 * unit, the others in
     // steps of unit. `stages` holds the ends of the stages in dimensions; the first is `leading`; the last at least
-    // `dimensions`. All are multiples of 8. `certainty` scales the rounding errors: 1 makes every bound provable.
-    Codes(int64_t count, int dimensions, const std::vector<int>& stages, float unit, float certainty);
+    // `dimensions`. All are multiples of 8.
+    Codes(int64_t count, int dimensions, const std::vector<int>& stages, float unit);
 
     // Codes of rows first..first+rows-1 from their rotated coordinates, (rows, dimensions). `slack` is the error of the
     // coordinates themselves, as a share of the row's length.
@@ -56,7 +56,7 @@ class Codes {
 
     int64_t count_, padded_;
     int dimensions_;
-    float unit_, certainty_;
+    float unit_;
     const Kernels* version_;
     Stages stages_;
     std::vector<int8_t> panels_;

@@ -36,14 +36,12 @@ inline int32_t least_score(float distance) {
 
 class Search {
   public:
-    Search(const Codes& codes, const Rows& rows, int wanted, const float* bounds)
-        : codes_(codes), rows_(rows), errors_(codes.errors().data()), wanted_(wanted), found_(codes.count()),
+    Search(const Codes& codes, const Rows& rows, int wanted, float certainty)
+        : codes_(codes), rows_(rows), errors_(codes.errors()), wanted_(wanted), found_(codes.count()),
           locks_(std::make_unique<std::mutex[]>(codes.blocks())), block_error_(codes.blocks()) {
+        for (float& error : errors_) error *= certainty;
         for (int64_t block = 0; block < codes.blocks(); ++block)
-            block_error_[block] = codes.largest_error(block * kBlock, (block + 1) * kBlock);
-        if (bounds == nullptr) return;
-        for (int64_t place = 0; place < codes.count(); ++place)
-            found_[place].bound = bounds[place] / codes.unit() * (1 + 1e-6f);
+            block_error_[block] = codes.largest_error(block * kBlock, (block + 1) * kBlock) * certainty;
     }
 
     void pair_of_blocks(int64_t first, int64_t second);
@@ -74,7 +72,7 @@ class Search {
 
     const Codes& codes_;
     const Rows& rows_;
-    const float* errors_;
+    std::vector<float> errors_;
     const int wanted_;
     std::vector<Found> found_;
     std::unique_ptr<std::mutex[]> locks_;  // one a block
@@ -205,9 +203,9 @@ void Search::finish(int64_t place, const int32_t* rank, int32_t* places, double*
 }  // namespace
 
 NeighborCounts nearest_rows(
-    const Codes& codes, const Rows& rows, const int32_t* rank, int wanted, const float* bounds, const int32_t* pairs,
-    int64_t pair_count, const Control& control, int32_t* places, double* squares) {
-    Search search(codes, rows, wanted, bounds);
+    const Codes& codes, const Rows& rows, const int32_t* rank, int wanted, float certainty, const int32_t* pairs, int64_t pair_count,
+    const Control& control, int32_t* places, double* squares) {
+    Search search(codes, rows, wanted, certainty);
     parallel_for(pair_count, control.part(0, 0.9), [&](int64_t at, int) {
         search.pair_of_blocks(pairs[2 * at], pairs[2 * at + 1]);
     });

@@ -21,12 +21,12 @@ struct NeighborCounts {
 };
 
 // The `wanted` nearest other rows of each row among those that share a pair of blocks with it, nearest first, equal
-// distances by `rank`. `bounds` (count), or null, are distances that the wanted-th neighbour is known not to exceed: rows
-// beyond are not even looked at, and may be missing where a bound is wrong. `pairs` (pair_count, 2) names blocks of kBlock places, the first not after the second; pairs that
-// are likely near should come first. Writes places (count, wanted), -1 where there are not so many, and squared
+// distances by `rank`. `pairs` (pair_count, 2) names blocks of kBlock places, the first not after the second; pairs that
+// are likely near should come first. `certainty` is the share of the codes' errors that is allowed for: with 1 no
+// neighbour can be missed. Writes places (count, wanted), -1 where there are not so many, and squared
 // distances, infinite there.
 NeighborCounts nearest_rows(
-    const Codes& codes, const Rows& rows, const int32_t* rank, int wanted, const float* bounds, const int32_t* pairs,
-    int64_t pair_count, const Control& control, int32_t* places, double* squares);
+    const Codes& codes, const Rows& rows, const int32_t* rank, int wanted, float certainty, const int32_t* pairs, int64_t pair_count,
+    const Control& control, int32_t* places, double* squares);
 
 }  // namespace shoal

@@ -1,5 +1,7 @@
 """The compiled core, built from `native/`. Take it from `kernels.native()`, which knows whether it is there."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,3 +76,83 @@ def outlier_scores(
     parent: NDArray[np.int64], cluster: NDArray[np.int64], leaving: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """(n,) GLOSH."""
+
+# native/bind_scan.cpp: scans over codes. Rows are told by place, row p being values[order[p]]; ValueError where arrays
+# do not belong together. `tick` is called with the fraction done and may raise. The headers in native/ say the rest.
+
+BLOCK: int
+"""Places of a block."""
+
+def levels() -> int:
+    """Codes lie in -levels..levels."""
+
+class Codes:
+    """Rows as int8 codes, in the layout that the scans read."""
+
+    def __init__(self, count: int, dimensions: int, stages: list[int], unit: float) -> None: ...
+    def write(self, first: int, coordinates: NDArray[np.float32], slack: float) -> None:
+        """Codes of rows from place `first` on, from their (m, dimensions) coordinates."""
+
+    def reordered(self, order: NDArray[np.int32], threads: int) -> Codes:
+        """The row at place i comes from place order[i]."""
+
+    def mean_error(self) -> float:
+        """How far a row is from its code, on average."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def unit(self) -> float: ...
+
+def nearest_rows(
+    codes: Codes,
+    values: NDArray[np.float32],
+    order: NDArray[np.int32],
+    rank: NDArray[np.int32],
+    wanted: int,
+    certainty: float,
+    pairs: NDArray[np.int32],
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> tuple[NDArray[np.int32], NDArray[np.float64], int, int]:
+    """(n, wanted) places and squared distances, the hits of the scan and the distances taken in float64."""
+
+def close_pairs(
+    codes: Codes,
+    values: NDArray[np.float32],
+    order: NDArray[np.int32],
+    gaps: NDArray[np.float64],
+    blocks: NDArray[np.int32],
+    capacity: int,
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], int, int]:
+    """Left, right, squared distance; how many pairs of blocks were looked at; the hits of the scan."""
+
+def joining_edges(
+    codes: Codes,
+    values: NDArray[np.float32],
+    order: NDArray[np.int32],
+    rank: NDArray[np.int32],
+    core: NDArray[np.float64],
+    component: NDArray[np.int32],
+    components: int,
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+    """Left, right, distance."""
+
+def core_distances(
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    length: NDArray[np.float64],
+    copies: NDArray[np.int64],
+    wanted: int,
+) -> NDArray[np.float64]: ...
+def walk(
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    weight: NDArray[np.float64],
+    core: NDArray[np.float64],
+    where: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...

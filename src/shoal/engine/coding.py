@@ -5,18 +5,16 @@ code is away from its row is measured and allowed for.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
+from shoal.engine import kernels
 from shoal.engine.parallel import in_order, spans
 
-if TYPE_CHECKING:
-    from shoal.engine._native import Codes
-
-__all__ = ["Frame", "block_pairs", "encode", "frame_of", "near_order", "near_pairs"]
+__all__ = ["Codes", "Frame", "block_pairs", "encode", "frame_of", "near_order", "near_pairs"]
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int32]
@@ -26,8 +24,6 @@ _BLOCK: Final = 8192
 _ROUNDING: Final = 3e-5
 """What rounding in float32 may take off a rotated row, as a share of its length: d eps for d up to 500, in practice a
 hundredth of it."""
-_EARLY: Final = 0.6
-"""Share of the variance that the dimensions of the first stage hold."""
 _CELL: Final = 400
 """Rows of a cell, about: half a block, so that blocks hold near rows."""
 _MOST_CELLS: Final = 1024
@@ -35,6 +31,13 @@ _WIDEST: Final = 1024
 """Up to so many dimensions the rotation is taken from the whole covariance."""
 _LEADING: Final = 256
 """Dimensions of the first stage of wider rows."""
+
+
+class Codes(Protocol):
+    """Rows as int8 codes, in the layout that the compiled scans read; told in `_native.pyi`."""
+
+    def write(self, first: int, coordinates: Floats, slack: float) -> None: ...
+    def reordered(self, order: Places, threads: int) -> "Codes": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Frame:
     @property
     def dimensions(self) -> int:
         """Coordinates of a row."""
-        width, directions = self.rotation.shape
+        width, directions = (int(size) for size in self.rotation.shape)
         return directions if directions == width else directions + width
 
     @property
@@ -85,17 +88,17 @@ def frame_of(points: Points, levels: int, seed: int = 0, *, rows: Rows | None = 
     if points.shape[1] > _WIDEST:
         rotation, stages = _leading_directions(centred, rng), [_LEADING, -(-(_LEADING + points.shape[1]) // 8) * 8]
     else:
-        directions, variances = _directions(centred)
-        stages = _stages(variances, points.shape[1])
+        directions = _directions(centred)
+        stages = _stages(points.shape[1])
         rotation = _mixed(directions, stages[0] if len(stages) > 1 else 0, rng)
     return Frame(mean, rotation, stages, _unit(_coordinates(centred, rotation), stages, levels))
 
 
-def _directions(centred: Points) -> tuple[Floats, NDArray[np.float64]]:
-    """(d, d) principal directions as columns, and their variances, descending."""
-    covariance = (centred.T @ centred).astype(np.float64) / max(len(centred), 1)
-    variances, directions = np.linalg.eigh(covariance)
-    return np.ascontiguousarray(directions[:, ::-1]).astype(np.float32), variances[::-1]
+def _directions(centred: Points) -> Floats:
+    """(d, d) principal directions as columns, their variances descending."""
+    covariance = (centred.T @ centred) / np.float32(max(len(centred), 1))
+    directions = np.linalg.eigh(covariance)[1]
+    return np.ascontiguousarray(directions[:, ::-1]).astype(np.float32)
 
 
 def _leading_directions(centred: Points, rng: np.random.Generator) -> Floats:
@@ -107,16 +110,13 @@ def _leading_directions(centred: Points, rng: np.random.Generator) -> Floats:
     return np.ascontiguousarray(basis, dtype=np.float32)
 
 
-def _stages(variances: NDArray[np.float64], dims: int) -> list[int]:
-    """Ends of the stages, multiples of 8: the leading dimensions, then the rest in one or two steps."""
+def _stages(dims: int) -> list[int]:
+    """Ends of the stages, multiples of 32: a third of the dimensions, half, two thirds, all. Earlier hardly any tile
+    can be left; a fifth stage costs more than it saves."""
     padded = -(-dims // 8) * 8
-    share = np.cumsum(np.maximum(variances, 0))
-    if padded < 96 or share[-1] <= 0:
+    if padded < 96:
         return [padded]
-    leading = int(np.searchsorted(share, _EARLY * share[-1])) + 1
-    first = min(max(-(-leading // 32) * 32, 32), padded // 2 // 32 * 32)
-    second = min(2 * first, padded)
-    return sorted({first, second, padded})
+    return sorted({max(round(padded * share / 32), 1) * 32 for share in (1 / 3, 1 / 2, 2 / 3)} | {padded})
 
 
 def _mixed(rotation: Floats, leading: int, rng: np.random.Generator) -> Floats:
@@ -147,11 +147,11 @@ def _unit(coordinates: Floats, stages: list[int], levels: int) -> float:
     return min((spread * reach / levels for reach in (2.5, 3, 3.5, 4, 4.5, 5, 6, 8, 12)), key=lost)
 
 
-def encode(points: Points, frame: Frame, order: Places, threads: int, *, certainty: float = 1.0) -> "Codes":
-    """The codes of `points[order]`."""
-    from shoal.engine._native import Codes
-
-    codes = Codes(len(order), frame.dimensions, frame.stages, frame.unit, certainty)
+def encode(points: Points, frame: Frame, order: Places, threads: int) -> Codes:
+    """The codes of `points[order]`, (n, d), in the compiled core."""
+    core = kernels.native()
+    assert core is not None, "whoever has codes made has seen to it"
+    codes: Codes = core.Codes(len(order), frame.dimensions, frame.stages, frame.unit)
 
     def write(block: slice) -> None:
         codes.write(block.start, np.ascontiguousarray(frame.coordinates(points[order[block]])), _ROUNDING)
@@ -162,29 +162,27 @@ def encode(points: Points, frame: Frame, order: Places, threads: int, *, certain
 
 
 def near_order(points: Points, frame: Frame, threads: int, seed: int = 0, *, rows: Rows | None = None) -> Places:
-    """(n,) the positions of `rows` (all by default) in an order in which near rows lie near: cell after cell of a coarse
-    k-means over the leading coordinates."""
+    """(n,) the positions of `rows` (all by default) so ordered that near rows lie near: by the cells of a coarse
+    k-means."""
     rows = np.arange(len(points)) if rows is None else rows
     cells = max(1, min(_MOST_CELLS, len(rows) // _CELL))
     if cells == 1:
         return np.arange(len(rows), dtype=np.int32)
     rng = np.random.default_rng([seed, len(rows)])
-    leading = frame.leading
-    centers = _cells(points, frame.mean, leading, rows, cells, rng)
+    centers = _cells(points, frame.mean, rows, cells, rng)
     halves = (centers**2).sum(axis=1) / 2
 
     def nearest(block: slice) -> Rows:
-        return np.argmax((points[rows[block]] - frame.mean) @ leading @ centers.T - halves, axis=1)
+        label: Rows = np.argmax((points[rows[block]] - frame.mean) @ centers.T - halves, axis=1)
+        return label
 
     cell = np.concatenate(list(in_order(nearest, spans(len(rows), _BLOCK), threads)))
     return np.argsort(_chain(centers)[cell], kind="stable").astype(np.int32)
 
 
-def _cells(
-    points: Points, mean: Floats, leading: Floats, rows: Rows, cells: int, rng: np.random.Generator
-) -> Floats:
+def _cells(points: Points, mean: Floats, rows: Rows, cells: int, rng: np.random.Generator) -> Floats:
     size = min(len(rows), 24 * cells)
-    sample = (points[rows[np.sort(rng.choice(len(rows), size, replace=False))]] - mean) @ leading
+    sample = points[rows[np.sort(rng.choice(len(rows), size, replace=False))]] - mean
     centers = sample[rng.choice(size, cells, replace=False)]
     for _ in range(3):
         label = np.argmax(sample @ centers.T - (centers**2).sum(axis=1) / 2, axis=1)
@@ -210,15 +208,14 @@ def _chain(centers: Floats) -> Rows:
     return place
 
 
-def near_pairs(points: Points, frame: Frame, order: Rows, block: int, wanted: int) -> NDArray[np.int32]:
+def near_pairs(points: Points, frame: Frame, order: Places, block: int, wanted: int) -> NDArray[np.int32]:
     """(m, 2) pairs of blocks of `points[order]`: each with itself and with at least `wanted` - 1 others, the nearest by
-    their means over the leading coordinates; nearest pairs first. All pairs where there are no more blocks."""
+    their means; nearest pairs first. All pairs where there are no more blocks."""
     blocks = -(-len(order) // block)
     if wanted >= blocks:
         return block_pairs(len(order), block)
-    leading = frame.leading
     means = np.stack([points[order[part]].mean(axis=0) for part in spans(len(order), block)])
-    means = (means - frame.mean) @ leading
+    means -= frame.mean
     squares = (means**2).sum(axis=1)
     away = squares[:, None] + squares - 2 * means @ means.T
     np.fill_diagonal(away, -1)

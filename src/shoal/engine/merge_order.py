@@ -4,8 +4,8 @@ Mutual reachability is full of ties: a row that sets the pace with its core dist
 neighbours. Which of them it joins first decides to which of two clusters a row between them belongs, so an exact
 spanning tree alone does not give the labels scikit-learn gives. It walks the complete graph with Prim's algorithm from
 row 0, the smallest row first among equals, and sorts the steps with NumPy's default sort. The same walk over the edges
-of a Reachability takes the same steps: an edge of the complete graph that can be one is in a minimum spanning tree or is
-a tie set by a core distance, and those are there.
+of a Reachability takes the same steps: an edge of the complete graph that can be one is in a minimum spanning tree or
+is a tie set by a core distance, and those are there.
 
 scikit-learn's labels so depend on the order of the rows: shuffled, they agree with themselves to an adjusted Rand index
 of about 0.99. Whoever numbers the rows by their content gets the same labels in any order.

@@ -6,9 +6,9 @@ Sander 2013). The compiled core works in these steps:
 1. neighbour lists among near blocks of rows, and from them upper bounds of the core distances;
 2. the lightest forest of the lists (Kruskal), its trees joined by their lightest edges to each other (Boruvka), found
    among all rows;
-3. for the exact answer, one pass over all pairs of rows keeps those no farther apart than the tree's way between them is
-   wide. No other pair can be in the minimum spanning tree, by the cycle property, and all rows within the core distance
-   of a row are among them.
+3. for the exact answer, one pass over all pairs of rows keeps those no farther apart than the way between them in the
+   tree is wide. No other pair can be in the minimum spanning tree, by the cycle property, and all rows within the core
+   distance of a row are among them.
 
 The approximate answer stops after the second step. Without the core the exact edges are found in NumPy.
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.coding import Frame, block_pairs, encode, frame_of, near_order, near_pairs
+from shoal.engine.coding import Codes, Frame, block_pairs, encode, frame_of, near_order, near_pairs
 from shoal.engine.geometry import moved, origin_shift
 from shoal.engine.linkage import gaps_along, leaf_order, single_linkage
 from shoal.engine.neighbors import find_neighborhoods
@@ -35,22 +35,19 @@ from shoal.engine.plan import Progress, within
 from shoal.engine.spanning_forest import spanning_forest
 from shoal.engine.spanning_tree import listed_edges, reachability_tree
 
-if TYPE_CHECKING:
-    from shoal.engine._native import Codes
-
 __all__ = ["Reachability", "find_reachability"]
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
 
 _FEWEST_LISTED: Final = 15
-_NEAR: Final = 0.06
-"""Share of the blocks that each block is compared with for the lists; where lists are all there is, and at least so
-many blocks."""
+"""Neighbours of a row in approximate lists; for the exact answer those within the core distance will do."""
 _FEWEST_BLOCKS: Final = 6
+"""Blocks that each block is compared with for the lists, itself counted; _NEAR sqrt(blocks) where that is more."""
+_NEAR: Final = 0.7
 _STATISTICAL: Final = 0.35
-"""Share of the rounding errors allowed for where the lists are approximate anyway: six standard deviations in some
-hundred dimensions."""
+"""Share of the rounding errors of codes allowed for in the lists, which are approximate anyway: six standard deviations
+in some hundred dimensions."""
 _PAIRS_KEPT: Final = 64
 """Pairs a row kept in the third step before the tree is improved with them."""
 _CHECKED: Final = 100
@@ -148,19 +145,16 @@ class _Search:
     near: Places
 
     @staticmethod
-    def over(
-        native: ModuleType, points: Points, rows: Rows, copies: Rows, min_samples: int, threads: int
-    ) -> "_Search":
+    def over(native: ModuleType, points: Points, rows: Rows, copies: Rows, min_samples: int, threads: int) -> "_Search":
         frame = frame_of(points, native.levels(), rows=rows)
         near = near_order(points, frame, threads, rows=rows)
         return _Search(native, points, rows, copies, min_samples, threads, frame, near)
 
     def run(self, approximate: bool, progress: Progress) -> Reachability:
-        codes = encode(
-            self.points, self.frame, self._given(self.near), self.threads, certainty=_STATISTICAL if approximate else 1.0
-        )
+        codes = encode(self.points, self.frame, self._given(self.near), self.threads)
         shares = (0.9, 1.0) if approximate else (0.15, 0.2)
-        listed, core, recall = self._lists(codes, within(progress, "reachability", 0, shares[0]))
+        fewest = _FEWEST_LISTED if approximate else _FEWEST_LISTED // 2
+        listed, core, recall = self._lists(codes, fewest, approximate, within(progress, "reachability", 0, shares[0]))
         joined = self._joined(codes, listed, core, within(progress, "reachability", *shares))
         if approximate:
             return self._told(listed.plus(joined), core, self.near, recall)
@@ -170,16 +164,20 @@ class _Search:
         """Rows of `points` from positions in `rows`."""
         return np.ascontiguousarray(self.rows[order], dtype=np.int32)
 
-    def _lists(self, codes: "Codes", progress: Progress) -> tuple[_Edges, Floats, float]:
-        """The edges of the neighbour lists, the core distances as these tell them, and the recall of the lists."""
+    def _lists(
+        self, codes: Codes, fewest: int, checked: bool, progress: Progress
+    ) -> tuple[_Edges, Floats, float | None]:
+        """The edges of the neighbour lists, the core distances as these tell them, and with `checked` the recall."""
         total, block = len(self.near), self.native.BLOCK
-        wanted = min(max(self.min_samples - 1, _FEWEST_LISTED), total - 1)
+        wanted = min(max(self.min_samples - 1, fewest), total - 1)
         enough = -(-(wanted + 1) // block) + 1
         blocks = -(-total // block)
         order = self._given(self.near)
-        pairs = near_pairs(self.points, self.frame, order, block, max(_FEWEST_BLOCKS, enough, int(_NEAR * blocks)))
+        pairs = near_pairs(
+            self.points, self.frame, order, block, max(_FEWEST_BLOCKS, enough, round(_NEAR * blocks**0.5))
+        )
         places, squares, _, _ = self.native.nearest_rows(
-            codes, self.points, order, self.near, wanted, None, pairs, self.threads, _tick(progress)
+            codes, self.points, order, self.near, wanted, _STATISTICAL, pairs, self.threads, _tick(progress)
         )
         lengths = np.sqrt(squares)
         core = self._core(places, lengths)
@@ -188,7 +186,7 @@ class _Search:
         # A pair that both list is wanted once; at the end of a list equals may be missing, so those stay.
         once = (other >= 0) & ((own < other) | (flat >= lengths[other, -1]))
         edges = _Edges(np.minimum(own, other)[once], np.maximum(own, other)[once], flat[once])
-        return edges, core, self._recall(places, lengths)
+        return edges, core, self._recall(places, lengths) if checked else None
 
     def _core(self, places: Places, lengths: Floats) -> Floats:
         copies = self.copies[self.near]
@@ -201,21 +199,22 @@ class _Search:
         """The share of the nearest rows of some that their lists hold."""
         some = np.linspace(0, len(places) - 1, min(_CHECKED, len(places))).astype(np.int64)
         own = self.points[self._given(self.near[some])]
-        own_halves = (own.astype(np.float64) ** 2).sum(axis=1) / 2
-        nearest = np.full((len(some), lengths.shape[1] + 1), np.inf)
-        for block in spans(len(self.rows), 1 << 15):
+        squares = (own**2).sum(axis=1)
+        kept = lengths.shape[1] + 1  # the row itself is among them
+        nearest = np.full((len(some), kept), np.float32(np.inf))
+        for block in spans(len(self.rows), 1 << 13):
             others = self.points[self.rows[block]]
-            squares = 2 * (own_halves[:, None] - own @ others.T) + (others**2).sum(axis=1)
-            both = np.concatenate([nearest, squares], axis=1)
-            nearest = np.partition(both, lengths.shape[1], axis=1)[:, : lengths.shape[1] + 1]
-        limit = np.sort(nearest, axis=1)[:, -1:]
+            away = squares[:, None] + (others**2).sum(axis=1) - 2 * (own @ others.T)
+            away = np.partition(away, min(kept, away.shape[1]) - 1, axis=1)[:, :kept]
+            nearest = np.partition(np.concatenate([nearest, away], axis=1), kept - 1, axis=1)[:, :kept]
+        limit = nearest.max(axis=1, keepdims=True)
         return float((lengths[some] ** 2 <= limit * (1 + 1e-5) + 1e-9).mean())
 
     def _forest(self, edges: _Edges, core: Floats, rank: Places) -> NDArray[np.int64]:
         weight = edges.reachability(core)
         return spanning_forest(edges.left, edges.right, weight, edges.length, rank, threads=self.threads)
 
-    def _joined(self, codes: "Codes", listed: _Edges, core: Floats, progress: Progress) -> _Edges:
+    def _joined(self, codes: Codes, listed: _Edges, core: Floats, progress: Progress) -> _Edges:
         """A spanning tree: the lightest forest of the lists and, while it has several trees, the lightest edge of each
         but the largest to another."""
         tree = listed.at(self._forest(listed, core, self.near))
@@ -245,7 +244,7 @@ class _Search:
             tree = found.at(self._forest(found, core, self.near))
         return tree
 
-    def _exact(self, codes: "Codes", tree: _Edges, core: Floats, progress: Progress) -> Reachability:
+    def _exact(self, codes: Codes, tree: _Edges, core: Floats, progress: Progress) -> Reachability:
         """The pairs that the tree leaves possible, with the true core distances."""
         order, gaps = _laid_out(tree, tree.reachability(core))
         place = np.empty(len(order), np.int32)

@@ -92,9 +92,9 @@ class HDBSCANParams:
 def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progress: Progress) -> Fit:
     """Find the dense regions. `seed` is not used: there is nothing random.
 
-    O(n^2 d) time exact, about a tenth of it approximate; O(n (d + min_samples)) memory. Fewer rows than `min_cluster_size` are all noise; rows that are all
-    equal are one cluster only with `allow_single_cluster`, as in scikit-learn. Raises InvalidField for a zero row under
-    the cosine metric.
+    O(n^2 d) time exact, O(n^1.5 d) approximate; O(n (d + min_samples)) memory. Fewer rows than `min_cluster_size` are all
+    noise; rows that are all equal are one cluster only with `allow_single_cluster`, as in scikit-learn. Raises
+    InvalidField for a zero row under the cosine metric.
     """
     smallest = params.min_cluster_size + params.match_reference_implementation
     min_samples = min(params.min_samples or params.min_cluster_size, max(len(points), 1))
@@ -215,8 +215,8 @@ def _densest(tree: CondensedTree, chosen: list[int]) -> Floats:
 
 
 def _strengths(labels: Rows, leaving: Floats, densest: Floats) -> NDArray[np.float32]:
-    """How long a member stays, as a share of the longest stay in its cluster, which is 1 for the core: the probabilities
-    of scikit-learn and hdbscan. Rows that never part count as the core, not as the measure of all others."""
+    """How long a member stays, as a share of the longest stay in its cluster, 1 for the core: the probabilities of
+    scikit-learn and hdbscan. Rows that never part count as the core, not as the measure of all others."""
     strengths = np.zeros(len(labels), np.float32)
     inside = np.flatnonzero(labels >= 0)
     stays, longest = leaving[inside], densest[labels[inside]]
