@@ -1,7 +1,7 @@
 #include "assignment.hpp"
 
 #include <cmath>
-#include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -9,9 +9,10 @@
 namespace shoal {
 namespace {
 
-constexpr int kTiles = int(kBlock) / kTileRows;  // of a block
-constexpr int kLevels = 3;                       // distances at which a tile is tried
-constexpr int kRun = 32;                         // tiles that share the guesses of one
+constexpr int kLevels = 2;                       // distances at which rows are tried
+constexpr double kLargeDrift = 0.08;             // share of the distances to the own centers
+constexpr double kMostSlack = 0.06;              // of the same, within which pairs are told one by one
+constexpr int kRun = 128;                        // rows that share guesses
 constexpr float kWidest = 4096.0f;               // a larger gap would lose digits
 constexpr float kRounding = 4e-3f;               // more than rounding can add to such a gap in a step, in code units
 constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
@@ -32,24 +33,32 @@ inline double code_distance(int32_t score) { return std::sqrt(std::max(0.0, -2.0
 int lot(const Codes& codes) { return codes.version().panels_a_call * kPanel; }
 int lots(const Codes& codes, int64_t count) { return int((count + lot(codes) - 1) / lot(codes)); }
 
-// A block of rows, packed for scans panel by panel when first needed.
-struct PackedBlock {
-    std::vector<uint8_t> bytes;
+// The codes of a block's rows, one after the other, taken from their panel when first needed.
+struct Unpacked {
+    std::vector<uint8_t> bytes, panel, tile;
     bool done[kBlock / kPanel];
-    int64_t start = 0;
+    int64_t start = 0, row_bytes = 0;
 
     void open(const Codes& codes, int64_t block) {
-        bytes.resize(size_t(kBlock) * codes.stages().groups() * kGroup);
+        row_bytes = int64_t(codes.stages().groups()) * kGroup;
+        bytes.resize(size_t(kBlock * row_bytes));
+        panel.resize(size_t(kPanel * row_bytes));
+        tile.resize(size_t(kTileRows * row_bytes));
         std::fill(std::begin(done), std::end(done), false);
         start = block * kBlock;
     }
 
-    void need(const Codes& codes, int tile) {
-        const int panel = tile / (kPanel / kTileRows);
-        if (done[panel]) return;
-        done[panel] = true;
-        const int64_t from = start + panel * kPanel;
-        codes.pack(from, from + kPanel, bytes.data() + size_t(panel) * kPanel * codes.stages().groups() * kGroup);
+    void need(const Codes& codes, int row) {
+        const int own = row / kPanel;
+        if (done[own]) return;
+        done[own] = true;
+        codes.pack(start + own * kPanel, start + (own + 1) * kPanel, panel.data());
+        for (int at = 0; at < kPanel; ++at) {
+            const uint8_t* source = panel.data() + at / kTileRows * kTileRows * row_bytes + at % kTileRows * kGroup;
+            uint8_t* target = bytes.data() + (own * kPanel + at) * row_bytes;
+            for (int64_t byte = 0; byte < row_bytes; byte += kGroup)
+                std::memcpy(target + byte, source + byte * kTileRows, kGroup);
+        }
     }
 };
 
@@ -58,18 +67,85 @@ const std::vector<int32_t>& never() {
     return values;
 }
 
-// A first guess for all rows of a block: the best scoring centers of one tile in every kRun are tried for the rows
-// around it. Also tells in which order the lots of centers are worth a look.
+// Halves of squared lengths for scans of rows with centers. A center is a mean: in the dimensions that a stage has not
+// seen yet, the tail, it is far shorter than the rows. By |x.c| <= |x||c| <= (ratio |x|^2 + |c|^2 / ratio) / 2 the score
+// of the whole is at most that of the stage less (1 - ratio) |x|^2 / 2 + (1 - 1 / ratio) |c|^2 / 2 of the tails, for any
+// ratio; the best is that of the lengths. A scan with ratio 1 takes nothing off.
+class Halves {
+  public:
+    Halves(const Codes& rows, const Codes& centers);
+
+    // For the rows of a block: [stage][kBlock].
+    void of_rows(const Codes& rows, int64_t block, std::vector<int32_t>& halves) const;
+    // `scan` with these halves in place of its own; its columns start at place `column`.
+    Scan used_in(Scan scan, const std::vector<int32_t>& of_rows, int64_t column) const {
+        scan.row_half = of_rows.data();
+        scan.row_half_stride = kBlock;
+        scan.column_half = columns_.data() + column;
+        scan.column_half_stride = padded_;
+        return scan;
+    }
+
+  private:
+    static constexpr int64_t kSample = 4096;
+    static double tail(const Scan& scan, int stage, int last, int64_t count);
+
+    int64_t padded_;
+    std::vector<double> ratios_;    // of each stage
+    std::vector<int32_t> columns_;  // [stage][padded]
+};
+
+// The mean of half the squared lengths of the tails.
+double Halves::tail(const Scan& scan, int stage, int last, int64_t count) {
+    const int64_t step = std::max<int64_t>(1, count / kSample);
+    double sum = 0.0;
+    for (int64_t row = 0; row < count; row += step)
+        sum += scan.row_half[last * scan.row_half_stride + row] - scan.row_half[stage * scan.row_half_stride + row];
+    return sum / double((count + step - 1) / step);
+}
+
+Halves::Halves(const Codes& rows, const Codes& centers) : padded_(centers.padded()) {
+    const Scan own = centers.scan(nullptr, 0, 0, 0, nullptr, nullptr), other = rows.scan(nullptr, 0, 0, 0, nullptr, nullptr);
+    const int stages = own.stages->count, last = stages - 1;
+    columns_.resize(stages * padded_);
+    for (int stage = 0; stage < stages; ++stage) {
+        const double tails = std::max(1.0, tail(other, stage, last, rows.count()));
+        ratios_.push_back(std::clamp(std::sqrt(tail(own, stage, last, centers.count()) / tails), 0.125, 1.0));
+        for (int64_t place = 0; place < padded_; ++place) {
+            const int32_t rest = own.row_half[last * padded_ + place] - own.row_half[stage * padded_ + place];
+            const double less = stage < last ? std::floor((1 - 1 / ratios_[stage]) * (rest + 1)) : 0.0;
+            columns_[stage * padded_ + place] = own.column_half[stage * padded_ + place] + int32_t(less);
+        }
+    }
+}
+
+void Halves::of_rows(const Codes& rows, int64_t block, std::vector<int32_t>& halves) const {
+    const int64_t start = block * kBlock, count = std::min(kBlock, rows.padded() - start);
+    const Scan own = rows.scan(nullptr, start, 0, 0, nullptr, nullptr);
+    const int stages = own.stages->count;
+    const int32_t* whole = own.row_half + (stages - 1) * own.row_half_stride;
+    halves.assign(stages * kBlock, kPadding);
+    for (int stage = 0; stage < stages; ++stage)
+        for (int64_t row = 0; row < count; ++row) {
+            const int32_t half = own.row_half[stage * own.row_half_stride + row], rest = whole[row] - half;
+            const double more = stage < stages - 1 ? std::floor((1 - ratios_[stage]) * std::max(0, rest - 1)) : 0.0;
+            halves[stage * kBlock + row] = half + int32_t(more);
+        }
+}
+
+// A first guess for all rows of a block: the best scoring centers of a few rows are tried for the rows around them. Also
+// tells in which order the lots of centers are worth a look.
 class Guess {
   public:
-    void find(const Codes& codes, const Rows& rows, const Centers& centers, int64_t block, PackedBlock& packed,
+    void find(const Codes& codes, const Rows& rows, const Centers& centers, int64_t block, Unpacked& unpacked,
               int32_t* labels, double* squares);
+    // Lots, the likely ones first.
     const std::vector<int>& order() const { return order_; }
 
   private:
-    void scan(const Codes& codes, const Centers& centers, PackedBlock& packed, int64_t start);
+    void scan(const Codes& codes, const Centers& centers, const Unpacked& unpacked);
 
-    std::vector<int32_t> tiles_, least_ = std::vector<int32_t>(kBlock, kFloor);
+    std::vector<int32_t> listed_, least_ = std::vector<int32_t>(kBlock, kFloor);
     std::vector<uint8_t> clear_;
     std::vector<Hit> hits_;
     std::vector<int32_t> best_, score_;  // of each row in the block
@@ -77,26 +153,27 @@ class Guess {
     std::vector<int> order_;
 };
 
-void Guess::scan(const Codes& codes, const Centers& centers, PackedBlock& packed, int64_t start) {
+void Guess::scan(const Codes& codes, const Centers& centers, const Unpacked& unpacked) {
     const int size = lot(codes), count = lots(codes, centers.codes->count());
-    hits_.resize(size_t(tiles_.size()) * kTileRows * size);
-    clear_.resize(tiles_.size());
+    hits_.resize(listed_.size() * size);
+    clear_.resize(listed_.size());
     best_.assign(kBlock, 0);
     score_.assign(kBlock, -kNever);
     lot_score_.assign(count, -kNever);
-    for (const int32_t tile : tiles_) packed.need(codes, tile);
+    std::vector<uint8_t> tile(unpacked.tile.size());
     for (int at = 0; at < count; ++at) {
-        const Probe probe{codes.scan(packed.bytes.data(), start, int(kBlock), *centers.codes, int64_t(at) * size,
+        const int64_t first = int64_t(at) * size;
+        const Probe probe{codes.scan(unpacked.bytes.data(), unpacked.start, int(kBlock), *centers.codes, first,
                                      least_.data(), never().data()),
-                          tiles_.data(), int(tiles_.size()), nullptr, 0, 0, 0, clear_.data()};
+                          listed_.data(), int(listed_.size()), nullptr, 0, 0, 0, tile.data(), clear_.data()};
         const int found = codes.version().probe(probe, hits_.data());
         for (int hit = 0; hit < found; ++hit) {
             const Hit& own = hits_[hit];
-            if (int64_t(at) * size + own.column >= centers.codes->count()) continue;
+            if (first + own.column >= centers.codes->count()) continue;
             lot_score_[at] = std::max(lot_score_[at], own.score);
             if (own.score <= score_[own.row]) continue;
             score_[own.row] = own.score;
-            best_[own.row] = centers.numbers[int64_t(at) * size + own.column];
+            best_[own.row] = centers.numbers[first + own.column];
         }
     }
     order_.resize(count);
@@ -104,20 +181,22 @@ void Guess::scan(const Codes& codes, const Centers& centers, PackedBlock& packed
     std::stable_sort(order_.begin(), order_.end(), [&](int one, int two) { return lot_score_[one] > lot_score_[two]; });
 }
 
-void Guess::find(const Codes& codes, const Rows& rows, const Centers& centers, int64_t block, PackedBlock& packed,
+void Guess::find(const Codes& codes, const Rows& rows, const Centers& centers, int64_t block, Unpacked& unpacked,
                  int32_t* labels, double* squares) {
     const int64_t start = block * kBlock, count = std::min(kBlock, codes.count() - start);
-    const int tiles = int((count + kTileRows - 1) / kTileRows);
-    tiles_.clear();
-    for (int run = 0; run < tiles; run += kRun) tiles_.push_back(std::min(run + kRun / 2, tiles - 1));
-    scan(codes, centers, packed, start);
+    listed_.clear();
+    for (int64_t run = 0; run < count; run += kRun)
+        for (int at = 0; at < kTileRows; ++at)
+            listed_.push_back(int32_t(std::min(run + kRun / kTileRows * at + kRun / (2 * kTileRows), count - 1)));
+    for (const int32_t row : listed_) unpacked.need(codes, row);
+    scan(codes, centers, unpacked);
     for (int64_t row = 0; row < count; ++row) {
-        const int64_t guesses = int64_t(tiles_[row / (kRun * kTileRows)]) * kTileRows;
+        const int32_t* guesses = listed_.data() + row / kRun * kTileRows;
         labels[row] = -1;
-        for (int64_t other = guesses; other < std::min(guesses + kTileRows, count); ++other) {
-            const int32_t number = best_[other];
+        for (int at = 0; at < kTileRows; ++at) {
+            const int32_t number = best_[guesses[at]];
             bool known = false;
-            for (int64_t before = guesses; before < other; ++before) known |= best_[before] == number;
+            for (int before = 0; before < at; ++before) known |= best_[guesses[before]] == number;
             if (known) continue;
             const double square =
                 codes.version().square_distance(rows.at(start + row), centers.at(number), rows.dimensions);
@@ -134,26 +213,28 @@ void Guess::find(const Codes& codes, const Rows& rows, const Centers& centers, i
 struct Assignment::Plan {
     const Centers* centers;
     bool first;
+    Halves halves;
     std::vector<float> drift, lot_drift;
     std::vector<int32_t> group_of;  // the lot of each center
-    int sought;                     // the level at which a tile is left early
+    int levels = 0, sought = 0;     // levels tried, and that at which rows are left early
     float error;                    // the largest error of a center's code
-    float levels[kLevels + 1];      // hits lie within levels[0] more than the distance to the own center
+    float slack[kLevels + 1];       // hits lie within slack[0] more than the distance to the own center
 };
 
 struct Assignment::Scratch {
-    PackedBlock packed;
+    Unpacked unpacked;
     Guess guess;
+    std::vector<int32_t> halves;
     std::vector<float> gaps;  // where none are kept
-    float* gap;               // [group][tile]
-    int count, tiles;
-    float loss[kTiles], gain[kTiles];
-    bool open[kTiles];                   // a lot must be looked at
-    int32_t before[kBlock];              // labels before the step, of open tiles
-    double squares[kBlock];              // to the own center, of open tiles
+    float* gap;               // [group][row]
+    int count;
+    float loss[kBlock], gain[kBlock];
+    uint8_t open[kBlock];                // a lot must be looked at
+    int32_t before[kBlock];              // labels before the step, of open rows
+    double squares[kBlock];              // to the own center, of open rows
     int32_t least[kLevels + 1][kBlock];  // thresholds
-    int32_t list[kTiles];
-    uint8_t clear[kTiles];
+    int32_t listed[kBlock];
+    uint8_t clear[kBlock / kTileRows];
     std::vector<Hit> hits;
     std::vector<Move> moves;
     StepCounts counts;
@@ -161,9 +242,9 @@ struct Assignment::Scratch {
 
 Assignment::Assignment(const Codes& codes, Rows rows, int64_t center_count, int64_t kept_bytes)
     : codes_(codes), rows_(rows), groups_(lots(codes, center_count)),
-      kept_(codes.blocks() * groups_ * kTiles * int64_t(sizeof(float)) <= kept_bytes), labels_(codes.count(), -1),
+      kept_(codes.blocks() * groups_ * kBlock * int64_t(sizeof(float)) <= kept_bytes), labels_(codes.count(), -1),
       reach_(codes.count(), std::numeric_limits<float>::infinity()) {
-    if (kept_) gaps_.assign(codes.blocks() * groups_ * kTiles, -1.0f);
+    if (kept_) gaps_.assign(codes.blocks() * groups_ * kBlock, -1.0f);
 }
 
 Assignment::Scratch& Assignment::scratch() {
@@ -173,8 +254,8 @@ Assignment::Scratch& Assignment::scratch() {
 
 Assignment::Plan Assignment::plan(const Centers& centers, const double* drift) const {
     const int64_t count = centers.codes->count();
-    Plan plan{&centers, drift == nullptr, std::vector<float>(count), std::vector<float>(groups_),
-              std::vector<int32_t>(count), 0, centers.codes->largest_error(0, count), {}};
+    Plan plan{&centers, drift == nullptr, Halves(codes_, *centers.codes), std::vector<float>(count), std::vector<float>(groups_),
+              std::vector<int32_t>(count), 0, 0, centers.codes->largest_error(0, count), {}};
     for (int64_t place = 0; place < count; ++place) {
         const int32_t number = centers.numbers[place];
         const int group = int(place / lot(codes_));
@@ -183,16 +264,21 @@ Assignment::Plan Assignment::plan(const Centers& centers, const double* drift) c
         plan.drift[number] = upper(drift[number] / codes_.unit());
         plan.lot_drift[group] = std::max(plan.lot_drift[group], plan.drift[number]);
     }
-    // The next step will take off about as much as this one.
-    double typical = 0.0;
+    // The next step will take off about as much as this one. Where that is a large part of the distances, no bound lasts
+    // and only the nearest center is sought.
+    double typical = 0.0, mean = 0.0;
     for (const float own : plan.drift) typical += own / double(count);
     for (const float own : plan.lot_drift) typical += own / double(groups_);
-    static const double A=atof(getenv("KM_A")?:"0.5"),B=atof(getenv("KM_B")?:"3"),Cc=atof(getenv("KM_C")?:"9"),Dd=atof(getenv("KM_D")?:"27"),CAP=atof(getenv("KM_CAP")?:"20");
-    double unit = std::min(typical, CAP / A);
-    static const int SO=atoi(getenv("KM_S")?:"0"); plan.sought = drift==nullptr?0:SO;
-    const double f[4]={A,B,Cc,Dd};
-    for (int level = 0; level <= kLevels; ++level)
-        plan.levels[level] = std::min(float(drift == nullptr ? 8.0f * level : f[level]*unit), kWidest);
+    for (const float reach : reach_) mean += reach / double(reach_.size());
+    float level = 0.0f;
+    if (drift != nullptr && typical < kLargeDrift * mean) {
+        plan.levels = plan.sought = kLevels;
+        level = std::min(float(std::min(typical, kMostSlack * mean)), kWidest / 16);
+    }
+    for (float& own : plan.slack) {
+        own = level;
+        level *= 3.0f;
+    }
     return plan;
 }
 
@@ -219,15 +305,15 @@ std::vector<Move> Assignment::step(const Centers& centers, const double* drift, 
 void Assignment::look(int64_t block, const Plan& plan, Scratch& own) {
     const int64_t start = block * kBlock;
     own.count = int(std::min(kBlock, codes_.count() - start));
-    own.tiles = (own.count + kTileRows - 1) / kTileRows;
-    own.packed.open(codes_, block);
+    own.unpacked.open(codes_, block);
+    plan.halves.of_rows(codes_, block, own.halves);
     own.hits.resize(size_t(kBlock) * lot(codes_));
-    if (!kept_) own.gaps.assign(size_t(groups_) * kTiles, -1.0f);
-    own.gap = kept_ ? gaps_.data() + block * groups_ * kTiles : own.gaps.data();
+    if (!kept_) own.gaps.assign(size_t(groups_) * kBlock, -1.0f);
+    own.gap = kept_ ? gaps_.data() + block * groups_ * kBlock : own.gaps.data();
     std::fill(std::begin(own.open), std::end(own.open), plan.first);
     if (plan.first) {
-        own.guess.find(codes_, rows_, *plan.centers, block, own.packed, labels_.data() + start, own.squares);
-        std::fill(own.gap, own.gap + size_t(groups_) * kTiles, -1.0f);
+        own.guess.find(codes_, rows_, *plan.centers, block, own.unpacked, labels_.data() + start, own.squares);
+        std::fill(own.gap, own.gap + size_t(groups_) * kBlock, -1.0f);
         std::fill(own.before, own.before + own.count, -1);
     } else {
         loosen(block, plan, own);
@@ -235,96 +321,95 @@ void Assignment::look(int64_t block, const Plan& plan, Scratch& own) {
     tighten(block, plan, own);
     for (int at = 0; at < groups_; ++at) look_at(plan.first ? own.guess.order()[at] : at, block, plan, own);
     for (int row = 0; row < own.count; ++row)
-        if (own.open[row / kTileRows] && own.before[row] != labels_[start + row])
+        if (own.open[row] && own.before[row] != labels_[start + row])
             own.moves.push_back({rows_.order[start + row], own.before[row], labels_[start + row]});
 }
 
-// Takes off the bounds what the centers moved, and opens the tiles for which some lot may have come near enough.
+// Takes off the bounds what the centers moved, and opens the rows for which some lot may have come near enough.
 void Assignment::loosen(int64_t block, const Plan& plan, Scratch& own) {
     const int64_t start = block * kBlock;
-    std::fill(own.loss, own.loss + own.tiles, 0.0f);
     for (int row = 0; row < own.count; ++row) {
         float& reach = reach_[start + row];
         const float before = reach;
         reach = upper(double(before) + plan.drift[labels_[start + row]]);
-        own.loss[row / kTileRows] = std::max(own.loss[row / kTileRows], reach - before);
+        own.loss[row] = reach - before;
     }
     for (int group = 0; group < groups_; ++group) {
-        float* gap = own.gap + size_t(group) * kTiles;
+        float* gap = own.gap + size_t(group) * kBlock;
         const float drift = plan.lot_drift[group] + kRounding;
-        for (int tile = 0; tile < own.tiles; ++tile) {
-            gap[tile] -= own.loss[tile] + drift;
-            own.open[tile] |= !(gap[tile] > 0.0f);
+        for (int row = 0; row < own.count; ++row) {
+            gap[row] -= own.loss[row] + drift;
+            own.open[row] |= uint8_t(!(gap[row] > 0.0f));
         }
     }
 }
 
-// The distance to the own center for the rows of open tiles, and thresholds.
+// The distance to the own center for the open rows, and thresholds.
 void Assignment::tighten(int64_t block, const Plan& plan, Scratch& own) {
     const int64_t start = block * kBlock;
-    for (int tile = 0; tile < own.tiles; ++tile) {
-        own.gain[tile] = 0.0f;
-        if (!own.open[tile]) continue;
-        float gain = std::numeric_limits<float>::infinity();
-        for (int row = tile * kTileRows; row < (tile + 1) * kTileRows; ++row) {
-            for (auto& least : own.least) least[row] = kNever;
-            if (row >= own.count) continue;
-            const int64_t place = start + row;
-            const float before = reach_[place];
-            if (!plan.first) {
-                own.before[row] = labels_[place];
-                own.squares[row] = codes_.version().square_distance(rows_.at(place), plan.centers->at(labels_[place]),
-                                                                    rows_.dimensions);
-                ++own.counts.measured;
-            }
-            change(place, labels_[place], own.squares[row], tile, plan, own);
-            const float less = before - reach_[place];
-            if (!(less >= gain)) gain = less;
+    for (int row = 0; row < own.count; ++row) {
+        own.gain[row] = 0.0f;
+        if (row + 4 < own.count && own.open[row + 4]) fetch(start + row + 4);
+        if (!own.open[row]) continue;
+        const int64_t place = start + row;
+        const float before = reach_[place];
+        if (!plan.first) {
+            own.before[row] = labels_[place];
+            own.squares[row] =
+                codes_.version().square_distance(rows_.at(place), plan.centers->at(labels_[place]), rows_.dimensions);
+            ++own.counts.measured;
         }
-        own.gain[tile] = plan.first ? 0.0f : gain;
+        change(place, labels_[place], own.squares[row], plan, own);
+        if (!plan.first) own.gain[row] = before - reach_[place];
     }
     if (plan.first) return;
     for (int group = 0; group < groups_; ++group) {
-        float* gap = own.gap + size_t(group) * kTiles;
-        for (int tile = 0; tile < own.tiles; ++tile) gap[tile] = std::min(gap[tile] + own.gain[tile], kWidest);
+        float* gap = own.gap + size_t(group) * kBlock;
+        for (int row = 0; row < own.count; ++row) gap[row] = std::min(gap[row] + own.gain[row], kWidest);
     }
 }
 
+// Rows lie anywhere in memory.
+void Assignment::fetch(int64_t place) const {
+    for (int64_t at = 0; at < rows_.dimensions; at += 16) __builtin_prefetch(rows_.at(place) + at);
+}
+
 // The row at `place` has its nearest center so far in `to`.
-void Assignment::change(int64_t place, int32_t to, double square, int64_t tile, const Plan& plan, Scratch& own) {
+void Assignment::change(int64_t place, int32_t to, double square, const Plan& plan, Scratch& own) {
     const int row = int(place % kBlock);
     const int32_t from = labels_[place];
     const float reach = upper(std::sqrt(square) / codes_.unit());
     if (from != to) {
-        float& gap = own.gap[size_t(plan.group_of[from]) * kTiles + tile];
+        float& gap = own.gap[size_t(plan.group_of[from]) * kBlock + row];
         const float slack = float(lower(std::sqrt(own.squares[row]) / codes_.unit())) - reach;
         if (!(slack >= gap)) gap = slack;
     }
     labels_[place] = to;
     own.squares[row] = square;
     reach_[place] = reach;
-    for (int level = 0; level <= kLevels; ++level)
+    for (int level = 0; level <= plan.levels; ++level)
         own.least[level][row] =
-            least_score(double(reach) + plan.levels[level] + codes_.errors()[place] + double(plan.error));
+            least_score(double(reach) + plan.slack[level] + codes_.errors()[place] + double(plan.error));
 }
 
 void Assignment::look_at(int group, int64_t block, const Plan& plan, Scratch& own) {
-    float* gap = own.gap + size_t(group) * kTiles;
-    int listed = 0;
-    for (int tile = 0; tile < own.tiles; ++tile) {
-        if (!own.open[tile] || gap[tile] > 0.0f) continue;
-        own.packed.need(codes_, tile);
-        own.list[listed++] = tile;
-    }
-    if (listed == 0) return;
+    float* gap = own.gap + size_t(group) * kBlock;
+    int count = 0;
+    for (int row = 0; row < own.count; ++row)
+        if (own.open[row] && !(gap[row] > 0.0f)) own.listed[count++] = row;
+    if (count == 0) return;
+    for (int at = 0; at < count; ++at) own.unpacked.need(codes_, own.listed[at]);
+    for (; count % kTileRows != 0; ++count) own.listed[count] = own.listed[count - 1];
     const int64_t first = int64_t(group) * lot(codes_);
-    const Probe probe{codes_.scan(own.packed.bytes.data(), block * kBlock, int(kBlock), *plan.centers->codes, first,
-                                  own.least[0], never().data()),
-                      own.list, listed, own.least[1], kBlock, kLevels, plan.sought, own.clear};
+    const Scan scan = codes_.scan(own.unpacked.bytes.data(), block * kBlock, int(kBlock), *plan.centers->codes, first,
+                                  own.least[0], never().data());
+    const Probe probe{plan.halves.used_in(scan, own.halves, first), own.listed, count, own.least[1], kBlock, plan.levels,
+                      plan.sought, own.unpacked.tile.data(), own.clear};
     const int found = codes_.version().probe(probe, own.hits.data());
-    for (int at = 0; at < listed; ++at) gap[own.list[at]] = plan.levels[std::max(0, int(own.clear[at]) - 1)];
+    for (int at = 0; at < count; ++at)
+        gap[own.listed[at]] = plan.slack[std::max(0, int(own.clear[at / kTileRows]) - 1)];
     for (int at = 0; at < found; ++at) weigh(own.hits[at], group, block, plan, own);
-    own.counts.tiles += listed;
+    own.counts.tiles += count / kTileRows;
     own.counts.hits += found;
 }
 
@@ -333,19 +418,18 @@ void Assignment::weigh(const Hit& hit, int group, int64_t block, const Plan& pla
     const int64_t place = block * kBlock + hit.row, center = int64_t(group) * lot(codes_) + hit.column;
     const int32_t number = centers.numbers[center];
     if (number == labels_[place]) return;
-    const int tile = hit.row / kTileRows;
     double distance = lower(code_distance(hit.score)) - codes_.errors()[place] - centers.codes->errors()[center];
     if (!(distance > reach_[place])) {
         const double square =
             codes_.version().square_distance(rows_.at(place), centers.at(number), rows_.dimensions);
         ++own.counts.measured;
         if (square < own.squares[hit.row] || (square == own.squares[hit.row] && number < labels_[place])) {
-            change(place, number, square, tile, plan, own);
+            change(place, number, square, plan, own);
             return;
         }
         distance = lower(std::sqrt(square) / codes_.unit());
     }
-    float& gap = own.gap[size_t(group) * kTiles + tile];
+    float& gap = own.gap[size_t(group) * kBlock + hit.row];
     const float slack = float(distance - reach_[place]);
     if (!(slack >= gap)) gap = slack;
 }
@@ -356,17 +440,20 @@ namespace {
 class TwoNearest {
   public:
     TwoNearest(const Codes& codes, const Rows& rows, const Centers& centers)
-        : codes_(codes), rows_(rows), centers_(centers), error_(centers.codes->largest_error(0, centers.codes->count())) {}
+        : codes_(codes), rows_(rows), centers_(centers), halves_(codes, *centers.codes),
+          error_(centers.codes->largest_error(0, centers.codes->count())) {}
 
     void look(int64_t block, int32_t* labels, double* squares) const;
 
   private:
     struct Scratch {
-        PackedBlock packed;
+        Unpacked unpacked;
+        std::vector<uint8_t> packed;
         Guess guess;
         int32_t labels[kBlock];
         double squares[kBlock], seconds[kBlock];
         int32_t least[kBlock];
+        std::vector<int32_t> halves;
         std::vector<Hit> hits;
     };
 
@@ -378,6 +465,7 @@ class TwoNearest {
     const Codes& codes_;
     const Rows& rows_;
     const Centers& centers_;
+    const Halves halves_;
     const double error_;
 };
 
@@ -385,19 +473,21 @@ void TwoNearest::look(int64_t block, int32_t* labels, double* squares) const {
     static thread_local Scratch own;
     const int64_t start = block * kBlock;
     const int count = int(std::min(kBlock, codes_.count() - start));
-    own.packed.open(codes_, block);
+    own.unpacked.open(codes_, block);
+    own.packed.resize(own.unpacked.bytes.size());
+    codes_.pack(start, std::min(start + kBlock, codes_.padded()), own.packed.data());
+    halves_.of_rows(codes_, block, own.halves);
     own.hits.resize(size_t(kBlock) * lot(codes_));
-    for (int tile = 0; tile < kTiles && start + tile * kTileRows < codes_.padded(); ++tile) own.packed.need(codes_, tile);
-    own.guess.find(codes_, rows_, centers_, block, own.packed, own.labels, own.squares);
+    own.guess.find(codes_, rows_, centers_, block, own.unpacked, own.labels, own.squares);
     std::fill(own.seconds, own.seconds + count, kInfinite);
     std::fill(std::begin(own.least), std::end(own.least), kNever);
     for (int row = 0; row < count; ++row) own.least[row] = kFloor;
     const int rows = (count + kTileRows - 1) / kTileRows * kTileRows;
     for (const int group : own.guess.order()) {
         const int64_t first = int64_t(group) * lot(codes_);
-        const int found = codes_.version().scan(
-            codes_.scan(own.packed.bytes.data(), start, rows, *centers_.codes, first, own.least, never().data()),
-            own.hits.data());
+        const Scan scan =
+            codes_.scan(own.packed.data(), start, rows, *centers_.codes, first, own.least, never().data());
+        const int found = codes_.version().scan(halves_.used_in(scan, own.halves, first), own.hits.data());
         for (int at = 0; at < found; ++at) weigh(own.hits[at], start, first, own);
     }
     for (int row = 0; row < count; ++row) {

@@ -25,15 +25,15 @@ struct Move {
 };
 
 struct StepCounts {
-    int64_t tiles = 0;     // pairs of a tile of rows and a lot of centers that were looked at
+    int64_t tiles = 0;     // pairs of four rows and a lot of centers that were looked at
     int64_t hits = 0;      // pairs that the scan let through
     int64_t measured = 0;  // distances taken in float64
 };
 
 // The nearest center of each row through the steps of a k-means. Between steps it keeps for each row an upper bound of
-// the distance to its center, and for each tile of rows and lot of centers how much farther than that all of these
-// centers, but the row's own, are at least. Both give way by what the centers moved (Yinyang k-means, Ding and others
-// 2015, with tiles for rows), and a lot that is still farther is not looked at.
+// the distance to its center, and for each row and lot of centers how much farther than that all of these centers, but the
+// row's own, are at least. Both give way by what the centers moved, and a lot that is still farther is not looked at
+// (Yinyang k-means, Ding and others 2015).
 class Assignment {
   public:
     // `codes` and `rows` must outlive it. At most `kept_bytes` are spent on what is kept between steps about the lots.
@@ -55,9 +55,10 @@ class Assignment {
     void look(int64_t block, const Plan& plan, Scratch& own);
     void loosen(int64_t block, const Plan& plan, Scratch& own);
     void tighten(int64_t block, const Plan& plan, Scratch& own);
+    void fetch(int64_t place) const;
     void look_at(int group, int64_t block, const Plan& plan, Scratch& own);
     void weigh(const Hit& hit, int group, int64_t block, const Plan& plan, Scratch& own);
-    void change(int64_t place, int32_t to, double square, int64_t tile, const Plan& plan, Scratch& own);
+    void change(int64_t place, int32_t to, double square, const Plan& plan, Scratch& own);
 
     const Codes& codes_;
     Rows rows_;
@@ -65,7 +66,7 @@ class Assignment {
     bool kept_;
     std::vector<int32_t> labels_;
     std::vector<float> reach_;  // not less than the distance to the own center, in code units
-    std::vector<float> gaps_;   // [block][group][tile]
+    std::vector<float> gaps_;   // [block][group][row]
 };
 
 // The nearest and the second nearest center of each row from scratch: labels (count) by place, squares (count, 2), the

@@ -7,6 +7,7 @@
 #include "binding.hpp"
 #include "means.hpp"
 #include "row_keys.hpp"
+#include "starts.hpp"
 
 namespace shoal {
 namespace {
@@ -134,6 +135,47 @@ nb::ndarray<nb::numpy, double> moved(const Array<float, 2>& values, const Array<
     return to_numpy(std::move(all), {sums.shape(0), sums.shape(1)});
 }
 
+// The squared distance of each pair of a row and a center, (m,).
+nb::ndarray<nb::numpy, double> squares_of(const Array<float, 2>& values, const Array<int64_t, 1>& rows,
+                                          const Array<float, 2>& centers, const Array<int32_t, 1>& numbers, int threads) {
+    const size_t count = rows.shape(0);
+    const int64_t dimensions = int64_t(values.shape(1));
+    if (numbers.shape(0) != count || int64_t(centers.shape(1)) != dimensions)
+        throw std::invalid_argument("rows, centers and numbers do not fit each other");
+    for (size_t at = 0; at < count; ++at)
+        if (rows.data()[at] < 0 || rows.data()[at] >= int64_t(values.shape(0)) || numbers.data()[at] < 0 ||
+            numbers.data()[at] >= int64_t(centers.shape(0)))
+            throw std::invalid_argument("rows or numbers out of range");
+    auto squares = std::make_unique<double[]>(count);
+    const Control control = control_of(threads, nb::none());
+    {
+        nb::gil_scoped_release released;
+        constexpr int64_t kStretch = 4096;
+        parallel_for((int64_t(count) + kStretch - 1) / kStretch, control, [&](int64_t part, int) {
+            for (int64_t at = part * kStretch; at < std::min((part + 1) * kStretch, int64_t(count)); ++at)
+                squares[at] = kernels().square_distance(values.data() + rows.data()[at] * dimensions,
+                                                        centers.data() + numbers.data()[at] * dimensions, dimensions);
+        });
+    }
+    return to_numpy(std::move(squares), {count});
+}
+
+nb::ndarray<nb::numpy, int64_t> starts(const Codes& codes, const Array<float, 2>& values,
+                                       const Array<int32_t, 1>& order, int64_t first, const Array<double, 2>& draws,
+                                       int threads, nb::object tick) {
+    const Rows rows = rows_of(codes, values, order);
+    const size_t wanted = draws.shape(0) + 1;
+    if (int64_t(values.shape(0)) != codes.count() || first < 0 || first >= codes.count() || draws.shape(1) < 1)
+        throw std::invalid_argument("all rows must be coded, first be one of them, and draws hold a trial at least");
+    auto chosen = std::make_unique<int64_t[]>(wanted);
+    const Control control = control_of(threads, std::move(tick));
+    {
+        nb::gil_scoped_release released;
+        spread_starts(codes, rows, int64_t(wanted), first, draws.data(), int(draws.shape(1)), control, chosen.get());
+    }
+    return to_numpy(std::move(chosen), {wanted});
+}
+
 }  // namespace
 
 void bind_kmeans(nb::module_& m) {
@@ -146,6 +188,10 @@ void bind_kmeans(nb::module_& m) {
              nb::arg("drift").none(), nb::arg("threads"), nb::arg("tick").none());
     m.def("two_nearest", &two_nearest, nb::arg("codes"), nb::arg("values"), nb::arg("order"), nb::arg("center_codes"),
           nb::arg("centers"), nb::arg("numbers"), nb::arg("threads"), nb::arg("tick").none());
+    m.def("squares_to", &squares_of, nb::arg("values"), nb::arg("rows"), nb::arg("centers"), nb::arg("numbers"),
+          nb::arg("threads"));
+    m.def("spread_starts", &starts, nb::arg("codes"), nb::arg("values"), nb::arg("order"), nb::arg("first"),
+          nb::arg("draws"), nb::arg("threads"), nb::arg("tick").none());
     m.def("move_rows", &moved, nb::arg("values"), nb::arg("rows"), nb::arg("from_"), nb::arg("to"), nb::arg("sums"),
           nb::arg("quantum"), nb::arg("threads"));
 }

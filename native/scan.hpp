@@ -16,6 +16,7 @@ constexpr int kPanel = 16;      // codes side by side in a panel
 constexpr int kGroup = 4;       // dimensions whose bytes lie together
 constexpr int kTileRows = 4;    // rows that share the registers of a tile
 constexpr int kMostStages = 8;
+constexpr int kMostLevels = 8;
 
 struct Hit {
     int32_t row;    // within the scan's rows
@@ -47,17 +48,18 @@ struct Scan {
     const int32_t* column_least;
 };
 
-// A scan of some tiles with one lot of panels that also tells how far beyond the thresholds a tile is without a pair.
+// A scan of some rows with one lot of panels that also tells how far beyond the thresholds they are without a pair.
 struct Probe {
-    Scan scan;
-    const int32_t* tiles;  // which of the scan's tiles, counted in tiles
-    int tile_count;
+    Scan scan;              // its rows lie one after the other here: [row][groups][4]
+    const int32_t* listed;  // which of the rows
+    int listed_count;       // a multiple of kTileRows; a row may be listed again to make it that
     // Lower thresholds of the rows, [level][row], falling from level to level.
     const int32_t* wider;
     int64_t wider_stride;
-    int levels;
-    int sought;      // a tile is left early if it has no pair at this level, 0 for the thresholds themselves
-    uint8_t* clear;  // of each tile: 0 if it has hits, else 1 + the levels at which it would have none
+    int levels;      // at most kMostLevels
+    int sought;      // rows are left early if they have no pair at this level, 0 for the thresholds themselves
+    uint8_t* tile;   // room for kTileRows rows
+    uint8_t* clear;  // of each kTileRows rows listed: 0 if there are hits, else 1 + the levels at which there were none
 };
 
 // One instruction set's version of the loops that need one.

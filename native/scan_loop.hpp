@@ -17,47 +17,73 @@ struct Bounds {
 };
 
 // Adds stage after stage of products to the tile, until no pair reaches its threshold or all are in; false in the first
-// case.
-template <class Tile>
-bool reach(Tile& tile, const Scan& task, int row, int column, const uint8_t* rows, const int8_t* codes, Bounds& bounds) {
+// case. `prepare(from, to)` is called before those groups of the rows are read.
+template <class Tile, class Prepare>
+inline bool reach(Tile& tile, const Scan& task, const int32_t* row_half, int64_t row_half_stride, int column,
+                  const uint8_t* rows, const int8_t* codes, Bounds& bounds, Prepare&& prepare) {
     const Stages& stages = *task.stages;
     const int64_t stride = stages.groups() * kPanel * kGroup;
     tile.clear();
     for (int stage = 0, from = 0; stage < stages.count; from = stages.end[stage++]) {
+        prepare(from, stages.end[stage]);
         tile.add(rows, codes, stride, from, stages.end[stage]);
         if (stage == 0 && stages.shift != 0) tile.shift(stages.shift);
-        bounds.row_half = task.row_half + stage * task.row_half_stride + row;
+        bounds.row_half = row_half + stage * row_half_stride;
         bounds.column_half = task.column_half + stage * task.column_half_stride + column;
         if (!tile.any(bounds)) return false;
     }
     return true;
 }
 
+// Four of the listed rows with what belongs to them, side by side.
+struct Gathered {
+    int32_t half[kMostStages][kTileRows];
+    int32_t least[kMostLevels + 1][kTileRows];
+    const uint8_t* rows[kTileRows];
+
+    Gathered(const Probe& task, const int32_t* listed) {
+        const int64_t row_bytes = int64_t(task.scan.stages->groups()) * kGroup;
+        for (int row = 0; row < kTileRows; ++row) {
+            const int32_t own = listed[row];
+            rows[row] = task.scan.rows + own * row_bytes;
+            for (int stage = 0; stage < task.scan.stages->count; ++stage)
+                half[stage][row] = task.scan.row_half[stage * task.scan.row_half_stride + own];
+            least[0][row] = task.scan.row_least[own];
+            for (int level = 0; level < task.levels; ++level)
+                least[level + 1][row] = task.wider[level * task.wider_stride + own];
+        }
+    }
+
+    void copy(int from, int to, uint8_t* tile) const {
+        for (int group = from; group < to; ++group)
+            for (int row = 0; row < kTileRows; ++row)
+                __builtin_memcpy(tile + (group * kTileRows + row) * kGroup, rows[row] + group * kGroup, kGroup);
+    }
+};
+
 template <class Tile>
 int probe_with(const Probe& task, Hit* hits) {
     Hit* out = hits;
-    const Scan& scan = task.scan;
-    const int64_t tile_bytes = int64_t(scan.stages->groups()) * kTileRows * kGroup;
-    for (int at = 0; at < task.tile_count; ++at) {
-        const int row = task.tiles[at] * kTileRows;
-        const auto least = [&](int level) {
-            return (level == 0 ? scan.row_least : task.wider + (level - 1) * task.wider_stride) + row;
-        };
-        Bounds bounds{nullptr, nullptr, least(task.sought), scan.column_least};
+    for (int at = 0; at < task.listed_count; at += kTileRows) {
+        const int32_t* listed = task.listed + at;
+        const Gathered own(task, listed);
+        Bounds bounds{nullptr, nullptr, own.least[task.sought], task.scan.column_least};
         Tile tile;
-        int clear = 0;  // levels without a pair
-        if (reach(tile, scan, row, 0, scan.rows + task.tiles[at] * tile_bytes, scan.panels, bounds)) {
-            bounds.row_least = least(0);
-            if (task.sought == 0 || tile.any(bounds)) out = tile.write(bounds, row, 0, out);
-            else clear = 1;
-        } else {
-            clear = task.sought + 1;
+        int clear = task.sought + 1;  // levels without a pair
+        if (reach(tile, task.scan, own.half[0], kTileRows, 0, task.tile, task.scan.panels, bounds,
+                  [&](int from, int to) { own.copy(from, to, task.tile); })) {
+            bounds.row_least = own.least[0];
+            clear = task.sought == 0 || tile.any(bounds) ? 0 : 1;
+        }
+        if (clear == 0) {
+            Hit* end = tile.write(bounds, 0, 0, out);
+            for (; out != end; ++out) out->row = listed[out->row];
         }
         for (; clear > 0 && clear <= task.levels; ++clear) {
-            bounds.row_least = least(clear);
+            bounds.row_least = own.least[clear];
             if (tile.any(bounds)) break;
         }
-        task.clear[at] = uint8_t(clear);
+        task.clear[at / kTileRows] = uint8_t(clear);
     }
     return int(out - hits);
 }
@@ -75,7 +101,8 @@ int scan_with(const Scan& task, Hit* hits) {
             const uint8_t* rows = task.rows + row * groups * kGroup;
             Bounds bounds{nullptr, nullptr, task.row_least + row, task.column_least + column};
             Tile tile;
-            if (reach(tile, task, row, column, rows, codes, bounds)) out = tile.write(bounds, row, column, out);
+            if (reach(tile, task, task.row_half + row, task.row_half_stride, column, rows, codes, bounds, [](int, int) {}))
+                out = tile.write(bounds, row, column, out);
         }
     }
     return int(out - hits);

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shoal.columns import Labels
 from shoal.engine.plan import Plan
 from shoal.results import write_folder
-from shoal.services.analysis import Analysis, NamedCluster, centroids_table, members_table
+from shoal.services.analysis import Analysis, NamedCluster, centroids_table, condensed_tree_table, members_table
 
 __all__ = ["Clustering"]
 
@@ -56,6 +56,22 @@ class Clustering:
     def coordinates(self) -> NDArray[np.float32] | None:
         """(n, 2) a place on the map for each document."""
         return self.analysis.outcome.coordinates
+
+    @property
+    def outlier_scores(self) -> NDArray[np.float32] | None:
+        """(n,) in 0..1, 1 for documents far sparser than the densest around them; None for algorithms without."""
+        density = self.analysis.outcome.density
+        return None if density is None else density.outlier_scores
+
+    @property
+    def exemplars(self) -> Sequence[Sequence[str]] | None:
+        """For each cluster the ids of its densest documents; None for algorithms without a tree of densities."""
+        density = self.analysis.outcome.density
+        return None if density is None else [[self.ids[row] for row in rows.tolist()] for rows in density.exemplars]
+
+    def condensed_tree(self) -> pa.Table | None:
+        """HDBSCAN's tree: parent, child, lambda_val, child_size, cluster_id; None for algorithms without one."""
+        return condensed_tree_table(self.analysis)
 
     @property
     def clusters(self) -> Sequence[NamedCluster]:
@@ -110,13 +126,17 @@ class Clustering:
         }
 
     def to_parquet(self, folder: str | Path, **about: object) -> Path:
-        """Write members.parquet, centroids.parquet and summary.json; earlier results there are replaced whole.
+        """Write members.parquet, centroids.parquet, summary.json and, for HDBSCAN, condensed_tree.parquet; earlier
+        results there are replaced whole.
 
         `about` goes into the summary as it is. Returns the folder. Raises Conflict where the folder holds anything
         that is not results of Shoal.
         """
         path = Path(folder)
+        tree = self.condensed_tree()
         tables = {"members": self.members(), "centroids": self.centroids()}
+        if tree is not None:
+            tables["condensed_tree"] = tree
         write_folder(path, tables, {**about, **self.summary()})
         return path
 

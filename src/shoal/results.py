@@ -19,7 +19,7 @@ __all__ = ["FORMAT", "check_folder", "write_folder"]
 FORMAT: Final = "shoal-results-1"
 """Stands in `summary.json` under `format`; a folder without it is not ours to replace."""
 _SUMMARY: Final = "summary.json"
-_OURS: Final = frozenset({"members.parquet", "centroids.parquet", _SUMMARY})
+_OURS: Final = frozenset({"members.parquet", "centroids.parquet", "condensed_tree.parquet", _SUMMARY})
 
 
 def check_folder(folder: Path) -> None:

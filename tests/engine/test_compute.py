@@ -105,11 +105,13 @@ def test_degenerate_rows_have_a_sound_answer(name: str, case: str, normalize: bo
 
 @each
 def test_a_shifted_copy_gives_the_same_partition(name: str) -> None:
+    """k-means draws its starts by what the rows hold, so it takes enough of them to find the best partition twice."""
     points = np.round(rows_around(3) * 64) / 64
+    how = plan(name) if name == "hdbscan" else plan(name, params={"n_clusters": 4, "n_init": 40})
 
-    moved = compute(points + np.float32(1024), plan(name))
+    moved = compute(points + np.float32(1024), how)
 
-    assert np.array_equal(compute(points, plan(name)).labels, moved.labels)
+    assert np.array_equal(compute(points, how).labels, moved.labels)
 
 
 @each

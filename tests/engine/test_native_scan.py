@@ -145,7 +145,7 @@ def both_twins(
     for plain in (False, True):
         with monkeypatch.context() as patch:
             if plain:
-                patch.setattr(reachability.kernels, "native", lambda: None)
+                patch.setattr(kernels, "native", lambda: None)
             edges = find_reachability(
                 points, rows, np.bincount(where), min_samples, approximate=False, threads=2, progress=silent
             )

@@ -14,7 +14,7 @@ NO_COMPILER = {"CXX": "/no/such/compiler"}
 
 
 def configured(folder: Path, native: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """CMake's first step, as the build takes it; it compiles nothing of ours. scripts/set-up sees to cmake and ninja."""
+    """CMake's first step, as the build takes it; it compiles nothing. scripts/set-up sees to cmake and ninja."""
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = ["cmake", "-G", "Ninja", f"-DSHOAL_NATIVE={native}", "-S", str(ROOT), "-B", str(folder)]
     return subprocess.run(

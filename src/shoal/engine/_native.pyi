@@ -156,3 +156,71 @@ def walk(
     core: NDArray[np.float64],
     where: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
+
+# native/bind_kmeans.cpp: k-means. `numbers` says which center each place of `center_codes` is, `order` which row each
+# place of `codes` is. `centers.py`, `means.py`, `starts.py` and `row_keys.py` say what these answer.
+
+def row_keys(values: NDArray[np.float32], threads: int) -> NDArray[np.uint64]:
+    """(n,) keys."""
+
+def lot() -> int:
+    """Centers that are looked at together."""
+
+class Assignment:
+    def __init__(
+        self, codes: Codes, values: NDArray[np.float32], order: NDArray[np.int32], center_count: int, kept_bytes: int
+    ) -> None: ...
+    def step(
+        self,
+        center_codes: Codes,
+        centers: NDArray[np.float32],
+        numbers: NDArray[np.int32],
+        drift: NDArray[np.float64] | None,
+        threads: int,
+        tick: Callable[[float], None] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], tuple[int, int, int]]:
+        """Rows that moved, from, to, and counts: fours of rows looked at with a lot, pairs that codes let through,
+        distances taken. `drift` (k,) is at least how far each center moved since the step before, None at the first."""
+
+def two_nearest(
+    codes: Codes,
+    values: NDArray[np.float32],
+    order: NDArray[np.int32],
+    center_codes: Codes,
+    centers: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """By place: (n,) the nearest center, (n, 2) squared distances to it and to the second nearest."""
+
+def squares_to(
+    values: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centers: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    threads: int,
+) -> NDArray[np.float64]:
+    """(m,) squared distances."""
+
+def move_rows(
+    values: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    from_: NDArray[np.int32],
+    to: NDArray[np.int32],
+    sums: NDArray[np.float64],
+    quantum: float,
+    threads: int,
+) -> NDArray[np.float64]:
+    """(k, d) the sums after the moves."""
+
+def spread_starts(
+    codes: Codes,
+    values: NDArray[np.float32],
+    order: NDArray[np.int32],
+    first: int,
+    draws: NDArray[np.float64],
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> NDArray[np.int64]:
+    """(len(draws) + 1,) row numbers; `values` lie in the order of the codes."""

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine.centroids import cluster_means
-from shoal.engine.geometry import checked_points, half_squares, moved, origin_shift, unit_rows
-from shoal.engine.lloyd import Lloyd, spread_out
+from shoal.engine.geometry import checked_points, moved, origin_shift, unit_rows
+from shoal.engine.lloyd import prepared
 from shoal.engine.parallel import one_blas_thread, spans
 from shoal.engine.plan import Progress, silent, within
 from shoal.engine.quality import squared_silhouette
+from shoal.engine.row_keys import row_keys
 from shoal.engine.sampling import sample_rows
+from shoal.engine.starts import Sample, spread_out
 
 __all__ = ["choose_k"]
 
@@ -86,15 +88,16 @@ def _without_structure(rows: Points, rng: np.random.Generator) -> Points:
 
 def _silhouettes(rows: Points, tried: list[int], seed: int, threads: int, progress: Progress) -> NDArray[np.float64]:
     """For each k the mean silhouette of a short k-means; the starts of a smaller k are the first of a larger one's."""
-    lloyd = Lloyd(rows, half_squares(rows), threads)
+    lloyd = prepared(rows, row_keys(rows, threads), tried[-1], threads)
     rng = np.random.default_rng([seed, 2])
-    starts = spread_out(rows, lloyd.halves, tried[-1], rng, within(progress, "choose_k", 0, 0.2))
+    sample = Sample(rows, lloyd.rows, threads)
+    starts = spread_out(sample, tried[-1], rng, within(progress, "choose_k", 0, 0.2))
     scores = np.zeros(len(tried))
     done, whole = 0, sum(tried)
     for place, k in enumerate(tried):
         share = within(progress, "choose_k", 0.2 + 0.8 * done / whole, 0.2 + 0.8 * (done + k) / whole)
-        run = lloyd.run(rows[starts[:k]].astype(np.float64), _STEPS, 0.0, share)
-        scores[place] = _silhouette(rows, lloyd.nearest(run.centers, lambda: None).labels)
+        run = lloyd.run(rows[starts[:k]], _STEPS, 0.0, share)
+        scores[place] = _silhouette(rows, run.nearest.labels.astype(np.int64))
         done += k
     return scores
 

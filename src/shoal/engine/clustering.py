@@ -17,6 +17,7 @@ from shoal.engine.centroids import (
     member_rows,
     nearest_members,
 )
+from shoal.engine.density import Density, settled
 from shoal.engine.geometry import LARGEST, checked_points, unit_rows
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import CentroidMethod, DistanceMetric, Outcome, Plan, Progress, silent, within
@@ -48,13 +49,17 @@ def compute(points: NDArray[np.floating], plan: Plan, progress: Progress = silen
             labelled.strengths,
             plan,
             _Account(
-                {**params, **fit.params}, [*told, *sampled, *fit.warnings], fitted, fit.exact and fitted is None
+                params={**params, **fit.params},
+                warnings=[*told, *sampled, *fit.warnings],
+                fitted=fitted,
+                exact=fit.exact and fitted is None,
+                density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
             ),
             progress,
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Account:
     """How the labels came about."""
 
@@ -62,6 +67,7 @@ class _Account:
     warnings: Sequence[str]
     fitted: Rows | None
     exact: bool
+    density: Density | None
 
 
 def _space(points: Points, plan: Plan) -> Points:
@@ -145,6 +151,7 @@ def _described(
         fitted=len(space) if account.fitted is None else len(account.fitted),
         exact=account.exact,
         warnings=account.warnings,
+        density=account.density,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
+from shoal.engine.density import Density
 
 __all__ = ["CentroidMethod", "DistanceMetric", "Outcome", "Plan", "Progress", "silent", "within"]
 
@@ -76,6 +77,8 @@ class Outcome:
     exact: bool
     """False where an approximation was used; `warnings` says which."""
     warnings: Sequence[str]
+    density: Density | None = None
+    """Outlier scores, exemplars and the condensed tree of HDBSCAN."""
 
     @property
     def clusters(self) -> int:

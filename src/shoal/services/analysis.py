@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +12,13 @@ from shoal.engine import compute
 from shoal.engine.plan import Outcome, Plan, Progress, silent
 from shoal.labeling import Name, name_clusters
 
-__all__ = ["NOISE_ID", "Analysis", "NamedCluster", "analyse", "centroids_table", "cluster_ids", "members_table"]
+__all__ = ["NOISE_ID", "Analysis", "NamedCluster", "analyse", "centroids_table", "cluster_ids"]
+__all__ += ["condensed_tree_table", "members_table"]
 
 NOISE_ID = "cl_noise"
 """The cluster id of documents that belong to no cluster (contract 6, row 9)."""
+_EXEMPLARS: Final = 10
+"""Exemplars of a cluster told by id; there may be thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,39 @@ def members_table(analysis: Analysis) -> pa.Table:
         "distance_to_centroid": pa.array(outcome.distances, pa.float32(), from_pandas=True),
         "membership_strength": pa.array(outcome.strengths, pa.float32()),
     }
+    if outcome.density is not None:
+        columns["outlier_score"] = pa.array(outcome.density.outlier_scores, pa.float32(), from_pandas=True)
     if outcome.coordinates is not None:
         for axis, values in zip("xyz", outcome.coordinates.T, strict=False):
             columns[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
     return pa.table(columns)
+
+
+def condensed_tree_table(analysis: Analysis) -> pa.Table | None:
+    """HDBSCAN's condensed tree, one row for each document and each cluster of the tree but the root: what it leaves
+    (`parent`), its own number (`child`: documents by position, n the root, then clusters), the density at which it does
+    (`lambda_val`, infinite for equal documents), how many documents it holds, and for clusters that were chosen their
+    id. None for algorithms without a tree."""
+    density = analysis.outcome.density
+    if density is None:
+        return None
+    tree = density.tree
+    chosen = dict(zip(tree.selected.tolist(), tree.label.tolist(), strict=True))
+    first = len(analysis.outcome.labels)
+    total = int(tree.child.max(initial=first)) + 1 - first
+    names = [analysis.clusters[chosen[first + n]].cluster_id if first + n in chosen else None for n in range(total)]
+    of_cluster = pa.DictionaryArray.from_arrays(
+        pa.array(np.maximum(tree.child - first, 0), pa.int32(), mask=tree.child < first), pa.array(names, pa.string())
+    )
+    return pa.table(
+        {
+            "parent": pa.array(tree.parent, pa.int64()),
+            "child": pa.array(tree.child, pa.int64()),
+            "lambda_val": pa.array(tree.density, pa.float64()),
+            "child_size": pa.array(tree.child_size, pa.int64()),
+            "cluster_id": of_cluster.cast(pa.string()),
+        }
+    )
 
 
 def centroids_table(analysis: Analysis) -> pa.Table:
@@ -123,6 +156,11 @@ def centroids_table(analysis: Analysis) -> pa.Table:
         "representative_ids": pa.array([list(c.representatives) for c in clusters], pa.list_(pa.string())),
         "vector": pa.FixedSizeListArray.from_arrays(vectors, max(outcome.centroids.shape[1], 1)),
     }
+    if outcome.density is not None:
+        columns["exemplar_ids"] = pa.array(
+            [[analysis.ids[row] for row in rows[:_EXEMPLARS].tolist()] for rows in outcome.density.exemplars],
+            pa.list_(pa.string()),
+        )
     if outcome.coordinates is not None:
         for axis, values in zip("xyz", _centres(outcome).T, strict=False):
             columns[axis] = pa.array(np.ascontiguousarray(values), pa.float32())

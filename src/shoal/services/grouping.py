@@ -14,7 +14,7 @@ from shoal.engine.plan import Plan, Progress
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
-from shoal.services.analysis import analyse, centroids_table, members_table
+from shoal.services.analysis import analyse, centroids_table, condensed_tree_table, members_table
 from shoal.services.run_input import RunInput
 
 __all__ = ["Groups", "group"]
@@ -53,6 +53,7 @@ class Groups:
     seed: int | None = None
     feature: str | None = None
     vectors: Points | None = None
+    condensed_tree: pa.Table | None = None
     relationships: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -116,6 +117,7 @@ def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
         seed=int(str(outcome.params.get("random_state") or SEED)),
         feature=source.feature,
         vectors=outcome.centroids,
+        condensed_tree=condensed_tree_table(analysis),
     )
 
 

@@ -131,10 +131,11 @@ class Runner:
         """Write everything where nobody looks yet, then flip."""
         self._states.check(work.job)
         members, centroids = groups.members(source), groups.centroids()
+        tree = {} if groups.condensed_tree is None else {"condensed_tree": groups.condensed_tree}
         self._artifacts.write(
             work.scope,
             work.run.run_id,
-            {"members": members, "centroids": centroids},
+            {"members": members, "centroids": centroids, **tree},
             {"cluster_id": work.cluster.cluster_id, "metrics": groups.metrics, "dimensions": groups.dimensions},
         )
         for output in work.outputs:

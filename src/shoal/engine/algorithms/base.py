@@ -7,12 +7,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import NOISE, Points, Rows
+from shoal.columns import NOISE, Points
+from shoal.engine.density import Density
 from shoal.engine.plan import Progress
-from shoal.engine.tree_table import CondensedTreeTable
 from shoal.errors import InvalidField
 
-__all__ = ["Algorithm", "Assign", "Density", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
+__all__ = ["Algorithm", "Assign", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
 __all__ += ["check_whole", "nothing_found"]
 
 Strengths = NDArray[np.float32]
@@ -29,17 +29,6 @@ class Labelled:
 
 Assign = Callable[[Points, int, Progress], Labelled]
 """Finds the cluster of rows that were not fitted: (points, threads, progress)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Density:
-    """What a hierarchy of densities tells beside the labels."""
-
-    outlier_scores: NDArray[np.float32]
-    """(n,) GLOSH in 0..1, 1 for rows far sparser than the densest around them."""
-    exemplars: Sequence[Rows]
-    """For each cluster its densest rows, ascending."""
-    tree: CondensedTreeTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

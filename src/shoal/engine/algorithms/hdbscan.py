@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Points, Rows
 from shoal.engine.algorithms.base import (
     Algorithm,
-    Density,
     Fit,
     Labelled,
     check_flag,
@@ -25,6 +24,7 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
+from shoal.engine.density import Density
 from shoal.engine.geometry import half_squares, moved, origin_shift, unit_rows
 from shoal.engine.linkage import single_linkage
 from shoal.engine.merge_order import walk
@@ -92,8 +92,8 @@ class HDBSCANParams:
 def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progress: Progress) -> Fit:
     """Find the dense regions. `seed` is not used: there is nothing random.
 
-    O(n^2 d) time exact, O(n^1.5 d) approximate; O(n (d + min_samples)) memory. Fewer rows than `min_cluster_size` are all
-    noise; rows that are all equal are one cluster only with `allow_single_cluster`, as in scikit-learn. Raises
+    O(n^2 d) time exact, O(n^1.5 d) approximate; O(n (d + min_samples)) memory. Fewer rows than `min_cluster_size` are
+    all noise; rows that are all equal are one cluster only with `allow_single_cluster`, as in scikit-learn. Raises
     InvalidField for a zero row under the cosine metric.
     """
     smallest = params.min_cluster_size + params.match_reference_implementation

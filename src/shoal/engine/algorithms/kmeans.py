@@ -1,6 +1,7 @@
 """k-means: k groups around k means, with the least sum of squared distances that was found.
 
-The method of scikit-learn's KMeans, with steps of our own: see `engine/lloyd.py` for why.
+The method of scikit-learn's KMeans, with steps of our own: see `engine/lloyd.py` for why. Rows too many for their codes
+to fit in memory are fitted batch by batch (`engine/batches.py`).
 """
 
 from dataclasses import dataclass
@@ -21,16 +22,20 @@ from shoal.engine.algorithms.base import (
     check_whole,
     nothing_found,
 )
-from shoal.engine.geometry import distinct_rows, half_squares, moved, origin_shift
-from shoal.engine.lloyd import BLOCK, Lloyd, Run, spread_out
-from shoal.engine.parallel import in_order, spans
+from shoal.engine.batches import follow
+from shoal.engine.centers import TwoNearest, nearest_two
+from shoal.engine.lloyd import Lloyd, Run, prepared
 from shoal.engine.plan import Progress, within
+from shoal.engine.row_keys import Keys, row_keys
+from shoal.engine.starts import Sample, sample_of, spread_out
 
 __all__ = ["KMEANS", "KMeansParams", "fit"]
 
 Floats = NDArray[np.float32]
-_SEEDED_FROM: Final = 16_384
-"""Rows the starts are drawn from, or 20 for each cluster: a larger sample costs more and finds no better starts."""
+_CODES: Final = 8 << 30
+"""Bytes that the codes of all rows may take, one for each coordinate; beyond, the fit goes by batches."""
+_PASSES: Final = 10
+"""Most passes over the rows of a fit by batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,25 +75,28 @@ class KMeansParams:
 
 
 def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Find k means. O(n d k) time a step, O(n + k d) memory beside the rows. Reports to `progress` as "cluster"."""
+    """Find k means. O(n d k) time a step at most, O(n d / 4 + k d) memory beside the rows, which may be a memory map.
+    Reports to `progress` as "cluster"."""
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
         return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
-    shift = origin_shift(points)
-    rows = moved(points, shift)
-    firsts = _first_distinct(rows, params.n_clusters)
-    lloyd = Lloyd(rows, half_squares(rows), threads)
+    keys = row_keys(points, threads)
+    firsts = _first_distinct(keys, params.n_clusters)
+    batched = firsts is None and points.size > _CODES
     if firsts is not None:
-        best = Run(rows[firsts].astype(np.float64), converged=True, inertia=0.0)
+        best = Run(points[firsts].astype(np.float64), True, nearest_two(points, points[firsts], threads, None))
+    elif batched:
+        best = _by_batches(points, keys, params, seed, threads, progress)
     else:
-        best = _best_start(lloyd, params, seed, progress)
-    centers, labels = _in_use(best.centers, lloyd.nearest(best.centers, lambda: None).labels)
+        best = _best_start(points, keys, params, seed, threads, progress)
+    centers, found = _in_use(best.centers, best.nearest)
     warnings = _told(params, len(points), len(centers), None if firsts is None else len(firsts), best.converged)
-    assign = partial(_assign, centers=centers.astype(np.float32), shift=shift)
-    strengths = assign(points, threads, within(progress, "cluster", 1, 1)).strengths
+    if batched:
+        warnings.append(f"{len(points):,} rows were fitted by mini-batches: their codes do not fit in memory.")
     effective["n_clusters"] = len(centers)
-    return Fit(labelled=Labelled(labels, strengths), assign=assign, params=effective, warnings=warnings)
+    assign = partial(_assign, centers=centers.astype(np.float32))
+    return Fit(labelled=_labelled(found), assign=assign, params=effective, warnings=warnings)
 
 
 def _told(params: KMeansParams, rows: int, found: int, distinct: int | None, converged: bool) -> list[str]:
@@ -101,69 +109,70 @@ def _told(params: KMeansParams, rows: int, found: int, distinct: int | None, con
     return warnings
 
 
-def _first_distinct(rows: Points, clusters: int) -> Rows | None:
+def _first_distinct(keys: Keys, clusters: int) -> Rows | None:
     """The first row of each distinct value where there are at most `clusters` of them, else None."""
-    for size in (4 * clusters, len(rows)):  # a few rows mostly settle it
-        firsts, _ = distinct_rows(rows[:size])
-        if len(firsts) > clusters:
-            return None
-        if size >= len(rows):
-            break
-    return firsts
+    if len(np.unique(keys[: 4 * clusters])) > clusters:  # a few rows mostly settle it
+        return None
+    firsts = np.unique(keys, return_index=True)[1]
+    return None if len(firsts) > clusters else np.sort(firsts).astype(np.int64)
 
 
-def _in_use(centers: NDArray[np.float64], labels: Rows) -> tuple[NDArray[np.float64], Rows]:
+def _in_use(centers: NDArray[np.float64], found: TwoNearest) -> tuple[NDArray[np.float64], TwoNearest]:
     """Without centers that no row is nearest to."""
-    used, labels = np.unique(labels, return_inverse=True)
-    return centers[used], labels.astype(np.int64)
+    used, labels = np.unique(found.labels, return_inverse=True)
+    if len(used) == len(centers):
+        return centers, found
+    return centers[used], TwoNearest(labels.astype(np.int32), found.squares)
 
 
-def _best_start(lloyd: Lloyd, params: KMeansParams, seed: int, progress: Progress) -> Run:
+def _best_start(points: Points, keys: Keys, params: KMeansParams, seed: int, threads: int, progress: Progress) -> Run:
+    lloyd = prepared(points, keys, params.n_clusters, threads)
+    sample = sample_of(points, keys, params.n_clusters, seed, threads, lloyd.rows)
     best: Run | None = None
     for number in range(params.n_init):
-        rng = np.random.default_rng([seed, number])
         share = within(progress, "cluster", number / params.n_init, (number + 1) / params.n_init)
-        starts = _starts(lloyd.rows, params, rng, within(share, "cluster", 0, 0.3))
-        run = lloyd.run(starts, params.max_iter, params.tol, within(share, "cluster", 0.3, 1))
+        run = _one_start(lloyd, sample, params, np.random.default_rng([seed, number]), share)
         if best is None or run.inertia < best.inertia:
             best = run
     assert best is not None  # n_init is at least 1
     return best
 
 
-def _starts(rows: Points, params: KMeansParams, rng: np.random.Generator, progress: Progress) -> NDArray[np.float64]:
-    """The first means, (k, d): rows of a seeded sample."""
-    sample = min(len(rows), max(_SEEDED_FROM, 20 * params.n_clusters))
-    chosen = rows if sample == len(rows) else rows[np.sort(rng.choice(len(rows), sample, replace=False))]
+def _one_start(lloyd: Lloyd, sample: Sample, params: KMeansParams, rng: np.random.Generator, progress: Progress) -> Run:
+    starts = _starts(sample, params, rng, within(progress, "cluster", 0, 0.3))
+    return lloyd.run(starts, params.max_iter, params.tol, within(progress, "cluster", 0.3, 1))
+
+
+def _starts(sample: Sample, params: KMeansParams, rng: np.random.Generator, progress: Progress) -> Floats:
+    """The first means, (k, d): rows of the sample."""
     if params.init == "random":
-        picked = rng.choice(sample, params.n_clusters, replace=False)
+        picked = rng.choice(len(sample.points), params.n_clusters, replace=False)
     else:
-        picked = spread_out(chosen, half_squares(chosen), params.n_clusters, rng, progress)
-    return chosen[picked].astype(np.float64)
+        picked = spread_out(sample, params.n_clusters, rng, progress)
+    return sample.points[picked]
 
 
-def _assign(points: Points, threads: int, progress: Progress, *, centers: Floats, shift: Floats | None) -> Labelled:
-    """The nearest center of each row. Strength is 1 - nearest / second nearest distance: 0 halfway, 1 at the center."""
-    found = nothing_found(len(points))
-    blocks = spans(len(points), BLOCK)
-    work = partial(_assign_block, points=points, centers=centers, shift=shift)
-    for block, (labels, strengths) in zip(blocks, in_order(work, blocks, threads), strict=True):
-        found.labels[block], found.strengths[block] = labels, strengths
-        progress("cluster", block.stop / len(points))
-    return found
+def _by_batches(points: Points, keys: Keys, params: KMeansParams, seed: int, threads: int, progress: Progress) -> Run:
+    rng = np.random.default_rng([seed, 0])
+    sample = sample_of(points, keys, params.n_clusters, seed, threads)
+    starts = _starts(sample, params, rng, within(progress, "cluster", 0, 0.1))
+    share = within(progress, "cluster", 0.1, 0.8)
+    centers, converged = follow(points, starts, min(params.max_iter, _PASSES), rng, threads, share)
+    last = within(progress, "cluster", 0.8, 1)
+    found = nearest_two(points, centers.astype(np.float32), threads, partial(last, "cluster"))
+    return Run(centers, converged or params.max_iter > _PASSES, found)
 
 
-def _assign_block(block: slice, points: Points, centers: Floats, shift: Floats | None) -> tuple[Rows, Floats]:
-    rows = moved(points[block], shift)
-    scores = rows @ centers.T
-    scores -= half_squares(centers)
-    labels = np.argmax(scores, axis=1)
-    if len(centers) == 1:
-        return labels, np.ones(len(rows), np.float32)
-    top = np.partition(scores, len(centers) - 2, axis=1)[:, -2:].astype(np.float64)
-    squares = np.maximum(2.0 * (half_squares(rows).astype(np.float64)[:, None] - top), 0.0)
-    second = np.maximum(squares[:, 0], np.finfo(np.float32).tiny)
-    return labels, (1.0 - np.sqrt(np.minimum(squares[:, 1] / second, 1.0))).astype(np.float32)
+def _assign(points: Points, threads: int, progress: Progress, *, centers: Floats) -> Labelled:
+    """The nearest center of each row."""
+    return _labelled(nearest_two(points, centers, threads, partial(progress, "cluster")))
+
+
+def _labelled(found: TwoNearest) -> Labelled:
+    """Strength is 1 - nearest / second nearest distance: 0 halfway, 1 at the center."""
+    own, other = found.squares[:, 0], found.squares[:, 1]
+    nearest = np.where(other > 0, own / np.where(other > 0, other, 1.0), 0.0)
+    return Labelled(found.labels.astype(np.int64), (1.0 - np.sqrt(nearest)).astype(np.float32))
 
 
 KMEANS: Final = Algorithm(KMeansParams, fit)

@@ -1,0 +1,308 @@
+"""How each library is asked. The one place that names their interfaces, Shoal's included.
+
+A contender is a function that imports its library and returns a `Fit`; what it imports, and only that, counts as its
+import time. Parameters that are not named here are the library's defaults.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CONTENDERS", "Answer", "Fit", "Points", "Unavailable"]
+
+Points: TypeAlias = NDArray[np.float32]
+Answer: TypeAlias = Mapping[str, NDArray[Any]]
+"""`labels` (n,) with -1 for noise, `centers` (k, d), or `neighbors` (n, m) rows, with the row itself or without."""
+Fit: TypeAlias = Callable[[NDArray[Any], int], Answer]
+"""Answers for these points and this seed. Libraries that are slower with a seed than without are not given it."""
+
+
+class Unavailable(Exception):
+    """This build of a library cannot be asked that."""
+
+
+def shoal_hdbscan(threads: int, *, min_cluster_size: int, approximate: bool) -> Fit:
+    """Shoal, exact or approximate."""
+    from shoal.engine.algorithms import find_algorithm
+    from shoal.engine.algorithms.hdbscan import HDBSCANParams
+    from shoal.engine.parallel import one_blas_thread
+    from shoal.engine.plan import silent
+
+    given: dict[str, Any] = {"min_cluster_size": min_cluster_size}
+    if "approximate" in {field.name for field in fields(HDBSCANParams)}:
+        given["approximate"] = approximate
+    elif approximate:
+        raise Unavailable("this build has no approximate HDBSCAN")
+    params, algorithm = HDBSCANParams(**given), find_algorithm("hdbscan")
+
+    def fit(points: Points, seed: int) -> Answer:
+        with one_blas_thread():
+            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=silent)
+        return {"labels": found.labelled.labels}
+
+    return fit
+
+
+def shoal_kmeans(threads: int, *, clusters: int, steps: int, init: str) -> Fit:
+    """Shoal's k-means, one start."""
+    from shoal.engine.algorithms import find_algorithm
+    from shoal.engine.algorithms.kmeans import KMeansParams
+    from shoal.engine.parallel import one_blas_thread
+    from shoal.engine.plan import silent
+
+    given: dict[str, Any] = {"n_clusters": clusters, "max_iter": steps, "n_init": 1, "tol": 0.0, "init": init}
+    params, algorithm = KMeansParams(**given), find_algorithm("kmeans")
+
+    def fit(points: Points, seed: int) -> Answer:
+        with one_blas_thread():
+            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=silent)
+        return {"labels": found.labelled.labels, "centers": _shoal_centers(found)}
+
+    return fit
+
+
+def _shoal_centers(found: Any) -> NDArray[np.float64]:
+    """(k, d) the centers rows are assigned to, in the space of the rows that were given."""
+    held = getattr(found.assign, "keywords", {})
+    if "centers" not in held:
+        raise Unavailable("this build keeps its centers elsewhere")
+    centers = np.asarray(held["centers"], np.float64)
+    return centers if held["shift"] is None else centers + held["shift"]
+
+
+def shoal_neighbors(threads: int, *, count: int, share: float = 1.0) -> Fit:
+    """Shoal's nearest rows: exact where all pairs of blocks of rows are compared, approximate where each block is only
+    compared with this `share` of them."""
+    from shoal.engine import kernels
+    from shoal.engine.coding import block_pairs, encode, frame_of, near_order, near_pairs
+    from shoal.engine.neighbors import find_neighborhoods
+    from shoal.engine.parallel import one_blas_thread
+    from shoal.engine.plan import silent
+
+    core = kernels.native()
+    if core is None and share < 1:
+        raise Unavailable("only the compiled core has approximate neighbours")
+
+    def plain(points: Points, seed: int) -> Answer:
+        with one_blas_thread():
+            found = find_neighborhoods(points, np.ones(len(points), np.int64), count + 1, threads, silent)
+        return {"neighbors": found.rows[:, :count]}
+
+    def fit(points: Points, seed: int) -> Answer:
+        assert core is not None
+        with one_blas_thread():
+            frame = frame_of(points, core.levels())
+            order = near_order(points, frame, threads)
+            codes = encode(points, frame, order, threads)
+            blocks = -(-len(points) // core.BLOCK)
+            if share < 1:
+                pairs = near_pairs(points, frame, order, core.BLOCK, max(6, int(share * blocks)))
+            else:
+                pairs = block_pairs(len(points), core.BLOCK)
+            places = core.nearest_rows(codes, points, order, order, count, 1.0, pairs, threads, None)[0]
+        neighbors = np.empty_like(places)
+        neighbors[order] = np.where(places >= 0, order[places], -1)
+        return {"neighbors": neighbors}
+
+    return plain if core is None else fit
+
+
+def sklearn_hdbscan(threads: int, *, min_cluster_size: int) -> Fit:
+    """scikit-learn by brute force: exact, with an n x n matrix."""
+    from sklearn.cluster import HDBSCAN
+
+    model = partial(HDBSCAN, min_cluster_size=min_cluster_size, algorithm="brute", copy=True, n_jobs=threads)
+    return lambda points, seed: {"labels": model().fit_predict(points)}
+
+
+def sklearn_hdbscan_keyed(threads: int, *, min_cluster_size: int) -> Fit:
+    """The same on float64 and with the rows in the order in which Shoal numbers them. Where distances are equal,
+    scikit-learn's labels depend on the order of the rows; this is the order in which they ought to be Shoal's."""
+    from shoal.engine.row_keys import keyed_rows
+
+    plain = sklearn_hdbscan(threads, min_cluster_size=min_cluster_size)
+
+    def fit(points: Points, seed: int) -> Answer:
+        order = keyed_rows(points, threads)[0]
+        found = plain(points[order].astype(np.float64), seed)["labels"]
+        labels = np.empty_like(found)
+        labels[order] = found
+        return {"labels": labels}
+
+    return fit
+
+
+def hdbscan_package(threads: int, *, min_cluster_size: int, algorithm: str) -> Fit:
+    """The hdbscan package. "generic" makes an n x n matrix and takes float64 only."""
+    from hdbscan import HDBSCAN
+
+    def fit(points: Points, seed: int) -> Answer:
+        model = HDBSCAN(min_cluster_size=min_cluster_size, algorithm=algorithm, core_dist_n_jobs=threads)
+        return {"labels": model.fit_predict(points.astype(np.float64) if algorithm == "generic" else points)}
+
+    return fit
+
+
+def fast_hdbscan(threads: int, *, min_cluster_size: int) -> Fit:
+    """fast_hdbscan; beyond 30 dimensions it works on a graph of approximate neighbours."""
+    from fast_hdbscan import HDBSCAN
+
+    def fit(points: Points, seed: int) -> Answer:
+        return {"labels": HDBSCAN(min_cluster_size=min_cluster_size).fit_predict(points)}
+
+    return fit
+
+
+def evoc(threads: int, *, min_cluster_size: int) -> Fit:
+    """EVoC; `labels` are its own choice among its layers."""
+    from evoc import EVoC
+
+    def fit(points: Points, seed: int) -> Answer:
+        return {"labels": EVoC(base_min_cluster_size=min_cluster_size).fit_predict(points)}
+
+    return fit
+
+
+def umap_hdbscan(threads: int, *, min_cluster_size: int) -> Fit:
+    """What BERTopic does with its defaults. No seed: UMAP works on one thread when given one."""
+    from hdbscan import HDBSCAN
+    from umap import UMAP
+
+    def fit(points: Points, seed: int) -> Answer:
+        reducer = UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", low_memory=False)
+        model = HDBSCAN(min_cluster_size=min_cluster_size, prediction_data=True, core_dist_n_jobs=threads)
+        return {"labels": model.fit_predict(reducer.fit_transform(points))}
+
+    return fit
+
+
+def sklearn_kmeans(threads: int, *, clusters: int, steps: int, init: str) -> Fit:
+    """scikit-learn's k-means, one start."""
+    from sklearn.cluster import KMeans
+
+    return partial(_sklearn_means, partial(KMeans, n_clusters=clusters, max_iter=steps, n_init=1, tol=0.0, init=init))
+
+
+def minibatch_kmeans(threads: int, *, clusters: int, steps: int) -> Fit:
+    """scikit-learn's MiniBatchKMeans, one start, stopping early as it does by default."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    return partial(_sklearn_means, partial(MiniBatchKMeans, n_clusters=clusters, max_iter=steps, n_init=1))
+
+
+def intelex_kmeans(threads: int, *, clusters: int, steps: int, init: str) -> Fit:
+    """scikit-learn-intelex, one start."""
+    from sklearnex.cluster import KMeans
+
+    return partial(_sklearn_means, partial(KMeans, n_clusters=clusters, max_iter=steps, n_init=1, tol=0.0, init=init))
+
+
+def _sklearn_means(model: Callable[..., Any], points: Points, seed: int) -> Answer:
+    found = model(random_state=seed).fit(points)
+    return {"labels": found.labels_, "centers": found.cluster_centers_}
+
+
+def faiss_kmeans(threads: int, *, clusters: int, steps: int) -> Fit:
+    """faiss from random rows, on all rows (by default it takes 256 for each cluster). It makes no labels, so it does
+    less than the others."""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+
+    def fit(points: Points, seed: int) -> Answer:
+        limits = {"min_points_per_centroid": 1, "max_points_per_centroid": len(points)}
+        model = faiss.Kmeans(points.shape[1], clusters, niter=steps, seed=seed, **limits)
+        model.train(points)
+        return {"centers": model.centroids}
+
+    return fit
+
+
+def faiss_flat(threads: int, *, count: int) -> Fit:
+    """faiss, exact: IndexFlatL2, every row asked for."""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+
+    def fit(points: Points, seed: int) -> Answer:
+        index = faiss.IndexFlatL2(points.shape[1])
+        index.add(points)
+        return {"neighbors": index.search(points, count + 1)[1]}
+
+    return fit
+
+
+def faiss_ivf(threads: int, *, count: int, probes: int) -> Fit:
+    """faiss, approximate: IndexIVFFlat with 4 sqrt(n) lists, `probes` of them looked through."""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+
+    def fit(points: Points, seed: int) -> Answer:
+        width = points.shape[1]
+        index = faiss.IndexIVFFlat(faiss.IndexFlatL2(width), width, int(4 * np.sqrt(len(points))))
+        index.cp.seed, index.nprobe = seed, probes
+        index.train(points)
+        index.add(points)
+        return {"neighbors": index.search(points, count + 1)[1]}
+
+    return fit
+
+
+def sklearn_neighbors(threads: int, *, count: int) -> Fit:
+    """scikit-learn by brute force: exact."""
+    from sklearn.neighbors import NearestNeighbors
+
+    return partial(_sklearn_nearest, partial(NearestNeighbors, n_neighbors=count, algorithm="brute", n_jobs=threads))
+
+
+def intelex_neighbors(threads: int, *, count: int) -> Fit:
+    """scikit-learn-intelex by brute force: exact."""
+    from sklearnex.neighbors import NearestNeighbors
+
+    return partial(_sklearn_nearest, partial(NearestNeighbors, n_neighbors=count, algorithm="brute", n_jobs=threads))
+
+
+def _sklearn_nearest(model: Callable[..., Any], points: Points, seed: int) -> Answer:
+    return {"neighbors": model().fit(points).kneighbors(return_distance=False)}
+
+
+def pynndescent(threads: int, *, count: int) -> Fit:
+    """PyNNDescent, approximate: what UMAP and fast_hdbscan find neighbours with."""
+    from pynndescent import NNDescent
+
+    def fit(points: Points, seed: int) -> Answer:
+        found = NNDescent(points, n_neighbors=count + 1, random_state=seed, n_jobs=threads).neighbor_graph
+        return {"neighbors": found[0]}
+
+    return fit
+
+
+CONTENDERS: Final[Mapping[str, Callable[..., Fit]]] = {
+    made.__name__: made
+    for made in (
+        shoal_hdbscan,
+        shoal_kmeans,
+        shoal_neighbors,
+        sklearn_hdbscan,
+        sklearn_hdbscan_keyed,
+        hdbscan_package,
+        fast_hdbscan,
+        evoc,
+        umap_hdbscan,
+        sklearn_kmeans,
+        minibatch_kmeans,
+        intelex_kmeans,
+        faiss_kmeans,
+        faiss_flat,
+        faiss_ivf,
+        sklearn_neighbors,
+        intelex_neighbors,
+        pynndescent,
+    )
+}
+"""Each takes the number of threads and its own keyword arguments."""
