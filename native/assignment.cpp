@@ -9,13 +9,14 @@
 namespace shoal {
 namespace {
 
-constexpr int kLevels = 2;                       // distances at which rows are tried
-constexpr double kLargeDrift = 0.08;             // share of the distances to the own centers
+constexpr int kLevels = 5;                       // distances at which rows are tried
+constexpr double kLargeDrift = 0.12;             // share of the distances to the own centers
 constexpr double kMostSlack = 0.06;              // of the same, within which pairs are told one by one
 constexpr int kRun = 128;                        // rows that share guesses
 constexpr float kWidest = 4096.0f;               // a larger gap would lose digits
 constexpr float kRounding = 4e-3f;               // more than rounding can add to such a gap in a step, in code units
 constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
+constexpr double kUnknown = -1.0;  // a square
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 // The score that a pair at most `distance` apart, in code units, has at least.
@@ -68,9 +69,9 @@ const std::vector<int32_t>& never() {
 }
 
 // Halves of squared lengths for scans of rows with centers. A center is a mean: in the dimensions that a stage has not
-// seen yet, the tail, it is far shorter than the rows. By |x.c| <= |x||c| <= (ratio |x|^2 + |c|^2 / ratio) / 2 the score
-// of the whole is at most that of the stage less (1 - ratio) |x|^2 / 2 + (1 - 1 / ratio) |c|^2 / 2 of the tails, for any
-// ratio; the best is that of the lengths. A scan with ratio 1 takes nothing off.
+// seen yet, the tail, it is far shorter than the rows. By |x.c| <= |x||c| <= (ratio |x|^2 + |c|^2 / ratio) / 2 the
+// score of the whole is at most that of the stage less (1 - ratio) |x|^2 / 2 + (1 - 1 / ratio) |c|^2 / 2 of the tails,
+// for any ratio; the best is that of the lengths. A scan with ratio 1 takes nothing off.
 class Halves {
   public:
     Halves(const Codes& rows, const Codes& centers);
@@ -105,7 +106,8 @@ double Halves::tail(const Scan& scan, int stage, int last, int64_t count) {
 }
 
 Halves::Halves(const Codes& rows, const Codes& centers) : padded_(centers.padded()) {
-    const Scan own = centers.scan(nullptr, 0, 0, 0, nullptr, nullptr), other = rows.scan(nullptr, 0, 0, 0, nullptr, nullptr);
+    const Scan own = centers.scan(nullptr, 0, 0, 0, nullptr, nullptr);
+    const Scan other = rows.scan(nullptr, 0, 0, 0, nullptr, nullptr);
     const int stages = own.stages->count, last = stages - 1;
     columns_.resize(stages * padded_);
     for (int stage = 0; stage < stages; ++stage) {
@@ -133,8 +135,8 @@ void Halves::of_rows(const Codes& rows, int64_t block, std::vector<int32_t>& hal
         }
 }
 
-// A first guess for all rows of a block: the best scoring centers of a few rows are tried for the rows around them. Also
-// tells in which order the lots of centers are worth a look.
+// A first guess for all rows of a block: the best scoring centers of a few rows are tried for the rows around them.
+// Also tells in which order the lots of centers are worth a look.
 class Guess {
   public:
     void find(const Codes& codes, const Rows& rows, const Centers& centers, int64_t block, Unpacked& unpacked,
@@ -200,7 +202,8 @@ void Guess::find(const Codes& codes, const Rows& rows, const Centers& centers, i
             if (known) continue;
             const double square =
                 codes.version().square_distance(rows.at(start + row), centers.at(number), rows.dimensions);
-            if (labels[row] >= 0 && (square > squares[row] || (square == squares[row] && number > labels[row]))) continue;
+            const bool nearer = square < squares[row] || (square == squares[row] && number < labels[row]);
+            if (labels[row] >= 0 && !nearer) continue;
             labels[row] = number;
             squares[row] = square;
         }
@@ -254,7 +257,8 @@ Assignment::Scratch& Assignment::scratch() {
 
 Assignment::Plan Assignment::plan(const Centers& centers, const double* drift) const {
     const int64_t count = centers.codes->count();
-    Plan plan{&centers, drift == nullptr, Halves(codes_, *centers.codes), std::vector<float>(count), std::vector<float>(groups_),
+    Plan plan{&centers, drift == nullptr, Halves(codes_, *centers.codes), std::vector<float>(count),
+              std::vector<float>(groups_),
               std::vector<int32_t>(count), 0, 0, centers.codes->largest_error(0, count), {}};
     for (int64_t place = 0; place < count; ++place) {
         const int32_t number = centers.numbers[place];
@@ -264,8 +268,8 @@ Assignment::Plan Assignment::plan(const Centers& centers, const double* drift) c
         plan.drift[number] = upper(drift[number] / codes_.unit());
         plan.lot_drift[group] = std::max(plan.lot_drift[group], plan.drift[number]);
     }
-    // The next step will take off about as much as this one. Where that is a large part of the distances, no bound lasts
-    // and only the nearest center is sought.
+    // The next step will take off about as much as this one. Where that is a large part of the distances, no bound
+    // lasts and only the nearest center is sought.
     double typical = 0.0, mean = 0.0;
     for (const float own : plan.drift) typical += own / double(count);
     for (const float own : plan.lot_drift) typical += own / double(groups_);
@@ -277,7 +281,7 @@ Assignment::Plan Assignment::plan(const Centers& centers, const double* drift) c
     }
     for (float& own : plan.slack) {
         own = level;
-        level *= 3.0f;
+        level *= 1.5f;
     }
     return plan;
 }
@@ -344,22 +348,26 @@ void Assignment::loosen(int64_t block, const Plan& plan, Scratch& own) {
     }
 }
 
-// The distance to the own center for the open rows, and thresholds.
+// Thresholds for the open rows, from the distance to the own center. Where that center did not move the bound of before
+// serves, and the distance is taken only if another center comes near.
 void Assignment::tighten(int64_t block, const Plan& plan, Scratch& own) {
     const int64_t start = block * kBlock;
     for (int row = 0; row < own.count; ++row) {
         own.gain[row] = 0.0f;
-        if (row + 4 < own.count && own.open[row + 4]) fetch(start + row + 4);
         if (!own.open[row]) continue;
         const int64_t place = start + row;
-        const float before = reach_[place];
         if (!plan.first) {
             own.before[row] = labels_[place];
-            own.squares[row] =
-                codes_.version().square_distance(rows_.at(place), plan.centers->at(labels_[place]), rows_.dimensions);
-            ++own.counts.measured;
+            own.squares[row] = kUnknown;
         }
-        change(place, labels_[place], own.squares[row], plan, own);
+        const bool still = !plan.first && plan.drift[labels_[place]] == 0.0f;
+        if (row + 4 < own.count && own.open[row + 4] && !still) fetch(place + 4);
+        if (still) {
+            set_thresholds(place, plan, own);
+            continue;
+        }
+        const float before = reach_[place];
+        change(place, labels_[place], own_square(place, plan, own), plan, own);
         if (!plan.first) own.gain[row] = before - reach_[place];
     }
     if (plan.first) return;
@@ -367,6 +375,15 @@ void Assignment::tighten(int64_t block, const Plan& plan, Scratch& own) {
         float* gap = own.gap + size_t(group) * kBlock;
         for (int row = 0; row < own.count; ++row) gap[row] = std::min(gap[row] + own.gain[row], kWidest);
     }
+}
+
+double Assignment::own_square(int64_t place, const Plan& plan, Scratch& own) const {
+    double& square = own.squares[place % kBlock];
+    if (square == kUnknown) {
+        square = codes_.version().square_distance(rows_.at(place), plan.centers->at(labels_[place]), rows_.dimensions);
+        ++own.counts.measured;
+    }
+    return square;
 }
 
 // Rows lie anywhere in memory.
@@ -387,9 +404,13 @@ void Assignment::change(int64_t place, int32_t to, double square, const Plan& pl
     labels_[place] = to;
     own.squares[row] = square;
     reach_[place] = reach;
+    set_thresholds(place, plan, own);
+}
+
+void Assignment::set_thresholds(int64_t place, const Plan& plan, Scratch& own) const {
+    const double distance = double(reach_[place]) + codes_.errors()[place] + double(plan.error);
     for (int level = 0; level <= plan.levels; ++level)
-        own.least[level][row] =
-            least_score(double(reach) + plan.slack[level] + codes_.errors()[place] + double(plan.error));
+        own.least[level][place % kBlock] = least_score(distance + plan.slack[level]);
 }
 
 void Assignment::look_at(int group, int64_t block, const Plan& plan, Scratch& own) {
@@ -403,8 +424,8 @@ void Assignment::look_at(int group, int64_t block, const Plan& plan, Scratch& ow
     const int64_t first = int64_t(group) * lot(codes_);
     const Scan scan = codes_.scan(own.unpacked.bytes.data(), block * kBlock, int(kBlock), *plan.centers->codes, first,
                                   own.least[0], never().data());
-    const Probe probe{plan.halves.used_in(scan, own.halves, first), own.listed, count, own.least[1], kBlock, plan.levels,
-                      plan.sought, own.unpacked.tile.data(), own.clear};
+    const Probe probe{plan.halves.used_in(scan, own.halves, first), own.listed, count, own.least[1], kBlock,
+                      plan.levels, plan.sought, own.unpacked.tile.data(), own.clear};
     const int found = codes_.version().probe(probe, own.hits.data());
     for (int at = 0; at < count; ++at)
         gap[own.listed[at]] = plan.slack[std::max(0, int(own.clear[at / kTileRows]) - 1)];
@@ -423,7 +444,8 @@ void Assignment::weigh(const Hit& hit, int group, int64_t block, const Plan& pla
         const double square =
             codes_.version().square_distance(rows_.at(place), centers.at(number), rows_.dimensions);
         ++own.counts.measured;
-        if (square < own.squares[hit.row] || (square == own.squares[hit.row] && number < labels_[place])) {
+        const double nearest = own_square(place, plan, own);
+        if (square < nearest || (square == nearest && number < labels_[place])) {
             change(place, number, square, plan, own);
             return;
         }

@@ -31,17 +31,17 @@ struct StepCounts {
 };
 
 // The nearest center of each row through the steps of a k-means. Between steps it keeps for each row an upper bound of
-// the distance to its center, and for each row and lot of centers how much farther than that all of these centers, but the
-// row's own, are at least. Both give way by what the centers moved, and a lot that is still farther is not looked at
-// (Yinyang k-means, Ding and others 2015).
+// the distance to its center, and for each row and lot of centers how much farther than that all of these centers, but
+// the row's own, are at least. Both give way by what the centers moved, and a lot that is still farther is not looked
+// at (Yinyang k-means, Ding and others 2015).
 class Assignment {
   public:
     // `codes` and `rows` must outlive it. At most `kept_bytes` are spent on what is kept between steps about the lots.
     Assignment(const Codes& codes, Rows rows, int64_t center_count, int64_t kept_bytes);
 
-    // The nearest center of each row, equal distances by number. `drift` (k) is how far each center moved since the last
-    // step, null at the first. Later steps must have the centers at the same places. Returns the rows that changed their
-    // center, sorted by row; from -1 at the first step.
+    // The nearest center of each row, equal distances by number. `drift` (k) is how far each center moved since the
+    // last step, null at the first. Later steps must have the centers at the same places. Returns the rows that changed
+    // their center, sorted by row; from -1 at the first step.
     std::vector<Move> step(const Centers& centers, const double* drift, const Control& control, StepCounts& counts);
 
     // By place.
@@ -55,6 +55,8 @@ class Assignment {
     void look(int64_t block, const Plan& plan, Scratch& own);
     void loosen(int64_t block, const Plan& plan, Scratch& own);
     void tighten(int64_t block, const Plan& plan, Scratch& own);
+    double own_square(int64_t place, const Plan& plan, Scratch& own) const;
+    void set_thresholds(int64_t place, const Plan& plan, Scratch& own) const;
     void fetch(int64_t place) const;
     void look_at(int group, int64_t block, const Plan& plan, Scratch& own);
     void weigh(const Hit& hit, int group, int64_t block, const Plan& plan, Scratch& own);

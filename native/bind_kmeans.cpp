@@ -27,7 +27,8 @@ Keys keys_of(const Array<float, 2>& values, int threads) {
 
 // Rows by place, checked against their codes.
 Rows rows_of(const Codes& codes, const Array<float, 2>& values, const Array<int32_t, 1>& order) {
-    if (int64_t(order.shape(0)) != codes.count()) throw std::invalid_argument("order must have one entry for each code");
+    if (int64_t(order.shape(0)) != codes.count())
+        throw std::invalid_argument("order must have one entry for each code");
     for (int64_t place = 0; place < codes.count(); ++place)
         if (order.data()[place] < 0 || size_t(order.data()[place]) >= values.shape(0))
             throw std::invalid_argument("order must hold rows of values");
@@ -50,7 +51,8 @@ Centers centers_of(const Codes& rows, const Codes& codes, const Array<float, 2>&
 // An Assignment with the arrays it looks at.
 class Assigning {
   public:
-    Assigning(nb::object codes, Array<float, 2> values, Array<int32_t, 1> order, int64_t center_count, int64_t kept_bytes)
+    Assigning(nb::object codes, Array<float, 2> values, Array<int32_t, 1> order, int64_t center_count,
+              int64_t kept_bytes)
         : owner_(std::move(codes)), values_(std::move(values)), order_(std::move(order)),
           codes_(nb::cast<const Codes&>(owner_)), center_count_(center_count),
           assignment_(codes_, rows_of(codes_, values_, order_), center_count, kept_bytes) {}
@@ -137,7 +139,8 @@ nb::ndarray<nb::numpy, double> moved(const Array<float, 2>& values, const Array<
 
 // The squared distance of each pair of a row and a center, (m,).
 nb::ndarray<nb::numpy, double> squares_of(const Array<float, 2>& values, const Array<int64_t, 1>& rows,
-                                          const Array<float, 2>& centers, const Array<int32_t, 1>& numbers, int threads) {
+                                          const Array<float, 2>& centers, const Array<int32_t, 1>& numbers,
+                                          int threads) {
     const size_t count = rows.shape(0);
     const int64_t dimensions = int64_t(values.shape(1));
     if (numbers.shape(0) != count || int64_t(centers.shape(1)) != dimensions)

@@ -72,8 +72,8 @@ struct Kernels {
     int (*scan)(const Scan&, Hit*);
     // The same for a Probe, whose panel_count is panels_a_call.
     int (*probe)(const Probe&, Hit*);
-    // Squared distance in float64: eight sums of every eighth dimension, then ((0+4)+(2+6)) + ((1+5)+(3+7)). The order is
-    // part of the answer, so that all instruction sets and the plain twin give the same bits.
+    // Squared distance in float64: eight sums of every eighth dimension, then ((0+4)+(2+6)) + ((1+5)+(3+7)). The order
+    // is part of the answer, so that all instruction sets and the plain twin give the same bits.
     double (*square_distance)(const float*, const float*, int64_t);
 };
 

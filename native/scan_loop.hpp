@@ -101,7 +101,8 @@ int scan_with(const Scan& task, Hit* hits) {
             const uint8_t* rows = task.rows + row * groups * kGroup;
             Bounds bounds{nullptr, nullptr, task.row_least + row, task.column_least + column};
             Tile tile;
-            if (reach(tile, task, task.row_half + row, task.row_half_stride, column, rows, codes, bounds, [](int, int) {}))
+            const auto ready = [](int, int) {};
+            if (reach(tile, task, task.row_half + row, task.row_half_stride, column, rows, codes, bounds, ready))
                 out = tile.write(bounds, row, column, out);
         }
     }

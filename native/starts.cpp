@@ -168,7 +168,7 @@ int64_t Spread::next(const double* draws, int threads) {
         Part& part = parts_[at];
         look(at * kStretch, part);
         if (beyond.empty()) return;
-        const auto is_beyond = [&](int trial) { return std::find(beyond.begin(), beyond.end(), trial) != beyond.end(); };
+        const auto is_beyond = [&](int trial) { return std::count(beyond.begin(), beyond.end(), trial) > 0; };
         std::erase_if(part.found, [&](const Nearer& own) { return is_beyond(own.trial); });
         for (const int trial : beyond) {
             part.gains[trial] = 0.0;

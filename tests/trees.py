@@ -1,4 +1,5 @@
-"""Spanning trees and edge lists to test with, and a way to run the plain twins where a core is built."""
+"""Spanning trees and edge lists to test with, what a condensed tree says of its rows, and a way to run the plain twins
+where a core is built."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +7,8 @@ from dataclasses import dataclass
 from unittest.mock import patch
 
 import numpy as np
+import orjson
+import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -64,3 +67,19 @@ def trees(draw: st.DrawFn, smallest: int = 1) -> Tree:
         draw(st.sampled_from([None, *HEIGHTS])),
         draw(st.integers(0, 2**32 - 1)),
     )
+
+
+def clusters_by_tree(tree: pa.Table) -> dict[int, str]:
+    """The cluster id of every row of a `condensed_tree` table: that of the first chosen cluster above it."""
+    chosen = {number: id for id, number in orjson.loads(tree.schema.metadata[b"selected"]).items()}
+    root = int(tree.schema.metadata[b"root"])
+    above = dict(zip(tree["child"].to_pylist(), tree["parent"].to_pylist(), strict=True))
+    named = dict(zip(tree["child"].to_pylist(), tree["cluster_id"].to_pylist(), strict=True))
+    assert {number: id for number, id in named.items() if id} == {n: id for n, id in chosen.items() if n != root}
+    found = {}
+    for row in (child for child in above if child < root):
+        node: int | None = above[row]
+        while node is not None and node not in chosen:
+            node = above.get(node)
+        found[row] = "cl_noise" if node is None else chosen[node]
+    return found

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,8 @@ class Benchmark:
 def main(benchmark: Benchmark, about: str | None) -> None:
     """Run what the command line asks for."""
     given = _arguments(benchmark, about)
+    # Contenders are stopped while they wait: whoever ends this process must not leave them behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended from outside; its contenders with it."))
     with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
         sources = Sources(given.data or Path(folder) / "data", given.shared, given.rows)
         tasks: list[dict[str, Any]] = []
@@ -70,9 +73,11 @@ def main(benchmark: Benchmark, about: str | None) -> None:
                 continue
             told = _told(benchmark, task, points, Path(folder) / task.name, given)
             tasks = merged(given.json, told) if given.json else [*tasks, told]
+    if not tasks:
+        sys.exit("Nothing was measured.")
     text = markdown(tasks, benchmark.columns)
     print(text)
-    if given.write and tasks:
+    if given.write:
         write_between(given.write, benchmark.name, text)
 
 

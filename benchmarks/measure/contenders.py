@@ -65,13 +65,10 @@ def shoal_kmeans(threads: int, *, clusters: int, steps: int, init: str) -> Fit:
     return fit
 
 
-def _shoal_centers(found: Any) -> NDArray[np.float64]:
-    """(k, d) the centers rows are assigned to, in the space of the rows that were given."""
-    held = getattr(found.assign, "keywords", {})
-    if "centers" not in held:
-        raise Unavailable("this build keeps its centers elsewhere")
-    centers = np.asarray(held["centers"], np.float64)
-    return centers if held["shift"] is None else centers + held["shift"]
+def _shoal_centers(found: Any) -> NDArray[np.float32]:
+    """(k, d) the centers that new rows would be assigned to."""
+    centers: NDArray[np.float32] = found.assign.keywords["centers"]
+    return centers
 
 
 def shoal_neighbors(threads: int, *, count: int, share: float = 1.0) -> Fit:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -54,6 +55,7 @@ class Process:
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
+                bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -70,11 +72,8 @@ class Process:
     def order(self, seed: int, answer: Path) -> None:
         """Ask for a fit. May be sent before the process is ready."""
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # `reply` tells why it is gone
             self._process.stdin.write(json.dumps({"seed": seed, "answer": str(answer)}).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # `reply` tells why it is gone
 
     def reply(self, limit_s: float) -> dict[str, Any]:
         """The next reply. Raises Ended where there is none within `limit_s` seconds, after killing the process, or

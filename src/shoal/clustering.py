@@ -59,7 +59,8 @@ class Clustering:
 
     @property
     def outlier_scores(self) -> NDArray[np.float32] | None:
-        """(n,) in 0..1, 1 for documents far sparser than the densest around them; None for algorithms without."""
+        """(n,) in 0..1, 1 for documents far sparser than the densest around them, NaN for those a sample left out; None
+        for algorithms without a tree of densities."""
         density = self.analysis.outcome.density
         return None if density is None else density.outlier_scores
 
@@ -70,7 +71,8 @@ class Clustering:
         return None if density is None else [[self.ids[row] for row in rows.tolist()] for rows in density.exemplars]
 
     def condensed_tree(self) -> pa.Table | None:
-        """HDBSCAN's tree: parent, child, lambda_val, child_size, cluster_id; None for algorithms without one."""
+        """HDBSCAN's tree: parent, child (below n a row), lambda_val, child_size, cluster_id (of chosen clusters); None
+        for algorithms without one."""
         return condensed_tree_table(self.analysis)
 
     @property
@@ -89,7 +91,7 @@ class Clustering:
         return self.analysis.outcome.metrics
 
     def members(self) -> pa.Table:
-        """One row a document: id, cluster, distance, strength, x, y."""
+        """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y."""
         return members_table(self.analysis)
 
     def centroids(self) -> pa.Table:

@@ -12,6 +12,7 @@ from shoal.clustering import Clustering
 from shoal.columns import Points
 from shoal.engine.algorithms import check_params, find_algorithm
 from shoal.engine.choose_k import choose_k
+from shoal.engine.density import reordered
 from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
 from shoal.errors import InvalidField
 from shoal.inputs import ids_of, points_of, texts_of
@@ -125,6 +126,7 @@ def _in_order_given(analysis: Analysis, order: NDArray[np.int64]) -> Analysis:
         coordinates=None if outcome.coordinates is None else outcome.coordinates[back],
         medoids=order[outcome.medoids],
         representatives=[order[rows] for rows in outcome.representatives],
+        density=None if outcome.density is None else reordered(outcome.density, order),
     )
     return replace(analysis, ids=[analysis.ids[row] for row in back], outcome=given)
 

@@ -5,9 +5,12 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
+import shoal
 from cluster_steps import carry_out, create, execute, grouped_documents, put_documents, vector_body
 from shoal.assemble import Services
-from shoal.errors import Cancelled
+from shoal.errors import Cancelled, NotFound
+from shoal.records.scope import Scope
+from trees import clusters_by_tree
 
 
 class Clock(Protocol):
@@ -569,6 +572,116 @@ class TestResults:
         client.patch(f"{path}/labels", json={"labels": {"cl_0": "=HYPERLINK(1)"}}).raise_for_status()
 
         assert '"\'=HYPERLINK(1)"' in client.get(f"{path}/export?format=csv").text
+
+
+class TestDensities:
+    """What HDBSCAN tells beside the clusters."""
+
+    @pytest.fixture
+    def strays(self) -> list[str]:
+        """Ids of documents that lie away from the three groups and from each other."""
+        return [f"s{number}" for number in range(4)]
+
+    @pytest.fixture
+    def cluster(self, client: httpx.Client, strays: list[str]) -> dict[str, Any]:
+        """Sixty documents of three groups, one of them smaller by five, and four strays; a cluster over them."""
+        groups = [
+            one for one in grouped_documents() if one["document_id"] not in {f"d{n:04d}" for n in range(0, 15, 3)}
+        ]
+        away = [
+            {"document_id": id, "vectors": {"v": [float(n == axis) for n in range(8)]}, "payload": {"text": "odd"}}
+            for axis, id in enumerate(strays, 4)
+        ]
+        put_documents(client, groups + away)
+        return create(client, method="hdbscan")
+
+    @staticmethod
+    def own_artifact(services: Services, run: dict[str, Any], cluster: dict[str, Any], name: str) -> Any:
+        return services.artifacts.read(Scope(cluster["organization_id"], cluster["namespace_id"]), run["run_id"], name)
+
+    def test_the_tree_is_kept_with_the_run_and_is_that_of_the_library(
+        self, client: httpx.Client, services: Services, cluster: dict[str, Any]
+    ) -> None:
+        run = execute(client, services)
+
+        tree, members, centroids = (
+            self.own_artifact(services, run, cluster, name) for name in ("condensed_tree", "members", "centroids")
+        )
+        ids = members["document_id"].to_pylist()
+        stored = client.post("/clusters/groups/data", json={"include_members": True, "limit": 1000}).json()
+        assert [member["document_id"] for member in stored["members"]] == ids
+        vectors = [
+            client.get(f"/collections/docs/documents/{id}?return_vectors=true").json()["vectors"]["v"] for id in ids
+        ]
+        same = shoal.cluster(vectors, ids=ids, algorithm="hdbscan")
+        assert tree.equals(same.condensed_tree(), check_metadata=True)
+        assert members["outlier_score"].equals(same.members()["outlier_score"])
+        assert centroids["exemplar_ids"].equals(same.centroids()["exemplar_ids"])
+        assert clusters_by_tree(tree) == dict(enumerate(members["cluster_id"].to_pylist()))
+        assert run["num_clusters"] == 3
+
+    def test_outlier_scores_are_wherever_members_are(
+        self, client: httpx.Client, services: Services, cluster: dict[str, Any], strays: list[str]
+    ) -> None:
+        import json
+
+        import pyarrow as pa
+
+        run = execute(client, services)
+
+        body = {"include_members": True, "limit": 1000}
+        members = client.post("/clusters/groups/data", json=body).json()["members"]
+        scores = {member["document_id"]: member["outlier_score"] for member in members}
+        assert len(scores) == 59
+        inside = [score for id, score in scores.items() if id not in strays]
+        assert min(scores[id] for id in strays) > max(inside)
+        assert {member["cluster_id"] for member in members if member["document_id"] in strays} == {"cl_noise"}
+        lines = client.post("/clusters/groups/data", headers={"Accept": "application/x-ndjson"}).text.splitlines()
+        assert {line["document_id"]: line["outlier_score"] for line in map(json.loads, lines)} == scores
+        arrow = client.post("/clusters/groups/data", headers={"Accept": "application/vnd.apache.arrow.stream"})
+        table = pa.ipc.open_stream(arrow.content).read_all()
+        assert dict(zip(table["document_id"].to_pylist(), table["outlier_score"].to_pylist(), strict=True)) == scores
+        header = client.get(f"/clusters/groups/executions/{run['run_id']}/export?format=csv").text.splitlines()[0]
+        assert "outlier_score" in header
+
+    def test_output_documents_tell_scores_and_exemplars(
+        self, client: httpx.Client, services: Services, cluster: dict[str, Any], strays: list[str]
+    ) -> None:
+        execute(client, services)
+
+        path = f"/collections/{cluster['output_collection_ids'][0]}/documents/list"
+        condition = {"field": "outlier_score", "operator": "gt", "value": 0.5}
+        odd = client.post(path, json={"filters": {"AND": [condition]}}).json()["results"]
+        assert {one["source_document_id"] for one in odd} == set(strays)
+        centroids = client.post(path, json={"filters": {"is_centroid": True}}).json()["results"]
+        members = client.post("/clusters/groups/data", json={"include_members": True, "limit": 1000}).json()["members"]
+        home = {member["document_id"]: member["cluster_id"] for member in members}
+        assert len(centroids) == 3
+        for one in centroids:
+            assert one["exemplar_ids"]
+            assert {home[id] for id in one["exemplar_ids"]} == {one["cluster_id"]}
+
+    def test_documents_that_a_sample_left_out_have_no_score(
+        self, client: httpx.Client, services: Services, cluster: dict[str, Any]
+    ) -> None:
+        run = execute(client, services, sample_size=40)
+
+        body = {"include_members": True, "limit": 1000}
+        members = client.post("/clusters/groups/data", json=body).json()["members"]
+        tree = self.own_artifact(services, run, cluster, "condensed_tree")
+        fitted = {row: one["cluster_id"] for row, one in enumerate(members) if one["outlier_score"] is not None}
+        assert len(fitted) == 40 and len(members) == 59
+        assert clusters_by_tree(tree) == fitted
+
+    @pytest.mark.usefixtures("documents")
+    def test_kmeans_keeps_no_tree(self, client: httpx.Client, services: Services) -> None:
+        made = create(client)
+        run = execute(client, services)
+
+        with pytest.raises(NotFound):
+            self.own_artifact(services, run, made, "condensed_tree")
+        members = client.post("/clusters/groups/data", json={"include_members": True}).json()["members"]
+        assert members and "outlier_score" not in members[0]
 
 
 class TestAttributes:

@@ -18,6 +18,7 @@ import pytest
 
 from cli.conftest import Command
 from shoal.results import write_folder
+from trees import clusters_by_tree
 
 SUMMARY_KEYS = {
     "format", "source", "documents", "num_clusters", "noise", "algorithm", "parameters", "seed", "metrics", "exact",
@@ -153,6 +154,21 @@ def test_names_come_from_the_columns_that_were_named(here: Command, parquet: Pat
 
     labels = {entry["label"].lower() for entry in summary(tmp_path / "found")["clusters"]}
     assert labels == {"weather", "cooking", "travel"}
+
+
+def test_hdbscan_leaves_its_tree_outlier_scores_and_exemplars(here: Command, parquet: Path, tmp_path: Path) -> None:
+    done = here("cluster", parquet, "--out", "found", "--algorithm", "hdbscan", "--sample", 50)
+
+    folder = tmp_path / "found"
+    members, tree = pq.read_table(folder / "members.parquet"), pq.read_table(folder / "condensed_tree.parquet")
+    assert "centroids.parquet, condensed_tree.parquet, summary.json" in " ".join(done.out.split())
+    ids, scores = members["cluster_id"].to_pylist(), members["outlier_score"].to_pylist()
+    by_tree = clusters_by_tree(tree)
+    assert len(by_tree) == 50
+    assert by_tree == {row: ids[row] for row, score in enumerate(scores) if score is not None}
+    home = dict(zip(members["document_id"].to_pylist(), ids, strict=True))
+    for one in pq.read_table(folder / "centroids.parquet").to_pylist():
+        assert one["exemplar_ids"] and {home[id] for id in one["exemplar_ids"]} == {one["cluster_id"]}
 
 
 def test_a_sample_is_learned_from_and_all_are_assigned(here: Command, parquet: Path, tmp_path: Path) -> None:

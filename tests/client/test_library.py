@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import shoal
 import shoal.library
 from shoal.errors import InvalidField, ShoalError
+from trees import clusters_by_tree
 
 
 def three_groups(seed: int = 0, each: int = 15) -> NDArray[np.float32]:
@@ -181,6 +182,100 @@ def test_with_ids_the_order_of_the_rows_does_not_matter(seed: int) -> None:
     assert one.clusters == two.clusters
     assert list(two.ids) == [ids[row] for row in order]
     assert np.array_equal(one.distances[order], two.distances)
+
+
+def groups_and_strays() -> tuple[NDArray[np.float32], list[str]]:
+    """Groups of 15, 25 and 20 rows and three rows away from all, shuffled; with ids in no order."""
+    rng = np.random.default_rng(4)
+    rows = np.concatenate([np.eye(6)[:3].repeat([15, 25, 20], axis=0), np.eye(6)[3:]])
+    order = rng.permutation(len(rows))
+    ids = rng.permutation([f"d{number:02d}" for number in range(len(rows))]).tolist()
+    return (rows + rng.normal(0, 0.05, rows.shape)).astype(np.float32)[order], ids
+
+
+def cluster_id(label: int) -> str:
+    return "cl_noise" if label < 0 else f"cl_{label}"
+
+
+@pytest.mark.parametrize("with_ids", [False, True])
+@pytest.mark.parametrize("sample", [None, 45])
+def test_hdbscan_tells_its_tree_outliers_and_exemplars(with_ids: bool, sample: int | None) -> None:
+    vectors, ids = groups_and_strays()
+
+    found = shoal.cluster(vectors, ids=ids if with_ids else None, algorithm="hdbscan", sample_size=sample)
+
+    tree, scores, exemplars = found.condensed_tree(), found.outlier_scores, found.exemplars
+    assert tree is not None and scores is not None and exemplars is not None
+    by_tree = clusters_by_tree(tree)
+    assert len(found.clusters) == 3
+    assert by_tree == {row: cluster_id(found.labels[row]) for row in by_tree}
+    assert sorted(by_tree) == np.flatnonzero(~np.isnan(scores)).tolist()
+    assert len(by_tree) == (sample or len(vectors))
+    assert np.nanmin(scores[found.labels < 0]) > np.nanmax(scores[found.labels >= 0])
+    assert [one.size for one in found.clusters] == np.bincount(found.labels[found.labels >= 0]).tolist()
+    for number, own in enumerate(exemplars):
+        rows = [list(found.ids).index(id) for id in own]
+        assert rows and {int(found.labels[row]) for row in rows} == {number}
+        assert set(scores[rows].tolist()) == {0.0}
+    assert found.members()["outlier_score"].to_numpy().tolist() == pytest.approx(scores.tolist(), nan_ok=True)
+    assert found.members()["outlier_score"].null_count == len(vectors) - len(by_tree)
+    assert found.centroids()["exemplar_ids"].to_pylist() == [own[:10] for own in exemplars]
+
+
+def test_with_ids_the_order_of_the_rows_moves_nothing_in_the_tree() -> None:
+    vectors, ids = groups_and_strays()
+    order = np.random.default_rng(9).permutation(len(ids))
+
+    one = shoal.cluster(vectors, ids=ids, algorithm="hdbscan")
+    two = shoal.cluster(vectors[order], ids=[ids[row] for row in order], algorithm="hdbscan")
+
+    assert one.outlier_scores is not None and two.outlier_scores is not None
+    assert np.array_equal(one.outlier_scores[order], two.outlier_scores)
+    assert one.exemplars == two.exemplars
+    trees = one.condensed_tree(), two.condensed_tree()
+    named = [
+        sorted(
+            (entry["parent"], one_of.ids[entry["child"]] if entry["child"] < len(ids) else entry["child"],
+             entry["lambda_val"], entry["child_size"], entry["cluster_id"])
+            for entry in tree.to_pylist()
+        )
+        for one_of, tree in zip((one, two), trees, strict=True) if tree is not None
+    ]  # fmt: skip
+    assert len(named) == 2 and named[0] == named[1]
+
+
+def test_a_tree_that_is_one_cluster_says_so() -> None:
+    vectors = np.random.default_rng(2).normal(1, 0.1, (40, 6)).astype(np.float32)
+
+    found = shoal.cluster(vectors, algorithm="hdbscan", allow_single_cluster=True, min_cluster_size=15)
+
+    tree = found.condensed_tree()
+    assert tree is not None
+    assert json.loads(tree.schema.metadata[b"selected"]) == {"cl_0": 40}
+    assert {found.labels[row] for row, id in clusters_by_tree(tree).items() if id == "cl_0"} >= {0}
+
+
+def test_kmeans_has_no_tree(tmp_path: Path) -> None:
+    found = shoal.cluster(three_groups(), n_clusters=3)
+
+    assert found.outlier_scores is None and found.exemplars is None and found.condensed_tree() is None
+    assert "outlier_score" not in found.members().column_names
+    assert "exemplar_ids" not in found.centroids().column_names
+    assert not (found.to_parquet(tmp_path / "results") / "condensed_tree.parquet").exists()
+
+
+def test_the_tree_is_written_beside_the_members_and_goes_with_them(tmp_path: Path) -> None:
+    vectors, ids = groups_and_strays()
+    found = shoal.cluster(vectors, ids=ids, algorithm="hdbscan")
+
+    folder = found.to_parquet(tmp_path / "results")
+
+    written = pq.read_table(folder / "condensed_tree.parquet")
+    assert written.equals(found.condensed_tree(), check_metadata=True)
+    members = pq.read_table(folder / "members.parquet")["cluster_id"].to_pylist()
+    assert clusters_by_tree(written) == dict(enumerate(members))
+    shoal.cluster(vectors, n_clusters=3).to_parquet(folder)
+    assert not (folder / "condensed_tree.parquet").exists()
 
 
 def test_what_is_shown_names_the_clusters_and_is_harmless_html() -> None:

@@ -7,14 +7,20 @@ import pytest
 from numpy.typing import NDArray
 
 from shoal.engine import Outcome, Plan, compute
+from shoal.engine.algorithms.hdbscan import HDBSCANParams, fit
+from shoal.engine.density import reordered
+from shoal.engine.plan import silent
+from shoal.engine.sampling import sample_rows
 
 Blobs = Callable[..., NDArray[np.float32]]
 
 
+PARAMS = {"min_cluster_size": 15, "min_samples": 4}
+
+
 def fitted(blobs: Blobs, sample: int | None = None) -> Outcome:
-    params = {"min_cluster_size": 15, "min_samples": 4}
     points = blobs(2, n=900, centers=5)
-    return compute(points, Plan(algorithm="hdbscan", params=params, normalize=False, components=0, sample_size=sample))
+    return compute(points, Plan(algorithm="hdbscan", params=PARAMS, normalize=False, components=0, sample_size=sample))
 
 
 @pytest.mark.parametrize("sample", [None, 600])
@@ -47,6 +53,58 @@ def test_exemplars_are_members_of_full_strength_and_outliers_are_sparse(blobs: B
         assert (scores[rows] == 0).all()
     assert np.isnan(scores).sum() == (0 if sample is None else 900 - sample)
     assert np.nanmean(scores[found.labels < 0]) > np.nanmean(scores[found.labels >= 0]) + 0.2
+
+
+@pytest.mark.parametrize("sample", [None, 600])
+def test_an_outcome_tells_what_was_fitted_under_the_final_numbers(blobs: Blobs, sample: int | None) -> None:
+    points = blobs(2, n=900, centers=5)
+    picked = sample_rows(900, sample, 42)
+    rows = np.arange(900) if picked is None else picked
+    own = fit(
+        points[rows],
+        HDBSCANParams(min_cluster_size=PARAMS["min_cluster_size"], min_samples=PARAMS["min_samples"]),
+        seed=42,
+        threads=1,
+        progress=silent,
+    )
+
+    found = fitted(blobs, sample)
+
+    assert own.density is not None and found.density is not None
+    number = {int(old): int(new) for old, new in zip(own.labelled.labels, found.labels[rows], strict=True)}
+    assert any(old != new for old, new in number.items())  # else nothing was renumbered
+    before, after = own.density.tree, found.density.tree
+    further = 900 - len(rows)
+    assert after.child[: len(rows)].tolist() == rows.tolist()
+    assert after.child[len(rows) :].tolist() == (before.child[len(rows) :] + further).tolist()
+    assert after.parent.tolist() == (before.parent + further).tolist()
+    assert after.density.tolist() == before.density.tolist()
+    assert after.child_size.tolist() == before.child_size.tolist()
+    assert after.selected.tolist() == (before.selected + further).tolist()
+    assert after.label.tolist() == [number[label] for label in before.label.tolist()]
+    assert found.density.outlier_scores[rows].tolist() == own.density.outlier_scores.tolist()
+    for old, exemplars in enumerate(own.density.exemplars):
+        assert found.density.exemplars[number[old]].tolist() == rows[exemplars].tolist()
+
+
+def test_in_another_order_each_row_keeps_what_was_told_of_it(blobs: Blobs) -> None:
+    told = fitted(blobs, 600).density
+    assert told is not None
+    order = np.random.default_rng(3).permutation(900)
+
+    moved = reordered(told, order)
+
+    assert np.array_equal(moved.outlier_scores[order], told.outlier_scores, equal_nan=True)
+    assert [rows.tolist() for rows in moved.exemplars] == [order[rows].tolist() for rows in told.exemplars]
+    assert (np.diff(moved.tree.child) > 0).all()
+    renamed = np.concatenate([order, np.arange(900, told.tree.child.max() + 1)])
+    columns = ("parent", "density", "child_size")
+    expected = zip(renamed[told.tree.child], *(getattr(told.tree, name) for name in columns), strict=True)
+    assert sorted(expected) == list(
+        zip(moved.tree.child, *(getattr(moved.tree, name) for name in columns), strict=True)
+    )
+    assert np.array_equal(moved.tree.selected, told.tree.selected)
+    assert np.array_equal(moved.tree.label, told.tree.label)
 
 
 def test_methods_without_densities_tell_none(blobs: Blobs) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
+    from shoal.clustering import Clustering
     from shoal.from_file import FileClustering
 
 __all__ = ["cluster", "parse_params", "parse_where"]
@@ -147,11 +148,14 @@ def _print_table(found: "FileClustering", file: Path, folder: Path) -> None:
     console.print(Text(_facts(found)))
     for warning in clustering.warnings:
         console.print(Text(f"Note: {plain(warning)}", "yellow"))
-    console.print(
-        Text.assemble("Results: ", (f"{folder}/", "bold"), " with members.parquet, centroids.parquet, summary.json")
-    )
+    console.print(Text.assemble("Results: ", (f"{folder}/", "bold"), f" with {', '.join(_files(clustering))}"))
     for line in _next(found, file):
         console.print(Text(plain(line), "dim"))
+
+
+def _files(clustering: "Clustering") -> list[str]:
+    tree = [] if clustering.analysis.outcome.density is None else ["condensed_tree.parquet"]
+    return ["members.parquet", "centroids.parquet", *tree, "summary.json"]
 
 
 def _facts(found: "FileClustering") -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shoal.columns import Labels, Rows
 from shoal.engine.tree_table import CondensedTreeTable
 
-__all__ = ["Density", "settled"]
+__all__ = ["Density", "reordered", "settled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +19,9 @@ class Density:
     outlier_scores: NDArray[np.float32]
     """(n,) GLOSH in 0..1, 1 for rows far sparser than the densest around them; NaN for rows that were not fitted."""
     exemplars: Sequence[Rows]
-    """For each cluster its densest rows, ascending."""
+    """For each cluster its densest rows, in the order in which they were clustered."""
     tree: CondensedTreeTable
-    """Over the rows that were fitted, numbered among all n."""
+    """Over the rows that were fitted, under their numbers among all n; clusters are called as in the labels."""
 
 
 def settled(density: Density, found: NDArray[np.int64], labels: Labels, fitted: Rows | None) -> Density:
@@ -39,6 +39,28 @@ def settled(density: Density, found: NDArray[np.int64], labels: Labels, fitted: 
             exemplars[new] = np.sort(rows[density.exemplars[old]])
     return Density(
         outlier_scores=scores, exemplars=exemplars, tree=_renumbered(density.tree, number, rows, len(labels))
+    )
+
+
+def reordered(density: Density, order: Rows) -> Density:
+    """The same where what was row i is row `order[i]`; `order` (n,) is a permutation."""
+    tree, total = density.tree, len(order)
+    rows = tree.child < total
+    child = tree.child.copy()
+    child[rows] = order[child[rows]]
+    entries = np.argsort(child)  # rows come first in a tree, ascending
+    scores = np.empty_like(density.outlier_scores)
+    scores[order] = density.outlier_scores
+    return Density(
+        outlier_scores=scores,
+        exemplars=[order[own] for own in density.exemplars],
+        tree=replace(
+            tree,
+            parent=tree.parent[entries],
+            child=child[entries],
+            density=tree.density[entries],
+            child_size=tree.child_size[entries],
+        ),
     )
 
 

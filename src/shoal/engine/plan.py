@@ -78,7 +78,7 @@ class Outcome:
     """False where an approximation was used; `warnings` says which."""
     warnings: Sequence[str]
     density: Density | None = None
-    """Outlier scores, exemplars and the condensed tree of HDBSCAN."""
+    """Outlier scores, exemplars and the condensed tree of HDBSCAN; with `sample_size` of the fitted rows only."""
 
     @property
     def clusters(self) -> int:

@@ -16,7 +16,8 @@ class CondensedTreeTable:
     """One entry for each row and each cluster but the root: it leaves `parent` at `density`.
 
     Numbers below n are rows, n is the root, those above are clusters; a child cluster has a larger number than its
-    parent. Entry i < n is row i, entry n + j is cluster n + 1 + j. All arrays of entries are (n + c - 1,).
+    parent. Entries ascend by `child`: first the rows, all n or the m that were fitted, then the clusters. All arrays of
+    entries are (m + c - 1,).
     """
 
     parent: Rows

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from shoal.columns import NOISE, Points
@@ -97,7 +98,8 @@ def cluster_ids(analysis: Analysis) -> pa.Array:
 
 
 def members_table(analysis: Analysis) -> pa.Table:
-    """One row a document: id, cluster id and label, distance to the centroid (null for noise), strength, x, y (z)."""
+    """One row a document: id, cluster id and label, distance to the centroid (null for noise), strength, with HDBSCAN
+    the outlier score (null where not fitted), x, y (z)."""
     outcome = analysis.outcome
     columns: dict[str, pa.Array] = {
         "document_id": pa.array(analysis.ids, pa.string()),
@@ -116,15 +118,18 @@ def members_table(analysis: Analysis) -> pa.Table:
 
 def condensed_tree_table(analysis: Analysis) -> pa.Table | None:
     """HDBSCAN's condensed tree, one row for each document and each cluster of the tree but the root: what it leaves
-    (`parent`), its own number (`child`: documents by position, n the root, then clusters), the density at which it does
-    (`lambda_val`, infinite for equal documents), how many documents it holds, and for clusters that were chosen their
-    id. None for algorithms without a tree."""
+    (`parent`), its own number (`child`: documents by their row of the members, n the root, then clusters), the density
+    at which it does (`lambda_val`, infinite for equal documents), how many documents it holds (`child_size`), and the
+    id of clusters that were chosen (`cluster_id`). Only documents that were fitted are in it. The schema's metadata
+    tells `root` and `selected`, the numbers of the chosen clusters by id: the root may be one, and has no row of its
+    own. None where there is no tree."""
     density = analysis.outcome.density
     if density is None:
         return None
     tree = density.tree
     chosen = dict(zip(tree.selected.tolist(), tree.label.tolist(), strict=True))
     first = len(analysis.outcome.labels)
+    selected = {analysis.clusters[label].cluster_id: number for number, label in sorted(chosen.items())}
     total = int(tree.child.max(initial=first)) + 1 - first
     names = [analysis.clusters[chosen[first + n]].cluster_id if first + n in chosen else None for n in range(total)]
     of_cluster = pa.DictionaryArray.from_arrays(
@@ -138,11 +143,12 @@ def condensed_tree_table(analysis: Analysis) -> pa.Table | None:
             "child_size": pa.array(tree.child_size, pa.int64()),
             "cluster_id": of_cluster.cast(pa.string()),
         }
-    )
+    ).replace_schema_metadata({"root": str(first), "selected": orjson.dumps(selected).decode()})
 
 
 def centroids_table(analysis: Analysis) -> pa.Table:
-    """One row a cluster: id, label, keywords, size, similarities, medoid and representative ids, vector, x, y (z)."""
+    """One row a cluster: id, label, keywords, size, similarities, medoid and representative ids, vector, with HDBSCAN
+    up to 10 exemplar ids, x, y (z)."""
     outcome, clusters = analysis.outcome, analysis.clusters
     vectors = pa.array(np.ascontiguousarray(outcome.centroids).ravel(), pa.float32())
     columns: dict[str, pa.Array] = {
