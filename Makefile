@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plain lint install native bench-server kill-loop picture clean
+.PHONY: help demo test test-plain lint install native bench-server bench-engine kill-loop picture clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -15,6 +15,7 @@ help:
 	@echo "make install       set up $(VENV) for work on Shoal (make test does it by itself)"
 	@echo "make picture       redraw docs/images/demo.svg from a real run"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
+	@echo "make bench-engine  HDBSCAN, k-means and neighbours beside their peers (an hour; a venv of its own)"
 	@echo "make kill-loop     kill the server 100 times during ingest and runs, then count what was lost"
 	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
 
@@ -46,6 +47,13 @@ picture: $(VENV)/.ready $(VENV)/.native
 
 bench-server: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_server.py --write docs/performance.md
+
+bench-engine:
+	@scripts/set-up-peers $(VENV)-peers
+	@for question in hdbscan kmeans neighbors start; do \
+	  $(VENV)-peers/bin/python benchmarks/bench_$$question.py --json benchmarks/results/$$question.json \
+	    --write docs/performance.md || exit 1; done
+	@PYTHONPATH=benchmarks $(VENV)-peers/bin/python benchmarks/bench_margin.py
 
 kill-loop: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python benchmarks/kill_loop.py
