@@ -222,6 +222,15 @@ def test_hdbscan_tells_its_tree_outliers_and_exemplars(with_ids: bool, sample: i
     assert found.centroids()["exemplar_ids"].to_pylist() == [own[:10] for own in exemplars]
 
 
+def entries_by_id(found: shoal.Clustering) -> dict[object, tuple[object, ...]]:
+    """What the tree tells of each document, by its id, and of each of its clusters, by its number."""
+    tree = found.condensed_tree()
+    assert tree is not None
+    children = [found.ids[child] if child < len(found) else child for child in tree["child"].to_pylist()]
+    columns = ("parent", "lambda_val", "child_size", "cluster_id")
+    return dict(zip(children, zip(*(tree[name].to_pylist() for name in columns), strict=True), strict=True))
+
+
 def test_with_ids_the_order_of_the_rows_moves_nothing_in_the_tree() -> None:
     vectors, ids = groups_and_strays()
     order = np.random.default_rng(9).permutation(len(ids))
@@ -232,16 +241,7 @@ def test_with_ids_the_order_of_the_rows_moves_nothing_in_the_tree() -> None:
     assert one.outlier_scores is not None and two.outlier_scores is not None
     assert np.array_equal(one.outlier_scores[order], two.outlier_scores)
     assert one.exemplars == two.exemplars
-    trees = one.condensed_tree(), two.condensed_tree()
-    named = [
-        sorted(
-            (entry["parent"], one_of.ids[entry["child"]] if entry["child"] < len(ids) else entry["child"],
-             entry["lambda_val"], entry["child_size"], entry["cluster_id"])
-            for entry in tree.to_pylist()
-        )
-        for one_of, tree in zip((one, two), trees, strict=True) if tree is not None
-    ]  # fmt: skip
-    assert len(named) == 2 and named[0] == named[1]
+    assert entries_by_id(one) == entries_by_id(two)
 
 
 def test_a_tree_that_is_one_cluster_says_so() -> None:
