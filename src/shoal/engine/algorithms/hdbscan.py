@@ -40,8 +40,8 @@ __all__ = ["HDBSCAN", "HDBSCANParams", "fit"]
 
 Floats = NDArray[np.float64]
 _METRICS: Final = ("euclidean", "cosine")
-_MOST_EXACT: Final = 100_000
-"""Rows up to which all pairs are compared unless it is asked for: minutes on two cores."""
+_MOST_EXACT: Final = 250_000
+"""Rows up to which all pairs are compared where nothing is said: two minutes on two cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class HDBSCANParams:
     prediction_data: bool = False
     """Accepted, without effect: new rows can always be assigned."""
     approximate: bool | None = None
-    """Neighbour lists in place of all pairs of rows; None takes them from 100,000 rows on."""
+    """Neighbour lists in place of all pairs of rows; None takes them above 250,000 rows."""
     match_reference_implementation: bool = False
     """As in the hdbscan package: `min_cluster_size` counts one more, and rows that leave a cluster the moment it is
     born are noise."""
