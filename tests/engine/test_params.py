@@ -39,6 +39,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "allow_single_cluster": False,
         "prediction_data": False,
         "match_reference_implementation": False,
+        "approximate": None,  # Shoal's own
     }
 
 
