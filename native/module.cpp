@@ -2,6 +2,7 @@
 
 namespace shoal {
 
+void bind_graph(nanobind::module_&);
 void bind_kmeans(nanobind::module_&);
 void bind_scan(nanobind::module_&);
 void bind_tree(nanobind::module_&);
@@ -9,6 +10,7 @@ void bind_tree(nanobind::module_&);
 }  // namespace shoal
 
 NB_MODULE(_native, m) {
+    shoal::bind_graph(m);
     shoal::bind_kmeans(m);
     shoal::bind_scan(m);
     shoal::bind_tree(m);

@@ -224,3 +224,19 @@ def spread_starts(
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int64]:
     """(len(draws) + 1,) row numbers; `values` lie in the order of the codes."""
+
+# native/bind_graph.cpp: the neighbour graph as `neighbor_graph.py` tells it; `communities.hpp` says the rest.
+
+def communities(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    strength: NDArray[np.float64],
+    total: float,
+    resolutions: NDArray[np.float64],
+    seed: int,
+    iterations: int,
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> NDArray[np.int32]:
+    """(r, n) communities at each resolution. ValueError where the arrays are no graph."""

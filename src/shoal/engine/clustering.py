@@ -19,6 +19,8 @@ from shoal.engine.centroids import (
 )
 from shoal.engine.density import Density, settled
 from shoal.engine.geometry import LARGEST, checked_points, unit_rows
+from shoal.engine.labels import by_size
+from shoal.engine.layers import Layers
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import CentroidMethod, DistanceMetric, Outcome, Plan, Progress, silent, within
 from shoal.engine.projection import project
@@ -54,6 +56,7 @@ def compute(points: NDArray[np.floating], plan: Plan, progress: Progress = silen
                 fitted=fitted,
                 exact=fit.exact and fitted is None,
                 density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
+                layers=fit.layers.settled(fitted, labels) if fit.layers else None,
             ),
             progress,
         )
@@ -68,6 +71,7 @@ class _Account:
     fitted: Rows | None
     exact: bool
     density: Density | None
+    layers: Layers | None
 
 
 def _space(points: Points, plan: Plan) -> Points:
@@ -111,17 +115,6 @@ def _fitted(
     return fit, Labelled(labels, strengths)
 
 
-def by_size(labels: NDArray[np.int64]) -> Labels:
-    """Clusters numbered by size descending, ties by their smallest row; noise stays -1."""
-    inside = np.flatnonzero(labels >= 0)
-    _, first, place, sizes = np.unique(labels[inside], return_index=True, return_inverse=True, return_counts=True)
-    number = np.empty(len(sizes), np.int32)
-    number[np.lexsort((first, -sizes))] = np.arange(len(sizes), dtype=np.int32)
-    numbered = np.full(len(labels), -1, np.int32)
-    numbered[inside] = number[place]
-    return numbered
-
-
 def _described(
     space: Points, labels: Labels, strengths: NDArray[np.float32], plan: Plan, account: _Account, progress: Progress
 ) -> Outcome:
@@ -152,6 +145,7 @@ def _described(
         exact=account.exact,
         warnings=account.warnings,
         density=account.density,
+        layers=account.layers,
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
 from shoal.engine.density import Density
+from shoal.engine.layers import Layers
 
 __all__ = ["CentroidMethod", "DistanceMetric", "Outcome", "Plan", "Progress", "silent", "within"]
 
@@ -79,6 +80,8 @@ class Outcome:
     warnings: Sequence[str]
     density: Density | None = None
     """Outlier scores, exemplars and the condensed tree of HDBSCAN; with `sample_size` of the fitted rows only."""
+    layers: Layers | None = None
+    """Coarser and finer clusterings of the same rows, of the parameter-free method."""
 
     @property
     def clusters(self) -> int:

@@ -5,14 +5,19 @@ from dataclasses import asdict, fields
 from types import MappingProxyType
 from typing import Any, Final
 
+from shoal.engine.algorithms.auto import AUTO
 from shoal.engine.algorithms.base import Algorithm, Fit, Labelled
+from shoal.engine.algorithms.evoc import EVOC
 from shoal.engine.algorithms.hdbscan import HDBSCAN
 from shoal.engine.algorithms.kmeans import KMEANS
+from shoal.engine.algorithms.leiden import LEIDEN
 from shoal.errors import InvalidField
 
 __all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "find_algorithm"]
 
-ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType({"hdbscan": HDBSCAN, "kmeans": KMEANS})
+ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
+    {"auto": AUTO, "evoc": EVOC, "hdbscan": HDBSCAN, "kmeans": KMEANS, "leiden": LEIDEN}
+)
 
 _SDK_KMEANS: Final = MappingProxyType(
     {

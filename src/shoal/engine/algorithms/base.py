@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points
 from shoal.engine.density import Density
+from shoal.engine.layers import Layers
 from shoal.engine.plan import Progress
 from shoal.errors import InvalidField
 
 __all__ = ["Algorithm", "Assign", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
-__all__ += ["check_whole", "nothing_found"]
+__all__ += ["check_share", "check_whole", "nothing_found"]
 
 Strengths = NDArray[np.float32]
 
@@ -40,6 +41,8 @@ class Fit:
     params: Mapping[str, object] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     density: Density | None = None
+    layers: Layers | None = None
+    """Several granularities of the rows that were fitted; the chosen one is `labelled`."""
     exact: bool = True
     """False where an approximation stands in for what the algorithm asks for; `warnings` says which."""
 
@@ -79,6 +82,13 @@ def check_number(name: str, value: object, least: float, *, open_end: bool = Fal
         raise InvalidField(name, rule, value=value)
     if value < least or (open_end and value == least):
         raise InvalidField(name, rule, value=value)
+
+
+def check_share(name: str, value: object) -> None:
+    """Raises InvalidField unless `value` is a number in 0..1."""
+    check_number(name, value, 0)
+    if isinstance(value, int | float) and value > 1:
+        raise InvalidField(name, "must be in 0..1", value=value)
 
 
 def check_one_of(name: str, value: object, options: Sequence[str]) -> None:

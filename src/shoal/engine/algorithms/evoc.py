@@ -1,0 +1,60 @@
+"""The name `evoc` (embedding vector oriented clustering) and its parameters, answered by `auto`, which does the same
+job: no number of clusters, several layers, noise."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shoal.columns import Points
+from shoal.engine.algorithms import auto
+from shoal.engine.algorithms.base import Algorithm, Fit, check_share, check_whole
+from shoal.engine.plan import Progress
+
+__all__ = ["EVOC", "EVoCParams", "fit"]
+
+_TOLD: Final = (
+    "evoc is answered by Shoal's own parameter-free method, auto; its labels are not those of the EVoC library."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EVoCParams:
+    """Names and defaults as in the contract. Raises InvalidField."""
+
+    noise_level: float = 0.5
+    """How readily rows are left out, 0..1."""
+    base_min_cluster_size: int = 5
+    """Clusters of fewer rows are noise."""
+    approx_n_clusters: int | None = None
+    """Shows the layer with about so many clusters first."""
+    n_neighbors: int = 15
+    """Neighbours of a row in the graph."""
+    min_samples: int = 5
+    """Accepted, without effect: no density is estimated from so few."""
+    random_state: int | None = None
+    """Seed; None takes the plan's."""
+
+    def __post_init__(self) -> None:
+        check_share("noise_level", self.noise_level)
+        check_whole("base_min_cluster_size", self.base_min_cluster_size, 2)
+        if self.approx_n_clusters is not None:
+            check_whole("approx_n_clusters", self.approx_n_clusters, 2)
+        check_whole("n_neighbors", self.n_neighbors, 2)
+        check_whole("min_samples", self.min_samples, 1)
+        if self.random_state is not None:
+            check_whole("random_state", self.random_state, 0)
+
+
+def fit(points: Points, params: EVoCParams, *, seed: int, threads: int, progress: Progress) -> Fit:
+    """As `auto`, and says so."""
+    own = auto.AutoParams(
+        n_neighbors=params.n_neighbors,
+        min_cluster_size=params.base_min_cluster_size,
+        noise_level=params.noise_level,
+        approx_n_clusters=params.approx_n_clusters,
+        random_state=params.random_state,
+    )
+    found = auto.fit(points, own, seed=seed, threads=threads, progress=progress)
+    return replace(found, warnings=[_TOLD, *found.warnings])
+
+
+EVOC: Final = Algorithm(EVoCParams, fit)

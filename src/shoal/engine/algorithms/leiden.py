@@ -1,0 +1,112 @@
+"""Leiden: communities of the neighbour graph at one resolution (Traag, Waltman and van Eck 2019)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal
+
+import numpy as np
+
+from shoal.columns import Points
+from shoal.engine.algorithms.base import (
+    Algorithm,
+    Fit,
+    Labelled,
+    check_number,
+    check_one_of,
+    check_whole,
+    nothing_found,
+)
+from shoal.engine.algorithms.neighbor_votes import NeighborVotes
+from shoal.engine.belonging import leave_out, log_distances, robust_scores, walk_home
+from shoal.engine.communities import communities
+from shoal.engine.geometry import unit_rows
+from shoal.engine.neighbor_graph import fuzzy_graph
+from shoal.engine.neighbor_lists import find_neighbors
+from shoal.engine.plan import Progress, within
+from shoal.engine.row_keys import keyed_rows
+from shoal.errors import InvalidField
+
+__all__ = ["LEIDEN", "LeidenParams", "fit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeidenParams:
+    """Names and defaults as in the contract. Raises InvalidField."""
+
+    resolution: float = 1.0
+    """More of it gives more, smaller clusters."""
+    n_neighbors: int = 30
+    """Neighbours of a row in the graph."""
+    metric: Literal["cosine", "euclidean"] = "cosine"
+    """How neighbours are told; on rows of unit length both are the same."""
+    min_cluster_size: int = 0
+    """Clusters of fewer rows are noise."""
+    objective_function: Literal["RBConfiguration", "modularity", "CPM"] = "RBConfiguration"
+    """"modularity" takes the resolution 1, "CPM" counts rows where "RBConfiguration" counts the weights of edges."""
+    n_iterations: int = 2
+    """Rounds; less than 1 goes on until nothing moves, at most 20."""
+    random_state: int | None = None
+    """Seed of the visits; None takes the plan's."""
+
+    def __post_init__(self) -> None:
+        check_number("resolution", self.resolution, 0, open_end=True)
+        if self.resolution > 100:
+            raise InvalidField("resolution", "must be at most 100", value=self.resolution)
+        check_whole("n_neighbors", self.n_neighbors, 2)
+        if self.n_neighbors > 200:
+            raise InvalidField("n_neighbors", "must be at most 200", value=self.n_neighbors)
+        check_one_of("metric", self.metric, ("cosine", "euclidean"))
+        check_whole("min_cluster_size", self.min_cluster_size, 0)
+        check_one_of("objective_function", self.objective_function, ("RBConfiguration", "modularity", "CPM"))
+        check_whole("n_iterations", self.n_iterations, -1)
+        if self.random_state is not None:
+            check_whole("random_state", self.random_state, 0)
+
+
+_MOST_ROUNDS: Final = 20
+
+
+def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progress: Progress) -> Fit:
+    """Find the communities. Costs as `auto` does, less the choice of a resolution; equal rows count once. Raises
+    InvalidField for a zero row under the cosine metric."""
+    seed = seed if params.random_state is None else params.random_state
+    effective: dict[str, object] = {"random_state": seed}
+    if len(points) == 0:
+        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
+    space = unit_rows(points) if params.metric == "cosine" else points
+    by_key, rows, where = keyed_rows(space, threads)
+    part = within(progress, "cluster", 0, 0.7)
+    near = find_neighbors(space, rows, params.n_neighbors, threads=threads, progress=part)
+    graph = fuzzy_graph(near.halved(), threads)
+    rounds = params.n_iterations if params.n_iterations > 0 else _MOST_ROUNDS
+    resolution = 1.0 if params.objective_function == "modularity" else params.resolution
+    found = communities(
+        graph,
+        np.array([resolution]),
+        seed,
+        iterations=rounds,
+        potts=params.objective_function == "CPM",
+        threads=threads,
+        progress=within(progress, "cluster", 0.7, 1),
+    )[0]
+    everything = np.zeros(len(rows), np.bool_)
+    labels = leave_out(found, everything, np.bincount(where), max(params.min_cluster_size, 1))
+    share = np.where(labels >= 0, walk_home(graph, found)[1], 0.0).astype(np.float32)
+    middle, spread = robust_scores(log_distances(near.distances), found)[1:]
+    kept = np.unique(found[labels >= 0])
+    votes = NeighborVotes(space[rows], labels, middle[kept], spread[kept], near.rows.shape[1], np.inf)
+    back = np.empty(len(by_key), np.int64)
+    back[by_key] = where
+    return Fit(
+        labelled=Labelled(labels[back].astype(np.int64), share[back]),
+        assign=partial(_assign, votes=votes, metric=params.metric),
+        params={**effective, "n_neighbors": near.rows.shape[1], "resolution": resolution},
+        exact=near.exact,
+    )
+
+
+def _assign(points: Points, threads: int, progress: Progress, *, votes: NeighborVotes, metric: str) -> Labelled:
+    return votes.assign(unit_rows(points) if metric == "cosine" else points, threads, progress)
+
+
+LEIDEN: Final = Algorithm(LeidenParams, fit)

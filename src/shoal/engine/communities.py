@@ -1,0 +1,121 @@
+"""Communities of the neighbour graph, at many resolutions, and what tells a good resolution.
+
+The Leiden algorithm (Traag, Waltman and van Eck 2019) for modularity with a resolution (Reichardt and Bornholdt 2006)
+or the constant Potts model. One run depends on the order of its visits; the consensus of several hardly does
+(Lancichinetti and Fortunato 2012).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.engine import kernels
+from shoal.engine.communities_twin import communities as plain_communities
+from shoal.engine.neighbor_graph import NeighborGraph
+from shoal.engine.parallel import thread_count
+from shoal.engine.plan import Progress
+
+__all__ = ["Fitness", "communities", "consensus", "fitness", "within_graph"]
+
+Places = NDArray[np.int32]
+
+_RUNS: Final = 5
+"""Runs that a consensus is made of."""
+
+
+def communities(
+    graph: NeighborGraph,
+    resolutions: NDArray[np.float64],
+    seed: int,
+    *,
+    iterations: int = 2,
+    strength: NDArray[np.float64] | None = None,
+    potts: bool = False,
+    threads: int,
+    progress: Progress,
+) -> Places:
+    """(len(resolutions), n) the community of each row, 0..k-1 in the order of their first rows.
+
+    Each resolution starts from the small groups that hold together at the largest one; `iterations` more rounds of
+    Leiden start from single rows. `strength` (n,) is what rows count in the expectation, by default their weights in
+    this graph; with `potts` each counts as one and nothing is divided by the total (constant Potts model). The answer
+    depends on the seed and the order of the rows, not on the number of threads. Reports to `progress` as "communities".
+    """
+    core = kernels.native()
+    found: Callable[..., Places] = plain_communities if core is None else core.communities
+    if strength is None:
+        strength = np.ones(graph.rows) if potts else graph.strength()
+    return found(
+        graph.start,
+        graph.to,
+        graph.weight,
+        strength,
+        1.0 if potts else float(strength.sum()),
+        np.ascontiguousarray(resolutions, np.float64),
+        seed,
+        iterations,
+        thread_count(threads),
+        partial(progress, "communities"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """How well a layer fits: the resolution at which modularity would be the likelihood of a planted partition with
+    the edge rates inside and between that the layer shows (Newman 2016), as a multiple of its own resolution; and the
+    share of the edges that lie inside."""
+
+    contrast: float
+    inside: float
+
+
+def fitness(graph: NeighborGraph, labels: Places, resolution: float) -> Fitness:
+    """Of one layer, labels (n,)."""
+    row = np.repeat(np.arange(graph.rows), np.diff(graph.start))
+    within = labels[row] == labels[graph.to]
+    total = float(graph.weight.sum(dtype=np.float64))
+    if total == 0:
+        return Fitness(0.0, 0.0)
+    strength = graph.strength()
+    expected = float((np.bincount(labels, strength) ** 2).sum()) / total
+    weight = float(graph.weight[within].sum(dtype=np.float64))
+    inner, outer = weight / expected, (total - weight) / max(total - expected, 1e-12 * total)
+    share = float(within.mean())
+    if outer <= 0 or inner == outer:
+        return Fitness(inner / resolution, share)
+    return Fitness((inner - outer) / (np.log(inner) - np.log(outer)) / resolution, share)
+
+
+def consensus(
+    graph: NeighborGraph, resolution: float, seed: int, *, threads: int, progress: Progress
+) -> tuple[Places, float]:
+    """The communities of the graph whose edges count as often as five runs put their ends together, (n,); and how much
+    the runs agree: the mean over edges of whether a second run says what a first one says, 1 where all agree."""
+    row = np.repeat(np.arange(graph.rows), np.diff(graph.start))
+    together = np.zeros(len(graph.to), np.float32)
+    for run in range(_RUNS):
+        labels = communities(
+            graph, np.array([resolution]), seed + run, iterations=2, threads=threads, progress=progress
+        )[0]
+        together += labels[row] == labels[graph.to]
+    together /= _RUNS
+    agreed = _only(graph, together > 0, graph.weight * together)
+    found = communities(agreed, np.array([resolution]), seed, iterations=2, threads=threads, progress=progress)[0]
+    pairs = (_RUNS * together**2 - together) / (_RUNS - 1)  # the share of pairs of runs that both put them together
+    agreement = float(pairs.sum() / max(together.sum(), 1e-12))
+    return found, agreement
+
+
+def within_graph(graph: NeighborGraph, labels: Places) -> NeighborGraph:
+    """The edges inside the communities `labels` (n,)."""
+    row = np.repeat(np.arange(graph.rows), np.diff(graph.start))
+    return _only(graph, labels[row] == labels[graph.to], graph.weight)
+
+
+def _only(graph: NeighborGraph, kept: NDArray[np.bool_], weight: NDArray[np.float32]) -> NeighborGraph:
+    held = np.concatenate([[0], np.cumsum(kept)])[graph.start]
+    return NeighborGraph(held.astype(np.int64), graph.to[kept], np.ascontiguousarray(weight[kept], np.float32))

@@ -1,0 +1,209 @@
+"""`native/communities.cpp` in plain Python, for installations without the compiled core: the same answers, slowly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["communities"]
+
+_LEAST_GAIN = 1e-12
+_ALL = (1 << 64) - 1
+
+
+def communities(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    strength: NDArray[np.float64],
+    total: float,
+    resolutions: NDArray[np.float64],
+    seed: int,
+    iterations: int,
+    threads: int,
+    tick: Callable[[float], None],
+) -> NDArray[np.int32]:
+    """As `_native.communities`; `threads` has no effect."""
+    count = len(start) - 1
+    found = np.empty((len(resolutions), count), np.int32)
+    if count == 0 or len(resolutions) == 0:
+        return found
+    graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
+    finest = _Steps(graph, float(resolutions.max()))
+    part = list(range(count))
+    finest.move(part, _mixed(seed ^ 0x5851F42D4C957F2D))
+    _renumber(part)
+    part = finest.refine(part, _mixed(seed ^ 0x14057B7EF767814F))
+    parts = _renumber(part)
+    small = _joined(graph, part, parts)
+    for number, resolution in enumerate(resolutions.tolist()):
+        own = list(range(parts))
+        _iterate(small, resolution, _mixed(seed), own)
+        labels = [own[place] for place in part]
+        for round in range(iterations):
+            _iterate(graph, resolution, _mixed((seed + 1 + round) & _ALL), labels)
+        _renumber(labels)
+        found[number] = labels
+        tick((number + 1) / len(resolutions))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    start: list[int]
+    to: list[int]
+    weight: list[float]
+    strength: list[float]
+    total: float
+
+    @property
+    def count(self) -> int:
+        return len(self.start) - 1
+
+    def neighbors(self, vertex: int) -> range:
+        return range(self.start[vertex], self.start[vertex + 1])
+
+
+def _mixed(value: int) -> int:
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _ALL
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _ALL
+    return value ^ (value >> 31)
+
+
+def _shuffled(count: int, seed: int) -> list[int]:
+    order, state = list(range(count)), seed
+    for left in range(count, 1, -1):
+        state = (state + 0x9E3779B97F4A7C15) & _ALL
+        other = _mixed(state) % left
+        order[left - 1], order[other] = order[other], order[left - 1]
+    return order
+
+
+def _renumber(labels: list[int]) -> int:
+    number: dict[int, int] = {}
+    for place, label in enumerate(labels):
+        labels[place] = number.setdefault(label, len(number))
+    return len(number)
+
+
+class _Steps:
+    def __init__(self, graph: _Graph, resolution: float) -> None:
+        self.graph = graph
+        self.rate = resolution / max(graph.total, 1e-300)
+
+    def toward(self, vertex: int, labels: list[int], only: list[int] | None = None) -> dict[int, float]:
+        """The weight from a vertex to each community, in the order they are met; with `only` to its own whole."""
+        found: dict[int, float] = {}
+        to, weight = self.graph.to, self.graph.weight
+        for at in self.graph.neighbors(vertex):
+            if only is None or only[to[at]] == only[vertex]:
+                found[labels[to[at]]] = found.get(labels[to[at]], 0.0) + weight[at]
+        return found
+
+    def move(self, labels: list[int], seed: int) -> None:
+        graph = self.graph
+        held, sizes = [0.0] * graph.count, [0] * graph.count
+        for vertex, label in enumerate(labels):
+            held[label] += graph.strength[vertex]
+            sizes[label] += 1
+        empty = [label for label in range(graph.count - 1, -1, -1) if sizes[label] == 0]
+        queue, waiting, head = _shuffled(graph.count, seed), [True] * graph.count, 0
+        while head < len(queue):
+            vertex = queue[head]
+            head += 1
+            waiting[vertex] = False
+            own, strength = labels[vertex], graph.strength[vertex]
+            held[own] -= strength
+            best = self._best(vertex, labels, held, sizes, empty)
+            held[best] += strength
+            if best == own:
+                continue
+            if sizes[best] == 0:
+                empty.pop()
+            sizes[best] += 1
+            sizes[own] -= 1
+            if sizes[own] == 0:
+                empty.append(own)
+            labels[vertex] = best
+            for at in graph.neighbors(vertex):
+                other = graph.to[at]
+                if not waiting[other] and labels[other] != best:
+                    waiting[other] = True
+                    queue.append(other)
+
+    def _best(self, vertex: int, labels: list[int], held: list[float], sizes: list[int], empty: list[int]) -> int:
+        own, price = labels[vertex], self.rate * self.graph.strength[vertex]
+        toward = self.toward(vertex, labels)
+        best, gain = own, toward.get(own, 0.0) - price * held[own]
+        for community, weight in toward.items():
+            here = weight - price * held[community]
+            if here > gain + _LEAST_GAIN:
+                best, gain = community, here
+        return empty[-1] if gain < -_LEAST_GAIN and sizes[own] > 1 else best
+
+    def refine(self, labels: list[int], seed: int) -> list[int]:
+        graph = self.graph
+        whole, held, rest = [0.0] * graph.count, list(graph.strength), [0.0] * graph.count
+        sizes, part = [1] * graph.count, list(range(graph.count))
+        for vertex, label in enumerate(labels):
+            whole[label] += graph.strength[vertex]
+            for at in graph.neighbors(vertex):
+                if labels[graph.to[at]] == label:
+                    rest[vertex] += graph.weight[at]
+        for vertex in _shuffled(graph.count, seed):
+            strength, all_held = graph.strength[vertex], whole[labels[vertex]]
+            if sizes[part[vertex]] > 1 or rest[vertex] < self.rate * strength * (all_held - strength):
+                continue
+            toward = self.toward(vertex, part, labels)
+            best, gain = part[vertex], 0.0
+            for community, weight in toward.items():
+                if rest[community] < self.rate * held[community] * (all_held - held[community]):
+                    continue
+                here = weight - self.rate * strength * held[community]
+                if here > gain + _LEAST_GAIN:
+                    best, gain = community, here
+            if best != part[vertex]:
+                sizes[part[vertex]] = 0
+                sizes[best] += 1
+                rest[best] += rest[vertex] - 2 * toward[best]
+                held[best] += strength
+                part[vertex] = best
+        return part
+
+
+def _joined(graph: _Graph, part: list[int], parts: int) -> _Graph:
+    members: list[list[int]] = [[] for _ in range(parts)]
+    strength = [0.0] * parts
+    for vertex, own in enumerate(part):
+        members[own].append(vertex)
+        strength[own] += graph.strength[vertex]
+    start, to, weight = [0], list[int](), list[float]()
+    for own in range(parts):
+        toward: dict[int, float] = {}
+        for vertex in members[own]:
+            for at in graph.neighbors(vertex):
+                other = part[graph.to[at]]
+                if other != own:
+                    toward[other] = toward.get(other, 0.0) + graph.weight[at]
+        to.extend(toward)
+        weight.extend(np.array(list(toward.values()), np.float32).tolist())
+        start.append(len(to))
+    return _Graph(start, to, weight, strength, graph.total)
+
+
+def _iterate(graph: _Graph, resolution: float, seed: int, labels: list[int]) -> None:
+    steps = _Steps(graph, resolution)
+    steps.move(labels, _mixed(seed))
+    if _renumber(labels) == graph.count:
+        return
+    part = steps.refine(labels, _mixed((seed + 1) & _ALL))
+    parts = _renumber(part)
+    if parts == graph.count:
+        return
+    own = [0] * parts
+    for vertex, place in enumerate(part):
+        own[place] = labels[vertex]
+    _iterate(_joined(graph, part, parts), resolution, (seed + 2) & _ALL, own)
+    labels[:] = [own[place] for place in part]
+    _renumber(labels)

@@ -1,0 +1,135 @@
+"""The nearest other rows of every row: what graphs, maps and density estimates start from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine import kernels
+from shoal.engine.coding import block_pairs, encode, frame_of, near_order, near_pairs
+from shoal.engine.geometry import half_squares, moved, origin_shift, rounding_slack
+from shoal.engine.neighbors import block_rows, cells_of, find_neighborhoods
+from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.plan import Progress
+
+__all__ = ["MOST_EXACT", "NeighborLists", "find_neighbors", "nearest_among"]
+
+MOST_EXACT: Final = 250_000
+"""Rows up to which all pairs are compared."""
+_WIDEST_CODED: Final = 8192
+"""Sums of more products of codes might not fit 32 bits."""
+_LIKELY: Final = 0.35
+"""Share of the rounding errors of codes allowed for: six standard deviations in some hundred dimensions, beside which
+15 neighbours in a thousand rows lost one in `benchmarks/bench_margin.py`."""
+_NEAR: Final = 0.7
+"""Approximate, each block of rows is compared with this many times the square root of all blocks."""
+_FEWEST_BLOCKS: Final = 6
+_PAIRS: Final = 1 << 21
+"""Coordinates of pair differences held at a time: 16 MiB in float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborLists:
+    """`rows` (m, k) int32 positions of the nearest others, nearest first, equal distances by position; `distances`
+    (m, k) float64 Euclidean. `exact` is False where only near blocks of rows were compared; a place left over then
+    holds the row itself at an infinite distance."""
+
+    rows: NDArray[np.int32]
+    distances: NDArray[np.float64]
+    exact: bool
+
+    def halved(self) -> "NeighborLists":
+        """With half the squared distances, which are cosine distances between rows of unit length."""
+        return NeighborLists(self.rows, self.distances**2 / 2, self.exact)
+
+    def first(self, count: int) -> "NeighborLists":
+        """The nearest `count` of each."""
+        return NeighborLists(
+            np.ascontiguousarray(self.rows[:, :count]), np.ascontiguousarray(self.distances[:, :count]), self.exact
+        )
+
+
+def find_neighbors(
+    points: Points, rows: Rows, count: int, *, threads: int, progress: Progress, approximate: bool | None = None
+) -> NeighborLists:
+    """The `count` nearest others of each row of `points[rows]`, at most len(rows) - 1, equal rows counted.
+
+    `points` is (n, d) float32, maybe a memory map; positions in the answer are positions in `rows` (m,). The answer
+    depends on the order of `rows` only where distances are equal, and not on the number of threads. `approximate`
+    None compares all pairs up to 250,000 rows. O(m^2 d) time, approximate O(m^1.5 d); O(m (k + d)) memory. Reports to
+    `progress` as "neighbors".
+    """
+    count = max(0, min(count, len(rows) - 1))
+    core = kernels.native()
+    if core is None or points.shape[1] > _WIDEST_CODED or count == 0:
+        return _plain(points[rows], count, threads, progress)
+    threads = thread_count(threads)
+    approximate = len(rows) > MOST_EXACT if approximate is None else approximate
+    frame = frame_of(points, core.levels(), rows=rows)
+    near = near_order(points, frame, threads, rows=rows)
+    order = np.ascontiguousarray(rows[near], dtype=np.int32)
+    codes = encode(points, frame, order, threads)
+    pairs = block_pairs(len(rows), core.BLOCK)
+    if approximate:
+        blocks = -(-len(rows) // core.BLOCK)
+        enough = max(_FEWEST_BLOCKS, -(-(count + 1) // core.BLOCK) + 1, round(_NEAR * blocks**0.5))
+        pairs = near_pairs(points, frame, order, core.BLOCK, enough)
+    places, squares, _, _ = core.nearest_rows(
+        codes, points, order, near, count, _LIKELY, pairs, threads, _tick(progress)
+    )
+    found = NeighborLists(np.empty((len(rows), count), np.int32), np.empty((len(rows), count)), not approximate)
+    own = np.arange(len(rows), dtype=np.int32)[:, None]
+    found.rows[near] = np.where(places >= 0, near[places], near[own])
+    found.distances[near] = np.sqrt(squares)
+    return found
+
+
+def nearest_among(
+    points: Points, fitted: Points, count: int, *, threads: int, progress: Progress
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The `count` nearest rows of `fitted` (m, d) for each of other rows (n, d): positions and Euclidean distances
+    (n, count), nearest first, equal distances by position.
+
+    float32 products find candidates within their rounding error and float64 distances choose among them, so a row has
+    the same answer alone and among others. count <= m. O(n m d). Reports to `progress` as "neighbors".
+    """
+    shift = origin_shift(fitted)
+    targets, rows = moved(fitted, shift), moved(points, shift)
+    halves, block = half_squares(targets), block_rows(len(fitted))
+    slack = rounding_slack(targets) + rounding_slack(rows)
+    found = np.empty((len(rows), count), np.int32), np.empty((len(rows), count))
+
+    def search(part: slice) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        scores = rows[part] @ targets.T - halves
+        least = np.partition(scores, -count, axis=1)[:, -count] - np.float32(2 * slack)
+        place, column = cells_of(scores >= least[:, None])
+        squares = np.empty(len(place))
+        for some in spans(len(place), _PAIRS // rows.shape[1] + 1):
+            away = rows[part][place[some]].astype(np.float64) - targets[column[some]]
+            squares[some] = (away * away).sum(axis=1)
+        order = np.lexsort((column, squares, place))
+        chosen = order[np.searchsorted(place[order], np.arange(len(scores)))[:, None] + np.arange(count)]
+        return column[chosen].astype(np.int32), np.sqrt(squares[chosen])
+
+    parts = spans(len(rows), block)
+    for part, (near, away) in zip(parts, in_order(search, parts, threads), strict=True):
+        found[0][part], found[1][part] = near, away
+        progress("neighbors", part.stop / len(rows))
+    return found
+
+
+def _plain(points: Points, count: int, threads: int, progress: Progress) -> NeighborLists:
+    total = len(points)
+    if count == 0:
+        return NeighborLists(np.empty((total, 0), np.int32), np.empty((total, 0)), True)
+    points = moved(points, origin_shift(points))
+    found = find_neighborhoods(points, np.ones(total, np.int64), count + 1, threads, progress)
+    return NeighborLists(found.rows, found.distances, True).first(count)
+
+
+def _tick(progress: Progress) -> Callable[[float], None]:
+    return partial(progress, "neighbors")
