@@ -232,32 +232,53 @@ void iterate(const Graph& graph, double resolution, uint64_t seed, Labels& label
     renumber(labels);
 }
 
-}  // namespace
-
-void find_communities(const GraphView& view, const double* strength, double total, const double* resolutions,
-                      int64_t resolution_count, uint64_t seed, int iterations, const Control& control,
-                      int32_t* labels) {
-    if (view.count == 0 || resolution_count == 0) return;
+Graph outermost(const GraphView& view, const Expectation& expected) {
     Graph graph;
     graph.view = view;
-    graph.strength.assign(strength, strength + view.count);
-    graph.total = total;
-    const double finest = *std::max_element(resolutions, resolutions + resolution_count);
-    Labels part(view.count);
-    std::iota(part.begin(), part.end(), 0);
-    Steps first(graph, finest);
+    graph.strength.assign(expected.strength, expected.strength + view.count);
+    graph.total = expected.total;
+    return graph;
+}
+
+Labels single_vertices(int64_t count) {
+    Labels labels(count);
+    std::iota(labels.begin(), labels.end(), 0);
+    return labels;
+}
+
+}  // namespace
+
+void layers_of_communities(const GraphView& view, const Expectation& expected, const double* resolutions,
+                           int64_t resolution_count, uint64_t seed, int rounds, const Control& control,
+                           int32_t* labels) {
+    if (view.count == 0 || resolution_count == 0) return;
+    const Graph graph = outermost(view, expected);
+    Steps first(graph, *std::max_element(resolutions, resolutions + resolution_count));
+    Labels part = single_vertices(view.count);
     first.move(part, mixed(seed ^ 0x5851F42D4C957F2Dull));
     renumber(part);
     part = first.refine(part, mixed(seed ^ 0x14057B7EF767814Full));
     const int32_t parts = renumber(part);
     const Graph small = joined(graph, part, parts);
     parallel_for(resolution_count, control, [&](int64_t number, int) {
-        Labels own(parts);
-        std::iota(own.begin(), own.end(), 0);
+        Labels own = single_vertices(parts);
         iterate(small, resolutions[number], mixed(seed), own);
         Labels found = spread(part, own);
-        for (int round = 0; round < iterations; ++round)
+        for (int round = 0; round < rounds; ++round)
             iterate(graph, resolutions[number], mixed(seed + 1 + uint64_t(round)), found);
+        renumber(found);
+        std::copy(found.begin(), found.end(), labels + number * view.count);
+    });
+}
+
+void runs_of_communities(const GraphView& view, const Expectation& expected, double resolution, const uint64_t* seeds,
+                         int64_t seed_count, int rounds, const Control& control, int32_t* labels) {
+    if (view.count == 0 || seed_count == 0) return;
+    const Graph graph = outermost(view, expected);
+    parallel_for(seed_count, control, [&](int64_t number, int) {
+        Labels found = single_vertices(view.count);
+        for (int round = 0; round < std::max(rounds, 1); ++round)
+            iterate(graph, resolution, mixed(seeds[number] + uint64_t(round)), found);
         renumber(found);
         std::copy(found.begin(), found.end(), labels + number * view.count);
     });

@@ -16,13 +16,23 @@ struct GraphView {
     const float* weight;
 };
 
+// What communities are told by. `strength` (count) is what a vertex counts in the expectation and `total` what the
+// strengths are divided by: the sums of weights and their total for modularity, ones and 1 for the constant Potts model.
+struct Expectation {
+    const double* strength;
+    double total;
+};
+
 // For each of the `resolutions` a community of each vertex, 0..k-1 in the order of their first vertices, written to
 // labels (resolutions, count). The vertices are first joined into the small groups that hold together at the largest
-// resolution; each resolution starts from those, and `iterations` more rounds start from single vertices. `seed` orders
-// the visits. `strength` (count) is what a vertex counts in the expectation and `total` what the strengths are divided
-// by: the sums of weights and their total for modularity, ones and 1 for the constant Potts model. Resolutions are shared out between threads; the answer does not depend on how many there are.
-void find_communities(const GraphView& graph, const double* strength, double total, const double* resolutions,
-                      int64_t resolution_count, uint64_t seed, int iterations, const Control& control,
-                      int32_t* labels);
+// resolution, which all start from; `rounds` more rounds start from single vertices. `seed` orders the visits.
+// Resolutions are shared out between threads; the answer does not depend on how many there are.
+void layers_of_communities(const GraphView& graph, const Expectation& expected, const double* resolutions,
+                           int64_t resolution_count, uint64_t seed, int rounds, const Control& control,
+                           int32_t* labels);
+
+// The same at one resolution for each of the `seeds`: `rounds` rounds of Leiden from single vertices, at least one.
+void runs_of_communities(const GraphView& graph, const Expectation& expected, double resolution, const uint64_t* seeds,
+                         int64_t seed_count, int rounds, const Control& control, int32_t* labels);
 
 }  // namespace shoal

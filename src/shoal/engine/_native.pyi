@@ -227,7 +227,7 @@ def spread_starts(
 
 # native/bind_graph.cpp: the neighbour graph as `neighbor_graph.py` tells it; `communities.hpp` says the rest.
 
-def communities(
+def layers_of_communities(
     start: NDArray[np.int64],
     to: NDArray[np.int32],
     weight: NDArray[np.float32],
@@ -235,8 +235,22 @@ def communities(
     total: float,
     resolutions: NDArray[np.float64],
     seed: int,
-    iterations: int,
+    rounds: int,
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int32]:
     """(r, n) communities at each resolution. ValueError where the arrays are no graph."""
+
+def runs_of_communities(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    strength: NDArray[np.float64],
+    total: float,
+    resolution: float,
+    seeds: NDArray[np.uint64],
+    rounds: int,
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> NDArray[np.int32]:
+    """(s, n) communities for each seed. ValueError where the arrays are no graph."""

@@ -5,7 +5,7 @@ or the constant Potts model. One run depends on the order of its visits; the con
 (Lancichinetti and Fortunato 2012).
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -13,54 +13,78 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.engine import kernels
-from shoal.engine.communities_twin import communities as plain_communities
+from shoal.engine import communities_twin, kernels
 from shoal.engine.neighbor_graph import NeighborGraph
 from shoal.engine.parallel import thread_count
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Progress, within
 
-__all__ = ["Fitness", "communities", "consensus", "fitness", "within_graph"]
+__all__ = ["Fitness", "community_layers", "community_runs", "consensus", "fitness", "within_graph"]
 
 Places = NDArray[np.int32]
+Floats = NDArray[np.float64]
 
-_RUNS: Final = 5
+_RUNS: Final = 10
 """Runs that a consensus is made of."""
 
 
-def communities(
+def community_layers(
+    graph: NeighborGraph, resolutions: Floats, seed: int, *, rounds: int = 0, threads: int, progress: Progress
+) -> Places:
+    """(len(resolutions), n) the community of each row, 0..k-1 in the order of their first rows.
+
+    All resolutions start from the small groups that hold together at the largest one; `rounds` more rounds of Leiden
+    start from single rows. The answer depends on the seed and the order of the rows, not on the number of threads.
+    Reports to `progress` as "communities".
+    """
+    core = kernels.native() or communities_twin
+    strength = graph.strength()
+    found: Places = core.layers_of_communities(
+        graph.start,
+        graph.to,
+        graph.weight,
+        strength,
+        float(strength.sum()),
+        np.ascontiguousarray(resolutions, np.float64),
+        seed,
+        rounds,
+        thread_count(threads),
+        partial(progress, "communities"),
+    )
+    return found
+
+
+def community_runs(
     graph: NeighborGraph,
-    resolutions: NDArray[np.float64],
-    seed: int,
+    resolution: float,
+    seeds: Sequence[int],
     *,
-    iterations: int = 2,
-    strength: NDArray[np.float64] | None = None,
+    rounds: int = 2,
+    strength: Floats | None = None,
     potts: bool = False,
     threads: int,
     progress: Progress,
 ) -> Places:
-    """(len(resolutions), n) the community of each row, 0..k-1 in the order of their first rows.
+    """(len(seeds), n) the same at one resolution for each of the seeds, `rounds` rounds from single rows.
 
-    Each resolution starts from the small groups that hold together at the largest one; `iterations` more rounds of
-    Leiden start from single rows. `strength` (n,) is what rows count in the expectation, by default their weights in
-    this graph; with `potts` each counts as one and nothing is divided by the total (constant Potts model). The answer
-    depends on the seed and the order of the rows, not on the number of threads. Reports to `progress` as "communities".
+    `strength` (n,) is what rows count in the expectation, by default their weights in this graph; with `potts` each
+    counts as one and nothing is divided by the total (constant Potts model).
     """
-    core = kernels.native()
-    found: Callable[..., Places] = plain_communities if core is None else core.communities
+    core = kernels.native() or communities_twin
     if strength is None:
         strength = np.ones(graph.rows) if potts else graph.strength()
-    return found(
+    found: Places = core.runs_of_communities(
         graph.start,
         graph.to,
         graph.weight,
         strength,
         1.0 if potts else float(strength.sum()),
-        np.ascontiguousarray(resolutions, np.float64),
-        seed,
-        iterations,
+        resolution,
+        np.array([seed % (1 << 64) for seed in seeds], np.uint64),
+        rounds,
         thread_count(threads),
         partial(progress, "communities"),
     )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +99,7 @@ class Fitness:
 
 def fitness(graph: NeighborGraph, labels: Places, resolution: float) -> Fitness:
     """Of one layer, labels (n,)."""
-    row = np.repeat(np.arange(graph.rows), np.diff(graph.start))
+    row = graph.row_of_edges()
     within = labels[row] == labels[graph.to]
     total = float(graph.weight.sum(dtype=np.float64))
     if total == 0:
@@ -93,18 +117,18 @@ def fitness(graph: NeighborGraph, labels: Places, resolution: float) -> Fitness:
 def consensus(
     graph: NeighborGraph, resolution: float, seed: int, *, threads: int, progress: Progress
 ) -> tuple[Places, float]:
-    """The communities of the graph whose edges count as often as five runs put their ends together, (n,); and how much
+    """The communities of the graph whose edges count as often as ten runs put their ends together, (n,); and how much
     the runs agree: the mean over edges of whether a second run says what a first one says, 1 where all agree."""
-    row = np.repeat(np.arange(graph.rows), np.diff(graph.start))
+    row = graph.row_of_edges()
     together = np.zeros(len(graph.to), np.float32)
-    for run in range(_RUNS):
-        labels = communities(
-            graph, np.array([resolution]), seed + run, iterations=2, threads=threads, progress=progress
-        )[0]
+    seeds = [seed * _RUNS + run for run in range(_RUNS)]
+    part = within(progress, "communities", 0, 0.8)
+    for labels in community_runs(graph, resolution, seeds, threads=threads, progress=part):
         together += labels[row] == labels[graph.to]
     together /= _RUNS
     agreed = _only(graph, together > 0, graph.weight * together)
-    found = communities(agreed, np.array([resolution]), seed, iterations=2, threads=threads, progress=progress)[0]
+    part = within(progress, "communities", 0.8, 1)
+    found = community_runs(agreed, resolution, seeds[:1], threads=threads, progress=part)[0]
     pairs = (_RUNS * together**2 - together) / (_RUNS - 1)  # the share of pairs of runs that both put them together
     agreement = float(pairs.sum() / max(together.sum(), 1e-12))
     return found, agreement
@@ -112,7 +136,7 @@ def consensus(
 
 def within_graph(graph: NeighborGraph, labels: Places) -> NeighborGraph:
     """The edges inside the communities `labels` (n,)."""
-    row = np.repeat(np.arange(graph.rows), np.diff(graph.start))
+    row = graph.row_of_edges()
     return _only(graph, labels[row] == labels[graph.to], graph.weight)
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["communities"]
+__all__ = ["layers_of_communities", "runs_of_communities"]
 
 _LEAST_GAIN = 1e-12
 _ALL = (1 << 64) - 1
 
 
-def communities(
+def layers_of_communities(
     start: NDArray[np.int64],
     to: NDArray[np.int32],
     weight: NDArray[np.float32],
@@ -20,11 +20,11 @@ def communities(
     total: float,
     resolutions: NDArray[np.float64],
     seed: int,
-    iterations: int,
+    rounds: int,
     threads: int,
     tick: Callable[[float], None],
 ) -> NDArray[np.int32]:
-    """As `_native.communities`; `threads` has no effect."""
+    """As in `_native`; `threads` has no effect."""
     count = len(start) - 1
     found = np.empty((len(resolutions), count), np.int32)
     if count == 0 or len(resolutions) == 0:
@@ -41,11 +41,36 @@ def communities(
         own = list(range(parts))
         _iterate(small, resolution, _mixed(seed), own)
         labels = [own[place] for place in part]
-        for round in range(iterations):
+        for round in range(rounds):
             _iterate(graph, resolution, _mixed((seed + 1 + round) & _ALL), labels)
         _renumber(labels)
         found[number] = labels
         tick((number + 1) / len(resolutions))
+    return found
+
+
+def runs_of_communities(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    strength: NDArray[np.float64],
+    total: float,
+    resolution: float,
+    seeds: NDArray[np.uint64],
+    rounds: int,
+    threads: int,
+    tick: Callable[[float], None],
+) -> NDArray[np.int32]:
+    """As in `_native`; `threads` has no effect."""
+    count = len(start) - 1
+    found = np.empty((len(seeds), count), np.int32)
+    graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
+    for number, seed in enumerate(seeds.tolist()):
+        labels = list(range(count))
+        for round in range(max(rounds, 1)):
+            _iterate(graph, resolution, _mixed((seed + round) & _ALL), labels)
+        found[number] = labels
+        tick((number + 1) / len(seeds))
     return found
 
 

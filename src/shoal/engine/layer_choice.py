@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.engine.belonging import walk_home
-from shoal.engine.communities import Fitness, communities, consensus, fitness, within_graph
+from shoal.engine.communities import Fitness, community_layers, community_runs, consensus, fitness, within_graph
 from shoal.engine.neighbor_graph import NeighborGraph
 from shoal.engine.plan import Progress, within
 
@@ -18,8 +18,10 @@ Places = NDArray[np.int32]
 
 _GRID: Final = 2.0 ** np.arange(-3.0, 5.01, 0.5)
 """Resolutions that are looked at."""
-_CONTRAST: Final = 3.0
-"""A layer is well told apart while its contrast is this multiple of its resolution."""
+_CONTRAST: Final = 2.8
+"""A layer stands out from chance while its contrast is this multiple of its resolution."""
+_NEARLY: Final = 0.9
+"""Where none does, those within this share of the best one count."""
 _INSIDE: Final = 0.5
 """A layer is one of communities while at least half of the edges lie inside (Radicchi et al. 2004, the weak sense)."""
 _CLEAR: Final = 0.8
@@ -41,11 +43,11 @@ class Choice:
 def choose_layer(graph: NeighborGraph, wanted: int | None, threads: int, progress: Progress) -> tuple[Choice, Places]:
     """The resolution to show first, and the number of communities at each resolution of the grid, (17,).
 
-    It is the finest at which the contrast is three times the resolution and half of the edges lie inside, told between
-    the points of the grid, so that no small change of the data moves it far; or with `wanted` that whose number of
+    It is the finest whose contrast stands out from chance and that leaves half of the edges inside, told between the
+    points of the grid, so that no small change of the data moves it far; or with `wanted` that whose number of
     communities is nearest. Reports to `progress`.
     """
-    scan = communities(graph, _GRID, _SEED, iterations=1, threads=threads, progress=progress)
+    scan = community_layers(graph, _GRID, _SEED, threads=threads, progress=progress)
     counts = (scan.max(axis=1, initial=-1) + 1).astype(np.int32)
     if wanted is not None:
         place = int(np.argmin(np.abs(np.log(np.maximum(counts, 1) / wanted))))
@@ -56,26 +58,29 @@ def choose_layer(graph: NeighborGraph, wanted: int | None, threads: int, progres
 
 def _finest(fits: Sequence[Fitness], counts: Places) -> Choice:
     several = [place for place in range(len(fits)) if counts[place] > 1]
-    good = [place for place in several if fits[place].contrast >= _CONTRAST and fits[place].inside >= _INSIDE]
-    if good:
-        place = max(good)
-        beyond = fits[place + 1] if place + 1 < len(fits) else fits[place]
-        share = min(
-            _crossing(np.log(fits[place].contrast), np.log(max(beyond.contrast, 1e-9)), np.log(_CONTRAST)),
-            _crossing(fits[place].inside, beyond.inside, _INSIDE),
-        )
-        resolution = float(_GRID[place] * 2 ** (0.5 * share))
-        return Choice(resolution, "the finest layer that is well told apart from chance")
     if not several:
         return Choice(float(_GRID[-1]), "no resolution splits the rows")
-    compact = [place for place in several if fits[place].inside >= _INSIDE] or several
-    place = max(compact, key=lambda one: fits[one].contrast)
-    return Choice(float(_GRID[place]), "no layer is well told apart from chance; this one is told best")
+    best = max(fits[place].contrast for place in several)
+    limit = min(_CONTRAST, _NEARLY * best)
+    place = max(place for place in several if fits[place].contrast >= limit)
+    contrasts = [float(np.log(max(fit.contrast, 1e-9))) for fit in fits]
+    resolution = _between(place, contrasts, float(np.log(limit)))
+    reason = "the finest layer that stands out from chance"
+    if best < _CONTRAST:
+        reason = "no layer stands out from chance; this one comes nearest"
+    shares = [fit.inside for fit in fits]
+    held = max((place for place in several if shares[place] >= _INSIDE), default=several[0])
+    compact = _between(held, shares, _INSIDE)
+    if compact < resolution:
+        return Choice(compact, "finer layers cut more than half of the ties between neighbours")
+    return Choice(resolution, reason)
 
 
-def _crossing(here: float, beyond: float, limit: float) -> float:
-    """How far between two points of the grid a value falls to the limit, 0..1; 1 where it does not."""
-    return 1.0 if beyond >= limit else float(np.clip((here - limit) / max(here - beyond, 1e-12), 0.0, 1.0))
+def _between(place: int, values: Sequence[float], limit: float) -> float:
+    """The resolution at which the values fall to the limit, between a point of the grid and the next one."""
+    here, beyond = values[place], values[min(place + 1, len(values) - 1)]
+    share = 1.0 if beyond >= limit else float(np.clip((here - limit) / max(here - beyond, 1e-12), 0.0, 1.0))
+    return float(np.exp(np.interp(place + share, np.arange(len(_GRID)), np.log(_GRID))))
 
 
 def find_layers(
@@ -113,9 +118,9 @@ def _finer(
     found, last = list[tuple[float, Places]](), chosen
     for resolution in resolutions:
         inner = within_graph(graph, last)
-        last = communities(
-            inner, np.array([resolution]), seed, strength=graph.strength(), threads=threads, progress=progress
-        )[0]
+        last = community_runs(inner, resolution, [seed], strength=graph.strength(), threads=threads, progress=progress)[
+            0
+        ]
         found.append((resolution, last))
     return found
 
@@ -127,9 +132,9 @@ def _coarser(
     for resolution in resolutions:
         between = graph.joined(last)
         strength = np.bincount(last, graph.strength()).astype(np.float64)
-        of_groups = communities(
-            between, np.array([resolution]), seed, strength=strength, threads=threads, progress=progress
-        )[0]
+        of_groups = community_runs(between, resolution, [seed], strength=strength, threads=threads, progress=progress)[
+            0
+        ]
         if int(of_groups.max()) + 1 in (1, between.rows):
             continue
         last = of_groups[last]

@@ -36,10 +36,13 @@ class NeighborGraph:
     def rows(self) -> int:
         return len(self.start) - 1
 
+    def row_of_edges(self) -> NDArray[np.int32]:
+        """(e,) the row that each edge starts from."""
+        return np.repeat(np.arange(self.rows, dtype=np.int32), np.diff(self.start))
+
     def strength(self) -> NDArray[np.float64]:
         """(n,) the sum of the weights of each row."""
-        row = np.repeat(np.arange(self.rows), np.diff(self.start))
-        return np.bincount(row, self.weight, self.rows).astype(np.float64)
+        return np.bincount(self.row_of_edges(), self.weight, self.rows).astype(np.float64)
 
     def joined(self, labels: NDArray[np.int32]) -> "NeighborGraph":
         """The graph between groups `labels` (n,), 0..k-1: the weights from one to the other, summed."""

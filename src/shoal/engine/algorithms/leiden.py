@@ -18,7 +18,7 @@ from shoal.engine.algorithms.base import (
 )
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
 from shoal.engine.belonging import leave_out, log_distances, robust_scores, walk_home
-from shoal.engine.communities import communities
+from shoal.engine.communities import community_runs
 from shoal.engine.geometry import unit_rows
 from shoal.engine.neighbor_graph import fuzzy_graph
 from shoal.engine.neighbor_lists import find_neighbors
@@ -80,11 +80,11 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
     graph = fuzzy_graph(near.halved(), threads)
     rounds = params.n_iterations if params.n_iterations > 0 else _MOST_ROUNDS
     resolution = 1.0 if params.objective_function == "modularity" else params.resolution
-    found = communities(
+    found = community_runs(
         graph,
-        np.array([resolution]),
-        seed,
-        iterations=rounds,
+        resolution,
+        [seed],
+        rounds=rounds,
         potts=params.objective_function == "CPM",
         threads=threads,
         progress=within(progress, "cluster", 0.7, 1),
