@@ -20,7 +20,7 @@ _GRID: Final = 2.0 ** np.arange(-3.0, 5.01, 0.5)
 """Resolutions that are looked at."""
 _CONTRAST: Final = 2.8
 """A layer stands out from chance while its contrast is this multiple of its resolution."""
-_NEARLY: Final = 0.9
+_NEARLY: Final = 0.95
 """Where none does, those within this share of the best one count."""
 _INSIDE: Final = 0.5
 """A layer is one of communities while at least half of the edges lie inside (Radicchi et al. 2004, the weak sense)."""
