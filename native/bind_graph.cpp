@@ -40,22 +40,22 @@ Places labelled(const Starts& start, const Ends& to, const Weights& weight, cons
 }
 
 Places layers(const Starts& start, const Ends& to, const Weights& weight, const Numbers& strength, double total,
-              const Numbers& resolutions, uint64_t seed, int rounds, int threads, nb::object tick) {
+              const Numbers& resolutions, uint64_t seed, int threads, nb::object tick) {
     const size_t count = resolutions.shape(0);
     return labelled(start, to, weight, strength, total, count, threads, std::move(tick),
                     [&](const GraphView& graph, const Expectation& expected, const Control& control, int32_t* labels) {
-                        layers_of_communities(graph, expected, resolutions.data(), int64_t(count), seed, rounds,
-                                              control, labels);
+                        layers_of_communities(graph, expected, resolutions.data(), int64_t(count), seed, control,
+                                              labels);
                     });
 }
 
 Places runs(const Starts& start, const Ends& to, const Weights& weight, const Numbers& strength, double total,
-            double resolution, const Array<uint64_t, 1>& seeds, int rounds, int threads, nb::object tick) {
+            double resolution, const Array<uint64_t, 1>& seeds, int rounds, double grouping, int threads, nb::object tick) {
     const size_t count = seeds.shape(0);
     return labelled(start, to, weight, strength, total, count, threads, std::move(tick),
                     [&](const GraphView& graph, const Expectation& expected, const Control& control, int32_t* labels) {
                         runs_of_communities(graph, expected, resolution, seeds.data(), int64_t(count), rounds,
-                                            control, labels);
+                                            grouping, control, labels);
                     });
 }
 
@@ -63,11 +63,11 @@ Places runs(const Starts& start, const Ends& to, const Weights& weight, const Nu
 
 void bind_graph(nb::module_& m) {
     m.def("layers_of_communities", &layers, nb::arg("start"), nb::arg("to"), nb::arg("weight"), nb::arg("strength"),
-          nb::arg("total"), nb::arg("resolutions"), nb::arg("seed"), nb::arg("rounds"), nb::arg("threads"),
+          nb::arg("total"), nb::arg("resolutions"), nb::arg("seed"), nb::arg("threads"),
           nb::arg("tick").none());
     m.def("runs_of_communities", &runs, nb::arg("start"), nb::arg("to"), nb::arg("weight"), nb::arg("strength"),
-          nb::arg("total"), nb::arg("resolution"), nb::arg("seeds"), nb::arg("rounds"), nb::arg("threads"),
-          nb::arg("tick").none());
+          nb::arg("total"), nb::arg("resolution"), nb::arg("seeds"), nb::arg("rounds"), nb::arg("grouping"),
+          nb::arg("threads"), nb::arg("tick").none());
 }
 
 }  // namespace shoal

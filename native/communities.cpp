@@ -6,6 +6,7 @@
 namespace shoal {
 namespace {
 
+constexpr int64_t kAhead = 4;  // vertices that edges are fetched ahead for
 constexpr double kLeastGain = 1e-12;  // moves that gain less are rounding
 
 uint64_t mixed(uint64_t value) {  // the finaliser of splitmix64
@@ -100,6 +101,14 @@ void Steps::move(Labels& labels, uint64_t seed) {
         head = head + 1 == count ? 0 : head + 1;
         --length;
         waiting[v] = 0;
+        if (length > kAhead) {
+            int64_t soon = head + kAhead;
+            soon = view.start[queue[soon >= count ? soon - count : soon]];
+            __builtin_prefetch(view.to + soon);
+            __builtin_prefetch(view.to + soon + 16);
+            __builtin_prefetch(view.weight + soon);
+            __builtin_prefetch(view.weight + soon + 16);
+        }
         const int32_t own = labels[v];
         const double strength = graph_.strength[v], price = rate_ * strength;
         hear(v, labels);
@@ -246,39 +255,50 @@ Labels single_vertices(int64_t count) {
     return labels;
 }
 
+// The small groups that hold together at a resolution: what one pass of moves makes, refined. Answers how many.
+int32_t group(const Graph& graph, double resolution, uint64_t seed, Labels& part) {
+    Steps steps(graph, resolution);
+    part = single_vertices(graph.count());
+    steps.move(part, mixed(seed ^ 0x5851F42D4C957F2Dull));
+    renumber(part);
+    part = steps.refine(part, mixed(seed ^ 0x14057B7EF767814Full));
+    return renumber(part);
+}
+
 }  // namespace
 
 void layers_of_communities(const GraphView& view, const Expectation& expected, const double* resolutions,
-                           int64_t resolution_count, uint64_t seed, int rounds, const Control& control,
-                           int32_t* labels) {
+                           int64_t resolution_count, uint64_t seed, const Control& control, int32_t* labels) {
     if (view.count == 0 || resolution_count == 0) return;
     const Graph graph = outermost(view, expected);
-    Steps first(graph, *std::max_element(resolutions, resolutions + resolution_count));
-    Labels part = single_vertices(view.count);
-    first.move(part, mixed(seed ^ 0x5851F42D4C957F2Dull));
-    renumber(part);
-    part = first.refine(part, mixed(seed ^ 0x14057B7EF767814Full));
-    const int32_t parts = renumber(part);
+    Labels part;
+    const int32_t parts = group(graph, *std::max_element(resolutions, resolutions + resolution_count), seed, part);
     const Graph small = joined(graph, part, parts);
     parallel_for(resolution_count, control, [&](int64_t number, int) {
         Labels own = single_vertices(parts);
         iterate(small, resolutions[number], mixed(seed), own);
         Labels found = spread(part, own);
-        for (int round = 0; round < rounds; ++round)
-            iterate(graph, resolutions[number], mixed(seed + 1 + uint64_t(round)), found);
         renumber(found);
         std::copy(found.begin(), found.end(), labels + number * view.count);
     });
 }
 
 void runs_of_communities(const GraphView& view, const Expectation& expected, double resolution, const uint64_t* seeds,
-                         int64_t seed_count, int rounds, const Control& control, int32_t* labels) {
+                         int64_t seed_count, int rounds, double grouping, const Control& control, int32_t* labels) {
     if (view.count == 0 || seed_count == 0) return;
     const Graph graph = outermost(view, expected);
+    Labels part = single_vertices(view.count);
+    Graph small;
+    if (grouping > 0) {
+        const int32_t parts = group(graph, grouping, 0, part);
+        small = joined(graph, part, parts);
+    }
+    const Graph& base = grouping > 0 ? small : graph;
     parallel_for(seed_count, control, [&](int64_t number, int) {
-        Labels found = single_vertices(view.count);
+        Labels own = single_vertices(base.count());
         for (int round = 0; round < std::max(rounds, 1); ++round)
-            iterate(graph, resolution, mixed(seeds[number] + uint64_t(round)), found);
+            iterate(base, resolution, mixed(seeds[number] + uint64_t(round)), own);
+        Labels found = spread(part, own);
         renumber(found);
         std::copy(found.begin(), found.end(), labels + number * view.count);
     });

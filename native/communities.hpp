@@ -25,14 +25,15 @@ struct Expectation {
 
 // For each of the `resolutions` a community of each vertex, 0..k-1 in the order of their first vertices, written to
 // labels (resolutions, count). The vertices are first joined into the small groups that hold together at the largest
-// resolution, which all start from; `rounds` more rounds start from single vertices. `seed` orders the visits.
-// Resolutions are shared out between threads; the answer does not depend on how many there are.
+// resolution, which none takes apart. `seed` orders the visits. Resolutions are shared out between threads; the answer
+// does not depend on how many there are.
 void layers_of_communities(const GraphView& graph, const Expectation& expected, const double* resolutions,
-                           int64_t resolution_count, uint64_t seed, int rounds, const Control& control,
-                           int32_t* labels);
+                           int64_t resolution_count, uint64_t seed, const Control& control, int32_t* labels);
 
-// The same at one resolution for each of the `seeds`: `rounds` rounds of Leiden from single vertices, at least one.
+// The same at one resolution for each of the `seeds`: `rounds` rounds of Leiden, at least one, from single vertices or,
+// with a `grouping`, from the small groups that hold together at that resolution.
 void runs_of_communities(const GraphView& graph, const Expectation& expected, double resolution, const uint64_t* seeds,
-                         int64_t seed_count, int rounds, const Control& control, int32_t* labels);
+                         int64_t seed_count, int rounds, double grouping, const Control& control,
+                         int32_t* labels);
 
 }  // namespace shoal

@@ -235,7 +235,6 @@ def layers_of_communities(
     total: float,
     resolutions: NDArray[np.float64],
     seed: int,
-    rounds: int,
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int32]:
@@ -250,6 +249,7 @@ def runs_of_communities(
     resolution: float,
     seeds: NDArray[np.uint64],
     rounds: int,
+    grouping: float,
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int32]:

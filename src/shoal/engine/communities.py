@@ -23,18 +23,22 @@ __all__ = ["Fitness", "community_layers", "community_runs", "consensus", "fitnes
 Places = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
+_GROUPING: Final = 32.0
+"""Runs of a consensus over many rows start from the groups that hold together at this resolution: a third of the time
+for a hundredth of the quality."""
+_FEW: Final = 50_000
 _RUNS: Final = 10
 """Runs that a consensus is made of."""
 
 
 def community_layers(
-    graph: NeighborGraph, resolutions: Floats, seed: int, *, rounds: int = 0, threads: int, progress: Progress
+    graph: NeighborGraph, resolutions: Floats, seed: int, *, threads: int, progress: Progress
 ) -> Places:
     """(len(resolutions), n) the community of each row, 0..k-1 in the order of their first rows.
 
-    All resolutions start from the small groups that hold together at the largest one; `rounds` more rounds of Leiden
-    start from single rows. The answer depends on the seed and the order of the rows, not on the number of threads.
-    Reports to `progress` as "communities".
+    All resolutions start from the small groups that hold together at the largest one, which none takes apart. The
+    answer depends on the seed and the order of the rows, not on the number of threads. Reports to `progress` as
+    "communities".
     """
     core = kernels.native() or communities_twin
     strength = graph.strength()
@@ -46,7 +50,6 @@ def community_layers(
         float(strength.sum()),
         np.ascontiguousarray(resolutions, np.float64),
         seed,
-        rounds,
         thread_count(threads),
         partial(progress, "communities"),
     )
@@ -59,12 +62,14 @@ def community_runs(
     seeds: Sequence[int],
     *,
     rounds: int = 2,
+    grouping: float = 0.0,
     strength: Floats | None = None,
     potts: bool = False,
     threads: int,
     progress: Progress,
 ) -> Places:
-    """(len(seeds), n) the same at one resolution for each of the seeds, `rounds` rounds from single rows.
+    """(len(seeds), n) the same at one resolution for each of the seeds, `rounds` rounds from single rows or, with a
+    `grouping`, from the small groups that hold together at that resolution.
 
     `strength` (n,) is what rows count in the expectation, by default their weights in this graph; with `potts` each
     counts as one and nothing is divided by the total (constant Potts model).
@@ -81,6 +86,7 @@ def community_runs(
         resolution,
         np.array([seed % (1 << 64) for seed in seeds], np.uint64),
         rounds,
+        grouping,
         thread_count(threads),
         partial(progress, "communities"),
     )
@@ -123,7 +129,7 @@ def consensus(
     together = np.zeros(len(graph.to), np.float32)
     seeds = [seed * _RUNS + run for run in range(_RUNS)]
     part = within(progress, "communities", 0, 0.8)
-    for labels in community_runs(graph, resolution, seeds, threads=threads, progress=part):
+    for labels in community_runs(graph, resolution, seeds, grouping=_GROUPING if graph.rows > _FEW else 0.0, threads=threads, progress=part):
         together += labels[row] == labels[graph.to]
     together /= _RUNS
     agreed = _only(graph, together > 0, graph.weight * together)

@@ -20,7 +20,6 @@ def layers_of_communities(
     total: float,
     resolutions: NDArray[np.float64],
     seed: int,
-    rounds: int,
     threads: int,
     tick: Callable[[float], None],
 ) -> NDArray[np.int32]:
@@ -30,19 +29,12 @@ def layers_of_communities(
     if count == 0 or len(resolutions) == 0:
         return found
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
-    finest = _Steps(graph, float(resolutions.max()))
-    part = list(range(count))
-    finest.move(part, _mixed(seed ^ 0x5851F42D4C957F2D))
-    _renumber(part)
-    part = finest.refine(part, _mixed(seed ^ 0x14057B7EF767814F))
-    parts = _renumber(part)
+    part, parts = _group(graph, float(resolutions.max()), seed)
     small = _joined(graph, part, parts)
     for number, resolution in enumerate(resolutions.tolist()):
         own = list(range(parts))
         _iterate(small, resolution, _mixed(seed), own)
         labels = [own[place] for place in part]
-        for round in range(rounds):
-            _iterate(graph, resolution, _mixed((seed + 1 + round) & _ALL), labels)
         _renumber(labels)
         found[number] = labels
         tick((number + 1) / len(resolutions))
@@ -58,6 +50,7 @@ def runs_of_communities(
     resolution: float,
     seeds: NDArray[np.uint64],
     rounds: int,
+    grouping: float,
     threads: int,
     tick: Callable[[float], None],
 ) -> NDArray[np.int32]:
@@ -65,10 +58,16 @@ def runs_of_communities(
     count = len(start) - 1
     found = np.empty((len(seeds), count), np.int32)
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
+    part = list(range(count))
+    if grouping > 0 and count > 0 and len(seeds) > 0:
+        part, parts = _group(graph, grouping, 0)
+        graph = _joined(graph, part, parts)
     for number, seed in enumerate(seeds.tolist()):
-        labels = list(range(count))
+        own = list(range(graph.count))
         for round in range(max(rounds, 1)):
-            _iterate(graph, resolution, _mixed((seed + round) & _ALL), labels)
+            _iterate(graph, resolution, _mixed((seed + round) & _ALL), own)
+        labels = [own[place] for place in part]
+        _renumber(labels)
         found[number] = labels
         tick((number + 1) / len(seeds))
     return found
@@ -195,6 +194,14 @@ class _Steps:
                 held[best] += strength
                 part[vertex] = best
         return part
+
+
+def _group(graph: _Graph, resolution: float, seed: int) -> tuple[list[int], int]:
+    steps, part = _Steps(graph, resolution), list(range(graph.count))
+    steps.move(part, _mixed(seed ^ 0x5851F42D4C957F2D))
+    _renumber(part)
+    part = steps.refine(part, _mixed(seed ^ 0x14057B7EF767814F))
+    return part, _renumber(part)
 
 
 def _joined(graph: _Graph, part: list[int], parts: int) -> _Graph:
