@@ -113,6 +113,8 @@ def fitness(graph: NeighborGraph, labels: Places, resolution: float) -> Fitness:
     strength = graph.strength()
     expected = float((np.bincount(labels, strength) ** 2).sum()) / total
     weight = float(graph.weight[within].sum(dtype=np.float64))
+    if weight == 0:
+        return Fitness(0.0, 0.0)
     inner, outer = weight / expected, (total - weight) / max(total - expected, 1e-12 * total)
     share = float(within.mean())
     if outer <= 0 or inner == outer:
@@ -129,7 +131,9 @@ def consensus(
     together = np.zeros(len(graph.to), np.float32)
     seeds = [seed * _RUNS + run for run in range(_RUNS)]
     part = within(progress, "communities", 0, 0.8)
-    for labels in community_runs(graph, resolution, seeds, grouping=_GROUPING if graph.rows > _FEW else 0.0, threads=threads, progress=part):
+    grouping = _GROUPING if graph.rows > _FEW else 0.0
+    runs = community_runs(graph, resolution, seeds, grouping=grouping, threads=threads, progress=part)
+    for labels in runs:
         together += labels[row] == labels[graph.to]
     together /= _RUNS
     agreed = _only(graph, together > 0, graph.weight * together)

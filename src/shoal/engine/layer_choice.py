@@ -57,9 +57,9 @@ def choose_layer(graph: NeighborGraph, wanted: int | None, threads: int, progres
 
 
 def _finest(fits: Sequence[Fitness], counts: Places) -> Choice:
-    several = [place for place in range(len(fits)) if counts[place] > 1]
+    several = [place for place in range(len(fits)) if counts[place] > 1 and fits[place].contrast > 0]
     if not several:
-        return Choice(float(_GRID[-1]), "no resolution splits the rows")
+        return Choice(float(_GRID[0]), "no resolution tells groups apart")
     best = max(fits[place].contrast for place in several)
     limit = min(_CONTRAST, _NEARLY * best)
     place = max(place for place in several if fits[place].contrast >= limit)

@@ -88,10 +88,10 @@ def memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     beyond = np.where(known, np.maximum(finite - finite[:, :1], 0.0), np.inf)
     wanted = np.log2(np.maximum(known.sum(axis=1), 2))
     least = _LEAST * finite.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    low, high = np.zeros(len(beyond)), np.maximum(np.where(known, beyond, 0.0).max(axis=1, initial=0.0) * 1e3, 1e-300)
+    low, high = np.zeros(len(beyond)), np.maximum(np.where(known, beyond, 0.0).max(axis=1, initial=0.0) * 1e3, 1e-100)
     for _ in range(_HALVINGS):
         middle = np.where(low > 0, np.sqrt(low * high), high * 2.0**-20)
         enough = np.exp(-beyond / middle[:, None]).sum(axis=1) > wanted
         high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-    unit = np.maximum(np.maximum(high, least), 1e-300)
+    unit = np.maximum(np.maximum(high, least), 1e-100)
     return np.asarray(np.exp(-beyond / unit[:, None]), np.float64)

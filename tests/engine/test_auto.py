@@ -1,0 +1,248 @@
+"""The parameter-free method, its layers and the communities under it, on real sets."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+
+from shared_data import load, vectors
+from shoal.engine import Outcome, Plan, communities_twin, compute, kernels
+from shoal.engine.algorithms import find_algorithm
+from shoal.engine.communities import consensus, fitness
+from shoal.engine.geometry import unit_rows
+from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
+from shoal.engine.neighbor_lists import find_neighbors, nearest_among
+from shoal.engine.plan import silent
+from shoal.engine.row_keys import keyed_rows
+
+Points = NDArray[np.float32]
+
+
+def auto(points: Points, algorithm: str = "auto", threads: int = 2, **params: object) -> Outcome:
+    return compute(points, Plan(algorithm=algorithm, params=params, components=0, threads=threads))
+
+
+@pytest.fixture(scope="module")
+def banking() -> tuple[Points, NDArray[np.str_], Outcome]:
+    table = load("banking77")
+    points = vectors(table)
+    return points, table["label"].to_numpy(zero_copy_only=False).astype(str), auto(points)
+
+
+def graph_of(points: Points, count: int = 15) -> NeighborGraph:
+    space = unit_rows(points)
+    rows = keyed_rows(space, 2)[1]
+    return fuzzy_graph(find_neighbors(space, rows, count, threads=2, progress=silent).halved(), 2)
+
+
+def test_banking77_needs_no_parameters(banking: tuple[Points, NDArray[np.str_], Outcome]) -> None:
+    _, truth, found = banking
+    inside = found.labels >= 0
+
+    assert 77 / 2 <= found.clusters <= 77 * 2
+    assert inside.mean() >= 0.85
+    assert adjusted_rand_score(truth[inside], found.labels[inside]) >= 0.55
+    assert adjusted_mutual_info_score(truth, found.labels) >= 0.75
+
+
+def test_neither_order_nor_threads_change_a_label(banking: tuple[Points, NDArray[np.str_], Outcome]) -> None:
+    points, _, found = banking
+    order = np.random.default_rng(3).permutation(len(points))
+
+    shuffled = auto(points[order], threads=1)
+
+    assert adjusted_rand_score(found.labels[order], shuffled.labels) == 1.0
+    assert np.array_equal(found.strengths[order], shuffled.strengths)
+
+
+def test_another_seed_finds_nearly_the_same_where_structure_is_sharp(
+    banking: tuple[Points, NDArray[np.str_], Outcome],
+) -> None:
+    points, _, found = banking
+
+    other = auto(points, random_state=7)
+
+    assert adjusted_rand_score(found.labels, other.labels) >= 0.9
+
+
+def test_layers_go_from_coarse_to_fine_and_are_nested(banking: tuple[Points, NDArray[np.str_], Outcome]) -> None:
+    layers = banking[2].layers
+    assert layers is not None
+    counts = [layer.clusters for layer in layers.layers]
+
+    assert counts == sorted(counts)
+    assert len(counts) >= 3
+    assert np.array_equal(layers.layers[layers.chosen].labels, banking[2].labels)
+    for coarse, fine in zip(layers.layers, layers.layers[1:], strict=False):
+        both = (coarse.labels >= 0) & (fine.labels >= 0)
+        pairs = np.unique(np.stack([fine.labels[both], coarse.labels[both]]), axis=1)
+        assert len(np.unique(pairs[0])) == pairs.shape[1]  # each fine cluster lies in one coarse cluster
+
+
+def test_out_of_scope_rows_are_left_out_more_often_than_others() -> None:
+    table = load("clinc150").take(np.arange(0, 23_700, 2))
+    oos = table["label"].to_numpy(zero_copy_only=False) == "oos"
+    found = auto(vectors(table))
+
+    assert (found.labels[oos] < 0).mean() > 4 * (found.labels[~oos] < 0).mean()
+
+
+def test_no_clear_structure_is_said_where_there_is_none() -> None:
+    found = auto(vectors(load("movies")))
+
+    assert found.layers is not None and not found.layers.clear
+    assert any("No clear structure" in warning for warning in found.warnings)
+
+
+def test_about_so_many_clusters_can_be_asked_for(banking: tuple[Points, NDArray[np.str_], Outcome]) -> None:
+    few = auto(banking[0], approx_n_clusters=20)
+
+    assert 10 <= few.clusters <= 40
+
+
+def test_no_row_is_left_out_at_noise_level_0() -> None:
+    found = auto(vectors(load("fashion900"), "pca64"), noise_level=0.0)
+
+    assert (found.labels >= 0).all()
+
+
+def test_new_rows_get_the_same_answer_alone_and_together() -> None:
+    points = unit_rows(vectors(load("banking77")))[:4000]
+    fitted, new = np.delete(points, np.s_[::8], axis=0), points[::8]
+    algorithm = find_algorithm("auto")
+    fit = algorithm.fit(fitted, algorithm.params(), seed=42, threads=2, progress=silent)
+
+    together = fit.assign(new, 2, silent)
+    alone = [fit.assign(new[row : row + 1], 1, silent) for row in range(0, 500, 50)]
+
+    assert [one.labels[0] for one in alone] == together.labels[::50].tolist()
+    assert [one.strengths[0] for one in alone] == together.strengths[::50].tolist()
+    assert 0.7 < (together.labels >= 0).mean() < 1
+
+
+def test_what_is_unlike_everything_hardly_fits_anywhere() -> None:
+    points = unit_rows(vectors(load("banking77")))[:3000]
+    algorithm = find_algorithm("auto")
+    fit = algorithm.fit(points, algorithm.params(), seed=42, threads=2, progress=silent)
+    noise = unit_rows(np.random.default_rng(0).normal(size=(50, points.shape[1])).astype(np.float32))
+
+    assert (fit.assign(noise, 2, silent).labels == -1).mean() >= 0.8
+
+
+def test_evoc_says_who_answers() -> None:
+    found = auto(vectors(load("fashion900"), "pca64"), "evoc")
+
+    assert found.clusters > 2
+    assert any("EVoC library" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("objective", ["RBConfiguration", "CPM"])
+def test_leiden_finds_more_clusters_at_a_higher_resolution(objective: str) -> None:
+    points = vectors(load("fashion900"), "pca64")
+    low, high = (0.2, 2.0) if objective == "RBConfiguration" else (0.005, 0.05)
+
+    few = auto(points, "leiden", resolution=low, objective_function=objective)
+    many = auto(points, "leiden", resolution=high, objective_function=objective)
+
+    assert 1 < few.clusters < many.clusters
+    assert (few.labels >= 0).all()
+
+
+def same_graph(graph: NeighborGraph) -> tuple[object, ...]:
+    strength = graph.strength()
+    return graph.start, graph.to, graph.weight, strength, float(strength.sum())
+
+
+@pytest.mark.skipif(kernels.native() is None, reason="there is no compiled core to compare with")
+@pytest.mark.parametrize("name", ["fashion900", "cora"])
+def test_the_plain_twin_finds_the_same_communities(name: str) -> None:
+    column = {"fashion900": "pca64", "cora": "text_embedding"}[name]
+    points = vectors(load(name), column)
+    graph = graph_of(points[points.any(axis=1)][:1200])
+    core = kernels.native()
+    assert core is not None
+    told = same_graph(graph)
+    resolutions, seeds = np.array([0.3, 1.0, 4.0]), np.array([5, 6], np.uint64)
+
+    layers = core.layers_of_communities(*told, resolutions, 42, 2, None)
+    plain = communities_twin.layers_of_communities(*told, resolutions, 42, 1, lambda _: None)  # type: ignore[arg-type]
+    assert np.array_equal(layers, plain)
+    for grouping in (0.0, 16.0):
+        runs = core.runs_of_communities(*told, 1.0, seeds, 2, grouping, 2, None)
+        twin = communities_twin.runs_of_communities(
+            *told,  # type: ignore[arg-type]
+            1.0,
+            seeds,
+            2,
+            grouping,
+            1,
+            lambda _: None,
+        )
+        assert np.array_equal(runs, twin)
+
+
+def test_two_cliques_are_two_communities_on_which_all_runs_agree() -> None:
+    row, to = np.nonzero(np.kron(np.eye(2), 1 - np.eye(10)))
+    start = np.concatenate([[0], np.cumsum(np.bincount(row))]).astype(np.int64)
+    graph = NeighborGraph(start, to.astype(np.int32), np.ones(len(to), np.float32))
+
+    labels, agreement = consensus(graph, 1.0, 0, threads=1, progress=silent)
+
+    assert labels.tolist() == [0] * 10 + [1] * 10
+    assert agreement == pytest.approx(1.0)
+    assert fitness(graph, labels, 1.0).inside == 1.0
+
+
+def test_nearest_rows_among_others_are_those_of_a_brute_force() -> None:
+    rng = np.random.default_rng(0)
+    fitted, new = rng.normal(size=(700, 12)).astype(np.float32), rng.normal(size=(90, 12)).astype(np.float32)
+    fitted[5] = fitted[3]
+
+    near, away = nearest_among(new, fitted, 4, threads=2, progress=silent)
+
+    exact = np.linalg.norm(new[:, None].astype(np.float64) - fitted, axis=2)
+    assert np.array_equal(near, np.argsort(exact, axis=1, kind="stable")[:, :4])
+    assert np.allclose(away, np.sort(exact, axis=1)[:, :4])
+
+
+Make = Callable[[], Points]
+DEGENERATE: dict[str, Make] = {
+    "empty": lambda: np.zeros((0, 3), np.float32),
+    "one row": lambda: np.ones((1, 3), np.float32),
+    "two rows": lambda: np.array([[1, 0], [0, 1]], np.float32),
+    "three rows": lambda: np.eye(3, dtype=np.float32),
+    "all equal": lambda: np.ones((40, 3), np.float32),
+    "two values": lambda: np.repeat(np.eye(2, dtype=np.float32), 30, axis=0),
+    "one dimension": lambda: np.arange(1, 60, dtype=np.float32)[:, None],
+    "a constant column": lambda: np.column_stack([np.ones(50), np.arange(1, 51)]).astype(np.float32),
+    "subnormal": lambda: np.full((20, 4), 1e-40, np.float32) * np.arange(1, 5, dtype=np.float32),
+    "blobs and one far away": lambda: np.vstack(
+        [np.random.default_rng(0).normal(size=(60, 3)) + np.repeat([[9, 0, 0], [0, 9, 0]], 30, axis=0), [[0, 0, 1e6]]]
+    ).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "evoc", "leiden"])
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("make", DEGENERATE.values(), ids=DEGENERATE.keys())
+def test_degenerate_rows_have_a_defined_answer(algorithm: str, normalize: bool, make: Make) -> None:
+    points = make()
+    plan = Plan(algorithm=algorithm, params={}, normalize=normalize, threads=2)
+
+    found = compute(points, plan)
+
+    assert len(found.labels) == len(points)
+    assert np.isfinite(found.strengths).all() and np.isfinite(found.centroids).all()
+    assert all(value is None or np.isfinite(value) for value in found.metrics.values())
+    for value in np.unique(points, axis=0):
+        same = (points == value).all(axis=1)
+        assert len(np.unique(found.labels[same])) == 1
+
+
+def test_rows_that_are_copies_of_few_values_are_clustered_by_value() -> None:
+    found = auto(np.repeat(np.eye(4, dtype=np.float32), 5, axis=0))
+
+    assert found.clusters == 4
+    assert (found.labels >= 0).all()
