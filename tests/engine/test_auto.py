@@ -1,7 +1,5 @@
 """The parameter-free method, its layers and the communities under it, on real sets."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -205,40 +203,6 @@ def test_nearest_rows_among_others_are_those_of_a_brute_force() -> None:
     exact = np.linalg.norm(new[:, None].astype(np.float64) - fitted, axis=2)
     assert np.array_equal(near, np.argsort(exact, axis=1, kind="stable")[:, :4])
     assert np.allclose(away, np.sort(exact, axis=1)[:, :4])
-
-
-Make = Callable[[], Points]
-DEGENERATE: dict[str, Make] = {
-    "empty": lambda: np.zeros((0, 3), np.float32),
-    "one row": lambda: np.ones((1, 3), np.float32),
-    "two rows": lambda: np.array([[1, 0], [0, 1]], np.float32),
-    "three rows": lambda: np.eye(3, dtype=np.float32),
-    "all equal": lambda: np.ones((40, 3), np.float32),
-    "two values": lambda: np.repeat(np.eye(2, dtype=np.float32), 30, axis=0),
-    "one dimension": lambda: np.arange(1, 60, dtype=np.float32)[:, None],
-    "a constant column": lambda: np.column_stack([np.ones(50), np.arange(1, 51)]).astype(np.float32),
-    "subnormal": lambda: np.full((20, 4), 1e-40, np.float32) * np.arange(1, 5, dtype=np.float32),
-    "blobs and one far away": lambda: np.vstack(
-        [np.random.default_rng(0).normal(size=(60, 3)) + np.repeat([[9, 0, 0], [0, 9, 0]], 30, axis=0), [[0, 0, 1e6]]]
-    ).astype(np.float32),
-}
-
-
-@pytest.mark.parametrize("algorithm", ["auto", "evoc", "leiden"])
-@pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("make", DEGENERATE.values(), ids=DEGENERATE.keys())
-def test_degenerate_rows_have_a_defined_answer(algorithm: str, normalize: bool, make: Make) -> None:
-    points = make()
-    plan = Plan(algorithm=algorithm, params={}, normalize=normalize, threads=2)
-
-    found = compute(points, plan)
-
-    assert len(found.labels) == len(points)
-    assert np.isfinite(found.strengths).all() and np.isfinite(found.centroids).all()
-    assert all(value is None or np.isfinite(value) for value in found.metrics.values())
-    for value in np.unique(points, axis=0):
-        same = (points == value).all(axis=1)
-        assert len(np.unique(found.labels[same])) == 1
 
 
 def test_rows_that_are_copies_of_few_values_are_clustered_by_value() -> None:

@@ -4,6 +4,7 @@ Whatever has to choose among rows, at random or in a tie, goes by their keys: th
 order they came. Rows that share a key are equal, but for one pair in 2^64.
 """
 
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final
 
@@ -14,7 +15,7 @@ from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.parallel import in_order, spans, thread_count
 
-__all__ = ["Keys", "keyed_rows", "mixed", "row_keys"]
+__all__ = ["Distinct", "Keys", "distinct", "keyed_rows", "mixed", "row_keys"]
 
 Keys = NDArray[np.uint64]
 
@@ -50,6 +51,24 @@ def keyed_rows(points: Points, threads: int) -> tuple[Rows, Rows, Rows]:
         places = same[block]
         new[places] = (points[by_key[places]] != points[by_key[places - 1]]).any(axis=1)
     return by_key, by_key[new], np.cumsum(new) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """The distinct rows among n: the first of each in the order of the keys, `rows` (m,), how often each is there,
+    `copies` (m,), and which of them each row is, `back` (n,)."""
+
+    rows: Rows
+    copies: Rows
+    back: Rows
+
+
+def distinct(points: Points, threads: int) -> Distinct:
+    """The distinct rows of `points` (n, d), in the order of their keys: it does not depend on that of the rows."""
+    by_key, rows, where = keyed_rows(points, threads)
+    back = np.empty(len(by_key), np.int64)
+    back[by_key] = where
+    return Distinct(rows, np.bincount(where, minlength=len(rows)).astype(np.int64), back)
 
 
 def mixed(values: Keys) -> Keys:

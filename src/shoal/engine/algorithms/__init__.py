@@ -5,18 +5,36 @@ from dataclasses import asdict, fields
 from types import MappingProxyType
 from typing import Any, Final
 
+from shoal.engine.algorithms.agglomerative import AGGLOMERATIVE
 from shoal.engine.algorithms.auto import AUTO
 from shoal.engine.algorithms.base import Algorithm, Fit, Labelled
+from shoal.engine.algorithms.dbscan import DBSCAN
 from shoal.engine.algorithms.evoc import EVOC
+from shoal.engine.algorithms.gaussian_mixture import GAUSSIAN_MIXTURE
 from shoal.engine.algorithms.hdbscan import HDBSCAN
 from shoal.engine.algorithms.kmeans import KMEANS
 from shoal.engine.algorithms.leiden import LEIDEN
+from shoal.engine.algorithms.mean_shift import MEAN_SHIFT
+from shoal.engine.algorithms.optics import OPTICS
+from shoal.engine.algorithms.spectral import SPECTRAL
 from shoal.errors import InvalidField
 
 __all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "find_algorithm"]
 
 ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
-    {"auto": AUTO, "evoc": EVOC, "hdbscan": HDBSCAN, "kmeans": KMEANS, "leiden": LEIDEN}
+    {
+        "agglomerative": AGGLOMERATIVE,
+        "auto": AUTO,
+        "dbscan": DBSCAN,
+        "evoc": EVOC,
+        "gaussian_mixture": GAUSSIAN_MIXTURE,
+        "hdbscan": HDBSCAN,
+        "kmeans": KMEANS,
+        "leiden": LEIDEN,
+        "mean_shift": MEAN_SHIFT,
+        "optics": OPTICS,
+        "spectral": SPECTRAL,
+    }
 )
 
 _SDK_KMEANS: Final = MappingProxyType(

@@ -25,7 +25,7 @@ from shoal.engine.layers import Layer, Layers
 from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
 from shoal.engine.neighbor_lists import NeighborLists, find_neighbors
 from shoal.engine.plan import Progress, within
-from shoal.engine.row_keys import keyed_rows
+from shoal.engine.row_keys import distinct
 
 __all__ = ["AUTO", "AutoParams", "fit"]
 
@@ -66,10 +66,8 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
     """Find the clusters and their layers. O(n^2 d) time up to 250,000 rows, O(n^1.5 d) above; O(n (d + k)) memory."""
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
-    by_key, rows, where = keyed_rows(points, threads)
-    copies = np.bincount(where, minlength=len(rows))
-    back = np.empty(len(by_key), np.int64)
-    back[by_key] = where
+    values = distinct(points, threads)
+    rows, copies, back = values.rows, values.copies, values.back
     if len(points) >= params.min_cluster_size * len(rows):
         return _by_value(points, rows, back, copies, params.min_cluster_size, effective)
     part = within(progress, "cluster", 0, 0.6)

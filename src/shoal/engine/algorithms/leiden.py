@@ -23,7 +23,7 @@ from shoal.engine.geometry import unit_rows
 from shoal.engine.neighbor_graph import fuzzy_graph
 from shoal.engine.neighbor_lists import find_neighbors
 from shoal.engine.plan import Progress, within
-from shoal.engine.row_keys import keyed_rows
+from shoal.engine.row_keys import distinct
 from shoal.errors import InvalidField
 
 __all__ = ["LEIDEN", "LeidenParams", "fit"]
@@ -74,7 +74,8 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
     if len(points) == 0:
         return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
     space = unit_rows(points) if params.metric == "cosine" else points
-    by_key, rows, where = keyed_rows(space, threads)
+    values = distinct(space, threads)
+    rows, back = values.rows, values.back
     part = within(progress, "cluster", 0, 0.7)
     near = find_neighbors(space, rows, params.n_neighbors, threads=threads, progress=part)
     graph = fuzzy_graph(near.halved(), threads)
@@ -90,13 +91,11 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
         progress=within(progress, "cluster", 0.7, 1),
     )[0]
     everything = np.zeros(len(rows), np.bool_)
-    labels = leave_out(found, everything, np.bincount(where), max(params.min_cluster_size, 1))
+    labels = leave_out(found, everything, values.copies, max(params.min_cluster_size, 1))
     share = np.where(labels >= 0, walk_home(graph, found)[1], 0.0).astype(np.float32)
     middle, spread = robust_scores(log_distances(near.distances), found)[1:]
     kept = np.unique(found[labels >= 0])
     votes = NeighborVotes(space[rows], labels, middle[kept], spread[kept], near.rows.shape[1], np.inf)
-    back = np.empty(len(by_key), np.int64)
-    back[by_key] = where
     return Fit(
         labelled=Labelled(labels[back].astype(np.int64), share[back]),
         assign=partial(_assign, votes=votes, metric=params.metric),

@@ -1,0 +1,133 @@
+"""Agglomerative clustering: the two nearest clusters become one, again and again."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import pdist
+
+from shoal.columns import Points
+from shoal.engine.algorithms.base import (
+    Algorithm,
+    Fit,
+    Labelled,
+    check_flag,
+    check_number,
+    check_one_of,
+    check_whole,
+    nothing_found,
+)
+from shoal.engine.algorithms.fitted_rows import FittedRows
+from shoal.engine.algorithms.metric import Metric
+from shoal.engine.algorithms.micro_clusters import micro_clusters
+from shoal.engine.plan import Progress, within
+from shoal.engine.row_keys import Distinct, distinct
+from shoal.engine.weighted_linkage import weighted_linkage
+from shoal.errors import InvalidField
+
+__all__ = ["AGGLOMERATIVE", "AgglomerativeParams", "fit"]
+
+Floats = NDArray[np.float64]
+
+_MOST_EXACT: Final = 20_000
+"""Rows up to which all pairs are held: 1.6 GB."""
+_MICRO: Final = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgglomerativeParams:
+    """Names and defaults as in the contract. Raises InvalidField."""
+
+    n_clusters: int = 2
+    """Clusters to find; fewer where there are not so many distinct rows. Not used with `distance_threshold`."""
+    affinity: Literal["euclidean", "l2", "cosine"] = "euclidean"
+    """The metric; "ward" takes Euclidean distances only."""
+    memory: str | None = None
+    """Accepted, without effect: nothing is cached between runs."""
+    connectivity: object = None
+    """Must be left out: no matrix of allowed merges can be given."""
+    compute_full_tree: str | bool = "auto"
+    """Accepted, without effect: the tree is always whole."""
+    linkage: Literal["ward", "complete", "average", "single"] = "ward"
+    """What is the distance of two clusters: the growth of the variance, the largest, the mean or the smallest distance
+    of their rows."""
+    distance_threshold: float | None = None
+    """Clusters at this distance or farther stay apart; takes the place of `n_clusters`."""
+    compute_distances: bool = False
+    """Accepted, without effect."""
+
+    def __post_init__(self) -> None:
+        check_whole("n_clusters", self.n_clusters, 1)
+        check_one_of("affinity", self.affinity, ("euclidean", "l2", "cosine"))
+        check_one_of("linkage", self.linkage, ("ward", "complete", "average", "single"))
+        check_flag("compute_distances", self.compute_distances)
+        if self.connectivity is not None:
+            raise InvalidField("connectivity", "cannot be given; leave it out", value=str(self.connectivity))
+        if self.distance_threshold is not None:
+            check_number("distance_threshold", self.distance_threshold, 0)
+        if self.linkage == "ward" and self.affinity == "cosine":
+            raise InvalidField("affinity", "must be euclidean for ward; normalized rows order the same", value="cosine")
+
+
+def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int, progress: Progress) -> Fit:
+    """Find the clusters. Up to 20,000 rows exactly, O(n^2 d) time and 8 n^2 bytes; above, 4,000 weighted micro-clusters
+    stand for the rows. `seed` chooses those. Raises InvalidField for a zero row under the cosine metric."""
+    if len(points) == 0:
+        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)))
+    space = Metric.of(params.affinity)
+    placed = space.placed(points)
+    values = distinct(placed, threads)
+    if len(placed) <= _MOST_EXACT:
+        micro = micro_clusters(placed, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=progress)
+        labels = _exact(placed, values, params, space)
+    else:
+        part = within(progress, "cluster", 0, 0.5)
+        micro = micro_clusters(placed, values, _MICRO, _MICRO, seed=seed, threads=threads, progress=part)
+        merges = weighted_linkage(micro.centers, micro.weights, params.linkage, space.told)
+        labels = _cut(merges, len(micro.centers), len(micro.centers), params)
+    effective = int(labels.max()) + 1
+    warnings = [] if micro.warning is None else [micro.warning]
+    if params.distance_threshold is None and effective < params.n_clusters:
+        warnings.append(f"n_clusters was lowered from {params.n_clusters} to {effective}: so many rows are distinct.")
+    progress("cluster", 1.0)
+    return Fit(
+        labelled=Labelled(labels[micro.back], np.ones(len(points), np.float32)),
+        assign=FittedRows(micro.centers, labels, placed=space.placed).assign,
+        params={"n_clusters": effective},
+        warnings=warnings,
+        exact=micro.warning is None,
+    )
+
+
+def _exact(points: Points, values: Distinct, params: AgglomerativeParams, space: Metric) -> NDArray[np.int64]:
+    """(m,) labels of the distinct rows; equal rows are merged first, at distance 0, and count as often as they are
+    there."""
+    rows = points[np.repeat(values.rows, values.copies)].astype(np.float64)
+    if len(rows) < 2:
+        return np.zeros(len(rows), np.int64)
+    merges = linkage(space.told(pdist(rows)), params.linkage)
+    firsts = np.cumsum(values.copies) - values.copies
+    labels = _cut(np.asarray(merges, np.float64), len(rows), len(values.rows), params)[firsts]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _cut(merges: Floats, total: int, most: int, params: AgglomerativeParams) -> NDArray[np.int64]:
+    """(m,) labels after the merges that are to be made; `most` clusters at most."""
+    order = np.argsort(merges[:, 2], kind="stable")
+    done = total - min(params.n_clusters, most)
+    if params.distance_threshold is not None:
+        done = max(int((merges[:, 2] < params.distance_threshold).sum()), total - most)
+    some_row = np.arange(2 * total - 1)
+    for number, first in enumerate(merges[:, 0].astype(np.int64).tolist()):
+        some_row[total + number] = some_row[first]
+    made = merges[order[:done], :2].astype(np.int64)
+    ends = some_row[made[:, 0]], some_row[made[:, 1]]
+    graph = coo_array((np.ones(done, np.int8), ends), shape=(total, total))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+AGGLOMERATIVE: Final = Algorithm(AgglomerativeParams, fit)

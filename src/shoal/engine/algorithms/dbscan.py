@@ -1,0 +1,106 @@
+"""DBSCAN: rows with enough others around them, and what they reach (Ester, Kriegel, Sander and Xu 1996)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from shoal.columns import NOISE, Points
+from shoal.engine.algorithms.base import Algorithm, Fit, Labelled, check_number, check_whole, nothing_found
+from shoal.engine.algorithms.fitted_rows import FittedRows
+from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
+from shoal.engine.neighbor_lists import nearest_among
+from shoal.engine.plan import Progress, within
+from shoal.engine.reachability import find_reachability
+from shoal.engine.row_keys import distinct
+
+__all__ = ["DBSCAN", "DBSCANParams", "fit"]
+
+_MOST_EXACT: Final = 250_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DBSCANParams:
+    """Names and defaults as in the contract. Raises InvalidField."""
+
+    eps: float = 0.5
+    """How near rows must be, in the metric."""
+    min_samples: int = 5
+    """Rows within `eps` that make a row a core row, itself counted."""
+    metric: str = "euclidean"
+    """euclidean, l2, minkowski with p 2, or cosine."""
+    metric_params: object = None
+    """Accepted empty: the metrics take none."""
+    algorithm: str = "auto"
+    """Accepted, without effect: neighbours are found in Shoal's own way."""
+    leaf_size: int = 30
+    """Accepted, without effect."""
+    p: float = 2
+    """Of minkowski; only 2."""
+    n_jobs: int | None = 1
+    """Accepted, without effect: the server decides on threads."""
+
+    def __post_init__(self) -> None:
+        check_number("eps", self.eps, 0, open_end=True)
+        check_whole("min_samples", self.min_samples, 1)
+        check_whole("leaf_size", self.leaf_size, 1)
+        check_metric(self.metric, self.metric_params, self.p, METRICS)
+
+
+def fit(points: Points, params: DBSCANParams, *, seed: int, threads: int, progress: Progress) -> Fit:
+    """Core rows within `eps` of each other are one cluster; another row within `eps` of a core row joins the nearest
+    one, whatever the order of the rows; the rest is noise. `seed` is not used.
+
+    Two core rows are in one cluster just where their mutual reachability joins them at `eps`, so a spanning tree of it
+    is enough: O(n^2 d) time, O(n (d + min_samples)) memory; above 250,000 rows approximate. Raises InvalidField for a
+    zero row under the cosine metric.
+    """
+    if len(points) < params.min_samples:
+        return Fit(labelled=nothing_found(len(points)), assign=lambda rows, *_: nothing_found(len(rows)))
+    space = Metric.of(params.metric)
+    placed, eps = space.placed(points), space.euclidean(params.eps)
+    values = distinct(placed, threads)
+    edges = find_reachability(
+        placed,
+        values.rows,
+        values.copies,
+        params.min_samples,
+        approximate=len(placed) > _MOST_EXACT,
+        threads=threads,
+        progress=lambda _, done: progress("cluster", 0.8 * done),
+    )
+    dense = edges.core <= eps
+    near = edges.weight <= eps
+    labels = _components(edges.left[near], edges.right[near], dense)
+    cores = placed[values.rows[dense]]
+    rest = np.flatnonzero(~dense)
+    if len(cores) and len(rest):
+        part = within(progress, "cluster", 0.8, 1)
+        found, away = nearest_among(
+            placed[values.rows[rest]], cores, 1, threads=threads, progress=lambda _, done: part("cluster", done)
+        )
+        joined = away[:, 0] <= eps
+        labels[rest[joined]] = labels[dense][found[joined, 0]]
+    strengths = np.where(dense, 1.0, np.where(labels >= 0, 0.5, 0.0)).astype(np.float32)
+    return Fit(
+        labelled=Labelled(labels[values.back], strengths[values.back]),
+        assign=FittedRows(cores, labels[dense], eps, space.placed).assign,
+        warnings=[] if edges.recall is None else ["DBSCAN was approximate: more than 250,000 rows."],
+        exact=edges.recall is None,
+    )
+
+
+def _components(left: NDArray[np.int32], right: NDArray[np.int32], dense: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(m,) the component of each dense row, -1 for the others."""
+    total = len(dense)
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(total, total))
+    component = connected_components(graph, directed=False)[1]
+    labels = np.full(total, NOISE, np.int64)
+    labels[dense] = np.unique(component[dense], return_inverse=True)[1]
+    return labels
+
+
+DBSCAN: Final = Algorithm(DBSCANParams, fit)

@@ -1,0 +1,37 @@
+"""Places new rows with the nearest of the rows, or micro-clusters, that were fitted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import NOISE, Points
+from shoal.engine.algorithms.base import Labelled, nothing_found
+from shoal.engine.neighbor_lists import nearest_among
+from shoal.engine.plan import Progress
+
+__all__ = ["FittedRows"]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedRows:
+    """`points` (m, d) and their `labels` (m,) int64. A new row gets the label of the nearest one, or is noise
+    where that is farther than `reach`. `placed` brings new rows into the space of `points`."""
+
+    points: Points
+    labels: NDArray[np.int64]
+    reach: float = np.inf
+    placed: Callable[[Points], Points] = lambda points: points
+
+    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+        """The same for a row alone and among others."""
+        found = nothing_found(len(points))
+        if len(self.points) == 0 or len(points) == 0:
+            return found
+        near, away = nearest_among(
+            self.placed(points), self.points, 1, threads=threads, progress=lambda _, done: progress("cluster", done)
+        )
+        found.labels[:] = np.where(away[:, 0] <= self.reach, self.labels[near[:, 0]], NOISE)
+        found.strengths[:] = found.labels >= 0
+        return found

@@ -1,0 +1,169 @@
+"""Gaussian mixtures by expectation-maximisation (Dempster, Laird and Rubin 1977), through scikit-learn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.engine.algorithms.base import (
+    Algorithm,
+    Fit,
+    Labelled,
+    check_flag,
+    check_number,
+    check_one_of,
+    check_whole,
+    nothing_found,
+)
+from shoal.engine.algorithms.library_fit import check_affordable, gathered
+from shoal.engine.plan import Progress
+from shoal.engine.row_keys import distinct, keyed_rows
+from shoal.errors import InvalidField
+
+__all__ = ["GAUSSIAN_MIXTURE", "GaussianMixtureParams", "fit"]
+
+_MOST_FITTED: Final = 20_000
+"""Rows that a mixture is fitted on; of more, a seeded sample."""
+_RATE: Final = 2e9
+"""Multiplications a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaussianMixtureParams:
+    """Names and defaults as in the contract. Raises InvalidField."""
+
+    n_components: int = 1
+    """Gaussians; fewer where there are not so many distinct rows."""
+    covariance_type: Literal["full", "tied", "diag", "spherical"] = "full"
+    tol: float = 0.001
+    reg_covar: float = 1e-6
+    """Added to the variances."""
+    max_iter: int = 100
+    n_init: int = 1
+    init_params: Literal["kmeans", "k-means++", "random", "random_from_data"] = "kmeans"
+    weights_init: Sequence[float] | None = None
+    """(n_components,)"""
+    means_init: Sequence[Sequence[float]] | None = None
+    """(n_components, d), in the space that is clustered."""
+    precisions_init: Sequence[Any] | None = None
+    random_state: int | None = None
+    """None takes the plan's."""
+    warm_start: bool = False
+    """Accepted, without effect: every run starts afresh."""
+    verbose: int = 0
+    """Accepted, without effect."""
+    verbose_interval: int = 10
+    """Accepted, without effect."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_components", "max_iter", "n_init", "verbose_interval"):
+            check_whole(name, getattr(self, name), 1)
+        check_one_of("covariance_type", self.covariance_type, ("full", "tied", "diag", "spherical"))
+        check_one_of("init_params", self.init_params, ("kmeans", "k-means++", "random", "random_from_data"))
+        check_number("tol", self.tol, 0)
+        check_number("reg_covar", self.reg_covar, 0)
+        check_flag("warm_start", self.warm_start)
+        check_whole("verbose", self.verbose, 0)
+        if self.random_state is not None:
+            check_whole("random_state", self.random_state, 0)
+
+
+def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: int, progress: Progress) -> Fit:
+    """Each row belongs to its likeliest Gaussian, with that likelihood as its strength.
+
+    O(n k d^2) time a step with full covariances. Above 20,000 rows the mixture is that of a seeded sample. Raises
+    InvalidField where it would take more than an hour or 4 GiB, and for starts of a wrong shape.
+    """
+    seed = seed if params.random_state is None else params.random_state
+    effective: dict[str, object] = {"random_state": seed}
+    if len(points) == 0:
+        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
+    values = distinct(points, threads)
+    components = min(params.n_components, len(values.rows))
+    effective["n_components"] = components
+    told: list[str] = []
+    if components < params.n_components:
+        told.append(f"n_components was lowered from {params.n_components} to {components}: so many rows are distinct.")
+    by_key = keyed_rows(points, threads)[0]
+    used = by_key
+    if len(by_key) > _MOST_FITTED:
+        used = by_key[np.sort(np.random.default_rng(seed).choice(len(by_key), _MOST_FITTED, replace=False))]
+        told.append(f"The mixture was fitted on a sample of {_MOST_FITTED:,} of {len(by_key):,} rows.")
+    _check_cost(len(used), points.shape[1], components, params)
+    progress("cluster", 0.05)
+    model = _fitted(points[used], components, params, seed, told)
+    found = np.unique(model.predict(points[used].astype(np.float64)))
+    place = partial(_placed, model=model, used=found)
+    labelled = place(points, threads, progress)
+    present, numbered = np.unique(labelled.labels, return_inverse=True)
+    place = partial(_placed, model=model, used=found[present])
+    return Fit(
+        labelled=Labelled(numbered.astype(np.int64), labelled.strengths),
+        assign=place,
+        params=effective,
+        warnings=told,
+        exact=len(used) == len(points),
+    )
+
+
+def _check_cost(rows: int, columns: int, components: int, params: GaussianMixtureParams) -> None:
+    full = params.covariance_type in ("full", "tied")
+    work = rows * components * columns * (columns if full else 8)
+    matrices = components * columns * (columns if params.covariance_type == "full" else 1)
+    seconds = (work * params.max_iter + components * columns**3 * full * params.max_iter) * params.n_init / _RATE
+    size = 8.0 * (4 * matrices + rows * (columns + 4 * components))
+    remedies = ["Use covariance_type diag, fewer components or iterations, or reduce the dimensions first (pca)."]
+    check_affordable("n_components", components, seconds, size, remedies)
+
+
+def _fitted(rows: Points, components: int, params: GaussianMixtureParams, seed: int, told: list[str]) -> Any:
+    from sklearn.mixture import GaussianMixture
+
+    given = {
+        name: None if value is None else np.asarray(value, np.float64)
+        for name, value in (
+            ("weights_init", params.weights_init),
+            ("means_init", params.means_init),
+            ("precisions_init", params.precisions_init),
+        )
+    }
+    exact = rows.astype(np.float64)
+    data = exact if len(exact) > 1 else np.repeat(exact, 2, axis=0)  # the library wants two rows
+    for looser in (1.0, 1e3, 1e6):  # rows that lie in a plane need more of it
+        model = GaussianMixture(
+            components,
+            covariance_type=params.covariance_type,
+            tol=params.tol,
+            reg_covar=max(params.reg_covar, 1e-12) * looser,
+            max_iter=params.max_iter,
+            n_init=params.n_init,
+            init_params=params.init_params,
+            random_state=seed,
+            **given,
+        )
+        try:
+            with gathered(told):
+                return model.fit(data)
+        except ValueError as error:
+            if "ill-defined" not in str(error):
+                raise InvalidField("n_components", f"cannot start so: {error}", value=components) from None
+    raise InvalidField("reg_covar", "is too small for these rows", value=params.reg_covar, remedy="Raise it.")
+
+
+def _placed(points: Points, threads: int, progress: Progress, *, model: Any, used: NDArray[np.int64]) -> Labelled:
+    """The likeliest of the components `used`, numbered in their order."""
+    found = nothing_found(len(points))
+    for start in range(0, len(points), 8192):
+        block = slice(start, min(start + 8192, len(points)))
+        chances = model.predict_proba(points[block].astype(np.float64))[:, used]
+        best = np.argmax(chances, axis=1)
+        found.labels[block], found.strengths[block] = best, chances[np.arange(len(best)), best]
+        progress("cluster", block.stop / len(points))
+    return found
+
+
+GAUSSIAN_MIXTURE: Final = Algorithm(GaussianMixtureParams, fit)

@@ -1,0 +1,49 @@
+"""The metrics that a method may be asked for, and how they are told by Euclidean distances."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.engine.geometry import unit_rows
+from shoal.errors import InvalidField
+
+__all__ = ["METRICS", "Metric", "check_metric"]
+
+METRICS: Final = ("euclidean", "l2", "minkowski", "cosine")
+
+
+def check_metric(metric: str, metric_params: object, p: float, known: Sequence[str]) -> None:
+    """Raises InvalidField for a metric that is not known, any parameters of one, and a p other than 2."""
+    if metric not in known:
+        raise InvalidField("metric", f"must be {' or '.join(known)}", value=metric)
+    if metric == "minkowski" and p != 2:
+        raise InvalidField("p", "must be 2: only Euclidean distances are fast enough", value=p)
+    if metric_params:
+        raise InvalidField("metric_params", "must be left out: these metrics take none", value=str(metric_params))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Euclidean distances, or cosine ones: on unit rows 1 - cos = d^2 / 2."""
+
+    cosine: bool
+
+    @staticmethod
+    def of(name: str) -> "Metric":
+        return Metric(name == "cosine")
+
+    def placed(self, points: Points) -> Points:
+        """Rows where Euclidean distances tell the metric. Raises InvalidField for a zero row under cosine."""
+        return unit_rows(points) if self.cosine else points
+
+    def euclidean(self, distance: float) -> float:
+        """The Euclidean distance that a distance in the metric is."""
+        return float(np.sqrt(2 * distance)) if self.cosine else float(distance)
+
+    def told(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Euclidean distances in the metric."""
+        return distances**2 / 2 if self.cosine else distances

@@ -1,0 +1,44 @@
+"""Micro-clusters: what stands for the rows where a method cannot take them all."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine.algorithms import kmeans
+from shoal.engine.plan import Progress
+from shoal.engine.row_keys import Distinct
+
+__all__ = ["MicroClusters", "micro_clusters"]
+
+_STEPS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class MicroClusters:
+    """`centers` (m, d), each standing for `weights` (m,) rows, and the center of each of the n rows, `back` (n,).
+    `warning` tells where they are means of several distinct rows, else it is None."""
+
+    centers: Points
+    weights: Rows
+    back: NDArray[np.int64]
+    warning: str | None
+
+
+def micro_clusters(
+    points: Points, values: Distinct, most: int, few: int, *, seed: int, threads: int, progress: Progress
+) -> MicroClusters:
+    """The distinct rows themselves where they are at most `most`; else `few` means of them, by k-means."""
+    if len(values.rows) <= most:
+        return MicroClusters(points[values.rows], values.copies, values.back, None)
+    rows = points[values.rows]
+    params = kmeans.KMeansParams(n_clusters=few, n_init=1, max_iter=_STEPS)
+    found = kmeans.fit(rows, params, seed=seed, threads=threads, progress=progress).labelled.labels
+    weights = np.bincount(found, values.copies).astype(np.int64)
+    sums = np.zeros((len(weights), points.shape[1]))
+    np.add.at(sums, found, rows * values.copies[:, None])
+    centers = (sums / weights[:, None]).astype(np.float32)
+    told = f"{len(values.rows):,} distinct rows are more than {most:,}: {len(weights):,} micro-clusters stood for them."
+    return MicroClusters(centers, weights, found[values.back], told)

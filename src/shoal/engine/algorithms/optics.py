@@ -1,0 +1,165 @@
+"""OPTICS: an order of the rows in which dense regions are valleys (Ankerst, Breunig, Kriegel and Sander 1999)."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import NOISE, Points
+from shoal.engine.algorithms.base import (
+    Algorithm,
+    Fit,
+    Labelled,
+    check_flag,
+    check_number,
+    check_one_of,
+    check_share,
+    check_whole,
+    nothing_found,
+)
+from shoal.engine.algorithms.fitted_rows import FittedRows
+from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
+from shoal.engine.merge_order import walk
+from shoal.engine.plan import Progress
+from shoal.engine.reachability import Reachability, find_reachability
+from shoal.engine.row_keys import distinct
+from shoal.errors import InvalidField
+
+__all__ = ["OPTICS", "OPTICSParams", "fit"]
+
+_MOST_EXACT: Final = 250_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OPTICSParams:
+    """Names and defaults as in the contract. Raises InvalidField."""
+
+    min_samples: int = 5
+    """Rows that make a neighbourhood dense, the row itself counted."""
+    max_eps: float | None = None
+    """Rows farther apart than this do not reach each other; None sets no bound."""
+    metric: str = "minkowski"
+    """euclidean, l2, minkowski with p 2, or cosine."""
+    p: float = 2
+    """Of minkowski; only 2."""
+    metric_params: object = None
+    """Accepted empty: the metrics take none."""
+    cluster_method: Literal["xi", "dbscan"] = "xi"
+    """How clusters are taken from the order: by steep slopes, or by one distance."""
+    eps: float | None = None
+    """The distance of "dbscan"; None takes `max_eps`."""
+    xi: float = 0.05
+    """How steep a slope bounds a cluster."""
+    predecessor_correction: bool = True
+    """As in scikit-learn."""
+    min_cluster_size: float | None = None
+    """Fewest distinct rows of a cluster, a share of them below 1; None takes `min_samples`."""
+    algorithm: str = "auto"
+    """Accepted, without effect."""
+    leaf_size: int = 30
+    """Accepted, without effect."""
+    n_jobs: int | None = 1
+    """Accepted, without effect."""
+
+    def __post_init__(self) -> None:
+        check_whole("min_samples", self.min_samples, 2)
+        check_metric(self.metric, self.metric_params, self.p, METRICS)
+        check_one_of("cluster_method", self.cluster_method, ("xi", "dbscan"))
+        check_share("xi", self.xi)
+        check_flag("predecessor_correction", self.predecessor_correction)
+        check_whole("leaf_size", self.leaf_size, 1)
+        for name in ("max_eps", "eps"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), 0, open_end=True)
+        if self.min_cluster_size is not None:
+            check_number("min_cluster_size", self.min_cluster_size, 0, open_end=True)
+            if self.min_cluster_size > 1 and self.min_cluster_size != int(self.min_cluster_size):
+                raise InvalidField("min_cluster_size", "must be whole, or a share up to 1", value=self.min_cluster_size)
+
+
+def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progress: Progress) -> Fit:
+    """Clusters from the order in which a walk by mutual reachability takes the distinct rows; `seed` is not used.
+
+    Mutual reachability counts the core distances of both rows where OPTICS counts that of the first, which makes the
+    order one of a spanning tree and the same for any order of the rows. scikit-learn takes the clusters from it.
+    O(n^2 d) time, O(n (d + min_samples)) memory; above 250,000 rows approximate. Raises InvalidField for a zero row
+    under the cosine metric.
+    """
+    if len(points) < params.min_samples:
+        return Fit(labelled=nothing_found(len(points)), assign=lambda rows, *_: nothing_found(len(rows)))
+    space = Metric.of(params.metric)
+    placed = space.placed(points)
+    values = distinct(placed, threads)
+    if len(values.rows) < 3:  # too few for slopes: what is there often enough is a cluster
+        often = values.copies >= params.min_samples
+        labels = np.where(often, np.cumsum(often) - 1, NOISE)
+        recall = None
+    else:
+        edges = find_reachability(
+            placed,
+            values.rows,
+            values.copies,
+            params.min_samples,
+            approximate=len(placed) > _MOST_EXACT,
+            threads=threads,
+            progress=lambda _, done: progress("cluster", 0.9 * done),
+        )
+        labels, recall = _valleys(edges, space, params), edges.recall
+    kept = labels >= 0
+    reach = np.inf if params.max_eps is None else space.euclidean(params.max_eps)
+    return Fit(
+        labelled=Labelled(labels[values.back], kept[values.back].astype(np.float32)),
+        assign=FittedRows(placed[values.rows], labels, reach, space.placed).assign,
+        warnings=[] if recall is None else ["OPTICS was approximate: more than 250,000 rows."],
+        exact=recall is None,
+    )
+
+
+def _valleys(edges: Reachability, space: Metric, params: OPTICSParams) -> NDArray[np.int64]:
+    """(m,) labels of the distinct rows, -1 for noise."""
+    from sklearn.cluster import cluster_optics_dbscan, cluster_optics_xi
+
+    total = len(edges.core)
+    order, steps = walk(edges, np.arange(total))
+    reachability, core = np.full(total, np.inf), space.told(edges.core)
+    reachability[order[1:]] = space.told(steps)
+    predecessor = _predecessors(edges, order, steps)
+    farthest = np.inf if params.max_eps is None else params.max_eps
+    reachability[reachability > farthest] = np.inf
+    core = np.where(core > farthest, np.inf, core)
+    if params.cluster_method == "dbscan":
+        eps = params.eps or params.max_eps
+        eps = float(reachability[np.isfinite(reachability)].max(initial=0.0)) if eps is None else eps
+        found = cluster_optics_dbscan(reachability=reachability, core_distances=core, ordering=order, eps=eps)
+    else:
+        size = params.min_cluster_size
+        smallest = min(params.min_samples, total) if size is None else max(2, int(size if size > 1 else size * total))
+        with np.errstate(divide="ignore", invalid="ignore"):  # equal rows are at distance 0
+            found = cluster_optics_xi(
+                reachability=reachability,
+                predecessor=predecessor,
+                ordering=order,
+                min_samples=min(params.min_samples, total),
+                min_cluster_size=min(smallest, total),
+                xi=params.xi,
+                predecessor_correction=params.predecessor_correction,
+            )[0]
+    return np.asarray(found, np.int64)
+
+
+def _predecessors(edges: Reachability, order: NDArray[np.int64], steps: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(m,) from which row the walk reached each one, the earliest where several are as near; -1 for the first."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    first, last = np.sort(np.stack([place[edges.left], place[edges.right]]), axis=0)
+    used = edges.weight <= steps[last - 1]
+    earliest = np.full(len(order), len(order), np.int64)
+    np.minimum.at(earliest, last[used], first[used])
+    known = earliest < len(order)
+    predecessor = np.full(len(order), -1, np.int64)
+    predecessor[order[known]] = order[earliest[known]]
+    return predecessor
+
+
+OPTICS: Final = Algorithm(OPTICSParams, fit)

@@ -1,0 +1,151 @@
+"""Spectral clustering: k-means among the leading eigenvectors of the affinities (Ng, Jordan and Weiss 2001), through
+scikit-learn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.engine.algorithms.base import (
+    Algorithm,
+    Fit,
+    Labelled,
+    check_flag,
+    check_number,
+    check_one_of,
+    check_whole,
+    nothing_found,
+)
+from shoal.engine.algorithms.fitted_rows import FittedRows
+from shoal.engine.algorithms.library_fit import gathered
+from shoal.engine.algorithms.micro_clusters import micro_clusters
+from shoal.engine.plan import Progress, within
+from shoal.engine.row_keys import distinct
+from shoal.errors import InvalidField
+
+__all__ = ["SPECTRAL", "SpectralParams", "fit"]
+
+_MOST_EXACT: Final = 5000
+"""Distinct rows up to which all affinities are held: 200 MB, a minute."""
+_MICRO: Final = 2000
+_AFFINITIES: Final = ("rbf", "nearest_neighbors", "poly", "polynomial", "sigmoid", "laplacian", "linear", "cosine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpectralParams:
+    """Names and defaults as in the contract. Raises InvalidField."""
+
+    n_clusters: int = 8
+    """Clusters to find; fewer where there are not so many distinct rows."""
+    eigen_solver: Literal["arpack", "lobpcg"] | None = None
+    n_components: int | None = None
+    """Eigenvectors; None takes `n_clusters`."""
+    random_state: int | None = None
+    """None takes the plan's."""
+    n_init: int = 10
+    gamma: float = 1.0
+    """Of rbf, poly, sigmoid and laplacian."""
+    affinity: str = "rbf"
+    """rbf, nearest_neighbors, poly, sigmoid, laplacian, linear or cosine; "precomputed" has no rows to cluster."""
+    n_neighbors: int = 10
+    """Of nearest_neighbors."""
+    eigen_tol: float = 0.0
+    assign_labels: Literal["kmeans", "discretize", "cluster_qr"] = "kmeans"
+    degree: float = 3
+    coef0: float = 1
+    kernel_params: Mapping[str, object] | None = None
+    n_jobs: int | None = 1
+    """Accepted, without effect."""
+    verbose: bool = False
+    """Accepted, without effect."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_clusters", "n_init", "n_neighbors"):
+            check_whole(name, getattr(self, name), 1)
+        if self.n_components is not None:
+            check_whole("n_components", self.n_components, 1)
+        if self.random_state is not None:
+            check_whole("random_state", self.random_state, 0)
+        if self.eigen_solver is not None:
+            check_one_of("eigen_solver", self.eigen_solver, ("arpack", "lobpcg"))
+        check_one_of("affinity", self.affinity, _AFFINITIES)
+        check_one_of("assign_labels", self.assign_labels, ("kmeans", "discretize", "cluster_qr"))
+        check_number("gamma", self.gamma, 0, open_end=True)
+        check_number("eigen_tol", self.eigen_tol, 0)
+        check_number("degree", self.degree, 0)
+        check_number("coef0", self.coef0, -np.inf)
+        check_flag("verbose", self.verbose)
+
+
+def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, progress: Progress) -> Fit:
+    """Find the clusters. O(m^2 d) time and 8 m^2 bytes for m distinct rows, at most 5,000; of more, 2,000
+    micro-clusters stand for the rows. Raises InvalidField where the kernel does not take the rows."""
+    seed = seed if params.random_state is None else params.random_state
+    effective: dict[str, object] = {"random_state": seed}
+    if len(points) == 0:
+        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
+    values = distinct(points, threads)
+    part = within(progress, "cluster", 0, 0.4)
+    micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)
+    told = [] if micro.warning is None else [micro.warning]
+    clusters = min(params.n_clusters, len(micro.centers))
+    if clusters < params.n_clusters:
+        told.append(f"n_clusters was lowered from {params.n_clusters} to {clusters}: so many rows are distinct.")
+    if clusters == 1 or clusters >= len(micro.centers) - 1:
+        labels = np.arange(len(micro.centers)) if clusters > 1 else np.zeros(len(micro.centers), np.int64)
+        if clusters == len(micro.centers) - 1 and clusters > 1:
+            labels = _nearest_pair_joined(micro.centers)
+    else:
+        labels = _fitted(micro.centers, clusters, params, seed, told)
+    effective["n_clusters"] = int(labels.max()) + 1
+    progress("cluster", 1.0)
+    return Fit(
+        labelled=Labelled(labels[micro.back].astype(np.int64), np.ones(len(points), np.float32)),
+        assign=FittedRows(micro.centers, labels.astype(np.int64)).assign,
+        params=effective,
+        warnings=told,
+        exact=micro.warning is None,
+    )
+
+
+def _nearest_pair_joined(rows: Points) -> NDArray[np.int64]:
+    """One cluster less than rows: too few for an eigenvalue solver."""
+    away = ((rows[:, None].astype(np.float64) - rows) ** 2).sum(axis=2)
+    np.fill_diagonal(away, np.inf)
+    first, second = np.unravel_index(int(np.argmin(away)), away.shape)
+    labels = np.arange(len(rows))
+    labels[second] = labels[first]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _fitted(rows: Points, clusters: int, params: SpectralParams, seed: int, told: list[str]) -> NDArray[np.int64]:
+    from sklearn.cluster import SpectralClustering
+
+    wanted = params.n_components or clusters
+    model = SpectralClustering(
+        clusters,
+        eigen_solver=params.eigen_solver,
+        n_components=min(wanted, len(rows) - 2),
+        random_state=seed,
+        n_init=params.n_init,
+        gamma=params.gamma,
+        affinity=params.affinity,
+        n_neighbors=min(params.n_neighbors, len(rows)),
+        eigen_tol=params.eigen_tol,
+        assign_labels=params.assign_labels,
+        degree=params.degree,
+        coef0=params.coef0,
+        kernel_params=None if params.kernel_params is None else dict(params.kernel_params),
+    )
+    try:
+        with gathered(told):
+            found = model.fit_predict(rows.astype(np.float64))
+    except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
+        raise InvalidField("affinity", f"does not work for these rows: {error}", value=params.affinity) from None
+    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+
+
+SPECTRAL: Final = Algorithm(SpectralParams, fit)
