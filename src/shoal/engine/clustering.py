@@ -19,6 +19,7 @@ from shoal.engine.centroids import (
 )
 from shoal.engine.density import Density, settled
 from shoal.engine.geometry import LARGEST, checked_points, unit_rows
+from shoal.engine.hierarchy import levels_above, levels_of_layers
 from shoal.engine.labels import by_size
 from shoal.engine.layers import Layers
 from shoal.engine.parallel import one_blas_thread
@@ -145,8 +146,19 @@ def _described(
         exact=account.exact,
         warnings=account.warnings,
         density=account.density,
+        hierarchy=_hierarchy(targets, members, labels, plan, account),
         layers=account.layers,
     )
+
+
+def _hierarchy(
+    targets: Points, members: Sequence[Rows], labels: Labels, plan: Plan, account: _Account
+) -> list[NDArray[np.int32]]:
+    if plan.hierarchy_depth < 2:
+        return []
+    if account.layers is not None and account.layers.chosen > 0:
+        return levels_of_layers(account.layers, labels, plan.hierarchy_depth)
+    return levels_above(targets, np.array([len(rows) for rows in members], np.int64), plan.hierarchy_depth)
 
 
 def _method(name: CentroidMethod) -> CentroidMethod:

@@ -41,6 +41,8 @@ class Plan:
     centroid_method: CentroidMethod = "mean"
     sample_size: int | None = None
     """Fit on this many rows, chosen uniformly; all others are assigned to the clusters found."""
+    hierarchy_depth: int = 1
+    """Levels of granularity, the clusters themselves counted."""
     components: Literal[0, 2, 3] = 2
     """Dimensions of the map; 0 for none."""
     seed: int = 42
@@ -80,6 +82,8 @@ class Outcome:
     warnings: Sequence[str]
     density: Density | None = None
     """Outlier scores, exemplars and the condensed tree of HDBSCAN; with `sample_size` of the fitted rows only."""
+    hierarchy: Sequence[NDArray[np.int32]] = ()
+    """For each level above the clusters, nearest first, the group (k,) of every cluster."""
     layers: Layers | None = None
     """Coarser and finer clusterings of the same rows, of the parameter-free method."""
 

@@ -107,8 +107,6 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
 
 def _refuse_unbuilt(config: VectorConfig) -> None:
     """Choices the contract knows and this version cannot honour are refused, never silently dropped."""
-    if config.hierarchical:
-        raise InvalidField("vector_config.hierarchical", "is not available in this version", remedy="Leave it out.")
     for step in config.preprocessing_steps or []:
         if step.get("method", "none") != "none":
             raise InvalidField(

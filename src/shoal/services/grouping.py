@@ -98,6 +98,7 @@ def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
         normalize=cluster.normalize_features,
         centroid_method=cluster.effective_feature_method or "mean",
         sample_size=run.request.get("sample_size", cluster.sample_size),
+        hierarchy_depth=(cluster.max_hierarchy_depth or 3) if cluster.hierarchical_vector else 1,
         components=run.request.get("vis_n_components") or cluster.vis_n_components or 2,
         seed=SEED,
         threads=threads,
@@ -118,6 +119,17 @@ def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
         feature=source.feature,
         vectors=outcome.centroids,
         condensed_tree=condensed_tree_table(analysis),
+        relationships=[
+            {
+                "parent_cluster_id": group.group_id,
+                "child_cluster_id": child,
+                "level": group.level,
+                "parent_label": group.label,
+                "parent_num_members": group.size,
+            }
+            for group in analysis.groups
+            for child in group.children
+        ],
     )
 
 
