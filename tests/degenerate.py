@@ -18,7 +18,7 @@ DEGENERATE: dict[str, Make] = {
     "two values": lambda: np.repeat(np.eye(2, dtype=np.float32), 30, axis=0),
     "one dimension": lambda: np.arange(1, 60, dtype=np.float32)[:, None],
     "a constant column": lambda: np.column_stack([np.ones(50), np.arange(1, 51)]).astype(np.float32),
-    "subnormal": lambda: np.full((20, 4), 1e-40, np.float32) * np.arange(1, 5, dtype=np.float32),
+    "subnormal": lambda: (np.full((20, 4), 1e-40) * np.arange(1, 5)).astype(np.float32),
     "blobs and one far away": lambda: np.vstack(
         [np.random.default_rng(0).normal(size=(60, 3)) + np.repeat([[9, 0, 0], [0, 9, 0]], 30, axis=0), [[0, 0, 1e6]]]
     ).astype(np.float32),

@@ -1,6 +1,7 @@
 """Shoal: find the groups in embedded documents, name them, write them back, explore and trust them.
 
     shoal.cluster(vectors, texts=texts)     from arrays to named clusters, without a server
+    shoal.AutoCluster().fit(vectors)        the same methods as estimators of scikit-learn's kind
     shoal.Client("http://127.0.0.1:8000")   a running server
 
 Nothing heavy is imported before one of these is used.
@@ -13,13 +14,21 @@ from shoal.errors import ShoalError
 if TYPE_CHECKING:
     from shoal.client import Client
     from shoal.clustering import Clustering
+    from shoal.estimators import HDBSCAN, AutoCluster, KMeans
     from shoal.library import cluster
 
     __version__: str
 
-__all__ = ["Client", "Clustering", "ShoalError", "__version__", "cluster"]
+__all__ = ["HDBSCAN", "AutoCluster", "Client", "Clustering", "KMeans", "ShoalError", "__version__", "cluster"]
 
-_HOMES = {"Client": "shoal.client", "Clustering": "shoal.clustering", "cluster": "shoal.library"}
+_HOMES = {
+    "AutoCluster": "shoal.estimators",
+    "Client": "shoal.client",
+    "Clustering": "shoal.clustering",
+    "HDBSCAN": "shoal.estimators",
+    "KMeans": "shoal.estimators",
+    "cluster": "shoal.library",
+}
 
 
 def __getattr__(name: str) -> object:

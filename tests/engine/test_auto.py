@@ -1,5 +1,7 @@
 """The parameter-free method, its layers and the communities under it, on real sets."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -148,7 +150,7 @@ def test_leiden_finds_more_clusters_at_a_higher_resolution(objective: str) -> No
     assert (few.labels >= 0).all()
 
 
-def same_graph(graph: NeighborGraph) -> tuple[object, ...]:
+def same_graph(graph: NeighborGraph) -> tuple[Any, Any, Any, Any, float]:
     strength = graph.strength()
     return graph.start, graph.to, graph.weight, strength, float(strength.sum())
 
@@ -165,12 +167,12 @@ def test_the_plain_twin_finds_the_same_communities(name: str) -> None:
     resolutions, seeds = np.array([0.3, 1.0, 4.0]), np.array([5, 6], np.uint64)
 
     layers = core.layers_of_communities(*told, resolutions, 42, 2, None)
-    plain = communities_twin.layers_of_communities(*told, resolutions, 42, 1, lambda _: None)  # type: ignore[arg-type]
+    plain = communities_twin.layers_of_communities(*told, resolutions, 42, 1, lambda _: None)
     assert np.array_equal(layers, plain)
     for grouping in (0.0, 16.0):
         runs = core.runs_of_communities(*told, 1.0, seeds, 2, grouping, 2, None)
         twin = communities_twin.runs_of_communities(
-            *told,  # type: ignore[arg-type]
+            *told,
             1.0,
             seeds,
             2,

@@ -63,7 +63,7 @@ def test_the_kmeans_set_of_the_sdk_is_recognised_under_another_method() -> None:
 
 
 WRONG: list[tuple[str, str, object]] = [
-    ("kmeans", "n_clusters", 1),
+    ("kmeans", "n_clusters", 0),
     ("kmeans", "n_clusters", True),
     ("kmeans", "n_clusters", 3.5),
     ("kmeans", "n_clusters", "8"),

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.parallel import in_order, spans
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Progress, silent
 
-__all__ = ["project"]
+__all__ = ["principal_axes", "project"]
 
 Floats = NDArray[np.float64]
 _BLOCK: Final = 4096
@@ -37,6 +37,16 @@ def project(points: Points, components: int, seed: int, threads: int, progress: 
         coordinates[block, : axes.shape[1]] = (points[block] - mean) @ axes
     progress("layout", 1.0)
     return coordinates
+
+
+def principal_axes(points: Points, mean: Floats, count: int, seed: int, threads: int) -> tuple[Floats, Floats]:
+    """(d, c) orthonormal directions of largest variance, largest first, and the variances (c,) along them; c is
+    `count`, or fewer where the rows (n, d) have not so many dimensions. `mean` (d,) is theirs."""
+    axes = _axes(points, mean, count, seed, threads, silent)
+    variances = np.zeros(axes.shape[1])
+    for block in spans(len(points), _BLOCK):
+        variances += (((points[block] - mean) @ axes) ** 2).sum(axis=0)
+    return axes, variances / max(len(points), 1)
 
 
 def _axes(points: Points, mean: Floats, count: int, seed: int, threads: int, progress: Progress) -> Floats:

@@ -199,6 +199,8 @@ class Cluster(Record):
     cluster_type: Literal["vector", "attribute"]
     feature_uris: list[str] | None = None
     multi_feature_strategy: str | None = None
+    feature_weights: dict[str, float] | None = None
+    weight_learning_config: dict[str, Any] | None = None
     learned_weights: dict[str, float] | None = None
     learning_quality_score: float | None = None
     effective_feature_method: Literal["mean", "median", "medoid"] | None = None

@@ -1,10 +1,13 @@
 """From what a caller sent to what a cluster keeps: every choice checked at once, not when a run starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from shoal.engine import ALGORITHMS, check_params
+from shoal.engine.feature_weights import WeightLearning
+from shoal.engine.features import check_weights
+from shoal.engine.preprocessing import check_steps
 from shoal.errors import InvalidField
 from shoal.records.cluster import AttributeConfig, CreateCluster, EnrichmentMapping, SourceEnrichment, VectorConfig
 
@@ -80,14 +83,19 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
             value=method,
             remedy=f"Use one of {', '.join(sorted(ALGORITHMS))}.",
         )
-    feature = _one_feature(config.features(), dimensions)
+    features = _features(config.features(), dimensions)
+    names = [feature_name(feature, dimensions) for feature in features]
     _refuse_unbuilt(config)
+    check_steps(config.preprocessing_steps or [], "vector_config.preprocessing_steps")
+    learning = _learning(config)
     params, warnings = check_params(method, config.params_of(method))
     if config.face_cluster_merge is not None:
         warnings = [*warnings, "face_cluster_merge is kept and shown, but not executed."]
     return ClusterConfig(
         {
-            "feature_uris": [feature],
+            "feature_uris": features,
+            "feature_weights": _weights(config, names, dimensions),
+            "weight_learning_config": learning,
             "algorithm": method,
             "algorithm_params": dict(params),
             "sample_size": config.sample_size,
@@ -107,24 +115,51 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
 
 def _refuse_unbuilt(config: VectorConfig) -> None:
     """Choices the contract knows and this version cannot honour are refused, never silently dropped."""
-    for step in config.preprocessing_steps or []:
-        if step.get("method", "none") != "none":
-            raise InvalidField(
-                "vector_config.preprocessing_steps", "are not available in this version", value=step.get("method")
-            )
+    if config.multi_feature_strategy == "independent" or config.output_strategy == "per_feature":
+        raise InvalidField(
+            "vector_config.multi_feature_strategy",
+            "is not available in this version",
+            value="independent",
+            remedy="Create one cluster for each feature, or use concatenate or weighted.",
+        )
 
 
-def _one_feature(features: list[str], dimensions: Mapping[str, int]) -> str:
-    """The URI of the one feature, its vector known to the namespace."""
+def _learning(config: VectorConfig) -> dict[str, Any] | None:
+    """How weights are to be learned, checked; None where they are not."""
+    if config.multi_feature_strategy != "weighted":
+        return None
+    given = {name: value for name, value in (config.weight_learning_config or {}).items() if value is not None}
+    where = "vector_config.weight_learning_config"
+    known = [one.name for one in fields(WeightLearning)]
+    for name, value in given.items():
+        if name not in known:
+            raise InvalidField(f"{where}.{name}", "is not known", value=value, remedy=f"Known: {', '.join(known)}.")
+    try:
+        return asdict(WeightLearning(**given))
+    except InvalidField as error:
+        raise InvalidField(f"{where}.{error.field}", error.problem, value=given.get(error.field)) from None
+
+
+def _weights(config: VectorConfig, names: list[str], dimensions: Mapping[str, int]) -> dict[str, float] | None:
+    """The weights of the features by vector name; keys may be URIs too."""
+    if not config.feature_weights:
+        return None
+    by_name = {feature_name(uri, dimensions): weight for uri, weight in config.feature_weights.items()}
+    return check_weights(by_name, names, "vector_config.feature_weights")
+
+
+def _features(features: list[str], dimensions: Mapping[str, int]) -> list[str]:
+    """The URIs of the features, their vectors known to the namespace, none twice."""
     path = "vector_config.feature_uris"
     known = ", ".join(sorted(dimensions)) or "none yet: store documents with vectors or declare vector_configs first"
     if not features:
         raise InvalidField(path, "is required for cluster_type 'vector'", remedy=f"Known features: {known}.")
-    if len(features) > 1:
-        raise InvalidField(path, "takes one feature in this version", value=features)
-    if feature_name(features[0], dimensions) not in dimensions:
-        raise InvalidField(path, "is no feature of this namespace", value=features[0], remedy=f"Known: {known}.")
-    return features[0]
+    for feature in features:
+        if feature_name(feature, dimensions) not in dimensions:
+            raise InvalidField(path, "is no feature of this namespace", value=feature, remedy=f"Known: {known}.")
+    if len({feature_name(feature, dimensions) for feature in features}) < len(features):
+        raise InvalidField(path, "names a feature twice", value=features)
+    return features
 
 
 def feature_name(uri: str, dimensions: Mapping[str, int]) -> str:

@@ -15,6 +15,7 @@ from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.services.analysis import analyse, centroids_table, condensed_tree_table, members_table
+from shoal.services.feature_space import feature_space
 from shoal.services.run_input import RunInput
 
 __all__ = ["Groups", "group"]
@@ -54,6 +55,7 @@ class Groups:
     feature: str | None = None
     vectors: Points | None = None
     condensed_tree: pa.Table | None = None
+    learned_weights: Mapping[str, float] | None = None
     relationships: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -90,8 +92,9 @@ def group(source: RunInput, cluster: Cluster, run: Execution, progress: Progress
 
 
 def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int) -> Groups:
-    if source.points is None:
+    if not source.blocks:
         raise RunFailed("The documents have no vectors of this feature.")
+    space = feature_space(source, cluster, SEED, threads, progress)
     plan = Plan(
         algorithm=cluster.algorithm,
         params=cluster.algorithm_params,
@@ -103,7 +106,7 @@ def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
         seed=SEED,
         threads=threads,
     )
-    analysis = analyse(source.ids, source.points, source.texts, plan, progress)
+    analysis = analyse(source.ids, space.points, source.texts, plan, progress)
     outcome = analysis.outcome
     return Groups(
         member_columns=members_table(analysis),
@@ -112,7 +115,8 @@ def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
         noise=analysis.noise,
         metrics=outcome.metrics,
         params=outcome.params,
-        warnings=outcome.warnings,
+        warnings=[*space.warnings, *outcome.warnings],
+        learned_weights=space.weights if cluster.multi_feature_strategy == "weighted" else None,
         distance_metric=outcome.distance_metric,
         exact=outcome.exact,
         seed=int(str(outcome.params.get("random_state") or SEED)),

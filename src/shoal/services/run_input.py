@@ -1,6 +1,6 @@
 """What a run reads: the points or the attribute values, and the words to name groups with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,15 +29,15 @@ _LOOKED_AT: Final = 200
 class RunInput:
     """Aligned columns, rows sorted by (document id, collection).
 
-    `points` for vector clusters, `values` (one list a field) for attribute clusters. `missing` documents had no
-    vector, `skipped` ones a vector that cannot be used.
+    `blocks` (one a feature) for vector clusters, `values` (one list a field) for attribute clusters. `missing`
+    documents had no vector, `skipped` ones a vector that cannot be used.
     """
 
     ids: Sequence[str]
     collection_ids: Sequence[str]
     texts: Sequence[str] | None
     feature: str | None = None
-    points: Points | None = None
+    blocks: Mapping[str, Points] = field(default_factory=dict)
     values: Sequence[Sequence[Any]] = ()
     missing: int = 0
     skipped: int = 0
@@ -63,33 +63,37 @@ def _read_vectors(
     store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
 ) -> RunInput:
     keys = {source.storage_key: source.collection_id for source in sources}
-    feature = feature_name((cluster.feature_uris or [""])[0], store.vector_dimensions(scope))
-    matrix = store.load_matrix(scope, list(keys), [feature], filter=wanted)
-    ids, where, points = list(matrix.ids), list(matrix.collections), matrix.blocks[feature]
+    known = store.vector_dimensions(scope)
+    features = [feature_name(uri, known) for uri in cluster.feature_uris or [""]]
+    matrix = store.load_matrix(scope, list(keys), features, filter=wanted)
+    ids, where, blocks = list(matrix.ids), list(matrix.collections), {name: matrix.blocks[name] for name in features}
     warnings, skipped = [], 0
     if cluster.normalize_features:
-        usable = _nonzero(points)
+        usable = _nonzero(list(blocks.values()))
         skipped = len(ids) - len(usable)
         if skipped:
             warnings.append(f"{skipped} documents have an all-zero vector, for which no direction exists; left out.")
-            points = points[usable]
+            blocks = {name: points[usable] for name, points in blocks.items()}
             ids, where = [ids[row] for row in usable], [where[row] for row in usable]
     return RunInput(
         ids=ids,
         collection_ids=[keys[key] for key in where],
         texts=_texts(store, scope, cluster, wanted, list(keys), ids, where),
-        feature=feature,
-        points=points,
+        feature=",".join(features),
+        blocks=blocks,
         missing=matrix.missing,
         skipped=skipped,
         warnings=warnings,
     )
 
 
-def _nonzero(points: Points) -> list[int]:
-    """Rows that are not all zero, found block by block."""
+def _nonzero(features: Sequence[Points]) -> list[int]:
+    """Rows that are not all zero in every feature, found block by block."""
     block = 65_536
-    parts = [np.flatnonzero(points[at : at + block].any(axis=1)) + at for at in range(0, len(points), block)]
+    parts = [
+        np.flatnonzero(np.any([points[at : at + block].any(axis=1) for points in features], axis=0)) + at
+        for at in range(0, len(features[0]), block)
+    ]
     return np.concatenate(parts).tolist() if parts else []
 
 

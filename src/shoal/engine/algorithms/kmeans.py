@@ -62,7 +62,7 @@ class KMeansParams:
     """Both names give the same answer by the same steps."""
 
     def __post_init__(self) -> None:
-        check_whole("n_clusters", self.n_clusters, 2)
+        check_whole("n_clusters", self.n_clusters, 1)
         check_whole("max_iter", self.max_iter, 1)
         check_whole("n_init", self.n_init, 1)
         check_whole("verbose", self.verbose, 0)

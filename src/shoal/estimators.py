@@ -1,0 +1,194 @@
+"""Estimators in the style of scikit-learn: fit, predict, labels_.
+
+Rows are taken as they are (`normalize=False`), as scikit-learn takes them; unit length is one flag away.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from shoal.columns import Points
+from shoal.engine.algorithms import Fit, find_algorithm
+from shoal.engine.centroids import cluster_means
+from shoal.engine.geometry import checked_points, unit_rows
+from shoal.engine.labels import by_size
+from shoal.engine.parallel import one_blas_thread
+from shoal.engine.plan import silent
+
+__all__ = ["HDBSCAN", "AutoCluster", "KMeans"]
+
+Integers = NDArray[np.int64]
+
+
+class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What the estimators share. After `fit`: `labels_` (n,) int64 by cluster size descending, -1 for noise;
+    `probabilities_` (n,) float32 membership strengths; `cluster_centers_` (k, d) float32 means of the members."""
+
+    normalize: bool
+    random_state: int | None
+    n_jobs: int | None
+
+    @abstractmethod
+    def _plan(self) -> tuple[str, dict[str, Any]]:
+        """The method in `ALGORITHMS` and its parameters."""
+
+    def fit(self, X: ArrayLike, y: object = None) -> Any:  # noqa: N803  # scikit-learn's name
+        """Cluster the rows of `X` (n, d). `y` is not used. Raises InvalidField, a ValueError, for wrong parameters."""
+        points = self._points(validate_data(self, X, dtype=np.float32, ensure_min_samples=2))
+        algorithm, given = self._plan()
+        method = find_algorithm(algorithm)
+        with one_blas_thread():
+            found = method.fit(
+                points, method.params(**given), seed=self._seed(), threads=self._threads(), progress=silent
+            )
+        self._keep(points, found)
+        return self
+
+    def predict(self, X: ArrayLike) -> Integers:  # noqa: N803
+        """(n,) the cluster of other rows, -1 for those that fit none; the same for a row alone and among others."""
+        check_is_fitted(self)
+        points = self._points(validate_data(self, X, dtype=np.float32, reset=False))
+        with one_blas_thread():
+            found = self._found.assign(points, self._threads(), silent).labels
+        return np.asarray(np.where(found >= 0, self._number[found], -1), np.int64)
+
+    def _points(self, rows: NDArray[np.float32]) -> Points:
+        points = checked_points(np.ascontiguousarray(rows))
+        return unit_rows(points) if self.normalize else points
+
+    def _seed(self) -> int:
+        return 42 if self.random_state is None else int(self.random_state)
+
+    def _threads(self) -> int:
+        return 0 if self.n_jobs is None or self.n_jobs < 0 else int(self.n_jobs)
+
+    def _keep(self, points: Points, found: Fit) -> None:
+        labels = by_size(found.labelled.labels)
+        clusters = int(labels.max(initial=-1)) + 1
+        inside = labels >= 0
+        self._found = found
+        self._number = np.full(int(found.labelled.labels.max(initial=-1)) + 2, -1, np.int64)
+        self._number[found.labelled.labels[inside]] = labels[inside]
+        self.labels_ = labels.astype(np.int64)
+        self.probabilities_ = found.labelled.strengths
+        self.cluster_centers_ = cluster_means(points, labels, clusters).astype(np.float32)
+
+
+class KMeans(_Clusterer):
+    """k means with the least sum of squared distances that was found; `inertia_` is that sum."""
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: str = "k-means++",
+        n_init: int = 1,
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        normalize: bool = False,
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.normalize = normalize
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def _plan(self) -> tuple[str, dict[str, Any]]:
+        names = ("n_clusters", "init", "n_init", "max_iter", "tol")
+        return "kmeans", {name: getattr(self, name) for name in names}
+
+    def _keep(self, points: Points, found: Fit) -> None:
+        super()._keep(points, found)
+        away = points - self.cluster_centers_[self.labels_]
+        self.inertia_ = float(np.einsum("ij,ij->", away, away, dtype=np.float64))
+
+
+class HDBSCAN(_Clusterer):
+    """The dense regions that persist; `outlier_scores_` (n,) are GLOSH."""
+
+    def __init__(
+        self,
+        min_cluster_size: int = 5,
+        min_samples: int | None = None,
+        *,
+        cluster_selection_epsilon: float = 0.0,
+        max_cluster_size: int | None = None,
+        metric: str = "euclidean",
+        alpha: float = 1.0,
+        cluster_selection_method: str = "eom",
+        allow_single_cluster: bool = False,
+        approximate: bool | None = None,
+        normalize: bool = False,
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.min_cluster_size = min_cluster_size
+        self.min_samples = min_samples
+        self.cluster_selection_epsilon = cluster_selection_epsilon
+        self.max_cluster_size = max_cluster_size
+        self.metric = metric
+        self.alpha = alpha
+        self.cluster_selection_method = cluster_selection_method
+        self.allow_single_cluster = allow_single_cluster
+        self.approximate = approximate
+        self.normalize = normalize
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def _plan(self) -> tuple[str, dict[str, Any]]:
+        names = (
+            "min_cluster_size", "min_samples", "cluster_selection_epsilon", "max_cluster_size", "metric", "alpha",
+            "cluster_selection_method", "allow_single_cluster", "approximate",
+        )  # fmt: skip
+        return "hdbscan", {name: getattr(self, name) for name in names}
+
+    def _keep(self, points: Points, found: Fit) -> None:
+        super()._keep(points, found)
+        density = found.density
+        self.outlier_scores_ = np.zeros(len(points), np.float32) if density is None else density.outlier_scores
+
+
+class AutoCluster(_Clusterer):
+    """Clusters without parameters; `layers_` are the labels of all granularities from coarse to fine, `layer_` is the
+    place of the one shown, `reason_` why, and `clear_structure_` whether independent runs agree."""
+
+    def __init__(
+        self,
+        *,
+        n_neighbors: int = 25,
+        min_cluster_size: int = 5,
+        noise_level: float = 0.5,
+        approx_n_clusters: int | None = None,
+        normalize: bool = False,
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.min_cluster_size = min_cluster_size
+        self.noise_level = noise_level
+        self.approx_n_clusters = approx_n_clusters
+        self.normalize = normalize
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def _plan(self) -> tuple[str, dict[str, Any]]:
+        names = ("n_neighbors", "min_cluster_size", "noise_level", "approx_n_clusters")
+        return "auto", {name: getattr(self, name) for name in names}
+
+    def _keep(self, points: Points, found: Fit) -> None:
+        super()._keep(points, found)
+        assert found.layers is not None, "auto always has layers"
+        layers = found.layers.settled(None, by_size(found.labelled.labels))
+        self.layers_ = [layer.labels.astype(np.int64) for layer in layers.layers]
+        self.layer_ = layers.chosen
+        self.reason_ = layers.reason
+        self.clear_structure_ = layers.clear

@@ -1,0 +1,46 @@
+"""From the features of a run to the one space that is clustered."""
+
+from dataclasses import dataclass, field
+
+from shoal.columns import Points
+from shoal.engine.feature_weights import WeightLearning, learn_weights
+from shoal.engine.features import concatenated
+from shoal.engine.plan import Progress
+from shoal.engine.preprocessing import check_steps, prepared
+from shoal.records.cluster import Cluster
+from shoal.services.run_input import RunInput
+
+__all__ = ["FeatureSpace", "feature_space"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpace:
+    """`points` (n, d), with the `weights` of the features where there are several, and what is to be told."""
+
+    points: Points
+    weights: dict[str, float] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def feature_space(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
+    """The features side by side, with equal, given or learned weights, after the preprocessing steps."""
+    joined = _joined(source, cluster, seed, threads, progress)
+    steps = check_steps(cluster.preprocessing_steps or [], "preprocessing_steps")
+    if not steps:
+        return joined
+    points, _ = prepared(joined.points, steps, seed, threads)
+    return FeatureSpace(points, joined.weights, joined.warnings)
+
+
+def _joined(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
+    if len(source.blocks) == 1:
+        return FeatureSpace(next(iter(source.blocks.values())))
+    weights, warnings = cluster.feature_weights or dict.fromkeys(source.blocks, 1 / len(source.blocks)), list[str]()
+    if cluster.multi_feature_strategy == "weighted":
+        how = WeightLearning(**(cluster.weight_learning_config or {}))
+        learned = learn_weights(source.blocks, how, seed=seed, threads=threads, progress=progress)
+        weights = dict(learned.weights)
+        told = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+        warnings.append(f"Feature weights were learned from {learned.rows:,} documents: {told}.")
+    points = concatenated(source.blocks, weights, normalize=bool(cluster.normalize_features))
+    return FeatureSpace(points, weights, warnings)
