@@ -10,7 +10,10 @@ import pyarrow as pa
 
 from shoal.columns import Points
 from shoal.engine.attributes import MISSING, Aggregation, AttributeOutcome, aggregate, group_by_attributes
-from shoal.engine.plan import Plan, Progress
+from shoal.engine.centroids import cluster_means
+from shoal.engine.features import directions
+from shoal.engine.plan import Outcome, Plan, Progress
+from shoal.engine.preprocessing import check_steps
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
@@ -52,8 +55,8 @@ class Groups:
     distance_metric: str | None = None
     exact: bool = True
     seed: int | None = None
-    feature: str | None = None
-    vectors: Points | None = None
+    vectors: Mapping[str, Points] = field(default_factory=dict)
+    """For each feature the vectors (k, d_i) that stand for the groups."""
     condensed_tree: pa.Table | None = None
     learned_weights: Mapping[str, float] | None = None
     relationships: list[dict[str, Any]] = field(default_factory=list)
@@ -120,8 +123,7 @@ def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
         distance_metric=outcome.distance_metric,
         exact=outcome.exact,
         seed=int(str(outcome.params.get("random_state") or SEED)),
-        feature=source.feature,
-        vectors=outcome.centroids,
+        vectors=_vectors(source, cluster, outcome),
         condensed_tree=condensed_tree_table(analysis),
         relationships=[
             {
@@ -135,6 +137,17 @@ def _by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
             for child in group.children
         ],
     )
+
+
+def _vectors(source: RunInput, cluster: Cluster, outcome: Outcome) -> dict[str, Points]:
+    """The centroids where the feature itself was clustered; else the members' means in each feature."""
+    if len(source.blocks) == 1 and not check_steps(cluster.preprocessing_steps or [], "preprocessing_steps"):
+        return dict.fromkeys(source.blocks, outcome.centroids)
+    scaled = directions if cluster.normalize_features else np.asarray
+    return {
+        name: cluster_means(scaled(points), outcome.labels, outcome.clusters).astype(np.float32)
+        for name, points in source.blocks.items()
+    }
 
 
 def _by_attributes(source: RunInput, cluster: Cluster) -> Groups:

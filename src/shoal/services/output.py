@@ -41,9 +41,8 @@ def _centroids(run: Execution, groups: Groups, table: pa.Table, about: Mapping[s
     payloads = [
         orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **about}) for row, id in zip(rows, ids, strict=True)
     ]
-    vectors: dict[str, VectorColumn] = {}
-    if groups.feature is not None and groups.vectors is not None and len(rows):
-        vectors[groups.feature] = VectorColumn(np.arange(len(rows), dtype=np.int64), groups.vectors)
+    every = np.arange(len(rows), dtype=np.int64)
+    vectors = {name: VectorColumn(every, points) for name, points in groups.vectors.items()} if len(rows) else {}
     return DocumentBatch(ids, payloads, vectors)
 
 

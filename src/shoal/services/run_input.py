@@ -36,7 +36,6 @@ class RunInput:
     ids: Sequence[str]
     collection_ids: Sequence[str]
     texts: Sequence[str] | None
-    feature: str | None = None
     blocks: Mapping[str, Points] = field(default_factory=dict)
     values: Sequence[Sequence[Any]] = ()
     missing: int = 0
@@ -79,7 +78,6 @@ def _read_vectors(
         ids=ids,
         collection_ids=[keys[key] for key in where],
         texts=_texts(store, scope, cluster, wanted, list(keys), ids, where),
-        feature=",".join(features),
         blocks=blocks,
         missing=matrix.missing,
         skipped=skipped,
