@@ -254,3 +254,19 @@ def runs_of_communities(
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int32]:
     """(s, n) communities for each seed. ValueError where the arrays are no graph."""
+
+# native/bind_layout.cpp: `layout.py` and `layout.hpp` say what these are.
+
+def settled(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    pull: NDArray[np.float32],
+    mass: NDArray[np.float32],
+    reach: NDArray[np.float32],
+    places: NDArray[np.float32],
+    forces: tuple[float, float, float, int],
+    schedule: tuple[int, float, float, float, int],
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> NDArray[np.float32]:
+    """(components, n) places after all rounds. ValueError where the arrays are no graph or do not fit."""

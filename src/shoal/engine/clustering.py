@@ -22,9 +22,9 @@ from shoal.engine.geometry import LARGEST, checked_points, unit_rows
 from shoal.engine.hierarchy import levels_above, levels_of_layers
 from shoal.engine.labels import by_size
 from shoal.engine.layers import Layers
+from shoal.engine.layout import lay_out
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import CentroidMethod, DistanceMetric, Outcome, Plan, Progress, silent, within
-from shoal.engine.projection import project
 from shoal.engine.quality import Grouping, measure
 from shoal.engine.sampling import sample_rows
 from shoal.errors import InvalidField
@@ -137,7 +137,7 @@ def _described(
         centroids=targets,
         medoids=medoids,
         representatives=nearest_members(memberships.distance, members),
-        coordinates=project(space, plan.components, plan.seed, plan.threads, progress) if drawn else None,
+        coordinates=lay_out(space, plan.components, plan.seed, plan.threads, progress) if drawn else None,
         metrics=metrics,
         cohesion=memberships.cohesion(members),
         distance_metric=metric,

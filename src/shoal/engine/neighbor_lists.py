@@ -23,8 +23,9 @@ MOST_EXACT: Final = 250_000
 _WIDEST_CODED: Final = 8192
 """Sums of more products of codes might not fit 32 bits."""
 _LIKELY: Final = 0.35
-"""Share of the rounding errors of codes allowed for: six standard deviations in some hundred dimensions, beside which
-15 neighbours in a thousand rows lost one in `benchmarks/bench_margin.py`."""
+"""Share of the rounding errors of codes allowed for: six standard deviations from `_MANY` dimensions on, where none
+of a billion neighbours is lost. In fewer the whole error is allowed for."""
+_MANY: Final = 128
 _NEAR: Final = 0.7
 """Approximate, each block of rows is compared with this many times the square root of all blocks."""
 _FEWEST_BLOCKS: Final = 6
@@ -78,8 +79,9 @@ def find_neighbors(
         blocks = -(-len(rows) // core.BLOCK)
         enough = max(_FEWEST_BLOCKS, -(-(count + 1) // core.BLOCK) + 1, round(_NEAR * blocks**0.5))
         pairs = near_pairs(points, frame, order, core.BLOCK, enough)
+    certainty = _LIKELY if points.shape[1] >= _MANY else 1.0
     places, squares, _, _ = core.nearest_rows(
-        codes, points, order, near, count, _LIKELY, pairs, threads, _tick(progress)
+        codes, points, order, near, count, certainty, pairs, threads, _tick(progress)
     )
     found = NeighborLists(np.empty((len(rows), count), np.int32), np.empty((len(rows), count)), not approximate)
     own = np.arange(len(rows), dtype=np.int32)[:, None]

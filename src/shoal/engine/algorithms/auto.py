@@ -72,6 +72,7 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
         return _by_value(points, rows, back, copies, params.min_cluster_size, effective)
     part = within(progress, "cluster", 0, 0.6)
     near = find_neighbors(points, rows, params.n_neighbors, threads=threads, progress=part)
+    part("cluster", 1.0)
     graph = fuzzy_graph(near.halved(), threads)
     found = _find(graph, near, copies, params, seed, threads, within(progress, "cluster", 0.6, 1))
     layers, labels = found.layers, found.labels

@@ -19,7 +19,7 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
 from shoal.engine.belonging import leave_out, log_distances, robust_scores, walk_home
 from shoal.engine.communities import community_runs
-from shoal.engine.geometry import unit_rows
+from shoal.engine.features import directions
 from shoal.engine.neighbor_graph import fuzzy_graph
 from shoal.engine.neighbor_lists import find_neighbors
 from shoal.engine.plan import Progress, within
@@ -67,17 +67,18 @@ _MOST_ROUNDS: Final = 20
 
 
 def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Find the communities. Costs as `auto` does, less the choice of a resolution; equal rows count once. Raises
-    InvalidField for a zero row under the cosine metric."""
+    """Find the communities. Costs as `auto` does, less the choice of a resolution; equal rows count once. Under
+    the cosine metric zero rows have no direction and are as far from all others."""
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
         return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
-    space = unit_rows(points) if params.metric == "cosine" else points
+    space = directions(points) if params.metric == "cosine" else points
     values = distinct(space, threads)
     rows, back = values.rows, values.back
     part = within(progress, "cluster", 0, 0.7)
     near = find_neighbors(space, rows, params.n_neighbors, threads=threads, progress=part)
+    part("cluster", 1.0)
     graph = fuzzy_graph(near.halved(), threads)
     rounds = params.n_iterations if params.n_iterations > 0 else _MOST_ROUNDS
     resolution = 1.0 if params.objective_function == "modularity" else params.resolution
@@ -105,7 +106,7 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
 
 
 def _assign(points: Points, threads: int, progress: Progress, *, votes: NeighborVotes, metric: str) -> Labelled:
-    return votes.assign(unit_rows(points) if metric == "cosine" else points, threads, progress)
+    return votes.assign(directions(points) if metric == "cosine" else points, threads, progress)
 
 
 LEIDEN: Final = Algorithm(LeidenParams, fit)

@@ -105,6 +105,7 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
             threads=threads,
             progress=lambda _, done: progress("cluster", 0.9 * done),
         )
+        progress("cluster", 0.9)
         labels, recall = _valleys(edges, space, params), edges.recall
     kept = labels >= 0
     reach = np.inf if params.max_eps is None else space.euclidean(params.max_eps)

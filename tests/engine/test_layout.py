@@ -1,0 +1,65 @@
+"""The map: neighbours together, clusters apart, the same in any order and on any number of threads."""
+
+import numpy as np
+import pytest
+from sklearn.manifold import trustworthiness
+from sklearn.metrics import silhouette_score
+
+from degenerate import DEGENERATE, Make
+from shared_data import load, vectors
+from shoal.engine import kernels
+from shoal.engine.geometry import unit_rows
+from shoal.engine.layout import lay_out
+from shoal.engine.plan import silent
+from shoal.engine.projection import project
+
+compiled = pytest.mark.skipif(
+    kernels.native() is None, reason="without the compiled core the map is the principal axes"
+)
+
+
+@compiled
+@pytest.mark.parametrize("components", [2, 3])
+def test_neighbours_lie_together_far_better_than_along_principal_axes(components: int) -> None:
+    points = unit_rows(vectors(load("mnist10k"), "pca64")[::4].copy())
+
+    places = lay_out(points, components, 42, 2, silent)
+    axes = project(points, components, 42, 2, silent)
+
+    ours = trustworthiness(points, places, n_neighbors=15)
+    assert places.shape == (len(points), components) and places.dtype == np.float32
+    assert ours > 0.95
+    assert ours > trustworthiness(points, axes, n_neighbors=15) + 0.05
+    assert np.allclose(places.mean(axis=0), 0, atol=1e-3)
+
+
+@compiled
+def test_clusters_lie_apart() -> None:
+    table = load("mnist10k")
+    points = unit_rows(vectors(table, "pca64")[::4].copy())
+    truth = table["label"].to_numpy(zero_copy_only=False)[::4]
+
+    places, axes = (draw(points, 2, 42, 2, silent) for draw in (lay_out, project))
+
+    assert silhouette_score(places, truth) > silhouette_score(axes, truth) + 0.2
+
+
+def test_neither_order_nor_threads_move_a_row() -> None:
+    points = unit_rows(vectors(load("mnist10k"), "pca64")[:6000].copy())
+    order = np.random.default_rng(1).permutation(len(points))
+
+    one, two = lay_out(points, 2, 42, 2, silent), lay_out(points[order], 2, 42, 1, silent)
+
+    assert np.array_equal(one[order], two)
+
+
+@pytest.mark.parametrize("make", DEGENERATE.values(), ids=DEGENERATE.keys())
+@pytest.mark.parametrize("components", [2, 3])
+def test_every_row_has_a_place_and_equal_rows_the_same(make: Make, components: int) -> None:
+    points = make()
+
+    places = lay_out(points, components, 42, 2, silent)
+
+    assert places.shape == (len(points), components) and np.isfinite(places).all()
+    for value in np.unique(points, axis=0):
+        assert len(np.unique(places[(points == value).all(axis=1)], axis=0)) == 1
