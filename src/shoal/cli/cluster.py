@@ -23,7 +23,7 @@ def cluster(
     vector: Annotated[str | None, typer.Option(help="The column of vectors; needed where there are several.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A column to name clusters from; repeat for several.")] = None,
     id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
-    algorithm: Annotated[str, typer.Option(help="kmeans or hdbscan.")] = "kmeans",
+    algorithm: Annotated[str, typer.Option(help="kmeans, auto, hdbscan, or another.")] = "kmeans",
     clusters: Annotated[int | None, typer.Option(help="How many, for kmeans; else chosen from the data.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A parameter of the algorithm, name=value.")] = None,
     where: Annotated[
@@ -180,7 +180,7 @@ def _next(found: "FileClustering", file: Path) -> list[str]:
     again = f"{called_as()} cluster {shlex.quote(str(file))}"
     if found.clustering.plan.algorithm == "kmeans":
         return [
-            f"Try: {again} --algorithm hdbscan    finds their number, leaves outliers out",
+            f"Try: {again} --algorithm auto       finds their number, leaves outliers out",
             f"     {again} --clusters N           another number of clusters",
         ]
     return [f"Try: {again} --algorithm hdbscan --param min_cluster_size=N    larger: fewer, broader clusters"]
