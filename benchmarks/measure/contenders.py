@@ -4,6 +4,7 @@ A contender is a function that imports its library and returns a `Fit`; what it 
 import time. Parameters that are not named here are the library's defaults.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
@@ -279,6 +280,81 @@ def pynndescent(threads: int, *, count: int) -> Fit:
     return fit
 
 
+def shoal_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
+    """Shoal, without a reach: every row gets its nearest centroid."""
+    from shoal.engine.plan import silent
+    from shoal.engine.prediction import Assigner
+
+    def place(centroids: Points) -> Place:
+        assigner = Assigner.of(centroids, metric="euclidean")
+        return lambda points: assigner.assign(points, threads, silent).labels
+
+    return partial(_assigned, place, clusters, singles)
+
+
+def numpy_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
+    """Brute force in NumPy: products of 4,096 rows with all centroids, in float32, on as many BLAS threads."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads)
+
+    def place(centroids: Points) -> Place:
+        halves = (centroids**2).sum(axis=1) / 2
+
+        def nearest(points: Points) -> NDArray[Any]:
+            parts = (points[start : start + 4096] for start in range(0, len(points), 4096))
+            return np.concatenate([np.argmax(part @ centroids.T - halves, axis=1) for part in parts])
+
+        return nearest
+
+    return partial(_assigned, place, clusters, singles)
+
+
+def sklearn_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
+    """scikit-learn's pairwise_distances_argmin."""
+    from sklearn.metrics import pairwise_distances_argmin
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads)
+    return partial(
+        _assigned, lambda centroids: lambda rows: pairwise_distances_argmin(rows, centroids), clusters, singles
+    )
+
+
+def faiss_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
+    """faiss: IndexFlatL2."""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+
+    def place(centroids: Points) -> Place:
+        index = faiss.IndexFlatL2(centroids.shape[1])
+        index.add(centroids)
+        return lambda points: index.search(points, 1)[1][:, 0]
+
+    return partial(_assigned, place, clusters, singles)
+
+
+Place: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def _assigned(
+    prepared: Callable[[Points], Place], clusters: int, singles: int, points: NDArray[Any], seed: int
+) -> Answer:
+    """All rows at once, or the first `singles` one after the other with the time each took. The centroids are rows."""
+    targets = np.random.default_rng(seed).choice(len(points), min(clusters, len(points)), replace=False)
+    place = prepared(np.ascontiguousarray(points[targets]))
+    if singles == 0:
+        return {"labels": place(points), "targets": targets}
+    asked = min(singles, len(points))
+    labels, took = np.empty(asked, np.int64), np.empty(asked)
+    for row in range(asked):
+        began = time.perf_counter()
+        labels[row] = place(points[row : row + 1])[0]
+        took[row] = time.perf_counter() - began
+    return {"labels": labels, "targets": targets, "took": took}
+
+
 CONTENDERS: Final[Mapping[str, Callable[..., Fit]]] = {
     made.__name__: made
     for made in (
@@ -300,6 +376,10 @@ CONTENDERS: Final[Mapping[str, Callable[..., Fit]]] = {
         sklearn_neighbors,
         intelex_neighbors,
         pynndescent,
+        shoal_assign,
+        numpy_assign,
+        sklearn_assign,
+        faiss_assign,
     )
 }
 """Each takes the number of threads and its own keyword arguments."""

@@ -6,7 +6,8 @@ in for the complete graph. Campello, Moulavi and Sander, "Density-based clusteri
 estimates", 2013.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -24,13 +25,13 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
+from shoal.engine.core_points import CorePoints
 from shoal.engine.density import Density
-from shoal.engine.geometry import half_squares, moved, origin_shift, unit_rows
+from shoal.engine.geometry import unit_rows
 from shoal.engine.linkage import single_linkage
 from shoal.engine.merge_order import walk
-from shoal.engine.neighbors import block_rows
+from shoal.engine.new_rows import directions
 from shoal.engine.outliers import exemplars, outlier_scores
-from shoal.engine.parallel import in_order, spans
 from shoal.engine.plan import Progress
 from shoal.engine.reachability import find_reachability
 from shoal.engine.row_keys import keyed_rows
@@ -119,7 +120,16 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
     labels = label_rows(tree, chosen, how, at_birth=not params.match_reference_implementation)
     densest = _densest(tree, chosen)
     strengths = _strengths(labels, tree.leaving, densest)
-    members = _Members(space, grown.core, labels, densest, _reaches(tree, chosen, labels), min_samples)
+    members = _Members(
+        space=space,
+        rows=grown.rows,
+        copies=grown.copies,
+        core=grown.core,
+        labels=labels[grown.rows],
+        densest=densest,
+        reach=_reaches(tree, chosen, labels),
+        min_samples=min_samples,
+    )
     return Fit(
         labelled=Labelled(labels, strengths),
         assign=members.assign,
@@ -161,7 +171,12 @@ class _Space:
 
     def placed(self, points: Points) -> Points:
         """Other rows in the same space."""
-        return unit_rows(points) if self.params.metric == "cosine" else points
+        return directions(points) if self.params.metric == "cosine" else points
+
+    def euclidean(self, distance: float) -> float:
+        """The Euclidean distance that one in the metric asked for is, or hardly more."""
+        scaled = distance * self.params.alpha * (1 + 1e-9)
+        return float(np.sqrt(2 * scaled)) if self.params.metric == "cosine" else scaled
 
     def told(self, euclidean: Floats) -> Floats:
         """Euclidean distances in the metric asked for: on unit rows 1 - cos = d^2 / 2."""
@@ -171,9 +186,12 @@ class _Space:
 
 @dataclass(frozen=True, slots=True)
 class _Grown:
-    """The condensed tree over all rows, their (n,) Euclidean core distances, and the recall of approximate lists."""
+    """The condensed tree over all n rows; the m distinct ones, `rows`, in the order of their keys, with how many
+    `copies` there are of each and their Euclidean `core` distances; and the recall of approximate lists."""
 
     tree: CondensedTree
+    rows: Rows
+    copies: Rows
     core: Floats
     recall: float | None
 
@@ -183,10 +201,11 @@ def _grow(
 ) -> _Grown:
     # Rows are numbered by their keys from here to the tree, so that nothing depends on the order they came in.
     by_key, rows, where = keyed_rows(space.points, threads)
+    copies = np.bincount(where)
     edges = find_reachability(
         space.points,
         rows,
-        np.bincount(where),
+        copies,
         min_samples,
         approximate=approximate,
         threads=threads,
@@ -201,7 +220,7 @@ def _grow(
     back = np.empty(len(by_key), np.int64)
     back[by_key] = np.arange(len(by_key))
     tree = replace(tree, cluster=tree.cluster[back], leaving=tree.leaving[back])
-    return _Grown(tree, edges.core[where][back], edges.recall)
+    return _Grown(tree, rows, copies, edges.core, edges.recall)
 
 
 def _densest(tree: CondensedTree, chosen: list[int]) -> Floats:
@@ -237,17 +256,19 @@ def _assign_noise(points: Points, threads: int, progress: Progress) -> Labelled:
     return nothing_found(len(points))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Members:
-    """What is needed to place a new row: all fitted rows with their core distances, and of each cluster its reach and
-    densest lambda.
+    """What is needed to place a new row: the m distinct fitted rows `space.points[rows]` with their core distances and
+    labels, and of each cluster its reach and densest lambda.
 
     A new row joins the cluster of the member at the smallest mutual reachability, its own core distance among the
-    fitted rows included. It is noise where that is farther than the distance at which the cluster parts from the rest:
-    there it would have joined something larger.
+    fitted rows included; of several at the same the nearest. It is noise where that is farther than the distance at
+    which the cluster parts from the rest: there it would have joined something larger.
     """
 
     space: _Space
+    rows: Rows
+    copies: Rows
     core: Floats
     labels: Rows
     densest: Floats
@@ -255,52 +276,29 @@ class _Members:
     min_samples: int
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
-        """The cluster of rows that were not fitted. Reports to `progress`."""
+        """The cluster of rows that were not fitted, the same for a row alone and among others. Reports to
+        `progress`."""
         found = nothing_found(len(points))
-        if not np.any(self.labels >= 0):
+        if len(points) == 0 or not np.any(self.labels >= 0):
             return found
-        shift = origin_shift(self.space.points)
-        fitted, rows = moved(self.space.points, shift), moved(self.space.placed(points), shift)
-        blocks = spans(len(points), block_rows(len(self.labels)))
-        places = _Places(self, fitted, rows, half_squares(fitted))
-        for block, part in zip(blocks, in_order(places.block, blocks, threads), strict=True):
-            found.labels[block], found.strengths[block] = part.labels, part.strengths
-            progress("cluster", block.stop / len(points))
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    members: _Members
-    fitted: Points
-    rows: Points
-    halves: NDArray[np.float32]
-
-    def block(self, block: slice) -> Labelled:
-        mine = self.members
-        own = self.rows[block]
-        lengths = np.einsum("ij,ij->i", own, own, dtype=np.float64)
-        squares = lengths[:, None] - 2.0 * (own @ self.fitted.T - self.halves)
-        np.maximum(squares, 0.0, out=squares)
-        core = self._core(squares)
-        squares = np.maximum(squares, mine.core**2)
-        squares[:, mine.labels == NOISE] = np.inf
-        nearest = np.argmin(squares, axis=1)
-        exact = np.sqrt(((own.astype(np.float64) - self.fitted[nearest]) ** 2).sum(axis=1))
-        away = mine.space.told(np.maximum(np.maximum(exact, mine.core[nearest]), core))
-        labels = mine.labels[nearest].copy()
-        labels[away > mine.reach[labels]] = NOISE
+        farthest = self.space.euclidean(float(self.reach.max()))
+        joining = self._core_points.join(self.space.placed(points), farthest, threads, progress)
+        near = np.flatnonzero(joining.rows >= 0)
+        labels, away = self.labels[joining.rows[near]], self.space.told(joining.away[near])
+        labels = np.where(away > self.reach[labels], NOISE, labels)
         with np.errstate(divide="ignore"):
             leaving = 1.0 / away
-        return Labelled(labels, _strengths(labels, leaving, mine.densest))
+        found.labels[near], found.strengths[near] = labels, _strengths(labels, leaving, self.densest)
+        return found
 
-    def _core(self, squares: Floats) -> Floats:
-        """(b,) core distance of new rows: the row itself and `min_samples` - 1 fitted ones."""
-        place = min(self.members.min_samples - 1, squares.shape[1]) - 1
-        if place < 0:
-            return np.zeros(len(squares))
-        nearest: Floats = np.sqrt(np.partition(squares, place, axis=1)[:, place])
-        return nearest
+    @cached_property
+    def _core_points(self) -> CorePoints:
+        # Made when the first row is to be placed: it holds a copy of the rows.
+        fitted = self.space.points[self.rows]
+        return CorePoints.of(fitted, self.copies, self.core, self.labels >= 0, self.min_samples)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
 HDBSCAN: Final = Algorithm(HDBSCANParams, fit)

@@ -1,0 +1,205 @@
+"""Which cluster of an existing clustering a new row belongs to: that of the nearest centroid, if it is near enough."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import NOISE, Labels, Points, Rows
+from shoal.engine.algorithms.base import Labelled, nothing_found
+from shoal.engine.centers import TwoNearest
+from shoal.engine.geometry import checked_points, half_squares
+from shoal.engine.means import squares_to
+from shoal.engine.neighbors import cells_of
+from shoal.engine.new_rows import directions, lengths_of, longest_of, new_points, score_slack, squared_lengths
+from shoal.engine.parallel import in_order, one_blas_thread, spans
+from shoal.engine.plan import DistanceMetric, Progress
+from shoal.errors import InvalidField
+
+__all__ = ["Assigner", "assign_to_centroids", "reaches"]
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+_CELLS: Final = 1 << 22
+"""Scores of a block held at a time by one thread: 16 MiB."""
+_ROWS: Final = 512
+_FENCE: Final = 1.5
+"""Interquartile ranges beyond the third quartile from which a value is called an outlier (Tukey 1977)."""
+_NO_SPREAD: Final = 1e-6
+"""A reach below this share of the largest is rounding: the members lie on their centroid."""
+_ROUNDING: Final = 1e-5
+"""By how much of itself a distance may exceed a reach: distances come from float32 columns as well."""
+_ANGLE: Final = 1e-6
+"""The same in cosine distance, whatever the reach: unit rows are rounded to float32."""
+
+
+def assign_to_centroids(
+    points: NDArray[np.floating],
+    centroids: Points,
+    *,
+    metric: DistanceMetric,
+    reach: Doubles | None,
+    threads: int,
+    progress: Progress,
+) -> Labelled:
+    """The cluster of each row, once; `Assigner` keeps what it prepares for the next rows. See there."""
+    return Assigner.of(centroids, metric=metric, reach=reach).assign(points, threads, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Assigner:
+    """Places new rows with the nearest of k centroids. Make it with `of`; it may be shared between threads."""
+
+    centroids: Points
+    metric: DistanceMetric
+    reach: Doubles | None
+    _places: "_Places"
+
+    @staticmethod
+    def of(centroids: Points, *, metric: DistanceMetric, reach: Doubles | None = None) -> "Assigner":
+        """`centroids` (k, d), k may be 0; `reach` (k,) the largest distance in `metric` at which a row still fits, None
+        for any.
+
+        "cosine" compares directions (1 - cos), of rows and of centroids of any length. k-means with unit rows goes by
+        the Euclidean distance to means that are shorter than 1, so its labels are those of "euclidean" on unit rows.
+        A centroid without a direction takes no row under "cosine". Raises InvalidField.
+        """
+        table = checked_points(centroids)
+        if reach is not None and (reach.shape != (len(table),) or np.isnan(reach).any()):
+            raise InvalidField("reach", "must hold one number for each cluster", value=reach.shape)
+        if metric == "cosine":
+            numbers = np.flatnonzero(squared_lengths(table))
+            return Assigner(table, metric, reach, _Places.of(directions(table[numbers]), numbers))
+        return Assigner(table, metric, reach, _Places.of(table, np.arange(len(table))))
+
+    def assign(self, points: NDArray[np.floating], threads: int, progress: Progress) -> Labelled:
+        """The cluster of each row of `points` (n, d), -1 where its distance exceeds the reach of the nearest; of equal
+        distances the lower number. The strength is 1 - nearest / second nearest Euclidean distance (on unit rows under
+        "cosine"), 1 where there is one cluster.
+
+        The same for a row alone and among others, on any number of threads. O(n k d) time. Reports to `progress` as
+        "cluster". Raises InvalidField for rows that are not (n, d), not finite, beyond 1e15, or zero under "cosine".
+        """
+        found = nothing_found(len(points))
+        rows = new_points(points, self.centroids.shape[1])
+        if len(self._places.numbers) == 0 or len(rows) == 0:
+            return found
+        near = self._places.nearest(directions(rows, threads) if self.metric == "cosine" else rows, threads, progress)
+        labels, own, other = self._places.numbers[near.labels], near.squares[:, 0], near.squares[:, 1]
+        share = np.where(other > 0, own / np.where(other > 0, other, 1.0), 0.0)
+        fits = self._fits(labels, own)
+        found.labels[:] = np.where(fits, labels, NOISE)
+        found.strengths[:] = np.where(fits, 1.0 - np.sqrt(share), 0.0)
+        return found
+
+    def _fits(self, labels: Rows, squares: Doubles) -> NDArray[np.bool_]:
+        if self.reach is None:
+            return np.ones(len(labels), np.bool_)
+        limit = self.reach[labels] * (1.0 + _ROUNDING)
+        if self.metric == "cosine":
+            return squares / 2 <= limit + _ANGLE
+        return np.sqrt(squares) <= limit
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the centroids `numbers` (m,) are in the space where Euclidean distances decide, and about their own mean:
+    there products lose the fewest digits."""
+
+    numbers: Rows
+    targets: Points
+    middle: Floats
+    near: Points
+    halves: Floats
+    longest: float
+
+    @staticmethod
+    def of(targets: Points, numbers: Rows) -> "_Places":
+        middle = targets.mean(axis=0, dtype=np.float64).astype(np.float32) if len(targets) else targets.sum(axis=0)
+        near = targets - middle
+        halves = half_squares(near)
+        return _Places(numbers, targets, middle, near, halves, longest_of(halves))
+
+    def nearest(self, rows: Points, threads: int, progress: Progress) -> TwoNearest:
+        """The two nearest, block by block; labels count the `targets`."""
+        blocks = spans(len(rows), max(16, min(_ROWS, _CELLS // len(self.targets))))
+        if len(blocks) == 1:
+            return self._block(rows)
+        found = TwoNearest(np.empty(len(rows), np.int32), np.empty((len(rows), 2)))
+        with one_blas_thread():
+            parts = in_order(lambda block: self._block(rows[block]), blocks, threads)
+            for block, part in zip(blocks, parts, strict=True):
+                found.labels[block], found.squares[block] = part.labels, part.squares
+                progress("cluster", block.stop / len(rows))
+        return found
+
+    def _block(self, rows: Points) -> TwoNearest:
+        rows = np.ascontiguousarray(rows)
+        apart: Floats = rows - self.middle
+        scores: Floats = apart @ self.near.T
+        scores -= self.halves
+        slack = score_slack(lengths_of(apart), self.longest, rows.shape[1])
+        least = np.nextafter((_second(scores) - 2 * slack).astype(np.float32), np.float32(-np.inf))
+        row, number = cells_of(scores >= least[:, None])
+        squares = squares_to(rows, row, self.targets, number.astype(np.int32), 1)
+        order = np.lexsort((number, squares, row))
+        first = np.searchsorted(row[order], np.arange(len(rows)))
+        second = np.full(len(rows), np.inf)
+        if len(self.targets) > 1:
+            second = squares[order[first + 1]]
+        return TwoNearest(number[order[first]].astype(np.int32), np.stack([squares[order[first]], second], axis=1))
+
+
+def _second(scores: Floats) -> Floats:
+    """(n,) the second largest of each row (n, k), the largest where k is 1; an eighth of the time of a partition."""
+    own, first = np.arange(len(scores)), np.argmax(scores, axis=1)
+    best: Floats = scores[own, first]
+    if scores.shape[1] == 1:
+        return best
+    scores[own, first] = -np.inf
+    second: Floats = scores.max(axis=1)
+    scores[own, first] = best
+    return second
+
+
+def reaches(distances: NDArray[np.floating], labels: Labels, clusters: int, *, metric: DistanceMetric) -> Doubles:
+    """(k,) how far from its centroid a new row may be and still belong to a cluster, told from its members.
+
+    `distances` (n,) to the own centroid in `metric`, `labels` (n,) with -1 for noise, whose distances are not looked
+    at. The reach is the upper whisker of Tukey's box plot (1977) of the Euclidean distances: the largest one within
+    1.5 interquartile ranges of the third quartile. The largest of all would be set by the one outlier that k-means had
+    to put somewhere; a plain quantile would turn away the same share of every cluster, however tight it is. It is
+    widened by sqrt((m + 1) / (m - 1)) for m members, because a member has pulled the centroid towards itself and a new
+    row has not. A cluster of one member, or of equal ones, tells no spread: it gets the median reach of the others, and
+    any distance (infinity) where no cluster tells one.
+    """
+    inside = np.flatnonzero(labels >= 0)
+    away = np.maximum(np.asarray(distances[inside], np.float64), 0.0)
+    away = np.sqrt(2 * away) if metric == "cosine" else away
+    own = labels[inside]
+    order = np.lexsort((away, own))
+    away, own = away[order], own[order]
+    sizes = np.bincount(own, minlength=clusters)
+    several = np.flatnonzero(sizes > 1)
+    starts, count = (np.cumsum(sizes) - sizes)[several], sizes[several]
+    lower, upper = _quantile(away, starts, count, 0.25), _quantile(away, starts, count, 0.75)
+    fence = np.zeros(clusters)
+    fence[several] = upper + _FENCE * (upper - lower)
+    reach = np.zeros(clusters)
+    ordinary = away <= fence[own]
+    np.maximum.at(reach, own[ordinary], away[ordinary])
+    reach[several] *= np.sqrt((count + 1) / (count - 1))
+    tells = (sizes > 1) & (reach > _NO_SPREAD * reach.max(initial=0.0))
+    reach[~tells] = np.median(reach[tells]) if tells.any() else np.inf
+    return reach**2 / 2 if metric == "cosine" else reach
+
+
+def _quantile(ascending: Doubles, starts: Rows, count: Rows, share: float) -> Doubles:
+    """(m,) of each stretch of `count` values from `starts` on, between two by proportion."""
+    place = share * (count - 1)
+    low = place.astype(np.int64)
+    high = np.minimum(low + 1, count - 1)
+    part: Doubles = ascending[starts + low]
+    return part + (place - low) * (ascending[starts + high] - part)
