@@ -115,7 +115,12 @@ class TestConfiguration:
                 422,
                 "vector_config.weight_learning_config.max_iterations",
             ),
-            ({"config": {"multi_feature_strategy": "independent"}}, 422, "vector_config.multi_feature_strategy"),
+            ({"config": {"output_strategy": "per_feature"}}, 422, "vector_config.output_strategy"),
+            (
+                {"config": {"multi_feature_strategy": "independent", "feature_weights": {"v": 1}}},
+                422,
+                "vector_config.feature_weights",
+            ),
             ({"config": {"feature_uris": None}}, 422, "vector_config.feature_uris"),
             ({"config": {"clustering_method": "attribute_based"}}, 422, "vector_config.clustering_method"),
             ({"config": {"kmeans_parameters": {"n_clusters": 0}}}, 422, "algorithm_params.n_clusters"),

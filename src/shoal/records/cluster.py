@@ -201,6 +201,9 @@ class Cluster(Record):
     multi_feature_strategy: str | None = None
     feature_weights: dict[str, float] | None = None
     weight_learning_config: dict[str, Any] | None = None
+    output_strategy: Literal["single", "per_feature"] | None = None
+    output_features: list[str] | None = None
+    """With `per_feature` the feature of each output collection."""
     learned_weights: dict[str, float] | None = None
     learning_quality_score: float | None = None
     effective_feature_method: Literal["mean", "median", "medoid"] | None = None
@@ -249,6 +252,12 @@ class Cluster(Record):
     current_run_id: str | None = None
     """The run whose results are visible: the one pointer that publishing flips."""
     noise_points: int | None = None
+
+    def outputs(self) -> list[tuple[str, str | None]]:
+        """The output collections, each with the feature whose groups it takes; None for all of them."""
+        if self.output_strategy == "per_feature":
+            return list(zip(self.output_collection_ids, self.output_features or [], strict=True))
+        return [(id, None) for id in self.output_collection_ids]
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
     @property

@@ -66,6 +66,7 @@ class Centroid(Record):
     representative_ids: list[Representative] = Field(default_factory=list)
     medoid_id: str | None = None
     parent_cluster_id: str | None = None
+    feature: str | None = None
     attributes: dict[str, Any] | None = None
     centroid_vector: list[float] | None = None
     x: float | None = None

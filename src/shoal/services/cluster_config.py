@@ -85,7 +85,7 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
         )
     features = _features(config.features(), dimensions)
     names = [feature_name(feature, dimensions) for feature in features]
-    _refuse_unbuilt(config)
+    _check_strategy(config)
     check_steps(config.preprocessing_steps or [], "vector_config.preprocessing_steps")
     learning = _learning(config)
     params, warnings = check_params(method, config.params_of(method))
@@ -102,6 +102,8 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
             "algorithm_params": dict(params),
             "sample_size": config.sample_size,
             "multi_feature_strategy": config.multi_feature_strategy or "concatenate",
+            "output_strategy": config.output_strategy or "single",
+            "output_features": names if config.output_strategy == "per_feature" else None,
             "normalize_features": config.normalize_features is not False,
             "effective_feature_method": config.effective_feature_method or "mean",
             "face_cluster_merge": config.face_cluster_merge,
@@ -115,14 +117,22 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
     )
 
 
-def _refuse_unbuilt(config: VectorConfig) -> None:
-    """Choices the contract knows and this version cannot honour are refused, never silently dropped."""
-    if config.multi_feature_strategy == "independent" or config.output_strategy == "per_feature":
+def _check_strategy(config: VectorConfig) -> None:
+    """Choices that contradict each other are refused, never silently dropped."""
+    independent = config.multi_feature_strategy == "independent"
+    if config.output_strategy == "per_feature" and not independent:
         raise InvalidField(
-            "vector_config.multi_feature_strategy",
-            "is not available in this version",
-            value="independent",
-            remedy="Create one cluster for each feature, or use concatenate or weighted.",
+            "vector_config.output_strategy",
+            "needs multi_feature_strategy 'independent': features that are clustered together have one result",
+            value="per_feature",
+            remedy="Set multi_feature_strategy to 'independent', or leave output_strategy out.",
+        )
+    if independent and config.feature_weights:
+        raise InvalidField(
+            "vector_config.feature_weights",
+            "have no meaning where each feature is clustered apart",
+            value=config.feature_weights,
+            remedy="Leave them out, or use concatenate.",
         )
 
 

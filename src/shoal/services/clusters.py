@@ -65,7 +65,8 @@ class Clusters:
         name = _name(body.cluster_name, cluster_id)
         now = self._now()
         with self._metadata.transaction():
-            outputs = sources if enrich else [self._output_collection(scope, name, sources)]
+            parts = [f"_{feature}" for feature in config.fields.get("output_features") or []] or [""]
+            outputs = sources if enrich else [self._output_collection(scope, name, part, sources) for part in parts]
             return self._records.add(
                 scope,
                 Cluster(
@@ -208,10 +209,10 @@ class Clusters:
             remedy="Add documents or relax the filters.",
         )
 
-    def _output_collection(self, scope: Scope, name: str, sources: list[Collection]) -> Collection:
+    def _output_collection(self, scope: Scope, name: str, part: str, sources: list[Collection]) -> Collection:
         """The collection that holds centroid and member documents (contract 2.3)."""
         now, id = self._now(), new_id("col")
-        wanted = f"{name[:80]}_output"
+        wanted = f"{name[:80]}{part[:80]}_output"
         taken = self._collections.find_one(scope, wanted) is not None
         output = Collection(
             collection_id=id,

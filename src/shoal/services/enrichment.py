@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from shoal.errors import NotFound
 from shoal.records.cluster import Cluster, EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
@@ -78,20 +81,42 @@ class Enrichment:
         members = self._artifacts.read(scope, run.run_id, "members")
         summaries = self._summaries(scope, run)
         metadata = cluster.metadata or {}
-        changed = seen = 0
-        for batch in members.to_batches(_BATCH):
-            rows = batch.to_pylist()
-            for collection, key in keys.items():
-                own = [row for row in rows if row["collection_id"] == collection]
-                updates = _updates(own, mappings, summaries, metadata, run.partition)
-                changed += len(self._documents.update(scope, key, updates, now=self._now()))
-            seen += len(rows)
-            after_batch(seen / members.num_rows)
+        changed, again, seen = 0, set[tuple[str, str]](), 0
+        for feature, part in _by_feature(members):
+            targets = [_for_feature(mapping, feature) for mapping in mappings]
+            for batch in part.to_batches(_BATCH):
+                rows = batch.to_pylist()
+                for collection, key in keys.items():
+                    own = [row for row in rows if row["collection_id"] == collection]
+                    updates = _updates(own, targets, summaries, metadata, run.partition)
+                    written = self._documents.update(scope, key, updates, now=self._now())
+                    fresh = written if feature is None else [id for id in written if (key, id) not in again]
+                    changed += len(fresh)
+                    again.update([] if feature is None else [(key, id) for id in fresh])
+                seen += len(rows)
+                after_batch(seen / members.num_rows)
         return changed
 
     def _summaries(self, scope: Scope, run: Execution) -> dict[str, Json]:
         table = self._artifacts.read(scope, run.run_id, "centroids", ["cluster_id", "num_members", "keywords"])
         return {row["cluster_id"]: row for row in table.to_pylist()}
+
+
+def _by_feature(members: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
+    """The members of each feature where features were clustered apart: a document is there once in each."""
+    if "feature" not in members.column_names:
+        yield None, members
+        return
+    features = members["feature"].cast(pa.string())
+    for feature in features.unique().to_pylist():
+        yield feature, members.filter(pc.equal(features, feature))
+
+
+def _for_feature(mapping: EnrichmentMapping, feature: str | None) -> EnrichmentMapping:
+    """The target with the feature behind it: cluster_id becomes cluster_id_text."""
+    if feature is None:
+        return mapping
+    return mapping.model_copy(update={"target_field": f"{mapping.target_field}_{feature.replace('.', '_')}"})
 
 
 def _updates(

@@ -149,18 +149,31 @@ class Executions:
         return self._members(scope, self._finished(scope, ref, run_id)[1])
 
     def visualization(
-        self, scope: Scope, ref: str, run_id: str | None, *, max_points: int, centroids_only: bool, compact: bool
+        self,
+        scope: Scope,
+        ref: str,
+        run_id: str | None,
+        *,
+        max_points: int,
+        centroids_only: bool,
+        compact: bool,
+        feature: str | None = None,
     ) -> dict[str, Any]:
-        """The map: at most `max_points` members, drawn evenly from the whole. Raises NotFound."""
+        """The map: at most `max_points` members, drawn evenly from the whole. Where features were clustered apart each
+        has a map of its own: that of `feature`, the first where None. Raises NotFound, InvalidField."""
         cluster, run = self._finished(scope, ref, run_id)
-        shown = self._shown(scope, run, False)
-        axes = [axis for axis in "xyz" if axis in self._columns(scope, run)]
-        members = self._artifacts.read(scope, run.run_id, "members", ["document_id", "cluster_id", *axes])
+        features = list(self._meta(scope, run).get("features") or [])
+        if feature is not None and feature not in features:
+            known = ", ".join(features) or "This run has one map: leave it out."
+            raise InvalidField("feature", "has no map of its own", value=feature, remedy=known)
+        wanted = feature or (features[0] if features else None)
+        members, axes = self._map(scope, run, wanted)
         sample = members.slice(0, 0) if centroids_only else _sampled(members, max_points)
         return {
             "cluster_id": cluster.cluster_id,
             "run_id": run.run_id,
             "dimensions": len(axes),
+            **({} if wanted is None else {"feature": wanted, "features": features}),
             "total_points": members.num_rows,
             "sampled_points": sample.num_rows,
             "centroids": [
@@ -172,10 +185,20 @@ class Executions:
                     "y": centroid.y,
                     "z": centroid.z,
                 }
-                for centroid in shown.centroids or []
+                for centroid in self._shown(scope, run, False).centroids or []
+                if centroid.feature == wanted
             ],
             "members": _compact(sample, axes) if compact else sample.to_pylist(),
         }
+
+    def _map(self, scope: Scope, run: Execution, feature: str | None) -> tuple[pa.Table, list[str]]:
+        """Ids and places of the members, of one feature where there are several, and the names of the axes."""
+        axes = [axis for axis in "xyz" if axis in self._columns(scope, run)]
+        names = ["document_id", "cluster_id", *axes]
+        if feature is None:
+            return self._artifacts.read(scope, run.run_id, "members", names), axes
+        members = self._artifacts.read(scope, run.run_id, "members", [*names, "feature"])
+        return members.filter(pc.equal(members["feature"].cast(pa.string()), feature)).select(names), axes
 
     def parquet(self, scope: Scope, ref: str, run_id: str) -> tuple[Path, int]:
         """The members file of a finished run and its number of rows. Raises NotFound."""
@@ -227,8 +250,11 @@ class Executions:
         return int(manifest.get("files", {}).get("members", {}).get("rows", run.num_points))
 
     def _columns(self, scope: Scope, run: Execution) -> list[str]:
-        dimensions = ((self._artifacts.manifest(scope, run.run_id) or {}).get("meta") or {}).get("dimensions", 0)
-        return list("xyz"[: int(dimensions)])
+        return list("xyz"[: int(self._meta(scope, run).get("dimensions", 0))])
+
+    def _meta(self, scope: Scope, run: Execution) -> dict[str, Any]:
+        """What publishing told about the run's tables."""
+        return (self._artifacts.manifest(scope, run.run_id) or {}).get("meta") or {}
 
     def _members(self, scope: Scope, run: Execution) -> pa.Table:
         """The members with the labels people gave."""

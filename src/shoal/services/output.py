@@ -6,11 +6,12 @@ from typing import Any, Final
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from shoal.columns import DocumentBatch, VectorColumn
+from shoal.columns import DocumentBatch, Rows, VectorColumn
 from shoal.records.execution import Execution
 from shoal.services.analysis import NOISE_ID
-from shoal.services.grouping import Groups
+from shoal.services.groups import Groups
 
 __all__ = ["output_batches", "wire_ids"]
 
@@ -22,11 +23,15 @@ def wire_ids(cluster_id: str, partition: str | None) -> str:
     return cluster_id if partition is None else f"{partition}:{cluster_id}"
 
 
-def output_batches(run: Execution, groups: Groups, members: pa.Table, centroids: pa.Table) -> Iterator[DocumentBatch]:
-    """Batches for the store: centroids first (with their vectors), then members."""
+def output_batches(run: Execution, groups: Groups, feature: str | None) -> Iterator[DocumentBatch]:
+    """Batches for the store: centroids first (with their vectors), then members; only those of `feature` where one is
+    given."""
     about = {"run_id": run.run_id, "source_cluster_id": run.cluster_id}
-    yield _centroids(run, groups, centroids, about)
+    yield _centroids(run, groups, feature, about)
+    members = groups.members
     several = len(members["collection_id"].unique()) > 1 if members.num_rows else False
+    if feature is not None:
+        members = members.filter(pc.equal(members["feature"].cast(pa.string()), feature))
     for batch in members.to_batches(_BATCH):
         rows = batch.to_pylist()
         yield DocumentBatch(
@@ -35,21 +40,30 @@ def output_batches(run: Execution, groups: Groups, members: pa.Table, centroids:
         )
 
 
-def _centroids(run: Execution, groups: Groups, table: pa.Table, about: Mapping[str, str]) -> DocumentBatch:
-    rows = table.drop_columns([name for name in ("vector",) if name in table.column_names]).to_pylist()
+def _centroids(run: Execution, groups: Groups, feature: str | None, about: Mapping[str, str]) -> DocumentBatch:
+    table = groups.centroids
+    table = table.drop_columns([name for name in ("vector",) if name in table.column_names])
+    every = np.arange(table.num_rows, dtype=np.int64)
+    kept = every if feature is None else every[np.equal(table["feature"].to_numpy(), feature)]
+    rows = table.take(pa.array(kept)).to_pylist()
     ids = [wire_ids(row["cluster_id"], run.partition) for row in rows]
     payloads = [
         orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **about}) for row, id in zip(rows, ids, strict=True)
     ]
-    every = np.arange(len(rows), dtype=np.int64)
-    vectors = {name: VectorColumn(every, points) for name, points in groups.vectors.items()} if len(rows) else {}
-    return DocumentBatch(ids, payloads, vectors)
+    return DocumentBatch(ids, payloads, {name: c for name, c in _vectors(groups, kept) if len(c.rows)})
+
+
+def _vectors(groups: Groups, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:
+    """For each feature the vectors of the groups `kept` (ascending), rows counted among those."""
+    for name, column in groups.vectors.items():
+        here = np.isin(column.rows, kept)
+        yield name, VectorColumn(np.searchsorted(kept, column.rows[here]), column.values[here])
 
 
 def _member_id(row: Mapping[str, Any], several: bool) -> str:
-    """Apart from the centroids' ids, and unique where sources share document ids."""
-    source = f"{row['collection_id']}:{row['document_id']}" if several else row["document_id"]
-    return f"m:{source}"
+    """Apart from the centroids' ids, and unique where sources share document ids or features are clustered apart."""
+    feature = [row["feature"]] if "feature" in row else []
+    return ":".join(["m", *feature, *([row["collection_id"]] if several else []), row["document_id"]])
 
 
 def _member(row: Mapping[str, Any], partition: str | None, about: Mapping[str, str]) -> dict[str, Any]:

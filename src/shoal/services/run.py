@@ -23,7 +23,8 @@ from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
 from shoal.records.scope import Scope
 from shoal.services.enrichment import Enrichment
 from shoal.services.generations import Generations, generation_of
-from shoal.services.grouping import Groups, group
+from shoal.services.grouping import group
+from shoal.services.groups import Groups
 from shoal.services.output import output_batches
 from shoal.services.repository import Repository
 from shoal.services.run_input import RunInput, read_input
@@ -43,7 +44,8 @@ class _Work:
     run: Execution
     cluster: Cluster
     sources: Sequence[Collection]
-    outputs: Sequence[Collection]
+    outputs: Sequence[tuple[Collection, str | None]]
+    """Own output collections, with the feature whose groups each takes, None for all."""
 
     @property
     def scope(self) -> Scope:
@@ -106,7 +108,7 @@ class Runner:
             groups = group(source, work.cluster, work.run, progress, self._threads)
             progress("publish", 0.0)
             self._publish(work, source, groups)
-        for output in work.outputs:
+        for output, _ in work.outputs:
             self._generations.clear(work.scope, output.collection_id, published=work.run.run_id)
         progress("enrich", 0.0)
         enriched = self._enrich(work, progress) if work.cluster.enrich_source else None
@@ -117,8 +119,10 @@ class Runner:
         run = self._states.processing(job)
         cluster = self._states.clusters.get(job.scope, run.cluster_id)
         sources = [self._source(job.scope, id) for id in cluster.input_collections]
-        own = [] if cluster.enrich_source else cluster.output_collection_ids
-        outputs = [found for id in own if (found := self._collections.find_one(job.scope, id)) is not None]
+        own = [] if cluster.enrich_source else cluster.outputs()
+        outputs = [
+            (found, feature) for id, feature in own if (found := self._collections.find_one(job.scope, id)) is not None
+        ]
         return _Work(job, run, cluster, sources, outputs)
 
     def _source(self, scope: Scope, id: str) -> Collection:
@@ -130,16 +134,19 @@ class Runner:
     def _publish(self, work: _Work, source: RunInput, groups: Groups) -> None:
         """Write everything where nobody looks yet, then flip."""
         self._states.check(work.job)
-        members, centroids = groups.members(source), groups.centroids()
-        tree = {} if groups.condensed_tree is None else {"condensed_tree": groups.condensed_tree}
         self._artifacts.write(
             work.scope,
             work.run.run_id,
-            {"members": members, "centroids": centroids, **tree},
-            {"cluster_id": work.cluster.cluster_id, "metrics": groups.metrics, "dimensions": groups.dimensions},
+            {"members": groups.members, "centroids": groups.centroids, **groups.trees},
+            {
+                "cluster_id": work.cluster.cluster_id,
+                "metrics": groups.metrics,
+                "dimensions": groups.dimensions,
+                "features": list(source.parts),
+            },
         )
-        for output in work.outputs:
-            batches = output_batches(work.run, groups, members, centroids)
+        for output, feature in work.outputs:
+            batches = output_batches(work.run, groups, feature)
             self._documents.write(work.scope, _flipped(output, work.job).storage_key, batches, now=self._now())
         self._states.publish(
             work.job,
@@ -157,7 +164,7 @@ class Runner:
         return self._enrichment.enrich(work.scope, work.cluster, run, after_batch)
 
     def _flip_generations(self, work: _Work) -> None:
-        for output in work.outputs:
+        for output, _ in work.outputs:
             self._collections.change(
                 work.scope,
                 output.collection_id,
@@ -207,7 +214,7 @@ def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]
 
 _CENTROID_FIELDS: Final = (
     "cluster_id", "num_members", "label", "keywords", "mean_cosine_similarity", "min_cosine_similarity", "medoid_id",
-    "parent_cluster_id", "attributes", "x", "y", "z",
+    "parent_cluster_id", "feature", "attributes", "x", "y", "z",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from shoal.columns import Points
 from shoal.errors import RunFailed
@@ -41,6 +42,12 @@ class RunInput:
     missing: int = 0
     skipped: int = 0
     warnings: list[str] = field(default_factory=list)
+    parts: Mapping[str, "RunInput"] = field(default_factory=dict)
+    """The input of each feature that is clustered apart: the documents that have it. The ids above are of all."""
+
+    def located(self, members: pa.Table) -> pa.Table:
+        """A table of these documents with the collection each comes from."""
+        return members.add_column(1, "collection_id", pa.array(self.collection_ids, pa.string()).dictionary_encode())
 
 
 def read_input(
@@ -50,20 +57,46 @@ def read_input(
     wanted = documents_of(cluster, run.request)
     reader = _read_vectors if cluster.cluster_type == "vector" else _read_attributes
     found = reader(store, scope, cluster, wanted, sources)
-    if len(found.ids) < 2:
-        raise RunFailed(
-            f"{len(found.ids)} of {len(found.ids) + found.missing + found.skipped} matching documents can be clustered "
-            f"({found.missing} have no vector, {found.skipped} have an all-zero one); clustering needs at least two."
-        )
+    for feature, part in (found.parts or {"": found}).items():
+        if len(part.ids) < 2:
+            raise RunFailed(
+                f"{len(part.ids)} of {len(part.ids) + part.missing + part.skipped} matching documents can be clustered"
+                f"{feature and ' by ' + feature} ({part.missing} have no vector, {part.skipped} have an all-zero one); "
+                "clustering needs at least two."
+            )
     return found
 
 
 def _read_vectors(
     store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
 ) -> RunInput:
-    keys = {source.storage_key: source.collection_id for source in sources}
     known = store.vector_dimensions(scope)
     features = [feature_name(uri, known) for uri in cluster.feature_uris or [""]]
+    if cluster.multi_feature_strategy != "independent":
+        return _read_features(store, scope, cluster, wanted, sources, features)
+    parts = {name: _read_features(store, scope, cluster, wanted, sources, [name]) for name in features}
+    documents = sorted({key for part in parts.values() for key in zip(part.ids, part.collection_ids, strict=True)})
+    matching = max(len(part.ids) + part.missing + part.skipped for part in parts.values())
+    return RunInput(
+        ids=[id for id, _ in documents],
+        collection_ids=[collection for _, collection in documents],
+        texts=None,
+        missing=matching - len(documents),
+        warnings=[f"{name}: {told}" for name, part in parts.items() for told in part.warnings],
+        parts=parts,
+    )
+
+
+def _read_features(
+    store: DocumentStore,
+    scope: Scope,
+    cluster: Cluster,
+    wanted: Filter,
+    sources: Sequence[Collection],
+    features: list[str],
+) -> RunInput:
+    """The documents that have all of these features."""
+    keys = {source.storage_key: source.collection_id for source in sources}
     matrix = store.load_matrix(scope, list(keys), features, filter=wanted)
     ids, where, blocks = list(matrix.ids), list(matrix.collections), {name: matrix.blocks[name] for name in features}
     warnings, skipped = [], 0

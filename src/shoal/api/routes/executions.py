@@ -156,8 +156,9 @@ def get_visualization(
     centroids_only: bool = False,
     compact: bool = False,
     run_id: str | None = None,
+    feature: str | None = None,
 ) -> Response:
-    """The map of the visible run, or of the one named."""
+    """The map of the visible run, or of the one named; of one feature where features were clustered apart."""
     return reply(
         services.executions.visualization(
             scope,
@@ -166,6 +167,7 @@ def get_visualization(
             max_points=max_points,
             centroids_only=centroids_only,
             compact=compact,
+            feature=feature,
         )
     )
 

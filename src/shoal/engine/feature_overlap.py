@@ -1,0 +1,83 @@
+"""How two clusterings of the same rows relate: which clusters share their rows, and how far they agree as a whole."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+from shoal.columns import Labels
+from shoal.errors import InvalidField
+
+__all__ = ["ABSENT", "Agreement", "Overlap", "agreement", "overlap"]
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+ABSENT: Final = -2
+"""The label of a row that one of the clusterings does not know, beside -1 for noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of the `rows` that both cluster: normalised mutual information (arithmetic mean of the entropies) and the
+    adjusted Rand index (Hubert and Arabie 1985). 1 where the clusterings are equal; None without such rows."""
+
+    rows: int
+    nmi: float | None
+    ari: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap:
+    """Pairs of clusters (m,) of which one lies in the other, by `left` and then by `rows` descending."""
+
+    left: Counts
+    right: Counts
+    rows: Counts
+    """Rows in both."""
+    share_of_left: Floats
+    """How much of the left cluster that is, of its rows that both clusterings know; noise counts."""
+    share_of_right: Floats
+
+
+def overlap(left: Labels, right: Labels, *, least: float = 0.7) -> Overlap:
+    """The pairs of clusters of which at least one has the share `least` of its rows in the other.
+
+    Labels (n,) are aligned, -1 for noise, -2 (`ABSENT`) for rows to leave out. O(n log n) time, O(n) memory: there is
+    no table of all pairs. Raises InvalidField for labels of two lengths (`labels`) and a share outside 0..1 (`least`).
+    """
+    if left.shape != right.shape:
+        raise InvalidField("labels", "must be of the same rows", value=(left.shape, right.shape))
+    if not 0 < least <= 1:
+        raise InvalidField("least", "must be above 0 and at most 1", value=least)
+    known = (left > ABSENT) & (right > ABSENT)
+    left, right = left[known], right[known]
+    both = (left >= 0) & (right >= 0)
+    width = int(right.max(initial=0)) + 1
+    cell, rows = np.unique(left[both].astype(np.int64) * width + right[both], return_counts=True)
+    one, two = np.divmod(cell, width)
+    of_left, of_right = rows / _sizes(left)[one], rows / _sizes(right)[two]
+    order = np.flatnonzero((of_left >= least) | (of_right >= least))
+    order = order[np.lexsort((two[order], -rows[order], one[order]))]
+    return Overlap(
+        left=one[order],
+        right=two[order],
+        rows=rows[order].astype(np.int64),
+        share_of_left=of_left[order],
+        share_of_right=of_right[order],
+    )
+
+
+def agreement(left: Labels, right: Labels) -> Agreement:
+    """How far two clusterings of the same rows agree; rows that one of them leaves out do not count."""
+    both = (left >= 0) & (right >= 0)
+    if not both.any():
+        return Agreement(0, None, None)
+    one, two = left[both], right[both]
+    return Agreement(len(one), float(normalized_mutual_info_score(one, two)), float(adjusted_rand_score(one, two)))
+
+
+def _sizes(labels: Labels) -> Counts:
+    return np.bincount(labels[labels >= 0], minlength=1).astype(np.int64)

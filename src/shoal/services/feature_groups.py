@@ -1,0 +1,190 @@
+"""Groups of a run by each feature apart, numbered through, and how the features' groups lie in each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.columns import NOISE, Labels, VectorColumn
+from shoal.engine.feature_overlap import ABSENT, agreement, overlap
+from shoal.engine.plan import Progress
+from shoal.records.cluster import Cluster
+from shoal.records.execution import Execution
+from shoal.services.groups import Groups, Values
+from shoal.services.run_input import RunInput
+from shoal.services.vector_groups import group_by_vectors
+
+__all__ = ["group_apart"]
+
+_OVERLAP: Final = 0.7
+"""The share of a group's documents in another one that makes a relationship (contract 6, row 16)."""
+
+
+def group_apart(source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int) -> Groups:
+    """One clustering for each feature, of the documents that have it. Raises RunFailed, InvalidField, Cancelled."""
+    parts = list[_Part]()
+    first, above = 0, dict[int, int]()
+    for number, (feature, own) in enumerate(source.parts.items()):
+        share = _shared(progress, number, len(source.parts))
+        groups = group_by_vectors(own, cluster, run, share, threads)
+        parts.append(_Part(feature, own, groups, first, dict(above)))
+        first += groups.count
+        for level, count in _levels(groups).items():
+            above[level] = above.get(level, 0) + count
+    return _joined(source, parts)
+
+
+def _shared(progress: Progress, number: int, count: int) -> Progress:
+    """Each feature passes through all stages and counts as its share of each."""
+    return lambda stage, fraction: progress(stage, (number + fraction) / count)
+
+
+def _levels(groups: Groups) -> dict[int, int]:
+    """How many groups a hierarchy has on each level above the clusters."""
+    parents = {(link["level"], link["parent_cluster_id"]) for link in groups.relationships}
+    return {level: sum(level == own for own, _ in parents) for level in {level for level, _ in parents}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The groups of one feature. Their numbers count from `first`; those of level l above them from `above[l]`."""
+
+    feature: str
+    source: RunInput
+    groups: Groups
+    first: int
+    above: Mapping[int, int]
+
+    def renamed(self, id: str | None) -> str | None:
+        """The id among the groups of all features: cl_0, and cl_l1_0 for groups of level 1."""
+        if id is None:
+            return None
+        *head, last = id.split("_")
+        if not last.isdecimal():
+            return id  # cl_noise
+        first = self.above.get(int(head[1].removeprefix("l")), 0) if len(head) > 1 else self.first
+        return "_".join([*head, str(int(last) + first)])
+
+    def table(self, table: pa.Table) -> pa.Table:
+        """With the ids among all features and the feature beside them; dictionaries and fixed lengths undone, because
+        they differ between features."""
+        for name in ("cluster_id", "parent_cluster_id"):
+            if name in table.column_names:
+                ids = table[name].cast(pa.string()).combine_chunks().dictionary_encode()
+                new = pa.array([self.renamed(id) for id in ids.dictionary.to_pylist()], pa.string())
+                table = _with(table, name, pc.take(new, ids.indices))
+        if "cluster_label" in table.column_names:
+            table = _with(table, "cluster_label", table["cluster_label"].cast(pa.string()))
+        if "vector" in table.column_names:
+            table = _with(table, "vector", table["vector"].cast(pa.list_(pa.float32())))
+        feature = pa.array([self.feature], pa.string())
+        return table.append_column("feature", pc.take(feature, pa.array(np.zeros(table.num_rows, np.int64))))
+
+    def links(self) -> list[Values]:
+        """The hierarchy of this feature."""
+        names = ("parent_cluster_id", "child_cluster_id")
+        return [{**link, **{name: self.renamed(link[name]) for name in names}} for link in self.groups.relationships]
+
+
+def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, values)
+
+
+def _joined(source: RunInput, parts: Sequence[_Part]) -> Groups:
+    aligned = {part.feature: _aligned(source, part) for part in parts}
+    any_group = np.max([labels for labels in aligned.values()], axis=0)
+    members = pa.concat_tables([part.table(part.groups.members) for part in parts], promote_options="default")
+    for name in ("cluster_id", "cluster_label", "feature"):
+        members = _with(members, name, members[name].combine_chunks().dictionary_encode())
+    return Groups(
+        members=members,
+        centroids=pa.concat_tables([part.table(part.groups.centroids) for part in parts], promote_options="default"),
+        labels=np.where(any_group >= 0, any_group, NOISE).astype(np.int32),
+        metrics=_metrics(parts, aligned),
+        params=_params(parts),
+        warnings=[f"{part.feature}: {told}" for part in parts for told in part.groups.warnings],
+        distance_metric=parts[0].groups.distance_metric,
+        exact=all(part.groups.exact for part in parts),
+        seed=parts[0].groups.seed,
+        vectors={name: VectorColumn(c.rows + p.first, c.values) for p in parts for name, c in p.groups.vectors.items()},
+        trees={
+            f"{name}_{number}": _with_new_ids(part, tree)
+            for number, part in enumerate(parts)
+            for name, tree in part.groups.trees.items()
+        },
+        relationships=[link for part in parts for link in part.links()] + _overlapping(parts, aligned),
+    )
+
+
+def _with_new_ids(part: _Part, tree: pa.Table) -> pa.Table:
+    ids = pa.array([part.renamed(id) for id in tree["cluster_id"].to_pylist()], pa.string())
+    about = {**(tree.schema.metadata or {}), b"feature": part.feature.encode(), b"first": str(part.first).encode()}
+    return _with(tree, "cluster_id", ids).replace_schema_metadata(about)
+
+
+def _aligned(source: RunInput, part: _Part) -> Labels:
+    """The labels of one feature for all documents, `ABSENT` for those without it."""
+    place = {key: row for row, key in enumerate(zip(source.ids, source.collection_ids, strict=True))}
+    rows = [place[key] for key in zip(part.source.ids, part.source.collection_ids, strict=True)]
+    labels = np.full(len(source.ids), ABSENT, np.int32)
+    labels[rows] = part.groups.labels
+    return labels
+
+
+def _metrics(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> Values:
+    """Each measure is the mean over the features that have it; `features` holds their own, `agreement` how far each two
+    features agree."""
+    found: Values = {}
+    for name in dict.fromkeys(name for part in parts for name in part.groups.metrics):
+        values = [value for part in parts if (value := part.groups.metrics.get(name)) is not None]
+        found[name] = sum(values) / len(values) if values else None
+    return {
+        **found,
+        "features": {part.feature: dict(part.groups.metrics) for part in parts},
+        "agreement": [
+            {"features": [one, two], **asdict(agreement(aligned[one], aligned[two]))}
+            for one, two in combinations(aligned, 2)
+        ],
+    }
+
+
+def _params(parts: Sequence[_Part]) -> dict[str, Any]:
+    """What is the same for all, and under `features` what is not."""
+    head = parts[0].groups.params
+    same = {name for name in head if all(part.groups.params.get(name) == head[name] for part in parts)}
+    own = {
+        part.feature: {name: value for name, value in part.groups.params.items() if name not in same} for part in parts
+    }
+    return {**{name: head[name] for name in head if name in same}, **({"features": own} if any(own.values()) else {})}
+
+
+def _overlapping(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> list[Values]:
+    """A group with most of its documents in a group of another feature is its child; where that holds both ways they
+    are the same, and the larger one counts as the parent."""
+    links = []
+    for one, two in combinations(parts, 2):
+        found = overlap(aligned[one.feature], aligned[two.feature], least=_OVERLAP)
+        pairs = zip(
+            *(found.left.tolist(), found.right.tolist(), found.rows.tolist()),
+            *(found.share_of_left.tolist(), found.share_of_right.tolist()),
+            strict=True,
+        )
+        for left, right, rows, of_left, of_right in pairs:
+            ends = [(f"cl_{one.first + left}", one.feature), (f"cl_{two.first + right}", two.feature)]
+            (child, own), (parent, other) = ends if of_left >= of_right else reversed(ends)
+            links.append(
+                {
+                    "parent_cluster_id": parent,
+                    "child_cluster_id": child,
+                    "relation": "same" if min(of_left, of_right) >= _OVERLAP else "within",
+                    "parent_feature": other,
+                    "child_feature": own,
+                    "documents": rows,
+                    "overlap": round(max(of_left, of_right), 6),
+                }
+            )
+    return links
