@@ -13,13 +13,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
-from shoal.engine.plan import Plan
+from shoal.engine.plan import Plan, Progress, silent
+from shoal.inputs import points_of
 from shoal.results import write_folder
 from shoal.services.analysis import Analysis, NamedCluster, centroids_table, condensed_tree_table, members_table
 
-__all__ = ["Clustering"]
+__all__ = ["Assignment", "Clustering"]
 
 _SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Clusters of m new documents: `labels` (m,) int32, the position in `Clustering.clusters`, -1 where a document fits
+    none; `strengths` (m,) float32 in 0..1, 0 there."""
+
+    labels: Labels
+    strengths: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -89,6 +99,18 @@ class Clustering:
     def metrics(self) -> Mapping[str, float | None]:
         """Silhouette and friends; None where one is not defined."""
         return self.analysis.outcome.metrics
+
+    def assign(self, vectors: object, *, progress: Progress = silent) -> Assignment:
+        """The clusters of documents that were not clustered, -1 for those that fit none; the clusters stay as they are.
+
+        `vectors` is (m, d) as for `shoal.cluster`. A document has the same answer alone and among others. Density and
+        graph methods tell by their own rule what fits; k-means and the like by the distance of ordinary members to the
+        centroid. Raises InvalidField for vectors of other dimensions or without a direction.
+        """
+        model = self.analysis.outcome.model
+        assert model is not None, "the library keeps the model of every clustering"
+        found = model.assign(points_of(vectors), self.plan.threads, progress)
+        return Assignment(found.labels.astype(np.int32), found.strengths)
 
     def members(self) -> pa.Table:
         """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y."""

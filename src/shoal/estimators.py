@@ -16,6 +16,7 @@ from shoal.engine.algorithms import Fit, find_algorithm
 from shoal.engine.centroids import cluster_means
 from shoal.engine.geometry import checked_points, unit_rows
 from shoal.engine.labels import by_size
+from shoal.engine.model import Model
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import silent
 
@@ -51,10 +52,8 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     def predict(self, X: ArrayLike) -> Integers:  # noqa: N803
         """(n,) the cluster of other rows, -1 for those that fit none; the same for a row alone and among others."""
         check_is_fitted(self)
-        points = self._points(validate_data(self, X, dtype=np.float32, reset=False))
-        with one_blas_thread():
-            found = self._found.assign(points, self._threads(), silent).labels
-        return np.asarray(np.where(found >= 0, self._number[found], -1), np.int64)
+        rows = validate_data(self, X, dtype=np.float32, reset=False)
+        return np.asarray(self._model.assign(rows, self._threads()).labels, np.int64)
 
     def _points(self, rows: NDArray[np.float32]) -> Points:
         points = checked_points(np.ascontiguousarray(rows))
@@ -69,10 +68,7 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     def _keep(self, points: Points, found: Fit) -> None:
         labels = by_size(found.labelled.labels)
         clusters = int(labels.max(initial=-1)) + 1
-        inside = labels >= 0
-        self._found = found
-        self._number = np.full(int(found.labelled.labels.max(initial=-1)) + 2, -1, np.int64)
-        self._number[found.labelled.labels[inside]] = labels[inside]
+        self._model = Model.of(found, labels, points.shape[1], self.normalize, None)
         self.labels_ = labels.astype(np.int64)
         self.probabilities_ = found.labelled.strengths
         self.cluster_centers_ = cluster_means(points, labels, clusters).astype(np.float32)

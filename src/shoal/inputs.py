@@ -24,7 +24,7 @@ def points_of(vectors: object) -> Points:
     if raw.dtype.kind not in "fiu":
         raise InvalidField("vectors", f"must be numbers, not {raw.dtype}")
     if len(raw) == 0:
-        raise InvalidField("vectors", "are empty", remedy="Give at least two rows.")
+        raise InvalidField("vectors", "are empty", remedy="Give at least one row.")
     points = to_float32(raw)
     check_finite(points, lambda row: f"vectors[{row}]")
     return points

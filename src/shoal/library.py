@@ -149,6 +149,7 @@ def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]
         sample_size=how.sample_size,
         seed=how.seed,
         threads=how.threads,
+        keep_model=True,
     )
     return plan, told
 

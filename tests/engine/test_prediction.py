@@ -21,7 +21,7 @@ from shoal.engine.core_points import CorePoints
 from shoal.engine.geometry import unit_rows
 from shoal.engine.new_rows import directions
 from shoal.engine.plan import DistanceMetric, Plan, silent
-from shoal.engine.prediction import Assigner, assign_to_centroids, reaches
+from shoal.engine.prediction import Assigner, reaches
 from shoal.errors import Cancelled, InvalidField
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -108,7 +108,7 @@ def test_many_blocks_of_rows_are_placed_as_each_alone(metric: DistanceMetric) ->
     some = np.concatenate([np.arange(0, 3000, 11), np.arange(0, 3000, 70)])
     alone = one_by_one(assigner, rows[some])
     assert np.array_equal(alone.labels, batch.labels[some]) and np.array_equal(alone.strengths, batch.strengths[some])
-    once = assign_to_centroids(rows, centroids, metric=metric, reach=assigner.reach, threads=2, progress=silent)
+    once = Assigner.of(centroids, metric=metric, reach=assigner.reach).assign(rows, 2, silent)
     assert same(batch, once)
     assert 0.05 < (batch.labels >= 0).mean() < 0.95
 

@@ -23,8 +23,11 @@ from shoal.engine.hierarchy import levels_above, levels_of_layers
 from shoal.engine.labels import by_size
 from shoal.engine.layers import Layers
 from shoal.engine.layout import lay_out
+from shoal.engine.model import Model
+from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import CentroidMethod, DistanceMetric, Outcome, Plan, Progress, silent, within
+from shoal.engine.plan import CentroidMethod, DistanceMetric, Plan, Progress, silent, within
+from shoal.engine.prediction import Reach
 from shoal.engine.quality import Grouping, measure
 from shoal.engine.sampling import sample_rows
 from shoal.errors import InvalidField
@@ -58,6 +61,7 @@ def compute(points: NDArray[np.floating], plan: Plan, progress: Progress = silen
                 exact=fit.exact and fitted is None,
                 density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
                 layers=fit.layers.settled(fitted, labels) if fit.layers else None,
+                fit=fit,
             ),
             progress,
         )
@@ -73,6 +77,7 @@ class _Account:
     exact: bool
     density: Density | None
     layers: Layers | None
+    fit: Fit
 
 
 def _space(points: Points, plan: Plan) -> Points:
@@ -148,7 +153,15 @@ def _described(
         density=account.density,
         hierarchy=_hierarchy(targets, members, labels, plan, account),
         layers=account.layers,
+        model=_model(plan, account, labels, targets, memberships.distance) if plan.keep_model else None,
     )
+
+
+def _model(plan: Plan, account: _Account, labels: Labels, targets: Points, distances: NDArray[np.floating]) -> Model:
+    metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
+    own = labels if account.fitted is None else labels[account.fitted]
+    reach = Reach.of(targets, distances, labels, metric) if account.fit.assigns_all else None
+    return Model.of(account.fit, own, targets.shape[1], plan.normalize, reach)
 
 
 def _hierarchy(

@@ -1,17 +1,10 @@
-"""What goes into the engine and what comes out. Already checked when it gets here."""
+"""What goes into the engine. Already checked when it gets here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from shoal.columns import Labels, Points, Rows
-from shoal.engine.density import Density
-from shoal.engine.layers import Layers
-
-__all__ = ["CentroidMethod", "DistanceMetric", "Outcome", "Plan", "Progress", "silent", "within"]
+__all__ = ["CentroidMethod", "DistanceMetric", "Plan", "Progress", "silent", "within"]
 
 CentroidMethod = Literal["mean", "median", "medoid"]
 DistanceMetric = Literal["cosine", "euclidean"]
@@ -45,54 +38,8 @@ class Plan:
     """Levels of granularity, the clusters themselves counted."""
     components: Literal[0, 2, 3] = 2
     """Dimensions of the map; 0 for none."""
+    keep_model: bool = False
+    """Whether the outcome can place new rows; density and graph methods keep the rows for it."""
     seed: int = 42
     threads: int = 0
     """0 takes all cores."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """A clustering of n rows into k clusters."""
-
-    labels: Labels
-    strengths: NDArray[np.float32]
-    """(n,) membership strength in 0..1; 0 for noise."""
-    distances: NDArray[np.float32]
-    """(n,) distance to the row's own centroid in `distance_metric`; NaN for noise."""
-    centroids: Points
-    """(k, d) in the space that was clustered (unit length rows averaged where `normalize`)."""
-    medoids: Rows
-    """(k,) the member with the smallest mean distance to the members (to at most 2,000 of them, seeded)."""
-    representatives: Sequence[Rows]
-    """For each cluster the rows of up to 5 members nearest to the centroid, nearest first."""
-    coordinates: NDArray[np.float32] | None
-    """(n, 2 or 3), or None where no map was asked for."""
-    metrics: Mapping[str, float | None]
-    """Keys as in the contract's ClusterExecutionMetrics; None where a metric is not defined (fewer than two clusters).
-    """
-    cohesion: Sequence[tuple[float, float]]
-    """For each cluster the mean and the smallest cosine similarity of a member to the centroid."""
-    distance_metric: DistanceMetric
-    params: Mapping[str, object]
-    """Every parameter of the algorithm with the value that was used."""
-    fitted: int
-    """Rows the model was fitted on; the others were assigned."""
-    exact: bool
-    """False where an approximation was used; `warnings` says which."""
-    warnings: Sequence[str]
-    density: Density | None = None
-    """Outlier scores, exemplars and the condensed tree of HDBSCAN; with `sample_size` of the fitted rows only."""
-    hierarchy: Sequence[NDArray[np.int32]] = ()
-    """For each level above the clusters, nearest first, the group (k,) of every cluster."""
-    layers: Layers | None = None
-    """Coarser and finer clusterings of the same rows, of the parameter-free method."""
-
-    @property
-    def clusters(self) -> int:
-        """k, noise not counted."""
-        return len(self.centroids)
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """(k,) members per cluster, descending."""
-        return np.bincount(self.labels[self.labels >= 0], minlength=self.clusters).astype(np.int64)

@@ -17,7 +17,7 @@ from shoal.engine.parallel import in_order, one_blas_thread, spans
 from shoal.engine.plan import DistanceMetric, Progress
 from shoal.errors import InvalidField
 
-__all__ = ["Assigner", "assign_to_centroids", "reaches"]
+__all__ = ["Assigner", "Reach", "reaches"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -33,19 +33,6 @@ _ROUNDING: Final = 1e-5
 """By how much of itself a distance may exceed a reach: distances come from float32 columns as well."""
 _ANGLE: Final = 1e-6
 """The same in cosine distance, whatever the reach: unit rows are rounded to float32."""
-
-
-def assign_to_centroids(
-    points: NDArray[np.floating],
-    centroids: Points,
-    *,
-    metric: DistanceMetric,
-    reach: Doubles | None,
-    threads: int,
-    progress: Progress,
-) -> Labelled:
-    """The cluster of each row, once; `Assigner` keeps what it prepares for the next rows. See there."""
-    return Assigner.of(centroids, metric=metric, reach=reach).assign(points, threads, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +69,11 @@ class Assigner:
         The same for a row alone and among others, on any number of threads. O(n k d) time. Reports to `progress` as
         "cluster". Raises InvalidField for rows that are not (n, d), not finite, beyond 1e15, or zero under "cosine".
         """
-        found = nothing_found(len(points))
-        rows = new_points(points, self.centroids.shape[1])
+        return self.place(new_points(points, self.centroids.shape[1]), threads, progress)
+
+    def place(self, rows: Points, threads: int, progress: Progress) -> Labelled:
+        """`assign` for rows that were checked."""
+        found = nothing_found(len(rows))
         if len(self._places.numbers) == 0 or len(rows) == 0:
             return found
         near = self._places.nearest(directions(rows, threads) if self.metric == "cosine" else rows, threads, progress)
@@ -97,10 +87,42 @@ class Assigner:
     def _fits(self, labels: Rows, squares: Doubles) -> NDArray[np.bool_]:
         if self.reach is None:
             return np.ones(len(labels), np.bool_)
-        limit = self.reach[labels] * (1.0 + _ROUNDING)
-        if self.metric == "cosine":
-            return squares / 2 <= limit + _ANGLE
-        return np.sqrt(squares) <= limit
+        return _near(squares, self.reach[labels], self.metric)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far from its `centroids` (k, d) a row may be, (k,) `distances` in `metric`, and still belong to the cluster,
+    whatever put it there."""
+
+    centroids: Points
+    distances: Doubles
+    metric: DistanceMetric
+
+    @staticmethod
+    def of(centroids: Points, distances: NDArray[np.floating], labels: Labels, metric: DistanceMetric) -> "Reach":
+        """As `reaches` tells; `distances` (n,) of the members. A centroid without a direction reaches any row."""
+        reach = reaches(distances, labels, len(centroids), metric=metric)
+        if metric == "euclidean":
+            return Reach(centroids, reach, metric)
+        known = squared_lengths(centroids) > 0
+        placed = centroids.copy()
+        placed[known] = directions(centroids[known])
+        return Reach(placed, np.where(known, reach, np.inf), metric)
+
+    def holds(self, points: Points, labels: Rows, threads: int) -> NDArray[np.bool_]:
+        """(n,) whether each row, of unit length under "cosine", is within the reach of its cluster; the same for a row
+        alone and among others."""
+        own = np.arange(len(points))
+        squares = squares_to(points, own, self.centroids, labels.astype(np.int32), threads)
+        return _near(squares, self.distances[labels], self.metric)
+
+
+def _near(squares: Doubles, reach: Doubles, metric: DistanceMetric) -> NDArray[np.bool_]:
+    limit = reach * (1.0 + _ROUNDING)
+    if metric == "cosine":
+        return squares / 2 <= limit + _ANGLE
+    return np.sqrt(squares) <= limit
 
 
 @dataclass(frozen=True, slots=True)

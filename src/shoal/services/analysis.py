@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from shoal.columns import NOISE, Labels, Points
 from shoal.engine import compute
-from shoal.engine.plan import Outcome, Plan, Progress, silent
+from shoal.engine.outcome import Outcome
+from shoal.engine.plan import Plan, Progress, silent
 from shoal.labeling import Name, name_clusters
 
 __all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "analyse", "centroids_table", "cluster_ids"]

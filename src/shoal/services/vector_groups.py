@@ -5,7 +5,8 @@ import numpy as np
 from shoal.columns import Points, VectorColumn
 from shoal.engine.centroids import cluster_means
 from shoal.engine.features import directions
-from shoal.engine.plan import Outcome, Plan, Progress
+from shoal.engine.outcome import Outcome
+from shoal.engine.plan import Plan, Progress
 from shoal.engine.preprocessing import check_steps
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster

@@ -97,6 +97,7 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
     return Fit(
         labelled=Labelled(labels[micro.back], np.ones(len(points), np.float32)),
         assign=FittedRows(micro.centers, labels, placed=space.placed).assign,
+        assigns_all=True,
         params={"n_clusters": effective},
         warnings=warnings,
         exact=micro.warning is None,

@@ -45,6 +45,8 @@ class Fit:
     """Several granularities of the rows that were fitted; the chosen one is `labelled`."""
     exact: bool = True
     """False where an approximation stands in for what the algorithm asks for; `warnings` says which."""
+    assigns_all: bool = False
+    """Whether `assign` puts rows into a cluster however far from it they are."""
 
 
 ParamsT = TypeVar("ParamsT", contravariant=True)

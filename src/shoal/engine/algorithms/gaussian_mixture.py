@@ -104,6 +104,7 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
     return Fit(
         labelled=Labelled(numbered.astype(np.int64), labelled.strengths),
         assign=place,
+        assigns_all=True,
         params=effective,
         warnings=told,
         exact=len(used) == len(points),

@@ -26,6 +26,7 @@ from shoal.engine.batches import follow
 from shoal.engine.centers import TwoNearest, nearest_two
 from shoal.engine.lloyd import Lloyd, Run, prepared
 from shoal.engine.plan import Progress, within
+from shoal.engine.prediction import Assigner
 from shoal.engine.row_keys import Keys, row_keys
 from shoal.engine.starts import Sample, sample_of, spread_out
 
@@ -95,8 +96,8 @@ def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progre
     if batched:
         warnings.append(f"{len(points):,} rows were fitted by mini-batches: their codes do not fit in memory.")
     effective["n_clusters"] = len(centers)
-    assign = partial(_assign, centers=centers.astype(np.float32))
-    return Fit(labelled=_labelled(found), assign=assign, params=effective, warnings=warnings)
+    assign = Assigner.of(centers.astype(np.float32), metric="euclidean").place
+    return Fit(labelled=_labelled(found), assign=assign, params=effective, warnings=warnings, assigns_all=True)
 
 
 def _told(params: KMeansParams, rows: int, found: int, distinct: int | None, converged: bool) -> list[str]:
@@ -161,11 +162,6 @@ def _by_batches(points: Points, keys: Keys, params: KMeansParams, seed: int, thr
     last = within(progress, "cluster", 0.8, 1)
     found = nearest_two(points, centers.astype(np.float32), threads, partial(last, "cluster"))
     return Run(centers, converged or params.max_iter > _PASSES, found)
-
-
-def _assign(points: Points, threads: int, progress: Progress, *, centers: Floats) -> Labelled:
-    """The nearest center of each row."""
-    return _labelled(nearest_two(points, centers, threads, partial(progress, "cluster")))
 
 
 def _labelled(found: TwoNearest) -> Labelled:

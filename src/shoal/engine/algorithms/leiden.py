@@ -100,6 +100,7 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
     return Fit(
         labelled=Labelled(labels[back].astype(np.int64), share[back]),
         assign=partial(_assign, votes=votes, metric=params.metric),
+        assigns_all=True,
         params={**effective, "n_neighbors": near.rows.shape[1], "resolution": resolution},
         exact=near.exact,
     )

@@ -89,6 +89,7 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
     return Fit(
         labelled=Labelled(labels[micro.back], strengths[micro.back]),
         assign=FittedRows(centers, np.arange(len(centers)), reach).assign,
+        assigns_all=params.cluster_all,
         params={"bandwidth": bandwidth},
         warnings=told,
         exact=micro.warning is None,

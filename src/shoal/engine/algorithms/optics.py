@@ -112,6 +112,7 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
     return Fit(
         labelled=Labelled(labels[values.back], kept[values.back].astype(np.float32)),
         assign=FittedRows(placed[values.rows], labels, reach, space.placed).assign,
+        assigns_all=params.max_eps is None,
         warnings=[] if recall is None else ["OPTICS was approximate: more than 250,000 rows."],
         exact=recall is None,
     )

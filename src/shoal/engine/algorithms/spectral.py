@@ -105,6 +105,7 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
     return Fit(
         labelled=Labelled(labels[micro.back].astype(np.int64), np.ones(len(points), np.float32)),
         assign=FittedRows(micro.centers, labels.astype(np.int64)).assign,
+        assigns_all=True,
         params=effective,
         warnings=told,
         exact=micro.warning is None,
