@@ -13,12 +13,7 @@ from shoal.engine.layout import lay_out
 from shoal.engine.plan import silent
 from shoal.engine.projection import project
 
-compiled = pytest.mark.skipif(
-    kernels.native() is None, reason="without the compiled core the map is the principal axes"
-)
 
-
-@compiled
 @pytest.mark.parametrize("components", [2, 3])
 def test_neighbours_lie_together_far_better_than_along_principal_axes(components: int) -> None:
     points = unit_rows(vectors(load("mnist10k"), "pca64")[::4].copy())
@@ -33,7 +28,6 @@ def test_neighbours_lie_together_far_better_than_along_principal_axes(components
     assert np.allclose(places.mean(axis=0), 0, atol=1e-3)
 
 
-@compiled
 def test_clusters_lie_apart() -> None:
     table = load("mnist10k")
     points = unit_rows(vectors(table, "pca64")[::4].copy())
@@ -63,3 +57,14 @@ def test_every_row_has_a_place_and_equal_rows_the_same(make: Make, components: i
     assert places.shape == (len(points), components) and np.isfinite(places).all()
     for value in np.unique(points, axis=0):
         assert len(np.unique(places[(points == value).all(axis=1)], axis=0)) == 1
+
+
+@pytest.mark.skipif(kernels.native() is None, reason="there is only the twin")
+@pytest.mark.parametrize("components", [2, 3])
+def test_the_plain_twin_puts_every_row_on_the_same_bits(components: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = unit_rows(vectors(load("fashion900"), "pca64"))
+    compiled = lay_out(points, components, 42, 2, silent)
+
+    monkeypatch.setattr(kernels, "native", lambda: None)
+
+    assert np.array_equal(lay_out(points, components, 42, 2, silent), compiled)

@@ -22,7 +22,7 @@ from shoal.engine.geometry import LARGEST, checked_points, unit_rows
 from shoal.engine.hierarchy import levels_above, levels_of_layers
 from shoal.engine.labels import by_size
 from shoal.engine.layers import Layers
-from shoal.engine.layout import lay_out
+from shoal.engine.map_stability import Redrawn, lay_out_again
 from shoal.engine.model import Model
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
@@ -35,8 +35,14 @@ from shoal.errors import InvalidField
 __all__ = ["compute"]
 
 
-def compute(points: NDArray[np.floating], plan: Plan, progress: Progress = silent) -> Outcome:
+def compute(
+    points: NDArray[np.floating],
+    plan: Plan,
+    progress: Progress = silent,
+    places_before: NDArray[np.float32] | None = None,
+) -> Outcome:
     """Cluster the rows of `points`, (n, d), n may be 0; float32 in C order is used in place and never written to.
+    `places_before` (n, 2 or 3) is where the rows were on a map made before, NaN for new ones.
 
     The same rows and plan give the same outcome whatever the number of threads. Reports the stages "cluster",
     "describe" and "layout" to `progress`, which may raise Cancelled. Raises InvalidField for rows that are not finite,
@@ -62,6 +68,7 @@ def compute(points: NDArray[np.floating], plan: Plan, progress: Progress = silen
                 density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
                 layers=fit.layers.settled(fitted, labels) if fit.layers else None,
                 fit=fit,
+                places_before=places_before,
             ),
             progress,
         )
@@ -78,6 +85,7 @@ class _Account:
     density: Density | None
     layers: Layers | None
     fit: Fit
+    places_before: NDArray[np.float32] | None
 
 
 def _space(points: Points, plan: Plan) -> Points:
@@ -134,7 +142,7 @@ def _described(
     progress("describe", 0.3)
     metrics = measure(Grouping(space, labels, means, memberships, metric), plan.seed, plan.threads)
     progress("layout", 0.0)
-    drawn = plan.components > 0
+    drawn = _drawn(space, plan, account.places_before, progress)
     return Outcome(
         labels=labels,
         strengths=strengths,
@@ -142,19 +150,27 @@ def _described(
         centroids=targets,
         medoids=medoids,
         representatives=nearest_members(memberships.distance, members),
-        coordinates=lay_out(space, plan.components, plan.seed, plan.threads, progress) if drawn else None,
-        metrics=metrics,
+        coordinates=None if drawn is None else drawn.places,
+        metrics=metrics if drawn is None or drawn.moved is None else {**metrics, "map_moved": drawn.moved},
         cohesion=memberships.cohesion(members),
         distance_metric=metric,
         params=account.params,
         fitted=len(space) if account.fitted is None else len(account.fitted),
         exact=account.exact,
-        warnings=account.warnings,
+        warnings=[*account.warnings, *([] if drawn is None else drawn.warnings)],
         density=account.density,
         hierarchy=_hierarchy(targets, members, labels, plan, account),
         layers=account.layers,
         model=_model(plan, account, labels, targets, memberships.distance) if plan.keep_model else None,
     )
+
+
+def _drawn(space: Points, plan: Plan, before: NDArray[np.float32] | None, progress: Progress) -> Redrawn | None:
+    if plan.components == 0:
+        return None
+    stability = "none" if before is None else plan.layout_stability
+    places = np.empty((len(space), 0), np.float32) if before is None else before
+    return lay_out_again(space, places, stability, plan.components, plan.seed, plan.threads, progress)
 
 
 def _model(plan: Plan, account: _Account, labels: Labels, targets: Points, distances: NDArray[np.floating]) -> Model:

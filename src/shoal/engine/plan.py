@@ -38,6 +38,8 @@ class Plan:
     """Levels of granularity, the clusters themselves counted."""
     components: Literal[0, 2, 3] = 2
     """Dimensions of the map; 0 for none."""
+    layout_stability: Literal["none", "align", "transform"] = "none"
+    """What a map made before means for this one, see `map_stability.lay_out_again`."""
     keep_model: bool = False
     """Whether the outcome can place new rows; density and graph methods keep the rows for it."""
     seed: int = 42

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points
 from shoal.engine import compute
@@ -72,14 +73,19 @@ class Analysis:
 
 
 def analyse(
-    ids: Sequence[str], points: Points, texts: Sequence[str] | None, plan: Plan, progress: Progress = silent
+    ids: Sequence[str],
+    points: Points,
+    texts: Sequence[str] | None,
+    plan: Plan,
+    progress: Progress = silent,
+    places_before: NDArray[np.float32] | None = None,
 ) -> Analysis:
-    """Cluster the points and name the clusters from the texts.
+    """Cluster the points and name the clusters from the texts. `places_before` is as for `compute`.
 
     `ids` and `texts` are aligned with the (n, d) float32 rows of `points`; without texts the names are "Cluster N".
     Raises InvalidField for parameters or points the algorithm cannot take, Cancelled from `progress`.
     """
-    outcome = compute(points, plan, progress)
+    outcome = compute(points, plan, progress, places_before)
     progress("name", 0.0)
     names = _names(texts, outcome.labels, outcome.clusters, outcome.centroids, progress)
     groups = _groups(texts, outcome, progress)

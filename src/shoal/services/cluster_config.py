@@ -91,8 +91,6 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
     params, warnings = check_params(method, config.params_of(method))
     if config.face_cluster_merge is not None:
         warnings = [*warnings, "face_cluster_merge is kept and shown, but not executed."]
-    if config.layout_stability in ("align", "transform"):
-        warnings = [*warnings, "layout_stability is kept and shown, but every run lays out its map afresh."]
     return ClusterConfig(
         {
             "feature_uris": features,

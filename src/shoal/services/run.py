@@ -21,6 +21,7 @@ from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
 from shoal.records.scope import Scope
+from shoal.services.earlier_map import with_places
 from shoal.services.enrichment import Enrichment
 from shoal.services.generations import Generations, generation_of
 from shoal.services.grouping import group
@@ -105,6 +106,8 @@ class Runner:
         if not work.run.published:
             progress("load", 0.0)
             source = read_input(self._documents, work.scope, work.cluster, work.run, work.sources)
+            if work.run.request.get("layout_stability", work.cluster.layout_stability) in ("align", "transform"):
+                source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
             groups = group(source, work.cluster, work.run, progress, self._threads)
             progress("publish", 0.0)
             self._publish(work, source, groups)

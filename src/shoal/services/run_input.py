@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.errors import RunFailed
@@ -42,6 +43,8 @@ class RunInput:
     missing: int = 0
     skipped: int = 0
     warnings: list[str] = field(default_factory=list)
+    places_before: NDArray[np.float32] | None = None
+    """(n, 2 or 3) where the documents are on the map of the run that is visible, NaN for new ones."""
     parts: Mapping[str, "RunInput"] = field(default_factory=dict)
     """The input of each feature that is clustered apart: the documents that have it. The ids above are of all."""
 

@@ -27,7 +27,8 @@ def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progres
     if not source.blocks:
         raise RunFailed("The documents have no vectors of this feature.")
     space = feature_space(source, cluster, SEED, threads, progress)
-    analysis = analyse(source.ids, space.points, source.texts, _plan(cluster, run, threads), progress)
+    plan = _plan(cluster, run, threads)
+    analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before)
     outcome, tree = analysis.outcome, condensed_tree_table(analysis)
     return Groups(
         members=source.located(members_table(analysis)),
@@ -55,6 +56,7 @@ def _plan(cluster: Cluster, run: Execution, threads: int) -> Plan:
         sample_size=run.request.get("sample_size", cluster.sample_size),
         hierarchy_depth=(cluster.max_hierarchy_depth or 3) if cluster.hierarchical_vector else 1,
         components=run.request.get("vis_n_components") or cluster.vis_n_components or 2,
+        layout_stability=run.request.get("layout_stability") or cluster.layout_stability or "none",
         seed=SEED,
         threads=threads,
     )
