@@ -89,7 +89,7 @@ def likeliest(weights: csr_array, places: Floats, known: Marks) -> Floats:
             square += (along[:, :, None] - along[:, None]) ** 2
         cost = np.where(strength > 0, (strength[:, None] * np.log1p(STEEPNESS * square)).sum(axis=2), np.inf)
         best = np.take_along_axis(spots, cost.argmin(axis=1)[:, None, None], axis=1)[:, 0]
-        wanted[block] = np.where((strength > 0).any(axis=1)[:, None], best, np.float32(np.nan))
+        wanted[block] = np.where(np.any(strength > 0, axis=1, keepdims=True), best, np.float32(np.nan))
     return wanted
 
 

@@ -83,7 +83,7 @@ class Execution(Record):
     namespace_id: str
     task_id: str
     status: RunStatus = "pending"
-    mode: Literal["full"] = "full"
+    mode: Literal["full", "assign"] = "full"
     num_clusters: int = 0
     num_points: int = 0
     metrics: dict[str, Any] | None = None

@@ -160,7 +160,7 @@ class Clusters:
         Raises NotFound, InvalidField (also where nothing can be clustered), Conflict.
         """
         cluster = self.get(scope, ref)
-        request = _overrides(body)
+        request = {**_overrides(body), **(_assigning(cluster, body) if body.mode == "assign" else {})}
         self._check_input(scope, cluster, documents_of(cluster, request))
         with self._metadata.transaction():
             active = self.active_run(scope, cluster.cluster_id)
@@ -258,8 +258,9 @@ def _buckets(sources: list[Collection]) -> list[str]:
 
 def _overrides(body: ExecuteCluster) -> dict[str, Any]:
     """What this run does differently, as kept with it. Raises InvalidField."""
-    if body.mode not in (None, "full"):
-        raise InvalidField("mode", "is not available in this version", value=body.mode, remedy="Use 'full'.")
+    if body.mode == "composite":
+        problem = "is not available in this version"
+        raise InvalidField("mode", problem, value=body.mode, remedy="Use 'full' or 'assign'.")
     if body.source_execution_ids:
         raise InvalidField("source_execution_ids", "composite runs are not available in this version")
     parse_filter(body.filters)
@@ -267,6 +268,24 @@ def _overrides(body: ExecuteCluster) -> dict[str, Any]:
     if body.llm_labeling is not None:
         request["llm_labeling"] = check_labeling(body.llm_labeling)
     return request
+
+
+def _assigning(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
+    """What a run keeps that assigns documents to the visible results. Raises InvalidField where that cannot be."""
+    problem = None
+    if cluster.current_run_id is None:
+        problem = "needs results to assign to"
+    elif cluster.cluster_type == "attribute":
+        problem = "is for vector clusters: groups by values take new documents with every execution"
+    elif cluster.multi_feature_strategy == "independent" or cluster.preprocessing_steps:
+        problem = "does not go with independent features or preprocessing steps"
+    if problem is not None:
+        raise InvalidField("mode", problem, value="assign", remedy="Execute with mode 'full'.")
+    for name in ("filters", "sample_size", "vis_n_components", "layout_stability"):
+        if getattr(body, name) is not None:
+            raise InvalidField(name, "has no meaning with mode 'assign'", value=getattr(body, name), remedy="Omit it.")
+    threshold = body.assignment_threshold or 0.0
+    return {"mode": "assign", "assignment_threshold": threshold, "assigned_to": cluster.current_run_id}
 
 
 def _partition(request: Mapping[str, Any]) -> str | None:

@@ -21,6 +21,7 @@ from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
 from shoal.records.scope import Scope
+from shoal.services.assigned_groups import Earlier, group_assigned
 from shoal.services.earlier_map import with_places
 from shoal.services.enrichment import Enrichment
 from shoal.services.generations import Generations, generation_of
@@ -51,6 +52,12 @@ class _Work:
     @property
     def scope(self) -> Scope:
         return self.job.scope
+
+    @property
+    def keeps_map(self) -> bool:
+        """Whether the map before matters."""
+        stability = self.run.request.get("layout_stability", self.cluster.layout_stability)
+        return self.run.mode == "assign" or stability in ("align", "transform")
 
 
 class Runner:
@@ -106,9 +113,9 @@ class Runner:
         if not work.run.published:
             progress("load", 0.0)
             source = read_input(self._documents, work.scope, work.cluster, work.run, work.sources)
-            if work.run.request.get("layout_stability", work.cluster.layout_stability) in ("align", "transform"):
+            if work.keeps_map:
                 source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
-            groups = group(source, work.cluster, work.run, progress, self._threads)
+            groups = self._group(work, source, progress)
             progress("publish", 0.0)
             self._publish(work, source, groups)
         for output, _ in work.outputs:
@@ -117,6 +124,13 @@ class Runner:
         enriched = self._enrich(work, progress) if work.cluster.enrich_source else None
         imperfect = bool(self._states.executions.get(work.scope, work.run.run_id).llm_labeling_errors)
         self._states.complete(job, enriched=enriched, imperfect=imperfect)
+
+    def _group(self, work: _Work, source: RunInput, progress: Progress) -> Groups:
+        if work.run.mode != "assign":
+            return group(source, work.cluster, work.run, progress, self._threads)
+        run = self._states.executions.get(work.scope, work.run.request["assigned_to"])
+        earlier = Earlier.of(self._artifacts, work.scope, run)
+        return group_assigned(source, work.cluster, work.run, earlier, self._threads, progress)
 
     def _take(self, job: Job) -> _Work:
         run = self._states.processing(job)

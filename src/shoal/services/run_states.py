@@ -37,6 +37,7 @@ class RunStates:
             cluster_id=cluster.cluster_id,
             namespace_id=scope.namespace_id,
             task_id=task_id,
+            mode=request.get("mode", "full"),
             created_at=now,
             request=request,
             algorithm=cluster.algorithm,

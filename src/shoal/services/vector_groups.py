@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from shoal.columns import Points, VectorColumn
+from shoal.columns import Labels, Points, VectorColumn
 from shoal.engine.centroids import cluster_means
 from shoal.engine.features import directions
-from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Plan, Progress
 from shoal.engine.preprocessing import check_steps
 from shoal.errors import RunFailed
@@ -16,7 +15,7 @@ from shoal.services.feature_space import feature_space
 from shoal.services.groups import Groups, Values
 from shoal.services.run_input import RunInput
 
-__all__ = ["SEED", "group_by_vectors"]
+__all__ = ["SEED", "feature_vectors", "group_by_vectors"]
 
 SEED = 42
 """The seed of every run that names none (contract 6, row 18)."""
@@ -41,7 +40,7 @@ def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progres
         distance_metric=outcome.distance_metric,
         exact=outcome.exact,
         seed=int(str(outcome.params.get("random_state") or SEED)),
-        vectors=_vectors(source, cluster, outcome),
+        vectors=feature_vectors(source, cluster, outcome.labels, outcome.centroids),
         trees={} if tree is None else {"condensed_tree": tree},
         relationships=_relationships(analysis),
     )
@@ -76,17 +75,14 @@ def _relationships(analysis: Analysis) -> list[Values]:
     ]
 
 
-def _vectors(source: RunInput, cluster: Cluster, outcome: Outcome) -> dict[str, VectorColumn]:
-    every = np.arange(outcome.clusters, dtype=np.int64)
-    return {name: VectorColumn(every, points) for name, points in _means(source, cluster, outcome).items()}
-
-
-def _means(source: RunInput, cluster: Cluster, outcome: Outcome) -> dict[str, Points]:
-    """The centroids where the feature itself was clustered; else the members' means in each feature."""
+def feature_vectors(source: RunInput, cluster: Cluster, labels: Labels, centroids: Points) -> dict[str, VectorColumn]:
+    """For each feature what stands for the k groups: the `centroids` (k, d) where it was clustered itself, else the
+    members' means; a group without members has none there."""
+    sizes = np.bincount(labels[labels >= 0], minlength=len(centroids))
     if len(source.blocks) == 1 and not check_steps(cluster.preprocessing_steps or [], "preprocessing_steps"):
-        return dict.fromkeys(source.blocks, outcome.centroids)
-    scaled = directions if cluster.normalize_features else np.asarray
+        return {name: VectorColumn(np.arange(len(centroids)), centroids) for name in source.blocks}
+    scaled, some = directions if cluster.normalize_features else np.asarray, np.flatnonzero(sizes)
     return {
-        name: cluster_means(scaled(points), outcome.labels, outcome.clusters).astype(np.float32)
+        name: VectorColumn(some, cluster_means(scaled(points), labels, len(sizes))[some].astype(np.float32))
         for name, points in source.blocks.items()
     }
