@@ -16,7 +16,15 @@ from shoal.columns import Labels
 from shoal.engine.plan import Plan, Progress, silent
 from shoal.inputs import points_of
 from shoal.results import write_folder
-from shoal.services.analysis import Analysis, NamedCluster, centroids_table, condensed_tree_table, members_table
+from shoal.services.analysis import Analysis, NamedCluster
+from shoal.services.analysis_tables import (
+    centroids_table,
+    condensed_tree_table,
+    further_tables,
+    layers_table,
+    members_table,
+    near_duplicates_table,
+)
 
 __all__ = ["Assignment", "Clustering"]
 
@@ -85,6 +93,16 @@ class Clustering:
         for algorithms without one."""
         return condensed_tree_table(self.analysis)
 
+    def near_duplicates(self) -> pa.Table | None:
+        """Documents that say almost the same: document_id, duplicate_group, representative_id, distance; None where no
+        map was drawn."""
+        return near_duplicates_table(self.analysis)
+
+    def layers(self) -> pa.Table | None:
+        """For each document its cluster in every granularity that the parameter-free method found, layer_0 the
+        coarsest; None for methods with one granularity."""
+        return layers_table(self.analysis)
+
     @property
     def clusters(self) -> Sequence[NamedCluster]:
         """The clusters, largest first: label, keywords, size, medoid and more."""
@@ -120,6 +138,10 @@ class Clustering:
         """One row a cluster: label, keywords, size, medoid, vector."""
         return centroids_table(self.analysis)
 
+    def tables(self) -> dict[str, pa.Table]:
+        """Every table there is by its name."""
+        return {"members": self.members(), "centroids": self.centroids(), **further_tables(self.analysis)}
+
     def summary(self) -> dict[str, Any]:
         """Everything about this clustering but its rows, ready for JSON: parameters with their defaults, seed,
         versions, metrics, warnings, clusters."""
@@ -137,6 +159,7 @@ class Clustering:
             "seed": self.plan.seed,
             "distance_metric": outcome.distance_metric,
             "exact": outcome.exact,
+            **({} if outcome.layers is None else {"layers": outcome.layers.summary()}),
             "metrics": dict(self.metrics),
             "warnings": list(self.warnings),
             "seconds": round(self.seconds, 3),
@@ -150,18 +173,14 @@ class Clustering:
         }
 
     def to_parquet(self, folder: str | Path, **about: object) -> Path:
-        """Write members.parquet, centroids.parquet, summary.json and, for HDBSCAN, condensed_tree.parquet; earlier
-        results there are replaced whole.
+        """Write members.parquet, centroids.parquet, near_duplicates.parquet, summary.json and, where there are any,
+        condensed_tree.parquet (HDBSCAN) and layers.parquet (auto); earlier results there are replaced whole.
 
         `about` goes into the summary as it is. Returns the folder. Raises Conflict where the folder holds anything
         that is not results of Shoal.
         """
         path = Path(folder)
-        tree = self.condensed_tree()
-        tables = {"members": self.members(), "centroids": self.centroids()}
-        if tree is not None:
-            tables["condensed_tree"] = tree
-        write_folder(path, tables, {**about, **self.summary()})
+        write_folder(path, self.tables(), {**about, **self.summary()})
         return path
 
     def __len__(self) -> int:

@@ -127,6 +127,8 @@ def _in_order_given(analysis: Analysis, order: NDArray[np.int64]) -> Analysis:
         medoids=order[outcome.medoids],
         representatives=[order[rows] for rows in outcome.representatives],
         density=None if outcome.density is None else reordered(outcome.density, order),
+        layers=None if outcome.layers is None else outcome.layers.taken(back),
+        duplicates=None if outcome.duplicates is None else outcome.duplicates.taken(back, order),
     )
     return replace(analysis, ids=[analysis.ids[row] for row in back], outcome=given)
 

@@ -19,7 +19,8 @@ __all__ = ["FORMAT", "check_folder", "write_folder"]
 FORMAT: Final = "shoal-results-1"
 """Stands in `summary.json` under `format`; a folder without it is not ours to replace."""
 _SUMMARY: Final = "summary.json"
-_OURS: Final = frozenset({"members.parquet", "centroids.parquet", "condensed_tree.parquet", _SUMMARY})
+_TABLES: Final = ("members", "centroids", "condensed_tree", "near_duplicates", "layers")
+_OURS: Final = frozenset({_SUMMARY, *(f"{name}.parquet" for name in _TABLES)})
 
 
 def check_folder(folder: Path) -> None:

@@ -54,9 +54,7 @@ def test_new_documents_join_their_cluster_and_strangers_none(
     assert client.get("/clusters/groups").json()["last_run_id"] == run["run_id"]
 
 
-def test_one_by_one_is_as_in_a_batch(
-    client: httpx.Client, services: Services, documents: list[dict[str, Any]]
-) -> None:
+def test_one_by_one_is_as_in_a_batch(client: httpx.Client, services: Services, documents: list[dict[str, Any]]) -> None:
     create(client)
     execute(client, services)
     put_documents(client, documents[60:])

@@ -332,3 +332,20 @@ def test_the_example_in_the_docstring_is_true() -> None:
 
     assert tested.attempted > 0
     assert tested.failed == 0
+
+
+def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None:
+    rng = np.random.default_rng(4)
+    points = np.eye(5, 12).repeat(40, axis=0) + rng.normal(0, 0.1, (200, 12))
+    points[7] = points[3]
+    ids = [f"d{number:03d}" for number in range(200)]
+    order = rng.permutation(200)
+
+    one = shoal.cluster(points, ids=ids, algorithm="auto")
+    two = shoal.cluster(points[order], ids=[ids[row] for row in order], algorithm="auto")
+
+    assert one.near_duplicates().equals(two.near_duplicates())
+    assert {"d003", "d007"} <= set(one.near_duplicates()["document_id"].to_pylist())
+    assert one.layers().sort_by("document_id").equals(two.layers().sort_by("document_id"))
+    assert one.summary()["layers"]["clusters"] == two.summary()["layers"]["clusters"]
+    assert shoal.cluster(points, n_clusters=3).layers() is None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
-    from shoal.clustering import Clustering
     from shoal.from_file import FileClustering
 
 __all__ = ["cluster", "parse_params", "parse_where"]
@@ -148,25 +147,27 @@ def _print_table(found: "FileClustering", file: Path, folder: Path) -> None:
     console.print(Text(_facts(found)))
     for warning in clustering.warnings:
         console.print(Text(f"Note: {plain(warning)}", "yellow"))
-    console.print(Text.assemble("Results: ", (f"{folder}/", "bold"), f" with {', '.join(_files(clustering))}"))
+    console.print(Text.assemble("Results: ", (f"{folder}/", "bold"), f" with {', '.join(_files(folder))}"))
     for line in _next(found, file):
         console.print(Text(plain(line), "dim"))
 
 
-def _files(clustering: "Clustering") -> list[str]:
-    tree = [] if clustering.analysis.outcome.density is None else ["condensed_tree.parquet"]
-    return ["members.parquet", "centroids.parquet", *tree, "summary.json"]
+def _files(folder: Path) -> list[str]:
+    """What was written, the tables that everybody wants first."""
+    first = ["members.parquet", "centroids.parquet"]
+    return [*first, *sorted(one.name for one in folder.iterdir() if one.name not in first)]
 
 
 def _facts(found: "FileClustering") -> str:
     clustering = found.clustering
-    silhouette = clustering.metrics.get("silhouette_score")
+    silhouette, spare = (clustering.metrics.get(name) for name in ("silhouette_score", "near_duplicates"))
     outcome = clustering.analysis.outcome
     facts = [
         f"{len(clustering):,} documents",
         f"{len(clustering.clusters):,} clusters",
         f"{clustering.noise / max(len(clustering), 1):.1%} in none",
         "" if silhouette is None else f"silhouette {silhouette:.2f}",
+        f"{spare:,.0f} near-duplicates" if spare else "",
         f"{clustering.seconds:.1f} s",
         "exact" if outcome.exact else "approximate",
     ]

@@ -24,6 +24,8 @@ from shoal.engine.labels import by_size
 from shoal.engine.layers import Layers
 from shoal.engine.map_stability import Redrawn, lay_out_again
 from shoal.engine.model import Model
+from shoal.engine.near_duplicates import NearDuplicates, near_duplicates
+from shoal.engine.neighborhood import COUNT, Neighborhood, find_neighborhood
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import CentroidMethod, DistanceMetric, Plan, Progress, silent, within
@@ -142,7 +144,9 @@ def _described(
     progress("describe", 0.3)
     metrics = measure(Grouping(space, labels, means, memberships, metric), plan.seed, plan.threads)
     progress("layout", 0.0)
-    drawn = _drawn(space, plan, account.places_before, progress)
+    near = _neighborhood(space, plan, account, within(progress, "layout", 0, 0.5))
+    drawn = _drawn(space, plan, account.places_before, near, within(progress, "layout", 0.5, 1))
+    duplicates = None if near is None else near_duplicates(space, near, unit=plan.normalize)
     return Outcome(
         labels=labels,
         strengths=strengths,
@@ -151,7 +155,7 @@ def _described(
         medoids=medoids,
         representatives=nearest_members(memberships.distance, members),
         coordinates=None if drawn is None else drawn.places,
-        metrics=metrics if drawn is None or drawn.moved is None else {**metrics, "map_moved": drawn.moved},
+        metrics={**metrics, **_of_map(drawn, duplicates)},
         cohesion=memberships.cohesion(members),
         distance_metric=metric,
         params=account.params,
@@ -161,16 +165,36 @@ def _described(
         density=account.density,
         hierarchy=_hierarchy(targets, members, labels, plan, account),
         layers=account.layers,
+        duplicates=duplicates,
         model=_model(plan, account, labels, targets, memberships.distance) if plan.keep_model else None,
     )
 
 
-def _drawn(space: Points, plan: Plan, before: NDArray[np.float32] | None, progress: Progress) -> Redrawn | None:
+def _neighborhood(space: Points, plan: Plan, account: _Account, progress: Progress) -> Neighborhood | None:
+    """What the algorithm found of all rows, if it looked as far as a map does."""
     if plan.components == 0:
+        return None
+    known = account.fit.neighborhood if account.fitted is None else None
+    enough = known is not None and known.lists.rows.shape[1] >= min(COUNT, len(known.values.rows) - 1)
+    return known if enough else find_neighborhood(space, plan.threads, progress)
+
+
+def _drawn(
+    space: Points, plan: Plan, before: NDArray[np.float32] | None, near: Neighborhood | None, progress: Progress
+) -> Redrawn | None:
+    if near is None:
         return None
     stability = "none" if before is None else plan.layout_stability
     places = np.empty((len(space), 0), np.float32) if before is None else before
-    return lay_out_again(space, places, stability, plan.components, plan.seed, plan.threads, progress)
+    return lay_out_again(space, places, stability, plan.components, plan.seed, plan.threads, progress, near=near)
+
+
+def _of_map(drawn: Redrawn | None, duplicates: NearDuplicates | None) -> dict[str, float]:
+    moved = None if drawn is None else drawn.moved
+    return {
+        **({} if moved is None else {"map_moved": moved}),
+        **({} if duplicates is None else {"near_duplicates": float(duplicates.spare)}),
+    }
 
 
 def _model(plan: Plan, account: _Account, labels: Labels, targets: Points, distances: NDArray[np.floating]) -> Model:

@@ -35,6 +35,16 @@ class Layers:
     agreement: float
     """How far independent runs agree on which neighbours belong together, 0..1."""
 
+    def summary(self) -> dict[str, object]:
+        """All but the labels, ready for JSON."""
+        return {
+            "clusters": [layer.clusters for layer in self.layers],
+            "chosen": self.chosen,
+            "reason": self.reason,
+            "clear": self.clear,
+            "agreement": self.agreement,
+        }
+
     def settled(self, fitted: Rows | None, labels: Labels) -> "Layers":
         """The same among all n rows, the chosen layer being `labels` (n,); rows that were not `fitted` are noise in all
         others."""

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from shoal.columns import Points, Rows
+from shoal.columns import Points
 from shoal.engine.layout_forces import FINE, Schedule, settled
 from shoal.engine.layout_levels import Level, joined_levels
 from shoal.engine.neighbor_graph import fuzzy_graph
-from shoal.engine.neighbor_lists import find_neighbors
+from shoal.engine.neighborhood import COUNT, Neighborhood, find_neighborhood
 from shoal.engine.plan import Progress, silent, within
 from shoal.engine.projection import project
-from shoal.engine.row_keys import distinct, mixed
+from shoal.engine.row_keys import mixed
 
 __all__ = ["FEWEST", "lay_out", "map_graph", "places_of", "shaken"]
 
@@ -27,34 +27,34 @@ Floats = NDArray[np.float32]
 
 FEWEST: Final = 50
 """Distinct rows below which principal axes are the map."""
-_NEIGHBORS: Final = 15
-_MANY: Final = 50_000
-"""Rows above which neighbours are searched among near blocks of rows only: a map can do with most of them."""
 _COARSE: Final = Schedule(200, 256, 0.3, 0.075)
 """Of all levels but the rows themselves."""
 _JITTER: Final = 0.3
 _WIDTH: Final = 5.0
 
 
-def lay_out(points: Points, components: int, seed: int, threads: int, progress: Progress) -> Floats:
-    """(n, components) float32 coordinates, 2 or 3, around the origin; equal rows have one place.
+def lay_out(
+    points: Points, components: int, seed: int, threads: int, progress: Progress, near: Neighborhood | None = None
+) -> Floats:
+    """(n, components) float32 coordinates, 2 or 3, around the origin; equal rows have one place. `near` are the
+    neighbours, found where not given.
 
     The same in any order of the rows and on any number of threads. O(n log n) beside the neighbours, O(n k) memory.
     For fewer than 50 distinct rows the principal axes. Reports to `progress` as "layout".
     """
-    values = distinct(points, threads)
+    near = near or find_neighborhood(points, threads, within(progress, "layout", 0, 0.5))
+    values = near.values
     if len(values.rows) < FEWEST:
         return project(points, components, seed, threads, progress)
-    graph = map_graph(points, values.rows, threads, within(progress, "layout", 0, 0.5))
+    graph = map_graph(near, threads)
     places = places_of(graph, points[values.rows], components, seed, threads, within(progress, "layout", 0.5, 1))
     progress("layout", 1.0)
     return np.ascontiguousarray(places[values.back])
 
 
-def map_graph(points: Points, rows: Rows, threads: int, progress: Progress) -> csr_array:
-    """(m, m) how strongly the rows `points[rows]` belong together."""
-    near = find_neighbors(points, rows, _NEIGHBORS, threads=threads, progress=progress, approximate=len(rows) > _MANY)
-    return fuzzy_graph(near.halved(), threads).matrix()
+def map_graph(near: Neighborhood, threads: int) -> csr_array:
+    """(m, m) how strongly the distinct rows belong together."""
+    return fuzzy_graph(near.lists.first(COUNT).halved(), threads).matrix()
 
 
 def places_of(

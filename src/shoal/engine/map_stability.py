@@ -12,8 +12,9 @@ from shoal.engine.layout import FEWEST, lay_out, map_graph
 from shoal.engine.layout_forces import FINE, settled, unit_of
 from shoal.engine.layout_levels import Level
 from shoal.engine.map_newcomers import Marks, begun, likeliest, lost, placed
+from shoal.engine.neighborhood import Neighborhood, find_neighborhood
 from shoal.engine.plan import Progress, within
-from shoal.engine.row_keys import Distinct, distinct
+from shoal.engine.row_keys import Distinct
 
 __all__ = ["REACH", "Applied", "Redrawn", "Stability", "extent", "lay_out_again"]
 
@@ -64,6 +65,7 @@ def lay_out_again(
     threads: int,
     progress: Progress,
     changed: Marks | None = None,
+    near: Neighborhood | None = None,
 ) -> Redrawn:
     """A map of `points` (n, d) after one in which some of them had the places `previous` (n, c), NaN for new ones.
 
@@ -78,19 +80,21 @@ def lay_out_again(
 
     "transform" needs 50 distinct rows with old places, and a third of all to have one, else the map is aligned; that
     needs 10. With other `components` than before the map is a fresh one. The same in any order of the rows and on any
-    number of threads. O(n log n) beside the neighbours. Reports to `progress` as "layout".
+    number of threads. O(n log n) beside the neighbours, which are found where `near` does not hold them. Reports to
+    `progress` as "layout".
     """
+    near = near or find_neighborhood(points, threads, within(progress, "layout", 0, 0.5))
     if stability == "none":
-        places = lay_out(points, components, seed, threads, progress)
+        places = lay_out(points, components, seed, threads, progress, near)
         return Redrawn(places=places, applied="none", reason="Every map is laid out afresh.")
-    values = distinct(points, threads)
+    values = near.values
     old = _Old.of(previous, values, changed)
     possible, reason = _possible(stability, old, components)
     told = [] if possible == _WANTED[stability] else [f"layout_stability {stability} could not be done: {reason}"]
     if possible == "transform":
-        found = _kept(points, values, old, seed, threads, progress)
+        found = _kept(points, near, old, seed, threads, progress)
     else:
-        places = lay_out(points, components, seed, threads, progress)
+        places = lay_out(points, components, seed, threads, progress, near)
         found = Redrawn(places=places, applied="none", reason="")
         if possible == "aligned":
             turned = _turned(places[values.rows], old.places, old.known)
@@ -193,9 +197,9 @@ def _turned(places: Floats, old: Floats, shared: Marks) -> Floats:
     return np.asarray(np.einsum("ni,ij->nj", places - middles[0], turn) + middles[1], np.float32)
 
 
-def _kept(points: Points, values: Distinct, old: _Old, seed: int, threads: int, progress: Progress) -> Redrawn:
+def _kept(points: Points, near: Neighborhood, old: _Old, seed: int, threads: int, progress: Progress) -> Redrawn:
     """Laid out in the unit of a fresh map, whatever that of the old one is."""
-    weights = map_graph(points, values.rows, threads, within(progress, "layout", 0, 0.5))
+    values, weights = near.values, map_graph(near, threads)
     if len(old.owners) > old.known.sum():
         old = old.chosen(likeliest(weights, old.places, old.known))
     unit = np.float32(unit_of(Level.of_rows(csr_array(weights[old.known][:, old.known])), old.places[old.known]))

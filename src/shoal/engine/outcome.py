@@ -10,6 +10,7 @@ from shoal.columns import Labels, Points, Rows
 from shoal.engine.density import Density
 from shoal.engine.layers import Layers
 from shoal.engine.model import Model
+from shoal.engine.near_duplicates import NearDuplicates
 from shoal.engine.plan import DistanceMetric
 
 __all__ = ["Outcome"]
@@ -51,6 +52,8 @@ class Outcome:
     """For each level above the clusters, nearest first, the group (k,) of every cluster."""
     layers: Layers | None = None
     """Coarser and finer clusterings of the same rows, of the parameter-free method."""
+    duplicates: NearDuplicates | None = None
+    """Groups of near-duplicates, where a map was drawn: both need the rows' neighbours."""
     model: Model | None = None
     """Places new rows in these clusters, where the plan asked for it."""
 

@@ -107,6 +107,7 @@ class Execution(Record):
     algorithm_params: dict[str, Any] = Field(default_factory=dict)
     distance_metric: str | None = None
     exact: bool | None = None
+    layers: dict[str, Any] | None = None
     seed: int | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)

@@ -200,10 +200,14 @@ class Executions:
         members = self._artifacts.read(scope, run.run_id, "members", [*names, "feature"])
         return members.filter(pc.equal(members["feature"].cast(pa.string()), feature)).select(names), axes
 
-    def parquet(self, scope: Scope, ref: str, run_id: str) -> tuple[Path, int]:
-        """The members file of a finished run and its number of rows. Raises NotFound."""
+    def parquet(self, scope: Scope, ref: str, run_id: str, table: str) -> tuple[Path, int]:
+        """A table of a finished run as a Parquet file, and its number of rows. Raises NotFound, also for a table that
+        the run does not have."""
         _, run = self._finished(scope, ref, run_id)
-        return self._artifacts.path(scope, run.run_id, "members"), self._rows(scope, run)
+        files = (self._artifacts.manifest(scope, run.run_id) or {}).get("files", {})
+        if table not in files:
+            raise NotFound("table of the run", table, f"It has {', '.join(sorted(files))}.")
+        return self._artifacts.path(scope, run.run_id, table), int(files[table]["rows"])
 
     def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
         """Members for a CSV export, with people's labels. Raises NotFound, TooLarge beyond 100,000 rows."""

@@ -111,19 +111,22 @@ def _joined(source: RunInput, parts: Sequence[_Part]) -> Groups:
         exact=all(part.groups.exact for part in parts),
         seed=parts[0].groups.seed,
         vectors={name: VectorColumn(c.rows + p.first, c.values) for p in parts for name, c in p.groups.vectors.items()},
-        trees={
-            f"{name}_{number}": _with_new_ids(part, tree)
+        tables={
+            f"{name}_{number}": _with_new_ids(part, table)
             for number, part in enumerate(parts)
-            for name, tree in part.groups.trees.items()
+            for name, table in part.groups.tables.items()
         },
+        layers={part.feature: part.groups.layers for part in parts if part.groups.layers} or None,
         relationships=[link for part in parts for link in part.links()] + _overlapping(parts, aligned),
     )
 
 
-def _with_new_ids(part: _Part, tree: pa.Table) -> pa.Table:
-    ids = pa.array([part.renamed(id) for id in tree["cluster_id"].to_pylist()], pa.string())
-    about = {**(tree.schema.metadata or {}), b"feature": part.feature.encode(), b"first": str(part.first).encode()}
-    return _with(tree, "cluster_id", ids).replace_schema_metadata(about)
+def _with_new_ids(part: _Part, table: pa.Table) -> pa.Table:
+    about = {**(table.schema.metadata or {}), b"feature": part.feature.encode(), b"first": str(part.first).encode()}
+    if "cluster_id" in table.column_names:
+        ids = pa.array([part.renamed(id) for id in table["cluster_id"].to_pylist()], pa.string())
+        table = _with(table, "cluster_id", ids)
+    return table.replace_schema_metadata(about)
 
 
 def _aligned(source: RunInput, part: _Part) -> Labels:

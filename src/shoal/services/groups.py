@@ -31,8 +31,10 @@ class Groups:
     seed: int | None = None
     vectors: Mapping[str, VectorColumn] = field(default_factory=dict)
     """For each feature the vectors that stand for the groups; rows are those of `centroids`."""
-    trees: Mapping[str, pa.Table] = field(default_factory=dict)
-    """Condensed trees by the name of their artifact."""
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Further tables by the name of their artifact: near_duplicates, layers, condensed_tree."""
+    layers: Values | None = None
+    """The granularities that the parameter-free method found, and why one was chosen."""
     learned_weights: Mapping[str, float] | None = None
     relationships: list[Values] = field(default_factory=list)
 

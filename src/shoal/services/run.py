@@ -154,7 +154,7 @@ class Runner:
         self._artifacts.write(
             work.scope,
             work.run.run_id,
-            {"members": groups.members, "centroids": groups.centroids, **groups.trees},
+            {"members": groups.members, "centroids": groups.centroids, **groups.tables},
             {
                 "cluster_id": work.cluster.cluster_id,
                 "metrics": groups.metrics,
@@ -222,6 +222,7 @@ def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]
         "algorithm_params": dict(groups.params),
         "distance_metric": groups.distance_metric,
         "exact": groups.exact,
+        "layers": groups.layers,
         "seed": groups.seed,
         "versions": _versions(),
         "warnings": [*source.warnings, *groups.warnings],

@@ -10,7 +10,8 @@ from shoal.engine.preprocessing import check_steps
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
-from shoal.services.analysis import Analysis, analyse, centroids_table, condensed_tree_table, members_table
+from shoal.services.analysis import Analysis, analyse
+from shoal.services.analysis_tables import centroids_table, further_tables, members_table
 from shoal.services.feature_space import feature_space
 from shoal.services.groups import Groups, Values
 from shoal.services.run_input import RunInput
@@ -28,7 +29,7 @@ def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progres
     space = feature_space(source, cluster, SEED, threads, progress)
     plan = _plan(cluster, run, threads)
     analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before)
-    outcome, tree = analysis.outcome, condensed_tree_table(analysis)
+    outcome = analysis.outcome
     return Groups(
         members=source.located(members_table(analysis)),
         centroids=centroids_table(analysis),
@@ -41,7 +42,8 @@ def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progres
         exact=outcome.exact,
         seed=int(str(outcome.params.get("random_state") or SEED)),
         vectors=feature_vectors(source, cluster, outcome.labels, outcome.centroids),
-        trees={} if tree is None else {"condensed_tree": tree},
+        tables=further_tables(analysis),
+        layers=None if outcome.layers is None else outcome.layers.summary(),
         relationships=_relationships(analysis),
     )
 

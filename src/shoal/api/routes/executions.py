@@ -119,7 +119,7 @@ def export_execution(
     if format == "csv":
         rows = services.executions.export_rows(scope, cluster_identifier, run_id, cluster_label)
         return _csv(rows, run_id)
-    path, rows = services.executions.parquet(scope, cluster_identifier, run_id)
+    path, rows = services.executions.parquet(scope, cluster_identifier, run_id, "members")
     # From the decoded path, quoted again: a name may hold `?` or `#`.
     place = quote(request.scope["path"].removesuffix("/export") + "/download")
     url = str(request.base_url.replace(path=place))
@@ -136,13 +136,15 @@ def export_execution(
 
 
 @router.get("/executions/{run_id}/download", response_class=FileResponse)
-def download_members(services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str) -> Response:
-    """The members of a run as a Parquet file; takes the same key as every route."""
-    path, _ = services.executions.parquet(scope, cluster_identifier, run_id)
+def download_table(
+    services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, table: str = "members"
+) -> Response:
+    """A table of a run as a Parquet file: members, centroids, near_duplicates and, where the method makes one, layers
+    or condensed_tree. Takes the same key as every route."""
     return FileResponse(
-        path,
+        services.executions.parquet(scope, cluster_identifier, run_id, table)[0],
         media_type="application/vnd.apache.parquet",
-        filename=f"{run_id}-members.parquet",
+        filename=f"{run_id}-{table}.parquet",
         headers={"X-Content-Type-Options": "nosniff"},
     )
 

@@ -24,6 +24,7 @@ from shoal.engine.layer_choice import agreement_note, find_layers
 from shoal.engine.layers import Layer, Layers
 from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
 from shoal.engine.neighbor_lists import NeighborLists, find_neighbors
+from shoal.engine.neighborhood import Neighborhood
 from shoal.engine.plan import Progress, within
 from shoal.engine.row_keys import distinct
 
@@ -84,6 +85,7 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
         assign=NeighborVotes(points[rows], labels, found.middle, found.spread, near.rows.shape[1], _FAR).assign,
         params=effective,
         warnings=warnings if note is None else [*warnings, note],
+        neighborhood=Neighborhood(values, near),
         layers=layers.taken(back),
         exact=near.exact,
     )

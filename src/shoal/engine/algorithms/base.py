@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Points
 from shoal.engine.density import Density
 from shoal.engine.layers import Layers
+from shoal.engine.neighborhood import Neighborhood
 from shoal.engine.plan import Progress
 from shoal.errors import InvalidField
 
@@ -41,6 +42,8 @@ class Fit:
     params: Mapping[str, object] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     density: Density | None = None
+    neighborhood: Neighborhood | None = None
+    """The neighbours of the rows that were fitted, where they were searched anyway."""
     layers: Layers | None = None
     """Several granularities of the rows that were fitted; the chosen one is `labelled`."""
     exact: bool = True

@@ -1,0 +1,166 @@
+"""A named clustering as Arrow tables: what runs keep as artifacts and the library hands out."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from shoal.columns import NOISE, Points
+from shoal.engine.outcome import Outcome
+from shoal.services.analysis import NOISE_ID, Analysis
+
+__all__ = ["centroids_table", "cluster_ids", "condensed_tree_table", "further_tables", "layers_table"]
+__all__ += ["members_table", "near_duplicates_table"]
+
+_EXEMPLARS: Final = 10
+"""Exemplars of a cluster told by id; there may be thousands."""
+
+
+def cluster_ids(analysis: Analysis) -> pa.Array:
+    """The cluster id of every row, `cl_noise` for noise; dictionary-encoded."""
+    return _by_label(analysis, [cluster.cluster_id for cluster in analysis.clusters], NOISE_ID)
+
+
+def members_table(analysis: Analysis) -> pa.Table:
+    """One row a document: id, cluster id and label, distance to the centroid (null for noise), strength, with HDBSCAN
+    the outlier score (null where not fitted), x, y (z)."""
+    outcome = analysis.outcome
+    columns: dict[str, pa.Array] = {
+        "document_id": pa.array(analysis.ids, pa.string()),
+        "cluster_id": cluster_ids(analysis),
+        "cluster_label": _by_label(analysis, [cluster.label for cluster in analysis.clusters], None),
+        "distance_to_centroid": pa.array(outcome.distances, pa.float32(), from_pandas=True),
+        "membership_strength": pa.array(outcome.strengths, pa.float32()),
+    }
+    if outcome.density is not None:
+        columns["outlier_score"] = pa.array(outcome.density.outlier_scores, pa.float32(), from_pandas=True)
+    if outcome.coordinates is not None:
+        for axis, values in zip("xyz", outcome.coordinates.T, strict=False):
+            columns[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
+    return pa.table(columns)
+
+
+def condensed_tree_table(analysis: Analysis) -> pa.Table | None:
+    """HDBSCAN's condensed tree, one row for each document and each cluster of the tree but the root: what it leaves
+    (`parent`), its own number (`child`: documents by their row of the members, n the root, then clusters), the density
+    at which it does (`lambda_val`, infinite for equal documents), how many documents it holds (`child_size`), and the
+    id of clusters that were chosen (`cluster_id`). Only documents that were fitted are in it. The schema's metadata
+    tells `root` and `selected`, the numbers of the chosen clusters by id: the root may be one, and has no row of its
+    own. None where there is no tree."""
+    density = analysis.outcome.density
+    if density is None:
+        return None
+    tree = density.tree
+    chosen = dict(zip(tree.selected.tolist(), tree.label.tolist(), strict=True))
+    first = len(analysis.outcome.labels)
+    selected = {analysis.clusters[label].cluster_id: number for number, label in sorted(chosen.items())}
+    total = int(tree.child.max(initial=first)) + 1 - first
+    names = [analysis.clusters[chosen[first + n]].cluster_id if first + n in chosen else None for n in range(total)]
+    of_cluster = pa.DictionaryArray.from_arrays(
+        pa.array(np.maximum(tree.child - first, 0), pa.int32(), mask=tree.child < first), pa.array(names, pa.string())
+    )
+    return pa.table(
+        {
+            "parent": pa.array(tree.parent, pa.int64()),
+            "child": pa.array(tree.child, pa.int64()),
+            "lambda_val": pa.array(tree.density, pa.float64()),
+            "child_size": pa.array(tree.child_size, pa.int64()),
+            "cluster_id": of_cluster.cast(pa.string()),
+        }
+    ).replace_schema_metadata({"root": str(first), "selected": orjson.dumps(selected).decode()})
+
+
+def near_duplicates_table(analysis: Analysis) -> pa.Table | None:
+    """One row a document that is a near-duplicate: its `duplicate_group` (0 the largest), the document that represents
+    the group, and the distance to it in the clustering's metric; by group, and by distance in it. None without a map:
+    both need the documents' neighbours."""
+    found, ids = analysis.outcome.duplicates, analysis.ids
+    if found is None:
+        return None
+    away = found.away**2 / 2 if analysis.outcome.distance_metric == "cosine" else found.away
+    rows = np.flatnonzero(found.labels >= 0)
+    stands = found.representatives[found.labels[rows]]
+    order = np.lexsort((rows, away[rows], rows != stands, found.labels[rows]))
+    return pa.table(
+        {
+            "document_id": pa.array([ids[row] for row in rows[order]], pa.string()),
+            "duplicate_group": pa.array(found.labels[rows][order], pa.int32()),
+            "representative_id": pa.array([ids[row] for row in stands[order]], pa.string()),
+            "distance": pa.array(away[rows][order], pa.float32()),
+        }
+    )
+
+
+def layers_table(analysis: Analysis) -> pa.Table | None:
+    """One row a document: its cluster in each layer, `layer_0` the coarsest, null where it is in none. The schema's
+    metadata tells which layer was `chosen`. None where the method has one granularity."""
+    layers = analysis.outcome.layers
+    if layers is None:
+        return None
+    columns = {
+        f"layer_{number}": pa.array(layer.labels, pa.int32(), mask=layer.labels < 0)
+        for number, layer in enumerate(layers.layers)
+    }
+    table = pa.table({"document_id": pa.array(analysis.ids, pa.string()), **columns})
+    return table.replace_schema_metadata({"chosen": str(layers.chosen), "reason": layers.reason})
+
+
+def further_tables(analysis: Analysis) -> dict[str, pa.Table]:
+    """By name, what there is beside members and centroids."""
+    found = {
+        "condensed_tree": condensed_tree_table(analysis),
+        "near_duplicates": near_duplicates_table(analysis),
+        "layers": layers_table(analysis),
+    }
+    return {name: table for name, table in found.items() if table is not None}
+
+
+def centroids_table(analysis: Analysis) -> pa.Table:
+    """One row a cluster: id, label, keywords, size, similarities, medoid and representative ids, vector, with HDBSCAN
+    up to 10 exemplar ids, x, y (z)."""
+    outcome, clusters = analysis.outcome, analysis.clusters
+    vectors = pa.array(np.ascontiguousarray(outcome.centroids).ravel(), pa.float32())
+    columns: dict[str, pa.Array] = {
+        "cluster_id": pa.array([c.cluster_id for c in clusters], pa.string()),
+        "cluster_label": pa.array([c.label for c in clusters], pa.string()),
+        "keywords": pa.array([list(c.keywords) for c in clusters], pa.list_(pa.string())),
+        "num_members": pa.array([c.size for c in clusters], pa.int64()),
+        "mean_cosine_similarity": pa.array([c.mean_similarity for c in clusters], pa.float64()),
+        "min_cosine_similarity": pa.array([c.min_similarity for c in clusters], pa.float64()),
+        "medoid_id": pa.array([c.medoid for c in clusters], pa.string()),
+        "representative_ids": pa.array([list(c.representatives) for c in clusters], pa.list_(pa.string())),
+        "vector": pa.FixedSizeListArray.from_arrays(vectors, max(outcome.centroids.shape[1], 1)),
+    }
+    if analysis.groups:
+        columns["parent_cluster_id"] = pa.array([c.parent for c in clusters], pa.string())
+    if outcome.density is not None:
+        columns["exemplar_ids"] = pa.array(
+            [[analysis.ids[row] for row in rows[:_EXEMPLARS].tolist()] for rows in outcome.density.exemplars],
+            pa.list_(pa.string()),
+        )
+    if outcome.coordinates is not None:
+        for axis, values in zip("xyz", _centres(outcome).T, strict=False):
+            columns[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
+    return pa.table(columns)
+
+
+def _centres(outcome: Outcome) -> Points:
+    """Mean map coordinates of each cluster's members, (k, 2 or 3) float32."""
+    coordinates = outcome.coordinates
+    if coordinates is None:
+        return np.zeros((outcome.clusters, 0), np.float32)
+    inside = outcome.labels >= 0
+    sums = np.zeros((outcome.clusters, coordinates.shape[1]))
+    np.add.at(sums, outcome.labels[inside], coordinates[inside])
+    return (sums / np.maximum(outcome.sizes, 1)[:, None]).astype(np.float32)
+
+
+def _by_label(analysis: Analysis, values: Sequence[str], noise: str | None) -> pa.Array:
+    """A dictionary-encoded column with `values[label]`, `noise` for noise."""
+    labels = analysis.outcome.labels
+    known = [*values, noise] if noise is not None else list(values)
+    indices = np.where(labels == NOISE, len(values), labels)
+    mask = None if noise is not None else labels == NOISE
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32(), mask=mask), pa.array(known, pa.string()))
