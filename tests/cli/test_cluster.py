@@ -163,7 +163,8 @@ def test_hdbscan_leaves_its_tree_outlier_scores_and_exemplars(here: Command, par
 
     folder = tmp_path / "found"
     members, tree = pq.read_table(folder / "members.parquet"), pq.read_table(folder / "condensed_tree.parquet")
-    assert "centroids.parquet, condensed_tree.parquet, near_duplicates.parquet, summary.json" in " ".join(done.out.split())
+    written = "centroids.parquet, condensed_tree.parquet, near_duplicates.parquet, summary.json"
+    assert written in " ".join(done.out.split())
     ids, scores = members["cluster_id"].to_pylist(), members["outlier_score"].to_pylist()
     by_tree = clusters_by_tree(tree)
     assert len(by_tree) == 50
