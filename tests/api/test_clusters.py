@@ -126,9 +126,9 @@ class TestConfiguration:
             ({"config": {"kmeans_parameters": {"n_clusters": 0}}}, 422, "algorithm_params.n_clusters"),
             ({"config": {"kmeans_parameters": {"n_clusters": "three"}}}, 422, "algorithm_params.n_clusters"),
             (
-                {"config": {"preprocessing_steps": [{"method": "umap"}]}},
+                {"config": {"preprocessing_steps": [{"method": "umap", "n_neighbors": 1}]}},
                 422,
-                "vector_config.preprocessing_steps[0].method",
+                "vector_config.preprocessing_steps[0].n_neighbors",
             ),
             ({"filters": {"AND": [{"field": "a", "operator": "like", "value": 1}]}}, 422, "filters.AND[0].operator"),
             ({"source_cluster_ids": ["clust_a"]}, 422, "source_cluster_ids"),

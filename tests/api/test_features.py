@@ -101,3 +101,15 @@ class TestFeatures:
         assert {link["child_cluster_id"] for link in links} == {c["cluster_id"] for c in run["centroids"]}
         assert len({link["parent_cluster_id"] for link in links}) == 3
         assert sum({link["parent_cluster_id"]: link["parent_num_members"] for link in links}.values()) == 60
+
+    @pytest.mark.parametrize("step", [{"method": "umap", "n_components": 3, "min_dist": 0.2}, {"method": "tsne"}])
+    def test_places_of_the_neighbour_graph_are_clustered_by_distance(
+        self, client: httpx.Client, services: Services, step: dict[str, Any]
+    ) -> None:
+        create(client, config={"preprocessing_steps": [step]})
+
+        run = execute(client, services)
+
+        assert sorted(c["num_members"] for c in run["centroids"]) == [20, 20, 20]
+        assert run["distance_metric"] == "euclidean"
+        assert any(step["method"] in told for told in run["warnings"])

@@ -115,7 +115,7 @@ def test_whitened_rows_have_unit_variance() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 5])
-@pytest.mark.parametrize("method", ["pca", "whitening"])
+@pytest.mark.parametrize("method", ["pca", "whitening", "umap", "tsne"])
 def test_few_or_equal_rows_stay_finite(rows: int, method: str) -> None:
     found, _ = prepared(np.ones((rows, 4), np.float32), check_steps([{"method": method}], "s"), 0, 1)
 
@@ -125,7 +125,10 @@ def test_few_or_equal_rows_stay_finite(rows: int, method: str) -> None:
 @pytest.mark.parametrize(
     ("step", "field"),
     [
-        ({"method": "umap"}, "s[0].method"),
+        ({"method": "umap", "perplexity": 30}, "s[0].perplexity"),
+        ({"method": "umap", "metric": "jaccard"}, "s[0].metric"),
+        ({"method": "umap", "n_components": 1}, "s[0].n_components"),
+        ({"method": "tsne", "perplexity": 1}, "s[0].perplexity"),
         ({"method": "zca"}, "s[0].method"),
         ({"method": "pca", "n_components": 0}, "s[0].n_components"),
         ({"method": "pca", "perplexity": 3}, "s[0].perplexity"),

@@ -12,13 +12,18 @@ from mixpeek.models.hdbscan_params import HDBSCANParams
 from mixpeek.models.k_means_params import KMeansParams
 from mixpeek.models.leiden_params import LeidenParams
 from mixpeek.models.mean_shift_params import MeanShiftParams
+from mixpeek.models.no_reduction import NoReduction
 from mixpeek.models.optics_params import OPTICSParams
 from mixpeek.models.spectral_params import SpectralParams
+from mixpeek.models.tsne_params import TSNEParams
+from mixpeek.models.umap_params import UMAPParams
 from mixpeek.models.vector_based_config_input import VectorBasedConfigInput
 from mixpeek.models.weight_learning_config import WeightLearningConfig
+from mixpeek.models.whitening_params import WhiteningParams
 
 from shoal.engine import ALGORITHMS, check_params
 from shoal.engine.feature_weights import WeightLearning
+from shoal.engine.preprocessing import check_steps
 from shoal.records.cluster import VectorConfig
 
 MODELS: dict[str, Any] = {
@@ -73,3 +78,15 @@ def test_every_field_of_weight_learning_is_known() -> None:
 
     assert names == {one.name for one in fields(WeightLearning)}
     assert WeightLearning(**_defaults(WeightLearningConfig)).max_iterations == 20
+
+
+@pytest.mark.parametrize("model", [NoReduction, TSNEParams, UMAPParams, WhiteningParams])
+def test_every_preprocessing_step_takes_what_the_sdk_sends(model: Any) -> None:
+    sent = _defaults(model)
+
+    steps = check_steps([sent], "preprocessing_steps")
+
+    assert [step.method for step in steps] == ([] if sent["method"] == "none" else [sent["method"]])
+    for step in steps:
+        assert not step.without_effect
+        assert step.n_components in (sent.get("n_components"), None)

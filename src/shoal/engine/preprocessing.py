@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
+from shoal.engine.features import directions
+from shoal.engine.graph_embedding import embed
 from shoal.engine.parallel import one_blas_thread, spans
 from shoal.engine.projection import principal_axes
 from shoal.errors import InvalidField
@@ -22,21 +24,45 @@ _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "none": (),
     "pca": ("n_components", "random_state", "whiten", "svd_solver"),
     "whitening": ("regularization",),
+    "umap": ("n_components", "random_state", "n_neighbors", "min_dist", "metric"),
+    "tsne": ("n_components", "random_state", "perplexity", "learning_rate"),
 }
-_LAYOUTS: Final = ("umap", "tsne")
+_DIMENSIONS: Final = {"pca": 50, "umap": 50, "tsne": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step. Names and defaults as in the contract."""
 
-    method: Literal["none", "pca", "whitening"]
+    method: Literal["none", "pca", "whitening", "umap", "tsne"]
     n_components: int | None = None
-    """Dimensions that "pca" keeps; None takes 50, fewer where there are not so many."""
+    """Dimensions that are kept; None takes 50, for "tsne" 2, fewer where there are not so many."""
     whiten: bool = False
     """Whether "pca" scales its axes to unit variance."""
     regularization: float = 1e-5
     """Added by "whitening" to the variances, as a share of the largest."""
+    n_neighbors: int = 30
+    """Neighbours of a row in the graph of "umap" and "tsne", whose perplexity it is."""
+    metric: Literal["cosine", "euclidean"] = "cosine"
+    """What "umap" compares rows by; "tsne" takes the rows as they are."""
+    random_state: int | None = None
+    """Seed of "umap" and "tsne"; None takes the plan's."""
+    without_effect: tuple[str, ...] = ()
+    """Parameters that were given and that our way of doing it does not have."""
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the rows get places rather than coordinates: their lengths mean nothing then."""
+        return self.method in ("umap", "tsne")
+
+    @property
+    def note(self) -> str | None:
+        """What to tell those who asked for the step."""
+        if not self.embeds:
+            return None
+        how = "the layout of maps" if self.n_components in (2, 3) else "a diffusion map"
+        told = f"{self.method} is done by {how} of the same neighbour graph, not by {self.method} itself"
+        return f"{told}{'; without effect: ' + ', '.join(self.without_effect) if self.without_effect else ''}."
 
 
 def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
@@ -45,9 +71,6 @@ def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
     for number, given in enumerate(steps):
         where = f"{field}[{number}]"
         method = given.get("method", "none")
-        if method in _LAYOUTS:
-            remedy = "Use pca; auto, hdbscan and leiden need no reduction."
-            raise InvalidField(f"{where}.method", "is not done before clustering", value=method, remedy=remedy)
         if method not in _KNOWN:
             raise InvalidField(f"{where}.method", f"must be {' or '.join(_KNOWN)}", value=method)
         params = {name: value for name, value in given.items() if name != "method" and value is not None}
@@ -55,9 +78,36 @@ def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
             if name not in _KNOWN[method]:
                 remedy = f"It takes {', '.join(_KNOWN[method]) or 'none'}."
                 raise InvalidField(f"{where}.{name}", f"is no parameter of {method}", value=value, remedy=remedy)
-        if method != "none":
+        if method in ("umap", "tsne"):
+            found.append(_graph_step(method, params, where))
+        elif method != "none":
             found.append(_step(method, params, where))
     return found
+
+
+_DEFAULTS: Final = {"min_dist": 0.0, "learning_rate": 200.0}
+
+
+def _graph_step(method: Any, params: Mapping[str, Any], where: str) -> Step:
+    for name, least in (("n_components", 2), ("n_neighbors", 2), ("random_state", 0)):
+        value = params.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise InvalidField(f"{where}.{name}", f"must be a whole number of at least {least}", value=value)
+    for name, least in (("perplexity", 2), ("min_dist", 0), ("learning_rate", 0)):
+        value = params.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= least):
+            raise InvalidField(f"{where}.{name}", f"must be a number of at least {least}", value=value)
+    metric = params.get("metric", "cosine" if method == "umap" else "euclidean")
+    if metric not in ("cosine", "euclidean"):
+        raise InvalidField(f"{where}.metric", "must be cosine or euclidean", value=metric)
+    return Step(
+        method=method,
+        n_components=params.get("n_components", _DIMENSIONS[method]),
+        n_neighbors=params.get("n_neighbors", max(2, round(params.get("perplexity", 30)))),
+        metric=metric,
+        random_state=params.get("random_state"),
+        without_effect=tuple(name for name, usual in _DEFAULTS.items() if params.get(name, usual) != usual),
+    )
 
 
 def _step(method: Any, params: Mapping[str, Any], where: str) -> Step:
@@ -78,19 +128,28 @@ def prepared(points: Points, steps: Sequence[Step], seed: int, threads: int) -> 
     applied: list[Apply] = []
     with one_blas_thread():
         for step in steps:
-            transform = _fitted(points, step, seed, threads)
-            points = transform(points)
+            points, transform = _fitted(points, step, seed, threads)
             applied.append(transform)
     return points, applied
 
 
-_PCA: Final = 50
+def _fitted(points: Points, step: Step, seed: int, threads: int) -> tuple[Points, Apply]:
+    if step.embeds:
+        space = directions if step.metric == "cosine" else np.asarray
+        own = seed if step.random_state is None else step.random_state
+        found = embed(space(points), step.n_components or 2, step.n_neighbors, own, threads)
+        if found is not None:
+            places, model = found
+            return places, lambda rows: model.placed(space(rows), threads)
+    transform = _axes(points, step, seed, threads)
+    return transform(points), transform
 
 
-def _fitted(points: Points, step: Step, seed: int, threads: int) -> Apply:
-    """Principal axes, each scaled to unit variance by "whitening" (ZCA would turn back; distances are the same)."""
+def _axes(points: Points, step: Step, seed: int, threads: int) -> Apply:
+    """Principal axes, each scaled to unit variance by "whitening" (ZCA would turn back; distances are the same). Also
+    for rows too few for a graph."""
     columns = points.shape[1]
-    wanted = columns if step.method == "whitening" else min(step.n_components or _PCA, columns)
+    wanted = columns if step.method == "whitening" else min(step.n_components or _DIMENSIONS[step.method], columns)
     if len(points) < 2:
         return lambda rows: np.ascontiguousarray(rows[:, :wanted])
     mean = points.mean(axis=0, dtype=np.float64)

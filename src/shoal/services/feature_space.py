@@ -18,6 +18,8 @@ class FeatureSpace:
     """`points` (n, d), with the `weights` of the features where there are several, and what is to be told."""
 
     points: Points
+    normalize: bool
+    """Whether rows are compared by their direction."""
     weights: dict[str, float] | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -29,12 +31,14 @@ def feature_space(source: RunInput, cluster: Cluster, seed: int, threads: int, p
     if not steps:
         return joined
     points, _ = prepared(joined.points, steps, seed, threads)
-    return FeatureSpace(points, joined.weights, joined.warnings)
+    notes = [step.note for step in steps if step.note]
+    normalize = joined.normalize and not any(step.embeds for step in steps)
+    return FeatureSpace(points, normalize, joined.weights, [*joined.warnings, *notes])
 
 
 def _joined(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
     if len(source.blocks) == 1:
-        return FeatureSpace(next(iter(source.blocks.values())))
+        return FeatureSpace(next(iter(source.blocks.values())), cluster.normalize_features)
     weights, warnings = cluster.feature_weights or dict.fromkeys(source.blocks, 1 / len(source.blocks)), list[str]()
     if cluster.multi_feature_strategy == "weighted":
         how = WeightLearning(**(cluster.weight_learning_config or {}))
@@ -43,4 +47,4 @@ def _joined(source: RunInput, cluster: Cluster, seed: int, threads: int, progres
         told = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
         warnings.append(f"Feature weights were learned from {learned.rows:,} documents: {told}.")
     points = concatenated(source.blocks, weights, normalize=bool(cluster.normalize_features))
-    return FeatureSpace(points, weights, warnings)
+    return FeatureSpace(points, cluster.normalize_features, weights, warnings)

@@ -27,7 +27,7 @@ def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progres
     if not source.blocks:
         raise RunFailed("The documents have no vectors of this feature.")
     space = feature_space(source, cluster, SEED, threads, progress)
-    plan = _plan(cluster, run, threads)
+    plan = _plan(cluster, run, space.normalize, threads)
     analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before)
     outcome = analysis.outcome
     return Groups(
@@ -48,11 +48,11 @@ def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progres
     )
 
 
-def _plan(cluster: Cluster, run: Execution, threads: int) -> Plan:
+def _plan(cluster: Cluster, run: Execution, normalize: bool, threads: int) -> Plan:
     return Plan(
         algorithm=cluster.algorithm,
         params=cluster.algorithm_params,
-        normalize=cluster.normalize_features,
+        normalize=normalize,
         centroid_method=cluster.effective_feature_method or "mean",
         sample_size=run.request.get("sample_size", cluster.sample_size),
         hierarchy_depth=(cluster.max_hierarchy_depth or 3) if cluster.hierarchical_vector else 1,

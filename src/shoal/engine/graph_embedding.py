@@ -1,0 +1,95 @@
+"""Few dimensions in which neighbours lie together: what the names umap and tsne stand for here.
+
+Neither UMAP nor t-SNE itself, but the same neighbour graph: in two and three dimensions the layout that maps have, in
+more a diffusion map (Coifman and Lafon 2006), which no random start changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import eigsh
+
+from shoal.columns import Points
+from shoal.engine.layout import FEWEST, places_of
+from shoal.engine.neighbor_graph import fuzzy_graph, memberships
+from shoal.engine.neighbor_lists import find_neighbors, nearest_among
+from shoal.engine.plan import silent
+from shoal.engine.row_keys import distinct, mixed
+
+__all__ = ["GraphEmbedding", "embed"]
+
+_STEPS: Final = 8
+"""Steps of the diffusion: directions in which neighbours hardly differ count, others fade."""
+_TOLERANCE: Final = 1e-3
+"""Relative error of the eigenvectors: they are told apart by far more where there is structure."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEmbedding:
+    """The distinct rows that were embedded, `points` (m, d), their `places` (m, c), and how many `neighbors` a new row
+    looks at."""
+
+    points: Points
+    places: Points
+    neighbors: int
+
+    def placed(self, points: Points, threads: int) -> Points:
+        """(n, c): a row that was embedded has its place; another one is between its nearest rows, near ones counting
+        more. The same for a row alone and among others."""
+        if len(points) == 0:
+            return np.empty((0, self.places.shape[1]), np.float32)
+        count = min(self.neighbors, len(self.points))
+        near, away = nearest_among(points, self.points, count, threads=threads, progress=silent)
+        weight = memberships(away**2 / 2)
+        found = np.zeros((len(points), self.places.shape[1]))
+        for place in range(count):  # one after the other: a sum in a fixed order
+            found += weight[:, place, None] * self.places[near[:, place]]
+        found /= weight.sum(axis=1)[:, None]
+        same = away[:, 0] == 0
+        found[same] = self.places[near[same, 0]]
+        return found.astype(np.float32)
+
+
+def embed(
+    points: Points, components: int, neighbors: int, seed: int, threads: int
+) -> tuple[Points, GraphEmbedding] | None:
+    """(n, components) places of the rows of `points` (n, d), and what places others. None for fewer than 50 distinct
+    rows, or not many more than components: there is no graph to speak of.
+
+    The same in any order of the rows and on any number of threads. O(n log n) for the layout, O(n c (k + c)) a step of
+    the eigenvectors' iteration for the diffusion map, beside the neighbours.
+    """
+    values = distinct(points, threads)
+    if len(values.rows) < max(FEWEST, 2 * components):
+        return None
+    near = find_neighbors(points, values.rows, neighbors, threads=threads, progress=silent)
+    weights = fuzzy_graph(near.halved(), threads).matrix()
+    fitted = np.ascontiguousarray(points[values.rows])
+    make: Callable[..., Points] = _layout if components in (2, 3) else _diffusion_map
+    places = make(weights, fitted, components, seed, threads)
+    return np.ascontiguousarray(places[values.back]), GraphEmbedding(fitted, places, near.rows.shape[1])
+
+
+def _layout(weights: csr_array, points: Points, components: int, seed: int, threads: int) -> Points:
+    return places_of(weights, points, components, seed, threads, silent)
+
+
+def _diffusion_map(weights: csr_array, points: Points, components: int, seed: int, threads: int) -> Points:
+    """The eigenvectors of the random walk on the graph but the constant one, each times its eigenvalue to the power of
+    the steps; the sign such that the largest entry is positive."""
+    count = weights.shape[0]
+    root = np.sqrt(np.maximum(np.asarray(weights.sum(axis=1), np.float64), 1e-300))
+    row = np.repeat(np.arange(count), np.diff(weights.indptr))
+    data = weights.data / root[row] / root[weights.indices]
+    symmetric = csr_array((data, weights.indices, weights.indptr), shape=weights.shape)
+    start = mixed(np.arange(count, dtype=np.uint64) + np.uint64(seed)).astype(np.float64) / 2.0**64 - 0.5
+    values, vectors = eigsh(symmetric, k=components + 1, which="LA", v0=start, tol=_TOLERANCE)
+    order = np.argsort(-values, kind="stable")[1:]
+    found: NDArray[np.float64] = vectors[:, order] / root[:, None] * np.clip(values[order], 0, 1) ** _STEPS
+    found *= np.sqrt(root @ root)
+    largest = np.argmax(np.abs(found), axis=0)
+    return np.asarray(found * np.sign(found[largest, np.arange(components)]), np.float32)

@@ -1,0 +1,88 @@
+"""Steps named umap and tsne: places of the neighbour graph, for rows that were there and for new ones."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import normalized_mutual_info_score
+
+from shared_data import load, vectors
+from shoal.engine import Plan, compute
+from shoal.engine.preprocessing import check_steps, prepared
+
+STEPS: list[dict[str, Any]] = [
+    {"method": "umap", "n_components": 10},
+    {"method": "umap", "n_components": 2, "n_neighbors": 15},
+    {"method": "tsne"},
+]
+
+
+def fashion() -> tuple[np.ndarray, np.ndarray]:
+    table = load("fashion900")
+    return vectors(table, "pca64"), np.array(table["label"].to_pylist())
+
+
+def nmi(points: np.ndarray, truth: np.ndarray) -> float:
+    plan = Plan(algorithm="kmeans", params={"n_clusters": 10, "n_init": 3}, normalize=False, components=0)
+    return float(normalized_mutual_info_score(truth, compute(points, plan).labels))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_groups_are_found_better_among_the_places(step: dict[str, Any]) -> None:
+    points, truth = fashion()
+
+    found, _ = prepared(points, check_steps([step], "s"), 0, 2)
+
+    assert found.shape == (900, step.get("n_components", 2))
+    assert nmi(found, truth) > nmi(points, truth) + 0.03
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_new_rows_find_their_place_alone_and_in_a_batch(step: dict[str, Any]) -> None:
+    points, truth = fashion()
+    order = np.random.default_rng(2).permutation(900)
+    points, truth = points[order].copy(), truth[order]
+    fitted, new = points[:700], points[700:]
+    found, (apply,) = prepared(fitted, check_steps([step], "s"), 0, 2)
+
+    placed = apply(new)
+
+    assert np.array_equal(apply(fitted[:50]), found[:50])
+    assert np.array_equal(placed[3:4], apply(new[3:4]))
+    assert np.array_equal(apply(new[:0]), np.zeros((0, found.shape[1]), np.float32))
+    away = np.linalg.norm(np.vstack([placed, found])[:, None] - found, axis=2)
+    away[np.arange(200, 900), np.arange(700)] = np.inf
+    like_nearest = truth[:700][away.argmin(axis=1)] == np.concatenate([truth[700:], truth[:700]])
+    assert like_nearest[:200].mean() > like_nearest[200:].mean() - 0.05 > 0.5
+
+
+@pytest.mark.parametrize("step", STEPS[:2], ids=str)
+def test_places_do_not_depend_on_the_order_of_rows_or_on_threads(step: dict[str, Any]) -> None:
+    points, _ = fashion()
+    order = np.random.default_rng(1).permutation(900)
+
+    one, _ = prepared(points, check_steps([step], "s"), 0, 2)
+    two, _ = prepared(np.ascontiguousarray(points[order]), check_steps([step], "s"), 0, 1)
+
+    assert np.array_equal(one[order], two)
+
+
+def test_separate_parts_and_zero_rows_have_places() -> None:
+    rng = np.random.default_rng(0)
+    points = (np.eye(6, 12).repeat(60, axis=0) * 50 + rng.normal(0, 0.1, (360, 12))).astype(np.float32)
+    points[0] = 0
+
+    for step in check_steps(STEPS, "s"):
+        found, (apply,) = prepared(points, [step], 0, 2)
+        assert np.isfinite(found).all()
+        assert np.isfinite(apply(np.zeros((1, 12), np.float32))).all()
+
+
+def test_what_has_no_effect_is_told() -> None:
+    (step,) = check_steps([{"method": "umap", "min_dist": 0.3}], "s")
+    (plain,) = check_steps([{"method": "tsne", "learning_rate": 200.0}], "s")
+
+    assert step.note is not None
+    assert "min_dist" in step.note
+    assert plain.note is not None
+    assert "without effect" not in plain.note
