@@ -17,6 +17,7 @@ from shoal.columns import Points
 from shoal.engine.layout import FEWEST, places_of
 from shoal.engine.neighbor_graph import fuzzy_graph, memberships
 from shoal.engine.neighbor_lists import find_neighbors, nearest_among
+from shoal.engine.parallel import spans
 from shoal.engine.plan import silent
 from shoal.engine.row_keys import distinct, mixed
 
@@ -24,6 +25,9 @@ __all__ = ["GraphEmbedding", "embed"]
 
 _STEPS: Final = 8
 """Steps of the diffusion: directions in which neighbours hardly differ count, others fade."""
+_AROUND: Final = 15
+"""Neighbours that tell where a new row belongs."""
+_BLOCK: Final = 4096
 _TOLERANCE: Final = 1e-3
 """Relative error of the eigenvectors: they are told apart by far more where there is structure."""
 
@@ -38,20 +42,31 @@ class GraphEmbedding:
     neighbors: int
 
     def placed(self, points: Points, threads: int) -> Points:
-        """(n, c): a row that was embedded has its place; another one is between its nearest rows, near ones counting
-        more. The same for a row alone and among others."""
-        if len(points) == 0:
-            return np.empty((0, self.places.shape[1]), np.float32)
-        count = min(self.neighbors, len(self.points))
+        """(n, c): a row that was embedded has its place, another one that of the near row which the places of all its
+        near rows lie around. The same for a row alone and among others."""
+        found = np.empty((len(points), self.places.shape[1]), np.float32)
+        count = min(self.neighbors, _AROUND, len(self.points))
         near, away = nearest_among(points, self.points, count, threads=threads, progress=silent)
-        weight = memberships(away**2 / 2)
-        found = np.zeros((len(points), self.places.shape[1]))
-        for place in range(count):  # one after the other: a sum in a fixed order
-            found += weight[:, place, None] * self.places[near[:, place]]
-        found /= weight.sum(axis=1)[:, None]
-        same = away[:, 0] == 0
-        found[same] = self.places[near[same, 0]]
-        return found.astype(np.float32)
+        for block in spans(len(points), _BLOCK):
+            weight, spots = memberships(away[block] ** 2 / 2), self.places[near[block]].astype(np.float64)
+            best = _middles(spots, weight)
+            best[away[block][:, 0] == 0] = 0
+            found[block] = self.places[near[block][np.arange(len(best)), best]]
+        return found
+
+
+def _middles(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(b,) the spot of each row's (b, k, c) that the others, by their `weight` (b, k), lie around. A mean would lie
+    between groups, where nothing is; the logarithm lets spots far away count as far, however far. Sums go in a fixed
+    order."""
+    squares = np.zeros((*weight.shape, weight.shape[1]))
+    for along in np.moveaxis(spots, 2, 0):
+        squares += (along[:, :, None] - along[:, None]) ** 2
+    unit = np.maximum(np.median(squares.reshape(len(weight), -1), axis=1), 1e-300)
+    cost = np.zeros(weight.shape)
+    for place in range(weight.shape[1]):
+        cost += weight[:, place, None] * np.log1p(squares[:, :, place] / unit[:, None])
+    return np.argmin(cost, axis=1)
 
 
 def embed(
