@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 from shoal.engine import Outcome, Plan, compute
-from shoal.engine.quality import silhouette
+from shoal.engine.centroids import cluster_means, distances_to
+from shoal.engine.quality import Grouping, measure, silhouette
 
 Points = NDArray[np.float32]
 Blobs = Callable[..., Points]
@@ -65,7 +66,9 @@ def test_above_twenty_thousand_rows_a_seeded_sample_is_measured_and_told(blobs: 
     metrics = grouped(points, components=0).metrics
 
     assert metrics["silhouette_sampled"] == 20_000
-    assert metrics["silhouette_score"] is not None and -1 <= metrics["silhouette_score"] <= 1
+    low, score, high = (metrics[f"silhouette_{name}"] for name in ("low", "score", "high"))
+    assert low is not None and score is not None and high is not None
+    assert -1 <= low < score < high <= 1
 
 
 def test_the_entropy_of_equal_sizes_is_the_logarithm_of_their_number() -> None:
@@ -130,3 +133,26 @@ def test_opposite_members_leave_a_centroid_without_direction_and_no_nan() -> Non
     assert list(outcome.sizes) == [12]
     assert outcome.distances == pytest.approx([1.0] * 12)
     assert outcome.cohesion == [(0.0, 0.0)]
+
+
+@pytest.mark.parametrize("spread", [0.3, 2.0])
+def test_the_interval_of_a_sampled_silhouette_mostly_holds_the_one_of_all_rows(
+    monkeypatch: pytest.MonkeyPatch, spread: float
+) -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 12, 4000).astype(np.int32)
+    middles = rng.normal(0, 2, (12, 4))
+    points = (middles[labels] + rng.normal(0, spread, (4000, 4))).astype(np.float32)
+    exact = silhouette(points, labels, 2)
+    means = cluster_means(points, labels, 12)
+    memberships = distances_to(points, labels, means.astype(np.float32), "euclidean")
+    grouping = Grouping(points, labels, means, memberships, "euclidean")
+    monkeypatch.setattr("shoal.engine.quality._EXACT_TO", 1000)
+
+    told = [measure(grouping, seed, 2) for seed in range(60)]
+
+    assert exact is not None
+    held = [(one["silhouette_low"] or 0) <= exact <= (one["silhouette_high"] or 0) for one in told]
+    width = np.mean([(one["silhouette_high"] or 0) - (one["silhouette_low"] or 0) for one in told])
+    assert np.mean(held) > 0.85
+    assert 0.005 < width < 0.06

@@ -66,7 +66,7 @@ def _middles(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray
     cost = np.zeros(weight.shape)
     for place in range(weight.shape[1]):
         cost += weight[:, place, None] * np.log1p(squares[:, :, place] / unit[:, None])
-    return np.argmin(cost, axis=1)
+    return np.asarray(np.argmin(cost, axis=1), np.int64)
 
 
 def embed(

@@ -13,11 +13,13 @@ from shoal.engine.parallel import in_order, spans
 from shoal.engine.plan import DistanceMetric
 from shoal.engine.sampling import sample_rows
 
-__all__ = ["Grouping", "measure", "silhouette", "squared_silhouette"]
+__all__ = ["Grouping", "measure", "silhouette", "silhouettes", "squared_silhouette"]
 
 Floats = NDArray[np.float64]
 _EXACT_TO: Final = 20_000
 """Rows up to which a Euclidean silhouette looks at all pairs; above, at those of a seeded sample of so many."""
+_DEVIATIONS: Final = 1.96
+"""Standard errors to either side that hold 95 of 100 means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ def measure(grouping: Grouping, seed: int, threads: int) -> dict[str, float | No
 
     `silhouette_score` is in the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum
     of squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k where all are of one size.
-    `silhouette_sampled` is there only where the silhouette is that of so many sampled rows.
+    Only where the silhouette is that of some sampled rows, `silhouette_sampled` tells how many, `silhouette_low` and
+    `silhouette_high` the 95 % interval of the mean over all rows (normal approximation, finite population).
     """
     sizes, total = grouping.sizes, len(grouping.labels)
     inside = int(sizes.sum())
@@ -115,8 +118,18 @@ def _silhouette_of_rows(grouping: Grouping, seed: int, threads: int) -> dict[str
         return {"silhouette_score": squared_silhouette(grouping.points[rows], grouping.labels[rows], grouping.means)}
     chosen = sample_rows(len(rows), _EXACT_TO, seed)
     rows = rows if chosen is None else rows[chosen]
-    score = silhouette(grouping.points[rows], grouping.labels[rows], threads)
-    return {"silhouette_score": score} | ({} if chosen is None else {"silhouette_sampled": float(len(rows))})
+    scores = silhouettes(grouping.points[rows], grouping.labels[rows], threads)
+    score = _mean(scores)
+    if chosen is None or scores is None or score is None:
+        return {"silhouette_score": score}
+    total = int(grouping.sizes.sum())
+    half = _DEVIATIONS * float(scores.std(ddof=1)) * ((total - len(rows)) / (total - 1) / len(rows)) ** 0.5
+    return {
+        "silhouette_score": score,
+        "silhouette_sampled": float(len(rows)),
+        "silhouette_low": max(score - half, -1.0),
+        "silhouette_high": min(score + half, 1.0),
+    }
 
 
 def squared_silhouette(points: Points, labels: NDArray[np.integer], means: Floats) -> float:
@@ -140,7 +153,17 @@ def _lengths(points: Points) -> Floats:
 
 
 def silhouette(points: Points, labels: Labels, threads: int) -> float | None:
-    """Mean silhouette (Rousseeuw 1987) with Euclidean distances; 0 for the only member of a cluster.
+    """The mean of `silhouettes`."""
+    return _mean(silhouettes(points, labels, threads))
+
+
+def _mean(scores: Floats | None) -> float | None:
+    return None if scores is None else float(np.clip(scores.mean(), -1.0, 1.0))
+
+
+def silhouettes(points: Points, labels: Labels, threads: int) -> Floats | None:
+    """Silhouettes (Rousseeuw 1987) with Euclidean distances, (n,) in the order of the clusters; 0 for the only member
+    of a cluster.
 
     O(n^2 d) time in blocks. `labels` are not negative. None with fewer than two clusters present, or only single ones.
     """
@@ -152,7 +175,7 @@ def silhouette(points: Points, labels: Labels, threads: int) -> float | None:
     rows = moved(points, origin_shift(points))[order]
     halves, own, starts = half_squares(rows), places[order], np.cumsum(sizes) - sizes
 
-    def block_sum(block: slice) -> float:
+    def block_scores(block: slice) -> Floats:
         squares = rows[block] @ rows.T
         squares -= halves
         squares -= halves[block][:, None]
@@ -160,10 +183,9 @@ def silhouette(points: Points, labels: Labels, threads: int) -> float | None:
         np.maximum(squares, 0, out=squares)
         squares[np.arange(len(squares)), np.arange(block.start, block.stop)] = 0
         sums = np.add.reduceat(np.sqrt(squares, out=squares), starts, axis=1).astype(np.float64)
-        return float(_scores(sums, own[block], sizes).sum())
+        return _scores(sums, own[block], sizes)
 
-    total = sum(in_order(block_sum, spans(len(rows), 256), threads))
-    return float(np.clip(total / len(rows), -1.0, 1.0))
+    return np.concatenate(list(in_order(block_scores, spans(len(rows), 256), threads)))
 
 
 def _scores(sums: Floats, labels: NDArray[np.integer], sizes: Rows) -> Floats:
