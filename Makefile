@@ -15,7 +15,7 @@ help:
 	@echo "make install       set up $(VENV) for work on Shoal (make test does it by itself)"
 	@echo "make picture       redraw docs/images/demo.svg from a real run"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
-	@echo "make bench-engine  HDBSCAN, k-means and neighbours beside their peers (an hour; a venv of its own)"
+	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
 	@echo "make kill-loop     kill the server 100 times during ingest and runs, then count what was lost"
 	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
 
@@ -50,7 +50,7 @@ bench-server: $(VENV)/.ready-dev $(VENV)/.native
 
 bench-engine:
 	@scripts/set-up-peers $(VENV)-peers
-	@for question in hdbscan kmeans neighbors start; do \
+	@for question in hdbscan kmeans neighbors start auto map assign; do \
 	  $(VENV)-peers/bin/python benchmarks/bench_$$question.py --json benchmarks/results/$$question.json \
 	    --write docs/performance.md || exit 1; done
 	@PYTHONPATH=benchmarks $(VENV)-peers/bin/python benchmarks/bench_margin.py

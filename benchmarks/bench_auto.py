@@ -1,111 +1,66 @@
-"""How good are clusters without parameters, and how far do seeds and constants move them?
+"""How good are clusters without parameters, and how fast, beside the peers?
 
-Prints Markdown: the score is the adjusted Rand index on clustered rows to the power 2/3 times the share of rows that
-are clustered to the power 1/3; AMI counts noise as one cluster; rows whose label is oos count in the last column only.
+"score" is the adjusted Rand index on clustered rows to the power 2/3 times the share of rows that are clustered to the
+power 1/3; AMI counts noise as one cluster; rows that belong nowhere count only in "left out". Times include the search
+for neighbours.
 
-    python benchmarks/bench_auto.py ../shared/data [--constants]
+    python benchmarks/bench_auto.py --json benchmarks/results/auto.json --write docs/performance.md
 """
 
-import argparse
-import time
-from pathlib import Path
+from collections.abc import Mapping
 
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+from measure.command import Benchmark, Task, main
+from measure.contenders import Answer
+from measure.process import Contender
+from measure.quality import coverage
+from measure.report import Column
+from measure.sets import PointSet
 
-from shoal.engine import layer_choice
-from shoal.engine.algorithms import auto
-from shoal.engine.geometry import unit_rows
-from shoal.engine.plan import silent
-
-SETS = {
-    "clinc150": "embedding",
-    "banking77": "embedding",
-    "mnist10k": "pca64",
-    "fashion900": "pca64",
-    "movies": "embedding",
-    "cora": "text_embedding",
-}
-CONSTANTS = (
-    (layer_choice, "_CONTRAST"),
-    (layer_choice, "_NEARLY"),
-    (layer_choice, "_INSIDE"),
-    (auto, "_STRAY"),
-    (auto, "_FAR"),
-    (auto, "_HEARD"),
+CONTENDERS = (
+    Contender("shoal auto", "shoal_auto"),
+    Contender("EVoC", "evoc", {"min_cluster_size": 5}),
+    Contender("UMAP + HDBSCAN(10)", "umap_hdbscan", {"min_cluster_size": 10}),
 )
-Labels = NDArray[np.int64]
+COARSE = (
+    CONTENDERS[0],
+    Contender("EVoC (10)", "evoc", {"min_cluster_size": 10}),
+    CONTENDERS[2],
+)
 
 
-def load(folder: Path, name: str, column: str) -> tuple[NDArray[np.float32], Labels]:
-    table = pq.read_table(folder / f"{name}.parquet", columns=["label", column])
-    flat = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    points = np.ascontiguousarray(flat.reshape(len(table), -1), np.float32)
-    words = table["label"].to_numpy(zero_copy_only=False).astype(str)
-    truth = np.where(words == "oos", -1, np.unique(words, return_inverse=True)[1])
-    known = points.any(axis=1)
-    return unit_rows(points[known]), truth[known]
+def judge(points: PointSet, answer: Answer) -> Mapping[str, float]:
+    return coverage(answer["labels"], points.truth)
 
 
-def clustered(points: NDArray[np.float32], seed: int = 42, **params: int) -> Labels:
-    found = auto.fit(points, auto.AutoParams(**params), seed=seed, threads=0, progress=silent)
-    return found.labelled.labels
+def task(points: str, title: str) -> Task:
+    return Task(points, title, points, CONTENDERS, "shoal auto", judge)
 
 
-def ami(truth: Labels, labels: Labels) -> float:
-    return float(adjusted_mutual_info_score(truth[truth >= 0], labels[truth >= 0]))
+def synthetic(points: str, title: str, *, large: bool) -> Task:
+    limit = 900.0 if large else 150.0
+    return Task(points, title, points, COARSE, "shoal auto", judge, limit_s=limit, large=large)
 
 
-def line(name: str, points: NDArray[np.float32], truth: Labels) -> str:
-    begun = time.perf_counter()
-    labels = clustered(points)
-    seconds = time.perf_counter() - begun
-    inside = (labels >= 0) & (truth >= 0)
-    scope = truth >= 0
-    rand = adjusted_rand_score(truth[inside], labels[inside])
-    score = max(rand, 0) ** (2 / 3) * (inside.sum() / scope.sum()) ** (1 / 3)
-    other = adjusted_rand_score(labels, clustered(points, seed=7))
-    order = np.random.default_rng(0).permutation(len(points))
-    shuffled = adjusted_rand_score(labels[order], clustered(points[order]))
-    out = f"{(labels[~scope] < 0).mean():.2f}" if (~scope).any() else "-"
-    facts = [f"{score:.3f}", f"{ami(truth, labels):.3f}", f"{labels.max() + 1} of {truth.max() + 1}"]
-    facts += [f"{(labels[scope] < 0).mean():.2f}", out, f"{other:.3f}", f"{shuffled:.3f}", f"{seconds:.2f}"]
-    return f"| {name} | " + " | ".join(facts) + " |"
-
-
-def sensitivity(points: NDArray[np.float32], truth: Labels) -> dict[str, float]:
-    """The largest move of AMI when each constant goes 10 % up or down."""
-    usual, moved = ami(truth, clustered(points)), dict[str, float]()
-    for module, name in CONSTANTS:
-        value = getattr(module, name)
-        found = []
-        for factor in (0.9, 1.1):
-            changed = round(value * factor) if isinstance(value, int) else value * factor
-            setattr(module, name, changed)
-            found.append(abs(ami(truth, clustered(points)) - usual))
-        setattr(module, name, value)
-        moved[name] = max(found)
-    moved["n_neighbors"] = max(abs(ami(truth, clustered(points, n_neighbors=k)) - usual) for k in (22, 28))
-    return moved
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--constants", action="store_true", help="10 %% on every constant instead")
-    asked = parser.parse_args()
-    if not asked.constants:
-        print("| set | score | AMI | clusters | noise | oos left out | other seed | shuffled | s |\n|" + "---|" * 9)
-    for name, column in SETS.items():
-        points, truth = load(asked.folder, name, column)
-        if asked.constants:
-            told = ", ".join(f"{key} {value:.3f}" for key, value in sensitivity(points, truth).items())
-            print(f"{name}: {told}", flush=True)
-        else:
-            print(line(name, points, truth), flush=True)
-
+BENCHMARK = Benchmark(
+    name="bench-auto",
+    tasks=(
+        task("clinc150", "auto, 23,700 sentences of 150 intents, 1,200 of them of none"),
+        task("banking77", "auto, 13,083 sentences of 77 intents"),
+        task("mnist10k", "auto, 10,000 images of 10 digits"),
+        task("fashion900", "auto, 900 images of 10 kinds of clothes"),
+        task("movies", "auto, 4,000 descriptions of 15 genres"),
+        task("cora", "auto, 2,708 papers of 7 fields"),
+        synthetic("synth-100k", "auto, 100,000 synthetic embeddings of 317 groups and a quarter noise", large=False),
+        synthetic("synth-1m", "auto, 1,000,000 synthetic embeddings", large=True),
+    ),
+    columns=(
+        Column("score", "score", "{:.3f}"),
+        Column("ami", "AMI", "{:.3f}"),
+        Column("k", "clusters", "{:.0f}"),
+        Column("noise", "noise", "{:.2f}"),
+        Column("out", "left out", "{:.2f}"),
+    ),
+)
 
 if __name__ == "__main__":
-    main()
+    main(BENCHMARK, __doc__)

@@ -17,7 +17,8 @@ __all__ = ["CONTENDERS", "Answer", "Fit", "Points", "Unavailable"]
 
 Points: TypeAlias = NDArray[np.float32]
 Answer: TypeAlias = Mapping[str, NDArray[Any]]
-"""`labels` (n,) with -1 for noise, `centers` (k, d), or `neighbors` (n, m) rows, with the row itself or without."""
+"""`labels` (n,) with -1 for noise, `centers` (k, d), `places` (n, 2) on a map, or `neighbors` (n, m) rows, with the row
+itself or without."""
 Fit: TypeAlias = Callable[[NDArray[Any], int], Answer]
 """Answers for these points and this seed. Libraries that are slower with a seed than without are not given it."""
 
@@ -68,8 +69,45 @@ def shoal_kmeans(threads: int, *, clusters: int, steps: int, init: str) -> Fit:
 
 def _shoal_centers(found: Any) -> NDArray[np.float32]:
     """(k, d) the centers that new rows would be assigned to."""
-    centers: NDArray[np.float32] = found.assign.keywords["centers"]
+    centers: NDArray[np.float32] = found.assign.__self__.centroids
     return centers
+
+
+def shoal_auto(threads: int) -> Fit:
+    """Shoal without parameters: neighbours, layers, the choice among them, noise."""
+    from shoal.engine.algorithms import find_algorithm
+    from shoal.engine.algorithms.auto import AutoParams
+    from shoal.engine.parallel import one_blas_thread
+    from shoal.engine.plan import silent
+
+    params, algorithm = AutoParams(), find_algorithm("auto")
+
+    def fit(points: Points, seed: int) -> Answer:
+        with one_blas_thread():
+            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=silent)
+        return {"labels": found.labelled.labels}
+
+    return fit
+
+
+def shoal_map(threads: int) -> Fit:
+    """Shoal's map in two dimensions, neighbours included."""
+    from shoal.engine.layout import lay_out
+    from shoal.engine.parallel import one_blas_thread
+    from shoal.engine.plan import silent
+
+    def fit(points: Points, seed: int) -> Answer:
+        with one_blas_thread():
+            return {"places": lay_out(points, 2, seed, threads, silent)}
+
+    return fit
+
+
+def umap_map(threads: int) -> Fit:
+    """umap-learn in two dimensions by its defaults, cosine metric; no seed, with one it works on one thread."""
+    from umap import UMAP
+
+    return lambda points, seed: {"places": UMAP(metric="cosine", n_jobs=threads).fit_transform(points)}
 
 
 def shoal_neighbors(threads: int, *, count: int, share: float = 1.0) -> Fit:
@@ -376,6 +414,9 @@ CONTENDERS: Final[Mapping[str, Callable[..., Fit]]] = {
         sklearn_neighbors,
         intelex_neighbors,
         pynndescent,
+        shoal_auto,
+        shoal_map,
+        umap_map,
         shoal_assign,
         numpy_assign,
         sklearn_assign,

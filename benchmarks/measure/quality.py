@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, normalized_mutual_info_score
 
 from measure.contenders import Points
 
-__all__ = ["agreement", "grouping", "inertia", "recall"]
+__all__ = ["agreement", "coverage", "grouping", "inertia", "recall", "trustworthiness"]
 
 Labels = NDArray[np.int64]
 _BLOCK = 4096
@@ -67,3 +67,37 @@ def _squares_to(points: Points, row: int) -> NDArray[np.float64]:
         difference = points[start : start + _BLOCK].astype(np.float64) - points[row]
         squares[start : start + _BLOCK] = np.einsum("ij,ij->i", difference, difference)
     return squares
+
+
+def coverage(labels: Labels, truth: Labels) -> dict[str, float]:
+    """For methods that leave rows out. The score is ARI of the clustered rows to the power 2/3 times their share to the
+    power 1/3; AMI counts noise as one cluster. Both over the rows that belong somewhere; `out` is the share of the
+    others (truth -1) that is left out."""
+    scope = truth >= 0
+    inside = scope & (labels >= 0)
+    share = float(inside.sum() / max(scope.sum(), 1))
+    rand = max(agreement(labels[inside], truth[inside]), 0.0) if inside.any() else 0.0
+    told = {
+        "score": rand ** (2 / 3) * share ** (1 / 3),
+        "ami": float(adjusted_mutual_info_score(truth[scope], labels[scope])),
+        "k": float(len(np.unique(labels[labels >= 0]))),
+        "noise": 1.0 - share,
+    }
+    return told if scope.all() else {**told, "out": float((labels[~scope] < 0).mean())}
+
+
+def trustworthiness(points: Points, places: NDArray[Any], count: int = 15, sample: int = 2000) -> float:
+    """How few of the `count` nearest rows on a map are not near in truth, 0..1 (Venna and Kaski 2001), over a sample of
+    the rows, each ranked against all."""
+    total = len(points)
+    asked = np.sort(np.random.default_rng(7).choice(total, min(sample, total), replace=False))
+    penalty = 0
+    for row in asked:
+        squares = _squares_to(points, row)
+        squares[row] = -np.inf
+        away = ((places.astype(np.float64) - places[row]) ** 2).sum(axis=1)
+        away[row] = np.inf
+        near = np.argpartition(away, count)[:count]
+        ranks = np.searchsorted(np.sort(squares), squares[near])
+        penalty += int(np.maximum(ranks - count, 0).sum())
+    return 1.0 - 2.0 * penalty / (len(asked) * count * (2 * total - 3 * count - 1))

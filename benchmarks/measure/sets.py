@@ -68,15 +68,20 @@ class Sources:
 Made = tuple[Points, NDArray[np.int64]]
 
 
-def _parquet(sources: Sources, name: str, rows: int, nowhere: str | None = None) -> Made:
+def _parquet(
+    sources: Sources, name: str, rows: int = 1 << 62, nowhere: str | None = None, column: str = "embedding"
+) -> Made:
+    """Rows of the labelled set whose vector is not all zeros, scaled to unit length."""
     import pyarrow.parquet as pq
 
     path = sources.shared / f"{name}.parquet"
     if not path.exists():
         raise Absent(f"{path.name} is not in {path.parent.name}")
-    table = pq.read_table(path, columns=["label", "embedding"]).slice(0, sources.cut(rows))
-    flat = table.column("embedding").combine_chunks().flatten().to_numpy()
+    table = pq.read_table(path, columns=["label", column]).slice(0, sources.cut(rows))
+    flat = table.column(column).combine_chunks().flatten().to_numpy()
     points = flat.reshape(len(table), -1).astype(np.float32)
+    known = points.any(axis=1)
+    points, table = points[known], table.filter(known)
     points /= np.linalg.norm(points, axis=1, keepdims=True)  # float16 left them a little off
     names, truth = np.unique(np.array(table.column("label").to_pylist()), return_inverse=True)
     truth = truth.astype(np.int64)
@@ -119,8 +124,12 @@ def _mixture(sources: Sources, rows: int, width: int, groups: int, seed: int) ->
 
 SETS: Final[Mapping[str, Callable[[Sources], Made]]] = {
     "clinc150-10k": partial(_parquet, name="clinc150", rows=10_000, nowhere="oos"),
-    "clinc150": partial(_parquet, name="clinc150", rows=1 << 62, nowhere="oos"),
-    "banking77": partial(_parquet, name="banking77", rows=1 << 62),
+    "clinc150": partial(_parquet, name="clinc150", nowhere="oos"),
+    "banking77": partial(_parquet, name="banking77"),
+    "mnist10k": partial(_parquet, name="mnist10k", column="pca64"),
+    "fashion900": partial(_parquet, name="fashion900", column="pca64"),
+    "movies": partial(_parquet, name="movies"),
+    "cora": partial(_parquet, name="cora", column="text_embedding"),
     "synth-100k": partial(_synth, rows=100_000, width=384, seed=11),
     "synth-50k": partial(_first_half, name="synth-100k"),
     "synth-1m": partial(_synth, rows=1_000_000, width=384, seed=11),
