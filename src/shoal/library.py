@@ -50,6 +50,7 @@ def cluster(
     sample_size: int | None = None,
     seed: int = 42,
     threads: int = 0,
+    like: Clustering | None = None,
     progress: Progress = silent,
     **params: object,
 ) -> Clustering:
@@ -57,7 +58,8 @@ def cluster(
 
     `vectors` is (n, d): an array of any number type, lists, an Arrow column of lists, or anything with `__array__`.
     `texts` (n,) gives the clusters their names; `ids` (n,) are unique and make the result independent of the order of
-    the rows. With kmeans and no `n_clusters`, their number is chosen from the data. `params` go to the algorithm.
+    the rows. With kmeans and no `n_clusters`, their number is chosen from the data. `like` is an earlier clustering of
+    some of the same ids: they stay where they were on its map. `params` go to the algorithm.
     Raises InvalidField, which names what is wrong and the remedy.
 
         >>> import numpy as np, shoal
@@ -76,7 +78,7 @@ def cluster(
         seed=seed,
         threads=threads,
     )
-    return cluster_columns(points, names, words, how, progress, sort=ids is not None)
+    return cluster_columns(points, names, words, how, progress, sort=ids is not None, like=like)
 
 
 def cluster_columns(
@@ -87,6 +89,7 @@ def cluster_columns(
     progress: Progress = silent,
     *,
     sort: bool = True,
+    like: Clustering | None = None,
 ) -> Clustering:
     """The same for columns that were checked. `sort` clusters the rows in the order of their ids, as a server does;
     the result is in the order given either way."""
@@ -98,7 +101,7 @@ def cluster_columns(
         points, ids = points[order], [ids[row] for row in order]
         texts = None if texts is None else [texts[row] for row in order]
     plan, told = _plan(points, how, progress)
-    analysis = analyse(ids, points, texts, plan, progress)
+    analysis = analyse(ids, points, texts, plan, progress, None if like is None else _places(ids, like))
     if order is not None:
         analysis = _in_order_given(analysis, order)
     return Clustering(
@@ -107,6 +110,16 @@ def cluster_columns(
         warnings=[*told, *analysis.outcome.warnings],
         seconds=time.perf_counter() - started,
     )
+
+
+def _places(ids: Sequence[str], like: Clustering) -> NDArray[np.float32] | None:
+    """(n, c) where these ids are on the map of an earlier clustering, NaN for new ones; None without a map."""
+    if like.coordinates is None:
+        return None
+    row = {id: number for number, id in enumerate(like.ids)}
+    unknown = np.full((1, like.coordinates.shape[1]), np.nan, np.float32)
+    found = np.array([row.get(id, -1) for id in ids], np.int64)
+    return np.ascontiguousarray(np.vstack([like.coordinates, unknown])[found])
 
 
 def _order(ids: Sequence[str]) -> NDArray[np.int64] | None:
@@ -151,6 +164,7 @@ def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]
         sample_size=how.sample_size,
         seed=how.seed,
         threads=how.threads,
+        layout_stability="transform",
         keep_model=True,
     )
     return plan, told

@@ -353,3 +353,20 @@ def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None
     assert {"d003", "d007"} <= set(near["document_id"].to_pylist())
     assert one.summary()["layers"]["clusters"] == two.summary()["layers"]["clusters"]
     assert shoal.cluster(points, n_clusters=3).layers() is None
+
+
+def test_a_clustering_like_an_earlier_one_keeps_its_map() -> None:
+    rng = np.random.default_rng(8)
+    points = np.eye(6, 12).repeat(70, axis=0) + rng.normal(0, 0.1, (420, 12))
+    ids = [f"d{number}" for number in rng.permutation(420)]
+    earlier = shoal.cluster(points[:400], ids=ids[:400], n_clusters=6)
+
+    later = shoal.cluster(points, ids=ids, n_clusters=6, like=earlier)
+    fresh = shoal.cluster(points, ids=ids, n_clusters=6)
+
+    assert earlier.coordinates is not None
+    assert later.coordinates is not None
+    assert fresh.coordinates is not None
+    extent = np.ptp(earlier.coordinates, axis=0).max()
+    assert np.linalg.norm(later.coordinates[:400] - earlier.coordinates, axis=1).max() <= 0.01 * extent
+    assert np.linalg.norm(fresh.coordinates[:400] - earlier.coordinates, axis=1).max() > 0.01 * extent

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from shoal.engine import check_params
+from shoal.engine.preprocessing import check_steps
 from shoal.errors import Conflict, InvalidField
 from shoal.records.cluster import RESERVED_NAMES, Cluster, CreateCluster, PatchCluster
 from shoal.records.collection import Collection, CollectionSource
@@ -277,7 +278,7 @@ def _assigning(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
         problem = "needs results to assign to"
     elif cluster.cluster_type == "attribute":
         problem = "is for vector clusters: groups by values take new documents with every execution"
-    elif cluster.multi_feature_strategy == "independent" or cluster.preprocessing_steps:
+    elif cluster.multi_feature_strategy == "independent" or check_steps(cluster.preprocessing_steps or [], "steps"):
         problem = "does not go with independent features or preprocessing steps"
     if problem is not None:
         raise InvalidField("mode", problem, value="assign", remedy="Execute with mode 'full'.")

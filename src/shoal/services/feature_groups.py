@@ -14,6 +14,7 @@ from shoal.engine.feature_overlap import ABSENT, agreement, overlap
 from shoal.engine.plan import Progress
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
+from shoal.services.earlier_map import rows_in
 from shoal.services.groups import Groups, Values
 from shoal.services.run_input import RunInput
 from shoal.services.vector_groups import group_by_vectors
@@ -96,7 +97,7 @@ def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.
 
 def _joined(source: RunInput, parts: Sequence[_Part]) -> Groups:
     aligned = {part.feature: _aligned(source, part) for part in parts}
-    any_group = np.max([labels for labels in aligned.values()], axis=0)
+    any_group = np.max(list(aligned.values()), axis=0)
     members = pa.concat_tables([part.table(part.groups.members) for part in parts], promote_options="default")
     for name in ("cluster_id", "cluster_label", "feature"):
         members = _with(members, name, members[name].combine_chunks().dictionary_encode())
@@ -131,11 +132,8 @@ def _with_new_ids(part: _Part, table: pa.Table) -> pa.Table:
 
 def _aligned(source: RunInput, part: _Part) -> Labels:
     """The labels of one feature for all documents, `ABSENT` for those without it."""
-    place = {key: row for row, key in enumerate(zip(source.ids, source.collection_ids, strict=True))}
-    rows = [place[key] for key in zip(part.source.ids, part.source.collection_ids, strict=True)]
-    labels = np.full(len(source.ids), ABSENT, np.int32)
-    labels[rows] = part.groups.labels
-    return labels
+    rows = rows_in(part.groups.members, source)
+    return np.where(rows >= 0, part.groups.labels[rows], ABSENT).astype(np.int32)
 
 
 def _metrics(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> Values:
