@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli.conftest import Command
+from shared_data import load, vectors
 from shoal.results import write_folder
 from trees import clusters_by_tree
 
@@ -320,3 +321,29 @@ def test_a_wrong_option_ends_with_2_and_says_which(here: Command, parquet: Path,
     assert done.code == 2
     assert option.partition("=")[0] in done.err
     assert "Traceback" not in done.err
+
+
+def test_auto_tells_the_other_granularities_and_how_to_get_them(here: Command, tmp_path: Path) -> None:
+    np.save(tmp_path / "banking.npy", vectors(load("banking77"))[::4])
+
+    done = here("cluster", tmp_path / "banking.npy", "--algorithm", "auto", "--out", "found")
+
+    told = " ".join(done.out.split())
+    layers = summary(tmp_path / "found")["layers"]
+    assert (tmp_path / "found" / "layers.parquet").exists()
+    assert len(layers["clusters"]) > 1
+    assert "clusters are in layers.parquet" in told
+    wanted = int(told.split("approx_n_clusters=")[1].split()[0])
+    assert wanted in layers["clusters"]
+    again = here(
+        "cluster",
+        tmp_path / "banking.npy",
+        "--algorithm",
+        "auto",
+        "--out",
+        "other",
+        "--param",
+        f"approx_n_clusters={wanted}",
+    )
+    assert again.code == 0
+    assert abs(summary(tmp_path / "other")["num_clusters"] - wanted) <= 0.2 * wanted

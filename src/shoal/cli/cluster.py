@@ -184,4 +184,13 @@ def _next(found: "FileClustering", file: Path) -> list[str]:
             f"Try: {again} --algorithm auto       finds their number, leaves outliers out",
             f"     {again} --clusters N           another number of clusters",
         ]
-    return [f"Try: {again} --algorithm hdbscan --param min_cluster_size=N    larger: fewer, broader clusters"]
+    layers = found.clustering.analysis.outcome.layers
+    if layers is None:
+        return [f"Try: {again} --algorithm hdbscan --param min_cluster_size=N    larger: fewer, broader clusters"]
+    counts = [layer.clusters for layer in layers.layers]
+    others = [str(count) for number, count in enumerate(counts) if number != layers.chosen and count > 1]
+    if not others:
+        return []
+    coarser = [count for count in counts[: layers.chosen] if count > 1]
+    told = f"The same documents in {', '.join(others)} clusters are in layers.parquet."
+    return [told, *(f"Try: {again} --algorithm auto --param approx_n_clusters={count}" for count in coarser[-1:])]
