@@ -11,13 +11,18 @@ from shoal.engine.centroids import Memberships
 from shoal.engine.geometry import half_squares, moved, origin_shift
 from shoal.engine.parallel import in_order, spans
 from shoal.engine.plan import DistanceMetric
+from shoal.engine.row_keys import row_keys
 from shoal.engine.sampling import sample_rows
 
 __all__ = ["Grouping", "measure", "silhouette", "silhouettes", "squared_silhouette"]
 
 Floats = NDArray[np.float64]
 _EXACT_TO: Final = 20_000
-"""Rows up to which a Euclidean silhouette looks at all pairs; above, at those of a seeded sample of so many."""
+"""Rows up to which a Euclidean silhouette is that of all rows; above, that of as many as make the same work."""
+_FEWEST: Final = 1000
+"""Rows that are sampled however many there are."""
+_ROWS: Final = 512
+_OTHERS: Final = 8192
 _DEVIATIONS: Final = 1.96
 """Standard errors to either side that hold 95 of 100 means."""
 
@@ -42,8 +47,10 @@ def measure(grouping: Grouping, seed: int, threads: int) -> dict[str, float | No
 
     `silhouette_score` is in the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum
     of squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k where all are of one size.
-    Only where the silhouette is that of some sampled rows, `silhouette_sampled` tells how many, `silhouette_low` and
-    `silhouette_high` the 95 % interval of the mean over all rows (normal approximation, finite population).
+    Above 20,000 members a Euclidean silhouette is the mean over a seeded sample of them, each compared with all
+    members: then `silhouette_sampled` tells how many rows that are, and `silhouette_low` to `silhouette_high` holds the
+    mean over all members in 95 of 100 samples (normal approximation with the correction for a finite population,
+    Cochran 1977). It speaks of this clustering of these rows only, not of another seed or of rows to come.
     """
     sizes, total = grouping.sizes, len(grouping.labels)
     inside = int(sizes.sum())
@@ -116,14 +123,20 @@ def _silhouette_of_rows(grouping: Grouping, seed: int, threads: int) -> dict[str
         return {"silhouette_score": None}
     if grouping.metric == "cosine":
         return {"silhouette_score": squared_silhouette(grouping.points[rows], grouping.labels[rows], grouping.means)}
-    chosen = sample_rows(len(rows), _EXACT_TO, seed)
-    rows = rows if chosen is None else rows[chosen]
-    scores = silhouettes(grouping.points[rows], grouping.labels[rows], threads)
+    chosen = sample_rows(len(rows), max(_FEWEST, _EXACT_TO**2 // len(rows)), seed)
+    if chosen is None:
+        return {"silhouette_score": silhouette(grouping.points, grouping.labels, threads)}
+    by_key = rows[np.argsort(row_keys(grouping.points, threads)[rows], kind="stable")]
+    return _sampled(grouping, np.sort(by_key[chosen]), threads)
+
+
+def _sampled(grouping: Grouping, rows: Rows, threads: int) -> dict[str, float | None]:
+    scores = silhouettes(grouping.points, grouping.labels, threads, rows)
     score = _mean(scores)
-    if chosen is None or scores is None or score is None:
-        return {"silhouette_score": score}
-    total = int(grouping.sizes.sum())
-    half = _DEVIATIONS * float(scores.std(ddof=1)) * ((total - len(rows)) / (total - 1) / len(rows)) ** 0.5
+    if scores is None or score is None:
+        return {"silhouette_score": None}
+    left_out = 1 - len(rows) / int(grouping.sizes.sum())
+    half = _DEVIATIONS * float(scores.std(ddof=1)) * (left_out / len(rows)) ** 0.5
     return {
         "silhouette_score": score,
         "silhouette_sampled": float(len(rows)),
@@ -161,31 +174,64 @@ def _mean(scores: Floats | None) -> float | None:
     return None if scores is None else float(np.clip(scores.mean(), -1.0, 1.0))
 
 
-def silhouettes(points: Points, labels: Labels, threads: int) -> Floats | None:
-    """Silhouettes (Rousseeuw 1987) with Euclidean distances, (n,) in the order of the clusters; 0 for the only member
-    of a cluster.
+def silhouettes(points: Points, labels: Labels, threads: int, rows: Rows | None = None) -> Floats | None:
+    """Silhouettes (Rousseeuw 1987) with Euclidean distances of the members `rows` (m,), of all in ascending order where
+    None, each compared with all members; 0 for the only member of a cluster.
 
-    O(n^2 d) time in blocks. `labels` are not negative. None with fewer than two clusters present, or only single ones.
+    O(m n d) time, 16 MiB and 16,384 rows for each thread beside `points` (n, d). Rows with a negative label are no members. None with
+    fewer than two clusters present, or only single ones.
     """
-    places = np.unique(labels, return_inverse=True)[1]
-    sizes = np.bincount(places)
-    if not 2 <= len(sizes) < len(places):
+    inside = np.flatnonzero(labels >= 0)
+    numbers = np.full(len(labels), -1, np.int64)
+    numbers[inside] = np.unique(labels[inside], return_inverse=True)[1]
+    sizes = np.bincount(numbers[inside])
+    if not 2 <= len(sizes) < len(inside):
         return None
-    order = np.argsort(places, kind="stable")
-    rows = moved(points, origin_shift(points))[order]
-    halves, own, starts = half_squares(rows), places[order], np.cumsum(sizes) - sizes
+    wanted = inside if rows is None else rows
+    others = _Others.of(points, inside[np.argsort(numbers[inside], kind="stable")], numbers)
 
     def block_scores(block: slice) -> Floats:
-        squares = rows[block] @ rows.T
-        squares -= halves
-        squares -= halves[block][:, None]
-        squares *= -2
-        np.maximum(squares, 0, out=squares)
-        squares[np.arange(len(squares)), np.arange(block.start, block.stop)] = 0
-        sums = np.add.reduceat(np.sqrt(squares, out=squares), starts, axis=1).astype(np.float64)
-        return _scores(sums, own[block], sizes)
+        return _scores(others.sums(wanted[block], len(sizes)), numbers[wanted[block]], sizes)
 
-    return np.concatenate(list(in_order(block_scores, spans(len(rows), 256), threads)))
+    return np.concatenate(list(in_order(block_scores, spans(len(wanted), _ROWS), threads)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Others:
+    """The members that others are compared with: `order` cluster by cluster, `places` (n,) in it, `numbers` (n,) of the
+    clusters."""
+
+    points: Points
+    order: Rows
+    places: Rows
+    numbers: Rows
+    shift: NDArray[np.float32] | None
+    halves: NDArray[np.float32]
+
+    @staticmethod
+    def of(points: Points, order: Rows, numbers: Rows) -> "_Others":
+        shift, places = origin_shift(points), np.full(len(points), -1, np.int64)
+        places[order] = np.arange(len(order))
+        halves = np.concatenate([half_squares(moved(points[part], shift)) for part in spans(len(points), _OTHERS)])
+        return _Others(points, order, places, numbers, shift, halves)
+
+    def sums(self, rows: Rows, clusters: int) -> Floats:
+        """(b, k) the summed distances of `rows` (b,) to the members of each cluster."""
+        near, found = moved(self.points[rows], self.shift), np.zeros((len(rows), clusters))
+        for part in spans(len(self.order), _OTHERS):
+            others = self.order[part]
+            squares = near @ moved(self.points[others], self.shift).T
+            squares -= self.halves[others]
+            squares -= self.halves[rows][:, None]
+            squares *= -2
+            np.maximum(squares, 0, out=squares)
+            own = np.flatnonzero((self.places[rows] >= part.start) & (self.places[rows] < part.stop))
+            squares[own, self.places[rows[own]] - part.start] = 0
+            starts = np.flatnonzero(np.diff(self.numbers[others], prepend=-1))
+            first = self.numbers[others[0]]
+            here = slice(first, first + len(starts))
+            found[:, here] += np.add.reduceat(np.sqrt(squares, out=squares), starts, axis=1)
+        return found
 
 
 def _scores(sums: Floats, labels: NDArray[np.integer], sizes: Rows) -> Floats:
