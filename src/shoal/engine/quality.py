@@ -178,8 +178,8 @@ def silhouettes(points: Points, labels: Labels, threads: int, rows: Rows | None 
     """Silhouettes (Rousseeuw 1987) with Euclidean distances of the members `rows` (m,), of all in ascending order where
     None, each compared with all members; 0 for the only member of a cluster.
 
-    O(m n d) time, 16 MiB and 16,384 rows for each thread beside `points` (n, d). Rows with a negative label are no members. None with
-    fewer than two clusters present, or only single ones.
+    O(m n d) time, 16 MiB and 16,384 rows for each thread beside `points` (n, d). Rows with a negative label are no
+    members. None with fewer than two clusters present, or only single ones.
     """
     inside = np.flatnonzero(labels >= 0)
     numbers = np.full(len(labels), -1, np.int64)
