@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
+from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_samples, silhouette_score
 
 from shoal.engine import Outcome, Plan, compute
 from shoal.engine.centroids import cluster_means, distances_to
-from shoal.engine.quality import Grouping, measure, silhouette
+from shoal.engine.quality import Grouping, measure, silhouette, silhouettes
 
 Points = NDArray[np.float32]
 Blobs = Callable[..., Points]
@@ -135,24 +135,62 @@ def test_opposite_members_leave_a_centroid_without_direction_and_no_nan() -> Non
     assert outcome.cohesion == [(0.0, 0.0)]
 
 
-@pytest.mark.parametrize("spread", [0.3, 2.0])
-def test_the_interval_of_a_sampled_silhouette_mostly_holds_the_one_of_all_rows(
-    monkeypatch: pytest.MonkeyPatch, spread: float
-) -> None:
+def clustered(rows: int, clusters: int, spread: float) -> Grouping:
+    """Rows of `clusters` about equal blobs, one row in ten noise."""
     rng = np.random.default_rng(3)
-    labels = rng.integers(0, 12, 4000).astype(np.int32)
-    middles = rng.normal(0, 2, (12, 4))
-    points = (middles[labels] + rng.normal(0, spread, (4000, 4))).astype(np.float32)
-    exact = silhouette(points, labels, 2)
-    means = cluster_means(points, labels, 12)
+    labels = rng.integers(0, clusters, rows).astype(np.int32)
+    points = rng.normal(0, 2, (clusters, 6))[labels] + rng.normal(0, spread, (rows, 6))
+    labels[::10] = -1
+    return of_labels(points.astype(np.float32), labels)
+
+
+def of_labels(points: Points, labels: NDArray[np.int32]) -> Grouping:
+    means = cluster_means(points, labels, int(labels.max()) + 1)
     memberships = distances_to(points, labels, means.astype(np.float32), "euclidean")
-    grouping = Grouping(points, labels, means, memberships, "euclidean")
-    monkeypatch.setattr("shoal.engine.quality._EXACT_TO", 1000)
+    return Grouping(points, labels, means, memberships, "euclidean")
 
-    told = [measure(grouping, seed, 2) for seed in range(60)]
 
-    assert exact is not None
-    held = [(one["silhouette_low"] or 0) <= exact <= (one["silhouette_high"] or 0) for one in told]
-    width = np.mean([(one["silhouette_high"] or 0) - (one["silhouette_low"] or 0) for one in told])
-    assert np.mean(held) > 0.85
-    assert 0.005 < width < 0.06
+@pytest.mark.parametrize(("clusters", "spread"), [(2, 2.0), (12, 0.3), (12, 2.0), (400, 0.5)])
+def test_the_interval_of_a_sampled_silhouette_mostly_holds_the_one_of_all_rows(
+    monkeypatch: pytest.MonkeyPatch, clusters: int, spread: float
+) -> None:
+    grouping = clustered(3000, clusters, spread)
+    exact = silhouette(grouping.points, grouping.labels, 2)
+    members = grouping.labels >= 0
+    assert exact == pytest.approx(silhouette_score(grouping.points[members], grouping.labels[members]), abs=1e-5)
+    monkeypatch.setattr("shoal.engine.quality._EXACT_TO", 900)
+    monkeypatch.setattr("shoal.engine.quality._FEWEST", 100)
+
+    told = [measure(grouping, seed, 2) for seed in range(80)]
+
+    assert {one["silhouette_sampled"] for one in told} == {300}
+    low, score, high = (np.array([one[f"silhouette_{name}"] for one in told]) for name in ("low", "score", "high"))
+    assert 0.88 <= np.mean((low <= exact) & (exact <= high)) <= 0.995
+    assert abs(score.mean() - exact) < 4 * score.std() / np.sqrt(len(told))
+    assert 0.005 < (high - low).mean() < 0.1
+
+
+def test_any_order_of_rows_gives_the_same_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = clustered(1000, 5, 1.0)
+    order = np.random.default_rng(0).permutation(1000)
+    monkeypatch.setattr("shoal.engine.quality._EXACT_TO", 300)
+    monkeypatch.setattr("shoal.engine.quality._FEWEST", 50)
+
+    first, second = (measure(grouping, 7, 1) for grouping in (one, of_labels(one.points[order], one.labels[order])))
+
+    assert first["silhouette_sampled"] == 100
+    for name in ("score", "low", "high"):
+        assert first[f"silhouette_{name}"] == pytest.approx(second[f"silhouette_{name}"], abs=1e-6)
+
+
+def test_silhouettes_of_some_rows_are_those_they_have_among_all() -> None:
+    grouping = clustered(9000, 30, 1.0)
+    members = np.flatnonzero(grouping.labels >= 0)
+    points = grouping.points + np.float32(1000)
+    rows = np.array([8999, 1, 4000, 17], np.int64)
+
+    theirs = silhouette_samples(points[members].astype(np.float64), grouping.labels[members])
+
+    some = silhouettes(points, grouping.labels, 2, rows)
+    assert some == pytest.approx(theirs[np.searchsorted(members, rows)], abs=1e-4)
+    assert silhouettes(points, grouping.labels, 2) == pytest.approx(theirs, abs=1e-4)

@@ -101,10 +101,9 @@ def learn_weights(
         sample = _sampled(blocks, how, seed, threads)
         rows = len(next(iter(sample.values())))
         structure = {name: _structure(points, threads) if rows > 30 else 1.0 for name, points in sample.items()}
-        used = [name for name in names if structure[name] >= _NO_STRUCTURE]
-        told = used or names
-        equal = {name: 1 / len(told) if name in told else 0.0 for name in names}
-        if len(used) < 2 or rows <= 30:
+        used = [name for name in names if structure[name] >= _NO_STRUCTURE] or names
+        equal = {name: 1 / len(used) if name in used else 0.0 for name in names}
+        if len(used) == 1 or rows <= 30 or not any(structure.values()):
             return LearnedWeights(equal, 0.0, structure, [(equal, 0.0)], rows)
         judge = _Judge.of({name: sample[name] for name in used}, structure, how.metric, seed, threads)
         tried = _search(judge, len(used), how, seed, progress)
