@@ -150,20 +150,20 @@ def of_labels(points: Points, labels: NDArray[np.int32]) -> Grouping:
     return Grouping(points, labels, means, memberships, "euclidean")
 
 
-@pytest.mark.parametrize(("clusters", "spread"), [(2, 2.0), (12, 0.3), (12, 2.0), (400, 0.5)])
+@pytest.mark.parametrize(("clusters", "spread"), [(2, 2.0), (12, 0.3), (12, 2.0), (200, 0.5)])
 def test_the_interval_of_a_sampled_silhouette_mostly_holds_the_one_of_all_rows(
     monkeypatch: pytest.MonkeyPatch, clusters: int, spread: float
 ) -> None:
-    grouping = clustered(3000, clusters, spread)
+    grouping = clustered(2000, clusters, spread)
     exact = silhouette(grouping.points, grouping.labels, 2)
     members = grouping.labels >= 0
     assert exact == pytest.approx(silhouette_score(grouping.points[members], grouping.labels[members]), abs=1e-5)
-    monkeypatch.setattr("shoal.engine.quality._EXACT_TO", 900)
+    monkeypatch.setattr("shoal.engine.quality._EXACT_TO", 600)
     monkeypatch.setattr("shoal.engine.quality._FEWEST", 100)
 
-    told = [measure(grouping, seed, 2) for seed in range(80)]
+    told = [measure(grouping, seed, 1) for seed in range(120)]
 
-    assert {one["silhouette_sampled"] for one in told} == {300}
+    assert {one["silhouette_sampled"] for one in told} == {200}
     low, score, high = (np.array([one[f"silhouette_{name}"] for one in told]) for name in ("low", "score", "high"))
     assert 0.88 <= np.mean((low <= exact) & (exact <= high)) <= 0.995
     assert abs(score.mean() - exact) < 4 * score.std() / np.sqrt(len(told))
@@ -187,7 +187,7 @@ def test_silhouettes_of_some_rows_are_those_they_have_among_all() -> None:
     grouping = clustered(9000, 30, 1.0)
     members = np.flatnonzero(grouping.labels >= 0)
     points = grouping.points + np.float32(1000)
-    rows = np.array([8999, 1, 4000, 17], np.int64)
+    rows = np.array([8999, 1, 4001, 17], np.int64)
 
     theirs = silhouette_samples(points[members].astype(np.float64), grouping.labels[members])
 
