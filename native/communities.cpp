@@ -1,6 +1,7 @@
 #include "communities.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 namespace shoal {
@@ -8,6 +9,11 @@ namespace {
 
 constexpr int64_t kAhead = 4;  // vertices that edges are fetched ahead for
 constexpr double kLeastGain = 1e-12;  // moves that gain less are rounding
+constexpr int64_t kStretch = 16384;   // vertices that are grouped together
+constexpr int64_t kSweeps = 2;        // visits a vertex that groups take, on average
+constexpr double kInside = 0.5;       // share of a vertex's weight that must lie within its stretch
+constexpr double kShrunk = 0.9;       // groups are joined again while that leaves less than this share of them
+constexpr int64_t kFewGroups = 4096;  // that layers start from, at most
 
 uint64_t mixed(uint64_t value) {  // the finaliser of splitmix64
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -56,7 +62,7 @@ class Steps {
     Steps(const Graph& graph, double resolution) : graph_(graph), rate_(resolution / std::max(graph.total, 1e-300)),
         toward_(graph.count(), 0.0) {}
 
-    void move(Labels& labels, uint64_t seed);
+    void move(Labels& labels, uint64_t seed, int64_t visits = std::numeric_limits<int64_t>::max());
     Labels refine(const Labels& labels, uint64_t seed);
 
   private:
@@ -81,8 +87,8 @@ void Steps::hear(int32_t v, const Labels& labels) {
     }
 }
 
-// Moves single vertices while that gains, those whose neighbours moved again.
-void Steps::move(Labels& labels, uint64_t seed) {
+// Moves single vertices while that gains, those whose neighbours moved again, with at most so many visits.
+void Steps::move(Labels& labels, uint64_t seed, int64_t visits) {
     const int64_t count = graph_.count();
     const GraphView& view = graph_.view;
     std::vector<double> held(count, 0.0);
@@ -96,7 +102,7 @@ void Steps::move(Labels& labels, uint64_t seed) {
     Labels queue = shuffled(count, seed);
     std::vector<uint8_t> waiting(count, 1);
     int64_t head = 0, length = count;
-    while (length > 0) {
+    while (length > 0 && visits-- > 0) {
         const int32_t v = queue[head];
         head = head + 1 == count ? 0 : head + 1;
         --length;
@@ -178,44 +184,88 @@ Labels Steps::refine(const Labels& labels, uint64_t seed) {
     return part;
 }
 
+// The vertices of each part, those of part p at members[first[p]..first[p + 1]).
+struct Members {
+    std::vector<int64_t> first;
+    Labels members;
+
+    Members(const int32_t* part, int64_t count, int32_t parts) : first(parts + 1, 0), members(count) {
+        for (int64_t v = 0; v < count; ++v) ++first[part[v] + 1];
+        std::partial_sum(first.begin(), first.end(), first.begin());
+        std::vector<int64_t> next(first.begin(), first.end() - 1);
+        for (int64_t v = 0; v < count; ++v) members[next[part[v]]++] = int32_t(v);
+    }
+};
+
+struct Toward {
+    std::vector<double> weight;
+    Labels heard;
+};
+
+// The weights from the members of one part to other parts, summed, in the order these are met; the caller forgets them.
+void hear_part(const GraphView& view, const int32_t* part, const int32_t* within, const Members& of, int32_t own,
+               Toward& toward) {
+    for (int64_t place = of.first[own]; place < of.first[own + 1]; ++place) {
+        const int32_t v = of.members[place];
+        for (int64_t at = view.start[v]; at < view.start[v + 1]; ++at) {
+            const int32_t other = part[view.to[at]];
+            if (other == own || (within != nullptr && within[view.to[at]] != within[v])) continue;
+            if (toward.weight[other] == 0) toward.heard.push_back(other);
+            toward.weight[other] += view.weight[at];
+        }
+    }
+}
+
 // The graph between the parts, 0..parts-1.
-Graph joined(const Graph& graph, const Labels& part, int32_t parts) {
-    const GraphView& view = graph.view;
+OwnedGraph between(const GraphView& view, const int32_t* part, const int32_t* within, int32_t parts, bool ascending,
+                   const Control& control) {
+    const Members of(part, view.count, parts);
+    const int64_t stretch = 256, pieces = (parts + stretch - 1) / stretch;
+    std::vector<OwnedGraph> found(pieces);
+    std::vector<Toward> scratch(std::max(control.threads, 1));
+    parallel_for(pieces, control, [&](int64_t piece, int thread) {
+        Toward& toward = scratch[thread];
+        toward.weight.resize(parts, 0.0);
+        OwnedGraph& graph = found[piece];
+        for (int64_t own = piece * stretch; own < std::min<int64_t>((piece + 1) * stretch, parts); ++own) {
+            hear_part(view, part, within, of, int32_t(own), toward);
+            if (ascending) std::sort(toward.heard.begin(), toward.heard.end());
+            for (int32_t other : toward.heard) {
+                graph.to.push_back(other);
+                graph.weight.push_back(float(toward.weight[other]));
+                toward.weight[other] = 0;
+            }
+            toward.heard.clear();
+            graph.start.push_back(int64_t(graph.to.size()));
+        }
+    });
+    OwnedGraph all;
+    all.start.assign(1, 0);
+    for (OwnedGraph& graph : found) {
+        const int64_t before = int64_t(all.to.size());
+        for (int64_t end : graph.start) all.start.push_back(before + end);
+        all.to.insert(all.to.end(), graph.to.begin(), graph.to.end());
+        all.weight.insert(all.weight.end(), graph.weight.begin(), graph.weight.end());
+        graph = OwnedGraph();
+    }
+    return all;
+}
+
+Graph joined(const Graph& graph, const int32_t* part, int32_t parts, const int32_t* within, const Control& control) {
+    OwnedGraph found = between(graph.view, part, within, parts, false, control);
     Graph small;
     small.total = graph.total;
     small.strength.assign(parts, 0.0);
-    std::vector<int64_t> first(parts + 1, 0);
-    for (int32_t own : part) ++first[own + 1];
-    std::partial_sum(first.begin(), first.end(), first.begin());
-    Labels members(part.size());
-    std::vector<int64_t> next(first.begin(), first.end() - 1);
-    for (size_t v = 0; v < part.size(); ++v) {
-        members[next[part[v]]++] = int32_t(v);
-        small.strength[part[v]] += graph.strength[v];
-    }
-    std::vector<double> toward(parts, 0.0);
-    Labels heard;
-    small.start.assign(1, 0);
-    for (int32_t own = 0; own < parts; ++own) {
-        for (int64_t place = first[own]; place < first[own + 1]; ++place) {
-            const int32_t v = members[place];
-            for (int64_t at = view.start[v]; at < view.start[v + 1]; ++at) {
-                const int32_t other = part[view.to[at]];
-                if (other == own) continue;
-                if (toward[other] == 0) heard.push_back(other);
-                toward[other] += view.weight[at];
-            }
-        }
-        for (int32_t other : heard) {
-            small.to.push_back(other);
-            small.weight.push_back(float(toward[other]));
-            toward[other] = 0;
-        }
-        heard.clear();
-        small.start.push_back(int64_t(small.to.size()));
-    }
+    for (int64_t v = 0; v < graph.count(); ++v) small.strength[part[v]] += graph.strength[v];
+    small.start = std::move(found.start);
+    small.to = std::move(found.to);
+    small.weight = std::move(found.weight);
     small.view = {parts, small.start.data(), small.to.data(), small.weight.data()};
     return small;
+}
+
+Graph joined(const Graph& graph, const Labels& part, int32_t parts) {
+    return joined(graph, part.data(), parts, nullptr, Control());
 }
 
 // `labels` of vertices from those of the parts they belong to.
@@ -255,27 +305,126 @@ Labels single_vertices(int64_t count) {
     return labels;
 }
 
-// The small groups that hold together at a resolution: what one pass of moves makes, refined. Answers how many.
+// The small groups that hold together at a resolution: what two sweeps of moves make, refined. Answers how many.
 int32_t group(const Graph& graph, double resolution, uint64_t seed, Labels& part) {
     Steps steps(graph, resolution);
     part = single_vertices(graph.count());
-    steps.move(part, mixed(seed ^ 0x5851F42D4C957F2Dull));
+    steps.move(part, mixed(seed ^ 0x5851F42D4C957F2Dull), kSweeps * graph.count());
     renumber(part);
     part = steps.refine(part, mixed(seed ^ 0x14057B7EF767814Full));
     return renumber(part);
 }
 
+// Vertices from..to with the edges between them.
+Graph stretch_of(const Graph& graph, int64_t from, int64_t to) {
+    const GraphView& view = graph.view;
+    Graph own;
+    own.total = graph.total;
+    own.strength.assign(graph.strength.begin() + from, graph.strength.begin() + to);
+    own.start.assign(1, 0);
+    for (int64_t v = from; v < to; ++v) {
+        for (int64_t at = view.start[v]; at < view.start[v + 1]; ++at) {
+            if (view.to[at] < from || view.to[at] >= to) continue;
+            own.to.push_back(int32_t(view.to[at] - from));
+            own.weight.push_back(view.weight[at]);
+        }
+        own.start.push_back(int64_t(own.to.size()));
+    }
+    own.view = {to - from, own.start.data(), own.to.data(), own.weight.data()};
+    return own;
+}
+
+// Groups of one stretch; vertices with less than half their weight in it stay single.
+Labels group_stretch(const Graph& graph, int64_t from, int64_t to, double resolution) {
+    const Graph own = stretch_of(graph, from, to);
+    Labels part;
+    int32_t parts = group(own, resolution, 0, part);
+    for (int64_t v = 0; v < own.count(); ++v) {
+        double inside = 0.0;
+        for (int64_t at = own.start[v]; at < own.start[v + 1]; ++at) inside += double(own.weight[at]);
+        if (inside < kInside * own.strength[v]) part[v] = parts++;
+    }
+    return part;
+}
+
+// Groups of the whole graph, stretch by stretch. Answers how many.
+int32_t group_stretches(const Graph& graph, double resolution, const Control& control, Labels& part) {
+    part.assign(graph.count(), 0);
+    const int64_t count = (graph.count() + kStretch - 1) / kStretch;
+    parallel_for(count, control, [&](int64_t number, int) {
+        const int64_t from = number * kStretch, to = std::min(from + kStretch, graph.count());
+        const Labels own = group_stretch(graph, from, to, resolution);
+        // Different in different stretches: a stretch has at most as many groups as twice its vertices.
+        for (int64_t v = from; v < to; ++v) part[v] = int32_t(number) << 16 | own[v - from];
+    });
+    Labels number(count << 16, -1);
+    int32_t next = 0;
+    for (int32_t& label : part) {
+        if (number[label] < 0) number[label] = next++;
+        label = number[label];
+    }
+    return next;
+}
+
+// Joins groups of groups while there are more than `most`.
+int32_t join_groups(Graph graph, double resolution, int64_t most, Labels& part, const Control& control) {
+    int32_t parts = int32_t(graph.count());
+    while (parts > most) {
+        Labels own;
+        const int32_t fewer = group(graph, resolution, 0, own);
+        if (fewer > kShrunk * parts) break;
+        part = spread(part, own);
+        Graph small = joined(graph, own.data(), fewer, nullptr, control);
+        graph = std::move(small);
+        parts = fewer;
+    }
+    return parts;
+}
+
+int32_t most_of(const int32_t* labels, int64_t count) {
+    return count == 0 ? 0 : *std::max_element(labels, labels + count) + 1;
+}
+
+// The graph that is left once what is given is taken as it is.
+Graph start_of(const Graph& graph, const Given& given, Labels& part, const Control& control) {
+    part = single_vertices(graph.count());
+    if (given.groups != nullptr) part.assign(given.groups, given.groups + graph.count());
+    return joined(graph, part.data(), most_of(part.data(), graph.count()), given.within, control);
+}
+
 }  // namespace
 
-void layers_of_communities(const GraphView& view, const Expectation& expected, const double* resolutions,
-                           int64_t resolution_count, uint64_t seed, const Control& control, int32_t* labels) {
-    if (view.count == 0 || resolution_count == 0) return;
+int32_t groups_of_vertices(const GraphView& view, const Expectation& expected, double resolution, int64_t most,
+                           const Control& control, int32_t* labels) {
+    if (view.count == 0) return 0;
     const Graph graph = outermost(view, expected);
     Labels part;
-    const int32_t parts = group(graph, *std::max_element(resolutions, resolutions + resolution_count), seed, part);
-    const Graph small = joined(graph, part, parts);
-    parallel_for(resolution_count, control, [&](int64_t number, int) {
-        Labels own = single_vertices(parts);
+    int32_t parts = group_stretches(graph, resolution, control.part(0, 0.6), part);
+    if (parts > most)
+        parts = join_groups(joined(graph, part.data(), parts, nullptr, control.part(0.6, 0.8)), resolution, most, part,
+                            control.part(0.8, 1));
+    renumber(part);
+    std::copy(part.begin(), part.end(), labels);
+    return parts;
+}
+
+void layers_of_communities(const GraphView& view, const Expectation& expected, const Given& given,
+                           const double* resolutions, int64_t resolution_count, uint64_t seed, const Control& control,
+                           int32_t* labels) {
+    if (view.count == 0 || resolution_count == 0) return;
+    const double largest = *std::max_element(resolutions, resolutions + resolution_count);
+    Graph small;
+    Labels part;
+    {
+        const Graph graph = outermost(view, expected);
+        Graph start = start_of(graph, given, part, control.part(0, 0.2));
+        Labels own = single_vertices(start.count());
+        const int32_t parts = join_groups(start, largest, kFewGroups, own, control.part(0.2, 0.3));
+        part = spread(part, own);
+        small = joined(start, own.data(), parts, nullptr, control.part(0.3, 0.4));
+    }
+    parallel_for(resolution_count, control.part(0.4, 1), [&](int64_t number, int) {
+        Labels own = single_vertices(small.count());
         iterate(small, resolutions[number], mixed(seed), own);
         Labels found = spread(part, own);
         renumber(found);
@@ -283,18 +432,17 @@ void layers_of_communities(const GraphView& view, const Expectation& expected, c
     });
 }
 
-void runs_of_communities(const GraphView& view, const Expectation& expected, double resolution, const uint64_t* seeds,
-                         int64_t seed_count, int rounds, double grouping, const Control& control, int32_t* labels) {
+void runs_of_communities(const GraphView& view, const Expectation& expected, const Given& given, double resolution,
+                         const uint64_t* seeds, int64_t seed_count, int rounds, const Control& control,
+                         int32_t* labels) {
     if (view.count == 0 || seed_count == 0) return;
     const Graph graph = outermost(view, expected);
     Labels part = single_vertices(view.count);
     Graph small;
-    if (grouping > 0) {
-        const int32_t parts = group(graph, grouping, 0, part);
-        small = joined(graph, part, parts);
-    }
-    const Graph& base = grouping > 0 ? small : graph;
-    parallel_for(seed_count, control, [&](int64_t number, int) {
+    const bool as_it_is = given.groups == nullptr && given.within == nullptr;
+    if (!as_it_is) small = start_of(graph, given, part, control.part(0, 0.3));
+    const Graph& base = as_it_is ? graph : small;
+    parallel_for(seed_count, control.part(0.3, 1), [&](int64_t number, int) {
         Labels own = single_vertices(base.count());
         for (int round = 0; round < std::max(rounds, 1); ++round)
             iterate(base, resolution, mixed(seeds[number] + uint64_t(round)), own);
@@ -302,6 +450,32 @@ void runs_of_communities(const GraphView& view, const Expectation& expected, dou
         renumber(found);
         std::copy(found.begin(), found.end(), labels + number * view.count);
     });
+}
+
+OwnedGraph joined_groups(const GraphView& view, const int32_t* groups, int32_t group_count, const Control& control) {
+    return between(view, groups, nullptr, group_count, true, control);
+}
+
+void common_groups(const int32_t* labels, int64_t layer_count, int64_t count, int32_t* groups) {
+    std::fill(groups, groups + count, 0);
+    size_t room = 16;
+    while (room < size_t(count) * 2) room *= 2;
+    struct Known {
+        int32_t group, label, number;
+    };
+    std::vector<Known> known(room);
+    for (int64_t layer = 0; layer < layer_count; ++layer) {
+        std::fill(known.begin(), known.end(), Known{-1, -1, -1});
+        int32_t next = 0;
+        for (int64_t v = 0; v < count; ++v) {
+            const int32_t group = groups[v], label = labels[layer * count + v];
+            size_t slot = size_t(mixed(uint64_t(uint32_t(group)) << 32 | uint32_t(label))) & (room - 1);
+            while (known[slot].number >= 0 && (known[slot].group != group || known[slot].label != label))
+                slot = (slot + 1) & (room - 1);
+            if (known[slot].number < 0) known[slot] = {group, label, next++};
+            groups[v] = known[slot].number;
+        }
+    }
 }
 
 }  // namespace shoal

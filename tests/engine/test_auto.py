@@ -10,10 +10,11 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 from shared_data import load, vectors
 from shoal.engine import Outcome, Plan, communities_twin, compute, kernels
 from shoal.engine.algorithms import find_algorithm
-from shoal.engine.communities import consensus, fitness
+from shoal.engine.belonging import walk_home
+from shoal.engine.communities import consensus, fitness, small_groups
 from shoal.engine.geometry import unit_rows
 from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
-from shoal.engine.neighbor_lists import find_neighbors, nearest_among
+from shoal.engine.neighbor_lists import NeighborLists, find_neighbors, nearest_among
 from shoal.engine.plan import silent
 from shoal.engine.row_keys import keyed_rows
 
@@ -166,21 +167,58 @@ def test_the_plain_twin_finds_the_same_communities(name: str) -> None:
     told = same_graph(graph)
     resolutions, seeds = np.array([0.3, 1.0, 4.0]), np.array([5, 6], np.uint64)
 
-    layers = core.layers_of_communities(*told, resolutions, 42, 2, None)
-    plain = communities_twin.layers_of_communities(*told, resolutions, 42, 1, lambda _: None)
-    assert np.array_equal(layers, plain)
-    for grouping in (0.0, 16.0):
-        runs = core.runs_of_communities(*told, 1.0, seeds, 2, grouping, 2, None)
-        twin = communities_twin.runs_of_communities(
-            *told,
-            1.0,
-            seeds,
-            2,
-            grouping,
-            1,
-            lambda _: None,
-        )
-        assert np.array_equal(runs, twin)
+    groups = core.groups_of_vertices(*told, 16.0, 100, 2, None)
+    assert np.array_equal(groups, communities_twin.groups_of_vertices(*told, 16.0, 100, 1, quiet))
+    assert groups.max() < 400
+    for given in (None, groups[0]):
+        layers = core.layers_of_communities(*told, given, resolutions, 42, 2, None)
+        plain = communities_twin.layers_of_communities(*told, given, resolutions, 42, 1, quiet)
+        assert np.array_equal(layers, plain)
+    for given, within in ((None, None), (groups[0], None), (groups[0], layers[1]), (None, layers[0])):
+        runs = core.runs_of_communities(*told, given, within, 1.0, seeds, 2, 2, None)
+        assert np.array_equal(runs, communities_twin.runs_of_communities(*told, given, within, 1.0, seeds, 2, 1, quiet))
+    assert np.array_equal(core.common_groups(layers), communities_twin.common_groups(layers))
+    for found, twin in (
+        (core.joined_groups(*told[:3], groups[0], 2), communities_twin.joined_groups(*told[:3], groups[0], 1)),
+        (core.agreed_graph(*told[:3], runs, 2), communities_twin.agreed_graph(*told[:3], runs, 1)),
+        (core.weights_within(*told[:3], layers, 2), communities_twin.weights_within(*told[:3], layers, 1)),
+    ):
+        pairs = zip(found, twin, strict=True)
+        assert all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in pairs)
+
+
+def quiet(_: float) -> None: ...
+
+
+@pytest.mark.skipif(kernels.native() is None, reason="there is no compiled core to compare with")
+def test_the_plain_twin_groups_rows_in_the_same_stretches() -> None:
+    rng = np.random.default_rng(0)
+    own = np.arange(20_000, dtype=np.int64)[:, None]
+    to = np.concatenate([own + np.arange(1, 5), rng.integers(0, len(own), (len(own), 1))], axis=1) % len(own)
+    graph = fuzzy_graph(NeighborLists(to.astype(np.int32), np.sort(rng.random(to.shape), axis=1), True), 2)
+    core = kernels.native()
+    assert core is not None
+
+    groups = core.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 2, None)
+
+    assert np.array_equal(groups, communities_twin.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 1, quiet))
+    assert np.array_equal(groups, core.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 1, None))
+
+
+def test_plain_graphs_and_walks_are_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = unit_rows(vectors(load("fashion900"), "pca64"))
+    near = find_neighbors(points, keyed_rows(points, 2)[1], 15, threads=2, progress=silent).halved()
+    graph = fuzzy_graph(near, 2)
+    labels = small_groups(graph, 2, silent)
+    home, share = walk_home(graph, labels, 2)
+
+    monkeypatch.setattr(kernels, "native", lambda: None)
+    plain = fuzzy_graph(near, 2)
+    assert np.array_equal(graph.start, plain.start) and np.array_equal(graph.to, plain.to)
+    assert np.array_equal(graph.weight, plain.weight)
+    assert np.array_equal(labels, small_groups(plain, 1, silent))
+    assert np.array_equal(home, walk_home(plain, labels, 1)[0])
+    assert np.array_equal(share, walk_home(plain, labels, 1)[1])
 
 
 def test_two_cliques_are_two_communities_on_which_all_runs_agree() -> None:
@@ -192,7 +230,7 @@ def test_two_cliques_are_two_communities_on_which_all_runs_agree() -> None:
 
     assert labels.tolist() == [0] * 10 + [1] * 10
     assert agreement == pytest.approx(1.0)
-    assert fitness(graph, labels, 1.0).inside == 1.0
+    assert fitness(graph, labels[None], [1.0], 1)[0].inside == 1.0
 
 
 def test_nearest_rows_among_others_are_those_of_a_brute_force() -> None:

@@ -99,7 +99,7 @@ def test_wrong_weights_are_refused_by_name(weights: dict[str, object], field: st
 
 def test_pca_is_that_of_scikit_learn_and_serves_new_rows() -> None:
     points = vectors(load("fashion900"), "pca64")
-    found, steps = prepared(points, check_steps([{"method": "pca", "n_components": 7}], "s"), 0, 2)
+    found, steps, _ = prepared(points, check_steps([{"method": "pca", "n_components": 7}], "s"), 0, 2)
     theirs = PCA(7, svd_solver="full").fit_transform(points)
 
     assert np.allclose(np.abs(found), np.abs(theirs), atol=1e-3)
@@ -109,7 +109,7 @@ def test_pca_is_that_of_scikit_learn_and_serves_new_rows() -> None:
 def test_whitened_rows_have_unit_variance() -> None:
     points = vectors(load("fashion900"), "pca64")
 
-    found, _ = prepared(points, check_steps([{"method": "whitening"}], "s"), 0, 2)
+    found, _, _ = prepared(points, check_steps([{"method": "whitening"}], "s"), 0, 2)
 
     assert np.allclose(np.cov(found.T), np.eye(64), atol=0.01)
 
@@ -117,7 +117,7 @@ def test_whitened_rows_have_unit_variance() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 2, 5])
 @pytest.mark.parametrize("method", ["pca", "whitening", "umap", "tsne"])
 def test_few_or_equal_rows_stay_finite(rows: int, method: str) -> None:
-    found, _ = prepared(np.ones((rows, 4), np.float32), check_steps([{"method": method}], "s"), 0, 1)
+    found, _, _ = prepared(np.ones((rows, 4), np.float32), check_steps([{"method": method}], "s"), 0, 1)
 
     assert len(found) == rows and np.isfinite(found).all()
 
@@ -129,7 +129,16 @@ def test_few_or_equal_rows_stay_finite(rows: int, method: str) -> None:
         ({"method": "umap", "metric": "jaccard"}, "s[0].metric"),
         ({"method": "umap", "n_components": 1}, "s[0].n_components"),
         ({"method": "tsne", "perplexity": 1}, "s[0].perplexity"),
+        ({"method": "umap", "n_components": 257}, "s[0].n_components"),
+        ({"method": "umap", "n_neighbors": 201}, "s[0].n_neighbors"),
+        ({"method": "umap", "n_neighbors": 15.5}, "s[0].n_neighbors"),
+        ({"method": "umap", "min_dist": 1.5}, "s[0].min_dist"),
+        ({"method": "umap", "random_state": 2**70}, "s[0].random_state"),
+        ({"method": "tsne", "perplexity": float("inf")}, "s[0].perplexity"),
+        ({"method": "tsne", "perplexity": float("nan")}, "s[0].perplexity"),
+        ({"method": "tsne", "learning_rate": "auto"}, "s[0].learning_rate"),
         ({"method": "zca"}, "s[0].method"),
+        ({"method": ["umap"]}, "s[0].method"),
         ({"method": "pca", "n_components": 0}, "s[0].n_components"),
         ({"method": "pca", "perplexity": 3}, "s[0].perplexity"),
         ({"method": "whitening", "regularization": -1}, "s[0].regularization"),

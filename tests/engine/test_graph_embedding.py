@@ -31,7 +31,7 @@ def nmi(points: np.ndarray, truth: np.ndarray) -> float:
 def test_groups_are_found_better_among_the_places(step: dict[str, Any]) -> None:
     points, truth = fashion()
 
-    found, _ = prepared(points, check_steps([step], "s"), 0, 2)
+    found, _, _ = prepared(points, check_steps([step], "s"), 0, 2)
 
     assert found.shape == (900, step.get("n_components", 2))
     assert nmi(found, truth) > nmi(points, truth) + 0.03
@@ -43,7 +43,7 @@ def test_new_rows_find_their_place_alone_and_in_a_batch(step: dict[str, Any]) ->
     order = np.random.default_rng(2).permutation(900)
     points, truth = points[order].copy(), truth[order]
     fitted, new = points[:700], points[700:]
-    found, (apply,) = prepared(fitted, check_steps([step], "s"), 0, 2)
+    found, (apply,), _ = prepared(fitted, check_steps([step], "s"), 0, 2)
 
     placed = apply(new)
 
@@ -61,8 +61,8 @@ def test_places_do_not_depend_on_the_order_of_rows_or_on_threads(step: dict[str,
     points, _ = fashion()
     order = np.random.default_rng(1).permutation(900)
 
-    one, _ = prepared(points, check_steps([step], "s"), 0, 2)
-    two, _ = prepared(np.ascontiguousarray(points[order]), check_steps([step], "s"), 0, 1)
+    one, _, _ = prepared(points, check_steps([step], "s"), 0, 2)
+    two, _, _ = prepared(np.ascontiguousarray(points[order]), check_steps([step], "s"), 0, 1)
 
     assert np.array_equal(one[order], two)
 
@@ -73,16 +73,65 @@ def test_separate_parts_and_zero_rows_have_places() -> None:
     points[0] = 0
 
     for step in check_steps(STEPS, "s"):
-        found, (apply,) = prepared(points, [step], 0, 2)
+        found, (apply,), _ = prepared(points, [step], 0, 2)
         assert np.isfinite(found).all()
         assert np.isfinite(apply(np.zeros((1, 12), np.float32))).all()
 
 
-def test_what_has_no_effect_is_told() -> None:
-    (step,) = check_steps([{"method": "umap", "min_dist": 0.3}], "s")
-    (plain,) = check_steps([{"method": "tsne", "learning_rate": 200.0}], "s")
+def test_what_was_done_is_told() -> None:
+    def told(step: dict[str, Any], rows: int) -> str:
+        points = np.random.default_rng(0).normal(size=(rows, 5)).astype(np.float32)
+        (note,) = prepared(points, check_steps([step], "s"), 0, 1).notes
+        return note
 
-    assert step.note is not None
-    assert "min_dist" in step.note
-    assert plain.note is not None
-    assert "without effect" not in plain.note
+    assert "min_dist" in told({"method": "umap", "min_dist": 0.3}, 200)
+    assert "diffusion map" in told({"method": "umap"}, 100)
+    assert "principal axes" in told({"method": "umap"}, 99)
+    assert "without effect" not in told({"method": "tsne", "learning_rate": 200.0}, 200)
+    assert "layout" in told({"method": "tsne"}, 50)
+    assert "principal axes" in told({"method": "tsne"}, 49)
+    assert not prepared(np.eye(9, dtype=np.float32), check_steps([{"method": "pca"}], "s"), 0, 1).notes
+
+
+class Enough(Exception):
+    """Somebody cancels."""
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_progress_is_told_and_may_stop_the_work(step: dict[str, Any]) -> None:
+    points, _ = fashion()
+    told: list[float] = []
+
+    def tell(stage: str, fraction: float) -> None:
+        assert stage == "prepare"
+        told.append(fraction)
+
+    def stop(stage: str, fraction: float) -> None:
+        if fraction > 0.6:
+            raise Enough
+
+    prepared(points, check_steps([{"method": "pca"}, step], "s"), 0, 2, tell)
+
+    assert told == sorted(told)
+    assert len({fraction for fraction in told if 0.5 < fraction < 1}) > 5
+    assert told[-1] == 1
+    with pytest.raises(Enough):
+        prepared(points, check_steps([step], "s"), 0, 2, stop)
+
+
+@pytest.mark.parametrize("components", [2, 10, 50])
+def test_more_separate_parts_than_dimensions_are_told_apart(components: int) -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(80).repeat(50)
+    points = (np.eye(80)[truth] * 50 + rng.normal(0, 0.1, (4000, 80))).astype(np.float32)
+    step = {"method": "umap", "n_components": components}
+
+    found, (apply,), _ = prepared(points, check_steps([step], "s"), 0, 2)
+
+    placed = apply(points[::9] + rng.normal(0, 0.05, points[::9].shape).astype(np.float32))
+    apart = np.linalg.norm(placed[:, None] - found, axis=2).argmin(axis=1)
+    assert np.array_equal(truth[apart], truth[::9])
+    labels = compute(
+        found, Plan(algorithm="kmeans", params={"n_clusters": 80, "n_init": 3}, normalize=False, components=0)
+    ).labels
+    assert normalized_mutual_info_score(truth, labels) > 0.98

@@ -227,12 +227,26 @@ def spread_starts(
 
 # native/bind_graph.cpp: the neighbour graph as `neighbor_graph.py` tells it; `communities.hpp` says the rest.
 
+def groups_of_vertices(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    strength: NDArray[np.float64],
+    total: float,
+    resolution: float,
+    most: int,
+    threads: int,
+    tick: Callable[[float], None] | None,
+) -> NDArray[np.int32]:
+    """(1, n) groups. ValueError where the arrays are no graph."""
+
 def layers_of_communities(
     start: NDArray[np.int64],
     to: NDArray[np.int32],
     weight: NDArray[np.float32],
     strength: NDArray[np.float64],
     total: float,
+    groups: NDArray[np.int32] | None,
     resolutions: NDArray[np.float64],
     seed: int,
     threads: int,
@@ -246,14 +260,60 @@ def runs_of_communities(
     weight: NDArray[np.float32],
     strength: NDArray[np.float64],
     total: float,
+    groups: NDArray[np.int32] | None,
+    within: NDArray[np.int32] | None,
     resolution: float,
     seeds: NDArray[np.uint64],
     rounds: int,
-    grouping: float,
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int32]:
     """(s, n) communities for each seed. ValueError where the arrays are no graph."""
+
+def common_groups(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(n,) groups of what no layer of (r, n) tells apart."""
+
+def joined_groups(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    groups: NDArray[np.int32],
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """The fields of the NeighborGraph between groups."""
+
+def agreed_graph(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int, int]:
+    """The fields of the NeighborGraph, how often edges lie within a labelling, and within pairs of labellings."""
+
+def joined_both_ways(
+    to: NDArray[np.int32], weight: NDArray[np.float32], threads: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """The fields of NeighborGraph, from the neighbours (n, k) of each row and what it is to them."""
+
+def walk_home(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    strength: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    threads: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """(n,) labels and shares."""
+
+def weights_within(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(r,) the weight and the number of edges within the labels (r, n)."""
 
 # native/bind_layout.cpp: `layout.py` and `layout.hpp` say what these are.
 

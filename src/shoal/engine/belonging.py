@@ -1,6 +1,5 @@
 """How well rows belong to the communities they are in, and which belong nowhere."""
 
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -8,7 +7,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shoal.columns import NOISE, Rows
+from shoal.engine import kernels
 from shoal.engine.neighbor_graph import NeighborGraph
+from shoal.engine.parallel import spans, thread_count
 
 __all__ = ["leave_out", "log_distances", "robust_scores", "walk_home"]
 
@@ -18,19 +19,27 @@ Floats = NDArray[np.float64]
 _BLOCK: Final = 65_536
 
 
-def walk_home(graph: NeighborGraph, labels: Places) -> tuple[Places, Floats]:
+def walk_home(graph: NeighborGraph, labels: Places, threads: int) -> tuple[Places, NDArray[np.float32]]:
     """Where walks of two steps from each row mostly end, weights being chances: the community (n,), the lower number
     where equal, and the share of the walks that end there. Rows without an edge stay where they are."""
+    core = kernels.native()
+    if core is None:
+        return _walk_home(graph, labels)
+    told = graph.start, graph.to, graph.weight, graph.strength(), np.ascontiguousarray(labels, np.int32)
+    found: tuple[Places, NDArray[np.float32]] = core.walk_home(*told, thread_count(threads))
+    return found
+
+
+def _walk_home(graph: NeighborGraph, labels: Places) -> tuple[Places, NDArray[np.float32]]:
     chance = graph.matrix()
-    strength = np.asarray(chance.sum(axis=1), np.float64).ravel()
-    chance.data = chance.data / np.repeat(np.maximum(strength, 1e-300), np.diff(chance.indptr)).astype(np.float32)
+    chance.data = (chance.data / graph.strength()[graph.row_of_edges()]).astype(np.float32)
     homes = csr_array(
         (np.ones(graph.rows, np.float32), (np.arange(graph.rows), labels)),
         shape=(graph.rows, int(labels.max(initial=-1)) + 1),
     )
     first = csr_array(chance @ homes)
-    home, share = labels.copy(), np.ones(graph.rows)
-    for block in _blocks(graph.rows):
+    home, share = labels.copy(), np.ones(graph.rows, np.float32)
+    for block in spans(graph.rows, _BLOCK):
         second = csr_array(chance[block] @ first)
         second.sort_indices()
         rows = np.flatnonzero(np.diff(second.indptr))
@@ -40,11 +49,7 @@ def walk_home(graph: NeighborGraph, labels: Places) -> tuple[Places, Floats]:
         _, at = np.unique(own[best], return_index=True)
         home[block.start + rows] = second.indices[best[at]]
         share[block.start + rows] = largest
-    return home, np.minimum(share, 1.0)
-
-
-def _blocks(total: int) -> Iterator[slice]:
-    return (slice(start, min(start + _BLOCK, total)) for start in range(0, total, _BLOCK))
+    return home, np.minimum(share, np.float32(1))
 
 
 def log_distances(distances: Floats) -> Floats:

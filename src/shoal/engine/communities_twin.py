@@ -6,31 +6,72 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["layers_of_communities", "runs_of_communities"]
+__all__ = ["agreed_graph", "common_groups", "groups_of_vertices", "joined_groups", "layers_of_communities"]
+__all__ += ["runs_of_communities", "weights_within"]
 
 _LEAST_GAIN = 1e-12
+_STRETCH = 16384
+_SWEEPS = 2
+_INSIDE = 0.5
+_SHRUNK = 0.9
+_FEW_GROUPS = 4096
 _ALL = (1 << 64) - 1
+
+Graph = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+
+
+Starts = NDArray[np.int64]
+Places = NDArray[np.int32]
+Weights = NDArray[np.float32]
+
+
+def groups_of_vertices(
+    start: Starts,
+    to: Places,
+    weight: Weights,
+    strength: NDArray[np.float64],
+    total: float,
+    resolution: float,
+    most: int,
+    threads: int,
+    tick: Callable[[float], None],
+) -> Places:
+    """As in `_native`; `threads` has no effect."""
+    graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
+    part = list[int]()
+    for first in range(0, graph.count, _STRETCH):
+        last = min(first + _STRETCH, graph.count)
+        part += [first * 2 + label for label in _grouped_stretch(graph, first, last, resolution)]
+        tick(last / graph.count)
+    parts = _renumber(part)
+    if parts > most:
+        _join_groups(_joined(graph, part, parts), resolution, most, part)
+    _renumber(part)
+    return np.array([part], np.int32)
 
 
 def layers_of_communities(
-    start: NDArray[np.int64],
-    to: NDArray[np.int32],
-    weight: NDArray[np.float32],
+    start: Starts,
+    to: Places,
+    weight: Weights,
     strength: NDArray[np.float64],
     total: float,
+    groups: Places | None,
     resolutions: NDArray[np.float64],
     seed: int,
     threads: int,
     tick: Callable[[float], None],
-) -> NDArray[np.int32]:
+) -> Places:
     """As in `_native`; `threads` has no effect."""
     count = len(start) - 1
     found = np.empty((len(resolutions), count), np.int32)
     if count == 0 or len(resolutions) == 0:
         return found
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
-    part, parts = _group(graph, float(resolutions.max()), seed)
-    small = _joined(graph, part, parts)
+    part, small = _start_of(graph, groups, None)
+    own = list(range(small.count))
+    parts = _join_groups(small, float(resolutions.max()), _FEW_GROUPS, own)
+    part, small = [own[place] for place in part], _joined(small, own, parts)
     for number, resolution in enumerate(resolutions.tolist()):
         own = list(range(parts))
         _iterate(small, resolution, _mixed(seed), own)
@@ -42,26 +83,26 @@ def layers_of_communities(
 
 
 def runs_of_communities(
-    start: NDArray[np.int64],
-    to: NDArray[np.int32],
-    weight: NDArray[np.float32],
+    start: Starts,
+    to: Places,
+    weight: Weights,
     strength: NDArray[np.float64],
     total: float,
+    groups: Places | None,
+    within: Places | None,
     resolution: float,
     seeds: NDArray[np.uint64],
     rounds: int,
-    grouping: float,
     threads: int,
     tick: Callable[[float], None],
-) -> NDArray[np.int32]:
+) -> Places:
     """As in `_native`; `threads` has no effect."""
     count = len(start) - 1
     found = np.empty((len(seeds), count), np.int32)
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
     part = list(range(count))
-    if grouping > 0 and count > 0 and len(seeds) > 0:
-        part, parts = _group(graph, grouping, 0)
-        graph = _joined(graph, part, parts)
+    if groups is not None or within is not None:
+        part, graph = _start_of(graph, groups, within)
     for number, seed in enumerate(seeds.tolist()):
         own = list(range(graph.count))
         for round in range(max(rounds, 1)):
@@ -71,6 +112,61 @@ def runs_of_communities(
         found[number] = labels
         tick((number + 1) / len(seeds))
     return found
+
+
+def common_groups(labels: Places) -> Places:
+    """As in `_native`."""
+    groups = [0] * labels.shape[1]
+    for layer in labels.tolist():
+        known: dict[tuple[int, int], int] = {}
+        groups = [known.setdefault(pair, len(known)) for pair in zip(groups, layer, strict=True)]
+    return np.array(groups, np.int32)
+
+
+def joined_groups(start: Starts, to: Places, weight: Weights, groups: Places, threads: int) -> Graph:
+    """As in `_native`; `threads` has no effect."""
+    part, parts = groups.tolist(), int(groups.max(initial=-1)) + 1
+    graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), [0.0] * len(part), 0.0)
+    small = _joined(graph, part, parts)
+    ends = np.array(small.to, np.int64)
+    order = np.lexsort((ends, np.repeat(np.arange(parts), np.diff(small.start))))
+    return (
+        np.array(small.start, np.int64),
+        np.ascontiguousarray(ends[order], np.int32),
+        np.ascontiguousarray(np.array(small.weight)[order], np.float32),
+    )
+
+
+def agreed_graph(
+    start: Starts, to: Places, weight: Weights, labels: Places, threads: int
+) -> tuple[Starts, Places, Weights, int, int]:
+    """As in `_native`; `threads` has no effect."""
+    row = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    same = np.zeros(len(to), np.int64)
+    for own in labels:
+        same += own[row] == own[to]
+    kept = same > 0
+    held = np.concatenate([[0], np.cumsum(kept)])[start].astype(np.int64)
+    share = same.astype(np.float32) / np.float32(len(labels))
+    return held, to[kept], (weight * share)[kept], int(same.sum()), int((same * (same - 1)).sum())
+
+
+def weights_within(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """As in `_native`; `threads` has no effect."""
+    count = len(start) - 1
+    row = np.repeat(np.arange(count), np.diff(start))
+    weights, edges = np.zeros(len(labels)), np.zeros(len(labels), np.int64)
+    for layer, own in enumerate(labels):
+        inside = own[row] == own[to]
+        sums = np.bincount(row[inside], weight[inside], count)
+        weights[layer], edges[layer] = np.cumsum(sums)[-1] if count else 0.0, inside.sum()
+    return weights, edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +221,7 @@ class _Steps:
                 found[labels[to[at]]] = found.get(labels[to[at]], 0.0) + weight[at]
         return found
 
-    def move(self, labels: list[int], seed: int) -> None:
+    def move(self, labels: list[int], seed: int, visits: int = _ALL) -> None:
         graph = self.graph
         held, sizes = [0.0] * graph.count, [0] * graph.count
         for vertex, label in enumerate(labels):
@@ -133,7 +229,7 @@ class _Steps:
             sizes[label] += 1
         empty = [label for label in range(graph.count - 1, -1, -1) if sizes[label] == 0]
         queue, waiting, head = _shuffled(graph.count, seed), [True] * graph.count, 0
-        while head < len(queue):
+        while head < min(len(queue), visits):
             vertex = queue[head]
             head += 1
             waiting[vertex] = False
@@ -198,13 +294,48 @@ class _Steps:
 
 def _group(graph: _Graph, resolution: float, seed: int) -> tuple[list[int], int]:
     steps, part = _Steps(graph, resolution), list(range(graph.count))
-    steps.move(part, _mixed(seed ^ 0x5851F42D4C957F2D))
+    steps.move(part, _mixed(seed ^ 0x5851F42D4C957F2D), _SWEEPS * graph.count)
     _renumber(part)
     part = steps.refine(part, _mixed(seed ^ 0x14057B7EF767814F))
     return part, _renumber(part)
 
 
-def _joined(graph: _Graph, part: list[int], parts: int) -> _Graph:
+def _grouped_stretch(graph: _Graph, first: int, last: int, resolution: float) -> list[int]:
+    start, to, weight = [0], list[int](), list[float]()
+    for vertex in range(first, last):
+        kept = [at for at in graph.neighbors(vertex) if first <= graph.to[at] < last]
+        to.extend(graph.to[at] - first for at in kept)
+        weight.extend(graph.weight[at] for at in kept)
+        start.append(len(to))
+    own = _Graph(start, to, weight, graph.strength[first:last], graph.total)
+    part, parts = _group(own, resolution, 0)
+    for vertex in range(own.count):
+        inside = 0.0
+        for at in own.neighbors(vertex):
+            inside += weight[at]
+        if inside < _INSIDE * own.strength[vertex]:
+            part[vertex] = parts
+            parts += 1
+    return part
+
+
+def _join_groups(graph: _Graph, resolution: float, most: int, part: list[int]) -> int:
+    parts = graph.count
+    while parts > most:
+        own, fewer = _group(graph, resolution, 0)
+        if fewer > _SHRUNK * parts:
+            break
+        part[:] = [own[place] for place in part]
+        graph, parts = _joined(graph, own, fewer), fewer
+    return parts
+
+
+def _start_of(graph: _Graph, groups: Places | None, within: Places | None) -> tuple[list[int], _Graph]:
+    part: list[int] = list(range(graph.count)) if groups is None else groups.tolist()
+    return part, _joined(graph, part, max(part, default=-1) + 1, None if within is None else within.tolist())
+
+
+def _joined(graph: _Graph, part: list[int], parts: int, within: list[int] | None = None) -> _Graph:
     members: list[list[int]] = [[] for _ in range(parts)]
     strength = [0.0] * parts
     for vertex, own in enumerate(part):
@@ -216,7 +347,7 @@ def _joined(graph: _Graph, part: list[int], parts: int) -> _Graph:
         for vertex in members[own]:
             for at in graph.neighbors(vertex):
                 other = part[graph.to[at]]
-                if other != own:
+                if other != own and (within is None or within[graph.to[at]] == within[vertex]):
                     toward[other] = toward.get(other, 0.0) + graph.weight[at]
         to.extend(toward)
         weight.extend(np.array(list(toward.values()), np.float32).tolist())

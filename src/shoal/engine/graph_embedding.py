@@ -11,22 +11,26 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from shoal.columns import Points
 from shoal.engine.layout import FEWEST, places_of
 from shoal.engine.neighbor_graph import fuzzy_graph, memberships
 from shoal.engine.neighbor_lists import find_neighbors, nearest_among
 from shoal.engine.parallel import spans
-from shoal.engine.plan import silent
+from shoal.engine.plan import Progress, silent, within
 from shoal.engine.row_keys import distinct, mixed
 
-__all__ = ["GraphEmbedding", "embed"]
+__all__ = ["GraphEmbedding", "embed", "fewest_rows"]
 
 _STEPS: Final = 8
 """Steps of the diffusion: directions in which neighbours hardly differ count, others fade."""
 _AROUND: Final = 15
 """Neighbours that tell where a new row belongs."""
+_MANY: Final = 50_000
+"""Rows above which neighbours are searched among near blocks of rows only, as for maps."""
+_USUAL: Final = 8
+"""Products of the graph and a vector that an eigenvector takes, for the progress alone."""
 _BLOCK: Final = 4096
 _TOLERANCE: Final = 1e-3
 """Relative error of the eigenvectors: they are told apart by far more where there is structure."""
@@ -69,40 +73,59 @@ def _middles(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray
     return np.asarray(np.argmin(cost, axis=1), np.int64)
 
 
+def fewest_rows(components: int) -> int:
+    """Distinct rows below which there is no graph to speak of."""
+    return max(FEWEST, 2 * components)
+
+
 def embed(
-    points: Points, components: int, neighbors: int, seed: int, threads: int
+    points: Points, components: int, neighbors: int, seed: int, threads: int, progress: Progress
 ) -> tuple[Points, GraphEmbedding] | None:
-    """(n, components) places of the rows of `points` (n, d), and what places others. None for fewer than 50 distinct
-    rows, or not many more than components: there is no graph to speak of.
+    """(n, components) places of the rows of `points` (n, d), and what places others; None for fewer than
+    `fewest_rows` distinct ones.
 
     The same in any order of the rows and on any number of threads. O(n log n) for the layout, O(n c (k + c)) a step of
-    the eigenvectors' iteration for the diffusion map, beside the neighbours.
+    the eigenvectors' iteration for the diffusion map, beside the neighbours; above 50,000 rows these are searched
+    among near blocks of rows only. Reports to `progress` as "prepare".
     """
     values = distinct(points, threads)
-    if len(values.rows) < max(FEWEST, 2 * components):
+    if len(values.rows) < fewest_rows(components):
         return None
-    near = find_neighbors(points, values.rows, neighbors, threads=threads, progress=silent)
+    searched, placed = within(progress, "prepare", 0, 0.5), within(progress, "prepare", 0.5, 1)
+    many = len(values.rows) > _MANY
+    near = find_neighbors(points, values.rows, neighbors, threads=threads, progress=searched, approximate=many)
     weights = fuzzy_graph(near.halved(), threads).matrix()
     fitted = np.ascontiguousarray(points[values.rows])
     make: Callable[..., Points] = _layout if components in (2, 3) else _diffusion_map
-    places = make(weights, fitted, components, seed, threads)
+    places = make(weights, fitted, components, seed, threads, placed)
     return np.ascontiguousarray(places[values.back]), GraphEmbedding(fitted, places, near.rows.shape[1])
 
 
-def _layout(weights: csr_array, points: Points, components: int, seed: int, threads: int) -> Points:
-    return places_of(weights, points, components, seed, threads, silent)
+def _layout(weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress) -> Points:
+    return places_of(weights, points, components, seed, threads, progress)
 
 
-def _diffusion_map(weights: csr_array, points: Points, components: int, seed: int, threads: int) -> Points:
+def _diffusion_map(
+    weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress
+) -> Points:
     """The eigenvectors of the random walk on the graph but the constant one, each times its eigenvalue to the power of
     the steps; the sign such that the largest entry is positive."""
     count = weights.shape[0]
-    root = np.sqrt(np.maximum(np.asarray(weights.sum(axis=1), np.float64), 1e-300))
+    root = np.sqrt(np.maximum(np.asarray(weights.sum(axis=1), np.float64), 1.0))
     row = np.repeat(np.arange(count), np.diff(weights.indptr))
     data = weights.data / root[row] / root[weights.indices]
     symmetric = csr_array((data, weights.indices, weights.indptr), shape=weights.shape)
     start = mixed(np.arange(count, dtype=np.uint64) + np.uint64(seed)).astype(np.float64) / 2.0**64 - 0.5
-    values, vectors = eigsh(symmetric, k=components + 1, which="LA", v0=start, tol=_TOLERANCE)
+    done = 0
+
+    def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        nonlocal done
+        done += 1
+        progress("prepare", done / (done + _USUAL * components))
+        return np.asarray(symmetric @ vector)
+
+    walk = LinearOperator(symmetric.shape, matvec=product, dtype=np.float64)
+    values, vectors = eigsh(walk, k=components + 1, which="LA", v0=start, tol=_TOLERANCE)
     order = np.argsort(-values, kind="stable")[1:]
     found: NDArray[np.float64] = vectors[:, order] / root[:, None] * np.clip(values[order], 0, 1) ** _STEPS
     found *= np.sqrt(root @ root)

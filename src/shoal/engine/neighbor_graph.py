@@ -11,14 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from shoal.engine import communities_twin, kernels
 from shoal.engine.neighbor_lists import NeighborLists
-from shoal.engine.parallel import in_order, spans
+from shoal.engine.parallel import in_order, spans, thread_count
 
 __all__ = ["NeighborGraph", "fuzzy_graph", "memberships"]
 
 _BLOCK: Final = 16_384
-_HALVINGS: Final = 24
-"""Steps of the bisection: the unit is found to one in ten million."""
+_HALVINGS: Final = 20
+"""Steps of the bisection: the unit is found to one in a hundred thousand."""
+_SHORTEST: Final = 1e-4
+_LONGEST: Final = 1e3
+"""Units are told as multiples of the way from the nearest to the farthest neighbour."""
 _LEAST: Final = 1e-3
 """A unit is at least this share of a row's mean distance."""
 
@@ -44,11 +48,10 @@ class NeighborGraph:
         """(n,) the sum of the weights of each row."""
         return np.bincount(self.row_of_edges(), self.weight, self.rows).astype(np.float64)
 
-    def joined(self, labels: NDArray[np.int32]) -> "NeighborGraph":
+    def joined(self, labels: NDArray[np.int32], threads: int) -> "NeighborGraph":
         """The graph between groups `labels` (n,), 0..k-1: the weights from one to the other, summed."""
-        cells = (np.ones(self.rows), (np.arange(self.rows), labels))
-        belongs = csr_array(cells, shape=(self.rows, int(labels.max(initial=-1)) + 1))
-        return _graph_of(csr_array(belongs.T @ self.matrix() @ belongs))
+        core = kernels.native() or communities_twin
+        return NeighborGraph(*core.joined_groups(self.start, self.to, self.weight, labels, thread_count(threads)))
 
     def matrix(self) -> csr_array:
         """The (n, n) weights."""
@@ -65,6 +68,9 @@ def fuzzy_graph(near: NeighborLists, threads: int) -> NeighborGraph:
 
     for _ in in_order(weigh, spans(rows, _BLOCK), threads):
         pass
+    core = kernels.native()
+    if core is not None:
+        return NeighborGraph(*core.joined_both_ways(near.rows, weight, thread_count(threads)))
     start = np.arange(rows + 1, dtype=np.int64) * count
     single = csr_array((weight.ravel(), near.rows.ravel(), start), shape=(rows, rows))
     other = single.T.tocsr()
@@ -85,13 +91,21 @@ def memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     """(m, k) in 0..1, 1 for the nearest, of distances (m, k) that ascend in each row; 0 for infinite ones."""
     known = np.isfinite(distances)
     finite = np.where(known, distances, 0.0)
-    beyond = np.where(known, np.maximum(finite - finite[:, :1], 0.0), np.inf)
-    wanted = np.log2(np.maximum(known.sum(axis=1), 2))
-    least = _LEAST * finite.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    low, high = np.zeros(len(beyond)), np.maximum(np.where(known, beyond, 0.0).max(axis=1, initial=0.0) * 1e3, 1e-100)
+    beyond = np.maximum(finite - finite[:, :1], 0.0)
+    reach = np.maximum(beyond.max(axis=1, initial=0.0), 1e-100)  # what units are told in, so that float32 is enough
+    count = np.maximum(known.sum(axis=1), 1)
+    least = (_LEAST * finite.sum(axis=1) / count / reach).astype(np.float32)
+    share = np.where(known, beyond / reach[:, None], np.inf).astype(np.float32)
+    unit = np.maximum(_units(share, np.log2(np.maximum(count, 2)).astype(np.float32)), least)
+    return np.asarray(np.exp(-share / unit[:, None]), np.float64)
+
+
+def _units(share: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(m,) such that the sum of exp(-share / unit) is `wanted`, at least 1e-4 and at most 1e3, or one of these."""
+    low = np.full(len(share), np.log(_SHORTEST), np.float32)
+    high = np.full(len(share), np.log(_LONGEST), np.float32)
     for _ in range(_HALVINGS):
-        middle = np.where(low > 0, np.sqrt(low * high), high * 2.0**-20)
-        enough = np.exp(-beyond / middle[:, None]).sum(axis=1) > wanted
+        middle = (low + high) / 2
+        enough = np.exp(-share * np.exp(-middle)[:, None]).sum(axis=1) > wanted
         high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-    unit = np.maximum(np.maximum(high, least), 1e-100)
-    return np.asarray(np.exp(-beyond / unit[:, None]), np.float64)
+    return np.asarray(np.exp(high), np.float32)

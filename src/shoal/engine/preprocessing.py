@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.features import directions
-from shoal.engine.graph_embedding import embed
+from shoal.engine.graph_embedding import embed, fewest_rows
 from shoal.engine.parallel import one_blas_thread, spans
+from shoal.engine.plan import Progress, silent, within
 from shoal.engine.projection import principal_axes
 from shoal.errors import InvalidField
 
-__all__ = ["Step", "check_steps", "prepared"]
+__all__ = ["Prepared", "Step", "check_steps", "prepared"]
 
 Floats = NDArray[np.float64]
 Apply = Callable[[Points], Points]
@@ -55,14 +56,14 @@ class Step:
         """Whether the rows get places rather than coordinates: their lengths mean nothing then."""
         return self.method in ("umap", "tsne")
 
-    @property
-    def note(self) -> str | None:
-        """What to tell those who asked for the step."""
-        if not self.embeds:
-            return None
-        how = "the layout of maps" if self.n_components in (2, 3) else "a diffusion map"
-        told = f"{self.method} is done by {how} of the same neighbour graph, not by {self.method} itself"
-        return f"{told}{'; without effect: ' + ', '.join(self.without_effect) if self.without_effect else ''}."
+
+class Prepared(NamedTuple):
+    """The rows (n, d') after all steps, what each step does to other rows of the same kind, and what to tell those who
+    asked for the steps."""
+
+    points: Points
+    applied: list[Apply]
+    notes: list[str]
 
 
 def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
@@ -71,7 +72,7 @@ def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
     for number, given in enumerate(steps):
         where = f"{field}[{number}]"
         method = given.get("method", "none")
-        if method not in _KNOWN:
+        if not isinstance(method, str) or method not in _KNOWN:
             raise InvalidField(f"{where}.method", f"must be {' or '.join(_KNOWN)}", value=method)
         params = {name: value for name, value in given.items() if name != "method" and value is not None}
         for name, value in params.items():
@@ -86,17 +87,16 @@ def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
 
 
 _DEFAULTS: Final = {"min_dist": 0.0, "learning_rate": 200.0}
+_WHOLE: Final = {"n_components": (2, 256), "n_neighbors": (2, 200), "random_state": (0, 2**32 - 1)}
+_NUMBERS: Final = {"perplexity": (2, 200), "min_dist": (0, 1), "learning_rate": (0, 1e9)}
 
 
 def _graph_step(method: Any, params: Mapping[str, Any], where: str) -> Step:
-    for name, least in (("n_components", 2), ("n_neighbors", 2), ("random_state", 0)):
-        value = params.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise InvalidField(f"{where}.{name}", f"must be a whole number of at least {least}", value=value)
-    for name, least in (("perplexity", 2), ("min_dist", 0), ("learning_rate", 0)):
-        value = params.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= least):
-            raise InvalidField(f"{where}.{name}", f"must be a number of at least {least}", value=value)
+    for kinds, bounds, kind in (((int,), _WHOLE, "whole number"), ((int, float), _NUMBERS, "number")):
+        for name, (least, most) in bounds.items():
+            value = params.get(name, least)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+                raise InvalidField(f"{where}.{name}", f"must be a {kind} from {least} to {most:.10g}", value=value)
     metric = params.get("metric", "cosine" if method == "umap" else "euclidean")
     if metric not in ("cosine", "euclidean"):
         raise InvalidField(f"{where}.metric", "must be cosine or euclidean", value=metric)
@@ -123,26 +123,37 @@ def _step(method: Any, params: Mapping[str, Any], where: str) -> Step:
     return Step(method=method, n_components=components, whiten=whiten, regularization=float(regularization))
 
 
-def prepared(points: Points, steps: Sequence[Step], seed: int, threads: int) -> tuple[Points, list[Apply]]:
-    """The rows (n, d') after all steps, and what each step does to other rows of the same kind."""
-    applied: list[Apply] = []
+def prepared(points: Points, steps: Sequence[Step], seed: int, threads: int, progress: Progress = silent) -> Prepared:
+    """`points` (n, d) after all steps. Reports to `progress` as "prepare", which may raise Cancelled."""
+    applied, notes = list[Apply](), list[str]()
     with one_blas_thread():
-        for step in steps:
-            points, transform = _fitted(points, step, seed, threads)
+        for number, step in enumerate(steps):
+            share = within(progress, "prepare", number / len(steps), (number + 1) / len(steps))
+            points, transform, note = _fitted(points, step, seed, threads, share)
+            share("prepare", 1.0)
             applied.append(transform)
-    return points, applied
+            notes += [note] if note else []
+    return Prepared(points, applied, notes)
 
 
-def _fitted(points: Points, step: Step, seed: int, threads: int) -> tuple[Points, Apply]:
-    if step.embeds:
-        space = directions if step.metric == "cosine" else np.asarray
-        own = seed if step.random_state is None else step.random_state
-        found = embed(space(points), step.n_components or 2, step.n_neighbors, own, threads)
-        if found is not None:
-            places, model = found
-            return places, lambda rows: model.placed(space(rows), threads)
-    transform = _axes(points, step, seed, threads)
-    return transform(points), transform
+def _fitted(
+    points: Points, step: Step, seed: int, threads: int, progress: Progress
+) -> tuple[Points, Apply, str | None]:
+    if not step.embeds:
+        transform = _axes(points, step, seed, threads)
+        return transform(points), transform, None
+    space = directions if step.metric == "cosine" else np.asarray
+    own, components = seed if step.random_state is None else step.random_state, step.n_components or 2
+    found = embed(space(points), components, step.n_neighbors, own, threads, progress)
+    if found is None:
+        transform = _axes(points, step, seed, threads)
+        few = f"there are fewer than the {fewest_rows(components)} distinct rows that a neighbour graph takes"
+        return transform(points), transform, f"{step.method} was done by principal axes: {few}."
+    places, model = found
+    how = "the layout of maps" if components in (2, 3) else "a diffusion map"
+    idle = f"; without effect: {', '.join(step.without_effect)}" if step.without_effect else ""
+    note = f"{step.method} is done by {how} of the same neighbour graph, not by {step.method} itself{idle}."
+    return places, lambda rows: model.placed(space(rows), threads), note
 
 
 def _axes(points: Points, step: Step, seed: int, threads: int) -> Apply:

@@ -30,8 +30,7 @@ def feature_space(source: RunInput, cluster: Cluster, seed: int, threads: int, p
     steps = check_steps(cluster.preprocessing_steps or [], "preprocessing_steps")
     if not steps:
         return joined
-    points, _ = prepared(joined.points, steps, seed, threads)
-    notes = [step.note for step in steps if step.note]
+    points, _, notes = prepared(joined.points, steps, seed, threads, progress)
     normalize = joined.normalize and not any(step.embeds for step in steps)
     return FeatureSpace(points, normalize, joined.weights, [*joined.warnings, *notes])
 

@@ -131,7 +131,7 @@ def _find(
 ) -> _Found:
     found, chosen, choice, agreement = find_layers(graph, params.approx_n_clusters, seed, threads, progress)
     home = found[chosen][1]
-    share = walk_home(graph, home)[1]
+    share = walk_home(graph, home, threads)[1]
     far, middle, spread = robust_scores(log_distances(near.first(_HEARD).distances), home)
     level = 2 * params.noise_level
     out = (share < level * _STRAY * np.median(share)) | (far * level > _FAR)

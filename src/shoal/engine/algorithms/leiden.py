@@ -93,7 +93,7 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
     )[0]
     everything = np.zeros(len(rows), np.bool_)
     labels = leave_out(found, everything, values.copies, max(params.min_cluster_size, 1))
-    share = np.where(labels >= 0, walk_home(graph, found)[1], 0.0).astype(np.float32)
+    share = np.where(labels >= 0, walk_home(graph, found, threads)[1], 0.0).astype(np.float32)
     middle, spread = robust_scores(log_distances(near.distances), found)[1:]
     kept = np.unique(found[labels >= 0])
     votes = NeighborVotes(space[rows], labels, middle[kept], spread[kept], near.rows.shape[1], np.inf)
