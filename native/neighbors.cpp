@@ -12,6 +12,7 @@ namespace {
 constexpr float kUnbounded = std::numeric_limits<float>::infinity();
 
 constexpr float kUnknown = -1.0f;
+constexpr int kSquare = 64;  // a multiple of the widest call's columns
 
 struct Candidate {
     int32_t place;
@@ -45,6 +46,7 @@ class Search {
     }
 
     void pair_of_blocks(int64_t first, int64_t second);
+    int room() const { return 3 * wanted_ + 8; }
     void finish(int64_t place, const int32_t* rank, int32_t* places, double* squares);
     NeighborCounts counts() const { return {hits_.load(), measured_.load()}; }
 
@@ -69,6 +71,7 @@ class Search {
     void tighten(int64_t place);
     double measure(int64_t place, Candidate& candidate);
     void deliver(const Hit* hits, int count, int64_t row, int64_t column, bool to_rows, float other_error, int32_t* least);
+    void compare(int64_t first, int64_t second, int from, int to, int columns_from, int columns_to, Scratch& own);
 
     const Codes& codes_;
     const Rows& rows_;
@@ -120,7 +123,7 @@ void Search::give(int64_t place, int32_t other, int32_t score) {
     Found& found = found_[place];
     if (found.bound < kUnbounded && score < least_score(found.bound + errors_[place] + errors_[other])) return;
     if (found.room == 0) {
-        found.room = uint32_t(3 * wanted_ + 8);
+        found.room = uint32_t(room());
         found.candidates.reserve(found.room);
     }
     found.candidates.push_back({other, score, kUnknown});
@@ -142,32 +145,51 @@ void Search::deliver(
     }
 }
 
+// A block with itself begins with squares along the diagonal, each just large enough that all its rows have a bound
+// then: without one, every pair of the block would be a hit.
 void Search::pair_of_blocks(int64_t first, int64_t second) {
     Scratch& own = scratch();
     const int64_t row = first * kBlock, column = second * kBlock;
     const int rows = int(std::min(kBlock, codes_.padded() - row)), columns = int(std::min(kBlock, codes_.padded() - column));
     own.packed.resize(size_t(kBlock) * codes_.stages().groups() * kGroup);
-    const int panels = codes_.version().panels_a_call;
-    own.hits.resize(size_t(kBlock) * kPanel * panels);
+    own.hits.resize(size_t(kBlock) * kPanel * codes_.version().panels_a_call);
     codes_.pack(row, row + rows, own.packed.data());
     thresholds(first, second, own.row_least);
-    thresholds(second, first, own.column_least);
+    if (first != second) {
+        thresholds(second, first, own.column_least);
+        compare(first, second, 0, rows, 0, columns, own);
+        return;
+    }
+    const int side = (room() + kSquare) / kSquare * kSquare;
+    own.column_least = own.row_least;
+    for (int from = 0; from < rows; from += side)
+        compare(first, second, from, std::min(from + side, rows), from, std::min(from + side, rows), own);
+    thresholds(first, second, own.row_least);
+    own.column_least = own.row_least;
+    for (int from = side; from < rows; from += side)
+        compare(first, second, 0, from, from, std::min(from + side, rows), own);
+}
+
+// Rows from..to of the first block with the columns of the second; within a block each pair once.
+void Search::compare(int64_t first, int64_t second, int from, int to, int columns_from, int columns_to, Scratch& own) {
+    const int64_t row = first * kBlock + from, column = second * kBlock;
+    const uint8_t* packed = own.packed.data() + int64_t(from) * codes_.stages().groups() * kGroup;
+    const int width = codes_.version().panels_a_call * kPanel;
     int64_t total = 0;
-    for (int at = 0; at < columns; at += panels * kPanel) {
-        const int own_rows = first == second ? std::min(rows, at + panels * kPanel) : rows;
+    for (int at = columns_from; at < columns_to; at += width) {
+        const int end = first == second ? std::min(to, at + width) : to;
         int count = codes_.version().scan(
-            codes_.scan(own.packed.data(), row, own_rows, column + at, own.row_least.data(), own.column_least.data() + at),
+            codes_.scan(packed, row, end - from, column + at, own.row_least.data() + from, own.column_least.data() + at),
             own.hits.data());
+        if (first == second)
+            count = int(std::remove_if(own.hits.begin(), own.hits.begin() + count,
+                                       [&](const Hit& hit) { return from + hit.row >= at + hit.column; }) -
+                        own.hits.begin());
         if (count == 0) continue;
-        if (first == second) {
-            const auto end = std::remove_if(
-                own.hits.begin(), own.hits.begin() + count, [&](const Hit& hit) { return hit.row >= at + hit.column; });
-            count = int(end - own.hits.begin());
-        }
         total += count;
         {
             std::lock_guard<std::mutex> lock(locks_[first]);
-            deliver(own.hits.data(), count, row, column + at, true, block_error_[second], own.row_least.data());
+            deliver(own.hits.data(), count, row, column + at, true, block_error_[second], own.row_least.data() + from);
         }
         std::lock_guard<std::mutex> lock(locks_[second]);
         deliver(own.hits.data(), count, row, column + at, false, block_error_[first], own.column_least.data());
