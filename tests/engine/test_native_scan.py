@@ -263,7 +263,7 @@ def test_rows_may_be_a_map_and_are_not_written_to(tmp_path: Path) -> None:
 
 @compiled
 def test_a_run_is_cancelled_within_a_scan() -> None:
-    points = np.random.default_rng(1).standard_normal((16_000, 64)).astype(np.float32)
+    points = np.random.default_rng(1).standard_normal((32_000, 64)).astype(np.float32)
     told: list[float] = []
 
     def cancel(stage: str, fraction: float) -> None:
