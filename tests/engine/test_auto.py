@@ -195,7 +195,8 @@ def test_the_plain_twin_groups_rows_in_the_same_stretches() -> None:
     rng = np.random.default_rng(0)
     own = np.arange(20_000, dtype=np.int64)[:, None]
     to = np.concatenate([own + np.arange(1, 5), rng.integers(0, len(own), (len(own), 1))], axis=1) % len(own)
-    graph = fuzzy_graph(NeighborLists(to.astype(np.int32), np.sort(rng.random(to.shape), axis=1), True), 2)
+    distances = np.sort(rng.random(to.shape), axis=1)
+    graph = fuzzy_graph(NeighborLists(to.astype(np.int32), distances, True, own.ravel().astype(np.int32)), 2)
     core = kernels.native()
     assert core is not None
 

@@ -4,7 +4,7 @@ The rows' exact nearest neighbours make a fuzzy graph; the communities of it at 
 chance would give, and the finest layer that stands out is shown first; rows that belong nowhere are left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -74,8 +74,10 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
     part = within(progress, "cluster", 0, 0.6)
     near = find_neighbors(points, rows, params.n_neighbors, threads=threads, progress=part)
     part("cluster", 1.0)
-    graph = fuzzy_graph(near.halved(), threads)
-    found = _find(graph, near, copies, params, seed, threads, within(progress, "cluster", 0.6, 1))
+    local = near.ordered()
+    graph = fuzzy_graph(local.halved(), threads)
+    found = _find(graph, local, copies[near.order], params, seed, threads, within(progress, "cluster", 0.6, 1))
+    found = found.taken(np.argsort(near.order))
     layers, labels = found.layers, found.labels
     effective |= {"n_neighbors": near.rows.shape[1]}
     warnings = [] if near.exact else ["Neighbours were searched among near blocks of rows only."]
@@ -118,6 +120,10 @@ class _Found:
     @property
     def labels(self) -> NDArray[np.int32]:
         return self.layers.layers[self.layers.chosen].labels
+
+    def taken(self, rows: Rows) -> "_Found":
+        """Row i of the answer is row `rows[i]`."""
+        return replace(self, layers=self.layers.taken(rows), strengths=self.strengths[rows])
 
 
 def _find(
