@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
-from shoal.engine import layer_choice
+from shoal.engine import communities, layer_choice, neighbor_graph
 from shoal.engine.algorithms import auto
 from shoal.engine.geometry import unit_rows
 from shoal.engine.plan import silent
@@ -35,6 +35,9 @@ CONSTANTS = (
     (auto, "_STRAY"),
     (auto, "_FAR"),
     (auto, "_HEARD"),
+    (communities, "_RUNS"),
+    (communities, "_GROUPING"),
+    (neighbor_graph, "_LEAST"),
 )
 Labels = NDArray[np.int64]
 

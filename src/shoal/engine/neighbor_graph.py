@@ -25,6 +25,8 @@ _LONGEST: Final = 1e3
 """Units are told as multiples of the way from the nearest to the farthest neighbour."""
 _LEAST: Final = 1e-3
 """A unit is at least this share of a row's mean distance."""
+_MOST: Final = 1e6
+"""Times the reach of a row; units larger than that make all its neighbours equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     beyond = np.maximum(finite - finite[:, :1], 0.0)
     reach = np.maximum(beyond.max(axis=1, initial=0.0), 1e-100)  # what units are told in, so that float32 is enough
     count = np.maximum(known.sum(axis=1), 1)
-    least = (_LEAST * finite.sum(axis=1) / count / reach).astype(np.float32)
+    least = np.minimum(_LEAST * finite.sum(axis=1) / count / reach, _MOST).astype(np.float32)
     share = np.where(known, beyond / reach[:, None], np.inf).astype(np.float32)
     unit = np.maximum(_units(share, np.log2(np.maximum(count, 2)).astype(np.float32)), least)
     return np.asarray(np.exp(-share / unit[:, None]), np.float64)
