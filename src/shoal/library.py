@@ -21,6 +21,8 @@ from shoal.services.analysis import Analysis, analyse
 __all__ = ["Clustering", "How", "cluster", "cluster_columns"]
 
 _KMEANS: Final = "kmeans"
+_HOW_MANY: Final = ("n_clusters", "n_components", "approx_n_clusters")
+"""What algorithms call the number of clusters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,9 @@ def cluster(
 
     `vectors` is (n, d): an array of any number type, lists, an Arrow column of lists, or anything with `__array__`.
     `texts` (n,) gives the clusters their names; `ids` (n,) are unique and make the result independent of the order of
-    the rows. With kmeans and no `n_clusters`, their number is chosen from the data. `like` is an earlier clustering of
-    some of the same ids: they stay where they were on its map. `params` go to the algorithm.
+    the rows. `n_clusters` is how many, whatever the algorithm calls it; with kmeans and None their number is chosen
+    from the data. `like` is an earlier clustering of some of the same ids: they stay where they were on its map.
+    `params` go to the algorithm.
     Raises InvalidField, which names what is wrong and the remedy.
 
         >>> import numpy as np, shoal
@@ -180,8 +183,10 @@ def _check_enough(asked: object, documents: int) -> None:
 def _own_params(how: How) -> dict[str, object]:
     """The parameters that were given; one k-means start unless more were asked for. Raises InvalidField for a name
     the algorithm does not know: people who type one want to hear of it."""
-    params = {**how.params, **({} if how.n_clusters is None else {"n_clusters": how.n_clusters})}
     known = [one.name for one in fields(find_algorithm(how.algorithm).params)]
+    params = dict(how.params)
+    if how.n_clusters is not None:
+        params[next((name for name in _HOW_MANY if name in known), _HOW_MANY[0])] = how.n_clusters
     for name, value in params.items():
         if name not in known:
             remedy = f"It takes {', '.join(known)}."

@@ -1,6 +1,7 @@
 """`shoal cluster FILE`: what it reads, prints and leaves."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -333,7 +334,7 @@ def test_auto_tells_the_other_granularities_and_how_to_get_them(here: Command, t
     assert (tmp_path / "found" / "layers.parquet").exists()
     assert len(layers["clusters"]) > 1
     assert "clusters are in layers.parquet" in told
-    wanted = int(told.split("approx_n_clusters=")[1].split()[0])
+    wanted = int(told.split("--clusters ")[1].split()[0])
     assert wanted in layers["clusters"]
     again = here(
         "cluster",
@@ -342,8 +343,31 @@ def test_auto_tells_the_other_granularities_and_how_to_get_them(here: Command, t
         "auto",
         "--out",
         "other",
-        "--param",
-        f"approx_n_clusters={wanted}",
+        "--clusters",
+        f"{wanted}",
     )
     assert again.code == 0
     assert abs(summary(tmp_path / "other")["num_clusters"] - wanted) <= 0.2 * wanted
+
+
+def test_what_to_try_next_reads_the_same_documents(here: Command, tmp_path: Path) -> None:
+    table = load("cora").slice(0, 400)
+    pq.write_table(table, tmp_path / "some papers.parquet")
+    chosen = ("--vector", "text_embedding", "--where", "degree>=2")
+
+    done = here("cluster", tmp_path / "some papers.parquet", *chosen, "--clusters", "3")
+
+    told = " ".join(done.out.split())
+    again = shlex.split(told.split("Try: ")[1].split(" finds")[0])
+    assert again[1:-2] == ["cluster", str(tmp_path / "some papers.parquet"), *chosen]
+    assert here(*again[1:], "--out", "other").code == 0
+
+
+@pytest.mark.parametrize("algorithm", ["gaussian_mixture", "agglomerative", "spectral"])
+def test_how_many_is_asked_for_whatever_the_algorithm_calls_it(here: Command, tmp_path: Path, algorithm: str) -> None:
+    np.save(tmp_path / "some.npy", vectors(load("fashion900"), "pca64")[:300])
+
+    done = here("cluster", tmp_path / "some.npy", "--algorithm", algorithm, "--clusters", "4", "--out", "found")
+
+    assert done.code == 0
+    assert summary(tmp_path / "found")["num_clusters"] == 4

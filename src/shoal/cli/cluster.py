@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -23,7 +24,7 @@ def cluster(
     text: Annotated[list[str] | None, typer.Option(help="A column to name clusters from; repeat for several.")] = None,
     id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
     algorithm: Annotated[str, typer.Option(help="kmeans, auto, hdbscan, or another.")] = "kmeans",
-    clusters: Annotated[int | None, typer.Option(help="How many, for kmeans; else chosen from the data.")] = None,
+    clusters: Annotated[int | None, typer.Option(help="How many; else chosen from the data.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A parameter of the algorithm, name=value.")] = None,
     where: Annotated[
         list[str] | None, typer.Option(help="Only documents with field=value (!=, <, >=, …), or a JSON filter.")
@@ -77,7 +78,8 @@ def cluster(
     elif json:
         _print_json(folder)
     else:
-        _print_table(found, file, folder)
+        told = {"--vector": [vector], "--text": text, "--id": [id], "--where": where, "--sidecar": [sidecar]}
+        _print_table(found, folder, _again(file, told))
 
 
 def parse_where(given: list[str]) -> dict[str, Any] | None:
@@ -135,7 +137,16 @@ def _print_json(folder: Path) -> None:
     sys.stdout.buffer.write((folder / "summary.json").read_bytes())
 
 
-def _print_table(found: "FileClustering", file: Path, folder: Path) -> None:
+def _again(file: Path, options: Mapping[str, Sequence[object] | None]) -> str:
+    """The command that reads the same documents again."""
+    from shoal.cli.table import called_as
+
+    given = [(option, value) for option, values in options.items() for value in values or () if value is not None]
+    words = [called_as(), "cluster", shlex.quote(str(file))]
+    return " ".join([*words, *(f"{option} {shlex.quote(str(value))}" for option, value in given)])
+
+
+def _print_table(found: "FileClustering", folder: Path, again: str) -> None:
     from rich.text import Text
 
     from shoal.cli.table import Row, clusters_table, plain, printer
@@ -148,7 +159,7 @@ def _print_table(found: "FileClustering", file: Path, folder: Path) -> None:
     for warning in clustering.warnings:
         console.print(Text(f"Note: {plain(warning)}", "yellow"))
     console.print(Text.assemble("Results: ", (f"{folder}/", "bold"), f" with {', '.join(_files(folder))}"))
-    for line in _next(found, file):
+    for line in _next(found, again):
         console.print(Text(plain(line), "dim"))
 
 
@@ -174,11 +185,8 @@ def _facts(found: "FileClustering") -> str:
     return ", ".join(fact for fact in facts if fact) + "."
 
 
-def _next(found: "FileClustering", file: Path) -> list[str]:
+def _next(found: "FileClustering", again: str) -> list[str]:
     """One or two commands that make sense now."""
-    from shoal.cli.table import called_as
-
-    again = f"{called_as()} cluster {shlex.quote(str(file))}"
     if found.clustering.plan.algorithm == "kmeans":
         return [
             f"Try: {again} --algorithm auto       finds their number, leaves outliers out",
@@ -193,4 +201,4 @@ def _next(found: "FileClustering", file: Path) -> list[str]:
         return []
     coarser = [count for count in counts[: layers.chosen] if count > 1]
     told = f"The same documents in {', '.join(others)} clusters are in layers.parquet."
-    return [told, *(f"Try: {again} --algorithm auto --param approx_n_clusters={count}" for count in coarser[-1:])]
+    return [told, *(f"Try: {again} --algorithm auto --clusters {count}" for count in coarser[-1:])]

@@ -26,6 +26,10 @@ Places = NDArray[np.int32]
 
 _GRID: Final = 2.0 ** np.arange(-3.0, 5.01, 0.5)
 """Resolutions that are looked at."""
+_COARSEST: Final = 4
+"""Points of the grid that tell how the number of communities goes on below it."""
+_LEAST: Final = 2.0**-9
+"""The resolution that is gone down to where few clusters are asked for."""
 _CONTRAST: Final = 2.8
 """A layer stands out from chance while its contrast is this multiple of its resolution."""
 _NEARLY: Final = 0.95
@@ -62,9 +66,19 @@ def choose_layer(
     scan = community_layers(graph, _GRID, _SEED, groups=groups, threads=threads, progress=progress)
     counts = (scan.max(axis=1, initial=-1) + 1).astype(np.int32)
     if wanted is not None:
-        place = int(np.argmin(np.abs(np.log(np.maximum(counts, 1) / wanted))))
-        return Choice(float(_GRID[place]), f"the layer nearest to the {wanted} clusters asked for"), counts
+        return Choice(_with_count(counts, wanted), f"the layer nearest to the {wanted} clusters asked for"), counts
     return _finest(fitness(graph, scan, _GRID.tolist(), threads), counts), counts
+
+
+def _with_count(counts: Places, wanted: int) -> float:
+    """The resolution with about so many communities, told between the points of the grid or on the line of its coarsest
+    ones."""
+    rising = np.log(np.maximum.accumulate(np.maximum(counts, 1)) + 1e-6 * np.arange(len(counts)))
+    place, grid = float(np.log(wanted)), np.log(_GRID)
+    if place >= rising[0]:
+        return float(np.exp(np.interp(place, rising, grid)))
+    slope = (grid[_COARSEST] - grid[0]) / max(rising[_COARSEST] - rising[0], 0.1)
+    return float(np.exp(max(grid[0] + (place - rising[0]) * slope, np.log(_LEAST))))
 
 
 def _finest(fits: Sequence[Fitness], counts: Places) -> Choice:
