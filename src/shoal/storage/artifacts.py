@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.errors import Conflict, Corrupt, InvalidField, NotFound, Unavailable
+from shoal.failpoints import hit
 from shoal.records.scope import Scope
 from shoal.storage.base import Json
 from shoal.storage.files import make_folder, remove_tree, sync_folder, written_whole
@@ -60,10 +61,12 @@ class LocalArtifacts:
         with _speaking_shoal(), _writing(folder):
             generation = secrets.token_hex(8)
             files = _write_generation(folder, generation, tables)
+            hit("artifact.before_manifest")
             manifest = {"run_id": run_id, "generation": generation, "files": files, "meta": meta}
             content = orjson.dumps(manifest | {"checksum": _checksum(manifest)}, option=orjson.OPT_INDENT_2)
             with written_whole(folder / _MANIFEST) as file:
                 file.write(content)
+            hit("artifact.manifest")
         written: Json = orjson.loads(content)
         return written
 
@@ -200,6 +203,7 @@ def _write_generation(folder: Path, generation: str, tables: Mapping[str, pa.Tab
 def _write_table(path: Path, table: pa.Table) -> Json:
     with written_whole(path) as file:
         pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        hit("artifact.table")
     with path.open("rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
     return {"sha256": digest, "size_bytes": path.stat().st_size, "rows": table.num_rows}

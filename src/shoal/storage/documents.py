@@ -23,6 +23,7 @@ import orjson
 
 from shoal.columns import DocumentBatch, Matrix
 from shoal.errors import AlreadyExists, Corrupt, NotFound
+from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
@@ -96,7 +97,11 @@ class SqliteDocuments:
         with self._writing(scope) as change, change.intake(collection, now) as intake:
             for batch in batches:
                 intake.take(batch, may_replace=on_conflict == "replace")
-            return intake.finish()
+            hit("ingest.appended")
+            count = intake.finish()
+            hit("ingest.synced")
+        hit("ingest.committed")
+        return count
 
     def update(
         self, scope: Scope, collection: str, updates: Iterable[tuple[str, Json]], *, now: datetime, merge: bool = True

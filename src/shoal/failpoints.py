@@ -1,0 +1,98 @@
+"""Named places at which a fault can be asked for, so that tests can stop a process exactly between two steps.
+
+`SHOAL_FAILPOINTS` holds `name=action` pairs, separated by `;`: `run.before_flip=crash`, `enrich.batch=crash@3` (at the
+third pass), `ingest.committed=sleep:0.5`, `artifact.table=err:ENOSPC`. With `SHOAL_FAILPOINTS_ONCE` (a folder) each
+fires once over all processes that share it. Without the variable a pass costs one look into an empty mapping.
+"""
+
+import errno
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["FAILPOINTS", "hit"]
+
+FAILPOINTS: Final = (
+    "ingest.appended",
+    "ingest.synced",
+    "ingest.committed",
+    "idempotency.before_save",
+    "execute.queued",
+    "run.claimed",
+    "run.loaded",
+    "run.checkpoint.written",
+    "run.fuse.kept",
+    "run.cluster.kept",
+    "run.name.kept",
+    "artifact.table",
+    "artifact.before_manifest",
+    "artifact.manifest",
+    "run.output_written",
+    "run.before_flip",
+    "run.after_flip",
+    "run.cleared",
+    "enrich.intent",
+    "enrich.batch",
+    "enrich.done",
+    "run.before_complete",
+    "run.after_complete",
+)
+"""Every name there is; the sweep in `tests/faults` crashes at each."""
+
+
+@dataclass(slots=True)
+class _Fault:
+    action: str
+    at: int
+    passed: int = 0
+
+
+def _asked_for(text: str) -> dict[str, _Fault]:
+    faults = {}
+    for part in filter(None, text.split(";")):
+        name, _, action = part.partition("=")
+        action, _, at = action.partition("@")
+        if name not in FAILPOINTS:
+            raise ValueError(f"SHOAL_FAILPOINTS: there is no failpoint {name!r}")
+        faults[name] = _Fault(action, int(at or 1))
+    return faults
+
+
+_faults: Final = _asked_for(os.environ.get("SHOAL_FAILPOINTS", ""))
+_once: Final = os.environ.get("SHOAL_FAILPOINTS_ONCE")
+
+
+def hit(name: str) -> None:
+    """Pass a failpoint: nothing happens unless a fault was asked for here. Raises OSError where that is the fault."""
+    fault = _faults.get(name)
+    if fault is None:
+        return
+    fault.passed += 1
+    if fault.passed == fault.at and _first_of_all(name):
+        _act(fault.action)
+
+
+def _first_of_all(name: str) -> bool:
+    if _once is None:
+        return True
+    try:
+        (Path(_once) / name).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _act(action: str) -> None:
+    kind, _, argument = action.partition(":")
+    if kind == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif kind == "sleep":
+        time.sleep(float(argument))
+    elif kind == "err":
+        number = getattr(errno, argument)
+        raise OSError(number, os.strerror(number))
+    else:
+        raise ValueError(f"SHOAL_FAILPOINTS: there is no action {action!r}")
