@@ -21,6 +21,7 @@ from shoal.services.tasks import Tasks
 from shoal.settings import Settings
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
+from shoal.storage.checkpoints import LocalCheckpoints
 from shoal.storage.documents import SqliteDocuments
 from shoal.storage.metadata import SqliteMetadata
 
@@ -67,6 +68,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     metadata = SqliteMetadata(data / "metadata.sqlite")
     documents_store = SqliteDocuments(data / "documents")
     artifacts = LocalArtifacts(data / "artifacts")
+    checkpoints = LocalCheckpoints(data / "checkpoints")
     namespaces = Namespaces(metadata, documents_store, artifacts, now, settings.max_dimension)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now)
@@ -84,7 +86,16 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         tasks=Tasks(metadata, states),
         states=states,
         runner=Runner(
-            metadata, documents_store, artifacts, states, enrichment, generations, now, threads=settings.threads
+            metadata,
+            documents_store,
+            artifacts,
+            states,
+            enrichment,
+            generations,
+            checkpoints,
+            now,
+            threads=settings.threads,
+            worth_seconds=settings.checkpoint_seconds,
         ),
         metadata=metadata,
         documents_store=documents_store,

@@ -26,6 +26,7 @@ FAILPOINTS: Final = (
     "run.checkpoint.written",
     "run.fuse.kept",
     "run.cluster.kept",
+    "run.layout.kept",
     "run.name.kept",
     "artifact.table",
     "artifact.before_manifest",

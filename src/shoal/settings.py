@@ -36,6 +36,8 @@ class Settings:
     """Most dimensions a vector may have."""
     lease_seconds: float = 30.0
     """How long a worker may be silent before its run is given to another."""
+    checkpoint_seconds: float = 1.0
+    """A stage of a run that took at least so long is kept until the run is over, so that a crash does not repeat it."""
     threads: int = 0
     """Threads a run may use; 0 takes all cores."""
     log_level: str = "info"

@@ -115,6 +115,8 @@ class Execution(Record):
     partition: str | None = None
     enriched_documents: int | None = None
     published: bool = False
+    resumed_stages: list[str] = Field(default_factory=list)
+    """Stages that an earlier attempt had finished, and this one did not repeat."""
 
 
 class ExecuteCluster(Body):

@@ -5,7 +5,7 @@ import numpy as np
 from shoal.columns import Labels, Points, VectorColumn
 from shoal.engine.centroids import cluster_means
 from shoal.engine.features import directions
-from shoal.engine.plan import Plan, Progress
+from shoal.engine.plan import Keep, Plan, Progress
 from shoal.engine.preprocessing import check_steps
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
@@ -22,13 +22,15 @@ SEED = 42
 """The seed of every run that names none (contract 6, row 18)."""
 
 
-def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int) -> Groups:
+def group_by_vectors(
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+) -> Groups:
     """Find and name the groups. Raises RunFailed, InvalidField, Cancelled."""
     if not source.blocks:
         raise RunFailed("The documents have no vectors of this feature.")
-    space = feature_space(source, cluster, SEED, threads, progress)
+    space = feature_space(source, cluster, SEED, threads, progress, keep)
     plan = _plan(cluster, run, space.normalize, threads)
-    analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before)
+    analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before, keep)
     outcome = analysis.outcome
     return Groups(
         members=source.located(members_table(analysis)),

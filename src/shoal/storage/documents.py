@@ -9,6 +9,7 @@ in one snapshot and map files that nobody overwrites.
 """
 
 import contextlib
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from typing import Any, Final, Literal, Self, TypeVar, cast
 import numpy as np
 import orjson
 
-from shoal.columns import DocumentBatch, Matrix
+from shoal.columns import DocumentBatch, Matrix, Rows
 from shoal.errors import AlreadyExists, Corrupt, NotFound
 from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
@@ -341,7 +342,7 @@ class _View:
             space.name: self.slots.read(space, where[2 * place], where[2 * place + 1])
             for place, space in enumerate(chosen)
         }
-        return Matrix(list(ids), self._keys(numbers), blocks, missing)
+        return Matrix(list(ids), self._keys(numbers), blocks, missing, _fingerprint(ids, numbers, chosen, where))
 
     def _keys(self, numbers: Sequence[int]) -> list[str]:
         """The storage keys of collection numbers."""
@@ -417,6 +418,14 @@ def _order(sorts: Sequence[Sort]) -> Sql:
         direction = "DESC" if sort.descending else "ASC"
         order = sql(f"{{}}({{}}) IS NULL, {{}} {direction}, ", order, value, value)
     return sql("{}d.document_id", order)
+
+
+def _fingerprint(ids: Sequence[str], numbers: Sequence[int], spaces: Sequence[Space], where: Rows) -> str:
+    """Of the rows at these places: a slot is never overwritten and a segment's number never used again, so the places
+    stand for the vectors."""
+    digest = hashlib.blake2b(orjson.dumps([ids, numbers, [list(space) for space in spaces]]), digest_size=16)
+    digest.update(np.ascontiguousarray(where).data)
+    return digest.hexdigest()
 
 
 def _tally(values: Sequence[Any]) -> Iterator[tuple[Any, int]]:
