@@ -37,6 +37,7 @@ FAILPOINTS: Final = (
     "run.cleared",
     "enrich.intent",
     "enrich.batch",
+    "enrich.batch_committed",
     "enrich.done",
     "run.before_complete",
     "run.after_complete",

@@ -4,7 +4,7 @@ All methods are synchronous and safe to call from any thread and from several pr
 nothing outside it can be read, changed or counted. A write is on disk before its method returns.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +24,7 @@ __all__ = [
     "ArtifactStore",
     "CheckpointStore",
     "DocumentStore",
+    "Enrichment",
     "Job",
     "Json",
     "Kept",
@@ -179,6 +180,29 @@ class WriteCount:
     replaced: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrichment:
+    """An intent to write the results of a run into the documents of a collection, and how far it has come.
+
+    `position` of `total` rows of the run's members are done, `enriched` documents were found and hold their values.
+    """
+
+    id: str
+    cluster_id: str
+    run_id: str
+    run_time: datetime
+    """When the run was asked for: of two, the later one's results stay."""
+    target: str
+    """The storage key of the collection that is written."""
+    total: int
+    position: int = 0
+    enriched: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.position == self.total
+
+
 class DocumentStore(Protocol):
     """Documents with JSON payloads and named float32 vectors.
 
@@ -257,6 +281,30 @@ class DocumentStore(Protocol):
 
     def replace_vectors(self, scope: Scope, collection: str, document_id: str, batch: DocumentBatch) -> None:
         """Give an existing document new vectors for the names in the one-row batch; other names stay."""
+
+    def begin_enrichment(self, scope: Scope, intent: Enrichment, *, again: bool = False, now: datetime) -> Enrichment:
+        """Put an intent on record, as far as an earlier call under its id has come; with `again` one that is done
+        starts from the first row. Intents of earlier runs of the
+        cluster for the same target are forgotten. Raises Conflict where a later run was written there already."""
+
+    def enrich(
+        self,
+        scope: Scope,
+        intent: Enrichment,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        stop: int,
+        counted: Set[str],
+        now: datetime,
+    ) -> Enrichment:
+        """Merge each update into its document and, in the same transaction, move the intent on to the position `stop`;
+        of the documents found those in `counted` add to `enriched`. Documents that hold the values already stay as they
+        are, ids that do not exist are skipped. Returns the intent as it is then.
+
+        Raises Conflict where somebody else moved it meanwhile, or a later run was written."""
+
+    def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
+        """The intents on record for a run."""
 
     def delete(self, scope: Scope, collection: str, ids: Sequence[str]) -> list[str]:
         """Returns the ids that were there."""

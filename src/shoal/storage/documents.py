@@ -11,7 +11,8 @@ in one snapshot and map files that nobody overwrites.
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice, repeat
 from pathlib import Path
@@ -28,7 +29,8 @@ from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Json, Query, StoredDocument, WriteCount, batched
+from shoal.storage.base import Enrichment, Json, Query, StoredDocument, WriteCount, batched
+from shoal.storage.enrichments import Enrichments
 from shoal.storage.files import remove_tree
 from shoal.storage.filters.to_mask import find_field, kind_of
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, sql
@@ -51,7 +53,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "collection_id": "(SELECT substr(key, 1, instr(key || '@', '@') - 1) FROM collections WHERE number = d.collection)",
 }
 """Fields that are columns of `documents d`, not part of the payload."""
-_TABLES: Final = ("slots", "segments", "vector_spaces", "documents", "collections")
+_TABLES: Final = ("enrichments", "slots", "segments", "vector_spaces", "documents", "collections")
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
 _TRIES: Final = 5
@@ -113,6 +115,36 @@ class SqliteDocuments:
     def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
         """See DocumentStore."""
         return self._change(scope, lambda change: change.update_where(collection, filter, update, now), 0)
+
+    def begin_enrichment(self, scope: Scope, intent: Enrichment, *, again: bool = False, now: datetime) -> Enrichment:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            begun = Enrichments(change.connection).begin(intent, _stamp(now), again=again)
+        hit("enrich.intent")
+        return begun
+
+    def enrich(
+        self,
+        scope: Scope,
+        intent: Enrichment,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        stop: int,
+        counted: Set[str],
+        now: datetime,
+    ) -> Enrichment:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            found = change.update(intent.target, updates, now, merge=True, only_changes=True)
+            moved = replace(intent, position=stop, enriched=intent.enriched + len(counted & set(found)))
+            Enrichments(change.connection).move(intent, moved, _stamp(now))
+            hit("enrich.batch")
+        hit("enrich.batch_committed")
+        return moved
+
+    def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: Enrichments(view.connection).of_run(run_id), [])
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -513,12 +545,20 @@ class _Change(_View):
             intake.finish()
         return True
 
-    def update(self, collection: str, updates: Iterable[tuple[str, Json]], now: datetime, merge: bool) -> list[str]:
+    def update(
+        self,
+        collection: str,
+        updates: Iterable[tuple[str, Json]],
+        now: datetime,
+        merge: bool,
+        *,
+        only_changes: bool = False,
+    ) -> list[str]:
         updated: dict[str, None] = {}
         for piece in _pieces(updates):
             numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
             known = [(document_id, update) for document_id, update in piece if document_id in numbers]
-            self._put([(numbers[document_id], update) for document_id, update in known], now, merge)
+            self._put([(numbers[document_id], update) for document_id, update in known], now, merge, only_changes)
             updated |= dict.fromkeys(document_id for document_id, _ in known)
         return list(updated)
 
@@ -547,6 +587,7 @@ class _Change(_View):
         self.left += self.slots.segments_of(number)
         documents = "(SELECT number FROM documents WHERE collection = ?)"
         self.connection.execute(f"DELETE FROM slots WHERE document IN {documents}", (number,))
+        Enrichments(self.connection).forget(collection)
         for table, column in (("segments", "collection"), ("documents", "collection"), ("collections", "number")):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
 
@@ -561,8 +602,9 @@ class _Change(_View):
         made = set(self.slots.segments_of()) - set(known)
         return freed + self.files.size_of(self.left) - self.files.size_of(made)
 
-    def _put(self, updates: Sequence[tuple[int, Json]], now: datetime, merge: bool) -> None:
-        """Merge each update into the payload of its document (or replace it), in order."""
+    def _put(self, updates: Sequence[tuple[int, Json]], now: datetime, merge: bool, only_changes: bool = False) -> None:
+        """Merge each update into the payload of its document (or replace it), in order; with `only_changes` a document
+        that stays as it was keeps its time too."""
         listed = _listed([number for number, _ in updates])
         rows = self._rows(
             sql("SELECT number, payload FROM documents WHERE number IN (SELECT value FROM json_each({}))", listed)
@@ -570,10 +612,11 @@ class _Change(_View):
         payloads: dict[int, Json] = {number: orjson.loads(payload) for number, payload in rows}
         for number, update in updates:
             payloads[number] = _merged(payloads[number], update) if merge else update
-        stamp = _stamp(now)
+        stamp, before = _stamp(now), dict(rows) if only_changes else {}
+        texts = ((orjson.dumps(payload).decode(), number) for number, payload in payloads.items())
         self.connection.executemany(
             "UPDATE documents SET payload = ?, updated_at = ? WHERE number = ?",
-            ((orjson.dumps(payload).decode(), stamp, number) for number, payload in payloads.items()),
+            ((text, stamp, number) for text, number in texts if text != before.get(number)),
         )
 
     def _forget(self, collection: str, numbers: Sequence[int]) -> None:

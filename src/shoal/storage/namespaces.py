@@ -23,7 +23,7 @@ __all__ = ["Namespace", "Namespaces"]
 
 _FILE: Final = "documents.sqlite"
 _MOST_OPEN: Final = 64
-_SCHEMA: Final = (
+_FIRST: Final = (
     """
 CREATE TABLE collections (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE documents (
@@ -32,8 +32,17 @@ CREATE TABLE documents (
 );
 CREATE UNIQUE INDEX documents_by_id ON documents (collection, document_id);
 """
-    + SLOTS_SCHEMA,
+    + SLOTS_SCHEMA
 )
+_ENRICHMENTS: Final = """
+CREATE TABLE enrichments (
+    id TEXT PRIMARY KEY, cluster_id TEXT NOT NULL, run_id TEXT NOT NULL, run_time TEXT NOT NULL, target TEXT NOT NULL,
+    total INTEGER NOT NULL, position INTEGER NOT NULL, enriched INTEGER NOT NULL, updated_at TEXT NOT NULL
+);
+CREATE INDEX enrichments_of_a_target ON enrichments (target, cluster_id);
+CREATE INDEX enrichments_of_a_run ON enrichments (run_id);
+"""
+_SCHEMA: Final = (_FIRST, _ENRICHMENTS)
 
 
 @dataclass(slots=True, eq=False)
