@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shoal.services.buckets import Buckets
 from shoal.services.bulk import Bulk
@@ -12,6 +12,7 @@ from shoal.services.documents import Documents
 from shoal.services.enrichment import Enrichment
 from shoal.services.executions import Executions
 from shoal.services.generations import Generations
+from shoal.services.housekeeping import Housekeeping
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
@@ -49,6 +50,7 @@ class Services:
     enrichment: Enrichment
     states: RunStates
     runner: Runner
+    housekeeping: Housekeeping
 
     def close(self) -> None:
         """Close every store."""
@@ -69,20 +71,32 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     documents_store = SqliteDocuments(data / "documents")
     artifacts = LocalArtifacts(data / "artifacts")
     checkpoints = LocalCheckpoints(data / "checkpoints")
-    namespaces = Namespaces(metadata, documents_store, artifacts, now, settings.max_dimension)
+    namespaces = Namespaces(metadata, documents_store, artifacts, checkpoints, now, settings.max_dimension)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now)
-    generations = Generations(metadata, documents_store, states)
+    generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
     collections = Collections(metadata, documents_store, buckets, generations, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
     bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
     clusters = Clusters(metadata, documents_store, artifacts, states, generations, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
+    keys = Keys(metadata, namespaces, now)
     return Services(
         settings=settings,
+        housekeeping=Housekeeping(
+            keys,
+            namespaces,
+            collections,
+            states,
+            generations,
+            artifacts,
+            checkpoints,
+            now,
+            keep_runs=settings.keep_runs,
+        ),
         enrichment=enrichment,
         clusters=clusters,
-        executions=Executions(metadata, clusters, states, artifacts),
+        executions=Executions(metadata, documents_store, clusters, states, artifacts),
         tasks=Tasks(metadata, states),
         states=states,
         runner=Runner(
@@ -100,7 +114,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         metadata=metadata,
         documents_store=documents_store,
         artifacts=artifacts,
-        keys=Keys(metadata, namespaces, now),
+        keys=keys,
         namespaces=namespaces,
         buckets=buckets,
         objects=Objects(metadata, buckets, now),

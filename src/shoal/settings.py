@@ -38,6 +38,11 @@ class Settings:
     """How long a worker may be silent before its run is given to another."""
     checkpoint_seconds: float = 1.0
     """A stage of a run that took at least so long is kept until the run is over, so that a crash does not repeat it."""
+    keep_runs: int = 0
+    """Runs of a cluster that keep their results beside the visible one; 0 keeps all."""
+    output_grace_seconds: float = 300.0
+    """How long the documents of an output collection stay readable for those who page through them, once others have
+    taken their place."""
     threads: int = 0
     """Threads a run may use; 0 takes all cores."""
     log_level: str = "info"

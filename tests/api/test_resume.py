@@ -1,24 +1,21 @@
 """A run that crashed goes on after the last stage it had finished, and ends as if nothing had happened."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from api.conftest import Clock
 from cluster_steps import carry_out, create, grouped_documents, put_documents
-from shoal.assemble import Services, assemble
+from shoal.assemble import Services
 from shoal.services.run_states import QUEUE
-from shoal.settings import Settings
 
 STAGES = {"cluster": set(), "layout": {"cluster"}, "name": {"layout"}, "publish": {"name"}}
 """For the stage in which an attempt crashes those that the next one finds."""
-TWO = {"feature_uris": ["v", "w"], "multi_feature_strategy": "weighted", "weight_learning_config": {"max_iterations": 5}}
+WEIGHTED = {"multi_feature_strategy": "weighted", "weight_learning_config": {"max_iterations": 5}}
+TWO = {"feature_uris": ["v", "w"], **WEIGHTED}
 
 
 class Crash(BaseException):
@@ -39,11 +36,9 @@ class Watched:
 
 
 @pytest.fixture
-def services(tmp_path: Path, clock: Clock) -> Iterator[Services]:
+def settings() -> dict[str, Any]:
     """Every stage is kept, however quick."""
-    opened = assemble(Settings(data=tmp_path / "data", workers=0, checkpoint_seconds=0.0), clock)
-    yield opened
-    opened.close()
+    return {"checkpoint_seconds": 0.0}
 
 
 def attempt(services: Services, progress: Watched) -> None:
@@ -163,11 +158,11 @@ def test_a_run_that_is_over_leaves_no_stages(client: httpx.Client, services: Ser
     attempt(services, Watched("publish"))
     assert list((services.settings.data / "checkpoints").rglob("*.npz"))
 
-    now = services.states._now()
     if end == "canceled":
         client.post(f"/clusters/groups/executions/{run_of(client)['run_id']}/cancel").raise_for_status()
     if end == "deleted":
         client.delete("/clusters/groups").raise_for_status()
     carry_out(services)
+    services.housekeeping.tidy()
 
     assert not list((services.settings.data / "checkpoints").rglob("*.*"))

@@ -115,6 +115,10 @@ class Execution(Record):
     partition: str | None = None
     enriched_documents: int | None = None
     published: bool = False
+    results_removed_at: Timestamp | None = None
+    """When the results were removed, because more runs are there than are kept."""
+    enrichment: list[dict[str, Any]] | None = None
+    """How far the results are written into source documents; filled in for answers and not kept."""
     resumed_stages: list[str] = Field(default_factory=list)
     """Stages that an earlier attempt had finished, and this one did not repeat."""
 
@@ -153,3 +157,5 @@ class ClusterData(Body):
     include_members: bool = False
     limit: int = Field(default=1000, ge=1, le=100_000)
     offset: int = Field(default=0, ge=0)
+    cursor: str | None = Field(default=None, max_length=512)
+    """The `next_cursor` of the page before; beats `offset`."""

@@ -187,7 +187,9 @@ class Runner:
         )
         for output, feature in work.outputs:
             batches = output_batches(work.run, groups, feature)
-            self._documents.write(work.scope, _flipped(output, work.job).storage_key, batches, now=self._now())
+            key = output.key_of(generation_of(work.job))
+            self._documents.write(work.scope, key, batches, now=self._now())
+            hit("run.output_written")
         hit("run.before_flip")
         self._states.publish(
             work.job,
@@ -210,13 +212,8 @@ class Runner:
             self._collections.change(
                 work.scope,
                 output.collection_id,
-                lambda now: _flipped(now, work.job).model_copy(update={"updated_at": self._now()}),
+                lambda newest: newest.flipped(generation_of(work.job), self._now()),
             )
-
-
-def _flipped(output: Collection, job: Job) -> Collection:
-    """The output collection as it will be when this claim of the run has published."""
-    return output.model_copy(update={"generation": generation_of(job)})
 
 
 def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:

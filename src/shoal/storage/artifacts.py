@@ -102,6 +102,13 @@ class LocalArtifacts:
         """Delete the artifacts of exactly this organisation and namespace."""
         _remove_at_once(self._namespace(scope))
 
+    def runs(self) -> list[tuple[Scope, str]]:
+        """See ArtifactStore."""
+        folders = [one for one in self._root.glob("*/*/*") if one.is_dir() and not one.name.startswith(".")]
+        return sorted(
+            ((Scope(one.parent.parent.name, one.parent.name), one.name) for one in folders), key=lambda each: each[1]
+        )
+
     def _checked(self, scope: Scope, run_id: str, name: str) -> tuple[Path, pa.Buffer]:
         """Where a table lies, and its bytes, which are what was written."""
         folder = self._run(scope, run_id)

@@ -348,6 +348,9 @@ class ArtifactStore(Protocol):
 
     def delete_scope(self, scope: Scope) -> None: ...
 
+    def runs(self) -> list[tuple[Scope, str]]:
+        """All runs that have artifacts, in every scope: for those who clean up."""
+
 
 # ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
