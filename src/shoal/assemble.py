@@ -16,6 +16,7 @@ from shoal.services.housekeeping import Housekeeping
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
+from shoal.services.planning import Planning
 from shoal.services.run import Runner
 from shoal.services.run_states import RunStates
 from shoal.services.tasks import Tasks
@@ -78,7 +79,8 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     collections = Collections(metadata, documents_store, buckets, generations, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
     bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
-    clusters = Clusters(metadata, documents_store, artifacts, states, generations, now)
+    planning = Planning(metadata, documents_store, data, memory_limit=None, threads=settings.threads)
+    clusters = Clusters(metadata, documents_store, artifacts, states, generations, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
     keys = Keys(metadata, namespaces, now)
     return Services(

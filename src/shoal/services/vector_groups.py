@@ -1,5 +1,8 @@
 """Groups of a run by vectors: one space from the features, one clustering of it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from shoal.columns import Labels, Points, VectorColumn
@@ -16,7 +19,7 @@ from shoal.services.feature_space import feature_space
 from shoal.services.groups import Groups, Values
 from shoal.services.run_input import RunInput
 
-__all__ = ["SEED", "feature_vectors", "group_by_vectors"]
+__all__ = ["SEED", "feature_vectors", "group_by_vectors", "plan_of"]
 
 SEED = 42
 """The seed of every run that names none (contract 6, row 18)."""
@@ -29,7 +32,7 @@ def group_by_vectors(
     if not source.blocks:
         raise RunFailed("The documents have no vectors of this feature.")
     space = feature_space(source, cluster, SEED, threads, progress, keep)
-    plan = _plan(cluster, run, space.normalize, threads)
+    plan = plan_of(cluster, run.request, normalize=space.normalize, threads=threads)
     analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before, keep)
     outcome = analysis.outcome
     return Groups(
@@ -50,16 +53,17 @@ def group_by_vectors(
     )
 
 
-def _plan(cluster: Cluster, run: Execution, normalize: bool, threads: int) -> Plan:
+def plan_of(cluster: Cluster, request: Mapping[str, Any], *, normalize: bool, threads: int) -> Plan:
+    """What the engine is asked for by a run that differs from its cluster as `request` says."""
     return Plan(
         algorithm=cluster.algorithm,
         params=cluster.algorithm_params,
         normalize=normalize,
         centroid_method=cluster.effective_feature_method or "mean",
-        sample_size=run.request.get("sample_size", cluster.sample_size),
+        sample_size=request.get("sample_size", cluster.sample_size),
         hierarchy_depth=(cluster.max_hierarchy_depth or 3) if cluster.hierarchical_vector else 1,
-        components=run.request.get("vis_n_components") or cluster.vis_n_components or 2,
-        layout_stability=run.request.get("layout_stability") or cluster.layout_stability or "none",
+        components=request.get("vis_n_components") or cluster.vis_n_components or 2,
+        layout_stability=request.get("layout_stability") or cluster.layout_stability or "none",
         seed=SEED,
         threads=threads,
     )
