@@ -23,7 +23,8 @@ from shoal.storage.filters.to_mask import mask
 
 __all__ = ["FileClustering", "FilePlan", "Request", "cluster_file", "plan_file"]
 
-_START_BYTES, _RESULT_BYTES: Final = 160 * 2**20, 90
+_START_BYTES: Final = 160 * 2**20
+_RESULT_BYTES: Final = 90
 _LOOKED_AT: Final = 200
 """Documents whose fields are looked at to choose the ones that speak."""
 
@@ -119,9 +120,7 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
         "dimension": int(chosen.points.shape[1]),
         "text": fields,
     }
-    return FileClustering(
-        replace(clustering, warnings=[*told, *chosen.warnings, *clustering.warnings]), about
-    )
+    return FileClustering(replace(clustering, warnings=[*told, *chosen.warnings, *clustering.warnings]), about)
 
 
 def _chosen(request: Request, table: FileTable, vector: str) -> _Chosen:

@@ -22,7 +22,10 @@ from shoal.services.analysis import Analysis, analyse
 __all__ = ["Clustering", "How", "cluster", "cluster_columns", "expected_cost"]
 
 _KMEANS: Final = "kmeans"
-_CHOOSING_SECONDS, _LOOKED_AT, _NAMING_SECONDS, _TEXT_BYTES: Final = 1e-6, 6_000, 6e-5, 1_000
+_CHOOSING_SECONDS: Final = 1e-6
+_LOOKED_AT: Final = 6_000
+_NAMING_SECONDS: Final = 6e-5
+_TEXT_BYTES: Final = 1_000
 _HOW_MANY: Final = ("n_clusters", "n_components", "approx_n_clusters")
 """What algorithms call the number of clusters."""
 

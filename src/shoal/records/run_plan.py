@@ -8,7 +8,7 @@ __all__ = ["RunPlan"]
 
 
 class RunPlan(Record):
-    """The answer to `POST .../plan`. Seconds are meant within a factor of two, memory and disk lie above what is seen."""
+    """The answer to `POST .../plan`. Seconds are meant within a factor of two; memory and disk lie above."""
 
     cluster_id: str | None = None
     mode: str = "full"

@@ -24,8 +24,11 @@ _BASE_BYTES: Final = 60 * 2**20
 """What a run's process takes beyond its start, however few documents there are."""
 _TEXT_BYTES: Final = 1_000
 """A document while it is named: its text, words and ids."""
-_RESULT_BYTES, _KEPT_BYTES, _OUTPUT_BYTES, _ENRICHED_BYTES = 90, 450, 900, 600
-"""On disk for each document: results, stages kept in case of a crash, output documents, enrichment."""
+_RESULT_BYTES: Final = 90
+_KEPT_BYTES: Final = 450
+_OUTPUT_BYTES: Final = 900
+_ENRICHED_BYTES: Final = 600
+"""The four on disk for each document: results, stages kept in case of a crash, output documents, enrichment."""
 _NAMING_SECONDS: Final = 6e-5
 _OUTPUT_SECONDS: Final = 3e-5
 
