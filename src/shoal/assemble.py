@@ -69,7 +69,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     artifacts = LocalArtifacts(data / "artifacts")
     namespaces = Namespaces(metadata, documents_store, artifacts, now, settings.max_dimension)
     buckets = Buckets(metadata, now)
-    states = RunStates(metadata, now)
+    states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
     generations = Generations(metadata, documents_store, states)
     collections = Collections(metadata, documents_store, buckets, generations, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)

@@ -120,11 +120,17 @@ class MetadataStore(Protocol):
 
     # The queue: atomic moves only; policy (leases, retries, who may claim) lives in `jobs/`.
 
-    def enqueue(self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime) -> None: ...
+    def enqueue(
+        self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime, *, subject: str | None = None
+    ) -> None:
+        """Put a job at the end of its organisation's queue. Of the jobs of one `subject` at most one runs at a time.
+        Raises AlreadyExists for a job id that was ever used, Conflict while another job holds the subject: one that is
+        open and was neither cancelled nor let go."""
 
     def claim(self, queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
-        """Take the oldest job that is queued, or running with a lease that ended; its fence and attempts grow by 1.
-        One atomic statement: two workers never get the same job."""
+        """Take a job that is queued, or running with a lease that ended; its fence and attempts grow by 1. Whose turn
+        it is: the organisation with the fewest running jobs, then the one served longest ago, and its oldest job.
+        Atomic: two workers never get the same job, nor two jobs of one subject."""
 
     def heartbeat(
         self, job_id: str, fence: int, now: datetime, lease_until: datetime, stage: str, fraction: float
@@ -133,6 +139,9 @@ class MetadataStore(Protocol):
 
     def finish(self, job_id: str, fence: int) -> bool:
         """Move to done. False where the fence is stale."""
+
+    def let_go(self, scope: Scope, job_id: str) -> None:
+        """The outcome is recorded: another job of the same subject may be queued. It runs once this one is done."""
 
     def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
         """Hand a running job back to the queue; the attempt does not count where nothing crashed. False where the
@@ -150,8 +159,14 @@ class MetadataStore(Protocol):
     def remove_job(self, scope: Scope, job_id: str) -> bool:
         """Forget a job; its worker stops at the next heartbeat. Whether there was something to remove."""
 
-    def running_workers(self) -> Sequence[str]:
-        """The distinct workers that hold a running job."""
+    def running_jobs(self, queue: str) -> Sequence[Job]:
+        """The jobs that are being carried out, or were when their worker died."""
+
+    def queued(self, scope: Scope, queue: str) -> int:
+        """How many jobs of the organisation wait, in all its namespaces."""
+
+    def revision(self) -> int:
+        """A number that is another one after anybody else, in this process or another, wrote. Cheap to ask."""
 
     def close(self) -> None: ...
 
