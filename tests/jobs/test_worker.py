@@ -109,7 +109,7 @@ def test_a_child_that_always_crashes_is_given_up_after_three_attempts(store: Sql
         pass
 
     assert job_of(store, "one").attempts == MAX_ATTEMPTS
-    assert handler.failures == ["The run crashed 3 times; the last time it was killed by SIGSEGV."]
+    assert handler.failures == ["The run was tried 3 times; the last time it was killed by SIGSEGV."]
 
 
 def test_a_child_that_crashes_once_is_tried_again(store: SqliteMetadata, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: 
         assert worker.run_one()
 
     assert job_of(store, "one").state == "done"
-    assert handler.failures == ["The run crashed 3 times; the last time it exited with code 1."]
+    assert handler.failures == ["The run was tried 3 times; the last time it exited with code 1."]
 
 
 def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteMetadata) -> None:

@@ -133,17 +133,13 @@ class _Process:
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def wait(self, seconds: float) -> None:
-        watched = [self._process.stdout] if self._listening else []
-        if self._exit is not None:
-            ready = select.select([*watched, self._exit], [], [], seconds)[0]
-        elif watched:
-            ready = select.select(watched, [], [], seconds)[0]
-        else:
-            ready = []
+        output = self._process.stdout.fileno() if self._process.stdout is not None and self._listening else None
+        watched = [one for one in (output, self._exit) if one is not None]
+        if not watched:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
-        if self._process.stdout in ready:
-            self._listen()
+        elif output is not None and output in select.select(watched, [], [], seconds)[0]:
+            self._listen(output)
 
     def kill(self) -> None:
         if self._process.returncode is None:
@@ -159,9 +155,8 @@ class _Process:
             self._exit = None
         self._listening = False
 
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        heard = os.read(self._process.stdout.fileno(), _READ_BYTES)
+    def _listen(self, output: int) -> None:
+        heard = os.read(output, _READ_BYTES)
         self._listening = bool(heard)
         *lines, self._said = (self._said + heard).split(b"\n")
         for line in lines:

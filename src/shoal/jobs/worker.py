@@ -228,7 +228,7 @@ class Worker:
         elif ending == 0:
             self._store.finish(job.job_id, job.fence)
         elif job.attempts >= MAX_ATTEMPTS:
-            self._give_up(job, f"The run crashed {MAX_ATTEMPTS} times; the last time {_cause(ending)}.")
+            self._give_up(job, f"The run was tried {MAX_ATTEMPTS} times; the last time {_cause(ending)}.")
         else:
             _log.warning("job.crashed", extra={"job_id": job.job_id, "attempt": job.attempts, "cause": _cause(ending)})
             self._store.requeue(job.job_id, job.fence)

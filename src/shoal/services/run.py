@@ -157,6 +157,7 @@ class Runner:
                 "dimensions": groups.dimensions,
                 "features": list(source.parts),
             },
+            while_holding=lambda: self._states.holding(work.job),
         )
         for output, feature in work.outputs:
             batches = output_batches(work.run, groups, feature)

@@ -4,8 +4,8 @@ All methods are synchronous and safe to call from any thread and from several pr
 nothing outside it can be read, changed or counted. A write is on disk before its method returns.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -162,6 +162,9 @@ class MetadataStore(Protocol):
     def running_jobs(self, queue: str) -> Sequence[Job]:
         """The jobs that are being carried out, or were when their worker died."""
 
+    def running_workers(self) -> Sequence[str]:
+        """The distinct workers that hold a running job."""
+
     def queued(self, scope: Scope, queue: str) -> int:
         """How many jobs of the organisation wait, in all its namespaces."""
 
@@ -298,8 +301,18 @@ class ArtifactStore(Protocol):
     A run's folder appears whole (manifest last) and never changes afterwards.
     """
 
-    def write(self, scope: Scope, run_id: str, tables: Mapping[str, pa.Table], meta: Json) -> Json:
-        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole."""
+    def write(
+        self,
+        scope: Scope,
+        run_id: str,
+        tables: Mapping[str, pa.Table],
+        meta: Json,
+        *,
+        while_holding: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Json:
+        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole. The
+        moment at which the tables become those of the run lies inside `while_holding`, which raises where that may not
+        be any more."""
 
     def manifest(self, scope: Scope, run_id: str) -> Json | None: ...
 

@@ -179,6 +179,11 @@ class SqliteJobQueue:
         select = f"SELECT {_JOB} FROM jobs WHERE state = 'running' AND queue = ?"
         return [_job(row) for row in self._database.read().execute(select, (queue,)).fetchall()]
 
+    def running_workers(self) -> Sequence[str]:
+        """The distinct workers that hold a running job, in order."""
+        select = "SELECT DISTINCT worker FROM jobs WHERE state = 'running' ORDER BY worker"
+        return [row[0] for row in self._database.read().execute(select).fetchall()]
+
     def queued(self, scope: Scope, queue: str) -> int:
         """How many jobs of the organisation wait, in all its namespaces."""
         select = "SELECT count(*) FROM jobs WHERE queue = ? AND organization_id = ? AND state = 'queued'"
