@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from shoal.jobs.limits import run_memory_mib
 from shoal.services.buckets import Buckets
 from shoal.services.bulk import Bulk
 from shoal.services.clusters import Clusters
@@ -74,12 +75,14 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     checkpoints = LocalCheckpoints(data / "checkpoints")
     namespaces = Namespaces(metadata, documents_store, artifacts, checkpoints, now, settings.max_dimension)
     buckets = Buckets(metadata, now)
-    states = RunStates(metadata, now)
+    states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
     generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
     collections = Collections(metadata, documents_store, buckets, generations, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
     bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
-    planning = Planning(metadata, documents_store, data, memory_limit=None, threads=settings.threads)
+    planning = Planning(
+        metadata, documents_store, data, memory_limit=run_memory_mib(settings) * 2**20, threads=settings.threads
+    )
     clusters = Clusters(metadata, documents_store, artifacts, states, generations, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
     keys = Keys(metadata, namespaces, now)

@@ -43,6 +43,12 @@ class Settings:
     output_grace_seconds: float = 300.0
     """How long the documents of an output collection stay readable for those who page through them, once others have
     taken their place."""
+    max_queued_runs: int = 1000
+    """Most runs of one organisation that may wait; 0 for no limit."""
+    run_memory_mib: int = 0
+    """Most memory of its own a run may use, in MiB; 0 takes four fifths of the machine's, divided by the workers."""
+    run_seconds: float = 0.0
+    """Longest an attempt of a run may take; 0 for no limit."""
     threads: int = 0
     """Threads a run may use; 0 takes all cores."""
     log_level: str = "info"

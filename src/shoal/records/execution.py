@@ -20,6 +20,7 @@ __all__ = [
     "PatchRunName",
     "Representative",
     "RunStatus",
+    "StatusChange",
 ]
 
 RunStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
@@ -74,6 +75,15 @@ class Centroid(Record):
     z: float | None = None
 
 
+class StatusChange(Record):
+    """One move of a run. `attempt` and `worker` tell whose move it was, where a worker made it."""
+
+    status: RunStatus
+    at: Timestamp
+    attempt: int | None = None
+    worker: str | None = None
+
+
 class Execution(Record):
     """A ClusterExecutionResult (contract appendix) and what Shoal adds: how the run was done and what to know of it."""
 
@@ -121,6 +131,12 @@ class Execution(Record):
     """How far the results are written into source documents; filled in for answers and not kept."""
     resumed_stages: list[str] = Field(default_factory=list)
     """Stages that an earlier attempt had finished, and this one did not repeat."""
+    attempts: int = 0
+    """How often the run was begun; attempts that ended with their worker do not count."""
+    worker: str | None = None
+    """The worker that began it last."""
+    history: list[StatusChange] = Field(default_factory=list)
+    """Every move with its time, oldest first."""
 
 
 class ExecuteCluster(Body):

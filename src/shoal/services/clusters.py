@@ -20,13 +20,14 @@ from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Task
 from shoal.services.cluster_config import check_config, check_labeling, check_mappings
+from shoal.services.engine_plan import documents_of
 from shoal.services.generations import Generations
 from shoal.services.planning import Planning
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore, Query
 
-__all__ = ["Clusters", "documents_of", "runs_of"]
+__all__ = ["Clusters", "runs_of"]
 
 _OVERRIDES: Final = ("filters", "sample_size", "vis_n_components", "defer_visualization", "layout_stability")
 
@@ -245,12 +246,6 @@ class Clusters:
 def runs_of(cluster_id: str, *more: Filter) -> Query:
     """All runs of a cluster, newest first."""
     return Query(filter=And((Condition("cluster_id", "eq", cluster_id, case_sensitive=True), *more)))
-
-
-def documents_of(cluster: Cluster, request: Mapping[str, Any]) -> Filter:
-    """Which documents a run takes: the run's own filter, else the cluster's."""
-    raw = request.get("filters")
-    return parse_filter(cluster.filters if raw is None else raw)
 
 
 def _name(given: str | None, cluster_id: str) -> str:

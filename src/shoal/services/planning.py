@@ -14,8 +14,8 @@ from shoal.records.filters import Filter
 from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.services.cluster_config import feature_name
+from shoal.services.engine_plan import plan_of
 from shoal.services.repository import Repository
-from shoal.services.vector_groups import plan_of
 from shoal.storage.base import DocumentStore, MetadataStore
 
 __all__ = ["Planning", "readable_bytes"]

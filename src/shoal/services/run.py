@@ -88,20 +88,16 @@ class Runner:
 
     def run(self, job: Job, progress: Progress) -> None:
         """Bring the run to its end. An error of the input is recorded as the run's failure; a run that was cancelled or
-        taken over ends without a trace."""
+        taken over ends without a trace. Raises MemoryError, which the worker records: it has room for it."""
         try:
             self._run(job, progress)
             return
         except Cancelled:
             _log.info("run.cancelled", extra={"run_id": job.job_id})
         except (Unavailable, Corrupt) as error:
-            self._states.fail(job.scope, job.job_id, error.message, "infrastructure")
+            self._states.fail(job, error.message, "infrastructure")
         except ShoalError as error:
-            self._states.fail(job.scope, job.job_id, error.message, "validation")
-        except MemoryError:
-            self._states.fail(
-                job.scope, job.job_id, "The run needs more memory than this machine has. Set a sample_size.", "pipeline"
-            )
+            self._states.fail(job, error.message, "validation")
         self.discard(job)
 
     def discard(self, job: Job) -> None:
@@ -184,6 +180,7 @@ class Runner:
                 "dimensions": groups.dimensions,
                 "features": list(source.parts),
             },
+            while_holding=lambda: self._states.holding(work.job),
         )
         for output, feature in work.outputs:
             batches = output_batches(work.run, groups, feature)

@@ -20,7 +20,7 @@ from shoal.records.filters import Filter
 from shoal.records.paging import Page
 from shoal.records.scope import Scope
 from shoal.services.cluster_config import feature_name
-from shoal.services.clusters import documents_of
+from shoal.services.engine_plan import documents_of
 from shoal.storage.base import DocumentStore, Query
 
 __all__ = ["RunInput", "read_input"]

@@ -1,28 +1,23 @@
 """Groups of a run by vectors: one space from the features, one clustering of it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from shoal.columns import Labels, Points, VectorColumn
 from shoal.engine.centroids import cluster_means
 from shoal.engine.features import directions
-from shoal.engine.plan import Keep, Plan, Progress
+from shoal.engine.plan import Keep, Progress
 from shoal.engine.preprocessing import check_steps
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.services.analysis import Analysis, analyse
 from shoal.services.analysis_tables import centroids_table, further_tables, members_table
+from shoal.services.engine_plan import SEED, plan_of
 from shoal.services.feature_space import feature_space
 from shoal.services.groups import Groups, Values
 from shoal.services.run_input import RunInput
 
-__all__ = ["SEED", "feature_vectors", "group_by_vectors", "plan_of"]
-
-SEED = 42
-"""The seed of every run that names none (contract 6, row 18)."""
+__all__ = ["feature_vectors", "group_by_vectors"]
 
 
 def group_by_vectors(
@@ -50,22 +45,6 @@ def group_by_vectors(
         tables=further_tables(analysis),
         layers=None if outcome.layers is None else outcome.layers.summary(),
         relationships=_relationships(analysis),
-    )
-
-
-def plan_of(cluster: Cluster, request: Mapping[str, Any], *, normalize: bool, threads: int) -> Plan:
-    """What the engine is asked for by a run that differs from its cluster as `request` says."""
-    return Plan(
-        algorithm=cluster.algorithm,
-        params=cluster.algorithm_params,
-        normalize=normalize,
-        centroid_method=cluster.effective_feature_method or "mean",
-        sample_size=request.get("sample_size", cluster.sample_size),
-        hierarchy_depth=(cluster.max_hierarchy_depth or 3) if cluster.hierarchical_vector else 1,
-        components=request.get("vis_n_components") or cluster.vis_n_components or 2,
-        layout_stability=request.get("layout_stability") or cluster.layout_stability or "none",
-        seed=SEED,
-        threads=threads,
     )
 
 

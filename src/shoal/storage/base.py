@@ -4,8 +4,8 @@ All methods are synchronous and safe to call from any thread and from several pr
 nothing outside it can be read, changed or counted. A write is on disk before its method returns.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -123,11 +123,17 @@ class MetadataStore(Protocol):
 
     # The queue: atomic moves only; policy (leases, retries, who may claim) lives in `jobs/`.
 
-    def enqueue(self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime) -> None: ...
+    def enqueue(
+        self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime, *, subject: str | None = None
+    ) -> None:
+        """Put a job at the end of its organisation's queue. Of the jobs of one `subject` at most one runs at a time.
+        Raises AlreadyExists for a job id that was ever used, Conflict while another job holds the subject: one that is
+        open and was neither cancelled nor let go."""
 
     def claim(self, queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
-        """Take the oldest job that is queued, or running with a lease that ended; its fence and attempts grow by 1.
-        One atomic statement: two workers never get the same job."""
+        """Take a job that is queued, or running with a lease that ended; its fence and attempts grow by 1. Whose turn
+        it is: the organisation with the fewest running jobs, then the one served longest ago, and its oldest job.
+        Atomic: two workers never get the same job, nor two jobs of one subject."""
 
     def heartbeat(
         self, job_id: str, fence: int, now: datetime, lease_until: datetime, stage: str, fraction: float
@@ -136,6 +142,9 @@ class MetadataStore(Protocol):
 
     def finish(self, job_id: str, fence: int) -> bool:
         """Move to done. False where the fence is stale."""
+
+    def let_go(self, scope: Scope, job_id: str) -> None:
+        """The outcome is recorded: another job of the same subject may be queued. It runs once this one is done."""
 
     def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
         """Hand a running job back to the queue; the attempt does not count where nothing crashed. False where the
@@ -153,8 +162,17 @@ class MetadataStore(Protocol):
     def remove_job(self, scope: Scope, job_id: str) -> bool:
         """Forget a job; its worker stops at the next heartbeat. Whether there was something to remove."""
 
+    def running_jobs(self, queue: str) -> Sequence[Job]:
+        """The jobs that are being carried out, or were when their worker died."""
+
     def running_workers(self) -> Sequence[str]:
         """The distinct workers that hold a running job."""
+
+    def queued(self, scope: Scope, queue: str) -> int:
+        """How many jobs of the organisation wait, in all its namespaces."""
+
+    def revision(self) -> int:
+        """A number that is another one after anybody else, in this process or another, wrote. Cheap to ask."""
 
     def close(self) -> None: ...
 
@@ -333,8 +351,18 @@ class ArtifactStore(Protocol):
     A run's folder appears whole (manifest last) and never changes afterwards.
     """
 
-    def write(self, scope: Scope, run_id: str, tables: Mapping[str, pa.Table], meta: Json) -> Json:
-        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole."""
+    def write(
+        self,
+        scope: Scope,
+        run_id: str,
+        tables: Mapping[str, pa.Table],
+        meta: Json,
+        *,
+        while_holding: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Json:
+        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole. The
+        moment at which the tables become those of the run lies inside `while_holding`, which raises where that may not
+        be any more."""
 
     def manifest(self, scope: Scope, run_id: str) -> Json | None: ...
 
