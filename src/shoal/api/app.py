@@ -17,7 +17,7 @@ from shoal.assemble import Services
 __all__ = ["create_app"]
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503)
+    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503, 507)
 }
 
 

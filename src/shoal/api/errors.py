@@ -50,6 +50,7 @@ ERRORS: Final[Mapping[type[ShoalError], Wire]] = MappingProxyType(
         errors.Conflict: Wire(409, "ConflictError", "conflict"),
         errors.TooLarge: Wire(413, "PayloadTooLargeError", "too_large"),
         errors.Unavailable: Wire(503, "ServiceUnavailableError", "unavailable"),
+        errors.InsufficientStorage: Wire(507, "InsufficientStorageError", "insufficient_storage"),
         errors.Corrupt: Wire(500, "StorageError", "corrupt"),
         errors.Cancelled: Wire(409, "ConflictError", "cancelled"),
         errors.RunFailed: Wire(500, "ProcessingError", "run_failed"),

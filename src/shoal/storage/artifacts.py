@@ -21,11 +21,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shoal.errors import Conflict, Corrupt, InvalidField, NotFound, Unavailable
+from shoal.errors import Conflict, Corrupt, InvalidField, NotFound
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
 from shoal.storage.base import Json
-from shoal.storage.files import make_folder, remove_tree, sync_folder, written_whole
+from shoal.storage.files import disk_error, make_folder, remove_tree, sync_folder, written_whole
 
 __all__ = ["LocalArtifacts"]
 
@@ -141,7 +141,7 @@ def _speaking_shoal() -> Iterator[None]:
     except FileNotFoundError as error:
         raise Conflict("The artifacts were deleted while they were being written.") from error
     except OSError as error:
-        raise Unavailable(f"The artifacts' disk did not answer ({error.strerror or error}). Try again.") from error
+        raise disk_error(error, "The artifacts' disk did not answer") from error
 
 
 def _damaged(run_id: str, name: str) -> Corrupt:

@@ -18,6 +18,7 @@ from shoal.records.filters import Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
 from shoal.storage.base import Job, Json, Kind, Query, Stored, Totals
+from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
 from shoal.storage.sqlite import Database
 
@@ -66,9 +67,10 @@ _NEWEST_IN_FRONT: Final = """
 DROP INDEX records_by_creation;
 CREATE INDEX records_by_creation ON records (kind, organization_id, namespace_id, created_at DESC, position DESC);
 """
-_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT)
+_CHECKSUMS: Final = "ALTER TABLE records ADD COLUMN checksum INTEGER;"
+_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, _CHECKSUMS)
 
-_RECORD: Final = "id, name, version, body"
+_RECORD: Final = "id, name, version, body, checksum"
 _HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
 _NEWEST_FIRST: Final = "created_at DESC, position DESC"
 _JOB: Final = (
@@ -114,12 +116,13 @@ class SqliteMetadata:
 
     def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
         """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
-        values = (kind, scope.organization_id, scope.namespace_id, id, name, _created_at(body), _json(body))
+        text = _json(body)
+        values = (*_key(scope, kind), id, name, _created_at(body), text, text_checksum(id, text))
         with self._database.transaction() as connection:
             try:
                 connection.execute(
-                    "INSERT INTO records (kind, organization_id, namespace_id, id, name, version, created_at, body) "
-                    "VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
+                    "INSERT INTO records (kind, organization_id, namespace_id, id, name, version, created_at, body, "
+                    "checksum) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
                     values,
                 )
             except sqlite3.IntegrityError:
@@ -154,11 +157,12 @@ class SqliteMetadata:
     ) -> Stored:
         """Raises StaleVersion where the stored version differs, NotFound where it is gone, AlreadyExists for the
         name."""
-        values = (name, _created_at(body), _json(body), *_key(scope, kind), id, expect_version)
+        text = _json(body)
+        values = (name, _created_at(body), text, text_checksum(id, text), *_key(scope, kind), id, expect_version)
         with self._database.transaction() as connection:
             try:
                 changed = connection.execute(
-                    "UPDATE records SET name = ?, created_at = ?, body = ?, version = version + 1 "
+                    "UPDATE records SET name = ?, created_at = ?, body = ?, checksum = ?, version = version + 1 "
                     f"WHERE {_HERE} AND id = ? AND version = ?",
                     values,
                 ).rowcount
@@ -326,7 +330,9 @@ def _created_at(body: Json) -> str | None:
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
-    id, name, version, body = row
+    id, name, version, body, checksum = row
+    if checksum is not None and text_checksum(id, body) != checksum:
+        raise Corrupt(f"The stored record {id!r} is damaged. Restore the database from a backup.", id=id)
     return Stored(id, name, version, _parsed(body))
 
 
