@@ -21,6 +21,7 @@ from shoal.services.tasks import Tasks
 from shoal.settings import Settings
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
+from shoal.storage.disk import Disk
 from shoal.storage.documents import SqliteDocuments
 from shoal.storage.metadata import SqliteMetadata
 
@@ -48,6 +49,7 @@ class Services:
     enrichment: Enrichment
     states: RunStates
     runner: Runner
+    disk: Disk
 
     def close(self) -> None:
         """Close every store."""
@@ -96,4 +98,15 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         collections=collections,
         documents=documents,
         bulk=bulk,
+        disk=Disk(
+            data,
+            reserve_mib=settings.disk_reserve_mib,
+            ballast_mib=settings.ballast_mib,
+            emptied=lambda: _checkpoint(metadata, documents_store),
+        ),
     )
+
+
+def _checkpoint(metadata: MetadataStore, documents: DocumentStore) -> None:
+    metadata.checkpoint()
+    documents.checkpoint()

@@ -115,16 +115,15 @@ class TooLarge(ShoalError):
 class Unavailable(ShoalError):
     """A store did not answer in time. Retry after `retry_after_seconds`."""
 
-    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
-        super().__init__(message, retryable=True, retry_after_seconds=retry_after_seconds)
+    def __init__(self, message: str, retry_after_seconds: int = 1, **details: object) -> None:
+        super().__init__(message, retryable=True, retry_after_seconds=retry_after_seconds, **details)
 
 
 class InsufficientStorage(Unavailable):
     """The disk has no room for this. Reading and deleting go on; writes do once there is room again."""
 
     def __init__(self, message: str, **details: object) -> None:
-        super().__init__(message, retry_after_seconds=5)
-        self.details = {**self.details, **details}
+        super().__init__(message, retry_after_seconds=5, **details)
 
 
 class Corrupt(ShoalError):

@@ -1,7 +1,6 @@
 """The process of one run, started by a worker. It ends with the worker, and tells its progress on standard output."""
 
 import argparse
-import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,8 +9,10 @@ from typing import Final
 
 import orjson
 
+from shoal import logs
 from shoal.assemble import assemble
 from shoal.jobs.lifeline import when_parent_ends
+from shoal.jobs.stages import StageClock
 from shoal.records.scope import Scope
 from shoal.settings import Settings
 
@@ -26,17 +27,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--log-level", default="info")
+    parser.add_argument("--log-format", default="text")
     for name in ("organization", "namespace", "run"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--fence", type=int, required=True)
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=given.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(given.log_level, given.log_format)
+    logs.run_id.set(given.run)
     when_parent_ends()
     services = assemble(Settings(data=given.data, threads=given.threads, log_level=given.log_level))
     try:
         job = services.metadata.get_job(Scope(given.organization, given.namespace), given.run)
         if job is not None and job.fence == given.fence:
-            services.runner.run(job, _teller(time.monotonic))
+            clock = StageClock(_teller(time.monotonic), time.monotonic)
+            services.runner.run(job, clock)
+            services.states.note_figures(job, clock.seconds())
     finally:
         services.close()
 

@@ -1,13 +1,13 @@
 """One worker process: `shoal worker`, or started by `shoal serve` as `python -m shoal.cli.worker`."""
 
 import argparse
-import logging
 import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from shoal import logs
 from shoal.assemble import Services, assemble, utc_now
 from shoal.jobs.lifeline import when_parent_ends
 from shoal.jobs.worker import Worker
@@ -31,6 +31,7 @@ class _Runs:
             "--data", str(settings.data),
             "--threads", str(settings.threads),
             "--log-level", settings.log_level,
+            "--log-format", settings.log_format,
             "--organization", job.scope.organization_id,
             "--namespace", job.scope.namespace_id,
             "--run", job.job_id,
@@ -73,10 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lease-seconds", type=float, default=30.0)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--log-level", default="info")
+    parser.add_argument("--log-format", default="text")
     parser.add_argument("--attached", action="store_true")
     given = vars(parser.parse_args(arguments))
     attached = given.pop("attached")
-    logging.basicConfig(level=given["log_level"].upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(given["log_level"], given["log_format"])
     work(Settings(**given), attached=attached)
 
 

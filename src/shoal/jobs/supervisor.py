@@ -25,6 +25,7 @@ def worker_command(settings: Settings) -> list[str]:
         "--lease-seconds", str(settings.lease_seconds),
         "--threads", str(settings.threads),
         "--log-level", settings.log_level,
+        "--log-format", settings.log_format,
         "--attached",
     ]  # fmt: skip
 
@@ -58,6 +59,22 @@ class Workers:
                 process.kill()
                 process.wait()
             _close(process)
+
+    def ask_to_stop(self) -> None:
+        """Ask all to end, and start none again. Returns at once; `stop` waits."""
+        self._stopping.set()
+        for process in self._processes:
+            process.terminate()
+
+    def kill(self) -> None:
+        """End all here and now; their runs' processes end with them, because their standard input closes."""
+        self._stopping.set()
+        for process in self._processes:
+            process.kill()
+
+    def alive(self) -> int:
+        """How many are running."""
+        return sum(process.poll() is None for process in self._processes)
 
     def pids(self) -> Sequence[int]:
         """The processes as they are now."""

@@ -153,6 +153,19 @@ class MetadataStore(Protocol):
     def running_workers(self) -> Sequence[str]:
         """The distinct workers that hold a running job."""
 
+    def waiting(self, queue: str) -> tuple[int, datetime | None]:
+        """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
+
+    def count(self, *name: str, amount: float = 0.0) -> None:
+        """Add one to a counter, and `amount` to its sum. Joins the transaction that is open. For operators' figures:
+        names must be few and tell of nobody."""
+
+    def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
+        """Every counter with its sum."""
+
+    def checkpoint(self) -> None:
+        """Give the room of journals back to the disk as far as nobody reads from them."""
+
     def close(self) -> None: ...
 
 
@@ -270,6 +283,9 @@ class DocumentStore(Protocol):
 
     def compact(self, scope: Scope) -> int:
         """Rewrite segments whose holes passed the threshold. Returns the bytes freed; safe while others read."""
+
+    def checkpoint(self) -> None:
+        """Give the room of journals back to the disk as far as nobody reads from them."""
 
     def close(self) -> None: ...
 

@@ -195,6 +195,10 @@ class SqliteDocuments:
         left by crashes are removed; writers of the namespace wait."""
         return self._change(scope, lambda change: change.compact(), 0)
 
+    def checkpoint(self) -> None:
+        """See DocumentStore."""
+        self._namespaces.checkpoint()
+
     def close(self) -> None:
         """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
         self._namespaces.close()

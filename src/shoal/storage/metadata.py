@@ -5,7 +5,7 @@ creation) stands beside it in columns. A job is all columns, because each move o
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,10 @@ _NEWEST_IN_FRONT: Final = """
 DROP INDEX records_by_creation;
 CREATE INDEX records_by_creation ON records (kind, organization_id, namespace_id, created_at DESC, position DESC);
 """
-_CHECKSUMS: Final = "ALTER TABLE records ADD COLUMN checksum INTEGER;"
+_CHECKSUMS: Final = """
+ALTER TABLE records ADD COLUMN checksum INTEGER;
+CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL, total REAL NOT NULL) WITHOUT ROWID;
+"""
 _SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, _CHECKSUMS)
 
 _RECORD: Final = "id, name, version, body, checksum"
@@ -107,6 +110,10 @@ class SqliteMetadata:
         """Everything written inside becomes visible at once or, on an exception, not at all. Nested calls join."""
         with self._database.transaction():
             yield
+
+    def checkpoint(self) -> None:
+        """See MetadataStore."""
+        self._database.checkpoint()
 
     def close(self) -> None:
         """Close the file; later calls raise Unavailable."""
@@ -264,6 +271,24 @@ class SqliteMetadata:
         select = "SELECT DISTINCT worker FROM jobs WHERE state = 'running' ORDER BY worker"
         return [row[0] for row in self._database.read().execute(select).fetchall()]
 
+    def waiting(self, queue: str) -> tuple[int, datetime | None]:
+        """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
+        select = "SELECT count(*), min(created_at) FROM jobs WHERE queue = ? AND state = 'queued'"
+        count, oldest = self._database.read().execute(select, (queue,)).fetchone()
+        return count, None if oldest is None else datetime.fromisoformat(oldest)
+
+    # ── counters ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def count(self, *name: str, amount: float = 0.0) -> None:
+        """Add one to a counter, and `amount` to its sum. Joins the transaction that is open."""
+        add = "ON CONFLICT DO UPDATE SET count = count + 1, total = total + excluded.total"
+        self._write(f"INSERT INTO counters (name, count, total) VALUES (?, 1, ?) {add}", (_joined(name), amount))
+
+    def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
+        """Every counter with its sum."""
+        rows = self._database.read().execute("SELECT name, count, total FROM counters").fetchall()
+        return {tuple(orjson.loads(name)): (count, total) for name, count, total in rows}
+
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _one(self, scope: Scope, kind: Kind, column: str, value: str) -> Stored | None:
@@ -291,6 +316,10 @@ class SqliteMetadata:
             # All rows are fetched: a statement that is still running would block the commit.
             rows = connection.execute(statement, values).fetchall()
         return _job(rows[0]) if rows else None
+
+
+def _joined(name: tuple[str, ...]) -> str:
+    return orjson.dumps(name).decode()
 
 
 def _place(scope: Scope) -> tuple[str, str]:

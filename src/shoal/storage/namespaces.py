@@ -83,6 +83,18 @@ class Namespaces:
         with self._guard:
             self._discard(namespace)
 
+    def checkpoint(self) -> None:
+        """Cut the journals of the namespaces that are open."""
+        with self._guard:
+            using = list(self._open.values())
+            for namespace in using:
+                namespace.users += 1
+        for namespace in using:
+            try:
+                namespace.database.checkpoint()
+            finally:
+                self._release(namespace)
+
     def close(self) -> None:
         """Close everything that is idle, the rest when it becomes so; nothing can be opened afterwards."""
         with self._guard:

@@ -116,6 +116,11 @@ class Database:
         finally:
             session.only_reads = False
 
+    def checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the file and cut it, as far as nobody reads from it."""
+        with contextlib.suppress(Unavailable):
+            self.read().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         """Close the connections of all threads. Later calls raise Unavailable. May be called twice."""
         self._closed = True
