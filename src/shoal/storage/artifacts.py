@@ -25,7 +25,7 @@ from shoal.errors import Conflict, Corrupt, InvalidField, NotFound
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
 from shoal.storage.base import Json
-from shoal.storage.files import disk_error, make_folder, remove_tree, sync_folder, written_whole
+from shoal.storage.files import disk_error, locked, make_folder, remove_tree, sync_folder, written_whole
 
 __all__ = ["LocalArtifacts"]
 
@@ -101,6 +101,19 @@ class LocalArtifacts:
     def delete_scope(self, scope: Scope) -> None:
         """Delete the artifacts of exactly this organisation and namespace."""
         _remove_at_once(self._namespace(scope))
+
+    @staticmethod
+    def unnamed(root: Path) -> Iterator[Path]:
+        """The generations below `root` that no manifest names, where nobody writes."""
+        for folder in sorted(root.glob("*/*/*")):
+            if not folder.is_dir() or folder.name.startswith("."):
+                continue
+            try:
+                with locked(folder, wait=False):
+                    named = _in_use(_read_manifest(folder))
+                    yield from [e for e in sorted(folder.iterdir()) if e.name not in named and e.name[0] != "."]
+            except (OSError, Corrupt):
+                continue  # being written or deleted, or damaged, which is told elsewhere
 
     def _checked(self, scope: Scope, run_id: str, name: str) -> tuple[Path, pa.Buffer]:
         """Where a table lies, and its bytes, which are what was written."""

@@ -21,9 +21,9 @@ UNKNOWN: Final = -1
 _MIX: Final = 0x9E3779B1
 
 
-def text_checksum(id: str, text: str) -> int:
-    """Of a JSON text that belongs to an id."""
-    return crc32(text.encode(), crc32(id.encode()))
+def text_checksum(text: str, *about: str) -> int:
+    """Of a JSON text and what stands beside it in its row, its id first."""
+    return crc32(text.encode(), crc32("\0".join(about).encode()))
 
 
 def row_checksums(documents: Iterable[int], space: int, values: Points) -> list[int]:

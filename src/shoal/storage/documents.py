@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 
 from shoal.columns import DocumentBatch, Matrix
-from shoal.errors import AlreadyExists, Corrupt, NotFound
+from shoal.errors import AlreadyExists, Corrupt, InsufficientStorage, NotFound
 from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
@@ -54,6 +54,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
 _TABLES: Final = ("slots", "segments", "vector_spaces", "documents", "collections")
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
+_PIECE_WHEN_FULL: Final = 200
 _TRIES: Final = 5
 
 
@@ -168,11 +169,17 @@ class SqliteDocuments:
 
     def delete_where(self, scope: Scope, collection: str, filter: Filter) -> int:
         """See DocumentStore."""
-        return self._change(scope, lambda change: change.delete_where(collection, filter), 0)
+        try:
+            return self._change(scope, lambda change: change.delete_where(collection, filter), 0)
+        except InsufficientStorage:
+            return self._delete_by_pieces(scope, collection, filter)
 
     def drop_collection(self, scope: Scope, collection: str) -> None:
         """See DocumentStore."""
-        self._change(scope, lambda change: change.drop_collection(collection), None)
+        try:
+            self._change(scope, lambda change: change.drop_collection(collection), None)
+        except InsufficientStorage:
+            self._delete_by_pieces(scope, collection, MATCH_ALL)
 
     def generations(self, scope: Scope, collection_id: str) -> list[str]:
         """See DocumentStore."""
@@ -220,6 +227,18 @@ class SqliteDocuments:
                     tries += 1
                     if tries == _TRIES:
                         raise _missing(error) from error
+
+    def _delete_by_pieces(self, scope: Scope, collection: str, filter: Filter) -> int:
+        """On a full disk, where one transaction would not fit: each piece is a transaction, and its journal is emptied
+        before the next. Raises InsufficientStorage where not even a piece fits; what is gone by then stays gone."""
+        self.checkpoint()
+        gone = 0
+        while True:
+            piece = self._change(scope, lambda change: change.delete_some(collection, filter, _PIECE_WHEN_FULL), 0)
+            gone += piece
+            self.checkpoint()
+            if piece < _PIECE_WHEN_FULL:
+                return gone
 
     @contextlib.contextmanager
     def _writing(self, scope: Scope) -> Iterator["_Change"]:
@@ -356,11 +375,13 @@ class _View:
     def _values(self, fields: Sequence[str], where: Sql, tail: Sql) -> Iterator[list[list[Any]]]:
         """Pieces of the values of fields, one list a field; None where absent."""
         names = [name for name in _COLUMNS if name in fields]
-        chosen = ", ".join(["d.document_id, d.payload, d.checksum", *(_COLUMNS[name] for name in names)])
+        chosen = ", ".join(
+            ["d.document_id, d.payload, d.created_at, d.updated_at, d.checksum", *(_COLUMNS[name] for name in names)]
+        )
         cursor = self.connection.execute(*sql(f"SELECT {chosen} FROM documents d WHERE {{}} {{}}", where, tail))
         while rows := cursor.fetchmany(_DECODED_AT_ONCE):
-            given, payloads, checksums, *columns = zip(*rows, strict=True)
-            _check_all(given, payloads, checksums)
+            _check_all(rows)
+            _, payloads, _, _, _, *columns = zip(*rows, strict=True)
             # One call decodes many payloads far faster than many calls.
             decoded = orjson.loads(f"[{','.join(payloads)}]")
             there = dict(zip(names, columns, strict=True))
@@ -374,7 +395,7 @@ class _View:
                 *(where, tail),
             )
         )
-        _check_all([row[1] for row in rows], [row[2] for row in rows], [row[5] for row in rows])
+        _check_all(row[1:] for row in rows)
         spaces = [space for name, space in self.slots.spaces().items() if vectors == "all" or name in vectors]
         found = self.slots.of_documents([row[0] for row in rows], spaces)
         return [
@@ -461,10 +482,10 @@ def _missing(error: FileNotFoundError) -> Corrupt:
     return Corrupt(f"Vector file {Path(str(error.filename)).name} is missing. Restore it from a backup.")
 
 
-def _check_all(ids: Sequence[str], payloads: Sequence[str], checksums: Sequence[int | None]) -> None:
-    """Raises Corrupt where a payload is not what was stored."""
-    for document_id, payload, checksum in zip(ids, payloads, checksums, strict=True):
-        if checksum is not None and text_checksum(document_id, payload) != checksum:
+def _check_all(rows: Iterable[tuple[Any, ...]]) -> None:
+    """Rows that begin with id, payload, times and checksum. Raises Corrupt where one is not what was stored."""
+    for document_id, payload, created, updated, checksum, *_ in rows:
+        if checksum is not None and text_checksum(payload, document_id, created, updated) != checksum:
             raise Corrupt(
                 f"The payload of document {document_id!r} is damaged on disk. Store the document again.",
                 document_id=document_id,
@@ -552,6 +573,11 @@ class _Change(_View):
         self._forget(collection, numbers)
         return len(numbers)
 
+    def delete_some(self, collection: str, filter: Filter, most: int) -> int:
+        numbers = self.numbers(collection, filter)[:most]
+        self._forget(collection, numbers)
+        return len(numbers)
+
     def drop_collection(self, collection: str) -> None:
         number = self.collection_number(collection)
         if number is None:
@@ -578,22 +604,22 @@ class _Change(_View):
         listed = _listed([number for number, _ in updates])
         rows = self._rows(
             sql(
-                "SELECT number, payload, document_id, checksum FROM documents "
+                "SELECT number, document_id, payload, created_at, updated_at, checksum FROM documents "
                 "WHERE number IN (SELECT value FROM json_each({}))",
                 listed,
             )
         )
         if merge:  # damage must not be taken for the old state
-            _check_all([row[2] for row in rows], [row[1] for row in rows], [row[3] for row in rows])
-        payloads: dict[int, Json] = {row[0]: orjson.loads(row[1]) if merge else {} for row in rows}
-        names = {row[0]: row[2] for row in rows}
+            _check_all(row[1:] for row in rows)
+        payloads: dict[int, Json] = {row[0]: orjson.loads(row[2]) if merge else {} for row in rows}
+        about = {row[0]: (row[1], row[3]) for row in rows}
         for number, update in updates:
             payloads[number] = _merged(payloads[number], update) if merge else update
         stamp = _stamp(now)
         texts = {number: orjson.dumps(payload).decode() for number, payload in payloads.items()}
         self.connection.executemany(
             "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?",
-            ((text, stamp, text_checksum(names[number], text), number) for number, text in texts.items()),
+            ((text, stamp, text_checksum(text, *about[number], stamp), number) for number, text in texts.items()),
         )
 
     def _forget(self, collection: str, numbers: Sequence[int]) -> None:
@@ -665,7 +691,7 @@ class _Intake:
         self, ids: Sequence[str], texts: Sequence[str], numbers: Sequence[int], known: Mapping[str, int]
     ) -> None:
         stamps = repeat(self._stamp)
-        checksums = map(text_checksum, ids, texts)
+        checksums = map(text_checksum, texts, ids, repeat(self._stamp), repeat(self._stamp))
         rows = zip(numbers, repeat(self._number), ids, texts, stamps, stamps, checksums)
         self._change.connection.executemany(
             "INSERT INTO documents (number, collection, document_id, payload, created_at, updated_at, checksum) "
@@ -677,12 +703,17 @@ class _Intake:
         connection = self._change.connection
         listed = _listed(list(known.values()))
         connection.execute("DELETE FROM slots WHERE document IN (SELECT value FROM json_each(?))", (listed,))
+        born = dict(
+            connection.execute(
+                "SELECT number, created_at FROM documents WHERE number IN (SELECT value FROM json_each(?))", (listed,)
+            ).fetchall()
+        )
+        replaced = [(text, i, known[i]) for i, text in zip(ids, texts, strict=True) if i in known]
         connection.executemany(
             "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?",
             (
-                (text, self._stamp, text_checksum(i, text), known[i])
-                for i, text in zip(ids, texts, strict=True)
-                if i in known
+                (text, self._stamp, text_checksum(text, document_id, born[number], self._stamp), number)
+                for text, document_id, number in replaced
             ),
         )
 

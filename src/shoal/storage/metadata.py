@@ -22,7 +22,7 @@ from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
 from shoal.storage.sqlite import Database
 
-__all__ = ["SqliteMetadata"]
+__all__ = ["METADATA_FORMAT", "SqliteMetadata"]
 
 _FIRST: Final = """
 CREATE TABLE records (
@@ -72,6 +72,7 @@ ALTER TABLE records ADD COLUMN checksum INTEGER;
 CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL, total REAL NOT NULL) WITHOUT ROWID;
 """
 _SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, _CHECKSUMS)
+METADATA_FORMAT: Final = len(_SCHEMA)
 
 _RECORD: Final = "id, name, version, body, checksum"
 _HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
@@ -124,7 +125,7 @@ class SqliteMetadata:
     def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
         """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
         text = _json(body)
-        values = (*_key(scope, kind), id, name, _created_at(body), text, text_checksum(id, text))
+        values = (*_key(scope, kind), id, name, _created_at(body), text, text_checksum(text, id))
         with self._database.transaction() as connection:
             try:
                 connection.execute(
@@ -165,7 +166,7 @@ class SqliteMetadata:
         """Raises StaleVersion where the stored version differs, NotFound where it is gone, AlreadyExists for the
         name."""
         text = _json(body)
-        values = (name, _created_at(body), text, text_checksum(id, text), *_key(scope, kind), id, expect_version)
+        values = (name, _created_at(body), text, text_checksum(text, id), *_key(scope, kind), id, expect_version)
         with self._database.transaction() as connection:
             try:
                 changed = connection.execute(
@@ -360,7 +361,7 @@ def _created_at(body: Json) -> str | None:
 
 def _stored(row: tuple[Any, ...]) -> Stored:
     id, name, version, body, checksum = row
-    if checksum is not None and text_checksum(id, body) != checksum:
+    if checksum is not None and text_checksum(body, id) != checksum:
         raise Corrupt(f"The stored record {id!r} is damaged. Restore the database from a backup.", id=id)
     return Stored(id, name, version, _parsed(body))
 

@@ -19,7 +19,7 @@ from shoal.storage.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
 from shoal.storage.sqlite import Database
 from shoal.storage.vectors import VectorSegments, safe_name
 
-__all__ = ["Namespace", "Namespaces"]
+__all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces"]
 
 _FILE: Final = "documents.sqlite"
 _MOST_OPEN: Final = 64
@@ -35,6 +35,7 @@ CREATE UNIQUE INDEX documents_by_id ON documents (collection, document_id);
     + SLOTS_SCHEMA,
     "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM,
 )
+DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 
 @dataclass(slots=True, eq=False)

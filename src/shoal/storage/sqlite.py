@@ -21,7 +21,9 @@ from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
 from shoal.storage.files import disk_error, is_full, sync_folder
 from shoal.storage.migrations import format_of, migrate, refuse_newer
 
-__all__ = ["Database"]
+__all__ = ["SQLITE_VERSION", "Database"]
+
+SQLITE_VERSION: Final = sqlite3.sqlite_version
 
 _WAIT_SECONDS: Final = 30.0
 _FETCH_ROWS: Final = 1000
