@@ -80,6 +80,11 @@ class ServerProcess:
             self._process.terminate()
         return self._process.wait(60)
 
+    def wait(self, timeout_s: float = 60.0) -> int:
+        """The exit code, once it ended by itself."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
     def __enter__(self) -> "ServerProcess":
         return self.start()
 

@@ -25,6 +25,7 @@ from shoal.settings import Settings
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 from shoal.storage.checkpoints import LocalCheckpoints
+from shoal.storage.disk import Disk
 from shoal.storage.documents import SqliteDocuments
 from shoal.storage.metadata import SqliteMetadata
 
@@ -53,6 +54,7 @@ class Services:
     states: RunStates
     runner: Runner
     housekeeping: Housekeeping
+    disk: Disk
 
     def close(self) -> None:
         """Close every store."""
@@ -126,4 +128,15 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         collections=collections,
         documents=documents,
         bulk=bulk,
+        disk=Disk(
+            data,
+            reserve_mib=settings.disk_reserve_mib,
+            ballast_mib=settings.ballast_mib,
+            emptied=lambda: _checkpoint(metadata, documents_store),
+        ),
     )
+
+
+def _checkpoint(metadata: MetadataStore, documents: DocumentStore) -> None:
+    metadata.checkpoint()
+    documents.checkpoint()

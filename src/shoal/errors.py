@@ -11,6 +11,7 @@ ShoalError
 │   └── StaleVersion        somebody else wrote first: read again and retry
 ├── TooLarge                the body or the batch is over its limit
 ├── Unavailable             a store did not answer in time: retry later
+│   └── InsufficientStorage the disk has no room for it: free some, then retry
 ├── Corrupt                 stored bytes are not what was written
 ├── Cancelled               the run was asked to stop
 └── RunFailed               a run ended with an error that is told to its owner
@@ -24,6 +25,7 @@ __all__ = [
     "Conflict",
     "Corrupt",
     "Forbidden",
+    "InsufficientStorage",
     "InvalidField",
     "InvalidRequest",
     "NotFound",
@@ -113,8 +115,15 @@ class TooLarge(ShoalError):
 class Unavailable(ShoalError):
     """A store did not answer in time. Retry after `retry_after_seconds`."""
 
-    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
-        super().__init__(message, retryable=True, retry_after_seconds=retry_after_seconds)
+    def __init__(self, message: str, retry_after_seconds: int = 1, **details: object) -> None:
+        super().__init__(message, retryable=True, retry_after_seconds=retry_after_seconds, **details)
+
+
+class InsufficientStorage(Unavailable):
+    """The disk has no room for this. Reading and deleting go on; writes do once there is room again."""
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message, retry_after_seconds=5, **details)
 
 
 class Corrupt(ShoalError):

@@ -41,6 +41,9 @@ FAILPOINTS: Final = (
     "enrich.done",
     "run.before_complete",
     "run.after_complete",
+    "migrate.copied",
+    "migrate.step",
+    "migrate.before_commit",
 )
 """Every name there is; the sweep in `tests/faults` crashes at each."""
 

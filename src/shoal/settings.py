@@ -53,6 +53,18 @@ class Settings:
     """Threads a run may use; 0 takes all cores."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    log_format: str = "text"
+    """text, or json for one JSON object a line."""
+    metrics_port: int = 0
+    """A port of its own for Prometheus; 0 for none."""
+    metrics_host: str = "127.0.0.1"
+    """Where the metrics port listens."""
+    drain_seconds: float = 0.0
+    """How long the server goes on serving after SIGTERM while /readyz says 503."""
+    disk_reserve_mib: int = -1
+    """New data are refused while less is free; -1 for 1 GiB or 5 % of the disk, whichever is more, at most 10 GiB."""
+    ballast_mib: int = 96
+    """A file that is given up when the disk is full, so that deleting works; 0 for none."""
 
     @staticmethod
     def read(environ: Mapping[str, str] = os.environ, **given: object) -> "Settings":
@@ -65,6 +77,10 @@ class Settings:
         values |= {name: value for name, value in given.items() if value is not None}
         values["data"] = Path(str(values["data"])).expanduser().resolve()
         return Settings(**values)  # type: ignore[arg-type]  # converted field by field above
+
+    def environ(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """An environment that `read` makes these settings from: how processes that are started here get them."""
+        return {**base, **{f"SHOAL_{field.name.upper()}": str(getattr(self, field.name)) for field in fields(self)}}
 
 
 def _converted(variable: str, text: str, kind: str) -> object:

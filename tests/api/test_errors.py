@@ -27,6 +27,7 @@ EVERY = [
     (errors.StaleVersion("m"), 409, "ConflictError"),
     (errors.TooLarge("m"), 413, "PayloadTooLargeError"),
     (errors.Unavailable("m", 7), 503, "ServiceUnavailableError"),
+    (errors.InsufficientStorage("m"), 507, "InsufficientStorageError"),
     (errors.Corrupt("m"), 500, "StorageError"),
     (errors.Cancelled("m"), 409, "ConflictError"),
     (errors.RunFailed("m"), 500, "ProcessingError"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shoal.errors import Conflict, Corrupt, Unavailable
+from shoal.errors import Conflict, Corrupt, InsufficientStorage, Unavailable
 from shoal.storage.sqlite import Database
 
 SCHEMA = (
@@ -190,7 +190,7 @@ def test_a_full_disk_stores_nothing_of_a_transaction_and_recovers(database: Data
             for number in range(1000):
                 add(database, f"{number:05d}" * 100)
 
-    with pytest.raises(Unavailable, match="disk space"):
+    with pytest.raises(InsufficientStorage, match="no room"):
         write()
     database.read().execute("PRAGMA max_page_count=100000")
     add(database, "one")

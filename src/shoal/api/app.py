@@ -8,8 +8,12 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from shoal.api.auth import MOUNTS, PUBLIC, Authentication
+from shoal.api.disk_guard import DiskGuard
 from shoal.api.errors import ErrorBoundary, ErrorResponse, handle_errors
 from shoal.api.limits import BodyLimit
+from shoal.api.metrics import Metrics
+from shoal.api.observed import Observed
+from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
 from shoal.api.routes import ROUTERS
 from shoal.assemble import Services
@@ -17,7 +21,7 @@ from shoal.assemble import Services
 __all__ = ["create_app"]
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503)
+    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503, 507)
 }
 
 
@@ -30,10 +34,14 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     handle_errors(app)
     # Middleware added last is outermost.
+    app.state.readiness, app.state.metrics = Readiness(), Metrics(services)
     app.add_middleware(BodyLimit, settings=services.settings)
+    app.add_middleware(DiskGuard, disk=services.disk)
     app.add_middleware(Authentication, keys=services.keys)
-    app.add_middleware(_OneSlash)
     app.add_middleware(ErrorBoundary)
+    app.add_middleware(Observed, metrics=app.state.metrics, readiness=app.state.readiness)
+    # Outermost, so that all see one path and, afterwards, the route that was found.
+    app.add_middleware(_OneSlash)
     for mount in MOUNTS:
         official = mount == MOUNTS[0]
         for router in ROUTERS:

@@ -4,8 +4,6 @@ Every error leaves as `{"success": false, "status": n, "error": {"message", "typ
 """
 
 import logging
-import re
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,7 +12,6 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Send
@@ -23,6 +20,7 @@ from starlette.types import Scope as Connection
 from shoal import errors
 from shoal.api.replies import reply
 from shoal.errors import ShoalError, shorten
+from shoal.storage.files import disk_error, is_full
 
 __all__ = ["ERRORS", "ErrorBoundary", "ErrorResponse", "Wire", "error_reply", "handle_errors", "wire_of"]
 
@@ -50,6 +48,7 @@ ERRORS: Final[Mapping[type[ShoalError], Wire]] = MappingProxyType(
         errors.Conflict: Wire(409, "ConflictError", "conflict"),
         errors.TooLarge: Wire(413, "PayloadTooLargeError", "too_large"),
         errors.Unavailable: Wire(503, "ServiceUnavailableError", "unavailable"),
+        errors.InsufficientStorage: Wire(507, "InsufficientStorageError", "insufficient_storage"),
         errors.Corrupt: Wire(500, "StorageError", "corrupt"),
         errors.Cancelled: Wire(409, "ConflictError", "cancelled"),
         errors.RunFailed: Wire(500, "ProcessingError", "run_failed"),
@@ -67,7 +66,6 @@ _LEFT_OUT: Final = frozenset(
         "plugins", "retrievers", "snapshots", "syncs", "taxonomies", "templates", "uploads", "usage", "webhooks",
     }
 )  # fmt: skip
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_FAULTS: Final = 20
 
 
@@ -119,10 +117,7 @@ def handle_errors(app: FastAPI) -> None:
 
 
 class ErrorBoundary:
-    """The outermost layer: gives each request an id, sends it back, and lets no exception through.
-
-    An id that the caller sends in X-Request-ID is kept where it is harmless.
-    """
+    """Lets no exception through: a full disk is a 507 wherever it was met, everything else a quiet 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -131,24 +126,24 @@ class ErrorBoundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
-        async def send_with_id(message: Message) -> None:
+        async def noted(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
-        except Exception:  # noqa: BLE001  # the one place where every bug ends: logged, never shown
-            _log.exception("Request %s failed: %s %r", request_id, scope["method"], scope["path"])
+            await self._app(scope, receive, noted)
+        except Exception as error:  # noqa: BLE001  # the one place where every bug ends: logged, never shown
+            if isinstance(error, OSError) and is_full(error):
+                answer = error_reply(disk_error(error, "This was not stored"))
+            else:
+                request_id = scope["state"]["request_id"]
+                answer = _bug_reply(request_id)
+                _log.exception("Request %s failed: %s %r", request_id, scope["method"], scope["path"])
             if not started:
-                await _bug_reply(request_id)(scope, receive, send_with_id)
+                await answer(scope, receive, noted)
 
 
 async def _on_shoal_error(request: Request, error: Exception) -> Response:

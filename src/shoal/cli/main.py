@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from shoal.cli.backup import backup, restore
 from shoal.cli.cluster import cluster
 from shoal.cli.demo import demo
+from shoal.cli.doctor import doctor
 from shoal.cli.import_ import import_
 from shoal.cli.keys import keys_app
 from shoal.cli.serve import serve
@@ -47,6 +49,9 @@ app.command("demo", short_help="Group and name 2,280 real questions, end to end.
 app.command("serve", short_help="Serve the API on this machine.")(serve)
 app.command("import", short_help="Store a file's documents, here or on a server.")(import_)
 app.command("worker", short_help="Carry out runs beside `serve --workers 0`.")(worker)
+app.command("doctor", short_help="Look through a data folder for damage.")(doctor)
+app.command("backup", short_help="Copy a data folder, also of a running server.")(backup)
+app.command("restore", short_help="Make a data folder from a backup.")(restore)
 app.add_typer(keys_app, name="keys", short_help="List, create, rotate and revoke API keys.")
 
 

@@ -4,21 +4,21 @@ It imports, opens and tries everything first and then waits for its job, one JSO
 one ready, so that a run begins within milliseconds.
 """
 
-import argparse
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import orjson
 
+from shoal import logs
 from shoal.assemble import Services, assemble
 from shoal.jobs.lifeline import killed_with_parent, when_parent_ends
-from shoal.jobs.limits import OUT_OF_MEMORY, limit_memory
+from shoal.jobs.limits import OUT_OF_MEMORY, limit_memory, run_memory_mib
+from shoal.jobs.stages import StageClock
 from shoal.library import cluster
 from shoal.records.scope import Scope
 from shoal.settings import Settings
@@ -28,19 +28,11 @@ __all__ = ["main"]
 _TELL_EVERY_SECONDS: Final = 0.1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one claimed run. Exit code 0 once its outcome is recorded."""
-    parser = argparse.ArgumentParser(prog="shoal run")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--memory-mib", type=int, default=0)
-    parser.add_argument("--log-level", default="info")
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=given.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+def main() -> int:
+    """Carry out one claimed run, under the settings in the environment. Exit code 0 once its outcome is recorded."""
+    settings = Settings.read()
+    logs.configure(settings.log_level, settings.log_format)
     killed_with_parent()
-    settings = Settings(
-        data=given.data, threads=given.threads, run_memory_mib=given.memory_mib, log_level=given.log_level
-    )
     try:
         services = assemble(settings)
         try:
@@ -48,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told = _read_line(0)
             if told:
                 when_parent_ends()
-                if given.memory_mib:
-                    limit_memory(given.memory_mib)
+                limit_memory(run_memory_mib(settings))
                 _carry_out(services, orjson.loads(told))
         finally:
             services.close()
@@ -68,7 +59,10 @@ def _carry_out(services: Services, told: dict[str, str | int]) -> None:
     scope = Scope(str(told["organization"]), str(told["namespace"]))
     job = services.metadata.get_job(scope, str(told["job"]))
     if job is not None and job.fence == told["fence"]:
-        services.runner.run(job, _teller(time.monotonic))
+        logs.run_id.set(job.job_id)
+        clock = StageClock(_teller(time.monotonic), time.monotonic)
+        services.runner.run(job, clock)
+        services.states.note_figures(job, clock.seconds())
 
 
 def _read_line(descriptor: int) -> bytes:

@@ -1,15 +1,15 @@
 """`shoal serve`: the HTTP server with its workers, until SIGTERM or Ctrl-C."""
 
-import logging
 import signal
 import socket
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from shoal import logs
+from shoal.jobs.ending import Ending, every_second
 from shoal.settings import Settings
 
 __all__ = ["serve"]
@@ -21,53 +21,57 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 if they run elsewhere.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text, or json for one object a line.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(min=0, max=65_535, help="For Prometheus; 0 for none.")] = None,
 ) -> None:
     """Serve the API on this machine. The first start makes an API key and shows it once."""
-    settings = Settings.read(data=data, host=host, port=port, workers=workers, log_level=log_level)
-    # Uvicorn stops taking requests at a signal, finishes those under way, and raises the signal again: it must end
-    # this process by an exception, so that workers are stopped and stores closed.
+    settings = Settings.read(
+        data=data, host=host, port=port, workers=workers,
+        log_level=log_level, log_format=log_format, metrics_port=metrics_port,
+    )  # fmt: skip
+    logs.configure(settings.log_level, settings.log_format)
+    ending = Ending()
     for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, _leave)
+        signal.signal(one, ending)
     listener = _listen(settings.host, settings.port)
     with listener:
-        _run(settings, listener)
+        _run(settings, listener, ending)
 
 
-def _run(settings: Settings, listener: socket.socket) -> None:
+def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
     # Imported here so that `shoal --help` stays fast.
-    import uvicorn
-
     from shoal.api.app import create_app
+    from shoal.api.metrics import serve_metrics
     from shoal.assemble import assemble
+    from shoal.cli.http_server import HttpServer
     from shoal.jobs.supervisor import Workers
 
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    _make_room(settings)
     services = assemble(settings)
     try:
         secret = services.keys.bootstrap(settings.data / "key")
+        app = create_app(services)
+        if settings.metrics_port:
+            serve_metrics(app.state.metrics, settings.metrics_host, settings.metrics_port)
         _greet(settings, listener.getsockname()[1], secret)
-        workers = Workers(settings)
+        workers = ending.workers = Workers(settings)
+        app.state.readiness.workers = workers.alive
         workers.start()
+        every_second(services.disk.tend)
         try:
-            config = uvicorn.Config(
-                create_app(services),
-                # Never httptools, even where it is installed: it takes headers of any size, before a key was seen.
-                http="h11",
-                log_level=settings.log_level,
-                access_log=settings.log_level == "debug",
-                timeout_graceful_shutdown=30,
-                server_header=False,
-                ws="none",
-            )
-            uvicorn.Server(config).run(sockets=[listener])
+            HttpServer(app, settings, ending).run(sockets=[listener])
         finally:
             workers.stop()
     finally:
         services.close()
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
+def _make_room(settings: Settings) -> None:
+    """On a disk that is full nothing could be opened: the ballast goes before that."""
+    from shoal.storage.disk import Disk
+
+    if settings.data.is_dir():
+        Disk(settings.data, reserve_mib=settings.disk_reserve_mib, ballast_mib=settings.ballast_mib).tend()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,11 +1,11 @@
 """`shoal worker`: carry out runs for servers that share the data folder."""
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from shoal import logs
 from shoal.settings import Settings
 
 __all__ = ["worker"]
@@ -15,11 +15,12 @@ def worker(
     data: Annotated[Path | None, typer.Option(help="The folder that holds everything.")] = None,
     threads: Annotated[int | None, typer.Option(min=0, help="Threads a run may use; 0 takes all cores.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text, or json for one object a line.")] = None,
 ) -> None:
     """Carry out runs until Ctrl-C; only needed beside `shoal serve --workers 0`."""
     # Imported here so that `shoal --help` stays fast.
     from shoal.cli.worker import work
 
-    settings = Settings.read(data=data, threads=threads, log_level=log_level)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = Settings.read(data=data, threads=threads, log_level=log_level, log_format=log_format)
+    logs.configure(settings.log_level, settings.log_format)
     work(settings)

@@ -1,24 +1,23 @@
 """One worker process: `shoal worker`, or started by `shoal serve` as `python -m shoal.cli.worker`."""
 
-import argparse
-import logging
 import signal
 import sys
-from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
+from typing import Final
 
+from shoal import logs
 from shoal.assemble import Services, assemble, utc_now
 from shoal.jobs.child import ChildProcesses
 from shoal.jobs.lifeline import when_parent_ends
 from shoal.jobs.limits import run_memory_mib
 from shoal.jobs.liveness import held_alive, is_alive, worker_name
+from shoal.jobs.periodic import Periodic
 from shoal.jobs.worker import Worker
 from shoal.services.run_states import QUEUE
 from shoal.settings import Settings
 from shoal.storage.base import Job
 
-__all__ = ["child_command", "main", "work"]
+__all__ = ["CHILD_COMMAND", "main", "work"]
 
 
 class _Runs:
@@ -54,15 +53,9 @@ class _Runs:
         self._services.runner.discard(job)
 
 
-def child_command(settings: Settings) -> Sequence[str]:
-    """The command line of the processes that carry out runs."""
-    return [
-        sys.executable, "-m", "shoal.cli.run_child",
-        "--data", str(settings.data),
-        "--threads", str(settings.threads),
-        "--memory-mib", str(run_memory_mib(settings)),
-        "--log-level", settings.log_level,
-    ]  # fmt: skip
+_TIDY_SECONDS: Final = 60.0
+CHILD_COMMAND: Final = (sys.executable, "-m", "shoal.cli.run_child")
+"""The command line of the processes that carry out runs; their settings come by the environment."""
 
 
 def work(settings: Settings, *, attached: bool = False) -> None:
@@ -73,7 +66,7 @@ def work(settings: Settings, *, attached: bool = False) -> None:
         worker = Worker(
             services.metadata,
             _Runs(services),
-            ChildProcesses(child_command(settings)),
+            ChildProcesses(CHILD_COMMAND, settings.environ()),
             name=name,
             queue=QUEUE,
             lease=timedelta(seconds=settings.lease_seconds),
@@ -85,27 +78,22 @@ def work(settings: Settings, *, attached: bool = False) -> None:
             signal.signal(number, lambda *_: worker.stop())
         if attached:
             when_parent_ends(worker.stop)
-        with held_alive(folder, name):
-            worker.run()
+        tidying = Periodic("tidy", services.housekeeping.tidy, _TIDY_SECONDS, settings.data / "housekeeping")
+        tidying.start()
+        try:
+            with held_alive(folder, name):
+                worker.run()
+        finally:
+            tidying.stop()
     finally:
         services.close()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry of a worker that a server starts."""
-    parser = argparse.ArgumentParser(prog="shoal worker")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--lease-seconds", type=float, default=30.0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--run-memory-mib", type=int, default=0)
-    parser.add_argument("--run-seconds", type=float, default=0.0)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--log-level", default="info")
-    parser.add_argument("--attached", action="store_true")
-    given = vars(parser.parse_args(arguments))
-    attached = given.pop("attached")
-    logging.basicConfig(level=given["log_level"].upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    work(Settings(**given), attached=attached)
+def main() -> None:
+    """The entry of a worker that a server starts: settings come by the environment."""
+    settings = Settings.read()
+    logs.configure(settings.log_level, settings.log_format)
+    work(settings, attached=True)
 
 
 if __name__ == "__main__":

@@ -10,33 +10,21 @@ from typing import Final
 
 from shoal.settings import Settings
 
-__all__ = ["Workers", "worker_command"]
+__all__ = ["Workers"]
 
 _CHECK_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 10.0
 _log = logging.getLogger("shoal.supervisor")
 
 
-def worker_command(settings: Settings) -> list[str]:
-    """The command line of one worker on these settings."""
-    return [
-        sys.executable, "-m", "shoal.cli.worker",
-        "--data", str(settings.data),
-        "--lease-seconds", str(settings.lease_seconds),
-        "--workers", str(settings.workers),
-        "--run-memory-mib", str(settings.run_memory_mib),
-        "--run-seconds", str(settings.run_seconds),
-        "--threads", str(settings.threads),
-        "--log-level", settings.log_level,
-        "--attached",
-    ]  # fmt: skip
+_COMMAND: Final = (sys.executable, "-m", "shoal.cli.worker")
 
 
 class Workers:
     """`settings.workers` worker processes; one that ends unasked is started again. They end with this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._command = worker_command(settings)
+        self._environ = settings.environ()
         self._wanted = settings.workers
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stopping = threading.Event()
@@ -62,13 +50,29 @@ class Workers:
                 process.wait()
             _close(process)
 
+    def ask_to_stop(self) -> None:
+        """Ask all to end, and start none again. Returns at once; `stop` waits."""
+        self._stopping.set()
+        for process in self._processes:
+            process.terminate()
+
+    def kill(self) -> None:
+        """End all here and now; their runs' processes end with them, because their standard input closes."""
+        self._stopping.set()
+        for process in self._processes:
+            process.kill()
+
+    def alive(self) -> int:
+        """How many are running."""
+        return sum(process.poll() is None for process in self._processes)
+
     def pids(self) -> Sequence[int]:
         """The processes as they are now."""
         return [process.pid for process in self._processes]
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         # The write end of stdin stays with us: it closes when we end, however we end.
-        return subprocess.Popen(self._command, stdin=subprocess.PIPE)
+        return subprocess.Popen(_COMMAND, env=self._environ, stdin=subprocess.PIPE)
 
     def _keep_running(self) -> None:
         while not self._stopping.wait(_CHECK_SECONDS):

@@ -168,6 +168,21 @@ class RunStates:
         self.tasks.remove(scope.organization, run.task_id)
         self.executions.remove(scope, run.run_id)
 
+    def note_figures(self, job: Job, seconds: Mapping[str, float]) -> None:
+        """Count what a run's process did, for the operator: seconds by stage and algorithm, and whether it took up a
+        run that another had begun."""
+        run = self.executions.find_one(job.scope, job.job_id)
+        with self._store.transaction():
+            if job.fence > 1:
+                self._store.count("recoveries")
+            for stage, spent in seconds.items():
+                self._store.count("stage", stage, run.algorithm or "none" if run else "none", amount=spent)
+
+    def waiting(self) -> tuple[int, float]:
+        """How many runs wait for a worker, and how many seconds the oldest does."""
+        count, oldest = self._store.waiting(QUEUE)
+        return count, 0.0 if oldest is None else max(0.0, (self._now() - oldest).total_seconds())
+
     def check(self, job: Job) -> None:
         """Raises Cancelled where this claim of the job is no longer the one that counts."""
         if not self._holds(job):
@@ -209,6 +224,8 @@ class RunStates:
             return run.model_copy(update={**edits, "status": to, "history": [*run.history, change]})
 
         run = self.executions.change(scope, run_id, moved)
+        if not MOVES[to]:
+            self._store.count("runs", to)
         if to == "processing":
             self._on_task(scope, run, STATUS_ON_TASK[to])
         return run

@@ -21,11 +21,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shoal.errors import Conflict, Corrupt, InvalidField, NotFound, Unavailable
+from shoal.errors import Conflict, Corrupt, InvalidField, NotFound
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
 from shoal.storage.base import Json
-from shoal.storage.files import make_folder, remove_tree, sync_folder, written_whole
+from shoal.storage.files import disk_error, locked, make_folder, remove_tree, sync_folder, written_whole
 
 __all__ = ["LocalArtifacts"]
 
@@ -118,6 +118,19 @@ class LocalArtifacts:
             ((Scope(one.parent.parent.name, one.parent.name), one.name) for one in folders), key=lambda each: each[1]
         )
 
+    @staticmethod
+    def unnamed(root: Path) -> Iterator[Path]:
+        """The generations below `root` that no manifest names, where nobody writes."""
+        for folder in sorted(root.glob("*/*/*")):
+            if not folder.is_dir() or folder.name.startswith("."):
+                continue
+            try:
+                with locked(folder, wait=False):
+                    named = _in_use(_read_manifest(folder))
+                    yield from [e for e in sorted(folder.iterdir()) if e.name not in named and e.name[0] != "."]
+            except (OSError, Corrupt):
+                continue  # being written or deleted, or damaged, which is told elsewhere
+
     def _checked(self, scope: Scope, run_id: str, name: str) -> tuple[Path, pa.Buffer]:
         """Where a table lies, and its bytes, which are what was written."""
         folder = self._run(scope, run_id)
@@ -157,7 +170,7 @@ def _speaking_shoal() -> Iterator[None]:
     except FileNotFoundError as error:
         raise Conflict("The artifacts were deleted while they were being written.") from error
     except OSError as error:
-        raise Unavailable(f"The artifacts' disk did not answer ({error.strerror or error}). Try again.") from error
+        raise disk_error(error, "The artifacts' disk did not answer") from error
 
 
 def _damaged(run_id: str, name: str) -> Corrupt:

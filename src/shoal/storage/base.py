@@ -174,6 +174,19 @@ class MetadataStore(Protocol):
     def revision(self) -> int:
         """A number that is another one after anybody else, in this process or another, wrote. Cheap to ask."""
 
+    def waiting(self, queue: str) -> tuple[int, datetime | None]:
+        """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
+
+    def count(self, *name: str, amount: float = 0.0) -> None:
+        """Add one to a counter, and `amount` to its sum. Joins the transaction that is open. For operators' figures:
+        names must be few and tell of nobody."""
+
+    def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
+        """Every counter with its sum."""
+
+    def checkpoint(self) -> None:
+        """Give the room of journals back to the disk as far as nobody reads from them."""
+
     def close(self) -> None: ...
 
 
@@ -338,6 +351,9 @@ class DocumentStore(Protocol):
 
     def compact(self, scope: Scope) -> int:
         """Rewrite segments whose holes passed the threshold. Returns the bytes freed; safe while others read."""
+
+    def checkpoint(self) -> None:
+        """Give the room of journals back to the disk as far as nobody reads from them."""
 
     def close(self) -> None: ...
 

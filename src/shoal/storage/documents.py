@@ -24,18 +24,19 @@ import numpy as np
 import orjson
 
 from shoal.columns import DocumentBatch, Matrix, Rows
-from shoal.errors import AlreadyExists, Corrupt, NotFound
+from shoal.errors import AlreadyExists, Corrupt, InsufficientStorage, NotFound
 from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
 from shoal.storage.base import Enrichment, Json, Query, StoredDocument, WriteCount, batched
+from shoal.storage.checksums import UNKNOWN, text_checksum
 from shoal.storage.enrichments import Enrichments
 from shoal.storage.files import remove_tree
 from shoal.storage.filters.to_mask import find_field, kind_of
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, sql
 from shoal.storage.namespaces import Namespaces
-from shoal.storage.slots import Slots, SlotWriter, Space, compact
+from shoal.storage.slots import Places, Slots, SlotWriter, Space, compact
 from shoal.storage.vectors import SegmentKey, VectorSegments
 
 __all__ = ["SqliteDocuments"]
@@ -56,6 +57,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
 _TABLES: Final = ("enrichments", "slots", "segments", "vector_spaces", "documents", "collections")
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
+_PIECE_WHEN_FULL: Final = 200
 _TRIES: Final = 5
 
 
@@ -200,11 +202,17 @@ class SqliteDocuments:
 
     def delete_where(self, scope: Scope, collection: str, filter: Filter) -> int:
         """See DocumentStore."""
-        return self._change(scope, lambda change: change.delete_where(collection, filter), 0)
+        try:
+            return self._change(scope, lambda change: change.delete_where(collection, filter), 0)
+        except InsufficientStorage:
+            return self._delete_by_pieces(scope, collection, filter)
 
     def drop_collection(self, scope: Scope, collection: str) -> None:
         """See DocumentStore."""
-        self._change(scope, lambda change: change.drop_collection(collection), None)
+        try:
+            self._change(scope, lambda change: change.drop_collection(collection), None)
+        except InsufficientStorage:
+            self._delete_by_pieces(scope, collection, MATCH_ALL)
 
     def generations(self, scope: Scope, collection_id: str) -> list[str]:
         """See DocumentStore."""
@@ -227,6 +235,10 @@ class SqliteDocuments:
         left by crashes are removed; writers of the namespace wait."""
         return self._change(scope, lambda change: change.compact(), 0)
 
+    def checkpoint(self) -> None:
+        """See DocumentStore."""
+        self._namespaces.checkpoint()
+
     def close(self) -> None:
         """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
         self._namespaces.close()
@@ -248,6 +260,18 @@ class SqliteDocuments:
                     tries += 1
                     if tries == _TRIES:
                         raise _missing(error) from error
+
+    def _delete_by_pieces(self, scope: Scope, collection: str, filter: Filter) -> int:
+        """On a full disk, where one transaction would not fit: each piece is a transaction, and its journal is emptied
+        before the next. Raises InsufficientStorage where not even a piece fits; what is gone by then stays gone."""
+        self.checkpoint()
+        gone = 0
+        while True:
+            piece = self._change(scope, lambda change: change.delete_some(collection, filter, _PIECE_WHEN_FULL), 0)
+            gone += piece
+            self.checkpoint()
+            if piece < _PIECE_WHEN_FULL:
+                return gone
 
     @contextlib.contextmanager
     def _writing(self, scope: Scope) -> Iterator["_Change"]:
@@ -359,11 +383,11 @@ class _View:
         spaces = self.slots.spaces()
         chosen = [spaces.get(name) or Space(-1, name, 0) for name in names]
         rows = self._rows(_places(chosen, self._where(collections, filter), _matrix_order(collections)))
-        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * (2 + 2 * len(chosen))
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * (3 + 3 * len(chosen))
         ids, numbers, *places = columns
-        # (segment or slot of each space in turn, row)
-        where = np.array(places, dtype=np.int64).reshape(2 * len(chosen), len(rows))
-        kept = np.flatnonzero((where >= 0).all(axis=0))
+        # (row number of the document, then segment, slot and checksum of each space in turn; row)
+        where = np.array(places, dtype=np.int64).reshape(1 + 3 * len(chosen), len(rows))
+        kept = np.flatnonzero((where[1::3] >= 0).all(axis=0))
         missing = len(rows) - len(kept)
         if sample is not None and sample < len(kept):
             kept = np.sort(np.random.default_rng(seed).choice(kept, size=sample, replace=False))
@@ -371,7 +395,7 @@ class _View:
             where = where[:, kept]
             ids, numbers = [ids[row] for row in kept.tolist()], [numbers[row] for row in kept.tolist()]
         blocks = {
-            space.name: self.slots.read(space, where[2 * place], where[2 * place + 1])
+            space.name: self.slots.read(space, Places(where[0], *where[1 + 3 * place : 4 + 3 * place]))
             for place, space in enumerate(chosen)
         }
         return Matrix(list(ids), self._keys(numbers), blocks, missing, _fingerprint(ids, numbers, chosen, where))
@@ -384,10 +408,13 @@ class _View:
     def _values(self, fields: Sequence[str], where: Sql, tail: Sql) -> Iterator[list[list[Any]]]:
         """Pieces of the values of fields, one list a field; None where absent."""
         names = [name for name in _COLUMNS if name in fields]
-        chosen = ", ".join(["d.payload", *(_COLUMNS[name] for name in names)])
+        chosen = ", ".join(
+            ["d.document_id, d.payload, d.created_at, d.updated_at, d.checksum", *(_COLUMNS[name] for name in names)]
+        )
         cursor = self.connection.execute(*sql(f"SELECT {chosen} FROM documents d WHERE {{}} {{}}", where, tail))
         while rows := cursor.fetchmany(_DECODED_AT_ONCE):
-            payloads, *columns = zip(*rows, strict=True)
+            _check_all(rows)
+            _, payloads, _, _, _, *columns = zip(*rows, strict=True)
             # One call decodes many payloads far faster than many calls.
             decoded = orjson.loads(f"[{','.join(payloads)}]")
             there = dict(zip(names, columns, strict=True))
@@ -396,10 +423,12 @@ class _View:
     def _documents(self, collection: str, where: Sql, tail: Sql, vectors: Names) -> list[StoredDocument]:
         rows = self._rows(
             sql(
-                "SELECT d.number, d.document_id, d.payload, d.created_at, d.updated_at FROM documents d WHERE {} {}",
+                "SELECT d.number, d.document_id, d.payload, d.created_at, d.updated_at, d.checksum "
+                "FROM documents d WHERE {} {}",
                 *(where, tail),
             )
         )
+        _check_all(row[1:] for row in rows)
         spaces = [space for name, space in self.slots.spaces().items() if vectors == "all" or name in vectors]
         found = self.slots.of_documents([row[0] for row in rows], spaces)
         return [
@@ -426,13 +455,16 @@ class _View:
 
 
 def _places(spaces: Sequence[Space], where: Sql, tail: Sql) -> Sql:
-    """Id, collection and for each space segment and slot of the documents; -1 where one lacks the vector."""
-    columns = "".join(f", coalesce(s{n}.segment, -1), coalesce(s{n}.slot, -1)" for n in range(len(spaces)))
+    """Id, collection, row number and for each space segment, slot, checksum; -1 where a document lacks the vector."""
+    columns = "".join(
+        f", coalesce(s{n}.segment, -1), coalesce(s{n}.slot, -1), coalesce(s{n}.checksum, {UNKNOWN})"
+        for n in range(len(spaces))
+    )
     joins = "".join(
         f" LEFT JOIN slots s{n} ON s{n}.document = d.number AND s{n}.space = {{}}" for n in range(len(spaces))
     )
     return sql(
-        f"SELECT d.document_id, d.collection{columns} FROM documents d{joins} WHERE {{}} {{}}",
+        f"SELECT d.document_id, d.collection, d.number{columns} FROM documents d{joins} WHERE {{}} {{}}",
         *(*(space.number for space in spaces), where, tail),
     )
 
@@ -489,6 +521,16 @@ def _time(text: str) -> datetime:
 
 def _missing(error: FileNotFoundError) -> Corrupt:
     return Corrupt(f"Vector file {Path(str(error.filename)).name} is missing. Restore it from a backup.")
+
+
+def _check_all(rows: Iterable[tuple[Any, ...]]) -> None:
+    """Rows that begin with id, payload, times and checksum. Raises Corrupt where one is not what was stored."""
+    for document_id, payload, created, updated, checksum, *_ in rows:
+        if checksum is not None and text_checksum(payload, document_id, created, updated) != checksum:
+            raise Corrupt(
+                f"The payload of document {document_id!r} is damaged on disk. Store the document again.",
+                document_id=document_id,
+            )
 
 
 def _listed_ids(ids: Sequence[str]) -> str:
@@ -580,6 +622,11 @@ class _Change(_View):
         self._forget(collection, numbers)
         return len(numbers)
 
+    def delete_some(self, collection: str, filter: Filter, most: int) -> int:
+        numbers = self.numbers(collection, filter)[:most]
+        self._forget(collection, numbers)
+        return len(numbers)
+
     def drop_collection(self, collection: str) -> None:
         number = self.collection_number(collection)
         if number is None:
@@ -607,16 +654,27 @@ class _Change(_View):
         that stays as it was keeps its time too."""
         listed = _listed([number for number, _ in updates])
         rows = self._rows(
-            sql("SELECT number, payload FROM documents WHERE number IN (SELECT value FROM json_each({}))", listed)
+            sql(
+                "SELECT number, document_id, payload, created_at, updated_at, checksum FROM documents "
+                "WHERE number IN (SELECT value FROM json_each({}))",
+                listed,
+            )
         )
-        payloads: dict[int, Json] = {number: orjson.loads(payload) for number, payload in rows}
+        if merge:  # damage must not be taken for the old state
+            _check_all(row[1:] for row in rows)
+        payloads: dict[int, Json] = {row[0]: orjson.loads(row[2]) if merge else {} for row in rows}
+        about = {row[0]: (row[1], row[3]) for row in rows}
         for number, update in updates:
             payloads[number] = _merged(payloads[number], update) if merge else update
-        stamp, before = _stamp(now), dict(rows) if only_changes else {}
-        texts = ((orjson.dumps(payload).decode(), number) for number, payload in payloads.items())
+        stamp, before = _stamp(now), {row[0]: row[2] for row in rows} if only_changes else {}
+        texts = ((number, orjson.dumps(payload).decode()) for number, payload in payloads.items())
         self.connection.executemany(
-            "UPDATE documents SET payload = ?, updated_at = ? WHERE number = ?",
-            ((text, stamp, number) for text, number in texts if text != before.get(number)),
+            "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?",
+            (
+                (text, stamp, text_checksum(text, *about[number], stamp), number)
+                for number, text in texts
+                if text != before.get(number)
+            ),
         )
 
     def _forget(self, collection: str, numbers: Sequence[int]) -> None:
@@ -688,10 +746,11 @@ class _Intake:
         self, ids: Sequence[str], texts: Sequence[str], numbers: Sequence[int], known: Mapping[str, int]
     ) -> None:
         stamps = repeat(self._stamp)
-        rows = zip(numbers, repeat(self._number), ids, texts, stamps, stamps)
+        checksums = map(text_checksum, texts, ids, repeat(self._stamp), repeat(self._stamp))
+        rows = zip(numbers, repeat(self._number), ids, texts, stamps, stamps, checksums)
         self._change.connection.executemany(
-            "INSERT INTO documents (number, collection, document_id, payload, created_at, updated_at) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents (number, collection, document_id, payload, created_at, updated_at, checksum) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (row for row in rows if row[2] not in known) if known else rows,
         )
 
@@ -699,9 +758,18 @@ class _Intake:
         connection = self._change.connection
         listed = _listed(list(known.values()))
         connection.execute("DELETE FROM slots WHERE document IN (SELECT value FROM json_each(?))", (listed,))
+        born = dict(
+            connection.execute(
+                "SELECT number, created_at FROM documents WHERE number IN (SELECT value FROM json_each(?))", (listed,)
+            ).fetchall()
+        )
+        replaced = [(text, i, known[i]) for i, text in zip(ids, texts, strict=True) if i in known]
         connection.executemany(
-            "UPDATE documents SET payload = ?, updated_at = ? WHERE number = ?",
-            ((text, self._stamp, known[i]) for i, text in zip(ids, texts, strict=True) if i in known),
+            "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?",
+            (
+                (text, self._stamp, text_checksum(text, document_id, born[number], self._stamp), number)
+                for text, document_id, number in replaced
+            ),
         )
 
 

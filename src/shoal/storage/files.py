@@ -1,14 +1,35 @@
 """Files are whole or absent: the one place that knows how bytes reach the disk for good."""
 
+import errno
 import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-__all__ = ["locked", "make_folder", "remove_tree", "sync_folder", "written_whole"]
+from shoal.errors import InsufficientStorage, Unavailable
+
+__all__ = ["disk_error", "is_full", "locked", "make_folder", "remove_tree", "sync_folder", "written_whole"]
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SQLITE_FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
+"""The second is how SQLite says that the index of the write-ahead log found no room."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error of the system or of SQLite says that the disk, or the quota, has no room left."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return getattr(error, "sqlite_errorname", None) in _SQLITE_FULL
+
+
+def disk_error(error: OSError, what: str) -> Unavailable:
+    """An error of the disk in our words; `what` is a sentence without its end, such as "The disk took no vectors"."""
+    if is_full(error):
+        return InsufficientStorage(f"{what}: the disk is full. Delete something or enlarge the disk, then try again.")
+    return Unavailable(f"{what} ({error.strerror or error}). Try again.")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ creation) stands beside it in columns. The queue has a file of its own, `job_que
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +17,12 @@ from shoal.records.filters import Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
 from shoal.storage.base import Json, Kind, Query, Stored, Totals
+from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
 from shoal.storage.job_queue import FAIR_QUEUE, SqliteJobQueue
 from shoal.storage.sqlite import Database
 
-__all__ = ["SqliteMetadata"]
+__all__ = ["METADATA_FORMAT", "SqliteMetadata"]
 
 _FIRST: Final = """
 CREATE TABLE records (
@@ -66,9 +67,14 @@ _NEWEST_IN_FRONT: Final = """
 DROP INDEX records_by_creation;
 CREATE INDEX records_by_creation ON records (kind, organization_id, namespace_id, created_at DESC, position DESC);
 """
-_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE)
+_CHECKSUMS: Final = """
+ALTER TABLE records ADD COLUMN checksum INTEGER;
+CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL, total REAL NOT NULL) WITHOUT ROWID;
+"""
+_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS)
+METADATA_FORMAT: Final = len(_SCHEMA)
 
-_RECORD: Final = "id, name, version, body"
+_RECORD: Final = "id, name, version, body, checksum"
 _HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
 _NEWEST_FIRST: Final = "created_at DESC, position DESC"
 
@@ -85,6 +91,10 @@ class SqliteMetadata(SqliteJobQueue):
         with self._database.transaction():
             yield
 
+    def checkpoint(self) -> None:
+        """See MetadataStore."""
+        self._database.checkpoint()
+
     def close(self) -> None:
         """Close the file; later calls raise Unavailable."""
         self._database.close()
@@ -93,12 +103,13 @@ class SqliteMetadata(SqliteJobQueue):
 
     def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
         """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
-        values = (kind, scope.organization_id, scope.namespace_id, id, name, _created_at(body), _json(body))
+        text = _json(body)
+        values = (*_key(scope, kind), id, name, _created_at(body), text, text_checksum(text, id))
         with self._database.transaction() as connection:
             try:
                 connection.execute(
-                    "INSERT INTO records (kind, organization_id, namespace_id, id, name, version, created_at, body) "
-                    "VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
+                    "INSERT INTO records (kind, organization_id, namespace_id, id, name, version, created_at, body, "
+                    "checksum) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
                     values,
                 )
             except sqlite3.IntegrityError:
@@ -133,11 +144,12 @@ class SqliteMetadata(SqliteJobQueue):
     ) -> Stored:
         """Raises StaleVersion where the stored version differs, NotFound where it is gone, AlreadyExists for the
         name."""
-        values = (name, _created_at(body), _json(body), *_key(scope, kind), id, expect_version)
+        text = _json(body)
+        values = (name, _created_at(body), text, text_checksum(text, id), *_key(scope, kind), id, expect_version)
         with self._database.transaction() as connection:
             try:
                 changed = connection.execute(
-                    "UPDATE records SET name = ?, created_at = ?, body = ?, version = version + 1 "
+                    "UPDATE records SET name = ?, created_at = ?, body = ?, checksum = ?, version = version + 1 "
                     f"WHERE {_HERE} AND id = ? AND version = ?",
                     values,
                 ).rowcount
@@ -168,6 +180,18 @@ class SqliteMetadata(SqliteJobQueue):
             self._write("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", _place(scope))
             return self._write("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", _place(scope))
 
+    # ── counters ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def count(self, *name: str, amount: float = 0.0) -> None:
+        """Add one to a counter, and `amount` to its sum. Joins the transaction that is open."""
+        add = "ON CONFLICT DO UPDATE SET count = count + 1, total = total + excluded.total"
+        self._write(f"INSERT INTO counters (name, count, total) VALUES (?, 1, ?) {add}", (_joined(name), amount))
+
+    def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
+        """Every counter with its sum."""
+        rows = self._database.read().execute("SELECT name, count, total FROM counters").fetchall()
+        return {tuple(orjson.loads(name)): (count, total) for name, count, total in rows}
+
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _one(self, scope: Scope, kind: Kind, column: str, value: str) -> Stored | None:
@@ -189,6 +213,10 @@ class SqliteMetadata(SqliteJobQueue):
         """Run one statement on its own, or in the transaction that is open. Returns the rows it changed."""
         with self._database.transaction() as connection:
             return connection.execute(statement, values).rowcount
+
+
+def _joined(name: tuple[str, ...]) -> str:
+    return orjson.dumps(name).decode()
 
 
 def _place(scope: Scope) -> tuple[str, str]:
@@ -228,7 +256,9 @@ def _created_at(body: Json) -> str | None:
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
-    id, name, version, body = row
+    id, name, version, body, checksum = row
+    if checksum is not None and text_checksum(body, id) != checksum:
+        raise Corrupt(f"The stored record {id!r} is damaged. Restore the database from a backup.", id=id)
     return Stored(id, name, version, _parsed(body))
 
 

@@ -15,11 +15,11 @@ from typing import Final, Literal, overload
 from shoal.errors import InvalidField, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
-from shoal.storage.slots import SLOTS_SCHEMA
+from shoal.storage.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
 from shoal.storage.sqlite import Database
 from shoal.storage.vectors import VectorSegments, safe_name
 
-__all__ = ["Namespace", "Namespaces"]
+__all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces"]
 
 _FILE: Final = "documents.sqlite"
 _MOST_OPEN: Final = 64
@@ -42,7 +42,9 @@ CREATE TABLE enrichments (
 CREATE INDEX enrichments_of_a_target ON enrichments (target, cluster_id);
 CREATE INDEX enrichments_of_a_run ON enrichments (run_id);
 """
-_SCHEMA: Final = (_FIRST, _ENRICHMENTS)
+_CHECKSUMS: Final = "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM
+_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS)
+DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +92,18 @@ class Namespaces:
         """Close the namespace when its last user is done; the next one opens it anew."""
         with self._guard:
             self._discard(namespace)
+
+    def checkpoint(self) -> None:
+        """Cut the journals of the namespaces that are open."""
+        with self._guard:
+            using = list(self._open.values())
+            for namespace in using:
+                namespace.users += 1
+        for namespace in using:
+            try:
+                namespace.database.checkpoint()
+            finally:
+                self._release(namespace)
 
     def close(self) -> None:
         """Close everything that is idle, the rest when it becomes so; nothing can be opened afterwards."""

@@ -16,10 +16,11 @@ import orjson
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
-from shoal.errors import InvalidField
+from shoal.errors import Corrupt, InvalidField
+from shoal.storage.checksums import UNKNOWN, damaged_rows, row_checksums
 from shoal.storage.vectors import SegmentAppender, SegmentKey, VectorSegments
 
-__all__ = ["SLOTS_SCHEMA", "SlotWriter", "Slots", "Space", "compact"]
+__all__ = ["SLOTS_CHECKSUM", "SLOTS_SCHEMA", "Places", "SlotWriter", "Slots", "Space", "compact"]
 
 SLOTS_SCHEMA: Final = """
 CREATE TABLE vector_spaces (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, dimension INTEGER NOT NULL);
@@ -33,6 +34,8 @@ CREATE TABLE slots (
     PRIMARY KEY (document, space)
 ) WITHOUT ROWID;
 """
+SLOTS_CHECKSUM: Final = "ALTER TABLE slots ADD COLUMN checksum INTEGER;"
+"""The step after: the checksum of each vector, null for those that were written before."""
 
 _HOLES_ALLOWED: Final = 0.2
 _GATHER_ROWS: Final = 16_384
@@ -44,6 +47,24 @@ class Space(NamedTuple):
     number: int
     name: str
     dimension: int
+
+
+class Places(NamedTuple):
+    """Where the vectors of documents lie, as aligned int64 arrays; `checksums` are UNKNOWN where none was kept."""
+
+    documents: Rows
+    segments: Rows
+    slots: Rows
+    checksums: Rows
+
+    @staticmethod
+    def of(rows: Sequence[tuple[int, ...]]) -> "Places":
+        """From rows of (document, segment, slot, checksum)."""
+        return Places(*np.array(rows, dtype=np.int64).reshape(-1, 4).T)
+
+    def part(self, start: int, count: int) -> "Places":
+        """`count` of them from `start` on."""
+        return Places(*(column[start : start + count] for column in self))
 
 
 class Slots:
@@ -74,12 +95,20 @@ class Slots:
             )
         return space
 
-    def read(self, space: Space, segments: Rows, slots: Rows) -> Points:
+    def read(self, space: Space, places: Places) -> Points:
         """The rows at these places, (n, d) float32, in the order given.
 
         A read-only memory map where they are one ascending run of one segment, else a fresh array.
-        Raises FileNotFoundError where a segment was compacted away since the places were read.
+        Raises FileNotFoundError where a segment was compacted away since the places were read, Corrupt where a row is
+        not what was stored.
         """
+        values = self._rows(space, places.segments, places.slots)
+        damaged = damaged_rows(places.documents.tolist(), space.number, values, places.checksums)
+        if len(damaged):
+            raise self._damaged(space, places, damaged)
+        return values
+
+    def _rows(self, space: Space, segments: Rows, slots: Rows) -> Points:
         count = len(slots)
         if not count:
             return np.empty((0, space.dimension), dtype=np.float32)
@@ -93,6 +122,20 @@ class Slots:
             _gather(mapped, slots[rows], rows, gathered)
         return gathered
 
+    def _damaged(self, space: Space, places: Places, rows: Rows) -> Corrupt:
+        first = int(rows[0])
+        found = self._connection.execute(
+            "SELECT document_id FROM documents WHERE number = ?", (int(places.documents[first]),)
+        ).fetchone()
+        more = f", and of {len(rows) - 1} more," if len(rows) > 1 else ""
+        id = found[0] if found else "?"
+        return Corrupt(
+            f"The vector {space.name!r} of document {id!r}{more} is damaged on disk. Store the document again.",
+            document_id=id,
+            vector=space.name,
+            damaged=len(rows),
+        )
+
     def of_documents(
         self, documents: Sequence[int], spaces: Iterable[Space]
     ) -> Mapping[int, Mapping[str, NDArray[np.float32]]]:
@@ -101,13 +144,12 @@ class Slots:
         listed = orjson.dumps(list(documents)).decode()
         for space in spaces:
             rows = self._connection.execute(
-                "SELECT document, segment, slot FROM slots "
+                f"SELECT document, segment, slot, coalesce(checksum, {UNKNOWN}) FROM slots "
                 "WHERE space = ? AND document IN (SELECT value FROM json_each(?))",
                 (space.number, listed),
             ).fetchall()
-            places = np.array(rows, dtype=np.int64).reshape(-1, 3)
-            values = self.read(space, places[:, 1], places[:, 2])
-            for (document, _, _), value in zip(rows, values, strict=True):
+            values = self.read(space, Places.of(rows))
+            for (document, *_), value in zip(rows, values, strict=True):
                 vectors[document][space.name] = np.array(value)
         return vectors
 
@@ -156,11 +198,13 @@ class SlotWriter:
         while done < len(documents):
             number, slots = self._tail(space)
             count = min(len(documents) - done, self._files.rows_per_segment(space.dimension) - slots)
-            first = self._append(space, number, slots, values[done : done + count])
+            given, part = documents[done : done + count], values[done : done + count]
+            first = self._append(space, number, slots, part)
+            checksums = row_checksums(given, space.number, part)
             self._connection.executemany(
-                "INSERT INTO slots (document, space, segment, slot) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET segment = excluded.segment, slot = excluded.slot",
-                zip(documents[done : done + count], repeat(space.number), repeat(number), range(first, first + count)),
+                "INSERT INTO slots (document, space, segment, slot, checksum) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO "
+                "UPDATE SET segment = excluded.segment, slot = excluded.slot, checksum = excluded.checksum",
+                zip(given, repeat(space.number), repeat(number), range(first, first + count), checksums),
             )
             done += count
 
@@ -231,18 +275,19 @@ def _move(
 ) -> None:
     listed = orjson.dumps(numbers).decode()
     rows = connection.execute(
-        "SELECT s.document, s.segment, s.slot FROM slots s JOIN documents d ON d.number = s.document "
+        f"SELECT s.document, s.segment, s.slot, coalesce(s.checksum, {UNKNOWN}) "
+        "FROM slots s JOIN documents d ON d.number = s.document "
         "WHERE s.space = ? AND s.segment IN (SELECT value FROM json_each(?)) ORDER BY d.document_id",
         (space.number, listed),
     ).fetchall()
-    places = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    places = Places.of(rows)
     slots = Slots(connection, files)
     with SlotWriter(connection, files, *series) as writer:
         if rows:
             writer.begin_segment(space)
-        for start in range(0, len(places), _GATHER_ROWS):
-            part = places[start : start + _GATHER_ROWS]
-            writer.store(space, part[:, 0].tolist(), slots.read(space, part[:, 1], part[:, 2]))
+        for start in range(0, len(rows), _GATHER_ROWS):
+            part = places.part(start, _GATHER_ROWS)
+            writer.store(space, part.documents.tolist(), slots.read(space, part))
         writer.sync()
     connection.execute("DELETE FROM segments WHERE number IN (SELECT value FROM json_each(?))", (listed,))
 

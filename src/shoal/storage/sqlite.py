@@ -17,10 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from shoal.errors import Conflict, Corrupt, ShoalError, Unavailable
-from shoal.storage.files import sync_folder
+from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
+from shoal.storage.files import disk_error, is_full, sync_folder
+from shoal.storage.migrations import format_of, migrate, refuse_newer
 
-__all__ = ["Database"]
+__all__ = ["SQLITE_VERSION", "Database"]
+
+SQLITE_VERSION: Final = sqlite3.sqlite_version
 
 _WAIT_SECONDS: Final = 30.0
 _FETCH_ROWS: Final = 1000
@@ -33,6 +36,8 @@ _PRAGMAS: Final = (
     "PRAGMA temp_store=MEMORY",
 )
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_DAMAGED_TEXT: Final = ("Could not decode to UTF-8", "malformed JSON")
+"""Said of a stored text, never of a parameter: those are checked before they come here."""
 _WAIT_FOR: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _AWAY: Final = {
     sqlite3.SQLITE_BUSY: "is busy",
@@ -40,7 +45,6 @@ _AWAY: Final = {
     sqlite3.SQLITE_PROTOCOL: "is busy",
     sqlite3.SQLITE_INTERRUPT: "was interrupted",
     sqlite3.SQLITE_IOERR: "met a disk error",
-    sqlite3.SQLITE_FULL: "has no disk space left",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened",
     sqlite3.SQLITE_READONLY: "cannot be written to",
     sqlite3.SQLITE_NOMEM: "ran out of memory",
@@ -51,7 +55,8 @@ class Database:
     """A SQLite file with a schema.
 
     `schema[i]` is the script that takes format i to format i + 1 (`PRAGMA user_version`); never change one that was
-    released, append another. `setup` runs on each new connection and registers SQL functions.
+    released, append another (`storage/migrations.py` runs them). `setup` runs on each new connection and registers
+    SQL functions.
     Raises Conflict where the file was written by a newer Shoal, Corrupt where it is no database, Unavailable.
     """
 
@@ -113,6 +118,11 @@ class Database:
         finally:
             session.only_reads = False
 
+    def checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the file and cut it, as far as nobody reads from it."""
+        with contextlib.suppress(Unavailable):
+            self.read().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         """Close the connections of all threads. Later calls raise Unavailable. May be called twice."""
         self._closed = True
@@ -170,21 +180,11 @@ class Database:
         return connection
 
     def _migrate(self, schema: Sequence[str]) -> None:
-        found = _format(self.read())
-        if found > len(schema):
-            raise Conflict(
-                f"{self.path.name} was written by a newer Shoal (format {found}, this one knows {len(schema)}). "
-                "Install the newer version, or choose another data folder.",
-                found=found,
-                known=len(schema),
-            )
-        for number in range(found, len(schema)):
+        found = format_of(self.read())
+        refuse_newer(self.path, found, len(schema))
+        if found < len(schema):
             with self.transaction() as connection:
-                if _format(connection) != number:  # another process was faster
-                    continue
-                for statement in _statements(schema[number]):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={number + 1}")
+                migrate(self.path, connection, schema)
 
 
 # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -210,7 +210,11 @@ _SEAM: Final = _Seam()
 
 def _translated(error: sqlite3.DatabaseError) -> ShoalError | None:
     code = _code(error)
-    if code in _BROKEN:
+    if is_full(error):
+        return InsufficientStorage(
+            "The disk has no room for this. Delete something or enlarge the disk; reading and deleting go on meanwhile."
+        )
+    if code in _BROKEN or any(words in str(error) for words in _DAMAGED_TEXT):
         return Corrupt(f"A database file is damaged ({error}). Restore it from a backup.")
     if code in _AWAY:
         return Unavailable(f"The database {_AWAY[code]} ({error}). Try again.")
@@ -380,6 +384,8 @@ def _create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         sync_folder(path.parent)
     except OSError as error:
+        if is_full(error):
+            raise disk_error(error, f"{path.name} cannot be made") from error
         raise Unavailable(f"{path.name} cannot be opened ({error.strerror}). Is the data folder writable?") from error
 
 
@@ -397,17 +403,3 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
         else:
             raise Unavailable("The database cannot use a write-ahead log here. Is the data folder on a network drive?")
         time.sleep(0.02)
-
-
-def _format(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: `executescript` would commit the transaction that is open."""
-    pending = ""
-    for piece in script.split(";"):
-        pending += piece + ";"
-        if sqlite3.complete_statement(pending):
-            yield pending
-            pending = ""

@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from shoal.columns import Points
-from shoal.errors import Corrupt, Unavailable
-from shoal.storage.files import sync_folder
+from shoal.errors import Corrupt
+from shoal.storage.files import disk_error, sync_folder
 
 __all__ = ["SegmentAppender", "SegmentKey", "VectorSegments", "safe_name"]
 
@@ -166,4 +166,4 @@ def _speaking_of_the_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"The disk did not take vectors ({error.strerror}: {path.name}). Try again.") from error
+        raise disk_error(error, f"The disk did not take vectors for {path.name}") from error

@@ -2,11 +2,12 @@
 
 import os
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Wired
+from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.errors import ShoalError, Unavailable
@@ -64,13 +65,33 @@ async def livez() -> Response:
     return reply(Alive())
 
 
-@router.get("/readyz", response_model=Health)
-def readyz(services: Wired) -> Response:
-    """Whether requests can be served. Raises Unavailable (503)."""
-    seen = _look(services)
-    if seen.status != "OK":
-        raise Unavailable("A store does not answer. Try again in a moment.")
-    return reply(seen)
+class ReadyCheck(BaseModel):
+    """One part of the server; the reason where it is not well."""
+
+    ok: bool
+    reason: str | None = None
+
+
+class Ready(BaseModel):
+    """The answer of the readiness probe: DEGRADED serves requests, but something asks for attention."""
+
+    status: str
+    checks: dict[str, ReadyCheck]
+
+
+@router.get("/readyz", response_model=Ready)
+def readyz(request: Request, services: Wired) -> Response:
+    """Whether requests should be sent here. 503 while the server shuts down or a store does not answer; with little
+    disk left or without workers it serves, reads and deletes at least, and says DEGRADED."""
+    readiness: Readiness = request.app.state.readiness
+    checks = readiness.checks(services)
+    shown = {name: ReadyCheck(ok=check.ok, reason=check.reason) for name, check in checks.items()}
+    failed = [check.reason for check in checks.values() if check.required and not check.ok]
+    if failed:
+        raise Unavailable(
+            " ".join(filter(None, failed)), checks={name: check.model_dump() for name, check in shown.items()}
+        )
+    return reply(Ready(status="OK" if all(check.ok for check in shown.values()) else "DEGRADED", checks=shown))
 
 
 def _look(services: Services) -> Health:

@@ -1,0 +1,116 @@
+"""Numbers for Prometheus: over the whole installation, without a name or an id of anybody's.
+
+Requests are counted in this process. What runs do is counted in the metadata store, by whichever process it happens in,
+and read when Prometheus asks: so the numbers are right for any number of workers and go on after a restart.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import start_http_server as serve
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+
+from shoal.assemble import Services
+from shoal.errors import ShoalError
+
+__all__ = ["Metrics", "serve_metrics"]
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """A registry with everything this server can tell."""
+
+    def __init__(self, services: Services) -> None:
+        self.registry = CollectorRegistry()
+        labels = ("method", "route", "status")
+        self._requests = Counter("shoal_http_requests_total", "Requests answered.", labels, registry=self.registry)
+        self._durations = Histogram(
+            "shoal_http_request_duration_seconds",
+            "From the first byte of a request to the last of its answer.",
+            ("method", "route"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.registry.register(_Installation(services))
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._durations.labels(method, route).observe(seconds)
+
+
+class _Installation(Collector):
+    """What the stores and the disk tell when they are asked."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())  # so that registering asks no store
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._disk()
+        try:
+            yield from self._queue()
+            yield from self._runs()
+            yield _gauge("shoal_up", "Whether the metadata store answers.", 1)
+        except ShoalError:
+            yield _gauge("shoal_up", "Whether the metadata store answers.", 0)
+
+    def _disk(self) -> Iterator[Metric]:
+        room = self._services.disk.room()
+        yield _gauge("shoal_disk_free_bytes", "Free bytes of the data folder's disk.", room.free)
+        yield _gauge("shoal_disk_usable_bytes", "Free bytes that new data may take.", room.usable)
+        wal = GaugeMetricFamily("shoal_wal_bytes", "Bytes of write-ahead logs.", labels=["store"])
+        data = self._services.settings.data
+        wal.add_metric(["metadata"], _size_of(data.glob("metadata.sqlite-wal")))
+        wal.add_metric(["documents"], _size_of((data / "documents").glob("*/*/documents.sqlite-wal")))
+        yield wal
+
+    def _queue(self) -> Iterator[Metric]:
+        waiting, oldest = self._services.states.waiting()
+        yield _gauge("shoal_queue_depth", "Runs that wait for a worker.", waiting)
+        yield _gauge("shoal_queue_oldest_age_seconds", "How long the oldest of them waits.", oldest)
+
+    def _runs(self) -> Iterator[Metric]:
+        counted = self._services.metadata.counters()
+        runs = CounterMetricFamily("shoal_runs", "Runs that ended, by how.", labels=["status"])
+        recoveries = CounterMetricFamily("shoal_recoveries", "Runs taken up again after a worker or process ended.")
+        stages = SummaryMetricFamily(
+            "shoal_stage_seconds", "Time that runs spent in a stage.", labels=["stage", "algorithm"]
+        )
+        for (name, *labels), (count, total) in sorted(counted.items()):
+            if name == "runs":
+                runs.add_metric(labels, count)
+            elif name == "recoveries":
+                recoveries.add_metric([], count)
+            elif name == "stage":
+                stages.add_metric(labels, count_value=count, sum_value=total)
+        yield from (runs, recoveries, stages)
+
+
+def _gauge(name: str, told: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, told, value=value)
+
+
+def _size_of(paths: Iterable[Path]) -> float:
+    total = 0
+    for path in paths:
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return float(total)
+
+
+def serve_metrics(metrics: Metrics, host: str, port: int) -> threading.Thread:
+    """Answer GET /metrics on a port of its own, in a thread. Raises OSError where the port is taken."""
+    _, thread = serve(port, addr=host, registry=metrics.registry)
+    return thread

@@ -1,0 +1,102 @@
+"""`shoal doctor`: look through a data folder, tell what is wrong, remove what crashes left."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from shoal.settings import Settings
+
+if TYPE_CHECKING:
+    from shoal.services.doctor import Finding, Report
+
+__all__ = ["doctor"]
+
+_STYLES: Final = {"damage": "bold red", "problem": "bold yellow", "leftover": "cyan", "note": "dim"}
+
+
+def doctor(
+    data: Annotated[Path | None, typer.Option(help="The folder that holds everything.")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Remove leftovers; data are never touched.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the structure: no payload, vector or table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+    idle_minutes: Annotated[
+        float, typer.Option(min=0, help="How long nobody wrote to what counts as left over.")
+    ] = 60.0,
+) -> None:
+    """Look through a data folder, also of a running server. Exit code 1 where something is to be put right."""
+    # Imported here so that `shoal --help` stays fast.
+    from shoal.errors import InvalidField
+    from shoal.services import doctor as service
+
+    settings = Settings.read(data=data)
+    if not settings.data.is_dir():
+        raise InvalidField("--data", "is no folder", value=str(settings.data))
+    report = service.examine(settings, quick=quick, idle_minutes=idle_minutes)
+    removed = service.repair(report, settings) if repair else []
+    if as_json:
+        _print_json(settings, report, removed)
+    else:
+        _print_tables(settings, report, removed)
+    raise typer.Exit(0 if report.sound else 1)
+
+
+def _print_json(settings: Settings, report: "Report", removed: "list[Finding]") -> None:
+    import orjson
+
+    told = {
+        "data": str(settings.data),
+        "sound": report.sound,
+        "versions": _versions(),
+        "looked_at": dict(report.looked_at),
+        "findings": [
+            {"kind": f.kind, "where": f.where, "told": f.told, "remedy": f.remedy, "removed": f in removed}
+            for f in report.findings
+        ],
+    }
+    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print_tables(settings: Settings, report: "Report", removed: "list[Finding]") -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from shoal.cli.table import plain, printer
+
+    console = printer()
+    console.print(Text.assemble(("Data folder ", "dim"), plain(str(settings.data))))
+    looked = Table.grid(padding=(0, 2))
+    for what, much in [*report.looked_at, ("versions", ", ".join(f"{k} {v}" for k, v in _versions().items()))]:
+        looked.add_row(Text(f"  {what}", "dim"), much)
+    console.print(looked)
+    if report.findings:
+        table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        for column in ("", "where", "found", "what to do"):
+            table.add_column(column, overflow="fold")
+        for one in sorted(report.findings, key=lambda finding: list(_STYLES).index(finding.kind)):
+            done = "Removed." if one in removed else one.remedy
+            kind = Text(one.kind, _STYLES[one.kind])
+            table.add_row(kind, Text(plain(one.where)), Text(plain(one.told)), Text(done, "dim"))
+        console.print(table)
+    console.print(_verdict(report))
+
+
+def _verdict(report: "Report") -> str:
+    counted = [
+        f"{count:,} {kind}{'s' if count > 1 and kind != 'damage' else ''}"
+        for kind in _STYLES
+        if (count := sum(finding.kind == kind for finding in report.findings))
+    ]
+    if report.sound:
+        return f"[green]✓[/green] Sound{': ' if counted else ''}{', '.join(counted)}."
+    return f"[red]✗[/red] Not sound: {', '.join(counted)}."
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    from shoal.storage.sqlite import SQLITE_VERSION
+
+    return {"shoal": version("shoal"), "python": platform.python_version(), "sqlite": SQLITE_VERSION}

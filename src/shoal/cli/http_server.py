@@ -1,0 +1,51 @@
+"""Uvicorn as Shoal runs it: it goes on serving while it drains, and a second signal ends it at once."""
+
+import time
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from shoal.api.readiness import Readiness
+from shoal.jobs.ending import Ending
+from shoal.settings import Settings
+
+__all__ = ["HttpServer"]
+
+_UNDER_WAY_SECONDS: Final = 30
+
+
+class HttpServer(uvicorn.Server):
+    """At the first signal /readyz turns to 503 and answers carry `Connection: close`; after `drain_seconds` no new
+    connection is taken; requests under way have 30 s more."""
+
+    def __init__(self, app: FastAPI, settings: Settings, ending: Ending) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                # Never httptools, even where it is installed: it takes headers of any size, before a key was seen.
+                http="h11",
+                log_config=None,
+                log_level="warning" if settings.log_level.lower() == "info" else settings.log_level.lower(),
+                access_log=False,
+                timeout_graceful_shutdown=_UNDER_WAY_SECONDS,
+                server_header=False,
+                ws="none",
+            )
+        )
+        self._readiness: Readiness = app.state.readiness
+        self._drain_seconds, self._ending = settings.drain_seconds, ending
+        self._exit_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The handler of signals while the server runs. They are not raised again afterwards."""
+        if self._ending.first(sig):
+            self._readiness.draining = True
+            self._exit_at = time.monotonic() + self._drain_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if self._exit_at is not None and time.monotonic() >= self._exit_at:
+            self.should_exit = True
+        return await super().on_tick(counter)

@@ -1,0 +1,221 @@
+"""A whole data folder, looked through: files, checksums, and whether what refers to something finds it.
+
+Nothing is changed, except that `repair` removes leftovers: files that no row, manifest or process speaks of. Data are
+never touched. A server may run meanwhile.
+"""
+
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from shoal.jobs.presence import dead_locks
+from shoal.records.execution import ACTIVE
+from shoal.services.references import broken_references
+from shoal.settings import Settings
+from shoal.storage.artifacts import LocalArtifacts
+from shoal.storage.disk import Disk
+from shoal.storage.files import remove_tree
+from shoal.storage.inspection import (
+    MetadataSeen,
+    check_artifacts,
+    check_file,
+    inspect_metadata,
+    inspect_namespace,
+    remove_stray,
+    stray_files,
+)
+from shoal.storage.metadata import METADATA_FORMAT
+from shoal.storage.migrations import copies_of
+from shoal.storage.namespaces import DOCUMENTS_FORMAT
+
+__all__ = ["Finding", "Kind", "Report", "examine", "repair"]
+
+Kind = Literal["damage", "problem", "leftover", "note"]
+_MIB: Final = 2**20
+_REMEDIES: Final = {
+    "records": "Restore the folder from a backup.",
+    "documents": "Store those documents again, or restore the folder from a backup.",
+    "artifacts": "Execute the cluster again.",
+    "references": "Delete or execute the cluster again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing. `damage`: data are lost or wrong. `problem`: something to put right. `leftover`: in nobody's way, and
+    removed by a repair. `note`: good to know. `path` is what a repair removes."""
+
+    kind: Kind
+    where: str
+    told: str
+    remedy: str = ""
+    path: Path | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What was looked at, as (what, how much) pairs, and what was found."""
+
+    looked_at: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is lost, wrong, or to be put right."""
+        return not any(finding.kind in ("damage", "problem") for finding in self.findings)
+
+
+def examine(settings: Settings, *, quick: bool = False, idle_minutes: float = 60.0) -> Report:
+    """Look through `settings.data`. `quick` reads no payload, vector or table, only the structure.
+
+    Leftovers count as such once nobody has written to them for `idle_minutes`.
+    """
+    report, data = Report(), settings.data
+    seen = _metadata(report, data, quick)
+    _documents(report, data, seen, quick)
+    _artifacts(report, data, seen, quick)
+    report.findings += [
+        Finding("damage", "metadata.sqlite", told, _REMEDIES["references"]) for told in _references(data, seen)
+    ]
+    report.findings += _leftovers(data, time.time() - idle_minutes * 60)
+    report.findings += _around(report, settings)
+    return report
+
+
+def repair(report: Report, settings: Settings) -> list[Finding]:
+    """Remove the leftovers of a report. Returns those that were removed."""
+    removed = []
+    for finding in report.findings:
+        if finding.kind != "leftover" or finding.path is None:
+            continue
+        if finding.path.suffix == ".f32":
+            if not remove_stray(finding.path):
+                continue  # a writer has taken it into use since
+        elif finding.path.is_dir():
+            remove_tree(finding.path)
+        else:
+            finding.path.unlink(missing_ok=True)
+        removed.append(finding)
+    return removed
+
+
+# ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _metadata(report: Report, data: Path, quick: bool) -> MetadataSeen:
+    path = data / "metadata.sqlite"
+    if not path.exists():
+        report.findings.append(Finding("problem", "metadata.sqlite", "there is none", "Is this a data folder?"))
+        return MetadataSeen()
+    found, wrong = check_file(path, METADATA_FORMAT, quick=quick)
+    report.findings += [Finding("damage", path.name, told, _REMEDIES["records"]) for told in wrong]
+    seen = inspect_metadata(path)
+    report.findings += [Finding("damage", path.name, told, _REMEDIES["records"]) for told in seen.damage]
+    report.looked_at.append(("records", f"{len(seen.records):,}, {len(seen.jobs):,} open jobs"))
+    report.findings += _format_note(path.name, found, METADATA_FORMAT)
+    return seen
+
+
+def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> None:
+    namespaces = sorted(path.parent for path in (data / "documents").glob("*/*/documents.sqlite"))
+    known = {(record.scope.organization_id, record.id) for record in seen.records if record.kind == "namespace"}
+    documents = vectors = unchecked = 0
+    for folder in namespaces:
+        name = str(folder.relative_to(data))
+        found, wrong = check_file(folder / "documents.sqlite", DOCUMENTS_FORMAT, quick=quick)
+        report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in wrong]
+        report.findings += _format_note(name, found, DOCUMENTS_FORMAT)
+        if (folder.parent.name, folder.name) not in known:
+            report.findings.append(Finding("problem", name, "belongs to no namespace", "Remove it if you know it."))
+        if quick:
+            continue
+        looked = inspect_namespace(folder)
+        if looked.damage:  # a compaction may have taken a file away since its row was read
+            looked = inspect_namespace(folder)
+        report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in looked.damage]
+        documents, vectors = documents + looked.documents, vectors + looked.vectors
+        unchecked += looked.unchecked
+    told = f"{len(namespaces):,} namespaces" + ("" if quick else f", {documents:,} documents, {vectors:,} vectors")
+    report.looked_at.append(("documents", told))
+    if unchecked:
+        told = f"{unchecked:,} documents were stored before there were checksums and could only be parsed"
+        report.findings.append(Finding("note", "documents", told))
+
+
+def _artifacts(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> None:
+    if not (data / "artifacts").is_dir():
+        return
+    store, tables, runs = LocalArtifacts(data / "artifacts"), 0, 0
+    for record in seen.records:
+        if record.kind != "execution" or quick:
+            continue
+        count, wrong = check_artifacts(store, record.scope, record.id)
+        if count == 0 and record.body.get("published") and record.body.get("status") not in ACTIVE:
+            wrong = [f"run {record.id} is published, and its artifacts are missing"]
+        tables, runs = tables + count, runs + (count > 0)
+        report.findings += [Finding("damage", f"artifacts/{record.id}", told, _REMEDIES["artifacts"]) for told in wrong]
+    if not quick:
+        report.looked_at.append(("artifacts", f"{runs:,} runs, {tables:,} tables"))
+
+
+def _references(data: Path, seen: MetadataSeen) -> Sequence[str]:
+    broken = list(broken_references(seen))
+    if broken:  # a run that moved on between two reads: what is broken stays so
+        time.sleep(1.0)
+        again = set(broken_references(inspect_metadata(data / "metadata.sqlite")))
+        broken = [told for told in broken if told in again]
+    return broken
+
+
+def _leftovers(data: Path, before: float) -> Iterator[Finding]:
+    """What crashes left: files being written, generations that no manifest names, locks of dead workers."""
+    for path in sorted(data.rglob(".*.part")):
+        yield from _leftover(data, path, "was being written when its process ended", before)
+    for path in sorted((data / "artifacts").glob("*/.*.gone")) + sorted((data / "artifacts").glob("*/*/.*.gone")):
+        yield from _leftover(data, path, "was being deleted", before)
+    for path in sorted((data / "spool").glob("*")):
+        yield from _leftover(data, path, "is an upload that did not end", before)
+    for path in LocalArtifacts.unnamed(data / "artifacts"):
+        yield from _leftover(data, path, "is named by no manifest", before)
+    for folder in sorted((data / "documents").glob("*/*")):
+        for path in stray_files(folder):
+            yield from _leftover(data, path, "holds vectors that no row speaks of", before)
+    for path in dead_locks(data / "workers"):
+        yield from _leftover(data, path, "is the lock of a worker that is gone", before)
+
+
+def _leftover(data: Path, path: Path, told: str, before: float) -> Iterator[Finding]:
+    try:
+        touched = path.stat().st_mtime
+    except FileNotFoundError:
+        return
+    if touched <= before:
+        yield Finding("leftover", str(path.relative_to(data)), told, "--repair removes it.", path)
+
+
+def _around(report: Report, settings: Settings) -> Iterator[Finding]:
+    """The disk, the key file, copies of earlier formats."""
+    data = settings.data
+    room = Disk(data, reserve_mib=settings.disk_reserve_mib, ballast_mib=settings.ballast_mib).room()
+    report.looked_at.append(
+        ("disk", f"{room.free / _MIB:,.0f} MiB free of {room.total / _MIB:,.0f}, {room.reserve / _MIB:,.0f} in reserve")
+    )
+    if room.low:
+        yield Finding("problem", "disk", "less is free than the reserve: new data are refused", "Free some space.")
+    for path in (data, data / "key"):
+        if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
+            remedy = f"chmod {'700' if path.is_dir() else '600'} it."
+            yield Finding("problem", path.name, f"others than its owner can get at it (mode {mode})", remedy)
+    for path in [data / "metadata.sqlite", *(data / "documents").glob("*/*/documents.sqlite")]:
+        for copy in copies_of(path):
+            told = f"is the file before its last migration ({copy.stat().st_size / _MIB:,.1f} MiB)"
+            yield Finding("note", str(copy.relative_to(data)), told, "Delete it once you stay with this version.")
+
+
+def _format_note(name: str, found: int, known: int) -> Iterator[Finding]:
+    if 0 < found < known:
+        yield Finding("note", name, f"has format {found}; the next start brings it to format {known}")

@@ -1,0 +1,318 @@
+"""A look at the files of a data folder that changes nothing, also while a server works on them.
+
+Each function reads one part from end to end and tells what is wrong in sentences; nothing is raised for damage.
+Databases are opened read-only and read in one snapshot, so what a server writes meanwhile is seen whole or not at all.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+import numpy as np
+import orjson
+
+from shoal.errors import Corrupt, ShoalError
+from shoal.records.scope import Scope
+from shoal.storage.artifacts import LocalArtifacts
+from shoal.storage.base import Json
+from shoal.storage.checksums import UNKNOWN, damaged_rows
+from shoal.storage.migrations import format_of
+from shoal.storage.vectors import SegmentKey, VectorSegments
+
+__all__ = [
+    "MetadataSeen",
+    "NamespaceSeen",
+    "OpenJob",
+    "SeenRecord",
+    "check_artifacts",
+    "check_file",
+    "inspect_metadata",
+    "inspect_namespace",
+    "read_only",
+    "remove_stray",
+    "stray_files",
+]
+
+_AT_ONCE: Final = 16_384
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRecord:
+    """A record of the metadata store. `body` is empty where it is damaged."""
+
+    kind: str
+    scope: Scope
+    id: str
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job that is queued or running."""
+
+    id: str
+    scope: Scope
+    state: str
+
+
+@dataclass(slots=True)
+class MetadataSeen:
+    records: list[SeenRecord] = field(default_factory=list)
+    jobs: list[OpenJob] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class NamespaceSeen:
+    """What a namespace holds. `unchecked` documents have no checksum, because they are older than those."""
+
+    documents: int = 0
+    vectors: int = 0
+    unchecked: int = 0
+    damage: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """A snapshot of a database that nobody can write through."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+    try:
+        connection.text_factory = bytes  # a damaged text may be no text any more
+        connection.execute("BEGIN")
+        yield connection
+    finally:
+        connection.close()
+
+
+def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, list[str]]:
+    """The format of a database file, and what is wrong with its pages and indexes."""
+    try:
+        with read_only(path) as connection:
+            found = format_of(connection)
+            if found > known:
+                return found, [f"has format {found}, which a newer Shoal wrote; this one knows {known}"]
+            pragma = "quick_check" if quick else "integrity_check"
+            said = [_text(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_SHOWN * 4})")]
+            return found, [] if said == ["ok"] else said
+    except sqlite3.DatabaseError as error:
+        return 0, [str(error)]
+
+
+# ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def inspect_metadata(path: Path) -> MetadataSeen:
+    """Every record against its checksum, and the jobs that are not done."""
+    seen = MetadataSeen()
+    try:
+        with read_only(path) as connection:
+            checksum = _column(connection, "records", "checksum")
+            rows = connection.execute(
+                f"SELECT kind, organization_id, namespace_id, id, body, {checksum} FROM records ORDER BY position"
+            )
+            for kind, organization, namespace, id, body, kept in rows:
+                scope = Scope(_text(organization), _text(namespace))
+                whole = _sound(body, kept, id)
+                if whole is None:
+                    seen.damage.append(f"the {_text(kind)} {_text(id)!r} is damaged")
+                seen.records.append(SeenRecord(_text(kind), scope, _text(id), whole or {}))
+            select = "SELECT job_id, organization_id, namespace_id, state FROM jobs WHERE state <> 'done'"
+            for id, organization, namespace, state in connection.execute(select):
+                seen.jobs.append(OpenJob(_text(id), Scope(_text(organization), _text(namespace)), _text(state)))
+    except sqlite3.DatabaseError as error:
+        seen.damage.append(f"the records cannot be read to their end: {error}")
+    return seen
+
+
+# ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def inspect_namespace(folder: Path) -> NamespaceSeen:
+    """Every payload and every vector of a namespace against its checksum, and files against rows."""
+    seen = NamespaceSeen()
+    try:
+        with read_only(folder / "documents.sqlite") as connection:
+            _inspect_payloads(connection, seen)
+            _inspect_vectors(connection, VectorSegments(folder / "vectors"), seen)
+    except sqlite3.DatabaseError as error:
+        seen.damage.append(f"the rows cannot be read to their end: {error}")
+    return seen
+
+
+def _inspect_payloads(connection: sqlite3.Connection, seen: NamespaceSeen) -> None:
+    damaged: list[str] = []
+    rows = connection.execute(
+        f"SELECT document_id, payload, created_at, updated_at, {_column(connection, 'documents', 'checksum')} "
+        "FROM documents ORDER BY number"
+    )
+    for id, payload, created, updated, kept in rows:
+        seen.documents += 1
+        seen.unchecked += kept is None
+        if _sound(payload, kept, id, created, updated) is None:
+            damaged.append(_text(id))
+    if damaged:
+        seen.damage.append(f"the payloads of {_listed(damaged)} are damaged")
+    (lost,) = connection.execute(
+        "SELECT count(*) FROM documents WHERE collection NOT IN (SELECT number FROM collections)"
+    ).fetchone()
+    if lost:
+        seen.damage.append(f"{lost:,} documents belong to no collection")
+
+
+def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, seen: NamespaceSeen) -> None:
+    segments = {
+        number: (SegmentKey(_text(key), _text(name), number), dimension, slots, space)
+        for number, key, name, dimension, slots, space in connection.execute(
+            "SELECT s.number, c.key, v.name, v.dimension, s.slots, s.space FROM segments s "
+            "JOIN collections c ON c.number = s.collection JOIN vector_spaces v ON v.number = s.space"
+        )
+    }
+    rows = connection.execute(
+        f"SELECT s.segment, s.slot, s.document, coalesce({_column(connection, 'slots', 'checksum', 's.')}, {UNKNOWN}), "
+        "d.document_id FROM slots s LEFT JOIN documents d ON d.number = s.document ORDER BY s.segment, s.slot"
+    )
+    reached: set[int] = set()
+    for number, group in groupby(rows, key=lambda row: row[0]):
+        placed = list(group)
+        reached.add(number)
+        seen.vectors += len(placed)
+        if number not in segments:
+            seen.damage.append(f"{len(placed):,} vectors lie in segment {number}, of which there is no record")
+            continue
+        key, dimension, slots, space = segments[number]
+        seen.damage += _damage_of(files, key, dimension, slots, space, placed)
+    seen.damage += [
+        f"{_shown_path(files, key)} is missing"
+        for number, (key, _, slots, _) in segments.items()
+        if number not in reached and slots and not files.path(key).exists()
+    ]
+
+
+def stray_files(folder: Path) -> list[Path]:
+    """The vector files of a namespace that no row speaks of; one that is being written may be among them."""
+    found = sorted((folder / "vectors").glob("*/*/*.f32"))  # before the rows, which are committed after the files
+    try:
+        with read_only(folder / "documents.sqlite") as connection:
+            known = _known_files(connection, folder)
+    except sqlite3.DatabaseError:
+        return []  # told elsewhere
+    return [path for path in found if path not in known]
+
+
+def remove_stray(path: Path) -> bool:
+    """Remove a vector file that no row speaks of. False where one does by now: a writer took it into use."""
+    folder = path.parents[3]
+    connection = sqlite3.connect(folder / "documents.sqlite", isolation_level=None, timeout=30)
+    try:
+        connection.text_factory = bytes
+        connection.execute("BEGIN IMMEDIATE")  # no writer is under way while it is held
+        if path in _known_files(connection, folder):
+            return False
+        path.unlink(missing_ok=True)
+        return True
+    finally:
+        connection.close()
+
+
+def _known_files(connection: sqlite3.Connection, folder: Path) -> set[Path]:
+    files = VectorSegments(folder / "vectors")
+    rows = connection.execute(
+        "SELECT c.key, v.name, s.number FROM segments s JOIN collections c ON c.number = s.collection "
+        "JOIN vector_spaces v ON v.number = s.space"
+    )
+    return {files.path(SegmentKey(_text(key), _text(name), number)) for key, name, number in rows}
+
+
+def _damage_of(
+    files: VectorSegments, key: SegmentKey, dimension: int, slots: int, space: int, placed: Sequence[tuple[Any, ...]]
+) -> Iterator[str]:
+    """What is wrong with one segment and the rows that lie in it: (segment, slot, document, checksum, id)."""
+    where = _shown_path(files, key)
+    lost = [row for row in placed if row[4] is None]
+    if lost:
+        yield f"{len(lost):,} vectors in {where} belong to documents that do not exist"
+    beyond = [row for row in placed if not 0 <= row[1] < slots]
+    if beyond:
+        yield f"{_listed(_ids(beyond))} have vectors beyond the end of {where}"
+    try:
+        values = files.map(key, dimension, slots)
+    except FileNotFoundError:
+        yield f"{where} is missing: the vectors of {_listed(_ids(placed))} are lost"
+        return
+    except Corrupt:
+        yield f"{where} is shorter than the {slots:,} vectors that were stored in it"
+        return
+    within = [row for row in placed if 0 <= row[1] < slots]
+    damaged: list[str] = []
+    for start in range(0, len(within), _AT_ONCE):
+        part = within[start : start + _AT_ONCE]
+        taken = values[np.array([row[1] for row in part])]
+        checksums = np.array([row[3] for row in part], dtype=np.int64)
+        found = damaged_rows([row[2] for row in part], space, taken, checksums)
+        damaged += _ids(part[row] for row in found.tolist())
+    if damaged:
+        yield f"the vectors {key.vector!r} of {_listed(damaged)} in {where} are damaged"
+
+
+# ── artifacts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_artifacts(store: LocalArtifacts, scope: Scope, run_id: str) -> tuple[int, list[str]]:
+    """How many tables the artifacts of a run have, 0 where there are none, and what is wrong with them."""
+    damage: list[str] = []
+    try:
+        manifest = store.manifest(scope, run_id)
+    except ShoalError as error:
+        return 1, [error.message]
+    tables = manifest["files"] if manifest else {}
+    for name in tables:
+        try:
+            store.path(scope, run_id, name)
+        except ShoalError as error:
+            damage.append(error.message)
+    return len(tables), damage
+
+
+# ── in words ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sound(text: bytes, checksum: int | None, *about: bytes) -> Json | None:
+    """The JSON object, or None where it is not what was stored."""
+    if checksum is not None and crc32(text, crc32(b"\0".join(about))) != checksum:
+        return None
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _column(connection: sqlite3.Connection, table: str, name: str, prefix: str = "") -> str:
+    """A column, or NULL in a file of a format that has none yet."""
+    there = {_text(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")}
+    return f"{prefix}{name}" if name in there else "NULL"
+
+
+def _ids(rows: Iterable[tuple[Any, ...]]) -> list[str]:
+    return ["?" if row[4] is None else _text(row[4]) for row in rows]
+
+
+def _listed(ids: Sequence[str]) -> str:
+    """`documents 'a', 'b' and 7 more`."""
+    shown = ", ".join(repr(id) for id in ids[:_SHOWN])
+    more = f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else ""
+    return f"document{'s' if len(ids) > 1 else ''} {shown}{more}"
+
+
+def _shown_path(files: VectorSegments, key: SegmentKey) -> str:
+    return str(files.path(key).relative_to(files.folder.parent))
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,66 @@
+"""A small data folder with everything in it, made in this process; and ways to damage one."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from cluster_steps import carry_out, grouped_documents, vector_body
+from shoal.assemble import Services, assemble
+from shoal.records.cluster import CreateCluster
+from shoal.records.collection import CreateCollection
+from shoal.records.document import UpsertDocuments
+from shoal.records.execution import ExecuteCluster
+from shoal.records.scope import Scope
+from shoal.settings import Settings
+
+__all__ = ["fill", "flip", "made", "only", "settings_of", "update"]
+
+
+def settings_of(folder: Path, **more: Any) -> Settings:
+    """Settings of a folder on whatever disk the tests have."""
+    return Settings(**{"data": folder, "workers": 0, "disk_reserve_mib": 0, "ballast_mib": 0, **more})
+
+
+def made(folder: Path) -> None:
+    """60 documents with vectors, a cluster over them, and its finished run; closed."""
+    services = assemble(settings_of(folder))
+    services.keys.bootstrap(folder / "key")
+    fill(services)
+    services.close()
+
+
+def fill(services: Services) -> Scope:
+    """The same in an open installation. Returns the scope of its namespace."""
+    organization = Scope(services.keys.organizations()[0].organization_id)
+    scope = services.namespaces.scope(organization, "default")
+    body = {"collection_name": "docs", "source": {"type": "direct_upsert"}}
+    services.collections.create(scope, CreateCollection.model_validate(body))
+    upsert = {"collection_id": "docs", "documents": grouped_documents()}
+    services.documents.upsert(scope, UpsertDocuments.model_validate(upsert))
+    services.clusters.create(scope, CreateCluster.model_validate(vector_body()))
+    services.clusters.execute(scope, "groups", ExecuteCluster())
+    assert carry_out(services) == 1
+    return scope
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """The first file of a pattern."""
+    return sorted(folder.glob(pattern))[0]
+
+
+def flip(path: Path, at: int, bit: int = 0) -> None:
+    """Turn one bit of a file."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1 << bit]))
+
+
+def update(path: Path, statement: str, *values: object) -> int:
+    """Change a database behind Shoal's back. Returns how many rows."""
+    connection = sqlite3.connect(path)
+    with connection:
+        changed = connection.execute(statement, values).rowcount
+    connection.close()
+    return changed

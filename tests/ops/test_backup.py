@@ -1,0 +1,260 @@
+"""Backups of a folder that is being written to, and what comes back of them."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from ops.folders import fill, flip, made, only, settings_of
+from shoal.assemble import Services, assemble
+from shoal.columns import DocumentBatch, VectorColumn
+from shoal.errors import Conflict, Corrupt, InvalidField
+from shoal.records.filters import MATCH_ALL
+from shoal.records.scope import Scope
+from shoal.services.doctor import examine
+from shoal.storage.backup import MANIFEST, back_up, restore
+from shoal.storage.base import Query
+
+ABOUT = {"shoal": "test"}
+ROWS = 7
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "data"
+    made(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kept(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of it."""
+    target = tmp_path_factory.mktemp("backup") / "kept"
+    back_up(whole, target, about=ABOUT)
+    return target
+
+
+def sound(folder: Path) -> bool:
+    report = examine(settings_of(folder), idle_minutes=0)
+    return report.findings == []
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[tuple[Services, Scope]]:
+    services = assemble(settings_of(tmp_path / "data"))
+    services.keys.bootstrap(tmp_path / "data" / "key")
+    scope = fill(services)
+    yield services, scope
+    services.close()
+
+
+class Writer(threading.Thread):
+    """Writes numbered batches to two namespaces in turn, with a record each, and compacts; notes what was stored."""
+
+    def __init__(self, services: Services, scopes: list[Scope]) -> None:
+        super().__init__(daemon=True)
+        self._services, self._scopes = services, scopes
+        self.stored = 0
+        self.halt = threading.Event()
+        self.failed: list[Exception] = []
+
+    def run(self) -> None:
+        try:
+            while not self.halt.is_set():
+                self._write(self.stored)
+                self.stored += 1
+        except Exception as error:
+            self.failed.append(error)
+            raise
+
+    def _write(self, number: int) -> None:
+        scope, store = self._scopes[number % len(self._scopes)], self._services.documents_store
+        ids = [f"n{number:05d}-{row}" for row in range(ROWS)]
+        values = np.full((ROWS, 4), number, dtype=np.float32)
+        batch = DocumentBatch(ids, [b"{}"] * ROWS, {"w": VectorColumn(np.arange(ROWS), values)})
+        store.write(scope, "col_load", [batch], now=datetime.now(UTC))
+        if number % 11 == 5:  # holes, and files that go away
+            store.delete_where(scope, "col_scrap", MATCH_ALL)
+            store.compact(scope)
+        scrap = DocumentBatch([f"s{number % 5}"], [b"{}"], {"w": VectorColumn(np.arange(1), values[:1])})
+        store.write(scope, "col_scrap", [scrap], now=datetime.now(UTC))
+
+
+def batches_in(folder: Path, scopes: list[Scope]) -> list[int]:
+    """The numbers of the batches that a folder holds; each must be whole, with its own vectors."""
+    services = assemble(settings_of(folder))
+    numbers = []
+    try:
+        for scope in scopes:
+            matrix = services.documents_store.load_matrix(scope, ["col_load"], ["w"])
+            for start in range(0, len(matrix), ROWS):
+                number = int(matrix.ids[start][1:6])
+                assert [id[:6] for id in matrix.ids[start : start + ROWS]] == [f"n{number:05d}"] * ROWS
+                assert (matrix.blocks["w"][start : start + ROWS] == number).all()
+                numbers.append(number)
+    finally:
+        services.close()
+    return sorted(numbers)
+
+
+def test_backups_under_load_hold_exactly_a_prefix_of_what_was_acknowledged(
+    live: tuple[Services, Scope], tmp_path: Path
+) -> None:
+    services, scope = live
+    scopes = [scope, Scope(scope.organization_id, "ns_second000000000")]
+    writer = Writer(services, scopes)
+    writer.start()
+    try:
+        for number in range(50):
+            while writer.stored < number * 3 and not writer.failed:
+                pass
+            before = writer.stored
+            back_up(services.settings.data, tmp_path / "backup", about=ABOUT)
+            after = writer.stored
+            restore(tmp_path / "backup", tmp_path / "restored")
+
+            held = batches_in(tmp_path / "restored", scopes)
+
+            assert held == list(range(len(held)))
+            assert before <= len(held) <= after + 1
+            if number % 10 == 0:
+                report = examine(settings_of(tmp_path / "restored"), idle_minutes=0)
+                assert [f for f in report.findings if "belongs to no namespace" not in f.told] == []
+            shutil.rmtree(tmp_path / "backup")
+            shutil.rmtree(tmp_path / "restored")
+    finally:
+        writer.halt.set()
+        writer.join()
+
+    assert writer.failed == []
+    assert list(services.settings.data.glob(".backup*")) == []
+
+
+def test_a_restored_folder_is_sound_and_shows_the_same(whole: Path, kept: Path, tmp_path: Path) -> None:
+    restore(kept, tmp_path / "restored")
+
+    assert sound(tmp_path / "restored")
+    shown = []
+    for folder in (whole, tmp_path / "restored"):
+        services = assemble(settings_of(folder))
+        scope = Scope(services.keys.organizations()[0].organization_id)
+        scope = services.namespaces.scope(scope, "default")
+        cluster = services.clusters.get(scope, "groups")
+        members = services.artifacts.read(scope, str(cluster.current_run_id), "members").to_pylist()
+        documents = services.documents.search(scope, "docs", Query(), vectors="all").items
+        shown.append((cluster, members, orjson.dumps(documents, option=orjson.OPT_SERIALIZE_NUMPY)))
+        services.close()
+    assert shown[0] == shown[1]
+
+
+def test_the_plain_key_stays_behind_unless_asked_for(whole: Path, kept: Path, tmp_path: Path) -> None:
+    back_up(whole, tmp_path / "with", about=ABOUT, with_key=True)
+    secret = (whole / "key").read_bytes().strip()
+
+    assert not any(secret in path.read_bytes() for path in kept.rglob("*") if path.is_file())
+    assert (tmp_path / "with" / "data" / "key").read_bytes().strip() == secret
+
+
+def test_everything_in_a_backup_is_private(kept: Path) -> None:
+    assert kept.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in kept.rglob("*") if path.is_file()} == {0o600}
+
+
+def test_later_writes_to_the_folder_do_not_reach_a_backup(live: tuple[Services, Scope], tmp_path: Path) -> None:
+    services, scope = live
+    back_up(services.settings.data, tmp_path / "backup", about=ABOUT)
+    before = {path: path.read_bytes() for path in (tmp_path / "backup").rglob("*") if path.is_file()}
+
+    writer = Writer(services, [scope])
+    writer._write(1)
+    services.documents_store.drop_collection(scope, "col_load")
+
+    assert {path: path.read_bytes() for path in (tmp_path / "backup").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("pattern", ["metadata.sqlite", "*.f32", "members.parquet", "manifest.json", MANIFEST])
+def test_a_damaged_backup_is_refused_with_the_file_and_restores_nothing(
+    kept: Path, tmp_path: Path, pattern: str
+) -> None:
+    copy = Path(shutil.copytree(kept, tmp_path / "copy"))
+    path = only(copy, f"**/{pattern}")
+    flip(path, path.stat().st_size // 2)
+
+    with pytest.raises(Corrupt, match=path.name):
+        restore(copy, tmp_path / "restored")
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["copy"]
+
+
+def test_a_backup_that_lacks_a_file_or_is_cut_is_refused(kept: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(kept, tmp_path / "copy"))
+    os.truncate(only(copy, "**/*.f32"), 8)
+    with pytest.raises(Corrupt, match="damaged"):
+        restore(copy, tmp_path / "restored")
+    only(copy, "**/*.f32").unlink()
+    with pytest.raises(Corrupt, match="lacks"):
+        restore(copy, tmp_path / "restored")
+
+    assert not (tmp_path / "restored").exists()
+
+
+def test_folders_in_use_are_never_written_over(whole: Path, kept: Path, tmp_path: Path) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine").write_text("x")
+
+    with pytest.raises(InvalidField, match="TARGET: is not empty"):
+        back_up(whole, tmp_path / "used", about=ABOUT)
+    with pytest.raises(InvalidField, match="--data: is not empty"):
+        restore(kept, tmp_path / "used")
+    with pytest.raises(InvalidField, match="Is this a backup"):
+        restore(whole, tmp_path / "new")
+    with pytest.raises(InvalidField, match="Is this a data folder"):
+        back_up(tmp_path / "used", tmp_path / "new", about=ABOUT)
+    (tmp_path / "empty").mkdir()
+    restore(kept, tmp_path / "empty")
+
+    assert [path.name for path in (tmp_path / "used").iterdir()] == ["mine"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["empty", "used"]
+
+
+def resigned(copy: Path, **edits: object) -> None:
+    """Change a manifest and its checksum with it."""
+    from shoal.storage.backup import _checksum
+
+    manifest = orjson.loads((copy / MANIFEST).read_bytes()) | edits
+    (copy / MANIFEST).write_bytes(orjson.dumps(manifest | {"checksum": _checksum(manifest)}))
+
+
+def test_a_backup_of_a_newer_version_is_refused(kept: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(kept, tmp_path / "copy"))
+    resigned(copy, format=99)
+
+    with pytest.raises(Conflict, match="newer Shoal"):
+        restore(copy, tmp_path / "restored")
+
+
+def test_a_backup_cannot_write_outside_of_its_folder(kept: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(kept, tmp_path / "copy"))
+    resigned(copy, files={"../../escaped": {"bytes": 0, "sha256": ""}})
+
+    with pytest.raises(Corrupt, match="outside"):
+        restore(copy, tmp_path / "restored")
+
+    assert not (tmp_path.parent / "escaped").exists()
+
+
+def test_damage_in_the_folder_is_not_backed_up_in_silence(whole: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "data"))
+    os.truncate(only(copy, "documents/*/*/vectors/*/*/*.f32"), 8)
+
+    with pytest.raises(Corrupt, match="shorter"):
+        back_up(copy, tmp_path / "backup", about=ABOUT)
+
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data"]
+    assert list(copy.glob(".backup*")) == []

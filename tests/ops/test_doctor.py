@@ -1,0 +1,307 @@
+"""`shoal doctor` finds each kind of damage, names it, and removes nothing but leftovers."""
+
+import os
+import random
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from ops.folders import flip, made, only, settings_of, update
+from shoal.cli.main import main
+from shoal.services.doctor import Report, examine, repair
+
+Break = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "data"
+    made(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(whole, tmp_path / "data"))
+
+
+def seen(folder: Path) -> Report:
+    return examine(settings_of(folder), idle_minutes=0)
+
+
+def documents_of(folder: Path) -> Path:
+    return only(folder, "documents/*/*/documents.sqlite")
+
+
+def segment_of(folder: Path) -> Path:
+    """The vectors of the source collection, not those of the run's output."""
+    (path,) = [path for path in folder.glob("documents/*/*/vectors/*/*/*.f32") if "@" not in str(path)]
+    return path
+
+
+def metadata_of(folder: Path) -> Path:
+    return folder / "metadata.sqlite"
+
+
+def files_of(folder: Path) -> dict[Path, int]:
+    """When each file was written; without the side files that SQLite makes for a reader."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm"))]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_a_whole_folder_is_sound_and_everything_was_looked_at(folder: Path) -> None:
+    before = files_of(folder)
+
+    report = seen(folder)
+
+    assert report.findings == []
+    assert report.sound
+    looked = dict(report.looked_at)
+    assert looked["documents"] == "1 namespaces, 123 documents, 63 vectors"
+    assert looked["artifacts"] == "1 runs, 3 tables"
+    assert files_of(folder) == before
+
+
+DAMAGES: dict[str, tuple[Break, str, str]] = {
+    "a flipped byte of a vector": (
+        lambda f: flip(segment_of(f), 5 * 8 * 4 + 1),
+        "documents/", "the vectors 'v' of document 'd0005' in vectors/",
+    ),
+    "a vector file that is too short": (
+        lambda f: os.truncate(segment_of(f), 40),
+        "documents/", "is shorter than the 60 vectors that were stored in it",
+    ),
+    "a vector file that is missing": (
+        lambda f: segment_of(f).unlink(),
+        "documents/", "is missing: the vectors of documents 'd0000', 'd0001'",
+    ),
+    "a changed payload": (
+        lambda f: update(documents_of(f), "UPDATE documents SET payload = '{}' WHERE document_id = 'd0007'"),
+        "documents/", "the payloads of document 'd0007' are damaged",
+    ),
+    "a slot of no document": (
+        lambda f: update(documents_of(f), "DELETE FROM documents WHERE document_id = 'd0009'"),
+        "documents/", "1 vectors in vectors/",
+    ),
+    "a slot beyond the end": (
+        lambda f: update(documents_of(f), "UPDATE slots SET slot = 999 WHERE slot = 3"),
+        "documents/", "have vectors beyond the end of vectors/",
+    ),
+    "a slot in no segment": (
+        lambda f: update(documents_of(f), "UPDATE slots SET segment = 99 WHERE slot = 3"),
+        "documents/", "lie in segment 99, of which there is no record",
+    ),
+    "a document of no collection": (
+        lambda f: update(documents_of(f), "UPDATE documents SET collection = 99 WHERE document_id = 'd0001'"),
+        "documents/", "1 documents belong to no collection",
+    ),
+    "a changed record": (
+        lambda f: update(metadata_of(f), "UPDATE records SET body = replace(body, 'groups', 'croups') "
+                         "WHERE kind = 'cluster'"),
+        "metadata.sqlite", "the cluster 'clust_",
+    ),
+    "a damaged table": (
+        lambda f: flip(only(f, "artifacts/*/*/*/*/members.parquet"), 200),
+        "artifacts/run_", "The artifact 'members' of run_",
+    ),
+    "a missing table": (
+        lambda f: only(f, "artifacts/*/*/*/*/members.parquet").unlink(),
+        "artifacts/run_", "The artifact 'members' of run_",
+    ),
+    "missing artifacts": (
+        lambda f: shutil.rmtree(only(f, "artifacts/*/*/*")),
+        "artifacts/run_", "is published, and its artifacts are missing",
+    ),
+    "a run that nobody will carry out": (
+        lambda f: (
+            update(metadata_of(f), "UPDATE records SET checksum = NULL, body = json_set(body, '$.status', 'pending') "
+                   "WHERE kind = 'execution'"),
+        ),
+        "metadata.sqlite", "is pending, and no job will carry it out",
+    ),
+    "a cluster that shows a run that is gone": (
+        lambda f: update(metadata_of(f), "DELETE FROM records WHERE kind = 'execution'"),
+        "metadata.sqlite", "which does not exist",
+    ),
+    "a run without its task": (
+        lambda f: update(metadata_of(f), "DELETE FROM records WHERE kind = 'task'"),
+        "metadata.sqlite", "has lost its task",
+    ),
+    "a job without its run": (
+        lambda f: update(metadata_of(f), "UPDATE jobs SET state = 'queued', job_id = 'run_lost'"),
+        "metadata.sqlite", "job run_lost is queued, and its run does not exist",
+    ),
+    "an index that has lost a row": (
+        lambda f: flip_page(documents_of(f), b"d0030"),
+        "documents/", "",
+    ),
+    "metadata of zeros": (
+        lambda f: metadata_of(f).write_bytes(b"\0" * 8192),
+        "metadata.sqlite", "",
+    ),
+}  # fmt: skip
+
+
+def flip_page(path: Path, text: bytes) -> None:
+    """Change the last place at which a text stands: its entry in the index, not the row."""
+    content = path.read_bytes()
+    flip(path, content.rindex(text) + 4)
+
+
+@pytest.mark.parametrize("name", sorted(DAMAGES))
+def test_damage_is_found_and_named(folder: Path, name: str) -> None:
+    damage, where, told = DAMAGES[name]
+    damage(folder)
+
+    report = seen(folder)
+
+    found = [finding for finding in report.findings if finding.kind == "damage"]
+    assert any(finding.where.startswith(where) and told in finding.told for finding in found), report.findings
+    assert all(finding.remedy for finding in found)
+    assert not report.sound
+    assert repair(report, settings_of(folder)) == []
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """One of each kind, as crashes leave them."""
+    run = only(folder, "artifacts/*/*/*")
+    namespace = documents_of(folder).parent
+    stray = namespace / "vectors" / "col_gone" / "v" / "0000000099.f32"
+    unnamed, part = run / "0123456789abcdef", run / ".fedcba.part"
+    gone = run.parent / ".run_x.123.gone"
+    for made_folder in (unnamed, part, gone):
+        made_folder.mkdir()
+        (made_folder / "members.parquet").write_bytes(b"x")
+    stray.parent.mkdir(parents=True)
+    spool, lock = folder / "spool" / "abc", folder / "workers" / "12-ab.lock"
+    single = folder / ".key.abc.part"
+    for path in (stray, spool, lock, single):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    return [unnamed, part, gone, stray, spool, lock, single]
+
+
+def test_leftovers_are_told_and_removed_only_when_asked(folder: Path) -> None:
+    left = leftovers(folder)
+
+    report = seen(folder)
+
+    assert {finding.path for finding in report.findings} == set(left)
+    assert {finding.kind for finding in report.findings} == {"leftover"}
+    assert report.sound
+    assert all(path.exists() for path in left)
+    assert {finding.path for finding in repair(report, settings_of(folder))} == set(left)
+    assert not any(path.exists() for path in left)
+    assert seen(folder).findings == []
+
+
+def test_what_somebody_may_be_writing_is_left_alone(folder: Path) -> None:
+    leftovers(folder)
+
+    assert examine(settings_of(folder), idle_minutes=60).findings == []
+
+
+def test_a_key_file_that_others_can_read_is_told(folder: Path) -> None:
+    (folder / "key").chmod(0o644)
+
+    report = seen(folder)
+
+    assert [(finding.kind, finding.where) for finding in report.findings] == [("problem", "key")]
+    assert "0644" in report.findings[0].told
+    assert stat.S_IMODE((folder / "key").stat().st_mode) == 0o644
+    assert not report.sound
+
+
+def test_a_disk_below_its_reserve_is_told(folder: Path) -> None:
+    report = examine(settings_of(folder, disk_reserve_mib=900_000_000))
+
+    assert [(finding.kind, finding.where) for finding in report.findings] == [("problem", "disk")]
+
+
+@pytest.mark.parametrize("pattern", ["metadata.sqlite", "documents/*/*/documents.sqlite"])
+def test_of_many_flipped_bits_in_a_database_none_escapes_both_the_reader_and_the_doctor(
+    whole: Path, tmp_path: Path, pattern: str
+) -> None:
+    """150 single bits, each in a fresh copy: whatever changes the rows is damage to the doctor."""
+    rng = random.Random(7)
+    copy, size = tmp_path / "data", only(whole, pattern).stat().st_size
+    rows = dump(only(whole, pattern))
+    shutil.copytree(whole, copy)
+    silent = []
+    for _ in range(150):
+        path, at, bit = only(copy, pattern), rng.randrange(size), rng.randrange(8)
+        flip(path, at, bit)
+        if dump(path) != rows and seen(copy).sound:
+            silent.append((at, bit))
+        shutil.copyfile(only(whole, pattern), path)
+
+    assert silent == []
+
+
+def dump(path: Path) -> Any:
+    """All rows of a database; what cannot be read is a value of its own."""
+    import sqlite3
+
+    connection = sqlite3.connect(path)
+    connection.text_factory = bytes
+    try:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return [connection.execute(f'SELECT * FROM "{table.decode()}"').fetchall() for table in tables]
+    except (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError) as error:
+        return str(error)
+    finally:
+        connection.close()
+
+
+# ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["shoal", "doctor", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(str(ended.value.code or 0))
+
+
+def test_the_command_tells_in_a_table_and_by_its_exit_code(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOAL_DISK_RESERVE_MIB", "0")
+    assert command(monkeypatch, "--data", folder) == 0
+    assert "✓ Sound." in capsys.readouterr().out
+    flip(segment_of(folder), 0)
+
+    assert command(monkeypatch, "--data", folder) == 1
+
+    out = capsys.readouterr().out
+    assert "✗ Not sound: 1 damage." in out
+    assert "d0000" in out
+
+
+def test_the_command_answers_in_json(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOAL_DISK_RESERVE_MIB", "0")
+    left = leftovers(folder)
+
+    assert command(monkeypatch, "--data", folder, "--json", "--repair", "--idle-minutes", "0") == 0
+
+    told = orjson.loads(capsys.readouterr().out)
+    assert told["sound"] is True
+    assert {one["kind"] for one in told["findings"]} == {"leftover"}
+    assert all(one["removed"] for one in told["findings"])
+    assert set(told["versions"]) == {"shoal", "python", "sqlite"}
+    assert not any(path.exists() for path in left)
+
+
+def test_a_folder_that_is_none_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "--data", tmp_path / "nothing") == 2
+    assert capsys.readouterr().err.count("\n") == 1

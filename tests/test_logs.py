@@ -1,0 +1,131 @@
+"""Log lines hold what belongs to them, no secret, and nothing that looks like another line."""
+
+import io
+import logging
+from collections.abc import Iterator
+
+import orjson
+import pytest
+
+from shoal import logs
+from shoal.errors import InvalidField
+
+CANARY = "cAnArY7f3a9b1c5d"
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+def logged(format: str, *arguments: object, environ: dict[str, str] | None = None, **extra: object) -> str:
+    stream = io.StringIO()
+    logs.configure("info", format, stream, environ or {})
+    try:
+        if isinstance(arguments[0], BaseException):
+            raise arguments[0]
+        logging.getLogger("shoal.test").info(*arguments, extra=extra)
+    except ValueError:
+        logging.getLogger("shoal.test").exception("failed")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("format", logs.FORMATS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Bearer {CANARY}",
+        f"Authorization: Token {CANARY}",
+        f"authorization: Basic {CANARY}",
+        f"{{'Authorization': 'Bearer {CANARY}'}}",
+        f'{{"authorization": "{CANARY}", "x": 1}}',
+        f"[(b'authorization', b'Bearer {CANARY}')]",
+        f"[(b'x-api-key', b'{CANARY}'), (b'host', b'x')]",
+        f"Headers({{'cookie': 'session={CANARY}; other={CANARY}'}})",
+        f"sk_{CANARY}",
+        f"the key sk_{CANARY}, of somebody",
+        f"/v1/clusters?api_key={CANARY}&limit=3",
+        f"/v1/clusters?access_token={CANARY}",
+        f'{{"api_key": "{CANARY}"}}',
+        f'{{\\"password\\": \\"{CANARY}\\"}}',
+        f"client_secret={CANARY}",
+        f"https://user:{CANARY}@example.org/x",
+        f"bearer {CANARY}",
+    ],
+)
+def test_a_secret_is_hidden_wherever_it_stands(format: str, text: str) -> None:
+    for line in (
+        logged(format, text),
+        logged(format, "said %s", text),
+        logged(format, "said", field=text),
+        logged(format, ValueError(text)),
+        logged(format, ValueError({"deep": [text]})),
+    ):
+        assert CANARY not in line, line
+        assert "[hidden]" in line
+
+
+@pytest.mark.parametrize("format", logs.FORMATS)
+def test_values_of_variables_named_like_secrets_are_hidden(format: str) -> None:
+    environ = {"OPENAI_API_KEY": CANARY, "HOME": "/home/somebody", "SHORT_KEY": "abc"}
+
+    line = logged(format, "it was %s in /home/somebody abc", CANARY, environ=environ)
+
+    assert CANARY not in line
+    assert "/home/somebody abc" in line
+
+
+@pytest.mark.parametrize("format", logs.FORMATS)
+@pytest.mark.parametrize("breaking", ["\n", "\r\n", "\x85", "\u2028", "\x1b[2K", "\x00"])
+def test_nobody_can_forge_a_line(format: str, breaking: str) -> None:
+    forged = f"x{breaking}2026-01-01T00:00:00.000Z ERROR   shoal.api all is lost"
+
+    for line in (logged(format, forged), logged(format, "said", field=forged)):
+        assert len(line.splitlines()) == 1, line
+        assert line.isprintable() or line[:-1].isprintable()
+    for line in logged(format, ValueError(forged)).splitlines()[1:]:
+        assert line.startswith("    ")
+
+
+def test_a_json_line_carries_request_run_and_fields() -> None:
+    tokens = logs.request_id.set("req-1"), logs.run_id.set("run_1")
+    try:
+        told = orjson.loads(logged("json", "stage %s", "load", seconds=1.5, stage="load"))
+    finally:
+        logs.request_id.reset(tokens[0])
+        logs.run_id.reset(tokens[1])
+
+    assert told.pop("time").endswith("Z")
+    assert told == {
+        "level": "info", "logger": "shoal.test", "message": "stage load",
+        "request_id": "req-1", "run_id": "run_1", "seconds": 1.5, "stage": "load",
+    }  # fmt: skip
+
+
+def test_a_job_of_the_queue_is_a_run() -> None:
+    assert orjson.loads(logged("json", "job.started", job_id="run_7"))["run_id"] == "run_7"
+
+
+def test_a_trace_is_kept_with_its_line() -> None:
+    told = orjson.loads(logged("json", ValueError("wrong")))
+    text = logged("text", ValueError("wrong"))
+
+    assert "ValueError: wrong" in told["trace"] and told["level"] == "error"
+    assert "\n    ValueError: wrong" in text
+
+
+def test_ordinary_words_stay() -> None:
+    text = "worker.restarted task sk_ 12 tokens of basic english in cluster sketch-2"
+
+    assert text in logged("text", text)
+
+
+@pytest.mark.parametrize(("level", "format"), [("loud", "text"), ("info", "xml")])
+def test_an_unknown_level_or_format_is_refused_with_the_remedy(level: str, format: str) -> None:
+    with pytest.raises(InvalidField, match="Use one of"):
+        logs.configure(level, format)
