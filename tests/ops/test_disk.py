@@ -41,7 +41,7 @@ def test_a_disk_that_fills_loses_nothing_and_takes_writes_again_once_it_is_freed
     assert set(outcome.statuses) == {200, 507}
     assert outcome.acknowledged > 1
     assert set(outcome.reads) == {200}
-    assert outcome.degraded
+    assert outcome.ready == 200
     assert outcome.deleted == 1
 
 

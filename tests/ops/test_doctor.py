@@ -63,43 +63,43 @@ def test_a_whole_folder_is_sound_and_everything_was_looked_at(folder: Path) -> N
     assert report.findings == []
     assert report.sound
     looked = dict(report.looked_at)
-    assert looked["documents"] == "1 namespaces, 123 documents, 63 vectors"
-    assert looked["artifacts"] == "1 runs, 3 tables"
+    assert looked["documents"] == "1 namespace, 123 documents, 63 vectors"
+    assert looked["artifacts"] == "3 tables of 1 run"
     assert files_of(folder) == before
 
 
 DAMAGES: dict[str, tuple[Break, str, str]] = {
     "a flipped byte of a vector": (
         lambda f: flip(segment_of(f), 5 * 8 * 4 + 1),
-        "documents/", "the vectors 'v' of document 'd0005' in vectors/",
+        "namespace ns_", "the vectors 'v' of document 'd0005' in vectors/",
     ),
     "a vector file that is too short": (
         lambda f: os.truncate(segment_of(f), 40),
-        "documents/", "is shorter than the 60 vectors that were stored in it",
+        "namespace ns_", "is shorter than the 60 vectors that were stored in it",
     ),
     "a vector file that is missing": (
         lambda f: segment_of(f).unlink(),
-        "documents/", "is missing: the vectors of documents 'd0000', 'd0001'",
+        "namespace ns_", "is missing: the vectors of documents 'd0000', 'd0001'",
     ),
     "a changed payload": (
         lambda f: update(documents_of(f), "UPDATE documents SET payload = '{}' WHERE document_id = 'd0007'"),
-        "documents/", "the payloads of document 'd0007' are damaged",
+        "namespace ns_", "the payloads of document 'd0007' are damaged",
     ),
     "a slot of no document": (
         lambda f: update(documents_of(f), "DELETE FROM documents WHERE document_id = 'd0009'"),
-        "documents/", "1 vectors in vectors/",
+        "namespace ns_", "1 vectors in vectors/",
     ),
     "a slot beyond the end": (
         lambda f: update(documents_of(f), "UPDATE slots SET slot = 999 WHERE slot = 3"),
-        "documents/", "have vectors beyond the end of vectors/",
+        "namespace ns_", "have vectors beyond the end of vectors/",
     ),
     "a slot in no segment": (
         lambda f: update(documents_of(f), "UPDATE slots SET segment = 99 WHERE slot = 3"),
-        "documents/", "lie in segment 99, of which there is no record",
+        "namespace ns_", "lie in segment 99, of which there is no record",
     ),
     "a document of no collection": (
         lambda f: update(documents_of(f), "UPDATE documents SET collection = 99 WHERE document_id = 'd0001'"),
-        "documents/", "1 documents belong to no collection",
+        "namespace ns_", "1 documents belong to no collection",
     ),
     "a changed record": (
         lambda f: update(metadata_of(f), "UPDATE records SET body = replace(body, 'groups', 'croups') "
@@ -108,15 +108,15 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
     ),
     "a damaged table": (
         lambda f: flip(only(f, "artifacts/*/*/*/*/members.parquet"), 200),
-        "artifacts/run_", "The artifact 'members' of run_",
+        "run run_", "its table 'members' is damaged or missing",
     ),
     "a missing table": (
         lambda f: only(f, "artifacts/*/*/*/*/members.parquet").unlink(),
-        "artifacts/run_", "The artifact 'members' of run_",
+        "run run_", "its table 'members' is damaged or missing",
     ),
     "missing artifacts": (
         lambda f: shutil.rmtree(only(f, "artifacts/*/*/*")),
-        "artifacts/run_", "is published, and its artifacts are missing",
+        "run run_", "it is published, and its artifacts are missing",
     ),
     "a run that nobody will carry out": (
         lambda f: (
@@ -139,7 +139,7 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
     ),
     "an index that has lost a row": (
         lambda f: flip_page(documents_of(f), b"d0030"),
-        "documents/", "",
+        "namespace ns_", "",
     ),
     "metadata of zeros": (
         lambda f: metadata_of(f).write_bytes(b"\0" * 8192),
@@ -280,7 +280,7 @@ def test_the_command_tells_in_a_table_and_by_its_exit_code(
     assert command(monkeypatch, "--data", folder) == 1
 
     out = capsys.readouterr().out
-    assert "✗ Not sound: 1 damage." in out
+    assert "✗ Not sound: 1 × damage." in out
     assert "d0000" in out
 
 

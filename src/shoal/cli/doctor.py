@@ -84,9 +84,7 @@ def _print_tables(settings: Settings, report: "Report", removed: "list[Finding]"
 
 def _verdict(report: "Report") -> str:
     counted = [
-        f"{count:,} {kind}{'s' if count > 1 and kind != 'damage' else ''}"
-        for kind in _STYLES
-        if (count := sum(finding.kind == kind for finding in report.findings))
+        f"{count:,} × {kind}" for kind in _STYLES if (count := sum(finding.kind == kind for finding in report.findings))
     ]
     if report.sound:
         return f"[green]✓[/green] Sound{': ' if counted else ''}{', '.join(counted)}."

@@ -124,7 +124,7 @@ def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
     known = {(record.scope.organization_id, record.id) for record in seen.records if record.kind == "namespace"}
     documents = vectors = unchecked = 0
     for folder in namespaces:
-        name = str(folder.relative_to(data))
+        name = f"namespace {folder.name}"
         found, wrong = check_file(folder / "documents.sqlite", DOCUMENTS_FORMAT, quick=quick)
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in wrong]
         report.findings += _format_note(name, found, DOCUMENTS_FORMAT)
@@ -138,7 +138,9 @@ def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in looked.damage]
         documents, vectors = documents + looked.documents, vectors + looked.vectors
         unchecked += looked.unchecked
-    told = f"{len(namespaces):,} namespaces" + ("" if quick else f", {documents:,} documents, {vectors:,} vectors")
+    told = f"{len(namespaces):,} namespace{'s' * (len(namespaces) != 1)}" + (
+        "" if quick else f", {documents:,} documents, {vectors:,} vectors"
+    )
     report.looked_at.append(("documents", told))
     if unchecked:
         told = f"{unchecked:,} documents were stored before there were checksums and could only be parsed"
@@ -154,11 +156,11 @@ def _artifacts(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
             continue
         count, wrong = check_artifacts(store, record.scope, record.id)
         if count == 0 and record.body.get("published") and record.body.get("status") not in ACTIVE:
-            wrong = [f"run {record.id} is published, and its artifacts are missing"]
+            wrong = ["it is published, and its artifacts are missing"]
         tables, runs = tables + count, runs + (count > 0)
-        report.findings += [Finding("damage", f"artifacts/{record.id}", told, _REMEDIES["artifacts"]) for told in wrong]
+        report.findings += [Finding("damage", f"run {record.id}", told, _REMEDIES["artifacts"]) for told in wrong]
     if not quick:
-        report.looked_at.append(("artifacts", f"{runs:,} runs, {tables:,} tables"))
+        report.looked_at.append(("artifacts", f"{tables:,} tables of {runs:,} run{'s' * (runs != 1)}"))
 
 
 def _references(data: Path, seen: MetadataSeen) -> Sequence[str]:

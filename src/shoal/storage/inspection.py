@@ -268,14 +268,14 @@ def check_artifacts(store: LocalArtifacts, scope: Scope, run_id: str) -> tuple[i
     damage: list[str] = []
     try:
         manifest = store.manifest(scope, run_id)
-    except ShoalError as error:
-        return 1, [error.message]
+    except ShoalError:
+        return 1, ["its manifest is damaged"]
     tables = manifest["files"] if manifest else {}
     for name in tables:
         try:
             store.path(scope, run_id, name)
-        except ShoalError as error:
-            damage.append(error.message)
+        except ShoalError:
+            damage.append(f"its table {name!r} is damaged or missing")
     return len(tables), damage
 
 
