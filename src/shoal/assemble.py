@@ -12,6 +12,7 @@ from shoal.services.documents import Documents
 from shoal.services.enrichment import Enrichment
 from shoal.services.executions import Executions
 from shoal.services.generations import Generations
+from shoal.services.idempotency import Idempotency
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
@@ -46,6 +47,7 @@ class Services:
     executions: Executions
     tasks: Tasks
     enrichment: Enrichment
+    idempotency: Idempotency
     states: RunStates
     runner: Runner
 
@@ -79,6 +81,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     return Services(
         settings=settings,
         enrichment=enrichment,
+        idempotency=Idempotency(metadata, documents_store, now),
         clusters=clusters,
         executions=Executions(metadata, clusters, states, artifacts),
         tasks=Tasks(metadata, states),

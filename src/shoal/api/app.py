@@ -1,4 +1,4 @@
-"""The application: the same routers under each mount, behind boundary, authentication and body limit."""
+"""The application: the same routers under each mount, behind boundary, authentication and limits."""
 
 from importlib.metadata import version
 from typing import Any, Final
@@ -10,6 +10,8 @@ from starlette.types import Scope as Connection
 from shoal.api.auth import MOUNTS, PUBLIC, Authentication
 from shoal.api.errors import ErrorBoundary, ErrorResponse, handle_errors
 from shoal.api.limits import BodyLimit
+from shoal.api.overload import Admission
+from shoal.api.rates import LoginLimit, RateLimit
 from shoal.api.replies import reply
 from shoal.api.routes import ROUTERS
 from shoal.assemble import Services
@@ -17,7 +19,7 @@ from shoal.assemble import Services
 __all__ = ["create_app"]
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503)
+    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 503)
 }
 
 
@@ -30,8 +32,11 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     handle_errors(app)
     # Middleware added last is outermost.
+    app.add_middleware(Admission, settings=services.settings)
     app.add_middleware(BodyLimit, settings=services.settings)
+    app.add_middleware(RateLimit, settings=services.settings)
     app.add_middleware(Authentication, keys=services.keys)
+    app.add_middleware(LoginLimit, settings=services.settings)
     app.add_middleware(_OneSlash)
     app.add_middleware(ErrorBoundary)
     for mount in MOUNTS:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import islice, repeat
 from pathlib import Path
 from sqlite3 import Connection
+from threading import local
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, cast
 
@@ -27,11 +28,12 @@ from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Json, Query, StoredDocument, WriteCount, batched
+from shoal.storage.base import Json, Query, SavedReply, StoredDocument, WriteCount, batched
 from shoal.storage.files import remove_tree
 from shoal.storage.filters.to_mask import find_field, kind_of
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, sql
-from shoal.storage.namespaces import Namespaces
+from shoal.storage.namespaces import Namespace, Namespaces
+from shoal.storage.replies import find_reply, put_reply
 from shoal.storage.slots import Slots, SlotWriter, Space, compact
 from shoal.storage.vectors import SegmentKey, VectorSegments
 
@@ -50,7 +52,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "collection_id": "(SELECT substr(key, 1, instr(key || '@', '@') - 1) FROM collections WHERE number = d.collection)",
 }
 """Fields that are columns of `documents d`, not part of the payload."""
-_TABLES: Final = ("slots", "segments", "vector_spaces", "documents", "collections")
+_TABLES: Final = ("replies", "slots", "segments", "vector_spaces", "documents", "collections")
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
 _TRIES: Final = 5
@@ -65,6 +67,7 @@ class SqliteDocuments:
 
     def __init__(self, root: Path, *, segment_bytes: int = 1 << 30) -> None:
         self._namespaces = Namespaces(root, segment_bytes)
+        self._outer = _Outer()
 
     # ── vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,6 +201,26 @@ class SqliteDocuments:
         """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
         self._namespaces.close()
 
+    # ── several changes as one ───────────────────────────────────────────────────────────────────────────────────────
+
+    @contextlib.contextmanager
+    def transaction(self, scope: Scope) -> Iterator[None]:
+        """See DocumentStore. The namespace is made where it does not exist."""
+        with self._namespaces.made(scope) as namespace:
+            with self._outer.around(namespace) as left, namespace.database.transaction():
+                yield
+            for key in left:
+                namespace.files.remove(key)
+
+    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: find_reply(view.connection, scope, key), None)
+
+    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            put_reply(change.connection, scope, key, saved, forget_before)
+
     # ── how a call is run ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _read(self, scope: Scope, ask: Callable[["_View"], Answer], nothing: Answer) -> Answer:
@@ -230,9 +253,36 @@ class SqliteDocuments:
             with namespace.database.transaction() as connection:
                 change = _Change(connection, namespace.files)
                 answer = action(change)
-            for key in change.left:
+            for key in self._outer.kept_back(namespace, change.left):
                 namespace.files.remove(key)
             return answer
+
+
+class _Outer(local):
+    """The transactions that this thread has open around several changes, each with the segments to unlink after its
+    commit: until then it may be undone, and rows would speak of files that are gone."""
+
+    def __init__(self) -> None:
+        self._open: dict[Namespace, list[SegmentKey]] = {}
+
+    @contextlib.contextmanager
+    def around(self, namespace: Namespace) -> Iterator[Sequence[SegmentKey]]:
+        """Yields what is to be unlinked when the block is left: by the outermost block, everything kept back."""
+        if namespace in self._open:
+            yield ()
+            return
+        left = self._open[namespace] = []
+        try:
+            yield left
+        finally:
+            del self._open[namespace]
+
+    def kept_back(self, namespace: Namespace, left: Sequence[SegmentKey]) -> Sequence[SegmentKey]:
+        """What may be unlinked at once: nothing within an outer transaction, which takes it over."""
+        if namespace not in self._open:
+            return left
+        self._open[namespace] += left
+        return ()
 
 
 # ── one look ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,8 +17,9 @@ from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion
 from shoal.records.filters import Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Job, Json, Kind, Query, Stored, Totals
+from shoal.storage.base import Job, Json, Kind, Query, SavedReply, Stored, Totals
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
+from shoal.storage.replies import REPLIES_SCHEMA, find_reply, forget_replies, put_reply
 from shoal.storage.sqlite import Database
 
 __all__ = ["SqliteMetadata"]
@@ -66,7 +67,7 @@ _NEWEST_IN_FRONT: Final = """
 DROP INDEX records_by_creation;
 CREATE INDEX records_by_creation ON records (kind, organization_id, namespace_id, created_at DESC, position DESC);
 """
-_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT)
+_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, REPLIES_SCHEMA)
 
 _RECORD: Final = "id, name, version, body"
 _HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
@@ -123,8 +124,7 @@ class SqliteMetadata:
                     values,
                 )
             except sqlite3.IntegrityError:
-                taken = name if self.get(scope, kind, id) is None else id
-                raise AlreadyExists(kind, str(taken)) from None
+                raise self._taken(scope, kind, id, name) from None
         return Stored(id, name, 1, body)
 
     def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
@@ -163,7 +163,7 @@ class SqliteMetadata:
                     values,
                 ).rowcount
             except sqlite3.IntegrityError:
-                raise AlreadyExists(kind, str(name)) from None
+                raise self._taken(scope, kind, None, name) from None
             if not changed:
                 raise self._lost_race(scope, kind, id, expect_version)
         return Stored(id, name, expect_version + 1, body)
@@ -184,8 +184,10 @@ class SqliteMetadata:
         return {str(value): (count, added) for value, count, *added in rows.fetchall()}
 
     def delete_scope(self, scope: Scope) -> int:
-        """Delete every record and job of exactly this organisation and namespace. Returns how many records."""
-        with self._database.transaction():
+        """Delete every record, job and saved reply of exactly this organisation and namespace. Returns how many
+        records."""
+        with self._database.transaction() as connection:
+            forget_replies(connection, scope)
             self._write("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", _place(scope))
             return self._write("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", _place(scope))
 
@@ -260,12 +262,30 @@ class SqliteMetadata:
         select = "SELECT DISTINCT worker FROM jobs WHERE state = 'running' ORDER BY worker"
         return [row[0] for row in self._database.read().execute(select).fetchall()]
 
+    # ── saved replies ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """See MetadataStore."""
+        return find_reply(self._database.read(), scope, key)
+
+    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
+        """See MetadataStore."""
+        with self._database.transaction() as connection:
+            put_reply(connection, scope, key, saved, forget_before)
+
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _one(self, scope: Scope, kind: Kind, column: str, value: str) -> Stored | None:
         select = f"SELECT {_RECORD} FROM records WHERE {_HERE} AND {column} = ?"
         rows = self._database.read().execute(select, (*_key(scope, kind), value)).fetchall()
         return _stored(rows[0]) if rows else None
+
+    def _taken(self, scope: Scope, kind: Kind, id: str | None, name: str | None) -> AlreadyExists:
+        """Which of the two is taken, and by what."""
+        if id is not None and self.get(scope, kind, id) is not None:
+            return AlreadyExists(kind, id)
+        holder = self.get_by_name(scope, kind, str(name))
+        return AlreadyExists(kind, str(name), existing_id=None if holder is None else holder.id)
 
     def _lost_race(self, scope: Scope, kind: Kind, id: str, expected: int) -> NotFound | StaleVersion:
         present = self.get(scope, kind, id)

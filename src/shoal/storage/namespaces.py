@@ -15,6 +15,7 @@ from typing import Final, Literal, overload
 from shoal.errors import InvalidField, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
+from shoal.storage.replies import REPLIES_SCHEMA
 from shoal.storage.slots import SLOTS_SCHEMA
 from shoal.storage.sqlite import Database
 from shoal.storage.vectors import VectorSegments, safe_name
@@ -33,6 +34,7 @@ CREATE TABLE documents (
 CREATE UNIQUE INDEX documents_by_id ON documents (collection, document_id);
 """
     + SLOTS_SCHEMA,
+    REPLIES_SCHEMA,
 )
 
 
