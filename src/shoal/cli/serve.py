@@ -38,6 +38,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from shoal.api.app import create_app
+    from shoal.api.connections import timed_connections
     from shoal.assemble import assemble
     from shoal.jobs.supervisor import Workers
 
@@ -52,7 +53,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
             config = uvicorn.Config(
                 create_app(services),
                 # Never httptools, even where it is installed: it takes headers of any size, before a key was seen.
-                http="h11",
+                http=timed_connections(settings.body_timeout_seconds),
                 log_level=settings.log_level,
                 access_log=settings.log_level == "debug",
                 timeout_graceful_shutdown=30,
