@@ -3,11 +3,16 @@
 import asyncio
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from shoal.api.overload import Gate
+from shoal.api.limits import BodyLimit
+from shoal.api.overload import Admission, Gate
 from shoal.errors import Overloaded
+from shoal.records.key import Caller
+from shoal.settings import Settings
 
 
 def test_those_who_wait_are_let_in_in_the_order_of_arrival() -> None:
@@ -112,3 +117,44 @@ def test_no_place_is_lost_or_given_twice_whatever_happens(seed: int) -> None:
         await asyncio.gather(*(gate.enter(one) for one in "abca"))  # every place is free again
 
     asyncio.run(story())
+
+
+def test_a_client_that_reads_slowly_holds_neither_a_place_nor_memory(tmp_path: Path) -> None:
+    """The handler is done when the answer begins; here each client stops reading after the head."""
+    settings = Settings(data=tmp_path, max_requests=1, max_body_mib=1, max_bodies_mib=1)
+    body = b" " * 2**20
+    caller = Caller("org_a", "key_a", "a", "a@example.com", frozenset({"read"}), None)
+    asked = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/clusters/list",
+        "headers": [(b"content-length", str(len(body)).encode())],
+    }
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["body"] == body
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
+
+    async def story() -> list[int]:
+        app = BodyLimit(Admission(endless, settings), settings)
+        statuses: list[int] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        clients = []
+        for _ in range(5):
+            clients.append(asyncio.ensure_future(app({**asked, "state": {"caller": caller}}, receive, send)))
+            for _ in range(10):
+                await asyncio.sleep(0)
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+        return statuses
+
+    assert asyncio.run(story()) == [200] * 5

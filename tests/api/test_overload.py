@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -253,36 +253,3 @@ def test_a_chunked_gibibyte_is_refused_while_it_streams(server: ServerProcess) -
 
     assert 4 * MIB < sent < 1024 * MIB
     assert peak - before < 32 * MIB
-
-
-def test_clients_that_do_not_read_keep_nobody_waiting(server: ServerProcess) -> None:
-    with server.client() as client:
-        documents = [
-            {"document_id": f"w{i}", "vectors": {"v": [1, 2, 3]}, "payload": {"t": "x" * 9000}} for i in range(300)
-        ]
-        body = {"collection_id": "docs", "documents": documents}
-        client.post("/namespaces/default/documents/upsert", json=body).raise_for_status()
-    asked = b'{"limit": 1000, "filters": {"field": "t", "operator": "exists", "value": true}}'
-    lines = []
-    try:
-        for _ in range(30):
-            line = line_to(server)
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            line.sendall(head(server, "/collections/docs/documents/list", f"Content-Length: {len(asked)}") + asked)
-            lines.append(line)
-        with server.client() as client:
-            for _ in range(10):
-                assert client.get("/me").status_code in (200, 503)
-                time.sleep(0.02)
-            assert eventually(lambda: client.get("/me").status_code == 200)
-    finally:
-        for line in lines:
-            line.close()
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    for _ in range(200):
-        if holds():
-            return True
-        time.sleep(0.05)
-    return False

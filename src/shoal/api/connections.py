@@ -2,7 +2,7 @@
 
 import asyncio
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 __all__ = ["timed_connections"]
 
@@ -27,7 +27,8 @@ class _Timed(H11Protocol):
         super().connection_lost(exc)
 
     def _is_busy(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete
 
     def _watch(self) -> None:
         if self._is_busy():
