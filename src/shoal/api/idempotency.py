@@ -20,12 +20,13 @@ from shoal.services.idempotency import MAX_KEY_LENGTH, Act, Answer, Idempotency,
 from shoal.services.idempotency import Keyed as KeyedRequest
 from shoal.storage.base import Reply
 
-__all__ = ["BODY_HASH", "HEADER", "REPLAYED", "Keyed"]
+__all__ = ["BODY", "BODY_HASH", "HEADER", "REPLAYED", "Keyed"]
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
+BODY: Final = "body"
 BODY_HASH: Final = "body_hash"
-"""Where `api/limits.py` leaves the hash object that sees the body as it streams in."""
+"""Where `api/limits.py` leaves the bytes of a JSON body, and the hash object that saw an upload as it streamed in."""
 
 _TOLD: Final = (
     "Makes a retry safe: the same request under the same key is done once, and answered alike for 24 hours. At most "
@@ -92,7 +93,9 @@ def _fingerprint(request: Request) -> str:
     path = request.scope["path"]
     mount = next(mount for mount in MOUNTS if path.startswith(f"{mount}/"))
     body: Any = getattr(request.state, BODY_HASH, None)
-    asked = [request.method, path.removeprefix(mount), request.url.query, "" if body is None else body.hexdigest()]
+    if body is None:
+        body = hashlib.blake2b(getattr(request.state, BODY, b""))
+    asked = [request.method, path.removeprefix(mount), request.url.query, body.hexdigest()]
     return hashlib.blake2b(orjson.dumps(asked), digest_size=20).hexdigest()
 
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from shoal.api.errors import error_reply
-from shoal.api.idempotency import BODY_HASH, HEADER
+from shoal.api.idempotency import BODY, BODY_HASH, HEADER
 from shoal.errors import Overloaded, ShoalError, TooLarge, TooSlow
 from shoal.settings import Settings
 
@@ -26,7 +26,6 @@ _MIB: Final = 2**20
 _FREE_BYTES: Final = 64 * 1024
 _BYTES_PER_SECOND: Final = 32 * 1024
 _UPLOAD: Final = "/documents/import"
-_KEYED_IN_BODY: Final = "/documents/upsert"
 
 
 def is_upload(connection: Connection) -> bool:
@@ -87,6 +86,7 @@ class BodyLimit:
                 return
             if body is None:  # the client is gone
                 return
+            scope["state"][BODY] = body
             await self._app(scope, _replayed(body, incoming), lease.until_answered(send))
 
 
@@ -205,22 +205,24 @@ async def _whole(incoming: _Incoming, lease: _Lease) -> bytes | None:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body as one message, held no longer than until it is taken."""
-    left = [body]
+    """The body as one message."""
+    taken = False
 
     async def received() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
-        return await receive()
+        nonlocal taken
+        if taken:
+            return await receive()
+        taken = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return received
 
 
 def _hash_of(connection: Connection) -> Any:
-    """A hash that sees the body as it comes in, where an idempotency key may ask for it."""
-    if HEADER.lower() not in Headers(scope=connection) and not connection["path"].endswith(_KEYED_IN_BODY):
+    """A hash that sees an upload as it comes in, where an idempotency key will ask for it."""
+    if not is_upload(connection) or HEADER.lower() not in Headers(scope=connection):
         return None
-    connection["state"][BODY_HASH] = made = hashlib.blake2b(digest_size=20)
+    connection["state"][BODY_HASH] = made = hashlib.blake2b()
     return made
 
 
