@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from shoal.columns import DocumentBatch, VectorColumn
+from shoal.errors import AlreadyExists
 from shoal.records.scope import Scope
 from shoal.storage.base import Reply, SavedReply
 from shoal.storage.documents import SqliteDocuments
@@ -142,3 +143,18 @@ def test_files_go_when_the_removal_is_certain(
         assert vectors and all(path.exists() for path in vectors)
 
     assert not any(path.exists() for path in vectors)
+
+
+def test_a_failed_change_is_never_stored_by_halves(documents: SqliteDocuments, scope: Scope, now: datetime) -> None:
+    def carry_on() -> None:
+        with documents.transaction(scope):
+            documents.write(scope, "c", [batch("a")], now=now)
+            with pytest.raises(AlreadyExists):
+                documents.write(scope, "c", [batch("b"), batch("a")], now=now, on_conflict="fail")
+
+    with pytest.raises(RuntimeError, match="halves"):
+        carry_on()
+
+    assert documents.count(scope, "c") == 0
+    documents.write(scope, "c", [batch("a")], now=now)
+    assert documents.count(scope, "c") == 1

@@ -11,6 +11,7 @@ in one snapshot and map files that nobody overwrites.
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice, repeat
 from pathlib import Path
@@ -207,7 +208,7 @@ class SqliteDocuments:
     def transaction(self, scope: Scope) -> Iterator[None]:
         """See DocumentStore. The namespace is made where it does not exist."""
         with self._namespaces.made(scope) as namespace:
-            with self._outer.around(namespace) as left, namespace.database.transaction():
+            with self._joined(namespace), self._outer.around(namespace) as left:
                 yield
             for key in left:
                 namespace.files.remove(key)
@@ -242,15 +243,25 @@ class SqliteDocuments:
     @contextlib.contextmanager
     def _writing(self, scope: Scope) -> Iterator["_Change"]:
         """A transaction on a namespace that is made where it does not exist."""
-        with self._namespaces.made(scope) as namespace, namespace.database.transaction() as connection:
+        with self._namespaces.made(scope) as namespace, self._joined(namespace) as connection:
             yield _Change(connection, namespace.files)
+
+    @contextlib.contextmanager
+    def _joined(self, namespace: Namespace) -> Iterator[Connection]:
+        """A transaction, or the one that this thread has open around it."""
+        if namespace in self._outer:
+            with self._outer.change(namespace):
+                yield namespace.database.read()
+        else:
+            with namespace.database.transaction() as connection:
+                yield connection
 
     def _change(self, scope: Scope, action: Callable[["_Change"], Answer], nothing: Answer) -> Answer:
         """A transaction on a namespace that exists; `nothing` is the answer of one that does not."""
         with self._namespaces.opened(scope) as namespace:
             if namespace is None:
                 return nothing
-            with namespace.database.transaction() as connection:
+            with self._joined(namespace) as connection:
                 change = _Change(connection, namespace.files)
                 answer = action(change)
             for key in self._outer.kept_back(namespace, change.left):
@@ -259,30 +270,54 @@ class SqliteDocuments:
 
 
 class _Outer(local):
-    """The transactions that this thread has open around several changes, each with the segments to unlink after its
-    commit: until then it may be undone, and rows would speak of files that are gone."""
+    """The transactions that this thread has open around several changes."""
 
     def __init__(self) -> None:
-        self._open: dict[Namespace, list[SegmentKey]] = {}
+        self._open: dict[Namespace, _Around] = {}
 
     @contextlib.contextmanager
     def around(self, namespace: Namespace) -> Iterator[Sequence[SegmentKey]]:
-        """Yields what is to be unlinked when the block is left: by the outermost block, everything kept back."""
+        """Yields what is to be unlinked after the commit: of the outermost block, everything kept back. Raises
+        RuntimeError where a change inside failed and the block goes on all the same."""
         if namespace in self._open:
             yield ()
             return
-        left = self._open[namespace] = []
+        around = self._open[namespace] = _Around()
         try:
-            yield left
+            yield around.left
         finally:
             del self._open[namespace]
+        if around.failed:
+            raise RuntimeError("A change inside the transaction failed, and would be stored by halves.")
+
+    @contextlib.contextmanager
+    def change(self, namespace: Namespace) -> Iterator[None]:
+        """One change within the transaction around it. A savepoint would allow it to fail alone, but SQLite would keep
+        every page it touches in memory, and an import touches them all."""
+        try:
+            yield
+        except BaseException:
+            self._open[namespace].failed = True
+            raise
 
     def kept_back(self, namespace: Namespace, left: Sequence[SegmentKey]) -> Sequence[SegmentKey]:
         """What may be unlinked at once: nothing within an outer transaction, which takes it over."""
         if namespace not in self._open:
             return left
-        self._open[namespace] += left
+        self._open[namespace].left += left
         return ()
+
+    def __contains__(self, namespace: Namespace) -> bool:
+        return namespace in self._open
+
+
+@dataclass(slots=True)
+class _Around:
+    """`left` are the segments to unlink after the commit: until then all may be undone, and rows would speak of files
+    that are gone."""
+
+    left: list[SegmentKey] = field(default_factory=list)
+    failed: bool = False
 
 
 # ── one look ─────────────────────────────────────────────────────────────────────────────────────────────────────────
