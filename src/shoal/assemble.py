@@ -14,6 +14,7 @@ from shoal.services.enrichment import Enrichment
 from shoal.services.executions import Executions
 from shoal.services.generations import Generations
 from shoal.services.housekeeping import Housekeeping
+from shoal.services.idempotency import Idempotency
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
@@ -51,6 +52,7 @@ class Services:
     executions: Executions
     tasks: Tasks
     enrichment: Enrichment
+    idempotency: Idempotency
     states: RunStates
     runner: Runner
     housekeeping: Housekeeping
@@ -102,6 +104,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
             keep_runs=settings.keep_runs,
         ),
         enrichment=enrichment,
+        idempotency=Idempotency(metadata, documents_store, now),
         clusters=clusters,
         executions=Executions(metadata, documents_store, clusters, states, artifacts),
         tasks=Tasks(metadata, states),

@@ -8,10 +8,14 @@ ShoalError
 ├── NotFound                no such thing in this scope (also: it belongs to somebody else)
 ├── Conflict                the state of the thing forbids the move
 │   ├── AlreadyExists       the name or id is taken
+│   │   └── KeyReused       an idempotency key that was sent with another request
 │   └── StaleVersion        somebody else wrote first: read again and retry
 ├── TooLarge                the body or the batch is over its limit
+├── TooSlow                 the body did not arrive in time
+├── RateLimited             more requests than are allowed: retry later
 ├── Unavailable             a store did not answer in time: retry later
-│   └── InsufficientStorage the disk has no room for it: free some, then retry
+│   ├── InsufficientStorage the disk has no room for it: free some, then retry
+│   └── Overloaded          too many requests at once: retry later
 ├── Corrupt                 stored bytes are not what was written
 ├── Cancelled               the run was asked to stop
 └── RunFailed               a run ended with an error that is told to its owner
@@ -28,11 +32,15 @@ __all__ = [
     "InsufficientStorage",
     "InvalidField",
     "InvalidRequest",
+    "KeyReused",
     "NotFound",
+    "Overloaded",
+    "RateLimited",
     "RunFailed",
     "ShoalError",
     "StaleVersion",
     "TooLarge",
+    "TooSlow",
     "Unauthorized",
     "Unavailable",
 ]
@@ -104,12 +112,42 @@ class AlreadyExists(Conflict):
         )
 
 
+class KeyReused(AlreadyExists):
+    """An idempotency key stands for one request: another one was sent with it before."""
+
+    def __init__(self, key: str) -> None:
+        ShoalError.__init__(
+            self,
+            f"The idempotency key {shorten(key)} was used for another request: the route, its parameters or the body "
+            "differ. Use a new key for each new request.",
+            idempotency_key=key[:_SHOWN],
+        )
+
+
 class StaleVersion(Conflict):
     """Somebody else wrote first: read again and retry."""
 
 
 class TooLarge(ShoalError):
     """The body or the batch is over its limit."""
+
+
+class TooSlow(ShoalError):
+    """The body did not arrive in time."""
+
+
+class RateLimited(ShoalError):
+    """More requests than are allowed. Retry after `retry_after_seconds`."""
+
+    def __init__(self, message: str, *, limit: int, window: int, retry_after_seconds: int) -> None:
+        super().__init__(
+            message,
+            limit=limit,
+            window=window,
+            retry_after=retry_after_seconds,
+            retry_after_seconds=retry_after_seconds,
+            retryable=True,
+        )
 
 
 class Unavailable(ShoalError):
@@ -124,6 +162,10 @@ class InsufficientStorage(Unavailable):
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message, retry_after_seconds=5, **details)
+
+
+class Overloaded(Unavailable):
+    """Too many requests at once. Retry after `retry_after_seconds`."""
 
 
 class Corrupt(ShoalError):

@@ -32,6 +32,18 @@ class Settings:
     """Largest JSON body, in MiB."""
     max_upload_mib: int = 16384
     """Largest Arrow, Parquet or NDJSON upload of the bulk route, in MiB."""
+    max_bodies_mib: int = 256
+    """How much of JSON bodies may be in memory at once, in MiB; more is refused with 503."""
+    body_timeout_seconds: float = 60.0
+    """How long a body may take, or pause, before the request is refused with 408; large ones may take longer."""
+    max_requests: int = 32
+    """Requests worked on at once; four times as many may wait for their turn, more are refused with 503."""
+    rate_limit_per_minute: int = 0
+    """Requests a minute for each API key; 0 for no limit."""
+    organization_rate_limit_per_minute: int = 0
+    """Requests a minute for all keys of an organisation together; 0 for no limit."""
+    failed_logins_per_minute: int = 0
+    """Requests a minute with a wrong key from one address, before it is refused for a while; 0 for no limit."""
     max_dimension: int = 65_536
     """Most dimensions a vector may have."""
     lease_seconds: float = 30.0

@@ -1,4 +1,4 @@
-"""The application: the same routers under each mount, behind boundary, authentication and body limit."""
+"""The application: the same routers under each mount, behind boundary, authentication and limits."""
 
 from importlib.metadata import version
 from typing import Any, Final
@@ -13,6 +13,8 @@ from shoal.api.errors import ErrorBoundary, ErrorResponse, handle_errors
 from shoal.api.limits import BodyLimit
 from shoal.api.metrics import Metrics
 from shoal.api.observed import Observed
+from shoal.api.overload import Admission
+from shoal.api.rates import LoginLimit, RateLimit
 from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
 from shoal.api.routes import ROUTERS
@@ -21,7 +23,7 @@ from shoal.assemble import Services
 __all__ = ["create_app"]
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503, 507)
+    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 503, 507)
 }
 
 
@@ -35,9 +37,12 @@ def create_app(services: Services) -> FastAPI:
     handle_errors(app)
     # Middleware added last is outermost.
     app.state.readiness, app.state.metrics = Readiness(), Metrics(services)
+    app.add_middleware(Admission, settings=services.settings)
     app.add_middleware(BodyLimit, settings=services.settings)
     app.add_middleware(DiskGuard, disk=services.disk)
+    app.add_middleware(RateLimit, settings=services.settings)
     app.add_middleware(Authentication, keys=services.keys)
+    app.add_middleware(LoginLimit, settings=services.settings)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(Observed, metrics=app.state.metrics, readiness=app.state.readiness)
     # Outermost, so that all see one path and, afterwards, the route that was found.

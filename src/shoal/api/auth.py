@@ -15,7 +15,7 @@ from shoal.errors import Forbidden, ShoalError, Unauthorized
 from shoal.records.key import Caller, Permission
 from shoal.services.keys import Keys
 
-__all__ = ["MOUNTS", "PUBLIC", "Authentication", "needed_permission"]
+__all__ = ["MOUNTS", "PUBLIC", "Authentication", "is_public", "needed_permission"]
 
 MOUNTS: Final = ("/v1", "/api/v1", "")
 """Where the same routes are served; the first is the official one, the others forgive a forgotten `/v1`."""
@@ -34,7 +34,7 @@ class Authentication:
         self._app, self._keys = app, keys
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or _is_public(scope):
+        if scope["type"] == "lifespan" or is_public(scope):
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
@@ -71,7 +71,8 @@ def needed_permission(method: str, path: str) -> Permission:
     return "read" if method == "POST" and parts and parts[-1] in _READING_POSTS else "write"
 
 
-def _is_public(scope: Connection) -> bool:
+def is_public(scope: Connection) -> bool:
+    """Whether a request needs no key."""
     return scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"] in PUBLIC
 
 

@@ -23,7 +23,7 @@ from shoal.records.paging import ListBody, Listing, Page, Pagination, fold_page
 from shoal.records.scope import Scope
 from shoal.storage.base import Query as StoreQuery
 
-__all__ = ["Called", "ListQuery", "Listed", "Namespaced", "Organized", "Wired", "pagination"]
+__all__ = ["Called", "ListQuery", "Listed", "Namespaced", "Organized", "Wired", "decoded", "pagination"]
 
 Item = TypeVar("Item")
 _EMPTY: Final = ListBody()
@@ -59,7 +59,7 @@ async def _namespaced(
 ) -> Scope:
     # On the event loop: one record, read by its key, takes less of the loop's time than a change of threads.
     services, organization = await _wired(request), await _organized(await _called(request))
-    return services.namespaces.scope(organization, None if namespace is None else _text(namespace))
+    return services.namespaces.scope(organization, None if namespace is None else decoded(namespace))
 
 
 Namespaced = Annotated[Scope, Depends(_namespaced)]
@@ -178,7 +178,7 @@ def _placed(cursor: str, fingerprint: str) -> tuple[int, str]:
     return start, pin
 
 
-def _text(header: str) -> str:
+def decoded(header: str) -> str:
     """Header bytes arrive as Latin-1; clients that put a name beyond ASCII there mean UTF-8."""
     try:
         return header.encode("latin-1").decode()

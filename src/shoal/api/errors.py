@@ -44,9 +44,13 @@ ERRORS: Final[Mapping[type[ShoalError], Wire]] = MappingProxyType(
         errors.Forbidden: Wire(403, "ForbiddenError", "forbidden"),
         errors.NotFound: Wire(404, "NotFoundError", "not_found"),
         errors.AlreadyExists: Wire(409, "AlreadyExistsError", "already_exists"),
+        errors.KeyReused: Wire(409, "AlreadyExistsError", "idempotency_key_reused"),
         errors.StaleVersion: Wire(409, "ConflictError", "stale_version"),
         errors.Conflict: Wire(409, "ConflictError", "conflict"),
         errors.TooLarge: Wire(413, "PayloadTooLargeError", "too_large"),
+        errors.TooSlow: Wire(408, "RequestTimeoutError", "request_timeout"),
+        errors.RateLimited: Wire(429, "TooManyRequestsError", "rate_limited"),
+        errors.Overloaded: Wire(503, "ServiceUnavailableError", "overloaded"),
         errors.Unavailable: Wire(503, "ServiceUnavailableError", "unavailable"),
         errors.InsufficientStorage: Wire(507, "InsufficientStorageError", "insufficient_storage"),
         errors.Corrupt: Wire(500, "StorageError", "corrupt"),
@@ -101,7 +105,7 @@ def error_reply(error: ShoalError) -> Response:
     headers = {}
     if wire.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if wire.status == 413:
+    if wire.status in (408, 413):
         headers["Connection"] = "close"  # the rest of the body will not be read
     if "retry_after_seconds" in details:
         headers["Retry-After"] = str(details["retry_after_seconds"])
@@ -148,7 +152,7 @@ class ErrorBoundary:
 
 async def _on_shoal_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ShoalError)
-    if wire_of(type(error)).status >= 500:
+    if wire_of(type(error)).status >= 500 and not isinstance(error, errors.Overloaded):
         _log.error("Request %s: %s", request.state.request_id, error.message, exc_info=error)
     return error_reply(error)
 

@@ -7,6 +7,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from shoal.api.connections import timed_connections
 from shoal.api.readiness import Readiness
 from shoal.jobs.ending import Ending
 from shoal.settings import Settings
@@ -25,7 +26,7 @@ class HttpServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 # Never httptools, even where it is installed: it takes headers of any size, before a key was seen.
-                http="h11",
+                http=timed_connections(settings.body_timeout_seconds),
                 log_config=None,
                 log_level="warning" if settings.log_level.lower() == "info" else settings.log_level.lower(),
                 access_log=False,

@@ -2,7 +2,8 @@
 
 import builtins
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -67,7 +68,8 @@ class Documents:
         if isinstance(source, (str, Path)):
             chunks, media = _of_file(Path(source), vector_columns, id_column)
         else:
-            chunks, media = _arrow(source if isinstance(source, pa.Table) else _table(source)), _ARROW
+            table, media = source if isinstance(source, pa.Table) else _table(source), _ARROW
+            chunks = partial(_arrow, table)
         return parsed(Uploaded, self._transport.upload("POST", path, chunks, media, params))
 
     def create(
@@ -130,13 +132,15 @@ def _in(collection: str) -> str:
     return f"/collections/{segment(collection)}/documents"
 
 
-def _of_file(path: Path, vector_columns: Sequence[str], id_column: str | None) -> tuple[Iterator[bytes], str]:
+def _of_file(
+    path: Path, vector_columns: Sequence[str], id_column: str | None
+) -> tuple[Callable[[], Iterator[bytes]], str]:
     """What the server reads is sent as it is; everything else is read here and sent as Arrow."""
     media = _AS_THEY_ARE.get(path.suffix.lower())
     source = open_source(path, vector_columns=list(vector_columns) or None, id_column=id_column, needs_vectors=False)
     if media is not None:
-        return _bytes(path), media
-    return _arrow(_of_table(source.read())), _ARROW
+        return partial(_bytes, path), media
+    return partial(_arrow, _of_table(source.read())), _ARROW
 
 
 def _bytes(path: Path) -> Iterator[bytes]:

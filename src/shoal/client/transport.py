@@ -1,7 +1,12 @@
-"""Requests and answers: headers, retries while a server is busy, and errors as Shoal's own tree."""
+"""Requests and answers: headers, retries, and errors as Shoal's own tree.
+
+A request is sent again where the server is busy (429, 503) or hung up before it answered. Every write carries an
+idempotency key, so that it is done once, however often it is sent.
+"""
 
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -15,10 +20,14 @@ from shoal.errors import (
     Conflict,
     Forbidden,
     InvalidRequest,
+    KeyReused,
     NotFound,
+    Overloaded,
+    RateLimited,
     ShoalError,
     StaleVersion,
     TooLarge,
+    TooSlow,
     Unauthorized,
     Unavailable,
 )
@@ -33,13 +42,20 @@ _BY_STATUS: Final[Mapping[int, type[ShoalError]]] = {
     403: Forbidden,
     404: NotFound,
     405: InvalidRequest,
+    408: TooSlow,
     409: Conflict,
     413: TooLarge,
     422: InvalidRequest,
-    429: Unavailable,
+    429: RateLimited,
     503: Unavailable,
 }
-_BY_CODE: Final[Mapping[str, type[ShoalError]]] = {"already_exists": AlreadyExists, "stale_version": StaleVersion}
+_BY_CODE: Final[Mapping[str, type[ShoalError]]] = {
+    "already_exists": AlreadyExists,
+    "idempotency_key_reused": KeyReused,
+    "overloaded": Overloaded,
+    "stale_version": StaleVersion,
+}
+_HUNG_UP: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _BUSY: Final = frozenset({429, 503})
 _TRIES: Final = 4
 
@@ -67,8 +83,8 @@ class Transport:
     def call(self, method: str, path: str, body: object = None, *, params: Mapping[str, Any] | None = None) -> Any:
         """The decoded JSON of the answer, None for an empty one. Raises what the server said, as a ShoalError."""
         content = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-        headers = None if body is None else {"Content-Type": "application/json"}
-        response = self._sent(method, path, content=content, headers=headers, params=params)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        response = self._sent(method, path, lambda: content, headers, params=params)
         return orjson.loads(response.content) if response.content else None
 
     def ask(
@@ -95,13 +111,11 @@ class Transport:
         """The `results` of a list, as records."""
         return [parsed(kind, item) for item in self.call(method, path, body, params=params)["results"]]
 
-    def upload(self, method: str, path: str, chunks: Iterator[bytes], media: str, params: Mapping[str, Any]) -> Any:
-        """Send a body that is made while it is sent; never retried, since it can be read once only."""
-        with _speaking_shoal(self.base_url):
-            response = self._http.request(
-                method, path, content=chunks, headers={"Content-Type": media}, params=params, timeout=None
-            )
-        _check(response)
+    def upload(
+        self, method: str, path: str, chunks: Callable[[], Iterator[bytes]], media: str, params: Mapping[str, Any]
+    ) -> Any:
+        """Send a body that is made while it is sent; `chunks` begins it anew for each try, always the same."""
+        response = self._sent(method, path, chunks, {"Content-Type": media}, params=params, timeout=None)
         return orjson.loads(response.content)
 
     @contextmanager
@@ -113,14 +127,29 @@ class Transport:
             _check(response)
             yield response.iter_bytes()
 
-    def _sent(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _sent(
+        self, method: str, path: str, content: Callable[[], Any], headers: Mapping[str, str], **options: Any
+    ) -> httpx.Response:
+        if method != "GET":
+            headers = {**headers, "Idempotency-Key": uuid.uuid4().hex}
+        hung_up = False
         for attempt in range(1, _TRIES + 1):
-            with _speaking_shoal(self.base_url):
-                response = self._http.request(method, path, **options)
+            try:
+                with _speaking_shoal(self.base_url):
+                    response = self._http.request(method, path, content=content(), headers=headers, **options)
+            except Unavailable as error:
+                # A server that was never reached is told at once; one that hung up may be starting again.
+                cause = error.__cause__
+                hung_up = hung_up or isinstance(cause, _HUNG_UP)
+                if not hung_up or isinstance(cause, httpx.ReadTimeout) or attempt == _TRIES:
+                    raise
+                time.sleep(_pause(None, attempt))
+                continue
             if response.status_code not in _BUSY or attempt == _TRIES:
                 break
             time.sleep(_pause(response, attempt))
-        _check(response)
+        if not (hung_up and method == "DELETE" and response.status_code == 404):  # else an earlier try removed it
+            _check(response)
         return response
 
 
@@ -185,7 +214,7 @@ def _as_told(kind: type[ShoalError], message: str, details: Mapping[str, object]
     return error
 
 
-def _pause(response: httpx.Response, attempt: int) -> float:
+def _pause(response: httpx.Response | None, attempt: int) -> float:
     """Seconds to wait before the next try: what the server asked for, at most 30."""
-    asked = response.headers.get("Retry-After", "")
+    asked = "" if response is None else response.headers.get("Retry-After", "")
     return min(float(asked) if asked.isdigit() else 0.5 * 2**attempt, 30.0)

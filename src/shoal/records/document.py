@@ -79,7 +79,8 @@ class CreateDocument(_Lineage):
 
 
 class UpsertOptions(Body):
-    """Accepted for the SDK's sake: an upsert is idempotent, and visible once it was answered."""
+    """`idempotency_key` is another place for the header Idempotency-Key; `write_token` is accepted for the SDK's sake,
+    since an upsert is visible once it was answered."""
 
     write_token: bool | None = None
     idempotency_key: str | None = Field(None, max_length=255)

@@ -38,7 +38,7 @@ from shoal.services.repository import Repository
 from shoal.services.vector_check import VectorNames, columns_of
 from shoal.storage.base import DocumentStore, Json, MetadataStore, Query, StoredDocument
 
-__all__ = ["Documents", "Upserted"]
+__all__ = ["Documents", "Upsert", "Upserted"]
 
 _NO_TOKEN: Final = "A write is visible as soon as it is answered, so there is no write token to wait for."
 _NO_ACL: Final = "Shoal has no access control below the namespace: acl was not stored."
@@ -54,6 +54,15 @@ class Upserted:
     dropped_payload_fields: dict[str, list[str]] | None
     warnings: list[str] | None
     write_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Documents that were checked and are ready to be stored, and what is answered afterwards."""
+
+    storage_key: str
+    batch: DocumentBatch
+    answer: Upserted
 
 
 class Documents:
@@ -94,6 +103,11 @@ class Documents:
 
     def upsert(self, scope: Scope, body: UpsertDocuments) -> Upserted:
         """Write up to 1,000 documents, all or none; an id that exists is replaced. Raises InvalidField, NotFound."""
+        return self.store(scope, self.prepared(scope, body))
+
+    def prepared(self, scope: Scope, body: UpsertDocuments) -> Upsert:
+        """An upsert, checked as far as it can be before it is stored; the collection `default` is made where it is
+        needed. Raises InvalidField, NotFound."""
         sent = _checked_documents(body.documents)
         ids = _unique_ids(sent)
         batch = self._batch(
@@ -106,14 +120,19 @@ class Documents:
         )
         named = body.collection_id
         collection = self._collections.default(scope) if named is None else self._collections.find(scope, named)
-        if sent:
-            self._store.write(scope, collection.storage_key, [batch], now=self._now())
         dropped = {
             document["document_id"]: sorted(lost)
             for document in sent
             if (lost := RESERVED & (document.get("payload") or {}).keys())
         }
-        return Upserted(len(ids), ids, dropped or None, _warnings(body, sent) or None)
+        answer = Upserted(len(ids), ids, dropped or None, _warnings(body, sent) or None)
+        return Upsert(collection.storage_key, batch, answer)
+
+    def store(self, scope: Scope, upsert: Upsert) -> Upserted:
+        """Write it, all or none. Raises InvalidField where a vector was declared otherwise meanwhile."""
+        if upsert.batch.ids:
+            self._store.write(scope, upsert.storage_key, [upsert.batch], now=self._now())
+        return upsert.answer
 
     def get(self, scope: Scope, ref: str, document_id: str, *, vectors: Wanted = ()) -> Json:
         """Raises NotFound."""

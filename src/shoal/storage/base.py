@@ -31,6 +31,8 @@ __all__ = [
     "Kind",
     "MetadataStore",
     "Query",
+    "Reply",
+    "SavedReply",
     "Stored",
     "StoredDocument",
     "Totals",
@@ -56,6 +58,24 @@ class Query:
     page: Page = field(default_factory=Page)
     search: str | None = None
     search_fields: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it was sent."""
+
+    status: int
+    media_type: str | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SavedReply:
+    """The reply to a request with an idempotency key. `request` is a hash that tells this request from others."""
+
+    request: str
+    reply: Reply
+    saved_at: datetime
 
 
 # ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,6 +206,12 @@ class MetadataStore(Protocol):
 
     def checkpoint(self) -> None:
         """Give the room of journals back to the disk as far as nobody reads from them."""
+
+    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """What was saved under an idempotency key of exactly this scope, however old."""
+
+    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
+        """Save in place of an earlier reply to the key; some replies saved before `forget_before` make room."""
 
     def close(self) -> None: ...
 
@@ -348,6 +374,16 @@ class DocumentStore(Protocol):
         """The generations of an output collection that were written, without the plain collection itself."""
 
     def drop_namespace(self, scope: Scope) -> None: ...
+
+    def transaction(self, scope: Scope) -> AbstractContextManager[None]:
+        """Everything written to the namespace inside becomes visible at once or, on an exception, not at all. Nested
+        calls join. Whoever writes metadata as well does it before or around: metadata is always locked first."""
+
+    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """As in MetadataStore, beside the documents of the namespace."""
+
+    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
+        """As in MetadataStore, beside the documents of the namespace."""
 
     def compact(self, scope: Scope) -> int:
         """Rewrite segments whose holes passed the threshold. Returns the bytes freed; safe while others read."""

@@ -12,11 +12,12 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice, repeat
 from pathlib import Path
 from sqlite3 import Connection
+from threading import local
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, cast
 
@@ -29,13 +30,14 @@ from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Enrichment, Json, Query, StoredDocument, WriteCount, batched
+from shoal.storage.base import Enrichment, Json, Query, SavedReply, StoredDocument, WriteCount, batched
 from shoal.storage.checksums import UNKNOWN, text_checksum
 from shoal.storage.enrichments import Enrichments
 from shoal.storage.files import remove_tree
 from shoal.storage.filters.to_mask import find_field, kind_of
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, sql
-from shoal.storage.namespaces import Namespaces
+from shoal.storage.namespaces import Namespace, Namespaces
+from shoal.storage.replies import find_reply, put_reply
 from shoal.storage.slots import Places, Slots, SlotWriter, Space, compact
 from shoal.storage.vectors import SegmentKey, VectorSegments
 
@@ -54,7 +56,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "collection_id": "(SELECT substr(key, 1, instr(key || '@', '@') - 1) FROM collections WHERE number = d.collection)",
 }
 """Fields that are columns of `documents d`, not part of the payload."""
-_TABLES: Final = ("enrichments", "slots", "segments", "vector_spaces", "documents", "collections")
+_TABLES: Final = ("enrichments", "replies", "slots", "segments", "vector_spaces", "documents", "collections")
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
 _PIECE_WHEN_FULL: Final = 200
@@ -70,6 +72,7 @@ class SqliteDocuments:
 
     def __init__(self, root: Path, *, segment_bytes: int = 1 << 30) -> None:
         self._namespaces = Namespaces(root, segment_bytes)
+        self._outer = _Outer()
 
     # ── vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -243,6 +246,26 @@ class SqliteDocuments:
         """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
         self._namespaces.close()
 
+    # ── several changes as one ───────────────────────────────────────────────────────────────────────────────────────
+
+    @contextlib.contextmanager
+    def transaction(self, scope: Scope) -> Iterator[None]:
+        """See DocumentStore. The namespace is made where it does not exist."""
+        with self._namespaces.made(scope) as namespace:
+            with self._joined(namespace), self._outer.around(namespace) as left:
+                yield
+            for key in left:
+                namespace.files.remove(key)
+
+    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: find_reply(view.connection, scope, key), None)
+
+    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            put_reply(change.connection, scope, key, saved, forget_before)
+
     # ── how a call is run ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _read(self, scope: Scope, ask: Callable[["_View"], Answer], nothing: Answer) -> Answer:
@@ -276,20 +299,81 @@ class SqliteDocuments:
     @contextlib.contextmanager
     def _writing(self, scope: Scope) -> Iterator["_Change"]:
         """A transaction on a namespace that is made where it does not exist."""
-        with self._namespaces.made(scope) as namespace, namespace.database.transaction() as connection:
+        with self._namespaces.made(scope) as namespace, self._joined(namespace) as connection:
             yield _Change(connection, namespace.files)
+
+    @contextlib.contextmanager
+    def _joined(self, namespace: Namespace) -> Iterator[Connection]:
+        """A transaction, or the one that this thread has open around it."""
+        if namespace in self._outer:
+            with self._outer.change(namespace):
+                yield namespace.database.read()
+        else:
+            with namespace.database.transaction() as connection:
+                yield connection
 
     def _change(self, scope: Scope, action: Callable[["_Change"], Answer], nothing: Answer) -> Answer:
         """A transaction on a namespace that exists; `nothing` is the answer of one that does not."""
         with self._namespaces.opened(scope) as namespace:
             if namespace is None:
                 return nothing
-            with namespace.database.transaction() as connection:
+            with self._joined(namespace) as connection:
                 change = _Change(connection, namespace.files)
                 answer = action(change)
-            for key in change.left:
+            for key in self._outer.kept_back(namespace, change.left):
                 namespace.files.remove(key)
             return answer
+
+
+class _Outer(local):
+    """The transactions that this thread has open around several changes."""
+
+    def __init__(self) -> None:
+        self._open: dict[Namespace, _Around] = {}
+
+    @contextlib.contextmanager
+    def around(self, namespace: Namespace) -> Iterator[Sequence[SegmentKey]]:
+        """Yields what is to be unlinked after the commit: of the outermost block, everything kept back. Raises
+        RuntimeError where a change inside failed and the block goes on all the same."""
+        if namespace in self._open:
+            yield ()
+            return
+        around = self._open[namespace] = _Around()
+        try:
+            yield around.left
+        finally:
+            del self._open[namespace]
+        if around.failed:
+            raise RuntimeError("A change inside the transaction failed, and would be stored by halves.")
+
+    @contextlib.contextmanager
+    def change(self, namespace: Namespace) -> Iterator[None]:
+        """One change within the transaction around it. A savepoint would allow it to fail alone, but SQLite would keep
+        every page it touches in memory, and an import touches them all."""
+        try:
+            yield
+        except BaseException:
+            self._open[namespace].failed = True
+            raise
+
+    def kept_back(self, namespace: Namespace, left: Sequence[SegmentKey]) -> Sequence[SegmentKey]:
+        """What may be unlinked at once: nothing within an outer transaction, which takes it over."""
+        if namespace not in self._open:
+            return left
+        self._open[namespace].left += left
+        return ()
+
+    def __contains__(self, namespace: Namespace) -> bool:
+        return namespace in self._open
+
+
+@dataclass(slots=True)
+class _Around:
+    """`left` are the segments to unlink after the commit: until then all may be undone, and rows would speak of files
+    that are gone."""
+
+    left: list[SegmentKey] = field(default_factory=list)
+    failed: bool = False
 
 
 # ── one look ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ creation) stands beside it in columns. The queue has a file of its own, `job_que
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +17,11 @@ from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion
 from shoal.records.filters import Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Json, Kind, Query, Stored, Totals
+from shoal.storage.base import Json, Kind, Query, SavedReply, Stored, Totals
 from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
 from shoal.storage.job_queue import FAIR_QUEUE, SqliteJobQueue
+from shoal.storage.replies import REPLIES_SCHEMA, find_reply, forget_replies, put_reply
 from shoal.storage.sqlite import Database
 
 __all__ = ["METADATA_FORMAT", "SqliteMetadata"]
@@ -71,7 +73,7 @@ _CHECKSUMS: Final = """
 ALTER TABLE records ADD COLUMN checksum INTEGER;
 CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL, total REAL NOT NULL) WITHOUT ROWID;
 """
-_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS)
+_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA)
 METADATA_FORMAT: Final = len(_SCHEMA)
 
 _RECORD: Final = "id, name, version, body, checksum"
@@ -113,8 +115,7 @@ class SqliteMetadata(SqliteJobQueue):
                     values,
                 )
             except sqlite3.IntegrityError:
-                taken = name if self.get(scope, kind, id) is None else id
-                raise AlreadyExists(kind, str(taken)) from None
+                raise self._taken(scope, kind, id, name) from None
         return Stored(id, name, 1, body)
 
     def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
@@ -154,7 +155,7 @@ class SqliteMetadata(SqliteJobQueue):
                     values,
                 ).rowcount
             except sqlite3.IntegrityError:
-                raise AlreadyExists(kind, str(name)) from None
+                raise self._taken(scope, kind, None, name) from None
             if not changed:
                 raise self._lost_race(scope, kind, id, expect_version)
         return Stored(id, name, expect_version + 1, body)
@@ -175,8 +176,10 @@ class SqliteMetadata(SqliteJobQueue):
         return {str(value): (count, added) for value, count, *added in rows.fetchall()}
 
     def delete_scope(self, scope: Scope) -> int:
-        """Delete every record and job of exactly this organisation and namespace. Returns how many records."""
-        with self._database.transaction():
+        """Delete every record, job and saved reply of exactly this organisation and namespace. Returns how many
+        records."""
+        with self._database.transaction() as connection:
+            forget_replies(connection, scope)
             self._write("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", _place(scope))
             return self._write("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", _place(scope))
 
@@ -192,12 +195,30 @@ class SqliteMetadata(SqliteJobQueue):
         rows = self._database.read().execute("SELECT name, count, total FROM counters").fetchall()
         return {tuple(orjson.loads(name)): (count, total) for name, count, total in rows}
 
+    # ── saved replies ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """See MetadataStore."""
+        return find_reply(self._database.read(), scope, key)
+
+    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
+        """See MetadataStore."""
+        with self._database.transaction() as connection:
+            put_reply(connection, scope, key, saved, forget_before)
+
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _one(self, scope: Scope, kind: Kind, column: str, value: str) -> Stored | None:
         select = f"SELECT {_RECORD} FROM records WHERE {_HERE} AND {column} = ?"
         rows = self._database.read().execute(select, (*_key(scope, kind), value)).fetchall()
         return _stored(rows[0]) if rows else None
+
+    def _taken(self, scope: Scope, kind: Kind, id: str | None, name: str | None) -> AlreadyExists:
+        """Which of the two is taken, and by what."""
+        if id is not None and self.get(scope, kind, id) is not None:
+            return AlreadyExists(kind, id)
+        holder = self.get_by_name(scope, kind, str(name))
+        return AlreadyExists(kind, str(name), existing_id=None if holder is None else holder.id)
 
     def _lost_race(self, scope: Scope, kind: Kind, id: str, expected: int) -> NotFound | StaleVersion:
         present = self.get(scope, kind, id)

@@ -15,6 +15,7 @@ from typing import Final, Literal, overload
 from shoal.errors import InvalidField, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
+from shoal.storage.replies import REPLIES_SCHEMA
 from shoal.storage.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
 from shoal.storage.sqlite import Database
 from shoal.storage.vectors import VectorSegments, safe_name
@@ -43,7 +44,7 @@ CREATE INDEX enrichments_of_a_target ON enrichments (target, cluster_id);
 CREATE INDEX enrichments_of_a_run ON enrichments (run_id);
 """
 _CHECKSUMS: Final = "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM
-_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS)
+_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA)
 DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 

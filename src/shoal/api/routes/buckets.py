@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
+from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.records.bucket import Bucket, BucketList, CreateBucket, PatchBucket
@@ -18,9 +19,9 @@ _SEARCHED = ("bucket_id", "bucket_name", "description")
 
 
 @router.post("", response_model=Bucket)
-def create_bucket(services: Wired, scope: Namespaced, body: CreateBucket) -> Response:
+def create_bucket(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateBucket) -> Response:
     """A named place that objects come from."""
-    return reply(services.buckets.create(scope, body))
+    return keyed.once(scope, lambda: reply(services.buckets.create(scope, body)))
 
 
 @router.get("", response_model=BucketList)

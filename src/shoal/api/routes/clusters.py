@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
+from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.records.cluster import Cluster, CreateCluster, EnrichClusters, PatchCluster
 from shoal.records.execution import ExecuteCluster
@@ -40,9 +41,9 @@ class ClusterGroups(BaseModel):
 
 
 @router.post("", response_model=Cluster)
-def create_cluster(services: Wired, scope: Namespaced, body: CreateCluster) -> Response:
+def create_cluster(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateCluster) -> Response:
     """A new cluster; it is executed when asked to be."""
-    return reply(services.clusters.create(scope, body))
+    return keyed.once(scope, lambda: reply(services.clusters.create(scope, body)))
 
 
 @router.get("", response_model=ClusterList)
@@ -72,9 +73,9 @@ def _list(services: Wired, scope: Namespaced, listed: Listed, body: ListBody | N
 
 
 @router.post("/enrich")
-def enrich_collection(services: Wired, scope: Namespaced, body: EnrichClusters) -> Response:
+def enrich_collection(services: Wired, scope: Namespaced, keyed: Keyed, body: EnrichClusters) -> Response:
     """Copy the visible results of clusters into the documents of a collection."""
-    return reply(services.enrichment.enrich_collection(scope, body))
+    return keyed.once_repeatable(scope, lambda: reply(services.enrichment.enrich_collection(scope, body)))
 
 
 @router.get("/{cluster_identifier}", response_model=Cluster)
@@ -112,11 +113,13 @@ def delete_cluster(
 def execute_cluster(
     services: Wired,
     scope: Namespaced,
+    keyed: Keyed,
     cluster_identifier: str,
     body: Annotated[ExecuteCluster | None, Body()] = None,
 ) -> Response:
     """Queue a run and answer at once with its task; the run's id is in `additional_data.run_id`."""
-    return reply(services.clusters.execute(scope, cluster_identifier, body or ExecuteCluster()))
+    asked = body or ExecuteCluster()
+    return keyed.once(scope, lambda: reply(services.clusters.execute(scope, cluster_identifier, asked)))
 
 
 @router.post("/{cluster_identifier}/plan", response_model=RunPlan)

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
+from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.records.collection import Collection, CollectionList, CreateCollection, PatchCollection
@@ -18,9 +19,9 @@ _SEARCHED = ("collection_id", "collection_name", "description")
 
 
 @router.post("", response_model=Collection)
-def create_collection(services: Wired, scope: Namespaced, body: CreateCollection) -> Response:
+def create_collection(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateCollection) -> Response:
     """A collection for documents; `metadata.vector_configs` declares vectors."""
-    return reply(services.collections.create(scope, body))
+    return keyed.once(scope, lambda: reply(services.collections.create(scope, body)))
 
 
 @router.get("", response_model=CollectionList)

@@ -1,6 +1,6 @@
 """Documents, one by one, by the thousand, and as uploads of files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from shoal.api.bodies import JsonRoute, parse_json
 from shoal.api.deps import Listed, ListQuery, Namespaced, Organized, Wired
+from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.errors import InvalidField, InvalidRequest
@@ -26,7 +27,7 @@ from shoal.records.document import (
 )
 from shoal.records.paging import SortBody
 from shoal.records.scope import Scope
-from shoal.services.bulk import Imported, OnConflict
+from shoal.services.bulk import OnConflict
 from shoal.services.document_shape import group_documents, select_fields
 
 __all__ = ["router"]
@@ -50,9 +51,11 @@ _WRITE_BYTES: Final = 4 * 2**20
 
 
 @router.post(_IN)
-def create_document(services: Wired, scope: Namespaced, collection: str, body: CreateDocument) -> Response:
+def create_document(
+    services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: CreateDocument
+) -> Response:
     """A document with its vectors."""
-    return reply(services.documents.create(scope, collection, body))
+    return keyed.once_with_documents(scope, lambda: reply(services.documents.create(scope, collection, body)))
 
 
 @router.get(_IN)
@@ -108,29 +111,47 @@ def aggregate_documents(services: Wired, scope: Namespaced, collection: str, bod
 
 
 @router.post(_IN + "/batch")
-def batch_update_documents(services: Wired, scope: Namespaced, collection: str, body: BatchUpdate) -> Response:
+def batch_update_documents(
+    services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BatchUpdate
+) -> Response:
     """Merge fields into up to 1,000 documents by id, or into all that match."""
-    updated, results = services.documents.batch_update(scope, collection, body)
-    failed = len(results or []) - sum(row["success"] for row in results or [])
-    answer = {"updated_count": updated, "failed_count": failed, "results": results}
-    return reply({**answer, "message": "Batch update completed"})
+
+    def update() -> Response:
+        updated, results = services.documents.batch_update(scope, collection, body)
+        failed = len(results or []) - sum(row["success"] for row in results or [])
+        answer = {"updated_count": updated, "failed_count": failed, "results": results}
+        return reply({**answer, "message": "Batch update completed"})
+
+    return keyed.once_with_documents(scope, update)
 
 
 @router.patch(_IN + "/bulk")
-def bulk_update_documents(services: Wired, scope: Namespaced, collection: str, body: BulkUpdate) -> Response:
+def bulk_update_documents(
+    services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BulkUpdate
+) -> Response:
     """Merge fields into all documents that match. Done when answered, so there is no task."""
-    updated = services.documents.bulk_update(scope, collection, body)
-    answer = {"task_id": None, "status": "COMPLETED", "updated_count": updated}
-    return reply({**answer, "message": "Bulk update completed"})
+
+    def update() -> Response:
+        updated = services.documents.bulk_update(scope, collection, body)
+        answer = {"task_id": None, "status": "COMPLETED", "updated_count": updated}
+        return reply({**answer, "message": "Bulk update completed"})
+
+    return keyed.once_with_documents(scope, update)
 
 
 @router.delete(_IN + "/batch")
-def batch_delete_documents(services: Wired, scope: Namespaced, collection: str, body: BatchDelete) -> Response:
+def batch_delete_documents(
+    services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BatchDelete
+) -> Response:
     """Remove up to 1,000 documents by id, or all that match."""
-    deleted, results = services.documents.batch_delete(scope, collection, body)
-    failed = len(results or []) - sum(row["success"] for row in results or [])
-    answer = {"status": "COMPLETED", "deleted_count": deleted, "failed_count": failed, "results": results}
-    return reply({**answer, "message": "Batch delete completed"})
+
+    def remove() -> Response:
+        deleted, results = services.documents.batch_delete(scope, collection, body)
+        failed = len(results or []) - sum(row["success"] for row in results or [])
+        answer = {"status": "COMPLETED", "deleted_count": deleted, "failed_count": failed, "results": results}
+        return reply({**answer, "message": "Batch delete completed"})
+
+    return keyed.once_with_documents(scope, remove)
 
 
 @router.post(
@@ -141,6 +162,7 @@ async def import_documents(
     request: Request,
     services: Wired,
     scope: Namespaced,
+    keyed: Keyed,
     collection: str,
     format: Annotated[str | None, Query(description="arrow, parquet or jsonl, instead of a Content-Type.")] = None,
     id_column: Annotated[str | None, Query(max_length=512)] = None,
@@ -153,8 +175,8 @@ async def import_documents(
     with services.bulk.spooled() as path:
         await _spool(request, path)
 
-        def store() -> Imported:
-            return services.bulk.import_file(
+        def store() -> Response:
+            done = services.bulk.import_file(
                 scope,
                 collection,
                 path,
@@ -164,15 +186,25 @@ async def import_documents(
                 on_conflict=on_conflict,
                 label="body",
             )
+            return reply(asdict(done))
 
-        return reply(asdict(await run_sync(store)))
+        return await run_sync(keyed.once_with_documents, scope, store)
 
 
 @router.post("/namespaces/{namespace}/documents/upsert")
-def upsert_documents(services: Wired, organization: Organized, namespace: str, body: UpsertDocuments) -> Response:
+def upsert_documents(
+    services: Wired, organization: Organized, keyed: Keyed, namespace: str, body: UpsertDocuments
+) -> Response:
     """Up to 1,000 documents with their vectors; one with an id that exists is replaced."""
     scope = services.namespaces.scope(organization, namespace)
-    return reply(asdict(services.documents.upsert(scope, body)))
+    if body.options is not None:
+        keyed = keyed.named_in_body(body.options.idempotency_key, "options.idempotency_key")
+
+    def prepare() -> Callable[[], Response]:
+        upsert = services.documents.prepared(scope, body)
+        return lambda: reply(asdict(services.documents.store(scope, upsert)))
+
+    return keyed.once_prepared(scope, prepare)
 
 
 @router.get(_ONE)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
+from shoal.api.idempotency import Keyed
 from shoal.api.replies import encode, reply
 from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName
 from shoal.records.paging import ListBody, Pagination
@@ -73,18 +74,17 @@ def get_execution(
 
 
 @router.post("/executions/{run_id}/cancel")
-def cancel_execution(services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str) -> Response:
+def cancel_execution(
+    services: Wired, scope: Namespaced, keyed: Keyed, cluster_identifier: str, run_id: str
+) -> Response:
     """Stop a run; nothing of it will be published. 409 where it is over."""
-    run = services.executions.cancel(scope, cluster_identifier, run_id)
-    return reply(
-        {
-            "success": True,
-            "cluster_id": run.cluster_id,
-            "run_id": run.run_id,
-            "status": run.status,
-            "task_id": run.task_id,
-        }
-    )
+
+    def cancel() -> Response:
+        run = services.executions.cancel(scope, cluster_identifier, run_id)
+        told = {"cluster_id": run.cluster_id, "run_id": run.run_id, "status": run.status, "task_id": run.task_id}
+        return reply({"success": True, **told})
+
+    return keyed.once(scope, cancel)
 
 
 @router.patch("/executions/{run_id}/labels")

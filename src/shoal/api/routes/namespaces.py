@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, ListQuery, Organized, Wired
+from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.records.namespace import (
@@ -24,15 +25,17 @@ _SEARCHED = ("namespace_id", "namespace_name", "description")
 
 
 @router.post("", response_model=Namespace)
-def create_namespace(services: Wired, organization: Organized, body: CreateNamespace) -> Response:
+def create_namespace(services: Wired, organization: Organized, keyed: Keyed, body: CreateNamespace) -> Response:
     """A namespace; `mode: standalone` for own vectors."""
-    return reply(services.namespaces.create(organization, body))
+    return keyed.once(organization, lambda: reply(services.namespaces.create(organization, body)))
 
 
 @router.post("/standalone", response_model=Namespace)
-def create_standalone_namespace(services: Wired, organization: Organized, body: CreateStandaloneNamespace) -> Response:
+def create_standalone_namespace(
+    services: Wired, organization: Organized, keyed: Keyed, body: CreateStandaloneNamespace
+) -> Response:
     """A namespace for own vectors, by id or by name."""
-    return reply(services.namespaces.create_standalone(organization, body))
+    return keyed.once(organization, lambda: reply(services.namespaces.create_standalone(organization, body)))
 
 
 @router.get("", response_model=NamespaceList)

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
+from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.records.bucket import BucketObject, CreateObject, CreateObjects, ObjectList, PatchObject
@@ -18,18 +19,22 @@ _SEARCHED = ("object_id", "key_prefix", "title", "name", "text", "description")
 
 
 @router.post("", response_model=BucketObject)
-def create_object(services: Wired, scope: Namespaced, bucket: str, body: CreateObject) -> Response:
+def create_object(services: Wired, scope: Namespaced, keyed: Keyed, bucket: str, body: CreateObject) -> Response:
     """An object with fields of its own; blobs are kept as told."""
-    return reply(services.objects.create(scope, bucket, body))
+    return keyed.once(scope, lambda: reply(services.objects.create(scope, bucket, body)))
 
 
 @router.post("/batch")
-def create_objects(services: Wired, scope: Namespaced, bucket: str, body: CreateObjects) -> Response:
+def create_objects(services: Wired, scope: Namespaced, keyed: Keyed, bucket: str, body: CreateObjects) -> Response:
     """Up to 1,000 objects, all or none."""
-    made = services.objects.create_batch(scope, bucket, body.objects)
-    rows = [{**item.model_dump(mode="json"), "object_index": i} for i, item in enumerate(made)]
-    counts = {"total_requested": len(rows), "succeeded_count": len(rows), "failed_count": 0}
-    return reply({"succeeded": rows, "failed": [], **counts})
+
+    def create() -> Response:
+        made = services.objects.create_batch(scope, bucket, body.objects)
+        rows = [{**item.model_dump(mode="json"), "object_index": i} for i, item in enumerate(made)]
+        counts = {"total_requested": len(rows), "succeeded_count": len(rows), "failed_count": 0}
+        return reply({"succeeded": rows, "failed": [], **counts})
+
+    return keyed.once(scope, create)
 
 
 @router.get("", response_model=ObjectList)

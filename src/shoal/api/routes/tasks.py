@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Organized, Wired
+from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.records.filters import And, Condition, Filter
 from shoal.records.paging import ListBody, Pagination
@@ -43,9 +44,9 @@ async def get_task(services: Wired, organization: Organized, task_id: str) -> Re
 
 @router.delete("/{task_id}", response_model=Task)
 @router.post("/{task_id}/kill", response_model=Task)
-def kill_task(services: Wired, organization: Organized, task_id: str) -> Response:
+def kill_task(services: Wired, organization: Organized, keyed: Keyed, task_id: str) -> Response:
     """Cancel what the task does; harmless where it is over."""
-    return reply(services.tasks.kill(organization, task_id))
+    return keyed.once(organization, lambda: reply(services.tasks.kill(organization, task_id)))
 
 
 @router.post("/list", response_model=TaskList)

@@ -1,0 +1,143 @@
+"""How many requests are worked on at once. A few more wait for their turn; the rest is told at once to come back.
+
+A place is taken when the body is there and given back when the answer begins, so that clients that send or read slowly
+keep nobody waiting. Probes take no place.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Final
+
+from anyio.to_thread import current_default_thread_limiter
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
+
+from shoal.api.errors import error_reply
+from shoal.api.limits import has_body, is_upload, organization_of, share
+from shoal.errors import Overloaded
+from shoal.settings import Settings
+
+__all__ = ["Admission", "Gate"]
+
+_WAITING: Final = 4
+_PATIENCE_SECONDS: Final = 10.0
+_SPARE_THREADS: Final = 16
+_BUSY: Final = "The server has more requests than it can work on. Send this one again in a moment."
+
+
+class Admission:
+    """503 with Retry-After where `max_requests` are worked on and four times as many wait."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._most = max(1, settings.max_requests)
+        self._gate = Gate(self._most, self._most * _WAITING)
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            # A thread for each place, and some for keys, probes and pieces of uploads.
+            current_default_thread_limiter().total_tokens = self._most + _SPARE_THREADS
+        organization = organization_of(scope) if scope["type"] == "http" else None
+        if organization is None:
+            await self._app(scope, receive, send)
+            return
+        place = _Place(self._gate, organization)
+        try:
+            if is_upload(scope) and has_body(scope):
+                await self._app(scope, place.taken_after(receive), place.until_answered(send))
+                return
+            try:
+                await place.take()
+            except Overloaded as error:
+                await error_reply(error)(scope, receive, send)
+                return
+            await self._app(scope, receive, place.until_answered(send))
+        finally:
+            place.leave()
+
+
+class Gate:
+    """Lets `most` in at once and keeps `waiting` in line, in the order of arrival; an organisation may have three
+    quarters of each, so that none can keep the others out. Lives on the event loop, so it needs no lock."""
+
+    def __init__(self, most: int, waiting: int, patience_s: float = _PATIENCE_SECONDS) -> None:
+        self._most, self._most_waiting, self._patience = most, waiting, patience_s
+        self._inside: Counter[str] = Counter()
+        self._line: dict[asyncio.Future[None], str] = {}
+
+    async def enter(self, organization: str) -> None:
+        """Returns when there is room. Raises Overloaded at once where the line is full, else after `patience_s`."""
+        if self._has_room(organization):
+            self._inside[organization] += 1
+            return
+        if not self._may_wait(organization):
+            raise Overloaded(_BUSY)
+        turn = asyncio.get_running_loop().create_future()
+        self._line[turn] = organization
+        try:
+            async with asyncio.timeout(self._patience):
+                await turn
+        except BaseException as error:
+            self._line.pop(turn, None)
+            if turn.done() and not turn.cancelled():  # let in at this very moment
+                self.leave(organization)
+            if isinstance(error, TimeoutError):
+                raise Overloaded(_BUSY) from None
+            raise
+
+    def leave(self, organization: str) -> None:
+        """Give the place to the first in line that may have it."""
+        self._inside[organization] -= 1
+        if not self._inside[organization]:
+            del self._inside[organization]
+        for turn, waiting in list(self._line.items()):
+            if not turn.done() and self._has_room(waiting):
+                del self._line[turn]
+                self._inside[waiting] += 1
+                turn.set_result(None)
+
+    def _has_room(self, organization: str) -> bool:
+        return self._inside.total() < self._most and self._inside[organization] < share(self._most)
+
+    def _may_wait(self, organization: str) -> bool:
+        theirs = sum(waiting == organization for waiting in self._line.values())
+        return len(self._line) < self._most_waiting and theirs < share(self._most_waiting)
+
+
+class _Place:
+    """A request's place at the gate; taken once, given back once."""
+
+    def __init__(self, gate: Gate, organization: str) -> None:
+        self._gate, self._organization = gate, organization
+        self._taken = False
+
+    async def take(self) -> None:
+        await self._gate.enter(self._organization)
+        self._taken = True
+
+    def leave(self) -> None:
+        if self._taken:
+            self._taken = False
+            self._gate.leave(self._organization)
+
+    def taken_after(self, receive: Receive) -> Receive:
+        """Takes the place when the last piece of an upload is there. Raises Overloaded where the route reads."""
+        ended = False
+
+        async def received() -> Message:
+            nonlocal ended
+            message = await receive()
+            if not ended and message["type"] == "http.request" and not message.get("more_body", False):
+                ended = True
+                await self.take()
+            return message
+
+        return received
+
+    def until_answered(self, send: Send) -> Send:
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.leave()
+            await send(message)
+
+        return sent

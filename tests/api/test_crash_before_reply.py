@@ -1,0 +1,80 @@
+"""A real server that dies between the effect of a request and its saved reply."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from server_process import ServerProcess
+
+IN = "/collections/docs/documents"
+DOCUMENT = {"title": "one", "vectors": {"text": [1.0, 2.0, 3.0]}}
+BUCKET = {"bucket_name": "b", "bucket_schema": {"properties": {}}}
+LINES = b"".join(b'{"id": "i%d", "text": [1, 2, %d]}\n' % (n, n) for n in range(50))
+SENT: dict[str, dict[str, Any]] = {
+    "record": {"url": "/buckets", "json": BUCKET},
+    "document": {"url": IN, "json": DOCUMENT},
+    "import": {"url": f"{IN}/import", "content": LINES, "headers": {"Content-Type": "application/x-ndjson"}},
+    "execute": {"url": "/clusters/topics/execute"},
+}
+
+
+def send(client: httpx.Client, what: str) -> httpx.Response:
+    asked = SENT[what]
+    headers = {"Idempotency-Key": "k1", **asked.get("headers", {})}
+    return client.post(**{**asked, "headers": headers})
+
+
+def seen(client: httpx.Client) -> tuple[int, int, int]:
+    """How many buckets, documents and runs there are."""
+    buckets = len(client.get("/buckets").json()["results"])
+    count = client.get(f"{IN}/count").json()["count"]
+    return buckets, count, len(client.post("/clusters/topics/executions/list").json()["results"])
+
+
+def fill(client: httpx.Client) -> None:
+    client.post(
+        "/collections", json={"collection_name": "docs", "source": {"type": "direct_upsert"}}
+    ).raise_for_status()
+    for n in range(3):
+        client.post(IN, json={"vectors": {"text": [n, 1, 2]}}).raise_for_status()
+    config = {"feature_uris": ["text"], "clustering_method": "kmeans", "kmeans_parameters": {"n_clusters": 2}}
+    cluster = {"cluster_name": "topics", "collection_ids": ["docs"], "vector_config": config}
+    client.post("/clusters", json=cluster).raise_for_status()
+
+
+@pytest.mark.parametrize("what", SENT)
+def test_a_crash_between_effect_and_reply_leaves_neither_and_a_retry_does_it_once(what: str, tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
+        fill(client)
+        before = seen(client)
+
+    fatal = ServerProcess(tmp_path / "data", workers=0, SHOAL_FAILPOINTS="idempotency.before_save=crash").start()
+    with fatal.client() as client, pytest.raises(httpx.TransportError):
+        send(client, what)
+    assert fatal.stop() == -9
+
+    with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
+        assert seen(client) == before
+        first = send(client, what)
+        once = seen(client)
+        again = send(client, what)
+
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert "idempotent-replayed" not in first.headers
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.content == first.content
+        grown = [now - then for then, now in zip(before, once, strict=True)]
+        assert grown == {"record": [1, 0, 0], "document": [0, 1, 0], "import": [0, 50, 0], "execute": [0, 0, 1]}[what]
+        assert seen(client) == once
+
+
+def test_a_reply_outlives_the_server(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
+        fill(client)
+        first = send(client, "record")
+        server.kill()
+
+    with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
+        assert send(client, "record").content == first.content

@@ -1,0 +1,159 @@
+"""Idempotency keys against a plain model: any order of requests, errors, crashes, restarts and hours."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from unittest.mock import patch
+
+import orjson
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from shoal.columns import DocumentBatch
+from shoal.errors import InvalidRequest, KeyReused
+from shoal.records.paging import Page
+from shoal.records.scope import Scope
+from shoal.services import idempotency
+from shoal.services.idempotency import Answer, Idempotency, Keyed
+from shoal.storage.base import Kind, Query, Reply
+from shoal.storage.documents import SqliteDocuments
+from shoal.storage.metadata import SqliteMetadata
+
+SCOPES = (Scope("org_a", "ns_a"), Scope("org_a", "ns_b"), Scope("org_b", "ns_a"))
+KEYS = ("k1", "k2")
+Route = Literal["records", "documents", "repeatable"]
+ROUTES: tuple[Route, ...] = ("records", "documents", "repeatable")
+BODIES = ("x", "y")
+KINDS: dict[Route, Kind] = {"records": "bucket", "repeatable": "object"}
+
+
+class Crash(BaseException):
+    """The process died between effect and reply."""
+
+
+@dataclass
+class Expected:
+    """What the model remembers of a key."""
+
+    request: str
+    reply: bytes
+    at: datetime
+
+
+class Requests(RuleBasedStateMachine):
+    """The model is a dictionary of replies and, for each scope, the list of effects that happened."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.known: dict[tuple[Scope, str], Expected] = {}
+        self.effects: dict[tuple[Scope, Route], list[str]] = {}
+        self.counter = 0
+        self._open()
+
+    def teardown(self) -> None:
+        if hasattr(self, "metadata"):
+            self._close()
+            self.folder.cleanup()
+
+    @rule(
+        scope=st.sampled_from(SCOPES), key=st.sampled_from(KEYS), route=st.sampled_from(ROUTES),
+        body=st.sampled_from(BODIES), ending=st.sampled_from(("well", "well", "error", "late error", "crash")),
+    )  # fmt: skip
+    def request(self, scope: Scope, key: str, route: Route, body: str, ending: str) -> None:
+        self.counter += 1
+        asked, effect = f"{route} {body}", f"e{self.counter}"
+        known = self._known(scope, key)
+        if known is not None and known.request != asked:
+            with pytest.raises(KeyReused):
+                self._send(scope, key, route, asked, effect, ending)
+        elif known is not None:
+            answer = self._send(scope, key, route, asked, effect, ending)
+            assert answer == Answer(Reply(200, "application/json", known.reply), True)
+        elif ending == "well":
+            answer = self._send(scope, key, route, asked, effect, ending)
+            reply = orjson.dumps(effect)
+            assert answer == Answer(Reply(200, "application/json", reply), False)
+            self.known[scope, key] = Expected(asked, reply, self.now)
+            self._happened(scope, route, effect)
+        else:
+            with pytest.raises(Crash if ending == "crash" else InvalidRequest):
+                self._send(scope, key, route, asked, effect, ending)
+            if route == "repeatable" and ending != "error":  # outside of the transaction that saves the reply
+                self._happened(scope, route, effect)
+
+    @rule(hours=st.sampled_from((1, 12, 23, 24)), seconds=st.sampled_from((0, 1)))
+    def time_passes(self, hours: int, seconds: int) -> None:
+        self.now += timedelta(hours=hours, seconds=seconds)
+
+    @rule()
+    def restart(self) -> None:
+        self._close()
+        self._open()
+
+    @invariant()
+    def effects_are_those_of_the_model(self) -> None:
+        if not hasattr(self, "metadata"):
+            return
+        for scope in SCOPES:
+            for route, kind in KINDS.items():
+                found = [one.id for one in self.metadata.find(scope, kind, Query(page=Page(limit=1000))).items]
+                assert sorted(found) == sorted(self.effects.get((scope, route), []))
+            ids = self.documents.load_fields(scope, ["c"], [])[0]
+            assert sorted(ids) == sorted(self.effects.get((scope, "documents"), []))
+
+    def _known(self, scope: Scope, key: str) -> Expected | None:
+        known = self.known.get((scope, key))
+        return known if known is not None and self.now - known.at <= timedelta(hours=24) else None
+
+    def _happened(self, scope: Scope, route: Route, effect: str) -> None:
+        self.effects.setdefault((scope, route), []).append(effect)
+
+    def _send(self, scope: Scope, key: str, route: Route, asked: str, effect: str, ending: str) -> Answer:
+        act = self._act(scope, route, effect, ending)
+        keyed = Keyed(key, asked)
+
+        def before_save(_: str) -> None:
+            if ending == "crash":
+                raise Crash
+
+        with patch.object(idempotency, "hit", before_save):
+            if route == "records":
+                return self.keys.once(scope, keyed, act)
+            if route == "documents":
+                return self.keys.once_with_documents(scope, keyed, lambda: act)
+            return self.keys.once_repeatable(scope, keyed, act)
+
+    def _act(self, scope: Scope, route: Route, effect: str, ending: str) -> Callable[[], Reply]:
+        def act() -> Reply:
+            if ending == "error":
+                raise InvalidRequest("refused")
+            if route == "documents":
+                self.documents.write(scope, "c", [DocumentBatch([effect], [b"{}"], {})], now=self.now)
+            else:
+                self.metadata.insert(scope, KINDS[route], effect, {"id": effect})
+            if ending == "late error":
+                raise InvalidRequest("refused after all")
+            return Reply(200, "application/json", orjson.dumps(effect))
+
+        return act
+
+    def _open(self) -> None:
+        root = Path(self.folder.name)
+        self.metadata = SqliteMetadata(root / "metadata.sqlite")
+        self.documents = SqliteDocuments(root / "documents")
+        self.keys = Idempotency(self.metadata, self.documents, lambda: self.now)
+
+    def _close(self) -> None:
+        self.metadata.close()
+        self.documents.close()
+
+
+Requests.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True)
+TestRequests = Requests.TestCase
