@@ -18,12 +18,20 @@ class Cells:
 
     checked: Counter[str] = field(default_factory=Counter)
     operations: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
     failed: int = 0
     """How many tests of the session failed."""
 
     def count(self, kind: str, operation: str) -> None:
         self.checked[kind] += 1
         self.operations.add(operation)
+
+    def note(self, line: str) -> None:
+        """A line of its own at the end of the session."""
+        self.notes.append(line)
+
+    def lines(self) -> list[str]:
+        return [*([self.summary()] if self.checked else []), *self.notes]
 
     def summary(self) -> str:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(self.checked.items()))

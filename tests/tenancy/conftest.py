@@ -31,13 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     cells = session.config.stash[_CELLS]
     cells.failed = session.testsfailed
-    if cells.checked and hasattr(session.config, "workeroutput"):
-        session.config.workeroutput.setdefault("summary_lines", []).append(cells.summary())
+    if cells.lines() and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput.setdefault("summary_lines", []).extend(cells.lines())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[_CELLS].checked:
-        terminalreporter.write_line(config.stash[_CELLS].summary())
+    for line in config.stash[_CELLS].lines():
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -161,7 +161,7 @@ _ORGANIZATION: Final = {
     "GET /me": Operation(_nothing),
     "GET /organizations": Operation(_nothing),
     f"POST {_KEYS}": Operation(
-        lambda t: Call(path=_email(t), body={"name": t.name()}),
+        lambda t: Call(path=_email(t), body={"name": t.open_name()}),
         free=_EMAIL | {"principal_id": "refused: Shoal knows no such restriction"},
     ),
     f"GET {_KEYS}": Operation(lambda t: Call(path=_email(t)), _searched("key"), _EMAIL),
@@ -175,11 +175,11 @@ _ORGANIZATION: Final = {
 
 _NAMESPACES: Final = {
     "POST /namespaces": Operation(
-        lambda t: Call(body={"namespace_name": t.name()}),
+        lambda t: Call(body={"namespace_name": t.open_name()}),
         free={"namespace_id": "a new id; two organisations may choose the same"},
     ),
     "POST /namespaces/standalone": Operation(
-        lambda t: Call(body={"namespace_name": t.name()}), free={"namespace_id": "a new id, as above"}
+        lambda t: Call(body={"namespace_name": t.open_name()}), free={"namespace_id": "a new id, as above"}
     ),
     "GET /namespaces": Operation(_nothing, _searched("namespace")),
     "POST /namespaces/list": Operation(lambda t: Call(body={}), _listed("namespace", "namespace_id")),

@@ -54,8 +54,12 @@ class Tenant:
         return {"cluster_identifier": cluster, "run_id": _execute(self, cluster)["additional_data"]["run_id"]}
 
     def name(self) -> str:
-        """A name nobody has."""
-        return f"{self.label}_{secrets.token_hex(6)}"
+        """A name nobody has, of a thing that only the namespace may know."""
+        return f"{self.label}_own_{secrets.token_hex(6)}"
+
+    def open_name(self) -> str:
+        """A name nobody has, of a thing that the whole organisation knows."""
+        return f"{self.label}_all_{secrets.token_hex(6)}"
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
         answer = self.http.post(path, json=body)
@@ -66,7 +70,7 @@ class Tenant:
 
 def furnish(tenant: Tenant) -> None:
     """Make one thing of every kind, and wait for the run."""
-    name, http = f"{tenant.label}_space", tenant.http
+    name, http = tenant.open_name(), tenant.http
     space = tenant.post("/namespaces", {"namespace_name": name})
     tenant.refs["namespace"] = (space["namespace_id"], name)
     http.headers["X-Namespace"] = space["namespace_id"]
@@ -117,7 +121,7 @@ def _keys_of(tenant: Tenant) -> str:
 
 
 def _new_namespace(tenant: Tenant) -> str:
-    return str(tenant.post("/namespaces", {"namespace_name": tenant.name()})["namespace_id"])
+    return str(tenant.post("/namespaces", {"namespace_name": tenant.open_name()})["namespace_id"])
 
 
 def _new_bucket(tenant: Tenant) -> str:
@@ -126,7 +130,7 @@ def _new_bucket(tenant: Tenant) -> str:
 
 
 def _new_object(tenant: Tenant) -> str:
-    made = tenant.post(f"/buckets/{tenant.ref('bucket')}/objects", {"title": f"{tenant.label} title"})
+    made = tenant.post(f"/buckets/{tenant.ref('bucket')}/objects", {"title": tenant.name()})
     return str(made["object_id"])
 
 
@@ -136,7 +140,7 @@ def _new_collection(tenant: Tenant) -> str:
 
 
 def _new_document(tenant: Tenant) -> str:
-    body = {"document_id": tenant.name(), "vectors": {"v": [1.0] * DIMENSION}, "text": f"{tenant.label} words"}
+    body = {"document_id": tenant.name(), "vectors": {"v": [1.0] * DIMENSION}, "text": f"{tenant.label}_own_ words"}
     return str(tenant.post(f"/collections/{tenant.ref('collection')}/documents", body)["document_id"])
 
 
@@ -156,7 +160,7 @@ def _new_task(tenant: Tenant) -> str:
 
 
 def _new_key(tenant: Tenant) -> str:
-    return str(tenant.post(_keys_of(tenant), {"name": tenant.name()})["key_id"])
+    return str(tenant.post(_keys_of(tenant), {"name": tenant.open_name()})["key_id"])
 
 
 _MAKERS: Final[dict[Kind, Callable[[Tenant], str]]] = {
@@ -175,12 +179,12 @@ def _put_documents(tenant: Tenant) -> str:
     """Two plain groups; the id of the first document."""
     rng = np.random.default_rng(7)
     points = np.eye(2, DIMENSION)[np.arange(_DOCUMENTS) % 2] + rng.normal(0, 0.02, (_DOCUMENTS, DIMENSION))
-    ids = [f"{tenant.label}_{secrets.token_hex(6)}" for _ in points]
+    ids = [tenant.name() for _ in points]
     documents = [
         {
             "document_id": id,
             "vectors": {"v": point},
-            "payload": {"text": f"{tenant.label} words {i % 2}", "row": i, "code": id},
+            "payload": {"text": f"{tenant.label}_own_{i % 2} words", "row": i, "code": id},
         }
         for i, (id, point) in enumerate(zip(ids, points.tolist(), strict=True))
     ]
