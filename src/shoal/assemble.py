@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shoal.services.audit import Audit
 from shoal.services.buckets import Buckets
 from shoal.services.bulk import Bulk
 from shoal.services.clusters import Clusters
@@ -35,6 +36,7 @@ class Services:
     metadata: MetadataStore
     documents_store: DocumentStore
     artifacts: ArtifactStore
+    audit: Audit
     keys: Keys
     namespaces: Namespaces
     buckets: Buckets
@@ -68,6 +70,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     documents_store = SqliteDocuments(data / "documents")
     artifacts = LocalArtifacts(data / "artifacts")
     namespaces = Namespaces(metadata, documents_store, artifacts, now, settings.max_dimension)
+    audit = Audit(metadata, now, days=settings.audit_days, rows=settings.audit_rows)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now)
     generations = Generations(metadata, documents_store, states)
@@ -89,7 +92,8 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         metadata=metadata,
         documents_store=documents_store,
         artifacts=artifacts,
-        keys=Keys(metadata, namespaces, now),
+        audit=audit,
+        keys=Keys(metadata, namespaces, audit, now),
         namespaces=namespaces,
         buckets=buckets,
         objects=Objects(metadata, buckets, now),

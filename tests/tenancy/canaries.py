@@ -1,7 +1,7 @@
 """Tenants that do random things, and a watch on every byte that any of them receives.
 
-Whatever a tenant names or writes holds its label, so that it tells whose it is; ids that the server makes are remembered
-with whom they were given to. A canary of one tenant in an answer to another is a leak, wherever it stands.
+Whatever a tenant names or writes holds its label, so that it tells whose it is; ids that the server makes are
+remembered with whom they were given to. A canary of one tenant in an answer to another is a leak, wherever it stands.
 """
 
 import random
@@ -26,6 +26,8 @@ _IDS: Final = re.compile(
 )
 _OF_A_NAMESPACE: Final = ("bkt_", "obj_", "col_", "doc_", "blob_")
 """Ids that no route shows outside their namespace; those of runs and clusters stand in the organisation's tasks."""
+_ORGANIZATION_WIDE: Final = ("GET /organizations/audit",)
+"""What shows admins of an organisation all of its namespaces, by intent."""
 _SHARED_NAMES: Final = ("alpha", "beta", "gamma")
 _COUNTED: Final = ("/collections", "/buckets", "/clusters")
 _COUNTED_OF_THE_ORGANIZATION: Final = ("/namespaces",)
@@ -99,19 +101,22 @@ class Menagerie:
             "payload": {"text": f"{canary} words", canary: canary, "row": self.draw.randrange(9), "code": name},
             "metadata": {"note": canary},
         }
-        path, body = self.draw.choice(
-            [
-                (f"/namespaces/{actor.ref('namespace')}/documents/upsert",
-                 {"collection_id": actor.ref("collection"), "documents": [document]}),
-                ("/collections", {"collection_name": name, "source": {"type": "direct_upsert"}, "description": canary}),
-                ("/buckets", {"bucket_name": name, "bucket_schema": {"properties": {}}, "metadata": {"c": canary}}),
-                ("/namespaces", {"namespace_id": shared, "namespace_name": f"{shared}_{actor.organization_id[-4:]}"}),
-                (f"/organizations/users/{actor.email}/api-keys", {"name": shared, "description": actor.open_name()}),
-                (f"/clusters/{actor.ref('cluster')}/executions/{actor.ref('run')}/labels",
-                 {"labels": {"cl_0": canary}}),
-                (f"/clusters/{actor.ref('cluster')}", {"description": canary, "metadata": {"c": canary}}),
-            ]
-        )  # fmt: skip
+        choices: list[tuple[str, dict[str, Any]]] = [
+            (
+                f"/namespaces/{actor.ref('namespace')}/documents/upsert",
+                {"collection_id": actor.ref("collection"), "documents": [document]},
+            ),
+            ("/collections", {"collection_name": name, "source": {"type": "direct_upsert"}, "description": canary}),
+            ("/buckets", {"bucket_name": name, "bucket_schema": {"properties": {}}, "metadata": {"c": canary}}),
+            ("/namespaces", {"namespace_id": shared, "namespace_name": f"{shared}_{actor.organization_id[-4:]}"}),
+            (f"/organizations/users/{actor.email}/api-keys", {"name": shared, "description": actor.open_name()}),
+            (
+                f"/clusters/{actor.ref('cluster')}/executions/{actor.ref('run')}/labels",
+                {"labels": {"cl_0": canary}},
+            ),
+            (f"/clusters/{actor.ref('cluster')}", {"description": canary, "metadata": {"c": canary}}),
+        ]
+        path, body = self.draw.choice(choices)
         changes = "labels" in body or path.endswith(actor.ref("cluster"))
         self._ask(actor, f"{'PATCH' if changes else 'POST'} {path}", Call(body=body))
 
@@ -143,23 +148,23 @@ class Menagerie:
         received = answer.content.decode("utf-8", "replace") + "".join(f"\n{k}: {v}" for k, v in answer.headers.items())
         if sent:
             received = received.replace(sent, "")
-        for canary in self._canaries(actor):
+        for canary in self._canaries(actor, wide=name in _ORGANIZATION_WIDE):
             if canary in received:
                 raise Leak(f"step {self.steps}: {name} tells {actor.label} {canary!r}: {received[:2000]}")
         for id in _IDS.findall(received):
             organization, label = self.owners.setdefault(id, (actor.organization_id, actor.label))
-            inner = id.startswith(_OF_A_NAMESPACE) and label != actor.label
+            inner = id.startswith(_OF_A_NAMESPACE) and label != actor.label and name not in _ORGANIZATION_WIDE
             if organization != actor.organization_id or inner:
                 raise Leak(f"step {self.steps}: {name} tells {actor.label} {id} of {label}: {received[:2000]}")
 
-    def _canaries(self, actor: Tenant) -> Iterator[str]:
+    def _canaries(self, actor: Tenant, *, wide: bool) -> Iterator[str]:
         """What the actor may not see: anything of another organisation, contents of another namespace of its own."""
         for tenant in self.tenants:
             if tenant.organization_id != actor.organization_id:
                 yield f"{tenant.label}_"
                 yield tenant.email
                 yield from tenant.keys.values()
-            elif tenant is not actor:
+            elif tenant is not actor and not wide:
                 yield f"{tenant.label}_own_"
 
     def _counts(self, watcher: Tenant, actor: Tenant) -> dict[str, Any]:

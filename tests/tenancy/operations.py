@@ -160,6 +160,7 @@ _HEALTH: Final = {
 _ORGANIZATION: Final = {
     "GET /me": Operation(_nothing),
     "GET /organizations": Operation(_nothing),
+    "GET /organizations/audit": Operation(_nothing, _searched("key", Slot("query.key", "key", 200))),
     f"POST {_KEYS}": Operation(
         lambda t: Call(path=_email(t), body={"name": t.open_name()}),
         free=_EMAIL | {"principal_id": "refused: Shoal knows no such restriction"},

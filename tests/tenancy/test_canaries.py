@@ -90,6 +90,11 @@ def over_a_socket(tmp_path: Path) -> Iterator[Menagerie]:
         services.close()
 
 
+def _wander(menagerie: Menagerie, steps: int) -> None:
+    for _ in range(steps):
+        menagerie.step()
+
+
 def _live(menagerie: Menagerie, steps: int, cells: Cells, how: str) -> None:
     for step in range(steps):
         menagerie.step()
@@ -119,5 +124,4 @@ def test_a_store_that_forgets_the_organisation_is_caught(
     monkeypatch.setattr(Scope, "organization", property(lambda scope: Scope(cedar.organization_id)))
 
     with pytest.raises(Leak):
-        for _ in range(500):
-            in_process.step()
+        _wander(in_process, 500)

@@ -31,7 +31,7 @@ def create_app(services: Services) -> FastAPI:
     handle_errors(app)
     # Middleware added last is outermost.
     app.add_middleware(BodyLimit, settings=services.settings)
-    app.add_middleware(Authentication, keys=services.keys)
+    app.add_middleware(Authentication, keys=services.keys, audit=services.audit)
     app.add_middleware(_OneSlash)
     app.add_middleware(ErrorBoundary)
     for mount in MOUNTS:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from shoal.cli.audit import audit
 from shoal.cli.cluster import cluster
 from shoal.cli.demo import demo
 from shoal.cli.import_ import import_
@@ -47,6 +48,7 @@ app.command("demo", short_help="Group and name 2,280 real questions, end to end.
 app.command("serve", short_help="Serve the API on this machine.")(serve)
 app.command("import", short_help="Store a file's documents, here or on a server.")(import_)
 app.command("worker", short_help="Carry out runs beside `serve --workers 0`.")(worker)
+app.command("audit", short_help="Who did what: changes and refused calls.")(audit)
 app.add_typer(keys_app, name="keys", short_help="List, create, rotate and revoke API keys.")
 
 

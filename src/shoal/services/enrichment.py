@@ -12,6 +12,7 @@ from shoal.records.cluster import Cluster, EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope
+from shoal.services.audit import note
 from shoal.services.cluster_config import DEFAULT_MAPPINGS
 from shoal.services.output import wire_ids
 from shoal.services.repository import Repository
@@ -62,7 +63,9 @@ class Enrichment:
             if cluster.current_run_id is None:
                 raise NotFound("results of cluster", ref, "Execute it first.")
             run = self._states.executions.get(scope, cluster.current_run_id)
-            enriched += self._write(scope, cluster, run, {source.collection_id: target.storage_key}, lambda _: None)
+            written = self._write(scope, cluster, run, {source.collection_id: target.storage_key}, lambda _: None)
+            note(scope, "collection.enrich", target.collection_id, cluster_id=cluster.cluster_id, documents=written)
+            enriched += written
             total += run.num_points
         batches = -(-total // body.batch_size)
         return {"processed": total, "enriched": enriched, "failed": 0, "batches": batches}
