@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shoal.jobs.limits import run_memory_mib
+from shoal.services.audit import Audit
 from shoal.services.buckets import Buckets
 from shoal.services.bulk import Bulk
 from shoal.services.clusters import Clusters
@@ -41,6 +42,7 @@ class Services:
     metadata: MetadataStore
     documents_store: DocumentStore
     artifacts: ArtifactStore
+    audit: Audit
     keys: Keys
     namespaces: Namespaces
     buckets: Buckets
@@ -78,6 +80,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     artifacts = LocalArtifacts(data / "artifacts")
     checkpoints = LocalCheckpoints(data / "checkpoints")
     namespaces = Namespaces(metadata, documents_store, artifacts, checkpoints, now, settings.max_dimension)
+    audit = Audit(metadata, now, days=settings.audit_days, rows=settings.audit_rows)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
     generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
@@ -89,7 +92,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     )
     clusters = Clusters(metadata, documents_store, artifacts, states, generations, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
-    keys = Keys(metadata, namespaces, now)
+    keys = Keys(metadata, namespaces, audit, now)
     return Services(
         settings=settings,
         housekeeping=Housekeeping(
@@ -124,6 +127,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         metadata=metadata,
         documents_store=documents_store,
         artifacts=artifacts,
+        audit=audit,
         keys=keys,
         namespaces=namespaces,
         buckets=buckets,

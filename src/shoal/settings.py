@@ -63,6 +63,10 @@ class Settings:
     """Longest an attempt of a run may take; 0 for no limit."""
     threads: int = 0
     """Threads a run may use; 0 takes all cores."""
+    audit_days: int = 90
+    """How long rows of the audit log are kept, in days."""
+    audit_rows: int = 1_000_000
+    """How many rows of the audit log are kept, of each organisation."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "text"

@@ -56,7 +56,7 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     suite = session.config.stash[_SUITE]
     if suite.calls.total() and hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["summary_lines"] = [suite.summary()]
+        session.config.workeroutput.setdefault("summary_lines", []).append(suite.summary())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -11,6 +11,7 @@ from sdk.suite import Suite
 _FILE: Final = "test_every_route.py"
 SHOALS_OWN: Final = {
     Route("GET", "/v1/livez"): "a probe; the SDK asks /health/liveness",
+    Route("GET", "/v1/organizations/audit"): "who did what: the audit log is our own",
     Route("GET", "/v1/readyz"): "a probe; the SDK asks /health",
     Route("GET", "/v1/clusters/{}/executions/{}/download"): "the file whose address the export answers with",
     Route("POST", "/v1/collections/{}/documents/import"): "takes Arrow, Parquet and JSON lines; the SDK sends JSON",

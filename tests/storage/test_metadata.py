@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion, Unavailable
+from shoal.records.base import wire_time
 from shoal.records.filters import parse_filter
 from shoal.records.paging import Page, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import MetadataStore, Query, Stored
+from shoal.storage.base import Kind, MetadataStore, Query, Stored
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.metadata import _HERE, _NEWEST_FIRST, _SCHEMA, SqliteMetadata
 from shoal.storage.sqlite import Database
@@ -276,6 +277,30 @@ def test_pages_cut_the_list_without_a_gap_or_a_double(store: MetadataStore, scop
     assert [item.id for page in pages for item in page.items] == [f"clust_{number:02d}" for number in range(0, 25, 2)]
     assert [page.total for page in pages] == [13] * 4
     assert [page.more for page in pages] == [True, True, False, False]
+
+
+def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: MetadataStore, scope: Scope, now: datetime) -> None:
+    elsewhere = Scope(scope.organization_id, "ns_elsewhere")
+    places: list[tuple[Scope, Kind]] = [(scope, "audit"), (scope, "cluster"), (elsewhere, "audit")]
+    for place, kind in places:
+        for day in range(10):
+            body = {"created_at": wire_time(now - timedelta(days=day))}
+            store.insert(place, kind, f"{kind}_{day}", body)
+
+    def days() -> list[str]:
+        return [item.id for item in store.find(scope, "audit", Query()).items]
+
+    a_week_ago = now - timedelta(days=7)
+    assert store.prune(scope, "audit", a_week_ago, keep=100, most=1) == 1
+    assert days() == [f"audit_{day}" for day in range(9)]
+    assert store.prune(scope, "audit", a_week_ago, keep=100, most=50) == 1
+    assert store.prune(scope, "audit", a_week_ago, keep=5, most=2) == 2
+    assert days() == [f"audit_{day}" for day in range(6)]
+    assert store.prune(scope, "audit", a_week_ago, keep=5, most=50) == 1
+    assert store.prune(scope, "audit", a_week_ago, keep=5, most=50) == 0
+    assert days() == [f"audit_{day}" for day in range(5)]
+    for place, kind in places[1:]:
+        assert store.find(place, kind, Query()).total == 10
 
 
 def test_records_without_the_field_sort_last_in_both_directions(store: MetadataStore, scope: Scope) -> None:
@@ -761,13 +786,14 @@ def test_claims_and_default_lists_walk_an_index(tmp_path: Path, scope: Scope, no
     store.queued(scope, "runs")
     store.running_jobs("runs")
     store.find(scope, "cluster", Query())
+    store.prune(scope, "audit", now, keep=10, most=10)
     connection.set_trace_callback(None)
 
-    statements = [text for text in told if text.lstrip().startswith(("UPDATE", "SELECT", "WITH", "INSERT"))]
+    statements = [text for text in told if text.lstrip().startswith(("UPDATE", "SELECT", "WITH", "INSERT", "DELETE"))]
     plans = [row[3] for text in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
     store.close()
 
-    assert len(statements) == 8
+    assert len(statements) == 10
     assert {plan for plan in plans if plan.startswith("SCAN")} == {"SCAN open"}
     assert [plan for plan in plans if "jobs_by_namespace" in plan] == []
     assert len([plan for plan in plans if "TEMP B-TREE" in plan]) == 2

@@ -41,7 +41,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit, settings=services.settings)
     app.add_middleware(DiskGuard, disk=services.disk)
     app.add_middleware(RateLimit, settings=services.settings)
-    app.add_middleware(Authentication, keys=services.keys)
+    app.add_middleware(Authentication, keys=services.keys, audit=services.audit)
     app.add_middleware(LoginLimit, settings=services.settings)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(Observed, metrics=app.state.metrics, readiness=app.state.readiness)

@@ -3,6 +3,8 @@
 Default deny: only the exact paths in `PUBLIC` need no key. A namespace or cluster called `health` is not among them.
 """
 
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from anyio.to_thread import run_sync
@@ -12,7 +14,9 @@ from starlette.types import Scope as Connection
 
 from shoal.api.errors import error_reply
 from shoal.errors import Forbidden, ShoalError, Unauthorized
+from shoal.records.audit import Origin
 from shoal.records.key import Caller, Permission
+from shoal.services.audit import Audit
 from shoal.services.keys import Keys
 
 __all__ = ["MOUNTS", "PUBLIC", "Authentication", "is_public", "needed_permission"]
@@ -30,8 +34,8 @@ _READING_POSTS: Final = frozenset({"list", "count", "distinct", "aggregate", "ex
 class Authentication:
     """Puts the `Caller` into `request.state.caller`, or answers 401 or 403 without reading the body."""
 
-    def __init__(self, app: ASGIApp, keys: Keys) -> None:
-        self._app, self._keys = app, keys
+    def __init__(self, app: ASGIApp, keys: Keys, audit: Audit) -> None:
+        self._app, self._keys, self._audit = app, keys, audit
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or is_public(scope):
@@ -40,19 +44,40 @@ class Authentication:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
+        origin = _origin(scope)
         try:
-            caller = await self._caller(scope)
-            _check(caller, needed_permission(scope["method"], scope["path"]))
+            with self._audit.acting(origin):
+                caller = await self._caller(scope)
+            origin = replace(origin, caller=caller)
+            await self._check(scope, origin, caller)
         except ShoalError as error:
             await error_reply(error)(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
-        await self._app(scope, receive, send)
+        with self._audit.acting(origin):
+            await self._app(scope, receive, send)
 
     async def _caller(self, scope: Connection) -> Caller:
         secret = _bearer(Headers(scope=scope).get("authorization"))
         remembered = self._keys.remembered(secret)
         return await run_sync(self._keys.authenticate, secret) if remembered is None else remembered
+
+    async def _check(self, scope: Connection, origin: Origin, caller: Caller) -> None:
+        method, path = scope["method"], scope["path"]
+        permission = needed_permission(method, path)
+        if caller.may(permission):
+            return
+        refused = partial(
+            self._audit.refused, caller.organization_id, "forbidden", caller.key_id,
+            needed=permission, method=method, path=path,
+        )  # fmt: skip
+        with self._audit.acting(origin):
+            await run_sync(refused)
+        raise Forbidden(
+            f"The key {caller.name!r} lacks the permission {permission!r}.",
+            needed=permission,
+            granted=sorted(caller.permissions),
+        )
 
 
 def needed_permission(method: str, path: str) -> Permission:
@@ -60,7 +85,7 @@ def needed_permission(method: str, path: str) -> Permission:
     parts = [part for part in path.split("/") if part]
     while parts and parts[0] in ("api", "v1"):
         parts = parts[1:]
-    if parts[:2] == ["organizations", "users"]:
+    if parts[:1] == ["organizations"] and parts[1:2] in (["users"], ["audit"]):
         return "admin"
     if method in ("GET", "HEAD", "OPTIONS"):
         return "read"
@@ -85,10 +110,6 @@ def _bearer(header: str | None) -> str:
     return secret.strip()
 
 
-def _check(caller: Caller, permission: Permission) -> None:
-    if not caller.may(permission):
-        raise Forbidden(
-            f"The key {caller.name!r} lacks the permission {permission!r}.",
-            needed=permission,
-            granted=sorted(caller.permissions),
-        )
+def _origin(scope: Connection) -> Origin:
+    client = scope.get("client")
+    return Origin("http", None, scope.get("state", {}).get("request_id"), client[0] if client else None)

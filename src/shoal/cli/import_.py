@@ -44,12 +44,14 @@ def _to_folder(
 ) -> None:
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
+    from shoal.cli.audit import at_the_command_line
     from shoal.cli.progress import counted
     from shoal.settings import Settings
 
     services = assemble(Settings.read(data=data))
     try:
         with (
+            services.audit.acting(at_the_command_line()),
             ensured_namespace(services, namespace) as scope,
             ensured_collection(services, scope, collection),
             counted() as progress,

@@ -61,7 +61,7 @@ def revoke(name: Name, data: Data = None) -> None:
     from shoal.records.key import PatchKey
 
     with _keys(data) as (keys, scope):
-        key = keys.change(scope, name, PatchKey(status="revoked"), by="command line")
+        key = keys.change(scope, name, PatchKey(status="revoked"), by="command line", may_lock_out=True)
         print(f"The key {key.name!r} is revoked.")
 
 
@@ -69,13 +69,15 @@ def revoke(name: Name, data: Data = None) -> None:
 def _keys(data: Path | None) -> "Iterator[tuple[Keys, Scope]]":
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
+    from shoal.cli.audit import at_the_command_line
     from shoal.records.scope import Scope
 
     settings = Settings.read(data=data)
     services = assemble(settings)
     try:
         services.keys.bootstrap(settings.data / "key")
-        yield services.keys, Scope(services.keys.organizations()[0].organization_id)
+        with services.audit.acting(at_the_command_line()):
+            yield services.keys, Scope(services.keys.organizations()[0].organization_id)
     finally:
         services.close()
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from shoal.cli.audit import audit
 from shoal.cli.backup import backup, restore
 from shoal.cli.cluster import cluster
 from shoal.cli.demo import demo
@@ -52,6 +53,7 @@ app.command("worker", short_help="Carry out runs beside `serve --workers 0`.")(w
 app.command("doctor", short_help="Look through a data folder for damage.")(doctor)
 app.command("backup", short_help="Copy a data folder, also of a running server.")(backup)
 app.command("restore", short_help="Make a data folder from a backup.")(restore)
+app.command("audit", short_help="Who did what: changes and refused calls.")(audit)
 app.add_typer(keys_app, name="keys", short_help="List, create, rotate and revoke API keys.")
 
 

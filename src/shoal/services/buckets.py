@@ -40,6 +40,7 @@ class Buckets:
                 created_at=now,
                 updated_at=now,
             ),
+            "bucket.create",
         )
 
     def get(self, scope: Scope, ref: str) -> Bucket:
@@ -59,7 +60,8 @@ class Buckets:
                 del sent[needed]
         if "bucket_name" in sent:
             _checked(sent["bucket_name"])
-        return self.records.change(scope, ref, lambda b: b.model_copy(update={**sent, "updated_at": self._now()}))
+        sent["updated_at"] = self._now()
+        return self.records.change(scope, ref, lambda bucket: bucket.model_copy(update=sent), "bucket.change")
 
     def delete(self, scope: Scope, ref: str) -> Bucket:
         """Remove the bucket and its objects; documents made from them stay. Raises NotFound."""
@@ -68,7 +70,7 @@ class Buckets:
             while doomed := self._metadata.find(scope, "object", Query(filter=inside(bucket.bucket_id))).items:
                 for stored in doomed:
                     self._metadata.delete(scope, "object", stored.id)
-            self.records.remove(scope, bucket.bucket_id)
+            self.records.remove(scope, bucket.bucket_id, "bucket.delete")
         return bucket
 
 

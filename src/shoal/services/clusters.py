@@ -98,6 +98,7 @@ class Clusters:
                     warnings=config.warnings,
                     **config.fields,
                 ),
+                "cluster.create",
             )
 
     def get(self, scope: Scope, ref: str) -> Cluster:
@@ -138,7 +139,7 @@ class Clusters:
             parse_filter(sent["filters"])
         if "llm_labeling" in sent:
             sent["llm_labeling"] = check_labeling(sent["llm_labeling"])
-        return self._records.change(scope, ref, lambda cluster: self._patched(cluster, sent))
+        return self._records.change(scope, ref, lambda cluster: self._patched(cluster, sent), "cluster.change")
 
     def delete(self, scope: Scope, ref: str, *, cascade: bool = True) -> dict[str, int]:
         """Remove the cluster, its runs and artifacts and, with `cascade`, its own output collections. Sources stay as
@@ -152,7 +153,7 @@ class Clusters:
             outputs = [found for id in own if (found := self._collections.find_one(scope, id)) is not None]
             for output in outputs:
                 self._collections.remove(scope, output.collection_id)
-            self._records.remove(scope, cluster.cluster_id)
+            self._records.remove(scope, cluster.cluster_id, "cluster.delete")
         for run in runs:
             self._artifacts.delete(scope, run.run_id)
         for output in outputs:

@@ -74,6 +74,7 @@ class Collections:
                     created_at=now,
                     updated_at=now,
                 ),
+                "collection.create",
             )
             for config in configs:
                 self._documents.declare_vector(scope, config.name, config.dimension)
@@ -118,8 +119,9 @@ class Collections:
             sent["cluster_applications"] = [item.model_dump() for item in sent["cluster_applications"]]
         configs = self._vector_configs(body.metadata)
         with self._metadata.transaction():
+            sent["updated_at"] = self._now()
             changed = self.records.change(
-                scope, ref, lambda newest: newest.model_copy(update={**sent, "updated_at": self._now()})
+                scope, ref, lambda newest: newest.model_copy(update=sent), "collection.change"
             )
             for config in configs:
                 self._documents.declare_vector(scope, config.name, config.dimension)
@@ -132,7 +134,7 @@ class Collections:
         """
         collection = self.records.get(scope, ref)
         self._generations.drop_all(scope, collection.collection_id)
-        self.records.remove(scope, collection.collection_id)
+        self.records.remove(scope, collection.collection_id, "collection.delete")
         return collection
 
     def features(self, scope: Scope, ref: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import orjson
 
 from shoal.columns import DocumentBatch
 from shoal.errors import Conflict, InvalidField, NotFound
+from shoal.records.audit import Action
 from shoal.records.base import wire_time
 from shoal.records.collection import Collection
 from shoal.records.document import (
@@ -33,6 +34,7 @@ from shoal.records.namespace import Namespace
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.aggregation import aggregate, fields_of
+from shoal.services.audit import note
 from shoal.services.collections import Collections
 from shoal.services.repository import Repository
 from shoal.services.vector_check import VectorNames, columns_of
@@ -99,6 +101,7 @@ class Documents:
         payload["_internal"] = internal_of(body.model_dump(exclude={"vectors", "metadata"}))
         batch = self._batch(scope, [id], [payload], [body.vectors], lambda i: "vectors", "the document")
         self._store.write(scope, collection.storage_key, [batch], now=self._now(), on_conflict="fail")
+        note(scope, "document.create", id, collection_id=collection.collection_id)
         return self.get(scope, ref, id)
 
     def upsert(self, scope: Scope, body: UpsertDocuments) -> Upserted:
@@ -132,6 +135,8 @@ class Documents:
         """Write it, all or none. Raises InvalidField where a vector was declared otherwise meanwhile."""
         if upsert.batch.ids:
             self._store.write(scope, upsert.storage_key, [upsert.batch], now=self._now())
+            collection_id = upsert.storage_key.partition("@")[0]
+            note(scope, "documents.upsert", collection_id, documents=len(upsert.batch.ids))
         return upsert.answer
 
     def get(self, scope: Scope, ref: str, document_id: str, *, vectors: Wanted = ()) -> Json:
@@ -172,6 +177,7 @@ class Documents:
         collection = self._collections.find(scope, ref)
         if not self._store.delete(scope, collection.storage_key, [document_id]):
             raise NotFound("document", document_id)
+        note(scope, "document.delete", document_id, collection_id=collection.collection_id)
 
     def count(self, scope: Scope, ref: str) -> tuple[str, int]:
         """The collection's id and how many documents it holds. Raises NotFound."""
@@ -209,19 +215,25 @@ class Documents:
         collection = self._collections.find(scope, ref)
         update = _checked_update(body.update_data, "update_data")
         wanted = parse_filter(body.filters)
-        return self._store.update_where(scope, collection.storage_key, wanted, update, now=self._now())
+        updated = self._store.update_where(scope, collection.storage_key, wanted, update, now=self._now())
+        _note_many(scope, "documents.change", collection, updated)
+        return updated
 
     def batch_delete(self, scope: Scope, ref: str, body: BatchDelete) -> tuple[int, list[Json] | None]:
         """How many were deleted and, where ids were given, what became of each. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
         if body.document_ids is not None:
             ids = list(dict.fromkeys(body.document_ids))
-            return _outcomes(ids, self._store.delete(scope, collection.storage_key, ids))
+            gone = self._store.delete(scope, collection.storage_key, ids)
+            _note_many(scope, "documents.delete", collection, len(gone))
+            return _outcomes(ids, gone)
         wanted = parse_filter(body.filters)
         if not _tests_anything(wanted):
             remedy = "Name document_ids or a condition; to remove all documents delete the collection."
             raise InvalidField("filters", "must hold a condition", remedy=remedy)
-        return self._store.delete_where(scope, collection.storage_key, wanted), None
+        deleted = self._store.delete_where(scope, collection.storage_key, wanted)
+        _note_many(scope, "documents.delete", collection, deleted)
+        return deleted, None
 
     def _update_each(self, scope: Scope, ref: str, updates: Sequence[DocumentUpdate]) -> tuple[int, list[Json]]:
         collection = self._collections.find(scope, ref)
@@ -230,6 +242,7 @@ class Documents:
             for i, update in enumerate(updates)
         ]
         done = self._store.update(scope, collection.storage_key, checked, now=self._now())
+        _note_many(scope, "documents.change", collection, len(done))
         return _outcomes([id for id, _ in checked], done)
 
     def _change(self, scope: Scope, ref: str, document_id: str, body: Json, *, whole: bool) -> Json:
@@ -244,6 +257,7 @@ class Documents:
             self._store.replace_vectors(scope, key, document_id, batch)
         if not self._store.update(scope, key, [(document_id, payload)], now=self._now(), merge=not whole):
             raise NotFound("document", document_id)
+        note(scope, "document.change", document_id, collection_id=collection.collection_id)
         return self.get(scope, ref, document_id)
 
     def _stored(self, scope: Scope, collection: Collection, document_id: str, vectors: Wanted = ()) -> StoredDocument:
@@ -283,6 +297,11 @@ class Documents:
             **stored.payload.get("_internal", {}),
         }
         return shown
+
+
+def _note_many(scope: Scope, action: Action, collection: Collection, documents: int) -> None:
+    if documents:
+        note(scope, action, collection.collection_id, documents=documents)
 
 
 def _checked_documents(documents: Sequence[object]) -> list[Json]:

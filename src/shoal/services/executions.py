@@ -94,13 +94,13 @@ class Executions:
             merged = {**run.label_overrides, **labels}
             return run.model_copy(update={"label_overrides": {id: text for id, text in merged.items() if text}})
 
-        return self._states.executions.change(scope, run_id, edited)
+        return self._states.executions.change(scope, run_id, edited, "run.change")
 
     def rename(self, scope: Scope, ref: str, run_id: str, name: str) -> Execution:
         """Raises NotFound."""
         self._run(scope, self._clusters.get(scope, ref), run_id)
         return self._states.executions.change(
-            scope, run_id, lambda run: run.model_copy(update={"run_name": name or None})
+            scope, run_id, lambda run: run.model_copy(update={"run_name": name or None}), "run.change"
         )
 
     def groups(self, scope: Scope, ref: str) -> dict[str, Any]:

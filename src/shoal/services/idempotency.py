@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from shoal.errors import InvalidField, KeyReused
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
+from shoal.services.audit import noted_afterwards
 from shoal.storage.base import DocumentStore, MetadataStore, Reply, SavedReply
 
 __all__ = ["KEPT", "MAX_KEY_LENGTH", "Act", "Answer", "Idempotency", "Keyed", "check_key"]
@@ -69,7 +70,7 @@ class Idempotency:
         if known is not None:
             return known
         act = prepare()
-        with self._documents.transaction(scope):
+        with noted_afterwards(), self._documents.transaction(scope):
             known = self._known(scope, keyed)
             if known is not None:
                 return known

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import Conflict, InvalidField, NotFound, Unauthorized, Unavailable
+from shoal.records.audit import Action
 from shoal.records.filters import And, Condition
 from shoal.records.ids import check_name, new_id
 from shoal.records.key import (
@@ -27,6 +29,7 @@ from shoal.records.key import (
 from shoal.records.organization import Organization
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
+from shoal.services.audit import Audit
 from shoal.services.namespaces import Namespaces
 from shoal.services.repository import Repository
 from shoal.storage.base import MetadataStore, Query
@@ -47,10 +50,14 @@ _RESTRICTIONS: Final = ("scopes", "rate_limit_override", "principal_id", "allowe
 
 
 class Keys:
-    """Organisations and keys over the metadata store. `now` is UTC."""
+    """Organisations and keys over the metadata store. `now` is UTC.
 
-    def __init__(self, store: MetadataStore, namespaces: Namespaces, now: Callable[[], datetime]) -> None:
-        self._store, self._namespaces, self._now = store, namespaces, now
+    Every organisation keeps at least one key with the permission `admin` that is active and does not expire: a change
+    over HTTP that would take away the last one is refused, since nobody could make another.
+    """
+
+    def __init__(self, store: MetadataStore, namespaces: Namespaces, audit: Audit, now: Callable[[], datetime]) -> None:
+        self._store, self._namespaces, self._audit, self._now = store, namespaces, audit, now
         self._keys = Repository(store, "key", Key, id_field="key_id", name_field="name")
         self._organizations = Repository(store, "organization", Organization, id_field="organization_id")
         self._seen: dict[str, tuple[datetime, Caller]] = {}
@@ -100,19 +107,26 @@ class Keys:
     def authenticate(self, secret: str) -> Caller:
         """Who a key belongs to. A typing error is refused without asking the store. Raises Unauthorized."""
         if not has_checksum(secret):
+            self._audit.refused("", "unauthenticated", "", reason="malformed")
             raise Unauthorized("The API key is malformed. Copy it whole: 'sk_' and 38 characters.")
-        entry = self._store.get(_ROOT, "key", hash_of(secret))
-        if entry is None:
-            raise Unauthorized("The API key is not known.")
-        scope = Scope(entry.body["organization_id"])
-        key = self._keys.find_one(scope, entry.body["key_id"])
-        if key is None or key.key_hash != entry.id:
+        key = self._key_of(hash_of(secret))
+        if key is None:
+            self._audit.refused("", "unauthenticated", "", reason="unknown")
             raise Unauthorized("The API key is not known.")
         status = self._status(key)
         if status != "active":
+            self._audit.refused(key.organization_id, "unauthenticated", key.key_id, reason=status, key_name=key.name)
             raise Unauthorized(f"The API key {key.name!r} is {status}.")
-        self._note_use(scope, key)
+        self._note_use(Scope(key.organization_id), key)
         return self._remember(key)
+
+    def _key_of(self, digest: str) -> Key | None:
+        """The key whose secret has this digest. Secrets are only ever compared by their digests."""
+        entry = self._store.get(_ROOT, "key", digest)
+        if entry is None:
+            return None
+        key = self._keys.find_one(Scope(entry.body["organization_id"]), entry.body["key_id"])
+        return key if key is not None and secrets.compare_digest(key.key_hash, digest) else None
 
     def _remember(self, key: Key) -> Caller:
         caller = Caller(
@@ -159,7 +173,7 @@ class Keys:
             created_by=by,
         )
         with self._store.transaction():
-            self._keys.add(scope, key)
+            self._keys.add(scope, key, "key.create")
             self._point_to(key)
         return CreatedKey(**key.model_dump(), key=secret)
 
@@ -180,9 +194,18 @@ class Keys:
             raise NotFound("API key", ref)
         return self._shown(key)
 
-    def change(self, scope: Scope, ref: str, body: PatchKey, email: str | None = None, by: str | None = None) -> Key:
+    def change(
+        self,
+        scope: Scope,
+        ref: str,
+        body: PatchKey,
+        email: str | None = None,
+        by: str | None = None,
+        *,
+        may_lock_out: bool = False,
+    ) -> Key:
         """Change what was sent. Raises NotFound, AlreadyExists, InvalidField, Conflict for a revoked key made active
-        again."""
+        again and, unless `may_lock_out`, for a change that would leave no admin key."""
         _refuse_restrictions(body)
         if body.name is not None:
             check_name("name", body.name)
@@ -192,21 +215,26 @@ class Keys:
             sent["permissions"] = _ordered(sent["permissions"])
         if "expires_at" in body.model_fields_set:
             sent["expires_at"] = self._future(body.expires_at)
-        key = self.get(scope, ref, email)
         if body.status == "revoked":
             sent |= {"status": "revoked", "revoked_at": self._now(), "revoked_by": by}
-        elif body.status is not None and key.status == "revoked":
-            raise Conflict("A revoked key stays revoked. Create a new one.", id=key.key_id)
-        changed = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=sent))
+        with self._store.transaction():
+            key = self.get(scope, ref, email)
+            if body.status not in (None, "revoked") and key.status == "revoked":
+                raise Conflict("A revoked key stays revoked. Create a new one.", id=key.key_id)
+            if not may_lock_out:
+                self._keep_an_admin(scope, key, key.model_copy(update=sent))
+            action: Action = "key.revoke" if body.status == "revoked" else "key.change"
+            changed = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=sent), action)
         self._seen.clear()
         return self._shown(changed)
 
     def remove(self, scope: Scope, ref: str, email: str | None = None) -> None:
-        """The key stops working and is forgotten. Raises NotFound."""
-        key = self.get(scope, ref, email)
+        """The key stops working and is forgotten. Raises NotFound, Conflict for the last admin key."""
         with self._store.transaction():
+            key = self.get(scope, ref, email)
+            self._keep_an_admin(scope, key, None)
             self._store.delete(_ROOT, "key", key.key_hash)
-            self._keys.remove(scope, key.key_id)
+            self._keys.remove(scope, key.key_id, "key.delete")
         self._seen.clear()
 
     def rotate(self, scope: Scope, ref: str, email: str | None = None) -> CreatedKey:
@@ -218,10 +246,21 @@ class Keys:
             if key.status == "revoked":
                 raise Conflict("A revoked key cannot be rotated. Create a new one.", id=key.key_id)
             self._store.delete(_ROOT, "key", key.key_hash)
-            rotated = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh))
+            rotated = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
             self._point_to(rotated)
         self._seen.clear()
         return CreatedKey(**self._shown(rotated).model_dump(), key=secret)
+
+    def _keep_an_admin(self, scope: Scope, key: Key, after: Key | None) -> None:
+        """Call within the transaction that changes the key. Raises Conflict where no lasting admin key would stay."""
+        if not _lasting_admin(key) or (after is not None and _lasting_admin(after)):
+            return
+        if not any(_lasting_admin(other) for other in self._keys.all(scope) if other.key_id != key.key_id):
+            raise Conflict(
+                f"{key.name!r} is the last admin key of the organisation that does not expire. Create another one "
+                "first, or run `shoal keys revoke` where the server runs.",
+                id=key.key_id,
+            )
 
     def _point_to(self, key: Key) -> None:
         owner = {"organization_id": key.organization_id, "key_id": key.key_id}
@@ -242,6 +281,10 @@ class Keys:
         if moment <= self._now():
             raise InvalidField("expires_at", "must lie in the future", value=moment.isoformat())
         return moment
+
+
+def _lasting_admin(key: Key) -> bool:
+    return key.status == "active" and key.expires_at is None and "admin" in key.permissions
 
 
 def _noted(key: Key, now: datetime) -> bool:

@@ -101,7 +101,7 @@ class Namespaces:
             | _sent(body)
         )
         with self._store.transaction():
-            self._namespaces.add(organization, namespace)
+            self._namespaces.add(organization, namespace, "namespace.create")
             self._declare(organization, namespace)
         return namespace
 
@@ -160,7 +160,7 @@ class Namespaces:
             return newest.model_copy(update=update)
 
         with self._store.transaction():
-            changed = self._namespaces.change(organization, ref, edit)
+            changed = self._namespaces.change(organization, ref, edit, "namespace.change")
             self._declare(organization, changed)
         return self.get(organization, changed.namespace_id)
 
@@ -178,7 +178,7 @@ class Namespaces:
         self._documents.drop_namespace(scope)
         self._artifacts.delete_scope(scope)
         self._checkpoints.delete_scope(scope)
-        self._namespaces.remove(organization, namespace.namespace_id)
+        self._namespaces.remove(organization, namespace.namespace_id, "namespace.delete")
         return namespace
 
     def _remove_tasks(self, scope: Scope) -> None:

@@ -64,7 +64,7 @@ class Objects:
             fields["key_prefix"] = body.key_prefix
         with self._metadata.transaction():
             before = self.get(scope, bucket, object_id)
-            after = self._records.change(scope, object_id, lambda newest: self._merged(newest, fields))
+            after = self._records.change(scope, object_id, lambda newest: self._merged(newest, fields), "object.change")
             home = self._buckets.get(scope, before.bucket_id)
             self._count(scope, home, 0, after.size_bytes - before.size_bytes)
         return after
@@ -73,7 +73,7 @@ class Objects:
         """Raises NotFound."""
         with self._metadata.transaction():
             doomed = self.get(scope, bucket, object_id)
-            self._records.remove(scope, object_id)
+            self._records.remove(scope, object_id, "object.delete")
             self._count(scope, self._buckets.get(scope, doomed.bucket_id), -1, -doomed.size_bytes)
 
     def _made_before(self, scope: Scope, home: Bucket, body: CreateObject) -> BucketObject | None:
@@ -97,7 +97,7 @@ class Objects:
                 "updated_at": now,
             }
         )
-        return self._records.add(scope, _sized(made))
+        return self._records.add(scope, _sized(made), "object.create")
 
     def _merged(self, newest: BucketObject, fields: dict[str, Any]) -> BucketObject:
         both = {**newest.model_dump(), **fields, "updated_at": self._now()}

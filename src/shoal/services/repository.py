@@ -5,9 +5,11 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from shoal.errors import NotFound, StaleVersion
+from shoal.records.audit import Action
 from shoal.records.base import Record
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
+from shoal.services.audit import note
 from shoal.storage.base import Json, Kind, MetadataStore, Query, Stored
 
 __all__ = ["Repository"]
@@ -25,10 +27,13 @@ class Repository(Generic[R]):
         self._store, self._kind, self._record = store, kind, record
         self._id_field, self._name_field = id_field, name_field
 
-    def add(self, scope: Scope, record: R) -> R:
-        """Raises AlreadyExists for a taken id or name."""
+    def add(self, scope: Scope, record: R, action: Action | None = None) -> R:
+        """Raises AlreadyExists for a taken id or name. `action` goes into the audit log, in the same transaction."""
         body = self._body(record)
-        self._store.insert(scope, self._kind, str(body[self._id_field]), body, name=self._name(body))
+        id = str(body[self._id_field])
+        with self._store.transaction():
+            self._store.insert(scope, self._kind, id, body, name=self._name(body))
+            self._note(scope, action, id, self._name(body))
         return record
 
     def get(self, scope: Scope, ref: str) -> R:
@@ -44,7 +49,7 @@ class Repository(Generic[R]):
         found = self._store.find(scope, self._kind, query)
         return Listing([self._parse(item) for item in found.items], found.total, found.more)
 
-    def change(self, scope: Scope, ref: str, edit: Callable[[R], R]) -> R:
+    def change(self, scope: Scope, ref: str, edit: Callable[[R], R], action: Action | None = None) -> R:
         """Apply a pure edit to the newest version; retried when somebody else wrote in between.
 
         Raises NotFound, AlreadyExists for a new name that is taken, StaleVersion after 20 lost races.
@@ -54,17 +59,23 @@ class Repository(Generic[R]):
             edited = edit(self._parse(stored))
             body = self._body(edited)
             try:
-                self._store.replace(
-                    scope, self._kind, stored.id, body, name=self._name(body), expect_version=stored.version
-                )
+                with self._store.transaction():
+                    self._store.replace(
+                        scope, self._kind, stored.id, body, name=self._name(body), expect_version=stored.version
+                    )
+                    self._note(scope, action, stored.id, self._name(body))
             except StaleVersion:
                 continue
             return edited
         raise StaleVersion(f"The {self._kind} {ref!r} changed too often while it was being written. Try again.")
 
-    def remove(self, scope: Scope, id: str) -> bool:
+    def remove(self, scope: Scope, id: str, action: Action | None = None) -> bool:
         """Whether there was something to remove."""
-        return self._store.delete(scope, self._kind, id)
+        with self._store.transaction():
+            stored = None if action is None else self._store.get(scope, self._kind, id)
+            if stored is not None:
+                self._note(scope, action, id, stored.name)
+            return self._store.delete(scope, self._kind, id)
 
     def all(self, scope: Scope, query: Query | None = None) -> list[R]:
         """Every match, page by page."""
@@ -76,6 +87,10 @@ class Repository(Generic[R]):
             if not listing.more:
                 return found
             page = replace(page, offset=page.offset + page.limit)
+
+    def _note(self, scope: Scope, action: Action | None, id: str, name: str | None) -> None:
+        if action is not None:
+            note(scope, action, id, name=name)
 
     def _stored(self, scope: Scope, ref: str) -> Stored:
         stored = self._store.get(scope, self._kind, ref) or self._store.get_by_name(scope, self._kind, ref)

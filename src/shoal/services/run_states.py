@@ -15,6 +15,7 @@ from shoal.records.execution import MOVES, STATUS_ON_TASK, Execution, RunStatus,
 from shoal.records.ids import new_id, new_task_id
 from shoal.records.scope import Scope
 from shoal.records.task import Status, Task
+from shoal.services.audit import note
 from shoal.services.repository import Repository
 from shoal.storage.base import Job, MetadataStore
 
@@ -72,6 +73,7 @@ class RunStates:
             # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
             outputs = [] if cluster.enrich_source else cluster.output_collection_ids
             self._store.enqueue(scope, run_id, QUEUE, about | {"outputs": outputs}, now, subject=cluster.cluster_id)
+            note(scope, "cluster.execute", cluster.cluster_id, run_id=run_id, mode=run.mode)
         return task
 
     def processing(self, job: Job) -> Execution:
@@ -160,6 +162,7 @@ class RunStates:
             cancelled = self._move(scope, run_id, "canceled", completed_at=self._now())
             self._on_task(scope, run, "CANCELED")
             self._on_cluster(scope, run.cluster_id, status="CANCELED")
+            note(scope, "run.cancel", run_id, cluster_id=run.cluster_id)
         return cancelled
 
     def forget(self, scope: Scope, run: Execution) -> None:

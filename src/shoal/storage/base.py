@@ -46,7 +46,9 @@ Json = dict[str, Any]
 Totals = Mapping[str, tuple[int, Sequence[float]]]
 """A count and sums for each value of a field."""
 
-Kind = Literal["organization", "key", "namespace", "bucket", "object", "collection", "cluster", "execution", "task"]
+Kind = Literal[
+    "organization", "key", "namespace", "bucket", "object", "collection", "cluster", "execution", "task", "audit"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,10 @@ class MetadataStore(Protocol):
 
     def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
         """Whether there was something to delete."""
+
+    def prune(self, scope: Scope, kind: Kind, before: datetime, *, keep: int, most: int) -> int:
+        """Delete records that were created before a moment, and all but the newest `keep`: the oldest first, at most
+        `most` for either reason. Returns how many."""
 
     def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
         """For each value of the top-level text field `by`: how many records match, and the sums of the top-level

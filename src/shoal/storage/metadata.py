@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion
+from shoal.records.base import wire_time
 from shoal.records.filters import Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
@@ -163,6 +164,21 @@ class SqliteMetadata(SqliteJobQueue):
     def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
         """Whether there was something to delete."""
         return self._write(f"DELETE FROM records WHERE {_HERE} AND id = ?", (*_key(scope, kind), id)) > 0
+
+    def prune(self, scope: Scope, kind: Kind, before: datetime, *, keep: int, most: int) -> int:
+        """Delete records that were created before a moment, and all but the newest `keep`: the oldest first, at most
+        `most` for either reason. Returns how many."""
+        oldest = f"SELECT position FROM records WHERE {_HERE}"
+        first = "ORDER BY created_at, position LIMIT ?"
+        key = _key(scope, kind)
+        with self._database.transaction() as connection:
+            aged = self._write(
+                f"DELETE FROM records WHERE position IN ({oldest} AND created_at < ? {first})",
+                (*key, wire_time(before), most),
+            )
+            count = connection.execute(f"SELECT count(*) FROM records WHERE {_HERE}", key).fetchone()[0]
+            surplus = min(max(count - keep, 0), most)
+            return aged + self._write(f"DELETE FROM records WHERE position IN ({oldest} {first})", (*key, surplus))
 
     def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
         """For each value of the top-level text field `by`: how many records match, and the sums of the top-level

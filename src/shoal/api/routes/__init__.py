@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from shoal.api.routes import (
+    audit,
     buckets,
     clusters,
     collections,
@@ -32,5 +33,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     objects.router,
     me.router,
     keys.router,
+    audit.router,
     health.router,
 )

@@ -1,0 +1,150 @@
+"""`shoal audit`: who did what, read from the data folder itself."""
+
+import getpass
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from shoal.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from shoal.records.audit import AuditEntry, AuditQuestion, Origin
+    from shoal.records.scope import Scope
+    from shoal.services.audit import Audit
+
+__all__ = ["at_the_command_line", "audit"]
+
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_ROOM_FOR_DETAILS: Final = 110
+
+
+def audit(
+    action: Annotated[str | None, typer.Option(help="An action, or how it begins: key. or cluster.delete.")] = None,
+    key: Annotated[str | None, typer.Option(help="Name or id of the key that was used.")] = None,
+    refused: Annotated[bool, typer.Option("--refused", help="Only calls that were refused.")] = False,
+    since: Annotated[str | None, typer.Option(help="A span such as 30m, 24h or 7d, or a date: 2026-11-01.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many rows at most, the newest.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all fields.")] = False,
+    data: Annotated[Path | None, typer.Option(help="The folder that holds everything.")] = None,
+) -> None:
+    """Show who did what: every change, and every call that was refused, newest first."""
+    # Imported here so that `shoal --help` stays fast.
+    from shoal.assemble import assemble
+    from shoal.records.audit import AuditQuestion
+    from shoal.records.scope import Scope
+    from shoal.services.audit import INSTALLATION
+
+    asked = AuditQuestion(action="key.refuse" if refused else action, key=key, since=_moment(since))
+    services = assemble(Settings.read(data=data))
+    try:
+        organizations = [Scope(one.organization_id) for one in services.keys.organizations()]
+        logs = [_newest(services.audit, scope, asked) for scope in (*organizations, INSTALLATION)]
+        newest_first = heapq.merge(*logs, key=lambda entry: entry.created_at, reverse=True)
+        entries = list(islice(newest_first, limit))
+    finally:
+        services.close()
+    if as_json:
+        for entry in entries:
+            print(entry.model_dump_json())
+    else:
+        _print_table(entries, several=len(organizations) > 1)
+
+
+def at_the_command_line() -> "Origin":
+    """The caller of whatever a command does on the data folder itself: the user of the operating system."""
+    from shoal.records.audit import Origin
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = None
+    return Origin("command line", user=user)
+
+
+def _newest(log: "Audit", scope: "Scope", asked: "AuditQuestion") -> "Iterator[AuditEntry]":
+    """One organisation's rows, a page at a time."""
+    from shoal.records.paging import Page
+    from shoal.storage.base import Query
+
+    offset, more = 0, True
+    while more:
+        found = log.search(scope, Query(page=Page(limit=1000, offset=offset)), asked)
+        yield from found.items
+        offset, more = offset + len(found.items), found.more
+
+
+def _moment(text: str | None) -> datetime | None:
+    from shoal.errors import InvalidField
+
+    if text is None:
+        return None
+    span, unit = text[:-1], _UNITS.get(text[-1:])
+    try:
+        if unit is not None and span.isdigit():
+            return datetime.now(UTC) - int(span) * unit
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise InvalidField(
+            "--since", "is no time", value=text, remedy="Use a span such as 30m, 24h or 7d, or a date: 2026-11-01."
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _print_table(entries: "Sequence[AuditEntry]", *, several: bool) -> None:
+    from shoal.cli.table import printer
+
+    console = printer()
+    if not entries:
+        console.print("Nothing was noted that fits.")
+        return
+    console.print(_table(entries, several=several, width=console.width))
+
+
+def _table(entries: "Iterable[AuditEntry]", *, several: bool, width: int) -> "Table":
+    """Names come from callers, so they are shown without characters that could steer the terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from shoal.cli.table import plain
+
+    roomy = width >= _ROOM_FOR_DETAILS
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, expand=roomy)
+    table.add_column("time (UTC)", no_wrap=True, style="dim", min_width=19)
+    if several:
+        table.add_column("organisation", no_wrap=True)
+    table.add_column("who", overflow="ellipsis", no_wrap=True, min_width=12, max_width=24 if roomy else 12)
+    table.add_column("action", no_wrap=True, min_width=17)
+    table.add_column("what", overflow="ellipsis", no_wrap=True, min_width=22, max_width=36)
+    if roomy:
+        table.add_column("details", overflow="ellipsis", no_wrap=True, style="dim", ratio=1)
+    for entry in entries:
+        style = "" if entry.outcome == "done" else "red"
+        cells = [f"{entry.created_at:%Y-%m-%d %H:%M:%S}"]
+        cells += [entry.organization_id or "-"] if several else []
+        action = entry.action if entry.outcome == "done" else entry.outcome
+        cells += [_who(entry), action, entry.resource_id or "-"]
+        cells += [_details(entry)] if roomy else []
+        table.add_row(*(Text(plain(cell), style) for cell in cells))
+    return table
+
+
+def _who(entry: "AuditEntry") -> str:
+    if entry.via == "command line":
+        return f"{entry.user or 'somebody'} (command line)"
+    return entry.key_name or str(entry.details.get("key_name") or entry.address or "unknown")
+
+
+def _details(entry: "AuditEntry") -> str:
+    return " ".join(
+        f"{name}={value if isinstance(value, (str, int)) else json.dumps(value)}"
+        for name, value in entry.details.items()
+    )

@@ -1,0 +1,125 @@
+"""That the matrix covers every route there is, that it would notice a new one, and who may call what."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import pytest
+from fastapi import APIRouter, Body, FastAPI
+from pydantic import BaseModel
+
+from shoal.api.auth import MOUNTS, PUBLIC, needed_permission
+from shoal.records.key import ALL_PERMISSIONS, Permission
+from tenancy.coverage import HIDDEN, left_out, operations_of, routes_of
+from tenancy.operations import TABLE
+
+_SNAPSHOT: Final = Path(__file__).with_name("permissions.txt")
+_ROLES: Final[dict[str, tuple[Permission, ...]]] = {
+    "read": ("read",),
+    "read+write": ("read", "write"),
+    "read+write+delete": ("read", "write", "delete"),
+    "admin": ("admin",),
+}
+
+
+def test_every_operation_of_the_openapi_is_in_the_table_with_all_its_ids(app: FastAPI) -> None:
+    assert left_out(app.openapi(), TABLE) == []
+
+
+def test_the_openapi_tells_every_route_but_the_listed_ones(app: FastAPI) -> None:
+    assert routes_of(app).keys() - operations_of(app.openapi()).keys() == HIDDEN
+    assert operations_of(app.openapi()).keys() <= routes_of(app).keys()
+
+
+def test_every_route_is_served_under_every_mount(app: FastAPI) -> None:
+    assert {name: mounts for name, mounts in routes_of(app).items() if mounts != set(MOUNTS)} == {}
+
+
+def test_what_is_public_is_a_route_that_only_reads(app: FastAPI) -> None:
+    public = {path for path in PUBLIC if path.startswith("/v1/")}
+    assert {f"GET {path.removeprefix('/v1')}" for path in public} <= routes_of(app).keys()
+    assert len(PUBLIC) == len(public) * len(MOUNTS)
+
+
+def test_who_may_call_what_is_as_it_was() -> None:
+    """After a change that is meant: `python -m tenancy.test_coverage` in tests/ writes the table anew."""
+    assert _permissions() == _SNAPSHOT.read_text()
+
+
+def test_a_permission_is_needed_under_every_mount_alike() -> None:
+    for name in TABLE:
+        method, path = name.split(" ")
+        assert len({needed_permission(method, mount + path) for mount in MOUNTS}) == 1, name
+
+
+class _Moved(BaseModel):
+    target_collection_ids: list[str]
+
+
+class _Move(BaseModel):
+    moved: list[_Moved] | None = None
+
+
+@pytest.fixture
+def grown() -> FastAPI:
+    """An application with routes that the table does not know."""
+    router = APIRouter(prefix="/v1")
+
+    @router.post("/clusters/{cluster_identifier}/move")
+    def move(cluster_identifier: str, body: Annotated[_Move, Body()], source_id: str = "") -> None:
+        """A route with a parameter, and ids in the query and deep in the body."""
+
+    @router.get("/secrets")
+    def secrets() -> None:
+        """Another one."""
+
+    application = FastAPI()
+    application.include_router(router)
+    return application
+
+
+def test_a_new_route_is_missed_until_the_table_has_it(grown: FastAPI) -> None:
+    assert left_out(grown.openapi(), {}) == [
+        "GET /secrets: has no entry in tests/tenancy/operations.py",
+        "POST /clusters/{cluster_identifier}/move: has no entry in tests/tenancy/operations.py",
+    ]
+
+
+def test_every_id_of_a_new_route_must_be_named(grown: FastAPI) -> None:
+    table = {"GET /secrets": TABLE["GET /me"], "POST /clusters/{cluster_identifier}/move": TABLE["GET /me"]}
+    named = {**table, "POST /clusters/{cluster_identifier}/move": TABLE["GET /clusters/{cluster_identifier}"]}
+
+    assert left_out(grown.openapi(), table) == [
+        "POST /clusters/{cluster_identifier}/move: cluster_identifier is neither a slot nor free",
+        "POST /clusters/{cluster_identifier}/move: source_id is neither a slot nor free",
+        "POST /clusters/{cluster_identifier}/move: target_collection_ids is neither a slot nor free",
+    ]
+    assert len(left_out(grown.openapi(), named)) == 2
+
+
+def test_an_entry_without_a_route_is_reported(grown: FastAPI) -> None:
+    assert "GET /me: is no operation any more" in left_out(grown.openapi(), TABLE)
+
+
+def test_a_route_that_is_not_described_is_found(grown: FastAPI) -> None:
+    @grown.get("/v1/hidden", include_in_schema=False)
+    def hidden() -> None:
+        """Served, and told to nobody."""
+
+    assert routes_of(grown).keys() - operations_of(grown.openapi()).keys() >= {"GET /hidden"}
+
+
+def _permissions() -> str:
+    """One line a route: what it needs, and which keys may call it."""
+    lines = [f"{'needs':<8}{'keys that may call it':<45}route"]
+    for name in sorted(TABLE, key=lambda name: (name.split(" ")[1], name)):
+        method, path = name.split(" ")
+        needed = needed_permission(method, path)
+        allowed = [role for role, granted in _ROLES.items() if needed in granted or "admin" in granted]
+        public = path in PUBLIC
+        lines.append(f"{'nothing' if public else needed:<8}{'everybody' if public else ', '.join(allowed):<45}{name}")
+    assert set(ALL_PERMISSIONS) == {granted for role in _ROLES.values() for granted in role}
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    _SNAPSHOT.write_text(_permissions())
