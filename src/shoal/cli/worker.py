@@ -2,11 +2,13 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from shoal.assemble import Services, assemble, utc_now
 from shoal.jobs.child import ChildProcesses
@@ -19,6 +21,10 @@ from shoal.settings import Settings
 from shoal.storage.base import Job
 
 __all__ = ["child_command", "main", "work"]
+
+
+_PLAIN_ALLOCATOR: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow's own allocator takes a gigabyte of address space at once, which the limit of memory would count as used."""
 
 
 class _Runs:
@@ -73,7 +79,7 @@ def work(settings: Settings, *, attached: bool = False) -> None:
         worker = Worker(
             services.metadata,
             _Runs(services),
-            ChildProcesses(child_command(settings)),
+            ChildProcesses(child_command(settings), environ=_PLAIN_ALLOCATOR | os.environ),
             name=name,
             queue=QUEUE,
             lease=timedelta(seconds=settings.lease_seconds),

@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -65,11 +65,13 @@ class ChildProcesses:
 
     The command reads one JSON line `{organization, namespace, job, fence, attempt}` on standard input, carries that job
     out, and exits with 0 once its outcome, good or bad, is recorded. Standard input stays open until its worker ends.
-    Progress is JSON lines `{stage, fraction}` on standard output.
+    Progress is JSON lines `{stage, fraction}` on standard output. `environ` is in place of this process's own.
     """
 
-    def __init__(self, command: Sequence[str], *, standby: bool = True) -> None:
-        self._command, self._standby = list(command), standby
+    def __init__(
+        self, command: Sequence[str], *, standby: bool = True, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._command, self._standby, self._environ = list(command), standby, environ
         self._ready: _Process | None = None
 
     def start(self, job: Job) -> Child:
@@ -77,7 +79,7 @@ class ChildProcesses:
         ready, self._ready = self._ready, None
         if ready is None or ready.poll() is not None:
             self._drop(ready)
-            ready = _Process(self._command)
+            ready = _Process(self._command, self._environ)
         ready.begin(job)
         return ready
 
@@ -87,7 +89,7 @@ class ChildProcesses:
             self._drop(self._ready)
             self._ready = None
         if self._standby and self._ready is None:
-            self._ready = _Process(self._command)
+            self._ready = _Process(self._command, self._environ)
 
     def close(self) -> None:
         """End the process that waits."""
@@ -102,9 +104,9 @@ class ChildProcesses:
 class _Process:
     """One child process."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str] | None) -> None:
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True, env=environ
         )
         self._said = b""
         self._listening = True
