@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 __all__ = [
-    "OVER",
     "cancel_at_random",
-    "children_at_work",
+    "children_of",
     "execute",
     "is_over",
     "make_cluster",
@@ -87,7 +86,7 @@ def worker_processes(parent: int) -> list[psutil.Process]:
     return found or [psutil.Process(parent)]
 
 
-def children_at_work(worker: psutil.Process) -> list[psutil.Process]:
+def children_of(worker: psutil.Process) -> list[psutil.Process]:
     """The processes of its runs: of the one under way, and the one that waits ready."""
     return [child for child in worker.children() if "shoal.cli.run_child" in child.cmdline()]
 

@@ -14,9 +14,8 @@ import psutil
 import pytest
 
 from real_runs import (
-    OVER,
     cancel_at_random,
-    children_at_work,
+    children_of,
     execute,
     is_over,
     make_cluster,
@@ -49,11 +48,9 @@ def worker(data: Path, **environ: str) -> Iterator[psutil.Process]:
         process.wait(30)
 
 
-def busy(child: psutil.Process) -> bool:
-    """Whether it computes, rather than waits ready."""
-    before = sum(child.cpu_times()[:2])
-    psutil.cpu_percent(0.3)
-    return sum(child.cpu_times()[:2]) - before > 0.1
+def process_of_the_run(worker: psutil.Process) -> psutil.Process:
+    """The one that was started first: a worker makes the next one ready while a run is under way."""
+    return min(children_of(worker), key=psutil.Process.create_time)
 
 
 def native(client: httpx.Client, task: str) -> bool:
@@ -69,12 +66,11 @@ def test_cancelling_stops_native_code_and_leaves_nothing(data: Path, tmp_path: P
         run_id = task["additional_data"]["run_id"]
         wait_for(lambda: native(client, task["task_id"]))
         (one,) = worker_processes(server.pid)
-        at_work = [child for child in children_at_work(one) if busy(child)]
-        assert len(at_work) == 1
+        at_work = process_of_the_run(one)
 
         reply = client.post(f"/clusters/groups/executions/{run_id}/cancel")
         again = client.post(f"/clusters/groups/executions/{run_id}/cancel")
-        wait_for(lambda: not at_work[0].is_running(), seconds=5.0)
+        wait_for(lambda: not at_work.is_running(), seconds=5.0)
 
         run = run_of(client, "groups", run_id)
         assert (reply.status_code, again.status_code) == (200, 409)
@@ -83,7 +79,7 @@ def test_cancelling_stops_native_code_and_leaves_nothing(data: Path, tmp_path: P
         assert client.get("/clusters/groups").json()["current_run_id"] is None
         assert client.get(f"/tasks/{task['task_id']}").json()["status"] == "CANCELED"
         assert run_folders(data) == []
-        assert not any(busy(child) for child in children_at_work(one))
+        assert len(children_of(one)) <= 1
         # The cluster is free again at once.
         assert client.post("/clusters/groups/execute", json={"sample_size": 50}).status_code == 200
 
@@ -120,6 +116,7 @@ def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
         hung = opened.enter_context(worker(data, **lease))
         run_id = execute(client, "groups")
         wait_for(lambda: run_of(client, "groups", run_id)["status"] == "processing")
+        at_work = process_of_the_run(hung)
         stopped = [hung, *(hung.children() if with_child else [])]
         for process in stopped:
             process.suspend()
@@ -128,10 +125,9 @@ def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
         wait_for(lambda: is_over(client, "groups", run_id))
         ended = run_of(client, "groups", run_id)
         tables = client.get("/clusters/groups/artifacts?include_members=true").json()
-        old = hung.children()
         for process in reversed(stopped):
             process.resume()
-        wait_for(lambda: not any(child.is_running() and busy(child) for child in old))
+        wait_for(lambda: not at_work.is_running())
 
         assert (ended["status"], ended["attempts"]) == ("completed", 2)
         assert [change["status"] for change in ended["history"]] == [
@@ -216,6 +212,6 @@ def test_a_run_that_takes_too_long_is_ended_and_says_so(data: Path, tmp_path: Pa
         wait_for(lambda: is_over(client, "groups", run_id))
 
         run, cluster = run_of(client, "groups", run_id), client.get("/clusters/groups").json()
-        assert run["status"] in OVER
+        assert run["status"] == "failed"
         assert run["error_message"].startswith("The run took longer than the limit of 1 s. Set a sample_size")
-        assert (run["attempts"], cluster["failure_category"]) == (1, "timeout")
+        assert (run["attempts"] <= 1, cluster["failure_category"]) == (True, "timeout")
