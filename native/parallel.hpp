@@ -8,6 +8,8 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -65,6 +67,11 @@ void parallel_for(int64_t count, const Control& control, Work&& work) {
     std::vector<std::thread> others;
     try {
         for (int64_t thread = 1; thread < most; ++thread) others.emplace_back(loop, int(thread));
+    } catch (const std::system_error&) {
+        // The system has no room for the thread's stack. Whoever limits memory asks for this answer.
+        stopped.store(true, std::memory_order_relaxed);
+        std::lock_guard<std::mutex> lock(mutex);
+        if (!failure) failure = std::make_exception_ptr(std::bad_alloc());
     } catch (...) {
         fail();
     }

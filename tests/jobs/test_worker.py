@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shoal.errors import Unavailable
 from shoal.jobs.child import ChildProcesses
+from shoal.jobs.limits import OUT_OF_MEMORY
 from shoal.jobs.liveness import is_alive
 from shoal.jobs.worker import MAX_ATTEMPTS, MAX_STARTS, Worker
 from shoal.records.scope import Scope
@@ -54,18 +57,12 @@ def store(tmp_path: Path) -> Iterator[SqliteMetadata]:
     store.close()
 
 
-def worker_of(store: SqliteMetadata, handler: Script, folder: Path, *, run_seconds: float = 0.0) -> Worker:
-    return Worker(
-        store,
-        handler,
-        ChildProcesses(handler.command, standby=False),
-        name="this",
-        queue="q",
-        lease=timedelta(seconds=30),
-        is_alive=lambda name: is_alive(folder, name),
-        now=now,
-        run_seconds=run_seconds,
-    )
+def worker_of(
+    store: SqliteMetadata, handler: Script, folder: Path, *, children: ChildProcesses | None = None, **more: Any
+) -> Worker:
+    given: dict[str, Any] = {"is_alive": lambda name: is_alive(folder, name), **more}
+    children = children or ChildProcesses(handler.command, standby=False)
+    return Worker(store, handler, children, name="this", queue="q", lease=timedelta(seconds=30), now=now, **given)
 
 
 def job_of(store: SqliteMetadata, id: str) -> Job:
@@ -238,3 +235,179 @@ def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteMetadat
     assert store.heartbeat("one", first.fence, now(), now() + timedelta(seconds=30), "cluster", 0.5) is None
     assert not store.finish("one", first.fence)
     assert store.finish("one", second.fence)
+
+
+def test_a_poisoned_job_among_fifty_good_ones_stops_none_of_them(store: SqliteMetadata, tmp_path: Path) -> None:
+    handler = Script("import os; os.abort() if JOB['job'] == 'poison' else None")
+    for number in range(25):
+        store.enqueue(SCOPE, f"before_{number}", "q", {}, now())
+    store.enqueue(SCOPE, "poison", "q", {}, now())
+    for number in range(25):
+        store.enqueue(SCOPE, f"after_{number}", "q", {}, now())
+    worker = worker_of(store, handler, tmp_path / "workers")
+
+    while worker.run_one():
+        pass
+
+    good = [job_of(store, f"{side}_{number}") for side in ("before", "after") for number in range(25)]
+    assert {(job.state, job.attempts) for job in good} == {("done", 1)}
+    assert (job_of(store, "poison").state, job_of(store, "poison").attempts) == ("done", MAX_ATTEMPTS)
+    assert handler.failures == ["The run was tried 3 times; the last time it was killed by SIGABRT."]
+
+
+def test_a_child_that_met_its_memory_limit_is_not_tried_again(store: SqliteMetadata, tmp_path: Path) -> None:
+    handler = Script(f"sys.exit({OUT_OF_MEMORY})")
+    store.enqueue(SCOPE, "one", "q", {}, now())
+
+    assert worker_of(store, handler, tmp_path / "workers").run_one()
+
+    assert (job_of(store, "one").state, job_of(store, "one").attempts) == ("done", 1)
+    assert handler.failures == ["memory"]
+
+
+def test_a_child_that_takes_too_long_is_killed_and_not_tried_again(store: SqliteMetadata, tmp_path: Path) -> None:
+    handler = Script("import time; time.sleep(600)")
+    store.enqueue(SCOPE, "one", "q", {}, now())
+
+    assert worker_of(store, handler, tmp_path / "workers", run_seconds=0.3).run_one()
+
+    assert (job_of(store, "one").state, handler.failures) == ("done", ["time"])
+
+
+def test_a_limit_of_memory_is_for_what_comes_on_top_and_mapped_files_are_free(tmp_path: Path) -> None:
+    """Of 64 MiB, a 48 MiB array fits and a second does not; a file of 256 MiB that is mapped to be read always does."""
+    big = tmp_path / "vectors"
+    with big.open("wb") as file:
+        file.truncate(256 * 1024 * 1024)
+    code = f"""
+import numpy as np
+from shoal.jobs.limits import limit_memory
+limit_memory(64)
+mapped = np.memmap({str(big)!r}, np.uint8, "r")
+first = np.ones(48 * 1024 * 1024, np.uint8)
+print(mapped.sum() + first[0])
+try:
+    second = np.ones(48 * 1024 * 1024, np.uint8)
+except MemoryError:
+    print("refused")
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == ["1", "refused"]
+
+
+def test_a_process_waits_ready_and_takes_the_next_job(store: SqliteMetadata, tmp_path: Path) -> None:
+    """And where it died meanwhile, another one takes its place."""
+    pids = tmp_path / "pids"
+    handler = Script(f"import os; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')")
+    children = ChildProcesses(handler.command)
+    worker = worker_of(store, handler, tmp_path / "workers", children=children)
+    waiting = []
+    for id in ("one", "two", "three"):
+        children.prepare()
+        ready = children._ready
+        assert ready is not None
+        waiting.append(ready._process.pid)
+        if id == "two":
+            ready._process.kill()
+            wait_for(lambda: children._ready is not None and children._ready.poll() is not None)
+        store.enqueue(SCOPE, id, "q", {}, now())
+        assert worker.run_one()
+    children.prepare()
+    left = children._ready
+    children.close()
+
+    ran = [int(line) for line in pids.read_text().split()]
+    assert [ran[0], ran[2]] == [waiting[0], waiting[2]]
+    assert ran[1] != waiting[1]
+    assert left is not None and left.poll() is not None
+    assert {job_of(store, id).attempts for id in ("one", "two", "three")} == {1}
+
+
+def test_a_process_that_waits_ends_with_its_worker(store: SqliteMetadata, tmp_path: Path) -> None:
+    children = ChildProcesses([sys.executable, "-m", "shoal.cli.run_child", "--data", str(tmp_path / "data")])
+    children.prepare()
+    ready = children._ready
+    assert ready is not None and ready._process.stdin is not None
+
+    ready._process.stdin.close()
+
+    assert ready._process.wait(60) == 0
+    children.close()
+
+
+def test_an_idle_worker_hears_of_a_job_before_it_would_look_by_itself(
+    store: SqliteMetadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a write of somebody else makes a worker look again before its second is over."""
+    steady = [0.0]
+    worker = worker_of(store, Script("pass"), tmp_path / "workers", steady=lambda: steady[0])
+    claims: list[str] = []
+    claim = store.claim
+
+    def counted(*asked: Any) -> Job | None:
+        claims.append("claim")
+        return claim(*asked)
+
+    monkeypatch.setattr(store, "claim", counted)
+    for _ in range(5):
+        assert not worker.step()
+    assert len(claims) == 1
+
+    other = SqliteMetadata(tmp_path / "metadata.sqlite")
+    other.enqueue(SCOPE, "one", "q", {}, now())
+    other.close()
+
+    assert worker.step()
+    assert len(claims) == 2
+    worker._hand_back()
+
+
+def test_a_lease_that_a_clock_set_back_would_stretch_ends_by_the_steady_clock(
+    store: SqliteMetadata, tmp_path: Path
+) -> None:
+    """A worker that is stopped, not dead, holds its lock; its lease seems to last for a day."""
+    steady = [0.0]
+    store.enqueue(SCOPE, "one", "q", {}, now())
+    store.claim("q", "stopped", now(), now() + timedelta(days=1))
+    worker = worker_of(
+        store, Script("pass"), tmp_path / "workers", steady=lambda: steady[0], is_alive=lambda _name: True
+    )
+    assert not worker.step()
+
+    for _ in range(35):
+        steady[0] += 1.0
+        if worker.step():
+            break
+    worker._hand_back()
+
+    assert steady[0] == 31.0
+    assert job_of(store, "one").fence == 2
+
+
+def test_a_store_that_does_not_answer_for_a_while_costs_no_run(store: SqliteMetadata, tmp_path: Path) -> None:
+    """Neither the child nor its outcome is lost."""
+    store.enqueue(SCOPE, "one", "q", {}, now())
+    worker = worker_of(store, Script("import time; time.sleep(1)"), tmp_path / "workers")
+    assert worker.step()
+    refused: list[str] = []
+
+    def unanswered(*_: Any) -> Any:
+        refused.append("")
+        raise Unavailable("The disk is full.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "heartbeat", unanswered)
+        patch.setattr(store, "finish", unanswered)
+        while len(refused) < 8:
+            try:
+                if not worker.step():
+                    worker._wait()
+            except Unavailable:
+                time.sleep(0.05)
+    assert worker.busy
+    while worker.busy:
+        if not worker.step():
+            worker._wait()
+
+    assert (job_of(store, "one").state, job_of(store, "one").attempts) == ("done", 1)

@@ -20,6 +20,10 @@ from shoal.storage.base import Job
 __all__ = ["CHILD_COMMAND", "main", "work"]
 
 
+_PLAIN_ALLOCATOR: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow's own allocator takes a gigabyte of address space at once, which the limit of memory would count as used."""
+
+
 class _Runs:
     """What the worker tells us: how runs ended whose process could not record it."""
 
@@ -66,7 +70,7 @@ def work(settings: Settings, *, attached: bool = False) -> None:
         worker = Worker(
             services.metadata,
             _Runs(services),
-            ChildProcesses(CHILD_COMMAND, settings.environ()),
+            ChildProcesses(CHILD_COMMAND, settings.environ() | _PLAIN_ALLOCATOR),
             name=name,
             queue=QUEUE,
             lease=timedelta(seconds=settings.lease_seconds),

@@ -1,0 +1,217 @@
+"""Real runs by real workers: cancelled in native code, taken over from a worker that hung, out of memory."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from real_runs import (
+    cancel_at_random,
+    children_of,
+    execute,
+    is_over,
+    make_cluster,
+    run_folders,
+    run_of,
+    upload,
+    wait_for,
+    worker_processes,
+)
+from server_process import ServerProcess
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@contextmanager
+def worker(data: Path, **environ: str) -> Iterator[psutil.Process]:
+    """`shoal worker` beside a server, in a process group of its own."""
+    command = [sys.executable, "-m", "shoal.cli.main", "worker", "--data", str(data)]
+    process = subprocess.Popen(
+        command, start_new_session=True, env={**os.environ, "SHOAL_LOG_LEVEL": "error", **environ}
+    )
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait(30)
+
+
+def process_of_the_run(worker: psutil.Process) -> psutil.Process:
+    """The one that was started first: a worker makes the next one ready while a run is under way."""
+    return min(children_of(worker), key=psutil.Process.create_time)
+
+
+def native(client: httpx.Client, task: str) -> bool:
+    progress = client.get(f"/tasks/{task}").json()["additional_data"].get("progress", {})
+    return bool(progress.get("stage") == "cluster")
+
+
+def test_cancelling_stops_native_code_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    with ServerProcess(data) as server, server.client() as client:
+        upload(client, 60_000, tmp_path)
+        make_cluster(client, "groups", "hdbscan")
+        task = client.post("/clusters/groups/execute", json={}).json()
+        run_id = task["additional_data"]["run_id"]
+        wait_for(lambda: native(client, task["task_id"]))
+        (one,) = worker_processes(server.pid)
+        at_work = process_of_the_run(one)
+
+        reply = client.post(f"/clusters/groups/executions/{run_id}/cancel")
+        again = client.post(f"/clusters/groups/executions/{run_id}/cancel")
+        wait_for(lambda: not at_work.is_running(), seconds=5.0)
+
+        run = run_of(client, "groups", run_id)
+        assert (reply.status_code, again.status_code) == (200, 409)
+        assert (run["status"], run["published"]) == ("canceled", False)
+        assert [change["status"] for change in run["history"]] == ["pending", "processing", "canceled"]
+        assert client.get("/clusters/groups").json()["current_run_id"] is None
+        assert client.get(f"/tasks/{task['task_id']}").json()["status"] == "CANCELED"
+        assert run_folders(data) == []
+        assert len(children_of(one)) <= 1
+        # The cluster is free again at once.
+        assert client.post("/clusters/groups/execute", json={"sample_size": 50}).status_code == 200
+
+
+def test_runs_cancelled_at_random_moments_show_all_or_nothing(data: Path, tmp_path: Path) -> None:
+    """The long form is `benchmarks/cancel_loop.py`."""
+    with ServerProcess(data) as server, server.client() as client:
+        upload(client, 2_000, tmp_path)
+        make_cluster(client, "groups", "kmeans")
+
+        ended = cancel_at_random(client, "groups", 12, random.Random(5), within_s=1.5)
+
+        wait_for(lambda: client.post("/clusters/groups/execute", json={}).status_code == 200)
+        last = client.post("/clusters/groups/execute", json={}).json()["additional_data"]["run_id"]
+        wait_for(lambda: is_over(client, "groups", last))
+        assert sum(ended.values()) == 12
+        assert set(run_folders(data)) <= {
+            run["run_id"]
+            for run in client.post("/clusters/groups/executions/list?limit=100").json()["results"]
+            if run["published"]
+        }
+
+
+@pytest.mark.parametrize("with_child", [True, False])
+def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
+    data: Path, tmp_path: Path, with_child: bool
+) -> None:
+    lease = {"SHOAL_LEASE_SECONDS": "2"}
+    with ExitStack() as opened:
+        server = opened.enter_context(ServerProcess(data, workers=0))
+        client = opened.enter_context(server.client())
+        upload(client, 15_000, tmp_path)
+        make_cluster(client, "groups", "hdbscan")
+        hung = opened.enter_context(worker(data, **lease))
+        run_id = execute(client, "groups")
+        wait_for(lambda: run_of(client, "groups", run_id)["status"] == "processing")
+        at_work = process_of_the_run(hung)
+        stopped = [hung, *(hung.children() if with_child else [])]
+        for process in stopped:
+            process.suspend()
+
+        opened.enter_context(worker(data, **lease))
+        wait_for(lambda: is_over(client, "groups", run_id))
+        ended = run_of(client, "groups", run_id)
+        tables = client.get("/clusters/groups/artifacts?include_members=true").json()
+        for process in reversed(stopped):
+            process.resume()
+        wait_for(lambda: not at_work.is_running())
+
+        assert (ended["status"], ended["attempts"]) == ("completed", 2)
+        assert [change["status"] for change in ended["history"]] == [
+            "pending", "processing", "processing", "completed",
+        ]  # fmt: skip
+        assert len({change["worker"] for change in ended["history"]}) == 3
+        assert run_of(client, "groups", run_id) == ended
+        assert client.get("/clusters/groups/artifacts?include_members=true").json() == tables
+        # And it works on: the next run may be its.
+        following = execute(client, "groups")
+        wait_for(lambda: is_over(client, "groups", following))
+        assert run_of(client, "groups", following)["status"] == "completed"
+
+
+def test_a_worker_that_is_killed_costs_the_run_no_attempt(data: Path, tmp_path: Path) -> None:
+    with ServerProcess(data) as server, server.client() as client:
+        upload(client, 15_000, tmp_path)
+        make_cluster(client, "groups", "hdbscan")
+        run_id = execute(client, "groups")
+        for _ in range(4):
+            wait_for(lambda: run_of(client, "groups", run_id)["status"] == "processing")
+            begun = len(run_of(client, "groups", run_id)["history"])
+            (one,) = worker_processes(server.pid)
+            children = one.children()
+            one.kill()
+            wait_for(lambda gone=children: not any(child.is_running() for child in gone))  # type: ignore[misc]
+            wait_for(lambda begun=begun: len(run_of(client, "groups", run_id)["history"]) > begun)  # type: ignore[misc]
+        wait_for(lambda: is_over(client, "groups", run_id))
+
+        run = run_of(client, "groups", run_id)
+        assert (run["status"], run["attempts"]) == ("completed", 1)
+        assert len({change["worker"] for change in run["history"][1:]}) == 5
+
+
+def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_path: Path) -> None:
+    with ExitStack() as opened:
+        server = opened.enter_context(ServerProcess(data, workers=0))
+        client = opened.enter_context(server.client())
+        upload(client, 200, tmp_path)
+        names = [f"groups{number}" for number in range(6)]
+        for name in names:
+            make_cluster(client, name, "kmeans")
+        for _ in range(3):
+            opened.enter_context(worker(data))
+        runs = [(name, execute(client, name)) for name in names]
+        for name, run_id in runs:
+            wait_for(lambda name=name, run_id=run_id: is_over(client, name, run_id))  # type: ignore[misc]
+
+        ended = [run_of(client, name, run_id) for name, run_id in runs]
+        assert {(run["status"], run["attempts"], len(run["history"])) for run in ended} == {("completed", 1, 3)}
+
+
+@pytest.mark.parametrize("limit", [1, 15, 40, 90, 3000])
+def test_a_run_that_needs_too_much_memory_fails_alone_and_says_so(data: Path, tmp_path: Path, limit: int) -> None:
+    with ServerProcess(data, SHOAL_RUN_MEMORY_MIB=str(limit)) as server, server.client() as client:
+        upload(client, 4_000, tmp_path)
+        make_cluster(client, "groups", "agglomerative")
+        workers = [one.pid for one in worker_processes(server.pid)]
+        run_id = execute(client, "groups")
+        wait_for(lambda: is_over(client, "groups", run_id))
+
+        run, cluster = run_of(client, "groups", run_id), client.get("/clusters/groups").json()
+        assert [one.pid for one in worker_processes(server.pid)] == workers
+        assert client.get("/clusters/groups").status_code == 200
+    if limit == 3000:
+        assert run["status"] == "completed"
+        return
+    assert run["status"] == "failed"
+    # Libraries of others may end the process instead of saying that memory is short: then it is tried three times.
+    if "tried" in run["error_message"]:
+        assert (run["attempts"], cluster["failure_category"]) == (3, "infrastructure")
+    else:
+        assert run["error_message"].startswith(f"The run needs more memory than the limit of {limit} MiB. Set a sample")
+        assert (run["attempts"], cluster["failure_category"]) == (1, "pipeline")
+
+
+def test_a_run_that_takes_too_long_is_ended_and_says_so(data: Path, tmp_path: Path) -> None:
+    with ServerProcess(data, SHOAL_RUN_SECONDS="1") as server, server.client() as client:
+        upload(client, 60_000, tmp_path)
+        make_cluster(client, "groups", "hdbscan")
+        run_id = execute(client, "groups")
+        wait_for(lambda: is_over(client, "groups", run_id))
+
+        run, cluster = run_of(client, "groups", run_id), client.get("/clusters/groups").json()
+        assert run["status"] == "failed"
+        assert run["error_message"].startswith("The run took longer than the limit of 1 s. Set a sample_size")
+        assert (run["attempts"] <= 1, cluster["failure_category"]) == (True, "timeout")

@@ -1,0 +1,262 @@
+"""The moves of a run, as a state machine over the real store: claims that count, and claims that do not any more."""
+
+import tempfile
+from datetime import datetime, timedelta
+from itertools import count, pairwise
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from shoal.errors import Cancelled, Conflict
+from shoal.records.cluster import Cluster
+from shoal.records.execution import ACTIVE, MOVES, Execution
+from shoal.records.scope import Scope
+from shoal.records.task import TERMINAL
+from shoal.services.run_states import QUEUE, RunStates
+from shoal.storage.base import Job
+from shoal.storage.metadata import SqliteMetadata
+
+SCOPE = Scope("org_a", "ns_1")
+LEASE = timedelta(seconds=30)
+BEGINNING = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+
+
+def cluster_called(id: str, scope: Scope = SCOPE) -> Cluster:
+    return Cluster(
+        cluster_id=id,
+        cluster_name=id,
+        namespace_id=scope.namespace_id,
+        organization_id=scope.organization_id,
+        cluster_type="vector",
+        algorithm="kmeans",
+        input_collections=["docs"],
+        created_at=BEGINNING,
+        updated_at=BEGINNING,
+    )
+
+
+class Runs(RuleBasedStateMachine):
+    """Clients and workers of two clusters. Each claim there ever was may come back and try to write."""
+
+    @initialize()
+    def begin(self) -> None:
+        ids = count()
+        # Ids decide ties: the same steps must give the same ones again.
+        self.named = mock.patch("shoal.services.run_states.new_id", lambda prefix: f"{prefix}_{next(ids):04d}")
+        self.named.start()
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = SqliteMetadata(Path(self.folder.name) / "metadata.sqlite")
+        self.store._database.read().execute("PRAGMA synchronous=OFF")
+        self.now = BEGINNING
+        self.states = RunStates(self.store, lambda: self.now)
+        for id in ("clust_1", "clust_2"):
+            self.states.clusters.add(SCOPE, cluster_called(id))
+        self.claims: list[Job] = []
+        self.status: dict[str, str] = {}
+        self.published: set[str] = set()
+        self.fences: dict[str, int] = {}
+        self.held: dict[str, int | None] = {}
+        """The fence of the claim that counts; None while the run waits or once nobody holds it."""
+        self.leases: dict[str, datetime] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.named.stop()
+            self.store.close()
+            self.folder.cleanup()
+
+    # ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @rule(cluster=st.sampled_from(("clust_1", "clust_2")))
+    def create(self, cluster: str) -> None:
+        active = [id for id, status in self.status.items() if status in ACTIVE and self.cluster_of(id) == cluster]
+        try:
+            task = self.states.create(SCOPE, self.states.clusters.get(SCOPE, cluster), {}, None)
+        except Conflict:
+            assert active
+            return
+        assert not active
+        run_id = str(task.additional_data["run_id"])
+        self.status[run_id], self.held[run_id] = "pending", None
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        if not self.status:
+            return
+        run_id = data.draw(st.sampled_from(sorted(self.status)))
+        may = self.status[run_id] in ACTIVE and run_id not in self.published
+        try:
+            self.states.cancel(SCOPE, run_id)
+        except Conflict:
+            assert not may
+            return
+        assert may
+        self.status[run_id] = "canceled"
+
+    # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @rule()
+    def claim(self) -> None:
+        job = self.store.claim(QUEUE, "w", self.now, self.now + LEASE)
+        if job is None:
+            return
+        before = self.held[job.job_id]
+        assert before is None or self.leases[job.job_id] <= self.now, "it was taken from a worker that holds it"
+        assert job.fence > self.fences.get(job.job_id, 0)
+        self.fences[job.job_id] = self.held[job.job_id] = job.fence
+        self.leases[job.job_id] = self.now + LEASE
+        self.claims.append(job)
+        running = [other for other, fence in self.held.items() if fence is not None and self.leases[other] > self.now]
+        assert len({self.cluster_of(other) for other in running}) == len(running), "two runs of a cluster are held"
+
+    @rule(data=st.data(), move=st.sampled_from(("processing", "publish", "complete", "fail")))
+    def write(self, data: st.DataObject, move: str) -> None:
+        if not self.claims:
+            return
+        job = data.draw(st.sampled_from(self.claims))
+        id, status = job.job_id, self.status[job.job_id]
+        counts = self.held[id] == job.fence and status != "canceled"
+        if move == "processing":
+            self.allowed(counts and status in ACTIVE, lambda: self.states.processing(job))
+            if counts and status in ACTIVE:
+                self.status[id] = "processing"
+        elif move == "publish" and status == "processing":
+            self.allowed(counts, lambda: self.states.publish(job, {"num_clusters": 1}, {}, lambda: None))
+            self.published |= {id} if counts else set()
+        elif move == "complete" and status == "processing" and (id in self.published or not counts):
+            self.allowed(counts, lambda: self.states.complete(job, enriched=None, imperfect=False))
+            self.status[id] = "completed" if counts else status
+        elif move == "fail":
+            self.states.fail(job, "It broke.", "pipeline")
+            self.status[id] = "failed" if counts and status in ACTIVE else status
+
+    def allowed(self, may: bool, act: object) -> None:
+        assert callable(act)
+        if may:
+            act()
+            return
+        with pytest.raises(Cancelled):
+            act()
+
+    @rule(data=st.data(), end=st.sampled_from(("finish", "crash", "hand back", "beat")))
+    def end(self, data: st.DataObject, end: str) -> None:
+        """A worker finishes a job only once its run is over."""
+        if not self.claims:
+            return
+        job = data.draw(st.sampled_from(self.claims))
+        if end == "finish" and self.status[job.job_id] in ACTIVE:
+            return
+        counts = self.held[job.job_id] == job.fence
+        if end == "beat":
+            beaten = self.store.heartbeat(job.job_id, job.fence, self.now, self.now + LEASE, "load", 0.0)
+            assert (beaten is not None) == counts
+            self.leases[job.job_id] = self.now + LEASE if counts else self.leases[job.job_id]
+            return
+        if end == "finish":
+            assert self.store.finish(job.job_id, job.fence) == counts
+        else:
+            assert self.store.requeue(job.job_id, job.fence, crashed=end == "crash") == counts
+        if counts:
+            self.held[job.job_id] = None
+
+    @rule(seconds=st.sampled_from((1, 31, -10)))
+    def jump(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    # ── what must hold ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    @invariant()
+    def every_record_tells_the_same(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        runs = {run.run_id: run for run in self.states.executions.all(SCOPE)}
+        assert {id: run.status for id, run in runs.items()} == self.status
+        active: list[str] = []
+        for run in runs.values():
+            self.check(run)
+            active += [run.cluster_id] if run.status in ACTIVE else []
+        assert len(active) == len(set(active)), "two runs of a cluster are active"
+        for id in ("clust_1", "clust_2"):
+            shown = self.states.clusters.get(SCOPE, id).current_run_id
+            assert shown is None or shown in self.published
+
+    def check(self, run: Execution) -> None:
+        moves = [change.status for change in run.history]
+        assert moves[0] == "pending" and moves[-1] == run.status
+        assert all(after in MOVES[before] for before, after in pairwise(moves))
+        assert run.published == (run.run_id in self.published)
+        assert run.status != "completed" or (run.published and run.num_clusters == 1)
+        task = self.states.tasks.get(SCOPE.organization, run.task_id)
+        assert (task.status in TERMINAL) == (not MOVES[run.status])
+
+    def cluster_of(self, run_id: str) -> str:
+        return self.states.executions.get(SCOPE, run_id).cluster_id
+
+
+TestRuns = Runs.TestCase
+TestRuns.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteMetadata:
+    return SqliteMetadata(tmp_path / "metadata.sqlite")
+
+
+def test_a_full_queue_refuses_the_next_run_of_its_organisation_only(store: SqliteMetadata) -> None:
+    states = RunStates(store, lambda: BEGINNING, max_queued=3)
+    for number in range(3):
+        states.create(SCOPE, cluster_called_and_stored(states, f"clust_{number}"), {}, None)
+    with pytest.raises(Conflict, match="3 runs of this organisation wait already") as refused:
+        states.create(SCOPE, cluster_called_and_stored(states, "clust_3"), {}, None)
+    elsewhere = Scope("org_b", "ns_1")
+    states.create(elsewhere, cluster_called_and_stored(states, "clust_4", elsewhere), {}, None)
+
+    assert "SHOAL_MAX_QUEUED_RUNS" in refused.value.message
+    assert refused.value.details == {"queued": 3, "limit": 3}
+    assert len(states.executions.all(SCOPE)) == 3
+    store.close()
+
+
+def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes(store: SqliteMetadata) -> None:
+    states = RunStates(store, lambda: BEGINNING)
+    task = states.create(SCOPE, cluster_called_and_stored(states, "clust_1"), {}, None)
+    run_id = str(task.additional_data["run_id"])
+    job = store.claim(QUEUE, "w", BEGINNING, BEGINNING + LEASE)
+    assert job is not None
+    states.processing(job)
+    states.publish(job, {}, {}, lambda: None)
+
+    with pytest.raises(Conflict, match="visible already"):
+        states.cancel(SCOPE, run_id)
+    states.complete(job, enriched=None, imperfect=False)
+
+    run = states.executions.get(SCOPE, run_id)
+    assert [(change.status, change.attempt, change.worker) for change in run.history] == [
+        ("pending", None, None),
+        ("processing", 1, "w"),
+        ("completed", 1, "w"),
+    ]
+    store.close()
+
+
+def test_a_failure_told_by_a_worker_that_was_taken_over_is_not_recorded(store: SqliteMetadata) -> None:
+    states = RunStates(store, lambda: BEGINNING)
+    states.create(SCOPE, cluster_called_and_stored(states, "clust_1"), {}, None)
+    stale = store.claim(QUEUE, "slow", BEGINNING, BEGINNING)
+    fresh = store.claim(QUEUE, "quick", BEGINNING, BEGINNING + LEASE)
+    assert stale is not None and fresh is not None
+
+    states.fail(stale, "The disk did not answer.", "infrastructure")
+    told_by_stale = states.executions.get(SCOPE, stale.job_id).status
+    states.fail(fresh, "The disk did not answer.", "infrastructure")
+
+    assert (told_by_stale, states.executions.get(SCOPE, stale.job_id).status) == ("pending", "failed")
+    store.close()
+
+
+def cluster_called_and_stored(states: RunStates, id: str, scope: Scope = SCOPE) -> Cluster:
+    return states.clusters.add(scope, cluster_called(id, scope))

@@ -1,0 +1,329 @@
+"""Whose turn it is, and one job a subject: the promises of the queue that concern several jobs at once."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from shoal.errors import Conflict
+from shoal.records.scope import Scope
+from shoal.storage.base import Job
+from shoal.storage.metadata import _SCHEMA, SqliteMetadata
+from shoal.storage.sqlite import Database
+
+LEASE = timedelta(seconds=30)
+A, B, C = (Scope(f"org_{letter}", "ns_1") for letter in "abc")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteMetadata]:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    yield store
+    store.close()
+
+
+def claimed(store: SqliteMetadata, now: datetime, worker: str = "w") -> str | None:
+    job = store.claim("q", worker, now, now + LEASE)
+    return None if job is None else job.job_id
+
+
+# ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_thousands_of_jobs_of_one_organisation_do_not_delay_the_single_one_of_another(
+    store: SqliteMetadata, now: datetime
+) -> None:
+    with store.transaction():
+        for number in range(10_000):
+            store.enqueue(A, f"a{number:05d}", "q", {}, now)
+    first = store.claim("q", "w", now, now + LEASE)
+    assert first is not None
+    store.finish(first.job_id, first.fence)
+    store.enqueue(B, "b", "q", {}, now + timedelta(hours=1))
+
+    assert claimed(store, now) == "b"
+
+
+def test_organisations_take_turns_and_each_has_its_jobs_in_order(store: SqliteMetadata, now: datetime) -> None:
+    for number in range(3):
+        for letter, scope in (("a", A), ("b", B), ("c", C)):
+            store.enqueue(scope, f"{letter}{number}", "q", {}, now + timedelta(seconds=number))
+    order = []
+    while job := store.claim("q", "w", now, now + LEASE):
+        order.append(job.job_id)
+        store.finish(job.job_id, job.fence)
+
+    assert order == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]
+
+
+def test_who_has_fewer_jobs_running_comes_before_who_was_served_longer_ago(
+    store: SqliteMetadata, now: datetime
+) -> None:
+    for number in range(3):
+        store.enqueue(A, f"a{number}", "q", {}, now)
+    assert [claimed(store, now) for _ in range(2)] == ["a0", "a1"]
+    store.enqueue(B, "b0", "q", {}, now)
+    store.enqueue(B, "b1", "q", {}, now)
+
+    # b0 because B runs none; b1 because one is less than two, though B was served last.
+    assert [claimed(store, now) for _ in range(3)] == ["b0", "b1", "a2"]
+
+
+def test_queues_have_turns_of_their_own(store: SqliteMetadata, now: datetime) -> None:
+    store.enqueue(A, "a0", "other", {}, now)
+    store.claim("other", "w", now, now + LEASE)
+    store.enqueue(A, "a1", "q", {}, now)
+    store.enqueue(B, "b0", "q", {}, now)
+
+    assert claimed(store, now) == "a1"
+
+
+def test_the_jobs_that_wait_are_counted_for_an_organisation_over_its_namespaces(
+    store: SqliteMetadata, now: datetime
+) -> None:
+    store.enqueue(A, "a0", "q", {}, now)
+    store.enqueue(Scope(A.organization_id, "ns_2"), "a1", "q", {}, now)
+    store.enqueue(A, "a2", "other", {}, now)
+    store.enqueue(B, "b0", "q", {}, now)
+    claimed(store, now)
+
+    assert (store.queued(A, "q"), store.queued(B, "q"), store.queued(C, "q")) == (1, 1, 0)
+
+
+def test_an_idle_claim_does_not_wait_for_who_writes(tmp_path: Path, now: datetime) -> None:
+    """It reads; only a job to take asks for the write lock."""
+    store, other = (SqliteMetadata(tmp_path / "metadata.sqlite") for _ in range(2))
+    other._database.read().execute("PRAGMA busy_timeout=0")
+    with store.transaction():
+        store.enqueue(A, "a0", "q", {}, now)
+        assert claimed(other, now) is None
+    assert claimed(other, now) == "a0"
+    store.close()
+    other.close()
+
+
+def test_a_write_of_another_process_changes_the_revision_and_ones_own_does_not(tmp_path: Path, now: datetime) -> None:
+    store, other = (SqliteMetadata(tmp_path / "metadata.sqlite") for _ in range(2))
+    before = store.revision()
+    store.enqueue(A, "a0", "q", {}, now)
+    own = store.revision()
+    other.enqueue(A, "a1", "q", {}, now)
+
+    assert (before == own, own == store.revision()) == (True, False)
+    store.close()
+    other.close()
+
+
+# ── subjects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_second_job_of_a_subject_is_refused_until_the_first_is_over(store: SqliteMetadata, now: datetime) -> None:
+    store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
+    for free in (Scope("org_a", "ns_2"), B):
+        store.enqueue(free, f"free_{free.namespace_id}_{free.organization_id}", "q", {}, now, subject="clust_1")
+    with pytest.raises(Conflict, match="clust_1"):
+        store.enqueue(A, "a1", "q", {}, now, subject="clust_1")
+
+    job = store.claim("q", "w", now, now + LEASE)
+    assert job is not None and job.job_id == "a0"
+    with pytest.raises(Conflict):
+        store.enqueue(A, "a1", "q", {}, now, subject="clust_1")
+    store.finish("a0", job.fence)
+
+    store.enqueue(A, "a1", "q", {}, now, subject="clust_1")
+
+
+@pytest.mark.parametrize("end", ["let_go", "request_cancel"])
+def test_what_is_over_frees_its_subject_but_the_next_job_runs_only_when_it_is_cleared_away(
+    store: SqliteMetadata, now: datetime, end: str
+) -> None:
+    store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
+    job = store.claim("q", "w", now, now + LEASE)
+    assert job is not None
+    getattr(store, end)(A, "a0")
+    store.enqueue(A, "a1", "q", {}, now, subject="clust_1")
+
+    during = claimed(store, now)
+    store.finish("a0", job.fence)
+
+    assert (during, claimed(store, now)) == (None, "a1")
+
+
+def test_a_job_whose_worker_was_lost_is_taken_up_before_the_next_of_its_subject(
+    store: SqliteMetadata, now: datetime
+) -> None:
+    store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
+    claimed(store, now)
+    store.request_cancel(A, "a0")
+    store.enqueue(A, "a1", "q", {}, now, subject="clust_1")
+
+    late = now + 2 * LEASE
+
+    assert [claimed(store, late), claimed(store, late)] == ["a0", None]
+
+
+def test_jobs_of_the_format_before_are_taken_over(tmp_path: Path, now: datetime) -> None:
+    path = tmp_path / "metadata.sqlite"
+    old = Database(path, _SCHEMA[:2])
+    with old.transaction() as connection:
+        connection.execute(
+            "INSERT INTO jobs VALUES ('a0', 'org_a', 'ns_1', 'q', '{}', 'queued', 0, 0, NULL, NULL, 0, '', 0, ?, ?)",
+            (now.isoformat(timespec="microseconds"), now.isoformat(timespec="microseconds")),
+        )
+    old.close()
+
+    store = SqliteMetadata(path)
+    assert claimed(store, now) == "a0"
+    store.close()
+
+
+RACING = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from shoal.errors import Conflict
+from shoal.records.scope import Scope
+from shoal.storage.metadata import SqliteMetadata
+store, now = SqliteMetadata(Path(sys.argv[1])), datetime.fromisoformat(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(200):
+    try:
+        store.enqueue(Scope("org_a", "ns_1"), f"{sys.argv[2]}_{number}", "q", {}, now, subject=f"clust_{number}")
+        print(number)
+    except Conflict:
+        pass
+store.close()
+"""
+
+
+def test_of_two_processes_that_race_exactly_one_gets_each_subject(tmp_path: Path, now: datetime) -> None:
+    path = tmp_path / "metadata.sqlite"
+    SqliteMetadata(path).close()
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACING, str(path), name, now.isoformat()],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    for racer in racers:
+        assert racer.stdout is not None and racer.stdin is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("\n")
+        racer.stdin.flush()
+    won = [racer.communicate()[0].split() for racer in racers]
+
+    assert sorted(int(number) for side in won for number in side) == list(range(200))
+
+
+# ── leases, as a state machine ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Leases(RuleBasedStateMachine):
+    """Workers that claim, beat, end, crash and die while clocks jump, against a dictionary."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = SqliteMetadata(Path(self.folder.name) / "metadata.sqlite")
+        self.store._database.read().execute("PRAGMA synchronous=OFF")
+        self.now = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+        self.claims: list[Job] = []
+        self.model: dict[str, tuple[str, int, int]] = {}
+        """(state, fence, attempts) of each job."""
+        self.leases: dict[str, datetime] = {}
+        self.holders: dict[str, str] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            self.folder.cleanup()
+
+    @rule(scope=st.sampled_from((A, B)), subject=st.sampled_from(("c1", "c2", None)))
+    def enqueue(self, scope: Scope, subject: str | None) -> None:
+        id = f"job_{len(self.model)}_{scope.organization_id}_{subject}"
+        held = [
+            other
+            for other, (state, _, _) in self.model.items()
+            if subject and state != "done" and other.endswith(f"{scope.organization_id}_{subject}")
+        ]
+        try:
+            self.store.enqueue(scope, id, "q", {}, self.now, subject=subject)
+        except Conflict:
+            assert held
+            return
+        assert not held
+        self.model[id] = ("queued", 0, 0)
+
+    @rule(worker=st.sampled_from(("w1", "w2", "w3")))
+    def claim(self, worker: str) -> None:
+        free = {
+            id
+            for id, (state, _, _) in self.model.items()
+            if state == "queued" or (state == "running" and self.leases[id] <= self.now)
+        }
+        job = self.store.claim("q", worker, self.now, self.now + LEASE)
+        if job is None:
+            assert not free
+            return
+        assert job.job_id in free
+        _, fence, attempts = self.model[job.job_id]
+        assert (job.fence, job.attempts) == (fence + 1, attempts + 1)
+        self.model[job.job_id] = ("running", fence + 1, attempts + 1)
+        self.leases[job.job_id], self.holders[job.job_id] = self.now + LEASE, worker
+        self.claims.append(job)
+
+    @rule(data=st.data(), move=st.sampled_from(("beat", "finish", "crash", "hand back")))
+    def move(self, data: st.DataObject, move: str) -> None:
+        """Of any claim there ever was: a worker that was stopped for long does not know that it lost."""
+        if not self.claims:
+            return
+        job = data.draw(st.sampled_from(self.claims))
+        state, fence, attempts = self.model[job.job_id]
+        counts = state == "running" and fence == job.fence
+        if move == "beat":
+            done = self.store.heartbeat(job.job_id, job.fence, self.now, self.now + LEASE, "s", 0.5) is not None
+            after = (state, fence, attempts)
+            self.leases[job.job_id] = self.now + LEASE if counts else self.leases[job.job_id]
+        elif move == "finish":
+            done, after = self.store.finish(job.job_id, job.fence), ("done", fence, attempts)
+        else:
+            crashed = move == "crash"
+            done = self.store.requeue(job.job_id, job.fence, crashed=crashed)
+            after = ("queued", fence, attempts - (not crashed))
+        assert done == counts
+        if counts:
+            self.model[job.job_id] = after
+
+    @rule(worker=st.sampled_from(("w1", "w2", "w3")))
+    def die(self, worker: str) -> None:
+        lost = [id for id, (state, _, _) in self.model.items() if state == "running" and self.holders[id] == worker]
+        assert self.store.release_worker(worker) == len(lost)
+        for id in lost:
+            _, fence, attempts = self.model[id]
+            self.model[id] = ("queued", fence, attempts - 1)
+
+    @rule(seconds=st.sampled_from((1, 10, 31, 3600, -10, -3600)))
+    def jump(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @invariant()
+    def as_in_the_model(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        rows = self.store._database.read().execute("SELECT job_id, state, fence, attempts FROM jobs").fetchall()
+        assert {id: (state, fence, attempts) for id, state, fence, attempts in rows} == self.model
+
+
+TestLeases = Leases.TestCase
+TestLeases.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
