@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plain lint install native bench-server bench-engine kill-loop picture clean
+.PHONY: help demo test test-plain lint install native bench-server bench-engine kill-loop simulate picture clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
 	@echo "make kill-loop     kill the server 100 times during ingest and runs, then count what was lost"
+	@echo "make simulate      10,000 seeds of workers, queue and store under a virtual clock"
 	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
 
 demo: $(VENV)/.ready $(VENV)/.native
@@ -57,6 +58,9 @@ bench-engine:
 
 kill-loop: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python benchmarks/kill_loop.py
+
+simulate: $(VENV)/.ready-dev
+	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds 10000 --processes $(JOBS)
 
 # Set-up runs again only when one of these files changes.
 SET_UP := pyproject.toml constraints.txt scripts/set-up CMakeLists.txt

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from shoal.jobs.limits import run_memory_mib
 from shoal.services.buckets import Buckets
 from shoal.services.bulk import Bulk
 from shoal.services.clusters import Clusters
@@ -12,15 +13,18 @@ from shoal.services.documents import Documents
 from shoal.services.enrichment import Enrichment
 from shoal.services.executions import Executions
 from shoal.services.generations import Generations
+from shoal.services.housekeeping import Housekeeping
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
+from shoal.services.planning import Planning
 from shoal.services.run import Runner
 from shoal.services.run_states import RunStates
 from shoal.services.tasks import Tasks
 from shoal.settings import Settings
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
+from shoal.storage.checkpoints import LocalCheckpoints
 from shoal.storage.disk import Disk
 from shoal.storage.documents import SqliteDocuments
 from shoal.storage.metadata import SqliteMetadata
@@ -50,6 +54,7 @@ class Services:
     states: RunStates
     runner: Runner
     disk: Disk
+    housekeeping: Housekeeping
 
     def close(self) -> None:
         """Close every store."""
@@ -69,29 +74,54 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     metadata = SqliteMetadata(data / "metadata.sqlite")
     documents_store = SqliteDocuments(data / "documents")
     artifacts = LocalArtifacts(data / "artifacts")
-    namespaces = Namespaces(metadata, documents_store, artifacts, now, settings.max_dimension)
+    checkpoints = LocalCheckpoints(data / "checkpoints")
+    namespaces = Namespaces(metadata, documents_store, artifacts, checkpoints, now, settings.max_dimension)
     buckets = Buckets(metadata, now)
-    states = RunStates(metadata, now)
-    generations = Generations(metadata, documents_store, states)
+    states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
+    generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
     collections = Collections(metadata, documents_store, buckets, generations, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
     bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
-    clusters = Clusters(metadata, documents_store, artifacts, states, generations, now)
+    planning = Planning(
+        metadata, documents_store, data, memory_limit=run_memory_mib(settings) * 2**20, threads=settings.threads
+    )
+    clusters = Clusters(metadata, documents_store, artifacts, states, generations, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
+    keys = Keys(metadata, namespaces, now)
     return Services(
         settings=settings,
+        housekeeping=Housekeeping(
+            keys,
+            namespaces,
+            collections,
+            states,
+            generations,
+            artifacts,
+            checkpoints,
+            now,
+            keep_runs=settings.keep_runs,
+        ),
         enrichment=enrichment,
         clusters=clusters,
-        executions=Executions(metadata, clusters, states, artifacts),
+        executions=Executions(metadata, documents_store, clusters, states, artifacts),
         tasks=Tasks(metadata, states),
         states=states,
         runner=Runner(
-            metadata, documents_store, artifacts, states, enrichment, generations, now, threads=settings.threads
+            metadata,
+            documents_store,
+            artifacts,
+            states,
+            enrichment,
+            generations,
+            checkpoints,
+            now,
+            threads=settings.threads,
+            worth_seconds=settings.checkpoint_seconds,
         ),
         metadata=metadata,
         documents_store=documents_store,
         artifacts=artifacts,
-        keys=Keys(metadata, namespaces, now),
+        keys=keys,
         namespaces=namespaces,
         buckets=buckets,
         objects=Objects(metadata, buckets, now),

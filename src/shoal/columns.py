@@ -51,13 +51,15 @@ class Matrix:
     the order in which documents arrived.
 
     `ids` and `collections` are aligned with the rows of every block; `blocks[name]` is (n, d) float32, a memory map
-    where the stored order allows it. `missing` counts documents that matched but lack one of the vectors.
+    where the stored order allows it. `missing` counts documents that matched but lack one of the vectors. Two with the
+    same `fingerprint` hold the same rows.
     """
 
     ids: Sequence[str]
     collections: Sequence[str]
     blocks: Mapping[str, Points]
     missing: int = 0
+    fingerprint: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -11,17 +11,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shoal.columns import Points
+from shoal.engine.cost import wall_seconds
 from shoal.engine.plan import Progress, silent
 from shoal.errors import InvalidField
 from shoal.files import FileTable, open_source
 from shoal.files.payloads import json_of_batch
 from shoal.labeling import choose_text_fields, document_text
-from shoal.library import Clustering, How, cluster_columns
+from shoal.library import Clustering, How, cluster_columns, expected_cost
 from shoal.records.filters import MATCH_ALL, Condition, Filter
 from shoal.storage.filters.to_mask import mask
 
-__all__ = ["FileClustering", "Request", "cluster_file"]
+__all__ = ["FileClustering", "FilePlan", "Request", "cluster_file", "plan_file"]
 
+_START_BYTES: Final = 160 * 2**20
+_RESULT_BYTES: Final = 90
 _LOOKED_AT: Final = 200
 """Documents whose fields are looked at to choose the ones that speak."""
 
@@ -61,8 +64,36 @@ class _Chosen:
     warnings: list[str]
 
 
-def cluster_file(request: Request, progress: Progress = silent) -> FileClustering:
-    """Read, choose, cluster and name. Raises InvalidField for a file or parameters that cannot be used."""
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """What `cluster_file` would cost once the file is read. `peak_memory_bytes` is of the whole process."""
+
+    rows: int
+    dimension: int
+    algorithm: str
+    seconds: float
+    peak_memory_bytes: int
+    disk_bytes: int
+
+
+def plan_file(request: Request, progress: Progress = silent) -> FilePlan:
+    """Read and choose, and tell what clustering these rows would cost. Raises InvalidField as `cluster_file` does."""
+    table, vector, _ = _read(request, progress)
+    points = _chosen(request, table, vector).points
+    rows, dimension = points.shape
+    cost = expected_cost(request.how, rows, dimension)
+    return FilePlan(
+        rows=rows,
+        dimension=dimension,
+        algorithm=request.how.algorithm,
+        seconds=wall_seconds(cost, request.how.threads),
+        peak_memory_bytes=int(cost.bytes + points.nbytes) + _START_BYTES,
+        disk_bytes=rows * (_RESULT_BYTES + len(max(table.ids, key=len))),
+    )
+
+
+def _read(request: Request, progress: Progress) -> tuple[FileTable, str, Sequence[str]]:
+    """The file, the name of its vectors, and what to tell of it."""
     progress("read", 0.0)
     source = open_source(
         request.path,
@@ -72,8 +103,13 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
         sidecar=request.sidecar,
     )
     table = source.read()
-    vector = next(iter(table.vectors))
     progress("filter", 0.0)
+    return table, next(iter(table.vectors)), source.info.warnings
+
+
+def cluster_file(request: Request, progress: Progress = silent) -> FileClustering:
+    """Read, choose, cluster and name. Raises InvalidField for a file or parameters that cannot be used."""
+    table, vector, told = _read(request, progress)
     chosen = _chosen(request, table, vector)
     fields = _text_fields(request, chosen.payload)
     clustering = cluster_columns(chosen.points, chosen.ids, _texts(chosen.payload, fields), request.how, progress)
@@ -84,9 +120,7 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
         "dimension": int(chosen.points.shape[1]),
         "text": fields,
     }
-    return FileClustering(
-        replace(clustering, warnings=[*source.info.warnings, *chosen.warnings, *clustering.warnings]), about
-    )
+    return FileClustering(replace(clustering, warnings=[*told, *chosen.warnings, *clustering.warnings]), about)
 
 
 def _chosen(request: Request, table: FileTable, vector: str) -> _Chosen:

@@ -12,15 +12,20 @@ from shoal.clustering import Clustering
 from shoal.columns import Points
 from shoal.engine.algorithms import check_params, find_algorithm
 from shoal.engine.choose_k import choose_k
+from shoal.engine.cost import Cost, cost_of
 from shoal.engine.density import reordered
 from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
 from shoal.errors import InvalidField
 from shoal.inputs import ids_of, points_of, texts_of
 from shoal.services.analysis import Analysis, analyse
 
-__all__ = ["Clustering", "How", "cluster", "cluster_columns"]
+__all__ = ["Clustering", "How", "cluster", "cluster_columns", "expected_cost"]
 
 _KMEANS: Final = "kmeans"
+_CHOOSING_SECONDS: Final = 1e-6
+_LOOKED_AT: Final = 6_000
+_NAMING_SECONDS: Final = 6e-5
+_TEXT_BYTES: Final = 1_000
 _HOW_MANY: Final = ("n_clusters", "n_components", "approx_n_clusters")
 """What algorithms call the number of clusters."""
 
@@ -159,7 +164,21 @@ def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]
         told.append(reason)
     checked, _ = check_params(how.algorithm, params)
     _check_enough(checked.get("n_clusters"), len(points))
-    plan = Plan(
+    return _plan_of(how, params), told
+
+
+def expected_cost(how: How, rows: int, dimension: int) -> Cost:
+    """What `cluster_columns` would take for so many rows, beside the rows themselves. Raises InvalidField."""
+    params, choosing = _own_params(how), Cost(0, 0)
+    if how.algorithm == _KMEANS and params.get("n_clusters") is None:
+        params["n_clusters"] = max(2, min(int(rows**0.5), 300))
+        choosing = Cost(_CHOOSING_SECONDS * min(rows, _LOOKED_AT) * dimension, 0)
+    naming = Cost(_NAMING_SECONDS * rows, _TEXT_BYTES * rows)
+    return choosing + cost_of(_plan_of(how, params), rows, dimension) + naming
+
+
+def _plan_of(how: How, params: Mapping[str, object]) -> Plan:
+    return Plan(
         algorithm=how.algorithm,
         params=params,
         normalize=how.normalize,
@@ -170,7 +189,6 @@ def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]
         layout_stability="transform",
         keep_model=True,
     )
-    return plan, told
 
 
 def _check_enough(asked: object, documents: int) -> None:

@@ -36,6 +36,19 @@ class Settings:
     """Most dimensions a vector may have."""
     lease_seconds: float = 30.0
     """How long a worker may be silent before its run is given to another."""
+    checkpoint_seconds: float = 1.0
+    """A stage of a run that took at least so long is kept until the run is over, so that a crash does not repeat it."""
+    keep_runs: int = 0
+    """Runs of a cluster that keep their results beside the visible one; 0 keeps all."""
+    output_grace_seconds: float = 300.0
+    """How long the documents of an output collection stay readable for those who page through them, once others have
+    taken their place."""
+    max_queued_runs: int = 1000
+    """Most runs of one organisation that may wait; 0 for no limit."""
+    run_memory_mib: int = 0
+    """Most memory of its own a run may use, in MiB; 0 takes four fifths of the machine's, divided by the workers."""
+    run_seconds: float = 0.0
+    """Longest an attempt of a run may take; 0 for no limit."""
     threads: int = 0
     """Threads a run may use; 0 takes all cores."""
     log_level: str = "info"

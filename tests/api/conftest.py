@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -36,9 +37,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def services(tmp_path: Path, clock: Clock) -> Iterator[Services]:
+def settings() -> dict[str, Any]:
+    """What a test sets otherwise."""
+    return {}
+
+
+@pytest.fixture
+def services(tmp_path: Path, clock: Clock, settings: dict[str, Any]) -> Iterator[Services]:
     """Everything, on a fresh folder, before the first start. Bodies over 1 MiB are too large here."""
-    opened = assemble(Settings(data=tmp_path / "data", workers=0, max_body_mib=1, max_upload_mib=2), clock)
+    given = {"workers": 0, "max_body_mib": 1, "max_upload_mib": 2, **settings}
+    opened = assemble(Settings(data=tmp_path / "data", **given), clock)
     yield opened
     opened.close()
 

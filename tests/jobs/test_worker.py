@@ -6,13 +6,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from shoal.jobs.worker import MAX_ATTEMPTS, MAX_STARTS, Worker, is_alive
+from shoal.jobs.child import ChildProcesses
+from shoal.jobs.liveness import is_alive
+from shoal.jobs.worker import MAX_ATTEMPTS, MAX_STARTS, Worker
 from shoal.records.scope import Scope
 from shoal.storage.base import Job
 from shoal.storage.metadata import SqliteMetadata
@@ -25,18 +27,21 @@ def now() -> datetime:
 
 
 class Script:
-    """A handler whose child runs a piece of Python; it notes the failures it was told of."""
+    """A handler whose child runs a piece of Python, with the job in JOB. It notes the failures it was told of."""
 
     def __init__(self, code: str) -> None:
-        self._code = code
+        self.command = [sys.executable, "-c", f"import json, sys; JOB = json.loads(sys.stdin.readline()); {code}"]
         self.failures: list[str] = []
         self.cleared: list[str] = []
 
-    def command(self, job: Job) -> Sequence[str]:
-        return [sys.executable, "-c", self._code, job.job_id, str(job.attempts)]
-
     def gave_up(self, job: Job, cause: str) -> None:
         self.failures.append(cause)
+
+    def out_of_memory(self, job: Job) -> None:
+        self.failures.append("memory")
+
+    def out_of_time(self, job: Job) -> None:
+        self.failures.append("time")
 
     def stopped(self, job: Job) -> None:
         self.cleared.append(job.job_id)
@@ -49,8 +54,18 @@ def store(tmp_path: Path) -> Iterator[SqliteMetadata]:
     store.close()
 
 
-def worker_of(store: SqliteMetadata, handler: Script, folder: Path) -> Worker:
-    return Worker(store, handler, queue="q", folder=folder, lease=timedelta(seconds=30), now=now)
+def worker_of(store: SqliteMetadata, handler: Script, folder: Path, *, run_seconds: float = 0.0) -> Worker:
+    return Worker(
+        store,
+        handler,
+        ChildProcesses(handler.command, standby=False),
+        name="this",
+        queue="q",
+        lease=timedelta(seconds=30),
+        is_alive=lambda name: is_alive(folder, name),
+        now=now,
+        run_seconds=run_seconds,
+    )
 
 
 def job_of(store: SqliteMetadata, id: str) -> Job:
@@ -94,11 +109,11 @@ def test_a_child_that_always_crashes_is_given_up_after_three_attempts(store: Sql
         pass
 
     assert job_of(store, "one").attempts == MAX_ATTEMPTS
-    assert handler.failures == ["The run crashed 3 times; the last time it was killed by SIGSEGV."]
+    assert handler.failures == ["The run was tried 3 times; the last time it was killed by SIGSEGV."]
 
 
 def test_a_child_that_crashes_once_is_tried_again(store: SqliteMetadata, tmp_path: Path) -> None:
-    handler = Script("import sys; sys.exit(1 if sys.argv[2] == '1' else 0)")
+    handler = Script("import sys; sys.exit(1 if JOB['attempt'] == 1 else 0)")
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, handler, tmp_path / "workers")
 
@@ -211,7 +226,7 @@ def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: 
         assert worker.run_one()
 
     assert job_of(store, "one").state == "done"
-    assert handler.failures == ["The run crashed 3 times; the last time it exited with code 1."]
+    assert handler.failures == ["The run was tried 3 times; the last time it exited with code 1."]
 
 
 def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteMetadata) -> None:

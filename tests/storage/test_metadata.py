@@ -570,6 +570,7 @@ def test_a_dead_workers_jobs_return_to_the_queue_and_only_its(
     assert store.running_workers() == ["alive", "dead"]
     assert store.release_worker("dead") == 1
 
+    assert [job.worker for job in store.running_jobs("runs")] == ["alive"]
     assert store.running_workers() == ["alive"]
     assert store.heartbeat("job_2", 1, now, now + LEASE, "", 0.5) is None
     again = store.claim("runs", "other", now, now + LEASE)
@@ -750,17 +751,23 @@ def test_a_body_that_was_damaged_is_corrupt_and_the_others_still_answer(tmp_path
 
 
 def test_claims_and_default_lists_walk_an_index(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    """A claim visits the organisations that have jobs, and sorts them; their jobs it neither counts nor sorts."""
     store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    store.enqueue(scope, "job_1", "runs", {}, now, subject="clust_1")
     told: list[str] = []
     connection = store._database.read()
     connection.set_trace_callback(told.append)
     store.claim("runs", "worker_1", now, now + LEASE)
+    store.queued(scope, "runs")
+    store.running_jobs("runs")
     store.find(scope, "cluster", Query())
     connection.set_trace_callback(None)
 
-    statements = [text for text in told if text.lstrip().startswith(("UPDATE", "SELECT"))]
+    statements = [text for text in told if text.lstrip().startswith(("UPDATE", "SELECT", "WITH", "INSERT"))]
     plans = [row[3] for text in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
     store.close()
 
-    assert len(statements) == 3
-    assert [plan for plan in plans if plan.startswith("SCAN") or "TEMP B-TREE" in plan] == []
+    assert len(statements) == 8
+    assert {plan for plan in plans if plan.startswith("SCAN")} == {"SCAN open"}
+    assert [plan for plan in plans if "jobs_by_namespace" in plan] == []
+    assert len([plan for plan in plans if "TEMP B-TREE" in plan]) == 2

@@ -24,7 +24,7 @@ PUBLIC: Final = frozenset(
     mount + path for mount in MOUNTS for path in ("/health", "/health/liveness", "/livez", "/readyz", "/openapi.json")
 )
 
-_READING_POSTS: Final = frozenset({"list", "count", "distinct", "aggregate", "export", "data", "history"})
+_READING_POSTS: Final = frozenset({"list", "count", "distinct", "aggregate", "export", "data", "history", "plan"})
 
 
 class Authentication:

@@ -93,7 +93,12 @@ class ListQuery:
         cursor = sent.cursor or self.cursor
         if cursor is None:
             return folded
-        return Page(folded.limit, _offset_in(cursor, self._fingerprint(body)), folded.include_total)
+        return Page(folded.limit, _placed(cursor, self._fingerprint(body))[0], folded.include_total)
+
+    def pin(self, body: ListBody | None = None) -> str | None:
+        """What the first page was of, where this one goes on from it. Raises InvalidRequest."""
+        cursor = (body or _EMPTY).cursor or self.cursor
+        return None if cursor is None else _placed(cursor, self._fingerprint(body))[1]
 
     def query(self, body: ListBody | None = None, search_fields: tuple[str, ...] = ()) -> StoreQuery:
         """The whole question for a store. Raises InvalidField, InvalidRequest."""
@@ -148,18 +153,20 @@ def pagination(found: Listing[Any], page: Page, fingerprint: str) -> Pagination:
         total_pages=-(-found.total // page.limit) if page.include_total else None,
         next_page=str(number + 1) if found.more else None,
         previous_page=str(number - 1) if number > 1 else None,
-        next_cursor=_cursor(page.offset + page.limit, fingerprint) if found.more else None,
+        next_cursor=_cursor(page.offset + page.limit, fingerprint, found.pin) if found.more else None,
     )
 
 
-def _cursor(offset: int, fingerprint: str) -> str:
-    return base64.urlsafe_b64encode(f"{offset}.{fingerprint}".encode()).decode().rstrip("=")
+def _cursor(offset: int, fingerprint: str, pin: str) -> str:
+    return base64.urlsafe_b64encode(f"{offset}.{fingerprint}.{pin}".encode()).decode().rstrip("=")
 
 
-def _offset_in(cursor: str, fingerprint: str) -> int:
-    """The fingerprint guards against mix-ups, not against forgery: an offset tells nobody anything."""
+def _placed(cursor: str, fingerprint: str) -> tuple[int, str]:
+    """The offset, and what the list was of. The fingerprint guards against mix-ups, not against forgery: an offset
+    tells nobody anything, and what it is of is looked up in the caller's own scope."""
     try:
-        offset, _, stamped = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        offset, stamped, pin = text.split(".", 2)
         start = int(offset)
     except (binascii.Error, ValueError):
         raise InvalidRequest("The cursor is not one that Shoal made.", cursor=cursor[:80]) from None
@@ -168,7 +175,7 @@ def _offset_in(cursor: str, fingerprint: str) -> int:
             "The cursor belongs to another list, filter, sort or search. Start again without a cursor.",
             cursor=cursor[:80],
         )
-    return start
+    return start, pin
 
 
 def _text(header: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
-    from shoal.from_file import FileClustering
+    from shoal.from_file import FileClustering, FilePlan
 
 __all__ = ["cluster", "parse_params", "parse_where"]
 
@@ -36,19 +36,21 @@ def cluster(
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="shoal-out/NAME")] = None,
     sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
     format: Annotated[str | None, typer.Option(help="The format, where the file's ending does not tell.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost: time, memory, disk.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the folder of results.")] = False,
 ) -> None:
     """Group the documents of a file, name the groups, and write members, centroids and a summary."""
     # Imported here so that `shoal --help` stays fast.
     from shoal.cli.progress import shown
-    from shoal.from_file import Request, cluster_file
+    from shoal.from_file import Request, cluster_file, plan_file
     from shoal.library import How
     from shoal.records.filters import parse_filter
     from shoal.results import check_folder
 
     folder = out or Path("shoal-out") / (file.stem or "results")
-    check_folder(folder)
+    if not plan:
+        check_folder(folder)
     filter = parse_where(where or [])
     how = How(
         algorithm=algorithm,
@@ -69,6 +71,11 @@ def cluster(
         where=parse_filter(filter, "--where"),
         how=how,
     )
+    if plan:
+        with shown(quiet or json) as progress:
+            cost = plan_file(request, progress)
+        _print_plan(cost, as_json=json)
+        return
     with shown(quiet) as progress:
         found = cluster_file(request, progress)
         progress("write", 0.0)
@@ -131,6 +138,20 @@ def _value(text: str) -> object:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
+
+
+def _print_plan(plan: "FilePlan", *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    import orjson
+
+    from shoal.cli.plan_table import plan_table
+    from shoal.cli.table import printer
+
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(asdict(plan), option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        printer().print(plan_table(plan))
 
 
 def _print_json(folder: Path) -> None:

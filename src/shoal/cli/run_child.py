@@ -1,18 +1,27 @@
-"""The process of one run, started by a worker. It ends with the worker, and tells its progress on standard output."""
+"""The process of one run, started by a worker. It ends with the worker, and tells its progress on standard output.
+
+It imports, opens and tries everything first and then waits for its job, one JSON line on standard input: a worker keeps
+one ready, so that a run begins within milliseconds.
+"""
 
 import argparse
+import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import orjson
 
 from shoal import logs
-from shoal.assemble import assemble
-from shoal.jobs.lifeline import when_parent_ends
+from shoal.assemble import Services, assemble
+from shoal.jobs.lifeline import killed_with_parent, when_parent_ends
+from shoal.jobs.limits import OUT_OF_MEMORY, limit_memory
 from shoal.jobs.stages import StageClock
+from shoal.library import cluster
 from shoal.records.scope import Scope
 from shoal.settings import Settings
 
@@ -21,29 +30,62 @@ __all__ = ["main"]
 _TELL_EVERY_SECONDS: Final = 0.1
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one claimed run. Exit code 0 once its outcome is recorded."""
     parser = argparse.ArgumentParser(prog="shoal run")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--memory-mib", type=int, default=0)
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--log-format", default="text")
-    for name in ("organization", "namespace", "run"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--fence", type=int, required=True)
     given = parser.parse_args(arguments)
     logs.configure(given.log_level, given.log_format)
-    logs.run_id.set(given.run)
-    when_parent_ends()
-    services = assemble(Settings(data=given.data, threads=given.threads, log_level=given.log_level))
+    killed_with_parent()
+    settings = Settings(
+        data=given.data, threads=given.threads, run_memory_mib=given.memory_mib, log_level=given.log_level
+    )
     try:
-        job = services.metadata.get_job(Scope(given.organization, given.namespace), given.run)
-        if job is not None and job.fence == given.fence:
-            clock = StageClock(_teller(time.monotonic), time.monotonic)
-            services.runner.run(job, clock)
-            services.states.note_figures(job, clock.seconds())
-    finally:
-        services.close()
+        services = assemble(settings)
+        try:
+            _warm_up()
+            told = _read_line(0)
+            if told:
+                when_parent_ends()
+                if given.memory_mib:
+                    limit_memory(given.memory_mib)
+                _carry_out(services, orjson.loads(told))
+        finally:
+            services.close()
+    except MemoryError:
+        return OUT_OF_MEMORY
+    return 0
+
+
+def _warm_up() -> None:
+    """What is loaded or built at first use, is so before there is a run: the native core, tables of words."""
+    points = np.eye(4, 8, dtype=np.float32).repeat(10, axis=0)
+    cluster(points, texts=["one two", "three four"] * 20, n_clusters=4, threads=1)
+
+
+def _carry_out(services: Services, told: dict[str, str | int]) -> None:
+    scope = Scope(str(told["organization"]), str(told["namespace"]))
+    job = services.metadata.get_job(scope, str(told["job"]))
+    if job is not None and job.fence == told["fence"]:
+        logs.run_id.set(job.job_id)
+        clock = StageClock(_teller(time.monotonic), time.monotonic)
+        services.runner.run(job, clock)
+        services.states.note_figures(job, clock.seconds())
+
+
+def _read_line(descriptor: int) -> bytes:
+    """Up to the end of the line and not a byte further, which is the lifeline's. Empty where nothing comes any more."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(descriptor, 1)
+        if not byte:
+            return b""
+        line += byte
+    return line
 
 
 def _teller(clock: Callable[[], float]) -> Callable[[str, float], None]:
@@ -62,4 +104,6 @@ def _teller(clock: Callable[[], float]) -> Callable[[str, float], None]:
 
 
 if __name__ == "__main__":
-    main()
+    code = main()
+    logging.shutdown()
+    os._exit(code)  # taking the interpreter down would take longer than many a run

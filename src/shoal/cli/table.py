@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Row", "called_as", "clusters_table", "plain", "printer"]
+__all__ = ["Row", "called_as", "clusters_table", "plain", "printer", "readable_bytes", "readable_seconds"]
 
 _BAR_WIDTH: Final = 12
 _WIDTH_OF_A_PIPE: Final = 120
@@ -104,3 +104,21 @@ def _share(size: int, largest: int, documents: int) -> Text:
 
 def _percent(size: int, documents: int, indented: bool) -> Text:
     return Text(f"{'' if not indented else ' ' * (_BAR_WIDTH + 1)}{size / max(documents, 1):6.1%}")
+
+
+def readable_bytes(count: float) -> str:
+    """`3.2 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GiB"
+
+
+def readable_seconds(seconds: float) -> str:
+    """`8 s`, `3 min`, `2.5 h`: no more digits than an estimate has."""
+    if seconds < 10:
+        return f"{max(seconds, 0.1):.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

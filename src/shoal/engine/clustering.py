@@ -28,13 +28,13 @@ from shoal.engine.near_duplicates import NearDuplicates, near_duplicates
 from shoal.engine.neighborhood import COUNT, Neighborhood, find_neighborhood
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import CentroidMethod, DistanceMetric, Plan, Progress, silent, within
+from shoal.engine.plan import CentroidMethod, DistanceMetric, Keep, Plan, Progress, made_now, silent, within
 from shoal.engine.prediction import Reach
 from shoal.engine.quality import Grouping, measure
 from shoal.engine.sampling import sample_rows
 from shoal.errors import InvalidField
 
-__all__ = ["compute"]
+__all__ = ["Clustered", "compute"]
 
 
 def compute(
@@ -42,52 +42,63 @@ def compute(
     plan: Plan,
     progress: Progress = silent,
     places_before: NDArray[np.float32] | None = None,
+    keep: Keep = made_now,
 ) -> Outcome:
     """Cluster the rows of `points`, (n, d), n may be 0; float32 in C order is used in place and never written to.
     `places_before` (n, 2 or 3) is where the rows were on a map made before, NaN for new ones.
 
     The same rows and plan give the same outcome whatever the number of threads. Reports the stages "cluster",
-    "describe" and "layout" to `progress`, which may raise Cancelled. Raises InvalidField for rows that are not finite,
-    zero rows with `normalize`, coordinates beyond 1e15 without, an unknown algorithm and parameters with wrong values.
+    "describe" and "layout" to `progress`, which may raise Cancelled; `keep` is asked for "layout" (the Outcome) and,
+    within it, for "cluster" (a `Clustered`). Raises InvalidField for rows that are not finite, zero rows with
+    `normalize`, coordinates beyond 1e15 without, an unknown algorithm and parameters with wrong values.
     """
     with one_blas_thread():
         space = _space(checked_points(points), plan)
-        params, told = check_params(plan.algorithm, plan.params)
-        fitted = sample_rows(len(space), _sample_size(plan), plan.seed)
-        fit, labelled = _fitted(space, fitted, plan, params, progress)
-        labels = by_size(labelled.labels)
-        sampled = [] if fitted is None else [_sampled(len(fitted), len(space))]
-        return _described(
-            space,
-            labels,
-            labelled.strengths,
-            plan,
-            _Account(
-                params={**params, **fit.params},
-                warnings=[*told, *sampled, *fit.warnings],
-                fitted=fitted,
-                exact=fit.exact and fitted is None,
-                density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
-                layers=fit.layers.settled(fitted, labels) if fit.layers else None,
-                fit=fit,
-                places_before=places_before,
-            ),
-            progress,
-        )
+
+        def described() -> Outcome:
+            found = keep("cluster", lambda: _clustered(space, plan, progress))
+            return _described(space, plan, found, places_before, progress)
+
+        return keep("layout", described)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Account:
-    """How the labels came about."""
+class Clustered:
+    """The clusters of n rows, and how they came about."""
 
+    labels: Labels
+    strengths: NDArray[np.float32]
+    """(n,) in 0..1."""
     params: dict[str, object]
     warnings: Sequence[str]
     fitted: Rows | None
     exact: bool
     density: Density | None
     layers: Layers | None
-    fit: Fit
-    places_before: NDArray[np.float32] | None
+    neighborhood: Neighborhood | None
+    """The neighbours of all rows, if the algorithm looked for them."""
+    fit: Fit | None
+    """What places new rows, where the plan keeps a model."""
+
+
+def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
+    params, told = check_params(plan.algorithm, plan.params)
+    fitted = sample_rows(len(space), _sample_size(plan), plan.seed)
+    fit, labelled = _fitted(space, fitted, plan, params, progress)
+    labels = by_size(labelled.labels)
+    sampled = [] if fitted is None else [_sampled(len(fitted), len(space))]
+    return Clustered(
+        labels=labels,
+        strengths=labelled.strengths,
+        params={**params, **fit.params},
+        warnings=[*told, *sampled, *fit.warnings],
+        fitted=fitted,
+        exact=fit.exact and fitted is None,
+        density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
+        layers=fit.layers.settled(fitted, labels) if fit.layers else None,
+        neighborhood=fit.neighborhood if fitted is None and plan.components else None,
+        fit=fit if plan.keep_model else None,
+    )
 
 
 def _space(points: Points, plan: Plan) -> Points:
@@ -132,8 +143,9 @@ def _fitted(
 
 
 def _described(
-    space: Points, labels: Labels, strengths: NDArray[np.float32], plan: Plan, account: _Account, progress: Progress
+    space: Points, plan: Plan, found: Clustered, places_before: NDArray[np.float32] | None, progress: Progress
 ) -> Outcome:
+    labels = found.labels
     clusters = int(labels.max(initial=-1)) + 1
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
     progress("describe", 0.0)
@@ -144,12 +156,12 @@ def _described(
     progress("describe", 0.3)
     metrics = measure(Grouping(space, labels, means, memberships, metric), plan.seed, plan.threads)
     progress("layout", 0.0)
-    near = _neighborhood(space, plan, account, within(progress, "layout", 0, 0.5))
-    drawn = _drawn(space, plan, account.places_before, near, within(progress, "layout", 0.5, 1))
+    near = _neighborhood(space, plan, found, within(progress, "layout", 0, 0.5))
+    drawn = _drawn(space, plan, places_before, near, within(progress, "layout", 0.5, 1))
     duplicates = None if near is None else near_duplicates(space, near, unit=plan.normalize)
     return Outcome(
         labels=labels,
-        strengths=strengths,
+        strengths=found.strengths,
         distances=memberships.distance.astype(np.float32),
         centroids=targets,
         medoids=medoids,
@@ -158,23 +170,23 @@ def _described(
         metrics={**metrics, **_of_map(drawn, duplicates)},
         cohesion=memberships.cohesion(members),
         distance_metric=metric,
-        params=account.params,
-        fitted=len(space) if account.fitted is None else len(account.fitted),
-        exact=account.exact,
-        warnings=[*account.warnings, *([] if drawn is None else drawn.warnings)],
-        density=account.density,
-        hierarchy=_hierarchy(targets, members, labels, plan, account),
-        layers=account.layers,
+        params=found.params,
+        fitted=len(space) if found.fitted is None else len(found.fitted),
+        exact=found.exact,
+        warnings=[*found.warnings, *([] if drawn is None else drawn.warnings)],
+        density=found.density,
+        hierarchy=_hierarchy(targets, members, labels, plan, found),
+        layers=found.layers,
         duplicates=duplicates,
-        model=_model(plan, account, labels, targets, memberships.distance) if plan.keep_model else None,
+        model=None if found.fit is None else _model(plan, found.fit, found, targets, memberships.distance),
     )
 
 
-def _neighborhood(space: Points, plan: Plan, account: _Account, progress: Progress) -> Neighborhood | None:
+def _neighborhood(space: Points, plan: Plan, found: Clustered, progress: Progress) -> Neighborhood | None:
     """What the algorithm found of all rows, if it looked as far as a map does."""
     if plan.components == 0:
         return None
-    known = account.fit.neighborhood if account.fitted is None else None
+    known = found.neighborhood
     enough = known is not None and known.lists.rows.shape[1] >= min(COUNT, len(known.values.rows) - 1)
     return known if enough else find_neighborhood(space, plan.threads, progress)
 
@@ -197,20 +209,20 @@ def _of_map(drawn: Redrawn | None, duplicates: NearDuplicates | None) -> dict[st
     }
 
 
-def _model(plan: Plan, account: _Account, labels: Labels, targets: Points, distances: NDArray[np.floating]) -> Model:
+def _model(plan: Plan, fit: Fit, found: Clustered, targets: Points, distances: NDArray[np.floating]) -> Model:
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
-    own = labels if account.fitted is None else labels[account.fitted]
-    reach = Reach.of(targets, distances, labels, metric) if account.fit.assigns_all else None
-    return Model.of(account.fit, own, targets.shape[1], plan.normalize, reach)
+    own = found.labels if found.fitted is None else found.labels[found.fitted]
+    reach = Reach.of(targets, distances, found.labels, metric) if fit.assigns_all else None
+    return Model.of(fit, own, targets.shape[1], plan.normalize, reach)
 
 
 def _hierarchy(
-    targets: Points, members: Sequence[Rows], labels: Labels, plan: Plan, account: _Account
+    targets: Points, members: Sequence[Rows], labels: Labels, plan: Plan, found: Clustered
 ) -> list[NDArray[np.int32]]:
     if plan.hierarchy_depth < 2:
         return []
-    if account.layers is not None and account.layers.chosen > 0:
-        return levels_of_layers(account.layers, labels, plan.hierarchy_depth)
+    if found.layers is not None and found.layers.chosen > 0:
+        return levels_of_layers(found.layers, labels, plan.hierarchy_depth)
     return levels_above(targets, np.array([len(rows) for rows in members], np.int64), plan.hierarchy_depth)
 
 

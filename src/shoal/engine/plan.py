@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
-__all__ = ["CentroidMethod", "DistanceMetric", "Plan", "Progress", "silent", "within"]
+__all__ = ["CentroidMethod", "DistanceMetric", "Keep", "Plan", "Progress", "made_now", "silent", "within"]
+
+Made = TypeVar("Made")
 
 CentroidMethod = Literal["mean", "median", "medoid"]
 DistanceMetric = Literal["cosine", "euclidean"]
@@ -19,6 +21,17 @@ def silent(stage: str, fraction: float) -> None:
 def within(progress: Progress, stage: str, start: float, stop: float) -> Progress:
     """A progress for a part of a stage: whatever it is told counts from `start` to `stop` of that stage."""
     return lambda _, fraction: progress(stage, start + (stop - start) * fraction)
+
+
+class Keep(Protocol):
+    """Gives what a stage makes: as an earlier attempt at the same clustering left it, or made now."""
+
+    def __call__(self, stage: str, make: Callable[[], Made]) -> Made: ...
+
+
+def made_now(stage: str, make: Callable[[], Made]) -> Made:
+    """The `Keep` of somebody who keeps nothing."""
+    return make()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,210 +1,281 @@
-"""A worker: claims jobs one at a time and runs each in a child process of its own.
+"""A worker: claims jobs one at a time and has each carried out by a child of its own.
 
-The child may crash, be killed or run out of memory; the worker lives on, extends the lease while the child works,
-kills it when the job is cancelled or the lease was lost, and tells the handler how it ended. A job whose child crashed
-goes back to the queue until it was tried `MAX_ATTEMPTS` times. An attempt that ended because its worker ended does not
-count: nobody's run fails because a server was restarted. Only `MAX_STARTS` bounds those, for a run that takes its whole
-machine down each time.
+The child may crash, be killed or run out of memory; the worker lives on, extends the lease while the child works, kills
+it when the job is cancelled, takes too long or the lease was lost, and tells the handler how it ended. A job whose
+child crashed goes back to the queue until it was tried `MAX_ATTEMPTS` times. An attempt that ended because its worker
+ended does not count: nobody's run fails because a server was restarted. Only `MAX_STARTS` bounds those, for a run that
+takes its whole machine down each time.
 
-A worker holds a lock on a file named after it for as long as it lives; the operating system drops the lock with the
-process, so other workers see at once that it is gone and need not wait for its lease to end.
+Nothing here waits or looks at a clock by itself, except `run` and `run_one`: `step` is one look at the world, and the
+world (store, children, clocks, who is alive) is passed in. So tests drive it step by step under a clock of their own.
 """
 
-import contextlib
-import fcntl
 import logging
-import os
-import secrets
 import signal
-import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
-import orjson
-
+from shoal.errors import ShoalError, Unavailable
+from shoal.jobs.child import Child, Executor
+from shoal.jobs.limits import OUT_OF_MEMORY
 from shoal.storage.base import Job, MetadataStore
 
-__all__ = ["MAX_ATTEMPTS", "MAX_STARTS", "Handler", "Heartbeat", "Worker", "is_alive"]
+__all__ = ["BEAT_SECONDS", "MAX_ATTEMPTS", "MAX_STARTS", "Handler", "Worker"]
 
 MAX_ATTEMPTS: Final = 3
 MAX_STARTS: Final = 25
-_IDLE_SECONDS: Final = 0.2
-_BEAT_SECONDS: Final = 0.25
-_GRACE_SECONDS: Final = 5.0
+BEAT_SECONDS: Final = 0.25
+_IDLE_SECONDS: Final = 0.01
+_LOOK_SECONDS: Final = 1.0
+_TROUBLE_SECONDS: Final = 1.0
 _log = logging.getLogger("shoal.worker")
 
 
 class Handler(Protocol):
-    """What a worker asks of the owner of a kind of job."""
-
-    def command(self, job: Job) -> Sequence[str]:
-        """The child's command line. The child exits with 0 once the job's outcome, good or bad, is recorded."""
+    """What a worker asks of the owner of a kind of job. Each may be called again where the store did not answer."""
 
     def gave_up(self, job: Job, cause: str) -> None:
         """The job was tried often enough: record the failure. `cause` is a sentence."""
 
+    def out_of_memory(self, job: Job) -> None:
+        """The child met its memory limit, as it would the next time: record the failure."""
+
+    def out_of_time(self, job: Job) -> None:
+        """The child took longer than it may: record the failure."""
+
     def stopped(self, job: Job) -> None:
-        """The child was killed because the job was cancelled or removed: clear away what it left."""
+        """The job was cancelled or removed, and its child is gone: clear away what it left."""
+
+
+Ending = int | Literal["stopped", "out of time"]
+"""How a child ended: its exit code, or what it was killed for."""
 
 
 @dataclass(slots=True)
-class Heartbeat:
-    """The child's last word on its progress: one JSON object `{"stage", "fraction"}` a line on its output."""
+class _Running:
+    """The job under way. Times are of the steady clock."""
 
-    stage: str = "start"
-    fraction: float = 0.0
-
-    def listen(self, lines: "subprocess.Popen[bytes]") -> None:
-        """Read until the child closes its output."""
-        if lines.stdout is None:
-            return
-        for line in lines.stdout:
-            with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
-                said = orjson.loads(line)
-                self.stage, self.fraction = str(said["stage"]), float(said["fraction"])
+    job: Job
+    child: Child
+    began: float
+    beaten: float
+    beat_due: float
+    ending: Ending | None = None
 
 
 class Worker:
-    """Runs jobs of one queue until stopped. `now` is the clock, `folder` holds the lock files of all workers."""
+    """Runs jobs of one queue until stopped.
+
+    `now` is the clock that is written down; `steady` only ever goes forward and measures spans, in seconds. `is_alive`
+    tells whether the worker of a name lives. `run_seconds` bounds an attempt, 0 does not.
+    """
 
     def __init__(
         self,
         store: MetadataStore,
         handler: Handler,
+        executor: Executor,
         *,
+        name: str,
         queue: str,
-        folder: Path,
         lease: timedelta,
+        is_alive: Callable[[str], bool],
         now: Callable[[], datetime],
+        steady: Callable[[], float] = time.monotonic,
+        run_seconds: float = 0.0,
     ) -> None:
-        self._store, self._handler, self._queue, self._now, self._lease = store, handler, queue, now, lease
-        self._folder = folder
+        self.name = name
+        self._store, self._handler, self._executor, self._queue = store, handler, executor, queue
+        self._lease, self._is_alive, self._now, self._steady = lease, is_alive, now, steady
+        self._run_seconds = run_seconds
         self._stopping = threading.Event()
-        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._current: _Running | None = None
+        self._seen: int | None = None
+        self._look_due = 0.0
+        self._silent: dict[tuple[str, int], tuple[datetime | None, float]] = {}
 
     def stop(self) -> None:
-        """Finish nothing more: the running job goes back to the queue."""
+        """Finish nothing more: the running job goes back to the queue. For signal handlers and other threads."""
         self._stopping.set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a job is under way."""
+        return self._current is not None
+
     def run(self) -> None:
-        """Claim and run until `stop`."""
-        with _alive(self._folder, self.name):
+        """Claim and run until `stop`. A store that does not answer is asked again; the child works on meanwhile."""
+        try:
             while not self._stopping.is_set():
-                if not self.run_one():
-                    self._stopping.wait(_IDLE_SECONDS)
+                try:
+                    if not self.step():
+                        self._wait()
+                except Unavailable as error:
+                    _log.warning("worker.store_unavailable", extra={"cause": error.message})
+                    self._stopping.wait(_TROUBLE_SECONDS)
+        finally:
+            self._hand_back()
+            self._executor.close()
 
     def run_one(self) -> bool:
-        """Whether there was a job."""
-        self._release_the_dead()
+        """Claim a job and see it through. Whether there was one."""
+        self._seen, self._look_due = None, 0.0
+        if not self.step():
+            return False
+        while self._current is not None:
+            if not self.step():
+                self._wait()
+        return True
+
+    def step(self) -> bool:
+        """One look: at the job under way, or at the queue. Whether there was anything to do.
+
+        Raises Unavailable where the store did not answer; the next step tries again.
+        """
+        return self._claim() if self._current is None else self._look_after(self._current)
+
+    # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _claim(self) -> bool:
+        revision, steady = self._store.revision(), self._steady()
+        look = steady >= self._look_due
+        if revision == self._seen and not look:
+            return False
+        self._seen = None
+        if look:
+            self._look_due = steady + _LOOK_SECONDS
+            self._release_the_lost(steady)
         now = self._now()
         job = self._store.claim(self._queue, self.name, now, now + self._lease)
         if job is None:
+            self._seen = revision
             return False
-        if job.attempts > MAX_ATTEMPTS:
+        self._begin(job, steady)
+        return True
+
+    def _begin(self, job: Job, steady: float) -> None:
+        if job.cancel_requested:
+            self._handler.stopped(job)
+            self._store.finish(job.job_id, job.fence)
+        elif job.attempts > MAX_ATTEMPTS:
             self._give_up(job, f"The run was tried {MAX_ATTEMPTS} times; the last time its worker stopped answering.")
         elif job.fence > MAX_STARTS:  # every claim has a fence of its own
             self._give_up(job, f"The run was started {MAX_STARTS} times, and its server or worker ended each time.")
         else:
-            self._run(job)
+            _log.info("job.started", extra={"job_id": job.job_id, "attempt": job.attempts})
+            child = self._executor.start(job)
+            self._current = _Running(job, child, steady, steady, steady + BEAT_SECONDS)
+
+    def _release_the_lost(self, steady: float) -> None:
+        """Free the jobs of workers that are dead, and of those that were silent for a whole lease: the latter by our
+        steady clock, in case the other was set back and leases seem to last."""
+        running = [job for job in self._store.running_jobs(self._queue) if job.worker != self.name]
+        for worker in sorted({str(job.worker) for job in running}):
+            if not self._is_alive(worker):
+                self._store.release_worker(worker)
+        known, self._silent = self._silent, {}
+        for job in running:
+            key = (job.job_id, job.fence)
+            lease, since = known.get(key, (None, steady))
+            self._silent[key] = (job.lease_until, since if lease == job.lease_until else steady)
+            if steady - self._silent[key][1] > self._lease.total_seconds():
+                self._store.requeue(job.job_id, job.fence)
+
+    # ── the job under way ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _look_after(self, running: _Running) -> bool:
+        steady = self._steady()
+        if running.ending is None:
+            running.ending = running.child.poll()
+        if running.ending is None and self._run_seconds and steady - running.began >= self._run_seconds:
+            running.ending = "out of time"
+        if running.ending is None and steady >= running.beat_due:
+            running.beat_due = steady + BEAT_SECONDS
+            if not self._beat(running, steady):
+                running.ending = "stopped"
+        if running.ending is None:
+            return False
+        running.child.kill()
+        self._settle(running.job, running.ending)
+        self._current = None
         return True
 
-    def _run(self, job: Job) -> None:
-        _log.info("job.started", extra={"job_id": job.job_id, "attempt": job.attempts})
-        child = subprocess.Popen(
-            self._handler.command(job), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
-        beat = Heartbeat()
-        listener = threading.Thread(target=beat.listen, args=(child,), daemon=True)
-        listener.start()
+    def _beat(self, running: _Running, steady: float) -> bool:
+        """Whether the child may go on."""
+        job, said, now = running.job, running.child.progress, self._now()
         try:
-            code = self._watch(child, job, beat)
-        finally:
-            _end(child)
-            listener.join()
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    pipe.close()
-        self._settle(job, code)
+            held = self._store.heartbeat(job.job_id, job.fence, now, now + self._lease, said.stage, said.fraction)
+        except Unavailable:
+            # Nobody can take the job over while the store does not answer, nor for the rest of the lease.
+            if steady - running.beaten < self._lease.total_seconds():
+                raise
+            return False
+        running.beaten = steady
+        return held is not None and not held.cancel_requested
 
-    def _watch(self, child: "subprocess.Popen[bytes]", job: Job, beat: Heartbeat) -> int | None:
-        """The child's exit code, or None where it was stopped: cancelled, lease lost, or this worker is stopping."""
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return child.wait(_BEAT_SECONDS)
-            now = self._now()
-            held = self._store.heartbeat(job.job_id, job.fence, now, now + self._lease, beat.stage, beat.fraction)
-            if held is None or held.cancel_requested:
-                return None
-            if self._stopping.is_set():
-                self._store.requeue(job.job_id, job.fence, crashed=False)
-                return None
-
-    def _settle(self, job: Job, code: int | None) -> None:
-        if code is None:
-            current = self._store.get_job(job.scope, job.job_id)
-            if current is None or current.cancel_requested:
-                self._handler.stopped(job)
-                self._store.finish(job.job_id, job.fence)
-            return
-        if code == 0:
+    def _settle(self, job: Job, ending: Ending) -> None:
+        """Record how it ended. Raises Unavailable: the next step tries again."""
+        if ending == "stopped":
+            self._settle_stopped(job)
+        elif ending == "out of time":
+            self._end(job, "job.out_of_time", lambda: self._handler.out_of_time(job))
+        elif ending == OUT_OF_MEMORY:
+            self._end(job, "job.out_of_memory", lambda: self._handler.out_of_memory(job))
+        elif ending == 0:
             self._store.finish(job.job_id, job.fence)
         elif job.attempts >= MAX_ATTEMPTS:
-            self._give_up(job, f"The run crashed {MAX_ATTEMPTS} times; the last time {_cause(code)}.")
+            self._give_up(job, f"The run was tried {MAX_ATTEMPTS} times; the last time {_cause(ending)}.")
         else:
-            _log.warning("job.crashed", extra={"job_id": job.job_id, "attempt": job.attempts, "cause": _cause(code)})
+            _log.warning("job.crashed", extra={"job_id": job.job_id, "attempt": job.attempts, "cause": _cause(ending)})
             self._store.requeue(job.job_id, job.fence)
 
+    def _settle_stopped(self, job: Job) -> None:
+        """Cancelled or removed, or else taken over: then it is somebody else's."""
+        current = self._store.get_job(job.scope, job.job_id)
+        if current is None or current.cancel_requested:
+            self._end(job, "job.stopped", lambda: self._handler.stopped(job))
+
     def _give_up(self, job: Job, cause: str) -> None:
-        _log.error("job.gave_up", extra={"job_id": job.job_id, "cause": cause})
-        self._handler.gave_up(job, cause)
+        self._end(job, "job.gave_up", lambda: self._handler.gave_up(job, cause), cause=cause)
+
+    def _end(self, job: Job, event: str, tell: Callable[[], None], **more: str) -> None:
+        _log.warning(event, extra={"job_id": job.job_id, **more})
+        try:
+            tell()
+        except Unavailable:
+            raise
+        except ShoalError as error:  # damage: trying again would not help, and the others must not wait for it
+            _log.error("job.not_cleared", extra={"job_id": job.job_id, "cause": error.message})
         self._store.finish(job.job_id, job.fence)
 
-    def _release_the_dead(self) -> None:
-        for worker in self._store.running_workers():
-            if worker != self.name and not is_alive(self._folder, worker):
-                self._store.release_worker(worker)
-
-
-@contextlib.contextmanager
-def _alive(folder: Path, name: str) -> Iterator[None]:
-    """Hold the lock file of this worker."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.lock"
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    def _hand_back(self) -> None:
+        running, self._current = self._current, None
+        if running is None:
+            return
+        running.child.kill()
         try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+            self._store.requeue(running.job.job_id, running.job.fence, crashed=False)
+        except Unavailable:  # our lock is free in a moment, and another worker returns it to the queue
+            _log.warning("job.not_handed_back", extra={"job_id": running.job.job_id})
+
+    def _wait(self) -> None:
+        running = self._current
+        if running is None:
+            self._executor.prepare()
+            self._stopping.wait(_IDLE_SECONDS)
+            return
+        if self._steady() - running.began > _LOOK_SECONDS:  # not at once: a short job is not made to share its cores
+            self._executor.prepare()
+        running.child.wait(max(running.beat_due - self._steady(), 0.001))
 
 
-def is_alive(folder: Path, name: str) -> bool:
-    """Whether the worker of that name holds its lock. Its file is removed once it is known to be dead."""
-    path = folder / f"{name}.lock"
-    try:
-        with path.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    path.unlink(missing_ok=True)
-    return False
-
-
-def _end(child: "subprocess.Popen[bytes]") -> None:
-    """Kill whatever is left of the child's process group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait(_GRACE_SECONDS)
-
-
-def _cause(code: int) -> str:
+def _cause(ending: Ending) -> str:
     """The exit of a child in words."""
+    code = int(ending)
     if code >= 0:
         return f"it exited with code {code}"
     name = signal.Signals(-code).name

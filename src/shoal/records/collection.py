@@ -1,5 +1,6 @@
 """Collections: the documents that are clustered together, and what is known about them."""
 
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from pydantic import Field
@@ -78,6 +79,8 @@ class Collection(Record):
     cluster_applications: list[dict[str, Any]] = Field(default_factory=list)
     generation: str = ""
     """The run whose documents an output collection shows; empty for collections that people fill."""
+    superseded: dict[str, Timestamp] = Field(default_factory=dict)
+    """Earlier generations that readers may still be paging through, and since when they are not shown."""
     vector_indexes: list[CollectionVectorIndex] | None = None
     document_count: int | None = None
     created_at: Timestamp
@@ -86,7 +89,17 @@ class Collection(Record):
     @property
     def storage_key(self) -> str:
         """The name of its documents in the document store."""
-        return f"{self.collection_id}@{self.generation}" if self.generation else self.collection_id
+        return self.key_of(self.generation)
+
+    def key_of(self, generation: str) -> str:
+        """The same for one of its generations."""
+        return f"{self.collection_id}@{generation}" if generation else self.collection_id
+
+    def flipped(self, generation: str, now: datetime) -> "Collection":
+        """The collection as it is when another generation is shown."""
+        same = not self.generation or generation == self.generation
+        left = self.superseded if same else {**self.superseded, self.generation: now}
+        return self.model_copy(update={"generation": generation, "superseded": left, "updated_at": now})
 
 
 class CollectionList(Record):

@@ -20,6 +20,7 @@ __all__ = [
     "PatchRunName",
     "Representative",
     "RunStatus",
+    "StatusChange",
 ]
 
 RunStatus = Literal["pending", "processing", "completed", "failed", "canceled"]
@@ -74,6 +75,15 @@ class Centroid(Record):
     z: float | None = None
 
 
+class StatusChange(Record):
+    """One move of a run. `attempt` and `worker` tell whose move it was, where a worker made it."""
+
+    status: RunStatus
+    at: Timestamp
+    attempt: int | None = None
+    worker: str | None = None
+
+
 class Execution(Record):
     """A ClusterExecutionResult (contract appendix) and what Shoal adds: how the run was done and what to know of it."""
 
@@ -115,6 +125,18 @@ class Execution(Record):
     partition: str | None = None
     enriched_documents: int | None = None
     published: bool = False
+    results_removed_at: Timestamp | None = None
+    """When the results were removed, because more runs are there than are kept."""
+    enrichment: list[dict[str, Any]] | None = None
+    """How far the results are written into source documents; filled in for answers and not kept."""
+    resumed_stages: list[str] = Field(default_factory=list)
+    """Stages that an earlier attempt had finished, and this one did not repeat."""
+    attempts: int = 0
+    """How often the run was begun; attempts that ended with their worker do not count."""
+    worker: str | None = None
+    """The worker that began it last."""
+    history: list[StatusChange] = Field(default_factory=list)
+    """Every move with its time, oldest first."""
 
 
 class ExecuteCluster(Body):
@@ -151,3 +173,5 @@ class ClusterData(Body):
     include_members: bool = False
     limit: int = Field(default=1000, ge=1, le=100_000)
     offset: int = Field(default=0, ge=0)
+    cursor: str | None = Field(default=None, max_length=512)
+    """The `next_cursor` of the page before; beats `offset`."""

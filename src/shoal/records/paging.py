@@ -33,11 +33,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[Item]):
-    """One page of items. `total` counts everything that matched; `more` says whether a next page exists."""
+    """One page of items. `total` counts everything that matched; `more` says whether a next page exists; `pin` names
+    the results the items are of, where others may take their place before the next page is asked for."""
 
     items: list[Item]
     total: int
     more: bool
+    pin: str = ""
 
 
 class Pagination(BaseModel):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Labels, Points
 from shoal.engine import compute
 from shoal.engine.outcome import Outcome
-from shoal.engine.plan import Plan, Progress, silent
+from shoal.engine.plan import Keep, Plan, Progress, made_now, silent
 from shoal.labeling import Name, name_clusters
 
 __all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "analyse"]
@@ -73,13 +73,14 @@ def analyse(
     plan: Plan,
     progress: Progress = silent,
     places_before: NDArray[np.float32] | None = None,
+    keep: Keep = made_now,
 ) -> Analysis:
-    """Cluster the points and name the clusters from the texts. `places_before` is as for `compute`.
+    """Cluster the points and name the clusters from the texts. `places_before` and `keep` are as for `compute`.
 
     `ids` and `texts` are aligned with the (n, d) float32 rows of `points`; without texts the names are "Cluster N".
     Raises InvalidField for parameters or points the algorithm cannot take, Cancelled from `progress`.
     """
-    outcome = compute(points, plan, progress, places_before)
+    outcome = compute(points, plan, progress, places_before, keep)
     progress("name", 0.0)
     names = _names(texts, outcome.labels, outcome.clusters, outcome.centroids, progress)
     groups = _groups(texts, outcome, progress)

@@ -21,10 +21,11 @@ from shoal.records.execution import Execution
 from shoal.records.scope import Scope
 from shoal.services.analysis import NOISE_ID
 from shoal.services.earlier_map import rows_in
+from shoal.services.engine_plan import SEED
 from shoal.services.feature_space import feature_space
 from shoal.services.groups import Groups
 from shoal.services.run_input import RunInput
-from shoal.services.vector_groups import SEED, feature_vectors
+from shoal.services.vector_groups import feature_vectors
 from shoal.storage.base import ArtifactStore
 
 __all__ = ["Earlier", "group_assigned"]

@@ -15,16 +15,19 @@ from shoal.records.collection import Collection, CollectionSource
 from shoal.records.execution import ACTIVE, ExecuteCluster, Execution
 from shoal.records.filters import MATCH_ALL, And, Condition, Filter, parse_filter
 from shoal.records.ids import check_name, new_id
-from shoal.records.paging import Listing, Page
+from shoal.records.paging import Listing
+from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Task
 from shoal.services.cluster_config import check_config, check_labeling, check_mappings
+from shoal.services.engine_plan import documents_of
 from shoal.services.generations import Generations
+from shoal.services.planning import Planning
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore, Query
 
-__all__ = ["Clusters", "documents_of", "runs_of"]
+__all__ = ["Clusters", "runs_of"]
 
 _OVERRIDES: Final = ("filters", "sample_size", "vis_n_components", "defer_visualization", "layout_stability")
 
@@ -39,10 +42,11 @@ class Clusters:
         artifacts: ArtifactStore,
         states: RunStates,
         generations: Generations,
+        planning: Planning,
         now: Callable[[], datetime],
     ) -> None:
         self._metadata, self._documents, self._artifacts = metadata, documents, artifacts
-        self._states, self._generations, self._now = states, generations, now
+        self._states, self._generations, self._planning, self._now = states, generations, planning, now
         self._records = states.clusters
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
@@ -161,8 +165,8 @@ class Clusters:
         Raises NotFound, InvalidField (also where nothing can be clustered), Conflict.
         """
         cluster = self.get(scope, ref)
-        request = {**_overrides(body), **(_assigning(cluster, body) if body.mode == "assign" else {})}
-        self._check_input(scope, cluster, documents_of(cluster, request))
+        request = self._request(cluster, body)
+        self._check(cluster, self._planning.plan(scope, cluster, request, documents_of(cluster, request)))
         with self._metadata.transaction():
             active = self.active_run(scope, cluster.cluster_id)
             if active is None:
@@ -175,6 +179,12 @@ class Clusters:
             task_id=active.task_id,
         )
 
+    def plan(self, scope: Scope, ref: str, body: ExecuteCluster) -> RunPlan:
+        """What a run would cost; nothing is queued. Raises NotFound, InvalidField."""
+        cluster = self.get(scope, ref)
+        request = self._request(cluster, body)
+        return self._planning.plan(scope, cluster, request, documents_of(cluster, request))
+
     def active_run(self, scope: Scope, cluster_id: str) -> Execution | None:
         """The run that is pending or processing."""
         active = Condition("status", "in", tuple(sorted(ACTIVE)))
@@ -182,33 +192,31 @@ class Clusters:
         found = self._states.executions.search(scope, query).items
         return found[0] if found else None
 
-    def _check_input(self, scope: Scope, cluster: Cluster, wanted: Filter) -> None:
-        """Refuse at once what could only fail later: fewer than two documents, or fewer than clusters asked for."""
+    def _request(self, cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
+        """What this run does differently. Raises InvalidField."""
+        return {**_overrides(body), **(_assigning(cluster, body) if body.mode == "assign" else {})}
+
+    def _check(self, cluster: Cluster, plan: RunPlan) -> None:
+        """Refuse at once what could only fail later: fewer than two documents, fewer than clusters asked for, or more
+        than memory and disk allow. Raises InvalidField."""
+        if plan.documents < 2:
+            what = "no documents" if plan.documents == 0 else "one document"
+            raise InvalidField(
+                "collection_ids",
+                f"hold {what} that match; clustering needs at least two",
+                value=cluster.input_collections,
+                remedy="Add documents or relax the filters.",
+            )
         asked = int(cluster.algorithm_params.get("n_clusters") or 2)
-        enough = max(asked, 2)
-        seen = 0
-        for id in cluster.input_collections:
-            collection = self._collections.find_one(scope, id)
-            if collection is None:
-                raise InvalidField("collection_ids", "names a collection that was deleted", value=id)
-            window = Query(filter=wanted, page=Page(limit=enough - seen))
-            seen += len(self._documents.find(scope, collection.storage_key, window).items)
-            if seen == enough:
-                return
-        if seen >= 2:
+        if asked > plan.documents:
             raise InvalidField(
                 "algorithm_params.n_clusters",
-                f"is more than the {seen} documents that match",
+                f"is more than the {plan.documents} documents that match",
                 value=asked,
-                remedy=f"Use at most {seen}, or add documents.",
+                remedy=f"Use at most {plan.documents}, or add documents.",
             )
-        what = "no documents" if seen == 0 else "one document"
-        raise InvalidField(
-            "collection_ids",
-            f"hold {what} that match; clustering needs at least two",
-            value=cluster.input_collections,
-            remedy="Add documents or relax the filters.",
-        )
+        if not plan.fits:
+            raise InvalidField("sample_size", "cannot stay as it is", remedy=" ".join(plan.notes))
 
     def _output_collection(self, scope: Scope, name: str, part: str, sources: list[Collection]) -> Collection:
         """The collection that holds centroid and member documents (contract 2.3)."""
@@ -238,12 +246,6 @@ class Clusters:
 def runs_of(cluster_id: str, *more: Filter) -> Query:
     """All runs of a cluster, newest first."""
     return Query(filter=And((Condition("cluster_id", "eq", cluster_id, case_sensitive=True), *more)))
-
-
-def documents_of(cluster: Cluster, request: Mapping[str, Any]) -> Filter:
-    """Which documents a run takes: the run's own filter, else the cluster's."""
-    raw = request.get("filters")
-    return parse_filter(cluster.filters if raw is None else raw)
 
 
 def _name(given: str | None, cluster_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from shoal.columns import DocumentBatch
-from shoal.errors import InvalidField, NotFound
+from shoal.errors import Conflict, InvalidField, NotFound
 from shoal.records.base import wire_time
 from shoal.records.collection import Collection
 from shoal.records.document import (
@@ -120,11 +120,25 @@ class Documents:
         collection = self._collections.find(scope, ref)
         return self._shown(scope, collection, self._stored(scope, collection, document_id, vectors))
 
-    def search(self, scope: Scope, ref: str, query: Query, *, vectors: Wanted = ()) -> Listing[Json]:
-        """One page, by id ascending unless asked otherwise; `search` looks into all text. Raises NotFound."""
+    def search(
+        self, scope: Scope, ref: str, query: Query, *, vectors: Wanted = (), pin: str | None = None
+    ) -> Listing[Json]:
+        """One page, by id ascending unless asked otherwise; `search` looks into all text. `pin` is that of the page
+        before: the documents of an output collection then stay those of one run.
+
+        Raises NotFound, Conflict where those documents are gone.
+        """
         collection = self._collections.find(scope, ref)
-        found = self._store.find(scope, collection.storage_key, query, vectors=vectors)
-        return Listing([self._shown(scope, collection, item) for item in found.items], found.total, found.more)
+        generation = collection.generation if pin is None else pin
+        if generation != collection.generation and generation not in collection.superseded:
+            raise Conflict(
+                "Another run has published since the first page, and its documents are shown now. Start again without "
+                "a cursor.",
+                collection_id=collection.collection_id,
+            )
+        found = self._store.find(scope, collection.key_of(generation), query, vectors=vectors)
+        shown = [self._shown(scope, collection, item) for item in found.items]
+        return Listing(shown, found.total, found.more, generation)
 
     def patch(self, scope: Scope, ref: str, document_id: str, body: Json) -> Json:
         """Merge fields into the payload; `vectors` replaces those named. Raises NotFound, InvalidField."""

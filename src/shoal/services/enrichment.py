@@ -1,13 +1,24 @@
-"""Enrichment: the results of a run copied into the documents it read."""
+"""Enrichment: the results of a run copied into the documents it read.
 
+What is to be written stands on record before the first document changes, and how far it has come changes with the
+documents, in one transaction each batch. So an enrichment that was interrupted goes on where it stopped, what people
+changed behind it meanwhile stays, and a repetition finds nothing to do.
+"""
+
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from shoal.errors import NotFound
+from shoal.failpoints import hit
 from shoal.records.cluster import Cluster, EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
 from shoal.records.execution import Execution
@@ -16,6 +27,7 @@ from shoal.services.cluster_config import DEFAULT_MAPPINGS
 from shoal.services.output import wire_ids
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
+from shoal.storage import base
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 
 __all__ = ["Enrichment"]
@@ -25,7 +37,7 @@ Json = dict[str, Any]
 
 
 class Enrichment:
-    """Writes mapped result fields into documents. Repeating it changes nothing; fields that are not mapped stay."""
+    """Writes mapped result fields into documents. Fields that are not mapped stay as they are."""
 
     def __init__(
         self,
@@ -43,63 +55,158 @@ class Enrichment:
     def enrich(
         self, scope: Scope, cluster: Cluster, run: Execution, after_batch: Callable[[float], None] = lambda _: None
     ) -> int:
-        """Copy the run's results into its sources; the number of documents changed. `after_batch` hears the fraction
-        done and may raise to stop."""
+        """Copy the run's results into its sources; the number of documents that hold them. `after_batch` hears the
+        fraction done and may raise to stop. An enrichment of this run that was interrupted is carried on."""
         found = [self._collections.find_one(scope, id) for id in cluster.input_collections]
-        keys = {source.collection_id: source.storage_key for source in found if source is not None}
-        return self._write(scope, cluster, run, keys, after_batch)
+        sources = [source for source in found if source is not None]
+        results = self._results(scope, cluster, run)
+        enriched = 0
+        for number, source in enumerate(sources):
+            share = _shared(after_batch, number, len(sources))
+            enriched += self._write(scope, results, source.collection_id, source.storage_key, share, again=False)
+        return enriched
 
     def enrich_collection(self, scope: Scope, body: EnrichClusters) -> dict[str, int]:
-        """Copy the visible results of several clusters into one collection (contract 2, row 20).
+        """Copy the visible results of several clusters into one collection (contract 2, row 20). Repeated, it looks at
+        every document once more and changes those that differ.
 
-        Raises NotFound for a cluster without results or an unknown collection.
+        Raises NotFound for a cluster without results or an unknown collection, Conflict where a later run was written.
         """
         source = self._collections.get(scope, body.source_collection_id)
         target = self._collections.get(scope, body.target_collection_id or body.source_collection_id)
+        runs = [self._visible(scope, ref) for ref in body.clusters()]
         enriched = total = 0
-        for ref in body.clusters():
-            cluster = self._states.clusters.get(scope, ref)
-            if cluster.current_run_id is None:
-                raise NotFound("results of cluster", ref, "Execute it first.")
-            run = self._states.executions.get(scope, cluster.current_run_id)
-            enriched += self._write(scope, cluster, run, {source.collection_id: target.storage_key}, lambda _: None)
+        for cluster, run in runs:
+            results = self._results(scope, cluster, run)
+            key = target.storage_key
+            enriched += self._write(scope, results, source.collection_id, key, lambda _: None, again=True)
             total += run.num_points
         batches = -(-total // body.batch_size)
         return {"processed": total, "enriched": enriched, "failed": 0, "batches": batches}
 
+    def _visible(self, scope: Scope, ref: str) -> tuple[Cluster, Execution]:
+        cluster = self._states.clusters.get(scope, ref)
+        if cluster.current_run_id is None:
+            raise NotFound("results of cluster", ref, "Execute it first.")
+        return cluster, self._states.executions.get(scope, cluster.current_run_id)
+
+    def _results(self, scope: Scope, cluster: Cluster, run: Execution) -> "_Results":
+        config = cluster.source_enrichment_config
+        summaries = self._artifacts.read(scope, run.run_id, "centroids", ["cluster_id", "num_members", "keywords"])
+        return _Results(
+            cluster,
+            run,
+            self._artifacts.read(scope, run.run_id, "members"),
+            {row["cluster_id"]: row for row in summaries.to_pylist()},
+            list((config.field_mappings if config else None) or DEFAULT_MAPPINGS),
+        )
+
     def _write(
         self,
         scope: Scope,
-        cluster: Cluster,
-        run: Execution,
-        keys: Mapping[str, str],
+        results: "_Results",
+        source: str,
+        target: str,
         after_batch: Callable[[float], None],
+        *,
+        again: bool,
     ) -> int:
-        """`keys` maps the id of a source collection to the storage key that is written."""
-        config = cluster.source_enrichment_config
-        mappings = (config.field_mappings if config else None) or DEFAULT_MAPPINGS
-        members = self._artifacts.read(scope, run.run_id, "members")
-        summaries = self._summaries(scope, run)
-        metadata = cluster.metadata or {}
-        changed, again, seen = 0, set[tuple[str, str]](), 0
-        for feature, part in _by_feature(members):
-            targets = [_for_feature(mapping, feature) for mapping in mappings]
-            for batch in part.to_batches(_BATCH):
-                rows = batch.to_pylist()
-                for collection, key in keys.items():
-                    own = [row for row in rows if row["collection_id"] == collection]
-                    updates = _updates(own, targets, summaries, metadata, run.partition)
-                    written = self._documents.update(scope, key, updates, now=self._now())
-                    fresh = written if feature is None else [id for id in written if (key, id) not in again]
-                    changed += len(fresh)
-                    again.update([] if feature is None else [(key, id) for id in fresh])
-                seen += len(rows)
-                after_batch(seen / members.num_rows)
-        return changed
+        """Into the collection stored as `target` what was found of the documents of `source`."""
+        parts = results.of(source)
+        asked = results.intent(source, target, sum(part.rows.num_rows for part in parts))
+        intent = self._documents.begin_enrichment(scope, asked, again=again, now=self._now())
+        start = 0
+        for part in parts:
+            for batch in part.rows.to_batches(_BATCH):
+                stop = start + batch.num_rows
+                if intent.position < stop:
+                    rows, counted = batch.to_pylist(), part.first[start - part.start : stop - part.start]
+                    intent = self._documents.enrich(
+                        scope,
+                        intent,
+                        results.updates(rows, part.feature),
+                        stop=stop,
+                        counted={row["document_id"] for row, once in zip(rows, counted.tolist(), strict=True) if once},
+                        now=self._now(),
+                    )
+                    after_batch(stop / max(intent.total, 1))
+                start = stop
+        hit("enrich.done")
+        return intent.enriched
 
-    def _summaries(self, scope: Scope, run: Execution) -> dict[str, Json]:
-        table = self._artifacts.read(scope, run.run_id, "centroids", ["cluster_id", "num_members", "keywords"])
-        return {row["cluster_id"]: row for row in table.to_pylist()}
+
+def _shared(after_batch: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
+    return lambda fraction: after_batch((number + fraction) / count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Members of one feature, where features were clustered apart; they count from `start`. `first` (n,) marks those
+    whose document no part before has."""
+
+    feature: str | None
+    rows: pa.Table
+    start: int
+    first: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What a run found, and how it is written."""
+
+    cluster: Cluster
+    run: Execution
+    members: pa.Table
+    summaries: Mapping[str, Json]
+    mappings: Sequence[EnrichmentMapping]
+
+    def intent(self, source: str, target: str, total: int) -> base.Enrichment:
+        """Another one for other fields and for labels that people gave since."""
+        told = [source, target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
+        digest = hashlib.blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
+        return base.Enrichment(
+            id=f"{self.run.run_id}:{digest}",
+            cluster_id=self.cluster.cluster_id,
+            run_id=self.run.run_id,
+            run_time=self.run.created_at,
+            target=target,
+            total=total,
+        )
+
+    def of(self, source: str) -> list[_Part]:
+        """The members that come from one collection: those of all features one after the other, in a fixed order."""
+        where = self.members["collection_id"].cast(pa.string())
+        own = self.members.filter(pc.equal(where, source)).combine_chunks()
+        parts, start, seen = list[_Part](), 0, pa.array([], pa.string())
+        for feature, rows in _by_feature(own):
+            ids = rows["document_id"].combine_chunks()
+            first = np.logical_not(pc.is_in(ids, value_set=seen).to_numpy(zero_copy_only=False))
+            parts.append(_Part(feature, rows, start, first))
+            start, seen = start + rows.num_rows, pa.concat_arrays([seen, ids])
+        return parts
+
+    def updates(self, rows: Iterable[Json], feature: str | None) -> Iterator[tuple[str, Json]]:
+        """(document id, nested update) for each member."""
+        mappings, metadata = [_for_feature(mapping, feature) for mapping in self.mappings], self.cluster.metadata or {}
+        for row in rows:
+            summary = self.summaries.get(row["cluster_id"], {})
+            values = {
+                **row,
+                "cluster_id": wire_ids(row["cluster_id"], self.run.partition),
+                "cluster_label": self._labels.get(row["cluster_id"], row["cluster_label"]),
+                "member_count": summary.get("num_members"),
+                "keywords": summary.get("keywords"),
+            }
+            update: Json = {}
+            for mapping in mappings:
+                name = mapping.source_field
+                told = metadata.get(name.removeprefix("metadata.")) if name.startswith("metadata.") else None
+                _set(update, mapping.target_field.split("."), told if told is not None else values.get(name))
+            yield row["document_id"], update
+
+    @property
+    def _labels(self) -> Mapping[str, str]:
+        return self.run.label_overrides
 
 
 def _by_feature(members: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
@@ -117,30 +224,6 @@ def _for_feature(mapping: EnrichmentMapping, feature: str | None) -> EnrichmentM
     if feature is None:
         return mapping
     return mapping.model_copy(update={"target_field": f"{mapping.target_field}_{feature.replace('.', '_')}"})
-
-
-def _updates(
-    rows: Iterable[Json],
-    mappings: Sequence[EnrichmentMapping],
-    summaries: Mapping[str, Json],
-    metadata: Json,
-    partition: str | None,
-) -> Iterator[tuple[str, Json]]:
-    """(document id, nested update) for each member."""
-    for row in rows:
-        summary = summaries.get(row["cluster_id"], {})
-        values = {
-            **row,
-            "cluster_id": wire_ids(row["cluster_id"], partition),
-            "member_count": summary.get("num_members"),
-            "keywords": summary.get("keywords"),
-        }
-        update: Json = {}
-        for mapping in mappings:
-            name = mapping.source_field
-            given = metadata.get(name.removeprefix("metadata.")) if name.startswith("metadata.") else values.get(name)
-            _set(update, mapping.target_field.split("."), given)
-        yield row["document_id"], update
 
 
 def _set(target: Json, path: Sequence[str], value: object) -> None:

@@ -16,12 +16,13 @@ from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.clusters import Clusters, runs_of
 from shoal.services.run_states import RunStates
-from shoal.storage.base import ArtifactStore, MetadataStore, Query
+from shoal.storage.base import ArtifactStore, DocumentStore, Enrichment, MetadataStore, Query
 
 __all__ = ["CSV_ROWS", "Executions"]
 
 CSV_ROWS: Final = 100_000
 """Rows a CSV export may have (contract 1.3, row 413)."""
+_LONGEST_OFFSET: Final = 15
 _MAX_LABEL: Final = 200
 _MAP_SEED: Final = 42
 _SUMMED: Final = ("execution_time_seconds", "num_points", "num_clusters")
@@ -31,9 +32,15 @@ class Executions:
     """One method an operation of the wire. Results are read from the artifacts of the run that is asked for."""
 
     def __init__(
-        self, metadata: MetadataStore, clusters: Clusters, states: RunStates, artifacts: ArtifactStore
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        clusters: Clusters,
+        states: RunStates,
+        artifacts: ArtifactStore,
     ) -> None:
-        self._metadata, self._clusters, self._states, self._artifacts = metadata, clusters, states, artifacts
+        self._metadata, self._documents, self._clusters = metadata, documents, clusters
+        self._states, self._artifacts = states, artifacts
 
     def latest(self, scope: Scope, ref: str, *, vectors: bool = False) -> Execution | None:
         """The newest run, None where there was none. Raises NotFound for the cluster."""
@@ -124,9 +131,11 @@ class Executions:
     def data(self, scope: Scope, ref: str, run_id: str | None, window: ClusterData) -> dict[str, Any]:
         """Centroids and members of a finished run (contract 3.4): the visible one where `run_id` is None.
 
-        Raises NotFound where there are no results.
+        A cursor goes on in the run of the page before. Raises NotFound where there are no results, InvalidField.
         """
-        cluster, run = self._finished(scope, ref, run_id)
+        pinned, offset = (run_id, window.offset) if window.cursor is None else _placed(window.cursor, run_id)
+        window = window.model_copy(update={"offset": offset})
+        cluster, run = self._finished(scope, ref, pinned)
         shown = self._shown(scope, run, True)
         part, total = self._window(scope, run, window)
         end = window.offset + len(part)
@@ -141,7 +150,7 @@ class Executions:
             "members": part,
             "total_clusters": run.num_clusters,
             "total_members": total,
-            "next_cursor": str(end) if window.include_members and end < total else None,
+            "next_cursor": f"{run.run_id}.{end}" if window.include_members and end < total else None,
         }
 
     def members_table(self, scope: Scope, ref: str, run_id: str | None) -> pa.Table:
@@ -234,6 +243,8 @@ class Executions:
         if wanted is None:
             raise NotFound("results of", cluster.cluster_name, "Execute the cluster first.")
         run = self._run(scope, cluster, wanted)
+        if run.results_removed_at is not None:
+            raise NotFound("results of run", wanted, "They were removed, as keep_runs limits how many are kept.")
         if not run.published:
             raise NotFound("results of run", wanted, f"It is {run.status}.")
         return cluster, run
@@ -272,7 +283,10 @@ class Executions:
         return table.set_column(place, "cluster_label", pc.take(values, pc.index_in(ids, value_set=keys)))
 
     def _shown(self, scope: Scope, run: Execution, vectors: bool) -> Execution:
-        """The run with people's labels and, where asked for, the centroids' vectors."""
+        """The run with people's labels, how far its enrichment is and, where asked for, the centroids' vectors."""
+        begun = self._documents.enrichments(scope, run.run_id)
+        if begun:
+            run = run.model_copy(update={"enrichment": [_progress(one) for one in begun]})
         if not run.centroids or not (run.label_overrides or vectors):
             return run
         by_id = self._vectors(scope, run) if vectors else {}
@@ -289,6 +303,27 @@ class Executions:
         if "vector" not in table.column_names:
             return {}
         return dict(zip(table["cluster_id"].to_pylist(), table["vector"].to_pylist(), strict=True))
+
+
+def _progress(begun: Enrichment) -> dict[str, Any]:
+    return {
+        "collection_id": begun.target.partition("@")[0],
+        "documents": begun.total,
+        "done": begun.position,
+        "enriched": begun.enriched,
+        "finished": begun.done,
+    }
+
+
+def _placed(cursor: str, run_id: str | None) -> tuple[str | None, int]:
+    """The run and the offset that a cursor holds; a bare number is an offset, as a first page may ask for "0".
+
+    Raises InvalidField, also where another run is asked for.
+    """
+    pinned, _, offset = cursor.rpartition(".")
+    if not offset.isdecimal() or len(offset) > _LONGEST_OFFSET or (pinned and run_id not in (None, pinned)):
+        raise InvalidField("cursor", "is none of this run's", value=cursor, remedy="Send the next_cursor as it came.")
+    return pinned or run_id, int(offset)
 
 
 def _sampled(members: pa.Table, most: int) -> pa.Table:

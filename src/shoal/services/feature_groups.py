@@ -1,9 +1,9 @@
 """Groups of a run by each feature apart, numbered through, and how the features' groups lie in each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from shoal.columns import NOISE, Labels, VectorColumn
 from shoal.engine.feature_overlap import ABSENT, agreement, overlap
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Keep, Progress
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.services.earlier_map import rows_in
@@ -21,17 +21,20 @@ from shoal.services.vector_groups import group_by_vectors
 
 __all__ = ["group_apart"]
 
+Made = TypeVar("Made")
 _OVERLAP: Final = 0.7
 """The share of a group's documents in another one that makes a relationship (contract 6, row 16)."""
 
 
-def group_apart(source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int) -> Groups:
+def group_apart(
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+) -> Groups:
     """One clustering for each feature, of the documents that have it. Raises RunFailed, InvalidField, Cancelled."""
     parts = list[_Part]()
     first, above = 0, dict[int, int]()
     for number, (feature, own) in enumerate(source.parts.items()):
         share = _shared(progress, number, len(source.parts))
-        groups = group_by_vectors(own, cluster, run, share, threads)
+        groups = group_by_vectors(own, cluster, run, share, threads, _of_part(keep, number))
         parts.append(_Part(feature, own, groups, first, dict(above)))
         first += groups.count
         for level, count in _levels(groups).items():
@@ -42,6 +45,15 @@ def group_apart(source: RunInput, cluster: Cluster, run: Execution, progress: Pr
 def _shared(progress: Progress, number: int, count: int) -> Progress:
     """Each feature passes through all stages and counts as its share of each."""
     return lambda stage, fraction: progress(stage, (number + fraction) / count)
+
+
+def _of_part(keep: Keep, number: int) -> Keep:
+    """Each feature has stages of its own."""
+
+    def kept(stage: str, make: Callable[[], Made]) -> Made:
+        return keep(f"{stage}-{number}", make)
+
+    return kept
 
 
 def _levels(groups: Groups) -> dict[int, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from shoal.columns import Points
 from shoal.engine.feature_weights import WeightLearning, learn_weights
 from shoal.engine.features import concatenated
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Keep, Progress, made_now
 from shoal.engine.preprocessing import check_steps, prepared
 from shoal.records.cluster import Cluster
 from shoal.services.run_input import RunInput
@@ -24,8 +24,17 @@ class FeatureSpace:
     warnings: list[str] = field(default_factory=list)
 
 
-def feature_space(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
-    """The features side by side, with equal, given or learned weights, after the preprocessing steps."""
+def feature_space(
+    source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress, keep: Keep = made_now
+) -> FeatureSpace:
+    """The features side by side, with equal, given or learned weights, after the preprocessing steps. `keep` is asked
+    for "fuse" where that is more than the vectors as they are stored."""
+    if len(source.blocks) == 1 and not cluster.preprocessing_steps:
+        return _joined(source, cluster, seed, threads, progress)
+    return keep("fuse", lambda: _fused(source, cluster, seed, threads, progress))
+
+
+def _fused(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
     joined = _joined(source, cluster, seed, threads, progress)
     steps = check_steps(cluster.preprocessing_steps or [], "preprocessing_steps")
     if not steps:

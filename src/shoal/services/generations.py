@@ -1,5 +1,10 @@
-"""The generations of output collections: each attempt of a run writes one of its own, and one at a time is visible."""
+"""The generations of output collections: each attempt of a run writes one of its own, and one at a time is visible.
 
+One that is not shown any more stays for a while, so that a reader who has begun a list of it can end it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 from shoal.records.collection import Collection
@@ -23,28 +28,49 @@ def generation_of(job: Job) -> str:
 class Generations:
     """Removes what nobody sees any more and no run that is under way may still publish."""
 
-    def __init__(self, metadata: MetadataStore, documents: DocumentStore, states: RunStates) -> None:
-        self._documents, self._states = documents, states
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        states: RunStates,
+        now: Callable[[], datetime],
+        grace: timedelta,
+    ) -> None:
+        self._documents, self._states, self._now, self._grace = documents, states, now, grace
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
 
-    def clear(self, scope: Scope, collection_id: str, *, published: str | None = None) -> None:
-        """Remove the generations that are neither visible nor of an active run, everything where the collection is
-        gone. `published` is a run whose other attempts count as over."""
+    def clear(self, scope: Scope, collection_id: str, *, published: str | None = None) -> int:
+        """Remove the generations that are neither visible, nor were so a moment ago, nor of an active run; everything
+        where the collection is gone. `published` is a run whose other attempts count as over. Returns how many."""
         written = self._documents.generations(scope, collection_id)
         # The runs are asked before the collection: one that is over by now has flipped already if it ever will.
         over = [one for one in written if not self._may_publish(scope, one, published)]
         collection = self._collections.find_one(scope, collection_id)
-        for generation in over:
-            if collection is None or generation != collection.generation:
-                self._drop(scope, collection_id, generation)
+        dropped = [one for one in over if collection is None or not self._readable(collection, one)]
+        for generation in dropped:
+            self._drop(scope, collection_id, generation)
+        if collection is not None and not collection.superseded.keys() <= set(written) - set(dropped):
+            self._forget(scope, collection_id)
+        return len(dropped)
 
     def drop_all(self, scope: Scope, collection_id: str) -> None:
         """Remove the documents of a collection in every generation."""
         self._documents.drop_collection(scope, collection_id)
         for generation in self._documents.generations(scope, collection_id):
             self._drop(scope, collection_id, generation)
+
+    def _readable(self, collection: Collection, generation: str) -> bool:
+        left = collection.superseded.get(generation)
+        return generation == collection.generation or (left is not None and self._now() < left + self._grace)
+
+    def _forget(self, scope: Scope, collection_id: str) -> None:
+        def edited(newest: Collection) -> Collection:
+            kept = {one: left for one, left in newest.superseded.items() if self._now() < left + self._grace and one}
+            return newest.model_copy(update={"superseded": kept})
+
+        self._collections.change(scope, collection_id, edited)
 
     def _drop(self, scope: Scope, collection_id: str, generation: str) -> None:
         self._documents.drop_collection(scope, f"{collection_id}@{generation}")

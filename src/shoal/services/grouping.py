@@ -1,6 +1,6 @@
 """From a run's input to its groups: by the vectors together, by each feature apart, or by the values of fields."""
 
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Keep, Progress, made_now
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.services.attribute_groups import group_by_values
@@ -12,10 +12,15 @@ from shoal.services.vector_groups import group_by_vectors
 __all__ = ["group"]
 
 
-def group(source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int) -> Groups:
-    """Find and name the groups. Raises RunFailed, InvalidField, Cancelled."""
+def group(
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep = made_now
+) -> Groups:
+    """Find and name the groups; `keep` is asked for the stages of each clustering.
+
+    Raises RunFailed, InvalidField, Cancelled.
+    """
     if cluster.cluster_type == "attribute":
         return group_by_values(source, cluster)
     if source.parts:
-        return group_apart(source, cluster, run, progress, threads)
-    return group_by_vectors(source, cluster, run, progress, threads)
+        return group_apart(source, cluster, run, progress, threads, keep)
+    return group_by_vectors(source, cluster, run, progress, threads, keep)

@@ -18,7 +18,7 @@ from shoal.records.namespace import (
 from shoal.records.paging import Listing, Page
 from shoal.records.scope import Scope
 from shoal.services.repository import Repository
-from shoal.storage.base import ArtifactStore, DocumentStore, Kind, MetadataStore, Query
+from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, Kind, MetadataStore, Query
 
 __all__ = ["Namespaces"]
 
@@ -42,12 +42,13 @@ class Namespaces:
         store: MetadataStore,
         documents: DocumentStore,
         artifacts: ArtifactStore,
+        checkpoints: CheckpointStore,
         now: Callable[[], datetime],
         max_dimension: int,
     ) -> None:
-        self._store, self._documents, self._artifacts = store, documents, artifacts
+        self._store, self._documents, self._artifacts, self._checkpoints = store, documents, artifacts, checkpoints
         self._now, self._max_dimension = now, max_dimension
-        self._namespaces = Repository(
+        self.records = self._namespaces = Repository(
             store, "namespace", Namespace, id_field="namespace_id", name_field="namespace_name"
         )
         self._collections = Repository(
@@ -176,6 +177,7 @@ class Namespaces:
             self._remove_tasks(scope)
         self._documents.drop_namespace(scope)
         self._artifacts.delete_scope(scope)
+        self._checkpoints.delete_scope(scope)
         self._namespaces.remove(organization, namespace.namespace_id)
         return namespace
 

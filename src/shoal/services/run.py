@@ -15,8 +15,9 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Keep, Progress
 from shoal.errors import Cancelled, Corrupt, RunFailed, ShoalError, Unavailable
+from shoal.failpoints import hit
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
@@ -31,7 +32,8 @@ from shoal.services.output import output_batches
 from shoal.services.repository import Repository
 from shoal.services.run_input import RunInput, read_input
 from shoal.services.run_states import RunStates
-from shoal.storage.base import ArtifactStore, DocumentStore, Job, MetadataStore
+from shoal.services.stages import Stages
+from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, Job, MetadataStore
 
 __all__ = ["Runner"]
 
@@ -71,11 +73,14 @@ class Runner:
         states: RunStates,
         enrichment: Enrichment,
         generations: Generations,
+        checkpoints: CheckpointStore,
         now: Callable[[], datetime],
         *,
         threads: int = 0,
+        worth_seconds: float = 1.0,
     ) -> None:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
+        self._checkpoints, self._worth = checkpoints, worth_seconds
         self._enrichment, self._generations, self._threads = enrichment, generations, threads
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
@@ -83,20 +88,16 @@ class Runner:
 
     def run(self, job: Job, progress: Progress) -> None:
         """Bring the run to its end. An error of the input is recorded as the run's failure; a run that was cancelled or
-        taken over ends without a trace."""
+        taken over ends without a trace. Raises MemoryError, which the worker records: it has room for it."""
         try:
             self._run(job, progress)
             return
         except Cancelled:
             _log.info("run.cancelled", extra={"run_id": job.job_id})
         except (Unavailable, Corrupt) as error:
-            self._states.fail(job.scope, job.job_id, error.message, "infrastructure")
+            self._states.fail(job, error.message, "infrastructure")
         except ShoalError as error:
-            self._states.fail(job.scope, job.job_id, error.message, "validation")
-        except MemoryError:
-            self._states.fail(
-                job.scope, job.job_id, "The run needs more memory than this machine has. Set a sample_size.", "pipeline"
-            )
+            self._states.fail(job, error.message, "validation")
         self.discard(job)
 
     def discard(self, job: Job) -> None:
@@ -107,6 +108,8 @@ class Runner:
         run = self._states.executions.find_one(job.scope, job.job_id)
         if run is None or (run.status not in ACTIVE and not run.published):
             self._artifacts.delete(job.scope, job.job_id)
+        if run is None or run.status not in ACTIVE:
+            self._checkpoints.delete(job.scope, job.job_id)
 
     def _run(self, job: Job, progress: Progress) -> None:
         work = self._take(job)
@@ -115,25 +118,41 @@ class Runner:
             source = read_input(self._documents, work.scope, work.cluster, work.run, work.sources)
             if work.keeps_map:
                 source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
-            groups = self._group(work, source, progress)
+            hit("run.loaded")
+            stages = self._stages(work, source)
+            groups = stages("name", lambda: self._group(work, source, progress, stages))
             progress("publish", 0.0)
-            self._publish(work, source, groups)
+            self._publish(work, source, groups, stages.resumed)
         for output, _ in work.outputs:
             self._generations.clear(work.scope, output.collection_id, published=work.run.run_id)
+        hit("run.cleared")
         progress("enrich", 0.0)
         enriched = self._enrich(work, progress) if work.cluster.enrich_source else None
         imperfect = bool(self._states.executions.get(work.scope, work.run.run_id).llm_labeling_errors)
+        hit("run.before_complete")
         self._states.complete(job, enriched=enriched, imperfect=imperfect)
+        hit("run.after_complete")
+        self._checkpoints.delete(work.scope, work.run.run_id)
 
-    def _group(self, work: _Work, source: RunInput, progress: Progress) -> Groups:
+    def _stages(self, work: _Work, source: RunInput) -> Stages:
+        """Stages depend on the documents, the configuration and the code."""
+
+        def made_from() -> Any:
+            config = work.cluster.model_dump(mode="json", include=_CONFIG)
+            return [config, work.run.request, _versions(), source.told()]
+
+        return Stages(self._checkpoints, work.scope, work.run.run_id, made_from, worth_seconds=self._worth)
+
+    def _group(self, work: _Work, source: RunInput, progress: Progress, keep: Keep) -> Groups:
         if work.run.mode != "assign":
-            return group(source, work.cluster, work.run, progress, self._threads)
+            return group(source, work.cluster, work.run, progress, self._threads, keep)
         run = self._states.executions.get(work.scope, work.run.request["assigned_to"])
         earlier = Earlier.of(self._artifacts, work.scope, run)
         return group_assigned(source, work.cluster, work.run, earlier, self._threads, progress)
 
     def _take(self, job: Job) -> _Work:
         run = self._states.processing(job)
+        hit("run.claimed")
         cluster = self._states.clusters.get(job.scope, run.cluster_id)
         sources = [self._source(job.scope, id) for id in cluster.input_collections]
         own = [] if cluster.enrich_source else cluster.outputs()
@@ -148,7 +167,7 @@ class Runner:
             raise RunFailed(f"The source collection {id} was deleted.")
         return found
 
-    def _publish(self, work: _Work, source: RunInput, groups: Groups) -> None:
+    def _publish(self, work: _Work, source: RunInput, groups: Groups, resumed: Sequence[str]) -> None:
         """Write everything where nobody looks yet, then flip."""
         self._states.check(work.job)
         self._artifacts.write(
@@ -161,16 +180,21 @@ class Runner:
                 "dimensions": groups.dimensions,
                 "features": list(source.parts),
             },
+            while_holding=lambda: self._states.holding(work.job),
         )
         for output, feature in work.outputs:
             batches = output_batches(work.run, groups, feature)
-            self._documents.write(work.scope, _flipped(output, work.job).storage_key, batches, now=self._now())
+            key = output.key_of(generation_of(work.job))
+            self._documents.write(work.scope, key, batches, now=self._now())
+            hit("run.output_written")
+        hit("run.before_flip")
         self._states.publish(
             work.job,
-            _run_result(work, source, groups),
+            {**_run_result(work, source, groups), "resumed_stages": list(resumed)},
             _cluster_result(work, source, groups),
             lambda: self._flip_generations(work),
         )
+        hit("run.after_flip")
 
     def _enrich(self, work: _Work, progress: Progress) -> int:
         def after_batch(fraction: float) -> None:
@@ -185,13 +209,8 @@ class Runner:
             self._collections.change(
                 work.scope,
                 output.collection_id,
-                lambda now: _flipped(now, work.job).model_copy(update={"updated_at": self._now()}),
+                lambda newest: newest.flipped(generation_of(work.job), self._now()),
             )
-
-
-def _flipped(output: Collection, job: Job) -> Collection:
-    """The output collection as it will be when this claim of the run has published."""
-    return output.model_copy(update={"generation": generation_of(job)})
 
 
 def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:
@@ -229,6 +248,15 @@ def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]
         "llm_labeling_errors": _labeling_errors(work, groups),
     }
 
+
+_CONFIG: Final = {
+    "aggregation_method", "algorithm", "algorithm_params", "cluster_type", "clustered_attributes",
+    "effective_feature_method", "face_cluster_merge", "feature_uris", "feature_weights", "hierarchical_grouping",
+    "hierarchical_vector", "layout_stability", "learned_weights", "llm_labeling", "max_hierarchy_depth",
+    "multi_feature_strategy", "normalize_features", "output_features", "output_strategy", "preprocessing_steps",
+    "sample_size", "vis_n_components", "weight_learning_config",
+}  # fmt: skip
+"""The fields of a cluster that its results depend on."""
 
 _CENTROID_FIELDS: Final = (
     "cluster_id", "num_members", "label", "keywords", "mean_cosine_similarity", "min_cosine_similarity", "medoid_id",

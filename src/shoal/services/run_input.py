@@ -1,10 +1,12 @@
 """What a run reads: the points or the attribute values, and the words to name groups with."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ from shoal.records.filters import Filter
 from shoal.records.paging import Page
 from shoal.records.scope import Scope
 from shoal.services.cluster_config import feature_name
-from shoal.services.clusters import documents_of
+from shoal.services.engine_plan import documents_of
 from shoal.storage.base import DocumentStore, Query
 
 __all__ = ["RunInput", "read_input"]
@@ -47,6 +49,18 @@ class RunInput:
     """(n, 2 or 3) where the documents are on the map of the run that is visible, NaN for new ones."""
     parts: Mapping[str, "RunInput"] = field(default_factory=dict)
     """The input of each feature that is clustered apart: the documents that have it. The ids above are of all."""
+
+    fingerprint: str = ""
+    """Of the vectors, see `Matrix`."""
+
+    def told(self) -> Any:
+        """What stands for the whole input, as JSON: two with the same one give the same groups."""
+        digest = hashlib.blake2b(digest_size=16)
+        for column in (self.ids, self.collection_ids, self.texts, self.values):
+            digest.update(orjson.dumps(column))
+        if self.places_before is not None:
+            digest.update(np.ascontiguousarray(self.places_before).data)
+        return [digest.hexdigest(), self.fingerprint, {name: part.told() for name, part in self.parts.items()}]
 
     def located(self, members: pa.Table) -> pa.Table:
         """A table of these documents with the collection each comes from."""
@@ -118,6 +132,7 @@ def _read_features(
         missing=matrix.missing,
         skipped=skipped,
         warnings=warnings,
+        fingerprint=matrix.fingerprint,
     )
 
 

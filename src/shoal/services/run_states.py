@@ -1,12 +1,17 @@
-"""The moves of a run. Execution, task, cluster and job change together, in one transaction, or not at all."""
+"""The moves of a run. Execution, task, cluster and job change together, in one transaction, or not at all.
 
-from collections.abc import Callable, Mapping
+What a worker or a run's process writes carries its claim (`Job`), and the claim's fence is compared inside the same
+transaction: who was taken over, or whose run was cancelled, writes nothing any more.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from shoal.errors import Cancelled, Conflict
 from shoal.records.cluster import Cluster
-from shoal.records.execution import MOVES, STATUS_ON_TASK, Execution, RunStatus
+from shoal.records.execution import MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
 from shoal.records.ids import new_id, new_task_id
 from shoal.records.scope import Scope
 from shoal.records.task import Status, Task
@@ -23,14 +28,17 @@ _NONE: Edits = {}
 class RunStates:
     """Every change of a run's state goes through here."""
 
-    def __init__(self, store: MetadataStore, now: Callable[[], datetime]) -> None:
-        self._store, self._now = store, now
+    def __init__(self, store: MetadataStore, now: Callable[[], datetime], *, max_queued: int = 0) -> None:
+        self._store, self._now, self._max_queued = store, now, max_queued
         self.clusters = Repository(store, "cluster", Cluster, id_field="cluster_id", name_field="cluster_name")
         self.executions = Repository(store, "execution", Execution, id_field="run_id")
         self.tasks = Repository(store, "task", Task, id_field="task_id")
 
     def create(self, scope: Scope, cluster: Cluster, request: dict[str, Any], partition: str | None) -> Task:
-        """A pending run with its task, in the queue. Call within the transaction that checked that none is active."""
+        """A pending run with its task, in the queue.
+
+        Raises Conflict while another run of the cluster is active, and where the organisation's queue is full.
+        """
         now, run_id, task_id = self._now(), new_id("run"), new_task_id()
         run = Execution(
             run_id=run_id,
@@ -43,6 +51,7 @@ class RunStates:
             algorithm=cluster.algorithm,
             algorithm_params=cluster.algorithm_params,
             partition=partition,
+            history=[StatusChange(status="pending", at=now)],
         )
         about = {"run_id": run_id, "cluster_id": cluster.cluster_id, "namespace_id": scope.namespace_id}
         task = Task(
@@ -54,6 +63,7 @@ class RunStates:
             updated_at=now,
         )
         with self._store.transaction():
+            self._check_queue(scope)
             self.executions.add(scope, run)
             self.tasks.add(scope.organization, task)
             self._on_cluster(
@@ -61,14 +71,18 @@ class RunStates:
             )
             # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
             outputs = [] if cluster.enrich_source else cluster.output_collection_ids
-            self._store.enqueue(scope, run_id, QUEUE, about | {"outputs": outputs}, now)
+            self._store.enqueue(scope, run_id, QUEUE, about | {"outputs": outputs}, now, subject=cluster.cluster_id)
         return task
 
     def processing(self, job: Job) -> Execution:
         """A worker took the run up. Raises Cancelled where it is over already."""
         with self._store.transaction():
             self.check(job)
-            run = self._move(job.scope, job.job_id, "processing", started_at=self._now())
+            run = self.executions.find_one(job.scope, job.job_id)
+            if run is None or not MOVES[run.status]:
+                raise Cancelled(f"Run {job.job_id} is over.")
+            begun = {"started_at": self._now(), "attempts": job.attempts, "worker": job.worker}
+            run = self._move(job.scope, job.job_id, "processing", job, **begun)
             self._on_cluster(job.scope, run.cluster_id, status="PROCESSING")
         return run
 
@@ -98,10 +112,12 @@ class RunStates:
                 job.scope,
                 job.job_id,
                 "completed",
+                job,
                 completed_at=self._now(),
                 execution_time_seconds=seconds,
                 enriched_documents=enriched,
             )
+            self._store.let_go(job.scope, job.job_id)
             self._on_task(job.scope, run, status, warnings=run.warnings, num_clusters=run.num_clusters)
             self._on_cluster(
                 job.scope,
@@ -113,25 +129,33 @@ class RunStates:
                 failure_category=None,
             )
 
-    def fail(self, scope: Scope, run_id: str, message: str, category: str) -> None:
-        """Record the failure; results of earlier runs stay visible. Nothing happens to a run that is over or gone."""
+    def fail(self, job: Job, message: str, category: str) -> None:
+        """Record the failure; results of earlier runs stay visible. Nothing happens to a run that is over or gone, or
+        that was cancelled or taken over."""
         with self._store.transaction():
-            run = self.executions.find_one(scope, run_id)
-            if run is None or not MOVES[run.status]:
+            run = self.executions.find_one(job.scope, job.job_id)
+            if run is None or not MOVES[run.status] or not self._holds(job):
                 return
-            self._move(scope, run_id, "failed", error_message=message, completed_at=self._now())
-            self._on_task(scope, run, "FAILED", message=message)
-            self._on_cluster(scope, run.cluster_id, status="FAILED", error=message, failure_category=category)
+            self._move(job.scope, job.job_id, "failed", job, error_message=message, completed_at=self._now())
+            self._store.let_go(job.scope, job.job_id)
+            self._on_task(job.scope, run, "FAILED", message=message)
+            self._on_cluster(job.scope, run.cluster_id, status="FAILED", error=message, failure_category=category)
 
     def cancel(self, scope: Scope, run_id: str) -> Execution:
         """Stop a run. Its worker kills the child at the next heartbeat; nothing it does afterwards can be published.
 
-        Raises NotFound, Conflict where the run is over.
+        Raises NotFound, Conflict where the run is over or its results are visible already.
         """
         with self._store.transaction():
             run = self.executions.get(scope, run_id)
             if not MOVES[run.status]:
                 raise Conflict(f"Run {run_id} is {run.status} already.", run_id=run_id, status=run.status)
+            if run.published:
+                raise Conflict(
+                    f"The results of run {run_id} are visible already, it is about to complete. Wait for it.",
+                    run_id=run_id,
+                    status=run.status,
+                )
             self._store.request_cancel(scope, run_id)
             cancelled = self._move(scope, run_id, "canceled", completed_at=self._now())
             self._on_task(scope, run, "CANCELED")
@@ -161,15 +185,43 @@ class RunStates:
 
     def check(self, job: Job) -> None:
         """Raises Cancelled where this claim of the job is no longer the one that counts."""
-        held = self._store.get_job(job.scope, job.job_id)
-        if held is None or held.cancel_requested or held.state != "running" or held.fence != job.fence:
+        if not self._holds(job):
             raise Cancelled(f"Run {job.job_id} was cancelled or taken over.")
 
-    def _move(self, scope: Scope, run_id: str, to: RunStatus, **edits: object) -> Execution:
+    @contextmanager
+    def holding(self, job: Job) -> Iterator[None]:
+        """A transaction in which this claim of the job counts: nobody takes the run over or cancels it meanwhile, so
+        keep it short. For what becomes visible outside this store. Raises Cancelled."""
+        with self._store.transaction():
+            self.check(job)
+            yield
+
+    def _holds(self, job: Job) -> bool:
+        held = self._store.get_job(job.scope, job.job_id)
+        if held is None or held.cancel_requested:
+            return False
+        return held.state == "running" and held.fence == job.fence
+
+    def _check_queue(self, scope: Scope) -> None:
+        if not self._max_queued:
+            return
+        waiting = self._store.queued(scope, QUEUE)
+        if waiting >= self._max_queued:
+            raise Conflict(
+                f"{waiting:,} runs of this organisation wait already, which is the limit. Wait until some are done, or "
+                "cancel some. Whoever runs the server can raise SHOAL_MAX_QUEUED_RUNS.",
+                queued=waiting,
+                limit=self._max_queued,
+            )
+
+    def _move(self, scope: Scope, run_id: str, to: RunStatus, claim: Job | None = None, **edits: object) -> Execution:
         def moved(run: Execution) -> Execution:
             if to not in MOVES[run.status]:
                 raise Conflict(f"Run {run_id} is {run.status} and cannot become {to}.", run_id=run_id)
-            return run.model_copy(update={**edits, "status": to})
+            change = StatusChange(status=to, at=self._now())
+            if claim is not None:
+                change = change.model_copy(update={"attempt": claim.attempts, "worker": claim.worker})
+            return run.model_copy(update={**edits, "status": to, "history": [*run.history, change]})
 
         run = self.executions.change(scope, run_id, moved)
         if not MOVES[to]:

@@ -5,30 +5,30 @@ import numpy as np
 from shoal.columns import Labels, Points, VectorColumn
 from shoal.engine.centroids import cluster_means
 from shoal.engine.features import directions
-from shoal.engine.plan import Plan, Progress
+from shoal.engine.plan import Keep, Progress
 from shoal.engine.preprocessing import check_steps
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.services.analysis import Analysis, analyse
 from shoal.services.analysis_tables import centroids_table, further_tables, members_table
+from shoal.services.engine_plan import SEED, plan_of
 from shoal.services.feature_space import feature_space
 from shoal.services.groups import Groups, Values
 from shoal.services.run_input import RunInput
 
-__all__ = ["SEED", "feature_vectors", "group_by_vectors"]
-
-SEED = 42
-"""The seed of every run that names none (contract 6, row 18)."""
+__all__ = ["feature_vectors", "group_by_vectors"]
 
 
-def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int) -> Groups:
+def group_by_vectors(
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+) -> Groups:
     """Find and name the groups. Raises RunFailed, InvalidField, Cancelled."""
     if not source.blocks:
         raise RunFailed("The documents have no vectors of this feature.")
-    space = feature_space(source, cluster, SEED, threads, progress)
-    plan = _plan(cluster, run, space.normalize, threads)
-    analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before)
+    space = feature_space(source, cluster, SEED, threads, progress, keep)
+    plan = plan_of(cluster, run.request, normalize=space.normalize, threads=threads)
+    analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before, keep)
     outcome = analysis.outcome
     return Groups(
         members=source.located(members_table(analysis)),
@@ -45,21 +45,6 @@ def group_by_vectors(source: RunInput, cluster: Cluster, run: Execution, progres
         tables=further_tables(analysis),
         layers=None if outcome.layers is None else outcome.layers.summary(),
         relationships=_relationships(analysis),
-    )
-
-
-def _plan(cluster: Cluster, run: Execution, normalize: bool, threads: int) -> Plan:
-    return Plan(
-        algorithm=cluster.algorithm,
-        params=cluster.algorithm_params,
-        normalize=normalize,
-        centroid_method=cluster.effective_feature_method or "mean",
-        sample_size=run.request.get("sample_size", cluster.sample_size),
-        hierarchy_depth=(cluster.max_hierarchy_depth or 3) if cluster.hierarchical_vector else 1,
-        components=run.request.get("vis_n_components") or cluster.vis_n_components or 2,
-        layout_stability=run.request.get("layout_stability") or cluster.layout_stability or "none",
-        seed=SEED,
-        threads=threads,
     )
 
 

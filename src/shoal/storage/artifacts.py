@@ -12,8 +12,8 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -49,8 +49,17 @@ class LocalArtifacts:
         with _speaking_shoal():
             make_folder(root)
 
-    def write(self, scope: Scope, run_id: str, tables: Mapping[str, pa.Table], meta: Json) -> Json:
-        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole.
+    def write(
+        self,
+        scope: Scope,
+        run_id: str,
+        tables: Mapping[str, pa.Table],
+        meta: Json,
+        *,
+        while_holding: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Json:
+        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole. The
+        manifest alone is put in place inside `while_holding`, which raises where that may not be any more.
 
         Raises InvalidField for a name that is no lower-case word, Conflict where the run is deleted meanwhile.
         """
@@ -64,7 +73,7 @@ class LocalArtifacts:
             hit("artifact.before_manifest")
             manifest = {"run_id": run_id, "generation": generation, "files": files, "meta": meta}
             content = orjson.dumps(manifest | {"checksum": _checksum(manifest)}, option=orjson.OPT_INDENT_2)
-            with written_whole(folder / _MANIFEST) as file:
+            with while_holding(), written_whole(folder / _MANIFEST) as file:
                 file.write(content)
             hit("artifact.manifest")
         written: Json = orjson.loads(content)
@@ -101,6 +110,13 @@ class LocalArtifacts:
     def delete_scope(self, scope: Scope) -> None:
         """Delete the artifacts of exactly this organisation and namespace."""
         _remove_at_once(self._namespace(scope))
+
+    def runs(self) -> list[tuple[Scope, str]]:
+        """See ArtifactStore."""
+        folders = [one for one in self._root.glob("*/*/*") if one.is_dir() and not one.name.startswith(".")]
+        return sorted(
+            ((Scope(one.parent.parent.name, one.parent.name), one.name) for one in folders), key=lambda each: each[1]
+        )
 
     @staticmethod
     def unnamed(root: Path) -> Iterator[Path]:

@@ -4,12 +4,12 @@ All methods are synchronous and safe to call from any thread and from several pr
 nothing outside it can be read, changed or counted. A write is on disk before its method returns.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +22,12 @@ from shoal.records.scope import Scope
 
 __all__ = [
     "ArtifactStore",
+    "CheckpointStore",
     "DocumentStore",
+    "Enrichment",
     "Job",
     "Json",
+    "Kept",
     "Kind",
     "MetadataStore",
     "Query",
@@ -120,11 +123,17 @@ class MetadataStore(Protocol):
 
     # The queue: atomic moves only; policy (leases, retries, who may claim) lives in `jobs/`.
 
-    def enqueue(self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime) -> None: ...
+    def enqueue(
+        self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime, *, subject: str | None = None
+    ) -> None:
+        """Put a job at the end of its organisation's queue. Of the jobs of one `subject` at most one runs at a time.
+        Raises AlreadyExists for a job id that was ever used, Conflict while another job holds the subject: one that is
+        open and was neither cancelled nor let go."""
 
     def claim(self, queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
-        """Take the oldest job that is queued, or running with a lease that ended; its fence and attempts grow by 1.
-        One atomic statement: two workers never get the same job."""
+        """Take a job that is queued, or running with a lease that ended; its fence and attempts grow by 1. Whose turn
+        it is: the organisation with the fewest running jobs, then the one served longest ago, and its oldest job.
+        Atomic: two workers never get the same job, nor two jobs of one subject."""
 
     def heartbeat(
         self, job_id: str, fence: int, now: datetime, lease_until: datetime, stage: str, fraction: float
@@ -133,6 +142,9 @@ class MetadataStore(Protocol):
 
     def finish(self, job_id: str, fence: int) -> bool:
         """Move to done. False where the fence is stale."""
+
+    def let_go(self, scope: Scope, job_id: str) -> None:
+        """The outcome is recorded: another job of the same subject may be queued. It runs once this one is done."""
 
     def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
         """Hand a running job back to the queue; the attempt does not count where nothing crashed. False where the
@@ -150,8 +162,17 @@ class MetadataStore(Protocol):
     def remove_job(self, scope: Scope, job_id: str) -> bool:
         """Forget a job; its worker stops at the next heartbeat. Whether there was something to remove."""
 
+    def running_jobs(self, queue: str) -> Sequence[Job]:
+        """The jobs that are being carried out, or were when their worker died."""
+
     def running_workers(self) -> Sequence[str]:
         """The distinct workers that hold a running job."""
+
+    def queued(self, scope: Scope, queue: str) -> int:
+        """How many jobs of the organisation wait, in all its namespaces."""
+
+    def revision(self) -> int:
+        """A number that is another one after anybody else, in this process or another, wrote. Cheap to ask."""
 
     def waiting(self, queue: str) -> tuple[int, datetime | None]:
         """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
@@ -188,6 +209,29 @@ class StoredDocument:
 class WriteCount:
     inserted: int
     replaced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrichment:
+    """An intent to write the results of a run into the documents of a collection, and how far it has come.
+
+    `position` of `total` rows of the run's members are done, `enriched` documents were found and hold their values.
+    """
+
+    id: str
+    cluster_id: str
+    run_id: str
+    run_time: datetime
+    """When the run was asked for: of two, the later one's results stay."""
+    target: str
+    """The storage key of the collection that is written."""
+    total: int
+    position: int = 0
+    enriched: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.position == self.total
 
 
 class DocumentStore(Protocol):
@@ -269,6 +313,30 @@ class DocumentStore(Protocol):
     def replace_vectors(self, scope: Scope, collection: str, document_id: str, batch: DocumentBatch) -> None:
         """Give an existing document new vectors for the names in the one-row batch; other names stay."""
 
+    def begin_enrichment(self, scope: Scope, intent: Enrichment, *, again: bool = False, now: datetime) -> Enrichment:
+        """Put an intent on record, as far as an earlier call under its id has come; with `again` one that is done
+        starts from the first row. Intents of earlier runs of the
+        cluster for the same target are forgotten. Raises Conflict where a later run was written there already."""
+
+    def enrich(
+        self,
+        scope: Scope,
+        intent: Enrichment,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        stop: int,
+        counted: Set[str],
+        now: datetime,
+    ) -> Enrichment:
+        """Merge each update into its document and, in the same transaction, move the intent on to the position `stop`;
+        of the documents found those in `counted` add to `enriched`. Documents that hold the values already stay as they
+        are, ids that do not exist are skipped. Returns the intent as it is then.
+
+        Raises Conflict where somebody else moved it meanwhile, or a later run was written."""
+
+    def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
+        """The intents on record for a run."""
+
     def delete(self, scope: Scope, collection: str, ids: Sequence[str]) -> list[str]:
         """Returns the ids that were there."""
 
@@ -299,8 +367,18 @@ class ArtifactStore(Protocol):
     A run's folder appears whole (manifest last) and never changes afterwards.
     """
 
-    def write(self, scope: Scope, run_id: str, tables: Mapping[str, pa.Table], meta: Json) -> Json:
-        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole."""
+    def write(
+        self,
+        scope: Scope,
+        run_id: str,
+        tables: Mapping[str, pa.Table],
+        meta: Json,
+        *,
+        while_holding: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Json:
+        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole. The
+        moment at which the tables become those of the run lies inside `while_holding`, which raises where that may not
+        be any more."""
 
     def manifest(self, scope: Scope, run_id: str) -> Json | None: ...
 
@@ -313,6 +391,43 @@ class ArtifactStore(Protocol):
     def delete(self, scope: Scope, run_id: str) -> None: ...
 
     def delete_scope(self, scope: Scope) -> None: ...
+
+    def runs(self) -> list[tuple[Scope, str]]:
+        """All runs that have artifacts, in every scope: for those who clean up."""
+
+
+# ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Kept(NamedTuple):
+    """A finished stage: its arrays, and the rest as JSON."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    about: Json
+
+
+class CheckpointStore(Protocol):
+    """Finished stages of runs that are under way. Losing one costs time, never an answer."""
+
+    def write(
+        self, scope: Scope, run_id: str, stage: str, made_from: str, arrays: Mapping[str, NDArray[Any]], about: Json
+    ) -> None:
+        """Keep a stage; `made_from` is the hash of everything that it depends on."""
+
+    def read(self, scope: Scope, run_id: str, stage: str, made_from: str) -> Kept | None:
+        """None where there is none, it was made from something else, or it is damaged."""
+
+    def delete(self, scope: Scope, run_id: str, stage: str | None = None) -> None:
+        """Forget a stage of a run, or all of them; nothing happens where there is none."""
+
+    def delete_scope(self, scope: Scope) -> None:
+        """Forget those of all runs of a namespace."""
+
+    def stages(self, scope: Scope, run_id: str) -> frozenset[str]:
+        """The stages of a run that were kept."""
+
+    def runs(self) -> list[tuple[Scope, str]]:
+        """All runs that have checkpoints, in every scope: for those who clean up."""
 
 
 def batched(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -9,8 +9,10 @@ in one snapshot and map files that nobody overwrites.
 """
 
 import contextlib
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice, repeat
 from pathlib import Path
@@ -21,14 +23,15 @@ from typing import Any, Final, Literal, Self, TypeVar, cast
 import numpy as np
 import orjson
 
-from shoal.columns import DocumentBatch, Matrix
+from shoal.columns import DocumentBatch, Matrix, Rows
 from shoal.errors import AlreadyExists, Corrupt, InsufficientStorage, NotFound
 from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Json, Query, StoredDocument, WriteCount, batched
+from shoal.storage.base import Enrichment, Json, Query, StoredDocument, WriteCount, batched
 from shoal.storage.checksums import UNKNOWN, text_checksum
+from shoal.storage.enrichments import Enrichments
 from shoal.storage.files import remove_tree
 from shoal.storage.filters.to_mask import find_field, kind_of
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, sql
@@ -51,7 +54,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "collection_id": "(SELECT substr(key, 1, instr(key || '@', '@') - 1) FROM collections WHERE number = d.collection)",
 }
 """Fields that are columns of `documents d`, not part of the payload."""
-_TABLES: Final = ("slots", "segments", "vector_spaces", "documents", "collections")
+_TABLES: Final = ("enrichments", "slots", "segments", "vector_spaces", "documents", "collections")
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
 _PIECE_WHEN_FULL: Final = 200
@@ -114,6 +117,36 @@ class SqliteDocuments:
     def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
         """See DocumentStore."""
         return self._change(scope, lambda change: change.update_where(collection, filter, update, now), 0)
+
+    def begin_enrichment(self, scope: Scope, intent: Enrichment, *, again: bool = False, now: datetime) -> Enrichment:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            begun = Enrichments(change.connection).begin(intent, _stamp(now), again=again)
+        hit("enrich.intent")
+        return begun
+
+    def enrich(
+        self,
+        scope: Scope,
+        intent: Enrichment,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        stop: int,
+        counted: Set[str],
+        now: datetime,
+    ) -> Enrichment:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            found = change.update(intent.target, updates, now, merge=True, only_changes=True)
+            moved = replace(intent, position=stop, enriched=intent.enriched + len(counted & set(found)))
+            Enrichments(change.connection).move(intent, moved, _stamp(now))
+            hit("enrich.batch")
+        hit("enrich.batch_committed")
+        return moved
+
+    def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: Enrichments(view.connection).of_run(run_id), [])
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -365,7 +398,7 @@ class _View:
             space.name: self.slots.read(space, Places(where[0], *where[1 + 3 * place : 4 + 3 * place]))
             for place, space in enumerate(chosen)
         }
-        return Matrix(list(ids), self._keys(numbers), blocks, missing)
+        return Matrix(list(ids), self._keys(numbers), blocks, missing, _fingerprint(ids, numbers, chosen, where))
 
     def _keys(self, numbers: Sequence[int]) -> list[str]:
         """The storage keys of collection numbers."""
@@ -449,6 +482,14 @@ def _order(sorts: Sequence[Sort]) -> Sql:
         direction = "DESC" if sort.descending else "ASC"
         order = sql(f"{{}}({{}}) IS NULL, {{}} {direction}, ", order, value, value)
     return sql("{}d.document_id", order)
+
+
+def _fingerprint(ids: Sequence[str], numbers: Sequence[int], spaces: Sequence[Space], where: Rows) -> str:
+    """Of the rows at these places: a slot is never overwritten and a segment's number never used again, so the places
+    stand for the vectors."""
+    digest = hashlib.blake2b(orjson.dumps([ids, numbers, [list(space) for space in spaces]]), digest_size=16)
+    digest.update(np.ascontiguousarray(where).data)
+    return digest.hexdigest()
 
 
 def _tally(values: Sequence[Any]) -> Iterator[tuple[Any, int]]:
@@ -546,12 +587,20 @@ class _Change(_View):
             intake.finish()
         return True
 
-    def update(self, collection: str, updates: Iterable[tuple[str, Json]], now: datetime, merge: bool) -> list[str]:
+    def update(
+        self,
+        collection: str,
+        updates: Iterable[tuple[str, Json]],
+        now: datetime,
+        merge: bool,
+        *,
+        only_changes: bool = False,
+    ) -> list[str]:
         updated: dict[str, None] = {}
         for piece in _pieces(updates):
             numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
             known = [(document_id, update) for document_id, update in piece if document_id in numbers]
-            self._put([(numbers[document_id], update) for document_id, update in known], now, merge)
+            self._put([(numbers[document_id], update) for document_id, update in known], now, merge, only_changes)
             updated |= dict.fromkeys(document_id for document_id, _ in known)
         return list(updated)
 
@@ -585,6 +634,7 @@ class _Change(_View):
         self.left += self.slots.segments_of(number)
         documents = "(SELECT number FROM documents WHERE collection = ?)"
         self.connection.execute(f"DELETE FROM slots WHERE document IN {documents}", (number,))
+        Enrichments(self.connection).forget(collection)
         for table, column in (("segments", "collection"), ("documents", "collection"), ("collections", "number")):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
 
@@ -599,8 +649,9 @@ class _Change(_View):
         made = set(self.slots.segments_of()) - set(known)
         return freed + self.files.size_of(self.left) - self.files.size_of(made)
 
-    def _put(self, updates: Sequence[tuple[int, Json]], now: datetime, merge: bool) -> None:
-        """Merge each update into the payload of its document (or replace it), in order."""
+    def _put(self, updates: Sequence[tuple[int, Json]], now: datetime, merge: bool, only_changes: bool = False) -> None:
+        """Merge each update into the payload of its document (or replace it), in order; with `only_changes` a document
+        that stays as it was keeps its time too."""
         listed = _listed([number for number, _ in updates])
         rows = self._rows(
             sql(
@@ -615,11 +666,15 @@ class _Change(_View):
         about = {row[0]: (row[1], row[3]) for row in rows}
         for number, update in updates:
             payloads[number] = _merged(payloads[number], update) if merge else update
-        stamp = _stamp(now)
+        stamp, before = _stamp(now), {row[0]: row[2] for row in rows} if only_changes else {}
         texts = {number: orjson.dumps(payload).decode() for number, payload in payloads.items()}
         self.connection.executemany(
             "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?",
-            ((text, stamp, text_checksum(text, *about[number], stamp), number) for number, text in texts.items()),
+            (
+                (text, stamp, text_checksum(text, *about[number], stamp), number)
+                for number, text in texts.items()
+                if text != before.get(number)
+            ),
         )
 
     def _forget(self, collection: str, numbers: Sequence[int]) -> None:

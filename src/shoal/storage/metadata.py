@@ -1,13 +1,12 @@
 """Records and the queue of jobs in one SQLite file.
 
 A record is a JSON body under (kind, organisation, namespace, id); what the store itself must know of it (name, version,
-creation) stands beside it in columns. A job is all columns, because each move of the queue is one UPDATE.
+creation) stands beside it in columns. The queue has a file of its own, `job_queue.py`.
 """
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +16,10 @@ from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion
 from shoal.records.filters import Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Job, Json, Kind, Query, Stored, Totals
+from shoal.storage.base import Json, Kind, Query, Stored, Totals
 from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
+from shoal.storage.job_queue import FAIR_QUEUE, SqliteJobQueue
 from shoal.storage.sqlite import Database
 
 __all__ = ["METADATA_FORMAT", "SqliteMetadata"]
@@ -71,36 +71,15 @@ _CHECKSUMS: Final = """
 ALTER TABLE records ADD COLUMN checksum INTEGER;
 CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL, total REAL NOT NULL) WITHOUT ROWID;
 """
-_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, _CHECKSUMS)
+_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS)
 METADATA_FORMAT: Final = len(_SCHEMA)
 
 _RECORD: Final = "id, name, version, body, checksum"
 _HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
 _NEWEST_FIRST: Final = "created_at DESC, position DESC"
-_JOB: Final = (
-    "job_id, organization_id, namespace_id, queue, payload, state, fence, attempts, worker, lease_until, "
-    "cancel_requested, stage, fraction"
-)
-_MINE: Final = "job_id = ? AND fence = ? AND state = 'running'"
-_CLAIM: Final = f"""
-UPDATE jobs SET state = 'running', worker = ?, lease_until = ?, updated_at = ?, fence = fence + 1,
-    attempts = attempts + 1
-WHERE job_id = (
-    SELECT job_id FROM jobs
-    WHERE queue = ? AND state <> 'done' AND (state = 'queued' OR lease_until <= ?)
-    ORDER BY created_at, job_id LIMIT 1
-)
-RETURNING {_JOB}
-"""
-_CANCEL: Final = f"""
-UPDATE jobs SET cancel_requested = cancel_requested OR state <> 'done',
-    state = CASE state WHEN 'queued' THEN 'done' ELSE state END
-WHERE job_id = ? AND organization_id = ? AND namespace_id = ?
-RETURNING {_JOB}
-"""
 
 
-class SqliteMetadata:
+class SqliteMetadata(SqliteJobQueue):
     """The MetadataStore of one machine: a SQLite file for all threads and processes."""
 
     def __init__(self, path: Path) -> None:
@@ -201,83 +180,6 @@ class SqliteMetadata:
             self._write("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", _place(scope))
             return self._write("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", _place(scope))
 
-    # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def enqueue(self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime) -> None:
-        """Put a job at the end of its queue. Raises AlreadyExists for a job id that was ever used."""
-        values = (job_id, *_place(scope), queue, _json(payload), _time(now), _time(now))
-        try:
-            self._write(
-                f"INSERT INTO jobs ({_JOB}, created_at, updated_at) "
-                "VALUES (?, ?, ?, ?, ?, 'queued', 0, 0, NULL, NULL, 0, '', 0.0, ?, ?)",
-                values,
-            )
-        except sqlite3.IntegrityError:
-            raise AlreadyExists("job", job_id) from None
-
-    def claim(self, queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
-        """Take the oldest job that is queued, or running with a lease that ended; its fence and attempts grow by 1.
-        One atomic statement: two workers never get the same job."""
-        return self._move(_CLAIM, (worker, _time(lease_until), _time(now), queue, _time(now)))
-
-    def heartbeat(
-        self, job_id: str, fence: int, now: datetime, lease_until: datetime, stage: str, fraction: float
-    ) -> Job | None:
-        """Extend the lease and note the progress. None where the fence is stale or the job is done: stop at once."""
-        return self._move(
-            f"UPDATE jobs SET lease_until = ?, updated_at = ?, stage = ?, fraction = ? WHERE {_MINE} RETURNING {_JOB}",
-            (_time(lease_until), _time(now), stage, fraction, job_id, fence),
-        )
-
-    def finish(self, job_id: str, fence: int) -> bool:
-        """Move to done. False where the fence is stale."""
-        return self._write(f"UPDATE jobs SET state = 'done', lease_until = NULL WHERE {_MINE}", (job_id, fence)) > 0
-
-    def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
-        """Hand a running job back to the queue, in its old place. False where the fence is stale."""
-        back = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, attempts = attempts - ?"
-        return self._write(f"{back} WHERE {_MINE}", (0 if crashed else 1, job_id, fence)) > 0
-
-    def release_worker(self, worker: str) -> int:
-        """Return the running jobs of a worker known to be dead to the queue. Returns how many.
-
-        The attempt does not count: it was the worker that died, with its server perhaps, not the job.
-        """
-        back = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, attempts = attempts - 1"
-        return self._write(f"{back} WHERE worker = ? AND state = 'running'", (worker,))
-
-    def request_cancel(self, scope: Scope, job_id: str) -> Job | None:
-        """A queued job becomes done; a running one is asked to stop. Returns the job afterwards, None if unknown."""
-        return self._move(_CANCEL, (job_id, *_place(scope)))
-
-    def get_job(self, scope: Scope, job_id: str) -> Job | None:
-        """None where there is no such job in the scope."""
-        row = (
-            self._database.read()
-            .execute(
-                f"SELECT {_JOB} FROM jobs WHERE job_id = ? AND organization_id = ? AND namespace_id = ?",
-                (job_id, *_place(scope)),
-            )
-            .fetchall()
-        )
-        return _job(row[0]) if row else None
-
-    def remove_job(self, scope: Scope, job_id: str) -> bool:
-        """Forget a job. Whether there was something to remove."""
-        statement = "DELETE FROM jobs WHERE job_id = ? AND organization_id = ? AND namespace_id = ?"
-        return self._write(statement, (job_id, *_place(scope))) > 0
-
-    def running_workers(self) -> Sequence[str]:
-        """The distinct workers that hold a running job, in order."""
-        select = "SELECT DISTINCT worker FROM jobs WHERE state = 'running' ORDER BY worker"
-        return [row[0] for row in self._database.read().execute(select).fetchall()]
-
-    def waiting(self, queue: str) -> tuple[int, datetime | None]:
-        """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
-        select = "SELECT count(*), min(created_at) FROM jobs WHERE queue = ? AND state = 'queued'"
-        count, oldest = self._database.read().execute(select, (queue,)).fetchone()
-        return count, None if oldest is None else datetime.fromisoformat(oldest)
-
     # ── counters ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def count(self, *name: str, amount: float = 0.0) -> None:
@@ -311,12 +213,6 @@ class SqliteMetadata:
         """Run one statement on its own, or in the transaction that is open. Returns the rows it changed."""
         with self._database.transaction() as connection:
             return connection.execute(statement, values).rowcount
-
-    def _move(self, statement: str, values: Sequence[object]) -> Job | None:
-        with self._database.transaction() as connection:
-            # All rows are fetched: a statement that is still running would block the commit.
-            rows = connection.execute(statement, values).fetchall()
-        return _job(rows[0]) if rows else None
 
 
 def _joined(name: tuple[str, ...]) -> str:
@@ -366,32 +262,9 @@ def _stored(row: tuple[Any, ...]) -> Stored:
     return Stored(id, name, version, _parsed(body))
 
 
-def _job(row: tuple[Any, ...]) -> Job:
-    id, organization, namespace, queue, payload, state, fence, attempts, worker, lease, cancel, stage, fraction = row
-    return Job(
-        job_id=id,
-        scope=Scope(organization, namespace),
-        queue=queue,
-        payload=_parsed(payload),
-        state=state,
-        fence=fence,
-        attempts=attempts,
-        worker=worker,
-        lease_until=None if lease is None else datetime.fromisoformat(lease),
-        cancel_requested=bool(cancel),
-        stage=stage,
-        fraction=fraction,
-    )
-
-
 def _parsed(text: str) -> Json:
     try:
         parsed: Json = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise Corrupt(f"A stored record is damaged ({error}). Restore the database from a backup.") from error
     return parsed
-
-
-def _time(moment: datetime) -> str:
-    """UTC with microseconds, always the same width: the order of the texts is the order of the times."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

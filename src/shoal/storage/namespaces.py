@@ -23,7 +23,7 @@ __all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces"]
 
 _FILE: Final = "documents.sqlite"
 _MOST_OPEN: Final = 64
-_SCHEMA: Final = (
+_FIRST: Final = (
     """
 CREATE TABLE collections (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE documents (
@@ -32,9 +32,18 @@ CREATE TABLE documents (
 );
 CREATE UNIQUE INDEX documents_by_id ON documents (collection, document_id);
 """
-    + SLOTS_SCHEMA,
-    "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM,
+    + SLOTS_SCHEMA
 )
+_ENRICHMENTS: Final = """
+CREATE TABLE enrichments (
+    id TEXT PRIMARY KEY, cluster_id TEXT NOT NULL, run_id TEXT NOT NULL, run_time TEXT NOT NULL, target TEXT NOT NULL,
+    total INTEGER NOT NULL, position INTEGER NOT NULL, enriched INTEGER NOT NULL, updated_at TEXT NOT NULL
+);
+CREATE INDEX enrichments_of_a_target ON enrichments (target, cluster_id);
+CREATE INDEX enrichments_of_a_run ON enrichments (run_id);
+"""
+_CHECKSUMS: Final = "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM
+_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS)
 DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 

@@ -11,6 +11,7 @@ from shoal.api.replies import reply
 from shoal.records.cluster import Cluster, CreateCluster, EnrichClusters, PatchCluster
 from shoal.records.execution import ExecuteCluster
 from shoal.records.paging import ListBody, Pagination
+from shoal.records.run_plan import RunPlan
 from shoal.records.task import Task
 
 __all__ = ["router"]
@@ -116,6 +117,18 @@ def execute_cluster(
 ) -> Response:
     """Queue a run and answer at once with its task; the run's id is in `additional_data.run_id`."""
     return reply(services.clusters.execute(scope, cluster_identifier, body or ExecuteCluster()))
+
+
+@router.post("/{cluster_identifier}/plan", response_model=RunPlan)
+def plan_run(
+    services: Wired,
+    scope: Namespaced,
+    cluster_identifier: str,
+    body: Annotated[ExecuteCluster | None, Body()] = None,
+) -> Response:
+    """What execute with the same body would cost: documents, time, memory, disk, calls of a language model. Nothing is
+    queued."""
+    return reply(services.clusters.plan(scope, cluster_identifier, body or ExecuteCluster()))
 
 
 @router.get("/{cluster_identifier}/groups", response_model=ClusterGroups)

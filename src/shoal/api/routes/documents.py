@@ -212,7 +212,9 @@ def delete_document(services: Wired, scope: Namespaced, collection: str, documen
 def _listing(services: Services, scope: Scope, collection: str, listed: ListQuery, body: ListDocuments) -> Response:
     if body.partition is not None:
         raise InvalidField("partition", "is not supported", remedy="Page with next_cursor.")
-    found = services.documents.search(scope, collection, listed.query(body), vectors=_wanted(body))
+    found = services.documents.search(
+        scope, collection, listed.query(body), vectors=_wanted(body), pin=listed.pin(body)
+    )
     pagination = listed.pagination(found, body)
     shown = [select_fields(document, body.select) for document in found.items]
     answer: Json = {"results": shown, "pagination": pagination, "total_documents": pagination.total}

@@ -185,7 +185,7 @@ def get_artifacts(
     include_members: bool = False,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
     offset: Annotated[int, Query(ge=0)] = 0,
-    cursor: Annotated[int | None, Query(ge=0)] = None,
+    cursor: Annotated[str | None, Query(max_length=512, description="The next_cursor of the page before.")] = None,
     projection_method: Literal["2d", "3d"] | None = None,
 ) -> Response:
     """Centroids and members of the visible run, or of the one named."""
@@ -193,7 +193,8 @@ def get_artifacts(
         include_centroids=include_centroids,
         include_members=include_members,
         limit=limit,
-        offset=offset if cursor is None else cursor,
+        offset=offset,
+        cursor=cursor,
     )
     return reply(services.executions.data(scope, cluster_identifier, run_id, window))
 

@@ -1,0 +1,161 @@
+"""What a clustering will cost, before it is done: CPU time and memory, from the size of the data and the method.
+
+The forms are those of the algorithms: pairs of rows for everything that looks for neighbours, rows times centres for
+k-means, rows for what comes after. The constants were measured (`benchmarks/bench_plan.py`) on two cores of a current
+server processor with AVX2; `machine_factor` tells how this machine compares. Memory constants lie above what was seen.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+
+from shoal.engine.algorithms import check_params
+from shoal.engine.parallel import one_blas_thread
+from shoal.engine.plan import Plan
+
+__all__ = ["Cost", "cost_of", "machine_factor", "wall_seconds"]
+
+_EXACT: Final = 250_000
+"""Rows up to which clusterings compare all pairs."""
+_EXACT_MAP: Final = 50_000
+"""The same for the map alone."""
+_NEAR: Final = 0.06
+"""Share of all pairs that is compared where near blocks of rows stand for all."""
+_BLOCKS: Final = 90e6
+"""What the scans of blocks take whatever the number of rows."""
+_REFERENCE_SECONDS: Final = 0.0026
+"""A product of two 512 x 512 float32 matrices where the constants were measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """`cpu_seconds` on one core where the constants were measured; `bytes` at the peak, beside the rows themselves."""
+
+    cpu_seconds: float
+    bytes: float
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """One after the other: the times add up, the larger peak counts."""
+        return Cost(self.cpu_seconds + other.cpu_seconds, max(self.bytes, other.bytes))
+
+
+def cost_of(plan: Plan, rows: int, dimensions: int) -> Cost:
+    """The whole of `compute`. Raises InvalidField for parameters the algorithm cannot take."""
+    params, _ = check_params(plan.algorithm, plan.params)
+    fitted = rows if plan.sample_size is None else min(rows, plan.sample_size)
+    fit = _FITS[plan.algorithm](fitted, dimensions, params)
+    rest = Cost((rows - fitted) * dimensions * 3e-9 * 50, rows * 24.0)
+    working = 8.0 * rows * dimensions if plan.normalize else 4.0 * rows * dimensions
+    whole = fit + rest + _described(rows, dimensions) + _drawn(plan, rows, dimensions)
+    return Cost(whole.cpu_seconds, whole.bytes + working)
+
+
+@cache
+def machine_factor() -> float:
+    """How many times as much processor time this machine takes as the one that was measured, whatever else it does
+    meanwhile; at least a tenth. Asked once."""
+    left = np.ones((512, 512), np.float32)
+    with one_blas_thread():
+        best = min(_timed(lambda: left @ left) for _ in range(5))
+    return max(best / _REFERENCE_SECONDS, 0.1)
+
+
+def wall_seconds(cost: Cost, threads: int) -> float:
+    """On this machine, with so many threads (0: all cores). Half of the work is shared among threads well."""
+    cores = min(threads or os.cpu_count() or 1, os.cpu_count() or 1)
+    return cost.cpu_seconds * machine_factor() * (0.35 + 0.65 / cores)
+
+
+def _timed(action: Callable[[], object]) -> float:
+    start = time.thread_time()
+    action()
+    return time.thread_time() - start
+
+
+def _pairs(rows: int, dimensions: int, exact: int = _EXACT) -> float:
+    """Products of one pass over the pairs of rows, near blocks only beyond `exact` rows."""
+    return float(rows) * rows * (1 if rows <= exact else _NEAR) * (dimensions + 40)
+
+
+def _neighbors(rows: int, dimensions: int, exact: int = _EXACT) -> Cost:
+    return Cost(2.7e-12 * _pairs(rows, dimensions, exact), _BLOCKS + rows * (14.0 * dimensions + 2500))
+
+
+def _described(rows: int, dimensions: int) -> Cost:
+    return Cost(1.5e-8 * rows * dimensions + 1e-6 * rows, _BLOCKS + 14.0 * rows * dimensions)
+
+
+def _drawn(plan: Plan, rows: int, dimensions: int) -> Cost:
+    if plan.components == 0:
+        return Cost(0, 0)
+    known = plan.algorithm in ("auto", "evoc", "leiden")
+    found = Cost(0, 0) if known else _neighbors(rows, dimensions, _EXACT_MAP)
+    return found + Cost(6e-5 * rows, _BLOCKS + 2500.0 * rows)
+
+
+def _kmeans(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+    centres = int(params.get("n_clusters") or 50)
+    counted = min(centres, 100) + max(centres - 100, 0) / 4  # bounds spare most of many centres
+    starts = int(params.get("n_init") or 1) if isinstance(params.get("n_init"), int) else 1
+    seconds = 1.2e-9 * rows * dimensions * counted * (1 + (starts - 1) * 0.8)
+    return Cost(seconds, _BLOCKS + 14.0 * rows * dimensions + 8.0 * centres * dimensions + 300.0 * rows)
+
+
+def _density(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+    seconds = 1.7e-11 * _pairs(rows, dimensions) + 1.5e-5 * rows
+    return Cost(seconds, _BLOCKS + rows * (20.0 * dimensions + 6500))
+
+
+def _communities(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+    return _neighbors(rows, dimensions) + Cost(6.5e-5 * rows, _BLOCKS + 3500.0 * rows)
+
+
+def _linkage(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+    """All distances in memory; of many rows micro-clusters stand for them."""
+    own = rows if rows <= 20_000 else 8_000  # means of rows, and the k-means that finds them
+    return Cost(5e-8 * own * own + _micro(rows, dimensions, own), _BLOCKS + 8.5 * own * own + 14.0 * rows * dimensions)
+
+
+def _mixture(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+    parts, own = int(params.get("n_components") or 1), min(rows, 20_000)
+    steps = 40 * int(params.get("n_init") or 1)
+    square = dimensions * dimensions
+    return Cost(
+        1e-10 * parts * steps * (own * square + square * dimensions) + 2e-10 * parts * rows * square,
+        _BLOCKS + 8.0 * (3 * own * dimensions + 6 * parts * square + 4 * rows * parts),
+    )
+
+
+def _spectral(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+    own = min(rows, 5_000)
+    return Cost(6e-7 * own * own + _micro(rows, dimensions, own), _BLOCKS + 40.0 * own * own + 14.0 * rows * dimensions)
+
+
+def _mean_shift(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+    own = min(rows, 3_000)
+    seconds = 8e-9 * own * own * dimensions + _micro(rows, dimensions, own)
+    return Cost(seconds, _BLOCKS + 24.0 * own * own + 14.0 * rows * dimensions)
+
+
+def _micro(rows: int, dimensions: int, own: int) -> float:
+    return 0.0 if own == rows else 2.5e-10 * rows * dimensions * own
+
+
+_FITS: Final[Mapping[str, Callable[[int, int, Mapping[str, Any]], Cost]]] = {
+    "kmeans": _kmeans,
+    "hdbscan": _density,
+    "dbscan": _density,
+    "optics": _density,
+    "auto": _communities,
+    "evoc": _communities,
+    "leiden": _communities,
+    "agglomerative": _linkage,
+    "gaussian_mixture": _mixture,
+    "spectral": _spectral,
+    "mean_shift": _mean_shift,
+}

@@ -1,0 +1,43 @@
+"""A worker holds a lock on a file named after it for as long as it lives; the operating system drops the lock with the
+process, so other workers see at once that it is gone and need not wait for its lease to end."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["held_alive", "is_alive", "worker_name"]
+
+
+def worker_name() -> str:
+    """A name that no other worker has or will have."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@contextlib.contextmanager
+def held_alive(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock file of the worker of that name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def is_alive(folder: Path, name: str) -> bool:
+    """Whether the worker of that name holds its lock. Its file is removed once it is known to be dead."""
+    path = folder / f"{name}.lock"
+    try:
+        with path.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    path.unlink(missing_ok=True)
+    return False

@@ -1,0 +1,30 @@
+"""What a run would cost, told before it is asked for."""
+
+from pydantic import Field
+
+from shoal.records.base import Record
+
+__all__ = ["RunPlan"]
+
+
+class RunPlan(Record):
+    """The answer to `POST .../plan`. Seconds are meant within a factor of two; memory and disk lie above."""
+
+    cluster_id: str | None = None
+    mode: str = "full"
+    algorithm: str
+    documents: int
+    """Documents that match; those without the vector are among them."""
+    dimensions: int
+    seconds: float
+    """Of the run itself, once a worker takes it up, on this machine as fast as it was when it was asked."""
+    peak_memory_bytes: int
+    memory_limit_bytes: int | None
+    """What a run may use here; None where nothing limits it."""
+    disk_bytes: int
+    """For results, output documents and what is kept in case of a crash."""
+    disk_free_bytes: int
+    llm_calls: int
+    fits: bool
+    """Whether execute would accept it."""
+    notes: list[str] = Field(default_factory=list)

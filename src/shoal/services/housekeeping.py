@@ -1,0 +1,98 @@
+"""What runs leave behind: removed when nobody needs it any more. May be called at any time, by several at once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from shoal.records.execution import ACTIVE, Execution
+from shoal.records.filters import Condition
+from shoal.records.scope import Scope
+from shoal.services.clusters import runs_of
+from shoal.services.collections import Collections
+from shoal.services.generations import Generations
+from shoal.services.keys import Keys
+from shoal.services.namespaces import Namespaces
+from shoal.services.run_states import RunStates
+from shoal.storage.base import ArtifactStore, CheckpointStore, Query
+
+__all__ = ["Housekeeping", "Tidied"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """How much was removed: generations of output collections, runs' results (artifacts), runs' checkpoints."""
+
+    generations: int = 0
+    results: int = 0
+    checkpoints: int = 0
+
+
+class Housekeeping:
+    """Looks at everything, so it is for a quiet minute. `keep_runs` finished runs of a cluster keep their results
+    beside the visible one; 0 keeps all."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        namespaces: Namespaces,
+        collections: Collections,
+        states: RunStates,
+        generations: Generations,
+        artifacts: ArtifactStore,
+        checkpoints: CheckpointStore,
+        now: Callable[[], datetime],
+        *,
+        keep_runs: int,
+    ) -> None:
+        self._keys, self._namespaces, self._collections, self._states = keys, namespaces, collections, states
+        self._generations, self._artifacts, self._checkpoints = generations, artifacts, checkpoints
+        self._now, self._keep_runs = now, keep_runs
+
+    def tidy(self) -> Tidied:
+        """Remove superseded outputs, results beyond the ones to keep, and what crashed, cancelled and deleted runs
+        left. A removal that is interrupted is made up for by the next call."""
+        generations = 0
+        for scope in self._scopes():
+            for collection in self._collections.records.all(scope):
+                generations += self._generations.clear(scope, collection.collection_id)
+            if self._keep_runs:
+                self._expire(scope)
+        return Tidied(generations, self._remove_results(), self._remove_checkpoints())
+
+    def _scopes(self) -> Iterator[Scope]:
+        for organization in self._keys.organizations():
+            whole = Scope(organization.organization_id)
+            for namespace in self._namespaces.records.all(whole):
+                yield Scope(whole.organization_id, namespace.namespace_id)
+
+    def _expire(self, scope: Scope) -> None:
+        """Note on the runs beyond the ones to keep that their results are gone; then they go."""
+        for cluster in self._states.clusters.all(scope):
+            published = runs_of(cluster.cluster_id, Condition("published", "eq", True))
+            finished = [run for run in self._states.executions.all(scope, Query(filter=published.filter))]
+            others = [run for run in finished if run.run_id != cluster.current_run_id and run.status not in ACTIVE]
+            for run in others[self._keep_runs :]:
+                if run.results_removed_at is None:
+                    self._states.executions.change(scope, run.run_id, self._without_results)
+
+    def _without_results(self, run: Execution) -> Execution:
+        return run.model_copy(update={"results_removed_at": self._now()})
+
+    def _remove_results(self) -> int:
+        """Artifacts that no run shows: it never published, it is gone, or they were not to be kept."""
+        removed = 0
+        for scope, run_id in self._artifacts.runs():
+            run = self._states.executions.find_one(scope, run_id)
+            if run is None or (run.status not in ACTIVE and (not run.published or run.results_removed_at is not None)):
+                self._artifacts.delete(scope, run_id)
+                removed += 1
+        return removed
+
+    def _remove_checkpoints(self) -> int:
+        removed = 0
+        for scope, run_id in self._checkpoints.runs():
+            run = self._states.executions.find_one(scope, run_id)
+            if run is None or run.status not in ACTIVE:
+                self._checkpoints.delete(scope, run_id)
+                removed += 1
+        return removed

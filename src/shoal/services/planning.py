@@ -1,0 +1,139 @@
+"""What a run would cost, and whether it may be asked for: told before anything is queued."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from shoal.engine.cost import Cost, cost_of, wall_seconds
+from shoal.engine.plan import Plan
+from shoal.errors import InvalidField
+from shoal.records.cluster import Cluster
+from shoal.records.collection import Collection
+from shoal.records.filters import Filter
+from shoal.records.run_plan import RunPlan
+from shoal.records.scope import Scope
+from shoal.services.cluster_config import feature_name
+from shoal.services.engine_plan import plan_of
+from shoal.services.repository import Repository
+from shoal.storage.base import DocumentStore, MetadataStore
+
+__all__ = ["Planning", "readable_bytes"]
+
+_BASE_BYTES: Final = 60 * 2**20
+"""What a run's process takes beyond its start, however few documents there are."""
+_TEXT_BYTES: Final = 1_000
+"""A document while it is named: its text, words and ids."""
+_RESULT_BYTES: Final = 90
+_KEPT_BYTES: Final = 450
+_OUTPUT_BYTES: Final = 900
+_ENRICHED_BYTES: Final = 600
+"""The four on disk for each document: results, stages kept in case of a crash, output documents, enrichment."""
+_NAMING_SECONDS: Final = 6e-5
+_OUTPUT_SECONDS: Final = 3e-5
+
+
+class Planning:
+    """Estimates runs. `memory_limit` is in bytes, None where there is none."""
+
+    def __init__(
+        self, metadata: MetadataStore, documents: DocumentStore, data: Path, *, memory_limit: int | None, threads: int
+    ) -> None:
+        self._documents, self._data, self._limit, self._threads = documents, data, memory_limit, threads
+        self._collections = Repository(
+            metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def plan(self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], wanted: Filter) -> RunPlan:
+        """The cost of a run of `cluster` that differs from it as `request` says, over the documents `wanted`.
+
+        Raises InvalidField for a collection that was deleted or parameters that cannot be.
+        """
+        documents = self._count(scope, cluster, wanted)
+        sizes = self._dimensions(scope, cluster)
+        cost = self._cost(cluster, request, documents, sizes)
+        apart = cluster.multi_feature_strategy == "independent"
+        output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
+        disk, free = documents * (_RESULT_BYTES + _KEPT_BYTES + output), shutil.disk_usage(self._data).free
+        memory = int(_BASE_BYTES + documents * _TEXT_BYTES + cost.bytes)
+        notes = [*self._memory_notes(cluster, request, documents, sizes, memory), *_disk_notes(disk, free)]
+        if (cluster.llm_labeling or {}).get("enabled"):
+            notes.append("No language model is connected: labels come from the documents' own words.")
+        return RunPlan(
+            cluster_id=cluster.cluster_id,
+            mode=str(request.get("mode", "full")),
+            algorithm=cluster.algorithm,
+            documents=documents,
+            dimensions=sum(sizes),
+            seconds=round(wall_seconds(cost, self._threads) + documents * (_NAMING_SECONDS + _OUTPUT_SECONDS) + 0.1, 1),
+            peak_memory_bytes=memory,
+            memory_limit_bytes=self._limit,
+            disk_bytes=disk,
+            disk_free_bytes=free,
+            llm_calls=0,
+            fits=not _larger(memory, self._limit) and disk <= free,
+            notes=notes,
+        )
+
+    def _count(self, scope: Scope, cluster: Cluster, wanted: Filter) -> int:
+        total = 0
+        for id in cluster.input_collections:
+            collection = self._collections.find_one(scope, id)
+            if collection is None:
+                raise InvalidField("collection_ids", "names a collection that was deleted", value=id)
+            total += self._documents.count(scope, collection.storage_key, wanted)
+        return total
+
+    def _dimensions(self, scope: Scope, cluster: Cluster) -> list[int]:
+        if cluster.cluster_type == "attribute":
+            return []
+        known = self._documents.vector_dimensions(scope)
+        return [known.get(feature_name(uri, known), 0) for uri in cluster.feature_uris or [""]]
+
+    def _cost(self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int]) -> Cost:
+        if not sizes or not rows:
+            return Cost(rows * 1e-5, rows * 500.0)
+        plan = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads)
+        return _costs(plan, rows, sizes, apart=cluster.multi_feature_strategy == "independent")
+
+    def _memory_notes(
+        self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int], memory: int
+    ) -> list[str]:
+        if self._limit is None or not _larger(memory, self._limit):
+            return []
+        told = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(self._limit)}."
+        sample, rest = rows // 2, self._limit - _BASE_BYTES - rows * _TEXT_BYTES
+        while sample >= 2 and self._cost(cluster, {**request, "sample_size": sample}, rows, sizes).bytes > rest:
+            sample //= 2
+        if sample < 2:
+            return [told, "Narrow it down with filters, or raise run_memory_mib."]
+        return [told, f"Set a sample_size of at most {sample:,}, narrow it down with filters, or raise run_memory_mib."]
+
+
+def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:
+    """Of all features: one after the other, or side by side."""
+    parts = [cost_of(plan, rows, size) for size in (sizes if apart else [sum(sizes)])]
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined + part
+    return joined
+
+
+def _larger(memory: int, limit: int | None) -> bool:
+    """Whether so much memory is more than a run may use."""
+    return limit is not None and memory > limit
+
+
+def readable_bytes(count: float) -> str:
+    """`3.2 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit in ("B", "KiB") else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _disk_notes(needed: int, free: int) -> list[str]:
+    if needed <= free:
+        return []
+    return [f"Its results take about {readable_bytes(needed)} of disk, and {readable_bytes(free)} are free."]

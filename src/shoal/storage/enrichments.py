@@ -1,0 +1,93 @@
+"""The table `enrichments` of a namespace: intents to write results into documents, moved with the documents."""
+
+from datetime import UTC, datetime
+from sqlite3 import Connection
+from typing import Any, Final
+
+from shoal.errors import Conflict
+from shoal.storage.base import Enrichment
+
+__all__ = ["Enrichments"]
+
+_COLUMNS: Final = "id, cluster_id, run_id, run_time, target, total, position, enriched"
+
+
+class Enrichments:
+    """The intents as one connection sees them; changes belong inside its write transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def begin(self, intent: Enrichment, stamp: str, *, again: bool) -> Enrichment:
+        """See DocumentStore.begin_enrichment."""
+        self._check_latest(intent)
+        self._connection.execute(
+            "DELETE FROM enrichments WHERE target = ? AND cluster_id = ? AND run_time < ?",
+            (intent.target, intent.cluster_id, _text(intent.run_time)),
+        )
+        self._connection.execute(
+            f"INSERT INTO enrichments ({_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO NOTHING",
+            (
+                *(intent.id, intent.cluster_id, intent.run_id, _text(intent.run_time)),
+                *(intent.target, intent.total, intent.position, intent.enriched, stamp),
+            ),
+        )
+        if again:
+            self._connection.execute(
+                "UPDATE enrichments SET position = 0, enriched = 0, updated_at = ? WHERE id = ? AND position = total",
+                (stamp, intent.id),
+            )
+        (row,) = self._connection.execute(f"SELECT {_COLUMNS} FROM enrichments WHERE id = ?", (intent.id,)).fetchall()
+        return _enrichment(row)
+
+    def move(self, before: Enrichment, after: Enrichment, stamp: str) -> None:
+        """Raises Conflict where the intent does not stand at `before` any more, or a later one is there."""
+        self._check_latest(before)
+        moved = self._connection.execute(
+            "UPDATE enrichments SET position = ?, enriched = ?, updated_at = ? WHERE id = ? AND position = ?",
+            (after.position, after.enriched, stamp, before.id, before.position),
+        ).rowcount
+        if not moved:
+            raise Conflict(f"Another process writes the results of run {before.run_id} into these documents.")
+
+    def of_run(self, run_id: str) -> list[Enrichment]:
+        """Those of a run, in the order in which they were put on record."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM enrichments WHERE run_id = ? ORDER BY rowid", (run_id,)
+        )
+        return [_enrichment(row) for row in rows.fetchall()]
+
+    def forget(self, target: str) -> None:
+        """Remove those of a collection that is dropped."""
+        self._connection.execute("DELETE FROM enrichments WHERE target = ?", (target,))
+
+    def _check_latest(self, intent: Enrichment) -> None:
+        (later,) = self._connection.execute(
+            "SELECT max(run_id) FROM enrichments WHERE target = ? AND cluster_id = ? AND run_time > ?",
+            (intent.target, intent.cluster_id, _text(intent.run_time)),
+        ).fetchone()
+        if later is not None:
+            raise Conflict(
+                f"The documents hold the results of a later run, {later}; those of {intent.run_id} were not written.",
+                run_id=later,
+            )
+
+
+def _enrichment(row: tuple[Any, ...]) -> Enrichment:
+    id, cluster_id, run_id, run_time, target, total, position, enriched = row
+    return Enrichment(
+        id=id,
+        cluster_id=cluster_id,
+        run_id=run_id,
+        run_time=datetime.fromisoformat(run_time),
+        target=target,
+        total=total,
+        position=position,
+        enriched=enriched,
+    )
+
+
+def _text(moment: datetime) -> str:
+    """UTC with microseconds, always the same width: the order of the texts is the order of the times."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,183 @@
+"""Enrichment that is interrupted, repeated, overtaken, or goes on while people work on the same documents."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from api.conftest import Clock
+from cluster_steps import carry_out, create, execute, grouped_documents, put_documents
+from shoal.assemble import Services
+from shoal.records.cluster import Cluster
+from shoal.records.execution import Execution
+from shoal.records.scope import Scope
+from shoal.services import enrichment
+
+
+class Crash(BaseException):
+    """What no handler of errors sees."""
+
+
+@pytest.fixture(autouse=True)
+def documents(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty documents, which are enriched ten at a time."""
+    monkeypatch.setattr(enrichment, "_BATCH", 10)
+    put_documents(client, grouped_documents(60))
+
+
+def scope_of(services: Services) -> Scope:
+    organization = Scope(services.keys.organizations()[0].organization_id)
+    return services.namespaces.scope(organization, None)
+
+
+def stored(client: httpx.Client) -> dict[str, dict[str, Any]]:
+    found = client.get("/collections/docs/documents?limit=1000").json()["results"]
+    return {document["document_id"]: document for document in found}
+
+
+def enriched(client: httpx.Client) -> set[str]:
+    return {id for id, document in stored(client).items() if "cluster_id" in document}
+
+
+def run_of(client: httpx.Client, services: Services) -> tuple[Scope, Cluster, Execution]:
+    scope = scope_of(services)
+    cluster = services.clusters.get(scope, "groups")
+    run = services.executions.latest(scope, "groups")
+    assert run is not None
+    return scope, cluster, run
+
+
+def stop_after(batches: int) -> Any:
+    seen = 0
+
+    def after_batch(_: float) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == batches:
+            raise Crash
+
+    return after_batch
+
+
+def test_it_goes_on_where_it_stopped_and_says_how_far_it_is(client: httpx.Client, services: Services) -> None:
+    create(client, enrich_source_collection=True)
+    client.post("/clusters/groups/execute").raise_for_status()
+    done: list[float] = []
+
+    def stop(stage: str, fraction: float) -> None:
+        if stage == "enrich" and fraction > 0:
+            done.append(fraction)
+            if len(done) == 3:
+                raise Crash
+
+    with pytest.raises(Crash):
+        carry_out(services, stop)
+
+    assert len(enriched(client)) == 30
+    told = client.get("/clusters/groups/executions").json()["enrichment"]
+    assert told == [{"collection_id": client.get("/collections/docs").json()["collection_id"], "documents": 60,
+                     "done": 30, "enriched": 30, "finished": False}]  # fmt: skip
+    (job_id,) = [client.get("/clusters/groups/executions").json()["run_id"]]
+    job = services.metadata.get_job(scope_of(services), job_id)
+    assert job is not None and services.metadata.requeue(job_id, job.fence)
+    carry_out(services)
+
+    run = client.get("/clusters/groups/executions").json()
+    assert (run["status"], run["enriched_documents"], len(enriched(client))) == ("completed", 60, 60)
+    assert run["enrichment"][0]["finished"] is True
+
+
+def test_what_people_write_meanwhile_stays(client: httpx.Client, services: Services) -> None:
+    create(client)
+    execute(client, services)
+    scope, cluster, run = run_of(client, services)
+    with pytest.raises(Crash):
+        services.enrichment.enrich(scope, cluster, run, stop_after(3))
+
+    client.patch("/collections/docs/documents/d0000", json={"cluster_label": "mine", "note": "a"}).raise_for_status()
+    client.patch("/collections/docs/documents/d0059", json={"note": "b"}).raise_for_status()
+    services.enrichment.enrich(scope, cluster, run)
+
+    found = stored(client)
+    assert (found["d0000"]["cluster_label"], found["d0000"]["note"]) == ("mine", "a")
+    assert (found["d0059"]["cluster_id"], found["d0059"]["note"]) == (found["d0056"]["cluster_id"], "b")
+
+
+def test_repeating_it_changes_no_document_and_gives_the_same_answer(
+    client: httpx.Client, services: Services, clock: Clock
+) -> None:
+    create(client)
+    execute(client, services)
+    body = {"clustering_ids": ["groups"], "source_collection_id": "docs"}
+    first = client.post("/clusters/enrich", json=body).json()
+    before = stored(client)
+    clock.forward(minutes=1)
+
+    assert client.post("/clusters/enrich", json=body).json() == first
+    assert stored(client) == before
+    assert first["enriched"] == 60
+
+
+def test_asked_for_again_it_fills_in_what_was_changed_since(client: httpx.Client, services: Services) -> None:
+    create(client)
+    execute(client, services)
+    body = {"clustering_ids": ["groups"], "source_collection_id": "docs"}
+    client.post("/clusters/enrich", json=body).raise_for_status()
+    wanted = stored(client)["d0001"]["cluster_id"]
+    put_documents(client, grouped_documents(60)[1:2])
+    assert "cluster_id" not in stored(client)["d0001"]
+
+    client.post("/clusters/enrich", json=body).raise_for_status()
+
+    assert stored(client)["d0001"]["cluster_id"] == wanted
+
+
+def test_labels_that_people_gave_are_the_ones_written(client: httpx.Client, services: Services) -> None:
+    create(client)
+    run = execute(client, services)
+    body = {"clustering_ids": ["groups"], "source_collection_id": "docs"}
+    client.post("/clusters/enrich", json=body).raise_for_status()
+    client.patch(
+        f"/clusters/groups/executions/{run['run_id']}/labels", json={"labels": {"cl_0": "Luggage"}}
+    ).raise_for_status()
+
+    client.post("/clusters/enrich", json=body).raise_for_status()
+
+    labels = {document["cluster_label"] for document in stored(client).values() if document["cluster_id"] == "cl_0"}
+    assert labels == {"Luggage"}
+
+
+def test_an_earlier_run_never_writes_over_a_later_one(client: httpx.Client, services: Services, clock: Clock) -> None:
+    create(client)
+    execute(client, services)
+    scope, cluster, earlier = run_of(client, services)
+    with pytest.raises(Crash):
+        services.enrichment.enrich(scope, cluster, earlier, stop_after(3))
+    clock.forward(minutes=1)
+    later = execute(client, services)
+    body = {"clustering_ids": ["groups"], "source_collection_id": "docs"}
+    client.post("/clusters/enrich", json=body).raise_for_status()
+    before = stored(client)
+
+    with pytest.raises(Exception, match=f"hold the results of a later run, {later['run_id']}"):
+        services.enrichment.enrich(scope, cluster, earlier)
+
+    assert stored(client) == before
+
+
+def test_documents_of_several_features_are_counted_once(client: httpx.Client, services: Services) -> None:
+    documents = grouped_documents(40)
+    for row, document in enumerate(documents):
+        document["vectors"]["w"] = [float(row % 2), 1.0]
+    for row in range(5):
+        del documents[row]["vectors"]["v"]
+    client.delete("/collections/docs").raise_for_status()
+    put_documents(client, documents)
+    two = {"feature_uris": ["v", "w"], "multi_feature_strategy": "independent"}
+    create(client, config=two, enrich_source_collection=True)
+
+    run = execute(client, services)
+
+    assert (run["status"], run["enriched_documents"]) == ("completed", 40)
+    assert {"cluster_id_v", "cluster_id_w"} <= stored(client)["d0039"].keys()
+    assert "cluster_id_v" not in stored(client)["d0000"]

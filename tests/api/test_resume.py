@@ -1,0 +1,168 @@
+"""A run that crashed goes on after the last stage it had finished, and ends as if nothing had happened."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from cluster_steps import carry_out, create, grouped_documents, put_documents
+from shoal.assemble import Services
+from shoal.services.run_states import QUEUE
+
+STAGES = {"cluster": set(), "layout": {"cluster"}, "name": {"layout"}, "publish": {"name"}}
+"""For the stage in which an attempt crashes those that the next one finds."""
+WEIGHTED = {"multi_feature_strategy": "weighted", "weight_learning_config": {"max_iterations": 5}}
+TWO = {"feature_uris": ["v", "w"], **WEIGHTED}
+
+
+class Crash(BaseException):
+    """What no handler of errors sees, as little as it sees a SIGKILL."""
+
+
+class Watched:
+    """Counts the stages that are gone through, and crashes at the start of one of them, once."""
+
+    def __init__(self, crash_in: str | None = None) -> None:
+        self.seen: Counter[str] = Counter()
+        self._crash_in = crash_in
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        if stage == self._crash_in:
+            raise Crash
+        self.seen[stage] += 1
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """Every stage is kept, however quick."""
+    return {"checkpoint_seconds": 0.0}
+
+
+def attempt(services: Services, progress: Watched) -> None:
+    """One attempt that crashes; the run goes back to the queue, as its worker would hand it back."""
+    now = services.states._now()
+    job = services.metadata.claim(QUEUE, "test", now, now + timedelta(seconds=30))
+    assert job is not None
+    with pytest.raises(Crash):
+        services.runner.run(job, progress)
+    assert services.metadata.requeue(job.job_id, job.fence)
+
+
+def members(client: httpx.Client, run_id: str) -> list[dict[str, Any]]:
+    body = {"include_members": True, "limit": 1000}
+    found: list[dict[str, Any]] = client.post(f"/clusters/groups/executions/{run_id}/data", json=body).json()["members"]
+    return found
+
+
+def run_of(client: httpx.Client) -> dict[str, Any]:
+    run: dict[str, Any] = client.get("/clusters/groups/executions").json()
+    return run
+
+
+def two_features() -> list[dict[str, Any]]:
+    rng = np.random.default_rng(3)
+    documents = grouped_documents(90)
+    for row, document in enumerate(documents):
+        document["vectors"]["w"] = (np.eye(3)[row % 3] + rng.normal(0, 0.3, 3)).tolist()
+    return documents
+
+
+@pytest.mark.parametrize("method", ["kmeans", "hdbscan", "auto"])
+@pytest.mark.parametrize("crash_in", STAGES)
+def test_the_next_attempt_takes_up_what_was_finished_and_gives_the_same_groups(
+    client: httpx.Client, services: Services, method: str, crash_in: str
+) -> None:
+    put_documents(client, grouped_documents(90))
+    create(client, method=method)
+    client.post("/clusters/groups/execute").raise_for_status()
+    carry_out(services)
+    undisturbed = members(client, run_of(client)["run_id"])
+
+    client.post("/clusters/groups/execute").raise_for_status()
+    attempt(services, Watched(crash_in))
+    progress = Watched()
+    carry_out(services, progress)
+
+    run = run_of(client)
+    assert (run["status"], set(run["resumed_stages"])) == ("completed", STAGES[crash_in])
+    assert members(client, run["run_id"]) == undisturbed
+    repeated = {stage for stage in ("cluster", "layout", "name") if progress.seen[stage]}
+    assert repeated == {"cluster": {"cluster", "layout", "name"}, "layout": {"layout", "name"}, "name": {"name"}}.get(
+        crash_in, set()
+    )
+
+
+def test_the_learned_weights_of_features_are_kept(client: httpx.Client, services: Services) -> None:
+    put_documents(client, two_features())
+    create(client, config=TWO)
+    client.post("/clusters/groups/execute").raise_for_status()
+
+    attempt(services, Watched("cluster"))
+    carry_out(services)
+
+    run = run_of(client)
+    assert (run["status"], run["resumed_stages"]) == ("completed", ["fuse"])
+
+
+def test_features_that_are_clustered_apart_have_stages_of_their_own(client: httpx.Client, services: Services) -> None:
+    put_documents(client, two_features())
+    create(client, config={**TWO, "multi_feature_strategy": "independent"})
+    client.post("/clusters/groups/execute").raise_for_status()
+
+    attempt(services, Watched("publish"))
+    carry_out(services)
+
+    assert (run_of(client)["status"], run_of(client)["resumed_stages"]) == ("completed", ["name"])
+
+
+def test_stages_of_other_documents_are_made_again(client: httpx.Client, services: Services) -> None:
+    put_documents(client, grouped_documents(90))
+    create(client)
+    client.post("/clusters/groups/execute").raise_for_status()
+    attempt(services, Watched("publish"))
+    put_documents(client, grouped_documents(96)[90:])
+
+    carry_out(services)
+
+    run = run_of(client)
+    assert (run["status"], run["resumed_stages"], run["num_points"]) == ("completed", [], 96)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
+def test_a_damaged_stage_is_made_again(client: httpx.Client, services: Services, damage: str) -> None:
+    put_documents(client, grouped_documents(90))
+    create(client)
+    client.post("/clusters/groups/execute").raise_for_status()
+    attempt(services, Watched("publish"))
+    (kept,) = (services.settings.data / "checkpoints").rglob("*.npz")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "missing":
+        kept.unlink()
+    else:
+        kept.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+
+    carry_out(services)
+
+    assert (run_of(client)["status"], run_of(client)["resumed_stages"]) == ("completed", [])
+
+
+@pytest.mark.parametrize("end", ["completed", "canceled", "deleted"])
+def test_a_run_that_is_over_leaves_no_stages(client: httpx.Client, services: Services, end: str) -> None:
+    put_documents(client, grouped_documents(90))
+    create(client)
+    client.post("/clusters/groups/execute").raise_for_status()
+    attempt(services, Watched("publish"))
+    assert list((services.settings.data / "checkpoints").rglob("*.npz"))
+
+    if end == "canceled":
+        client.post(f"/clusters/groups/executions/{run_of(client)['run_id']}/cancel").raise_for_status()
+    if end == "deleted":
+        client.delete("/clusters/groups").raise_for_status()
+    carry_out(services)
+    services.housekeeping.tidy()
+
+    assert not list((services.settings.data / "checkpoints").rglob("*.*"))

@@ -1,0 +1,70 @@
+"""Many seeds, or one again: `python -m simulation.run --seeds 10000`, `python -m simulation.run --seed 4711`."""
+
+import argparse
+import logging
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from simulation.simulation import Simulation
+from simulation.world import Store
+
+__all__ = ["STEPS", "broken", "fresh_store", "main"]
+
+STEPS = 200
+_IN_MEMORY = Path("/dev/shm")
+
+
+def fresh_store(folder: Path) -> Store:
+    return Store(folder / "simulated.sqlite")
+
+
+def memory_folder() -> str | None:
+    """A file system in memory, where there is one."""
+    return str(_IN_MEMORY) if _IN_MEMORY.is_dir() else None
+
+
+def broken(seeds: Sequence[int], steps: int = STEPS) -> list[tuple[int, str]]:
+    """The seeds that break a promise, each with where."""
+    found = []
+    logging.disable(logging.WARNING)  # crashes are what happens here all the time
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+        store = fresh_store(Path(folder))
+        for seed in seeds:
+            store.empty()
+            try:
+                Simulation(store, seed).run(steps)
+            except Exception:  # noqa: BLE001  # whatever it is, the seed is told and the others go on
+                found.append((seed, traceback.format_exc()))
+        store.close()
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m simulation.run", description=__doc__)
+    parser.add_argument("--seed", type=int, help="this one only")
+    parser.add_argument("--seeds", type=int, default=300)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args(arguments)
+    began = time.monotonic()
+    seeds = [given.seed] if given.seed is not None else list(range(given.first, given.first + given.seeds))
+    pieces = [seeds[start : start + 50] for start in range(0, len(seeds), 50)]
+    with ProcessPoolExecutor(given.processes) as pool:
+        failures = [one for found in pool.map(broken, pieces, [given.steps] * len(pieces)) for one in found]
+    for seed, where in failures[:5]:
+        print(f"seed {seed}\n{where}")  # noqa: T201
+    seconds = time.monotonic() - began
+    print(f"{len(seeds):,} seeds × {given.steps} steps in {seconds:.0f} s: {len(failures)} broke a promise")  # noqa: T201
+    if failures:
+        print(f"again: python -m simulation.run --seed {failures[0][0]}")  # noqa: T201
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
