@@ -155,7 +155,8 @@ def _artifacts(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
         if record.kind != "execution" or quick:
             continue
         count, wrong = check_artifacts(store, record.scope, record.id)
-        if count == 0 and record.body.get("published") and record.body.get("status") not in ACTIVE:
+        kept = record.body.get("published") and record.body.get("results_removed_at") is None
+        if count == 0 and kept and record.body.get("status") not in ACTIVE:
             wrong = ["it is published, and its artifacts are missing"]
         tables, runs = tables + count, runs + (count > 0)
         report.findings += [Finding("damage", f"run {record.id}", told, _REMEDIES["artifacts"]) for told in wrong]

@@ -179,6 +179,12 @@ class SqliteJobQueue:
         select = f"SELECT {_JOB} FROM jobs WHERE state = 'running' AND queue = ?"
         return [_job(row) for row in self._database.read().execute(select, (queue,)).fetchall()]
 
+    def waiting(self, queue: str) -> tuple[int, datetime | None]:
+        """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
+        select = "SELECT count(*), min(created_at) FROM jobs WHERE queue = ? AND state = 'queued'"
+        count, oldest = self._database.read().execute(select, (queue,)).fetchone()
+        return count, None if oldest is None else datetime.fromisoformat(oldest)
+
     def running_workers(self) -> Sequence[str]:
         """The distinct workers that hold a running job, in order."""
         select = "SELECT DISTINCT worker FROM jobs WHERE state = 'running' ORDER BY worker"
