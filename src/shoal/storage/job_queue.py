@@ -195,12 +195,6 @@ class SqliteJobQueue:
         select = "SELECT count(*) FROM jobs WHERE queue = ? AND organization_id = ? AND state = 'queued'"
         return int(self._database.read().execute(select, (queue, scope.organization_id)).fetchone()[0])
 
-    def waiting(self, queue: str) -> tuple[int, datetime | None]:
-        """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
-        select = "SELECT count(*), min(created_at) FROM jobs WHERE queue = ? AND state = 'queued'"
-        count, oldest = self._database.read().execute(select, (queue,)).fetchone()
-        return count, None if oldest is None else datetime.fromisoformat(oldest)
-
     def revision(self) -> int:
         """A number that is another one after anybody else, in this process or another, wrote. Cheap to ask."""
         return int(self._database.read().execute("PRAGMA data_version").fetchone()[0])
