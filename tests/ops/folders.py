@@ -38,7 +38,7 @@ def fill(services: Services) -> Scope:
     upsert = {"collection_id": "docs", "documents": grouped_documents()}
     services.documents.upsert(scope, UpsertDocuments.model_validate(upsert))
     services.clusters.create(scope, CreateCluster.model_validate(vector_body()))
-    services.clusters.execute(scope, "groups", ExecuteCluster())
+    services.clusters.execute(scope, services.clusters.admit(scope, "groups", ExecuteCluster()))
     assert carry_out(services) == 1
     return scope
 

@@ -125,7 +125,7 @@ class Requests(RuleBasedStateMachine):
 
         with patch.object(idempotency, "hit", before_save):
             if route == "records":
-                return self.keys.once(scope, keyed, act)
+                return self.keys.once(scope, keyed, lambda: act)
             if route == "documents":
                 return self.keys.once_with_documents(scope, keyed, lambda: act)
             return self.keys.once_repeatable(scope, keyed, act)

@@ -287,7 +287,7 @@ class Client:
 
     def _execute(self) -> None:
         name = self.parts.rng.choice(self.names)
-        task = self.parts.clusters.execute(self.scope, name, ExecuteCluster())
+        task = self.parts.clusters.execute(self.scope, self.parts.clusters.admit(self.scope, name, ExecuteCluster()))
         run_id = str(task.additional_data["run_id"])
         if run_id not in self.accepted and self.parts.rng.random() < 0.1:
             self.parts.poisoned.add(run_id)

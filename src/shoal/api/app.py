@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from typing import Any, Final
 
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
@@ -87,4 +88,5 @@ def _ends_plainly(scope: Connection) -> bool:
 
 
 async def _openapi(request: Request) -> Response:
-    return reply(request.app.openapi())
+    # Made at the first call, which takes a second: not on the event loop.
+    return reply(await run_sync(request.app.openapi))

@@ -44,9 +44,13 @@ class KeyedCall:
 
     def once(self, scope: Scope, act: Callable[[], Response]) -> Response:
         """Do it, and save the answer in the same transaction of the metadata store; or answer as before."""
+        return self.once_checked(scope, lambda: act)
+
+    def once_checked(self, scope: Scope, prepare: Callable[[], Callable[[], Response]]) -> Response:
+        """The same, where checks that take long come before the records are locked."""
         if self.key is None:
-            return act()
-        return _answered(self.idempotency.once(scope, self._keyed(self.key), _plainly(act)))
+            return prepare()()
+        return _answered(self.idempotency.once(scope, self._keyed(self.key), lambda: _plainly(prepare())))
 
     def once_with_documents(self, scope: Scope, act: Callable[[], Response]) -> Response:
         """The same for changes of documents."""

@@ -104,7 +104,7 @@ def _executed(services: "Services", scope: "Scope", cluster: "Cluster", settings
     workers = Workers(settings)
     workers.start()
     try:
-        task = services.clusters.execute(scope, cluster.cluster_id, ExecuteCluster())
+        task = services.clusters.execute(scope, services.clusters.admit(scope, cluster.cluster_id, ExecuteCluster()))
         run_id = str(task.additional_data["run_id"])
         with shown() as progress:
             while (run := services.executions.get(scope, cluster.cluster_id, run_id)).status in ACTIVE:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,9 +28,17 @@ from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore, Query
 
-__all__ = ["Clusters", "runs_of"]
+__all__ = ["Admitted", "Clusters", "runs_of"]
 
 _OVERRIDES: Final = ("filters", "sample_size", "vis_n_components", "defer_visualization", "layout_stability")
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A run that was looked at: what it does differently from its cluster."""
+
+    cluster_id: str
+    request: dict[str, Any]
 
 
 class Clusters:
@@ -160,14 +169,22 @@ class Clusters:
             self._generations.drop_all(scope, output.collection_id)
         return {"clusters": 1, "executions": len(runs), "output_collections": len(outputs)}
 
-    def execute(self, scope: Scope, ref: str, body: ExecuteCluster) -> Task:
-        """Queue a run. The same request while one is active gives the active task; another one is a Conflict.
+    def admit(self, scope: Scope, ref: str, body: ExecuteCluster) -> "Admitted":
+        """A run that may be queued. Looks at the documents, so it is for before a transaction.
 
-        Raises NotFound, InvalidField (also where nothing can be clustered), Conflict.
+        Raises NotFound, InvalidField, also where nothing can be clustered or it would not fit.
         """
         cluster = self.get(scope, ref)
         request = self._request(cluster, body)
         self._check(cluster, self._planning.plan(scope, cluster, request, documents_of(cluster, request)))
+        return Admitted(cluster.cluster_id, request)
+
+    def execute(self, scope: Scope, admitted: "Admitted") -> Task:
+        """Queue a run. The same request while one is active gives the active task; another one is a Conflict.
+
+        Raises NotFound where the cluster is gone meanwhile, Conflict.
+        """
+        cluster, request = self.get(scope, admitted.cluster_id), admitted.request
         with self._metadata.transaction():
             active = self.active_run(scope, cluster.cluster_id)
             if active is None:

@@ -49,11 +49,13 @@ class Idempotency:
     def __init__(self, metadata: MetadataStore, documents: DocumentStore, now: Callable[[], datetime]) -> None:
         self._metadata, self._documents, self._now = metadata, documents, now
 
-    def once(self, scope: Scope, keyed: Keyed, act: Act) -> Answer:
-        """For effects in the metadata store. Raises KeyReused, and what `act` raises."""
+    def once(self, scope: Scope, keyed: Keyed, prepare: Callable[[], Act]) -> Answer:
+        """For effects in the metadata store. `prepare` is called first, for checks that would hold its lock for long.
+        Raises KeyReused, and what they raise."""
         known = self._known(scope, keyed)
         if known is not None:
             return known
+        act = prepare()
         with self._metadata.transaction():
             known = self._known(scope, keyed)  # a twin may have been faster
             if known is not None:
@@ -86,7 +88,7 @@ class Idempotency:
         if known is not None:
             return known
         reply = act()
-        return self.once(scope, keyed, lambda: reply)
+        return self.once(scope, keyed, lambda: lambda: reply)
 
     def _known(self, scope: Scope, keyed: Keyed) -> Answer | None:
         """What was answered before, in whichever store it was saved. Raises KeyReused."""

@@ -1,5 +1,6 @@
 """Clusters: create, find, change, remove, execute."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
@@ -118,8 +119,12 @@ def execute_cluster(
     body: Annotated[ExecuteCluster | None, Body()] = None,
 ) -> Response:
     """Queue a run and answer at once with its task; the run's id is in `additional_data.run_id`."""
-    asked = body or ExecuteCluster()
-    return keyed.once(scope, lambda: reply(services.clusters.execute(scope, cluster_identifier, asked)))
+
+    def admitted() -> Callable[[], Response]:
+        run = services.clusters.admit(scope, cluster_identifier, body or ExecuteCluster())
+        return lambda: reply(services.clusters.execute(scope, run))
+
+    return keyed.once_checked(scope, admitted)
 
 
 @router.post("/{cluster_identifier}/plan", response_model=RunPlan)
