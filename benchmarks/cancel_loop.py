@@ -1,7 +1,7 @@
 """Is a run that is cancelled at a random moment always whole or not there at all?
 
-A real server; the same run again and again, cancelled after a random time, from before it begins to after its results are
-visible. Afterwards: no process computes, and no tables or half-written files are left of a cancelled run.
+A real server; the same run again and again, cancelled after a random time, from before it begins to after its results
+are visible. Afterwards: no process computes, and no tables or half-written files are left of a cancelled run.
 
     PYTHONPATH=tests python benchmarks/cancel_loop.py --cancels 500 --seed 1
 """
