@@ -1,0 +1,202 @@
+"""What a forked victim does: the whole of Shoal in one process, the API without a socket, runs carried out inline.
+
+The same code as behind `shoal serve`; only that a crash takes everything down at once. Called through `Zygote.fork`, so
+all arguments are JSON.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import orjson
+
+import shoal.engine.algorithms  # noqa: F401  # loaded before the fork
+from faults import io_faults
+from faults.invariants import Violated, check_all, check_canary, check_files, check_settled
+from faults.ledger import Ledger
+from faults.workload import Operations, Tenants
+from shoal import failpoints
+from shoal.api.app import create_app
+from shoal.assemble import Services, assemble, utc_now
+from shoal.cli.worker import _Runs
+from shoal.jobs.worker import Worker
+from shoal.services.run_states import QUEUE
+from shoal.settings import Settings
+from shoal.storage.base import Job
+
+__all__ = ["InlineWorker", "Installation", "act", "recover"]
+
+Json = dict[str, Any]
+SCRIPT: Final[tuple[tuple[str, int], ...]] = (
+    ("ingest", 0), ("ingest", 1), ("edit", 0), ("delete", 0), ("plain", 0), ("ingest", 2), ("rich", 0), ("edit", 1),
+    ("ingest", 3), ("plain", 1), ("edit", 0), ("rich", 1), ("delete", 1), ("ingest", 4),
+)  # fmt: skip
+"""Every kind of operation at least twice: so every failpoint has a first, a second and a last pass."""
+
+
+class Installation:
+    """A data folder opened by this process: its services, and a client of its API."""
+
+    def __init__(self, data: Path, key: str) -> None:
+        self.services = assemble(Settings(data=data, threads=1))
+        self._transport = _Inline(self.services)
+        headers = {"Authorization": f"Bearer {key}"}
+        self.client = httpx.Client(base_url="http://shoal/v1", headers=headers, transport=self._transport)
+
+    def work(self) -> None:
+        """Carry out what is queued."""
+        worker = InlineWorker(self.services)
+        while worker.run_one():
+            pass
+
+    def close(self) -> None:
+        self.client.close()
+        self.services.close()
+
+
+@contextmanager
+def installation(data: Path, key: str) -> Iterator[Installation]:
+    opened = Installation(data, key)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+class InlineWorker(Worker):
+    """A worker whose runs are in its own process; what would end the run's process is settled as a crash of it."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(
+            services.metadata,
+            _Runs(services),
+            queue=QUEUE,
+            folder=services.settings.data / "workers",
+            lease=timedelta(seconds=services.settings.lease_seconds),
+            now=utc_now,
+        )
+        self._services = services
+
+    def _run(self, job: Job) -> None:
+        try:
+            self._services.runner.run(job, lambda _stage, _fraction: None)
+        except Exception:
+            traceback.print_exc()
+            self._settle(job, 1)
+        else:
+            self._settle(job, 0)
+
+
+class _Inline(httpx.BaseTransport):
+    """The application called on an event loop of its own."""
+
+    def __init__(self, services: Services) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._app = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
+        return self._loop.run_until_complete(self._answer(sent))
+
+    async def _answer(self, sent: httpx.Request) -> httpx.Response:
+        reply = await self._app.handle_async_request(sent)
+        return httpx.Response(reply.status_code, headers=reply.headers, content=await reply.aread(), request=sent)
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+
+# ── what is called in a fork ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def act(
+    data: str, ledger: str, key: str, *, arm: str = "", fail: Json | None = None, record: str | None = None,
+    told: str | None = None,
+) -> None:  # fmt: skip
+    """Carry out the script, with failpoints armed, calls that fail, or a record of all calls. What was passed goes to
+    the file `told`."""
+    arm_failpoints(arm)
+    book = Ledger(Path(ledger))
+    settled: Callable[[int], None] = lambda _op: None
+    if record is not None:
+        io_faults.record(Path(data), Path(record))
+        settled = lambda op: io_faults.mark(f"op {op}")
+    if fail is not None:
+        io_faults.fail(Path(data), **fail)
+    with installation(Path(data), key) as here:
+        follow(here, book, settled)
+        if told is not None:
+            passed = {name: fault.passed for name, fault in failpoints._faults.items()}
+            seen = io_faults.seen() if fail is not None else 0
+            Path(told).write_bytes(orjson.dumps({"passed": passed, "calls": seen}))
+    book.close()
+
+
+def follow(here: Installation, book: Ledger, settled: Callable[[int], None]) -> None:
+    """The script, operation by operation; runs are carried out where they are asked for."""
+    ops = Operations(here.client, book)
+    for kind, number in SCRIPT:
+        if kind in ("plain", "rich"):
+            settled(ops.execute(kind).op)
+            here.work()
+        else:
+            settled(getattr(ops, kind)(number).op)
+
+
+def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0, go_on: bool = True) -> None:
+    """Open the folder again, finish what is queued, check everything, do one more of each and check again. Writes
+    `{"violated": null or {"name", "problem"}, "runs": {...}}` to the file `told`."""
+    arm_failpoints("")
+    answer: Json = {"violated": None, "runs": {}}
+    who = Tenants(**tenants)
+    book = Ledger(Path(ledger))
+    try:
+        with installation(Path(data), who.key) as here:
+            here.work()
+            check_all(here.client, book, since=since)
+            answer["runs"] = check_settled(here.client, deadline_s=5.0)
+            check_canary(here.client, who)
+            if go_on:
+                _go_on(here, book)
+        check_files(Path(data), idle=True)
+    except Violated as violated:
+        answer["violated"] = {"name": violated.name, "problem": violated.problem}
+    Path(told).write_bytes(orjson.dumps(answer))
+    book.close()
+
+
+def _go_on(here: Installation, book: Ledger) -> None:
+    """The installation works: one more batch, one more run of each cluster."""
+    ops, before = Operations(here.client, book), len(book.entries)
+    for entry in (ops.ingest(90_000 + before), ops.edit(2), ops.execute("plain"), ops.execute("rich")):
+        if entry.fate != "ack":
+            raise Violated("I7", f"after the recovery {entry.kind} is answered {entry.reply}")
+    here.work()
+    check_all(here.client, book, since=before)
+    check_settled(here.client, deadline_s=5.0)
+
+
+def prepare(data: str, ledger: str, tenants: Json) -> None:
+    """The documents and clusters that the script needs, and the other tenant's canary."""
+    who = Tenants(**tenants)
+    book = Ledger(Path(ledger))
+    for key, action in ((who.foreign_key, Operations.plant_canary), (who.key, Operations.prepare)):
+        with installation(Path(data), key) as here:
+            action(Operations(here.client, book))
+    wrong = [entry for entry in book.entries.values() if entry.fate != "ack"]
+    if wrong:
+        raise RuntimeError(f"The set-up failed: {wrong[0]}")
+    book.close()
+
+
+def arm_failpoints(text: str) -> None:
+    """As SHOAL_FAILPOINTS would at the start of a process; all others are counted, and pass."""
+    failpoints._faults.clear()
+    counting = ";".join(f"{name}=sleep:0@1000000000" for name in failpoints.FAILPOINTS)
+    failpoints._faults.update(failpoints._asked_for(counting) | failpoints._asked_for(text))
