@@ -29,7 +29,7 @@ from shoal.services.run_states import QUEUE
 from shoal.settings import Settings
 from shoal.storage.base import Job
 
-__all__ = ["InlineWorker", "Installation", "act", "recover"]
+__all__ = ["InlineWorker", "Installation", "act", "prepare", "recover", "zombie"]
 
 Json = dict[str, Any]
 SCRIPT: Final[tuple[tuple[str, int], ...]] = (
@@ -45,7 +45,7 @@ class Installation:
     def __init__(self, data: Path, key: str) -> None:
         self.services = assemble(Settings(data=data, threads=1))
         self._transport = _Inline(self.services)
-        headers = {"Authorization": f"Bearer {key}"}
+        headers = {"Authorization": f"Bearer {key}", "X-Namespace": "default"}
         self.client = httpx.Client(base_url="http://shoal/v1", headers=headers, transport=self._transport)
 
     def work(self) -> None:
@@ -71,7 +71,7 @@ def installation(data: Path, key: str) -> Iterator[Installation]:
 class InlineWorker(Worker):
     """A worker whose runs are in its own process; what would end the run's process is settled as a crash of it."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, at_publish: Callable[[], None] = lambda: None) -> None:
         super().__init__(
             services.metadata,
             _Runs(services),
@@ -80,11 +80,11 @@ class InlineWorker(Worker):
             lease=timedelta(seconds=services.settings.lease_seconds),
             now=utc_now,
         )
-        self._services = services
+        self._services, self._at_publish = services, at_publish
 
     def _run(self, job: Job) -> None:
         try:
-            self._services.runner.run(job, lambda _stage, _fraction: None)
+            self._services.runner.run(job, lambda stage, _fraction: self._at_publish() if stage == "publish" else None)
         except Exception:
             traceback.print_exc()
             self._settle(job, 1)
@@ -169,6 +169,45 @@ def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0,
         answer["violated"] = {"name": violated.name, "problem": violated.problem}
     Path(told).write_bytes(orjson.dumps(answer))
     book.close()
+
+
+def zombie(data: str, ledger: str, key: str, told: str) -> None:
+    """A worker loses its run just before it would publish: another one carries the run out, then it goes on. Nothing
+    may change any more, neither what is visible nor the run's record."""
+    answer: Json = {"violated": None}
+    book = Ledger(Path(ledger))
+    with installation(Path(data), key) as here:
+        run_id = Operations(here.client, book).execute("plain").reply["run_id"]
+        seen: list[Json] = []
+
+        def take_over() -> None:
+            if not seen:
+                # The first worker holds no lock: it counts as dead, and its run is there to be taken.
+                seen.append({})
+                InlineWorker(here.services).run_one()
+                seen.append(_visible(here.client, run_id))
+
+        InlineWorker(here.services, take_over).run_one()
+        if len(seen) < 2 or seen[1]["run"]["status"] != "completed":
+            raise RuntimeError(f"The run was not taken over: {seen}")
+        after = _visible(here.client, run_id)
+        if after != seen[1]:
+            changed = [name for name in after if after[name] != seen[1][name]]
+            answer["violated"] = {"name": "I7", "problem": f"a worker that was taken over changed {', '.join(changed)}"}
+    Path(told).write_bytes(orjson.dumps(answer))
+    book.close()
+
+
+def _visible(client: httpx.Client, run_id: str) -> Json:
+    """What the outside sees of a run."""
+    cluster = client.get("/clusters/plain").json()
+    output = cluster["output_collection_ids"][0]
+    return {
+        "cluster": cluster,
+        "run": client.get(f"/clusters/plain/executions/{run_id}").json(),
+        "collection": client.get(f"/collections/{output}").json(),
+        "documents": client.post(f"/collections/{output}/documents/list", json={"limit": 50}).json()["results"],
+    }
 
 
 def _go_on(here: Installation, book: Ledger) -> None:

@@ -273,10 +273,13 @@ def _runs(client: httpx.Client, cluster: str) -> list[Json]:
 # ── tenants ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def check_canary(url_client: httpx.Client, tenants: Tenants) -> None:
+def check_canary(client: httpx.Client, tenants: Tenants) -> None:
     """I12: the first tenant finds nothing of the second, by lists, names and ids."""
-    foreign = {"Authorization": f"Bearer {tenants.foreign_key}"}
-    theirs = _get(url_client, "/collections/canarybirds", headers=foreign)["collection_id"]
+    foreign = {"Authorization": f"Bearer {tenants.foreign_key}", "X-Namespace": "default"}
+    found = client.get("/collections/canarybirds", headers=foreign)
+    if found.status_code != 200:
+        raise Violated("I12", f"the other organisation does not find its own: {found.status_code} {found.text[:200]}")
+    theirs = found.json()["collection_id"]
     for method, path, body in (
         ("GET", "/collections", None),
         ("POST", "/collections/list", {}),
@@ -284,12 +287,12 @@ def check_canary(url_client: httpx.Client, tenants: Tenants) -> None:
         ("GET", "/namespaces", None),
         ("POST", "/collections/docs/documents/list", {"search": CANARY}),
     ):
-        reply = url_client.request(method, path, json=body)
+        reply = client.request(method, path, json=body)
         if CANARY in reply.text or theirs in reply.text:
             raise Violated("I12", f"{method} {path} shows what belongs to another organisation")
     for ref in (theirs, "canarybirds"):
         for path in (f"/collections/{ref}", f"/collections/{ref}/documents", f"/collections/{ref}/documents/{CANARY}-1"):
-            if (status := url_client.get(path).status_code) != 404:
+            if (status := client.get(path).status_code) != 404:
                 raise Violated("I12", f"GET {path} of another organisation answers {status}")
 
 

@@ -47,39 +47,46 @@ class Case:
 
     def recover(self, *, go_on: bool = True) -> Json:
         """Open the folder again and check everything (see `inside.recover`). Raises Violated."""
-        told = self.root / "recovered"
+        given = {"tenants": asdict(self.template.tenants), "since": self.template.operations, "go_on": go_on}
+        return self._ask("faults.inside:recover", given)
+
+    def _ask(self, function: str, given: Json) -> Json:
+        told = self.root / "answer"
         told.unlink(missing_ok=True)
-        given = {"data": str(self.data), "ledger": str(self.ledger), "tenants": asdict(self.template.tenants)}
-        given |= {"told": str(told), "since": self.template.operations, "go_on": go_on}
-        code = self.template.zygote.fork("faults.inside:recover", given)
+        about = {"data": str(self.data), "ledger": str(self.ledger), "told": str(told)}
+        code = self.template.zygote.fork(function, about | given)
         if code != 0:
-            raise Violated("I7", f"the recovery ended with {code}; the log has the traceback")
+            raise Violated("I7", f"{function} ended with {code}; the log has the traceback")
         answer: Json = orjson.loads(told.read_bytes())
         if answer["violated"]:
             raise Violated(**answer["violated"])
         return answer
+
+    def zombie(self) -> None:
+        """A worker is taken over in the middle of a run and goes on (see `inside.zombie`). Raises Violated."""
+        self._ask("faults.inside:zombie", {"key": self.template.tenants.key})
 
     def entries(self) -> Ledger:
         return Ledger(self.ledger)
 
 
 class Template:
-    """A data folder with two tenants, the documents and the clusters of the workload. `environ` is the victims'."""
+    """A data folder with two tenants, the documents and the clusters of the workload. `environ` is that of the victims
+    alone: a bug that is planted there had no part in the set-up."""
 
     def __init__(self, root: Path, **environ: str) -> None:
         self.root = root
         self.log = root / "log"
-        self.zygote = Zygote(log=self.log, **{**FEW, **environ})
         self.tenants = make_tenants(root / "template")
         given = {"data": str(root / "template"), "ledger": str(root / "ledger"), "tenants": asdict(self.tenants)}
-        try:
-            code = self.zygote.fork("faults.inside:prepare", given)
-            if code != 0:
-                raise RuntimeError(f"The set-up ended with {code}: {self.log.read_text()[-3000:]}")
-            self.operations = len(Ledger(root / "ledger").entries)
-        except BaseException:
-            self.close()
-            raise
+        with Zygote(log=self.log, **FEW) as plain:
+            code = plain.fork("faults.inside:prepare", given)
+        if code != 0:
+            raise RuntimeError(f"The set-up ended with {code}: {self.log.read_text()[-3000:]}")
+        book = Ledger(root / "ledger")
+        self.operations = len(book.entries)
+        book.close()
+        self.zygote = Zygote(log=self.log, **{**FEW, **environ})
 
     @contextmanager
     def case(self) -> Iterator[Case]:

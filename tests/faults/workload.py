@@ -153,7 +153,7 @@ class Operations:
     def delete(self, number: int) -> Entry:
         """Delete a deletable document."""
         id = deletable(number)
-        return self._write("delete", {"document": id}, "DELETE", f"/collections/docs/documents/{id}", None)
+        return self._write("delete", {"document": id, "number": number}, "DELETE", f"/collections/docs/documents/{id}", None)
 
     def execute(self, cluster: str) -> Entry:
         """Ask for a run of `plain` or `rich`."""

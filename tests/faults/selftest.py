@@ -1,0 +1,86 @@
+"""The harness tested: each planted bug has to be found by the cheapest run that can find it, every time.
+
+A bug is in the victims only: the folder they are given was prepared without it. What a run says without any bug is tested
+beside it, so that a harness that cries wolf fails as well.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from faults import io_faults, power_loss
+from faults.invariants import Violated
+from faults.sweep import Fault, Swept
+from faults.template import Template
+
+__all__ = ["PLANTED", "found", "runs"]
+
+_FOLDER: Final = Path(__file__).with_name("planted")
+Run = Callable[[Template], str | None]
+
+
+def found(root: Path, bug: str | None, run: str) -> str | None:
+    """What the run says of victims with the bug; None where it finds nothing wrong. `bug` None is the real product."""
+    environ = {} if bug is None else {"SHOAL_PLANTED": bug, "PYTHONPATH": str(_FOLDER)}
+    if run == "power loss":
+        environ |= io_faults.preloaded()
+    with Template(root, **environ) as template:
+        return _RUNS[run](template)
+
+
+def runs() -> list[str]:
+    """The runs that have to find a bug, each once."""
+    return list(dict.fromkeys(run for run in PLANTED.values() if run not in _IMPOSSIBLE))
+
+
+def _struck(arm: str) -> Run:
+    def run(template: Template) -> str | None:
+        swept = Swept()
+        swept.take(template, Fault(arm=arm))
+        return "; ".join(swept.violations) or None
+
+    return run
+
+
+def _no_fault(template: Template) -> str | None:
+    with template.case() as case:
+        case.act()
+        try:
+            case.recover(go_on=False)
+        except Violated as violated:
+            return str(violated)
+    return None
+
+
+def _taken_over(template: Template) -> str | None:
+    with template.case() as case:
+        try:
+            case.zombie()
+        except Violated as violated:
+            return str(violated)
+    return None
+
+
+def _power(template: Template) -> str | None:
+    _, violations = power_loss.sweep(template, count=0, seed=1, most=6)
+    return "; ".join(violations) or None
+
+
+_RUNS: Final[Mapping[str, Run]] = {
+    "crash before the commit": _struck("ingest.appended=crash@1"),
+    "crash before the manifest": _struck("artifact.before_manifest=crash@1"),
+    "no fault": _no_fault,
+    "worker taken over": _taken_over,
+    "power loss": _power,
+}
+_IMPOSSIBLE: Final = frozenset({"power loss"} if io_faults.why_not() or os.name != "posix" else ())
+
+PLANTED: Final[Mapping[str, str]] = {
+    "reply_before_commit": "crash before the commit",
+    "flip_before_artifacts": "crash before the manifest",
+    "tenant_clause_dropped": "no fault",
+    "no_fsync": "power loss",
+    "fencing_ignored": "worker taken over",
+}
+"""Each planted bug and the run that has to find it."""
