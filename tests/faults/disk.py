@@ -1,4 +1,4 @@
-"""Where data folders of victims lie: memory where only processes die, a file system of a few megabytes where disks fill."""
+"""Where data folders of victims lie: in memory where only processes die, on a small file system where disks fill."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def quick_folder() -> Iterator[Path]:
 
 @contextmanager
 def small_disk(mib: int, *, inodes: int = 0) -> Iterator[Path]:
-    """A file system of its own with that many MiB (and inodes, where given). Raises NoDisk where mounting is refused."""
+    """A file system with that many MiB (and inodes, where given). Raises NoDisk where none can be mounted."""
     place = Path(tempfile.mkdtemp(prefix="shoal-disk-"))
     options = f"size={mib}m,mode=0700" + (f",nr_inodes={inodes}" if inodes else "")
     mounted = subprocess.run(

@@ -5,8 +5,9 @@ all arguments are JSON.
 """
 
 import asyncio
+import hashlib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +25,13 @@ from shoal import failpoints
 from shoal.api.app import create_app
 from shoal.assemble import Services, assemble, utc_now
 from shoal.cli.worker import _Runs
+from shoal.errors import ShoalError
 from shoal.jobs.worker import Worker
 from shoal.services.run_states import QUEUE
 from shoal.settings import Settings
 from shoal.storage.base import Job
 
-__all__ = ["InlineWorker", "Installation", "act", "prepare", "recover", "zombie"]
+__all__ = ["SCRIPT", "InlineWorker", "Installation", "act", "examine", "prepare", "recover", "seen_of", "zombie"]
 
 Json = dict[str, Any]
 SCRIPT: Final[tuple[tuple[str, int], ...]] = (
@@ -85,7 +87,7 @@ class InlineWorker(Worker):
     def _run(self, job: Job) -> None:
         try:
             self._services.runner.run(job, lambda stage, _fraction: self._at_publish() if stage == "publish" else None)
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever it was, the run's own process would have ended
             traceback.print_exc()
             self._settle(job, 1)
         else:
@@ -117,20 +119,18 @@ class _Inline(httpx.BaseTransport):
 
 def act(
     data: str, ledger: str, key: str, *, arm: str = "", fail: Json | None = None, record: str | None = None,
-    told: str | None = None,
+    told: str | None = None, script: Sequence[Sequence[Any]] = SCRIPT,
 ) -> None:  # fmt: skip
     """Carry out the script, with failpoints armed, calls that fail, or a record of all calls. What was passed goes to
     the file `told`."""
     arm_failpoints(arm)
     book = Ledger(Path(ledger))
-    settled: Callable[[int], None] = lambda _op: None
     if record is not None:
         io_faults.record(Path(data), Path(record))
-        settled = lambda op: io_faults.mark(f"op {op}")
     if fail is not None:
         io_faults.fail(Path(data), **fail)
     with installation(Path(data), key) as here:
-        follow(here, book, settled)
+        follow(here, book, script, marked=record is not None)
         if told is not None:
             passed = {name: fault.passed for name, fault in failpoints._faults.items()}
             seen = io_faults.seen() if fail is not None else 0
@@ -138,15 +138,17 @@ def act(
     book.close()
 
 
-def follow(here: Installation, book: Ledger, settled: Callable[[int], None]) -> None:
-    """The script, operation by operation; runs are carried out where they are asked for."""
+def follow(here: Installation, book: Ledger, script: Sequence[Sequence[Any]], *, marked: bool) -> None:
+    """The script, operation by operation; runs are carried out where they are asked for. With `marked` the record holds
+    which operations were answered."""
     ops = Operations(here.client, book)
-    for kind, number in SCRIPT:
-        if kind in ("plain", "rich"):
-            settled(ops.execute(kind).op)
+    for kind, number in script:
+        is_run = kind in ("plain", "rich")
+        entry = ops.execute(kind) if is_run else getattr(ops, kind)(number)
+        if marked:
+            io_faults.mark(f"op {entry.op}")
+        if is_run:
             here.work()
-        else:
-            settled(getattr(ops, kind)(number).op)
 
 
 def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0, go_on: bool = True) -> None:
@@ -185,12 +187,12 @@ def zombie(data: str, ledger: str, key: str, told: str) -> None:
                 # The first worker holds no lock: it counts as dead, and its run is there to be taken.
                 seen.append({})
                 InlineWorker(here.services).run_one()
-                seen.append(_visible(here.client, run_id))
+                seen.append(seen_of(here.client, run_id))
 
         InlineWorker(here.services, take_over).run_one()
         if len(seen) < 2 or seen[1]["run"]["status"] != "completed":
             raise RuntimeError(f"The run was not taken over: {seen}")
-        after = _visible(here.client, run_id)
+        after = seen_of(here.client, run_id)
         if after != seen[1]:
             changed = [name for name in after if after[name] != seen[1][name]]
             answer["violated"] = {"name": "I7", "problem": f"a worker that was taken over changed {', '.join(changed)}"}
@@ -198,7 +200,45 @@ def zombie(data: str, ledger: str, key: str, told: str) -> None:
     book.close()
 
 
-def _visible(client: httpx.Client, run_id: str) -> Json:
+def examine(data: str, key: str, told: str) -> None:
+    """Ask the folder everything there is to ask: for each question a digest of the answer, or the code of its error."""
+    answers: Json = {}
+    try:
+        with installation(Path(data), key) as here:
+            for name, (method, path, body) in _questions(here.client).items():
+                reply = here.client.request(method, path, json=body)
+                answers[name] = _digest(reply)
+    except ShoalError as error:
+        answers["start"] = {"error": type(error).__name__}
+    Path(told).write_bytes(orjson.dumps(answers))
+
+
+def _questions(client: httpx.Client) -> dict[str, tuple[str, str, Json | None]]:
+    every = {"limit": 1000, "return_vectors": True, "include_total": True}
+    asked: dict[str, tuple[str, str, Json | None]] = {"clusters": ("GET", "/clusters", None)}
+    for name in ("docs", "inbox", "plain_output"):
+        where = f"/collections/{name}/documents"
+        asked[f"{name} count"] = ("GET", f"{where}/count", None)
+        asked[f"{name} list"] = ("POST", f"{where}/list", every)
+        asked[f"{name} numbers"] = ("POST", f"{where}/distinct", {"field": "batch"})
+    for name in ("plain", "rich"):
+        asked[f"{name} runs"] = ("POST", f"/clusters/{name}/executions/list", {"limit": 100})
+        asked[f"{name} artifacts"] = ("GET", f"/clusters/{name}/artifacts?include_members=true&limit=100000", None)
+        runs = client.post(f"/clusters/{name}/executions/list", json={"limit": 100})
+        for number, run in enumerate(runs.json()["results"] if runs.is_success else ()):
+            where = f"/clusters/{name}/executions/{run['run_id']}/download"
+            for table in ("members", "centroids"):
+                asked[f"{name} {number} {table}"] = ("GET", f"{where}?table={table}", None)
+    return asked
+
+
+def _digest(reply: httpx.Response) -> Json:
+    if reply.is_success:
+        return {"sha256": hashlib.sha256(reply.content).hexdigest()}
+    return {"error": reply.json()["error"]["code"]}
+
+
+def seen_of(client: httpx.Client, run_id: str) -> Json:
     """What the outside sees of a run."""
     cluster = client.get("/clusters/plain").json()
     output = cluster["output_collection_ids"][0]

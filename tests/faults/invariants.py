@@ -13,7 +13,8 @@
     I11  databases pass their integrity check, artifacts their checksums
     I12  nothing of another tenant is in any answer
 
-Each check raises Violated. `check_all` runs those that hold at any moment, `check_settled` those that need idle clusters.
+Each check raises Violated. `check_all` runs those that hold at any moment, `check_settled` those that need idle
+clusters.
 """
 
 import hashlib
@@ -117,7 +118,9 @@ def check_edits_and_deletes(client: httpx.Client, ledger: Ledger) -> None:
             raise Violated("I1", f"the deletion of {id} was acknowledged and is undone")
     for id, allowed in _possible_notes(ledger).items():
         if id in alive and alive[id].get("note") not in allowed:
-            raise Violated("I1", f"document {id} has note {alive[id].get('note')}, not one of {sorted(map(str, allowed))}")
+            raise Violated(
+                "I1", f"document {id} has note {alive[id].get('note')}, not one of {sorted(map(str, allowed))}"
+            )
     for id, document in alive.items():
         if id not in deletes and not _fields_as_sent(document):
             raise Violated("I8", f"fields of {id} were changed by nobody: {_shortly(document)}")
@@ -161,7 +164,7 @@ def _same(found: Json, sent: Json) -> bool:
 
 
 def _fields_as_sent(found: Json) -> bool:
-    collection, batch, row = batch_of(found["document_id"])
+    _, batch, row = batch_of(found["document_id"])
     sent = {"batch": batch, "row": row, "text": f"word{row % 7} of batch"}
     own = {"document_id", "collection_id", "vectors", "_internal", "note", "group"}
     return {name: value for name, value in found.items() if name not in own} == sent
@@ -172,9 +175,7 @@ def _by_batch(client: httpx.Client, collection: str) -> dict[int, int]:
     return {int(item["value"]): int(item["count"]) for item in told["values"]}
 
 
-def _documents(
-    client: httpx.Client, collection: str, equal: Json | None, *, vectors: bool = False
-) -> Iterator[Json]:
+def _documents(client: httpx.Client, collection: str, equal: Json | None, *, vectors: bool = False) -> Iterator[Json]:
     """All documents of a collection, or those where a field equals a value, page by page."""
     body: Json = {"limit": _PAGE, "return_vectors": vectors}
     if equal is not None:
@@ -291,7 +292,11 @@ def check_canary(client: httpx.Client, tenants: Tenants) -> None:
         if CANARY in reply.text or theirs in reply.text:
             raise Violated("I12", f"{method} {path} shows what belongs to another organisation")
     for ref in (theirs, "canarybirds"):
-        for path in (f"/collections/{ref}", f"/collections/{ref}/documents", f"/collections/{ref}/documents/{CANARY}-1"):
+        for path in (
+            f"/collections/{ref}",
+            f"/collections/{ref}/documents",
+            f"/collections/{ref}/documents/{CANARY}-1",
+        ):
             if (status := client.get(path).status_code) != 404:
                 raise Violated("I12", f"GET {path} of another organisation answers {status}")
 
@@ -336,7 +341,9 @@ def _check_known(data: Path) -> None:
     """Every folder of artifacts belongs to a run, every generation of an output collection is the visible one."""
     with _opened(data / "metadata.sqlite") as metadata:
         runs = {row[0] for row in metadata.execute("SELECT id FROM records WHERE kind = 'execution'")}
-        shown = dict(metadata.execute("SELECT id, json_extract(body, '$.generation') FROM records WHERE kind = 'collection'"))
+        shown = dict(
+            metadata.execute("SELECT id, json_extract(body, '$.generation') FROM records WHERE kind = 'collection'")
+        )
     unknown = sorted(p.parent.name for p in (data / "artifacts").rglob("manifest.json") if p.parent.name not in runs)
     if unknown:
         raise Violated("I10", f"artifacts of runs that nobody knows: {unknown[:3]}")

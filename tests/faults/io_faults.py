@@ -1,7 +1,7 @@
 """Failing system calls: the n-th write, sync or rename below a folder answers with an error, or all are recorded.
 
-`shim()` compiles failing_io.c with the system's C compiler. A process that was started with it (`preloaded`) is armed by
-`fail` or `record`, at any moment.
+`shim()` compiles failing_io.c with the system's C compiler. A process that was started with it (`preloaded`) is armed
+by `fail` or `record`, at any moment.
 """
 
 import ctypes

@@ -2,14 +2,14 @@
 
 The model is that of POSIX on a journaling file system:
 
-- what was written to a file before a sync of that file is there; of what was written or cut since, any part may be: whole
-  writes are dropped, or torn at 512 bytes;
+- what was written to a file before a sync of that file is there; of what was written or cut since, any part may be:
+  whole writes are dropped, or torn at 512 bytes;
 - new names, renames and removals in a folder are there once the folder was synced; of those since, any number of the
   first ones is (a journal keeps their order);
 - a file may have its new name and none of its data.
 
-Killing a process shows none of this, because the system keeps what it was told. `states` rebuilds folders from a record:
-cut at any call, with the choices above. Every operation that was acknowledged before the cut has to be found.
+Killing a process shows none of this, because the system keeps what it was told. `states` rebuilds folders from a
+record: cut at any call, with the choices above. Every operation that was acknowledged before the cut has to be found.
 """
 
 import random

@@ -6,16 +6,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
-from faults.victim import Victim
+from faults.disk import quick_folder
+from faults.invariants import check_settled, settle
+from faults.victim import Victim, victim
+from faults.workload import Operations
 
-__all__ = ["Seen", "watching"]
+__all__ = ["Seen", "flip_under_readers", "watching"]
 
 Json = dict[str, Any]
-_PAGE = 500
+_PAGE: Final = 500
+_PAUSE: Final = 0.02
+"""Seconds between two looks: what is watched needs the processor as well."""
 
 
 @dataclass(slots=True)
@@ -44,6 +49,21 @@ def watching(server: Victim, readers: int) -> Iterator[Seen]:
             thread.join()
 
 
+def flip_under_readers(executions: int, readers: int) -> Seen:
+    """Execute again and again, with other documents each time, while readers look. Raises Violated if a run hangs."""
+    with quick_folder() as folder, victim(folder) as server, server.client() as client:
+        ops = Operations(client, server.ledger)
+        ops.execute("plain")
+        settle(client)
+        with watching(server, readers) as seen:
+            for number in range(executions):
+                ops.delete(number)
+                ops.execute("plain")
+                settle(client)
+        check_settled(client)
+    return seen
+
+
 def _watch(server: Victim, seen: Seen, stop: threading.Event, number: int) -> None:
     looks = itertools.cycle((_artifacts, _pages, _summary, _distinct))
     for _ in range(number):
@@ -51,7 +71,7 @@ def _watch(server: Victim, seen: Seen, stop: threading.Event, number: int) -> No
     while not stop.is_set():
         try:
             with server.client() as client:
-                while not stop.is_set():
+                while not stop.wait(_PAUSE):
                     next(looks)(client, seen)
         except httpx.TransportError:
             stop.wait(0.05)

@@ -1,7 +1,7 @@
 """The harness tested: each planted bug has to be found by the cheapest run that can find it, every time.
 
-A bug is in the victims only: the folder they are given was prepared without it. What a run says without any bug is tested
-beside it, so that a harness that cries wolf fails as well.
+A bug is in the victims only: the folder they are given was prepared without it. What a run says without any bug is
+tested beside it, so that a harness that cries wolf fails as well.
 """
 
 import os

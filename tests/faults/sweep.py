@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from faults.inside import SCRIPT
 from faults.invariants import Violated
 from faults.template import Case, Template
 from shoal.failpoints import FAILPOINTS
 
-__all__ = ["ACTIONS", "Fault", "Swept", "calls", "passes", "points", "unreached"]
+__all__ = ["ACTIONS", "Fault", "Swept", "calls", "passes", "points", "strike", "sweep", "unreached"]
 
 ACTIONS: Final = ("crash", "err:EIO", "err:ENOSPC")
 _KILLED: Final = -9
@@ -41,21 +42,34 @@ class Swept:
 
     done: int = 0
     violations: list[str] = field(default_factory=list)
+    failed: list[Fault] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     """The answers that were no success."""
 
     def take(self, template: Template, fault: Fault) -> None:
         """Carry out one fault in a copy of the folder, recover, check."""
         self.done += 1
-        try:
-            with template.case() as case:
-                _strike(case, fault)
+        violated = strike(template, fault, SCRIPT, self.statuses)
+        if violated is not None:
+            self.failed.append(fault)
+            self.violations.append(f"{fault}: {violated}")
+
+
+def strike(
+    template: Template, fault: Fault, script: Sequence[tuple[str, int]], statuses: Counter[int] | None = None
+) -> str | None:
+    """What is violated when the fault strikes in the middle of the script; None where nothing is."""
+    try:
+        with template.case() as case:
+            _act(case, fault, script)
+            if statuses is not None:
                 book = case.entries()
-                self.statuses.update(e.reply["status"] for e in book.entries.values() if e.reply.get("status", 0) >= 400)
+                statuses.update(e.reply["status"] for e in book.entries.values() if e.reply.get("status", 0) >= 400)
                 book.close()
-                case.recover()
-        except (Violated, TimeoutError) as problem:
-            self.violations.append(f"{fault}: {problem}")
+            case.recover()
+    except (Violated, TimeoutError) as problem:
+        return str(problem)
+    return None
 
 
 def passes(template: Template) -> dict[str, int]:
@@ -101,14 +115,13 @@ def sweep(template: Template, faults: Iterator[Fault], *, most: int | None = Non
     return swept
 
 
-def _strike(case: Case, fault: Fault) -> None:
-    if fault.arm:
-        code, _ = case.act(arm=fault.arm)
-        if "=crash" in fault.arm and code != _KILLED:
-            raise Violated("I7", f"the victim was not killed there: it ended with {code}")
-    else:
+def _act(case: Case, fault: Fault, script: Sequence[tuple[str, int]]) -> None:
+    """Follow the script with the fault. A victim that ends by itself does what a server does that cannot go on: what
+    counts is what the next start finds."""
+    if not fault.arm:
         about = {"calls": _CALLS, "nth": fault.nth, "error": fault.error, "times": fault.times}
-        code, _ = case.act(fail=about)
-    if code not in (0, _KILLED):
-        # It may end as a server that cannot start would; what counts is what a restart finds.
+        case.act(fail=about, script=script)
         return
+    code, _ = case.act(arm=fault.arm, script=script)
+    if "=crash" in fault.arm and code != _KILLED and script is SCRIPT:
+        raise Violated("I7", f"the victim was not killed there: it ended with {code}")

@@ -97,6 +97,12 @@ class Template:
         yield Case(root, self)
         shutil.rmtree(root)
 
+    def last_pass(self, failpoint: str) -> int:
+        """How often the script passes a failpoint."""
+        with self.case() as case:
+            _, told = case.act()
+        return int(told["passed"][failpoint])
+
     def close(self) -> None:
         self.zygote.close()
 

@@ -1,9 +1,9 @@
 """The seeded operations of a client, and what they send: all of it can be made again from its number alone.
 
-Two collections in the namespace `default`: `docs`, 2,000 documents × 32 dimensions that are clustered, edited and deleted,
-and `inbox`, into which batches are written and which nothing else touches. Two clusters of `docs`: `plain`, with an output
-collection, and `rich`, which writes its groups back into the documents. A second namespace and a second organisation hold
-one document each with a canary, a word that no answer to the first may hold.
+Two collections in the namespace `default`: `docs`, 2,000 documents × 32 dimensions that are clustered, edited and
+deleted, and `inbox`, into which batches are written and which nothing else touches. Two clusters of `docs`: `plain`,
+with an output collection, and `rich`, which writes its groups back into the documents. A second namespace and a second
+organisation hold one document each with a canary, a word that no answer to the first may hold.
 """
 
 import contextlib
@@ -153,7 +153,9 @@ class Operations:
     def delete(self, number: int) -> Entry:
         """Delete a deletable document."""
         id = deletable(number)
-        return self._write("delete", {"document": id, "number": number}, "DELETE", f"/collections/docs/documents/{id}", None)
+        return self._write(
+            "delete", {"document": id, "number": number}, "DELETE", f"/collections/docs/documents/{id}", None
+        )
 
     def execute(self, cluster: str) -> Entry:
         """Ask for a run of `plain` or `rich`."""

@@ -9,7 +9,8 @@ Change = Callable[[Any], None]
 
 def _reply_before_commit(documents: Any) -> None:
     """A write is answered at once and carried out when the next one comes."""
-    real, held = documents.SqliteDocuments.write, []
+    real = documents.SqliteDocuments.write
+    held: list[Any] = []
 
     def write(self: Any, scope: Any, collection: str, batches: Any, **how: Any) -> Any:
         while held:
@@ -55,7 +56,7 @@ def _every_tenant(metadata: Any) -> None:
 def _no_sync(files: Any) -> None:
     """Nothing waits for the disk."""
     del files
-    os.fsync = lambda _file: None
+    os.fsync = lambda fd: None  # the name is part of its type
 
 
 def _no_sync_in_sqlite(sqlite: Any) -> None:
@@ -67,10 +68,25 @@ def _no_fence(run_states: Any) -> None:
     run_states.RunStates.check = lambda _self, _job: None
 
 
+def _abort(run: Any) -> None:
+    """Not one of the seven: the run of a cluster called `poison` aborts its process, as a bug in a library would."""
+    real = run.Runner.run
+
+    def run_or_abort(self: Any, job: Any, progress: Any) -> None:
+        states = self._states
+        execution = states.executions.get(job.scope, job.job_id)
+        if states.clusters.get(job.scope, execution.cluster_id).cluster_name == "poison":
+            os.abort()
+        real(self, job, progress)
+
+    run.Runner.run = run_or_abort
+
+
 BUGS: Final[Mapping[str, Mapping[str, Change]]] = {
     "reply_before_commit": {"shoal.storage.documents": _reply_before_commit},
     "flip_before_artifacts": {"shoal.storage.artifacts": _artifacts_later, "shoal.services.run_states": _flip_first},
     "tenant_clause_dropped": {"shoal.storage.metadata": _every_tenant},
     "no_fsync": {"shoal.storage.files": _no_sync, "shoal.storage.sqlite": _no_sync_in_sqlite},
     "fencing_ignored": {"shoal.services.run_states": _no_fence},
+    "abort_poison": {"shoal.services.run": _abort},
 }
