@@ -1,4 +1,4 @@
-"""Faults on purpose, against real processes and real files. `python -m faults.run` is the long form, `test_*` the short.
+"""Faults on purpose, against real processes and real files. `python -m faults.run` is the long form, `test_*` is short.
 
     run.py          the long form: its parts, their results, the table of docs/reliability.md
     ledger.py       what was asked and what was answered, kept outside the process that may die

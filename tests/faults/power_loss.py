@@ -23,7 +23,7 @@ from faults.invariants import Violated
 from faults.ledger import Ledger
 from faults.template import Case, Template
 
-__all__ = ["Call", "Loss", "cuts", "lose_power", "read_record", "recorded"]
+__all__ = ["Call", "Loss", "cuts", "lose_power", "read_record", "rebuild", "recorded", "sweep"]
 
 _SECTOR: Final = 512
 Kind = Literal["write", "sync", "rename", "truncate", "create", "unlink", "mkdir", "rmdir", "mark"]
@@ -92,9 +92,14 @@ def lose_power(template: Template, before: Path, calls: Sequence[Call], ledger: 
     with template.case() as case:
         shutil.rmtree(case.data)
         shutil.copytree(before, case.data)
-        _Disk(case.data, calls[: loss.cut], loss.seed).write()
+        rebuild(case.data, calls, loss)
         _shorten(ledger, case.ledger, calls[: loss.cut])
         case.recover(go_on=loss.cut % 4 == 0)
+
+
+def rebuild(root: Path, calls: Sequence[Call], loss: Loss) -> None:
+    """Make the folder, as it was before the first call, what the disk holds after the loss."""
+    _Disk(root, calls[: loss.cut], loss.seed).write()
 
 
 def _shorten(ledger: Path, into: Path, calls: Sequence[Call]) -> None:
@@ -160,10 +165,9 @@ class _Disk:
 
     def _load(self) -> str:
         """The folder before the first call. Returns where it lay then."""
-        origin = self.calls[0].path if self.calls else str(self.root)
-        here = str(self.root)
-        # The record holds the paths of the recorded folder: everything up to and with `data`.
-        origin = next((str(p) for c in self.calls for p in Path(c.path).parents if p.name == "data"), here)
+        # The record holds the paths of the recorded folder, which is called `data` as well.
+        above = (place for call in self.calls for place in (Path(call.path), *Path(call.path).parents))
+        origin = next((str(place) for place in above if place.name == "data"), str(self.root))
         for path in sorted(self.root.rglob("*")):
             file = None if path.is_dir() else _File(bytearray(path.read_bytes()))
             self.now[str(path)] = self.kept[str(path)] = file
