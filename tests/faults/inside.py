@@ -45,7 +45,8 @@ class Installation:
     """A data folder opened by this process: its services, and a client of its API."""
 
     def __init__(self, data: Path, key: str) -> None:
-        self.services = assemble(Settings(data=data, threads=1))
+        # Every stage is kept, however short it was, and nothing that is no longer shown.
+        self.services = assemble(Settings(data=data, threads=1, checkpoint_seconds=0.0, output_grace_seconds=0.0))
         self._transport = _Inline(self.services)
         headers = {"Authorization": f"Bearer {key}", "X-Namespace": "default"}
         self.client = httpx.Client(base_url="http://shoal/v1", headers=headers, transport=self._transport)
@@ -166,6 +167,7 @@ def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0,
             check_canary(here.client, who)
             if go_on:
                 _go_on(here, book)
+            here.services.housekeeping.tidy()
         check_files(Path(data), idle=True)
     except Violated as violated:
         answer["violated"] = {"name": violated.name, "problem": violated.problem}

@@ -338,20 +338,25 @@ def check_artifacts(manifest: Path) -> None:
 
 
 def _check_known(data: Path) -> None:
-    """Every folder of artifacts belongs to a run, every generation of an output collection is the visible one."""
+    """Every folder of artifacts belongs to a run, every generation of an output collection is the visible one or one
+    that is still being paged through; no checkpoint is left of a run that is over."""
     with _opened(data / "metadata.sqlite") as metadata:
         runs = {row[0] for row in metadata.execute("SELECT id FROM records WHERE kind = 'execution'")}
-        shown = dict(
-            metadata.execute("SELECT id, json_extract(body, '$.generation') FROM records WHERE kind = 'collection'")
-        )
+        bodies = [
+            orjson.loads(row[0]) for row in metadata.execute("SELECT body FROM records WHERE kind = 'collection'")
+        ]
     unknown = sorted(p.parent.name for p in (data / "artifacts").rglob("manifest.json") if p.parent.name not in runs)
     if unknown:
         raise Violated("I10", f"artifacts of runs that nobody knows: {unknown[:3]}")
+    kept = sorted(path.name for path in (data / "checkpoints").glob("*/*/*"))
+    if kept:
+        raise Violated("I10", f"checkpoints of runs that are over: {kept[:3]}")
+    known = {body["collection_id"]: {body["generation"], *body.get("superseded", {})} for body in bodies}
     for path in sorted((data / "documents").rglob("documents.sqlite")):
         with _opened(path) as documents:
             for (key,) in documents.execute("SELECT key FROM collections"):
                 collection, at, generation = key.partition("@")
-                if collection not in shown or (at and shown[collection] != generation):
+                if collection not in known or (at and generation not in known[collection]):
                     raise Violated("I10", f"the documents of {key} belong to nothing that is visible")
 
 
