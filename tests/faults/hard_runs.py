@@ -106,6 +106,10 @@ def _limited(server: Victim, size: int, hard: Hard) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+        for process in server.processes("run_child"):  # one that waits for the next run has the limit as well
+            if process.pid in seen:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         hard.attempts = max(hard.attempts, len(seen))
 
 
@@ -133,7 +137,7 @@ def _poisoned(server: Victim, good: int, hard: Hard) -> None:
 
 
 def _check_poison(run: dict[str, Any]) -> None:
-    if run["status"] != "failed" or "crashed" not in (run["error_message"] or ""):
+    if run["status"] != "failed" or "tried" not in (run["error_message"] or ""):
         raise Violated("I7", f"the run that aborts is {run['status']}: {run['error_message']}")
 
 

@@ -26,12 +26,14 @@ from shoal.api.app import create_app
 from shoal.assemble import Services, assemble, utc_now
 from shoal.cli.worker import _Runs
 from shoal.errors import ShoalError
+from shoal.jobs.child import Progress
+from shoal.jobs.liveness import is_alive, worker_name
 from shoal.jobs.worker import Worker
 from shoal.services.run_states import QUEUE
 from shoal.settings import Settings
 from shoal.storage.base import Job
 
-__all__ = ["SCRIPT", "InlineWorker", "Installation", "act", "examine", "prepare", "recover", "seen_of", "zombie"]
+__all__ = ["SCRIPT", "Installation", "act", "examine", "inline_worker", "prepare", "recover", "seen_of", "zombie"]
 
 Json = dict[str, Any]
 SCRIPT: Final[tuple[tuple[str, int], ...]] = (
@@ -53,7 +55,7 @@ class Installation:
 
     def work(self) -> None:
         """Carry out what is queued."""
-        worker = InlineWorker(self.services)
+        worker = inline_worker(self.services)
         while worker.run_one():
             pass
 
@@ -71,28 +73,58 @@ def installation(data: Path, key: str) -> Iterator[Installation]:
         opened.close()
 
 
-class InlineWorker(Worker):
-    """A worker whose runs are in its own process; what would end the run's process is settled as a crash of it."""
+class _Ended:
+    """A run that was carried out when it was started."""
 
-    def __init__(self, services: Services, at_publish: Callable[[], None] = lambda: None) -> None:
-        super().__init__(
-            services.metadata,
-            _Runs(services),
-            queue=QUEUE,
-            folder=services.settings.data / "workers",
-            lease=timedelta(seconds=services.settings.lease_seconds),
-            now=utc_now,
-        )
+    progress = Progress()
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def poll(self) -> int:
+        return self._code
+
+    def wait(self, seconds: float) -> None:
+        """It is over."""
+
+    def kill(self) -> None:
+        """It is over."""
+
+
+class _InThisProcess:
+    """Carries runs out where they are started; what would end a run's process is told as its exit code."""
+
+    def __init__(self, services: Services, at_publish: Callable[[], None]) -> None:
         self._services, self._at_publish = services, at_publish
 
-    def _run(self, job: Job) -> None:
+    def start(self, job: Job) -> _Ended:
         try:
             self._services.runner.run(job, lambda stage, _fraction: self._at_publish() if stage == "publish" else None)
         except Exception:  # noqa: BLE001  # whatever it was, the run's own process would have ended
             traceback.print_exc()
-            self._settle(job, 1)
-        else:
-            self._settle(job, 0)
+            return _Ended(1)
+        return _Ended(0)
+
+    def prepare(self) -> None:
+        """There is nothing to make ready."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def inline_worker(services: Services, at_publish: Callable[[], None] = lambda: None) -> Worker:
+    """A worker whose runs are in this process. It holds no lock: to others it is dead, and its run theirs to take."""
+    folder = services.settings.data / "workers"
+    return Worker(
+        services.metadata,
+        _Runs(services),
+        _InThisProcess(services, at_publish),
+        name=worker_name(),
+        queue=QUEUE,
+        lease=timedelta(seconds=services.settings.lease_seconds),
+        is_alive=lambda name: is_alive(folder, name),
+        now=utc_now,
+    )
 
 
 class _Inline(httpx.BaseTransport):
@@ -160,11 +192,12 @@ def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0,
     who = Tenants(**tenants)
     book = Ledger(Path(ledger))
     try:
+        check_files(Path(data), idle=False)  # as the fault left them
         with installation(Path(data), who.key) as here:
             here.work()
+            check_canary(here.client, who)
             check_all(here.client, book, since=since)
             answer["runs"] = check_settled(here.client, deadline_s=5.0)
-            check_canary(here.client, who)
             if go_on:
                 _go_on(here, book)
             here.services.housekeeping.tidy()
@@ -186,12 +219,11 @@ def zombie(data: str, ledger: str, key: str, told: str) -> None:
 
         def take_over() -> None:
             if not seen:
-                # The first worker holds no lock: it counts as dead, and its run is there to be taken.
                 seen.append({})
-                InlineWorker(here.services).run_one()
+                inline_worker(here.services).run_one()
                 seen.append(seen_of(here.client, run_id))
 
-        InlineWorker(here.services, take_over).run_one()
+        inline_worker(here.services, take_over).run_one()
         if len(seen) < 2 or seen[1]["run"]["status"] != "completed":
             raise RuntimeError(f"The run was not taken over: {seen}")
         after = seen_of(here.client, run_id)

@@ -159,8 +159,12 @@ def _range(whole: int, deleted: dict[str, Any], collection: str, batch: int) -> 
 
 
 def _same(found: Json, sent: Json) -> bool:
-    vector = (found.get("vectors") or {}).get("v")
-    return _fields_as_sent(found) and np.array_equal(np.float32(vector), np.float32(sent["vectors"]["v"]))
+    vectors = found.get("vectors") or {}
+    same = vectors.keys() == sent["vectors"].keys()
+    same = same and all(
+        np.array_equal(np.float32(vectors[name]), np.float32(sent["vectors"][name])) for name in vectors
+    )
+    return _fields_as_sent(found) and same
 
 
 def _fields_as_sent(found: Json) -> bool:
@@ -310,6 +314,8 @@ def check_files(data: Path, *, idle: bool) -> None:
         check_database(database)
     for manifest in sorted((data / "artifacts").rglob("manifest.json")):
         check_artifacts(manifest)
+    for path in sorted((data / "documents").rglob("documents.sqlite")):
+        check_intents(path)
     if idle:
         left = [str(path.relative_to(data)) for path in _temporary(data)]
         if left:
@@ -325,6 +331,18 @@ def check_database(path: Path) -> None:
         connection.close()
     if found != "ok":
         raise Violated("I11", f"{path.name}: {found}")
+
+
+def check_intents(path: Path) -> None:
+    """I8: where documents hold a group, an intent to write it is on record, and as many documents as it says."""
+    with _opened(path) as documents:
+        documents.execute("BEGIN")
+        written = documents.execute(
+            "SELECT count(*) FROM documents WHERE json_extract(payload, '$.group') IS NOT NULL"
+        ).fetchone()[0]
+        moved = documents.execute("SELECT coalesce(sum(position), 0) FROM enrichments").fetchone()[0]
+    if written and not moved:
+        raise Violated("I8", f"results of rich were written back into {written} documents, and no record tells of it")
 
 
 def check_artifacts(manifest: Path) -> None:

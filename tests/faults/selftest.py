@@ -69,6 +69,7 @@ def _power(template: Template) -> str | None:
 _RUNS: Final[Mapping[str, Run]] = {
     "crash before the commit": _struck("ingest.appended=crash@1"),
     "crash before the manifest": _struck("artifact.before_manifest=crash@1"),
+    "crash after a batch of enrichment": _struck("enrich.batch_committed=crash@1"),
     "no fault": _no_fault,
     "worker taken over": _taken_over,
     "power loss": _power,
@@ -77,6 +78,7 @@ PLANTED: Final[Mapping[str, str]] = {
     "reply_before_commit": "crash before the commit",
     "flip_before_artifacts": "crash before the manifest",
     "tenant_clause_dropped": "no fault",
+    "enrichment_without_intent": "crash after a batch of enrichment",
     "no_fsync": "power loss",
     "fencing_ignored": "worker taken over",
 }
@@ -86,6 +88,7 @@ SAYS: Final[Mapping[str, str]] = {
     "reply_before_commit": "was acknowledged and is lost",
     "flip_before_artifacts": "I5: the artifacts of the visible run",
     "tenant_clause_dropped": "I12",
+    "enrichment_without_intent": "I8: results of rich were written back",
     "no_fsync": "was acknowledged and is lost",
     "fencing_ignored": "a worker that was taken over changed",
 }

@@ -142,7 +142,7 @@ def _come_back(server: Victim, asleep: Path) -> None:
             for process in stopped:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.resume()
-        _wait(lambda: not any(_goes_on(process, run_id) for process in stopped), "the zombie goes on for ever")
+        _wait(lambda: not _goes_on(stopped[-1]), "the zombie goes on for ever")
         if before["run"]["status"] != "completed":
             raise Violated("I7", f"the run that was taken over is {before['run']['status']}")
         _unchanged(client, run_id, before)
@@ -150,7 +150,7 @@ def _come_back(server: Victim, asleep: Path) -> None:
 
 def _stop_the_run(server: Victim) -> list[psutil.Process]:
     """SIGSTOP to a run and its worker."""
-    run = server.processes("run_child")[0]
+    run = server.run_processes()[0]
     worker = run.parent()
     stopped = [process for process in (worker, run) if process is not None]
     for process in stopped:
@@ -158,9 +158,9 @@ def _stop_the_run(server: Victim) -> list[psutil.Process]:
     return stopped
 
 
-def _goes_on(process: psutil.Process, run_id: str) -> bool:
+def _goes_on(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE and run_id in process.cmdline()
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 

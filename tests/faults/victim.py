@@ -53,12 +53,16 @@ class Victim(ServerProcess):
         return found
 
     def kill_run(self) -> bool:
-        """SIGKILL to the process of a run that is under way. False where there is none."""
-        for process in self.processes("run_child"):
-            with contextlib.suppress(psutil.NoSuchProcess):
+        """SIGKILL to the process of a run that is under way, or to one that waits for a run. False where is none."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in self.run_processes():
                 process.kill()
                 return True
         return False
+
+    def run_processes(self) -> list[psutil.Process]:
+        """The processes that carry out runs or wait for one, oldest first: the ones that wait are the youngest."""
+        return sorted(self.processes("run_child"), key=lambda process: float(process.create_time()))
 
     def check_gone(self, seconds: float = 15.0) -> None:
         """I10: all its processes end. Raises Violated."""

@@ -37,6 +37,7 @@ __all__ = [
 
 Json = dict[str, Any]
 DIMENSION: Final = 32
+SHORT: Final = 4
 BATCH: Final = 50
 SOURCE_BATCHES: Final = 2
 SOURCE_BATCH: Final = int(os.environ.get("FAULTS_SOURCE_BATCH", "1000"))
@@ -70,12 +71,17 @@ def vectors_of(collection: str, batch: int) -> NDArray[np.float32]:
     return points.astype(np.float32)
 
 
+def vectors_sent(collection: str, vector: list[float]) -> dict[str, list[float]]:
+    """All vectors of a document: those of `docs` have a second, short one, so that runs fuse two."""
+    return {"v": vector, "w": vector[:SHORT]} if collection == "docs" else {"v": vector}
+
+
 def documents_of(collection: str, batch: int) -> list[Json]:
     """The documents of a batch as they are sent."""
     return [
         {
             "document_id": f"{collection}-{batch:05d}-{row:04d}",
-            "vectors": {"v": vector},
+            "vectors": vectors_sent(collection, vector),
             "payload": {"batch": batch, "row": row, "text": f"word{row % 7} of batch"},
         }
         for row, vector in enumerate(vectors_of(collection, batch).tolist())
@@ -127,7 +133,9 @@ class Operations:
         self.create("clusters", {"collection_ids": ["docs"], "cluster_name": "plain", "vector_config": config})
         mappings = {"field_mappings": [{"source_field": "cluster_id", "target_field": "group"}]}
         rich = {"cluster_name": "rich", "enrich_source_collection": True, "source_enrichment_config": mappings}
-        self.create("clusters", {"collection_ids": ["docs"], "vector_config": config, **rich})
+        self.create(
+            "clusters", {"collection_ids": ["docs"], "vector_config": config | {"feature_uris": ["v", "w"]}, **rich}
+        )
 
     def plant_canary(self) -> None:
         """One document with the canary for this caller, who is a foreign one to the first."""

@@ -29,8 +29,8 @@ _held: list[Callable[[], object]] = []
 def _artifacts_later(artifacts: Any) -> None:
     real = artifacts.LocalArtifacts.write
 
-    def write(*given: Any) -> dict[str, Any]:
-        _held.append(lambda: real(*given))
+    def write(*given: Any, **how: Any) -> dict[str, Any]:
+        _held.append(lambda: real(*given, **how))
         return {}
 
     artifacts.LocalArtifacts.write = write
@@ -65,7 +65,22 @@ def _no_sync_in_sqlite(sqlite: Any) -> None:
 
 def _no_fence(run_states: Any) -> None:
     """A worker that was taken over goes on as if nothing had happened."""
-    run_states.RunStates.check = lambda _self, _job: None
+    run_states.RunStates._holds = lambda _self, _job: True
+
+
+def _no_intent(documents: Any) -> None:
+    """Results are written back without a word of it on record, so that nobody knows how far it is."""
+
+    def begin(self: Any, scope: Any, intent: Any, **how: Any) -> Any:
+        return intent
+
+    def enrich(self: Any, scope: Any, intent: Any, updates: Any, *, stop: int, counted: Any, now: Any) -> Any:
+        found = self.update(scope, intent.target, updates, now=now)
+        documents.hit("enrich.batch_committed")
+        return documents.replace(intent, position=stop, enriched=intent.enriched + len(counted & set(found)))
+
+    documents.SqliteDocuments.begin_enrichment = begin
+    documents.SqliteDocuments.enrich = enrich
 
 
 def _abort(run: Any) -> None:
@@ -86,6 +101,7 @@ BUGS: Final[Mapping[str, Mapping[str, Change]]] = {
     "reply_before_commit": {"shoal.storage.documents": _reply_before_commit},
     "flip_before_artifacts": {"shoal.storage.artifacts": _artifacts_later, "shoal.services.run_states": _flip_first},
     "tenant_clause_dropped": {"shoal.storage.metadata": _every_tenant},
+    "enrichment_without_intent": {"shoal.storage.documents": _no_intent},
     "no_fsync": {"shoal.storage.files": _no_sync, "shoal.storage.sqlite": _no_sync_in_sqlite},
     "fencing_ignored": {"shoal.services.run_states": _no_fence},
     "abort_poison": {"shoal.services.run": _abort},
