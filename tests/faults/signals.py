@@ -134,7 +134,8 @@ def _come_back(server: Victim, asleep: Path) -> None:
         asleep.unlink(missing_ok=True)
         run_id = Operations(client, server.ledger).execute("plain").reply["run_id"]
         _wait(asleep.exists, "the run does not come to its results")
-        stopped = _stop_the_run(server)
+        run = client.get(f"/clusters/plain/executions/{run_id}").raise_for_status().json()
+        stopped = _stop_the_run(server, run["worker"])
         try:
             settle(client)  # the other worker takes the run over once the lease is out
             before = seen_of(client, run_id)
@@ -143,16 +144,16 @@ def _come_back(server: Victim, asleep: Path) -> None:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.resume()
         _wait(lambda: not _goes_on(stopped[-1]), "the zombie goes on for ever")
-        if before["run"]["status"] != "completed":
-            raise Violated("I7", f"the run that was taken over is {before['run']['status']}")
+        if before["run"]["status"] != "completed" or before["run"]["worker"] == run["worker"]:
+            raise Violated("I7", f"the run was not taken over: {before['run']['status']} by {before['run']['worker']}")
         _unchanged(client, run_id, before)
 
 
-def _stop_the_run(server: Victim) -> list[psutil.Process]:
-    """SIGSTOP to a run and its worker."""
-    run = server.run_processes()[0]
-    worker = run.parent()
-    stopped = [process for process in (worker, run) if process is not None]
+def _stop_the_run(server: Victim, worker_name: str) -> list[psutil.Process]:
+    """SIGSTOP to a worker, whose name begins with its process id, and to the run it has under way."""
+    worker = psutil.Process(int(worker_name.partition("-")[0]))
+    mine = [process for process in server.run_processes() if process.ppid() == worker.pid]
+    stopped = [worker, mine[0]]  # the oldest: the others wait for a run
     for process in stopped:
         process.suspend()
     return stopped
