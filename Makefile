@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plain lint install native bench-server bench-engine kill-loop simulate picture clean
+.PHONY: help demo test test-plain lint install native bench-server bench-engine faults simulate picture clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -16,7 +16,7 @@ help:
 	@echo "make picture       redraw docs/images/demo.svg from a real run"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
-	@echo "make kill-loop     kill the server 100 times during ingest and runs, then count what was lost"
+	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (an hour)"
 	@echo "make simulate      10,000 seeds of workers, queue and store under a virtual clock"
 	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
 
@@ -56,8 +56,9 @@ bench-engine:
 	    --write docs/performance.md || exit 1; done
 	@PYTHONPATH=benchmarks $(VENV)-peers/bin/python benchmarks/bench_margin.py
 
-kill-loop: $(VENV)/.ready-dev $(VENV)/.native
-	@PYTHONPATH=tests $(BIN)/python benchmarks/kill_loop.py
+# Parts alone: PYTHONPATH=tests .venv/bin/python -m faults.run --only kills --kills 3000 --seed 7
+faults: $(VENV)/.ready-dev $(VENV)/.native
+	@PYTHONPATH=tests $(BIN)/python -m faults.run
 
 simulate: $(VENV)/.ready-dev
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds 10000 --processes $(JOBS)
@@ -76,5 +77,5 @@ $(VENV)/.native: $(wildcard native/*) | $(VENV)/.ready
 	@scripts/build-native $(VENV)
 
 clean:
-	rm -rf $(VENV) $(VENV)-plain .demo shoal-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-plain .demo shoal-out fault-results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +

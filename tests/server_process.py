@@ -1,5 +1,6 @@
 """A real server process on a free loopback port, for tests, benchmarks and kill loops."""
 
+import contextlib
 import os
 import re
 import signal
@@ -27,7 +28,12 @@ class ServerProcess:
         self.url = ""
 
     def start(self, timeout_s: float = 60.0) -> "ServerProcess":
-        """Returns once the server answers."""
+        """Returns once the server is ready."""
+        self.spawn()
+        return self.wait(timeout_s)
+
+    def spawn(self) -> None:
+        """Start it, and do not wait."""
         command = [sys.executable, "-m", "shoal.cli.main", "serve", "--port", "0"]
         command += ["--data", str(self.data), "--workers", str(self._workers)]
         self._process = subprocess.Popen(
@@ -40,6 +46,10 @@ class ServerProcess:
         )
         self.url = ""
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+
+    def wait(self, timeout_s: float = 60.0) -> "ServerProcess":
+        """Returns once the server is ready."""
+        assert self._process is not None
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             if self._process.poll() is not None:
@@ -64,11 +74,22 @@ class ServerProcess:
         headers = {"Authorization": f"Bearer {self.key}"} | ({"X-Namespace": namespace} if namespace else {})
         return httpx.Client(base_url=f"{self.url}/v1", headers=headers, timeout=timeout_s)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the server alone."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait_for_end(self, timeout_s: float = 60.0) -> int:
+        """Its exit code once it ended."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
     def kill(self, *, everything: bool = False) -> None:
         """SIGKILL to the server alone, or to its workers as well."""
         assert self._process is not None
         if everything:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # all of them ended by themselves
+                os.killpg(self._process.pid, signal.SIGKILL)
         else:
             self._process.kill()
         self._process.wait()
@@ -102,6 +123,6 @@ class ServerProcess:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/livez", timeout=5.0).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=5.0).status_code == 200
         except httpx.TransportError:
             return False

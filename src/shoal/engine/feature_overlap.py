@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from shoal.columns import Labels
 from shoal.errors import InvalidField
@@ -72,6 +71,9 @@ def overlap(left: Labels, right: Labels, *, least: float = 0.7) -> Overlap:
 
 def agreement(left: Labels, right: Labels) -> Agreement:
     """How far two clusterings of the same rows agree; rows that one of them leaves out do not count."""
+    # A third of the start of every server, worker and run, for those few that compare clusterings.
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
     both = (left >= 0) & (right >= 0)
     if not both.any():
         return Agreement(0, None, None)

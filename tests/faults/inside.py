@@ -1,0 +1,315 @@
+"""What a forked victim does: the whole of Shoal in one process, the API without a socket, runs carried out inline.
+
+The same code as behind `shoal serve`; only that a crash takes everything down at once. Called through `Zygote.fork`, so
+all arguments are JSON.
+"""
+
+import asyncio
+import hashlib
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import orjson
+
+import shoal.engine.algorithms  # noqa: F401  # loaded before the fork
+from faults import io_faults
+from faults.invariants import Violated, check_all, check_canary, check_files, check_settled
+from faults.ledger import Ledger
+from faults.workload import Operations, Tenants
+from shoal import failpoints
+from shoal.api.app import create_app
+from shoal.assemble import Services, assemble, utc_now
+from shoal.cli.worker import _Runs
+from shoal.errors import ShoalError
+from shoal.jobs.child import Progress
+from shoal.jobs.liveness import is_alive, worker_name
+from shoal.jobs.worker import Worker
+from shoal.services.run_states import QUEUE
+from shoal.settings import Settings
+from shoal.storage.base import Job
+
+__all__ = ["SCRIPT", "Installation", "act", "examine", "inline_worker", "prepare", "recover", "seen_of", "zombie"]
+
+Json = dict[str, Any]
+SCRIPT: Final[tuple[tuple[str, int], ...]] = (
+    ("ingest", 0), ("ingest", 1), ("edit", 0), ("delete", 0), ("plain", 0), ("ingest", 2), ("rich", 0), ("edit", 1),
+    ("ingest", 3), ("plain", 1), ("edit", 0), ("rich", 1), ("delete", 1), ("ingest", 4),
+)  # fmt: skip
+"""Every kind of operation at least twice: so every failpoint has a first, a second and a last pass."""
+
+
+class Installation:
+    """A data folder opened by this process: its services, and a client of its API."""
+
+    def __init__(self, data: Path, key: str) -> None:
+        # Every stage is kept, however short it was, and nothing that is no longer shown.
+        self.services = assemble(Settings(data=data, threads=1, checkpoint_seconds=0.0, output_grace_seconds=0.0))
+        self._transport = _Inline(self.services)
+        headers = {"Authorization": f"Bearer {key}", "X-Namespace": "default"}
+        self.client = httpx.Client(base_url="http://shoal/v1", headers=headers, transport=self._transport)
+
+    def work(self) -> None:
+        """Carry out what is queued."""
+        worker = inline_worker(self.services)
+        while worker.run_one():
+            pass
+
+    def close(self) -> None:
+        self.client.close()
+        self.services.close()
+
+
+@contextmanager
+def installation(data: Path, key: str) -> Iterator[Installation]:
+    opened = Installation(data, key)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+class _Ended:
+    """A run that was carried out when it was started."""
+
+    progress = Progress()
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def poll(self) -> int:
+        return self._code
+
+    def wait(self, seconds: float) -> None:
+        """It is over."""
+
+    def kill(self) -> None:
+        """It is over."""
+
+
+class _InThisProcess:
+    """Carries runs out where they are started; what would end a run's process is told as its exit code."""
+
+    def __init__(self, services: Services, at_publish: Callable[[], None]) -> None:
+        self._services, self._at_publish = services, at_publish
+
+    def start(self, job: Job) -> _Ended:
+        try:
+            self._services.runner.run(job, lambda stage, _fraction: self._at_publish() if stage == "publish" else None)
+        except Exception:  # noqa: BLE001  # whatever it was, the run's own process would have ended
+            traceback.print_exc()
+            return _Ended(1)
+        return _Ended(0)
+
+    def prepare(self) -> None:
+        """There is nothing to make ready."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def inline_worker(services: Services, at_publish: Callable[[], None] = lambda: None) -> Worker:
+    """A worker whose runs are in this process. It holds no lock: to others it is dead, and its run theirs to take."""
+    folder = services.settings.data / "workers"
+    return Worker(
+        services.metadata,
+        _Runs(services),
+        _InThisProcess(services, at_publish),
+        name=worker_name(),
+        queue=QUEUE,
+        lease=timedelta(seconds=services.settings.lease_seconds),
+        is_alive=lambda name: is_alive(folder, name),
+        now=utc_now,
+    )
+
+
+class _Inline(httpx.BaseTransport):
+    """The application called on an event loop of its own."""
+
+    def __init__(self, services: Services) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._app = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
+        return self._loop.run_until_complete(self._answer(sent))
+
+    async def _answer(self, sent: httpx.Request) -> httpx.Response:
+        reply = await self._app.handle_async_request(sent)
+        return httpx.Response(reply.status_code, headers=reply.headers, content=await reply.aread(), request=sent)
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+
+# ── what is called in a fork ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def act(
+    data: str, ledger: str, key: str, *, arm: str = "", fail: Json | None = None, record: str | None = None,
+    told: str | None = None, script: Sequence[Sequence[Any]] = SCRIPT,
+) -> None:  # fmt: skip
+    """Carry out the script, with failpoints armed, calls that fail, or a record of all calls. What was passed goes to
+    the file `told`."""
+    arm_failpoints(arm)
+    book = Ledger(Path(ledger))
+    if record is not None:
+        io_faults.record(Path(data), Path(record))
+    if fail is not None:
+        io_faults.fail(Path(data), **fail)
+    with installation(Path(data), key) as here:
+        follow(here, book, script, marked=record is not None)
+        if told is not None:
+            passed = {name: fault.passed for name, fault in failpoints._faults.items()}
+            seen = io_faults.seen() if fail is not None else 0
+            Path(told).write_bytes(orjson.dumps({"passed": passed, "calls": seen}))
+    book.close()
+
+
+def follow(here: Installation, book: Ledger, script: Sequence[Sequence[Any]], *, marked: bool) -> None:
+    """The script, operation by operation; runs are carried out where they are asked for. With `marked` the record holds
+    which operations were answered."""
+    ops = Operations(here.client, book)
+    for kind, number in script:
+        is_run = kind in ("plain", "rich")
+        entry = ops.execute(kind) if is_run else getattr(ops, kind)(number)
+        if marked:
+            io_faults.mark(f"op {entry.op}")
+        if is_run:
+            here.work()
+
+
+def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0, go_on: bool = True) -> None:
+    """Open the folder again, finish what is queued, check everything, do one more of each and check again. Writes
+    `{"violated": null or {"name", "problem"}, "runs": {...}}` to the file `told`."""
+    arm_failpoints("")
+    answer: Json = {"violated": None, "runs": {}}
+    who = Tenants(**tenants)
+    book = Ledger(Path(ledger))
+    try:
+        check_files(Path(data), idle=False)  # as the fault left them
+        with installation(Path(data), who.key) as here:
+            here.work()
+            check_canary(here.client, who)
+            check_all(here.client, book, since=since)
+            answer["runs"] = check_settled(here.client, deadline_s=5.0)
+            if go_on:
+                _go_on(here, book)
+            here.services.housekeeping.tidy()
+        check_files(Path(data), idle=True)
+    except Violated as violated:
+        answer["violated"] = {"name": violated.name, "problem": violated.problem}
+    Path(told).write_bytes(orjson.dumps(answer))
+    book.close()
+
+
+def zombie(data: str, ledger: str, key: str, told: str) -> None:
+    """A worker loses its run just before it would publish: another one carries the run out, then it goes on. Nothing
+    may change any more, neither what is visible nor the run's record."""
+    answer: Json = {"violated": None}
+    book = Ledger(Path(ledger))
+    with installation(Path(data), key) as here:
+        run_id = Operations(here.client, book).execute("plain").reply["run_id"]
+        seen: list[Json] = []
+
+        def take_over() -> None:
+            if not seen:
+                seen.append({})
+                inline_worker(here.services).run_one()
+                seen.append(seen_of(here.client, run_id))
+
+        inline_worker(here.services, take_over).run_one()
+        if len(seen) < 2 or seen[1]["run"]["status"] != "completed":
+            raise RuntimeError(f"The run was not taken over: {seen}")
+        after = seen_of(here.client, run_id)
+        if after != seen[1]:
+            changed = [name for name in after if after[name] != seen[1][name]]
+            answer["violated"] = {"name": "I7", "problem": f"a worker that was taken over changed {', '.join(changed)}"}
+    Path(told).write_bytes(orjson.dumps(answer))
+    book.close()
+
+
+def examine(data: str, key: str, told: str) -> None:
+    """Ask the folder everything there is to ask: for each question a digest of the answer, or the code of its error."""
+    answers: Json = {}
+    try:
+        with installation(Path(data), key) as here:
+            for name, (method, path, body) in _questions(here.client).items():
+                reply = here.client.request(method, path, json=body)
+                answers[name] = _digest(reply)
+    except ShoalError as error:
+        answers["start"] = {"error": type(error).__name__}
+    Path(told).write_bytes(orjson.dumps(answers))
+
+
+def _questions(client: httpx.Client) -> dict[str, tuple[str, str, Json | None]]:
+    every = {"limit": 1000, "return_vectors": True, "include_total": True}
+    asked: dict[str, tuple[str, str, Json | None]] = {"clusters": ("GET", "/clusters", None)}
+    for name in ("docs", "inbox", "plain_output"):
+        where = f"/collections/{name}/documents"
+        asked[f"{name} count"] = ("GET", f"{where}/count", None)
+        asked[f"{name} list"] = ("POST", f"{where}/list", every)
+        asked[f"{name} numbers"] = ("POST", f"{where}/distinct", {"field": "batch"})
+    for name in ("plain", "rich"):
+        asked[f"{name} runs"] = ("POST", f"/clusters/{name}/executions/list", {"limit": 100})
+        asked[f"{name} artifacts"] = ("GET", f"/clusters/{name}/artifacts?include_members=true&limit=100000", None)
+        runs = client.post(f"/clusters/{name}/executions/list", json={"limit": 100})
+        for number, run in enumerate(runs.json()["results"] if runs.is_success else ()):
+            where = f"/clusters/{name}/executions/{run['run_id']}/download"
+            for table in ("members", "centroids"):
+                asked[f"{name} {number} {table}"] = ("GET", f"{where}?table={table}", None)
+    return asked
+
+
+def _digest(reply: httpx.Response) -> Json:
+    if reply.is_success:
+        return {"sha256": hashlib.sha256(reply.content).hexdigest()}
+    return {"error": reply.json()["error"]["code"]}
+
+
+def seen_of(client: httpx.Client, run_id: str) -> Json:
+    """What the outside sees of a run."""
+    cluster = client.get("/clusters/plain").json()
+    output = cluster["output_collection_ids"][0]
+    return {
+        "cluster": cluster,
+        "run": client.get(f"/clusters/plain/executions/{run_id}").json(),
+        "collection": client.get(f"/collections/{output}").json(),
+        "documents": client.post(f"/collections/{output}/documents/list", json={"limit": 50}).json()["results"],
+    }
+
+
+def _go_on(here: Installation, book: Ledger) -> None:
+    """The installation works: one more batch, one more run of each cluster."""
+    ops, before = Operations(here.client, book), len(book.entries)
+    for entry in (ops.ingest(90_000 + before), ops.edit(2), ops.execute("plain"), ops.execute("rich")):
+        if entry.fate != "ack":
+            raise Violated("I7", f"after the recovery {entry.kind} is answered {entry.reply}")
+    here.work()
+    check_all(here.client, book, since=before)
+    check_settled(here.client, deadline_s=5.0)
+
+
+def prepare(data: str, ledger: str, tenants: Json) -> None:
+    """The documents and clusters that the script needs, and the other tenant's canary."""
+    who = Tenants(**tenants)
+    book = Ledger(Path(ledger))
+    for key, action in ((who.foreign_key, Operations.plant_canary), (who.key, Operations.prepare)):
+        with installation(Path(data), key) as here:
+            action(Operations(here.client, book))
+    wrong = [entry for entry in book.entries.values() if entry.fate != "ack"]
+    if wrong:
+        raise RuntimeError(f"The set-up failed: {wrong[0]}")
+    book.close()
+
+
+def arm_failpoints(text: str) -> None:
+    """As SHOAL_FAILPOINTS would at the start of a process; all others are counted, and pass."""
+    failpoints._faults.clear()
+    counting = ";".join(f"{name}=sleep:0@1000000000" for name in failpoints.FAILPOINTS)
+    failpoints._faults.update(failpoints._asked_for(counting) | failpoints._asked_for(text))

@@ -1,0 +1,433 @@
+"""What has to hold after every recovery, whatever happened before: I1 to I12.
+
+    I1   what was acknowledged is stored, with its content
+    I2   what is stored was acknowledged, or nobody knows (its answer was lost)
+    I3   a batch is stored whole or not at all
+    I4   count = list = filter over all = rows of the artifacts
+    I5   the visible run is whole: members, centroids, outputs, artifacts of one run
+    I6   no reader ever sees a mixture of two runs (readers.py watches while others write)
+    I7   every run comes to an end, at most one of a cluster is active, every acknowledged run is there
+    I8   enrichment: what is written back is what the run found; other fields are as they were
+    I9   (triggers fire once: there are no triggers yet)
+    I10  no process, no temporary file, no orphan is left
+    I11  databases pass their integrity check, artifacts their checksums
+    I12  nothing of another tenant is in any answer
+
+Each check raises Violated. `check_all` runs those that hold at any moment, `check_settled` those that need idle
+clusters.
+"""
+
+import hashlib
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import numpy as np
+import orjson
+import psutil
+
+from faults.ledger import Ledger
+from faults.workload import CANARY, CLUSTERS, Tenants, batch_of, documents_of
+
+__all__ = ["Violated", "check_all", "check_canary", "check_files", "check_processes", "check_settled", "settle"]
+
+Json = dict[str, Any]
+COLLECTIONS: Final = ("docs", "inbox")
+_OVER: Final = frozenset({"completed", "failed", "canceled"})
+_PAGE: Final = 1_000
+SETTLE_SECONDS: Final = 90.0
+
+
+class Violated(AssertionError):
+    """An invariant does not hold. `name` is I1 to I12."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.name, self.problem = name, problem
+
+
+def check_all(client: httpx.Client, ledger: Ledger, *, since: int = 0) -> None:
+    """What holds at any moment. The content of batches is compared where they were sent after operation `since`."""
+    check_batches(client, ledger)
+    check_content(client, ledger, since)
+    check_edits_and_deletes(client, ledger)
+    check_counts(client)
+    check_runs_are_there(client, ledger)
+
+
+def check_settled(client: httpx.Client, *, deadline_s: float = SETTLE_SECONDS) -> dict[str, int]:
+    """Wait until no run is active and check what is visible. Returns how many runs ended how."""
+    ended = settle(client, deadline_s)
+    for name in CLUSTERS:
+        cluster = _get(client, f"/clusters/{name}")
+        if cluster["current_run_id"]:
+            check_visible(client, cluster)
+    return ended
+
+
+# ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_batches(client: httpx.Client, ledger: Ledger) -> None:
+    """I1, I2, I3: acknowledged batches whole, others whole or absent, none that was never sent."""
+    sent = {(e.detail["collection"], e.detail["batch"]): e for e in ledger.of_kind("ingest")}
+    deleted = {e.detail["document"]: e.fate for e in ledger.of_kind("delete")}
+    for collection in COLLECTIONS:
+        stored = _by_batch(client, collection)
+        for batch, count in stored.items():
+            entry = sent.get((collection, batch))
+            if entry is None or not entry.may_be_there:
+                raise Violated("I2", f"batch {batch} of {collection} is stored and was never sent, or refused")
+            whole = len(documents_of(collection, batch))
+            least, most = _range(whole, deleted, collection, batch)
+            if not least <= count <= most:
+                raise Violated("I3", f"batch {batch} of {collection} is torn: {count} of {least} to {most}")
+        for (where, batch), entry in sent.items():
+            if where == collection and entry.fate == "ack" and batch not in stored:
+                raise Violated("I1", f"batch {batch} of {collection} was acknowledged and is lost")
+
+
+def check_content(client: httpx.Client, ledger: Ledger, since: int) -> None:
+    """I1: the documents of new batches are those that were sent, fields and vectors."""
+    for entry in ledger.of_kind("ingest"):
+        if entry.op <= since or entry.fate != "ack":
+            continue
+        collection, batch = entry.detail["collection"], entry.detail["batch"]
+        gone = {e.detail["document"] for e in ledger.of_kind("delete") if e.may_be_there}
+        found = {d["document_id"]: d for d in _documents(client, collection, {"batch": batch}, vectors=True)}
+        for document in documents_of(collection, batch):
+            id = document["document_id"]
+            if id not in found and id in gone:
+                continue
+            if id not in found:
+                raise Violated("I1", f"document {id} was acknowledged and is lost")
+            if not _same(found[id], document):
+                raise Violated("I1", f"document {id} differs from what was sent: {_shortly(found[id])}")
+
+
+def check_edits_and_deletes(client: httpx.Client, ledger: Ledger) -> None:
+    """I1, I2, I8: the last acknowledged edit of a document, or one after it whose answer was lost; deletes stay."""
+    deletes = {e.detail["document"]: e for e in ledger.of_kind("delete")}
+    alive = {d["document_id"]: d for d in _documents(client, "docs", None)}
+    for id, entry in deletes.items():
+        if entry.fate == "ack" and id in alive:
+            raise Violated("I1", f"the deletion of {id} was acknowledged and is undone")
+    for id, allowed in _possible_notes(ledger).items():
+        if id in alive and alive[id].get("note") not in allowed:
+            raise Violated(
+                "I1", f"document {id} has note {alive[id].get('note')}, not one of {sorted(map(str, allowed))}"
+            )
+    for id, document in alive.items():
+        if id not in deletes and not _fields_as_sent(document):
+            raise Violated("I8", f"fields of {id} were changed by nobody: {_shortly(document)}")
+
+
+def check_counts(client: httpx.Client) -> None:
+    """I4: the ways to count agree."""
+    for collection in COLLECTIONS:
+        where = f"/collections/{collection}/documents"
+        counted = _get(client, f"{where}/count")["count"]
+        everything = {"include_total": True, "limit": 1}
+        listed = _post(client, f"{where}/list", everything)["pagination"]["total"]
+        asked = everything | {"filters": {"field": "batch", "operator": "gte", "value": 0}}
+        filtered = _post(client, f"{where}/list", asked)["pagination"]["total"]
+        if not counted == listed == filtered:
+            raise Violated("I4", f"{collection}: count {counted}, list {listed}, filter {filtered}")
+
+
+def _possible_notes(ledger: Ledger) -> dict[str, set[int | None]]:
+    """For each document the numbers of the edits that may be the last one stored."""
+    notes: dict[str, set[int | None]] = {}
+    for entry in ledger.of_kind("edit"):
+        before = notes.get(entry.detail["document"], {None})
+        if entry.fate == "ack":
+            notes[entry.detail["document"]] = {entry.op}
+        elif entry.may_be_there:
+            notes[entry.detail["document"]] = before | {entry.op}
+    return notes
+
+
+def _range(whole: int, deleted: dict[str, Any], collection: str, batch: int) -> tuple[int, int]:
+    """How many documents of a batch may be there."""
+    gone = [fate for id, fate in deleted.items() if batch_of(id)[:2] == (collection, batch)]
+    sure = sum(fate == "ack" for fate in gone)
+    return whole - sum(fate != "refused" for fate in gone), whole - sure
+
+
+def _same(found: Json, sent: Json) -> bool:
+    vectors = found.get("vectors") or {}
+    same = vectors.keys() == sent["vectors"].keys()
+    same = same and all(
+        np.array_equal(np.float32(vectors[name]), np.float32(sent["vectors"][name])) for name in vectors
+    )
+    return _fields_as_sent(found) and same
+
+
+def _fields_as_sent(found: Json) -> bool:
+    _, batch, row = batch_of(found["document_id"])
+    sent = {"batch": batch, "row": row, "text": f"word{row % 7} of batch"}
+    own = {"document_id", "collection_id", "vectors", "_internal", "note", "group"}
+    return {name: value for name, value in found.items() if name not in own} == sent
+
+
+def _by_batch(client: httpx.Client, collection: str) -> dict[int, int]:
+    told = _post(client, f"/collections/{collection}/documents/distinct", {"field": "batch", "limit": 10_000})
+    return {int(item["value"]): int(item["count"]) for item in told["values"]}
+
+
+def _documents(client: httpx.Client, collection: str, equal: Json | None, *, vectors: bool = False) -> Iterator[Json]:
+    """All documents of a collection, or those where a field equals a value, page by page."""
+    body: Json = {"limit": _PAGE, "return_vectors": vectors}
+    if equal is not None:
+        ((field, value),) = equal.items()
+        body["filters"] = {"field": field, "operator": "eq", "value": value}
+    while True:
+        page = _post(client, f"/collections/{collection}/documents/list", body)
+        yield from page["results"]
+        cursor = page["pagination"]["next_cursor"]
+        if cursor is None:
+            return
+        body["cursor"] = cursor
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_runs_are_there(client: httpx.Client, ledger: Ledger) -> None:
+    """I7: every acknowledged execution has its run, at most one is active."""
+    for name in CLUSTERS:
+        runs = _runs(client, name)
+        ids = {run["run_id"] for run in runs}
+        for entry in ledger.of_kind("execute"):
+            if entry.fate == "ack" and entry.detail["cluster"] == name and entry.reply["run_id"] not in ids:
+                raise Violated("I7", f"run {entry.reply['run_id']} of {name} was acknowledged and is lost")
+        active = [run["run_id"] for run in runs if run["status"] not in _OVER]
+        if len(active) > 1:
+            raise Violated("I7", f"{len(active)} runs of {name} are active at once: {active}")
+
+
+def settle(client: httpx.Client, deadline_s: float = SETTLE_SECONDS) -> dict[str, int]:
+    """I7: wait until no run is active. Returns how many ended how."""
+    end = time.monotonic() + deadline_s
+    while True:
+        by_status: Counter[str] = Counter()
+        for name in CLUSTERS:
+            told = _post(client, f"/clusters/{name}/executions/list", {"limit": 1})
+            by_status.update(told["stats"]["executions_by_status"])
+        if not by_status["pending"] and not by_status["processing"]:
+            return dict(by_status)
+        if time.monotonic() > end:
+            raise Violated("I7", f"a run hangs for {deadline_s:.0f} s: {dict(by_status)}")
+        time.sleep(0.1)
+
+
+def check_visible(client: httpx.Client, cluster: Json) -> None:
+    """I4, I5, I8: what is visible belongs to one whole run."""
+    name, run_id = cluster["cluster_name"], cluster["current_run_id"]
+    run = _get(client, f"/clusters/{name}/executions/{run_id}")
+    if run["status"] not in ("completed", "failed"):
+        raise Violated("I5", f"the visible run {run_id} of {name} is {run['status']}")
+    data = _asked(client, "GET", f"/clusters/{name}/artifacts?include_members=true&limit=100000", None)
+    if data.status_code != 200:
+        raise Violated("I5", f"the artifacts of the visible run {run_id} of {name} answer {data.status_code}")
+    told = data.json()
+    if told["run_id"] != run_id or told["total_members"] != run["num_points"]:
+        raise Violated("I5", f"{name}: artifacts of {told['run_id']} with {told['total_members']} members, "
+                             f"run {run_id} with {run['num_points']}")  # fmt: skip
+    if len(told["centroids"]) != run["num_clusters"] or cluster["num_clusters"] != run["num_clusters"]:
+        raise Violated("I5", f"{name}: {len(told['centroids'])} centroids of {run['num_clusters']}")
+    members = sum(centroid["num_members"] for centroid in told["centroids"]) + (cluster["noise_points"] or 0)
+    if members != run["num_points"]:
+        raise Violated("I5", f"{name}: the clusters' sizes and noise add up to {members} of {run['num_points']}")
+    if cluster["enrich_source"]:
+        if run["status"] == "completed":
+            _check_enriched(client, told["members"])
+    else:
+        _check_output(client, cluster, run)
+
+
+def _check_output(client: httpx.Client, cluster: Json, run: Json) -> None:
+    output = cluster["output_collection_ids"][0]
+    count = _get(client, f"/collections/{output}/documents/count")["count"]
+    if count != run["num_points"] + run["num_clusters"]:
+        raise Violated("I4", f"the output of {run['run_id']} has {count} documents")
+    told = _post(client, f"/collections/{output}/documents/distinct", {"field": "run_id"})
+    runs = [item["value"] for item in told["values"]]
+    if runs != [run["run_id"]]:
+        raise Violated("I5", f"the output collection shows {runs} instead of {run['run_id']}")
+
+
+def _check_enriched(client: httpx.Client, members: Iterable[Json]) -> None:
+    alive = {d["document_id"]: d for d in _documents(client, "docs", None)}
+    for member in members:
+        document = alive.get(member["document_id"])
+        if document is not None and document.get("group") != member["cluster_id"]:
+            raise Violated("I8", f"{member['document_id']} was written back as {document.get('group')}, "
+                                 f"the run says {member['cluster_id']}")  # fmt: skip
+
+
+def _runs(client: httpx.Client, cluster: str) -> list[Json]:
+    runs: list[Json] = _post(client, f"/clusters/{cluster}/executions/list", {"limit": _PAGE})["results"]
+    return runs
+
+
+# ── tenants ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_canary(client: httpx.Client, tenants: Tenants) -> None:
+    """I12: the first tenant finds nothing of the second, by lists, names and ids."""
+    foreign = {"Authorization": f"Bearer {tenants.foreign_key}", "X-Namespace": "default"}
+    found = client.get("/collections/canarybirds", headers=foreign)
+    if found.status_code != 200:
+        raise Violated("I12", f"the other organisation does not find its own: {found.status_code} {found.text[:200]}")
+    theirs = found.json()["collection_id"]
+    for method, path, body in (
+        ("GET", "/collections", None),
+        ("POST", "/collections/list", {}),
+        ("GET", "/clusters", None),
+        ("GET", "/namespaces", None),
+        ("POST", "/collections/docs/documents/list", {"search": CANARY}),
+    ):
+        reply = client.request(method, path, json=body)
+        if CANARY in reply.text or theirs in reply.text:
+            raise Violated("I12", f"{method} {path} shows what belongs to another organisation")
+    for ref in (theirs, "canarybirds"):
+        for path in (
+            f"/collections/{ref}",
+            f"/collections/{ref}/documents",
+            f"/collections/{ref}/documents/{CANARY}-1",
+        ):
+            if (status := client.get(path).status_code) != 404:
+                raise Violated("I12", f"GET {path} of another organisation answers {status}")
+
+
+# ── files and processes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_files(data: Path, *, idle: bool) -> None:
+    """I11: databases and artifacts are whole. I10, where nothing runs: nothing temporary, nothing that nobody knows."""
+    for database in sorted(data.rglob("*.sqlite")):
+        check_database(database)
+    for manifest in sorted((data / "artifacts").rglob("manifest.json")):
+        check_artifacts(manifest)
+    for path in sorted((data / "documents").rglob("documents.sqlite")):
+        check_intents(path)
+    if idle:
+        left = [str(path.relative_to(data)) for path in _temporary(data)]
+        if left:
+            raise Violated("I10", f"{len(left)} temporary files are left, among them {left[:3]}")
+        _check_known(data)
+
+
+def check_database(path: Path) -> None:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+    try:
+        found = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    finally:
+        connection.close()
+    if found != "ok":
+        raise Violated("I11", f"{path.name}: {found}")
+
+
+def check_intents(path: Path) -> None:
+    """I8: where documents hold a group, an intent to write it is on record."""
+    with _opened(path) as documents:
+        documents.execute("BEGIN")
+        written = documents.execute(
+            "SELECT count(*) FROM documents WHERE json_extract(payload, '$.group') IS NOT NULL"
+        ).fetchone()[0]
+        intents = documents.execute("SELECT count(*) FROM enrichments").fetchone()[0]
+    if written and not intents:
+        raise Violated("I8", f"results of rich were written back into {written} documents, and no record tells of it")
+
+
+def check_artifacts(manifest: Path) -> None:
+    told = orjson.loads(manifest.read_bytes())
+    for name, about in told["files"].items():
+        path = manifest.parent / told["generation"] / f"{name}.parquet"
+        if not path.exists():
+            raise Violated("I11", f"{told['run_id']}: {name} is missing")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != about["sha256"]:
+            raise Violated("I11", f"{told['run_id']}: {name} is not what was written")
+
+
+def _check_known(data: Path) -> None:
+    """Every folder of artifacts belongs to a run, every generation of an output collection is the visible one or one
+    that is still being paged through; no checkpoint is left of a run that is over."""
+    with _opened(data / "metadata.sqlite") as metadata:
+        runs = {row[0] for row in metadata.execute("SELECT id FROM records WHERE kind = 'execution'")}
+        bodies = [
+            orjson.loads(row[0]) for row in metadata.execute("SELECT body FROM records WHERE kind = 'collection'")
+        ]
+    unknown = sorted(p.parent.name for p in (data / "artifacts").rglob("manifest.json") if p.parent.name not in runs)
+    if unknown:
+        raise Violated("I10", f"artifacts of runs that nobody knows: {unknown[:3]}")
+    kept = sorted(path.name for path in (data / "checkpoints").glob("*/*/*"))
+    if kept:
+        raise Violated("I10", f"checkpoints of runs that are over: {kept[:3]}")
+    known = {body["collection_id"]: {body["generation"], *body.get("superseded", {})} for body in bodies}
+    for path in sorted((data / "documents").rglob("documents.sqlite")):
+        with _opened(path) as documents:
+            for (key,) in documents.execute("SELECT key FROM collections"):
+                collection, at, generation = key.partition("@")
+                if collection not in known or (at and generation not in known[collection]):
+                    raise Violated("I10", f"the documents of {key} belong to nothing that is visible")
+
+
+class _opened:  # noqa: N801  # a context manager, named for what it gives
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+def _temporary(data: Path) -> Iterator[Path]:
+    for path in data.rglob("*"):
+        if path.name.endswith((".part", ".gone")) or (path.parent.name == "spool" and path.is_file()):
+            yield path
+
+
+def check_processes(data: Path) -> None:
+    """I10: no process on this data folder is left."""
+    left = []
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        line = process.info["cmdline"] or []
+        if str(data) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
+            left.append((process.info["pid"], " ".join(line[1:4])))
+    if left:
+        raise Violated("I10", f"{len(left)} processes are left: {left}")
+
+
+# ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _asked(client: httpx.Client, method: str, path: str, body: Json | None, **more: Any) -> httpx.Response:
+    return client.request(method, path, json=body, **more)
+
+
+def _get(client: httpx.Client, path: str, **more: Any) -> Json:
+    return _answer(_asked(client, "GET", path, None, **more))
+
+
+def _post(client: httpx.Client, path: str, body: Json) -> Json:
+    return _answer(_asked(client, "POST", path, body))
+
+
+def _answer(reply: httpx.Response) -> Json:
+    if not reply.is_success:
+        about = f"{reply.request.method} {reply.request.url.path} answers {reply.status_code}: {reply.text[:300]}"
+        raise Violated("I4" if reply.status_code < 500 else "I11", about)
+    told: Json = reply.json()
+    return told
+
+
+def _shortly(document: Json) -> str:
+    return str({name: value for name, value in document.items() if name not in ("vectors", "_internal")})[:300]

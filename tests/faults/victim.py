@@ -1,0 +1,113 @@
+"""A real server with its workers, in a process group of its own: started, killed, started again on the same folder."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil
+
+from faults.invariants import Violated, check_processes
+from faults.ledger import Ledger
+from faults.workload import Operations, Tenants, make_tenants
+from server_process import ServerProcess
+
+__all__ = ["Victim", "victim"]
+
+_TRACEBACK: Final = "Traceback (most recent call last)"
+
+
+class Victim(ServerProcess):
+    """`shoal serve` on a data folder with two tenants, and the ledger of what it was asked."""
+
+    def __init__(self, root: Path, *, workers: int = 1, **environ: str) -> None:
+        self.tenants: Tenants = make_tenants(root / "data")
+        self.ledger = Ledger(root / "ledger")
+        super().__init__(root / "data", workers=workers, **environ)
+
+    def client(self, namespace: str | None = "default", timeout_s: float = 30.0) -> httpx.Client:
+        """A client of the first tenant."""
+        return super().client(namespace, timeout_s)
+
+    def prepare(self) -> None:
+        """The documents and clusters of the workload, and the other tenant's canary."""
+        with self.client() as client:
+            Operations(client, self.ledger).prepare()
+            client.headers["Authorization"] = f"Bearer {self.tenants.foreign_key}"
+            Operations(client, self.ledger).plant_canary()
+
+    def processes(self, module: str) -> list[psutil.Process]:
+        """The processes on this data folder that run a module: `worker`, `run_child`."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "status"]):
+            line = process.info["cmdline"] or []
+            there = f"shoal.cli.{module}" in line and str(self.data) in line
+            if there and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        return found
+
+    def kill_run(self) -> bool:
+        """SIGKILL to the process of a run that is under way, or to one that waits for a run. False where is none."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in self.run_processes():
+                process.kill()
+                return True
+        return False
+
+    def run_processes(self) -> list[psutil.Process]:
+        """The processes that carry out runs or wait for one, oldest first: the ones that wait are the youngest."""
+        return sorted(self.processes("run_child"), key=lambda process: float(process.create_time()))
+
+    def check_gone(self, seconds: float = 15.0) -> None:
+        """I10: all its processes end. Raises Violated."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                check_processes(self.data)
+                return
+            except Violated:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.1)
+
+    def check_log(self) -> None:
+        """No traceback in what it printed. Raises Violated."""
+        text = "".join(self.output)
+        if _TRACEBACK in text:
+            at = text.index(_TRACEBACK)
+            raise Violated("I10", f"there is a traceback in the log: {text[at : at + 2000]}")
+
+    def end(self) -> None:
+        """Kill what is left of it; used when a test is over, however it went."""
+        for process in (*self.processes("worker"), *self.processes("run_child")):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self.ledger.close()
+
+
+@contextmanager
+def victim(root: Path, *, workers: int = 1, prepared: bool = True, **environ: str) -> Iterator[Victim]:
+    """A running, prepared server. Its processes are ended with the block; its folder is the caller's."""
+    server = Victim(root, workers=workers, **environ)
+    try:
+        server.start()
+        if prepared:
+            server.prepare()
+        yield server
+    finally:
+        server.end()
+
+
+def moment(rng: random.Random, longest: float) -> float:
+    """A random time to wait, in seconds: from 0.02 to `longest`."""
+    return rng.uniform(0.02, longest)

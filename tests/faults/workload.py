@@ -1,0 +1,204 @@
+"""The seeded operations of a client, and what they send: all of it can be made again from its number alone.
+
+Two collections in the namespace `default`: `docs`, 2,000 documents × 32 dimensions that are clustered, edited and
+deleted, and `inbox`, into which batches are written and which nothing else touches. Two clusters of `docs`: `plain`,
+with an output collection, and `rich`, which writes its groups back into the documents. A second namespace and a second
+organisation hold one document each with a canary, a word that no answer to the first may hold.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from faults.ledger import Entry, Fate, Ledger
+from shoal.assemble import assemble
+from shoal.settings import Settings
+
+__all__ = [
+    "BATCH",
+    "CLUSTERS",
+    "DELETABLE",
+    "DIMENSION",
+    "EDITABLE",
+    "Gone",
+    "Operations",
+    "Tenants",
+    "batch_of",
+    "documents_of",
+    "make_tenants",
+]
+
+Json = dict[str, Any]
+DIMENSION: Final = 32
+SHORT: Final = 4
+BATCH: Final = 50
+SOURCE_BATCHES: Final = 2
+SOURCE_BATCH: Final = int(os.environ.get("FAULTS_SOURCE_BATCH", "1000"))
+"""Documents of `docs` in each of its batches; fewer where a thousand runs have to be quick."""
+DELETABLE: Final = 200
+"""The last documents of `docs` may be deleted, each once."""
+EDITABLE: Final = 60
+"""The first documents of `docs` may be edited, in a field that nothing else writes."""
+CLUSTERS: Final = ("plain", "rich")
+CANARY: Final = "canarybird"
+
+
+class Gone(Exception):
+    """The server went away while it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """The keys of two organisations; the first is the one that works."""
+
+    key: str
+    foreign_key: str
+
+
+def vectors_of(collection: str, batch: int) -> NDArray[np.float32]:
+    """Three blobs, the same for the same batch."""
+    count = SOURCE_BATCH if collection == "docs" else BATCH
+    rng = np.random.default_rng([len(collection), batch])
+    centres = np.eye(3, DIMENSION, dtype=np.float32)
+    points = centres[rng.integers(0, 3, count)] + rng.normal(0, 0.05, (count, DIMENSION))
+    return points.astype(np.float32)
+
+
+def vectors_sent(collection: str, vector: list[float]) -> dict[str, list[float]]:
+    """All vectors of a document: those of `docs` have a second, short one, so that runs fuse two."""
+    return {"v": vector, "w": vector[:SHORT]} if collection == "docs" else {"v": vector}
+
+
+def documents_of(collection: str, batch: int) -> list[Json]:
+    """The documents of a batch as they are sent."""
+    return [
+        {
+            "document_id": f"{collection}-{batch:05d}-{row:04d}",
+            "vectors": vectors_sent(collection, vector),
+            "payload": {"batch": batch, "row": row, "text": f"word{row % 7} of batch"},
+        }
+        for row, vector in enumerate(vectors_of(collection, batch).tolist())
+    ]
+
+
+def batch_of(document_id: str) -> tuple[str, int, int]:
+    """(collection, batch, row) of a document."""
+    collection, batch, row = document_id.rsplit("-", 2)
+    return collection, int(batch), int(row)
+
+
+def deletable(number: int) -> str:
+    return f"docs-{SOURCE_BATCHES - 1:05d}-{SOURCE_BATCH - 1 - number:04d}"
+
+
+def editable(number: int) -> str:
+    return f"docs-00000-{number:04d}"
+
+
+def make_tenants(data: Path) -> Tenants:
+    """A new data folder with two organisations; the first key is in the file `key`, as after a first start."""
+    services = assemble(Settings(data=data))
+    try:
+        key = services.keys.bootstrap(data / "key")
+        foreign = services.keys.create_organization("other").key
+    finally:
+        services.close()
+    assert key is not None
+    return Tenants(key, foreign)
+
+
+class Operations:
+    """What a client does. Every write goes through the ledger; a server that went away raises Gone."""
+
+    def __init__(self, client: httpx.Client, ledger: Ledger) -> None:
+        self._client, self._ledger = client, ledger
+
+    # ── set-up ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prepare(self) -> None:
+        """The two collections, their documents, the two clusters."""
+        for name in ("docs", "inbox"):
+            self.create("collections", {"collection_name": name, "source": {"type": "direct_upsert"}})
+        for batch in range(SOURCE_BATCHES):
+            self.ingest(batch, collection="docs")
+        kmeans = {"feature_uris": ["v"], "clustering_method": "kmeans"}
+        config = {**kmeans, "kmeans_parameters": {"n_clusters": 3, "n_init": 1}}
+        self.create("clusters", {"collection_ids": ["docs"], "cluster_name": "plain", "vector_config": config})
+        mappings = {"field_mappings": [{"source_field": "cluster_id", "target_field": "group"}]}
+        rich = {"cluster_name": "rich", "enrich_source_collection": True, "source_enrichment_config": mappings}
+        self.create(
+            "clusters", {"collection_ids": ["docs"], "vector_config": config | {"feature_uris": ["v", "w"]}, **rich}
+        )
+
+    def plant_canary(self) -> None:
+        """One document with the canary for this caller, who is a foreign one to the first."""
+        self.create("collections", {"collection_name": f"{CANARY}s", "source": {"type": "direct_upsert"}})
+        document = {"document_id": f"{CANARY}-1", "vectors": {"v": [1.0] * DIMENSION}, "text": CANARY}
+        self._write("canary", {}, "POST", "/collections/canarybirds/documents", document)
+
+    # ── writes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def ingest(self, batch: int, *, collection: str = "inbox") -> Entry:
+        """Upsert one batch."""
+        body = {"collection_id": collection, "documents": documents_of(collection, batch)}
+        about = {"collection": collection, "batch": batch}
+        return self._write("ingest", about, "POST", "/namespaces/default/documents/upsert", body)
+
+    def edit(self, number: int) -> Entry:
+        """Give an editable document a new `note`, the number of this operation."""
+        id = editable(number)
+        return self._write(
+            "edit", {"document": id}, "PATCH", f"/collections/docs/documents/{id}", lambda op: {"note": op}
+        )
+
+    def delete(self, number: int) -> Entry:
+        """Delete a deletable document."""
+        id = deletable(number)
+        return self._write(
+            "delete", {"document": id, "number": number}, "DELETE", f"/collections/docs/documents/{id}", None
+        )
+
+    def execute(self, cluster: str) -> Entry:
+        """Ask for a run of `plain` or `rich`."""
+        return self._write("execute", {"cluster": cluster}, "POST", f"/clusters/{cluster}/execute", None)
+
+    def create(self, kind: str, body: Json) -> Entry:
+        """Create a collection or a cluster."""
+        return self._write("create", {"what": kind, "name": body.get("cluster_name")}, "POST", f"/{kind}", body)
+
+    def _write(
+        self, kind: str, about: Json, method: str, path: str, body: Json | Callable[[int], Json] | None
+    ) -> Entry:
+        op = self._ledger.intend(kind, **about)
+        try:
+            sent = body(op) if callable(body) else body
+            reply = self._client.request(method, path, json=sent)
+        except httpx.TransportError as error:
+            self._ledger.settle(op, "unknown", error=type(error).__name__)
+            raise Gone from error
+        self._ledger.settle(op, _fate(reply), status=reply.status_code, **_kept(reply))
+        return self._ledger.entries[op]
+
+
+def _fate(reply: httpx.Response) -> Fate:
+    if reply.is_success:
+        return "ack"
+    return "refused" if reply.status_code < 500 else "unknown"
+
+
+def _kept(reply: httpx.Response) -> Json:
+    """What later checks need of an answer."""
+    with contextlib.suppress(ValueError, AttributeError):
+        told = reply.json()
+        if not reply.is_success:
+            return {"message": told["error"]["message"]}
+        run_id = (told.get("additional_data") or {}).get("run_id")
+        return {} if run_id is None else {"run_id": run_id}
+    return {}
