@@ -71,7 +71,7 @@ def through_the_server(client: httpx.Client, runs: int, pause_s: float) -> list[
 
 def in_this_process(services: Services, scope: Scope) -> dict[str, float]:
     """The seconds of each stage of one run."""
-    services.clusters.execute(scope, "groups", ExecuteCluster())
+    services.clusters.execute(scope, services.clusters.admit(scope, "groups", ExecuteCluster()))
     now = datetime.now(UTC)
     job = services.metadata.claim(QUEUE, "here", now, now + timedelta(minutes=5))
     assert job is not None

@@ -30,7 +30,7 @@ class ServerProcess:
     def start(self, timeout_s: float = 60.0) -> "ServerProcess":
         """Returns once the server is ready."""
         self.spawn()
-        return self.wait(timeout_s)
+        return self.wait_ready(timeout_s)
 
     def spawn(self) -> None:
         """Start it, and do not wait."""
@@ -47,7 +47,7 @@ class ServerProcess:
         self.url = ""
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 
-    def wait(self, timeout_s: float = 60.0) -> "ServerProcess":
+    def wait_ready(self, timeout_s: float = 60.0) -> "ServerProcess":
         """Returns once the server is ready."""
         assert self._process is not None
         end = time.monotonic() + timeout_s

@@ -11,6 +11,7 @@ import orjson
 from shoal.engine import check_params
 from shoal.engine.preprocessing import check_steps
 from shoal.errors import Conflict, InvalidField
+from shoal.failpoints import hit
 from shoal.records.cluster import RESERVED_NAMES, Cluster, CreateCluster, PatchCluster
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.execution import ACTIVE, ExecuteCluster, Execution
@@ -188,7 +189,10 @@ class Clusters:
         with self._metadata.transaction():
             active = self.active_run(scope, cluster.cluster_id)
             if active is None:
-                return self._states.create(scope, cluster, request, _partition(request))
+                task = self._states.create(scope, cluster, request, _partition(request))
+        if active is None:
+            hit("execute.queued")
+            return task
         if active.request == request:
             return self._states.tasks.get(scope.organization, active.task_id)
         raise Conflict(
