@@ -87,8 +87,18 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     collections = Collections(metadata, documents_store, buckets, generations, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
     bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
+    disk = Disk(
+        data,
+        reserve_mib=settings.disk_reserve_mib,
+        ballast_mib=settings.ballast_mib,
+        emptied=lambda: _checkpoint(metadata, documents_store),
+    )
     planning = Planning(
-        metadata, documents_store, data, memory_limit=run_memory_mib(settings) * 2**20, threads=settings.threads
+        metadata,
+        documents_store,
+        lambda: max(disk.room().usable, 0),
+        memory_limit=run_memory_mib(settings) * 2**20,
+        threads=settings.threads,
     )
     clusters = Clusters(metadata, documents_store, artifacts, states, generations, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
@@ -135,12 +145,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         collections=collections,
         documents=documents,
         bulk=bulk,
-        disk=Disk(
-            data,
-            reserve_mib=settings.disk_reserve_mib,
-            ballast_mib=settings.ballast_mib,
-            emptied=lambda: _checkpoint(metadata, documents_store),
-        ),
+        disk=disk,
     )
 
 

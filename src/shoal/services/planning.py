@@ -1,8 +1,6 @@
 """What a run would cost, and whether it may be asked for: told before anything is queued."""
 
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from shoal.engine.cost import Cost, cost_of, wall_seconds
@@ -34,12 +32,18 @@ _OUTPUT_SECONDS: Final = 3e-5
 
 
 class Planning:
-    """Estimates runs. `memory_limit` is in bytes, None where there is none."""
+    """Estimates runs. `free_bytes` asks the disk; `memory_limit` is in bytes, None where there is none."""
 
     def __init__(
-        self, metadata: MetadataStore, documents: DocumentStore, data: Path, *, memory_limit: int | None, threads: int
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        free_bytes: Callable[[], int],
+        *,
+        memory_limit: int | None,
+        threads: int,
     ) -> None:
-        self._documents, self._data, self._limit, self._threads = documents, data, memory_limit, threads
+        self._documents, self._free, self._limit, self._threads = documents, free_bytes, memory_limit, threads
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
@@ -54,7 +58,7 @@ class Planning:
         cost = self._cost(cluster, request, documents, sizes)
         apart = cluster.multi_feature_strategy == "independent"
         output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
-        disk, free = documents * (_RESULT_BYTES + _KEPT_BYTES + output), shutil.disk_usage(self._data).free
+        disk, free = documents * (_RESULT_BYTES + _KEPT_BYTES + output), self._free()
         memory = int(_BASE_BYTES + documents * _TEXT_BYTES + cost.bytes)
         notes = [*self._memory_notes(cluster, request, documents, sizes, memory), *_disk_notes(disk, free)]
         if (cluster.llm_labeling or {}).get("enabled"):
