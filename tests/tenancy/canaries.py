@@ -46,14 +46,17 @@ class Menagerie:
     draw: random.Random
     steps: int = 0
     answers: Counter[int] = field(default_factory=Counter)
-    owners: dict[str, tuple[str, str]] = field(default_factory=dict)
+    organizations: dict[str, str] = field(default_factory=dict)
+    """Which organisation an id was first given to."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Which tenant an id of a namespace was first given to, by a route that shows one namespace only."""
 
     def __post_init__(self) -> None:
         for tenant in self.tenants:
-            self.owners[tenant.organization_id] = (tenant.organization_id, tenant.label)
-            for refs in tenant.refs.values():
-                for ref in filter(_IDS.fullmatch, refs):
-                    self.owners[ref] = (tenant.organization_id, tenant.label)
+            self.organizations[tenant.organization_id] = tenant.organization_id
+            for ref in (ref for refs in tenant.refs.values() for ref in refs if _IDS.fullmatch(ref)):
+                self.organizations[ref] = tenant.organization_id
+                self.labels[ref] = tenant.label
 
     def step(self) -> None:
         """One tenant acts; another, now and then, looks whether anything of theirs is different."""
@@ -148,14 +151,16 @@ class Menagerie:
         received = answer.content.decode("utf-8", "replace") + "".join(f"\n{k}: {v}" for k, v in answer.headers.items())
         if sent:
             received = received.replace(sent, "")
-        for canary in self._canaries(actor, wide=name in _ORGANIZATION_WIDE):
+        wide = name in _ORGANIZATION_WIDE
+        for canary in self._canaries(actor, wide=wide):
             if canary in received:
                 raise Leak(f"step {self.steps}: {name} tells {actor.label} {canary!r}: {received[:2000]}")
         for id in _IDS.findall(received):
-            organization, label = self.owners.setdefault(id, (actor.organization_id, actor.label))
-            inner = id.startswith(_OF_A_NAMESPACE) and label != actor.label and name not in _ORGANIZATION_WIDE
-            if organization != actor.organization_id or inner:
-                raise Leak(f"step {self.steps}: {name} tells {actor.label} {id} of {label}: {received[:2000]}")
+            foreign = self.organizations.setdefault(id, actor.organization_id) != actor.organization_id
+            if id.startswith(_OF_A_NAMESPACE) and not wide:
+                foreign |= self.labels.setdefault(id, actor.label) != actor.label
+            if foreign:
+                raise Leak(f"step {self.steps}: {name} tells {actor.label} {id} of another: {received[:2000]}")
 
     def _canaries(self, actor: Tenant, *, wide: bool) -> Iterator[str]:
         """What the actor may not see: anything of another organisation, contents of another namespace of its own."""
