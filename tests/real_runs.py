@@ -88,7 +88,14 @@ def worker_processes(parent: int) -> list[psutil.Process]:
 
 def children_of(worker: psutil.Process) -> list[psutil.Process]:
     """The processes of its runs: of the one under way, and the one that waits ready."""
-    return [child for child in worker.children() if "shoal.cli.run_child" in child.cmdline()]
+    return [child for child in worker.children() if _is_a_run(child)]
+
+
+def _is_a_run(process: psutil.Process) -> bool:
+    try:
+        return "shoal.cli.run_child" in process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie as well
+        return False
 
 
 def run_folders(data: Path) -> list[str]:
