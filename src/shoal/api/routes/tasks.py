@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
-from pydantic import BaseModel
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Organized, Wired
 from shoal.api.replies import reply
+from shoal.records.base import Record
 from shoal.records.filters import And, Condition, Filter
 from shoal.records.paging import ListBody, Pagination
 from shoal.records.task import Task
@@ -26,7 +26,7 @@ class TaskListBody(ListBody):
     task_type: str | None = None
 
 
-class TaskList(BaseModel):
+class TaskList(Record):
     """ListTasksResponse."""
 
     results: list[Task]
@@ -42,7 +42,7 @@ async def get_task(services: Wired, organization: Organized, task_id: str) -> Re
 
 
 @router.delete("/{task_id}", response_model=Task)
-@router.post("/{task_id}/kill", response_model=Task)
+@router.post("/{task_id}/kill", response_model=Task, operation_id="kill_task_by_post")
 def kill_task(services: Wired, organization: Organized, task_id: str) -> Response:
     """Cancel what the task does; harmless where it is over."""
     return reply(services.tasks.kill(organization, task_id))

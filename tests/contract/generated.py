@@ -1,0 +1,107 @@
+"""Schemathesis over the reviewed description: what is generated, and how values that exist get into it.
+
+Every third generated reference is left as it came, so that what does not exist is asked for as well. Nothing here depends
+on the order of calls: which value is taken is decided by the generated one.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import schemathesis
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation import GenerationMode
+
+__all__ = ["DESCRIPTION", "SEED", "load", "reachable"]
+
+DESCRIPTION: Final = Path(__file__).with_name("openapi.json")
+SEED: Final = 20261128
+
+Choices = Callable[[str, str], Sequence[str]]
+_LEFT: Final = 3
+_SELDOM: Final = 12
+_REFERENCES: Final[Mapping[str, Any]] = {
+    "collection_ids": ["docs"],
+    "source_collection_id": "docs",
+    "target_collection_id": "docs",
+    "collection_id": "docs",
+    "clustering_ids": ["groups"],
+    "clustering_id": "groups",
+    "feature_uris": ["v"],
+    "feature_uri": "v",
+    "document_ids": ["d0000", "nobody"],
+    "attributes": ["kind"],
+    "field": "kind",
+    "distinct_field": "row",
+    "unwind": "text",
+    "clustering_method": "kmeans",
+}
+"""Keys of bodies that name something, with what is planted under that name."""
+
+
+def load(*, examples: int, coverage: bool, modes: Sequence[str] = ("positive", "negative")) -> Any:
+    """The description with its generators: `examples` calls an operation, and those of the coverage phase."""
+    config = schemathesis.Config.from_dict(
+        {
+            "seed": SEED,
+            "suppress-health-check": ["all"],
+            "generation": {
+                "mode": modes[0] if len(modes) == 1 else "all",
+                "max-examples": examples,
+                "deterministic": True,
+                "database": "none",
+                "no-shrink": False,
+                "with-security-parameters": False,
+            },
+            "phases": {
+                "examples": {"enabled": False},
+                "coverage": {"enabled": coverage, "unexpected-methods": []},
+                "fuzzing": {"enabled": True},
+            },
+            "cache": {"enabled": False},
+        }
+    )
+    return schemathesis.openapi.from_dict(json.loads(DESCRIPTION.read_bytes()), config=config)
+
+
+def reachable(case: Any, choices: Choices) -> None:
+    """Let two of three references of a case name what exists. What was made invalid on purpose stays so."""
+    for name, value in case.path_parameters.items():
+        known = choices(name, case.method)
+        if known and _valid(case, ParameterLocation.PATH) and (place := _hash(value)) % _LEFT:
+            case.path_parameters[name] = known[place % len(known)]
+    if _valid(case, ParameterLocation.QUERY):
+        for name in ("run_id", "feature"):
+            known = choices(name, case.method)
+            if name in (case.query or {}) and known and _hash(case.query[name]) % _LEFT:
+                case.query[name] = known[0]
+    if _valid(case, ParameterLocation.HEADER) and _hash(case.headers.get("X-Namespace", case.body)) % _SELDOM:
+        case.headers["X-Namespace"] = "default"
+    if isinstance(case.body, dict) and _valid(case, ParameterLocation.BODY):
+        case.body = _named(case.body)
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _known(name, inner) if inner is not None else None for name, inner in value.items()}
+
+
+def _known(name: str, inner: Any) -> Any:
+    known = _REFERENCES.get(name)
+    if known is not None and type(known) is type(inner) and _hash(inner) % _LEFT:
+        return known
+    return _named(inner)
+
+
+def _valid(case: Any, location: ParameterLocation) -> bool:
+    component = case.meta.components.get(location) if case.meta else None
+    return component is None or component.mode == GenerationMode.POSITIVE
+
+
+def _hash(value: object) -> int:
+    return zlib.crc32(repr(value).encode(errors="surrogatepass"))
