@@ -1,20 +1,25 @@
 """Schemathesis over the reviewed description: what is generated, and how values that exist get into it.
 
-Every third generated reference is left as it came, so that what does not exist is asked for as well. Nothing here depends
-on the order of calls: which value is taken is decided by the generated one.
+Every third generated reference is left as it came, so that what does not exist is asked for as well. Nothing here
+depends on the order of calls: which value is taken is decided by the generated one.
 """
 
+import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import schemathesis
+from hypothesis import strategies as st
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 
-__all__ = ["DESCRIPTION", "SEED", "load", "reachable"]
+__all__ = ["DESCRIPTION", "SEED", "described", "load", "named_in", "operations", "reachable"]
 
 DESCRIPTION: Final = Path(__file__).with_name("openapi.json")
 SEED: Final = 20261128
@@ -41,6 +46,22 @@ _REFERENCES: Final[Mapping[str, Any]] = {
 """Keys of bodies that name something, with what is planted under that name."""
 
 
+def described() -> dict[str, Any]:
+    """The reviewed description."""
+    found: dict[str, Any] = json.loads(DESCRIPTION.read_bytes())
+    return found
+
+
+def operations() -> set[str]:
+    """Every operation, as Schemathesis calls it: `GET /v1/clusters`."""
+    return {f"{method.upper()} {path}" for path, methods in described()["paths"].items() for method in methods}
+
+
+def named_in(path: str) -> list[str]:
+    """The parameters of a path template."""
+    return re.findall(r"{(\w+)}", path)
+
+
 def load(*, examples: int, coverage: bool, modes: Sequence[str] = ("positive", "negative")) -> Any:
     """The description with its generators: `examples` calls an operation, and those of the coverage phase."""
     config = schemathesis.Config.from_dict(
@@ -60,10 +81,12 @@ def load(*, examples: int, coverage: bool, modes: Sequence[str] = ("positive", "
                 "coverage": {"enabled": coverage, "unexpected-methods": []},
                 "fuzzing": {"enabled": True},
             },
+            # A body that is wrong may be too large as well.
+            "checks": {"negative_data_rejection": {"expected-statuses": [400, 401, 403, 404, 409, 413, 415, 422, 429]}},
             "cache": {"enabled": False},
         }
     )
-    return schemathesis.openapi.from_dict(json.loads(DESCRIPTION.read_bytes()), config=config)
+    return schemathesis.openapi.from_dict(described(), config=config)
 
 
 def reachable(case: Any, choices: Choices) -> None:
@@ -81,6 +104,51 @@ def reachable(case: Any, choices: Choices) -> None:
         case.headers["X-Namespace"] = "default"
     if isinstance(case.body, dict) and _valid(case, ParameterLocation.BODY):
         case.body = _named(case.body)
+
+
+def _files(write: Callable[[pa.Table], bytes]) -> st.SearchStrategy[bytes]:
+    """Small files with vectors, whole and cut off, and bytes that are no file."""
+    sizes = st.integers(0, 3)
+    whole = sizes.map(lambda rows: write(_table(rows)))
+    return whole | whole.map(lambda content: content[: len(content) // 2]) | st.binary(max_size=64)
+
+
+def _table(rows: int) -> pa.Table:
+    vectors = pa.array([[float(row), 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0] for row in range(rows)], pa.list_(pa.float32()))
+    return pa.table({"id": pa.array([f"sent{row}" for row in range(rows)], pa.string()), "v": vectors})
+
+
+def _stream(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def _file(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _lines(table: pa.Table) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in table.to_pylist())
+
+
+for _media, _write in {
+    "application/vnd.apache.arrow.stream": _stream,
+    "application/vnd.apache.arrow.file": _file,
+    "application/vnd.apache.parquet": _parquet,
+    "application/x-ndjson": _lines,
+}.items():
+    schemathesis.openapi.media_type(_media, _files(_write))
 
 
 def _named(value: Any) -> Any:

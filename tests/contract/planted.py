@@ -95,7 +95,8 @@ class Planted:
         self.values["bucket"] = ["things"]
         self.spare["bucket"] = ["spare"]
         self.values["object_id"] = [objects[-1]["object_id"]]
-        self.spare["object_id"] = [one["object_id"] for one in objects]
+        spares = self.client.get("/buckets/spare/objects").json()["results"]
+        self.spare["object_id"] = [one["object_id"] for one in spares]
 
     def _keys(self) -> None:
         keys = f"/organizations/users/{SPARE_USER}/api-keys"
@@ -111,6 +112,17 @@ class Planted:
     def _id(self, path: str, field: str) -> str:
         found: str = self.client.get(path).json()[field]
         return found
+
+    def good(self, parameter: str, method: str, path: str) -> str:
+        """The one value that a call which has to succeed takes."""
+        if path.endswith("/cancel") and parameter in ("cluster_identifier", "run_id"):
+            task = self.client.post("/clusters/spare/execute").raise_for_status().json()
+            return "spare" if parameter == "cluster_identifier" else str(task["additional_data"]["run_id"])
+        if path.endswith(("/labels", "/name", "/documents/bulk")) or (
+            path.endswith("/{document_id}") and method != "DELETE"
+        ):
+            method = "GET"  # changes nothing that another call needs
+        return self.choices(parameter, method)[0]
 
     def choices(self, parameter: str, method: str) -> Sequence[str]:
         """Values of a path parameter that exist; only spares where something may be removed or renamed."""

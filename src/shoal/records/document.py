@@ -53,6 +53,8 @@ _LINEAGE: Final[Mapping[str, str]] = {
     "lineage_chain": "chain",
 }
 _KEPT: Final = ("content_hash", "document_schema_version", "features")
+_LISTED: Final = frozenset({"lineage_chain", "features"})
+"""Lists of objects; every other field of a document's lineage is text."""
 
 
 class _Lineage(Body):
@@ -212,10 +214,15 @@ def internal_of(sent: Mapping[str, Any], default_source: str | None = None) -> d
 
 def check_lineage(sent: Mapping[str, Any], path: str) -> None:
     """Raises InvalidField for lineage fields of a plain object that have the wrong kind of value."""
-    for name in _LINEAGE.keys() & sent.keys():
-        value, expected = sent[name], list if name == "lineage_chain" else str
-        if value is not None and not isinstance(value, expected):
-            raise InvalidField(f"{path}.{name}", "must be a list" if expected is list else "must be text", value=value)
+    for name in {*_LINEAGE, *_KEPT} & sent.keys():
+        value, listed = sent[name], name in _LISTED
+        if value is None:
+            continue
+        if not isinstance(value, list if listed else str):
+            raise InvalidField(f"{path}.{name}", "must be a list" if listed else "must be text", value=value)
+        for position, item in enumerate(value if listed else ()):
+            if not isinstance(item, dict):
+                raise InvalidField(f"{path}.{name}[{position}]", "must be an object", value=item)
     if sent.get("source_type") not in (None, *get_args(LineageSource)):
         raise InvalidField(
             f"{path}.source_type",

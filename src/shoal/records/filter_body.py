@@ -23,6 +23,10 @@ class FilterCondition(Body):
     case_sensitive: Flag | None = None
 
 
+Member = Annotated[dict[str, Any], Field(description="A FilterCondition, or a LogicalOperator again.")]
+Members = list[Member] | Member
+
+
 class LogicalOperator(Body):
     """Groups of conditions; all that is given must hold. Any other key compares the field of that name with a value,
     or with those of a list."""
@@ -30,9 +34,9 @@ class LogicalOperator(Body):
     model_config = ConfigDict(extra="allow", json_schema_serialization_defaults_required=False)
     __pydantic_extra__: dict[str, Scalar | list[Scalar]] = Field(init=False)
 
-    AND: "list[FilterCondition | LogicalOperator] | FilterCondition | LogicalOperator | None" = None
-    OR: "list[FilterCondition | LogicalOperator] | FilterCondition | LogicalOperator | None" = None
-    NOT: "list[FilterCondition | LogicalOperator] | FilterCondition | LogicalOperator | None" = None
+    AND: Members | None = None
+    OR: Members | None = None
+    NOT: Members | None = None
     case_sensitive: Flag | None = None
 
 

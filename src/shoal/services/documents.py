@@ -164,6 +164,7 @@ class Documents:
 
     def batch_update(self, scope: Scope, ref: str, body: BatchUpdate) -> tuple[int, list[Json] | None]:
         """How many were updated and, where ids were given, what became of each. Raises NotFound, InvalidField."""
+        parse_filter(body.filters)  # also where ids are named: what is sent is right or refused
         if body.updates is not None:
             return self._update_each(scope, ref, body.updates)
         if body.update_data is None:
@@ -181,10 +182,10 @@ class Documents:
     def batch_delete(self, scope: Scope, ref: str, body: BatchDelete) -> tuple[int, list[Json] | None]:
         """How many were deleted and, where ids were given, what became of each. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
+        wanted = parse_filter(body.filters)
         if body.document_ids is not None:
             ids = list(dict.fromkeys(body.document_ids))
             return _outcomes(ids, self._store.delete(scope, collection.storage_key, ids))
-        wanted = parse_filter(body.filters)
         if not _tests_anything(wanted):
             remedy = "Name document_ids or a condition; to remove all documents delete the collection."
             raise InvalidField("filters", "must hold a condition", remedy=remedy)
@@ -264,7 +265,7 @@ def _checked_document(document: object, path: str) -> Json:
         if document.get(needed) is None:
             raise InvalidField(f"{path}.{needed}", "is required")
     for name in ("payload", "metadata"):
-        if not isinstance(document.get(name) or {}, dict):
+        if not isinstance(document.get(name), dict | None):
             raise InvalidField(f"{path}.{name}", "must be an object", value=document[name])
     if not isinstance((document.get("payload") or {}).get("metadata") or {}, dict) and document.get("metadata"):
         raise InvalidField(f"{path}.payload.metadata", "must be an object where metadata is given as well")
