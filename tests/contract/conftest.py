@@ -1,6 +1,5 @@
 """One server with everything planted for each file of tests, and how many calls were made on it."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 
@@ -9,7 +8,6 @@ import requests
 
 from contract.planted import Planted, planted
 
-LONG = os.environ.get("SHOAL_CONTRACT") == "long"
 _CALLS = pytest.StashKey[Counter[str]]()
 
 

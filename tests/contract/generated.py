@@ -4,7 +4,6 @@ Every third generated reference is left as it came, so that what does not exist 
 depends on the order of calls: which value is taken is decided by the generated one.
 """
 
-import io
 import json
 import re
 import zlib
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
+
+from contract.formats import file, lines, parquet, stream
 
 __all__ = ["DESCRIPTION", "SEED", "described", "load", "named_in", "operations", "reachable"]
 
@@ -118,35 +118,11 @@ def _table(rows: int) -> pa.Table:
     return pa.table({"id": pa.array([f"sent{row}" for row in range(rows)], pa.string()), "v": vectors})
 
 
-def _stream(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
-
-
-def _file(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
-
-
-def _lines(table: pa.Table) -> bytes:
-    return b"".join(json.dumps(row).encode() + b"\n" for row in table.to_pylist())
-
-
 for _media, _write in {
-    "application/vnd.apache.arrow.stream": _stream,
-    "application/vnd.apache.arrow.file": _file,
-    "application/vnd.apache.parquet": _parquet,
-    "application/x-ndjson": _lines,
+    "application/vnd.apache.arrow.stream": stream,
+    "application/vnd.apache.arrow.file": file,
+    "application/vnd.apache.parquet": parquet,
+    "application/x-ndjson": lines,
 }.items():
     schemathesis.openapi.media_type(_media, _files(_write))
 

@@ -231,7 +231,10 @@ class Documents:
     ) -> DocumentBatch:
         """Everything checked and in columns. `label` names a document in errors, `{}` stands for its position."""
         encoded = [_encoded(payload, label.format(i)) for i, payload in enumerate(payloads)]
-        columns = columns_of(vectors, path, self.vector_names(scope), self._max_dimension)
+        try:
+            columns = columns_of(vectors, path, self.vector_names(scope), self._max_dimension)
+        except InvalidField as error:
+            raise error.about(next(id for i, id in enumerate(ids) if _is_below(error.field, path(i)))) from None
         return DocumentBatch(ids, encoded, columns)
 
     def _shown(self, scope: Scope, collection: Collection, stored: StoredDocument) -> Json:
@@ -307,6 +310,10 @@ def _encoded(payload: Json, path: str) -> bytes:
     if len(encoded) > MAX_PAYLOAD_BYTES:
         raise InvalidField(path, f"has {len(encoded):,} bytes of JSON, more than the {MAX_PAYLOAD_BYTES:,} allowed")
     return encoded
+
+
+def _is_below(field: str, path: str) -> bool:
+    return field == path or field.startswith((f"{path}.", f"{path}["))
 
 
 def _tests_anything(filter: Filter) -> bool:

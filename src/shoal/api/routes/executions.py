@@ -33,6 +33,7 @@ _SEARCHED = ("run_id", "run_name", "error_message")
 _ARROW: Final = "application/vnd.apache.arrow.stream"
 _NDJSON: Final = "application/x-ndjson"
 _PARQUET: Final = "application/vnd.apache.parquet"
+_MOST_ROWS: Final = 2**53
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -195,8 +196,8 @@ def get_artifacts(
     include_centroids: bool = True,
     include_members: bool = False,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
-    offset: Annotated[int, Query(ge=0)] = 0,
-    cursor: Annotated[int | None, Query(ge=0)] = None,
+    offset: Annotated[int, Query(ge=0, le=_MOST_ROWS)] = 0,
+    cursor: Annotated[int | None, Query(ge=0, le=_MOST_ROWS)] = None,
     projection_method: Literal["2d", "3d"] | None = None,
 ) -> Response:
     """Centroids and members of the visible run, or of the one named."""
