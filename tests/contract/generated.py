@@ -4,12 +4,10 @@ Every third generated reference is left as it came, so that what does not exist 
 depends on the order of calls: which value is taken is decided by the generated one.
 """
 
-import json
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 import schemathesis
@@ -17,13 +15,14 @@ from hypothesis import strategies as st
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 
+from contract.description import reviewed
 from contract.formats import file, lines, parquet, stream
 
-__all__ = ["DESCRIPTION", "SEED", "described", "load", "named_in", "operations", "reachable"]
+__all__ = ["SEED", "Case", "load", "named_in", "operations", "reachable"]
 
-DESCRIPTION: Final = Path(__file__).with_name("openapi.json")
 SEED: Final = 20261128
 
+Case: TypeAlias = schemathesis.Case[Any]
 Choices = Callable[[str, str], Sequence[str]]
 _LEFT: Final = 3
 _SELDOM: Final = 12
@@ -46,15 +45,9 @@ _REFERENCES: Final[Mapping[str, Any]] = {
 """Keys of bodies that name something, with what is planted under that name."""
 
 
-def described() -> dict[str, Any]:
-    """The reviewed description."""
-    found: dict[str, Any] = json.loads(DESCRIPTION.read_bytes())
-    return found
-
-
 def operations() -> set[str]:
     """Every operation, as Schemathesis calls it: `GET /v1/clusters`."""
-    return {f"{method.upper()} {path}" for path, methods in described()["paths"].items() for method in methods}
+    return {f"{method.upper()} {path}" for path, methods in reviewed()["paths"].items() for method in methods}
 
 
 def named_in(path: str) -> list[str]:
@@ -62,7 +55,13 @@ def named_in(path: str) -> list[str]:
     return re.findall(r"{(\w+)}", path)
 
 
-def load(*, examples: int, coverage: bool, modes: Sequence[str] = ("positive", "negative")) -> Any:
+def load(
+    *,
+    examples: int,
+    coverage: bool,
+    modes: Sequence[str] = ("positive", "negative"),
+    raw: Mapping[str, Any] | None = None,
+) -> Any:
     """The description with its generators: `examples` calls an operation, and those of the coverage phase."""
     config = schemathesis.Config.from_dict(
         {
@@ -86,10 +85,10 @@ def load(*, examples: int, coverage: bool, modes: Sequence[str] = ("positive", "
             "cache": {"enabled": False},
         }
     )
-    return schemathesis.openapi.from_dict(described(), config=config)
+    return schemathesis.openapi.from_dict(dict(raw or reviewed()), config=config)
 
 
-def reachable(case: Any, choices: Choices) -> None:
+def reachable(case: Case, choices: Choices) -> None:
     """Let two of three references of a case name what exists. What was made invalid on purpose stays so."""
     for name, value in case.path_parameters.items():
         known = choices(name, case.method)

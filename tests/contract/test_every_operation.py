@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import pytest
 import requests
-import schemathesis
 
 from contract.checks import ALWAYS, AUTHORIZATION
-from contract.generated import load, named_in, operations, reachable
+from contract.generated import Case, load, named_in, operations, reachable
 from contract.good_bodies import GOOD
 from contract.long import LONG
 from contract.planted import Planted
@@ -22,16 +21,16 @@ schema: Any = load(examples=100 if LONG else 16, coverage=LONG)
 succeeded: set[str] = set()
 
 
-@schema.parametrize()
+@schema.parametrize()  # type: ignore[untyped-decorator]  # the schema is read at run time
 @pytest.mark.timeout(600)
 def test_answers_as_described(
-    case: schemathesis.Case, planted_server: Planted, connection: requests.Session, calls: Counter[str]
+    case: Case, planted_server: Planted, connection: requests.Session, calls: Counter[str]
 ) -> None:
     label = case.operation.label
     calls[label] += 1
     reachable(case, planted_server.choices)
     headers = {"Authorization": f"Bearer {planted_server.key}"}
-    server = {"base_url": planted_server.address, "session": connection}
+    server: dict[str, Any] = {"base_url": planted_server.address, "session": connection}
 
     answer = case.call(headers=headers, **server)
 
@@ -64,7 +63,7 @@ def test_a_good_call_succeeds_as_described(
         **sent,
     )
     headers = {"Authorization": f"Bearer {planted_server.key}"}
-    server = {"base_url": planted_server.address, "session": connection}
+    server: dict[str, Any] = {"base_url": planted_server.address, "session": connection}
     calls[label] += 1
 
     answer = case.call(headers=headers, **server)

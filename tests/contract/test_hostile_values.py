@@ -1,4 +1,4 @@
-"""Values that break servers, in every place of every operation that takes one: never a 5xx, and never left unexplained."""
+"""Values that break servers, in every place of every operation: never a 5xx, and never left unexplained."""
 
 import itertools
 import json
@@ -16,14 +16,15 @@ from contract.long import LONG
 from contract.planted import Planted
 
 VALUES: Final = [
-    r'"\u0000"', '""', r'"\u202eevil\u2066"', '"' + "x" * 10_000 + '"', '"../../etc/passwd"', '"\\ud83d\\ude00é\\u0301"',
+    r'"\u0000"', '""', r'"\u202eevil\u2066"', '"' + "x" * 10_000 + '"', '"../../etc/passwd"', r'"\ud83d\ude00e\u0301"',
     "-1", "9223372036854775808", "18446744073709551615", "123456789012345678901234567890", "1e39", "1e308", "0.1",
     "1e-400", "true", "null", "[]", "{}", "[null]", "[[[[[]]]]]", '{"$where": "1"}', '{"__proto__": {"a": 1}}',
     '{"": ""}', '{"field": [], "operator": {}, "value": []}', '{"field": "a", "operator": [], "value": 1}',
-    '{"AND": {"NOT": [{"OR": []}]}, "case_sensitive": null}', '{"field": "a\\u0000b.c", "value": "\\u0000"}',
-    '{"field": "\'; DROP TABLE x; --", "operator": "regex", "value": "("}', '[{"field": "a"}, 5, "x"]', '["", "\\u0000"]',
-    '{"type": "dynamic"}', '[{"method": "pca", "n_components": 1e30}]', '{"max_iterations": "5", "method": []}',
-    '{"n_clusters": 1e30, "min_cluster_size": [], "eps": "x"}', '{"enabled": 1, "labeling_inputs": []}',
+    '{"AND": {"NOT": [{"OR": []}]}, "case_sensitive": null}', r'{"field": "a\u0000b.c", "value": "\u0000"}',
+    '{"field": "\'; DROP TABLE x; --", "operator": "regex", "value": "("}', '[{"field": "a"}, 5, "x"]',
+    r'["", "\u0000"]', '{"type": "dynamic"}', '[{"method": "pca", "n_components": 1e30}]',
+    '{"max_iterations": "5", "method": []}', '{"n_clusters": 1e30, "min_cluster_size": [], "eps": "x"}',
+    '{"enabled": 1, "labeling_inputs": []}',
 ]  # fmt: skip
 TEXTS: Final = ["%00", "..%2F..%2Fetc", "%FF%FE", "a" * 3000, "%F0%9F%98%80", "%E2%80%AE", "%2e%2e", "%25", "%3F%23"]
 QUERIES: Final = ["", "-1", "99999999999999999999", "1e9", "NaN", "%00", "%FF", "x" * 3000, "[]", "true", "null"]
@@ -88,7 +89,7 @@ def test_no_value_in_a_body_breaks_an_operation(planted_server: Planted, describ
                 explained(planted_server.client.request(method, filled(planted_server, method, path), content=body))
 
 
-NESTED: Final = {
+NESTED: Final[dict[str, tuple[str, dict[str, Any], str | None]]] = {
     "POST /v1/clusters": ("vector_config", {"feature_uris": ["v"], "clustering_method": "kmeans"}, "VectorConfig"),
     "POST /v1/collections/{collection}/documents/aggregate": ("aggregations", {"alias": "a"}, "Aggregation"),
     "POST /v1/namespaces/{namespace}/documents/upsert": (
@@ -145,7 +146,7 @@ def test_no_header_breaks_a_server(planted_server: Planted, name: str) -> None:
         raw = [(name.encode(), value.strip().encode("latin-1"))]
         kept = [(key, one) for key, one in planted_server.client.headers.raw if key.lower() != name.lower().encode()]
         request = httpx.Request("GET", f"{planted_server.address}/v1{path}", headers=[*kept, *raw])
-        answer = httpx.Client(trust_env=False).send(request)
+        answer = planted_server.client.send(request)
         assert answer.status_code < 500, (path, value, answer.text)
 
 

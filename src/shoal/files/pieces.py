@@ -57,4 +57,6 @@ def naming_document(label: str, first: int, ids: Sequence[str]) -> Iterator[None
     except InvalidField as error:
         found = re.match(r": row (\d+)", error.field.removeprefix(label))
         row = -1 if found is None else int(found[1]) - first
-        raise error.about(ids[row]) if 0 <= row < len(ids) else error
+        if 0 <= row < len(ids):
+            error.about(ids[row])
+        raise
