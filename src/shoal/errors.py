@@ -78,6 +78,11 @@ class InvalidField(InvalidRequest):
         self.field = field
         self.problem = problem
 
+    def about(self, document_id: str) -> "InvalidField":
+        """The same error, told of this document as well."""
+        self.details = {**self.details, "document_id": document_id}
+        return self
+
 
 class Unauthorized(ShoalError):
     """No key, or a key that is not known."""

@@ -15,7 +15,7 @@ from shoal.errors import AlreadyExists, InvalidField, NotFound
 from shoal.records.collection import CollectionSource, CreateCollection
 from shoal.records.document import AggregateDocuments, BatchDelete, CreateDocument, DistinctValues, UpsertDocuments
 from shoal.records.filters import parse_filter
-from shoal.records.namespace import CreateNamespace, VectorConfig
+from shoal.records.namespace import CreateNamespace, VectorConfigSpec
 from shoal.records.scope import Scope
 from shoal.records.vectors import float_block
 from shoal.services.vector_check import VectorNames, columns_of
@@ -141,7 +141,7 @@ def test_zero_vectors_are_stored_where_no_metric_was_declared(services: Services
 
 
 def test_declared_names_are_closed_and_inferred_ones_are_not(services: Services, scope: Scope) -> None:
-    configs = [VectorConfig(name="text", dimension=2)]
+    configs = [VectorConfigSpec(name="text", dimension=2)]
     made = services.namespaces.create(
         scope.organization, CreateNamespace(namespace_name="declared", vector_configs=configs)
     )

@@ -1,19 +1,21 @@
 """The application: the same routers under each mount, behind boundary, authentication and limits."""
 
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from shoal.api.auth import MOUNTS, PUBLIC, Authentication
+from shoal.api.auth import MOUNTS, Authentication
 from shoal.api.disk_guard import DiskGuard
-from shoal.api.errors import ErrorBoundary, ErrorResponse, handle_errors
+from shoal.api.errors import ErrorBoundary, handle_errors
 from shoal.api.limits import BodyLimit
 from shoal.api.metrics import Metrics
 from shoal.api.observed import Observed
+from shoal.api.openapi import complete
 from shoal.api.overload import Admission
 from shoal.api.rates import LoginLimit, RateLimit
 from shoal.api.readiness import Readiness
@@ -23,16 +25,18 @@ from shoal.assemble import Services
 
 __all__ = ["create_app"]
 
-_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 503, 507)
-}
-
 
 def create_app(services: Services) -> FastAPI:
     """The HTTP API over finished services. Closing them is the caller's part."""
     # No pages such as Swagger UI: they load their scripts from somewhere else.
     app = _App(
-        title="Shoal", version=version("shoal"), docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+        title="Shoal",
+        version=version("shoal"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
     )
     app.state.services = services
     handle_errors(app)
@@ -51,22 +55,22 @@ def create_app(services: Services) -> FastAPI:
     for mount in MOUNTS:
         official = mount == MOUNTS[0]
         for router in ROUTERS:
-            app.include_router(router, prefix=mount, include_in_schema=official, responses=_RESPONSES)
+            app.include_router(router, prefix=mount, include_in_schema=official)
         app.add_route(f"{mount}/openapi.json", _openapi, include_in_schema=False)
     return app
 
 
+def _operation_id(route: APIRoute) -> str:
+    """The name of the handler: short, and the same for ever."""
+    return route.name
+
+
 class _App(FastAPI):
-    """FastAPI whose schema tells that every path but the public ones takes a key."""
+    """FastAPI with the description of `api/openapi.py`."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            schema = super().openapi()
-            schema["components"]["securitySchemes"] = {"APIKey": {"type": "http", "scheme": "bearer"}}
-            schema["security"] = [{"APIKey": []}]
-            for path in PUBLIC & schema["paths"].keys():
-                schema["paths"][path]["get"]["security"] = []
-        assert self.openapi_schema is not None
+            self.openapi_schema = complete(super().openapi())
         return self.openapi_schema
 
 

@@ -10,8 +10,8 @@ import orjson
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.ids import numbered
-from shoal.files.layout import Chosen, choose_id, choose_vectors
-from shoal.files.pieces import Piece, row_place
+from shoal.files.layout import Chosen, Known, choose_id, choose_vectors
+from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.records.document import RESERVED, check_lineage
 from shoal.records.vectors import float_block
@@ -31,7 +31,7 @@ class JsonPieces:
     count: int | None = None
 
     def __init__(
-        self, path: Path, label: str, id_column: str | None, vectors: Chosen, *, needed: bool, most: int
+        self, path: Path, label: str, id_column: str | None, vectors: Chosen, known: Known, *, needed: bool, most: int
     ) -> None:
         self._path, self._label, self._most = path, label, most
         sample = next(self._objects(_LOOKED_AT), [])
@@ -41,8 +41,12 @@ class JsonPieces:
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
         self.id_column = choose_id(self.columns, id_column, label)
         found = {name: size for name in self.columns if (size := _dimension(sample, name)) is not None}
+        if not self.byo:
+            meant = {name: size for name, size in known.items() if vectors is None and _holds_lists(sample, name)}
+            vectors = list(meant) or vectors
+            found |= meant
         self._vectors = {} if self.byo else choose_vectors(self.columns, list(found), vectors, label, needed=needed)
-        self.dimensions: Mapping[str, int] = _nested(sample) if self.byo else self._checked(found)
+        self.dimensions: Mapping[str, int] = _nested(sample, known) if self.byo else self._checked(found)
         self._left_out = RESERVED | {self.id_column, *self._vectors.values()}
         unasked = found.keys() - self._left_out
         self.warnings: Sequence[str] = [
@@ -54,7 +58,8 @@ class JsonPieces:
         first = 0
         for rows in self._objects(size):
             ids = numbered(first, len(rows)) if self.id_column is None else self._ids(rows, first)
-            blocks = self._nested_blocks(rows, first) if self.byo else self._blocks(rows, first)
+            with naming_document(self._label, first, ids):
+                blocks = self._nested_blocks(rows, first) if self.byo else self._blocks(rows, first)
             yield Piece(first, ids, blocks, rows if self.byo else [self._attributes(row) for row in rows])
             first += len(rows)
 
@@ -159,18 +164,22 @@ def _dimension(sample: Sequence[Json], name: str) -> int | None:
     return length if all({*map(type, value)} <= {int, float} for value in values) else None
 
 
-def _nested(sample: Sequence[Json]) -> dict[str, int]:
-    """The dimensions seen first under `vectors`."""
+def _holds_lists(sample: Sequence[Json], name: str) -> bool:
+    return any(isinstance(row.get(name), list) for row in sample)
+
+
+def _nested(sample: Sequence[Json], known: Known) -> dict[str, int]:
+    """The dimensions under `vectors`: those that are known, else those seen first."""
     found: dict[str, int] = {}
     for row in sample:
         vectors = row.get(_NESTED)
         if isinstance(vectors, dict):
             found |= {name: len(v) for name, v in vectors.items() if isinstance(v, list) and v and name not in found}
-    return found
+    return {name: known.get(name, size) for name, size in found.items()}
 
 
 def _check_byo(row: Json, path: str) -> None:
     for name in (_NESTED, "payload", "metadata"):
-        if not isinstance(row.get(name) or {}, dict):
+        if not isinstance(row.get(name), dict | None):
             raise InvalidField(f"{path}, column {name!r}", "must be an object", value=row[name])
     check_lineage(row, path)

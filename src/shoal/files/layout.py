@@ -8,10 +8,14 @@ from typing import Final, TypeAlias
 from shoal.errors import InvalidField
 from shoal.files.ids import ID_COLUMNS
 
-__all__ = ["Chosen", "Layout", "choose_id", "choose_vectors", "missing_column"]
+__all__ = ["Chosen", "Known", "Layout", "choose_id", "choose_vectors", "missing_column"]
 
 Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
 """Vector columns as asked for: names, or `{name of the vector: column}`, or None to look for them."""
+
+Known: TypeAlias = Mapping[str, int]
+"""Vectors that the place where the documents go has already: their dimensions by name. A column of lists that is called
+like one of them is that vector, and no attribute, however bad its rows."""
 
 _USUAL: Final = ("embedding", "embeddings", "vector", "vectors")
 _SHOWN: Final = 30

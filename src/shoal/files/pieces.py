@@ -1,15 +1,18 @@
 """What every reader produces: stretches of rows, with ids, vectors and attributes side by side."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
 from shoal.columns import VectorColumn
+from shoal.errors import InvalidField
 from shoal.records.vectors import Place
 
-__all__ = ["Attributes", "Piece", "Pieces", "row_place"]
+__all__ = ["Attributes", "Piece", "Pieces", "naming_document", "row_place"]
 
 Attributes: TypeAlias = pa.RecordBatch | Sequence[Mapping[str, Any]]
 """The attributes of a stretch: Arrow columns, or JSON objects as they came."""
@@ -44,3 +47,16 @@ def row_place(label: str, first: int, column: str | None = None) -> Place:
     """Names a row of a stretch that starts at row `first`, in errors."""
     where: Callable[[int], str] = lambda row: f"{label}: row {first + row}"  # noqa: E731  # two forms of one thing
     return where if column is None else lambda row: f"{where(row)}, column {column!r}"
+
+
+@contextmanager
+def naming_document(label: str, first: int, ids: Sequence[str]) -> Iterator[None]:
+    """An error at a `row_place` of this stretch tells the document's id too."""
+    try:
+        yield
+    except InvalidField as error:
+        found = re.match(r": row (\d+)", error.field.removeprefix(label))
+        row = -1 if found is None else int(found[1]) - first
+        if 0 <= row < len(ids):
+            error.about(ids[row])
+        raise

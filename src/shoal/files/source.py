@@ -14,7 +14,7 @@ from shoal.files.array_file import ArrayPieces
 from shoal.files.formats import Format, format_of
 from shoal.files.ids import IdRegister
 from shoal.files.json_lines import JsonPieces
-from shoal.files.layout import Chosen
+from shoal.files.layout import Chosen, Known
 from shoal.files.payloads import json_of_batch, json_of_rows, table_of_rows
 from shoal.files.pieces import Attributes, Piece, Pieces, row_place
 from shoal.files.table_pieces import TablePieces
@@ -102,6 +102,7 @@ def open_source(
     vector_columns: Chosen = None,
     sidecar: Path | str | None = None,
     label: str | None = None,
+    known_vectors: Known | None = None,
     needs_vectors: bool = True,
     max_dimension: int = MAX_DIMENSION,
 ) -> Source:
@@ -110,7 +111,8 @@ def open_source(
     `format` is told by the file's ending unless given. Ids come from `id_column`, else from a column `document_id`,
     `id` or `_id`, else rows are numbered. `vector_columns` names columns, or maps names of vectors to columns; without
     it the only column of vectors is taken, or the one called embedding or vector. A `.npy` file takes ids and
-    attributes from `sidecar`, or from a file of the same stem beside it. `label` names the file in errors.
+    attributes from `sidecar`, or from a file of the same stem beside it. `label` names the file in errors. Columns of
+    lists that are called like one of `known_vectors` are those vectors, where `vector_columns` does not say otherwise.
     Raises InvalidField with a remedy for whatever is wrong with the file.
     """
     path = Path(path)
@@ -120,16 +122,17 @@ def open_source(
         return Source(_array(path, label, id_column, vector_columns, sidecar, max_dimension), kind, label)
     if sidecar is not None:
         raise InvalidField("sidecar", "belongs to a .npy file only", value=str(sidecar))
-    pieces = _opened(path, kind, label, id_column, vector_columns, needs_vectors, max_dimension)
+    known = known_vectors or {}
+    pieces = _opened(path, kind, label, id_column, vector_columns, known, needs_vectors, max_dimension)
     return Source(pieces, kind, label)
 
 
 def _opened(
-    path: Path, kind: Format, label: str, id_column: str | None, vectors: Chosen, needed: bool, most: int
+    path: Path, kind: Format, label: str, id_column: str | None, vectors: Chosen, known: Known, needed: bool, most: int
 ) -> Pieces:
     if kind == "jsonl":
-        return JsonPieces(path, label, id_column, vectors, needed=needed, most=most)
-    return TablePieces(path, kind, label, id_column, vectors, needed=needed, most=most)
+        return JsonPieces(path, label, id_column, vectors, known, needed=needed, most=most)
+    return TablePieces(path, kind, label, id_column, vectors, known, needed=needed, most=most)
 
 
 def _array(
@@ -144,7 +147,7 @@ def _array(
         kind = format_of(beside, beside.name)
         if kind == "npy":
             raise InvalidField("sidecar", "must be a table of ids and attributes", value=beside.name)
-        pieces = _opened(beside, kind, beside.name, id_column, [], False, most)
+        pieces = _opened(beside, kind, beside.name, id_column, [], {}, False, most)
     elif id_column is not None:
         raise InvalidField("id_column", "needs a file beside the array", value=id_column, remedy="Give a sidecar.")
     return ArrayPieces(path, label, pieces, names[0] if names else None, most=most)

@@ -9,10 +9,10 @@ import pyarrow as pa
 from shoal.errors import InvalidField
 from shoal.files.formats import Format
 from shoal.files.ids import ID_COLUMNS, ids_of, numbered
-from shoal.files.layout import Chosen, choose_id, choose_vectors
-from shoal.files.pieces import Piece, row_place
+from shoal.files.layout import Chosen, Known, choose_id, choose_vectors
+from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.tables import open_rows
-from shoal.files.vectors import dimension_of, is_list, vector_column
+from shoal.files.vectors import dimension_of, is_list, is_number_list, vector_column
 from shoal.records.document import RESERVED
 
 __all__ = ["TablePieces"]
@@ -29,7 +29,16 @@ class TablePieces:
     """A file of columns. A struct column `vectors` counts as one column for each of its fields."""
 
     def __init__(
-        self, path: Path, kind: Format, label: str, id_column: str | None, vectors: Chosen, *, needed: bool, most: int
+        self,
+        path: Path,
+        kind: Format,
+        label: str,
+        id_column: str | None,
+        vectors: Chosen,
+        known: Known,
+        *,
+        needed: bool,
+        most: int,
     ) -> None:
         self._label = label
         self._rows = open_rows(path, kind, label, (id_column,) if id_column else ID_COLUMNS)
@@ -39,6 +48,10 @@ class TablePieces:
         self.byo = _is_byo(self._rows.schema)
         self.id_column = choose_id(self.columns, id_column, label)
         found = {name: size for name in self.columns if (size := dimension_of(sample.column(name))) is not None}
+        if vectors is None:
+            types = {name: sample.column(name).type for name in known if name in self.columns}
+            vectors = [name for name, kind_of in types.items() if is_list(kind_of)] or None
+            found |= {n: known[n] for n, kind_of in types.items() if n not in found and is_number_list(kind_of)}
         self._vectors = self._chosen(sample, found, vectors, needed)
         self.dimensions: Mapping[str, int] = {
             name: self._dimension(found, column, most) for name, column in self._vectors.items()
@@ -55,10 +68,13 @@ class TablePieces:
                 if self.id_column is None
                 else ids_of(spread.column(self.id_column), self.id_column, first, self._label)
             )
-            blocks = {
-                name: vector_column(spread.column(column), self.dimensions[name], row_place(self._label, first, column))
-                for name, column in self._vectors.items()
-            }
+            with naming_document(self._label, first, ids):
+                blocks = {
+                    name: vector_column(
+                        spread.column(column), self.dimensions[name], row_place(self._label, first, column)
+                    )
+                    for name, column in self._vectors.items()
+                }
             yield Piece(first, ids, blocks, spread.select(self._payload))
             first += len(batch)
 

@@ -12,12 +12,16 @@ from shoal.columns import Points, VectorColumn
 from shoal.errors import InvalidField
 from shoal.records.vectors import Place, check_finite, float_block, to_float32
 
-__all__ = ["dimension_of", "is_list", "is_text", "vector_column"]
+__all__ = ["dimension_of", "is_list", "is_number_list", "is_text", "vector_column"]
 
 
 def is_list(kind: pa.DataType) -> bool:
     """Lists of any layout."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def is_number_list(kind: pa.DataType) -> bool:
+    return is_list(kind) and is_number(kind.value_type)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -35,7 +39,7 @@ def dimension_of(column: pa.Array) -> int | None:
     """
     if is_text(column.type):
         return _dimension_of_text(column)
-    if not is_list(column.type) or not is_number(column.type.value_type):
+    if not is_number_list(column.type):
         return None
     if pa.types.is_fixed_size_list(column.type):
         return int(column.type.list_size)

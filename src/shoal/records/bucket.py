@@ -4,10 +4,11 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from shoal.records.base import Body, Record, Timestamp
+from shoal.records.base import Body, Done, Flag, Record, Timestamp
 from shoal.records.paging import Pagination
 
 __all__ = [
+    "BatchObject",
     "Blob",
     "Bucket",
     "BucketList",
@@ -17,8 +18,11 @@ __all__ = [
     "CreateBucket",
     "CreateObject",
     "CreateObjects",
+    "CreatedObjects",
+    "DeletedBucket",
     "FieldType",
     "ObjectList",
+    "ObjectStats",
     "PatchBucket",
     "PatchObject",
     "SchemaField",
@@ -37,7 +41,7 @@ class SchemaField(Body):
     model_config = ConfigDict(extra="allow")
 
     type: FieldType
-    required: bool | None = False
+    required: Flag | None = False
     default: Any = None
 
 
@@ -77,6 +81,12 @@ class BucketList(Record):
     pagination: Pagination
     total_count: int
     stats: dict[str, Any] | None = None
+
+
+class DeletedBucket(Done):
+    """The answer to `DELETE /buckets/{id or name}`."""
+
+    bucket_id: str
 
 
 class _BucketBody(Body):
@@ -139,12 +149,36 @@ class BucketObject(Record):
     updated_at: Timestamp
 
 
+class ObjectStats(Record):
+    """Numbers about one page of objects."""
+
+    total_objects: int
+    total_blobs: int
+    avg_blobs_per_object: float
+
+
 class ObjectList(Record):
     """ListObjectsResponse."""
 
     results: list[BucketObject]
     pagination: Pagination
-    stats: dict[str, Any] | None = None
+    stats: ObjectStats | None = None
+
+
+class BatchObject(BucketObject):
+    """An object of a batch and its place there."""
+
+    object_index: int
+
+
+class CreatedObjects(Record):
+    """The answer to `POST /buckets/{b}/objects/batch`. All or none are stored, so nothing ever fails alone."""
+
+    succeeded: list[BatchObject]
+    failed: list[dict[str, Any]]
+    total_requested: int
+    succeeded_count: int
+    failed_count: int
 
 
 class CreateObject(Body):
@@ -154,9 +188,9 @@ class CreateObject(Body):
 
     key_prefix: str | None = Field(None, max_length=1024)
     blobs: list[CreateBlob] | None = Field(None, max_length=1000)
-    skip_duplicates: bool | None = None
-    canonicalize_source: bool | None = None
-    force_remirror: bool | None = None
+    skip_duplicates: Flag | None = None
+    canonicalize_source: Flag | None = None
+    force_remirror: Flag | None = None
     idempotency_key: str | None = Field(None, max_length=255)
 
 
@@ -172,4 +206,4 @@ class PatchObject(Body):
     model_config = ConfigDict(extra="allow")
 
     key_prefix: str | None = Field(None, max_length=1024)
-    skip_duplicates: bool | None = None
+    skip_duplicates: Flag | None = None

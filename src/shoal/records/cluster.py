@@ -5,19 +5,27 @@ SDK ignores keys it does not know.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, computed_field, model_validator
 
-from shoal.records.base import Body, Record, Timestamp
+from shoal.records.base import Body, Done, Flag, Integral, Number, Record, Timestamp, Whole
+from shoal.records.filter_body import Filters
+from shoal.records.paging import Pagination
 from shoal.records.task import Status
 
 __all__ = [
     "RESERVED_NAMES",
     "AttributeConfig",
     "Cluster",
+    "ClusterGroup",
+    "ClusterGroups",
+    "ClusterList",
+    "ClusterListStats",
     "CreateCluster",
+    "DeletedCluster",
     "EnrichClusters",
+    "Enriched",
     "EnrichmentMapping",
     "PatchCluster",
     "SourceEnrichment",
@@ -31,6 +39,9 @@ ClusteringMethod = Literal[
     "kmeans", "dbscan", "hdbscan", "agglomerative", "spectral", "gaussian_mixture", "mean_shift", "optics", "leiden",
     "evoc", "attribute_based", "auto",
 ]  # fmt: skip
+
+
+SampleSize = Annotated[int, Field(ge=2, le=1_000_000), Integral]
 
 
 class EnrichmentMapping(Body):
@@ -50,22 +61,22 @@ class VectorConfig(Body):
     feature_uri: str | None = None
     feature_uris: list[str] | None = Field(default=None, min_length=1)
     clustering_method: ClusteringMethod
-    sample_size: int | None = Field(default=None, ge=2, le=1_000_000)
+    sample_size: SampleSize | None = None
     kmeans_parameters: dict[str, Any] | None = None
     dbscan_parameters: dict[str, Any] | None = None
     hdbscan_parameters: dict[str, Any] | None = None
     algorithm_params: dict[str, Any] | None = None
     multi_feature_strategy: Literal["concatenate", "independent", "weighted"] | None = "concatenate"
-    normalize_features: bool | None = True
-    feature_weights: dict[str, float] | None = None
+    normalize_features: Flag | None = True
+    feature_weights: dict[str, Number] | None = None
     weight_learning_config: dict[str, Any] | None = None
     output_strategy: Literal["single", "per_feature"] | None = "single"
     effective_feature_method: Literal["mean", "median", "medoid"] | None = "mean"
-    enrich_source: bool | None = False
+    enrich_source: Flag | None = False
     face_cluster_merge: dict[str, Any] | None = None
     preprocessing_steps: list[dict[str, Any]] | None = None
-    hierarchical: bool | None = False
-    max_hierarchy_depth: int | None = Field(default=3, ge=1, le=5)
+    hierarchical: Flag | None = False
+    max_hierarchy_depth: Annotated[int, Field(ge=1, le=5), Integral] | None = 3
     vis_n_components: Literal[2, 3] | None = 2
     layout_stability: Literal["none", "transform", "align"] | None = None
 
@@ -83,7 +94,7 @@ class AttributeConfig(Body):
     """AttributeBasedConfig: group by the values of fields."""
 
     attributes: list[str] = Field(min_length=1, max_length=10)
-    hierarchical_grouping: bool | None = False
+    hierarchical_grouping: Flag | None = False
     aggregation_method: Literal["most_frequent", "first", "last"] | None = "most_frequent"
 
 
@@ -98,13 +109,13 @@ class CreateCluster(Body):
     cluster_type: Literal["vector", "attribute"] | None = "vector"
     vector_config: VectorConfig | None = None
     attribute_config: AttributeConfig | None = None
-    filters: dict[str, Any] | None = None
+    filters: Filters | None = None
     llm_labeling: dict[str, Any] | None = None
-    enrich_source_collection: bool | None = False
+    enrich_source_collection: Flag | None = False
     source_enrichment_config: SourceEnrichment | None = None
-    auto_execute_on_batch: bool | None = False
-    auto_execute_min_documents: int | None = None
-    auto_execute_cooldown_seconds: int | None = 3600
+    auto_execute_on_batch: Flag | None = False
+    auto_execute_min_documents: Whole | None = None
+    auto_execute_cooldown_seconds: Whole | None = 3600
 
     @model_validator(mode="before")
     @classmethod
@@ -151,8 +162,8 @@ class EnrichClusters(Body):
     clustering_id: str | None = None
     source_collection_id: str
     target_collection_id: str | None = None
-    batch_size: int = Field(default=1000, ge=1)
-    parallelism: int = Field(default=1, ge=1)
+    batch_size: Annotated[int, Field(ge=1), Integral] = 1000
+    parallelism: Annotated[int, Field(ge=1), Integral] = 1
 
     def clusters(self) -> list[str]:
         """Ids or names, each once."""
@@ -175,9 +186,9 @@ class PatchCluster(Body):
     description: str | None = None
     metadata: dict[str, Any] | None = None
     llm_labeling: dict[str, Any] | None = None
-    filters: dict[str, Any] | None = None
+    filters: Filters | None = None
     face_cluster_merge: dict[str, Any] | None = None
-    sample_size: int | None = Field(default=None, ge=2, le=1_000_000)
+    sample_size: SampleSize | None = None
     algorithm_params: dict[str, Any] | None = None
     source_cluster_ids: list[str] | None = None
     layout_stability: Literal["none", "transform", "align"] | None = None
@@ -195,7 +206,7 @@ class Cluster(Record):
     input_collections: list[str]
     source_cluster_ids: list[str] | None = None
     source_bucket_ids: list[str] = Field(default_factory=list)
-    filters: dict[str, Any] | None = None
+    filters: Filters | None = None
     cluster_type: Literal["vector", "attribute"]
     feature_uris: list[str] | None = None
     multi_feature_strategy: str | None = None
@@ -325,3 +336,57 @@ class Cluster(Record):
             "hierarchical_grouping": self.hierarchical_grouping,
             "aggregation_method": self.aggregation_method,
         }
+
+
+class ClusterListStats(Record):
+    """Numbers about all clusters of the namespace."""
+
+    total_clusters: int
+    total_documents: int
+    avg_documents_per_cluster: float
+    clusters_by_status: dict[str, int]
+
+
+class ClusterList(Record):
+    """ListClustersResponse."""
+
+    results: list[Cluster]
+    pagination: Pagination
+    total_count: int
+    stats: ClusterListStats | None = None
+
+
+class ClusterGroup(Record):
+    """One group of the visible run."""
+
+    cluster_id: str
+    label: str | None = None
+    summary: str | None = None
+    keywords: list[str] | None = None
+    member_count: int
+
+
+class ClusterGroups(Record):
+    """ClusterGroupsResponse."""
+
+    cluster_id: str
+    run_id: str | None
+    total_groups: int
+    total_documents: int
+    groups: list[ClusterGroup]
+
+
+class DeletedCluster(Done):
+    """The answer to `DELETE /clusters/{id or name}`; `deleted` counts what went with it."""
+
+    cluster_id: str
+    deleted: dict[str, int]
+
+
+class Enriched(Record):
+    """ApplyClusterEnrichmentResponse: how many members there were, and how many documents changed."""
+
+    processed: int
+    enriched: int
+    failed: int
+    batches: int

@@ -1,20 +1,25 @@
 """Collections: the documents that are clustered together, and what is known about them."""
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from shoal.records.base import Body, Record, Timestamp
+from shoal.records.base import Body, Done, Flag, Integral, Record, Timestamp, Whole
 from shoal.records.paging import Pagination
 
 __all__ = [
     "Collection",
+    "CollectionFeatures",
     "CollectionList",
     "CollectionSource",
+    "CollectionStats",
     "CollectionVectorIndex",
     "CreateCollection",
+    "DeletedCollection",
+    "FeatureDescriptor",
     "FeatureExtractor",
+    "FeatureIndex",
     "PatchCollection",
     "SourceType",
 ]
@@ -102,30 +107,69 @@ class Collection(Record):
         return self.model_copy(update={"generation": generation, "superseded": left, "updated_at": now})
 
 
+class CollectionStats(Record):
+    """Numbers about one page of collections."""
+
+    total_documents: int
+    avg_documents_per_collection: float
+
+
 class CollectionList(Record):
     """ListCollectionsResponse."""
 
     results: list[Collection]
     pagination: Pagination
     total_count: int
-    stats: dict[str, Any] | None = None
+    stats: CollectionStats | None = None
+
+
+class DeletedCollection(Done):
+    """The answer to `DELETE /collections/{id or name}`."""
+
+    collection_id: str
+
+
+class FeatureIndex(Record):
+    """The vectors behind a feature."""
+
+    name: str
+    description: str
+    dimensions: int
+    type: Literal["dense"]
+
+
+class FeatureDescriptor(Record):
+    """CollectionFeatureDescriptor: something documents can be clustered by."""
+
+    feature_address: str
+    feature_uri: str
+    feature_extractor_name: str
+    version: str
+    vector_index: FeatureIndex
+    primary: bool
+
+
+class CollectionFeatures(Record):
+    """The answer to `GET /collections/{id or name}/features`."""
+
+    features: list[FeatureDescriptor]
 
 
 class ClusterApplication(Body):
     """ClusterApplicationConfig, kept as sent."""
 
     cluster_id: str
-    auto_execute_on_batch: bool | None = True
-    min_document_threshold: int | None = None
-    cooldown_seconds: int | None = 3600
-    execution_phase: int | None = Field(2, ge=1, le=3)
-    priority: int | None = Field(0, ge=0, le=1000)
+    auto_execute_on_batch: Flag | None = True
+    min_document_threshold: Whole | None = None
+    cooldown_seconds: Whole | None = 3600
+    execution_phase: Annotated[int, Field(ge=1, le=3), Integral] | None = 2
+    priority: Annotated[int, Field(ge=0, le=1000), Integral] | None = 0
 
 
 class _CollectionBody(Body):
     description: str | None = Field(None, max_length=2000)
     metadata: dict[str, Any] | None = None
-    enabled: bool | None = None
+    enabled: Flag | None = None
     cluster_applications: list[ClusterApplication] | None = Field(None, max_length=100)
 
 

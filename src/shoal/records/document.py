@@ -5,12 +5,13 @@ are kept apart. `_internal` is never taken from a caller.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from shoal.errors import InvalidField
-from shoal.records.base import Body
+from shoal.records.base import Body, Described, Flag, Integral
+from shoal.records.filter_body import Filters
 from shoal.records.paging import ListBody
 
 __all__ = [
@@ -52,6 +53,8 @@ _LINEAGE: Final[Mapping[str, str]] = {
     "lineage_chain": "chain",
 }
 _KEPT: Final = ("content_hash", "document_schema_version", "features")
+_LISTED: Final = frozenset({"lineage_chain", "features"})
+"""Lists of objects; every other field of a document's lineage is text."""
 
 
 class _Lineage(Body):
@@ -68,6 +71,15 @@ class _Lineage(Body):
     features: list[dict[str, Any]] | None = None
 
 
+_VECTORS: Final = {
+    "type": "object",
+    "description": "Numbers by the name of the vector; they are kept as float32.",
+    "additionalProperties": {"type": "array", "items": {"type": "number"}, "minItems": 1},
+}
+Vectors = Annotated[Any, WithJsonSchema(_VECTORS)]
+"""Checked by `records/vectors.py`, a whole batch at once."""
+
+
 class CreateDocument(_Lineage):
     """DocumentCreateRequest. Unknown keys are the document's own fields; `document_id` is our extension."""
 
@@ -75,14 +87,24 @@ class CreateDocument(_Lineage):
 
     document_id: str | None = None
     metadata: dict[str, Any] | None = None
-    vectors: Any = None
+    vectors: Vectors | None = None
+
+
+class SentDocument(_Lineage):
+    """BYODocument. `payload` holds its own fields; `acl` is accepted and not stored."""
+
+    document_id: str = Field(min_length=1, max_length=255)
+    vectors: Vectors
+    payload: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    acl: Any = None
 
 
 class UpsertOptions(Body):
     """`idempotency_key` is another place for the header Idempotency-Key; `write_token` is accepted for the SDK's sake,
     since an upsert is visible once it was answered."""
 
-    write_token: bool | None = None
+    write_token: Flag | None = None
     idempotency_key: str | None = Field(None, max_length=255)
 
 
@@ -90,15 +112,15 @@ class UpsertDocuments(Body):
     """BYOUpsertRequest. The documents stay plain objects, since a model each would cost more than storing them."""
 
     collection_id: str | None = None
-    documents: list[Any] = Field(max_length=1000)
+    documents: list[Annotated[Any, Described(SentDocument)]] = Field(max_length=1000)
     options: UpsertOptions | None = None
 
 
 class ListDocuments(ListBody):
     """ListDocumentsRequest."""
 
-    return_vectors: bool | None = None
-    return_vector_names: bool | list[str] | None = None
+    return_vectors: Flag | None = None
+    return_vector_names: Flag | list[str] | None = None
     select: list[str] | None = Field(None, max_length=1000)
     group_by: str | None = Field(None, max_length=512)
     partition: dict[str, Any] | None = None
@@ -113,14 +135,14 @@ class BatchUpdate(Body):
     """BatchUpdateDocumentsRequest: either `updates`, or `filters` and `update_data`."""
 
     updates: list[DocumentUpdate] | None = Field(None, min_length=1, max_length=1000)
-    filters: dict[str, Any] | None = None
+    filters: Filters | None = None
     update_data: dict[str, Any] | None = None
 
 
 class BulkUpdate(Body):
     """BulkUpdateDocumentsRequest; without filters every document is meant."""
 
-    filters: dict[str, Any] | None = None
+    filters: Filters | None = None
     update_data: dict[str, Any]
 
 
@@ -128,7 +150,7 @@ class BatchDelete(Body):
     """BatchDeleteDocumentsRequest: either ids or filters."""
 
     document_ids: list[str] | None = Field(None, min_length=1, max_length=1000)
-    filters: dict[str, Any] | None = None
+    filters: Filters | None = None
     reason: str | None = Field(None, max_length=500)
 
 
@@ -136,8 +158,8 @@ class DistinctValues(Body):
     """DistinctValuesRequest."""
 
     field: str = Field(min_length=1, max_length=512)
-    filters: dict[str, Any] | None = None
-    limit: int | None = Field(None, ge=1, le=10_000)
+    filters: Filters | None = None
+    limit: Annotated[int, Field(ge=1, le=10_000), Integral] | None = None
 
 
 class GroupField(Body):
@@ -173,13 +195,13 @@ class AggregateDocuments(Body):
 
     group_by: list[GroupField] | None = Field(None, max_length=16)
     aggregations: list[Aggregation] = Field(min_length=1, max_length=64)
-    filters: dict[str, Any] | None = None
+    filters: Filters | None = None
     having: list[Having] | None = Field(None, max_length=16)
     unwind: str | None = Field(None, max_length=512)
     range_buckets: list[Any] | None = None
     sort_by: str | None = None
     sort_direction: Literal["asc", "desc"] = "desc"
-    limit: int | None = Field(None, ge=1, le=100_000)
+    limit: Annotated[int, Field(ge=1, le=100_000), Integral] | None = None
 
 
 def internal_of(sent: Mapping[str, Any], default_source: str | None = None) -> dict[str, Any]:
@@ -193,10 +215,15 @@ def internal_of(sent: Mapping[str, Any], default_source: str | None = None) -> d
 
 def check_lineage(sent: Mapping[str, Any], path: str) -> None:
     """Raises InvalidField for lineage fields of a plain object that have the wrong kind of value."""
-    for name in _LINEAGE.keys() & sent.keys():
-        value, expected = sent[name], list if name == "lineage_chain" else str
-        if value is not None and not isinstance(value, expected):
-            raise InvalidField(f"{path}.{name}", "must be a list" if expected is list else "must be text", value=value)
+    for name in {*_LINEAGE, *_KEPT} & sent.keys():
+        value, listed = sent[name], name in _LISTED
+        if value is None:
+            continue
+        if not isinstance(value, list if listed else str):
+            raise InvalidField(f"{path}.{name}", "must be a list" if listed else "must be text", value=value)
+        for position, item in enumerate(value if listed else ()):
+            if not isinstance(item, dict):
+                raise InvalidField(f"{path}.{name}[{position}]", "must be an object", value=item)
     if sent.get("source_type") not in (None, *get_args(LineageSource)):
         raise InvalidField(
             f"{path}.source_type",

@@ -1,11 +1,12 @@
 """One execution of a cluster: its states, the moves allowed between them, and what came out."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from shoal.records.base import Body, Record, Timestamp
+from shoal.records.base import Body, Flag, Integral, Number, Record, Timestamp
+from shoal.records.filter_body import Filters
 from shoal.records.task import Status
 
 __all__ = [
@@ -144,11 +145,11 @@ class ExecuteCluster(Body):
 
     mode: Literal["full", "assign", "composite"] | None = "full"
     source_execution_ids: list[str] | None = None
-    assignment_threshold: float | None = Field(default=0.5, ge=0, le=1)
-    filters: dict[str, Any] | None = None
-    sample_size: int | None = Field(default=None, ge=2, le=1_000_000)
+    assignment_threshold: Number | None = Field(default=0.5, ge=0, le=1)
+    filters: Filters | None = None
+    sample_size: Annotated[int, Field(ge=2, le=1_000_000), Integral] | None = None
     vis_n_components: Literal[2, 3] | None = None
-    defer_visualization: bool | None = None
+    defer_visualization: Flag | None = None
     layout_stability: Literal["none", "transform", "align"] | None = None
     llm_labeling: dict[str, Any] | None = None
 
@@ -169,9 +170,9 @@ class ClusterData(Body):
     """ClusterDataRequest: a window on the members of a run."""
 
     cluster_id: str | None = None
-    include_centroids: bool = True
-    include_members: bool = False
-    limit: int = Field(default=1000, ge=1, le=100_000)
-    offset: int = Field(default=0, ge=0)
+    include_centroids: Flag = True
+    include_members: Flag = False
+    limit: Annotated[int, Field(ge=1, le=100_000), Integral] = 1000
+    offset: Annotated[int, Field(ge=0), Integral] = 0
     cursor: str | None = Field(default=None, max_length=512)
     """The `next_cursor` of the page before; beats `offset`."""

@@ -148,10 +148,12 @@ def _condition(raw: Mapping[object, object], path: str, case: bool, budget: _Bud
     field = raw["field"]
     if not isinstance(field, str) or not field:
         raise InvalidField(f"{path}.field", "must be the name of a field", value=field)
-    operator = raw.get("operator") or "eq"
-    if operator in _GEO:
+    operator = raw.get("operator")
+    if operator is None:
+        operator = "eq"
+    if isinstance(operator, str) and operator in _GEO:
         raise InvalidField(f"{path}.operator", "geographic operators are not supported", value=operator)
-    if operator not in _OPERATORS:
+    if not isinstance(operator, str) or operator not in _OPERATORS:
         raise InvalidField(
             f"{path}.operator", "is unknown", value=operator, remedy="Use one of " + ", ".join(sorted(_OPERATORS)) + "."
         )

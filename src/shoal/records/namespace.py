@@ -4,18 +4,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shoal.records.base import Body, Record, Timestamp
+from shoal.records.base import Body, Done, Flag, Integral, Record, Timestamp
 from shoal.records.paging import Pagination
 
 __all__ = [
     "CreateNamespace",
     "CreateStandaloneNamespace",
+    "DeletedNamespace",
     "Metric",
     "Namespace",
     "NamespaceList",
     "NamespaceMode",
     "PatchNamespace",
-    "VectorConfig",
+    "VectorConfigSpec",
 ]
 
 Metric = Literal["cosine", "euclidean", "dot_product"]
@@ -24,11 +25,11 @@ NamespaceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
 NamespaceName = Annotated[str, Field(min_length=3, max_length=64)]
 
 
-class VectorConfig(Body):
+class VectorConfigSpec(Body):
     """A vector index: its name, its dimensions, and how distances on it are meant."""
 
     name: str = Field(min_length=1, max_length=255)
-    dimension: int = Field(ge=1)
+    dimension: Annotated[int, Field(ge=1), Integral]
     metric: Metric = "cosine"
 
 
@@ -49,7 +50,7 @@ class Namespace(Record):
     metadata: dict[str, Any] = Field(default_factory=dict)
     feature_extractors: list[dict[str, Any]] = Field(default_factory=list)
     payload_indexes: list[dict[str, Any]] = Field(default_factory=list)
-    vector_configs: list[VectorConfig] = Field(default_factory=list)
+    vector_configs: list[VectorConfigSpec] = Field(default_factory=list)
     vector_inference_map: dict[str, str] = Field(default_factory=dict)
     auto_create_indexes: bool = False
     adaptive_indexing: bool = False
@@ -70,14 +71,20 @@ class NamespaceList(Record):
     total_count: int
 
 
+class DeletedNamespace(Done):
+    """The answer to `DELETE /namespaces/{id or name}`."""
+
+    namespace_id: str
+
+
 class _NamespaceBody(Body):
     description: str | None = Field(None, max_length=2000)
     metadata: dict[str, Any] | None = None
     feature_extractors: list[dict[str, Any]] | None = Field(None, max_length=100)
     payload_indexes: list[dict[str, Any]] | None = Field(None, max_length=1000)
-    vector_configs: list[VectorConfig] | None = Field(None, max_length=100)
-    auto_create_indexes: bool | None = None
-    adaptive_indexing: bool | None = None
+    vector_configs: list[VectorConfigSpec] | None = Field(None, max_length=100)
+    auto_create_indexes: Flag | None = None
+    adaptive_indexing: Flag | None = None
 
 
 class CreateNamespace(_NamespaceBody):

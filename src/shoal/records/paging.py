@@ -1,12 +1,13 @@
 """Paging and sorting as the contract tells them (1.5)."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shoal.errors import InvalidField
-from shoal.records.base import Body
+from shoal.records.base import Body, Flag, Integral, Record
+from shoal.records.filter_body import Filters
 
 __all__ = ["ListBody", "Listing", "Page", "Pagination", "Sort", "SortBody", "fold_page"]
 
@@ -42,7 +43,7 @@ class Listing(Generic[Item]):
     pin: str = ""
 
 
-class Pagination(BaseModel):
+class Pagination(Record):
     """The wire's `pagination` object; totals only when they were asked for."""
 
     total: int | None = None
@@ -55,6 +56,9 @@ class Pagination(BaseModel):
 
 
 Direction = Literal["asc", "desc"]
+Limit = Annotated[int, Field(ge=1, le=1000), Integral]
+Offset = Annotated[int, Field(ge=0, le=10_000), Integral]
+PageNumber = Annotated[int, Field(ge=1, le=1_000_000), Integral]
 
 
 class SortBody(Body):
@@ -73,13 +77,13 @@ class SortBody(Body):
 class ListBody(Body):
     """What every `POST .../list` may carry; a field here beats the query parameter of the same meaning."""
 
-    limit: int | None = Field(None, ge=1, le=1000)
-    page_size: int | None = Field(None, ge=1, le=1000)
-    offset: int | None = Field(None, ge=0, le=10_000)
-    page: int | None = Field(None, ge=1, le=1_000_000)
+    limit: Limit | None = None
+    page_size: Limit | None = None
+    offset: Offset | None = None
+    page: PageNumber | None = None
     cursor: str | None = Field(None, max_length=512)
-    include_total: bool | None = None
-    filters: dict[str, Any] | None = None
+    include_total: Flag | None = None
+    filters: Filters | None = None
     sort: SortBody | None = None
     sorts: list[SortBody] | None = Field(None, max_length=16)
     search: str | None = Field(None, max_length=500)

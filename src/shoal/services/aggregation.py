@@ -104,6 +104,12 @@ def _extreme(choose: Callable[[Values], Any]) -> Callable[[Values], Any]:
     return chosen
 
 
+def _sum(values: Values) -> float:
+    """As a float where it is an integer that no reader of JSON can hold."""
+    total: int | float = sum(_numbers(values))
+    return total if -(2**63) <= total < 2**63 else float(total)
+
+
 def _mean(values: Values) -> float | None:
     numbers = _numbers(values)
     return sum(numbers) / len(numbers) if numbers else None
@@ -121,7 +127,7 @@ _FUNCTIONS: Final[Mapping[str, Callable[[Values], Any]]] = MappingProxyType(
     {
         "count": len,
         "count_distinct": lambda values: len(_distinct(values)),
-        "sum": lambda values: sum(_numbers(values)),
+        "sum": _sum,
         "avg": _mean,
         "min": _extreme(min),
         "max": _extreme(max),
@@ -148,7 +154,7 @@ def _passes(metrics: Json, body: AggregateDocuments) -> bool:
         if test.field not in metrics:
             raise InvalidField(f"having[{i}].field", "is no alias of an aggregation", value=test.field)
         value = metrics[test.field]
-        comparable = isinstance(value, str) == isinstance(test.value, str) and value is not None
+        comparable = isinstance(value, (str, int, float)) and isinstance(value, str) == isinstance(test.value, str)
         if not comparable or not _COMPARE[test.operator](value, test.value):
             return False
     return True

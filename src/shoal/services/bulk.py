@@ -13,6 +13,7 @@ from typing import Final, Literal
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.files import Source, open_source
 from shoal.files.layout import Chosen
+from shoal.files.pieces import naming_document, row_place
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place
 from shoal.services.audit import note
@@ -72,6 +73,7 @@ class Bulk:
         Raises NotFound for the collection, InvalidField for the file, AlreadyExists with on_conflict="fail".
         """
         collection = self._collections.find(scope, ref)
+        names = self._documents.vector_names(scope)
         source = open_source(
             path,
             format=format,
@@ -79,13 +81,13 @@ class Bulk:
             vector_columns=vector_columns,
             sidecar=sidecar,
             label=label,
+            known_vectors=names.dimensions,
             needs_vectors=False,
             max_dimension=self._max_dimension,
         )
-        names = self._documents.vector_names(scope)
         check_dimensions(source.info.vectors, names, self._max_dimension, label or path.name)
         seen: dict[str, int] = {}
-        batches = _told(_noted(source, seen, names), progress)
+        batches = _told(_noted(source, seen, names, label or path.name), progress)
         count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         counts = {"inserted": count.inserted, "replaced": count.replaced}
         note(scope, "documents.import", collection.collection_id, **counts)
@@ -110,19 +112,20 @@ class Bulk:
             path.unlink(missing_ok=True)
 
 
-def _noted(source: Source, seen: dict[str, int], names: VectorNames) -> Iterator[DocumentBatch]:
+def _noted(source: Source, seen: dict[str, int], names: VectorNames, label: str) -> Iterator[DocumentBatch]:
     first = 0
     for batch in source.batches():
         for name, column in batch.vectors.items():
             if len(column.rows):
                 seen[name] = column.dimension
-                check_directions(name, column.values, names, _row_place(name, first, column))
+                with naming_document(label, first, batch.ids):
+                    check_directions(name, column.values, names, _row_place(row_place(label, first, name), column))
         yield batch
         first += len(batch)
 
 
-def _row_place(name: str, first: int, column: VectorColumn) -> Place:
-    return lambda k: f"row {first + int(column.rows[k]) + 1}, column {name}"
+def _row_place(row: Place, column: VectorColumn) -> Place:
+    return lambda k: row(int(column.rows[k]))
 
 
 def _told(batches: Iterator[DocumentBatch], progress: Callable[[int], None] | None) -> Iterator[DocumentBatch]:

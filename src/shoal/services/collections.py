@@ -16,7 +16,7 @@ from shoal.records.collection import (
     PatchCollection,
 )
 from shoal.records.ids import check_name, new_id
-from shoal.records.namespace import VectorConfig
+from shoal.records.namespace import VectorConfigSpec
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.buckets import Buckets
@@ -30,7 +30,7 @@ DEFAULT_COLLECTION: Final = "default"
 """The collection that upserts without a collection go to; made when first needed."""
 
 _RESERVED: Final = frozenset({"list"})
-_CONFIGS: Final = TypeAdapter(list[VectorConfig])
+_CONFIGS: Final = TypeAdapter(list[VectorConfigSpec])
 
 
 class Collections:
@@ -182,7 +182,7 @@ class Collections:
             }
         )
 
-    def _vector_configs(self, metadata: dict[str, Any] | None) -> list[VectorConfig]:
+    def _vector_configs(self, metadata: dict[str, Any] | None) -> list[VectorConfigSpec]:
         """What `metadata.vector_configs` declares. Raises InvalidField."""
         sent = (metadata or {}).get("vector_configs")
         if sent is None:

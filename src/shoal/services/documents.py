@@ -203,6 +203,7 @@ class Documents:
 
     def batch_update(self, scope: Scope, ref: str, body: BatchUpdate) -> tuple[int, list[Json] | None]:
         """How many were updated and, where ids were given, what became of each. Raises NotFound, InvalidField."""
+        parse_filter(body.filters)  # also where ids are named: what is sent is right or refused
         if body.updates is not None:
             return self._update_each(scope, ref, body.updates)
         if body.update_data is None:
@@ -222,12 +223,12 @@ class Documents:
     def batch_delete(self, scope: Scope, ref: str, body: BatchDelete) -> tuple[int, list[Json] | None]:
         """How many were deleted and, where ids were given, what became of each. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
+        wanted = parse_filter(body.filters)
         if body.document_ids is not None:
             ids = list(dict.fromkeys(body.document_ids))
             gone = self._store.delete(scope, collection.storage_key, ids)
             _note_many(scope, "documents.delete", collection, len(gone))
             return _outcomes(ids, gone)
-        wanted = parse_filter(body.filters)
         if not _tests_anything(wanted):
             remedy = "Name document_ids or a condition; to remove all documents delete the collection."
             raise InvalidField("filters", "must hold a condition", remedy=remedy)
@@ -277,7 +278,10 @@ class Documents:
     ) -> DocumentBatch:
         """Everything checked and in columns. `label` names a document in errors, `{}` stands for its position."""
         encoded = [_encoded(payload, label.format(i)) for i, payload in enumerate(payloads)]
-        columns = columns_of(vectors, path, self.vector_names(scope), self._max_dimension)
+        try:
+            columns = columns_of(vectors, path, self.vector_names(scope), self._max_dimension)
+        except InvalidField as error:
+            raise error.about(next(id for i, id in enumerate(ids) if _is_below(error.field, path(i)))) from None
         return DocumentBatch(ids, encoded, columns)
 
     def _shown(self, scope: Scope, collection: Collection, stored: StoredDocument) -> Json:
@@ -316,7 +320,7 @@ def _checked_document(document: object, path: str) -> Json:
         if document.get(needed) is None:
             raise InvalidField(f"{path}.{needed}", "is required")
     for name in ("payload", "metadata"):
-        if not isinstance(document.get(name) or {}, dict):
+        if not isinstance(document.get(name), dict | None):
             raise InvalidField(f"{path}.{name}", "must be an object", value=document[name])
     if not isinstance((document.get("payload") or {}).get("metadata") or {}, dict) and document.get("metadata"):
         raise InvalidField(f"{path}.payload.metadata", "must be an object where metadata is given as well")
@@ -358,6 +362,10 @@ def _encoded(payload: Json, path: str) -> bytes:
     if len(encoded) > MAX_PAYLOAD_BYTES:
         raise InvalidField(path, f"has {len(encoded):,} bytes of JSON, more than the {MAX_PAYLOAD_BYTES:,} allowed")
     return encoded
+
+
+def _is_below(field: str, path: str) -> bool:
+    return field == path or field.startswith((f"{path}.", f"{path}["))
 
 
 def _tests_anything(filter: Filter) -> bool:

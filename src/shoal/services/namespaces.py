@@ -13,7 +13,7 @@ from shoal.records.namespace import (
     CreateStandaloneNamespace,
     Namespace,
     PatchNamespace,
-    VectorConfig,
+    VectorConfigSpec,
 )
 from shoal.records.paging import Listing, Page
 from shoal.records.scope import Scope
@@ -115,7 +115,7 @@ class Namespaces:
         )
         known = {config.name for config in namespace.vector_configs}
         inferred = [
-            VectorConfig(name=name, dimension=dimension)
+            VectorConfigSpec(name=name, dimension=dimension)
             for name, dimension in sorted(self._documents.vector_dimensions(scope).items())
             if name not in known
         ]
@@ -193,7 +193,7 @@ class Namespaces:
         for config in namespace.vector_configs:
             self._documents.declare_vector(scope, config.name, config.dimension)
 
-    def _check_vectors(self, configs: list[VectorConfig]) -> None:
+    def _check_vectors(self, configs: list[VectorConfigSpec]) -> None:
         names = set()
         for i, config in enumerate(configs):
             if config.dimension > self._max_dimension:

@@ -7,7 +7,7 @@ from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
-from shoal.records.bucket import Bucket, BucketList, CreateBucket, PatchBucket
+from shoal.records.bucket import Bucket, BucketList, CreateBucket, DeletedBucket, PatchBucket
 from shoal.records.paging import ListBody
 from shoal.records.scope import Scope
 
@@ -54,7 +54,7 @@ def put_bucket(services: Wired, scope: Namespaced, bucket: str, body: PatchBucke
     return reply(services.buckets.patch(scope, bucket, body))
 
 
-@router.delete("/{bucket}")
+@router.delete("/{bucket}", response_model=DeletedBucket)
 def delete_bucket(services: Wired, scope: Namespaced, bucket: str) -> Response:
     """Remove a bucket with its objects; documents made from them stay."""
     removed = services.buckets.delete(scope, bucket)

@@ -1,18 +1,26 @@
 """Clusters: create, find, change, remove, execute."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
-from pydantic import BaseModel
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
-from shoal.records.cluster import Cluster, CreateCluster, EnrichClusters, PatchCluster
+from shoal.records.cluster import (
+    Cluster,
+    ClusterGroups,
+    ClusterList,
+    CreateCluster,
+    DeletedCluster,
+    EnrichClusters,
+    Enriched,
+    PatchCluster,
+)
 from shoal.records.execution import ExecuteCluster
-from shoal.records.paging import ListBody, Pagination
+from shoal.records.paging import ListBody
 from shoal.records.run_plan import RunPlan
 from shoal.records.task import Task
 
@@ -20,25 +28,6 @@ __all__ = ["router"]
 
 router = APIRouter(route_class=JsonRoute, prefix="/clusters", tags=["Clusters"])
 _SEARCHED = ("cluster_id", "cluster_name", "description")
-
-
-class ClusterList(BaseModel):
-    """ListClustersResponse."""
-
-    results: list[Cluster]
-    pagination: Pagination
-    total_count: int
-    stats: dict[str, Any] | None = None
-
-
-class ClusterGroups(BaseModel):
-    """ClusterGroupsResponse."""
-
-    cluster_id: str
-    run_id: str | None
-    total_groups: int
-    total_documents: int
-    groups: list[dict[str, Any]]
 
 
 @router.post("", response_model=Cluster)
@@ -73,7 +62,7 @@ def _list(services: Wired, scope: Namespaced, listed: Listed, body: ListBody | N
     )
 
 
-@router.post("/enrich")
+@router.post("/enrich", response_model=Enriched)
 def enrich_collection(services: Wired, scope: Namespaced, keyed: Keyed, body: EnrichClusters) -> Response:
     """Copy the visible results of clusters into the documents of a collection."""
     return keyed.once_repeatable(scope, lambda: reply(services.enrichment.enrich_collection(scope, body)))
@@ -92,7 +81,7 @@ def patch_cluster(services: Wired, scope: Namespaced, cluster_identifier: str, b
     return reply(services.clusters.patch(scope, cluster_identifier, body))
 
 
-@router.delete("/{cluster_identifier}")
+@router.delete("/{cluster_identifier}", response_model=DeletedCluster)
 def delete_cluster(
     services: Wired, scope: Namespaced, cluster_identifier: str, cascade_output_collections: bool = True
 ) -> Response:

@@ -7,7 +7,15 @@ from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
-from shoal.records.collection import Collection, CollectionList, CreateCollection, PatchCollection
+from shoal.records.collection import (
+    Collection,
+    CollectionFeatures,
+    CollectionList,
+    CollectionStats,
+    CreateCollection,
+    DeletedCollection,
+    PatchCollection,
+)
 from shoal.records.paging import ListBody
 from shoal.records.scope import Scope
 
@@ -48,7 +56,7 @@ def patch_collection(services: Wired, scope: Namespaced, collection: str, body: 
     return reply(services.collections.patch(scope, collection, body))
 
 
-@router.delete("/{collection}")
+@router.delete("/{collection}", response_model=DeletedCollection)
 def delete_collection(services: Wired, scope: Namespaced, collection: str) -> Response:
     """Remove a collection with its documents."""
     removed = services.collections.delete(scope, collection)
@@ -56,7 +64,7 @@ def delete_collection(services: Wired, scope: Namespaced, collection: str) -> Re
     return reply({"success": True, "message": message, "collection_id": removed.collection_id})
 
 
-@router.get("/{collection}/features")
+@router.get("/{collection}/features", response_model=CollectionFeatures)
 def describe_features(services: Wired, scope: Namespaced, collection: str) -> Response:
     """What documents of the namespace can be clustered by."""
     return reply({"features": services.collections.features(scope, collection)})
@@ -65,10 +73,10 @@ def describe_features(services: Wired, scope: Namespaced, collection: str) -> Re
 def _listing(services: Services, scope: Scope, listed: ListQuery, body: ListBody | None) -> Response:
     found = services.collections.search(scope, listed.query(body, _SEARCHED))
     documents = sum(item.document_count or 0 for item in found.items)
-    stats = {
-        "total_documents": documents,
-        "avg_documents_per_collection": documents / len(found.items) if found.items else 0.0,
-    }
+    stats = CollectionStats(
+        total_documents=documents,
+        avg_documents_per_collection=documents / len(found.items) if found.items else 0.0,
+    )
     return reply(
         CollectionList(
             results=found.items, pagination=listed.pagination(found, body), total_count=found.total, stats=stats

@@ -15,6 +15,7 @@ from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.errors import InvalidField, InvalidRequest
+from shoal.records.base import Done
 from shoal.records.document import (
     AggregateDocuments,
     BatchDelete,
@@ -25,10 +26,21 @@ from shoal.records.document import (
     ListDocuments,
     UpsertDocuments,
 )
+from shoal.records.document_answers import (
+    AggregatedGroups,
+    BatchDeleted,
+    BatchUpdated,
+    BulkUpdated,
+    DistinctList,
+    Document,
+    DocumentCount,
+    DocumentList,
+)
 from shoal.records.paging import SortBody
 from shoal.records.scope import Scope
-from shoal.services.bulk import OnConflict
+from shoal.services.bulk import Imported, OnConflict
 from shoal.services.document_shape import group_documents, select_fields
+from shoal.services.documents import Upserted
 
 __all__ = ["router"]
 
@@ -47,10 +59,11 @@ _MEDIA: Final[Mapping[str, str]] = {
     "application/vnd.apache.parquet": "parquet",
     "application/x-ndjson": "jsonl",
 }
+_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 _WRITE_BYTES: Final = 4 * 2**20
 
 
-@router.post(_IN)
+@router.post(_IN, response_model=Document)
 def create_document(
     services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: CreateDocument
 ) -> Response:
@@ -58,7 +71,7 @@ def create_document(
     return keyed.once_with_documents(scope, lambda: reply(services.documents.create(scope, collection, body)))
 
 
-@router.get(_IN)
+@router.get(_IN, response_model=DocumentList)
 def list_documents(
     services: Wired,
     scope: Namespaced,
@@ -73,7 +86,7 @@ def list_documents(
     return _listing(services, scope, collection, listed, asked)
 
 
-@router.post(_IN + "/list")
+@router.post(_IN + "/list", response_model=DocumentList)
 def query_documents(
     services: Wired,
     scope: Namespaced,
@@ -87,14 +100,14 @@ def query_documents(
     return _listing(services, scope, collection, listed, _asked(body, filters, sort))
 
 
-@router.get(_IN + "/count")
+@router.get(_IN + "/count", response_model=DocumentCount)
 def count_documents(services: Wired, scope: Namespaced, collection: str) -> Response:
     """How many documents the collection holds."""
     collection_id, count = services.documents.count(scope, collection)
     return reply({"collection_id": collection_id, "count": count})
 
 
-@router.post(_IN + "/distinct")
+@router.post(_IN + "/distinct", response_model=DistinctList)
 def distinct_values(services: Wired, scope: Namespaced, collection: str, body: DistinctValues) -> Response:
     """The values of a field, most frequent first."""
     values, total = services.documents.distinct(scope, collection, body)
@@ -102,7 +115,7 @@ def distinct_values(services: Wired, scope: Namespaced, collection: str, body: D
     return reply({"field": body.field, "values": listed, "total_distinct": total})
 
 
-@router.post(_IN + "/aggregate")
+@router.post(_IN + "/aggregate", response_model=AggregatedGroups)
 def aggregate_documents(services: Wired, scope: Namespaced, collection: str, body: AggregateDocuments) -> Response:
     """Numbers about groups: `{"group_by": [{"field": "category"}], "aggregations": [{"function": "avg",
     "field": "price", "alias": "mean_price"}]}`."""
@@ -110,7 +123,7 @@ def aggregate_documents(services: Wired, scope: Namespaced, collection: str, bod
     return reply({"results": rows, "total_groups": len(rows)})
 
 
-@router.post(_IN + "/batch")
+@router.post(_IN + "/batch", response_model=BatchUpdated)
 def batch_update_documents(
     services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BatchUpdate
 ) -> Response:
@@ -125,7 +138,7 @@ def batch_update_documents(
     return keyed.once_with_documents(scope, update)
 
 
-@router.patch(_IN + "/bulk")
+@router.patch(_IN + "/bulk", response_model=BulkUpdated)
 def bulk_update_documents(
     services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BulkUpdate
 ) -> Response:
@@ -139,7 +152,7 @@ def bulk_update_documents(
     return keyed.once_with_documents(scope, update)
 
 
-@router.delete(_IN + "/batch")
+@router.delete(_IN + "/batch", response_model=BatchDeleted)
 def batch_delete_documents(
     services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BatchDelete
 ) -> Response:
@@ -156,7 +169,8 @@ def batch_delete_documents(
 
 @router.post(
     _IN + "/import",
-    openapi_extra={"requestBody": {"content": {media: {"schema": {"format": "binary"}} for media in _MEDIA}}},
+    response_model=Imported,
+    openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(_MEDIA, _BYTES)}},
 )
 async def import_documents(
     request: Request,
@@ -191,7 +205,7 @@ async def import_documents(
         return await run_sync(keyed.once_with_documents, scope, store)
 
 
-@router.post("/namespaces/{namespace}/documents/upsert")
+@router.post("/namespaces/{namespace}/documents/upsert", response_model=Upserted)
 def upsert_documents(
     services: Wired, organization: Organized, keyed: Keyed, namespace: str, body: UpsertDocuments
 ) -> Response:
@@ -207,7 +221,7 @@ def upsert_documents(
     return keyed.once_prepared(scope, prepare)
 
 
-@router.get(_ONE)
+@router.get(_ONE, response_model=Document)
 def get_document(
     services: Wired,
     scope: Namespaced,
@@ -222,19 +236,19 @@ def get_document(
     return reply(services.documents.get(scope, collection, document_id, vectors=vectors))
 
 
-@router.patch(_ONE)
+@router.patch(_ONE, response_model=Document)
 def patch_document(services: Wired, scope: Namespaced, collection: str, document_id: str, body: Fields) -> Response:
     """Merge the fields that are sent."""
     return reply(services.documents.patch(scope, collection, document_id, body))
 
 
-@router.put(_ONE)
+@router.put(_ONE, response_model=Document)
 def put_document(services: Wired, scope: Namespaced, collection: str, document_id: str, body: Fields) -> Response:
     """Replace all fields; lineage stays, and vectors that are not named."""
     return reply(services.documents.put(scope, collection, document_id, body))
 
 
-@router.delete(_ONE)
+@router.delete(_ONE, response_model=Done)
 def delete_document(services: Wired, scope: Namespaced, collection: str, document_id: str) -> Response:
     """Remove a document."""
     services.documents.delete(scope, collection, document_id)

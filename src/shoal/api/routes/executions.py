@@ -10,14 +10,22 @@ import pyarrow as pa
 import pyarrow.csv
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
-from pydantic import BaseModel
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import encode, reply
 from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName
-from shoal.records.paging import ListBody, Pagination
+from shoal.records.paging import ListBody
+from shoal.records.run_results import (
+    CancelledRun,
+    ExecutionList,
+    ExportedTable,
+    LabelledRun,
+    NamedRun,
+    RunData,
+    Visualization,
+)
 
 __all__ = ["router"]
 
@@ -25,16 +33,16 @@ router = APIRouter(route_class=JsonRoute, prefix="/clusters/{cluster_identifier}
 _SEARCHED = ("run_id", "run_name", "error_message")
 _ARROW: Final = "application/vnd.apache.arrow.stream"
 _NDJSON: Final = "application/x-ndjson"
+_PARQUET: Final = "application/vnd.apache.parquet"
+_MOST_ROWS: Final = 2**53
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-class ExecutionList(BaseModel):
-    """ListClusterExecutionsResponse."""
-
-    results: list[Execution]
-    pagination: Pagination
-    total_count: int
-    stats: dict[str, Any] | None = None
+_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
+_STREAMS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {_ARROW: _BYTES, _NDJSON: {"schema": {"type": "string"}}}}
+}
+"""What an Accept header can ask for in place of JSON."""
 
 
 @router.get("/executions", response_model=Execution | None)
@@ -73,7 +81,7 @@ def get_execution(
     return reply(services.executions.get(scope, cluster_identifier, run_id, vectors=include_vectors))
 
 
-@router.post("/executions/{run_id}/cancel")
+@router.post("/executions/{run_id}/cancel", response_model=CancelledRun)
 def cancel_execution(
     services: Wired, scope: Namespaced, keyed: Keyed, cluster_identifier: str, run_id: str
 ) -> Response:
@@ -87,7 +95,7 @@ def cancel_execution(
     return keyed.once(scope, cancel)
 
 
-@router.patch("/executions/{run_id}/labels")
+@router.patch("/executions/{run_id}/labels", response_model=LabelledRun)
 def patch_labels(
     services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, body: PatchLabels
 ) -> Response:
@@ -96,7 +104,7 @@ def patch_labels(
     return reply({"cluster_id": run.cluster_id, "run_id": run.run_id, "label_overrides": run.label_overrides})
 
 
-@router.patch("/executions/{run_id}/name")
+@router.patch("/executions/{run_id}/name", response_model=NamedRun)
 def patch_run_name(
     services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, body: PatchRunName
 ) -> Response:
@@ -105,7 +113,11 @@ def patch_run_name(
     return reply({"cluster_id": run.cluster_id, "run_id": run.run_id, "run_name": run.run_name})
 
 
-@router.get("/executions/{run_id}/export")
+@router.get(
+    "/executions/{run_id}/export",
+    response_model=ExportedTable,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, 413: {}},
+)
 def export_execution(
     request: Request,
     services: Wired,
@@ -135,7 +147,7 @@ def export_execution(
     )
 
 
-@router.get("/executions/{run_id}/download", response_class=FileResponse)
+@router.get("/executions/{run_id}/download", response_class=Response, responses={200: {"content": {_PARQUET: _BYTES}}})
 def download_table(
     services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, table: str = "members"
 ) -> Response:
@@ -143,13 +155,13 @@ def download_table(
     or condensed_tree. Takes the same key as every route."""
     return FileResponse(
         services.executions.parquet(scope, cluster_identifier, run_id, table)[0],
-        media_type="application/vnd.apache.parquet",
+        media_type=_PARQUET,
         filename=f"{run_id}-{table}.parquet",
         headers={"X-Content-Type-Options": "nosniff"},
     )
 
 
-@router.get("/visualization")
+@router.get("/visualization", response_model=Visualization)
 def get_visualization(
     services: Wired,
     scope: Namespaced,
@@ -174,8 +186,8 @@ def get_visualization(
     )
 
 
-@router.get("/artifacts")
-@router.get("/executions/{run_id}/artifacts")
+@router.get("/artifacts", response_model=RunData)
+@router.get("/executions/{run_id}/artifacts", response_model=RunData, operation_id="get_run_artifacts")
 def get_artifacts(
     services: Wired,
     scope: Namespaced,
@@ -184,7 +196,7 @@ def get_artifacts(
     include_centroids: bool = True,
     include_members: bool = False,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=_MOST_ROWS)] = 0,
     cursor: Annotated[str | None, Query(max_length=512, description="The next_cursor of the page before.")] = None,
     projection_method: Literal["2d", "3d"] | None = None,
 ) -> Response:
@@ -207,15 +219,15 @@ def get_execution_by_its_old_name(
     return reply(services.executions.latest(scope, cluster_identifier, vectors=include_vectors))
 
 
-@router.post("/data")
-@router.post("/executions/{run_id}/data")
+@router.post("/data", response_model=RunData, responses=_STREAMS)
+@router.post("/executions/{run_id}/data", response_model=RunData, responses=_STREAMS, operation_id="get_run_data")
 def get_data(
     services: Wired,
     scope: Namespaced,
     cluster_identifier: str,
     run_id: str | None = None,
     body: Annotated[ClusterData | None, Body()] = None,
-    accept: Annotated[str, Header()] = "application/json",
+    accept: Annotated[str, Header(include_in_schema=False)] = "application/json",
 ) -> Response:
     """The same as a JSON object; all members as an Arrow stream or NDJSON where the Accept header asks for it."""
     if accept.startswith(_ARROW):

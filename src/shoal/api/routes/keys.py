@@ -5,6 +5,7 @@ from fastapi import APIRouter, Response
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Called, Listed, Organized, Wired
 from shoal.api.replies import reply
+from shoal.records.base import Done
 from shoal.records.key import CreatedKey, CreateKey, Key, KeyList, PatchKey
 
 __all__ = ["router"]
@@ -39,7 +40,7 @@ def patch_key(
     return reply(services.keys.change(organization, key_name, body, user_email, by=caller.key_id))
 
 
-@router.delete("/{key_name}")
+@router.delete("/{key_name}", response_model=Done)
 def delete_key(services: Wired, organization: Organized, user_email: str, key_name: str) -> Response:
     """The key stops working and is forgotten."""
     services.keys.remove(organization, key_name, user_email)

@@ -10,6 +10,7 @@ from shoal.assemble import Services
 from shoal.records.namespace import (
     CreateNamespace,
     CreateStandaloneNamespace,
+    DeletedNamespace,
     Namespace,
     NamespaceList,
     PatchNamespace,
@@ -68,7 +69,7 @@ def put_namespace(services: Wired, organization: Organized, namespace: str, body
     return reply(services.namespaces.change(organization, namespace, body))
 
 
-@router.delete("/{namespace}")
+@router.delete("/{namespace}", response_model=DeletedNamespace)
 def delete_namespace(services: Wired, organization: Organized, namespace: str) -> Response:
     """Remove a namespace with everything inside."""
     removed = services.namespaces.remove(organization, namespace)

@@ -7,7 +7,15 @@ from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
-from shoal.records.bucket import BucketObject, CreateObject, CreateObjects, ObjectList, PatchObject
+from shoal.records.bucket import (
+    BucketObject,
+    CreatedObjects,
+    CreateObject,
+    CreateObjects,
+    ObjectList,
+    ObjectStats,
+    PatchObject,
+)
 from shoal.records.paging import ListBody
 from shoal.records.scope import Scope
 
@@ -24,7 +32,7 @@ def create_object(services: Wired, scope: Namespaced, keyed: Keyed, bucket: str,
     return keyed.once(scope, lambda: reply(services.objects.create(scope, bucket, body)))
 
 
-@router.post("/batch")
+@router.post("/batch", response_model=CreatedObjects)
 def create_objects(services: Wired, scope: Namespaced, keyed: Keyed, bucket: str, body: CreateObjects) -> Response:
     """Up to 1,000 objects, all or none."""
 
@@ -77,9 +85,9 @@ def delete_object(services: Wired, scope: Namespaced, bucket: str, object_id: st
 def _listing(services: Services, scope: Scope, bucket: str, listed: ListQuery, body: ListBody | None) -> Response:
     found = services.objects.search(scope, bucket, listed.query(body, _SEARCHED))
     blobs = sum(len(item.blobs) for item in found.items)
-    stats = {
-        "total_objects": len(found.items),
-        "total_blobs": blobs,
-        "avg_blobs_per_object": blobs / len(found.items) if found.items else 0.0,
-    }
+    stats = ObjectStats(
+        total_objects=len(found.items),
+        total_blobs=blobs,
+        avg_blobs_per_object=blobs / len(found.items) if found.items else 0.0,
+    )
     return reply(ObjectList(results=found.items, pagination=listed.pagination(found, body), stats=stats))

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
-from pydantic import BaseModel
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Organized, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
+from shoal.records.base import Record
 from shoal.records.filters import And, Condition, Filter
 from shoal.records.paging import ListBody, Pagination
 from shoal.records.task import Task
@@ -27,7 +27,7 @@ class TaskListBody(ListBody):
     task_type: str | None = None
 
 
-class TaskList(BaseModel):
+class TaskList(Record):
     """ListTasksResponse."""
 
     results: list[Task]
@@ -43,7 +43,7 @@ async def get_task(services: Wired, organization: Organized, task_id: str) -> Re
 
 
 @router.delete("/{task_id}", response_model=Task)
-@router.post("/{task_id}/kill", response_model=Task)
+@router.post("/{task_id}/kill", response_model=Task, operation_id="kill_task_by_post")
 def kill_task(services: Wired, organization: Organized, keyed: Keyed, task_id: str) -> Response:
     """Cancel what the task does; harmless where it is over."""
     return keyed.once(organization, lambda: reply(services.tasks.kill(organization, task_id)))

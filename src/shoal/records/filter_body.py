@@ -1,0 +1,48 @@
+"""How a filter looks in a body. `records/filters.py` parses it; these models only describe it."""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, RootModel
+
+from shoal.records.base import Body, Described, Flag
+from shoal.records.filters import Operator
+
+__all__ = ["FilterCondition", "Filters", "LogicalOperator"]
+
+Scalar = str | int | float | bool | None
+
+
+class FilterCondition(Body):
+    """One test on one field, a dotted path. `in` and `nin` take a list, `exists` and `is_null` true or false."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    field: str = Field(min_length=1, max_length=512)
+    operator: Operator | None = "eq"
+    value: Scalar | list[Scalar]
+    case_sensitive: Flag | None = None
+
+
+Member = Annotated[dict[str, Any], Field(description="A FilterCondition, or a LogicalOperator again.")]
+Members = list[Member] | Member
+
+
+class LogicalOperator(Body):
+    """Groups of conditions; all that is given must hold. Any other key compares the field of that name with a value,
+    or with those of a list."""
+
+    model_config = ConfigDict(extra="allow", json_schema_serialization_defaults_required=False)
+    __pydantic_extra__: dict[str, Scalar | list[Scalar]] = Field(init=False)
+
+    AND: Members | None = None
+    OR: Members | None = None
+    NOT: Members | None = None
+    case_sensitive: Flag | None = None
+
+
+class Filter(RootModel[FilterCondition | LogicalOperator]):
+    """A condition, or a group of conditions."""
+
+
+Filters = Annotated[dict[str, Any], Described(Filter)]
+"""A filter as it was sent."""

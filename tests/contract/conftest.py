@@ -1,0 +1,50 @@
+"""One server with everything planted for each file of tests, and how many calls were made on it."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from contract.planted import Planted, planted
+
+_CALLS = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_CALLS] = Counter()
+
+
+def _summary(calls: Counter[str]) -> str:
+    return f"Generated calls: {calls.total():,} over {len(calls)} operations"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    calls = session.config.stash[_CALLS]
+    if calls and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput.setdefault("summary_lines", []).append(_summary(calls))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[_CALLS]:
+        terminalreporter.write_line(_summary(config.stash[_CALLS]))
+
+
+@pytest.fixture(scope="session")
+def calls(request: pytest.FixtureRequest) -> Counter[str]:
+    """Generated calls by operation."""
+    return request.config.stash[_CALLS]
+
+
+@pytest.fixture(scope="module")
+def planted_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
+    with planted(tmp_path_factory.mktemp("contract") / "data") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[requests.Session]:
+    """What generated calls are sent through; the proxy settings of the machine play no part."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session

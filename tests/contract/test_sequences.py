@@ -1,0 +1,110 @@
+"""Sequences of calls that hand on what they made: create, use, change, execute, remove, ask again.
+
+What leads where is told here in one table; Schemathesis draws the sequences, the same ones each time.
+"""
+
+from collections import Counter
+from typing import Any, Final
+
+import pytest
+import requests
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from cluster_steps import carry_out
+from contract.checks import IN_SEQUENCES
+from contract.description import Json, reviewed
+from contract.generated import Case, load, named_in, reachable
+from contract.long import LONG
+from contract.planted import Planted
+
+_SEQUENCES, _STEPS = (150, 12) if LONG else (12, 8)
+_LEAST: Final = 1_000 if LONG else 60
+
+LEADS: Final[dict[str, dict[str, str]]] = {
+    "POST /v1/collections": {"collection": "$response.body#/collection_id"},
+    "POST /v1/collections/{collection}/documents": {
+        "collection": "$response.body#/collection_id",
+        "document_id": "$response.body#/document_id",
+    },
+    "POST /v1/clusters": {"cluster_identifier": "$response.body#/cluster_id"},
+    "POST /v1/clusters/{cluster_identifier}/execute": {
+        "cluster_identifier": "$response.body#/additional_data/cluster_id",
+        "run_id": "$response.body#/additional_data/run_id",
+        "task_id": "$response.body#/task_id",
+    },
+    "POST /v1/buckets": {"bucket": "$response.body#/bucket_id"},
+    "POST /v1/buckets/{bucket}/objects": {
+        "bucket": "$response.body#/bucket_id",
+        "object_id": "$response.body#/object_id",
+    },
+    "POST /v1/namespaces": {"namespace": "$response.body#/namespace_id"},
+    "POST /v1/organizations/users/{user_email}/api-keys": {
+        "user_email": "$response.body#/user_email",
+        "key_name": "$response.body#/name",
+    },
+}
+"""What the answer to a call gives to the paths of other calls."""
+
+
+def linked() -> Json:
+    """The description with a link from each of `LEADS` to every operation whose path it can fill."""
+    found = reviewed()
+    for label, given in LEADS.items():
+        method, path = label.split(" ")
+        links = found["paths"][path][method.lower()]["responses"]["200"].setdefault("links", {})
+        for other, methods in found["paths"].items():
+            needed = named_in(other)
+            if needed and set(needed) <= given.keys():
+                for operation in methods.values():
+                    links[operation["operationId"]] = {
+                        "operationId": operation["operationId"],
+                        "parameters": {name: given[name] for name in needed},
+                    }
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_sequences_answer_as_described(
+    planted_server: Planted, connection: requests.Session, calls: Counter[str]
+) -> None:
+    followed: Counter[str] = Counter()
+    machine: Any = load(examples=1, coverage=False, modes=["positive"], raw=linked()).as_state_machine()
+
+    class Sequences(machine):  # type: ignore[misc]  # made at run time
+        def setup(self) -> None:
+            planted_server.restore()
+
+        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+            headers = {"Authorization": f"Bearer {planted_server.key}"}
+            return {"base_url": planted_server.address, "session": connection, "headers": headers}
+
+        def before_call(self, case: Case) -> None:
+            handed_on = any("_" in str(value) and str(value).islower() for value in case.path_parameters.values())
+            reachable(case, (lambda name, method: ()) if handed_on else planted_server.choices)
+            calls[case.operation.label] += 1
+
+        def after_call(self, response: Any, case: Case) -> None:
+            if response.status_code < 300:
+                followed[case.operation.label] += 1
+                if case.operation.label.endswith("/execute"):
+                    carry_out(planted_server.services)
+
+        def validate_response(self, response: Any, case: Case, **kwargs: Any) -> None:
+            case.validate_response(response, checks=IN_SEQUENCES, transport_kwargs=kwargs, recorder=self.recorder)
+
+    run_state_machine_as_test(
+        Sequences,
+        settings=settings(
+            max_examples=_SEQUENCES,
+            stateful_step_count=_STEPS,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+    assert calls.total() >= _LEAST
+    assert len(followed) >= 10, followed
