@@ -72,11 +72,20 @@ class Case:
 
 class Template:
     """A data folder with two tenants, the documents and the clusters of the workload. `environ` is that of the victims
-    alone: a bug that is planted there had no part in the set-up."""
+    alone: a bug that is planted there had no part in the set-up. `like` is one whose set-up is taken over."""
 
-    def __init__(self, root: Path, **environ: str) -> None:
+    def __init__(self, root: Path, *, like: "Template | None" = None, **environ: str) -> None:
         self.root = root
         self.log = root / "log"
+        if like is None:
+            self._prepare(root)
+        else:
+            shutil.copytree(like.root / "template", root / "template")
+            shutil.copy(like.root / "ledger", root / "ledger")
+            self.tenants, self.operations = like.tenants, like.operations
+        self.zygote = Zygote(log=self.log, **{**FEW, **environ})
+
+    def _prepare(self, root: Path) -> None:
         self.tenants = make_tenants(root / "template")
         given = {"data": str(root / "template"), "ledger": str(root / "ledger"), "tenants": asdict(self.tenants)}
         with Zygote(log=self.log, **FEW) as plain:
@@ -86,7 +95,6 @@ class Template:
         book = Ledger(root / "ledger")
         self.operations = len(book.entries)
         book.close()
-        self.zygote = Zygote(log=self.log, **{**FEW, **environ})
 
     @contextmanager
     def case(self) -> Iterator[Case]:
