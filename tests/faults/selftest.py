@@ -25,7 +25,7 @@ def found(base: Template, bug: str, run: str) -> str | None:
     environ = {"SHOAL_PLANTED": bug, "PYTHONPATH": str(_FOLDER)}
     if run == "power loss":
         environ |= io_faults.preloaded()
-    with quick_folder() as folder, Template(folder, like=base, **environ) as template:
+    with quick_folder() as folder, Template(folder, environ, like=base) as template:
         return _RUNS[run](template)
 
 

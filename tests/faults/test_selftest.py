@@ -14,7 +14,7 @@ from faults.template import Template
 
 @pytest.fixture(scope="module")
 def clean() -> Iterator[Template]:
-    with quick_folder() as folder, Template(folder, **({} if io_faults.why_not() else io_faults.preloaded())) as made:
+    with quick_folder() as folder, Template(folder, io_faults.preloaded_where_possible()) as made:
         yield made
 
 
@@ -42,7 +42,7 @@ def test_a_kill_does_not_find_that_nothing_is_synced(clean: Template) -> None:
 
 def test_a_failure_is_shown_with_the_fewest_operations_that_bring_it_about(clean: Template) -> None:
     planted = {"SHOAL_PLANTED": "reply_before_commit", "PYTHONPATH": str(Path(selftest.__file__).with_name("planted"))}
-    with quick_folder() as folder, Template(folder, like=clean, **planted) as template:
+    with quick_folder() as folder, Template(folder, planted, like=clean) as template:
         small = minimize(template, Fault(arm="ingest.appended=crash@1"))
 
     assert small is not None
