@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CALLS", "fail", "mark", "preloaded", "record", "seen", "shim", "why_not"]
+__all__ = ["CALLS", "fail", "mark", "preloaded", "preloaded_where_possible", "record", "seen", "shim", "why_not"]
 
 CALLS: Final = {"write": "w", "sync": "s", "rename": "r", "truncate": "t", "create": "om", "remove": "ud"}
 """The letters of failing_io.c by what they mean."""
@@ -43,6 +43,11 @@ def shim() -> Path:
 def preloaded() -> dict[str, str]:
     """The environment of a process in which calls can fail."""
     return {"LD_PRELOAD": str(shim())}
+
+
+def preloaded_where_possible() -> dict[str, str]:
+    """The same, empty where calls cannot be made to fail."""
+    return {} if why_not() else preloaded()
 
 
 def fail(folder: Path, calls: str, nth: int, error: str, *, times: int = 1) -> None:

@@ -9,23 +9,29 @@ from pathlib import Path
 from typing import Final
 
 from faults import io_faults, power_loss
+from faults.disk import quick_folder
 from faults.invariants import Violated
 from faults.sweep import Fault, Swept
 from faults.template import Template
 
-__all__ = ["PLANTED", "SAYS", "found", "runs"]
+__all__ = ["PLANTED", "SAYS", "found", "runs", "said_of"]
 
 _FOLDER: Final = Path(__file__).with_name("planted")
 Run = Callable[[Template], str | None]
 
 
-def found(root: Path, bug: str | None, run: str) -> str | None:
-    """What the run says of victims with the bug; None where it finds nothing wrong. `bug` None is the real product."""
-    environ = {} if bug is None else {"SHOAL_PLANTED": bug, "PYTHONPATH": str(_FOLDER)}
+def found(base: Template, bug: str, run: str) -> str | None:
+    """What the run says of victims with the bug; None where it finds nothing wrong. `base` is the set-up."""
+    environ = {"SHOAL_PLANTED": bug, "PYTHONPATH": str(_FOLDER)}
     if run == "power loss":
         environ |= io_faults.preloaded()
-    with Template(root, **environ) as template:
+    with quick_folder() as folder, Template(folder, environ, like=base) as template:
         return _RUNS[run](template)
+
+
+def said_of(template: Template, run: str) -> str | None:
+    """What the run says of these victims, who have no bug and are preloaded for a power loss."""
+    return _RUNS[run](template)
 
 
 def runs() -> list[str]:

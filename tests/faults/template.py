@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,12 +12,13 @@ import orjson
 
 from faults.invariants import Violated
 from faults.ledger import Ledger
-from faults.workload import make_tenants
+from faults.workload import Tenants, make_tenants
 from faults.zygote import Zygote
 
 __all__ = ["Case", "Template"]
 
 Json = dict[str, Any]
+_PLAIN: Final[Mapping[str, str]] = {}
 FEW: Final = {"FAULTS_SOURCE_BATCH": "150"}
 """Sizes for forked victims: what is looked for does not depend on them, and a case takes a second."""
 
@@ -72,11 +73,22 @@ class Case:
 
 class Template:
     """A data folder with two tenants, the documents and the clusters of the workload. `environ` is that of the victims
-    alone: a bug that is planted there had no part in the set-up."""
+    alone: a bug that is planted there had no part in the set-up. `like` is one whose set-up is taken over."""
 
-    def __init__(self, root: Path, **environ: str) -> None:
+    def __init__(self, root: Path, environ: Mapping[str, str] = _PLAIN, *, like: "Template | None" = None) -> None:
         self.root = root
         self.log = root / "log"
+        self.tenants: Tenants
+        self.operations: int
+        if like is None:
+            self._prepare(root)
+        else:
+            shutil.copytree(like.root / "template", root / "template")
+            shutil.copy(like.root / "ledger", root / "ledger")
+            self.tenants, self.operations = like.tenants, like.operations
+        self.zygote = Zygote(log=self.log, **{**FEW, **environ})
+
+    def _prepare(self, root: Path) -> None:
         self.tenants = make_tenants(root / "template")
         given = {"data": str(root / "template"), "ledger": str(root / "ledger"), "tenants": asdict(self.tenants)}
         with Zygote(log=self.log, **FEW) as plain:
@@ -86,7 +98,6 @@ class Template:
         book = Ledger(root / "ledger")
         self.operations = len(book.entries)
         book.close()
-        self.zygote = Zygote(log=self.log, **{**FEW, **environ})
 
     @contextmanager
     def case(self) -> Iterator[Case]:

@@ -17,7 +17,7 @@ needs_shim = pytest.mark.skipif(io_faults.why_not() is not None, reason=f"no fai
 
 @pytest.fixture(scope="module")
 def template() -> Iterator[Template]:
-    with quick_folder() as folder, Template(folder, **({} if io_faults.why_not() else io_faults.preloaded())) as made:
+    with quick_folder() as folder, Template(folder, io_faults.preloaded_where_possible()) as made:
         yield made
 
 
