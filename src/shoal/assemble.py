@@ -29,6 +29,7 @@ from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 from shoal.storage.checkpoints import LocalCheckpoints
 from shoal.storage.disk import Disk
 from shoal.storage.documents import SqliteDocuments
+from shoal.storage.files import make_folder, sync_folder
 from shoal.storage.metadata import SqliteMetadata
 
 __all__ = ["Services", "assemble", "utc_now"]
@@ -74,7 +75,10 @@ def utc_now() -> datetime:
 def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Services:
     """Open the data folder, made private (0700) where it is new, and wire everything on it."""
     data = settings.data
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not data.is_dir():
+        make_folder(data.parent)
+        data.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(data.parent)
     metadata = SqliteMetadata(data / "metadata.sqlite")
     documents_store = SqliteDocuments(data / "documents")
     artifacts = LocalArtifacts(data / "artifacts")

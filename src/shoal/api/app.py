@@ -43,8 +43,8 @@ def create_app(services: Services) -> FastAPI:
     # Middleware added last is outermost.
     app.state.readiness, app.state.metrics = Readiness(), Metrics(services)
     app.add_middleware(Admission, settings=services.settings)
-    app.add_middleware(BodyLimit, settings=services.settings)
     app.add_middleware(DiskGuard, disk=services.disk)
+    app.add_middleware(BodyLimit, settings=services.settings)
     app.add_middleware(RateLimit, settings=services.settings)
     app.add_middleware(Authentication, keys=services.keys, audit=services.audit)
     app.add_middleware(LoginLimit, settings=services.settings)

@@ -65,7 +65,10 @@ class _Installation(Collector):
             yield _gauge("shoal_up", "Whether the metadata store answers.", 0)
 
     def _disk(self) -> Iterator[Metric]:
-        room = self._services.disk.room()
+        try:
+            room = self._services.disk.room()
+        except OSError:  # all else is told, now of all times
+            return
         yield _gauge("shoal_disk_free_bytes", "Free bytes of the data folder's disk.", room.free)
         yield _gauge("shoal_disk_usable_bytes", "Free bytes that new data may take.", room.usable)
         wal = GaugeMetricFamily("shoal_wal_bytes", "Bytes of write-ahead logs.", labels=["store"])

@@ -1,7 +1,8 @@
 """Requests and answers: headers, retries, and errors as Shoal's own tree.
 
-A request is sent again where the server is busy (429, 503) or hung up before it answered. Every write carries an
-idempotency key, so that it is done once, however often it is sent.
+A request is sent again where the server is busy (429, 503) or hung up before it answered. Every POST, and every
+change of many documents, carries an idempotency key, so that it is done once, however often it is sent; what sets or
+removes one thing comes to the same when it is repeated.
 """
 
 import time
@@ -19,6 +20,7 @@ from shoal.errors import (
     AlreadyExists,
     Conflict,
     Forbidden,
+    InsufficientStorage,
     InvalidRequest,
     KeyReused,
     NotFound,
@@ -48,6 +50,7 @@ _BY_STATUS: Final[Mapping[int, type[ShoalError]]] = {
     422: InvalidRequest,
     429: RateLimited,
     503: Unavailable,
+    507: InsufficientStorage,
 }
 _BY_CODE: Final[Mapping[str, type[ShoalError]]] = {
     "already_exists": AlreadyExists,

@@ -18,7 +18,7 @@ from shoal.engine.algorithms import check_params
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import Plan
 
-__all__ = ["Cost", "cost_of", "machine_factor", "wall_seconds"]
+__all__ = ["Cost", "assigning_cost", "cost_of", "machine_factor", "wall_seconds"]
 
 _EXACT: Final = 250_000
 """Rows up to which clusterings compare all pairs."""
@@ -53,6 +53,14 @@ def cost_of(plan: Plan, rows: int, dimensions: int) -> Cost:
     working = 8.0 * rows * dimensions if plan.normalize else 4.0 * rows * dimensions
     whole = fit + rest + _described(rows, dimensions) + _drawn(plan, rows, dimensions)
     return Cost(whole.cpu_seconds, whole.bytes + working)
+
+
+def assigning_cost(rows: int, dimensions: int, clusters: int) -> Cost:
+    """Of rows that join clusters which are there: nearest centroids, and their places on the map."""
+    fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _BLOCKS + 14.0 * rows * dimensions)
+    drawn = _neighbors(rows, dimensions, _EXACT_MAP) + Cost(6e-5 * rows, _BLOCKS + 2500.0 * rows)
+    whole = fit + _described(rows, dimensions) + drawn
+    return Cost(whole.cpu_seconds, whole.bytes + 8.0 * rows * dimensions)
 
 
 @cache

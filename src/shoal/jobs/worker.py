@@ -159,8 +159,9 @@ class Worker:
 
     def _begin(self, job: Job, steady: float) -> None:
         if job.cancel_requested:
-            self._handler.stopped(job)
-            self._store.finish(job.job_id, job.fence)
+            self._end(job, "job.cancelled", lambda: self._handler.stopped(job))
+        elif job.damaged:
+            self._give_up(job, "What the queue holds of this run is damaged. Execute the cluster again.")
         elif job.attempts > MAX_ATTEMPTS:
             self._give_up(job, f"The run was tried {MAX_ATTEMPTS} times; the last time its worker stopped answering.")
         elif job.fence > MAX_STARTS:  # every claim has a fence of its own

@@ -9,6 +9,7 @@ A change of records is noted within its transaction: both are stored or neither 
 own, so there the row is written right after the change, before the call is answered.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +47,7 @@ class _Acting:
     origin: Origin
 
 
+_log = logging.getLogger("shoal.audit")
 _acting: ContextVar[_Acting | None] = ContextVar("acting", default=None)
 _later: ContextVar[list[Callable[[], None]] | None] = ContextVar("later", default=None)
 
@@ -76,7 +78,10 @@ def noted_afterwards() -> Iterator[None]:
     finally:
         _later.reset(token)
     for write in later:
-        write()
+        try:
+            write()
+        except Unavailable as error:  # the change is done and will be answered so
+            _log.error("audit.not_written", extra={"cause": error.message})
 
 
 class Audit:

@@ -10,7 +10,7 @@ import orjson
 
 from shoal.engine import check_params
 from shoal.engine.preprocessing import check_steps
-from shoal.errors import Conflict, InvalidField
+from shoal.errors import Conflict, InsufficientStorage, InvalidField
 from shoal.failpoints import hit
 from shoal.records.cluster import RESERVED_NAMES, Cluster, CreateCluster, PatchCluster
 from shoal.records.collection import Collection, CollectionSource
@@ -177,7 +177,9 @@ class Clusters:
         """
         cluster = self.get(scope, ref)
         request = self._request(cluster, body)
-        self._check(cluster, self._planning.plan(scope, cluster, request, documents_of(cluster, request)))
+        active = self.active_run(scope, cluster.cluster_id)
+        if active is None or active.request != request:
+            self._check(cluster, request, self._planned(scope, cluster, request))
         return Admitted(cluster.cluster_id, request)
 
     def execute(self, scope: Scope, admitted: "Admitted") -> Task:
@@ -189,6 +191,7 @@ class Clusters:
         with self._metadata.transaction():
             active = self.active_run(scope, cluster.cluster_id)
             if active is None:
+                self._check_target(self.get(scope, cluster.cluster_id), request)
                 task = self._states.create(scope, cluster, request, _partition(request))
         if active is None:
             hit("execute.queued")
@@ -204,8 +207,18 @@ class Clusters:
     def plan(self, scope: Scope, ref: str, body: ExecuteCluster) -> RunPlan:
         """What a run would cost; nothing is queued. Raises NotFound, InvalidField."""
         cluster = self.get(scope, ref)
-        request = self._request(cluster, body)
+        return self._planned(scope, cluster, self._request(cluster, body))
+
+    def _planned(self, scope: Scope, cluster: Cluster, request: dict[str, Any]) -> RunPlan:
         return self._planning.plan(scope, cluster, request, documents_of(cluster, request))
+
+    def _check_target(self, cluster: Cluster, request: dict[str, Any]) -> None:
+        """Raises Conflict where the run to assign to is not the visible one any more."""
+        if request.get("assigned_to", cluster.current_run_id) != cluster.current_run_id:
+            raise Conflict(
+                "Another run has published meanwhile. Execute again to assign to its results.",
+                run_id=cluster.current_run_id,
+            )
 
     def active_run(self, scope: Scope, cluster_id: str) -> Execution | None:
         """The run that is pending or processing."""
@@ -218,9 +231,9 @@ class Clusters:
         """What this run does differently. Raises InvalidField."""
         return {**_overrides(body), **(_assigning(cluster, body) if body.mode == "assign" else {})}
 
-    def _check(self, cluster: Cluster, plan: RunPlan) -> None:
+    def _check(self, cluster: Cluster, request: dict[str, Any], plan: RunPlan) -> None:
         """Refuse at once what could only fail later: fewer than two documents, fewer than clusters asked for, or more
-        than memory and disk allow. Raises InvalidField."""
+        than memory and disk allow. Raises InvalidField, InsufficientStorage."""
         if plan.documents < 2:
             what = "no documents" if plan.documents == 0 else "one document"
             raise InvalidField(
@@ -230,15 +243,17 @@ class Clusters:
                 remedy="Add documents or relax the filters.",
             )
         asked = int(cluster.algorithm_params.get("n_clusters") or 2)
-        if asked > plan.documents:
+        if asked > plan.documents and request.get("mode") != "assign":
             raise InvalidField(
                 "algorithm_params.n_clusters",
                 f"is more than the {plan.documents} documents that match",
                 value=asked,
                 remedy=f"Use at most {plan.documents}, or add documents.",
             )
+        if plan.disk_bytes > plan.disk_free_bytes:
+            raise InsufficientStorage(" ".join(plan.notes), needed_bytes=plan.disk_bytes)
         if not plan.fits:
-            raise InvalidField("sample_size", "cannot stay as it is", remedy=" ".join(plan.notes))
+            raise InvalidField("sample_size", "does not let this run fit", remedy=" ".join(plan.notes))
 
     def _output_collection(self, scope: Scope, name: str, part: str, sources: list[Collection]) -> Collection:
         """The collection that holds centroid and member documents (contract 2.3)."""

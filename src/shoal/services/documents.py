@@ -154,13 +154,10 @@ class Documents:
         """
         collection = self._collections.find(scope, ref)
         generation = collection.generation if pin is None else pin
-        if generation != collection.generation and generation not in collection.superseded:
-            raise Conflict(
-                "Another run has published since the first page, and its documents are shown now. Start again without "
-                "a cursor.",
-                collection_id=collection.collection_id,
-            )
+        _check_pin(collection, generation)
         found = self._store.find(scope, collection.key_of(generation), query, vectors=vectors)
+        if pin is not None:  # it may have gone meanwhile, and the page be empty for that
+            _check_pin(self._collections.find(scope, ref), generation)
         shown = [self._shown(scope, collection, item) for item in found.items]
         return Listing(shown, found.total, found.more, generation)
 
@@ -254,10 +251,11 @@ class Documents:
         if whole and "_internal" in before.payload:
             payload["_internal"] = before.payload["_internal"]
         batch = self._batch(scope, [document_id], [payload], [body.get("vectors")], lambda i: "vectors", "the document")
-        if batch.vectors:
-            self._store.replace_vectors(scope, key, document_id, batch)
-        if not self._store.update(scope, key, [(document_id, payload)], now=self._now(), merge=not whole):
-            raise NotFound("document", document_id)
+        with self._store.transaction(scope):
+            if batch.vectors:
+                self._store.replace_vectors(scope, key, document_id, batch)
+            if not self._store.update(scope, key, [(document_id, payload)], now=self._now(), merge=not whole):
+                raise NotFound("document", document_id)
         note(scope, "document.change", document_id, collection_id=collection.collection_id)
         return self.get(scope, ref, document_id)
 
@@ -306,6 +304,15 @@ class Documents:
 def _note_many(scope: Scope, action: Action, collection: Collection, documents: int) -> None:
     if documents:
         note(scope, action, collection.collection_id, documents=documents)
+
+
+def _check_pin(collection: Collection, generation: str) -> None:
+    if generation != collection.generation and generation not in collection.superseded:
+        raise Conflict(
+            "Another run has published since the first page, and its documents are shown now. Start again without a "
+            "cursor.",
+            collection_id=collection.collection_id,
+        )
 
 
 def _checked_documents(documents: Sequence[object]) -> list[Json]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shoal.errors import NotFound
+from shoal.errors import NotFound, StaleVersion
 from shoal.failpoints import hit
 from shoal.records.cluster import Cluster, EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
@@ -117,7 +117,21 @@ class Enrichment:
         """Into the collection stored as `target` what was found of the documents of `source`."""
         parts = results.of(source)
         asked = results.intent(source, target, sum(part.rows.num_rows for part in parts))
-        intent = self._documents.begin_enrichment(scope, asked, again=again, now=self._now())
+        while True:
+            intent = self._documents.begin_enrichment(scope, asked, again=again, now=self._now())
+            try:
+                return self._go_on(scope, results, parts, intent, after_batch)
+            except StaleVersion:  # somebody else is at it as well: go on from where it stands
+                again = False
+
+    def _go_on(
+        self,
+        scope: Scope,
+        results: "_Results",
+        parts: Sequence["_Part"],
+        intent: base.Enrichment,
+        after_batch: Callable[[float], None],
+    ) -> int:
         start = 0
         for part in parts:
             for batch in part.rows.to_batches(_BATCH):
@@ -165,10 +179,10 @@ class _Results:
 
     def intent(self, source: str, target: str, total: int) -> base.Enrichment:
         """Another one for other fields and for labels that people gave since."""
-        told = [source, target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
+        told = [target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
         digest = hashlib.blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
         return base.Enrichment(
-            id=f"{self.run.run_id}:{digest}",
+            id=f"{self.run.run_id}:{source}:{digest}",
             cluster_id=self.cluster.cluster_id,
             run_id=self.run.run_id,
             run_time=self.run.created_at,

@@ -289,7 +289,7 @@ class Executions:
             run = run.model_copy(update={"enrichment": [_progress(one) for one in begun]})
         if not run.centroids or not (run.label_overrides or vectors):
             return run
-        by_id = self._vectors(scope, run) if vectors else {}
+        by_id = self._vectors(scope, run) if vectors and run.results_removed_at is None else {}
 
         def shown(centroid: Centroid) -> Centroid:
             label = run.label_overrides.get(centroid.cluster_id, centroid.label)

@@ -49,10 +49,11 @@ class Generations:
         over = [one for one in written if not self._may_publish(scope, one, published)]
         collection = self._collections.find_one(scope, collection_id)
         dropped = [one for one in over if collection is None or not self._readable(collection, one)]
-        for generation in dropped:
-            self._drop(scope, collection_id, generation)
+        # The record first: whoever pages through a generation that is going must be told, not given an empty page.
         if collection is not None and not collection.superseded.keys() <= set(written) - set(dropped):
             self._forget(scope, collection_id)
+        for generation in dropped:
+            self._drop(scope, collection_id, generation)
         return len(dropped)
 
     def drop_all(self, scope: Scope, collection_id: str) -> None:

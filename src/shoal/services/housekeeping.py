@@ -1,9 +1,11 @@
 """What runs leave behind: removed when nobody needs it any more. May be called at any time, by several at once."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from shoal.errors import Corrupt
 from shoal.records.execution import ACTIVE, Execution
 from shoal.records.filters import Condition
 from shoal.records.scope import Scope
@@ -13,9 +15,11 @@ from shoal.services.generations import Generations
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.run_states import RunStates
-from shoal.storage.base import ArtifactStore, CheckpointStore, Query
+from shoal.storage.base import ArtifactStore, CheckpointStore
 
 __all__ = ["Housekeeping", "Tidied"]
+
+_log = logging.getLogger("shoal.housekeeping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,18 @@ class Housekeeping:
         left. A removal that is interrupted is made up for by the next call."""
         generations = 0
         for scope in self._scopes():
-            for collection in self._collections.records.all(scope):
-                generations += self._generations.clear(scope, collection.collection_id)
-            if self._keep_runs:
-                self._expire(scope)
+            try:
+                generations += self._tidy_scope(scope)
+            except Corrupt as error:  # one tenant's damage is not another's
+                _log.warning("tidy.skipped", extra={"namespace_id": scope.namespace_id, "cause": error.message})
         return Tidied(generations, self._remove_results(), self._remove_checkpoints())
+
+    def _tidy_scope(self, scope: Scope) -> int:
+        collections = self._collections.records.all(scope)
+        cleared = sum(self._generations.clear(scope, one.collection_id) for one in collections)
+        if self._keep_runs:
+            self._expire(scope)
+        return cleared
 
     def _scopes(self) -> Iterator[Scope]:
         for organization in self._keys.organizations():
@@ -68,12 +79,12 @@ class Housekeeping:
     def _expire(self, scope: Scope) -> None:
         """Note on the runs beyond the ones to keep that their results are gone; then they go."""
         for cluster in self._states.clusters.all(scope):
-            published = runs_of(cluster.cluster_id, Condition("published", "eq", True))
-            finished = [run for run in self._states.executions.all(scope, Query(filter=published.filter))]
+            kept = Condition("results_removed_at", "is_null", True)
+            published = runs_of(cluster.cluster_id, Condition("published", "eq", True), kept)
+            finished = self._states.executions.all(scope, published)
             others = [run for run in finished if run.run_id != cluster.current_run_id and run.status not in ACTIVE]
             for run in others[self._keep_runs :]:
-                if run.results_removed_at is None:
-                    self._states.executions.change(scope, run.run_id, self._without_results)
+                self._states.executions.change(scope, run.run_id, self._without_results)
 
     def _without_results(self, run: Execution) -> Execution:
         return run.model_copy(update={"results_removed_at": self._now()})

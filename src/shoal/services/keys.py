@@ -60,6 +60,7 @@ class Keys:
         self._store, self._namespaces, self._audit, self._now = store, namespaces, audit, now
         self._keys = Repository(store, "key", Key, id_field="key_id", name_field="name")
         self._organizations = Repository(store, "organization", Organization, id_field="organization_id")
+        self._changes = 0
         self._seen: dict[str, tuple[datetime, Caller]] = {}
 
     # ── organisations ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,6 +110,7 @@ class Keys:
         if not has_checksum(secret):
             self._audit.refused("", "unauthenticated", "", reason="malformed")
             raise Unauthorized("The API key is malformed. Copy it whole: 'sk_' and 38 characters.")
+        changes = self._changes
         key = self._key_of(hash_of(secret))
         if key is None:
             self._audit.refused("", "unauthenticated", "", reason="unknown")
@@ -118,7 +120,7 @@ class Keys:
             self._audit.refused(key.organization_id, "unauthenticated", key.key_id, reason=status, key_name=key.name)
             raise Unauthorized(f"The API key {key.name!r} is {status}.")
         self._note_use(Scope(key.organization_id), key)
-        return self._remember(key)
+        return self._remember(key, changes)
 
     def _key_of(self, digest: str) -> Key | None:
         """The key whose secret has this digest. Secrets are only ever compared by their digests."""
@@ -128,13 +130,20 @@ class Keys:
         key = self._keys.find_one(Scope(entry.body["organization_id"]), entry.body["key_id"])
         return key if key is not None and secrets.compare_digest(key.key_hash, digest) else None
 
-    def _remember(self, key: Key) -> Caller:
+    def _forget_all(self) -> None:
+        """After each change of a key."""
+        self._changes += 1
+        self._seen.clear()
+
+    def _remember(self, key: Key, changes: int) -> Caller:
+        """What was read before a change is not remembered: the key may be revoked meanwhile."""
         caller = Caller(
             key.organization_id, key.key_id, key.name, key.user_email, frozenset(key.permissions), key.expires_at
         )
         if len(self._seen) >= _MOST_REMEMBERED:
             self._seen.clear()
-        self._seen[key.key_hash] = (self._now(), caller)
+        if changes == self._changes:
+            self._seen[key.key_hash] = (self._now(), caller)
         return caller
 
     def _note_use(self, scope: Scope, key: Key) -> None:
@@ -225,7 +234,7 @@ class Keys:
                 self._keep_an_admin(scope, key, key.model_copy(update=sent))
             action: Action = "key.revoke" if body.status == "revoked" else "key.change"
             changed = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=sent), action)
-        self._seen.clear()
+        self._forget_all()
         return self._shown(changed)
 
     def remove(self, scope: Scope, ref: str, email: str | None = None) -> None:
@@ -235,7 +244,7 @@ class Keys:
             self._keep_an_admin(scope, key, None)
             self._store.delete(_ROOT, "key", key.key_hash)
             self._keys.remove(scope, key.key_id, "key.delete")
-        self._seen.clear()
+        self._forget_all()
 
     def rotate(self, scope: Scope, ref: str, email: str | None = None) -> CreatedKey:
         """A new secret for a key; the old one stops working. Raises NotFound, Conflict for a revoked key."""
@@ -248,7 +257,7 @@ class Keys:
             self._store.delete(_ROOT, "key", key.key_hash)
             rotated = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
             self._point_to(rotated)
-        self._seen.clear()
+        self._forget_all()
         return CreatedKey(**self._shown(rotated).model_dump(), key=secret)
 
     def _keep_an_admin(self, scope: Scope, key: Key, after: Key | None) -> None:

@@ -17,6 +17,7 @@ from shoal.records.namespace import (
 )
 from shoal.records.paging import Listing, Page
 from shoal.records.scope import Scope
+from shoal.services.audit import note
 from shoal.services.repository import Repository
 from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, Kind, MetadataStore, Query
 
@@ -175,10 +176,11 @@ class Namespaces:
         with self._store.transaction():
             self._store.delete_scope(scope)
             self._remove_tasks(scope)
+            note(organization, "namespace.delete", namespace.namespace_id, name=namespace.namespace_name)
         self._documents.drop_namespace(scope)
         self._artifacts.delete_scope(scope)
         self._checkpoints.delete_scope(scope)
-        self._namespaces.remove(organization, namespace.namespace_id, "namespace.delete")
+        self._namespaces.remove(organization, namespace.namespace_id)
         return namespace
 
     def _remove_tasks(self, scope: Scope) -> None:

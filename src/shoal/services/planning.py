@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from shoal.engine.cost import Cost, cost_of, wall_seconds
+from shoal.engine.cost import Cost, assigning_cost, cost_of, wall_seconds
 from shoal.engine.plan import Plan
 from shoal.errors import InvalidField
 from shoal.records.cluster import Cluster
@@ -27,6 +27,7 @@ _KEPT_BYTES: Final = 450
 _OUTPUT_BYTES: Final = 900
 _ENRICHED_BYTES: Final = 600
 """The four on disk for each document: results, stages kept in case of a crash, output documents, enrichment."""
+_RAISE: Final = "Whoever runs the server can raise SHOAL_RUN_MEMORY_MIB."
 _NAMING_SECONDS: Final = 6e-5
 _OUTPUT_SECONDS: Final = 3e-5
 
@@ -97,6 +98,8 @@ class Planning:
     def _cost(self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int]) -> Cost:
         if not sizes or not rows:
             return Cost(rows * 1e-5, rows * 500.0)
+        if request.get("mode") == "assign":
+            return assigning_cost(rows, sum(sizes), cluster.num_clusters or 0)
         plan = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads)
         return _costs(plan, rows, sizes, apart=cluster.multi_feature_strategy == "independent")
 
@@ -106,12 +109,14 @@ class Planning:
         if self._limit is None or not _larger(memory, self._limit):
             return []
         told = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(self._limit)}."
+        if request.get("mode") == "assign":
+            return [told, _RAISE]
         sample, rest = rows // 2, self._limit - _BASE_BYTES - rows * _TEXT_BYTES
         while sample >= 2 and self._cost(cluster, {**request, "sample_size": sample}, rows, sizes).bytes > rest:
             sample //= 2
         if sample < 2:
-            return [told, "Narrow it down with filters, or raise run_memory_mib."]
-        return [told, f"Set a sample_size of at most {sample:,}, narrow it down with filters, or raise run_memory_mib."]
+            return [told, f"Narrow it down with filters. {_RAISE}"]
+        return [told, f"Set a sample_size of at most {sample:,}, or narrow it down with filters. {_RAISE}"]
 
 
 def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:

@@ -16,8 +16,9 @@ import numpy as np
 import orjson
 
 from shoal.engine.plan import Keep, Progress
-from shoal.errors import Cancelled, Corrupt, RunFailed, ShoalError, Unavailable
+from shoal.errors import Cancelled, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
 from shoal.failpoints import hit
+from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
@@ -88,13 +89,18 @@ class Runner:
 
     def run(self, job: Job, progress: Progress) -> None:
         """Bring the run to its end. An error of the input is recorded as the run's failure; a run that was cancelled or
-        taken over ends without a trace. Raises MemoryError, which the worker records: it has room for it."""
+        taken over ends without a trace. Raises MemoryError, which the worker records: it has room for it, and
+        Unavailable where a store did not answer and another attempt is left."""
         try:
             self._run(job, progress)
             return
         except Cancelled:
             _log.info("run.cancelled", extra={"run_id": job.job_id})
-        except (Unavailable, Corrupt) as error:
+        except (InsufficientStorage, Corrupt) as error:
+            self._states.fail(job, error.message, "infrastructure")
+        except Unavailable as error:
+            if job.attempts < MAX_ATTEMPTS:
+                raise
             self._states.fail(job, error.message, "infrastructure")
         except ShoalError as error:
             self._states.fail(job, error.message, "validation")
@@ -103,7 +109,7 @@ class Runner:
     def discard(self, job: Job) -> None:
         """Remove what a run that ended early wrote and nobody will see. A run that is active, here or with another
         worker, and what was published stay as they are."""
-        for id in job.payload["outputs"]:
+        for id in job.payload.get("outputs", []):
             self._generations.clear(job.scope, id)
         run = self._states.executions.find_one(job.scope, job.job_id)
         if run is None or (run.status not in ACTIVE and not run.published):

@@ -66,10 +66,6 @@ class Stages:
             hit(f"run.{stage}.kept")
         return made
 
-    def forget(self) -> None:
-        """The run is over: nothing of this is needed any more."""
-        self._store.delete(self._scope, self._run_id)
-
     def _read(self, stage: str) -> Any:
         kept = self._store.read(self._scope, self._run_id, stage, self._input) if stage in self._before else None
         try:
@@ -78,11 +74,11 @@ class Stages:
             return None
 
     def _write(self, stage: str, made: object, inside: list[str]) -> None:
-        arrays, told = encoded(made)
         try:
+            arrays, told = encoded(made)
             self._store.write(self._scope, self._run_id, stage, self._input, arrays, {"made": told})
-        except Unavailable as error:  # the run can do without; what the disk lacks, publishing will tell
-            _log.warning("run.not_kept", extra={"run_id": self._run_id, "stage": stage, "cause": error.message})
+        except (Unavailable, MemoryError, TypeError) as error:  # the run can do without
+            _log.warning("run.not_kept", extra={"run_id": self._run_id, "stage": stage, "cause": str(error)})
             self._inside[-1] += inside
             return
         for one in inside:

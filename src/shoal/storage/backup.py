@@ -27,6 +27,7 @@ from shoal.errors import Conflict, Corrupt, InsufficientStorage, InvalidField, U
 from shoal.storage.base import Json
 from shoal.storage.disk import room
 from shoal.storage.files import is_full, remove_tree, sync_folder
+from shoal.storage.migrations import format_of
 from shoal.storage.vectors import SegmentKey, VectorSegments
 
 __all__ = ["MANIFEST", "Copied", "back_up", "restore"]
@@ -122,9 +123,10 @@ def _at_one_moment(data: Path, linked: Path) -> Iterator[list[_Snapshot]]:
             snapshots = []
             try:
                 with ExitStack() as locks:
-                    for path in _databases(data):
+                    paths = _databases(data)
+                    for path in paths:
                         locks.enter_context(_locked(path))
-                    for path in _databases(data):
+                    for path in paths:
                         connection = held.enter_context(_connected(path))
                         connection.execute("BEGIN")
                         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # now it sees the moment
@@ -254,6 +256,8 @@ def _copy_vectors(snapshots: list[_Snapshot], linked: Path, writer: _Writer) -> 
     """The committed part of each segment, as its snapshot tells it; what lies behind belongs to nobody yet."""
     for snapshot in snapshots[1:]:
         folder = snapshot.path.parent
+        if not format_of(snapshot.connection):
+            continue  # made this instant: it holds nothing yet
         rows = snapshot.connection.execute(
             "SELECT c.key, v.name, s.number, s.slots * v.dimension FROM segments s "
             "JOIN collections c ON c.number = s.collection JOIN vector_spaces v ON v.number = s.space"

@@ -109,6 +109,8 @@ class Job:
     cancel_requested: bool
     stage: str
     fraction: float
+    damaged: bool = False
+    """Whether the payload could not be read; it is empty then."""
 
 
 class MetadataStore(Protocol):
@@ -251,6 +253,7 @@ class Enrichment:
     """
 
     id: str
+    """`<run>:<where the members come from>:<a hash of what is written>`."""
     cluster_id: str
     run_id: str
     run_time: datetime
@@ -364,7 +367,7 @@ class DocumentStore(Protocol):
         of the documents found those in `counted` add to `enriched`. Documents that hold the values already stay as they
         are, ids that do not exist are skipped. Returns the intent as it is then.
 
-        Raises Conflict where somebody else moved it meanwhile, or a later run was written."""
+        Raises StaleVersion where somebody else moved it meanwhile, Conflict where a later run was written."""
 
     def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
         """The intents on record for a run."""

@@ -69,11 +69,14 @@ class LocalCheckpoints:
     def delete(self, scope: Scope, run_id: str, stage: str | None = None) -> None:
         """See CheckpointStore."""
         folder = self._folder(scope, run_id)
-        if stage is None:
-            remove_tree(folder)
-            return
-        for suffix in (_TOLD, _ARRAYS):
-            (folder / stage).with_suffix(suffix).unlink(missing_ok=True)
+        try:
+            if stage is None:
+                remove_tree(folder)
+                return
+            for suffix in (_TOLD, _ARRAYS):
+                (folder / stage).with_suffix(suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable(f"A checkpoint could not be removed ({error.strerror or error}).") from error
 
     def delete_scope(self, scope: Scope) -> None:
         """See CheckpointStore."""

@@ -65,12 +65,12 @@ class Disk:
     ) -> None:
         self._folder, self._reserve_mib, self._emptied = folder, reserve_mib, emptied
         self._ballast, self._ballast_bytes = folder / BALLAST_NAME, ballast_mib * _MIB
-        self._tended = False
+        self._tended = self._refused = False
 
     def room(self) -> Room:
         """The room there is now."""
         found = room(self._folder, self._reserve_mib)
-        owed = self._ballast_bytes if self._tended and not self._ballast.exists() else 0
+        owed = self._ballast_bytes if self._tended and not self._refused and not self._ballast.exists() else 0
         return Room(found.free, found.total, found.reserve, owed)
 
     def check(self, needed: int = 0) -> None:
@@ -90,12 +90,13 @@ class Disk:
         from one process of the data folder."""
         self._tended = self._ballast_bytes > 0
         if not self._tended:
+            self._ballast.unlink(missing_ok=True)
             return
         found = self.room()
         if self._ballast.exists():
             if found.free < min(self._ballast_bytes, max(found.reserve // 2, _MIB)):
                 self._give_up(found)
-        elif found.free > found.reserve + 2 * self._ballast_bytes:
+        elif found.free > found.reserve + 2 * self._ballast_bytes and not self._refused:
             self._take()
 
     def _give_up(self, found: Room) -> None:
@@ -116,4 +117,5 @@ class Disk:
             part.replace(self._ballast)
         except OSError as error:
             part.unlink(missing_ok=True)
+            self._refused = True  # a quota, or a file system without reservations: not asked again before a restart
             _log.warning("disk.no_ballast", extra={"cause": error.strerror})

@@ -208,6 +208,8 @@ class SqliteDocuments:
         try:
             return self._change(scope, lambda change: change.delete_where(collection, filter), 0)
         except InsufficientStorage:
+            if self._outer.any():  # the caller's transaction is one whole
+                raise
             return self._delete_by_pieces(scope, collection, filter)
 
     def drop_collection(self, scope: Scope, collection: str) -> None:
@@ -215,6 +217,8 @@ class SqliteDocuments:
         try:
             self._change(scope, lambda change: change.drop_collection(collection), None)
         except InsufficientStorage:
+            if self._outer.any():
+                raise
             self._delete_by_pieces(scope, collection, MATCH_ALL)
 
     def generations(self, scope: Scope, collection_id: str) -> list[str]:
@@ -330,6 +334,10 @@ class _Outer(local):
 
     def __init__(self) -> None:
         self._open: dict[Namespace, _Around] = {}
+
+    def any(self) -> bool:
+        """Whether this thread has one open."""
+        return bool(self._open)
 
     @contextlib.contextmanager
     def around(self, namespace: Namespace) -> Iterator[Sequence[SegmentKey]]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any, Final
 
-from shoal.errors import Conflict
+from shoal.errors import Conflict, StaleVersion
 from shoal.storage.base import Enrichment
 
 __all__ = ["Enrichments"]
@@ -21,6 +21,9 @@ class Enrichments:
     def begin(self, intent: Enrichment, stamp: str, *, again: bool) -> Enrichment:
         """See DocumentStore.begin_enrichment."""
         self._check_latest(intent)
+        begun = None if again else self._begun(intent)
+        if begun is not None:
+            return begun
         self._connection.execute(
             "DELETE FROM enrichments WHERE target = ? AND cluster_id = ? AND run_time < ?",
             (intent.target, intent.cluster_id, _text(intent.run_time)),
@@ -41,15 +44,26 @@ class Enrichments:
         (row,) = self._connection.execute(f"SELECT {_COLUMNS} FROM enrichments WHERE id = ?", (intent.id,)).fetchall()
         return _enrichment(row)
 
+    def _begun(self, intent: Enrichment) -> Enrichment | None:
+        """The intent to do the same with other labels or fields that was interrupted: what it wrote is not written
+        again, because people may have changed it meanwhile."""
+        family = intent.id.rpartition(":")[0] + ":"
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM enrichments WHERE run_id = ? AND target = ? AND substr(id, 1, ?) = ? "
+            "AND position < total AND total = ? ORDER BY rowid LIMIT 1",
+            (intent.run_id, intent.target, len(family), family, intent.total),
+        ).fetchall()
+        return _enrichment(rows[0]) if rows else None
+
     def move(self, before: Enrichment, after: Enrichment, stamp: str) -> None:
-        """Raises Conflict where the intent does not stand at `before` any more, or a later one is there."""
+        """Raises StaleVersion where the intent stands at `before` no more, Conflict where a later one is there."""
         self._check_latest(before)
         moved = self._connection.execute(
             "UPDATE enrichments SET position = ?, enriched = ?, updated_at = ? WHERE id = ? AND position = ?",
             (after.position, after.enriched, stamp, before.id, before.position),
         ).rowcount
         if not moved:
-            raise Conflict(f"Another process writes the results of run {before.run_id} into these documents.")
+            raise StaleVersion(f"Another process writes the results of run {before.run_id} into these documents.")
 
     def of_run(self, run_id: str) -> list[Enrichment]:
         """Those of a run, in the order in which they were put on record."""

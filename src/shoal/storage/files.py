@@ -80,11 +80,11 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, each one on disk; nothing happens where it exists."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
+    """Make a folder and those above it, each one on disk. One that is there may be so for an instant only, and its
+    name not yet on disk, so that of the innermost is synced again."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
     sync_folder(path.parent)
 
 

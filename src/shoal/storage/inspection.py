@@ -138,6 +138,8 @@ def inspect_namespace(folder: Path) -> NamespaceSeen:
     seen = NamespaceSeen()
     try:
         with read_only(folder / "documents.sqlite") as connection:
+            if not format_of(connection):
+                return seen  # made this instant, or by a process that was killed then: it holds nothing
             _inspect_payloads(connection, seen)
             _inspect_vectors(connection, VectorSegments(folder / "vectors"), seen)
     except sqlite3.DatabaseError as error:

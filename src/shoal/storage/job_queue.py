@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from shoal.errors import AlreadyExists, Conflict, Corrupt
+from shoal.errors import AlreadyExists, Conflict
 from shoal.records.scope import Scope
 from shoal.storage.base import Job, Json
 from shoal.storage.sqlite import Database
@@ -221,24 +221,33 @@ def _job(row: tuple[Any, ...]) -> Job:
         job_id=id,
         scope=Scope(organization, namespace),
         queue=queue,
-        payload=_parsed(payload),
+        payload=_parsed(payload) or {},
+        damaged=_parsed(payload) is None,
         state=state,
         fence=fence,
         attempts=attempts,
         worker=worker,
-        lease_until=None if lease is None else datetime.fromisoformat(lease),
+        lease_until=_moment(lease),
         cancel_requested=bool(cancel),
         stage=stage,
         fraction=fraction,
     )
 
 
-def _parsed(text: str) -> Json:
+def _parsed(text: str) -> Json | None:
+    """None where it is damaged: one job must not keep the others from being read."""
     try:
-        parsed: Json = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise Corrupt(f"A stored job is damaged ({error}). Restore the database from a backup.") from error
-    return parsed
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _time(moment: datetime) -> str:

@@ -67,6 +67,7 @@ class Namespaces:
         self._root = root
         self._segment_bytes = segment_bytes
         self._open: OrderedDict[Path, Namespace] = OrderedDict()
+        self._opening: dict[Path, Lock] = {}
         self._guard = Lock()
         self._closed = False
 
@@ -126,17 +127,41 @@ class Namespaces:
 
     def _take(self, scope: Scope, *, create: bool) -> Namespace | None:
         folder = self._folder(scope)
+        namespace = self._used(folder)
+        if namespace is not None:
+            return namespace
+        if not create and _identity(folder / _FILE) is None:
+            return None
+        # Opening may migrate, which takes as long as the file is large: the other namespaces do not wait for it.
+        with self._guard:
+            opening = self._opening.setdefault(folder, Lock())
+        with opening:
+            namespace = self._used(folder)
+            return self._made(folder) if namespace is None else namespace
+
+    def _used(self, folder: Path) -> Namespace | None:
+        """The namespace, where it is open and current, with one user more."""
         with self._guard:
             if self._closed:
                 raise Unavailable("The document store is closed.")
             namespace = self._open_and_current(folder)
-            if namespace is None:
-                if not create and _identity(folder / _FILE) is None:
-                    return None
-                namespace = self._make(folder)
-            self._open.move_to_end(folder)
-            namespace.users += 1
+            if namespace is not None:
+                self._open.move_to_end(folder)
+                namespace.users += 1
             return namespace
+
+    def _made(self, folder: Path) -> Namespace:
+        namespace = self._make(folder)
+        with self._guard:
+            if self._closed:
+                namespace.database.close()
+                raise Unavailable("The document store is closed.")
+            self._open[folder] = namespace
+            namespace.users += 1
+            idle = [other for other in self._open.values() if not other.users]
+            for other in idle[: max(0, len(self._open) - _MOST_OPEN)]:
+                self._discard(other)
+        return namespace
 
     def _open_and_current(self, folder: Path) -> Namespace | None:
         namespace = self._open.get(folder)
@@ -149,12 +174,7 @@ class Namespaces:
     def _make(self, folder: Path) -> Namespace:
         database = Database(folder / _FILE, _SCHEMA, setup=_prepare)
         files = VectorSegments(folder / "vectors", self._segment_bytes)
-        namespace = Namespace(folder, database, files, _identity(folder / _FILE))
-        self._open[folder] = namespace
-        idle = [other for other in self._open.values() if not other.users and other is not namespace]
-        for other in idle[: max(0, len(self._open) - _MOST_OPEN)]:
-            self._discard(other)
-        return namespace
+        return Namespace(folder, database, files, _identity(folder / _FILE))
 
     def _release(self, namespace: Namespace) -> None:
         with self._guard:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
-from shoal.storage.files import disk_error, is_full, sync_folder
+from shoal.storage.files import disk_error, is_full, make_folder, sync_folder
 from shoal.storage.migrations import format_of, migrate, refuse_newer
 
 __all__ = ["SQLITE_VERSION", "Database"]
@@ -380,7 +380,7 @@ def _undone_on_error(connection: sqlite3.Connection, *undo: str) -> Iterator[Non
 def _create(path: Path) -> None:
     """An empty file that only its owner may read; SQLite gives the journal the same rights."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         sync_folder(path.parent)
     except OSError as error:

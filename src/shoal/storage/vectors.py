@@ -103,7 +103,6 @@ class SegmentAppender:
         self._path = path
         self._row_bytes = dimension * _FLOAT.itemsize
         with _speaking_of_the_disk(path):
-            created = not path.exists()
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             try:
@@ -111,7 +110,8 @@ class SegmentAppender:
             except BaseException:
                 os.close(self._file)
                 raise
-            self._new_folders = _up_to(path.parent, root.parent) if created else []
+            # Also where the file is there: a write that was undone may have left it, with names that are not on disk.
+            self._new_folders = [] if slots else _up_to(path.parent, root.parent)
 
     def append(self, values: Points) -> int:
         """Write (m, d) rows behind the last one. Returns the slot of the first."""
