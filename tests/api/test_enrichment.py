@@ -181,3 +181,36 @@ def test_documents_of_several_features_are_counted_once(client: httpx.Client, se
     assert (run["status"], run["enriched_documents"]) == ("completed", 40)
     assert {"cluster_id_v", "cluster_id_w"} <= stored(client)["d0039"].keys()
     assert "cluster_id_v" not in stored(client)["d0000"]
+
+
+def test_two_that_write_the_same_results_go_on_together(client: httpx.Client, services: Services) -> None:
+    """The run itself and a caller who asks for the same while it does."""
+    create(client)
+    execute(client, services)
+    scope, cluster, run = run_of(client, services)
+    others: list[int] = []
+
+    def meanwhile(_: float) -> None:
+        if not others:
+            others.append(0)
+            others[0] = services.enrichment.enrich(scope, cluster, run)
+
+    assert services.enrichment.enrich(scope, cluster, run, meanwhile) == 60
+    assert others == [60]
+    assert len(enriched(client)) == 60
+
+
+def test_labels_given_while_it_was_interrupted_do_not_begin_it_anew(client: httpx.Client, services: Services) -> None:
+    create(client)
+    run = execute(client, services)
+    scope, cluster, before = run_of(client, services)
+    with pytest.raises(Crash):
+        services.enrichment.enrich(scope, cluster, before, stop_after(3))
+    client.patch("/collections/docs/documents/d0000", json={"cluster_label": "mine"}).raise_for_status()
+    labels = {"labels": {"cl_0": "Luggage"}}
+    client.patch(f"/clusters/groups/executions/{run['run_id']}/labels", json=labels).raise_for_status()
+
+    services.enrichment.enrich(*run_of(client, services))
+
+    assert stored(client)["d0000"]["cluster_label"] == "mine"
+    assert [one["finished"] for one in client.get("/clusters/groups/executions").json()["enrichment"]] == [True]

@@ -106,6 +106,8 @@ class TestRetention:
         assert [run["run_id"] for run in listed] == runs
         assert [run["results_removed_at"] is not None for run in listed] == [False, False, True, True]
         assert services.housekeeping.tidy().results == 0
+        old = client.get(f"/clusters/groups/executions/{runs[3]}", params={"include_vectors": True})
+        assert (old.status_code, old.json()["centroids"][0]["centroid_vector"]) == (200, None)
 
     def test_the_visible_run_is_kept_whatever_its_age(self, client: httpx.Client, services: Services) -> None:
         services.housekeeping.tidy()

@@ -5,8 +5,13 @@ from typing import Any
 import httpx
 import pytest
 
-from cluster_steps import create, grouped_documents, put_documents
+from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal.assemble import Services
+from shoal.errors import Conflict
+from shoal.records.execution import ExecuteCluster
+from shoal.records.scope import Scope
+
+EVERY = {"field": "row", "operator": "gte", "value": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +85,41 @@ class TestBudget:
         create(client)
 
         assert client.post("/clusters/groups/execute").status_code == 200
+
+
+def test_the_same_execute_while_one_is_active_gives_its_task_whatever_became_of_the_documents(
+    client: httpx.Client, services: Services
+) -> None:
+    create(client)
+    first = client.post("/clusters/groups/execute").json()
+    client.request("DELETE", "/collections/docs/documents/batch", json={"filters": EVERY}).raise_for_status()
+
+    again = client.post("/clusters/groups/execute")
+
+    assert (again.status_code, again.json()["task_id"]) == (200, first["task_id"])
+
+
+def test_assigning_costs_less_than_clustering_and_may_be_of_fewer_documents_than_clusters(
+    client: httpx.Client, services: Services
+) -> None:
+    create(client, method="hdbscan")
+    execute(client, services)
+    put_documents(client, grouped_documents(900))
+
+    assign, full = plan_of(client, mode="assign"), plan_of(client)
+
+    assert (assign["mode"], assign["documents"]) == ("assign", 900)
+    assert assign["peak_memory_bytes"] < full["peak_memory_bytes"]
+
+
+def test_a_run_is_not_assigned_to_results_that_others_replaced_meanwhile(
+    client: httpx.Client, services: Services
+) -> None:
+    create(client)
+    execute(client, services)
+    scope = services.namespaces.scope(Scope(services.keys.organizations()[0].organization_id), None)
+    admitted = services.clusters.admit(scope, "groups", ExecuteCluster(mode="assign"))
+    execute(client, services)
+
+    with pytest.raises(Conflict, match="Another run has published meanwhile"):
+        services.clusters.execute(scope, admitted)

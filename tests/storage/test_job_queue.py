@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -327,3 +327,21 @@ class Leases(RuleBasedStateMachine):
 
 TestLeases = Leases.TestCase
 TestLeases.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_damaged_job_keeps_nobody_from_theirs(tmp_path: Path) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    now = datetime.now(UTC)
+    for number, scope in enumerate((Scope("org_a", "ns"), Scope("org_b", "ns"))):
+        store.enqueue(scope, f"job_{number}", "runs", {"outputs": []}, now)
+    with store._database.transaction() as connection:
+        connection.execute("UPDATE jobs SET payload = '{\"outp' WHERE job_id = 'job_0'")
+
+    claimed = [store.claim("runs", "worker", now, now + timedelta(seconds=30)) for _ in range(2)]
+
+    assert {job.job_id: (job.damaged, job.payload) for job in claimed if job is not None} == {
+        "job_0": (True, {}),
+        "job_1": (False, {"outputs": []}),
+    }
+    assert len(store.running_jobs("runs")) == 2
+    store.close()
