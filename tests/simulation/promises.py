@@ -154,8 +154,13 @@ class Promises:
             "SELECT job_id, organization_id, namespace_id, state, subject, lease_until FROM jobs WHERE state <> 'done'"
         )
         held = [row for row in rows if row[3] == "running" and datetime.fromisoformat(row[5]) > now]
-        busy = {(row[1], row[2], row[4]) for row in held}
-        waiting = {row[1] for row in rows if row not in held and (row[1], row[2], row[4]) not in busy}
+        at_work = [row for row in rows if row[3] == "running"]
+        waiting = {
+            row[1]
+            for row in rows
+            if row not in held
+            and not any(other[:1] != row[:1] and _subject(other) == _subject(row) for other in at_work)
+        }
         running = {one: len([row for row in held if row[1] == one]) for one in waiting}
         fewest = [one for one in waiting if running[one] == min(running.values())]
         oldest = min((self._turns.get(one, 0) for one in fewest), default=0)
@@ -198,3 +203,9 @@ class Promises:
         if run["status"] == "failed" and "tried" in str(run["error_message"]):
             tried = self._tried.get(id, 0)
             assert tried >= MAX_ATTEMPTS, f"{id} was given up after {tried} claims by workers that lived"
+
+
+def _subject(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The cluster of a job, in its namespace."""
+    _, organization, namespace, _, subject, _ = row
+    return organization, namespace, subject

@@ -169,6 +169,16 @@ def test_a_job_whose_worker_was_lost_is_taken_up_before_the_next_of_its_subject(
     assert [claimed(store, late), claimed(store, late)] == ["a0", None]
 
 
+def test_a_job_that_a_clock_set_back_made_the_older_one_waits_as_well(store: SqliteMetadata, now: datetime) -> None:
+    """The lease of the first is over, but its worker may only be slow and beat again."""
+    store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
+    claimed(store, now)
+    store.request_cancel(A, "a0")
+    store.enqueue(A, "a1", "q", {}, now - timedelta(hours=1), subject="clust_1")
+
+    assert claimed(store, now + LEASE) == "a0"
+
+
 def test_jobs_of_the_format_before_are_taken_over(tmp_path: Path, now: datetime) -> None:
     path = tmp_path / "metadata.sqlite"
     old = Database(path, _SCHEMA[:2])
@@ -270,7 +280,7 @@ class Leases(RuleBasedStateMachine):
         free = {
             id
             for id, (state, _, _) in self.model.items()
-            if state == "queued" or (state == "running" and self.leases[id] <= self.now)
+            if (state == "queued" or (state == "running" and self.leases[id] <= self.now))
         }
         job = self.store.claim("q", worker, self.now, self.now + LEASE)
         if job is None:

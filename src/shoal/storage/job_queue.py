@@ -62,7 +62,7 @@ turn(job_id, busy, served, organization_id) AS (
                 SELECT 1 FROM jobs AS other INDEXED BY jobs_running
                 WHERE other.state = 'running' AND other.queue = :queue AND other.subject = job.subject
                     AND other.organization_id = job.organization_id AND other.namespace_id = job.namespace_id
-                    AND other.job_id <> job.job_id AND other.lease_until > :now)
+                    AND other.job_id <> job.job_id)
          ORDER BY created_at, job_id LIMIT 1),
         (SELECT count(*) FROM jobs AS other INDEXED BY jobs_running
          WHERE other.state = 'running' AND other.queue = :queue AND other.lease_until > :now
