@@ -45,7 +45,7 @@ def fill(mib: int, filled: Filled) -> None:
         filler.write_bytes(bytes(int(mib * _FILLER * 2**20)))
         try:
             # Reserves that are made for disks of many gigabytes would leave nothing of one this small.
-            with victim(disk, workers=1, SHOAL_MIN_FREE_MIB="1") as server:
+            with victim(disk, workers=1, SHOAL_DISK_RESERVE_MIB="1", SHOAL_BALLAST_MIB="4") as server:
                 _fill(server, filled)
                 filler.unlink()
                 _go_on(server, filled)

@@ -38,7 +38,7 @@ __all__ = ["SCRIPT", "Installation", "act", "examine", "inline_worker", "prepare
 Json = dict[str, Any]
 SCRIPT: Final[tuple[tuple[str, int], ...]] = (
     ("ingest", 0), ("ingest", 1), ("edit", 0), ("delete", 0), ("plain", 0), ("ingest", 2), ("rich", 0), ("edit", 1),
-    ("ingest", 3), ("plain", 1), ("edit", 0), ("rich", 1), ("delete", 1), ("ingest", 4),
+    ("ingest", 3), ("again", 0), ("plain", 1), ("edit", 0), ("rich", 1), ("delete", 1), ("ingest", 4),
 )  # fmt: skip
 """Every kind of operation at least twice: so every failpoint has a first, a second and a last pass."""
 

@@ -56,6 +56,7 @@ def check_all(client: httpx.Client, ledger: Ledger, *, since: int = 0) -> None:
     check_content(client, ledger, since)
     check_edits_and_deletes(client, ledger)
     check_counts(client)
+    check_done_once(ledger)
     check_runs_are_there(client, ledger)
 
 
@@ -205,9 +206,20 @@ def check_runs_are_there(client: httpx.Client, ledger: Ledger) -> None:
         for entry in ledger.of_kind("execute"):
             if entry.fate == "ack" and entry.detail["cluster"] == name and entry.reply["run_id"] not in ids:
                 raise Violated("I7", f"run {entry.reply['run_id']} of {name} was acknowledged and is lost")
+        asked = [e for e in ledger.of_kind("execute") if e.may_be_there and e.detail["cluster"] == name]
+        if len(runs) > len(asked):
+            raise Violated("I2", f"{name} has {len(runs)} runs, and {len(asked)} were asked for")
         active = [run["run_id"] for run in runs if run["status"] not in _OVER]
         if len(active) > 1:
             raise Violated("I7", f"{len(active)} runs of {name} are active at once: {active}")
+
+
+def check_done_once(ledger: Ledger) -> None:
+    """I7: a request that was sent again under its key was answered again, not done again."""
+    for entry in ledger.of_kind("again"):
+        first = ledger.entries[entry.detail["of"]]
+        if entry.fate == "ack" and entry.reply["run_id"] != first.reply["run_id"]:
+            raise Violated("I7", f"one key gave two runs: {first.reply['run_id']} and {entry.reply['run_id']}")
 
 
 def settle(client: httpx.Client, deadline_s: float = SETTLE_SECONDS) -> dict[str, int]:

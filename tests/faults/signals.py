@@ -30,6 +30,8 @@ __all__ = ["Signalled", "terminate", "terminate_then_kill", "zombies"]
 
 _LONGEST_END: Final = 30.0
 _LEASE: Final = 2.0
+_SLEEP: Final = 3.0
+"""Seconds in which a run is found and stopped; over by the time it goes on."""
 _ASLEEP: Final = "artifact.before_manifest"
 _ROUND: Final = 25
 
@@ -114,7 +116,7 @@ def zombies(count: int, seed: int) -> Signalled:
                 folder,
                 workers=2,
                 SHOAL_LEASE_SECONDS=str(_LEASE),
-                SHOAL_FAILPOINTS=f"{_ASLEEP}=sleep:1.0",
+                SHOAL_FAILPOINTS=f"{_ASLEEP}=sleep:{_SLEEP}",
                 SHOAL_FAILPOINTS_ONCE=str(once),
             ) as server:
                 for _ in range(count):
@@ -153,6 +155,8 @@ def _stop_the_run(server: Victim, worker_name: str) -> list[psutil.Process]:
     """SIGSTOP to a worker, whose name begins with its process id, and to the run it has under way."""
     worker = psutil.Process(int(worker_name.partition("-")[0]))
     mine = [process for process in server.run_processes() if process.ppid() == worker.pid]
+    if not mine:
+        raise TimeoutError("the run was over before it could be stopped")
     stopped = [worker, mine[0]]  # the oldest: the others wait for a run
     for process in stopped:
         process.suspend()

@@ -173,13 +173,26 @@ class Operations:
         """Create a collection or a cluster."""
         return self._write("create", {"what": kind, "name": body.get("cluster_name")}, "POST", f"/{kind}", body)
 
+    def again(self, number: int) -> Entry:
+        """Send an acknowledged execution once more, the last one but `number`, under the key that it had."""
+        first = [entry for entry in self._ledger.of_kind("execute") if entry.fate == "ack"][-1 - number]
+        path = f"/clusters/{first.detail['cluster']}/execute"
+        return self._write("again", {"of": first.op}, "POST", path, None, key=f"operation-{first.op}")
+
     def _write(
-        self, kind: str, about: Json, method: str, path: str, body: Json | Callable[[int], Json] | None
+        self,
+        kind: str,
+        about: Json,
+        method: str,
+        path: str,
+        body: Json | Callable[[int], Json] | None,
+        key: str | None = None,
     ) -> Entry:
         op = self._ledger.intend(kind, **about)
         try:
             sent = body(op) if callable(body) else body
-            reply = self._client.request(method, path, json=sent)
+            headers = {"Idempotency-Key": key or f"operation-{op}"} if method == "POST" else None
+            reply = self._client.request(method, path, json=sent, headers=headers)
         except httpx.TransportError as error:
             self._ledger.settle(op, "unknown", error=type(error).__name__)
             raise Gone from error

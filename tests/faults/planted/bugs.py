@@ -53,6 +53,13 @@ def _every_tenant(metadata: Any) -> None:
     metadata._HERE = "kind = ? AND ? IS NOT NULL AND ? IS NOT NULL"
 
 
+def _no_reply_kept(store: Any) -> None:
+    """What was answered to a keyed request is not kept."""
+    for kind in ("SqliteMetadata", "SqliteDocuments"):
+        if hasattr(store, kind):
+            getattr(store, kind).save_reply = lambda *_given, **_more: None
+
+
 def _no_sync(files: Any) -> None:
     """Nothing waits for the disk."""
     del files
@@ -101,6 +108,10 @@ BUGS: Final[Mapping[str, Mapping[str, Change]]] = {
     "reply_before_commit": {"shoal.storage.documents": _reply_before_commit},
     "flip_before_artifacts": {"shoal.storage.artifacts": _artifacts_later, "shoal.services.run_states": _flip_first},
     "tenant_clause_dropped": {"shoal.storage.metadata": _every_tenant},
+    "idempotency_reply_not_saved": {
+        "shoal.storage.metadata": _no_reply_kept,
+        "shoal.storage.documents": _no_reply_kept,
+    },
     "enrichment_without_intent": {"shoal.storage.documents": _no_intent},
     "no_fsync": {"shoal.storage.files": _no_sync, "shoal.storage.sqlite": _no_sync_in_sqlite},
     "fencing_ignored": {"shoal.services.run_states": _no_fence},
