@@ -17,6 +17,7 @@ Each check raises Violated. `check_all` runs those that hold at any moment, `che
 clusters.
 """
 
+import contextlib
 import hashlib
 import sqlite3
 import time
@@ -33,7 +34,16 @@ import psutil
 from faults.ledger import Ledger
 from faults.workload import CANARY, CLUSTERS, Tenants, batch_of, documents_of
 
-__all__ = ["Violated", "check_all", "check_canary", "check_files", "check_processes", "check_settled", "settle"]
+__all__ = [
+    "Violated",
+    "check_all",
+    "check_canary",
+    "check_files",
+    "check_processes",
+    "check_settled",
+    "processes_on",
+    "settle",
+]
 
 Json = dict[str, Any]
 COLLECTIONS: Final = ("docs", "inbox")
@@ -409,13 +419,20 @@ def _temporary(data: Path) -> Iterator[Path]:
 
 def check_processes(data: Path) -> None:
     """I10: no process on this data folder is left."""
-    left = []
-    for process in psutil.process_iter(["pid", "cmdline", "status"]):
-        line = process.info["cmdline"] or []
-        if str(data) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
-            left.append((process.info["pid"], " ".join(line[1:4])))
+    left = [f"{process.pid} {' '.join(line[1:4])}" for process, line in processes_on(data)]
     if left:
         raise Violated("I10", f"{len(left)} processes are left: {left}")
+
+
+def processes_on(data: Path) -> Iterator[tuple[psutil.Process, list[str]]]:
+    """The processes on a data folder with their command lines, which name it, or else their environment does."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            ours = any(part.startswith("shoal.cli.") for part in line)
+            there = ours and (str(data) in line or process.environ().get("SHOAL_DATA") == str(data))
+            if there and process.status() != psutil.STATUS_ZOMBIE:
+                yield process, line
 
 
 # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────────

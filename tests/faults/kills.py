@@ -24,6 +24,7 @@ __all__ = ["Killed", "busy", "kill_at_random"]
 ROUND: Final = 20
 _LONGEST: Final = 2.5
 _AGAIN: Final = 0.3
+_FOUND_SECONDS: Final = 30.0
 _SETTLED_EVERY: Final = 4
 HOW: Final = ("server", "everything", "run")
 Work = Callable[[Operations, Victim, threading.Event, random.Random], None]
@@ -80,12 +81,15 @@ def _round(server: Victim, kills: int, rng: random.Random, killed: Killed) -> No
 
 def _kill(server: Victim, rng: random.Random, killed: Killed) -> None:
     how = rng.choice(HOW)
-    killed.kills[how] += 1
     if how == "run":
-        if not server.kill_run():
-            time.sleep(0.2)
-            server.kill_run()
+        end = time.monotonic() + _FOUND_SECONDS
+        while not server.kill_run():
+            if time.monotonic() > end:
+                raise Violated("I10", f"for {_FOUND_SECONDS} s there was no process for runs")
+            time.sleep(0.05)
+        killed.kills[how] += 1
         return
+    killed.kills[how] += 1
     server.kill(everything=how == "everything")
     if rng.random() < _AGAIN:
         killed.kills["recovery"] += 1

@@ -13,7 +13,7 @@ from typing import Final
 import httpx
 import psutil
 
-from faults.invariants import Violated, check_processes
+from faults.invariants import Violated, check_processes, processes_on
 from faults.ledger import Ledger
 from faults.workload import Operations, Tenants, make_tenants
 from server_process import ServerProcess
@@ -44,13 +44,7 @@ class Victim(ServerProcess):
 
     def processes(self, module: str) -> list[psutil.Process]:
         """The processes on this data folder that run a module: `worker`, `run_child`."""
-        found = []
-        for process in psutil.process_iter(["cmdline", "status"]):
-            line = process.info["cmdline"] or []
-            there = f"shoal.cli.{module}" in line and str(self.data) in line
-            if there and process.info["status"] != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        return found
+        return [process for process, line in processes_on(self.data) if f"shoal.cli.{module}" in line]
 
     def kill_run(self) -> bool:
         """SIGKILL to the process of a run that is under way, or to one that waits for a run. False where is none."""
