@@ -112,7 +112,8 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         housekeeping=Housekeeping(
             keys,
             namespaces,
-            collections,
+            documents_store,
+            audit,
             states,
             generations,
             artifacts,

@@ -15,12 +15,29 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-__all__ = ["Body", "Described", "Done", "Flag", "Integral", "Number", "Record", "Timestamp", "Whole", "wire_time"]
+__all__ = [
+    "Body",
+    "Described",
+    "Done",
+    "Flag",
+    "Integral",
+    "Number",
+    "Record",
+    "Timestamp",
+    "Whole",
+    "stored_time",
+    "wire_time",
+]
 
 
 def wire_time(moment: datetime) -> str:
     """UTC, milliseconds, `Z`: the one form in which times leave Shoal (contract 6, row 38)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def stored_time(moment: datetime) -> str:
+    """UTC with microseconds, always the same width: the order of the texts is the order of the times."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 _WIRE_TIME: dict[str, Any] = {"type": "string", "format": "date-time"}

@@ -158,8 +158,12 @@ class Audit:
         due = self._written % _PRUNED_EVERY == 0
         self._written += 1
         if due:
-            too_old = self._now() - timedelta(days=self._days)
-            self._store.prune(organization, "audit", too_old, keep=self._rows, most=_PRUNED_AT_ONCE)
+            self.prune(organization)
+
+    def prune(self, organization: Scope) -> None:
+        """Remove rows of an organisation that are too old or too many, a bounded number at a time."""
+        too_old = self._now() - timedelta(days=self._days)
+        self._store.prune(organization, "audit", too_old, keep=self._rows, most=_PRUNED_AT_ONCE)
 
     def _bound(self, organization_id: str, id: str) -> "_Bound":
         if len(self._bounds) >= _MOST_BOUNDS:

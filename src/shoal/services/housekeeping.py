@@ -1,7 +1,7 @@
 """What runs leave behind: removed when nobody needs it any more. May be called at any time, by several at once."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,13 +9,13 @@ from shoal.errors import Corrupt
 from shoal.records.execution import ACTIVE, Execution
 from shoal.records.filters import Condition
 from shoal.records.scope import Scope
+from shoal.services.audit import Audit
 from shoal.services.clusters import runs_of
-from shoal.services.collections import Collections
 from shoal.services.generations import Generations
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.run_states import RunStates
-from shoal.storage.base import ArtifactStore, CheckpointStore
+from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore
 
 __all__ = ["Housekeeping", "Tidied"]
 
@@ -39,7 +39,8 @@ class Housekeeping:
         self,
         keys: Keys,
         namespaces: Namespaces,
-        collections: Collections,
+        documents: DocumentStore,
+        audit: Audit,
         states: RunStates,
         generations: Generations,
         artifacts: ArtifactStore,
@@ -48,7 +49,8 @@ class Housekeeping:
         *,
         keep_runs: int,
     ) -> None:
-        self._keys, self._namespaces, self._collections, self._states = keys, namespaces, collections, states
+        self._keys, self._namespaces, self._documents, self._audit = keys, namespaces, documents, audit
+        self._states = states
         self._generations, self._artifacts, self._checkpoints = generations, artifacts, checkpoints
         self._now, self._keep_runs = now, keep_runs
 
@@ -64,8 +66,9 @@ class Housekeeping:
         return Tidied(generations, self._remove_results(), self._remove_checkpoints())
 
     def _tidy_scope(self, scope: Scope) -> int:
-        collections = self._collections.records.all(scope)
-        cleared = sum(self._generations.clear(scope, one.collection_id) for one in collections)
+        # Asked of the documents, since the collection itself may be gone.
+        generated = self._documents.generated_collections(scope)
+        cleared = sum(self._generations.clear(scope, id) for id in generated)
         if self._keep_runs:
             self._expire(scope)
         return cleared
@@ -73,6 +76,7 @@ class Housekeeping:
     def _scopes(self) -> Iterator[Scope]:
         for organization in self._keys.organizations():
             whole = Scope(organization.organization_id)
+            self._audit.prune(whole)
             for namespace in self._namespaces.records.all(whole):
                 yield Scope(whole.organization_id, namespace.namespace_id)
 
@@ -92,17 +96,23 @@ class Housekeeping:
     def _remove_results(self) -> int:
         """Artifacts that no run shows: it never published, it is gone, or they were not to be kept."""
         removed = 0
-        for scope, run_id in self._artifacts.runs():
-            run = self._states.executions.find_one(scope, run_id)
+        for scope, run_id, run in self._runs(self._artifacts.runs()):
             if run is None or (run.status not in ACTIVE and (not run.published or run.results_removed_at is not None)):
                 self._artifacts.delete(scope, run_id)
                 removed += 1
         return removed
 
+    def _runs(self, found: Sequence[tuple[Scope, str]]) -> Iterator[tuple[Scope, str, Execution | None]]:
+        """What is known of each run; one whose record is damaged is left alone."""
+        for scope, run_id in found:
+            try:
+                yield scope, run_id, self._states.executions.find_one(scope, run_id)
+            except Corrupt as error:
+                _log.warning("tidy.skipped", extra={"run_id": run_id, "cause": error.message})
+
     def _remove_checkpoints(self) -> int:
         removed = 0
-        for scope, run_id in self._checkpoints.runs():
-            run = self._states.executions.find_one(scope, run_id)
+        for scope, run_id, run in self._runs(self._checkpoints.runs()):
             if run is None or run.status not in ACTIVE:
                 self._checkpoints.delete(scope, run_id)
                 removed += 1

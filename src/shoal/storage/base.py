@@ -382,6 +382,9 @@ class DocumentStore(Protocol):
     def generations(self, scope: Scope, collection_id: str) -> list[str]:
         """The generations of an output collection that were written, without the plain collection itself."""
 
+    def generated_collections(self, scope: Scope) -> list[str]:
+        """The ids of the collections that have generations, whether or not anybody knows the collection."""
+
     def drop_namespace(self, scope: Scope) -> None: ...
 
     def transaction(self, scope: Scope) -> AbstractContextManager[None]:

@@ -225,6 +225,10 @@ class SqliteDocuments:
         """See DocumentStore."""
         return self._read(scope, lambda view: view.generations(collection_id), [])
 
+    def generated_collections(self, scope: Scope) -> list[str]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.generated_collections(), [])
+
     def drop_namespace(self, scope: Scope) -> None:
         """See DocumentStore."""
         with self._namespaces.opened(scope) as namespace:
@@ -443,6 +447,10 @@ class _View:
         start = f"{collection_id}@"
         rows = self._rows(sql("SELECT key FROM collections WHERE substr(key, 1, {}) = {}", len(start), start))
         return [key.removeprefix(start) for (key,) in rows]
+
+    def generated_collections(self) -> list[str]:
+        select = "SELECT DISTINCT substr(key, 1, instr(key, '@') - 1) FROM collections WHERE instr(key, '@')"
+        return [id for (id,) in self._rows(Sql(select, ()))]
 
     def distinct(self, collection: str, field: str, filter: Filter, limit: int) -> tuple[list[tuple[Any, int]], int]:
         counts: Counter[tuple[str, Any]] = Counter()

@@ -1,10 +1,11 @@
 """The table `enrichments` of a namespace: intents to write results into documents, moved with the documents."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from sqlite3 import Connection
 from typing import Any, Final
 
 from shoal.errors import Conflict, StaleVersion
+from shoal.records.base import stored_time
 from shoal.storage.base import Enrichment
 
 __all__ = ["Enrichments"]
@@ -26,13 +27,13 @@ class Enrichments:
             return begun
         self._connection.execute(
             "DELETE FROM enrichments WHERE target = ? AND cluster_id = ? AND run_time < ?",
-            (intent.target, intent.cluster_id, _text(intent.run_time)),
+            (intent.target, intent.cluster_id, stored_time(intent.run_time)),
         )
         self._connection.execute(
             f"INSERT INTO enrichments ({_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO NOTHING",
             (
-                *(intent.id, intent.cluster_id, intent.run_id, _text(intent.run_time)),
+                *(intent.id, intent.cluster_id, intent.run_id, stored_time(intent.run_time)),
                 *(intent.target, intent.total, intent.position, intent.enriched, stamp),
             ),
         )
@@ -79,7 +80,7 @@ class Enrichments:
     def _check_latest(self, intent: Enrichment) -> None:
         (later,) = self._connection.execute(
             "SELECT max(run_id) FROM enrichments WHERE target = ? AND cluster_id = ? AND run_time > ?",
-            (intent.target, intent.cluster_id, _text(intent.run_time)),
+            (intent.target, intent.cluster_id, stored_time(intent.run_time)),
         ).fetchone()
         if later is not None:
             raise Conflict(
@@ -100,8 +101,3 @@ def _enrichment(row: tuple[Any, ...]) -> Enrichment:
         position=position,
         enriched=enriched,
     )
-
-
-def _text(moment: datetime) -> str:
-    """UTC with microseconds, always the same width: the order of the texts is the order of the times."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -7,12 +7,13 @@ Of the jobs of one subject (a cluster) at most one runs, and at most one is open
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from shoal.errors import AlreadyExists, Conflict
+from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.base import Job, Json
 from shoal.storage.sqlite import Database
@@ -101,7 +102,15 @@ class SqliteJobQueue:
     ) -> None:
         """Put a job at the end of its organisation's queue. Raises AlreadyExists for a job id that was ever used,
         Conflict while another job holds the subject."""
-        values = (job_id, *_place(scope), queue, orjson.dumps(payload).decode(), _time(now), _time(now), subject)
+        values = (
+            job_id,
+            *_place(scope),
+            queue,
+            orjson.dumps(payload).decode(),
+            stored_time(now),
+            stored_time(now),
+            subject,
+        )
         with self._database.transaction() as connection:
             try:
                 connection.execute(
@@ -117,7 +126,7 @@ class SqliteJobQueue:
     def claim(self, queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
         """Take the job whose turn it is, of those that are queued or running with a lease that ended; its fence and
         attempts grow by 1. One transaction: two workers never get the same job, nor two of one subject."""
-        asked = {"queue": queue, "now": _time(now)}
+        asked = {"queue": queue, "now": stored_time(now)}
         if not self._database.read().execute(_NEXT, asked).fetchall():
             return None  # nobody is kept waiting for the write lock because a worker is idle
         with self._database.transaction() as connection:
@@ -126,7 +135,7 @@ class SqliteJobQueue:
                 return None
             job_id, organization = turn[0]
             connection.execute(_SERVED, {"queue": queue, "organization": organization})
-            rows = connection.execute(_CLAIM, (worker, _time(lease_until), _time(now), job_id)).fetchall()
+            rows = connection.execute(_CLAIM, (worker, stored_time(lease_until), stored_time(now), job_id)).fetchall()
         return _job(rows[0])
 
     def heartbeat(
@@ -135,7 +144,7 @@ class SqliteJobQueue:
         """Extend the lease and note the progress. None where the fence is stale or the job is done: stop at once."""
         return self._move(
             f"UPDATE jobs SET lease_until = ?, updated_at = ?, stage = ?, fraction = ? WHERE {_MINE} RETURNING {_JOB}",
-            (_time(lease_until), _time(now), stage, fraction, job_id, fence),
+            (stored_time(lease_until), stored_time(now), stage, fraction, job_id, fence),
         )
 
     def finish(self, job_id: str, fence: int) -> bool:
@@ -248,8 +257,3 @@ def _moment(text: str | None) -> datetime | None:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError:
         return None
-
-
-def _time(moment: datetime) -> str:
-    """UTC with microseconds, always the same width: the order of the texts is the order of the times."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,10 +1,11 @@
 """Saved replies to requests with an idempotency key: a table that each store has in its own file, so that a reply and
 the effect it tells of are written in one transaction."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from sqlite3 import Connection
 from typing import Final
 
+from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.base import Reply, SavedReply
 
@@ -39,7 +40,7 @@ def put_reply(connection: Connection, scope: Scope, key: str, saved: SavedReply,
     """Save a reply in place of one with the same key; up to 100 that are older than `forget_before` make room."""
     connection.execute(
         "DELETE FROM replies WHERE number IN (SELECT number FROM replies WHERE saved_at < ? ORDER BY saved_at LIMIT ?)",
-        (_time(forget_before), _FORGOTTEN_AT_ONCE),
+        (stored_time(forget_before), _FORGOTTEN_AT_ONCE),
     )
     reply = saved.reply
     connection.execute(
@@ -48,7 +49,7 @@ def put_reply(connection: Connection, scope: Scope, key: str, saved: SavedReply,
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(scope.organization_id, scope.namespace_id, key),
-            *(saved.request, reply.status, reply.media_type, _time(saved.saved_at), reply.body),
+            *(saved.request, reply.status, reply.media_type, stored_time(saved.saved_at), reply.body),
         ),
     )
 
@@ -59,8 +60,3 @@ def forget_replies(connection: Connection, scope: Scope) -> None:
         "DELETE FROM replies WHERE organization_id = ? AND namespace_id = ?",
         (scope.organization_id, scope.namespace_id),
     )
-
-
-def _time(moment: datetime) -> str:
-    """UTC with microseconds, always the same width: the order of the texts is the order of the times."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
