@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.errors import InvalidField, NotFound, TooLarge
+from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Centroid, ClusterData, Execution
 from shoal.records.filters import And
@@ -247,6 +247,8 @@ class Executions:
             raise NotFound("results of run", wanted, "They were removed, as keep_runs limits how many are kept.")
         if not run.published:
             raise NotFound("results of run", wanted, f"It is {run.status}.")
+        if self._artifacts.manifest(scope, run.run_id) is None and self._states.executions.find_one(scope, wanted):
+            raise Corrupt(f"The results of run {wanted} are missing. Execute the cluster again, or restore a backup.")
         return cluster, run
 
     def _window(self, scope: Scope, run: Execution, window: ClusterData) -> tuple[list[dict[str, Any]], int]:

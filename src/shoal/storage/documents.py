@@ -239,6 +239,7 @@ class SqliteDocuments:
                 for table in _TABLES:
                     connection.execute(f"DELETE FROM {table}")
             self._namespaces.forget(namespace)
+            remove_tree(namespace.folder / "vectors")  # first: vectors without rows are damage
             remove_tree(namespace.folder)
 
     def compact(self, scope: Scope) -> int:

@@ -12,7 +12,7 @@ from sqlite3 import Connection
 from threading import Lock
 from typing import Final, Literal, overload
 
-from shoal.errors import InvalidField, Unavailable
+from shoal.errors import Corrupt, InvalidField, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.replies import REPLIES_SCHEMA
@@ -130,8 +130,11 @@ class Namespaces:
         namespace = self._used(folder)
         if namespace is not None:
             return namespace
-        if not create and _identity(folder / _FILE) is None:
-            return None
+        if _identity(folder / _FILE) is None:
+            if any((folder / "vectors").glob("*/*/*")):
+                raise Corrupt(f"The documents of {scope.namespace_id} are missing. Restore them from a backup.")
+            if not create:
+                return None
         # Opening may migrate, which takes as long as the file is large: the other namespaces do not wait for it.
         with self._guard:
             opening = self._opening.setdefault(folder, Lock())
