@@ -177,13 +177,14 @@ def _corruption(given: Given) -> Iterator[Row]:
     for kind, verdicts in found.verdicts.items():
         silent = [line for line in found.silent if _of_kind(line, kind)]
         other = [line for line in found.crashes + found.unclean if _of_kind(line, kind)]
+        promised = kind != "wal"  # SQLite takes damage in a log for its end; docs/reliability.md says so
         yield Row(
-            f"A19: damage is told, never served: {kind}",
+            f"A19: damage is told, never served: {kind}" if promised else "not promised: damage in a write-ahead log",
             "bits flipped, pages zeroed, files cut or removed",
             sum(verdicts.values()),
             given.seed,
             _counted(verdicts),
-            silent + other,
+            (silent if promised else []) + other,
         )
 
 

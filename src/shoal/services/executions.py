@@ -247,8 +247,10 @@ class Executions:
             raise NotFound("results of run", wanted, "They were removed, as keep_runs limits how many are kept.")
         if not run.published:
             raise NotFound("results of run", wanted, f"It is {run.status}.")
-        if self._artifacts.manifest(scope, run.run_id) is None and self._states.executions.find_one(scope, wanted):
-            raise Corrupt(f"The results of run {wanted} are missing. Execute the cluster again, or restore a backup.")
+        if self._artifacts.manifest(scope, run.run_id) is None:
+            newest = self._states.executions.find_one(scope, wanted)
+            if newest is not None and newest.results_removed_at is None:
+                raise Corrupt(f"The results of run {wanted} are missing. Execute the cluster, or restore a backup.")
         return cluster, run
 
     def _window(self, scope: Scope, run: Execution, window: ClusterData) -> tuple[list[dict[str, Any]], int]:
