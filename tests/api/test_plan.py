@@ -61,7 +61,7 @@ def test_more_documents_never_cost_less(client: httpx.Client, method: str) -> No
 class TestBudget:
     @pytest.fixture
     def settings(self) -> dict[str, Any]:
-        return {"run_memory_mib": 160}
+        return {"run_memory_mib": 80}
 
     def test_a_run_beyond_it_is_refused_with_the_estimate_and_what_would_fit(
         self, client: httpx.Client, services: Services
@@ -75,7 +75,7 @@ class TestBudget:
 
         assert refused.status_code == 422
         told = refused.json()["error"]["message"]
-        assert "of memory; a run may use 160" in told and "sample_size of at most" in told
+        assert "of memory; a run may use 80" in told and "sample_size of at most" in told
         assert plan_of(client)["fits"] is False
         assert client.get("/clusters/groups/executions").json() is None
         sample = int(told.split("at most ")[1].split(",")[0])

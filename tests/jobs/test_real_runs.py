@@ -182,15 +182,19 @@ def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_p
 
 @pytest.mark.parametrize("limit", [1, 15, 40, 90, 3000])
 def test_a_run_that_needs_too_much_memory_fails_alone_and_says_so(data: Path, tmp_path: Path, limit: int) -> None:
-    with ServerProcess(data, SHOAL_RUN_MEMORY_MIB=str(limit)) as server, server.client() as client:
+    # The worker has the limit and the server has not: it would refuse such a run at once.
+    with (
+        ServerProcess(data, workers=0) as server,
+        server.client() as client,
+        worker(data, SHOAL_RUN_MEMORY_MIB=str(limit)) as limited,
+    ):
         upload(client, 4_000, tmp_path)
         make_cluster(client, "groups", "agglomerative")
-        workers = [one.pid for one in worker_processes(server.pid)]
         run_id = execute(client, "groups")
         wait_for(lambda: is_over(client, "groups", run_id))
 
         run, cluster = run_of(client, "groups", run_id), client.get("/clusters/groups").json()
-        assert [one.pid for one in worker_processes(server.pid)] == workers
+        assert limited.is_running()
         assert client.get("/clusters/groups").status_code == 200
     if limit == 3000:
         assert run["status"] == "completed"

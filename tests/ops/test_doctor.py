@@ -228,7 +228,7 @@ def test_a_disk_below_its_reserve_is_told(folder: Path) -> None:
 def test_of_many_flipped_bits_in_a_database_none_escapes_both_the_reader_and_the_doctor(
     whole: Path, tmp_path: Path, pattern: str
 ) -> None:
-    """150 single bits, each in a fresh copy: whatever changes the rows is damage to the doctor."""
+    """150 single bits, each in a fresh copy: whatever changes rows that have a checksum is damage to the doctor."""
     rng = random.Random(7)
     copy, size = tmp_path / "data", only(whole, pattern).stat().st_size
     rows = dump(only(whole, pattern))
@@ -251,8 +251,9 @@ def dump(path: Path) -> Any:
     connection = sqlite3.connect(path)
     connection.text_factory = bytes
     try:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return [connection.execute(f'SELECT * FROM "{table.decode()}"').fetchall() for table in tables]
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        kept = sorted(tables & {b"records", b"documents", b"slots", b"segments", b"collections"})
+        return [connection.execute(f'SELECT * FROM "{table.decode()}"').fetchall() for table in kept]
     except (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError) as error:
         return str(error)
     finally:

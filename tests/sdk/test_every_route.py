@@ -10,6 +10,7 @@ from sdk.suite import Suite
 
 _FILE: Final = "test_every_route.py"
 SHOALS_OWN: Final = {
+    Route("POST", "/v1/clusters/{}/plan"): "what a run would cost; an addition of ours",
     Route("GET", "/v1/livez"): "a probe; the SDK asks /health/liveness",
     Route("GET", "/v1/organizations/audit"): "who did what: the audit log is our own",
     Route("GET", "/v1/readyz"): "a probe; the SDK asks /health",

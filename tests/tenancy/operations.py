@@ -193,7 +193,15 @@ _NAMESPACES: Final = {
         lambda t: Call(path={"namespace": t.fresh("namespace")}), _BY_NAMESPACE
     ),
     "POST /namespaces/{namespace}/documents/upsert": Operation(
-        _upsert, (*_BY_NAMESPACE, Slot("body.collection_id", "collection"))
+        _upsert,
+        (*_BY_NAMESPACE, Slot("body.collection_id", "collection")),
+        {
+            "document_id": "free: the caller's own",
+            **dict.fromkeys(
+                ("root_bucket_id", "root_object_id", "source_collection_id", "source_document_id", "source_object_id"),
+                "free: lineage is kept as it is told, and nothing is looked up",
+            ),
+        },
     ),
 }
 
@@ -316,6 +324,11 @@ _CLUSTERS: Final = {
     f"DELETE {_C}": Operation(lambda t: Call(path={"cluster_identifier": t.fresh("cluster")}), _BY_CLUSTER),
     f"POST {_C}/execute": Operation(
         lambda t: Call(path={"cluster_identifier": t.fresh("cluster")}, body={}),
+        _BY_CLUSTER,
+        {"source_execution_ids": "refused: composite runs are not available"},
+    ),
+    f"POST {_C}/plan": Operation(
+        _at(("cluster_identifier", "cluster"), body={}),
         _BY_CLUSTER,
         {"source_execution_ids": "refused: composite runs are not available"},
     ),

@@ -16,7 +16,7 @@ import orjson
 
 from shoal import logs
 from shoal.assemble import Services, assemble
-from shoal.jobs.lifeline import killed_with_parent, when_parent_ends
+from shoal.jobs.lifeline import PARENT_ENDED, killed_with_parent, when_parent_ends
 from shoal.jobs.limits import OUT_OF_MEMORY, limit_memory, run_memory_mib
 from shoal.jobs.stages import StageClock
 from shoal.library import cluster
@@ -85,8 +85,11 @@ def _teller(clock: Callable[[], float]) -> Callable[[str, float], None]:
         if stage == said[0] and clock() - said[1] < _TELL_EVERY_SECONDS:
             return
         said = (stage, clock())
-        sys.stdout.buffer.write(orjson.dumps({"stage": stage, "fraction": fraction}) + b"\n")
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(orjson.dumps({"stage": stage, "fraction": fraction}) + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # the worker is gone, and this process should be
+            os._exit(PARENT_ENDED)
 
     return tell
 

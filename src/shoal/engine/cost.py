@@ -27,7 +27,7 @@ _EXACT_MAP: Final = 50_000
 _NEAR: Final = 0.06
 """Share of all pairs that is compared where near blocks of rows stand for all."""
 _BLOCKS: Final = 90e6
-"""What the scans of blocks take whatever the number of rows."""
+"""What the scans of blocks take at most, whatever the number of rows."""
 _REFERENCE_SECONDS: Final = 0.0026
 """A product of two 512 x 512 float32 matrices where the constants were measured."""
 
@@ -57,8 +57,8 @@ def cost_of(plan: Plan, rows: int, dimensions: int) -> Cost:
 
 def assigning_cost(rows: int, dimensions: int, clusters: int) -> Cost:
     """Of rows that join clusters which are there: nearest centroids, and their places on the map."""
-    fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _BLOCKS + 14.0 * rows * dimensions)
-    drawn = _neighbors(rows, dimensions, _EXACT_MAP) + Cost(6e-5 * rows, _BLOCKS + 2500.0 * rows)
+    fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _bytes(rows, dimensions, 14))
+    drawn = _neighbors(rows, dimensions, _EXACT_MAP) + Cost(6e-5 * rows, _bytes(rows, dimensions, 0, 2500))
     whole = fit + _described(rows, dimensions) + drawn
     return Cost(whole.cpu_seconds, whole.bytes + 8.0 * rows * dimensions)
 
@@ -85,17 +85,22 @@ def _timed(action: Callable[[], object]) -> float:
     return time.thread_time() - start
 
 
+def _bytes(rows: int, dimensions: int, of_a_value: float, of_a_row: float = 0) -> float:
+    """What scans of blocks take, and the rest by its size."""
+    return min(_BLOCKS, 25.0 * rows * dimensions + 1e6) + rows * (of_a_value * dimensions + of_a_row)
+
+
 def _pairs(rows: int, dimensions: int, exact: int = _EXACT) -> float:
     """Products of one pass over the pairs of rows, near blocks only beyond `exact` rows."""
     return float(rows) * rows * (1 if rows <= exact else _NEAR) * (dimensions + 40)
 
 
 def _neighbors(rows: int, dimensions: int, exact: int = _EXACT) -> Cost:
-    return Cost(2.7e-12 * _pairs(rows, dimensions, exact), _BLOCKS + rows * (14.0 * dimensions + 2500))
+    return Cost(2.7e-12 * _pairs(rows, dimensions, exact), _bytes(rows, dimensions, 14, 2500))
 
 
 def _described(rows: int, dimensions: int) -> Cost:
-    return Cost(1.5e-8 * rows * dimensions + 1e-6 * rows, _BLOCKS + 14.0 * rows * dimensions)
+    return Cost(1.5e-8 * rows * dimensions + 1e-6 * rows, _bytes(rows, dimensions, 14))
 
 
 def _drawn(plan: Plan, rows: int, dimensions: int) -> Cost:
@@ -103,7 +108,7 @@ def _drawn(plan: Plan, rows: int, dimensions: int) -> Cost:
         return Cost(0, 0)
     known = plan.algorithm in ("auto", "evoc", "leiden")
     found = Cost(0, 0) if known else _neighbors(rows, dimensions, _EXACT_MAP)
-    return found + Cost(6e-5 * rows, _BLOCKS + 2500.0 * rows)
+    return found + Cost(6e-5 * rows, _bytes(rows, dimensions, 0, 2500))
 
 
 def _kmeans(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
@@ -111,22 +116,25 @@ def _kmeans(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     counted = min(centres, 100) + max(centres - 100, 0) / 4  # bounds spare most of many centres
     starts = int(params.get("n_init") or 1) if isinstance(params.get("n_init"), int) else 1
     seconds = 1.2e-9 * rows * dimensions * counted * (1 + (starts - 1) * 0.8)
-    return Cost(seconds, _BLOCKS + 14.0 * rows * dimensions + 8.0 * centres * dimensions + 300.0 * rows)
+    return Cost(seconds, _bytes(rows, dimensions, 14, 300) + 8.0 * centres * dimensions)
 
 
 def _density(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     seconds = 1.7e-11 * _pairs(rows, dimensions) + 1.5e-5 * rows
-    return Cost(seconds, _BLOCKS + rows * (20.0 * dimensions + 6500))
+    return Cost(seconds, _bytes(rows, dimensions, 20, 6500))
 
 
 def _communities(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
-    return _neighbors(rows, dimensions) + Cost(6.5e-5 * rows, _BLOCKS + 3500.0 * rows)
+    return _neighbors(rows, dimensions) + Cost(6.5e-5 * rows, _bytes(rows, dimensions, 0, 3500))
 
 
 def _linkage(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     """All distances in memory; of many rows micro-clusters stand for them."""
     own = rows if rows <= 20_000 else 8_000  # means of rows, and the k-means that finds them
-    return Cost(5e-8 * own * own + _micro(rows, dimensions, own), _BLOCKS + 8.5 * own * own + 14.0 * rows * dimensions)
+    return Cost(
+        5e-8 * own * own + _micro(rows, dimensions, own),
+        _bytes(rows, dimensions, 14) + 8.5 * own * own,
+    )
 
 
 def _mixture(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
@@ -135,19 +143,22 @@ def _mixture(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     square = dimensions * dimensions
     return Cost(
         1e-10 * parts * steps * (own * square + square * dimensions) + 2e-10 * parts * rows * square,
-        _BLOCKS + 8.0 * (3 * own * dimensions + 6 * parts * square + 4 * rows * parts),
+        _bytes(rows, dimensions, 0) + 8.0 * (3 * own * dimensions + 6 * parts * square + 4 * rows * parts),
     )
 
 
 def _spectral(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     own = min(rows, 5_000)
-    return Cost(6e-7 * own * own + _micro(rows, dimensions, own), _BLOCKS + 40.0 * own * own + 14.0 * rows * dimensions)
+    return Cost(
+        6e-7 * own * own + _micro(rows, dimensions, own),
+        _bytes(rows, dimensions, 14) + 40.0 * own * own,
+    )
 
 
 def _mean_shift(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     own = min(rows, 3_000)
     seconds = 8e-9 * own * own * dimensions + _micro(rows, dimensions, own)
-    return Cost(seconds, _BLOCKS + 24.0 * own * own + 14.0 * rows * dimensions)
+    return Cost(seconds, _bytes(rows, dimensions, 14) + 24.0 * own * own)
 
 
 def _micro(rows: int, dimensions: int, own: int) -> float:

@@ -8,12 +8,16 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["killed_with_parent", "when_parent_ends"]
+__all__ = ["PARENT_ENDED", "killed_with_parent", "when_parent_ends"]
 
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def when_parent_ends(act: Callable[[], None] = lambda: os._exit(70)) -> None:
+PARENT_ENDED: Final = 70
+"""The exit code of a process whose parent ended."""
+
+
+def when_parent_ends(act: Callable[[], None] = lambda: os._exit(PARENT_ENDED)) -> None:
     """Call `act` once standard input is at its end. By default the process ends there and then: its work is
     transactional, and somebody else will take it up."""
 

@@ -18,7 +18,7 @@ from shoal.storage.base import DocumentStore, MetadataStore
 
 __all__ = ["Planning", "readable_bytes"]
 
-_BASE_BYTES: Final = 60 * 2**20
+_BASE_BYTES: Final = 30 * 2**20
 """What a run's process takes beyond its start, however few documents there are."""
 _TEXT_BYTES: Final = 1_000
 """A document while it is named: its text, words and ids."""

@@ -100,7 +100,7 @@ def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, lis
             pragma = "quick_check" if quick else "integrity_check"
             said = [_text(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_SHOWN * 4})")]
             return found, [] if said == ["ok"] else said
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         return 0, [str(error)]
 
 
@@ -125,7 +125,7 @@ def inspect_metadata(path: Path) -> MetadataSeen:
             select = "SELECT job_id, organization_id, namespace_id, state FROM jobs WHERE state <> 'done'"
             for id, organization, namespace, state in connection.execute(select):
                 seen.jobs.append(OpenJob(_text(id), Scope(_text(organization), _text(namespace)), _text(state)))
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         seen.damage.append(f"the records cannot be read to their end: {error}")
     return seen
 
@@ -142,7 +142,7 @@ def inspect_namespace(folder: Path) -> NamespaceSeen:
                 return seen  # made this instant, or by a process that was killed then: it holds nothing
             _inspect_payloads(connection, seen)
             _inspect_vectors(connection, VectorSegments(folder / "vectors"), seen)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         seen.damage.append(f"the rows cannot be read to their end: {error}")
     return seen
 
