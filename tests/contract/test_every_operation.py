@@ -1,6 +1,6 @@
 """Valid and invalid calls of every operation, made from the description, the same ones each time.
 
-`SHOAL_CONTRACT=long` makes some 15,000 of them instead of some 1,500 (`make contract`).
+`SHOAL_CONTRACT=long` makes some 10,000 of them instead of some 1,500 (`make contract`).
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from contract.planted import Planted
 
 _LEAST: Final = 5_000 if LONG else 1_000
 
-schema: Any = load(examples=100 if LONG else 16, coverage=LONG)
+schema: Any = load(examples=40 if LONG else 16, coverage=LONG)
 succeeded: set[str] = set()
 
 
@@ -39,7 +39,7 @@ def test_answers_as_described(
     case.validate_response(answer, checks=checks, headers=headers, transport_kwargs={**server, "headers": headers})
     if answer.status_code < 300:
         succeeded.add(label)
-        if case.method != "GET":
+        if case.method in ("DELETE", "PATCH", "PUT"):  # it may have removed or renamed what others name
             planted_server.restore()
 
 
