@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -188,14 +189,17 @@ def test_workers_and_what_is_missing_are_told_without_turning_requests_away(tmp_
 def test_readiness_waits_for_the_database_and_liveness_does_not(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0) as server:
         path = server.data / "metadata.sqlite"
-        with path.open("r+b") as file:
-            whole = file.read()
-            file.seek(0)
-            file.write(b"\0" * len(whole))
-        (server.data / "metadata.sqlite-wal").write_bytes(b"")
-        ready = httpx.get(f"{server.url}/readyz", trust_env=False)
-        alive = httpx.get(f"{server.url}/livez", trust_env=False)
-        path.write_bytes(whole)
+        # What is in the cache of a connection needs no file, so this one has to look again: another process wrote.
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            other.execute("UPDATE counters SET total = total")
+            other.execute("INSERT OR REPLACE INTO counters VALUES ('[\"test\"]', 1, 0)")
+            whole = path.read_bytes()
+            with path.open("r+b") as file:
+                file.write(b"\0" * len(whole))
+            ready = httpx.get(f"{server.url}/readyz", trust_env=False)
+            alive = httpx.get(f"{server.url}/livez", trust_env=False)
+            path.write_bytes(whole)
 
     assert ready.status_code in (500, 503), ready.text
     assert alive.status_code == 200

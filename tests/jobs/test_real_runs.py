@@ -111,7 +111,7 @@ def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
     with ExitStack() as opened:
         server = opened.enter_context(ServerProcess(data, workers=0))
         client = opened.enter_context(server.client())
-        upload(client, 15_000, tmp_path)
+        upload(client, 60_000, tmp_path)
         make_cluster(client, "groups", "hdbscan")
         hung = opened.enter_context(worker(data, **lease))
         run_id = execute(client, "groups")

@@ -202,7 +202,7 @@ def stray_files(folder: Path) -> list[Path]:
     try:
         with read_only(folder / "documents.sqlite") as connection:
             known = _known_files(connection, folder)
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return []  # told elsewhere
     return [path for path in found if path not in known]
 
