@@ -28,7 +28,7 @@ from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.storage.base import MetadataStore, Query
 
-__all__ = ["INSTALLATION", "Audit", "note", "noted_afterwards"]
+__all__ = ["INSTALLATION", "Audit", "note", "note_done", "noted_afterwards"]
 
 INSTALLATION: Final = Scope("")
 """Where refused calls are kept whose key belongs to nobody; only the command line reads them."""
@@ -65,6 +65,14 @@ def note(scope: Scope, action: Action, id: str, **details: object) -> None:
         write()
     else:
         later.append(write)
+
+
+def note_done(scope: Scope, action: Action, id: str, **details: object) -> None:
+    """The same for what is done in another store and cannot be undone: a log that is full must not make it an error."""
+    try:
+        note(scope, action, id, **details)
+    except Unavailable as error:
+        _log.error("audit.not_written", extra={"action": action, "cause": error.message})
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from shoal.files.layout import Chosen
 from shoal.files.pieces import naming_document, row_place
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place
-from shoal.services.audit import note
+from shoal.services.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.documents import Documents
 from shoal.services.vector_check import VectorNames, check_dimensions, check_directions
@@ -90,7 +90,7 @@ class Bulk:
         batches = _told(_noted(source, seen, names, label or path.name), progress)
         count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         counts = {"inserted": count.inserted, "replaced": count.replaced}
-        note(scope, "documents.import", collection.collection_id, **counts)
+        note_done(scope, "documents.import", collection.collection_id, **counts)
         return Imported(count.inserted, count.replaced, seen, collection.collection_id, list(source.info.warnings))
 
     @contextlib.contextmanager

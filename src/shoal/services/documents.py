@@ -34,7 +34,7 @@ from shoal.records.namespace import Namespace
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.aggregation import aggregate, fields_of
-from shoal.services.audit import note
+from shoal.services.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.repository import Repository
 from shoal.services.vector_check import VectorNames, columns_of
@@ -101,7 +101,7 @@ class Documents:
         payload["_internal"] = internal_of(body.model_dump(exclude={"vectors", "metadata"}))
         batch = self._batch(scope, [id], [payload], [body.vectors], lambda i: "vectors", "the document")
         self._store.write(scope, collection.storage_key, [batch], now=self._now(), on_conflict="fail")
-        note(scope, "document.create", id, collection_id=collection.collection_id)
+        note_done(scope, "document.create", id, collection_id=collection.collection_id)
         return self.get(scope, ref, id)
 
     def upsert(self, scope: Scope, body: UpsertDocuments) -> Upserted:
@@ -136,7 +136,7 @@ class Documents:
         if upsert.batch.ids:
             self._store.write(scope, upsert.storage_key, [upsert.batch], now=self._now())
             collection_id = upsert.storage_key.partition("@")[0]
-            note(scope, "documents.upsert", collection_id, documents=len(upsert.batch.ids))
+            note_done(scope, "documents.upsert", collection_id, documents=len(upsert.batch.ids))
         return upsert.answer
 
     def get(self, scope: Scope, ref: str, document_id: str, *, vectors: Wanted = ()) -> Json:
@@ -174,7 +174,7 @@ class Documents:
         collection = self._collections.find(scope, ref)
         if not self._store.delete(scope, collection.storage_key, [document_id]):
             raise NotFound("document", document_id)
-        note(scope, "document.delete", document_id, collection_id=collection.collection_id)
+        note_done(scope, "document.delete", document_id, collection_id=collection.collection_id)
 
     def count(self, scope: Scope, ref: str) -> tuple[str, int]:
         """The collection's id and how many documents it holds. Raises NotFound."""
@@ -256,7 +256,7 @@ class Documents:
                 self._store.replace_vectors(scope, key, document_id, batch)
             if not self._store.update(scope, key, [(document_id, payload)], now=self._now(), merge=not whole):
                 raise NotFound("document", document_id)
-        note(scope, "document.change", document_id, collection_id=collection.collection_id)
+        note_done(scope, "document.change", document_id, collection_id=collection.collection_id)
         return self.get(scope, ref, document_id)
 
     def _stored(self, scope: Scope, collection: Collection, document_id: str, vectors: Wanted = ()) -> StoredDocument:
@@ -303,7 +303,7 @@ class Documents:
 
 def _note_many(scope: Scope, action: Action, collection: Collection, documents: int) -> None:
     if documents:
-        note(scope, action, collection.collection_id, documents=documents)
+        note_done(scope, action, collection.collection_id, documents=documents)
 
 
 def _check_pin(collection: Collection, generation: str) -> None:

@@ -23,7 +23,7 @@ from shoal.records.cluster import Cluster, EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope
-from shoal.services.audit import note
+from shoal.services.audit import note_done
 from shoal.services.cluster_config import DEFAULT_MAPPINGS
 from shoal.services.output import wire_ids
 from shoal.services.repository import Repository
@@ -81,7 +81,9 @@ class Enrichment:
             results = self._results(scope, cluster, run)
             key = target.storage_key
             written = self._write(scope, results, source.collection_id, key, lambda _: None, again=True)
-            note(scope, "collection.enrich", target.collection_id, cluster_id=cluster.cluster_id, documents=written)
+            note_done(
+                scope, "collection.enrich", target.collection_id, cluster_id=cluster.cluster_id, documents=written
+            )
             enriched += written
             total += run.num_points
         batches = -(-total // body.batch_size)
