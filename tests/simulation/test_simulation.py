@@ -21,9 +21,9 @@ from simulation.run import broken
 
 SEEDS = range(1, 201)
 ENOUGH = 120
+"""How many seeds it takes at most until a planted bug shows."""
 LATE = {"tables_not_fenced": 250}
 """The first seed to try for a bug that shows only when much comes together."""
-"""Seeds among which each planted bug shows."""
 
 
 def test_no_seed_breaks_a_promise() -> None:
