@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -95,7 +96,7 @@ def _uncaught(kind: type[BaseException], error: BaseException | None, trace: Tra
         logging.getLogger("shoal").critical("Nobody caught this.", exc_info=(kind, error, trace))
 
 
-class _Line(logging.Formatter):
+class _Line(logging.Formatter, ABC):
     def __init__(self, known: list[str]) -> None:
         super().__init__()
         self._known = known
@@ -108,8 +109,9 @@ class _Line(logging.Formatter):
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         return self.line(record, about, trace)
 
+    @abstractmethod
     def line(self, record: logging.LogRecord, about: Mapping[str, Any], trace: str) -> str:
-        raise NotImplementedError
+        """The whole line of a record."""
 
     def _clean(self, value: object) -> str:
         return redacted(str(value), self._known)

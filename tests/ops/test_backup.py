@@ -225,10 +225,10 @@ def test_folders_in_use_are_never_written_over(whole: Path, kept: Path, tmp_path
 
 def resigned(copy: Path, **edits: object) -> None:
     """Change a manifest and its checksum with it."""
-    from shoal.storage.backup import _checksum
+    from shoal.storage.checksums import manifest_checksum
 
     manifest = orjson.loads((copy / MANIFEST).read_bytes()) | edits
-    (copy / MANIFEST).write_bytes(orjson.dumps(manifest | {"checksum": _checksum(manifest)}))
+    (copy / MANIFEST).write_bytes(orjson.dumps(manifest | {"checksum": manifest_checksum(manifest)}))
 
 
 def test_a_backup_of_a_newer_version_is_refused(kept: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from shoal.assemble import Services
 from shoal.errors import ShoalError
-from shoal.jobs.presence import living_workers
+from shoal.jobs.liveness import living_workers
 
 __all__ = ["Check", "Readiness"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from shoal.jobs.presence import dead_locks
+from shoal.jobs.liveness import dead_locks
 from shoal.records.execution import ACTIVE
 from shoal.services.references import broken_references
 from shoal.settings import Settings

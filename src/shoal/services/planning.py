@@ -121,11 +121,7 @@ class Planning:
 
 def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:
     """Of all features: one after the other, or side by side."""
-    parts = [cost_of(plan, rows, size) for size in (sizes if apart else [sum(sizes)])]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined + part
-    return joined
+    return sum((cost_of(plan, rows, size) for size in (sizes if apart else [sum(sizes)])), Cost(0, 0))
 
 
 def _larger(memory: int, limit: int | None) -> bool:

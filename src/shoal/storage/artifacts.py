@@ -25,6 +25,7 @@ from shoal.errors import Conflict, Corrupt, InvalidField, NotFound
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
 from shoal.storage.base import Json
+from shoal.storage.checksums import manifest_checksum
 from shoal.storage.files import disk_error, locked, make_folder, remove_tree, sync_folder, written_whole
 
 __all__ = ["LocalArtifacts"]
@@ -72,7 +73,7 @@ class LocalArtifacts:
             files = _write_generation(folder, generation, tables)
             hit("artifact.before_manifest")
             manifest = {"run_id": run_id, "generation": generation, "files": files, "meta": meta}
-            content = orjson.dumps(manifest | {"checksum": _checksum(manifest)}, option=orjson.OPT_INDENT_2)
+            content = orjson.dumps(manifest | {"checksum": manifest_checksum(manifest)}, option=orjson.OPT_INDENT_2)
             with while_holding(), written_whole(folder / _MANIFEST) as file:
                 file.write(content)
             hit("artifact.manifest")
@@ -253,11 +254,6 @@ def _remove_at_once(folder: Path) -> None:
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _checksum(manifest: Json) -> str:
-    told = {key: value for key, value in manifest.items() if key != "checksum"}
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
 def _read_manifest(folder: Path) -> Json | None:
     try:
         content = (folder / _MANIFEST).read_bytes()
@@ -267,7 +263,7 @@ def _read_manifest(folder: Path) -> Json | None:
         manifest = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise _damaged(folder.name, "manifest") from error
-    if not isinstance(manifest, dict) or manifest.get("checksum") != _checksum(manifest):
+    if not isinstance(manifest, dict) or manifest.get("checksum") != manifest_checksum(manifest):
         raise _damaged(folder.name, "manifest")
     return manifest
 

@@ -25,6 +25,7 @@ import orjson
 
 from shoal.errors import Conflict, Corrupt, InsufficientStorage, InvalidField, Unavailable
 from shoal.storage.base import Json
+from shoal.storage.checksums import manifest_checksum
 from shoal.storage.disk import room
 from shoal.storage.files import is_full, remove_tree, sync_folder
 from shoal.storage.migrations import format_of
@@ -227,7 +228,7 @@ class _Writer:
     def finish(self, about: Json) -> None:
         """Write the manifest and put everything on disk."""
         manifest: Json = {"format": _FORMAT, **about, "files": self._files}
-        whole = manifest | {"checksum": _checksum(manifest)}
+        whole = manifest | {"checksum": manifest_checksum(manifest)}
         with _private(self._folder / MANIFEST) as file:
             file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
         _sync_all(self._folder)
@@ -290,7 +291,7 @@ def _read_manifest(source: Path) -> Json:
         raise InvalidField("SOURCE", f"holds no {MANIFEST}", value=str(source), remedy="Is this a backup?") from None
     except orjson.JSONDecodeError:
         raise Corrupt(f"{path} is damaged. Take another backup.") from None
-    if not isinstance(manifest, dict) or manifest.get("checksum") != _checksum(manifest):
+    if not isinstance(manifest, dict) or manifest.get("checksum") != manifest_checksum(manifest):
         raise Corrupt(f"{path} is damaged. Take another backup.")
     if manifest["format"] > _FORMAT:
         raise Conflict(f"{path} was written by a newer Shoal ({manifest.get('shoal')}). Install the newer version.")
@@ -313,11 +314,6 @@ def _put_back(source: Path, part: Path, name: str, told: Json) -> None:
         raise Corrupt(f"The backup lacks {name}. Nothing was restored; take another backup.", file=name) from None
     if seen != told["bytes"] or digest.hexdigest() != told["sha256"]:
         raise Corrupt(f"{name} in the backup is damaged. Nothing was restored; take another backup.", file=name)
-
-
-def _checksum(manifest: Json) -> str:
-    told = {key: value for key, value in manifest.items() if key != "checksum"}
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 # ── folders ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,11 +9,9 @@ tears does not fit its hash. Two attempts of a run may write the same stage; bot
 """
 
 import hashlib
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -23,7 +21,7 @@ from shoal.errors import Unavailable
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
 from shoal.storage.base import Json, Kept
-from shoal.storage.files import remove_tree
+from shoal.storage.files import remove_tree, written_whole
 
 __all__ = ["LocalCheckpoints"]
 
@@ -44,11 +42,11 @@ class LocalCheckpoints:
         path = self._folder(scope, run_id) / stage
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _appearing(path.with_suffix(_ARRAYS)) as file:
+            with written_whole(path.with_suffix(_ARRAYS), synced=False) as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]  # names of ours, never `allow_pickle`
             hit("run.checkpoint.written")
             size, digest = _size_and_hash(path.with_suffix(_ARRAYS))
-            with _appearing(path.with_suffix(_TOLD)) as file:
+            with written_whole(path.with_suffix(_TOLD), synced=False) as file:
                 file.write(orjson.dumps({"input": made_from, "output": digest, "bytes": size, "about": about}))
         except OSError as error:
             raise Unavailable(f"A checkpoint could not be written ({error.strerror or error}).") from error
@@ -95,19 +93,6 @@ class LocalCheckpoints:
 
     def _folder(self, scope: Scope, run_id: str) -> Path:
         return self._root / scope.organization_id / scope.namespace_id / run_id
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears whole at `path`, and is in nobody's way before."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        with beside.open("xb") as file:
-            yield file
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _size_and_hash(path: Path) -> tuple[int, str]:

@@ -5,15 +5,18 @@ thing in the same transaction and looked at whenever it is read. What was writte
 (null) and counts as sound. This is against damage, not against somebody who can write the data folder.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final
 from zlib import crc32
 
 import numpy as np
+import orjson
 
 from shoal.columns import Points, Rows
+from shoal.storage.base import Json
 
-__all__ = ["UNKNOWN", "damaged_rows", "row_checksums", "text_checksum"]
+__all__ = ["UNKNOWN", "damaged_rows", "manifest_checksum", "row_checksums", "text_checksum"]
 
 UNKNOWN: Final = -1
 """In an array of checksums: none was kept."""
@@ -24,6 +27,12 @@ _MIX: Final = 0x9E3779B1
 def text_checksum(text: str, *about: str) -> int:
     """Of a JSON text and what stands beside it in its row, its id first."""
     return crc32(text.encode(), crc32("\0".join(about).encode()))
+
+
+def manifest_checksum(manifest: Json) -> str:
+    """SHA-256 in hex of a manifest without its own `checksum`, whatever the order of its keys."""
+    told = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def row_checksums(documents: Iterable[int], space: int, values: Points) -> list[int]:

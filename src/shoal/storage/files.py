@@ -33,8 +33,9 @@ def disk_error(error: OSError, what: str) -> Unavailable:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears at `path`, whole and on disk, when the block ends; on an exception nothing changes.
+def written_whole(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
+    """A file that appears at `path`, whole and on disk, when the block ends; on an exception nothing changes. One that
+    is not `synced` may be torn by a power cut.
 
     A file that was there is replaced at one moment: a reader sees the old bytes or the new ones, never a mixture.
     """
@@ -42,13 +43,15 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     try:
         with beside.open("xb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if synced:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -18,7 +18,7 @@ from shoal.records.scope import Scope
 from shoal.storage.base import Job, Json
 from shoal.storage.sqlite import Database
 
-__all__ = ["FAIR_QUEUE", "SqliteJobQueue"]
+__all__ = ["FAIR_QUEUE", "SqliteJobQueue", "place"]
 
 FAIR_QUEUE: Final = """
 ALTER TABLE jobs ADD COLUMN subject TEXT;
@@ -104,7 +104,7 @@ class SqliteJobQueue:
         Conflict while another job holds the subject."""
         values = (
             job_id,
-            *_place(scope),
+            *place(scope),
             queue,
             orjson.dumps(payload).decode(),
             stored_time(now),
@@ -154,7 +154,7 @@ class SqliteJobQueue:
 
     def let_go(self, scope: Scope, job_id: str) -> None:
         """The outcome is recorded: another job of the same subject may be queued. It runs once this one is done."""
-        self._changed(f"UPDATE jobs SET holds_subject = 0 WHERE {_HERE}", (job_id, *_place(scope)))
+        self._changed(f"UPDATE jobs SET holds_subject = 0 WHERE {_HERE}", (job_id, *place(scope)))
 
     def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
         """Hand a running job back to the queue, in its old place. False where the fence is stale."""
@@ -171,17 +171,17 @@ class SqliteJobQueue:
 
     def request_cancel(self, scope: Scope, job_id: str) -> Job | None:
         """A queued job becomes done; a running one is asked to stop. Returns the job afterwards, None if unknown."""
-        return self._move(_CANCEL, (job_id, *_place(scope)))
+        return self._move(_CANCEL, (job_id, *place(scope)))
 
     def get_job(self, scope: Scope, job_id: str) -> Job | None:
         """None where there is no such job in the scope."""
         select = f"SELECT {_JOB} FROM jobs WHERE {_HERE}"
-        rows = self._database.read().execute(select, (job_id, *_place(scope))).fetchall()
+        rows = self._database.read().execute(select, (job_id, *place(scope))).fetchall()
         return _job(rows[0]) if rows else None
 
     def remove_job(self, scope: Scope, job_id: str) -> bool:
         """Forget a job. Whether there was something to remove."""
-        return self._changed(f"DELETE FROM jobs WHERE {_HERE}", (job_id, *_place(scope))) > 0
+        return self._changed(f"DELETE FROM jobs WHERE {_HERE}", (job_id, *place(scope))) > 0
 
     def running_jobs(self, queue: str) -> Sequence[Job]:
         """The jobs that are being carried out, or were when their worker died."""
@@ -220,18 +220,20 @@ class SqliteJobQueue:
         return _job(rows[0]) if rows else None
 
 
-def _place(scope: Scope) -> tuple[str, str]:
+def place(scope: Scope) -> tuple[str, str]:
+    """The columns of a scope."""
     return scope.organization_id, scope.namespace_id
 
 
 def _job(row: tuple[Any, ...]) -> Job:
     id, organization, namespace, queue, payload, state, fence, attempts, worker, lease, cancel, stage, fraction = row
+    read = _parsed(payload)
     return Job(
         job_id=id,
         scope=Scope(organization, namespace),
         queue=queue,
-        payload=_parsed(payload) or {},
-        damaged=_parsed(payload) is None,
+        payload=read or {},
+        damaged=read is None,
         state=state,
         fence=fence,
         attempts=attempts,

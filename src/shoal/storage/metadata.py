@@ -21,7 +21,7 @@ from shoal.records.scope import Scope
 from shoal.storage.base import Json, Kind, Query, SavedReply, Stored, Totals
 from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
-from shoal.storage.job_queue import FAIR_QUEUE, SqliteJobQueue
+from shoal.storage.job_queue import FAIR_QUEUE, SqliteJobQueue, place
 from shoal.storage.replies import REPLIES_SCHEMA, find_reply, forget_replies, put_reply
 from shoal.storage.sqlite import Database
 
@@ -163,7 +163,7 @@ class SqliteMetadata(SqliteJobQueue):
 
     def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
         """Whether there was something to delete."""
-        return self._write(f"DELETE FROM records WHERE {_HERE} AND id = ?", (*_key(scope, kind), id)) > 0
+        return self._changed(f"DELETE FROM records WHERE {_HERE} AND id = ?", (*_key(scope, kind), id)) > 0
 
     def prune(self, scope: Scope, kind: Kind, before: datetime, *, keep: int, most: int) -> int:
         """Delete records that were created before a moment, and all but the newest `keep`: the oldest first, at most
@@ -172,13 +172,13 @@ class SqliteMetadata(SqliteJobQueue):
         first = "ORDER BY created_at, position LIMIT ?"
         key = _key(scope, kind)
         with self._database.transaction() as connection:
-            aged = self._write(
+            aged = self._changed(
                 f"DELETE FROM records WHERE position IN ({oldest} AND created_at < ? {first})",
                 (*key, wire_time(before), most),
             )
             count = connection.execute(f"SELECT count(*) FROM records WHERE {_HERE}", key).fetchone()[0]
             surplus = min(max(count - keep, 0), most)
-            return aged + self._write(f"DELETE FROM records WHERE position IN ({oldest} {first})", (*key, surplus))
+            return aged + self._changed(f"DELETE FROM records WHERE position IN ({oldest} {first})", (*key, surplus))
 
     def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
         """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
@@ -196,15 +196,15 @@ class SqliteMetadata(SqliteJobQueue):
         records."""
         with self._database.transaction() as connection:
             forget_replies(connection, scope)
-            self._write("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", _place(scope))
-            return self._write("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", _place(scope))
+            self._changed("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", place(scope))
+            return self._changed("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", place(scope))
 
     # ── counters ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def count(self, *name: str, amount: float = 0.0) -> None:
         """Add one to a counter, and `amount` to its sum. Joins the transaction that is open."""
         add = "ON CONFLICT DO UPDATE SET count = count + 1, total = total + excluded.total"
-        self._write(f"INSERT INTO counters (name, count, total) VALUES (?, 1, ?) {add}", (_joined(name), amount))
+        self._changed(f"INSERT INTO counters (name, count, total) VALUES (?, 1, ?) {add}", (_joined(name), amount))
 
     def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
         """Every counter with its sum."""
@@ -246,18 +246,9 @@ class SqliteMetadata(SqliteJobQueue):
             version=present.version,
         )
 
-    def _write(self, statement: str, values: Sequence[object]) -> int:
-        """Run one statement on its own, or in the transaction that is open. Returns the rows it changed."""
-        with self._database.transaction() as connection:
-            return connection.execute(statement, values).rowcount
-
 
 def _joined(name: tuple[str, ...]) -> str:
     return orjson.dumps(name).decode()
-
-
-def _place(scope: Scope) -> tuple[str, str]:
-    return scope.organization_id, scope.namespace_id
 
 
 def _key(scope: Scope, kind: Kind) -> tuple[str, str, str]:
