@@ -1,20 +1,23 @@
 """What does a run cost beside its computing, and when does it begin?
 
-A real server with one worker carries out the same small run again and again, with a pause between. From the run's own
-record: from accepted to begun (the queue, the start of a process), and from accepted to completed. The same runs are
-then carried out in this process, on the same data, with a clock at each stage; what the engine and the naming take
-there is computing, all else is overhead.
+A real server with one worker carries out the same run again and again, with a pause between. From the run's own
+record: from accepted to begun (the queue, the hand-over to a process), and from accepted to completed. From the
+counters behind `shoal_stage_seconds`: how long its process was at each stage. What the engine and the naming took is
+computing, all else is overhead: the queue, reading, publishing, the records, and the processes between.
+
+The same runs are then carried out in this process, to tell how much longer each stage takes in a process that is new.
 
     PYTHONPATH=tests python benchmarks/bench_overhead.py --rows 1000 --runs 20
 """
 
 import argparse
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import httpx
@@ -27,15 +30,14 @@ from shoal.records.scope import Scope
 from shoal.services.run_states import QUEUE
 from shoal.settings import Settings
 
-DIMENSION: Final = 64
 NOT_COMPUTING: Final = ("take", "load", "publish", "enrich")
 WORDS: Final = ("river", "stone", "cloud", "bread", "music", "paper", "train", "garden", "winter", "coffee")
 
 
-def prepare(client: httpx.Client, rows: int, method: str) -> None:
+def prepare(client: httpx.Client, rows: int, dimension: int, method: str) -> None:
     """A collection with ten groups, and a cluster over it."""
     rng = np.random.default_rng(1)
-    points = np.eye(10, DIMENSION)[np.arange(rows) % 10] + rng.normal(0, 0.05, (rows, DIMENSION))
+    points = np.eye(10, dimension)[np.arange(rows) % 10] + rng.normal(0, 0.05, (rows, dimension))
     source = {"collection_name": "docs", "source": {"type": "direct_upsert"}}
     client.post("/collections", json=source).raise_for_status()
     for start in range(0, rows, 1000):
@@ -51,11 +53,29 @@ def prepare(client: httpx.Client, rows: int, method: str) -> None:
     client.post("/clusters", json=cluster).raise_for_status()
 
 
-def through_the_server(client: httpx.Client, runs: int, pause_s: float) -> list[tuple[float, float]]:
-    """(accepted to begun, accepted to completed) of each run, in seconds."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run through the server, in seconds."""
+
+    begun: float
+    """From accepted to begun."""
+    completed: float
+    """From accepted to completed."""
+    stages: Mapping[str, float]
+
+    @property
+    def computing(self) -> float:
+        return sum(seconds for name, seconds in self.stages.items() if name not in NOT_COMPUTING)
+
+
+def through_the_server(
+    client: httpx.Client, runs: int, pause_s: float, spent: Callable[[], Mapping[str, float]]
+) -> list[Measured]:
+    """`spent` tells the seconds by stage of all runs so far."""
     measured = []
     for _ in range(runs):
         time.sleep(pause_s)
+        before = spent()
         task = client.post("/clusters/groups/execute", json={}).json()
         run_id = task["additional_data"]["run_id"]
         while True:
@@ -65,8 +85,16 @@ def through_the_server(client: httpx.Client, runs: int, pause_s: float) -> list[
             time.sleep(0.05)
         assert run["status"] == "completed", run
         created, started, ended = (_moment(run[name]) for name in ("created_at", "started_at", "completed_at"))
-        measured.append(((started - created).total_seconds(), (ended - created).total_seconds()))
+        time.sleep(0.2)  # the counters are the last thing that the process of a run writes
+        stages = {name: seconds - before.get(name, 0.0) for name, seconds in spent().items()}
+        measured.append(Measured((started - created).total_seconds(), (ended - created).total_seconds(), stages))
     return measured
+
+
+def stage_counters(services: Services) -> dict[str, float]:
+    """The seconds of every run so far, by stage."""
+    counters = services.metadata.counters().items()
+    return {name[1]: seconds for name, (_, seconds) in counters if name[0] == "stage"}
 
 
 def in_this_process(services: Services, scope: Scope) -> dict[str, float]:
@@ -103,6 +131,7 @@ def _moment(text: str) -> datetime:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--dimension", type=int, default=64)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--pause", type=float, default=3.0, help="seconds between runs, for the worker to make ready")
     parser.add_argument("--method", default="kmeans")
@@ -110,25 +139,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = ServerProcess(Path(folder) / "data")
         with server, server.client() as client:
-            prepare(client, given.rows, given.method)
-            through_the_server(client, 1, given.pause)
-            measured = through_the_server(client, given.runs, given.pause)
+            prepare(client, given.rows, given.dimension, given.method)
+            services = assemble(Settings(data=server.data))
+            through_the_server(client, 1, given.pause, lambda: stage_counters(services))
+            runs = through_the_server(client, given.runs, given.pause, lambda: stage_counters(services))
             cluster = client.get("/clusters/groups").json()
-        services = assemble(Settings(data=server.data))
         scope = Scope(cluster["organization_id"], cluster["namespace_id"])
         in_this_process(services, scope)
-        stages = [in_this_process(services, scope) for _ in range(given.runs)]
+        warm = [in_this_process(services, scope) for _ in range(given.runs)]
         services.close()
-    computing = statistics.median(sum(s for name, s in one.items() if name not in NOT_COMPUTING) for one in stages)
-    begun = statistics.median(begun for begun, _ in measured)
-    done = statistics.median(done for _, done in measured)
-    print(f"{given.rows:,} documents, {given.method}, {given.runs} runs, medians in ms")
-    print(f"accepted to begun      {begun * 1e3:8.1f}")
-    print(f"accepted to completed  {done * 1e3:8.1f}")
-    print(f"computing              {computing * 1e3:8.1f}")
-    print(f"overhead               {(done - computing) * 1e3:8.1f}   {(done - computing) / computing:.1%} of computing")
-    for name in dict.fromkeys(name for one in stages for name in one):
-        print(f"  stage {name:12s}   {statistics.median(one.get(name, 0.0) for one in stages) * 1e3:8.1f}")
+    print(f"{given.rows:,} documents of {given.dimension} dimensions, {given.method}, {given.runs} runs, medians in ms")
+    overhead = median(run.completed - run.computing for run in runs)
+    share = overhead / median(run.computing for run in runs)
+    print(f"accepted to begun      {median(run.begun for run in runs) * 1e3:8.1f}")
+    print(f"accepted to completed  {median(run.completed for run in runs) * 1e3:8.1f}")
+    print(f"computing              {median(run.computing for run in runs) * 1e3:8.1f}")
+    print(f"overhead               {overhead * 1e3:8.1f}   {share:.1%} of computing")
+    print("                   in the run   in a warm process")
+    for name in dict.fromkeys(name for one in warm for name in one):
+        here, there = (median(one.get(name, 0.0) for one in each) for each in ([r.stages for r in runs], warm))
+        print(f"  {name:12s}   {here * 1e3:12.1f}   {there * 1e3:12.1f}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
 from shoal.storage import base
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
+from shoal.tables import decoded
 
 __all__ = ["Enrichment"]
 
@@ -139,7 +140,7 @@ class Enrichment:
             for batch in part.rows.to_batches(_BATCH):
                 stop = start + batch.num_rows
                 if intent.position < stop:
-                    rows, counted = batch.to_pylist(), part.first[start - part.start : stop - part.start]
+                    rows, counted = decoded(batch).to_pylist(), part.first[start - part.start : stop - part.start]
                     intent = self._documents.enrich(
                         scope,
                         intent,

@@ -17,6 +17,7 @@ from shoal.records.scope import Scope
 from shoal.services.clusters import Clusters, runs_of
 from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, DocumentStore, Enrichment, MetadataStore, Query
+from shoal.tables import decoded
 
 __all__ = ["CSV_ROWS", "Executions"]
 
@@ -177,7 +178,7 @@ class Executions:
             raise InvalidField("feature", "has no map of its own", value=feature, remedy=known)
         wanted = feature or (features[0] if features else None)
         members, axes = self._map(scope, run, wanted)
-        sample = members.slice(0, 0) if centroids_only else _sampled(members, max_points)
+        sample = members.slice(0, 0) if centroids_only else decoded(_sampled(members, max_points))
         return {
             "cluster_id": cluster.cluster_id,
             "run_id": run.run_id,
@@ -262,7 +263,7 @@ class Executions:
         if chosen is not None:
             members = members.filter(pc.equal(members["cluster_id"].cast(pa.string()), chosen))
         part = members.slice(window.offset, window.limit if window.include_members else 0)
-        return [_with_coordinates(row) for row in part.to_pylist()], members.num_rows
+        return [_with_coordinates(row) for row in decoded(part).to_pylist()], members.num_rows
 
     def _rows(self, scope: Scope, run: Execution) -> int:
         manifest = self._artifacts.manifest(scope, run.run_id) or {}

@@ -1,7 +1,7 @@
 """The documents of an output collection: one per cluster and one per member (contract 2.3)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import orjson
@@ -12,10 +12,12 @@ from shoal.columns import DocumentBatch, Rows, VectorColumn
 from shoal.records.execution import Execution
 from shoal.services.analysis import NOISE_ID
 from shoal.services.groups import Groups
+from shoal.tables import decoded
 
 __all__ = ["output_batches", "wire_ids"]
 
 _BATCH: Final = 8192
+_OF_SOURCE: Final = {"document_id": "source_document_id", "collection_id": "source_collection_id"}
 
 
 def wire_ids(cluster_id: str, partition: str | None) -> str:
@@ -33,11 +35,10 @@ def output_batches(run: Execution, groups: Groups, feature: str | None) -> Itera
     if feature is not None:
         members = members.filter(pc.equal(members["feature"].cast(pa.string()), feature))
     for batch in members.to_batches(_BATCH):
-        rows = batch.to_pylist()
-        yield DocumentBatch(
-            ids=[_member_id(row, several) for row in rows],
-            payloads=[orjson.dumps(_member(row, run.partition, about)) for row in rows],
-        )
+        plain = decoded(batch)
+        rows = _member_fields(plain, run.partition).to_pylist()
+        payloads = [orjson.dumps({"is_centroid": False, **row, **about}) for row in rows]
+        yield DocumentBatch(_member_ids(plain, several), payloads)
 
 
 def _centroids(run: Execution, groups: Groups, feature: str | None, about: Mapping[str, str]) -> DocumentBatch:
@@ -60,19 +61,20 @@ def _vectors(groups: Groups, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:
         yield name, VectorColumn(np.searchsorted(kept, column.rows[here]), column.values[here])
 
 
-def _member_id(row: Mapping[str, Any], several: bool) -> str:
+def _member_ids(members: pa.RecordBatch, several: bool) -> list[str]:
     """Apart from the centroids' ids, and unique where sources share document ids or features are clustered apart."""
-    feature = [row["feature"]] if "feature" in row else []
-    return ":".join(["m", *feature, *([row["collection_id"]] if several else []), row["document_id"]])
+    told = [*(["feature"] if "feature" in members.schema.names else []), *(["collection_id"] if several else [])]
+    ids: list[str] = pc.binary_join_element_wise(
+        "m", *(members[name] for name in (*told, "document_id")), ":"
+    ).to_pylist()
+    return ids
 
 
-def _member(row: Mapping[str, Any], partition: str | None, about: Mapping[str, str]) -> dict[str, Any]:
-    inside = row["cluster_id"] != NOISE_ID
-    return {
-        "is_centroid": False,
-        **{name: value for name, value in row.items() if name not in ("document_id", "collection_id")},
-        "cluster_id": wire_ids(row["cluster_id"], partition) if inside else NOISE_ID,
-        "source_document_id": row["document_id"],
-        "source_collection_id": row["collection_id"],
-        **about,
-    }
+def _member_fields(members: pa.RecordBatch, partition: str | None) -> pa.RecordBatch:
+    """The payload of each member, as columns."""
+    if partition is not None:
+        ids = members["cluster_id"]
+        within = pc.binary_join_element_wise(partition, ids, ":")
+        place = members.schema.get_field_index("cluster_id")
+        members = members.set_column(place, "cluster_id", pc.if_else(pc.equal(ids, NOISE_ID), ids, within))
+    return members.rename_columns([_OF_SOURCE.get(name, name) for name in members.schema.names])

@@ -145,7 +145,7 @@ class Runner:
 
         def made_from() -> Any:
             config = work.cluster.model_dump(mode="json", include=_CONFIG)
-            return [config, work.run.request, _versions(), source.told()]
+            return [config, work.run.request, _VERSIONS, source.told()]
 
         return Stages(self._checkpoints, work.scope, work.run.run_id, made_from, worth_seconds=self._worth)
 
@@ -249,11 +249,16 @@ def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]
         "exact": groups.exact,
         "layers": groups.layers,
         "seed": groups.seed,
-        "versions": _versions(),
+        "versions": _VERSIONS,
         "warnings": [*source.warnings, *groups.warnings],
         "llm_labeling_errors": _labeling_errors(work, groups),
     }
 
+
+_VERSIONS: Final = {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
+    name: version(name) for name in ("scipy", "pyarrow")
+}
+"""What a result depends on, besides data and parameters. Looked up before there is a run: it takes milliseconds."""
 
 _CONFIG: Final = {
     "aggregation_method", "algorithm", "algorithm_params", "cluster_type", "clustered_attributes",
@@ -295,10 +300,3 @@ def _labeling_errors(work: _Work, groups: Groups) -> list[str]:
     error = "No language model is connected to this server; the labels were made from the documents' own words."
     ids = [row["cluster_id"] for row in groups.summary()]
     return [orjson.dumps({"error": error, "clusters": ids}).decode()]
-
-
-def _versions() -> dict[str, str]:
-    """What a result depends on, besides data and parameters."""
-    return {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
-        name: version(name) for name in ("scipy", "pyarrow")
-    }

@@ -26,6 +26,7 @@ from shoal.records.run_results import (
     RunData,
     Visualization,
 )
+from shoal.tables import decoded
 
 __all__ = ["router"]
 
@@ -253,7 +254,7 @@ def _arrow(table: pa.Table) -> Iterator[bytes]:
 
 def _lines(table: pa.Table) -> Iterator[bytes]:
     for batch in table.to_batches(8192):
-        yield b"".join(encode(row) + b"\n" for row in batch.to_pylist())
+        yield b"".join(encode(row) + b"\n" for row in decoded(batch).to_pylist())
 
 
 def _csv(table: pa.Table, run_id: str) -> Response:
@@ -268,12 +269,10 @@ def _csv(table: pa.Table, run_id: str) -> Response:
 
 def _harmless(table: pa.Table) -> pa.Table:
     """Texts that a spreadsheet would take for a formula get a leading apostrophe."""
+    table = decoded(table)
     for place, name in enumerate(table.column_names):
         column = table[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
         if pa.types.is_string(column.type):
             texts = [f"'{text}" if text and text.startswith(_FORMULA) else text for text in column.to_pylist()]
-            column = pa.chunked_array([pa.array(texts, pa.string())])
-        table = table.set_column(place, name, column)
+            table = table.set_column(place, name, pa.chunked_array([pa.array(texts, pa.string())]))
     return table
