@@ -18,7 +18,7 @@ help:
 	@echo "make picture       redraw docs/images/demo.svg from a real run"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
-	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (an hour)"
+	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (two hours)"
 	@echo "make simulate      10,000 seeds of workers, queue and store under a virtual clock"
 	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
 

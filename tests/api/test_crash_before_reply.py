@@ -1,5 +1,6 @@
 """A real server that dies between the effect of a request and its saved reply."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ def fill(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("what", SENT)
-def test_a_crash_between_effect_and_reply_leaves_neither_and_a_retry_does_it_once(what: str, tmp_path: Path) -> None:
+def test_a_crash_between_effect_and_reply_leaves_neither_and_a_retry_does_it_once(
+    what: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("tries", 1)
     with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
         fill(client)
         before = seen(client)

@@ -1,6 +1,7 @@
 """A run that crashed goes on after the last stage it had finished, and ends as if nothing had happened."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -73,8 +74,13 @@ def two_features() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("method", ["kmeans", "hdbscan", "auto"])
 @pytest.mark.parametrize("crash_in", STAGES)
 def test_the_next_attempt_takes_up_what_was_finished_and_gives_the_same_groups(
-    client: httpx.Client, services: Services, method: str, crash_in: str
+    client: httpx.Client,
+    services: Services,
+    method: str,
+    crash_in: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
+    record_property("tries", 1)
     put_documents(client, grouped_documents(90))
     create(client, method=method)
     client.post("/clusters/groups/execute").raise_for_status()

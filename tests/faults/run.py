@@ -1,6 +1,6 @@
 """The long form: every fault, as often as the promises say, and the table of docs/reliability.md.
 
-    python -m faults.run                                   everything, in less than an hour on two cores
+    python -m faults.run                                   everything, about two hours on two cores
     python -m faults.run --only kills --kills 3000 --seed 7
     python -m faults.run --only points --arm "run.before_flip=crash@2"
     python -m faults.run --table                           the table again, from the results that are there
@@ -11,263 +11,21 @@ Results go to fault-results/, one file a part; the exit code is 1 where a promis
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from faults import corruption, io_faults, power_loss, report, selftest, signals, sweep
-from faults.disk import NoDisk, quick_folder
-from faults.disk_sizes import SIZES, Filled, fill
-from faults.hard_runs import little_memory, poison
-from faults.kills import kill_at_random
-from faults.minimize import minimize
-from faults.network import deliver
-from faults.readers import flip_under_readers
+from faults import report
+from faults.parts import PARTS, Given, NotHere
 from faults.report import Row
-from faults.template import Template
 
-__all__ = ["PARTS", "main"]
+__all__ = ["main"]
 
-Given = argparse.Namespace
 REPOSITORY: Final = Path(__file__).parents[2]
 RESULTS: Final = REPOSITORY / "fault-results"
 PAGE: Final = REPOSITORY / "docs" / "reliability.md"
-
-
-def _kills(given: Given) -> Iterator[Row]:
-    killed = kill_at_random(given.kills, given.seed)
-    total, acked = sum(killed.kills.values()), killed.operations["ack"]
-    how = ", ".join(f"{count} {name}" for name, count in killed.kills.most_common())
-    yield Row(
-        "A1, A2, A4: a 2xx means stored, whole, and every run comes to an end",
-        f"SIGKILL at random moments while clients write, execute, edit and delete ({how})",
-        total,
-        given.seed,
-        f"{acked:,} operations acknowledged, 0 lost, 0 torn; runs: {_counted(killed.runs)}",
-        killed.violations,
-    )
-    yield Row(
-        "A3: results appear together (readers during the kills)",
-        "2 readers compare artifacts, pages, summary and output collection",
-        killed.reads,
-        given.seed,
-        f"{len(killed.mixed)} mixed reads" + (f"; other answers: {_counted(killed.other)}" if killed.other else ""),
-        killed.mixed,
-    )
-
-
-def _flips(given: Given) -> Iterator[Row]:
-    seen = flip_under_readers(given.executions, 4)
-    yield Row(
-        "A3: results appear together",
-        f"4 readers while {given.executions} executions publish",
-        seen.reads,
-        None,
-        f"{len(seen.runs)} runs seen, {len(seen.mixed)} mixed reads"
-        + (f"; other answers: {_counted(seen.other)}" if seen.other else ""),
-        seen.mixed,
-    )
-
-
-def _points(given: Given) -> Iterator[Row]:
-    with quick_folder() as folder, Template(folder) as template:
-        passed = sweep.passes(template)
-        missing = sweep.unreached(passed)
-        faults = iter([sweep.Fault(arm=given.arm)]) if given.arm else sweep.points(passed)
-        swept = sweep.sweep(template, faults)
-        small = [str(minimize(template, fault)) for fault in swept.failed[:2]]
-    yield Row(
-        "A1–A4, A10: a fault between any two steps",
-        "crash, EIO and ENOSPC at the first, second and last pass of every failpoint",
-        swept.done,
-        None,
-        f"{len(passed) - len(missing)} of {len(passed)} failpoints passed; answers: {_counted(swept.statuses)}",
-        [f"never passed: {', '.join(missing)}"] * bool(missing) + swept.violations + small,
-    )
-
-
-def _calls(given: Given) -> Iterator[Row]:
-    if reason := io_faults.why_not():
-        return _skip("calls", reason)
-    with quick_folder() as folder, Template(folder, io_faults.preloaded()) as template:
-        swept = sweep.sweep(template, sweep.calls(template, step=given.step))
-        small = [str(minimize(template, fault)) for fault in swept.failed[:2]]
-    unclean = [f"{swept.statuses[500]} answers were a 500"] * bool(swept.statuses[500])
-    yield Row(
-        "A1, A2, A18: any single system call may fail",
-        f"the n-th write, sync, rename, create, truncate or unlink fails (every {given.step}th n, until none is left)",
-        swept.done,
-        None,
-        f"0 lost, 0 torn; answers: {_counted(swept.statuses)}",
-        unclean + swept.violations + small,
-    )
-
-
-def _power(given: Given) -> Iterator[Row]:
-    if reason := io_faults.why_not():
-        return _skip("power", reason)
-    with quick_folder() as folder, Template(folder, io_faults.preloaded()) as template:
-        states, violations = power_loss.sweep(template, given.losses, given.seed)
-    yield Row(
-        "A1: acknowledged writes survive power loss",
-        "every call of ingest and runs recorded; the disk rebuilt after a cut: what was synced, and parts of the rest",
-        states,
-        given.seed,
-        "every state opened, everything acknowledged was there" if not violations else "",
-        violations,
-    )
-
-
-def _signals(given: Given) -> Iterator[Row]:
-    ended = signals.terminate(given.signals, given.seed)
-    yield Row(
-        "A20: SIGTERM ends cleanly",
-        "SIGTERM under clients",
-        ended.done,
-        given.seed,
-        f"exit code 0, slowest {ended.slowest_s:.1f} s, 0 acknowledged lost, 0 processes left",
-        ended.violations,
-    )
-    cut = signals.terminate_then_kill(max(1, given.signals // 4), given.seed)
-    yield Row(
-        "A1, A20: … and a kill half a second later",
-        "SIGTERM, then SIGKILL",
-        cut.done,
-        given.seed,
-        "0 lost",
-        cut.violations,
-    )
-
-
-def _zombies(given: Given) -> Iterator[Row]:
-    back = signals.zombies(given.zombies, given.seed)
-    yield Row(
-        "A8: a worker that was taken over changes nothing",
-        "worker and run stopped (SIGSTOP) longer than the lease, then continued",
-        back.done,
-        given.seed,
-        "all of their writes refused",
-        back.violations,
-    )
-
-
-def _disks(given: Given) -> Iterator[Row]:
-    del given
-    filled = Filled()
-    try:
-        for mib in SIZES:
-            fill(mib, filled)
-    except NoDisk as reason:
-        return _skip("disks", str(reason))
-    unclean = [f"{filled.statuses[500]} answers were a 500"] * bool(filled.statuses[500])
-    yield Row(
-        "A18: a full disk refuses writes and recovers by itself",
-        f"file systems of {SIZES[0]} to {SIZES[-1]} MiB filled by ingest, then room made",
-        filled.disks,
-        None,
-        f"0 acknowledged lost; full answers: {_counted(filled.statuses)}; writing again after {filled.slowest_s:.1f} s",
-        unclean + filled.violations,
-    )
-
-
-def _corruption(given: Given) -> Iterator[Row]:
-    with quick_folder() as folder, Template(folder) as template:
-        found = corruption.corrupt(template, given.damages, given.seed)
-    for kind, verdicts in found.verdicts.items():
-        silent = [line for line in found.silent if _of_kind(line, kind)]
-        other = [line for line in found.crashes + found.unclean if _of_kind(line, kind)]
-        promised = kind != "wal"  # SQLite takes damage in a log for its end; docs/reliability.md says so
-        yield Row(
-            f"A19: damage is told, never served: {kind}" if promised else "not promised: damage in a write-ahead log",
-            "bits flipped, pages zeroed, files cut or removed",
-            sum(verdicts.values()),
-            given.seed,
-            _counted(verdicts),
-            (silent if promised else []) + other,
-        )
-
-
-def _of_kind(line: str, kind: str) -> bool:
-    return corruption.kind_of(Path(line.partition(": ")[0].rpartition(" ")[2])) == kind
-
-
-def _network(given: Given) -> Iterator[Row]:
-    given_share = 0.3
-    delivered = deliver(given.requests, given.seed, share=given_share)
-    bad = [f"{len(delivered.doubled)} requests were done twice"] * bool(delivered.doubled)
-    bad += [f"{len(delivered.lost)} acknowledged requests are lost"] * bool(delivered.lost)
-    bad += [f"{len(delivered.never_answered)} were never answered"] * bool(delivered.never_answered)
-    bad += [f"{count} × {answer}" for answer, count in delivered.refused.items()]
-    yield Row(
-        "A7: a keyed request is done once",
-        f"a proxy that resets, drops, cuts, stalls ({delivered.faults:,} faults in {delivered.attempts:,} attempts)",
-        delivered.requests,
-        given.seed,
-        f"{len(delivered.doubled)} done twice, {len(delivered.lost)} lost",
-        bad,
-    )
-
-
-def _memory(given: Given) -> Iterator[Row]:
-    del given
-    hard = little_memory()
-    yield Row(
-        "A5: a run without memory is recorded, the server stays",
-        "address space of the run's process limited to 200 … 2,000 MiB",
-        hard.done,
-        None,
-        f"{_counted(hard.ended)}; {hard.completed} good runs after them completed; at most {hard.attempts} attempts",
-        hard.violations,
-    )
-
-
-def _poison(given: Given) -> Iterator[Row]:
-    hard = poison(given.good)
-    yield Row(
-        "A5: a run that kills its worker is stopped",
-        f"one run that aborts its process among {given.good} good ones",
-        hard.done,
-        None,
-        f"{_counted(hard.ended)}; {hard.completed} good runs completed",
-        hard.violations,
-    )
-
-
-def _selftest(given: Given) -> Iterator[Row]:
-    del given
-    missed = []
-    with quick_folder() as folder, Template(folder, io_faults.preloaded_where_possible()) as clean:
-        for bug, run in selftest.PLANTED.items():
-            if selftest.found(clean, bug, run) is None:
-                missed.append(f"{bug} was not found by: {run}")
-        said = {run: selftest.said_of(clean, run) for run in selftest.runs()}
-        false = [f"without any bug, {run} says: {what}" for run, what in said.items() if what]
-    yield Row(
-        "The harness finds what it is for",
-        f"planted bugs: {', '.join(name.replace('_', ' ') for name in selftest.PLANTED)}",
-        len(selftest.PLANTED),
-        None,
-        f"{len(selftest.PLANTED) - len(missed)} found, {len(false)} false alarms",
-        missed + false,
-    )
-
-
-PARTS: Final[dict[str, Callable[[Given], Iterator[Row]]]] = {
-    "selftest": _selftest,
-    "points": _points,
-    "calls": _calls,
-    "power": _power,
-    "corruption": _corruption,
-    "kills": _kills,
-    "flips": _flips,
-    "signals": _signals,
-    "zombies": _zombies,
-    "disks": _disks,
-    "network": _network,
-    "memory": _memory,
-    "poison": _poison,
-}
 
 
 def main() -> None:
@@ -284,11 +42,19 @@ def main() -> None:
 
 def _timed(name: str, given: Given) -> Iterator[Row]:
     began = time.monotonic()
-    for row in PARTS[name](given):
-        timed = replace(row, seconds=time.monotonic() - began)
-        print(report.shown(timed), flush=True)
-        yield timed
-        began = time.monotonic()
+    try:
+        for row in PARTS[name](given):
+            timed = replace(row, seconds=time.monotonic() - began)
+            print(report.shown(timed), flush=True)
+            yield timed
+            began = time.monotonic()
+    except NotHere as reason:
+        print(f"skip {name}: {reason}", flush=True)
+    except Exception:  # noqa: BLE001  # the parts behind it are still to come
+        spent = time.monotonic() - began
+        broken = Row(name, "the harness itself broke", 0, None, "", [traceback.format_exc()], seconds=spent)
+        print(report.shown(broken), flush=True)
+        yield broken
 
 
 def _given() -> Given:
@@ -298,20 +64,12 @@ def _given() -> Given:
     parser.add_argument("--seed", type=int, default=1)
     for name, count in (
         ("kills", 300), ("executions", 40), ("losses", 250), ("signals", 200), ("zombies", 50), ("damages", 300),
-        ("requests", 10_000), ("good", 50),
+        ("requests", 10_000), ("good", 50), ("cancels", 500), ("seeds", 10_000),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=count, metavar="N")
     parser.add_argument("--step", type=int, default=4, metavar="N", help="let every N-th system call fail")
     parser.add_argument("--arm", default="", help="points: this fault alone, as in SHOAL_FAILPOINTS")
     return parser.parse_args()
-
-
-def _skip(part: str, reason: str) -> None:
-    print(f"skip {part}: {reason}", flush=True)
-
-
-def _counted(counts: Mapping[Any, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
 
 
 if __name__ == "__main__":

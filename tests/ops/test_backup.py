@@ -3,7 +3,7 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from shoal.storage.base import Query
 
 ABOUT = {"shoal": "test"}
 ROWS = 7
+BACKUPS = 50
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +105,15 @@ def batches_in(folder: Path, scopes: list[Scope]) -> list[int]:
 
 
 def test_backups_under_load_hold_exactly_a_prefix_of_what_was_acknowledged(
-    live: tuple[Services, Scope], tmp_path: Path
+    live: tuple[Services, Scope], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
+    record_property("tries", BACKUPS)
     services, scope = live
     scopes = [scope, Scope(scope.organization_id, "ns_second000000000")]
     writer = Writer(services, scopes)
     writer.start()
     try:
-        for number in range(50):
+        for number in range(BACKUPS):
             while writer.stored < number * 3 and not writer.failed:
                 pass
             before = writer.stored

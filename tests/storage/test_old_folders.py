@@ -5,6 +5,7 @@ import shutil
 import signal
 import sqlite3
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,9 @@ def test_a_copy_of_the_old_file_stays_beside_the_new_one(packed: Path, tmp_path:
 
 @pytest.mark.parametrize("point", ["migrate.copied", "migrate.step", "migrate.before_commit"])
 @pytest.mark.parametrize("packed", FOLDERS, ids=lambda path: path.name)
-def test_a_kill_at_any_step_of_a_migration_leaves_the_old_file_whole(packed: Path, point: str, tmp_path: Path) -> None:
+def test_a_kill_at_any_step_of_a_migration_leaves_the_old_file_whole(
+    packed: Path, point: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """20 kills at each point, of the file at hand and of the next, in turn; then the migration goes through."""
     data, _ = unpacked(packed, tmp_path / "first")
     before, old_formats = [contents(path) for path in databases(data)], formats(data)
@@ -139,6 +142,7 @@ def test_a_kill_at_any_step_of_a_migration_leaves_the_old_file_whole(packed: Pat
         assert not list(fresh.rglob("*.part"))
         shutil.rmtree(fresh)
 
+    record_property("tries", kills)
     assert kills == 20
 
 

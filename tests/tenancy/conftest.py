@@ -1,6 +1,6 @@
 """A real server without workers, on which three tenants live; runs are carried out by the tests' own process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -41,8 +41,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def cells(request: pytest.FixtureRequest) -> Cells:
-    return request.config.stash[_CELLS]
+def cells(request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> Iterator[Cells]:
+    cells = request.config.stash[_CELLS]
+    yield cells
+    record_testsuite_property("tries", cells.checked.total())
 
 
 @dataclass(frozen=True)

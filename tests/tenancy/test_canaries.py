@@ -8,7 +8,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -108,7 +108,10 @@ def _live(menagerie: Menagerie, steps: int, cells: Cells, how: str) -> None:
 
 
 @pytest.mark.timeout(600 + _STEPS)
-def test_no_byte_of_one_reaches_another_in_process(in_process: Menagerie, cells: Cells) -> None:
+def test_no_byte_of_one_reaches_another_in_process(
+    in_process: Menagerie, cells: Cells, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("tries", _STEPS)
     _live(in_process, _STEPS, cells, "in process")
 
 

@@ -20,7 +20,7 @@ from starlette.types import Scope as Connection
 from shoal import errors
 from shoal.api.replies import reply
 from shoal.errors import ShoalError, shorten
-from shoal.storage.files import disk_error, is_full
+from shoal.storage.files import disk_error, is_of_disk
 
 __all__ = ["ERRORS", "ErrorBoundary", "ErrorResponse", "Wire", "error_reply", "handle_errors", "wire_of"]
 
@@ -121,7 +121,7 @@ def handle_errors(app: FastAPI) -> None:
 
 
 class ErrorBoundary:
-    """Lets no exception through: a full disk is a 507 wherever it was met, everything else a quiet 500."""
+    """Lets no exception through: a full disk is a 507 wherever it was met, one that fails a 503, the rest a quiet 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -140,10 +140,11 @@ class ErrorBoundary:
         try:
             await self._app(scope, receive, noted)
         except Exception as error:  # noqa: BLE001  # the one place where every bug ends: logged, never shown
-            if isinstance(error, OSError) and is_full(error):
+            request_id = scope["state"]["request_id"]
+            if isinstance(error, OSError) and is_of_disk(error):
                 answer = error_reply(disk_error(error, "This was not stored"))
+                _log.error("Request %s: the disk failed: %s", request_id, error.strerror)
             else:
-                request_id = scope["state"]["request_id"]
                 answer = _bug_reply(request_id)
                 _log.exception("Request %s failed: %s %r", request_id, scope["method"], scope["path"])
             if not started:

@@ -11,9 +11,19 @@ from typing import BinaryIO, Final
 
 from shoal.errors import InsufficientStorage, Unavailable
 
-__all__ = ["disk_error", "is_full", "locked", "make_folder", "remove_tree", "sync_folder", "written_whole"]
+__all__ = [
+    "disk_error",
+    "is_full",
+    "is_of_disk",
+    "locked",
+    "make_folder",
+    "remove_tree",
+    "sync_folder",
+    "written_whole",
+]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BROKEN: Final = frozenset({errno.EIO, errno.EROFS})
 _SQLITE_FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
 """The second is how SQLite says that the index of the write-ahead log found no room."""
 
@@ -23,6 +33,11 @@ def is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in _FULL
     return getattr(error, "sqlite_errorname", None) in _SQLITE_FULL
+
+
+def is_of_disk(error: BaseException) -> bool:
+    """Whether an error of the system is the disk's: full, broken, or mounted so that nobody may write."""
+    return isinstance(error, OSError) and (is_full(error) or error.errno in _BROKEN)
 
 
 def disk_error(error: OSError, what: str) -> Unavailable:
