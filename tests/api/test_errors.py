@@ -1,6 +1,8 @@
 """What a caller sees when something is wrong."""
 
+import errno
 import logging
+import os
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -205,6 +207,22 @@ def test_a_bug_is_a_500_that_shows_nothing_and_a_trace_in_the_log(
     assert answer.json()["error"]["details"] == {"request_id": "mine-1"}
     assert "secret detail" not in answer.text
     assert "mine-1" in caplog.text and "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.EIO, 503), (errno.EROFS, 503), (errno.ENOSPC, 507)])
+def test_a_disk_that_fails_is_told_wherever_it_is_met(
+    services: Services, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, number: int, status: int
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "/secret/place")
+
+    monkeypatch.setattr(type(services.namespaces), "search", broken)
+
+    answer = client.get("/namespaces")
+
+    assert answer.status_code == status
+    assert "disk" in answer.json()["error"]["message"]
+    assert "secret" not in answer.text
 
 
 def test_every_answer_carries_a_request_id(client: httpx.Client, client_for: ClientMaker) -> None:

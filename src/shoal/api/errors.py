@@ -121,7 +121,7 @@ def handle_errors(app: FastAPI) -> None:
 
 
 class ErrorBoundary:
-    """Lets no exception through: a full disk is a 507 wherever it was met, one that fails a 503, the rest a quiet 500."""
+    """Lets no exception through: a full disk is a 507 wherever it is met, a broken one a 503, all else a quiet 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -142,7 +142,7 @@ class ErrorBoundary:
         except Exception as error:  # noqa: BLE001  # the one place where every bug ends: logged, never shown
             request_id = scope["state"]["request_id"]
             if isinstance(error, OSError) and is_of_disk(error):
-                answer = error_reply(disk_error(error, "This was not stored"))
+                answer = error_reply(disk_error(error, "The disk failed this request"))
                 _log.error("Request %s: the disk failed: %s", request_id, error.strerror)
             else:
                 answer = _bug_reply(request_id)
