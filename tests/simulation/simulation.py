@@ -38,7 +38,7 @@ class Simulation:
         states = RunStates(store, clock.now, max_queued=6)
         documents = Documents().as_store()
         generations = Generations(store, documents, states, clock.now, timedelta(0))
-        planning = Planning(store, documents, lambda: 1 << 40, memory_limit=None, threads=1)
+        planning = Planning(store, documents, lambda: 1 << 40, memory_limit=1 << 40, threads=1)
         clusters = Clusters(store, documents, artifacts.as_store(), states, generations, planning, clock.now)
         self.parts = Parts(rng, clock, store, artifacts, states, clusters)
         self.workers: dict[str, SimulatedWorker] = {}

@@ -9,7 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from shoal.cli.table import readable_bytes, readable_seconds
+from shoal.cli.table import readable_seconds
+from shoal.services.planning import readable_bytes
 
 if TYPE_CHECKING:
     from shoal.from_file import FilePlan

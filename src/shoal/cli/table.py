@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Row", "called_as", "clusters_table", "plain", "printer", "readable_bytes", "readable_seconds"]
+__all__ = ["Row", "called_as", "clusters_table", "plain", "printer", "readable_seconds"]
 
 _BAR_WIDTH: Final = 12
 _WIDTH_OF_A_PIPE: Final = 120
@@ -104,15 +104,6 @@ def _share(size: int, largest: int, documents: int) -> Text:
 
 def _percent(size: int, documents: int, indented: bool) -> Text:
     return Text(f"{'' if not indented else ' ' * (_BAR_WIDTH + 1)}{size / max(documents, 1):6.1%}")
-
-
-def readable_bytes(count: float) -> str:
-    """`3.2 GiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} GiB"
 
 
 def readable_seconds(seconds: float) -> str:

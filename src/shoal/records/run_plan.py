@@ -19,8 +19,8 @@ class RunPlan(Record):
     seconds: float
     """Of the run itself, once a worker takes it up, on this machine as fast as it was when it was asked."""
     peak_memory_bytes: int
-    memory_limit_bytes: int | None
-    """What a run may use here; None where nothing limits it."""
+    memory_limit_bytes: int
+    """What a run may use here."""
     disk_bytes: int
     """For results, output documents and what is kept in case of a crash."""
     disk_free_bytes: int

@@ -33,7 +33,7 @@ _OUTPUT_SECONDS: Final = 3e-5
 
 
 class Planning:
-    """Estimates runs. `free_bytes` asks the disk; `memory_limit` is in bytes, None where there is none."""
+    """Estimates runs. `free_bytes` asks the disk; `memory_limit` is what a run may use, in bytes."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Planning:
         documents: DocumentStore,
         free_bytes: Callable[[], int],
         *,
-        memory_limit: int | None,
+        memory_limit: int,
         threads: int,
     ) -> None:
         self._documents, self._free, self._limit, self._threads = documents, free_bytes, memory_limit, threads
@@ -76,7 +76,7 @@ class Planning:
             disk_bytes=disk,
             disk_free_bytes=free,
             llm_calls=0,
-            fits=not _larger(memory, self._limit) and disk <= free,
+            fits=memory <= self._limit and disk <= free,
             notes=notes,
         )
 
@@ -106,7 +106,7 @@ class Planning:
     def _memory_notes(
         self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int], memory: int
     ) -> list[str]:
-        if self._limit is None or not _larger(memory, self._limit):
+        if memory <= self._limit:
             return []
         told = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(self._limit)}."
         if request.get("mode") == "assign":
@@ -124,18 +124,13 @@ def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:
     return sum((cost_of(plan, rows, size) for size in (sizes if apart else [sum(sizes)])), Cost(0, 0))
 
 
-def _larger(memory: int, limit: int | None) -> bool:
-    """Whether so much memory is more than a run may use."""
-    return limit is not None and memory > limit
-
-
 def readable_bytes(count: float) -> str:
     """`3.2 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
+    for unit in ("B", "KiB", "MiB"):
         if count < 1024:
-            return f"{count:.0f} {unit}" if unit in ("B", "KiB") else f"{count:.1f} {unit}"
+            return f"{count:.0f} {unit}"
         count /= 1024
-    return f"{count:.1f} TiB"
+    return f"{count:,.1f} GiB"
 
 
 def _disk_notes(needed: int, free: int) -> list[str]:
