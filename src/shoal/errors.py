@@ -13,6 +13,7 @@ ShoalError
 ├── TooLarge                the body or the batch is over its limit
 ├── TooSlow                 the body did not arrive in time
 ├── RateLimited             more requests than are allowed: retry later
+├── QueueFull               more runs than may wait: retry later
 ├── Unavailable             a store did not answer in time: retry later
 │   ├── InsufficientStorage the disk has no room for it: free some, then retry
 │   └── Overloaded          too many requests at once: retry later
@@ -35,6 +36,7 @@ __all__ = [
     "KeyReused",
     "NotFound",
     "Overloaded",
+    "QueueFull",
     "RateLimited",
     "RunFailed",
     "ShoalError",
@@ -153,6 +155,13 @@ class RateLimited(ShoalError):
             retry_after_seconds=retry_after_seconds,
             retryable=True,
         )
+
+
+class QueueFull(ShoalError):
+    """As many runs wait as may. Retry after `retry_after_seconds`."""
+
+    def __init__(self, message: str, *, queued: int, limit: int, retry_after_seconds: int) -> None:
+        super().__init__(message, queued=queued, limit=limit, retry_after_seconds=retry_after_seconds, retryable=True)
 
 
 class Unavailable(ShoalError):

@@ -30,6 +30,7 @@ EVERY = [
     (errors.StaleVersion("m"), 409, "ConflictError"),
     (errors.TooLarge("m"), 413, "PayloadTooLargeError"),
     (errors.TooSlow("m"), 408, "RequestTimeoutError"),
+    (errors.QueueFull("m", queued=5, limit=5, retry_after_seconds=7), 429, "TooManyRequestsError"),
     (errors.RateLimited("m", limit=5, window=60, retry_after_seconds=7), 429, "TooManyRequestsError"),
     (errors.Overloaded("m", 7), 503, "ServiceUnavailableError"),
     (errors.Unavailable("m", 7), 503, "ServiceUnavailableError"),

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from shoal.errors import Cancelled, Conflict
+from shoal.errors import Cancelled, Conflict, QueueFull
 from shoal.records.cluster import Cluster
 from shoal.records.execution import ACTIVE, MOVES, Execution
 from shoal.records.scope import Scope
@@ -210,13 +210,13 @@ def test_a_full_queue_refuses_the_next_run_of_its_organisation_only(store: Sqlit
     states = RunStates(store, lambda: BEGINNING, max_queued=3)
     for number in range(3):
         states.create(SCOPE, cluster_called_and_stored(states, f"clust_{number}"), {}, None)
-    with pytest.raises(Conflict, match="3 runs of this organisation wait already") as refused:
+    with pytest.raises(QueueFull, match="3 runs of this organisation wait already") as refused:
         states.create(SCOPE, cluster_called_and_stored(states, "clust_3"), {}, None)
     elsewhere = Scope("org_b", "ns_1")
     states.create(elsewhere, cluster_called_and_stored(states, "clust_4", elsewhere), {}, None)
 
     assert "SHOAL_MAX_QUEUED_RUNS" in refused.value.message
-    assert refused.value.details == {"queued": 3, "limit": 3}
+    assert refused.value.details == {"queued": 3, "limit": 3, "retry_after_seconds": 10, "retryable": True}
     assert len(states.executions.all(SCOPE)) == 3
     store.close()
 

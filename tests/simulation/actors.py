@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from shoal.errors import Cancelled, Conflict, Corrupt, InvalidField, NotFound, RunFailed, ShoalError, Unavailable
+from shoal.errors import (
+    Cancelled,
+    Conflict,
+    Corrupt,
+    InvalidField,
+    NotFound,
+    QueueFull,
+    RunFailed,
+    ShoalError,
+    Unavailable,
+)
 from shoal.jobs.child import Child, Progress
 from shoal.jobs.limits import OUT_OF_MEMORY
 from shoal.jobs.worker import Worker
@@ -264,7 +274,7 @@ class Client:
                 self._cancel()
             else:
                 self._delete()
-        except (Conflict, NotFound, InvalidField, Unavailable):
+        except (Conflict, QueueFull, NotFound, InvalidField, Unavailable):
             return
 
     def add_cluster(self) -> None:

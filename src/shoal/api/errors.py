@@ -50,6 +50,7 @@ ERRORS: Final[Mapping[type[ShoalError], Wire]] = MappingProxyType(
         errors.TooLarge: Wire(413, "PayloadTooLargeError", "too_large"),
         errors.TooSlow: Wire(408, "RequestTimeoutError", "request_timeout"),
         errors.RateLimited: Wire(429, "TooManyRequestsError", "rate_limited"),
+        errors.QueueFull: Wire(429, "TooManyRequestsError", "queue_full"),
         errors.Overloaded: Wire(503, "ServiceUnavailableError", "overloaded"),
         errors.Unavailable: Wire(503, "ServiceUnavailableError", "unavailable"),
         errors.InsufficientStorage: Wire(507, "InsufficientStorageError", "insufficient_storage"),

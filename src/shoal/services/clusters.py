@@ -185,7 +185,7 @@ class Clusters:
     def execute(self, scope: Scope, admitted: "Admitted") -> Task:
         """Queue a run. The same request while one is active gives the active task; another one is a Conflict.
 
-        Raises NotFound where the cluster is gone meanwhile, Conflict.
+        Raises NotFound where the cluster is gone meanwhile, Conflict, QueueFull where too many runs wait.
         """
         cluster, request = self.get(scope, admitted.cluster_id), admitted.request
         with self._metadata.transaction():

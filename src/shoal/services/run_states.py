@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from shoal.errors import Cancelled, Conflict
+from shoal.errors import Cancelled, Conflict, QueueFull
 from shoal.records.cluster import Cluster
 from shoal.records.execution import MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
 from shoal.records.ids import new_id, new_task_id
@@ -24,6 +24,7 @@ __all__ = ["QUEUE", "RunStates"]
 QUEUE = "executions"
 Edits = Mapping[str, Any]
 _NONE: Edits = {}
+_QUEUE_FULL_RETRY_SECONDS = 10
 
 
 class RunStates:
@@ -38,7 +39,7 @@ class RunStates:
     def create(self, scope: Scope, cluster: Cluster, request: dict[str, Any], partition: str | None) -> Task:
         """A pending run with its task, in the queue.
 
-        Raises Conflict while another run of the cluster is active, and where the organisation's queue is full.
+        Raises Conflict while another run of the cluster is active, QueueFull where too many of the organisation wait.
         """
         now, run_id, task_id = self._now(), new_id("run"), new_task_id()
         run = Execution(
@@ -210,11 +211,12 @@ class RunStates:
             return
         waiting = self._store.queued(scope, QUEUE)
         if waiting >= self._max_queued:
-            raise Conflict(
+            raise QueueFull(
                 f"{waiting:,} runs of this organisation wait already, which is the limit. Wait until some are done, or "
                 "cancel some. Whoever runs the server can raise SHOAL_MAX_QUEUED_RUNS.",
                 queued=waiting,
                 limit=self._max_queued,
+                retry_after_seconds=_QUEUE_FULL_RETRY_SECONDS,
             )
 
     def _move(self, scope: Scope, run_id: str, to: RunStatus, claim: Job | None = None, **edits: object) -> Execution:
