@@ -22,7 +22,7 @@ __all__ = ["KINDS", "Mutation", "Verdict", "corrupt", "kind_of", "mutations"]
 
 Json = dict[str, Any]
 Verdict = Literal["same", "error", "rebuilt", "silent", "crash"]
-KINDS: Final = ("artifact", "manifest", "vectors", "payloads", "metadata", "wal", "checkpoint", "other")
+KINDS: Final = ("artifact", "manifest", "vectors", "payloads", "metadata", "wal", "commits", "checkpoint", "other")
 WAYS: Final = ("flip", "flip", "flip", "truncate", "zero", "missing")
 _PAGE: Final = 4096
 
@@ -76,6 +76,8 @@ def kind_of(path: Path) -> str:
     name, parts = path.name, path.parts
     if name.endswith("-wal"):
         return "wal"
+    if name.endswith("-commits"):
+        return "commits"
     if "checkpoints" in parts:
         return "checkpoint"
     if name == "manifest.json":

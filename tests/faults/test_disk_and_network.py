@@ -53,6 +53,14 @@ def test_damaged_vectors_and_documents_are_told_and_never_served(template: Templ
     assert (found.silent, found.crashes, found.unclean) == ([], [], [])
 
 
+def test_a_damaged_write_ahead_log_is_told_and_never_taken_for_a_shorter_one(template: Template) -> None:
+    found = corruption.corrupt(template, 10, 1, ["wal", "commits"])
+
+    assert (found.silent, found.crashes, found.unclean) == ([], [], [])
+    assert found.verdicts["wal"]["error"] > 3
+    assert found.verdicts["commits"]["same"] == 5
+
+
 # ── the network ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -71,7 +71,7 @@ def fill_and_free(folder: Path, size_mib: int, deadline_s: float = 60.0) -> Outc
                 _write_until_full(client, outcome)
                 _take_the_rest(rest)
                 for _ in range(5):
-                    outcome.statuses[_write(client, 9000).status_code] += 1
+                    _write_the_next(client, outcome)
                 outcome.ready = httpx.get(f"{server.url}/readyz", trust_env=False).status_code
                 outcome.reads[client.get("/collections/docs/documents/b00000-00").status_code] += 1
                 outcome.reads[client.post("/collections/docs/documents/list", json={}).status_code] += 1
@@ -109,12 +109,15 @@ def _write(client: httpx.Client, batch: int) -> httpx.Response:
 def _write_until_full(client: httpx.Client, outcome: Outcome) -> None:
     refused = 0
     while refused < 3:
-        reply = _write(client, outcome.acknowledged)
-        outcome.statuses[reply.status_code] += 1
-        if reply.status_code == 200:
-            outcome.acknowledged += 1
-        else:
-            refused += 1
+        refused += not _write_the_next(client, outcome)
+
+
+def _write_the_next(client: httpx.Client, outcome: Outcome) -> bool:
+    """Whether it was taken."""
+    reply = _write(client, outcome.acknowledged)
+    outcome.statuses[reply.status_code] += 1
+    outcome.acknowledged += reply.status_code == 200
+    return reply.status_code == 200
 
 
 def _take_the_rest(path: Path) -> None:
@@ -137,14 +140,11 @@ def _delete(client: httpx.Client, outcome: Outcome, deadline_s: float) -> None:
 def _write_again(client: httpx.Client, outcome: Outcome, deadline_s: float) -> None:
     began = time.monotonic()
     while time.monotonic() < began + deadline_s:
-        reply = _write(client, outcome.acknowledged)
-        outcome.statuses[reply.status_code] += 1
-        if reply.status_code == 200:
-            outcome.acknowledged += 1
+        if _write_the_next(client, outcome):
             outcome.recovered_after_s = time.monotonic() - began
             return
         time.sleep(0.05)
-    raise AssertionError(f"{outcome.size_mib} MiB: no write was taken again: {reply.text}")
+    raise AssertionError(f"{outcome.size_mib} MiB: no write was taken again: {outcome.statuses}")
 
 
 def _count(client: httpx.Client, outcome: Outcome) -> None:

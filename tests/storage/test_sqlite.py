@@ -240,10 +240,8 @@ def test_a_damaged_page_is_corrupt(database: Database, path: Path) -> None:
         content[page : page + 64] = b"\xee" * 64
     path.write_bytes(bytes(content))
 
-    damaged = Database(path, SCHEMA)
     with pytest.raises(Corrupt):
-        words(damaged)
-    damaged.close()
+        words(Database(path, SCHEMA))
 
 
 def test_a_mistake_in_our_own_sql_is_not_disguised(database: Database) -> None:

@@ -21,6 +21,7 @@ from shoal.records.scope import Scope
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import Json
 from shoal.storage.checksums import UNKNOWN, damaged_rows
+from shoal.storage.commit_count import lost
 from shoal.storage.migrations import format_of
 from shoal.storage.vectors import SegmentKey, VectorSegments
 
@@ -97,6 +98,9 @@ def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, lis
             found = format_of(connection)
             if found > known:
                 return found, [f"has format {found}, which a newer Shoal wrote; this one knows {known}"]
+            gone = lost(path, connection)
+            if gone is not None:
+                return found, [gone]
             pragma = "quick_check" if quick else "integrity_check"
             said = [_text(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_SHOWN * 4})")]
             return found, [] if said == ["ok"] else said

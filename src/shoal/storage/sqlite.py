@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
+from shoal.storage import commit_count
 from shoal.storage.files import disk_error, is_full, make_folder, sync_folder
 from shoal.storage.migrations import format_of, migrate, refuse_newer
 
@@ -57,7 +58,8 @@ class Database:
     `schema[i]` is the script that takes format i to format i + 1 (`PRAGMA user_version`); never change one that was
     released, append another (`storage/migrations.py` runs them). `setup` runs on each new connection and registers
     SQL functions.
-    Raises Conflict where the file was written by a newer Shoal, Corrupt where it is no database, Unavailable.
+    Raises Conflict where the file was written by a newer Shoal, Corrupt where it is no database or has lost commits,
+    Unavailable.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Database:
         _create(path)
         _switch_to_wal(self.read())
         self._migrate(schema)
+        commit_count.check(path, self.read())
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit mode, or inside the transaction this thread has open.
@@ -98,9 +101,14 @@ class Database:
             session.writing(),
             _undone_on_error(session.connection, "ROLLBACK"),
         ):
+            before = session.connection.total_changes
             yield session.connection
             self._check_open(session)
+            changed = session.connection.total_changes > before
+            number = commit_count.count_up(session.connection) if changed else 0
             session.connection.execute("COMMIT")
+            if changed:
+                commit_count.keep(self.path, number)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -182,9 +190,10 @@ class Database:
     def _migrate(self, schema: Sequence[str]) -> None:
         found = format_of(self.read())
         refuse_newer(self.path, found, len(schema))
-        if found < len(schema):
+        if found < len(schema) or not commit_count.counts(self.read()):
             with self.transaction() as connection:
                 migrate(self.path, connection, schema)
+                connection.execute(commit_count.CREATE)
 
 
 # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,121 @@
+"""A write-ahead log that is damaged, cut or gone is noticed, though SQLite takes it for one that ended earlier."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shoal.errors import Corrupt
+from shoal.storage.inspection import check_file
+from shoal.storage.sqlite import Database
+
+SCHEMA = ["CREATE TABLE things (name TEXT)"]
+COMMITS = 20
+PAGE = 4096
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """The files of a database whose process was killed: its log was not taken in."""
+    database = Database(tmp_path / "live" / "things.sqlite", SCHEMA)
+    for number in range(COMMITS):
+        write(database, f"thing {number}")
+    shutil.copytree(tmp_path / "live", tmp_path / "killed")
+    database.close()
+    return tmp_path / "killed" / "things.sqlite"
+
+
+def write(database: Database, name: str) -> None:
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO things VALUES (?)", (name,))
+
+
+def names(path: Path) -> int:
+    database = Database(path, SCHEMA)
+    try:
+        return int(database.read().execute("SELECT count(*) FROM things").fetchone()[0])
+    finally:
+        database.close()
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name("things.sqlite-wal")
+
+
+def commits_of(path: Path) -> Path:
+    return path.with_name("things.sqlite-commits")
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - PAGE)
+
+
+def test_a_log_that_is_whole_is_taken_in(killed: Path) -> None:
+    assert names(killed) == COMMITS
+    assert names(killed) == COMMITS
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, lambda path: os.truncate(path, 0)], ids=["gone", "cut", "empty"])
+def test_a_log_that_is_not_whole_is_refused(killed: Path, damage: Callable[[Path], None]) -> None:
+    damage(log_of(killed))
+
+    with pytest.raises(Corrupt, match=r"things\.sqlite has lost its last [\d,]+ changes"):
+        names(killed)
+    assert "has lost its last" in check_file(killed, len(SCHEMA))[1][0]
+
+
+def test_a_flipped_bit_anywhere_in_the_log_is_refused_or_changes_nothing(killed: Path) -> None:
+    content, commits = log_of(killed).read_bytes(), commits_of(killed).read_bytes()
+    refused = 0
+    for at in range(0, len(content), len(content) // 60):
+        damaged = bytearray(content)
+        damaged[at] ^= 1
+        for beside in killed.parent.glob("things.sqlite-*"):
+            beside.unlink()
+        log_of(killed).write_bytes(damaged)
+        commits_of(killed).write_bytes(commits)
+        kept = killed.read_bytes()
+        try:
+            assert names(killed) == COMMITS
+        except Corrupt:
+            refused += 1
+        killed.write_bytes(kept)
+
+    assert refused > 50
+
+
+def test_who_goes_on_without_what_was_lost_deletes_the_count(killed: Path) -> None:
+    cut(log_of(killed))
+    with pytest.raises(Corrupt, match=r"delete things\.sqlite-commits beside it"):
+        names(killed)
+
+    commits_of(killed).unlink()
+
+    assert names(killed) < COMMITS
+    database = Database(killed, SCHEMA)
+    write(database, "one more")
+    database.close()
+    assert names(killed)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 12, b"\xff" * 400], ids=["empty", "torn", "longer"])
+def test_a_torn_count_is_in_nobodys_way(killed: Path, content: bytes) -> None:
+    commits_of(killed).write_bytes(content)
+
+    assert names(killed) == COMMITS
+
+
+def test_what_changes_nothing_is_not_counted(tmp_path: Path) -> None:
+    database = Database(tmp_path / "things.sqlite", SCHEMA)
+    write(database, "one")
+    before = commits_of(tmp_path / "things.sqlite").read_bytes()
+
+    with database.transaction() as connection:
+        connection.execute("SELECT * FROM things").fetchall()
+    assert commits_of(tmp_path / "things.sqlite").read_bytes() == before
+
+    write(database, "two")
+    assert commits_of(tmp_path / "things.sqlite").read_bytes() != before
+    database.close()
