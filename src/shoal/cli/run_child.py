@@ -16,6 +16,7 @@ import orjson
 
 from shoal import logs
 from shoal.assemble import Services, assemble
+from shoal.engine.parallel import take_blas_buffers
 from shoal.jobs.lifeline import PARENT_ENDED, killed_with_parent, when_parent_ends
 from shoal.jobs.limits import OUT_OF_MEMORY, limit_memory, run_memory_mib
 from shoal.jobs.stages import StageClock
@@ -36,7 +37,7 @@ def main() -> int:
     try:
         services = assemble(settings)
         try:
-            _warm_up()
+            _warm_up(settings.threads)
             told = _read_line(0)
             if told:
                 when_parent_ends()
@@ -49,8 +50,9 @@ def main() -> int:
     return 0
 
 
-def _warm_up() -> None:
-    """What is loaded or built at first use, is so before there is a run: the native core, tables of words."""
+def _warm_up(threads: int) -> None:
+    """What is loaded or built at first use, is so before there is a run: the native core, tables of words, buffers."""
+    take_blas_buffers(threads)
     points = np.eye(4, 8, dtype=np.float32).repeat(10, axis=0)
     cluster(points, texts=["one two", "three four"] * 20, n_clusters=4, threads=1)
 

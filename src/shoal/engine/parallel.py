@@ -5,17 +5,25 @@ threads can change its last bit, the split between blocks never does.
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
+import numpy as np
+import scipy.linalg
 from threadpoolctl import threadpool_limits
 
-__all__ = ["in_order", "one_blas_thread", "spans", "thread_count"]
+__all__ = ["in_order", "one_blas_thread", "spans", "take_blas_buffers", "thread_count"]
 
 Result = TypeVar("Result")
+
+
+_ROUNDS: Final = 5
+_SIDE: Final = 300
+"""Of a square matrix whose product takes long enough for threads to meet in it."""
 
 
 def thread_count(threads: int) -> int:
@@ -28,6 +36,27 @@ def one_blas_thread() -> Iterator[None]:
     """BLAS and OpenMP are held to one thread in this process until the block ends."""
     with threadpool_limits(limits=1):
         yield
+
+
+def take_blas_buffers(threads: int) -> None:
+    """Have BLAS map the buffers that so many threads need; call it before memory is limited.
+
+    OpenBLAS maps 32 MiB for each thread that computes at a time, when it first does, keeps it, and asks again without
+    end where it is refused: a process would hang. NumPy and SciPy have a BLAS each.
+    """
+    count = thread_count(threads)
+    together = threading.Barrier(count)
+    square = np.eye(_SIDE) * 2.0
+
+    def compute(_: int) -> None:
+        for _ in range(_ROUNDS):
+            together.wait()
+            square @ square
+            together.wait()
+            scipy.linalg.cholesky(square)
+
+    with one_blas_thread(), ThreadPoolExecutor(count) as pool:
+        list(pool.map(compute, range(count)))
 
 
 def spans(total: int, size: int) -> list[slice]:
