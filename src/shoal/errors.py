@@ -112,7 +112,7 @@ class AlreadyExists(Conflict):
 
     def __init__(self, resource: str, ref: str, **details: object) -> None:
         super().__init__(
-            f"A {resource} called {shorten(ref)} exists already. Choose another name.",
+            f"{_article(resource)} {resource} called {shorten(ref)} exists already. Choose another name.",
             resource=resource,
             id=ref[:_SHOWN],
             **details,
@@ -198,3 +198,7 @@ def shorten(value: object) -> str:
     """A value as shown in an error: its repr, at most 80 characters."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _article(noun: str) -> str:
+    return "An" if noun[0] in "aeiouAEIOU" else "A"

@@ -1,13 +1,27 @@
 """Environment to one frozen Settings. Every setting has a line in `docs/settings.md`; a test checks it."""
 
+import difflib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 from shoal.errors import InvalidField
 
-__all__ = ["Settings", "default_data_folder"]
+__all__ = ["Settings", "default_data_folder", "unknown_names"]
+
+_MOST: Final = 2**40
+_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+    "port": (0, 65_535), "metrics_port": (0, 65_535), "workers": (0, 1024), "threads": (0, 1024),
+    "max_body_mib": (1, _MOST), "max_upload_mib": (1, _MOST), "max_bodies_mib": (1, _MOST), "max_requests": (1, 10_000),
+    "max_dimension": (1, _MOST), "body_timeout_seconds": (0.1, _MOST), "lease_seconds": (0.1, _MOST),
+    "audit_days": (0, 100_000), "disk_reserve_mib": (-1, _MOST),
+}  # fmt: skip
+"""What numbers may be; all others from 0 on."""
+_OTHER_NAMES: Final = frozenset({"API_KEY", "FAILPOINTS", "FAILPOINTS_ONCE", "KERNELS", "NATIVE", "PLANTED"})
+"""Variables that are no settings of a server."""
 
 
 def default_data_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -90,13 +104,38 @@ class Settings:
             variable = f"SHOAL_{field.name.upper()}"
             if environ.get(variable):
                 values[field.name] = _converted(variable, environ[variable], str(field.type))
-        values |= {name: value for name, value in given.items() if value is not None}
+                _check(variable, field.name, values[field.name])
+        for name, value in given.items():
+            if value is not None:
+                values[name] = value
+                _check(f"--{name.replace('_', '-')}", name, value)
         values["data"] = Path(str(values["data"])).expanduser().resolve()
         return Settings(**values)  # type: ignore[arg-type]  # converted field by field above
 
     def environ(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
         """An environment that `read` makes these settings from: how processes that are started here get them."""
         return {**base, **{f"SHOAL_{field.name.upper()}": str(getattr(self, field.name)) for field in fields(self)}}
+
+
+def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """A sentence for each variable that looks like a setting and is none."""
+    known = {f"SHOAL_{field.name.upper()}" for field in fields(Settings)}
+    others = known | {f"SHOAL_{name}" for name in _OTHER_NAMES}
+    told = []
+    for name in sorted(name for name in environ if name.startswith("SHOAL_") and name not in others):
+        near = difflib.get_close_matches(name, known, 1)
+        told.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
+    return told
+
+
+def _check(told_as: str, name: str, value: object) -> None:
+    """Raises InvalidField for a number out of its bounds."""
+    if not isinstance(value, (int, float)):
+        return
+    least, most = _BOUNDS.get(name, (0, _MOST))
+    if not math.isfinite(value) or not least <= value <= most:
+        bounds = f"from {least:g} on" if most == _MOST else f"from {least:g} to {most:,.0f}"
+        raise InvalidField(told_as, f"must be {bounds}", value=value)
 
 
 def _converted(variable: str, text: str, kind: str) -> object:
@@ -106,4 +145,5 @@ def _converted(variable: str, text: str, kind: str) -> object:
     try:
         return convert(text)
     except ValueError:
-        raise InvalidField(variable, "must be a number", value=text) from None
+        kind = "whole number" if convert is int else "number"
+        raise InvalidField(variable, f"must be a {kind}", value=text) from None

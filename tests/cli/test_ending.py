@@ -177,7 +177,7 @@ def test_workers_and_what_is_missing_are_told_without_turning_requests_away(tmp_
     assert reply.status_code == 200
     told = reply.json()
     assert told["status"] == "DEGRADED"
-    assert {name for name, check in told["checks"].items() if not check["ok"]} == {"disk"}
+    assert {name for name, check in told["checks"].items() if not check["ok"]} == {"disk", "workers"}
     assert "kept in reserve: new data are refused" in told["checks"]["disk"]["reason"]
     assert "shoal worker" in told["checks"]["workers"]["reason"]
     assert read.status_code == 200

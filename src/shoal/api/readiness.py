@@ -46,10 +46,10 @@ class Readiness:
             alive = self.workers()
             missing = f"{expected - alive} of {expected} workers are not running; they are started again."
             return Check(alive >= expected, None if alive >= expected else missing, required=False)
-        # Not expected here, so their absence is told and held against nobody.
-        alive = len(living_workers(services.settings.data / "workers"))
-        reason = None if alive else "No worker runs on this data folder: runs wait until `shoal worker` is started."
-        return Check(True, reason, required=False)
+        if living_workers(services.settings.data / "workers"):
+            return Check(True, required=False)
+        reason = "No worker runs on this data folder: runs wait until `shoal worker` is started."
+        return Check(False, reason, required=False)
 
 
 def _database(services: Services) -> Check:

@@ -3,7 +3,7 @@
 import getpass
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shoal.settings import Settings
+from shoal.cli.installation import opened
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,25 +37,21 @@ def audit(
 ) -> None:
     """Show who did what: every change, and every call that was refused, newest first."""
     # Imported here so that `shoal --help` stays fast.
-    from shoal.assemble import assemble
     from shoal.records.audit import AuditQuestion
     from shoal.records.scope import Scope
     from shoal.services.audit import INSTALLATION
 
     asked = AuditQuestion(action="key.refuse" if refused else action, key=key, since=_moment(since))
-    services = assemble(Settings.read(data=data))
-    try:
-        organizations = [Scope(one.organization_id) for one in services.keys.organizations()]
-        logs = [_newest(services.audit, scope, asked) for scope in (*organizations, INSTALLATION)]
+    with opened(data) as services:
+        names = {one.organization_id: str(one.organization_name) for one in services.keys.organizations()}
+        logs = [_newest(services.audit, scope, asked) for scope in (*map(Scope, names), INSTALLATION)]
         newest_first = heapq.merge(*logs, key=lambda entry: entry.created_at, reverse=True)
         entries = list(islice(newest_first, limit))
-    finally:
-        services.close()
     if as_json:
         for entry in entries:
             print(entry.model_dump_json())
     else:
-        _print_table(entries, several=len(organizations) > 1)
+        _print_table(entries, names)
 
 
 def at_the_command_line() -> "Origin":
@@ -98,17 +94,20 @@ def _moment(text: str | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _print_table(entries: "Sequence[AuditEntry]", *, several: bool) -> None:
+def _print_table(entries: "Sequence[AuditEntry]", names: Mapping[str, str]) -> None:
+    """`names` of the organisations by id; they are told where there are several."""
     from shoal.cli.table import printer
 
     console = printer()
     if not entries:
         console.print("Nothing was noted that fits.")
         return
-    console.print(_table(entries, several=several, width=console.width))
+    console.print(_table(entries, names, width=console.width))
+    if console.width < _ROOM_FOR_DETAILS:
+        console.print(f"Details need {_ROOM_FOR_DETAILS} columns, or --json.", style="dim")
 
 
-def _table(entries: "Iterable[AuditEntry]", *, several: bool, width: int) -> "Table":
+def _table(entries: "Iterable[AuditEntry]", names: Mapping[str, str], *, width: int) -> "Table":
     """Names come from callers, so they are shown without characters that could steer the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -116,22 +115,22 @@ def _table(entries: "Iterable[AuditEntry]", *, several: bool, width: int) -> "Ta
 
     from shoal.cli.table import plain
 
-    roomy = width >= _ROOM_FOR_DETAILS
+    roomy, several = width >= _ROOM_FOR_DETAILS, len(names) > 1
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, expand=roomy)
     table.add_column("time (UTC)", no_wrap=True, style="dim", min_width=19)
     if several:
-        table.add_column("organisation", no_wrap=True)
+        table.add_column("of", overflow="ellipsis", no_wrap=True, max_width=24 if roomy else 8)
     table.add_column("who", overflow="ellipsis", no_wrap=True, min_width=12, max_width=24 if roomy else 12)
     table.add_column("action", no_wrap=True, min_width=17)
-    table.add_column("what", overflow="ellipsis", no_wrap=True, min_width=22, max_width=36)
+    table.add_column("what", overflow="ellipsis", no_wrap=True, min_width=22 if roomy else 12, max_width=36)
     if roomy:
         table.add_column("details", overflow="ellipsis", no_wrap=True, style="dim", ratio=1)
     for entry in entries:
         style = "" if entry.outcome == "done" else "red"
         cells = [f"{entry.created_at:%Y-%m-%d %H:%M:%S}"]
-        cells += [entry.organization_id or "-"] if several else []
+        cells += [names.get(entry.organization_id or "", "-")] if several else []
         action = entry.action if entry.outcome == "done" else entry.outcome
-        cells += [_who(entry), action, entry.resource_id or "-"]
+        cells += [_who(entry), action, entry.resource_id or ("-" if roomy else _details(entry) or "-")]
         cells += [_details(entry)] if roomy else []
         table.add_row(*(Text(plain(cell), style) for cell in cells))
     return table

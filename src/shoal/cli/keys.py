@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shoal.settings import Settings
+from shoal.cli.installation import chosen, opened
 
 if TYPE_CHECKING:
+    from shoal.assemble import Services
     from shoal.records.key import CreatedKey, Permission
     from shoal.records.scope import Scope
-    from shoal.services.keys import Keys
 
 __all__ = ["keys_app"]
 
@@ -20,15 +20,27 @@ keys_app = typer.Typer(help="List, create, rotate and revoke API keys.", no_args
 
 Data = Annotated[Path | None, typer.Option(help="The folder that holds everything.")]
 Name = Annotated[str, typer.Argument(help="The key's name or id.")]
+Of = Annotated[str | None, typer.Option("--organization", help="Whose keys: a name or id. Default: the first.")]
 
 
 @keys_app.command("list")
-def list_keys(data: Data = None) -> None:
+def list_keys(organization: Of = None, data: Data = None) -> None:
     """Show every key, without its secret."""
-    with _keys(data) as (keys, scope):
-        for key in keys.all(scope):
-            used = "never used" if key.last_used_at is None else f"last used {key.last_used_at:%Y-%m-%d %H:%M} UTC"
-            print(f"{key.name}\t{key.key_prefix}…\t{key.status}\t{','.join(key.permissions)}\t{used}\t{key.user_email}")
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from shoal.cli.table import plain, printer
+
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in ("name", "begins", "status", "permissions", "last used (UTC)", "user"):
+        table.add_column(column)
+    with _keys(data, organization) as (services, scope):
+        for key in services.keys.all(scope):
+            used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%d %H:%M}"
+            cells = (key.name, f"{key.key_prefix}…", key.status, " ".join(key.permissions), used, key.user_email)
+            table.add_row(*(Text(plain(cell), "" if key.status == "active" else "dim") for cell in cells))
+    printer().print(table)
 
 
 @keys_app.command()
@@ -38,48 +50,42 @@ def create(
         list[str] | None, typer.Option(help="read, write, delete or admin; repeat for several. Default: the first 3.")
     ] = None,
     email: Annotated[str, typer.Option(help="The user it belongs to.")] = "local@shoal",
+    organization: Of = None,
     data: Data = None,
 ) -> None:
     """Create a key and show it, once."""
     from shoal.records.key import CreateKey
 
-    with _keys(data) as (keys, scope):
+    with _keys(data, organization) as (services, scope):
         permissions = None if permission is None else [_permission(one) for one in permission]
-        _show(keys.create(scope, email, CreateKey(name=name, permissions=permissions), by="command line"))
+        _show(services.keys.create(scope, email, CreateKey(name=name, permissions=permissions), by="command line"))
 
 
 @keys_app.command()
-def rotate(name: Name, data: Data = None) -> None:
+def rotate(name: Name, organization: Of = None, data: Data = None) -> None:
     """Give a key a new secret and show it, once; the old one stops working within 5 seconds."""
-    with _keys(data) as (keys, scope):
-        _show(keys.rotate(scope, name))
+    with _keys(data, organization) as (services, scope):
+        key = services.keys.rotate(scope, name, key_file=services.settings.data / "key")
+        _show(key)
 
 
 @keys_app.command()
-def revoke(name: Name, data: Data = None) -> None:
+def revoke(name: Name, organization: Of = None, data: Data = None) -> None:
     """Make a key stop working, within 5 seconds."""
     from shoal.records.key import PatchKey
 
-    with _keys(data) as (keys, scope):
-        key = keys.change(scope, name, PatchKey(status="revoked"), by="command line", may_lock_out=True)
+    with _keys(data, organization) as (services, scope):
+        key = services.keys.change(scope, name, PatchKey(status="revoked"), by="command line", may_lock_out=True)
         print(f"The key {key.name!r} is revoked.")
 
 
 @contextmanager
-def _keys(data: Path | None) -> "Iterator[tuple[Keys, Scope]]":
-    # Imported here so that `shoal --help` stays fast.
-    from shoal.assemble import assemble
+def _keys(data: Path | None, organization: str | None) -> "Iterator[tuple[Services, Scope]]":
     from shoal.cli.audit import at_the_command_line
     from shoal.records.scope import Scope
 
-    settings = Settings.read(data=data)
-    services = assemble(settings)
-    try:
-        services.keys.bootstrap(settings.data / "key")
-        with services.audit.acting(at_the_command_line()):
-            yield services.keys, Scope(services.keys.organizations()[0].organization_id)
-    finally:
-        services.close()
+    with opened(data) as services, services.audit.acting(at_the_command_line()):
+        yield services, Scope(chosen(services.keys, organization).organization_id)
 
 
 def _permission(text: str) -> "Permission":

@@ -12,6 +12,7 @@ from shoal.cli.demo import demo
 from shoal.cli.doctor import doctor
 from shoal.cli.import_ import import_
 from shoal.cli.keys import keys_app
+from shoal.cli.organizations import organizations_app
 from shoal.cli.serve import serve
 from shoal.cli.work import worker
 from shoal.errors import ShoalError
@@ -55,6 +56,7 @@ app.command("backup", short_help="Copy a data folder, also of a running server."
 app.command("restore", short_help="Make a data folder from a backup.")(restore)
 app.command("audit", short_help="Who did what: changes and refused calls.")(audit)
 app.add_typer(keys_app, name="keys", short_help="List, create, rotate and revoke API keys.")
+app.add_typer(organizations_app, name="organizations", short_help="List and create organisations.")
 
 
 def main() -> None:

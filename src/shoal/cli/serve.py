@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from shoal import logs
+from shoal.cli.installation import here
 from shoal.jobs.ending import Ending, every_second
-from shoal.settings import Settings
+from shoal.settings import Settings, unknown_names
 
 __all__ = ["serve"]
 
@@ -30,6 +31,8 @@ def serve(
         log_level=log_level, log_format=log_format, metrics_port=metrics_port,
     )  # fmt: skip
     logs.configure(settings.log_level, settings.log_format)
+    for told in unknown_names():
+        print(f"shoal: {told}", file=sys.stderr)
     ending = Ending()
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, ending)
@@ -53,7 +56,7 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
         app = create_app(services)
         if settings.metrics_port:
             serve_metrics(app.state.metrics, settings.metrics_host, settings.metrics_port)
-        _greet(settings, listener.getsockname()[1], secret)
+        _greet(settings, listener.getsockname()[1], secret, good=services.keys.is_good(settings.data / "key"))
         workers = ending.workers = Workers(settings)
         app.state.readiness.workers = workers.alive
         workers.start()
@@ -86,20 +89,24 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        print(f"shoal: cannot listen on {host}:{port}: {reason}. Choose another with --port.", file=sys.stderr)
+        other = "address with --host" if isinstance(error, socket.gaierror) else "one with --port"
+        print(f"shoal: cannot listen on {host}:{port}: {reason}. Choose another {other}.", file=sys.stderr)
         raise typer.Exit(2) from None
     return listener
 
 
-def _greet(settings: Settings, port: int, secret: str | None) -> None:
+def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> None:
+    """`good`: whether the key in the file `key` opens anything."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base, key_file = f"http://{host}:{port}/v1", settings.data / "key"
     print(f"Shoal is serving {base}, data in {settings.data}")
     if secret is not None:
         print(f"Your API key, shown only now: {secret}")
-    if key_file.exists():
+    if good:
         print(f"The key is kept in {key_file}")
         print(f'Try: curl -H "Authorization: Bearer $(cat {key_file})" {base}/me')
     else:
-        print("Make a key with: shoal keys create NAME")
+        if key_file.exists():
+            print(f"The key in {key_file} was changed or revoked: delete the file.")
+        print(f"Make a key with: shoal keys create NAME --permission admin{here(settings.data)}")
     sys.stdout.flush()

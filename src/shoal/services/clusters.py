@@ -253,7 +253,8 @@ class Clusters:
         if plan.disk_bytes > plan.disk_free_bytes:
             raise InsufficientStorage(" ".join(plan.notes), needed_bytes=plan.disk_bytes)
         if not plan.fits:
-            raise InvalidField("sample_size", "does not let this run fit", remedy=" ".join(plan.notes))
+            problem = "is too large for this run" if "sample_size" in request else "is needed, all at once do not fit"
+            raise InvalidField("sample_size", problem, remedy=" ".join(plan.notes))
 
     def _output_collection(self, scope: Scope, name: str, part: str, sources: list[Collection]) -> Collection:
         """The collection that holds centroid and member documents (contract 2.3)."""

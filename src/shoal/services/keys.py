@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from shoal.errors import Conflict, InvalidField, NotFound, Unauthorized, Unavailable
+from shoal.errors import AlreadyExists, Conflict, InvalidField, NotFound, Unauthorized, Unavailable
 from shoal.records.audit import Action
 from shoal.records.filters import And, Condition
 from shoal.records.ids import check_name, new_id
@@ -75,14 +75,27 @@ class Keys:
             _write_private(key_file, secret)  # before the commit: a crash leaves a file that the next start replaces
         return secret
 
+    def is_good(self, key_file: Path) -> bool:
+        """Whether the key in a file opens anything."""
+        kept = _kept_in(key_file)
+        scopes = [Scope(one.organization_id) for one in self.organizations()]
+        return any(key.key_hash == kept and key.status == "active" for scope in scopes for key in self.all(scope))
+
     def create_organization(self, name: str) -> CreatedKey:
-        """A new organisation with its namespace `default`; the answer is its first key, with all permissions."""
+        """A new organisation with its namespace `default`; the answer is its first key, with all permissions.
+
+        Raises InvalidField for a name that cannot be, AlreadyExists for one that is taken.
+        """
+        check_name("name", name)
         now = self._now()
         organization = Organization(
             organization_id=new_id("org"), organization_name=name, created_at=now, updated_at=now
         )
         scope = Scope(organization.organization_id)
         with self._store.transaction():
+            for other in self.organizations():
+                if other.organization_name == name:
+                    raise AlreadyExists("organization", name, existing_id=other.organization_id)
             self._organizations.add(_ROOT, organization)
             self._namespaces.create_default(scope)
             return self.create(scope, LOCAL_USER, CreateKey(name="first", permissions=list(ALL_PERMISSIONS)))
@@ -246,8 +259,9 @@ class Keys:
             self._keys.remove(scope, key.key_id, "key.delete")
         self._forget_all()
 
-    def rotate(self, scope: Scope, ref: str, email: str | None = None) -> CreatedKey:
-        """A new secret for a key; the old one stops working. Raises NotFound, Conflict for a revoked key."""
+    def rotate(self, scope: Scope, ref: str, email: str | None = None, *, key_file: Path | None = None) -> CreatedKey:
+        """A new secret for a key; the old one stops working. Where `key_file` holds the old one it gets the new one.
+        Raises NotFound, Conflict for a revoked key."""
         secret = new_key()
         fresh = {"key_hash": hash_of(secret), "key_prefix": secret[:7], "last_used_at": None}
         with self._store.transaction():
@@ -255,6 +269,8 @@ class Keys:
             if key.status == "revoked":
                 raise Conflict("A revoked key cannot be rotated. Create a new one.", id=key.key_id)
             self._store.delete(_ROOT, "key", key.key_hash)
+            if key_file is not None and _kept_in(key_file) == key.key_hash:
+                _write_private(key_file, secret)
             rotated = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
             self._point_to(rotated)
         self._forget_all()
@@ -323,6 +339,14 @@ def _check_email(email: str) -> None:
 def _user_id(email: str) -> str:
     """Users are not stored: the same address always gives the same id."""
     return "usr_" + hashlib.blake2b(email.encode(), digest_size=8).hexdigest()
+
+
+def _kept_in(key_file: Path) -> str | None:
+    """The digest of the key in a file; None where there is none."""
+    try:
+        return hash_of(key_file.read_text().strip())
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ What a worker or a run's process writes carries its claim (`Job`), and the claim
 transaction: who was taken over, or whose run was cancelled, writes nothing any more.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,6 +23,7 @@ from shoal.storage.base import Job, MetadataStore
 __all__ = ["QUEUE", "RunStates"]
 
 QUEUE = "executions"
+_log = logging.getLogger("shoal.run")
 Edits = Mapping[str, Any]
 _NONE: Edits = {}
 _QUEUE_FULL_RETRY_SECONDS = 10
@@ -131,6 +133,7 @@ class RunStates:
                 error=None,
                 failure_category=None,
             )
+        _log.info("run.completed", extra={"run_id": job.job_id, "seconds": round(seconds or 0.0, 2)})
 
     def fail(self, job: Job, message: str, category: str) -> None:
         """Record the failure; results of earlier runs stay visible. Nothing happens to a run that is over or gone, or
@@ -143,6 +146,7 @@ class RunStates:
             self._store.let_go(job.scope, job.job_id)
             self._on_task(job.scope, run, "FAILED", message=message)
             self._on_cluster(job.scope, run.cluster_id, status="FAILED", error=message, failure_category=category)
+        _log.warning("run.failed", extra={"run_id": job.job_id, "category": category})
 
     def cancel(self, scope: Scope, run_id: str) -> Execution:
         """Stop a run. Its worker kills the child at the next heartbeat; nothing it does afterwards can be published.
@@ -164,6 +168,7 @@ class RunStates:
             self._on_task(scope, run, "CANCELED")
             self._on_cluster(scope, run.cluster_id, status="CANCELED")
             note(scope, "run.cancel", run_id, cluster_id=run.cluster_id)
+        _log.info("run.canceled", extra={"run_id": run_id})
         return cancelled
 
     def forget(self, scope: Scope, run: Execution) -> None:

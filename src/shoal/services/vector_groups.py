@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shoal.columns import Labels, Points, VectorColumn
+from shoal.columns import NOISE, Labels, Points, VectorColumn
 from shoal.engine.centroids import cluster_means
 from shoal.engine.features import directions
 from shoal.engine.plan import Keep, Progress
@@ -36,7 +36,7 @@ def group_by_vectors(
         labels=outcome.labels,
         metrics=outcome.metrics,
         params=outcome.params,
-        warnings=[*space.warnings, *outcome.warnings],
+        warnings=[*space.warnings, *outcome.warnings, *_all_noise(outcome.labels)],
         learned_weights=space.weights if cluster.multi_feature_strategy == "weighted" else None,
         distance_metric=outcome.distance_metric,
         exact=outcome.exact,
@@ -46,6 +46,12 @@ def group_by_vectors(
         layers=None if outcome.layers is None else outcome.layers.summary(),
         relationships=_relationships(analysis),
     )
+
+
+def _all_noise(labels: Labels) -> list[str]:
+    if (labels != NOISE).any():
+        return []
+    return ["No group was found: every document is noise. Try smaller groups (min_cluster_size), or the method auto."]
 
 
 def _relationships(analysis: Analysis) -> list[Values]:

@@ -24,6 +24,7 @@ from typing import BinaryIO, Final
 import orjson
 
 from shoal.errors import Conflict, Corrupt, InsufficientStorage, InvalidField, Unavailable
+from shoal.storage import commit_count
 from shoal.storage.base import Json
 from shoal.storage.checksums import manifest_checksum
 from shoal.storage.disk import room
@@ -67,12 +68,14 @@ def back_up(data: Path, target: Path, *, about: Json, with_key: bool = False) ->
     left no moment.
     """
     _check_free(target, "TARGET")
+    if target.resolve().is_relative_to(data.resolve()):
+        raise InvalidField("TARGET", "lies in the data folder, and would be lost with it", value=str(target))
     if not (data / "metadata.sqlite").exists():
         raise InvalidField("--data", "holds no metadata.sqlite", value=str(data), remedy="Is this a data folder?")
     part = _beside(target)
     linked = data / f".backup.{secrets.token_hex(6)}.part"
     try:
-        with _at_one_moment(data, linked) as snapshots, _speaking(target):
+        with _speaking(target), _at_one_moment(data, linked) as snapshots:
             part.mkdir(parents=True, mode=0o700)
             writer = _Writer(part)
             for snapshot in snapshots:
@@ -131,6 +134,7 @@ def _at_one_moment(data: Path, linked: Path) -> Iterator[list[_Snapshot]]:
                         connection = held.enter_context(_connected(path))
                         connection.execute("BEGIN")
                         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # now it sees the moment
+                        commit_count.check(path, connection)
                         snapshots.append(_Snapshot(path.relative_to(data), connection))
                     _link_all(data, linked)
             except (sqlite3.OperationalError, FileNotFoundError) as error:

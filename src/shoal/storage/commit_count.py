@@ -58,7 +58,7 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
     """Raises Corrupt where commits are gone."""
     said = lost(path, connection)
     if said is not None:
-        raise Corrupt(f"{path.name} {said}")
+        raise Corrupt(f"The file {said}")
 
 
 def lost(path: Path, connection: sqlite3.Connection) -> str | None:

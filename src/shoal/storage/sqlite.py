@@ -70,9 +70,12 @@ class Database:
         self._closed = False
         self._start_in_this_process()
         _create(path)
-        _switch_to_wal(self.read())
-        self._migrate(schema)
-        commit_count.check(path, self.read())
+        try:
+            _switch_to_wal(self.read())
+            self._migrate(schema)
+            commit_count.check(path, self.read())
+        except Corrupt as error:
+            raise Corrupt(f"{path.parent.name}/{path.name}: {error.message}") from error
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit mode, or inside the transaction this thread has open.

@@ -1,0 +1,47 @@
+"""`shoal organizations`: tenants that never meet, made where the server runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal.cli.installation import opened
+
+__all__ = ["organizations_app"]
+
+organizations_app = typer.Typer(help="List and create organisations.", no_args_is_help=True)
+
+Data = Annotated[Path | None, typer.Option(help="The folder that holds everything.")]
+
+
+@organizations_app.command("list")
+def list_organizations(data: Data = None) -> None:
+    """Show every organisation, oldest first."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from shoal.cli.table import plain, printer
+
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in ("name", "id", "made (UTC)"):
+        table.add_column(column)
+    with opened(data) as services:
+        for one in services.keys.organizations():
+            made = f"{one.created_at:%Y-%m-%d %H:%M}"
+            table.add_row(*map(Text, (plain(one.organization_name), one.organization_id, made)))
+    printer().print(table)
+
+
+@organizations_app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What to call the organisation.")],
+    data: Data = None,
+) -> None:
+    """Create an organisation with a namespace `default`, and show its first key, once."""
+    from shoal.cli.audit import at_the_command_line
+
+    with opened(data) as services, services.audit.acting(at_the_command_line()):
+        key = services.keys.create_organization(name)
+        print(f"The organisation {name!r} is {key.organization_id}.")
+        print(f"Its key {key.name!r}, with all permissions, shown only now: {key.key}")

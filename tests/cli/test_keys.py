@@ -1,0 +1,79 @@
+"""`shoal keys` and `shoal organizations` on a real folder."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cli.conftest import Command
+from server_process import ServerProcess
+
+
+@pytest.fixture
+def data(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of a server that is not running."""
+    data = tmp_path / "data"
+    monkeypatch.setenv("SHOAL_DATA", str(data))
+    with ServerProcess(data, workers=0):
+        pass
+    return data
+
+
+def secret_in(shown: str) -> str:
+    return shown.rsplit(maxsplit=1)[-1]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["keys", "list"], ["keys", "create", "x"], ["keys", "revoke", "first"], ["audit"], ["organizations", "list"]],
+    ids=" ".join,
+)
+def test_a_mistyped_folder_is_refused_and_not_made(here: Command, tmp_path: Path, command: list[str]) -> None:
+    ended = here(*command, "--data", tmp_path / "typo")
+
+    assert ended.code == 2
+    assert "--data: is no data folder" in ended.complaint
+    assert not (tmp_path / "typo").exists()
+
+
+def test_the_key_file_gets_the_new_secret_of_a_key_it_holds(here: Command, data: Path) -> None:
+    kept = data / "key"
+    other = secret_in(here("keys", "create", "other").out)
+    before = kept.read_text()
+    here("keys", "rotate", "other")
+    assert kept.read_text() == before != other
+
+    rotated = secret_in(here("keys", "rotate", "first").out)
+
+    assert kept.read_text().strip() == rotated
+    assert kept.stat().st_mode & 0o777 == 0o600
+    with ServerProcess(data, workers=0) as server:
+        answer = httpx.get(f"{server.url}/v1/me", headers={"Authorization": f"Bearer {rotated}"}, trust_env=False)
+    assert answer.status_code == 200
+
+
+def test_keys_are_shown_as_a_table_that_fits(here: Command, data: Path) -> None:
+    lines = here("keys", "list").out.splitlines()
+
+    assert max(map(len, lines)) <= 100
+    assert any(line.split()[:3] == ["name", "begins", "status"] for line in lines)
+    assert any(line.split()[0:1] == ["first"] for line in lines)
+
+
+def test_an_organisation_has_keys_of_its_own_and_sees_nothing_of_the_others(here: Command, data: Path) -> None:
+    made = here("organizations", "create", "acme")
+    secret = secret_in(made.out)
+    more = secret_in(here("keys", "create", "ci", "--organization", "acme").out)
+
+    assert "An organization called 'acme' exists already" in here("organizations", "create", "acme").complaint
+    assert "There are: local, acme" in here("keys", "list", "--organization", "acm").complaint
+    assert "acme" in here("organizations", "list").out
+    with ServerProcess(data, workers=0) as server:
+        with server.client() as client:
+            client.post("/collections", json={"collection_name": "ours", "source": {"type": "direct_upsert"}})
+        for key in (secret, more):
+            theirs = {"Authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=f"{server.url}/v1", headers=theirs, trust_env=False) as client:
+                assert client.get("/me").json()["organization_name"] == "acme"
+                assert client.post("/collections/list", json={}).json()["results"] == []
+                assert client.get("/collections/ours").status_code == 404
