@@ -123,7 +123,7 @@ def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     others = known | {f"SHOAL_{name}" for name in _OTHER_NAMES}
     told = []
     for name in sorted(name for name in environ if name.startswith("SHOAL_") and name not in others):
-        near = difflib.get_close_matches(name, known, 1)
+        near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
         told.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
     return told
 
