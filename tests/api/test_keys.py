@@ -139,8 +139,10 @@ def test_the_probes_tell_what_answers(server: str) -> None:
         "cache": True, "metadata": True, "vector_store": True, "object_storage": True, "task_queue": True,
         "inference": True,
     }  # fmt: skip
-    for probe in ("livez", "readyz", "health/liveness"):
+    for probe in ("livez", "health/liveness"):
         assert httpx.get(f"{server}/{probe}", trust_env=False).json()["status"] == "OK"
+    ready = httpx.get(f"{server}/readyz", trust_env=False)
+    assert (ready.status_code, ready.json()["status"]) == (200, "DEGRADED")  # this server has no worker
 
 
 def test_the_list_of_keys_pages_and_holds_one_user_only(client: httpx.Client) -> None:
