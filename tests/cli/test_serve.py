@@ -4,6 +4,7 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -48,3 +49,12 @@ def test_the_schema_is_served_and_no_page_that_loads_from_elsewhere(server: Serv
     assert {path: (page.status_code, "html" in page.text) for path, page in pages.items()} == {
         path: (404, False) for path in pages
     }
+
+
+def test_a_second_server_on_the_folder_says_so_and_the_next_one_alone_does_not(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", workers=0) as first, ServerProcess(tmp_path / "data", workers=0) as second:
+        assert "another server" not in "".join(first.output)
+        assert "another server works on this data folder already" in "".join(second.output)
+
+    with ServerProcess(tmp_path / "data", workers=0) as alone:
+        assert "another server" not in "".join(alone.output)

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import orjson
@@ -204,6 +206,30 @@ def test_a_backup_that_lacks_a_file_or_is_cut_is_refused(kept: Path, tmp_path: P
         restore(copy, tmp_path / "restored")
 
     assert not (tmp_path / "restored").exists()
+
+
+def test_a_backup_is_never_made_inside_of_what_it_saves(whole: Path) -> None:
+    with pytest.raises(InvalidField, match="lies in the data folder"):
+        back_up(whole, whole / "documents" / "backup", about=ABOUT)
+
+    assert not (whole / "documents" / "backup").exists()
+
+
+@pytest.mark.parametrize("pattern", ["metadata.sqlite", "documents/*/*/documents.sqlite"])
+def test_a_folder_that_is_damaged_or_lost_changes_is_not_backed_up(whole: Path, tmp_path: Path, pattern: str) -> None:
+    damaged, older = (Path(shutil.copytree(whole, tmp_path / name)) for name in ("damaged", "older"))
+    with only(damaged, pattern).open("r+b") as file:
+        file.write(b"\xff" * 100)
+    count_of_commits = only(older, pattern).with_name(f"{only(older, pattern).name}-commits")
+    commits = 1_000_000
+    count_of_commits.write_bytes(struct.pack("<QI", commits, crc32(struct.pack("<Q", commits))))
+
+    with pytest.raises(Corrupt, match="damaged"):
+        back_up(damaged, tmp_path / "backup", about=ABOUT)
+    with pytest.raises(Corrupt, match="has lost its last"):
+        back_up(older, tmp_path / "backup", about=ABOUT)
+
+    assert not (tmp_path / "backup").exists()
 
 
 def test_folders_in_use_are_never_written_over(whole: Path, kept: Path, tmp_path: Path) -> None:

@@ -3,15 +3,21 @@
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shoal import logs
 from shoal.cli.installation import here
 from shoal.jobs.ending import Ending, every_second
+from shoal.jobs.liveness import held_alive, living_workers, worker_name
 from shoal.settings import Settings, unknown_names
+
+if TYPE_CHECKING:
+    from shoal.assemble import Services
 
 __all__ = ["serve"]
 
@@ -43,30 +49,52 @@ def serve(
 
 def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
     # Imported here so that `shoal --help` stays fast.
-    from shoal.api.app import create_app
-    from shoal.api.metrics import serve_metrics
     from shoal.assemble import assemble
-    from shoal.cli.http_server import HttpServer
-    from shoal.jobs.supervisor import Workers
 
     _make_room(settings)
     services = assemble(settings)
     try:
-        secret = services.keys.bootstrap(settings.data / "key")
-        app = create_app(services)
-        if settings.metrics_port:
-            serve_metrics(app.state.metrics, settings.metrics_host, settings.metrics_port)
-        _greet(settings, listener.getsockname()[1], secret, good=services.keys.is_good(settings.data / "key"))
-        workers = ending.workers = Workers(settings)
-        app.state.readiness.workers = workers.alive
-        workers.start()
-        every_second(services.disk.tend)
-        try:
-            HttpServer(app, settings, ending).run(sockets=[listener])
-        finally:
-            workers.stop()
+        with _known(settings.data / "servers"):
+            _serve(services, listener, ending)
     finally:
         services.close()
+
+
+def _serve(services: "Services", listener: socket.socket, ending: Ending) -> None:
+    from shoal.api.app import create_app
+    from shoal.api.metrics import serve_metrics
+    from shoal.cli.http_server import HttpServer
+    from shoal.jobs.supervisor import Workers
+
+    settings = services.settings
+    secret = services.keys.bootstrap(settings.data / "key")
+    app = create_app(services)
+    if settings.metrics_port:
+        serve_metrics(app.state.metrics, settings.metrics_host, settings.metrics_port)
+    _greet(settings, listener.getsockname()[1], secret, good=services.keys.is_good(settings.data / "key"))
+    workers = ending.workers = Workers(settings)
+    app.state.readiness.workers = workers.alive
+    workers.start()
+    every_second(services.disk.tend)
+    try:
+        HttpServer(app, settings, ending).run(sockets=[listener])
+    finally:
+        workers.stop()
+
+
+@contextmanager
+def _known(folder: Path) -> Iterator[None]:
+    """Tell of other servers on the data folder, and be known to later ones; a full disk is no hindrance."""
+    if living_workers(folder):
+        print(
+            "shoal: another server works on this data folder already. Nothing breaks, but limits count for each of "
+            "them; for more workers start `shoal worker`.",
+            file=sys.stderr,
+        )
+    with ExitStack() as held:
+        with suppress(OSError):
+            held.enter_context(held_alive(folder, worker_name()))
+        yield
 
 
 def _make_room(settings: Settings) -> None:
