@@ -73,7 +73,7 @@ def lost(path: Path, connection: sqlite3.Connection) -> str | None:
     if missing <= 0:
         return None
     return (
-        f"has lost its last {missing:,} changes: its log or the file was damaged, or replaced by an older one. "
+        f"has lost its last {missing:,} change{'s' * (missing != 1)}: its log or the file was damaged, or replaced by an older one. "
         f"Restore a backup; to go on without them, delete {path.name}{_SUFFIX} beside it."
     )
 

@@ -72,8 +72,8 @@ class Database:
         _create(path)
         try:
             _switch_to_wal(self.read())
-            self._migrate(schema)
             commit_count.check(path, self.read())
+            self._migrate(schema)
         except Corrupt as error:
             raise Corrupt(f"{path.parent.name}/{path.name}: {error.message}") from error
 
