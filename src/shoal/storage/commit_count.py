@@ -72,8 +72,9 @@ def lost(path: Path, connection: sqlite3.Connection) -> str | None:
     missing = kept - int(count)
     if missing <= 0:
         return None
+    what = "change" if missing == 1 else f"{missing:,} changes"
     return (
-        f"has lost its last {missing:,} change{'s' * (missing != 1)}: its log or the file was damaged, or replaced by an older one. "
+        f"has lost its last {what}: its log or the file was damaged, or replaced by an older one. "
         f"Restore a backup; to go on without them, delete {path.name}{_SUFFIX} beside it."
     )
 
