@@ -27,7 +27,7 @@ from faults.workload import Operations
 __all__ = ["MEMORY_MIB", "Hard", "little_memory", "poison"]
 
 MEMORY_MIB: Final = (200, 300, 400, 600, 800, 1000, 1250, 1500, 1750, 2000)
-_DEADLINE: Final = 120.0
+_DEADLINE: Final = 300.0
 _PLANTED: Final = Path(__file__).with_name("planted")
 
 

@@ -72,6 +72,13 @@ def test_a_flipped_bit_of_a_vector_is_told_with_its_document_and_stops_nothing_e
     assert all(found and "text" in found.vectors for found in store.get(scope, COL, others, vectors="all"))
 
 
+def test_a_damaged_list_of_vector_names_is_told(store: SqliteDocuments, scope: Scope, tmp_path: Path) -> None:
+    execute(tmp_path, "UPDATE vector_spaces SET dimension = 'x'")
+
+    with pytest.raises(Corrupt, match="The list of vector names is damaged"):
+        store.get(scope, COL, ["d01"], vectors="all")
+
+
 def test_storing_the_document_again_mends_it(
     store: SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path
 ) -> None:

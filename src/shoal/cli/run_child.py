@@ -4,6 +4,7 @@ It imports, opens and tries everything first and then waits for its job, one JSO
 one ready, so that a run begins within milliseconds.
 """
 
+import faulthandler
 import logging
 import os
 import sys
@@ -27,6 +28,8 @@ from shoal.settings import Settings
 __all__ = ["main"]
 
 _TELL_EVERY_SECONDS: Final = 0.1
+_WARM_UP_SECONDS: Final = 60.0
+"""It takes one. BLAS asks for memory without end where something outside refuses it: that is a crash, not a wait."""
 
 
 def main() -> int:
@@ -37,7 +40,9 @@ def main() -> int:
     try:
         services = assemble(settings)
         try:
+            faulthandler.dump_traceback_later(_WARM_UP_SECONDS, exit=True)
             _warm_up(settings.threads)
+            faulthandler.cancel_dump_traceback_later()
             told = _read_line(0)
             if told:
                 when_parent_ends()

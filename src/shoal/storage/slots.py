@@ -75,8 +75,10 @@ class Slots:
         self._files = files
 
     def spaces(self) -> dict[str, Space]:
-        """All vector names, in the order in which they were declared."""
-        rows = self._connection.execute("SELECT number, name, dimension FROM vector_spaces ORDER BY number")
+        """All vector names, in the order in which they were declared. Raises Corrupt."""
+        rows = self._connection.execute("SELECT number, name, dimension FROM vector_spaces ORDER BY number").fetchall()
+        if any(not isinstance(name, str) or not isinstance(dimension, int) for _, name, dimension in rows):
+            raise Corrupt("The list of vector names is damaged. Restore it from a backup.")
         return {row[1]: Space(*row) for row in rows}
 
     def declare(self, name: str, dimension: int) -> Space:
