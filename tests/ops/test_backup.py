@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import struct
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import orjson
@@ -220,9 +219,9 @@ def test_a_folder_that_is_damaged_or_lost_changes_is_not_backed_up(whole: Path, 
     damaged, older = (Path(shutil.copytree(whole, tmp_path / name)) for name in ("damaged", "older"))
     with only(damaged, pattern).open("r+b") as file:
         file.write(b"\xff" * 100)
-    count_of_commits = only(older, pattern).with_name(f"{only(older, pattern).name}-commits")
-    commits = 1_000_000
-    count_of_commits.write_bytes(struct.pack("<QI", commits, crc32(struct.pack("<Q", commits))))
+    with sqlite3.connect(only(older, pattern)) as connection:
+        connection.execute("UPDATE commit_count SET count = count - 1, mirror = mirror + 1")
+    connection.close()
 
     with pytest.raises(Corrupt, match="damaged"):
         back_up(damaged, tmp_path / "backup", about=ABOUT)

@@ -86,6 +86,25 @@ def test_a_flipped_bit_anywhere_in_the_log_is_refused_or_changes_nothing(killed:
     assert refused > 50
 
 
+def test_a_file_that_is_cut_within_a_page_is_refused_unless_its_log_holds_the_page(
+    killed: Path, tmp_path: Path
+) -> None:
+    database = Database(tmp_path / "large" / "things.sqlite", SCHEMA)
+    for number in range(COMMITS):
+        write(database, f"thing {number}" * 1000)
+    shutil.copytree(tmp_path / "large", tmp_path / "before")  # all pages are in the log
+    database.close()
+    closed, held = tmp_path / "large" / "things.sqlite", tmp_path / "before" / "things.sqlite"
+    os.truncate(closed, closed.stat().st_size - 700)
+    with held.open("r+b") as file:
+        file.truncate(held.stat().st_size - 700)
+
+    assert names(held) == COMMITS
+    with pytest.raises(Corrupt, match="was cut"):
+        names(closed)
+    assert "was cut" in check_file(closed, len(SCHEMA))[1][0]
+
+
 def test_who_goes_on_without_what_was_lost_deletes_the_count(killed: Path) -> None:
     cut(log_of(killed))
     with pytest.raises(Corrupt, match=r"delete things\.sqlite-commits beside it"):
@@ -119,3 +138,17 @@ def test_what_changes_nothing_is_not_counted(tmp_path: Path) -> None:
     write(database, "two")
     assert commits_of(tmp_path / "things.sqlite").read_bytes() != before
     database.close()
+
+
+def test_the_count_of_a_file_that_was_removed_says_nothing_of_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "things.sqlite"
+    old = Database(path, SCHEMA)
+    for number in range(COMMITS):
+        write(old, f"thing {number}")
+    for file in tmp_path.iterdir():
+        file.unlink()
+    Database(path, SCHEMA).close()
+    write(old, "too late")  # SQLite lets it: the file has no name any more
+    old.close()
+
+    assert names(path) == 0

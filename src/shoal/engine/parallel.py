@@ -21,8 +21,8 @@ __all__ = ["in_order", "one_blas_thread", "spans", "take_blas_buffers", "thread_
 Result = TypeVar("Result")
 
 
-_ROUNDS: Final = 5
-_SIDE: Final = 300
+_ROUNDS: Final = 2
+_SIDE: Final = 1000
 """Of a square matrix whose product takes long enough for threads to meet in it."""
 
 
@@ -45,7 +45,7 @@ def take_blas_buffers(threads: int) -> None:
     end where it is refused: a process would hang. NumPy and SciPy have a BLAS each.
     """
     count = thread_count(threads)
-    together = threading.Barrier(count)
+    together = threading.Barrier(count, timeout=30.0)
     square = np.eye(_SIDE) * 2.0
 
     def compute(_: int) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -269,11 +270,13 @@ class Keys:
             if key.status == "revoked":
                 raise Conflict("A revoked key cannot be rotated. Create a new one.", id=key.key_id)
             self._store.delete(_ROOT, "key", key.key_hash)
-            if key_file is not None and _kept_in(key_file) == key.key_hash:
-                _write_private(key_file, secret)
+            kept = key_file is not None and _kept_in(key_file) == key.key_hash
             rotated = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
             self._point_to(rotated)
         self._forget_all()
+        if key_file is not None and kept:
+            with suppress(OSError):  # the secret is shown all the same, and the server tells of a file that is stale
+                _write_private(key_file, secret)
         return CreatedKey(**self._shown(rotated).model_dump(), key=secret)
 
     def _keep_an_admin(self, scope: Scope, key: Key, after: Key | None) -> None:

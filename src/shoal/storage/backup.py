@@ -31,6 +31,7 @@ from shoal.storage.disk import room
 from shoal.storage.files import is_full, remove_tree, sync_folder
 from shoal.storage.migrations import format_of
 from shoal.storage.vectors import SegmentKey, VectorSegments
+from shoal.storage.whole_pages import check_whole_pages
 
 __all__ = ["MANIFEST", "Copied", "back_up", "restore"]
 
@@ -129,6 +130,7 @@ def _at_one_moment(data: Path, linked: Path) -> Iterator[list[_Snapshot]]:
                 with ExitStack() as locks:
                     paths = _databases(data)
                     for path in paths:
+                        check_whole_pages(path)
                         locks.enter_context(_locked(path))
                     for path in paths:
                         connection = held.enter_context(_connected(path))

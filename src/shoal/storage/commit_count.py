@@ -3,7 +3,8 @@
 SQLite takes damage in a write-ahead log for the end of the log, and goes on with an earlier state without a word. So
 each transaction that changes something counts itself, and after its commit the count goes into a small file beside the
 database. That file needs no sync: it is written once the commit is on disk, so it is never ahead, and one that is
-behind only sees less. A database that knows fewer commits than the file has lost some.
+behind only sees less. A database that knows fewer commits than the file has lost some. Both hold an id that the
+database got when it was made, so that the count of a file that was removed says nothing of the next one in its place.
 """
 
 import contextlib
@@ -11,45 +12,59 @@ import os
 import sqlite3
 import struct
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from shoal.errors import Corrupt
 
-__all__ = ["CREATE", "check", "count_up", "counts", "keep", "lost"]
+__all__ = ["Commit", "begin", "check", "count_up", "counts", "keep", "lost"]
 
-CREATE: Final = (
-    "CREATE TABLE IF NOT EXISTS commits (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL, "
-    "mirror INTEGER NOT NULL CHECK (mirror = -count))"
+_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS commit_count (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, "
+    "count INTEGER NOT NULL, mirror INTEGER NOT NULL CHECK (mirror = -count))"
 )
 """The count stands there twice, so that a flipped bit does not pass for a number."""
-
 _SUFFIX: Final = "-commits"
-_COUNT: Final = struct.Struct("<Q")
-_CHECKED: Final = struct.Struct("<QI")
-"""The count and the CRC-32 of its bytes."""
+_NOTED: Final = struct.Struct("<16sQ")
+_CRC: Final = struct.Struct("<I")
+
+
+class Commit(NamedTuple):
+    """A commit of a database: the id of that, and how many there were with this one."""
+
+    id: bytes
+    number: int
 
 
 def counts(connection: sqlite3.Connection) -> bool:
     """Whether this database counts its commits: those of early formats do not."""
-    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'commits'").fetchall())
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'commit_count'").fetchall())
 
 
-def count_up(connection: sqlite3.Connection) -> int:
-    """Count the transaction that is open; returns its number."""
-    add = "INSERT INTO commits VALUES (1, 1, -1) ON CONFLICT DO UPDATE SET count = count + 1, mirror = mirror - 1"
-    return int(connection.execute(f"{add} RETURNING count").fetchall()[0][0])
+def begin(connection: sqlite3.Connection) -> None:
+    """Have a database count from now on; call it in a transaction."""
+    connection.execute(_TABLE)
+    connection.execute("INSERT OR IGNORE INTO commit_count VALUES (1, randomblob(16), 0, 0)")
 
 
-def keep(path: Path, count: int) -> None:
+def count_up(connection: sqlite3.Connection) -> Commit | None:
+    """Count the transaction that is open. None for a database that does not count."""
+    add = "UPDATE commit_count SET count = count + 1, mirror = mirror - 1 WHERE one = 1 RETURNING id, count"
+    rows = connection.execute(add).fetchall()
+    return Commit(*rows[0]) if rows else None
+
+
+def keep(path: Path, commit: Commit) -> None:
     """Note beside the database at `path` that this commit is on disk. A disk that fails is no reason to fail what is
     done, so nothing is raised."""
-    if count <= _kept(path):
+    kept = _kept(path)
+    if kept is not None and kept.id == commit.id and kept.number >= commit.number:
         return
+    noted = _NOTED.pack(*commit)
     with contextlib.suppress(OSError):
         file = os.open(_beside(path), os.O_CREAT | os.O_WRONLY, 0o600)
         try:
-            os.pwrite(file, _CHECKED.pack(count, crc32(_COUNT.pack(count))), 0)
+            os.pwrite(file, noted + _CRC.pack(crc32(noted)), 0)
         finally:
             os.close(file)
 
@@ -62,15 +77,18 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def lost(path: Path, connection: sqlite3.Connection) -> str | None:
-    """What is to be said of commits that are gone; None where all are there. `connection` has not read yet, or reads
-    anew: what is committed after the file was looked at may be more, never less."""
+    """What is to be said of commits that are gone; None where all are there. `connection` must not have begun to read
+    yet: what is committed after the count beside the file was looked at may be more, never less."""
     kept = _kept(path)
-    found = connection.execute("SELECT count, mirror FROM commits").fetchall() if counts(connection) else []
-    count, mirror = found[0] if found else (0, 0)
-    if count != -mirror:
+    if kept is None or not counts(connection):
+        return None
+    rows = connection.execute(
+        "SELECT id, count, typeof(count) = 'integer' AND mirror IS -count FROM commit_count"
+    ).fetchall()
+    if not rows or not rows[0][2]:
         return "is damaged where its commits are counted. Restore a backup."
-    missing = kept - int(count)
-    if missing <= 0:
+    missing = kept.number - int(rows[0][1])
+    if kept.id != rows[0][0] or missing <= 0:
         return None
     what = "change" if missing == 1 else f"{missing:,} changes"
     return (
@@ -79,16 +97,16 @@ def lost(path: Path, connection: sqlite3.Connection) -> str | None:
     )
 
 
-def _kept(path: Path) -> int:
-    """0 where nothing was noted, or what was is torn."""
+def _kept(path: Path) -> Commit | None:
+    """None where nothing was noted, or what was is torn."""
     try:
         content = _beside(path).read_bytes()
     except OSError:
-        return 0
-    if len(content) != _CHECKED.size:
-        return 0
-    count, checksum = _CHECKED.unpack(content)
-    return int(count) if checksum == crc32(_COUNT.pack(count)) else 0
+        return None
+    noted, crc = content[: _NOTED.size], content[_NOTED.size :]
+    if len(noted) != _NOTED.size or crc != _CRC.pack(crc32(noted)):
+        return None
+    return Commit(*_NOTED.unpack(noted))
 
 
 def _beside(path: Path) -> Path:

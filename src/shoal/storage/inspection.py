@@ -24,6 +24,7 @@ from shoal.storage.checksums import UNKNOWN, damaged_rows
 from shoal.storage.commit_count import lost
 from shoal.storage.migrations import format_of
 from shoal.storage.vectors import SegmentKey, VectorSegments
+from shoal.storage.whole_pages import check_whole_pages
 
 __all__ = [
     "MetadataSeen",
@@ -94,17 +95,20 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
 def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, list[str]]:
     """The format of a database file, and what is wrong with its pages and indexes."""
     try:
+        check_whole_pages(path)
         with read_only(path) as connection:
+            gone = lost(path, connection)  # before anything else is read
             found = format_of(connection)
             if found > known:
                 return found, [f"has format {found}, which a newer Shoal wrote; this one knows {known}"]
-            gone = lost(path, connection)
             if gone is not None:
                 return found, [gone]
             pragma = "quick_check" if quick else "integrity_check"
             said = [_text(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_SHOWN * 4})")]
             return found, [] if said == ["ok"] else said
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+    except Corrupt as error:
+        return 0, [error.message]
+    except (sqlite3.DatabaseError, UnicodeDecodeError, FileNotFoundError) as error:
         return 0, [str(error)]
 
 

@@ -21,6 +21,7 @@ from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
 from shoal.storage import commit_count
 from shoal.storage.files import disk_error, is_full, make_folder, sync_folder
 from shoal.storage.migrations import format_of, migrate, refuse_newer
+from shoal.storage.whole_pages import check_whole_pages
 
 __all__ = ["SQLITE_VERSION", "Database"]
 
@@ -70,6 +71,7 @@ class Database:
         self._closed = False
         self._start_in_this_process()
         _create(path)
+        check_whole_pages(path)
         try:
             _switch_to_wal(self.read())
             commit_count.check(path, self.read())
@@ -108,10 +110,10 @@ class Database:
             yield session.connection
             self._check_open(session)
             changed = session.connection.total_changes > before
-            number = commit_count.count_up(session.connection) if changed else 0
+            commit = commit_count.count_up(session.connection) if changed else None
             session.connection.execute("COMMIT")
-            if changed:
-                commit_count.keep(self.path, number)
+            if commit is not None:
+                commit_count.keep(self.path, commit)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -196,7 +198,8 @@ class Database:
         if found < len(schema) or not commit_count.counts(self.read()):
             with self.transaction() as connection:
                 migrate(self.path, connection, schema)
-                connection.execute(commit_count.CREATE)
+                commit_count.begin(connection)
+            self.checkpoint()  # the id of the count is in the file itself, whatever becomes of the log
 
 
 # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
