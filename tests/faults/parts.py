@@ -4,7 +4,6 @@ import argparse
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,12 +21,11 @@ from faults.suites import SUITES, Suite
 from faults.template import Template
 from real_runs import cancel_at_random, children_of, make_cluster, run_folders, upload, wait_for, worker_processes
 from server_process import ServerProcess
-from simulation.run import STEPS, broken
+from simulation.run import STEPS, broken_in_pieces
 
 __all__ = ["PARTS", "Given", "NotHere"]
 
 Given = argparse.Namespace
-_SEEDS_AT_ONCE: Final = 50
 _KIND_NAMES: Final = {"wal": "write-ahead log", "commits": "count of commits"}
 
 
@@ -251,12 +249,7 @@ def _cancels(given: Given) -> Iterator[Row]:
 
 
 def _simulation(given: Given) -> Iterator[Row]:
-    pieces = [
-        range(first, min(first + _SEEDS_AT_ONCE, given.seeds + 1))
-        for first in range(1, given.seeds + 1, _SEEDS_AT_ONCE)
-    ]
-    with ProcessPoolExecutor(2) as pool:
-        failures = [one for found in pool.map(broken, pieces) for one in found]
+    failures = broken_in_pieces(range(1, given.seeds + 1))
     yield Row(
         "A2–A5, A8, A9: workers, queue and store under a virtual clock",
         f"seeds 1 to {given.seeds:,}, {STEPS} steps each: crashes, stalls, clocks that jump, stores that do not answer",

@@ -85,7 +85,7 @@ def test_cancelling_stops_native_code_and_leaves_nothing(data: Path, tmp_path: P
 
 
 def test_runs_cancelled_at_random_moments_show_all_or_nothing(data: Path, tmp_path: Path) -> None:
-    """The long form is `benchmarks/cancel_loop.py`."""
+    """The long form is `python -m faults.run --only cancels`."""
     with ServerProcess(data) as server, server.client() as client:
         upload(client, 2_000, tmp_path)
         make_cluster(client, "groups", "kmeans")

@@ -12,7 +12,7 @@ from pathlib import Path
 from simulation.simulation import Simulation
 from simulation.world import Store
 
-__all__ = ["STEPS", "broken", "fresh_store", "main"]
+__all__ = ["STEPS", "broken", "broken_in_pieces", "fresh_store", "main"]
 
 STEPS = 200
 _IN_MEMORY = Path("/dev/shm")
@@ -43,6 +43,13 @@ def broken(seeds: Sequence[int], steps: int = STEPS) -> list[tuple[int, str]]:
     return found
 
 
+def broken_in_pieces(seeds: Sequence[int], steps: int = STEPS, processes: int = 2) -> list[tuple[int, str]]:
+    """The same on several processes, 50 seeds at a time."""
+    pieces = [seeds[start : start + 50] for start in range(0, len(seeds), 50)]
+    with ProcessPoolExecutor(processes) as pool:
+        return [one for found in pool.map(broken, pieces, [steps] * len(pieces)) for one in found]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m simulation.run", description=__doc__)
@@ -54,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     began = time.monotonic()
     seeds = [given.seed] if given.seed is not None else list(range(given.first, given.first + given.seeds))
-    pieces = [seeds[start : start + 50] for start in range(0, len(seeds), 50)]
-    with ProcessPoolExecutor(given.processes) as pool:
-        failures = [one for found in pool.map(broken, pieces, [given.steps] * len(pieces)) for one in found]
+    failures = broken_in_pieces(seeds, given.steps, given.processes)
     for seed, where in failures[:5]:
         print(f"seed {seed}\n{where}")  # noqa: T201
     seconds = time.monotonic() - began

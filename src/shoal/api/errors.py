@@ -155,7 +155,7 @@ class ErrorBoundary:
 async def _on_shoal_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ShoalError)
     if wire_of(type(error)).status >= 500 and not isinstance(error, errors.Overloaded):
-        trace = None if isinstance(error, errors.Corrupt) else error  # whose message names the place
+        trace = None if isinstance(error, errors.Corrupt) else error  # foreseen, and no bug of ours
         _log.error("Request %s: %s", request.state.request_id, error.message, exc_info=trace)
     return error_reply(error)
 

@@ -79,8 +79,8 @@ class Keys:
     def is_good(self, key_file: Path) -> bool:
         """Whether the key in a file opens anything."""
         kept = _kept_in(key_file)
-        scopes = [Scope(one.organization_id) for one in self.organizations()]
-        return any(key.key_hash == kept and key.status == "active" for scope in scopes for key in self.all(scope))
+        key = None if kept is None else self._key_of(kept)
+        return key is not None and self._status(key) == "active"
 
     def create_organization(self, name: str) -> CreatedKey:
         """A new organisation with its namespace `default`; the answer is its first key, with all permissions.
