@@ -15,8 +15,9 @@ from shoal.settings import Settings, unknown_names
         ("SHOAL_THREADS", "1e3", "must be a whole number, got '1e3'"),
         ("SHOAL_MAX_BODY_MIB", "0", "must be from 1 on, got 0"),
         ("SHOAL_RUN_MEMORY_MIB", "-5", "must be from 0 on, got -5"),
-        ("SHOAL_LEASE_SECONDS", "nan", "must be from 0.1 on, got nan"),
-        ("SHOAL_BODY_TIMEOUT_SECONDS", "inf", "must be from 0.1 on, got inf"),
+        ("SHOAL_LEASE_SECONDS", "nan", "must be from 0.1 to 1,000,000,000, got nan"),
+        ("SHOAL_BODY_TIMEOUT_SECONDS", "inf", "must be from 0.1 to 1,000,000,000, got inf"),
+        ("SHOAL_OUTPUT_GRACE_SECONDS", "1e12", "must be from 0 to 1,000,000,000"),
         ("SHOAL_DISK_RESERVE_MIB", "-2", "must be from -1 on, got -2"),
     ],
 )

@@ -13,11 +13,15 @@ from shoal.errors import InvalidField
 __all__ = ["Settings", "default_data_folder", "unknown_names"]
 
 _MOST: Final = 2**40
+_MOST_SECONDS: Final = 1e9
+"""30 years: added to a moment, it is still one."""
 _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "port": (0, 65_535), "metrics_port": (0, 65_535), "workers": (0, 1024), "threads": (0, 1024),
     "max_body_mib": (1, _MOST), "max_upload_mib": (1, _MOST), "max_bodies_mib": (1, _MOST), "max_requests": (1, 10_000),
-    "max_dimension": (1, _MOST), "body_timeout_seconds": (0.1, _MOST), "lease_seconds": (0.1, _MOST),
-    "audit_days": (0, 100_000), "disk_reserve_mib": (-1, _MOST),
+    "max_dimension": (1, _MOST), "body_timeout_seconds": (0.1, _MOST_SECONDS), "lease_seconds": (0.1, _MOST_SECONDS),
+    "checkpoint_seconds": (0, _MOST_SECONDS), "output_grace_seconds": (0, _MOST_SECONDS),
+    "run_seconds": (0, _MOST_SECONDS), "drain_seconds": (0, _MOST_SECONDS),
+    "audit_days": (0, 10_000), "disk_reserve_mib": (-1, _MOST),
 }  # fmt: skip
 """What numbers may be; all others from 0 on."""
 _OTHER_NAMES: Final = frozenset({"API_KEY", "FAILPOINTS", "FAILPOINTS_ONCE", "KERNELS", "NATIVE", "PLANTED"})

@@ -81,6 +81,20 @@ class TestBudget:
         sample = int(told.split("at most ")[1].split(", or")[0].replace(",", ""))
         assert client.post("/clusters/groups/execute", json={"sample_size": sample}).status_code == 200
 
+    def test_an_assignment_beyond_it_speaks_of_what_was_asked(
+        self, client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create(client)
+        execute(client, services)
+        monkeypatch.setattr(services.clusters._planning, "_limit", 1)
+
+        refused = client.post("/clusters/groups/execute", json={"mode": "assign"})
+
+        assert refused.status_code == 422
+        told = refused.json()["error"]["message"]
+        assert told.startswith("mode: assigns more documents than memory allows") and "SHOAL_RUN_MEMORY_MIB" in told
+        assert "sample_size" not in told
+
     def test_a_small_run_is_accepted(self, client: httpx.Client) -> None:
         create(client)
 

@@ -52,6 +52,16 @@ def test_the_key_file_gets_the_new_secret_of_a_key_it_holds(here: Command, data:
     assert answer.status_code == 200
 
 
+def test_a_key_file_that_cannot_be_written_stays_as_it_was_and_the_secret_is_shown(here: Command, data: Path) -> None:
+    before = (data / "key").read_text()
+    (data / ".key.part").mkdir()
+
+    rotated = secret_in(here("keys", "rotate", "first").out)
+
+    assert rotated.startswith("sk_")
+    assert (data / "key").read_text() == before
+
+
 def test_keys_are_shown_as_a_table_that_fits(here: Command, data: Path) -> None:
     lines = here("keys", "list").out.splitlines()
 

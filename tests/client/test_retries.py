@@ -13,7 +13,7 @@ import pytest
 
 import shoal
 from server_process import ServerProcess
-from shoal.errors import AlreadyExists, NotFound, Overloaded, RateLimited, Unavailable
+from shoal.errors import AlreadyExists, NotFound, Overloaded, QueueFull, RateLimited, Unavailable
 
 
 class BadLine:
@@ -146,8 +146,9 @@ def test_a_call_of_its_own_has_a_key_of_its_own(client: shoal.Client) -> None:
 
 
 @contextmanager
-def answering(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[str | None]]]:
-    """A server that gives these answers in turn, the last one for ever; its address, and the keys it was sent."""
+def answering(*answers: tuple[int, dict[str, str]], code: str | None = None) -> Iterator[tuple[str, list[str | None]]]:
+    """A server that gives these answers in turn, the last one for ever; its address, and the keys it was sent. `code`
+    is the error's, else the usual one."""
     keys: list[str | None] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -157,8 +158,8 @@ def answering(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[
             keys.append(self.headers["Idempotency-Key"])
             self.rfile.read(int(self.headers["Content-Length"] or 0))
             status, headers = self.left.pop(0) if len(self.left) > 1 else self.left[0]
-            code = {429: "rate_limited", 503: "overloaded"}.get(status)
-            body = b"{}" if code is None else b'{"error": {"message": "busy", "code": "%s"}}' % code.encode()
+            told = code or {429: "rate_limited", 503: "overloaded"}.get(status)
+            body = b"{}" if told is None else b'{"error": {"message": "busy", "code": "%s"}}' % told.encode()
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
@@ -192,6 +193,18 @@ def test_a_server_that_stays_busy_is_told_after_four_tries(status: int, kind: ty
             client._transport.call("POST", "/things")
 
     assert len(keys) == 8 and len(set(keys)) == 2
+
+
+def test_a_queue_that_is_full_is_told_at_once(pauses: list[float]) -> None:
+    full = (429, {"Retry-After": "10"})
+    with (
+        answering(full, code="queue_full") as (url, keys),
+        shoal.Client(url, "sk_x") as client,
+        pytest.raises(QueueFull, match="busy"),
+    ):
+        client.clusters.execute("c")
+
+    assert (pauses, len(keys)) == ([], 1)
 
 
 def test_a_server_that_was_never_reached_is_told_at_once(pauses: list[float]) -> None:

@@ -27,7 +27,7 @@ from shoal.assemble import Services, assemble, utc_now
 from shoal.cli.worker import _Runs
 from shoal.errors import ShoalError
 from shoal.jobs.child import Progress
-from shoal.jobs.liveness import is_alive, worker_name
+from shoal.jobs.liveness import is_alive, process_name
 from shoal.jobs.worker import Worker
 from shoal.services.run_states import QUEUE
 from shoal.settings import Settings
@@ -119,7 +119,7 @@ def inline_worker(services: Services, at_publish: Callable[[], None] = lambda: N
         services.metadata,
         _Runs(services),
         _InThisProcess(services, at_publish),
-        name=worker_name(),
+        name=process_name(),
         queue=QUEUE,
         lease=timedelta(seconds=services.settings.lease_seconds),
         is_alive=lambda name: is_alive(folder, name),

@@ -179,12 +179,12 @@ def leftovers(folder: Path) -> list[Path]:
         made_folder.mkdir()
         (made_folder / "members.parquet").write_bytes(b"x")
     stray.parent.mkdir(parents=True)
-    spool, lock = folder / "spool" / "abc", folder / "workers" / "12-ab.lock"
+    spool, locks = folder / "spool" / "abc", [folder / kind / "12-ab.lock" for kind in ("workers", "servers")]
     single = folder / ".key.abc.part"
-    for path in (stray, spool, lock, single):
+    for path in (stray, spool, *locks, single):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
-    return [unnamed, part, gone, stray, spool, lock, single]
+    return [unnamed, part, gone, stray, spool, *locks, single]
 
 
 def test_leftovers_are_told_and_removed_only_when_asked(folder: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_log_that_is_whole_is_taken_in(killed: Path) -> None:
 def test_a_log_that_is_not_whole_is_refused(killed: Path, damage: Callable[[Path], None]) -> None:
     damage(log_of(killed))
 
-    with pytest.raises(Corrupt, match=r"killed/things\.sqlite: The file has lost its last ([\d,]+ )?change"):
+    with pytest.raises(Corrupt, match=r"killed/things\.sqlite has lost its last ([\d,]+ )?change"):
         names(killed)
     assert "has lost its last" in check_file(killed, len(SCHEMA))[1][0]
 
@@ -125,6 +125,15 @@ def test_a_torn_count_is_in_nobodys_way(killed: Path, content: bytes) -> None:
 
     assert names(killed) == COMMITS
 
+    database = Database(killed, SCHEMA)
+    write(database, "one more")
+    shutil.copytree(killed.parent, killed.parent.with_name("later"))
+    database.close()
+    later = killed.parent.with_name("later") / killed.name
+    cut(log_of(later))
+    with pytest.raises(Corrupt, match="has lost its last"):  # it counts again
+        names(later)
+
 
 def test_what_changes_nothing_is_not_counted(tmp_path: Path) -> None:
     database = Database(tmp_path / "things.sqlite", SCHEMA)
@@ -152,3 +161,14 @@ def test_the_count_of_a_file_that_was_removed_says_nothing_of_the_next_one(tmp_p
     old.close()
 
     assert names(path) == 0
+
+
+def test_a_commit_makes_no_file_in_a_folder_that_is_being_removed(tmp_path: Path) -> None:
+    database = Database(tmp_path / "things.sqlite", SCHEMA)
+    write(database, "one")
+    commits_of(tmp_path / "things.sqlite").unlink()
+
+    write(database, "two")
+
+    assert not commits_of(tmp_path / "things.sqlite").exists()
+    database.close()

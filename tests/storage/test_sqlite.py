@@ -240,7 +240,7 @@ def test_a_damaged_page_is_corrupt(database: Database, path: Path) -> None:
         content[page : page + 64] = b"\xee" * 64
     path.write_bytes(bytes(content))
 
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt, match=rf"{path.parent.name}/{path.name} is damaged \("):
         words(Database(path, SCHEMA))
 
 

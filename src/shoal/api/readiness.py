@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from shoal.assemble import Services
 from shoal.errors import ShoalError
-from shoal.jobs.liveness import living_workers
+from shoal.jobs.liveness import living
 
 __all__ = ["Check", "Readiness"]
 
@@ -46,7 +46,7 @@ class Readiness:
             alive = self.workers()
             missing = f"{expected - alive} of {expected} workers are not running; they are started again."
             return Check(alive >= expected, None if alive >= expected else missing, required=False)
-        if living_workers(services.settings.data / "workers"):
+        if living(services.settings.data / "workers"):
             return Check(True, required=False)
         reason = "No worker runs on this data folder: runs wait until `shoal worker` is started."
         return Check(False, reason, required=False)

@@ -1,5 +1,6 @@
 """The data folder that a command works on, beside its server or without one: it has to be there already."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,4 +50,4 @@ def chosen(keys: "Keys", name: str | None) -> "Organization":
 
 def here(data: Path) -> str:
     """The option that leads a command to this folder; empty where it would look there by itself."""
-    return "" if data == default_data_folder().expanduser().resolve() else f" --data {data}"
+    return "" if data == default_data_folder().expanduser().resolve() else f" --data {shlex.quote(str(data))}"

@@ -13,7 +13,7 @@ import typer
 from shoal import logs
 from shoal.cli.installation import here
 from shoal.jobs.ending import Ending, every_second
-from shoal.jobs.liveness import held_alive, living_workers, worker_name
+from shoal.jobs.liveness import held_alive, living, process_name
 from shoal.settings import Settings, unknown_names
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _serve(services: "Services", listener: socket.socket, ending: Ending) -> Non
 @contextmanager
 def _known(folder: Path) -> Iterator[None]:
     """Tell of other servers on the data folder, and be known to later ones; a full disk is no hindrance."""
-    if living_workers(folder):
+    if living(folder):
         print(
             "shoal: another server works on this data folder already. Nothing breaks, but limits count for each of "
             "them; for more workers start `shoal worker`.",
@@ -93,7 +93,7 @@ def _known(folder: Path) -> Iterator[None]:
         )
     with ExitStack() as held:
         with suppress(OSError):
-            held.enter_context(held_alive(folder, worker_name()))
+            held.enter_context(held_alive(folder, process_name()))
         yield
 
 

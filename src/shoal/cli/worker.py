@@ -10,7 +10,7 @@ from shoal.assemble import Services, assemble, utc_now
 from shoal.jobs.child import ChildProcesses
 from shoal.jobs.lifeline import when_parent_ends
 from shoal.jobs.limits import run_memory_mib
-from shoal.jobs.liveness import held_alive, is_alive, worker_name
+from shoal.jobs.liveness import held_alive, is_alive, process_name
 from shoal.jobs.periodic import Periodic
 from shoal.jobs.worker import Worker
 from shoal.services.run_states import QUEUE
@@ -65,7 +65,7 @@ CHILD_COMMAND: Final = (sys.executable, "-m", "shoal.cli.run_child")
 def work(settings: Settings, *, attached: bool = False) -> None:
     """Carry out runs until SIGTERM or Ctrl-C; when `attached`, also until standard input closes."""
     services = assemble(settings)
-    name, folder = worker_name(), settings.data / "workers"
+    name, folder = process_name(), settings.data / "workers"
     try:
         worker = Worker(
             services.metadata,

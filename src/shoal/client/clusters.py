@@ -112,7 +112,8 @@ class Clusters:
         self._transport.call("DELETE", f"/clusters/{segment(ref)}", params=params)
 
     def execute(self, ref: str, **overrides: object) -> "Run":
-        """Start a run; `overrides` (filters, sample_size, …) hold for this run only. Raises NotFound, Conflict."""
+        """Start a run; `overrides` (filters, sample_size, …) hold for this run only. Raises NotFound, Conflict,
+        QueueFull where too many runs wait."""
         task = self._transport.ask(Task, "POST", f"/clusters/{segment(ref)}/execute", overrides or None)
         data = task.additional_data
         return Run(self._transport, str(data["cluster_id"]), str(data["run_id"]), task.task_id)

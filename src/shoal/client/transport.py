@@ -25,6 +25,7 @@ from shoal.errors import (
     KeyReused,
     NotFound,
     Overloaded,
+    QueueFull,
     RateLimited,
     ShoalError,
     StaleVersion,
@@ -56,10 +57,13 @@ _BY_CODE: Final[Mapping[str, type[ShoalError]]] = {
     "already_exists": AlreadyExists,
     "idempotency_key_reused": KeyReused,
     "overloaded": Overloaded,
+    "queue_full": QueueFull,
     "stale_version": StaleVersion,
 }
 _HUNG_UP: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _BUSY: Final = frozenset({429, 503})
+_LASTING: Final = "queue_full"
+"""Busy for as long as runs take: whoever asked decides whether to wait."""
 _TRIES: Final = 4
 
 
@@ -148,12 +152,16 @@ class Transport:
                     raise
                 time.sleep(_pause(None, attempt))
                 continue
-            if response.status_code not in _BUSY or attempt == _TRIES:
+            if not _is_busy(response) or attempt == _TRIES:
                 break
             time.sleep(_pause(response, attempt))
         if not (hung_up and method == "DELETE" and response.status_code == 404):  # else an earlier try removed it
             _check(response)
         return response
+
+
+def _is_busy(response: httpx.Response) -> bool:
+    return response.status_code in _BUSY and _error_of(response).get("code") != _LASTING
 
 
 def segment(ref: str) -> str:

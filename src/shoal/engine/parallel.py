@@ -41,19 +41,23 @@ def one_blas_thread() -> Iterator[None]:
 def take_blas_buffers(threads: int) -> None:
     """Have BLAS map the buffers that so many threads need; call it before memory is limited.
 
-    OpenBLAS maps 32 MiB for each thread that computes at a time, when it first does, keeps it, and asks again without
-    end where it is refused: a process would hang. NumPy and SciPy have a BLAS each.
+    OpenBLAS maps 32 MiB for each thread that computes at a time, when it first does, and keeps it; where it is refused
+    it asks again, and then ends the process or, in other builds, never stops asking. NumPy and SciPy have a BLAS each.
     """
     count = thread_count(threads)
     together = threading.Barrier(count, timeout=30.0)
     square = np.eye(_SIDE) * 2.0
 
     def compute(_: int) -> None:
-        for _ in range(_ROUNDS):
-            together.wait()
-            square @ square
-            together.wait()
-            scipy.linalg.cholesky(square)
+        try:
+            for _ in range(_ROUNDS):
+                together.wait()
+                square @ square
+                together.wait()
+                scipy.linalg.cholesky(square)
+        except BaseException:  # out of memory: the others must not wait for this one
+            together.abort()
+            raise
 
     with one_blas_thread(), ThreadPoolExecutor(count) as pool:
         list(pool.map(compute, range(count)))

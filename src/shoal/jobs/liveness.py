@@ -1,5 +1,5 @@
-"""A worker holds a lock on a file named after it for as long as it lives; the operating system drops the lock with the
-process, so other workers see at once that it is gone and need not wait for its lease to end."""
+"""A worker or server holds a lock on a file named after it for as long as it lives; the operating system drops the lock
+with the process, so others see at once that it is gone, and need not wait for the lease of a worker to end."""
 
 import contextlib
 import fcntl
@@ -8,17 +8,17 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["dead_locks", "held_alive", "is_alive", "living_workers", "worker_name"]
+__all__ = ["dead_locks", "held_alive", "is_alive", "living", "process_name"]
 
 
-def worker_name() -> str:
-    """A name that no other worker has or will have."""
+def process_name() -> str:
+    """A name that no other process has or will have."""
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 @contextlib.contextmanager
 def held_alive(folder: Path, name: str) -> Iterator[None]:
-    """Hold the lock file of the worker of that name."""
+    """Hold the lock file of the process of that name."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.lock"
     with path.open("w") as file:
@@ -30,7 +30,7 @@ def held_alive(folder: Path, name: str) -> Iterator[None]:
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the worker of that name holds its lock. Its file is removed once it is known to be dead."""
+    """Whether the process of that name holds its lock. Its file is removed once it is known to be dead."""
     path = folder / f"{name}.lock"
     try:
         with path.open("r+") as file:
@@ -43,8 +43,8 @@ def is_alive(folder: Path, name: str) -> bool:
     return False
 
 
-def living_workers(folder: Path) -> list[str]:
-    """The names of the workers whose lock is held."""
+def living(folder: Path) -> list[str]:
+    """The names of those whose lock is held."""
     return [path.stem for path in sorted(folder.glob("*.lock")) if _is_held(path)]
 
 
@@ -54,8 +54,8 @@ def dead_locks(folder: Path) -> list[Path]:
 
 
 def _is_held(path: Path) -> bool:
-    # A shared lock, let go of at once: a worker that is just starting waits for it and is not turned away. The file
-    # stays, because that worker may have it open already.
+    # A shared lock, let go of at once: a process that is just starting waits for it and is not turned away. The
+    # file stays, because that process may have it open already.
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

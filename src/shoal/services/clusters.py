@@ -252,6 +252,8 @@ class Clusters:
             )
         if plan.disk_bytes > plan.disk_free_bytes:
             raise InsufficientStorage(" ".join(plan.notes), needed_bytes=plan.disk_bytes)
+        if not plan.fits and request.get("mode") == "assign":
+            raise InvalidField("mode", "assigns more documents than memory allows", remedy=" ".join(plan.notes))
         if not plan.fits:
             problem = "is too large for this run" if "sample_size" in request else "is needed, all at once do not fit"
             raise InvalidField("sample_size", problem, remedy=" ".join(plan.notes))

@@ -186,8 +186,8 @@ def _leftovers(data: Path, before: float) -> Iterator[Finding]:
     for folder in sorted((data / "documents").glob("*/*")):
         for path in stray_files(folder):
             yield from _leftover(data, path, "holds vectors that no row speaks of", before)
-    for path in dead_locks(data / "workers"):
-        yield from _leftover(data, path, "is the lock of a worker that is gone", before)
+    for path in [*dead_locks(data / "workers"), *dead_locks(data / "servers")]:
+        yield from _leftover(data, path, "is the lock of a process that is gone", before)
 
 
 def _leftover(data: Path, path: Path, told: str, before: float) -> Iterator[Finding]:

@@ -34,6 +34,7 @@ from shoal.services.audit import Audit
 from shoal.services.namespaces import Namespaces
 from shoal.services.repository import Repository
 from shoal.storage.base import MetadataStore, Query
+from shoal.storage.files import sync_folder
 
 __all__ = ["LOCAL_USER", "Keys"]
 
@@ -353,10 +354,12 @@ def _kept_in(key_file: Path) -> str | None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Readable by the owner from its first byte on. A file left by a start that did not finish is replaced."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    """Readable by the owner from its first byte on, and whole: until then an earlier file stays."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)

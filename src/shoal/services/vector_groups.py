@@ -36,7 +36,7 @@ def group_by_vectors(
         labels=outcome.labels,
         metrics=outcome.metrics,
         params=outcome.params,
-        warnings=[*space.warnings, *outcome.warnings, *_all_noise(outcome.labels)],
+        warnings=[*space.warnings, *outcome.warnings, *_all_noise(outcome.labels, plan.algorithm)],
         learned_weights=space.weights if cluster.multi_feature_strategy == "weighted" else None,
         distance_metric=outcome.distance_metric,
         exact=outcome.exact,
@@ -48,10 +48,11 @@ def group_by_vectors(
     )
 
 
-def _all_noise(labels: Labels) -> list[str]:
-    if (labels != NOISE).any():
+def _all_noise(labels: Labels, algorithm: str) -> list[str]:
+    if not len(labels) or (labels != NOISE).any():
         return []
-    return ["No group was found: every document is noise. Try smaller groups (min_cluster_size), or the method auto."]
+    other = "" if algorithm == "auto" else ", or the method auto"
+    return [f"No group was found: every document is noise. Try smaller groups (min_cluster_size){other}."]
 
 
 def _relationships(analysis: Analysis) -> list[Values]:

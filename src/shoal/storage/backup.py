@@ -355,10 +355,11 @@ def _speaking(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
+        where = getattr(error, "filename", None) or folder  # of the folder that is copied, or of the one that is made
         if is_full(error):
-            raise InsufficientStorage(f"The disk of {folder} is full; nothing was left there.") from error
+            raise InsufficientStorage(f"The disk of {where} is full; nothing was left in {folder}.") from error
         if isinstance(error, OSError):
-            raise Unavailable(f"{folder} cannot be written ({error.strerror or error}).") from error
+            raise Unavailable(f"{where} failed ({error.strerror or error}); nothing was left in {folder}.") from error
         raise
     except sqlite3.DatabaseError as error:
         raise Corrupt(f"A database file is damaged ({error}). `shoal doctor` tells more.") from error

@@ -16,8 +16,9 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from shoal.errors import Corrupt
+from shoal.storage.files import named
 
-__all__ = ["Commit", "begin", "check", "count_up", "counts", "keep", "lost"]
+__all__ = ["Commit", "begin", "check", "count_up", "counts", "keep", "lost", "make_room"]
 
 _TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS commit_count (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, "
@@ -54,6 +55,13 @@ def count_up(connection: sqlite3.Connection) -> Commit | None:
     return Commit(*rows[0]) if rows else None
 
 
+def make_room(path: Path) -> None:
+    """Have a file beside the database at `path`, which is open, for `keep`. Only this makes one: a database that
+    another process is removing must not get a new file."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(_beside(path), os.O_CREAT | os.O_WRONLY, 0o600))
+
+
 def keep(path: Path, commit: Commit) -> None:
     """Note beside the database at `path` that this commit is on disk. A disk that fails is no reason to fail what is
     done, so nothing is raised."""
@@ -62,7 +70,7 @@ def keep(path: Path, commit: Commit) -> None:
         return
     noted = _NOTED.pack(*commit)
     with contextlib.suppress(OSError):
-        file = os.open(_beside(path), os.O_CREAT | os.O_WRONLY, 0o600)
+        file = os.open(_beside(path), os.O_WRONLY)
         try:
             os.pwrite(file, noted + _CRC.pack(crc32(noted)), 0)
         finally:
@@ -73,7 +81,7 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
     """Raises Corrupt where commits are gone."""
     said = lost(path, connection)
     if said is not None:
-        raise Corrupt(f"The file {said}")
+        raise Corrupt(f"{named(path)} {said}")
 
 
 def lost(path: Path, connection: sqlite3.Connection) -> str | None:
@@ -103,7 +111,7 @@ def _kept(path: Path) -> Commit | None:
         content = _beside(path).read_bytes()
     except OSError:
         return None
-    noted, crc = content[: _NOTED.size], content[_NOTED.size :]
+    noted, crc = content[: _NOTED.size], content[_NOTED.size : _NOTED.size + _CRC.size]
     if len(noted) != _NOTED.size or crc != _CRC.pack(crc32(noted)):
         return None
     return Commit(*_NOTED.unpack(noted))

@@ -17,6 +17,7 @@ __all__ = [
     "is_of_disk",
     "locked",
     "make_folder",
+    "named",
     "remove_tree",
     "sync_folder",
     "written_whole",
@@ -26,6 +27,11 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BROKEN: Final = frozenset({errno.EIO, errno.EROFS})
 _SQLITE_FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
 """The second is how SQLite says that the index of the write-ahead log found no room."""
+
+
+def named(path: Path) -> str:
+    """A file of the data folder as messages call it: with the folder that tells it from others of its name."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def is_full(error: BaseException) -> bool:

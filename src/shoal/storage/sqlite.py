@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
 from shoal.storage import commit_count
-from shoal.storage.files import disk_error, is_full, make_folder, sync_folder
+from shoal.storage.files import disk_error, is_full, make_folder, named, sync_folder
 from shoal.storage.migrations import format_of, migrate, refuse_newer
 from shoal.storage.whole_pages import check_whole_pages
 
@@ -72,12 +72,10 @@ class Database:
         self._start_in_this_process()
         _create(path)
         check_whole_pages(path)
-        try:
-            _switch_to_wal(self.read())
-            commit_count.check(path, self.read())
-            self._migrate(schema)
-        except Corrupt as error:
-            raise Corrupt(f"{path.parent.name}/{path.name}: {error.message}") from error
+        _switch_to_wal(self.read())
+        commit_count.check(path, self.read())
+        commit_count.make_room(path)
+        self._migrate(schema)
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit mode, or inside the transaction this thread has open.
@@ -173,7 +171,7 @@ class Database:
         return session
 
     def _connect(self) -> "_Connection":
-        with _SEAM:
+        with _Seam(self.path):
             connection = sqlite3.connect(
                 self.path,
                 timeout=_WAIT_SECONDS,
@@ -208,6 +206,9 @@ class Database:
 class _Seam:
     """Turns SQLite's errors into Shoal's where they tell of the world; errors in our SQL stay what they are."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
     def __enter__(self) -> None:
         return None
 
@@ -215,22 +216,19 @@ class _Seam:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, sqlite3.DatabaseError):
-            said = _translated(error)
+            said = _translated(error, self._path)
             if said is not None:
                 raise said from error
 
 
-_SEAM: Final = _Seam()
-
-
-def _translated(error: sqlite3.DatabaseError) -> ShoalError | None:
+def _translated(error: sqlite3.DatabaseError, path: Path) -> ShoalError | None:
     code = _code(error)
     if is_full(error):
         return InsufficientStorage(
             "The disk has no room for this. Delete something or enlarge the disk; reading and deleting go on meanwhile."
         )
     if code in _BROKEN or any(words in str(error) for words in _DAMAGED_TEXT):
-        return Corrupt(f"A database file is damaged ({error}). Restore it from a backup.")
+        return Corrupt(f"{named(path)} is damaged ({error}). Restore it from a backup.")
     if code in _AWAY:
         return Unavailable(f"The database {_AWAY[code]} ({error}). Try again.")
     return None
@@ -244,28 +242,30 @@ def _code(error: sqlite3.Error) -> int:
 class _Cursor(sqlite3.Cursor):
     """A cursor that speaks Shoal's errors."""
 
+    connection: "_Connection"
+
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
-        with _SEAM:
+        with self.connection.seam:
             return super().execute(sql, parameters)
 
     def executemany(self, sql: str, parameters: Any, /) -> Self:
-        with _SEAM:
+        with self.connection.seam:
             return super().executemany(sql, parameters)
 
     def fetchone(self) -> Any:
-        with _SEAM:
+        with self.connection.seam:
             return super().fetchone()
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        with _SEAM:
+        with self.connection.seam:
             return super().fetchmany(self.arraysize if size is None else size)
 
     def fetchall(self) -> list[Any]:
-        with _SEAM:
+        with self.connection.seam:
             return super().fetchall()
 
     def __next__(self) -> Any:
-        with _SEAM:
+        with self.connection.seam:
             return super().__next__()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # blocks of rows, not one Python call a row
@@ -275,6 +275,10 @@ class _Cursor(sqlite3.Cursor):
 
 class _Connection(sqlite3.Connection):
     """A connection whose cursors speak Shoal's errors."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        super().__init__(path, **options)
+        self.seam = _Seam(path)
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(_Cursor if factory is None else factory)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import Corrupt
+from shoal.storage.files import named
 
 __all__ = ["check_whole_pages"]
 
@@ -30,7 +31,7 @@ def check_whole_pages(path: Path) -> None:
         if cut is None or cut in _pages_in_log(path):
             return
         time.sleep(_PAUSE_SECONDS)  # somebody may be writing it this moment
-    raise Corrupt(f"{path.parent.name}/{path.name} was cut: its last page is not whole. Restore it from a backup.")
+    raise Corrupt(f"{named(path)} was cut: its last page is not whole. Restore it from a backup.")
 
 
 def _cut_page(path: Path) -> int | None:
