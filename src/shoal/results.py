@@ -69,6 +69,8 @@ def _write(folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[str, A
             folder.rename(old)
         fresh.rename(folder)
         sync_folder(folder.parent)
+    except OSError as error:  # told of the folder that was asked for, not of the names it has until it is whole
+        raise OSError(error.errno, error.strerror or str(error), str(folder)) from error
     finally:
         if old.exists() and not folder.exists():
             old.rename(folder)

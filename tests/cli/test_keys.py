@@ -1,5 +1,6 @@
 """`shoal keys` and `shoal organizations` on a real folder."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -60,6 +61,14 @@ def test_a_key_file_that_cannot_be_written_stays_as_it_was_and_the_secret_is_sho
 
     assert rotated.startswith("sk_")
     assert (data / "key").read_text() == before
+
+
+def test_a_key_for_some_days_says_so_and_one_for_none_is_refused(here: Command, data: Path) -> None:
+    here("keys", "create", "guest", "--days", "30")
+
+    until = datetime.now(UTC) + timedelta(days=30)
+    assert f"active, to {until:%Y-%m-%d}" in here("keys", "list").out
+    assert here("keys", "create", "none", "--days", "0").code == 2
 
 
 def test_keys_are_shown_as_a_table_that_fits(here: Command, data: Path) -> None:

@@ -39,6 +39,32 @@ def test_a_folder_that_cannot_be_written_is_one_line(here: Command, parquet: Pat
     assert "file" in done.complaint
 
 
+def test_a_disk_that_takes_no_more_is_told_of_the_folder_that_was_asked_for(parquet: Path, tmp_path: Path) -> None:
+    command = f"ulimit -f 1; {sys.executable} -m shoal.cli.main cluster {parquet} --clusters 3 --out results"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert (done.returncode, done.stderr) == (2, f"shoal: File too large: {tmp_path / 'results'}.\n")
+    assert {entry.name for entry in tmp_path.iterdir()} == {parquet.name}
+
+
+def test_ctrl_c_while_it_still_loads_is_no_trace() -> None:
+    """The interrupt comes when the first foreign module is asked for."""
+    code = """
+import sys
+class Interrupt:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt)
+from shoal.cli.start import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_reader_that_goes_away_is_no_trace(parquet: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m shoal.cli.main cluster {parquet} --clusters 3 | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)

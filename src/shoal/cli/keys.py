@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +39,15 @@ def list_keys(organization: Of = None, data: Data = None) -> None:
     with _keys(data, organization) as (services, scope):
         for key in services.keys.all(scope):
             used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%d %H:%M}"
-            cells = (key.name, f"{key.key_prefix}…", key.status, " ".join(key.permissions), used, key.user_email)
+            until = "" if key.expires_at is None else f", to {key.expires_at:%Y-%m-%d}"
+            cells = (
+                key.name,
+                f"{key.key_prefix}…",
+                key.status + until,
+                " ".join(key.permissions),
+                used,
+                key.user_email,
+            )
             table.add_row(*(Text(plain(cell), "" if key.status == "active" else "dim") for cell in cells))
     printer().print(table)
 
@@ -49,6 +58,7 @@ def create(
     permission: Annotated[
         list[str] | None, typer.Option(help="read, write, delete or admin; repeat for several. Default: the first 3.")
     ] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=36_500, help="How long it works. Default: for ever.")] = None,
     email: Annotated[str, typer.Option(help="The user it belongs to.")] = "local@shoal",
     organization: Of = None,
     data: Data = None,
@@ -58,7 +68,9 @@ def create(
 
     with _keys(data, organization) as (services, scope):
         permissions = None if permission is None else [_permission(one) for one in permission]
-        _show(services.keys.create(scope, email, CreateKey(name=name, permissions=permissions), by="command line"))
+        expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+        asked = CreateKey(name=name, permissions=permissions, expires_at=expires_at)
+        _show(services.keys.create(scope, email, asked, by="command line"))
 
 
 @keys_app.command()
