@@ -1,6 +1,7 @@
 """A small data folder with everything in it, made in this process; and ways to damage one."""
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from shoal.records.document import UpsertDocuments
 from shoal.records.execution import ExecuteCluster
 from shoal.records.scope import Scope
 from shoal.settings import Settings
+from shoal.storage.base import Reply, SavedReply
 
 __all__ = ["fill", "flip", "made", "only", "settings_of", "update"]
 
@@ -22,7 +24,7 @@ def settings_of(folder: Path, **more: Any) -> Settings:
 
 
 def made(folder: Path) -> None:
-    """60 documents with vectors, a cluster over them, and its finished run; closed."""
+    """60 documents with vectors, a cluster over them, its finished run, and saved replies; closed."""
     services = assemble(settings_of(folder))
     services.keys.bootstrap(folder / "key")
     fill(services)
@@ -40,6 +42,10 @@ def fill(services: Services) -> Scope:
     services.clusters.create(scope, CreateCluster.model_validate(vector_body()))
     services.clusters.execute(scope, services.clusters.admit(scope, "groups", ExecuteCluster()))
     assert carry_out(services) == 1
+    now = datetime.now(UTC)
+    for store in (services.metadata, services.documents_store):
+        saved = SavedReply("request", Reply(200, None, b"{}"), now)
+        store.save_reply(scope, "key", saved, forget_before=now)
     return scope
 
 

@@ -137,6 +137,10 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
         lambda f: update(metadata_of(f), "UPDATE jobs SET state = 'queued', job_id = 'run_lost'"),
         "metadata.sqlite", "job run_lost is queued, and its run does not exist",
     ),
+    "a saved reply that is damaged": (
+        lambda f: update(metadata_of(f), "UPDATE replies SET status = 500"),
+        "metadata.sqlite", "1 saved replies to requests with an idempotency key are damaged",
+    ),
     "an index that has lost a row": (
         lambda f: flip_page(documents_of(f), b"d0030"),
         "namespace ns_", "",

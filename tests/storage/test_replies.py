@@ -1,5 +1,6 @@
 """Saved replies, and the transactions around several changes of documents that they need."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import orjson
 import pytest
 
 from shoal.columns import DocumentBatch, VectorColumn
-from shoal.errors import AlreadyExists
+from shoal.errors import AlreadyExists, Corrupt
 from shoal.records.scope import Scope
 from shoal.storage.base import Reply, SavedReply
 from shoal.storage.documents import SqliteDocuments
@@ -158,3 +159,20 @@ def test_a_failed_change_is_never_stored_by_halves(documents: SqliteDocuments, s
     assert documents.count(scope, "c") == 0
     documents.write(scope, "c", [batch("a")], now=now)
     assert documents.count(scope, "c") == 1
+
+
+@pytest.mark.parametrize("change", ["body = x'7b7d'", "status = 500", "request = 'other'", "saved_at = '2020-01-01'"])
+def test_a_reply_that_is_damaged_is_told_and_not_given_again(
+    store: SqliteMetadata | SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path, change: str
+) -> None:
+    store.save_reply(scope, "k", saved(now), forget_before=now - DAY)
+    store.save_reply(scope, "sound", saved(now), forget_before=now - DAY)
+    (path,) = tmp_path.rglob("*.sqlite")
+
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE replies SET {change} WHERE key = 'k'")
+    connection.close()
+
+    with pytest.raises(Corrupt, match="What was answered to the request with the idempotency key 'k' is damaged"):
+        store.saved_reply(scope, "k")
+    assert store.saved_reply(scope, "sound") == saved(now)

@@ -23,6 +23,7 @@ from shoal.storage.base import Json
 from shoal.storage.checksums import UNKNOWN, damaged_rows
 from shoal.storage.commit_count import lost
 from shoal.storage.migrations import format_of
+from shoal.storage.replies import REPLY_COLUMNS, is_sound_reply
 from shoal.storage.vectors import SegmentKey, VectorSegments
 from shoal.storage.whole_pages import check_whole_pages
 
@@ -133,6 +134,7 @@ def inspect_metadata(path: Path) -> MetadataSeen:
             select = "SELECT job_id, organization_id, namespace_id, state FROM jobs WHERE state <> 'done'"
             for id, organization, namespace, state in connection.execute(select):
                 seen.jobs.append(OpenJob(_text(id), Scope(_text(organization), _text(namespace)), _text(state)))
+            seen.damage += _damaged_replies(connection)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         seen.damage.append(f"the records cannot be read to their end: {error}")
     return seen
@@ -150,6 +152,7 @@ def inspect_namespace(folder: Path) -> NamespaceSeen:
                 return seen  # made this instant, or by a process that was killed then: it holds nothing
             _inspect_payloads(connection, seen)
             _inspect_vectors(connection, VectorSegments(folder / "vectors"), seen)
+            seen.damage += _damaged_replies(connection)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         seen.damage.append(f"the rows cannot be read to their end: {error}")
     return seen
@@ -270,6 +273,15 @@ def _damage_of(
         yield f"the vectors {key.vector!r} of {_listed(damaged)} in {where} are damaged"
 
 
+def _damaged_replies(connection: sqlite3.Connection) -> Iterator[str]:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'replies'").fetchall():
+        return  # of a format that saved none
+    rows = connection.execute(f"SELECT {REPLY_COLUMNS} FROM replies")
+    damaged = sum(not is_sound_reply([_decoded(cell) for cell in row[:5]] + list(row[5:])) for row in rows)
+    if damaged:
+        yield f"{damaged:,} saved replies to requests with an idempotency key are damaged"
+
+
 # ── artifacts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -322,6 +334,11 @@ def _listed(ids: Sequence[str]) -> str:
 
 def _shown_path(files: VectorSegments, key: SegmentKey) -> str:
     return str(files.path(key).relative_to(files.folder.parent))
+
+
+def _decoded(value: object) -> object:
+    """A cell as one who reads texts as texts sees it."""
+    return _text(value) if isinstance(value, bytes) else value
 
 
 def _text(value: object) -> str:
