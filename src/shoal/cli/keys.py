@@ -12,7 +12,7 @@ from shoal.cli.installation import chosen, opened
 
 if TYPE_CHECKING:
     from shoal.assemble import Services
-    from shoal.records.key import CreatedKey, Permission
+    from shoal.records.key import CreatedKey, Key, Permission
     from shoal.records.scope import Scope
 
 __all__ = ["keys_app"]
@@ -27,29 +27,17 @@ Of = Annotated[str | None, typer.Option("--organization", help="Whose keys: a na
 @keys_app.command("list")
 def list_keys(organization: Of = None, data: Data = None) -> None:
     """Show every key, without its secret."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+    from shoal.cli.table import print_listing
 
-    from shoal.cli.table import plain, printer
-
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in ("name", "begins", "status", "permissions", "last used (UTC)", "user"):
-        table.add_column(column)
     with _keys(data, organization) as (services, scope):
-        for key in services.keys.all(scope):
-            used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%d %H:%M}"
-            until = "" if key.expires_at is None else f", to {key.expires_at:%Y-%m-%d}"
-            cells = (
-                key.name,
-                f"{key.key_prefix}…",
-                key.status + until,
-                " ".join(key.permissions),
-                used,
-                key.user_email,
-            )
-            table.add_row(*(Text(plain(cell), "" if key.status == "active" else "dim") for cell in cells))
-    printer().print(table)
+        rows = [(_cells(key), key.status == "active") for key in services.keys.all(scope)]
+    print_listing(("name", "begins", "status", "permissions", "last used (UTC)", "user"), rows)
+
+
+def _cells(key: "Key") -> list[str]:
+    until = "" if key.expires_at is None else f", to {key.expires_at:%Y-%m-%d}"
+    used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%d %H:%M}"
+    return [key.name, f"{key.key_prefix}…", key.status + until, " ".join(key.permissions), used, key.user_email]
 
 
 @keys_app.command()

@@ -17,20 +17,14 @@ Data = Annotated[Path | None, typer.Option(help="The folder that holds everythin
 @organizations_app.command("list")
 def list_organizations(data: Data = None) -> None:
     """Show every organisation, oldest first."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+    from shoal.cli.table import print_listing
 
-    from shoal.cli.table import plain, printer
-
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in ("name", "id", "made (UTC)"):
-        table.add_column(column)
     with opened(data) as services:
-        for one in services.keys.organizations():
-            made = f"{one.created_at:%Y-%m-%d %H:%M}"
-            table.add_row(*map(Text, (plain(one.organization_name), one.organization_id, made)))
-    printer().print(table)
+        rows = [
+            ((str(one.organization_name), one.organization_id, f"{one.created_at:%Y-%m-%d %H:%M}"), True)
+            for one in services.keys.organizations()
+        ]
+    print_listing(("name", "id", "made (UTC)"), rows)
 
 
 @organizations_app.command()

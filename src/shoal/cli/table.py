@@ -1,10 +1,10 @@
-"""Clusters as a table for the terminal. Labels come from documents, so nothing in them may steer the terminal."""
+"""Tables for the terminal. Labels and names come from others, so nothing in them may steer the terminal."""
 
 import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Row", "called_as", "clusters_table", "plain", "printer", "readable_seconds"]
+__all__ = ["Row", "called_as", "clusters_table", "plain", "print_listing", "printer", "readable_seconds"]
 
 _BAR_WIDTH: Final = 12
 _WIDTH_OF_A_PIPE: Final = 120
@@ -36,9 +36,10 @@ class Row:
 
 
 def printer() -> Console:
-    """Where tables go: the terminal in its width and colours, a pipe in 120 columns and plain text."""
+    """Where tables go: the terminal in its width and colours, a pipe in $COLUMNS, else 120, and plain text."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
+    told = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    return console if told else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
 
 
 def called_as() -> str:
@@ -76,6 +77,16 @@ def clusters_table(rows: Sequence[Row], documents: int, noise: int, *, width: in
         table.add_section()
         table.add_row("", Text("in no cluster", "italic"), f"{noise:,}", _percent(noise, documents, roomy))
     return table
+
+
+def print_listing(columns: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -> None:
+    """Things that were named by people, one a row: its cells, and whether it counts; the others are dim."""
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for cells, counts in rows:
+        table.add_row(*(Text(plain(cell), "" if counts else "dim") for cell in cells))
+    printer().print(table)
 
 
 def _width_of(label: int, *, fixed: bool) -> dict[str, Any]:
