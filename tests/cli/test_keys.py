@@ -1,13 +1,22 @@
 """`shoal keys` and `shoal organizations` on a real folder."""
 
+import errno
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 import pytest
 
 from cli.conftest import Command
 from server_process import ServerProcess
+from shoal.assemble import assemble
+from shoal.settings import Settings
+from shoal.storage.files import written_whole
 
 
 @pytest.fixture
@@ -53,14 +62,37 @@ def test_the_key_file_gets_the_new_secret_of_a_key_it_holds(here: Command, data:
     assert answer.status_code == 200
 
 
-def test_a_key_file_that_cannot_be_written_stays_as_it_was_and_the_secret_is_shown(here: Command, data: Path) -> None:
+def test_a_key_file_that_cannot_be_written_stays_as_it_was_and_is_told(
+    here: Command, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = (data / "key").read_text()
-    (data / ".key.part").mkdir()
 
-    rotated = secret_in(here("keys", "rotate", "first").out)
+    @contextmanager
+    def full(path: Path, **options: bool) -> Iterator[BinaryIO]:
+        with written_whole(path, **options):
+            raise OSError(errno.ENOSPC, "No space left on device")
+            yield
 
-    assert rotated.startswith("sk_")
+    monkeypatch.setattr("shoal.services.keys.written_whole", full)
+
+    done = here("keys", "rotate", "first")
+
+    assert secret_in(done.out).startswith("sk_")
+    assert done.complaint == f"shoal: {data / 'key'} could not be written: it holds the old secret."
     assert (data / "key").read_text() == before
+    assert not list(data.glob(".key*"))
+
+
+def test_of_two_rotations_at_once_the_file_gets_the_later_secret(data: Path) -> None:
+    command = [sys.executable, "-m", "shoal.cli.main", "keys", "rotate", "first"]
+
+    for _ in range(3):
+        for process in [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(3)]:
+            assert process.wait() == 0
+
+        services = assemble(Settings.read())
+        assert services.keys.is_good(data / "key")
+        services.close()
 
 
 def test_a_key_for_some_days_says_so_and_one_for_none_is_refused(here: Command, data: Path) -> None:

@@ -1,7 +1,7 @@
 """D6: bits flip, files are cut, zeroed, missing. Damage is told in words or made good, never served as if whole.
 
 One folder with two runs of each cluster is damaged again and again, each time in one place, opened, and asked the same
-questions as the whole one. An answer is `same`, a clean `error` (the words of an error that was raised on purpose),
+questions as the whole one. An answer is `same`, a clean `error` (one that says that something is damaged),
 `rebuilt` (same, and the file was made anew), or `silent`: another answer than before without a word. `crash` is a
 process that ended.
 """
@@ -23,7 +23,9 @@ __all__ = ["KINDS", "Mutation", "Verdict", "corrupt", "kind_of", "mutations"]
 Json = dict[str, Any]
 Verdict = Literal["same", "error", "rebuilt", "silent", "crash"]
 KINDS: Final = ("artifact", "manifest", "vectors", "payloads", "metadata", "wal", "commits", "checkpoint", "other")
-WAYS: Final = ("flip", "flip", "flip", "truncate", "zero", "missing")
+WAYS: Final = ("flip", "flip", "flip", "truncate", "empty", "zero", "missing")
+_TOLD: Final = ("corrupt", "Corrupt")
+"""How the API and the start tell of damage."""
 _PAGE: Final = 4096
 
 
@@ -48,8 +50,8 @@ class Mutation:
         content = bytearray(path.read_bytes())
         if self.way == "flip":
             content[self.at] ^= 1 << self.bit
-        elif self.way == "truncate":
-            del content[self.at :]
+        elif self.way in ("truncate", "empty"):
+            del content[self.at if self.way == "truncate" else 0 :]
         else:
             start = self.at // _PAGE * _PAGE
             length = min(_PAGE, len(content) - start)
@@ -65,7 +67,7 @@ class Corrupted:
     silent: list[str] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
     unclean: list[str] = field(default_factory=list)
-    """Errors that nobody raised on purpose."""
+    """Errors that do not speak of damage: of what is there, such a one says that it is not, or is somebody else's."""
 
     def silent_in(self, *kinds: str) -> int:
         return sum(self.verdicts.get(kind, Counter())["silent"] for kind in kinds)
@@ -131,7 +133,7 @@ def _judge(case: Case, whole: Path, mutation: Mutation, expected: Json, corrupte
         return
     told = {name: answer for name, answer in answers.items() if answer != expected.get(name)}
     errors = {name: answer for name, answer in told.items() if answer.get("error")}
-    unclean = {name: answer for name, answer in errors.items() if answer["error"] == "internal_error"}
+    unclean = {name: answer for name, answer in errors.items() if answer["error"] not in _TOLD}
     if unclean:
         corrupted.unclean.append(f"{mutation}: {unclean}")
     if len(errors) < len(told):

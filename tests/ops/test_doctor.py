@@ -145,6 +145,14 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
         lambda f: flip_page(documents_of(f), b"d0030"),
         "namespace ns_", "",
     ),
+    "documents that are gone": (
+        lambda f: documents_of(f).unlink(),
+        "namespace ns_", "documents.sqlite is missing",
+    ),
+    "documents that are empty": (
+        lambda f: os.truncate(documents_of(f), 0),
+        "namespace ns_", "has lost its last",
+    ),
     "metadata of zeros": (
         lambda f: metadata_of(f).write_bytes(b"\0" * 8192),
         "metadata.sqlite", "",
@@ -179,7 +187,8 @@ def leftovers(folder: Path) -> list[Path]:
     stray = namespace / "vectors" / "col_gone" / "v" / "0000000099.f32"
     unnamed, part = run / "0123456789abcdef", run / ".fedcba.part"
     gone = run.parent / ".run_x.123.gone"
-    for made_folder in (unnamed, part, gone):
+    dropped = namespace.with_name(".ns_dropped.0123456789ab.gone")
+    for made_folder in (unnamed, part, gone, dropped):
         made_folder.mkdir()
         (made_folder / "members.parquet").write_bytes(b"x")
     stray.parent.mkdir(parents=True)
@@ -188,7 +197,7 @@ def leftovers(folder: Path) -> list[Path]:
     for path in (stray, spool, *locks, single):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
-    return [unnamed, part, gone, stray, spool, *locks, single]
+    return [unnamed, part, gone, dropped, stray, spool, *locks, single]
 
 
 def test_leftovers_are_told_and_removed_only_when_asked(folder: Path) -> None:

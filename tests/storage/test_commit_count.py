@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,36 @@ def test_a_log_that_is_not_whole_is_refused(killed: Path, damage: Callable[[Path
     with pytest.raises(Corrupt, match=r"killed/things\.sqlite has lost its last ([\d,]+ )?change"):
         names(killed)
     assert "has lost its last" in check_file(killed, len(SCHEMA))[1][0]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["removed", "emptied"])
+@pytest.mark.parametrize("log", ["with its log", "without"])
+def test_a_database_that_is_gone_is_not_taken_for_a_new_one(
+    killed: Path, damage: Callable[[Path], None], log: str
+) -> None:
+    damage(killed)
+    if log == "without":
+        log_of(killed).unlink()
+
+    for _ in range(2):  # the first may have made the file anew
+        with pytest.raises(Corrupt, match=rf"has lost its last {COMMITS + 1} changes"):
+            names(killed)
+    assert "has lost its last" in check_file(killed, len(SCHEMA))[1][0]
+
+
+@pytest.mark.parametrize("change", ["mirror = 7", "count = 'x', mirror = 0", "id = 'text'", "id = x'00'"])
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_damaged_count_is_refused_at_once(killed: Path, change: str, noted: bool) -> None:
+    if not noted:
+        commits_of(killed).unlink()
+    with sqlite3.connect(killed) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        connection.execute(f"UPDATE commit_count SET {change}")
+    connection.close()
+
+    with pytest.raises(Corrupt, match="is damaged where its commits are counted"):
+        names(killed)
+    assert "is damaged where its commits are counted" in check_file(killed, len(SCHEMA))[1][0]
 
 
 def test_a_flipped_bit_anywhere_in_the_log_is_refused_or_changes_nothing(killed: Path) -> None:

@@ -1,5 +1,6 @@
 """What every document store promises; then what the SQLite store adds: files, crashes, many processes."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -630,6 +632,53 @@ def test_another_process_that_drops_the_namespace_is_noticed(tmp_path: Path, sco
     assert one.count(scope, COL) == 3
     one.close()
     two.close()
+
+
+def test_a_namespace_that_is_removed_while_others_write_is_gone_and_whole_again(
+    tmp_path: Path, scope: Scope, now: datetime
+) -> None:
+    one, two = SqliteDocuments(tmp_path), SqliteDocuments(tmp_path)
+    refused: list[str] = []
+    done = threading.Event()
+
+    def write(store: SqliteDocuments) -> None:
+        for number in itertools.takewhile(lambda _: not done.is_set(), itertools.count()):
+            try:
+                store.write(scope, COL, [numbered([number % 900])], now=now)
+            except Unavailable as error:
+                refused.append(error.message)
+
+    writers = [threading.Thread(target=write, args=(store,)) for store in (one, two)]
+    for writer in writers:
+        writer.start()
+    for _ in range(20):
+        time.sleep(0.03)
+        one.drop_namespace(scope)
+    done.set()
+    for writer in writers:
+        writer.join()
+
+    assert all("removed while" in told for told in refused)
+    one.drop_namespace(scope)
+    two.write(scope, COL, [numbered(range(5))], now=now)
+    assert len(one.load_matrix(scope, [COL], ["text"])) == one.count(scope, COL) == 5
+    assert [path.name for path in (tmp_path / scope.organization_id).iterdir()] == [scope.namespace_id]
+    one.close()
+    two.close()
+
+
+def test_documents_whose_database_is_gone_are_not_taken_for_none(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    store = SqliteDocuments(tmp_path)
+    store.write(scope, COL, [batch({"a": {"n": 1}})], now=now)
+    store.close()
+    (path,) = tmp_path.glob("*/*/documents.sqlite")
+    path.unlink()
+
+    again = SqliteDocuments(tmp_path)
+    for ask in (lambda: again.count(scope, COL), lambda: again.write(scope, COL, [batch({"b": {}})], now=now)):
+        with pytest.raises(Corrupt, match="are missing"):
+            ask()
+    again.close()
 
 
 def test_readers_and_writers_of_one_process_do_not_disturb_each_other(

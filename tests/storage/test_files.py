@@ -83,3 +83,28 @@ def test_a_tree_is_removed_without_following_links_out_of_it(tmp_path: Path) -> 
 
     assert names(tmp_path) == {"outside"}
     assert names(outside) == {"kept"}
+
+
+def test_a_tree_goes_with_what_somebody_puts_there_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder(tmp_path / "tree")
+    rmdir, late = Path.rmdir, iter([True, False])
+
+    def put_and_remove(path: Path) -> None:
+        if next(late):
+            (path / "late").write_bytes(b"x")
+        rmdir(path)
+
+    monkeypatch.setattr(Path, "rmdir", put_and_remove)
+
+    remove_tree(tmp_path / "tree")
+
+    assert names(tmp_path) == set()
+
+
+def test_a_private_file_is_its_owners_alone_while_it_is_written(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "secret", private=True) as file:
+        (beside,) = tmp_path.iterdir()
+        assert beside.stat().st_mode & 0o777 == 0o600
+        file.write(b"x")
+
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600

@@ -1,5 +1,6 @@
 """`shoal keys`: look after API keys on the data folder itself; no server is needed, a running one is no harm."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -65,8 +66,11 @@ def create(
 def rotate(name: Name, organization: Of = None, data: Data = None) -> None:
     """Give a key a new secret and show it, once; the old one stops working within 5 seconds."""
     with _keys(data, organization) as (services, scope):
-        key = services.keys.rotate(scope, name, key_file=services.settings.data / "key")
-        _show(key)
+        key_file = services.settings.data / "key"
+        good = services.keys.is_good(key_file)
+        _show(services.keys.rotate(scope, name, key_file=key_file))
+        if good and not services.keys.is_good(key_file):
+            print(f"shoal: {key_file} could not be written: it holds the old secret.", file=sys.stderr)
 
 
 @keys_app.command()

@@ -1,6 +1,5 @@
 """What a clustering would cost, as a table for the terminal."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.table import readable_seconds
+from shoal.engine.parallel import thread_count
+from shoal.jobs.limits import machine_memory_mib
 from shoal.services.planning import readable_bytes
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ __all__ = ["plan_table"]
 
 def plan_table(plan: "FilePlan") -> Table:
     """Time, memory and disk beside what there is; red where it is not enough."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = machine_memory_mib() * 2**20
     free = shutil.disk_usage(Path.cwd()).free
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"What {plan.algorithm} would cost", title_justify="left")
     table.add_column("", style="bold")
     table.add_column("about", justify="right")
     table.add_column("of", justify="right", style="dim")
     table.add_row("documents", f"{plan.rows:,} × {plan.dimension:,}", "")
-    table.add_row("time", readable_seconds(plan.seconds), f"{os.cpu_count()} cores")
+    table.add_row("time", readable_seconds(plan.seconds), f"{thread_count(0)} cores")
     table.add_row("peak memory", _against(plan.peak_memory_bytes, memory), readable_bytes(memory))
     table.add_row("disk", _against(plan.disk_bytes, free), f"{readable_bytes(free)} free")
     table.add_row("language model calls", "0", "")

@@ -1,8 +1,8 @@
 """Requests and answers: headers, retries, and errors as Shoal's own tree.
 
-A request is sent again where the server is busy (429, 503) or hung up before it answered. Every POST, and every
-change of many documents, carries an idempotency key, so that it is done once, however often it is sent; what sets or
-removes one thing comes to the same when it is repeated.
+A request is sent again where the server is busy for a moment (429, 503) or hung up before it answered. Every POST, and
+every change of many documents, carries an idempotency key, so that it is done once, however often it is sent; what sets
+or removes one thing comes to the same when it is repeated.
 """
 
 import time

@@ -5,7 +5,6 @@ k-means, rows for what comes after. The constants were measured (`benchmarks/ben
 server processor with AVX2; `machine_factor` tells how this machine compares. Memory constants lie above what was seen.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from shoal.engine.algorithms import check_params
-from shoal.engine.parallel import one_blas_thread
+from shoal.engine.parallel import one_blas_thread, thread_count
 from shoal.engine.plan import Plan
 
 __all__ = ["Cost", "assigning_cost", "cost_of", "machine_factor", "wall_seconds"]
@@ -75,7 +74,7 @@ def machine_factor() -> float:
 
 def wall_seconds(cost: Cost, threads: int) -> float:
     """On this machine, with so many threads (0: all cores). Half of the work is shared among threads well."""
-    cores = min(threads or os.cpu_count() or 1, os.cpu_count() or 1)
+    cores = min(thread_count(threads), thread_count(0))
     return cost.cpu_seconds * machine_factor() * (0.35 + 0.65 / cores)
 
 

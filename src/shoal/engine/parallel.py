@@ -4,12 +4,14 @@ BLAS runs on one thread while Python threads work on blocks of a fixed size: how
 threads can change its last bit, the split between blocks never does.
 """
 
+import math
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
@@ -21,14 +23,29 @@ __all__ = ["in_order", "one_blas_thread", "spans", "take_blas_buffers", "thread_
 Result = TypeVar("Result")
 
 
-_ROUNDS: Final = 2
-_SIDE: Final = 1000
+_ROUNDS: Final = 3
+_SIDE: Final = 500
 """Of a square matrix whose product takes long enough for threads to meet in it."""
+_MOST_BUFFERS: Final = 64
+"""The builds of OpenBLAS that come with NumPy and SciPy hold no more threads apart."""
+_CPU_SHARE: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def thread_count(threads: int) -> int:
-    """`threads`, or for 0 all cores this process may use."""
-    return threads if threads > 0 else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    """`threads`, or for 0 all cores this process may use, where a container has a share of them as many as that is."""
+    if threads > 0:
+        return threads
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return max(1, math.ceil(min(cores, _share_of_cores(_CPU_SHARE))))
+
+
+def _share_of_cores(told: Path) -> float:
+    """How many cores the container around this process may keep busy, by its cgroup (version 2)."""
+    try:
+        quota, period = told.read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # none, or "max"
+        return math.inf
 
 
 @contextmanager
@@ -44,11 +61,11 @@ def take_blas_buffers(threads: int) -> None:
     OpenBLAS maps 32 MiB for each thread that computes at a time, when it first does, and keeps it; where it is refused
     it asks again, and then ends the process or, in other builds, never stops asking. NumPy and SciPy have a BLAS each.
     """
-    count = thread_count(threads)
+    count = min(thread_count(threads), _MOST_BUFFERS)
     together = threading.Barrier(count, timeout=30.0)
     square = np.eye(_SIDE) * 2.0
 
-    def compute(_: int) -> None:
+    def compute() -> None:
         try:
             for _ in range(_ROUNDS):
                 together.wait()
@@ -60,7 +77,9 @@ def take_blas_buffers(threads: int) -> None:
             raise
 
     with one_blas_thread(), ThreadPoolExecutor(count) as pool:
-        list(pool.map(compute, range(count)))
+        failed = [error for future in [pool.submit(compute) for _ in range(count)] if (error := future.exception())]
+    if failed:
+        raise next((error for error in failed if not isinstance(error, threading.BrokenBarrierError)), failed[0])
 
 
 def spans(total: int, size: int) -> list[slice]:

@@ -24,12 +24,13 @@ from shoal.storage.inspection import (
     check_file,
     inspect_metadata,
     inspect_namespace,
+    lost_databases,
     remove_stray,
     stray_files,
 )
 from shoal.storage.metadata import METADATA_FORMAT
 from shoal.storage.migrations import copies_of
-from shoal.storage.namespaces import DOCUMENTS_FORMAT
+from shoal.storage.namespaces import DOCUMENTS_FORMAT, namespace_folders, removed_folders
 
 __all__ = ["Finding", "Kind", "Report", "examine", "repair"]
 
@@ -120,7 +121,7 @@ def _metadata(report: Report, data: Path, quick: bool) -> MetadataSeen:
 
 
 def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> None:
-    namespaces = sorted(path.parent for path in (data / "documents").glob("*/*/documents.sqlite"))
+    namespaces = [path for path in namespace_folders(data / "documents") if (path / "documents.sqlite").exists()]
     known = {(record.scope.organization_id, record.id) for record in seen.records if record.kind == "namespace"}
     documents = vectors = unchecked = 0
     for folder in namespaces:
@@ -138,6 +139,9 @@ def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in looked.damage]
         documents, vectors = documents + looked.documents, vectors + looked.vectors
         unchecked += looked.unchecked
+    for path in lost_databases(data / "documents"):
+        name = f"namespace {path.parent.name}"
+        report.findings.append(Finding("damage", name, f"{path.name} is missing", _REMEDIES["documents"]))
     told = f"{len(namespaces):,} namespace{'s' * (len(namespaces) != 1)}" + (
         "" if quick else f", {documents:,} documents, {vectors:,} vectors"
     )
@@ -177,13 +181,15 @@ def _leftovers(data: Path, before: float) -> Iterator[Finding]:
     """What crashes left: files being written, generations that no manifest names, locks of dead workers."""
     for path in sorted(data.rglob(".*.part")):
         yield from _leftover(data, path, "was being written when its process ended", before)
-    for path in sorted((data / "artifacts").glob("*/.*.gone")) + sorted((data / "artifacts").glob("*/*/.*.gone")):
+    artifacts = data / "artifacts"
+    gone = [*sorted(artifacts.glob("*/.*.gone")), *sorted(artifacts.glob("*/*/.*.gone"))]
+    for path in gone + removed_folders(data / "documents"):
         yield from _leftover(data, path, "was being deleted", before)
     for path in sorted((data / "spool").glob("*")):
         yield from _leftover(data, path, "is an upload that did not end", before)
     for path in LocalArtifacts.unnamed(data / "artifacts"):
         yield from _leftover(data, path, "is named by no manifest", before)
-    for folder in sorted((data / "documents").glob("*/*")):
+    for folder in namespace_folders(data / "documents"):
         for path in stray_files(folder):
             yield from _leftover(data, path, "holds vectors that no row speaks of", before)
     for path in [*dead_locks(data / "workers"), *dead_locks(data / "servers")]:
@@ -213,7 +219,10 @@ def _around(report: Report, settings: Settings) -> Iterator[Finding]:
             mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
             remedy = f"chmod {'700' if path.is_dir() else '600'} it."
             yield Finding("problem", path.name, f"others than its owner can get at it (mode {mode})", remedy)
-    for path in [data / "metadata.sqlite", *(data / "documents").glob("*/*/documents.sqlite")]:
+    for path in [
+        data / "metadata.sqlite",
+        *(path / "documents.sqlite" for path in namespace_folders(data / "documents")),
+    ]:
         for copy in copies_of(path):
             told = f"is the file before its last migration ({copy.stat().st_size / _MIB:,.1f} MiB)"
             yield Finding("note", str(copy.relative_to(data)), told, "Delete it once you stay with this version.")

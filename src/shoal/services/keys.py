@@ -1,10 +1,9 @@
 """Organisations and their API keys: the first start, who a key belongs to, and the life of a key."""
 
 import hashlib
-import os
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +33,7 @@ from shoal.services.audit import Audit
 from shoal.services.namespaces import Namespaces
 from shoal.services.repository import Repository
 from shoal.storage.base import MetadataStore, Query
-from shoal.storage.files import sync_folder
+from shoal.storage.files import locked, written_whole
 
 __all__ = ["LOCAL_USER", "Keys"]
 
@@ -74,7 +73,7 @@ class Keys:
             if self._organizations.search(_ROOT, Query()).items:
                 return None
             secret = self.create_organization("local").key
-            _write_private(key_file, secret)  # before the commit: a crash leaves a file that the next start replaces
+            _keep(key_file, secret)  # before the commit: a crash leaves a file that the next start replaces
         return secret
 
     def is_good(self, key_file: Path) -> bool:
@@ -265,20 +264,25 @@ class Keys:
         """A new secret for a key; the old one stops working. Where `key_file` holds the old one it gets the new one.
         Raises NotFound, Conflict for a revoked key."""
         secret = new_key()
+        with nullcontext() if key_file is None else locked(key_file.parent):
+            old, rotated = self._renewed(scope, ref, email, secret)
+            if key_file is not None and _kept_in(key_file) == old:
+                with suppress(OSError):  # the secret is shown all the same, and `is_good` tells of a file that is stale
+                    _keep(key_file, secret)
+        return CreatedKey(**self._shown(rotated).model_dump(), key=secret)
+
+    def _renewed(self, scope: Scope, ref: str, email: str | None, secret: str) -> tuple[str, Key]:
+        """The digest of the old secret, and the key with the new one."""
         fresh = {"key_hash": hash_of(secret), "key_prefix": secret[:7], "last_used_at": None}
         with self._store.transaction():
             key = self.get(scope, ref, email)
             if key.status == "revoked":
                 raise Conflict("A revoked key cannot be rotated. Create a new one.", id=key.key_id)
             self._store.delete(_ROOT, "key", key.key_hash)
-            kept = key_file is not None and _kept_in(key_file) == key.key_hash
             rotated = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
             self._point_to(rotated)
         self._forget_all()
-        if key_file is not None and kept:
-            with suppress(OSError):  # the secret is shown all the same, and the server tells of a file that is stale
-                _write_private(key_file, secret)
-        return CreatedKey(**self._shown(rotated).model_dump(), key=secret)
+        return key.key_hash, rotated
 
     def _keep_an_admin(self, scope: Scope, key: Key, after: Key | None) -> None:
         """Call within the transaction that changes the key. Raises Conflict where no lasting admin key would stay."""
@@ -353,13 +357,6 @@ def _kept_in(key_file: Path) -> str | None:
         return None
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Readable by the owner from its first byte on, and whole: until then an earlier file stays."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)
+def _keep(key_file: Path, secret: str) -> None:
+    with written_whole(key_file, private=True) as file:
+        file.write(f"{secret}\n".encode())

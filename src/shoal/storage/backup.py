@@ -30,6 +30,7 @@ from shoal.storage.checksums import manifest_checksum
 from shoal.storage.disk import room
 from shoal.storage.files import is_full, remove_tree, sync_folder
 from shoal.storage.migrations import format_of
+from shoal.storage.namespaces import namespace_folders
 from shoal.storage.vectors import SegmentKey, VectorSegments
 from shoal.storage.whole_pages import check_whole_pages
 
@@ -154,7 +155,10 @@ def _at_one_moment(data: Path, linked: Path) -> Iterator[list[_Snapshot]]:
 
 def _databases(data: Path) -> list[Path]:
     """Metadata first: a run publishes documents before it is shown, so nothing waits for us in the other order."""
-    return [data / "metadata.sqlite", *sorted((data / "documents").glob("*/*/documents.sqlite"))]
+    return [
+        data / "metadata.sqlite",
+        *(path for folder in namespace_folders(data / "documents") for path in folder.glob("documents.sqlite")),
+    ]
 
 
 @contextlib.contextmanager
@@ -179,8 +183,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _link_all(data: Path, linked: Path) -> None:
     """Second names for vector files, and for the artifacts that are whole: those of a manifest and what it names."""
-    for path in (data / "documents").glob("*/*/vectors/*/*/*.f32"):
-        _link(path, linked / path.relative_to(data))
+    for folder in namespace_folders(data / "documents"):
+        for path in folder.glob("vectors/*/*/*.f32"):
+            _link(path, linked / path.relative_to(data))
     for manifest in (data / "artifacts").glob("*/*/*/manifest.json"):
         generation = str(orjson.loads(manifest.read_bytes()).get("generation"))
         for path in (manifest, *(manifest.parent / generation).glob("*")):

@@ -18,7 +18,7 @@ from zlib import crc32
 from shoal.errors import Corrupt
 from shoal.storage.files import named
 
-__all__ = ["Commit", "begin", "check", "count_up", "counts", "keep", "lost", "make_room"]
+__all__ = ["Commit", "begin", "check", "count_up", "counts", "keep", "knows", "lost", "make_room"]
 
 _TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS commit_count (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, "
@@ -26,7 +26,8 @@ _TABLE: Final = (
 )
 """The count stands there twice, so that a flipped bit does not pass for a number."""
 _SUFFIX: Final = "-commits"
-_NOTED: Final = struct.Struct("<16sQ")
+_ID_BYTES: Final = 16
+_NOTED: Final = struct.Struct(f"<{_ID_BYTES}sQ")
 _CRC: Final = struct.Struct("<I")
 
 
@@ -77,6 +78,11 @@ def keep(path: Path, commit: Commit) -> None:
             os.close(file)
 
 
+def knows(path: Path) -> bool:
+    """Whether there were commits of a database at `path`."""
+    return _kept(path) is not None
+
+
 def check(path: Path, connection: sqlite3.Connection) -> None:
     """Raises Corrupt where commits are gone."""
     said = lost(path, connection)
@@ -86,23 +92,34 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 def lost(path: Path, connection: sqlite3.Connection) -> str | None:
     """What is to be said of commits that are gone; None where all are there. `connection` must not have begun to read
-    yet: what is committed after the count beside the file was looked at may be more, never less."""
+    yet, or nobody may be able to write: what is committed after the count beside the file was looked at may be more,
+    never less."""
     kept = _kept(path)
-    if kept is None or not counts(connection):
-        return None
-    rows = connection.execute(
-        "SELECT id, count, typeof(count) = 'integer' AND mirror IS -count FROM commit_count"
-    ).fetchall()
-    if not rows or not rows[0][2]:
-        return "is damaged where its commits are counted. Restore a backup."
-    missing = kept.number - int(rows[0][1])
-    if kept.id != rows[0][0] or missing <= 0:
+    if counts(connection):
+        counted = _counted(connection)
+        if counted is None:
+            return "is damaged where its commits are counted. Restore a backup."
+        missing = 0 if kept is None or kept.id != counted.id else kept.number - counted.number
+    else:  # of an early format, and then nothing was noted; or emptied, or made anew in the place of one that is gone
+        missing = 0 if kept is None else kept.number
+    if missing <= 0:
         return None
     what = "change" if missing == 1 else f"{missing:,} changes"
     return (
         f"has lost its last {what}: its log or the file was damaged, or replaced by an older one. "
         f"Restore a backup; to go on without them, delete {path.name}{_SUFFIX} beside it."
     )
+
+
+def _counted(connection: sqlite3.Connection) -> Commit | None:
+    """What the database says itself; None where that is damaged."""
+    rows = connection.execute("SELECT id, count, mirror FROM commit_count").fetchall()
+    if len(rows) != 1:
+        return None
+    id, count, mirror = rows[0]
+    if not (isinstance(id, bytes) and len(id) == _ID_BYTES and isinstance(count, int) and mirror == -count <= 0):
+        return None
+    return Commit(id, count)
 
 
 def _kept(path: Path) -> Commit | None:

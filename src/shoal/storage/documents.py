@@ -234,13 +234,14 @@ class SqliteDocuments:
         with self._namespaces.opened(scope) as namespace:
             if namespace is None:
                 return
-            # Emptied first, for those in other processes who have the file open.
+            # Moved away while nobody can write, and empty for those in other processes who have the file open.
             with namespace.database.transaction() as connection:
+                namespace.check_current()
                 for table in _TABLES:
                     connection.execute(f"DELETE FROM {table}")
+                gone = namespace.move_away()
             self._namespaces.forget(namespace)
-            remove_tree(namespace.folder / "vectors")  # first: vectors without rows are damage
-            remove_tree(namespace.folder)
+            remove_tree(gone)
 
     def compact(self, scope: Scope) -> int:
         """See DocumentStore. Segments with more than 20 % holes are rewritten in the order of document ids, and files
@@ -319,6 +320,7 @@ class SqliteDocuments:
                 yield namespace.database.read()
         else:
             with namespace.database.transaction() as connection:
+                namespace.check_current()
                 yield connection
 
     def _change(self, scope: Scope, action: Callable[["_Change"], Answer], nothing: Answer) -> Answer:

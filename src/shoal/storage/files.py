@@ -5,7 +5,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -23,6 +23,7 @@ __all__ = [
     "written_whole",
 ]
 
+_TRIES: Final = 3
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BROKEN: Final = frozenset({errno.EIO, errno.EROFS})
 _SQLITE_FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
@@ -54,15 +55,17 @@ def disk_error(error: OSError, what: str) -> Unavailable:
 
 
 @contextmanager
-def written_whole(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
+def written_whole(path: Path, *, synced: bool = True, private: bool = False) -> Iterator[BinaryIO]:
     """A file that appears at `path`, whole and on disk, when the block ends; on an exception nothing changes. One that
-    is not `synced` may be torn by a power cut.
+    is not `synced` may be torn by a power cut; one that is `private` is its owner's alone, from its first byte on.
 
     A file that was there is replaced at one moment: a reader sees the old bytes or the new ones, never a mixture.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
-        with beside.open("xb") as file:
+        with os.fdopen(
+            os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb"
+        ) as file:
             yield file
             if synced:
                 file.flush()
@@ -113,17 +116,19 @@ def make_folder(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all below it; nothing happens where it is absent, or goes away meanwhile."""
-    try:
-        entries = list(path.iterdir())
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            remove_tree(entry)
-        else:
-            entry.unlink(missing_ok=True)
-    try:
-        path.rmdir()
-    except FileNotFoundError:
+    """Remove a folder and all below it; nothing happens where it is absent, or goes away meanwhile. What somebody puts
+    there meanwhile goes too."""
+    for attempt in range(_TRIES):
+        with suppress(FileNotFoundError):
+            for entry in list(path.iterdir()):
+                if entry.is_dir() and not entry.is_symlink():
+                    remove_tree(entry)
+                else:
+                    entry.unlink(missing_ok=True)
+            try:
+                path.rmdir()
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY or attempt == _TRIES - 1:
+                    raise
+                continue
         return

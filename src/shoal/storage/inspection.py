@@ -21,8 +21,9 @@ from shoal.records.scope import Scope
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import Json
 from shoal.storage.checksums import UNKNOWN, damaged_rows
-from shoal.storage.commit_count import lost
+from shoal.storage.commit_count import knows, lost
 from shoal.storage.migrations import format_of
+from shoal.storage.namespaces import namespace_folders
 from shoal.storage.replies import REPLY_COLUMNS, is_sound_reply
 from shoal.storage.vectors import SegmentKey, VectorSegments
 from shoal.storage.whole_pages import check_whole_pages
@@ -36,6 +37,7 @@ __all__ = [
     "check_file",
     "inspect_metadata",
     "inspect_namespace",
+    "lost_databases",
     "read_only",
     "remove_stray",
     "stray_files",
@@ -205,6 +207,12 @@ def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, seen
         for number, (key, _, slots, _) in segments.items()
         if number not in reached and slots and not files.path(key).exists()
     ]
+
+
+def lost_databases(documents: Path) -> list[Path]:
+    """Where a namespace's database was and is no more, though it was not dropped."""
+    every = [folder / "documents.sqlite" for folder in namespace_folders(documents)]
+    return [path for path in every if knows(path) and not path.exists()]
 
 
 def stray_files(folder: Path) -> list[Path]:

@@ -1,9 +1,11 @@
 """The files of namespaces: opened when asked for, the most recently used ones kept open.
 
-`<root>/<organization>/<namespace>/documents.sqlite` and, beside it, `vectors/`.
+`<root>/<organization>/<namespace>/documents.sqlite` and, beside it, `vectors/`; `.<namespace>.*.gone` while it is being
+removed.
 """
 
 import contextlib
+import secrets
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,15 +16,18 @@ from typing import Final, Literal, overload
 
 from shoal.errors import Corrupt, InvalidField, Unavailable
 from shoal.records.scope import Scope
+from shoal.storage.commit_count import knows
+from shoal.storage.files import sync_folder
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.replies import REPLIES_SCHEMA
 from shoal.storage.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
-from shoal.storage.sqlite import Database
+from shoal.storage.sqlite import Database, identity_of
 from shoal.storage.vectors import VectorSegments, safe_name
 
-__all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces"]
+__all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces", "namespace_folders", "removed_folders"]
 
 _FILE: Final = "documents.sqlite"
+_GONE: Final = ".gone"
 _MOST_OPEN: Final = 64
 _FIRST: Final = (
     """
@@ -48,6 +53,16 @@ _SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA)
 DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 
+def namespace_folders(root: Path) -> list[Path]:
+    """The folder of each namespace below `root`."""
+    return sorted(root.glob("*/[!.]*"))
+
+
+def removed_folders(root: Path) -> list[Path]:
+    """Those of namespaces that were being removed when their process ended, or are right now."""
+    return sorted(root.glob(f"*/.*{_GONE}"))
+
+
 @dataclass(slots=True, eq=False)
 class Namespace:
     """The open files of a namespace. `users` calls are using them; closed by the last one where `outdated`."""
@@ -55,9 +70,20 @@ class Namespace:
     folder: Path
     database: Database
     files: VectorSegments
-    identity: tuple[int, int] | None
     users: int = 0
     outdated: bool = False
+
+    def check_current(self) -> None:
+        """Call it within a transaction, before files are written. Raises Unavailable where it was dropped meanwhile."""
+        if identity_of(self.folder / _FILE) != self.database.identity:
+            raise Unavailable("The namespace was removed while this waited for it. Try again.")
+
+    def move_away(self) -> Path:
+        """Take the folder's name from it, at one moment. Returns where it is now, to be removed."""
+        gone = self.folder.with_name(f".{self.folder.name}.{secrets.token_hex(6)}{_GONE}")
+        self.folder.rename(gone)
+        sync_folder(gone.parent)
+        return gone
 
 
 class Namespaces:
@@ -130,8 +156,8 @@ class Namespaces:
         namespace = self._used(folder)
         if namespace is not None:
             return namespace
-        if _identity(folder / _FILE) is None:
-            if any((folder / "vectors").glob("*/*/*")):
+        if identity_of(folder / _FILE) is None:
+            if knows(folder / _FILE) or any((folder / "vectors").glob("*/*/*")):
                 raise Corrupt(f"The documents of {scope.namespace_id} are missing. Restore them from a backup.")
             if not create:
                 return None
@@ -168,7 +194,7 @@ class Namespaces:
 
     def _open_and_current(self, folder: Path) -> Namespace | None:
         namespace = self._open.get(folder)
-        if namespace is None or namespace.identity == _identity(folder / _FILE):
+        if namespace is None or namespace.database.identity == identity_of(folder / _FILE):
             return namespace
         # Dropped, and perhaps made again, by another process.
         self._discard(namespace)
@@ -177,7 +203,7 @@ class Namespaces:
     def _make(self, folder: Path) -> Namespace:
         database = Database(folder / _FILE, _SCHEMA, setup=_prepare)
         files = VectorSegments(folder / "vectors", self._segment_bytes)
-        return Namespace(folder, database, files, _identity(folder / _FILE))
+        return Namespace(folder, database, files)
 
     def _release(self, namespace: Namespace) -> None:
         with self._guard:
@@ -197,12 +223,3 @@ def _prepare(connection: Connection) -> None:
     # Enough for the inner pages of the index by id: random ids are otherwise read from the file at each insert.
     connection.execute("PRAGMA cache_size=-32768")
     register_functions(connection)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is at a path; None where there is none."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino

@@ -23,7 +23,7 @@ from shoal.storage.files import disk_error, is_full, make_folder, named, sync_fo
 from shoal.storage.migrations import format_of, migrate, refuse_newer
 from shoal.storage.whole_pages import check_whole_pages
 
-__all__ = ["SQLITE_VERSION", "Database"]
+__all__ = ["SQLITE_VERSION", "Database", "identity_of"]
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version
 
@@ -71,8 +71,13 @@ class Database:
         self._closed = False
         self._start_in_this_process()
         _create(path)
+        self.identity = identity_of(path)
+        """Which file it is: another one may get its name, when this one is removed."""
         check_whole_pages(path)
         _switch_to_wal(self.read())
+        if self.identity != identity_of(path):
+            self.close()
+            raise Unavailable(f"{named(path)} was removed while it was opened. Try again.")
         commit_count.check(path, self.read())
         commit_count.make_room(path)
         self._migrate(schema)
@@ -198,6 +203,15 @@ class Database:
                 migrate(self.path, connection, schema)
                 commit_count.begin(connection)
             self.checkpoint()  # the id of the count is in the file itself, whatever becomes of the log
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────

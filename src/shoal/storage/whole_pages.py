@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import Corrupt
-from shoal.storage.files import named
+from shoal.storage.files import disk_error, named
 
 __all__ = ["check_whole_pages"]
 
@@ -25,7 +25,17 @@ _FRAME_SALTS: Final = slice(8, 16)
 
 def check_whole_pages(path: Path) -> None:
     """Raises Corrupt where a database file ends within a page that its write-ahead log does not hold: one that it holds
-    is written again. Call it before the file is opened, which may fill it up."""
+    is written again. Call it before the file is opened, which may fill it up. Raises Unavailable where it cannot be
+    read; one that is gone is whole."""
+    try:
+        _check(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise disk_error(error, f"{named(path)} cannot be read") from error
+
+
+def _check(path: Path) -> None:
     for _ in range(_TRIES):
         cut = _cut_page(path)
         if cut is None or cut in _pages_in_log(path):
