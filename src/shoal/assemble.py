@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from shoal.errors import Corrupt, InvalidField
 from shoal.jobs.limits import run_memory_mib
 from shoal.services.audit import Audit
 from shoal.services.buckets import Buckets
@@ -73,8 +75,14 @@ def utc_now() -> datetime:
 
 
 def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Services:
-    """Open the data folder, made private (0700) where it is new, and wire everything on it."""
+    """Open the data folder, made private (0700) where it is new, and wire everything on it.
+
+    Raises InvalidField for what is no folder, Corrupt for one that has lost what tells of its contents.
+    """
     data = settings.data
+    if data.exists() and not data.is_dir():
+        raise InvalidField("--data", "is a file", value=str(data), remedy="Name a folder, or one that is to be made.")
+    _refuse_without_metadata(data)
     if not data.is_dir():
         make_folder(data.parent)
         data.mkdir(mode=0o700, exist_ok=True)
@@ -157,3 +165,16 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
 def _checkpoint(metadata: MetadataStore, documents: DocumentStore) -> None:
     metadata.checkpoint()
     documents.checkpoint()
+
+
+def _refuse_without_metadata(data: Path) -> None:
+    """Taken for a new installation, the folder would get a new key, and tidying would remove results as nobody's."""
+    path = data / "metadata.sqlite"
+    if path.exists() and path.stat().st_size:
+        return
+    for name in ("documents", "artifacts"):
+        if any((data / name).glob("*/*/*")):
+            raise Corrupt(
+                f"{data} holds {name} and has lost its metadata.sqlite, which tells what they are. "
+                "Restore the folder from a backup; for a new beginning name another folder."
+            )

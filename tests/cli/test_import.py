@@ -127,8 +127,21 @@ def test_a_server_that_is_not_there_is_told(here: Command, parquet: Path) -> Non
     assert "shoal serve" in done.complaint
 
 
-def test_a_wrong_key_is_told_in_the_servers_words(here: Command, parquet: Path, server: ServerProcess) -> None:
-    done = here("import", parquet, "--collection", "q", "--url", server.url, "--key", "sk_wrong")
+def test_a_wrong_key_and_none_are_told_as_the_option(here: Command, parquet: Path, server: ServerProcess) -> None:
+    wrong = here("import", parquet, "--collection", "q", "--url", server.url, "--key", "sk_wrong")
+    none = here("import", parquet, "--collection", "q", "--url", server.url)
+
+    assert (wrong.code, none.code) == (2, 2)
+    assert wrong.complaint == "shoal: --key: was refused by the server. Give one, or set SHOAL_API_KEY."
+    assert none.complaint == "shoal: --key: is needed for this server. Give one, or set SHOAL_API_KEY."
+
+
+def test_the_reserve_of_the_disk_holds_without_a_server_too(
+    here: Command, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_DISK_RESERVE_MIB", str(2**30))
+
+    done = here("import", parquet, "--collection", "q", "--data", tmp_path / "data")
 
     assert done.code == 2
-    assert "API key" in done.complaint
+    assert "are kept in reserve" in done.complaint

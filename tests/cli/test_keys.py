@@ -35,7 +35,14 @@ def secret_in(shown: str) -> str:
 
 @pytest.mark.parametrize(
     "command",
-    [["keys", "list"], ["keys", "create", "x"], ["keys", "revoke", "first"], ["audit"], ["organizations", "list"]],
+    [
+        ["keys", "list"],
+        ["keys", "create", "x"],
+        ["keys", "revoke", "first"],
+        ["audit"],
+        ["organizations", "list"],
+        ["worker"],
+    ],
     ids=" ".join,
 )
 def test_a_mistyped_folder_is_refused_and_not_made(here: Command, tmp_path: Path, command: list[str]) -> None:
@@ -101,6 +108,7 @@ def test_a_key_for_some_days_says_so_and_one_for_none_is_refused(here: Command, 
     until = datetime.now(UTC) + timedelta(days=30)
     assert f"active, to {until:%Y-%m-%d}" in here("keys", "list").out
     assert here("keys", "create", "none", "--days", "0").code == 2
+    assert "NAME: must have 1 to 100 characters" in here("keys", "create", "").complaint
 
 
 def test_keys_are_shown_as_a_table_that_fits(here: Command, data: Path) -> None:

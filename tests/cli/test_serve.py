@@ -1,7 +1,11 @@
 """`shoal serve` as a process."""
 
+import os
+import pty
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from cli.conftest import Command
 from server_process import ServerProcess
 
 
@@ -58,3 +63,31 @@ def test_a_second_server_on_the_folder_says_so_and_the_next_one_alone_does_not(t
 
     with ServerProcess(tmp_path / "data", workers=0) as alone:
         assert "another server" not in "".join(alone.output)
+
+
+def test_the_first_key_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
+    """What is no terminal ends in a log."""
+    with ServerProcess(tmp_path / "piped", workers=0) as piped:
+        assert piped.key not in "".join(piped.output)
+        assert str(piped.data / "key") in "".join(piped.output)
+
+    terminal, its = pty.openpty()
+    command = [sys.executable, "-m", "shoal.cli.main", "serve", "--port", "0", "--workers", "0", "--data"]
+    with subprocess.Popen([*command, str(tmp_path / "seen")], stdout=its, stderr=its) as shown:
+        told = b""
+        while b"Try: curl" not in told:
+            told += os.read(terminal, 4096)
+        shown.terminate()
+
+    assert (tmp_path / "seen" / "key").read_bytes().strip() in told
+
+
+def test_ports_that_meet_and_an_address_that_is_not_here_are_told_by_their_option(here: Command) -> None:
+    assert "--metrics-port: is the port of the API" in here("serve", "--port", 9, "--metrics-port", 9).complaint
+    assert "Choose another address with --host" in here("serve", "--host", "192.0.2.1").complaint
+
+
+def test_a_data_folder_that_is_a_file_is_told(here: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    assert "--data: is a file" in here("serve", "--port", 0, "--data", tmp_path / "file").complaint

@@ -128,7 +128,7 @@ def test_backups_under_load_hold_exactly_a_prefix_of_what_was_acknowledged(
             assert before <= len(held) <= after + 1
             if number % 10 == 0:
                 report = examine(settings_of(tmp_path / "restored"), idle_minutes=0)
-                assert [f for f in report.findings if "belongs to no namespace" not in f.told] == []
+                assert [f for f in report.findings if "no record speaks of it" not in f.told] == []
             shutil.rmtree(tmp_path / "backup")
             shutil.rmtree(tmp_path / "restored")
     finally:
@@ -229,6 +229,34 @@ def test_a_folder_that_is_damaged_or_lost_changes_is_not_backed_up(whole: Path, 
         back_up(older, tmp_path / "backup", about=ABOUT)
 
     assert not (tmp_path / "backup").exists()
+
+
+@pytest.mark.parametrize("gone", ["documents.sqlite", "documents.sqlite*"])
+def test_a_folder_whose_documents_are_gone_is_not_backed_up(whole: Path, tmp_path: Path, gone: str) -> None:
+    lossy = Path(shutil.copytree(whole, tmp_path / "lossy"))
+    for path in lossy.glob(f"documents/*/*/{gone}"):
+        path.unlink()
+
+    with pytest.raises(Corrupt, match=r"documents\.sqlite is missing"):
+        back_up(lossy, tmp_path / "backup", about=ABOUT)
+
+    assert not (tmp_path / "backup").exists()
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["removed", "emptied"])
+def test_a_folder_without_its_metadata_is_not_taken_for_a_new_one(
+    whole: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    lossy = Path(shutil.copytree(whole, tmp_path / "lossy"))
+    for path in lossy.glob("metadata.sqlite-*"):
+        path.unlink()
+    damage(lossy / "metadata.sqlite")
+    before = {path: path.read_bytes() for path in lossy.rglob("*") if path.is_file()}
+
+    with pytest.raises(Corrupt, match=r"holds documents and has lost its metadata\.sqlite"):
+        assemble(settings_of(lossy))
+
+    assert {path: path.read_bytes() for path in lossy.rglob("*") if path.is_file()} == before
 
 
 def test_folders_in_use_are_never_written_over(whole: Path, kept: Path, tmp_path: Path) -> None:

@@ -149,6 +149,18 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
         lambda f: documents_of(f).unlink(),
         "namespace ns_", "documents.sqlite is missing",
     ),
+    "documents that are gone with all that was beside them": (
+        lambda f: shutil.rmtree(f / "documents"),
+        "namespace ns_", "documents.sqlite is missing",
+    ),
+    "artifacts that are gone": (
+        lambda f: shutil.rmtree(f / "artifacts"),
+        "run run_", "it is published, and its artifacts are missing",
+    ),
+    "metadata that are gone": (
+        lambda f: metadata_of(f).unlink(),
+        "metadata.sqlite", "is missing",
+    ),
     "documents that are empty": (
         lambda f: os.truncate(documents_of(f), 0),
         "namespace ns_", "has lost its last",
@@ -178,6 +190,34 @@ def test_damage_is_found_and_named(folder: Path, name: str) -> None:
     assert all(finding.remedy for finding in found)
     assert not report.sound
     assert repair(report, settings_of(folder)) == []
+
+
+def test_where_metadata_are_lost_nobody_is_told_to_remove_documents(folder: Path) -> None:
+    metadata_of(folder).unlink()
+
+    assert [finding.where for finding in seen(folder).findings] == ["metadata.sqlite"]
+
+
+def test_documents_of_no_namespace_are_told(folder: Path) -> None:
+    update(metadata_of(folder), "DELETE FROM records WHERE kind = 'namespace'")
+
+    (finding,) = [one for one in seen(folder).findings if one.where.startswith("namespace ns_")]
+
+    assert (finding.kind, finding.told) == ("problem", "no record speaks of it")
+    assert finding.remedy.startswith("If it was deleted, remove documents/org_")
+
+
+def test_a_zeroed_page_is_not_taken_for_old_documents(folder: Path) -> None:
+    path = documents_of(folder)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"d0030") // 4096 * 4096
+    content[at + 2048 : at + 4096] = bytes(2048)
+    path.write_bytes(content)
+
+    report = seen(folder)
+
+    assert not report.sound
+    assert not [finding for finding in report.findings if finding.kind == "note"]
 
 
 def leftovers(folder: Path) -> list[Path]:

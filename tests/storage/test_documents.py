@@ -667,6 +667,27 @@ def test_a_namespace_that_is_removed_while_others_write_is_gone_and_whole_again(
     two.close()
 
 
+def test_a_write_that_fails_gives_its_room_back(local: SqliteDocuments, scope: Scope, now: datetime) -> None:
+    def sizes() -> dict[str, int]:
+        return {path.name: path.stat().st_size for path in Path(local._namespaces._root).rglob("*.f32")}
+
+    def breaks(first: int) -> Iterator[DocumentBatch]:
+        yield numbered(range(first, first + 25))
+        raise RuntimeError("the upload ended")
+
+    with pytest.raises(RuntimeError):
+        local.write(scope, COL, breaks(100), now=now)
+    assert sizes() == {}
+
+    local.write(scope, COL, [numbered(range(7))], now=now)
+    before = sizes()
+    with pytest.raises(RuntimeError):
+        local.write(scope, COL, breaks(100), now=now)
+
+    assert sizes() == before
+    assert vectors_by_id(local.load_matrix(scope, [COL], ["text"])) == {f"d{n:03d}": vector(n) for n in range(7)}
+
+
 def test_documents_whose_database_is_gone_are_not_taken_for_none(tmp_path: Path, scope: Scope, now: datetime) -> None:
     store = SqliteDocuments(tmp_path)
     store.write(scope, COL, [batch({"a": {"n": 1}})], now=now)

@@ -50,6 +50,7 @@ def _to_folder(
 
     services = assemble(Settings.read(data=data))
     try:
+        services.disk.check(file.stat().st_size if file.exists() else 0)
         with (
             services.audit.acting(at_the_command_line()),
             ensured_namespace(services, namespace) as scope,
@@ -79,7 +80,7 @@ def _to_server(
 
     if sidecar is not None:
         raise InvalidField("--sidecar", "goes with a data folder only", remedy="Join both into one file first.")
-    with Client(url, key, namespace) as client, ExitStack() as undo:
+    with _key_told(key), Client(url, key, namespace) as client, ExitStack() as undo:
         try:
             client.namespaces.get(namespace)
         except NotFound:
@@ -93,6 +94,17 @@ def _to_server(
         done = client.documents.upload(collection, file, vector_columns=vector, id_column=id)
         undo.pop_all()
     _tell(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
+
+
+@contextmanager
+def _key_told(key: str | None) -> Iterator[None]:
+    from shoal.errors import InvalidField, Unauthorized
+
+    try:
+        yield
+    except Unauthorized as error:
+        problem = "is needed for this server" if key is None else "was refused by the server"
+        raise InvalidField("--key", problem, remedy="Give one, or set SHOAL_API_KEY.") from error
 
 
 def _undo_namespace(client: "Client", namespace: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shoal.records.organization import Organization
     from shoal.services.keys import Keys
 
-__all__ = ["chosen", "here", "opened"]
+__all__ = ["check_is_there", "chosen", "here", "opened"]
 
 
 @contextmanager
@@ -24,6 +24,16 @@ def opened(data: Path | None) -> "Iterator[Services]":
     from shoal.assemble import assemble
 
     settings = Settings.read(data=data)
+    check_is_there(settings)
+    services = assemble(settings)
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+def check_is_there(settings: Settings) -> None:
+    """Raises InvalidField where there is no data folder."""
     if not (settings.data / "metadata.sqlite").exists():
         raise InvalidField(
             "--data",
@@ -31,11 +41,6 @@ def opened(data: Path | None) -> "Iterator[Services]":
             value=str(settings.data),
             remedy="Name the one of your server; the first `shoal serve` makes it.",
         )
-    services = assemble(settings)
-    try:
-        yield services
-    finally:
-        services.close()
 
 
 def chosen(keys: "Keys", name: str | None) -> "Organization":

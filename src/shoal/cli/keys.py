@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -20,6 +20,7 @@ __all__ = ["keys_app"]
 
 keys_app = typer.Typer(help="List, create, rotate and revoke API keys.", no_args_is_help=True)
 
+_LONGEST_NAME: Final = 100
 Data = Annotated[Path | None, typer.Option(help="The folder that holds everything.")]
 Name = Annotated[str, typer.Argument(help="The key's name or id.")]
 Of = Annotated[str | None, typer.Option("--organization", help="Whose keys: a name or id. Default: the first.")]
@@ -53,11 +54,14 @@ def create(
     data: Data = None,
 ) -> None:
     """Create a key and show it, once."""
+    from shoal.errors import InvalidField
     from shoal.records.key import CreateKey
 
     with _keys(data, organization) as (services, scope):
         permissions = None if permission is None else [_permission(one) for one in permission]
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+        if not 1 <= len(name) <= _LONGEST_NAME:
+            raise InvalidField("NAME", f"must have 1 to {_LONGEST_NAME} characters", value=name)
         asked = CreateKey(name=name, permissions=permissions, expires_at=expires_at)
         _show(services.keys.create(scope, email, asked, by="command line"))
 

@@ -1,5 +1,7 @@
 """`shoal serve`: the HTTP server with its workers, until SIGTERM or Ctrl-C."""
 
+import errno
+import shlex
 import signal
 import socket
 import sys
@@ -12,6 +14,7 @@ import typer
 
 from shoal import logs
 from shoal.cli.installation import here
+from shoal.errors import InvalidField
 from shoal.jobs.ending import Ending, every_second
 from shoal.jobs.liveness import held_alive, living, process_name
 from shoal.settings import Settings, unknown_names
@@ -36,6 +39,7 @@ def serve(
         data=data, host=host, port=port, workers=workers,
         log_level=log_level, log_format=log_format, metrics_port=metrics_port,
     )  # fmt: skip
+    _check_ports(settings)
     logs.configure(settings.log_level, settings.log_format)
     for told in unknown_names():
         print(f"shoal: {told}", file=sys.stderr)
@@ -45,6 +49,13 @@ def serve(
     listener = _listen(settings.host, settings.port)
     with listener:
         _run(settings, listener, ending)
+
+
+def _check_ports(settings: Settings) -> None:
+    if settings.port and settings.metrics_port == settings.port:
+        raise InvalidField(
+            "--metrics-port", "is the port of the API as well", value=settings.port, remedy="Choose another one."
+        )
 
 
 def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
@@ -117,7 +128,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        other = "address with --host" if isinstance(error, socket.gaierror) else "one with --port"
+        nowhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        other = "address with --host" if nowhere else "one with --port"
         print(f"shoal: cannot listen on {host}:{port}: {reason}. Choose another {other}.", file=sys.stderr)
         raise typer.Exit(2) from None
     return listener
@@ -128,11 +140,11 @@ def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> 
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base, key_file = f"http://{host}:{port}/v1", settings.data / "key"
     print(f"Shoal is serving {base}, data in {settings.data}")
-    if secret is not None:
+    if secret is not None and sys.stdout.isatty():  # elsewhere it would end in a log
         print(f"Your API key, shown only now: {secret}")
     if good:
         print(f"The key is kept in {key_file}")
-        print(f'Try: curl -H "Authorization: Bearer $(cat {key_file})" {base}/me')
+        print(f'Try: curl -H "Authorization: Bearer $(cat {shlex.quote(str(key_file))})" {base}/me')
     else:
         if key_file.exists():
             print(f"The key in {key_file} was changed or revoked: delete the file.")

@@ -36,10 +36,9 @@ class Row:
 
 
 def printer() -> Console:
-    """Where tables go: the terminal in its width and colours, a pipe in $COLUMNS, else 120, and plain text."""
+    """Where tables go: the terminal in its width and colours, a pipe in 120 columns and plain text."""
     console = Console(highlight=False)
-    told = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
-    return console if told else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
 
 
 def called_as() -> str:

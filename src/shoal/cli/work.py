@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from shoal import logs
+from shoal.cli.installation import check_is_there
 from shoal.settings import Settings
 
 __all__ = ["worker"]
@@ -22,5 +23,8 @@ def worker(
     from shoal.cli.worker import work
 
     settings = Settings.read(data=data, threads=threads, log_level=log_level, log_format=log_format)
+    check_is_there(settings)
     logs.configure(settings.log_level, settings.log_format)
+    if settings.log_format == "text":
+        print(f"Carrying out runs on {settings.data} until Ctrl-C", flush=True)
     work(settings)

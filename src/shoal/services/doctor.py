@@ -78,9 +78,8 @@ def examine(settings: Settings, *, quick: bool = False, idle_minutes: float = 60
     seen = _metadata(report, data, quick)
     _documents(report, data, seen, quick)
     _artifacts(report, data, seen, quick)
-    report.findings += [
-        Finding("damage", "metadata.sqlite", told, _REMEDIES["references"]) for told in _references(data, seen)
-    ]
+    remedy = _REMEDIES["records" if _damaged_metadata(report) else "references"]
+    report.findings += [Finding("damage", "metadata.sqlite", told, remedy) for told in _references(data, seen)]
     report.findings += _leftovers(data, time.time() - idle_minutes * 60)
     report.findings += _around(report, settings)
     return report
@@ -109,13 +108,16 @@ def repair(report: Report, settings: Settings) -> list[Finding]:
 def _metadata(report: Report, data: Path, quick: bool) -> MetadataSeen:
     path = data / "metadata.sqlite"
     if not path.exists():
-        report.findings.append(Finding("problem", "metadata.sqlite", "there is none", "Is this a data folder?"))
+        lost = any((data / name).glob("*/*/*") for name in ("documents", "artifacts"))
+        kind: Kind = "damage" if lost else "problem"
+        remedy = _REMEDIES["records"] if lost else "Is this a data folder?"
+        report.findings.append(Finding(kind, path.name, "is missing", remedy))
         return MetadataSeen()
     found, wrong = check_file(path, METADATA_FORMAT, quick=quick)
     report.findings += [Finding("damage", path.name, told, _REMEDIES["records"]) for told in wrong]
     seen = inspect_metadata(path)
     report.findings += [Finding("damage", path.name, told, _REMEDIES["records"]) for told in seen.damage]
-    report.looked_at.append(("records", f"{len(seen.records):,}, {len(seen.jobs):,} open jobs"))
+    report.looked_at.append(("records", f"{len(seen.records):,}, {_counted(len(seen.jobs), 'open job')}"))
     report.findings += _format_note(path.name, found, METADATA_FORMAT)
     return seen
 
@@ -129,8 +131,9 @@ def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
         found, wrong = check_file(folder / "documents.sqlite", DOCUMENTS_FORMAT, quick=quick)
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in wrong]
         report.findings += _format_note(name, found, DOCUMENTS_FORMAT)
-        if (folder.parent.name, folder.name) not in known:
-            report.findings.append(Finding("problem", name, "belongs to no namespace", "Remove it if you know it."))
+        if (folder.parent.name, folder.name) not in known and not _damaged_metadata(report):
+            remedy = f"If it was deleted, remove {folder.relative_to(data)}."
+            report.findings.append(Finding("problem", name, "no record speaks of it", remedy))
         if quick:
             continue
         looked = inspect_namespace(folder)
@@ -139,33 +142,48 @@ def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in looked.damage]
         documents, vectors = documents + looked.documents, vectors + looked.vectors
         unchecked += looked.unchecked
-    for path in lost_databases(data / "documents"):
-        name = f"namespace {path.parent.name}"
-        report.findings.append(Finding("damage", name, f"{path.name} is missing", _REMEDIES["documents"]))
-    told = f"{len(namespaces):,} namespace{'s' * (len(namespaces) != 1)}" + (
-        "" if quick else f", {documents:,} documents, {vectors:,} vectors"
-    )
-    report.looked_at.append(("documents", told))
+    for folder in sorted({*lost_databases(data / "documents"), *_written(data, seen)}):
+        if not (folder / "documents.sqlite").exists():
+            told = "its documents.sqlite is missing"
+            report.findings.append(Finding("damage", f"namespace {folder.name}", told, _REMEDIES["documents"]))
+    looked_at = [_counted(len(namespaces), "namespace")]
+    looked_at += [] if quick else [_counted(documents, "document"), _counted(vectors, "vector")]
+    report.looked_at.append(("documents", ", ".join(looked_at)))
     if unchecked:
         told = f"{unchecked:,} documents were stored before there were checksums and could only be parsed"
         report.findings.append(Finding("note", "documents", told))
 
 
+def _written(data: Path, seen: MetadataSeen) -> Iterator[Path]:
+    """The folders of namespaces that hold documents for certain: a run published what it found in them."""
+    for record in seen.records:
+        if record.kind == "execution" and record.body.get("published"):
+            yield data / "documents" / record.scope.organization_id / record.scope.namespace_id
+
+
+def _damaged_metadata(report: Report) -> bool:
+    """Whether what the records say, and what they do not say, can be relied on."""
+    return any(finding.kind == "damage" and finding.where == "metadata.sqlite" for finding in report.findings)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def _artifacts(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> None:
-    if not (data / "artifacts").is_dir():
-        return
-    store, tables, runs = LocalArtifacts(data / "artifacts"), 0, 0
+    there = (data / "artifacts").is_dir()
+    store, tables, runs = LocalArtifacts(data / "artifacts") if there else None, 0, 0
     for record in seen.records:
         if record.kind != "execution" or quick:
             continue
-        count, wrong = check_artifacts(store, record.scope, record.id)
+        count, wrong = check_artifacts(store, record.scope, record.id) if store else (0, [])
         kept = record.body.get("published") and record.body.get("results_removed_at") is None
         if count == 0 and kept and record.body.get("status") not in ACTIVE:
             wrong = ["it is published, and its artifacts are missing"]
         tables, runs = tables + count, runs + (count > 0)
         report.findings += [Finding("damage", f"run {record.id}", told, _REMEDIES["artifacts"]) for told in wrong]
     if not quick:
-        report.looked_at.append(("artifacts", f"{tables:,} tables of {runs:,} run{'s' * (runs != 1)}"))
+        report.looked_at.append(("artifacts", f"{_counted(tables, 'table')} of {_counted(runs, 'run')}"))
 
 
 def _references(data: Path, seen: MetadataSeen) -> Sequence[str]:

@@ -28,7 +28,8 @@ from shoal.storage import commit_count
 from shoal.storage.base import Json
 from shoal.storage.checksums import manifest_checksum
 from shoal.storage.disk import room
-from shoal.storage.files import is_full, remove_tree, sync_folder
+from shoal.storage.files import is_full, named, remove_tree, sync_folder
+from shoal.storage.inspection import lost_databases
 from shoal.storage.migrations import format_of
 from shoal.storage.namespaces import namespace_folders
 from shoal.storage.vectors import SegmentKey, VectorSegments
@@ -66,14 +67,16 @@ class _Snapshot:
 def back_up(data: Path, target: Path, *, about: Json, with_key: bool = False) -> Copied:
     """Copy the data folder to `target`, which must not exist or be empty; it appears whole or not at all.
 
-    `about` goes into the manifest. Raises InvalidField for the target, InsufficientStorage, Unavailable where writers
-    left no moment.
+    `about` goes into the manifest. Raises InvalidField for the target, InsufficientStorage, Corrupt for what is damaged
+    or gone, Unavailable where writers left no moment.
     """
     _check_free(target, "TARGET")
     if target.resolve().is_relative_to(data.resolve()):
         raise InvalidField("TARGET", "lies in the data folder, and would be lost with it", value=str(target))
     if not (data / "metadata.sqlite").exists():
         raise InvalidField("--data", "holds no metadata.sqlite", value=str(data), remedy="Is this a data folder?")
+    for folder in lost_databases(data / "documents"):
+        raise Corrupt(f"{named(folder / 'documents.sqlite')} is missing. `shoal doctor` tells more.")
     part = _beside(target)
     linked = data / f".backup.{secrets.token_hex(6)}.part"
     try:
@@ -107,8 +110,13 @@ def restore(source: Path, data: Path) -> Copied:
         with _speaking(data):
             part.mkdir(parents=True, mode=0o700)
             needed = sum(told["bytes"] for told in manifest["files"].values())
-            if room(part, 0).free < needed:
-                raise InsufficientStorage(f"The backup needs {needed / 2**20:,.0f} MiB.", needed_bytes=needed)
+            free = room(part, 0).free
+            if free < needed:
+                raise InsufficientStorage(
+                    f"The backup needs {needed / 2**20:,.0f} MiB, and the disk of {data} has {free / 2**20:,.0f} MiB "
+                    "free. Make room, or restore it to another disk.",
+                    needed_bytes=needed,
+                )
             for name, told in manifest["files"].items():
                 _put_back(source, part, name, told)
             _sync_all(part)
@@ -142,6 +150,8 @@ def _at_one_moment(data: Path, linked: Path) -> Iterator[list[_Snapshot]]:
                     _link_all(data, linked)
             except (sqlite3.OperationalError, FileNotFoundError) as error:
                 # A long write, or a namespace that was dropped this instant.
+                if is_full(error):
+                    raise
                 if attempt == _TRIES - 1:
                     raise Unavailable(
                         f"A write has been under way for {_TRIES * _PATIENCE_SECONDS:.0f} s ({error}). Try again later."
@@ -332,7 +342,8 @@ def _put_back(source: Path, part: Path, name: str, told: Json) -> None:
 
 def _check_free(folder: Path, field: str) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidField(field, "is not empty", value=str(folder), remedy="Name a folder that does not exist yet.")
+        remedy = "Name a folder that does not exist yet, or move this one aside first."
+        raise InvalidField(field, "is not empty", value=str(folder), remedy=remedy)
 
 
 def _beside(folder: Path) -> Path:

@@ -16,12 +16,13 @@ from zlib import crc32
 import numpy as np
 import orjson
 
-from shoal.errors import Corrupt, ShoalError
+from shoal.errors import Corrupt, InsufficientStorage, ShoalError
 from shoal.records.scope import Scope
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import Json
 from shoal.storage.checksums import UNKNOWN, damaged_rows
 from shoal.storage.commit_count import knows, lost
+from shoal.storage.files import is_full, named
 from shoal.storage.migrations import format_of
 from shoal.storage.namespaces import namespace_folders
 from shoal.storage.replies import REPLY_COLUMNS, is_sound_reply
@@ -85,12 +86,17 @@ class NamespaceSeen:
 
 @contextlib.contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """A snapshot of a database that nobody can write through."""
+    """A snapshot of a database that nobody can write through. Raises InsufficientStorage on a disk that is full."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
     try:
         connection.text_factory = bytes  # a damaged text may be no text any more
         connection.execute("BEGIN")
         yield connection
+    except sqlite3.OperationalError as error:
+        if is_full(error):
+            told = f"The disk is full: {named(path)} cannot be read, for SQLite needs a little room beside it."
+            raise InsufficientStorage(f"{told} Make room and look again.") from error
+        raise
     finally:
         connection.close()
 
@@ -168,9 +174,10 @@ def _inspect_payloads(connection: sqlite3.Connection, seen: NamespaceSeen) -> No
     )
     for id, payload, created, updated, kept in rows:
         seen.documents += 1
-        seen.unchecked += kept is None
         if _sound(payload, kept, id, created, updated) is None:
             damaged.append(_text(id))
+        else:
+            seen.unchecked += kept is None
     if damaged:
         seen.damage.append(f"the payloads of {_listed(damaged)} are damaged")
     (lost,) = connection.execute(
@@ -210,9 +217,13 @@ def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, seen
 
 
 def lost_databases(documents: Path) -> list[Path]:
-    """Where a namespace's database was and is no more, though it was not dropped."""
-    every = [folder / "documents.sqlite" for folder in namespace_folders(documents)]
-    return [path for path in every if knows(path) and not path.exists()]
+    """The folders of namespaces whose database was there and is no more, though they were not removed."""
+    return [
+        folder
+        for folder in namespace_folders(documents)
+        if not (folder / "documents.sqlite").exists()
+        and (knows(folder / "documents.sqlite") or any((folder / "vectors").glob("*/*/*.f32")))
+    ]
 
 
 def stray_files(folder: Path) -> list[Path]:

@@ -192,7 +192,10 @@ class SlotWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for appender in self._open.values():
-            appender.close()
+            if error is None:
+                appender.close()
+            else:
+                appender.undo()
 
     def store(self, space: Space, documents: Sequence[int], values: Points) -> None:
         """Give each document (numbers, aligned with the rows of `values`) its vector in this space."""

@@ -99,7 +99,7 @@ class SegmentAppender:
     """A segment open for writing. Nothing counts as stored before `sync` returned and the caller committed it."""
 
     def __init__(self, path: Path, root: Path, dimension: int, slots: int) -> None:
-        self.slots = slots
+        self.slots = self._committed = slots
         self._path = path
         self._row_bytes = dimension * _FLOAT.itemsize
         with _speaking_of_the_disk(path):
@@ -135,6 +135,15 @@ class SegmentAppender:
     def close(self) -> None:
         """Let go of the file. What was not synced may be lost."""
         os.close(self._file)
+
+    def undo(self) -> None:
+        """Give the room of rows that will not be committed back, and let go of the file."""
+        with contextlib.suppress(OSError):  # the next writer does it
+            if self._committed:
+                os.ftruncate(self._file, self._committed * self._row_bytes)
+            else:
+                self._path.unlink()
+        self.close()
 
     def _cut(self) -> None:
         end = self.slots * self._row_bytes
