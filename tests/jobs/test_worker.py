@@ -223,7 +223,7 @@ def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: 
         assert worker.run_one()
 
     assert job_of(store, "one").state == "done"
-    assert handler.failures == ["The run was tried 3 times; the last time it exited with code 1."]
+    assert handler.failures == ["The run was tried 3 times; the last time it exited with code 1 (its log tells why)."]
 
 
 def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteMetadata) -> None:

@@ -278,6 +278,6 @@ def _cause(ending: Ending) -> str:
     """The exit of a child in words."""
     code = int(ending)
     if code >= 0:
-        return f"it exited with code {code}"
+        return f"it exited with code {code} (its log tells why)"
     name = signal.Signals(-code).name
     return f"it was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from shoal.errors import Cancelled, Conflict, QueueFull
+from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.records.cluster import Cluster
 from shoal.records.execution import MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
 from shoal.records.ids import new_id, new_task_id
@@ -142,7 +143,8 @@ class RunStates:
             run = self.executions.find_one(job.scope, job.job_id)
             if run is None or not MOVES[run.status] or not self._holds(job):
                 return
-            self._move(job.scope, job.job_id, "failed", job, error_message=message, completed_at=self._now())
+            over = {"error_message": message, "completed_at": self._now(), "attempts": min(job.attempts, MAX_ATTEMPTS)}
+            self._move(job.scope, job.job_id, "failed", job, **over)
             self._store.let_go(job.scope, job.job_id)
             self._on_task(job.scope, run, "FAILED", message=message)
             self._on_cluster(job.scope, run.cluster_id, status="FAILED", error=message, failure_category=category)
