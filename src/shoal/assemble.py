@@ -173,7 +173,7 @@ def _refuse_without_metadata(data: Path) -> None:
     if path.exists() and path.stat().st_size:
         return
     for name in ("documents", "artifacts"):
-        if any((data / name).glob("*/*/*")):
+        if any((data / name).glob("*/*/*")) and not (path.exists() and path.stat().st_size):  # still
             raise Corrupt(
                 f"{data} holds {name} and has lost its metadata.sqlite, which tells what they are. "
                 "Restore the folder from a backup; for a new beginning name another folder."

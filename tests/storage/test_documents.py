@@ -9,7 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -638,15 +639,12 @@ def test_a_namespace_that_is_removed_while_others_write_is_gone_and_whole_again(
     tmp_path: Path, scope: Scope, now: datetime
 ) -> None:
     one, two = SqliteDocuments(tmp_path), SqliteDocuments(tmp_path)
-    refused: list[str] = []
     done = threading.Event()
 
     def write(store: SqliteDocuments) -> None:
         for number in itertools.takewhile(lambda _: not done.is_set(), itertools.count()):
-            try:
+            with suppress(Unavailable):  # it was removed meanwhile
                 store.write(scope, COL, [numbered([number % 900])], now=now)
-            except Unavailable as error:
-                refused.append(error.message)
 
     writers = [threading.Thread(target=write, args=(store,)) for store in (one, two)]
     for writer in writers:
@@ -658,7 +656,6 @@ def test_a_namespace_that_is_removed_while_others_write_is_gone_and_whole_again(
     for writer in writers:
         writer.join()
 
-    assert all("removed while" in told for told in refused)
     one.drop_namespace(scope)
     two.write(scope, COL, [numbered(range(5))], now=now)
     assert len(one.load_matrix(scope, [COL], ["text"])) == one.count(scope, COL) == 5
@@ -686,6 +683,58 @@ def test_a_write_that_fails_gives_its_room_back(local: SqliteDocuments, scope: S
 
     assert sizes() == before
     assert vectors_by_id(local.load_matrix(scope, [COL], ["text"])) == {f"d{n:03d}": vector(n) for n in range(7)}
+
+
+def test_room_is_not_given_back_once_others_may_write_there(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    """SQLite ends a transaction by itself on a full disk; then the rows behind ours may be another's."""
+    one, two = SqliteDocuments(tmp_path), SqliteDocuments(tmp_path)
+    one.write(scope, COL, [numbered(range(5))], now=now)
+
+    def breaks() -> Iterator[DocumentBatch]:
+        yield numbered(range(100, 110))
+        with one._namespaces.opened(scope) as namespace:
+            assert namespace is not None
+            namespace.database.read().execute("ROLLBACK")
+        two.write(scope, COL, [numbered(range(200, 220))], now=now)
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError):
+        one.write(scope, COL, breaks(), now=now)
+
+    there = [*range(5), *range(200, 220)]
+    assert vectors_by_id(two.load_matrix(scope, [COL], ["text"])) == {f"d{n:03d}": vector(n) for n in there}
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["removed", "emptied"])
+def test_a_damaged_namespace_can_be_removed(
+    tmp_path: Path, scope: Scope, now: datetime, damage: Callable[[Path], None]
+) -> None:
+    store = SqliteDocuments(tmp_path)
+    store.write(scope, COL, [numbered(range(5))], now=now)
+    store.close()
+    damage(*tmp_path.glob("*/*/documents.sqlite"))
+
+    again = SqliteDocuments(tmp_path)
+    with pytest.raises(Corrupt):
+        again.count(scope, COL)
+    again.drop_namespace(scope)
+
+    assert again.count(scope, COL) == 0
+    assert list((tmp_path / scope.organization_id).iterdir()) == []
+    again.close()
+
+
+def test_a_removal_that_was_cut_short_is_finished_by_the_next(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    store = SqliteDocuments(tmp_path)
+    store.write(scope, COL, [numbered(range(5))], now=now)
+    store._namespaces.move_away(scope)  # and killed then
+
+    store.drop_namespace(scope)
+
+    assert list((tmp_path / scope.organization_id).iterdir()) == []
+    store.close()
 
 
 def test_documents_whose_database_is_gone_are_not_taken_for_none(tmp_path: Path, scope: Scope, now: datetime) -> None:

@@ -142,16 +142,23 @@ def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in looked.damage]
         documents, vectors = documents + looked.documents, vectors + looked.vectors
         unchecked += looked.unchecked
-    for folder in sorted({*lost_databases(data / "documents"), *_written(data, seen)}):
-        if not (folder / "documents.sqlite").exists():
-            told = "its documents.sqlite is missing"
-            report.findings.append(Finding("damage", f"namespace {folder.name}", told, _REMEDIES["documents"]))
+    for folder in _lost(data, seen):
+        told = "its documents.sqlite is missing"
+        report.findings.append(Finding("damage", f"namespace {folder.name}", told, _REMEDIES["documents"]))
     looked_at = [_counted(len(namespaces), "namespace")]
     looked_at += [] if quick else [_counted(documents, "document"), _counted(vectors, "vector")]
     report.looked_at.append(("documents", ", ".join(looked_at)))
     if unchecked:
         told = f"{unchecked:,} documents were stored before there were checksums and could only be parsed"
         report.findings.append(Finding("note", "documents", told))
+
+
+def _lost(data: Path, seen: MetadataSeen) -> list[Path]:
+    """The folders of namespaces whose documents were there and are no more."""
+    lost = [path for path in _written(data, seen) if not (path / "documents.sqlite").exists()]
+    if lost:  # not of one that was removed since its records were read
+        lost = [path for path in lost if path in set(_written(data, inspect_metadata(data / "metadata.sqlite")))]
+    return sorted({*lost, *lost_databases(data / "documents")})
 
 
 def _written(data: Path, seen: MetadataSeen) -> Iterator[Path]:

@@ -25,7 +25,7 @@ import numpy as np
 import orjson
 
 from shoal.columns import DocumentBatch, Matrix, Rows
-from shoal.errors import AlreadyExists, Corrupt, InsufficientStorage, NotFound
+from shoal.errors import AlreadyExists, Corrupt, InsufficientStorage, NotFound, Unavailable
 from shoal.failpoints import hit
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
@@ -33,7 +33,6 @@ from shoal.records.scope import Scope
 from shoal.storage.base import Enrichment, Json, Query, SavedReply, StoredDocument, WriteCount, batched
 from shoal.storage.checksums import UNKNOWN, text_checksum
 from shoal.storage.enrichments import Enrichments
-from shoal.storage.files import remove_tree
 from shoal.storage.filters.to_mask import find_field, kind_of
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, sql
 from shoal.storage.namespaces import Namespace, Namespaces
@@ -231,17 +230,30 @@ class SqliteDocuments:
 
     def drop_namespace(self, scope: Scope) -> None:
         """See DocumentStore."""
+        try:
+            self._empty(scope)
+        except Corrupt:  # what is damaged goes all the same
+            self._namespaces.move_away(scope)
+        self._namespaces.remove_moved(scope)
+
+    def _empty(self, scope: Scope) -> None:
+        """Move a namespace away while nobody can write, and leave it empty for those in other processes who have it
+        open."""
         with self._namespaces.opened(scope) as namespace:
             if namespace is None:
                 return
-            # Moved away while nobody can write, and empty for those in other processes who have the file open.
-            with namespace.database.transaction() as connection:
-                namespace.check_current()
-                for table in _TABLES:
-                    connection.execute(f"DELETE FROM {table}")
-                gone = namespace.move_away()
+            moved = False
+            try:
+                with namespace.database.transaction() as connection:
+                    namespace.check_current()
+                    for table in _TABLES:
+                        connection.execute(f"DELETE FROM {table}")
+                    self._namespaces.move_away(scope)
+                    moved = True
+            except Unavailable:
+                if not moved:  # else it is gone, whatever became of the commit
+                    raise
             self._namespaces.forget(namespace)
-            remove_tree(gone)
 
     def compact(self, scope: Scope) -> int:
         """See DocumentStore. Segments with more than 20 % holes are rewritten in the order of document ids, and files

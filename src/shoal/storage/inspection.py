@@ -221,8 +221,8 @@ def lost_databases(documents: Path) -> list[Path]:
     return [
         folder
         for folder in namespace_folders(documents)
-        if not (folder / "documents.sqlite").exists()
-        and (knows(folder / "documents.sqlite") or any((folder / "vectors").glob("*/*/*.f32")))
+        if (knows(folder / "documents.sqlite") or any((folder / "vectors").glob("*/*/*.f32")))
+        and not (folder / "documents.sqlite").exists()  # looked at last: it is made before what lies beside it
     ]
 
 
@@ -293,8 +293,8 @@ def _damage_of(
 
 
 def _damaged_replies(connection: sqlite3.Connection) -> Iterator[str]:
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'replies'").fetchall():
-        return  # of a format that saved none
+    if _column(connection, "replies", "checksum") == "NULL":
+        return  # of a format that has none yet
     rows = connection.execute(f"SELECT {REPLY_COLUMNS} FROM replies")
     damaged = sum(not is_sound_reply([_decoded(cell) for cell in row[:5]] + list(row[5:])) for row in rows)
     if damaged:

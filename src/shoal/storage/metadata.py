@@ -22,7 +22,7 @@ from shoal.storage.base import Json, Kind, Query, SavedReply, Stored, Totals
 from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
 from shoal.storage.job_queue import FAIR_QUEUE, SqliteJobQueue, place
-from shoal.storage.replies import REPLIES_SCHEMA, find_reply, forget_replies, put_reply
+from shoal.storage.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA, find_reply, forget_replies, put_reply
 from shoal.storage.sqlite import Database
 
 __all__ = ["METADATA_FORMAT", "SqliteMetadata"]
@@ -74,7 +74,7 @@ _CHECKSUMS: Final = """
 ALTER TABLE records ADD COLUMN checksum INTEGER;
 CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL, total REAL NOT NULL) WITHOUT ROWID;
 """
-_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA)
+_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM)
 METADATA_FORMAT: Final = len(_SCHEMA)
 
 _RECORD: Final = "id, name, version, body, checksum"

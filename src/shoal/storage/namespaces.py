@@ -5,6 +5,7 @@ removed.
 """
 
 import contextlib
+import errno
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -17,9 +18,9 @@ from typing import Final, Literal, overload
 from shoal.errors import Corrupt, InvalidField, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.commit_count import knows
-from shoal.storage.files import sync_folder
+from shoal.storage.files import remove_tree, sync_folder
 from shoal.storage.filters.to_sql import register_functions
-from shoal.storage.replies import REPLIES_SCHEMA
+from shoal.storage.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA
 from shoal.storage.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
 from shoal.storage.sqlite import Database, identity_of
 from shoal.storage.vectors import VectorSegments, safe_name
@@ -28,6 +29,7 @@ __all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces", "namespace_folders", "
 
 _FILE: Final = "documents.sqlite"
 _GONE: Final = ".gone"
+_REMOVED: Final = "The namespace was removed while this waited for it. Try again."
 _MOST_OPEN: Final = 64
 _FIRST: Final = (
     """
@@ -49,7 +51,7 @@ CREATE INDEX enrichments_of_a_target ON enrichments (target, cluster_id);
 CREATE INDEX enrichments_of_a_run ON enrichments (run_id);
 """
 _CHECKSUMS: Final = "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM
-_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA)
+_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM)
 DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 
@@ -76,14 +78,7 @@ class Namespace:
     def check_current(self) -> None:
         """Call it within a transaction, before files are written. Raises Unavailable where it was dropped meanwhile."""
         if identity_of(self.folder / _FILE) != self.database.identity:
-            raise Unavailable("The namespace was removed while this waited for it. Try again.")
-
-    def move_away(self) -> Path:
-        """Take the folder's name from it, at one moment. Returns where it is now, to be removed."""
-        gone = self.folder.with_name(f".{self.folder.name}.{secrets.token_hex(6)}{_GONE}")
-        self.folder.rename(gone)
-        sync_folder(gone.parent)
-        return gone
+            raise Unavailable(_REMOVED)
 
 
 class Namespaces:
@@ -121,6 +116,27 @@ class Namespaces:
         with self._guard:
             self._discard(namespace)
 
+    def move_away(self, scope: Scope) -> None:
+        """Take the name from the folder of a namespace, at one moment; nothing happens where there is none."""
+        folder = self._folder(scope)
+        try:
+            folder.rename(folder.with_name(f".{folder.name}.{secrets.token_hex(6)}{_GONE}"))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # a layer below an overlay cannot be renamed
+                raise
+            remove_tree(folder)
+
+    def remove_moved(self, scope: Scope) -> None:
+        """Remove what was moved away of a namespace, now or by one that was killed before it came to this."""
+        folder = self._folder(scope)
+        gone = list(folder.parent.glob(f".{folder.name}.*{_GONE}"))
+        if gone:
+            sync_folder(folder.parent)  # else a power cut could bring the name back, with half of what it held
+        for left in gone:
+            remove_tree(left)
+
     def checkpoint(self) -> None:
         """Cut the journals of the namespaces that are open."""
         with self._guard:
@@ -157,7 +173,8 @@ class Namespaces:
         if namespace is not None:
             return namespace
         if identity_of(folder / _FILE) is None:
-            if knows(folder / _FILE) or any((folder / "vectors").glob("*/*/*")):
+            left = knows(folder / _FILE) or any((folder / "vectors").glob("*/*/*"))
+            if left and identity_of(folder / _FILE) is None:  # still: the file is there before what lies beside it
                 raise Corrupt(f"The documents of {scope.namespace_id} are missing. Restore them from a backup.")
             if not create:
                 return None
@@ -201,7 +218,14 @@ class Namespaces:
         return None
 
     def _make(self, folder: Path) -> Namespace:
-        database = Database(folder / _FILE, _SCHEMA, setup=_prepare)
+        before = identity_of(folder / _FILE)
+        try:
+            database = Database(folder / _FILE, _SCHEMA, setup=_prepare)
+        except Unavailable as error:
+            after = identity_of(folder / _FILE)
+            if after is None or before not in (None, after):
+                raise Unavailable(_REMOVED) from error
+            raise
         files = VectorSegments(folder / "vectors", self._segment_bytes)
         return Namespace(folder, database, files)
 

@@ -12,18 +12,27 @@ from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.base import Reply, SavedReply
 
-__all__ = ["REPLIES_SCHEMA", "REPLY_COLUMNS", "find_reply", "forget_replies", "is_sound_reply", "put_reply"]
+__all__ = [
+    "REPLIES_CHECKSUM",
+    "REPLIES_SCHEMA",
+    "REPLY_COLUMNS",
+    "find_reply",
+    "forget_replies",
+    "is_sound_reply",
+    "put_reply",
+]
 
 REPLIES_SCHEMA: Final = """
 CREATE TABLE replies (
     number INTEGER PRIMARY KEY, organization_id TEXT NOT NULL, namespace_id TEXT NOT NULL, key TEXT NOT NULL,
-    request TEXT NOT NULL, status INTEGER NOT NULL, media_type TEXT, saved_at TEXT NOT NULL, body BLOB NOT NULL,
-    checksum INTEGER NOT NULL
+    request TEXT NOT NULL, status INTEGER NOT NULL, media_type TEXT, saved_at TEXT NOT NULL, body BLOB NOT NULL
 );
 CREATE UNIQUE INDEX replies_by_key ON replies (organization_id, namespace_id, key);
 CREATE INDEX replies_by_age ON replies (saved_at);
 """
 
+REPLIES_CHECKSUM: Final = "ALTER TABLE replies ADD COLUMN checksum INTEGER;"
+"""A later step of the schema; null for what was saved before."""
 REPLY_COLUMNS: Final = "key, request, status, media_type, saved_at, body, checksum"
 _REMEDY: Final = "Look whether it was done before you ask again with another key; a backup has the answer."
 _FORGOTTEN_AT_ONCE: Final = 100
@@ -45,7 +54,7 @@ def find_reply(connection: Connection, scope: Scope, key: str) -> SavedReply | N
 
 def is_sound_reply(row: Sequence[Any]) -> bool:
     """Whether a row of `REPLY_COLUMNS` is what was saved."""
-    return bool(row[-1] == _checksum(row[:-1]))
+    return row[-1] is None or bool(row[-1] == _checksum(row[:-1]))
 
 
 def _checksum(row: Sequence[Any]) -> int:

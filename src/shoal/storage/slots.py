@@ -192,10 +192,10 @@ class SlotWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for appender in self._open.values():
-            if error is None:
-                appender.close()
-            else:
+            if error is not None and self._connection.in_transaction:
                 appender.undo()
+            else:  # without the transaction others may be writing there: SQLite ends it by itself on a full disk
+                appender.close()
 
     def store(self, space: Space, documents: Sequence[int], values: Points) -> None:
         """Give each document (numbers, aligned with the rows of `values`) its vector in this space."""

@@ -79,8 +79,10 @@ class Database:
             self.close()
             raise Unavailable(f"{named(path)} was removed while it was opened. Try again.")
         commit_count.check(path, self.read())
-        commit_count.make_room(path)
         self._migrate(schema)
+        commit_count.make_room(
+            path
+        )  # once it counts: what a late writer of a file that had this name notes is not its own
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit mode, or inside the transaction this thread has open.
