@@ -1,8 +1,10 @@
 """Two organisations with two namespaces each do random things for a long time; no byte of one reaches another.
 
-`SHOAL_CANARY_STEPS` sets the length, `SHOAL_CANARY_SEED` the course: the long form is
+`SHOAL_CANARY_STEPS` sets the length, `SHOAL_CANARY_SEEDS` how many courses there are: the long form is
 
-    SHOAL_CANARY_STEPS=100000 pytest tests/tenancy/test_canaries.py -k "another_in_process"
+    SHOAL_CANARY_STEPS=10000 SHOAL_CANARY_SEEDS=5 pytest tests/tenancy/test_canaries.py -k "another_in_process"
+
+Several begin anew, because what has piled up makes each step dearer.
 """
 
 import asyncio
@@ -27,7 +29,8 @@ from tenancy.cells import Cells
 from tenancy.tenants import Tenant, furnish
 
 _STEPS: Final = int(os.environ.get("SHOAL_CANARY_STEPS", "2000"))
-_SEED: Final = int(os.environ.get("SHOAL_CANARY_SEED", "7"))
+_FIRST_SEED: Final = 7
+_SEEDS: Final = range(_FIRST_SEED, _FIRST_SEED + int(os.environ.get("SHOAL_CANARY_SEEDS", "1")))
 _STEPS_OVER_A_SOCKET: Final = 400
 _LABELS: Final = ("amber", "birch", "cedar", "dahlia")
 _RUNS_EVERY: Final = 250
@@ -51,7 +54,9 @@ class _InProcess(httpx.BaseTransport):
         self._runner.close()
 
 
-def _settled(services: Services, first: str, url: str, transport: httpx.BaseTransport | None) -> Menagerie:
+def _settled(
+    services: Services, first: str, url: str, transport: httpx.BaseTransport | None, seed: int = _FIRST_SEED
+) -> Menagerie:
     """Two organisations, and two furnished namespaces in each."""
     second = services.keys.create_organization("second").key
     tenants = []
@@ -65,16 +70,17 @@ def _settled(services: Services, first: str, url: str, transport: httpx.BaseTran
         tenants.append(Tenant(label, organization, http, {"admin": secret}, f"{label}@example.org", run_everything))
         furnish(tenants[-1])
     bare = httpx.Client(base_url=url, timeout=60, trust_env=False, transport=transport)
-    return Menagerie(bare, tenants, random.Random(_SEED))
+    return Menagerie(bare, tenants, random.Random(seed))
 
 
-@pytest.fixture
-def in_process(tmp_path: Path) -> Iterator[Menagerie]:
+@pytest.fixture(params=[_FIRST_SEED])
+def in_process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Menagerie]:
+    """In one process with the stores; the parameter is the seed."""
     services = assemble(Settings(data=tmp_path / "data", workers=0))
     secret = services.keys.bootstrap(services.settings.data / "key")
     assert secret is not None
     transport = _InProcess(services)
-    yield _settled(services, secret, "http://shoal", transport)
+    yield _settled(services, secret, "http://shoal", transport, request.param)
     transport.close()
     services.close()
 
@@ -108,6 +114,7 @@ def _live(menagerie: Menagerie, steps: int, cells: Cells, how: str) -> None:
 
 
 @pytest.mark.timeout(600 + _STEPS)
+@pytest.mark.parametrize("in_process", _SEEDS, indirect=True)
 def test_no_byte_of_one_reaches_another_in_process(
     in_process: Menagerie, cells: Cells, record_property: Callable[[str, object], None]
 ) -> None:
