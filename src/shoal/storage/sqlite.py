@@ -80,9 +80,8 @@ class Database:
             raise Unavailable(f"{named(path)} was removed while it was opened. Try again.")
         commit_count.check(path, self.read())
         self._migrate(schema)
-        commit_count.make_room(
-            path
-        )  # once it counts: what a late writer of a file that had this name notes is not its own
+        # Once it counts: what a late writer of another file that had this name may note is known to be not its own.
+        commit_count.make_room(path)
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit mode, or inside the transaction this thread has open.
