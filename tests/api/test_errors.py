@@ -243,7 +243,7 @@ def test_every_route_reads_its_body_strictly() -> None:
 
 
 def test_the_schema_lists_the_official_mount_only_and_demands_a_key(server: str) -> None:
-    schema = httpx.get(f"{server}/openapi.json", trust_env=False).json()
+    schema = httpx.get(f"{server}/openapi.json", trust_env=False, timeout=60).json()
 
     assert all(path.startswith("/v1/") for path in schema["paths"])
     assert schema["security"] == [{"APIKey": []}]
