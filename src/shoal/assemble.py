@@ -32,6 +32,7 @@ from shoal.storage.checkpoints import LocalCheckpoints
 from shoal.storage.disk import Disk
 from shoal.storage.documents import SqliteDocuments
 from shoal.storage.files import make_folder, sync_folder
+from shoal.storage.inspection import held_without_metadata
 from shoal.storage.metadata import SqliteMetadata
 
 __all__ = ["Services", "assemble", "utc_now"]
@@ -169,12 +170,9 @@ def _checkpoint(metadata: MetadataStore, documents: DocumentStore) -> None:
 
 def _refuse_without_metadata(data: Path) -> None:
     """Taken for a new installation, the folder would get a new key, and tidying would remove results as nobody's."""
-    path = data / "metadata.sqlite"
-    if path.exists() and path.stat().st_size:
-        return
-    for name in ("documents", "artifacts"):
-        if any((data / name).glob("*/*/*")) and not (path.exists() and path.stat().st_size):  # still
-            raise Corrupt(
-                f"{data} holds {name} and has lost its metadata.sqlite, which tells what they are. "
-                "Restore the folder from a backup; for a new beginning name another folder."
-            )
+    held = held_without_metadata(data)
+    if held is not None:
+        raise Corrupt(
+            f"{data} holds {held} and has lost its metadata.sqlite, which tells what they are. "
+            "Restore the folder from a backup; for a new beginning name another folder."
+        )

@@ -22,6 +22,7 @@ from shoal.storage.inspection import (
     MetadataSeen,
     check_artifacts,
     check_file,
+    held_without_metadata,
     inspect_metadata,
     inspect_namespace,
     lost_databases,
@@ -30,7 +31,7 @@ from shoal.storage.inspection import (
 )
 from shoal.storage.metadata import METADATA_FORMAT
 from shoal.storage.migrations import copies_of
-from shoal.storage.namespaces import DOCUMENTS_FORMAT, namespace_folders, removed_folders
+from shoal.storage.namespaces import DOCUMENTS_FORMAT, namespace_databases, namespace_folders, removed_folders
 
 __all__ = ["Finding", "Kind", "Report", "examine", "repair"]
 
@@ -108,7 +109,7 @@ def repair(report: Report, settings: Settings) -> list[Finding]:
 def _metadata(report: Report, data: Path, quick: bool) -> MetadataSeen:
     path = data / "metadata.sqlite"
     if not path.exists():
-        lost = any((data / name).glob("*/*/*") for name in ("documents", "artifacts"))
+        lost = held_without_metadata(data) is not None
         kind: Kind = "damage" if lost else "problem"
         remedy = _REMEDIES["records"] if lost else "Is this a data folder?"
         report.findings.append(Finding(kind, path.name, "is missing", remedy))
@@ -123,7 +124,7 @@ def _metadata(report: Report, data: Path, quick: bool) -> MetadataSeen:
 
 
 def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> None:
-    namespaces = [path for path in namespace_folders(data / "documents") if (path / "documents.sqlite").exists()]
+    namespaces = [path.parent for path in namespace_databases(data / "documents")]
     known = {(record.scope.organization_id, record.id) for record in seen.records if record.kind == "namespace"}
     documents = vectors = unchecked = 0
     for folder in namespaces:
@@ -244,10 +245,7 @@ def _around(report: Report, settings: Settings) -> Iterator[Finding]:
             mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
             remedy = f"chmod {'700' if path.is_dir() else '600'} it."
             yield Finding("problem", path.name, f"others than its owner can get at it (mode {mode})", remedy)
-    for path in [
-        data / "metadata.sqlite",
-        *(path / "documents.sqlite" for path in namespace_folders(data / "documents")),
-    ]:
+    for path in [data / "metadata.sqlite", *namespace_databases(data / "documents")]:
         for copy in copies_of(path):
             told = f"is the file before its last migration ({copy.stat().st_size / _MIB:,.1f} MiB)"
             yield Finding("note", str(copy.relative_to(data)), told, "Delete it once you stay with this version.")

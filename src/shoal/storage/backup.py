@@ -31,7 +31,7 @@ from shoal.storage.disk import room
 from shoal.storage.files import is_full, named, remove_tree, sync_folder
 from shoal.storage.inspection import lost_databases
 from shoal.storage.migrations import format_of
-from shoal.storage.namespaces import namespace_folders
+from shoal.storage.namespaces import namespace_databases, namespace_folders
 from shoal.storage.vectors import SegmentKey, VectorSegments
 from shoal.storage.whole_pages import check_whole_pages
 
@@ -165,10 +165,7 @@ def _at_one_moment(data: Path, linked: Path) -> Iterator[list[_Snapshot]]:
 
 def _databases(data: Path) -> list[Path]:
     """Metadata first: a run publishes documents before it is shown, so nothing waits for us in the other order."""
-    return [
-        data / "metadata.sqlite",
-        *(path for folder in namespace_folders(data / "documents") for path in folder.glob("documents.sqlite")),
-    ]
+    return [data / "metadata.sqlite", *namespace_databases(data / "documents")]
 
 
 @contextlib.contextmanager

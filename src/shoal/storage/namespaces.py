@@ -25,7 +25,7 @@ from shoal.storage.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
 from shoal.storage.sqlite import Database, identity_of
 from shoal.storage.vectors import VectorSegments, safe_name
 
-__all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces", "namespace_folders", "removed_folders"]
+__all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces", "namespace_databases", "namespace_folders", "removed_folders"]
 
 _FILE: Final = "documents.sqlite"
 _GONE: Final = ".gone"
@@ -58,6 +58,11 @@ DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 def namespace_folders(root: Path) -> list[Path]:
     """The folder of each namespace below `root`."""
     return sorted(root.glob("*/[!.]*"))
+
+
+def namespace_databases(root: Path) -> list[Path]:
+    """The database of each namespace below `root` that has one."""
+    return [path for folder in namespace_folders(root) if (path := folder / _FILE).exists()]
 
 
 def removed_folders(root: Path) -> list[Path]:
