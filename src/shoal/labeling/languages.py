@@ -4,6 +4,8 @@ spread evenly over its clusters are left out in any language (`phrases.common_wo
 
 from dataclasses import dataclass
 
+import stopwordsiso
+
 __all__ = ["ACRONYMS", "LANGUAGES", "Language"]
 
 
@@ -246,6 +248,31 @@ HINDI = Language(
 ACRONYMS = frozenset({"IT", "US", "WHO"})
 """Names that look like English function words but for their capitals."""
 
+# Stemmer, ISO 639-1 code of the stop words, and the negations among them, which must stay with what they negate.
+_LISTED = (
+    ("swedish", "sv", "inte ej icke aldrig utan ingen inget inga"),
+    ("greek", "el", "δεν δε μη μην όχι ποτέ χωρίς"),
+    ("danish", "da", "ikke aldrig uden ingen intet"),
+    ("norwegian", "no", "ikke ikkje aldri uten ingen intet"),
+    ("finnish", "fi", "ei en et emme ette eivät älä ilman"),
+    ("polish", "pl", "nie nigdy bez żaden żadna"),
+    ("czech", "cs", "ne není nejsou nikdy bez žádný žádná"),
+    ("hungarian", "hu", "nem ne nincs soha nélkül"),
+    ("romanian", "ro", "nu niciodată fără"),
+    ("turkish", "tr", "değil yok asla hiç"),
+    ("indonesian", "id", "tidak tak bukan jangan tanpa belum"),
+    ("catalan", "ca", "no mai sense"),
+    ("", "uk", "не ні без ніколи"),
+)
+
+
+def _listed(stemmer: str, code: str, negations: str) -> Language:
+    """A language known by its list of stop words alone."""
+    kept = _words(negations.casefold())
+    words = frozenset(word.casefold() for word in stopwordsiso.stopwords(code))
+    return Language(stemmer=stemmer, function=words - kept, negations=kept)
+
+
 LANGUAGES: tuple[Language, ...] = (
     ENGLISH,
     GERMAN,
@@ -259,5 +286,6 @@ LANGUAGES: tuple[Language, ...] = (
     CHINESE,
     ARABIC,
     HINDI,
+    *(_listed(*row) for row in _LISTED),
 )
 """In the order in which a tie is decided."""
