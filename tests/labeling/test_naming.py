@@ -96,6 +96,84 @@ def test_a_cluster_beside_others_is_named_in_its_own_language(texts: list[str], 
     assert named([*BANK.values(), texts])[-1].label == label
 
 
+UNSPACED = {
+    "パスワード": ["パスワードを変更したい", "パスワードを忘れた", "パスワードの再設定", "パスワードは必要ですか"],
+    "カード": ["カードを変更したい", "カードを紛失した", "カードの再発行", "カードの年会費"],
+    "メール": ["メールを変更したい", "メールが届かない", "メールの設定", "メールの署名"],
+}
+
+
+def test_a_loanword_in_katakana_is_a_word_and_may_be_a_name() -> None:
+    assert [name.label for name in named(list(UNSPACED.values()))] == list(UNSPACED)
+
+
+@pytest.mark.parametrize(
+    ("groups", "labels"),
+    [
+        ([["Jag vill returnera en tröja", "Hur gör jag för att returnera varan?", "Är det gratis att returnera?"],
+          ["Var är mitt paket?", "Jag kan inte spåra mitt paket", "Mitt paket är skadat"]], ["Returnera", "Paket"]),
+        ([["Πώς γίνεται η επιστροφή;", "Η επιστροφή καθυστερεί", "Είναι δωρεάν η επιστροφή;"],
+          ["Ξέχασα τον κωδικό μου", "Πώς αλλάζω τον κωδικό;", "Δεν μπορώ να αλλάξω τον κωδικό"]],
+         ["Επιστροφή", "Κωδικό"]),
+        ([["Hvor er min pakke?", "Min pakke er forsinket", "Jeg kan ikke spore min pakke"],
+          ["Jeg har glemt min adgangskode", "Hvordan skifter jeg min adgangskode?", "Ny adgangskode"]],
+         ["Pakke", "Adgangskode"]),
+        ([["Gdzie jest moja paczka?", "Moja paczka nie dotarła", "paczka"],
+          ["Nie pamiętam hasła", "Jak zmienić hasło?", "nowe hasło"]], ["Paczka", "Hasło"]),
+    ],
+)  # fmt: skip
+def test_function_words_of_other_languages_neither_begin_nor_are_names(
+    groups: list[list[str]], labels: list[str]
+) -> None:
+    assert [name.label for name in named(groups)] == labels
+
+
+def test_a_negation_in_swedish_stays_with_what_it_negates() -> None:
+    names = named(
+        [["Kortet fungerar inte", "Kortet fungerar inte alls", "fungerar inte"], ["nytt paket", "paket", "paketet"]]
+    )
+
+    assert "inte" in names[0].label.split()
+
+
+FORMS = [
+    ["W-2 form", "my W-2", "W2 missing", "W-2 wrong"],
+    ["1099 form", "1099-INT", "my 1099", "1099 missing", "1099 wrong", "where is the 1099"],
+]
+YEARS = [[f"Q3 {y} report", f"{y} annual report", f"report for {y}", f"{y} budget"] for y in (2023, 2024)]
+
+
+@pytest.mark.parametrize(("groups", "numerals"), [(FORMS, ["", "1099"]), (YEARS, ["2023", "2024"])])
+def test_a_numeral_that_makes_the_topic_is_in_its_name(groups: list[list[str]], numerals: list[str]) -> None:
+    names = named(groups)
+
+    for name, numeral in zip(names, numerals, strict=True):
+        assert numeral in name.label
+
+
+def test_numerals_that_vary_within_a_topic_are_not_in_its_name() -> None:
+    names = named([[f"order {i} refund" for i in range(10, 30)], [f"order {i} delivery" for i in range(10, 30)]])
+
+    assert [name.label for name in names] == ["Refund", "Delivery"]
+
+
+NOTICE = "This message and any attachments are confidential and intended solely for the addressee. "
+TOPICS = {
+    "refund": "Customer asks for a refund",
+    "password": "Customer forgot the password",
+    "parcel": "Parcel is lost",
+}
+
+
+@pytest.mark.parametrize(("before", "after"), [(40, 0), (0, 40), (40, 20), (400, 10)])
+def test_long_texts_are_named_by_what_differs_wherever_it_stands(before: int, after: int) -> None:
+    names = named([[NOTICE * before + f"{one} {i}. " + NOTICE * after for i in range(12)] for one in TOPICS.values()])
+
+    for word, name in zip(TOPICS, names, strict=True):
+        assert word in name.label.casefold()
+        assert "confidential" not in " ".join([name.label, *name.keywords])
+
+
 def test_clusters_without_a_word_are_numbered() -> None:
     names = named([["", "  ", "\n"], ["12 34", "99", "1,234.5"], ["🎉🎉"], ["red fox", "the red fox"]])
 

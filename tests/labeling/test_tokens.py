@@ -49,9 +49,26 @@ def test_punctuation_and_what_was_taken_out_end_a_segment() -> None:
     assert [segments.count(s) for s in sorted(set(segments))] == [2, 1, 1, 1]
 
 
-def test_of_a_long_text_only_the_beginning_is_read() -> None:
-    assert len(words("word " * 10_000)) == LONGEST_TEXT
+@pytest.mark.parametrize("place", [0, 5_000, 10_000])
+def test_a_long_text_is_read_at_its_head_middle_and_tail(place: int) -> None:
+    many = ["word"] * 10_001
+    many[place] = "needle"
+
+    found = words(" ".join(many))
+
+    assert "needle" in found
+    assert len(found) <= LONGEST_TEXT
+    assert set(found) == {"word", "needle"}, "no word is cut in two"
+
+
+def test_of_a_long_text_little_is_kept() -> None:
     assert len(clean("<b>" * 100_000)) < 10_000
+
+
+def test_numerals_are_words_only_where_they_are_asked_for() -> None:
+    table = tokenize(["form 1099 of 2024"], numerals=frozenset({"1099"}))
+
+    assert [table.vocabulary.words[i] for i in table.words] == ["form", "1099", "of"]
 
 
 def test_unclosed_markup_is_read_in_linear_time() -> None:

@@ -248,30 +248,43 @@ HINDI = Language(
 ACRONYMS = frozenset({"IT", "US", "WHO"})
 """Names that look like English function words but for their capitals."""
 
-# Stemmer, ISO 639-1 code of the stop words, and the negations among them, which must stay with what they negate.
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A language known by its list of stop words, and by the negations among them."""
+
+    stemmer: str
+    code: str
+    """ISO 639-1."""
+    negations: str
+    trailing: str = ""
+
+    def language(self) -> Language:
+        negations, trailing = _words(self.negations.casefold()), _words(self.trailing.casefold())
+        words = frozenset(word.casefold() for word in stopwordsiso.stopwords(self.code))
+        return Language(
+            stemmer=self.stemmer,
+            function=words - negations - trailing,
+            negations=negations,
+            trailing_negations=trailing,
+        )
+
+
 _LISTED = (
-    ("swedish", "sv", "inte ej icke aldrig utan ingen inget inga"),
-    ("greek", "el", "δεν δε μη μην όχι ποτέ χωρίς"),
-    ("danish", "da", "ikke aldrig uden ingen intet"),
-    ("norwegian", "no", "ikke ikkje aldri uten ingen intet"),
-    ("finnish", "fi", "ei en et emme ette eivät älä ilman"),
-    ("polish", "pl", "nie nigdy bez żaden żadna"),
-    ("czech", "cs", "ne není nejsou nikdy bez žádný žádná"),
-    ("hungarian", "hu", "nem ne nincs soha nélkül"),
-    ("romanian", "ro", "nu niciodată fără"),
-    ("turkish", "tr", "değil yok asla hiç"),
-    ("indonesian", "id", "tidak tak bukan jangan tanpa belum"),
-    ("catalan", "ca", "no mai sense"),
-    ("", "uk", "не ні без ніколи"),
+    _Listed("swedish", "sv", "aldrig utan ingen inget inga", trailing="inte ej icke"),
+    _Listed("greek", "el", "δεν δε μη μην όχι ποτέ χωρίς"),
+    _Listed("danish", "da", "aldrig uden ingen intet", trailing="ikke"),
+    _Listed("norwegian", "no", "aldri uten ingen", trailing="ikke ikkje"),
+    _Listed("finnish", "fi", "ei en et emme ette eivät älä ilman"),
+    _Listed("polish", "pl", "nie nigdy bez żaden żadna"),
+    _Listed("czech", "cs", "ne není nejsou nikdy bez žádný žádná"),
+    _Listed("hungarian", "hu", "nem ne nincs soha nélkül"),
+    _Listed("romanian", "ro", "nu niciodată fără"),
+    _Listed("turkish", "tr", "asla hiç", trailing="değil yok"),
+    _Listed("indonesian", "id", "tidak tak bukan jangan tanpa belum"),
+    _Listed("catalan", "ca", "no mai sense"),
+    _Listed("", "uk", "не ні без ніколи"),
 )
-
-
-def _listed(stemmer: str, code: str, negations: str) -> Language:
-    """A language known by its list of stop words alone."""
-    kept = _words(negations.casefold())
-    words = frozenset(word.casefold() for word in stopwordsiso.stopwords(code))
-    return Language(stemmer=stemmer, function=words - kept, negations=kept)
-
 
 LANGUAGES: tuple[Language, ...] = (
     ENGLISH,
@@ -286,6 +299,6 @@ LANGUAGES: tuple[Language, ...] = (
     CHINESE,
     ARABIC,
     HINDI,
-    *(_listed(*row) for row in _LISTED),
+    *(listed.language() for listed in _LISTED),
 )
 """In the order in which a tie is decided."""

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points
+from shoal.labeling.boilerplate import drop_boilerplate
+from shoal.labeling.numerals import topical_numerals
 from shoal.labeling.phrases import Phrases, count_phrases
 from shoal.labeling.scoring import fitness, nearest_clusters, score_phrases
-from shoal.labeling.tokens import LONGEST_TEXT, TokenTable, tokenize
+from shoal.labeling.tokens import LONGEST_EXCERPT, LONGEST_TEXT, TokenTable, tokenize
 
 __all__ = ["Name", "name_clusters"]
 
@@ -79,7 +81,9 @@ def name_clusters(
     """
     report = progress or _silent
     rows = _rows_to_read(texts, labels, clusters)
-    table = tokenize([texts[row] for row in rows], lambda fraction: report(0.6 * fraction))
+    read = drop_boilerplate([texts[row] for row in rows], labels[rows], LONGEST_EXCERPT)
+    numerals = topical_numerals(read, labels[rows], clusters)
+    table = tokenize(read, lambda fraction: report(0.6 * fraction), numerals)
     report(0.6)
     candidates: list[list[_Candidate]] = [[] for _ in range(clusters)]
     if len(table):

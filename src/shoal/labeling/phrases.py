@@ -78,7 +78,7 @@ class Phrases:
     first: Ints
     """(p,) one occurrence of each phrase."""
     weights: NDArray[np.float64]
-    """(p,) content words; a character of a script without spaces counts half."""
+    """(p,) content words; a character of a script without spaces counts half, a run of katakana one."""
     finished: NDArray[np.float64]
     """(p,) share of the occurrences after which no content word follows: low where a phrase is cut short."""
     content: Bools
@@ -361,8 +361,8 @@ def _document_counts(
 
 
 def _weights(words: _Words, phrases: Spans) -> NDArray[np.float64]:
-    glued = words.has(Role.GLUED)
-    weight = np.where(words.content, np.where(glued, 0.5, 1.0), 0.0)
+    character = words.has(Role.GLUED) & ~words.has(Role.UNSPACED_WORD)
+    weight = np.where(words.content, np.where(character, 0.5, 1.0), 0.0)
     total = np.concatenate([[0.0], np.cumsum(weight)])
     inside = total[phrases.starts + phrases.lengths] - total[phrases.starts]
     return np.where(phrases.remarks, phrases.lengths.astype(np.float64), inside)

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from shoal.labeling.languages import ACRONYMS, LANGUAGES, Language
 
-__all__ = ["Role", "TokenTable", "Vocabulary", "clean", "tokenize"]
+__all__ = ["LONGEST_EXCERPT", "LONGEST_TEXT", "Role", "TokenTable", "Vocabulary", "clean", "tokenize"]
 
 LONGEST_TEXT = 200
 """Words read of one text."""
+LONGEST_EXCERPT = LONGEST_TEXT * 8
+"""Characters read of one text."""
 LONGEST_WORD = 40
 """Characters; what is longer is no word but data."""
 _REPORT_EVERY = 8192
@@ -52,6 +54,8 @@ class Role(IntFlag):
     """A negation with its verb: "isn't"."""
     DETERMINER = 16384
     MEASURE = 32768
+    UNSPACED_WORD = 65536
+    """A whole word of a script without spaces: a run of katakana."""
 
 
 # As plain numbers: arithmetic on enum members is slow where it runs once a word shown.
@@ -138,7 +142,7 @@ _ALONE = (
 )
 _KATAKANA = "\u30a1-\u30fa\u30fc-\u30ff"
 _LETTER = rf"[^\W_{_ALONE}{_KATAKANA}{_MARK}]"
-_GLUED = re.compile(rf"[{_ALONE}{_KATAKANA}]")
+_GLUED, _KATAKANA_WORD = re.compile(rf"[{_ALONE}{_KATAKANA}]"), re.compile(rf"[{_KATAKANA}]+")
 
 _MARKUP = re.compile(r"(?is)<(script|style)\b[^>]{0,500}>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|</?[a-z!][^<>]{0,500}>")
 _ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|[\w.+-]+@[\w-]+\.[\w.-]+|&#?\w{2,8};")
@@ -149,6 +153,7 @@ _INVISIBLE = re.compile(
     "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_CUT_OFF_END, _CUT_OFF_START = re.compile(r"\s\S{0,40}\Z"), re.compile(r"\A\S{0,40}\s")
 _APOSTROPHE = re.compile("[\u2018\u2019\u02bc\u00b4`]")
 
 _CUT_ASCII = re.compile(
@@ -163,16 +168,18 @@ _CUT = re.compile(
 
 
 def clean(text: str) -> str:
-    """Plain words: markup, addresses, identifiers and invisible characters gone, at most about 200 words of it.
+    """Plain words: markup, addresses, identifiers and invisible characters gone.
+
+    Of a long text about 200 words are kept, taken from its head, its middle and its tail.
 
     Whatever is taken out leaves a full stop behind, so that no phrase reaches over the hole.
     """
-    text = text[: LONGEST_TEXT * 100]
+    text = _excerpt(text, LONGEST_TEXT * 100)
     if "&" in text:
         text = html.unescape(text)
     if "<" in text:
         text = _MARKUP.sub(" . ", text)
-    text = text[: LONGEST_TEXT * 8]
+    text = _excerpt(text, LONGEST_EXCERPT)
     if "\x1b" in text:
         text = _ESCAPE.sub(" . ", text)
     if not text.isascii():
@@ -184,23 +191,47 @@ def clean(text: str) -> str:
     return _ELISION.sub("", text) if "'" in text else text
 
 
-class _Numbers(dict[str, int]):
-    """A number for each new word; -1, the end of a segment, for numbers and for what is too long for a word."""
+def _excerpt(text: str, most: int) -> str:
+    """About `most` characters of a text, a third each from its head, its middle and its tail.
 
-    def __init__(self) -> None:
+    Parts end between words where there are spaces, and never inside a tag.
+    """
+    if len(text) <= most:
+        return text
+    third = most // 3
+    middle = (len(text) - third) // 2
+    parts = (text[middle : middle + third], text[-third:])
+    inside = (part[part.find(">") + 1 :] if -1 < part.find(">") < part.find("<") else part for part in parts)
+    return " . ".join((_CUT_OFF_END.sub("", text[:third]), *(_CUT_OFF_START.sub("", part) for part in inside)))
+
+
+class _WordNumbers(dict[str, int]):
+    """Numbers words as they come. -1, the end of a segment, stands for what is too long for a word, and for numerals
+    other than `numerals`."""
+
+    def __init__(self, numerals: frozenset[str]) -> None:
         self.words: list[str] = []
+        self._numerals = numerals
 
     def __missing__(self, word: str) -> int:
-        data = not word or (word[0].isdigit() and word.replace(".", "").isdigit()) or len(word) > LONGEST_WORD
+        numeral = word[:1].isdigit() and word.replace(".", "").isdigit() and word not in self._numerals
+        data = not word or numeral or len(word) > LONGEST_WORD
         self[word] = -1 if data else len(self.words)
         if not data:
             self.words.append(word)
         return self[word]
 
 
-def tokenize(texts: Sequence[str], progress: Callable[[float], None] | None = None) -> TokenTable:
-    """Cut `texts` into words. `progress` hears the fraction that is done and may raise to stop."""
-    numbers = _Numbers()
+def tokenize(
+    texts: Sequence[str],
+    progress: Callable[[float], None] | None = None,
+    numerals: frozenset[str] = frozenset(),
+) -> TokenTable:
+    """Cut `texts` into words. `progress` receives the fraction that is done and may raise to stop.
+
+    Numerals are no words and end a segment, but for those in `numerals`.
+    """
+    numbers = _WordNumbers(numerals)
     flat: list[int] = []
     sizes = np.zeros(len(texts), np.int64)
     for i, text in enumerate(texts):
@@ -208,10 +239,19 @@ def tokenize(texts: Sequence[str], progress: Callable[[float], None] | None = No
             progress(i / len(texts))
         before, text = len(flat), clean(text)
         pattern = _CUT_ASCII if text.isascii() else _CUT
-        flat.extend([numbers[word] for word, _ in pattern.findall(text)[:LONGEST_TEXT]])
+        flat.extend(_shorten([numbers[word] for word, _ in pattern.findall(text)]))
         flat.append(-1)
         sizes[i] = len(flat) - before
     return _table(numbers.words, np.array(flat, np.int64), np.repeat(np.arange(len(texts)), sizes), len(texts))
+
+
+def _shorten(words: list[int]) -> list[int]:
+    """At most LONGEST_TEXT words, a third each from the head, the middle and the tail."""
+    if len(words) <= LONGEST_TEXT:
+        return words
+    third = LONGEST_TEXT // 3
+    middle = (len(words) - third) // 2
+    return [*words[:third], -1, *words[middle : middle + third], -1, *words[-third:]]
 
 
 def _table(words: list[str], flat: NDArray[np.int64], documents: NDArray[np.int64], texts: int) -> TokenTable:
@@ -293,6 +333,8 @@ def _is_not(form: str, language: Language) -> bool:
 def _role(form: str, language: Language) -> int:
     base = form.partition("'")[0]
     glued = Role.GLUED if _GLUED.match(form) else Role(0)
+    if glued and len(form) > 1 and _KATAKANA_WORD.fullmatch(form):
+        return glued | Role.UNSPACED_WORD
     if form.endswith("n't") or (form.endswith("nt") and form in language.negations):
         return Role.NEGATION | Role.CONTRACTED
     if form in language.negations:
