@@ -5,8 +5,10 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from shoal.errors import InvalidField
 
@@ -18,6 +20,7 @@ _MOST_SECONDS: Final = 1e9
 _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "port": (0, 65_535), "metrics_port": (0, 65_535), "workers": (0, 1024), "threads": (0, 1024),
     "max_body_mib": (1, _MOST), "max_upload_mib": (1, _MOST), "max_bodies_mib": (1, _MOST), "max_requests": (1, 10_000),
+    "max_connections": (0, 1_000_000),
     "max_dimension": (1, _MOST), "body_timeout_seconds": (0.1, _MOST_SECONDS), "lease_seconds": (0.1, _MOST_SECONDS),
     "checkpoint_seconds": (0, _MOST_SECONDS), "output_grace_seconds": (0, _MOST_SECONDS),
     "run_seconds": (0, _MOST_SECONDS), "drain_seconds": (0, _MOST_SECONDS),
@@ -44,6 +47,10 @@ class Settings:
     """Where the server listens; loopback unless asked otherwise."""
     port: int = 8000
     """The server's port; 0 takes a free one."""
+    public_url: str = ""
+    """The address under which callers reach the server, for links in answers; empty takes the one it listens on."""
+    trusted_proxies: str = ""
+    """Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas."""
     workers: int = 1
     """Worker processes the server starts; 0 for a server whose workers run elsewhere."""
     max_body_mib: int = 64
@@ -54,6 +61,8 @@ class Settings:
     """How much of JSON bodies may be in memory at once, in MiB; more is refused with 503."""
     body_timeout_seconds: float = 60.0
     """How long a body may take, or pause, before the request is refused with 408; large ones may take longer."""
+    max_connections: int = 0
+    """Connections held at once; 0 takes what the system allows, at most 8,192."""
     max_requests: int = 32
     """Requests worked on at once; four times as many may wait for their turn, more are refused with 503."""
     rate_limit_per_minute: int = 0
@@ -114,7 +123,22 @@ class Settings:
                 values[name] = value
                 _check(f"--{name.replace('_', '-')}", name, value)
         values["data"] = Path(str(values["data"])).expanduser().resolve()
-        return Settings(**values)  # type: ignore[arg-type]  # converted field by field above
+        settings = Settings(**values)  # type: ignore[arg-type]  # converted field by field above
+        settings.proxies()
+        _check_url(settings.public_url)
+        return settings
+
+    def proxies(self) -> list[str]:
+        """The addresses and networks of `trusted_proxies`. Raises InvalidField."""
+        listed = [one.strip() for one in self.trusted_proxies.split(",") if one.strip()]
+        for one in listed:
+            try:
+                ip_network(one)
+            except ValueError:
+                raise InvalidField(
+                    "SHOAL_TRUSTED_PROXIES", "must be addresses or networks", value=one, remedy="Like 10.0.0.0/8, ::1."
+                ) from None
+        return listed
 
     def environ(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
         """An environment that `read` makes these settings from: how processes that are started here get them."""
@@ -130,6 +154,12 @@ def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
         near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
         told.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
     return told
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise InvalidField("SHOAL_PUBLIC_URL", "must be an http or https address", value=url)
 
 
 def _check(told_as: str, name: str, value: object) -> None:

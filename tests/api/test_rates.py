@@ -124,18 +124,29 @@ def test_keys_of_one_organisation_share_its_limit(tmp_path: Path) -> None:
 
 def test_wrong_keys_from_one_address_are_throttled_and_probes_are_not(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0, SHOAL_FAILED_LOGINS_PER_MINUTE="3") as server:
-        elsewhere = {"X-Forwarded-For": "192.0.2.7"}
+        elsewhere = {"X-Forwarded-For": "192.0.2.7"}  # anybody may write that
         with server.client() as client:
             right = [client.get("/me").status_code for _ in range(5)]
             wrong = [client.get("/me", headers=WRONG).status_code for _ in range(5)]
             refused = client.get("/me")
             assert client.get("/livez").status_code == 200
-            assert client.get("/me", headers=elsewhere).status_code == 200
+            assert client.get("/me", headers=elsewhere).status_code == 429
 
     assert right == [200] * 5
     assert wrong == [401, 401, 401, 429, 429]
     assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 1
     assert "wrong key" in refused.json()["error"]["message"]
+
+
+def test_behind_a_trusted_proxy_wrong_keys_are_counted_for_each_client(tmp_path: Path) -> None:
+    limits = {"SHOAL_FAILED_LOGINS_PER_MINUTE": "3", "SHOAL_TRUSTED_PROXIES": "127.0.0.1"}
+    with ServerProcess(tmp_path / "data", workers=0, **limits) as server, server.client() as client:
+        for _ in range(4):
+            refused = client.get("/me", headers=WRONG | {"X-Forwarded-For": "192.0.2.7"})
+        others = client.get("/me", headers={"X-Forwarded-For": "192.0.2.7, 192.0.2.8"})
+
+    assert refused.status_code == 429
+    assert others.status_code == 200
 
 
 def test_without_limits_no_header_tells_of_them(client: httpx.Client) -> None:

@@ -12,6 +12,7 @@ from starlette.types import Scope as Connection
 from shoal.api.auth import MOUNTS, Authentication
 from shoal.api.disk_guard import DiskGuard
 from shoal.api.errors import ErrorBoundary, handle_errors
+from shoal.api.framing import OneFraming
 from shoal.api.limits import BodyLimit
 from shoal.api.metrics import Metrics
 from shoal.api.observed import Observed
@@ -48,6 +49,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(RateLimit, settings=services.settings)
     app.add_middleware(Authentication, keys=services.keys, audit=services.audit)
     app.add_middleware(LoginLimit, settings=services.settings)
+    app.add_middleware(OneFraming)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(Observed, metrics=app.state.metrics, readiness=app.state.readiness)
     # Outermost, so that all see one path and, afterwards, the route that was found.

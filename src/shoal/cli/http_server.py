@@ -1,5 +1,6 @@
 """Uvicorn as Shoal runs it: it goes on serving while it drains, and a second signal ends it at once."""
 
+import logging
 import time
 from types import FrameType
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from shoal.api.connections import timed_connections
+from shoal.api.connections import Crowd, most_connections, raise_file_limit, timed_connections
 from shoal.api.readiness import Readiness
 from shoal.jobs.ending import Ending
 from shoal.settings import Settings
@@ -15,6 +16,7 @@ from shoal.settings import Settings
 __all__ = ["HttpServer"]
 
 _UNDER_WAY_SECONDS: Final = 30
+_log = logging.getLogger("shoal.server")
 
 
 class HttpServer(uvicorn.Server):
@@ -22,11 +24,17 @@ class HttpServer(uvicorn.Server):
     connection is taken; requests under way have 30 s more."""
 
     def __init__(self, app: FastAPI, settings: Settings, ending: Ending) -> None:
+        files = raise_file_limit()
+        crowd = Crowd(most_connections(settings.max_connections, files))
+        _log.info("server.limits", extra={"files": files, "connections": crowd.most})
         super().__init__(
             uvicorn.Config(
                 app,
                 # Never httptools, even where it is installed: it takes headers of any size, before a key was seen.
-                http=timed_connections(settings.body_timeout_seconds),
+                http=timed_connections(settings.body_timeout_seconds, crowd),
+                # Else every caller on this machine could name the address that limits and the audit log go by.
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=settings.proxies(),
                 log_config=None,
                 log_level="warning" if settings.log_level.lower() == "info" else settings.log_level.lower(),
                 access_log=False,

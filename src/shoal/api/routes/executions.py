@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.idempotency import Keyed
+from shoal.api.links import base_url
 from shoal.api.replies import encode, reply
 from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName
 from shoal.records.paging import ListBody
@@ -135,7 +136,7 @@ def export_execution(
     path, rows = services.executions.parquet(scope, cluster_identifier, run_id, "members")
     # From the decoded path, quoted again: a name may hold `?` or `#`.
     place = quote(request.scope["path"].removesuffix("/export") + "/download")
-    url = str(request.base_url.replace(path=place))
+    url = base_url(request) + place
     return reply(
         {
             "url": url,
