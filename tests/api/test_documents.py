@@ -6,6 +6,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from api.conftest import Clock
+from shoal.records.filters import parse_filter
+from shoal.storage.filters.to_mask import mask
+
 
 def made(answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
@@ -210,3 +214,54 @@ def test_a_stranger_gets_the_same_404_as_for_nothing(
     assert stranger.post("/namespaces/default/documents/upsert", json=upsert).status_code == 404
     assert stranger.delete(f"/collections/{collection}/documents/p0").status_code == 404
     assert made(client.get(f"/collections/{collection}/documents/count"))["count"] == 3
+
+
+def test_a_filter_means_the_same_wherever_documents_are_chosen(client: httpx.Client, clock: Clock) -> None:
+    client.post("/collections", json={"collection_name": "products", "source": {"type": "direct_upsert"}})
+    rows = {"early": "2023-12-31T22:30:00-01:00", "edge": "2024-01-01T01:00:00+01:00", "late": "2024-01-01T00:00:00.5Z"}
+    for name, moment in rows.items():
+        note = "我想退款" if name == "edge" else "drinks"
+        body = {"document_id": name, "when": moment, "note": note, "vectors": {"v": [1, 2]}}
+        made(client.post("/collections/products/documents", json=body))
+        clock.forward(days=1)
+    wanted: dict[str, tuple[dict[str, Any], set[str]]] = {
+        "moment": ({"field": "when", "operator": "gte", "value": "2024-01-01T00:00:00Z"}, {"edge", "late"}),
+        "word": ({"field": "note", "operator": "words", "value": "drinking"}, {"early", "late"}),
+        "no spaces": ({"field": "note", "operator": "words", "value": "退款"}, {"edge"}),
+        "there": ({"field": "when", "operator": "exists"}, set(rows)),
+        "null": ({"field": "gone", "operator": "is_null"}, set(rows)),
+        "shown": ({"field": "_internal.created_at", "operator": "gte", "value": "2026-11-24"}, {"edge", "late"}),
+        "namespace": ({"field": "_internal.namespace_id", "operator": "is_null"}, set()),
+    }
+
+    for condition, expected in wanted.values():
+        filters = {"AND": [condition]}
+        count = {"filters": filters, "aggregations": [{"function": "push", "field": "document_id", "alias": "ids"}]}
+        grouped = made(client.post("/collections/products/documents/aggregate", json=count))["results"]
+        distinct = {"field": "document_id", "filters": filters}
+        values = made(client.post("/collections/products/documents/distinct", json=distinct))["values"]
+        assert set(ids(listed(client, filters=filters))) == expected, condition
+        assert {id for row in grouped for id in row["metrics"]["ids"]} == expected, condition
+        assert {value["value"] for value in values} == expected, condition
+        assert mask(parse_filter(filters), listed(client)["results"]).sum() == len(expected), condition
+
+
+def test_internal_fields_sort_and_group_as_they_are_shown(client: httpx.Client, clock: Clock) -> None:
+    client.post("/collections", json={"collection_name": "products", "source": {"type": "direct_upsert"}})
+    for name in ("b", "a", "c"):
+        made(client.post("/collections/products/documents", json={"document_id": name, "vectors": {"v": [1, 2]}}))
+        clock.forward(days=1)
+
+    newest = listed(client, sort={"field": "_internal.created_at", "direction": "desc"})
+    body = {"field": "_internal.created_at"}
+    values = made(client.post("/collections/products/documents/distinct", json=body))["values"]
+
+    assert ids(newest) == ["c", "a", "b"]
+    shown = {document["_internal"]["created_at"] for document in newest["results"]}
+    assert {value["value"] for value in values} == shown
+    assert len(shown) == 3
+
+
+def test_search_does_not_find_what_shoal_keeps_about_a_document(client: httpx.Client, three: list[str]) -> None:
+    assert ids(listed(client, search="direct_upsert")) == []
+    assert len(ids(listed(client, search="TITLE"))) == 3

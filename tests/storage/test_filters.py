@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shoal.errors import InvalidField
 from shoal.records.filters import MATCH_ALL, And, Condition, Filter, Not, Operator, Or, parse_filter
 from shoal.storage.filters.to_mask import found, mask, matches
-from shoal.storage.filters.to_sql import compile_filter, compile_search, field_sql, register_functions
+from shoal.storage.filters.to_sql import compile_filter, compile_search, field_sql, order_sql, register_functions
 
 # Keys with everything that could break a path, words in several scripts, and text that folds to other lengths.
 KEYS = ["a", "b", "metadata", "é", "it's", 'q"', "back\\slash", "$x", "[0]", "a b", "日本", "tab\t", "0", "' OR 1 --"]
@@ -38,10 +38,24 @@ NUMBERS: list[int | float] = [
     0, 1, -1, 1.0, 0.1, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, -(2**63), 2**63, 2**63 + 1, 2**64 - 1, float(2**63),
     1e300, 5e-324, -0.0, 9223372036854775807.0,
 ]  # fmt: skip
-COLUMNS = {"document_id": "id", "created_at": "made"}
+DATES = [
+    "2024-01-01", "2024-01-01T00:00:00Z", "2024-01-01T01:00:00+01:00", "2023-12-31T19:00:00.000-05:00",
+    "2024-01-01 00:00:00", "2024-01-01T00:00:00.000000001Z", "2024-01-01T00:00:00.5Z", "2024-01-02",
+    "2023-12-30T23:59-2359", "2024-01-02T00:00+23:59", "2024-13-01",
+    "2024-01-01x", "0001-01-01T00:00+01:00", "9999-12-31T23:59:59-01:00",
+    "2024-01-01 00:00:00 utc", "1999-12-31", "2026-01-01",
+]  # fmt: skip
+SPOKEN = [
+    "drinking", "drinks", "drink", "Drank", "happy", "happiness", "skies", "sky", "dying", "die", "ability", "able",
+    "rationalization", "relational", "running, runs", "退款", "我想退款", "退。款", "有料配信イベント", "配信", "คืนเงิน",
+    "ฉันต้องการคืนเงิน", "iPhone手机", "iphone", "हिन्दी", "हिन", "カタカナー", "x_1", "résumés", "!",
+]  # fmt: skip
+COLUMNS = {"document_id": "id", "_internal.created_at": "made"}
 
-keys = st.sampled_from(KEYS)
+keys = st.sampled_from([*KEYS, "created_at"])
 texts = st.one_of(
+    st.sampled_from(DATES),
+    st.lists(st.sampled_from(SPOKEN), min_size=1, max_size=3).map(" ".join),
     st.sampled_from(WORDS),
     st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
@@ -58,7 +72,7 @@ inner = st.dictionaries(keys, st.one_of(scalars, lists, st.dictionaries(keys, sc
 values = st.one_of(scalars, scalars, lists, inner)
 documents = st.dictionaries(keys, values, max_size=4)
 fields = st.lists(keys, min_size=1, max_size=3).map(".".join) | st.sampled_from(
-    [*COLUMNS, "metadata.created_at", "metadata.a"]
+    [*COLUMNS, "created_at", "updated_at", "metadata.created_at", "metadata.a"]
 )
 operands = st.one_of(
     texts,
@@ -106,7 +120,7 @@ def aimed(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Filter]:
         return chosen, draw(filters)
     field, value = draw(st.sampled_from(leaves))
     if isinstance(value, str):
-        operators: list[Operator] = ["eq", "ne", *TEXTS, *ORDERED]
+        operators: list[Operator] = ["eq", "ne", *TEXTS, *ORDERED, *ORDERED]
         value = draw(st.sampled_from([value, value.upper(), value.casefold(), value[1:], value[:-1]]))
     else:
         operators = ["eq", "ne", "contains"] if value is None or isinstance(value, bool) else ["eq", "ne", *ORDERED]
@@ -143,7 +157,7 @@ def table(bodies: list[dict[str, Any]]) -> sqlite3.Connection:
 def as_stored(n: int, body: dict[str, Any]) -> dict[str, Any]:
     """A body as it comes back from a store, with the columns beside it."""
     read: dict[str, Any] = orjson.loads(orjson.dumps(body))
-    return read | {"document_id": f"Doc_{n}", "created_at": "2026-01-01T00:00:00.000Z"}
+    return read | {"document_id": f"Doc_{n}", "_internal": {"created_at": "2026-01-01T00:00:00.000Z"}}
 
 
 def answers(connection: sqlite3.Connection, text: str, params: tuple[object, ...]) -> list[object]:
@@ -159,6 +173,8 @@ def answers(connection: sqlite3.Connection, text: str, params: tuple[object, ...
 @example(([{'q"': {"back\\slash": 1}}], Condition('q".back\\slash', "eq", 1)))
 @example(([{"a": None, "metadata": {"a": 1}}], Condition("a", "eq", 1)))
 @example(([{"a": True}, {"a": 1}], Condition("a", "in", (1,))))
+@example(([{"created_at": "nul\0"}, {}, {"b": "\0"}], Condition("created_at", "lte", "2026-01-01")))
+@example(([{"a": text} for text in DATES], Condition("a", "in", (DATES[2], "2024-01-02"))))
 def test_sql_and_the_oracle_give_the_same_answer(case: tuple[list[dict[str, Any]], Filter]) -> None:
     bodies, filter = case
     connection = table(bodies)
@@ -230,13 +246,22 @@ BODY: dict[str, Any] = {
         ({"field": "title", "operator": "regex", "value": "^THE", "case_sensitive": True}, False),
         ({"field": "title", "operator": "starts_with", "value": "the q"}, True),
         ({"field": "title", "operator": "ends_with", "value": "FOX"}, True),
-        ({"field": "title", "operator": "text", "value": "fox quick"}, True),
-        ({"field": "title", "operator": "text", "value": "fox slow"}, False),
-        ({"field": "title", "operator": "text", "value": "qui"}, False),
+        ({"field": "title", "operator": "text", "value": "fox quick"}, False),
+        ({"field": "title", "operator": "text", "value": "BROWN f"}, True),
+        ({"field": "title", "operator": "text", "value": "ui"}, True),
+        ({"field": "title", "operator": "text", "value": "BROWN f", "case_sensitive": True}, False),
+        ({"field": "absent", "operator": "is_null"}, True),
+        ({"field": "price", "operator": "is_null"}, False),
+        ({"field": "price", "operator": "exists"}, True),
+        ({"field": "absent", "operator": "exists"}, False),
+        ({"field": "absent", "operator": "exists", "value": None}, False),
         ({"field": "title", "operator": "phrase", "value": "Quick, brown"}, True),
         ({"field": "title", "operator": "phrase", "value": "brown quick"}, False),
-        ({"field": "title", "operator": "words", "value": "slow fox"}, True),
-        ({"field": "title", "operator": "words", "value": "slow"}, False),
+        ({"field": "title", "operator": "words", "value": "slow fox"}, False),
+        ({"field": "title", "operator": "words", "value": "foxes QUICK"}, True),
+        ({"field": "title", "operator": "words", "value": "qui"}, False),
+        ({"field": "title", "operator": "words", "value": "?!"}, False),
+        ({"field": "title", "operator": "phrase", "value": "?!"}, False),
         ({"NOT": {"price": 3}}, False),
         ({"OR": [{"price": 4}, {"sold": True}]}, True),
         ({"OR": []}, False),
@@ -249,6 +274,117 @@ def test_a_wire_filter_means_what_the_contract_says(raw: object, expected: bool)
 
     assert matches(filter, BODY) is expected
     assert answers(connection, *compile_filter(filter, "body")) == [int(expected)]
+    connection.close()
+
+
+MIDNIGHT = "2024-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "operator", "operand", "expected"),
+    [
+        ("2024-01-01T01:00:00+01:00", "gte", MIDNIGHT, True),
+        ("2024-01-01T00:30:00+01:00", "gte", MIDNIGHT, False),
+        ("2023-12-31T20:00:00-05:00", "gt", MIDNIGHT, True),
+        ("2024-01-01", "gte", MIDNIGHT, True),
+        ("2024-01-01", "lt", MIDNIGHT, False),
+        (MIDNIGHT, "lte", "2024-01-01", True),
+        ("2024-01-01T00:00:00.5Z", "gt", MIDNIGHT, True),
+        ("2024-01-01T00:00:00.000000001Z", "gt", "2024-01-01T00:00:00.000Z", True),
+        ("2024-01-01 00:00:00+00", "lte", MIDNIGHT, True),
+        ("2024-01-01T02:00:00+02:00", "eq", MIDNIGHT, True),
+        ("2024-01-01T02:00:00+02:00", "ne", MIDNIGHT, False),
+        ("2024-01-01T02:00:00+02:00", "in", [MIDNIGHT, "x"], True),
+        ("2024-01-01T02:00:00+02:00", "nin", [MIDNIGHT], False),
+        ("2024-02-30", "gte", "2024-02-29", True),  # no date: compared as text
+        ("next week", "gte", MIDNIGHT, True),
+        ("20240101", "lt", MIDNIGHT, False),
+    ],
+)
+def test_dates_compare_as_moments(text: str, operator: str, operand: object, expected: bool) -> None:
+    body = {"when": text}
+    connection = table([body])
+    filter = parse_filter({"field": "when", "operator": operator, "value": operand})
+
+    assert matches(filter, body) is expected
+    assert answers(connection, *compile_filter(filter, "body")) == [int(expected)]
+    connection.close()
+
+
+def test_equality_with_regard_to_case_is_that_of_the_texts() -> None:
+    one, other = "2024-01-01T02:00:00+02:00", MIDNIGHT
+    filter = parse_filter({"field": "when", "operator": "eq", "value": other, "case_sensitive": True})
+    connection = table([{"when": one}, {"when": other}])
+
+    assert answers(connection, *compile_filter(filter, "body")) == [0, 1]
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("退款", "我想退款"),
+        ("配信", "無観客有料配信イベント"),
+        ("คืนเงิน", "ฉันต้องการคืนเงิน"),
+        ("ເງິນ", "ຂ້ອຍຕ້ອງການເງິນຄືນ"),
+        ("手机", "新iPhone手机"),
+        ("iphone", "新iPhone手机"),
+        ("हिन्दी", "मुझे हिन्दी आती है"),
+        ("환불", "환불 요청"),
+        ("refund", "I want a refund"),
+    ],
+)
+@pytest.mark.parametrize("operator", ["text", "words", "phrase", "contains"])
+def test_words_are_found_in_every_script(operator: str, word: str, text: str) -> None:
+    filter = parse_filter({"field": "a", "operator": operator, "value": word})
+    connection = table([{"a": text}, {"a": "nothing 何も"}])
+
+    assert answers(connection, *compile_filter(filter, "body")) == [1, 0]
+    assert mask(filter, [{"a": text}, {"a": "nothing 何も"}]).tolist() == [True, False]
+    connection.close()
+
+
+@pytest.mark.parametrize("asked", ["drinking", "drinks water", "WATER drink"])
+def test_words_are_whole_words_on_their_english_stem(asked: str) -> None:
+    filter = parse_filter({"field": "a", "operator": "words", "value": asked})
+    bodies = [{"a": "She drinks much water."}, {"a": "drinkable waterfalls"}, {"a": "a drink of waters"}]
+
+    assert mask(filter, bodies).tolist() == [True, False, True]
+
+
+def test_a_condition_without_a_value_is_refused_unless_it_needs_none() -> None:
+    with pytest.raises(InvalidField, match="required"):
+        parse_filter({"AND": [{"field": "a", "operator": "eq"}]})
+    with pytest.raises(InvalidField, match="unknown"):
+        parse_filter({"field": "a", "operator": "exist"})
+
+
+def test_dates_sort_as_moments_among_other_values() -> None:
+    times = [
+        "2024-01-01T01:00:00.000Z",
+        "2024-01-01T01:30:00+01:00",
+        "2024-01-01",
+        "2023-12-31T23:59:59.9999Z",
+        "zebra",
+    ]
+    connection = table([{"when": text} for text in times])
+
+    order, params = order_sql("when", "body")
+
+    rows = connection.execute(f"SELECT n FROM d ORDER BY {order}", params).fetchall()
+    assert [n for (n,) in rows] == [3, 2, 1, 0, 4]
+    connection.close()
+
+
+def test_a_field_of_the_document_comes_before_the_time_of_that_name() -> None:
+    own = "1999-01-01"
+    connection = table([{"created_at": own}, {"metadata": {"created_at": own}}, {}])
+    old = parse_filter({"field": "created_at", "operator": "lt", "value": "2000-01-01"})
+    shown = parse_filter({"field": "_internal.created_at", "operator": "gte", "value": "2026-01-01"})
+
+    assert answers(connection, *compile_filter(old, "body", COLUMNS)) == [1, 1, 0]
+    assert answers(connection, *compile_filter(shown, "body", COLUMNS)) == [1, 1, 1]
+    assert answers(connection, *field_sql("created_at", "body", COLUMNS)) == [own, own, "2026-01-01T00:00:00.000Z"]
     connection.close()
 
 

@@ -13,13 +13,14 @@ Scalar = str | int | float | bool | None
 
 
 class FilterCondition(Body):
-    """One test on one field, a dotted path. `in` and `nin` take a list, `exists` and `is_null` true or false."""
+    """One test on one field, a dotted path. `in` and `nin` take a list, `exists` and `is_null` true or false,
+    and mean true without a value."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     field: str = Field(min_length=1, max_length=512)
     operator: Operator | None = "eq"
-    value: Scalar | list[Scalar]
+    value: Scalar | list[Scalar] = None
     case_sensitive: Flag | None = None
 
 

@@ -10,9 +10,15 @@ Semantics (contract 1.6 and 6, rows 34 and 35):
   are unequal and never ordered.
 - A list-valued field matches a condition when one of its elements does.
 - `ne` and `nin` are the exact negations of `eq` and `in`, so they match documents without the field.
-- `exists` takes true or false; `is_null` takes true or false and matches a missing field or JSON null.
-- `text`: every word of the value occurs in the field; `phrase`: the words occur next to each other in this order;
-  `words`: any of the words occurs.
+- `exists` takes true or false; `is_null` takes true or false and matches a missing field or JSON null. Without a value
+  both mean true.
+- Texts that are dates (`2024-01-01`, alone or with a time, up to nine digits of a second and an offset; UTC without
+  one) are ordered and equal as moments, whatever their offsets. With `case_sensitive` equality is that of the texts.
+- `text`: the value occurs in the field, anywhere; `words`: each of its words occurs as a word, in any form with the
+  same English stem; `phrase`: the words occur as they are, next to each other in this order. In scripts without spaces
+  between words (Chinese, Japanese, Thai, …) a word is found wherever its characters stand next to each other.
+- The times of a document are found as `created_at` and `updated_at` where it has no fields of these names, and always
+  as they are shown, `_internal.created_at`.
 - `regex` is RE2, unanchored, at most 1,024 characters.
 """
 
@@ -109,7 +115,7 @@ def _operator(raw: object, path: str, inherited: bool, depth: int, budget: _Budg
     if not isinstance(case, bool):
         raise InvalidField(f"{path}.case_sensitive", "must be true or false", value=case)
     # The SDK sends conditions inside what looks like an operator (contract 1.6, quirk 1).
-    if "field" in raw and "value" in raw:
+    if "field" in raw and ("value" in raw or "operator" in raw):
         return _condition(raw, path, case, budget)
     members: list[Filter] = []
     for key, value in raw.items():
@@ -157,7 +163,9 @@ def _condition(raw: Mapping[object, object], path: str, case: bool, budget: _Bud
         raise InvalidField(
             f"{path}.operator", "is unknown", value=operator, remedy="Use one of " + ", ".join(sorted(_OPERATORS)) + "."
         )
-    return _checked(field, cast("Operator", operator), raw["value"], case, f"{path}.value", budget)
+    if "value" not in raw and operator not in _FLAGS:
+        raise InvalidField(f"{path}.value", f"is required: what '{operator}' compares the field with")
+    return _checked(field, cast("Operator", operator), raw.get("value"), case, f"{path}.value", budget)
 
 
 def _checked(field: str, operator: Operator, value: object, case: bool, path: str, budget: _Budget) -> Condition:

@@ -33,8 +33,9 @@ from shoal.records.scope import Scope
 from shoal.storage.base import Enrichment, Json, Query, SavedReply, StoredDocument, WriteCount, batched
 from shoal.storage.checksums import UNKNOWN, text_checksum
 from shoal.storage.enrichments import Enrichments
-from shoal.storage.filters.to_mask import find_field, kind_of
-from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, sql
+from shoal.storage.filters.expressions import Sql, sql
+from shoal.storage.filters.to_mask import find_field, kind_of, places_of
+from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql
 from shoal.storage.namespaces import Namespace, Namespaces
 from shoal.storage.replies import find_reply, put_reply
 from shoal.storage.slots import Places, Slots, SlotWriter, Space, compact
@@ -46,15 +47,18 @@ Answer = TypeVar("Answer")
 Item = TypeVar("Item")
 Names = Sequence[str] | Literal["all"]
 
-_COLUMNS: Final[Mapping[str, str]] = {
-    "document_id": "d.document_id",
+_ID: Final = "d.document_id"
+# The storage key without the generation.
+_COLLECTION: Final = "(SELECT substr(key, 1, instr(key || '@', '@') - 1) FROM collections WHERE number = d.collection)"
+_INTERNAL: Final[Mapping[str, str]] = {
+    "document_id": _ID,
+    "collection_id": _COLLECTION,
     # As they leave Shoal: to the millisecond.
     "created_at": "(substr(d.created_at, 1, 23) || 'Z')",
     "updated_at": "(substr(d.updated_at, 1, 23) || 'Z')",
-    # The storage key without the generation.
-    "collection_id": "(SELECT substr(key, 1, instr(key || '@', '@') - 1) FROM collections WHERE number = d.collection)",
 }
-"""Fields that are columns of `documents d`, not part of the payload."""
+"""Fields that are shown under `_internal` and are columns of `documents d`, not part of the payload. A document's own
+`created_at` is another field."""
 _TABLES: Final = ("enrichments", "replies", "slots", "segments", "vector_spaces", "documents", "collections")
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
@@ -299,7 +303,7 @@ class SqliteDocuments:
                     return nothing
                 try:
                     with _snapshot(namespace.database.read()) as connection:
-                        return ask(_View(connection, namespace.files))
+                        return ask(_View(connection, namespace.files, scope))
                 except FileNotFoundError as error:
                     # Compacted or dropped between reading the rows and mapping the file: the next look sees new rows.
                     tries += 1
@@ -322,7 +326,7 @@ class SqliteDocuments:
     def _writing(self, scope: Scope) -> Iterator["_Change"]:
         """A transaction on a namespace that is made where it does not exist."""
         with self._namespaces.made(scope) as namespace, self._joined(namespace) as connection:
-            yield _Change(connection, namespace.files)
+            yield _Change(connection, namespace.files, scope)
 
     @contextlib.contextmanager
     def _joined(self, namespace: Namespace) -> Iterator[Connection]:
@@ -341,7 +345,7 @@ class SqliteDocuments:
             if namespace is None:
                 return nothing
             with self._joined(namespace) as connection:
-                change = _Change(connection, namespace.files)
+                change = _Change(connection, namespace.files, scope)
                 answer = action(change)
             for key in self._outer.kept_back(namespace, change.left):
                 namespace.files.remove(key)
@@ -409,9 +413,19 @@ class _Around:
 class _View:
     """What one connection sees of a namespace."""
 
-    def __init__(self, connection: Connection, files: VectorSegments) -> None:
+    def __init__(self, connection: Connection, files: VectorSegments, scope: Scope) -> None:
         self.connection = connection
         self.files = files
+        self._internal = {
+            **_INTERNAL,
+            "internal_id": _constant(scope.organization_id),
+            "namespace_id": _constant(scope.namespace_id),
+        }
+        self._columns = {
+            "document_id": _ID,
+            "collection_id": _COLLECTION,
+            **{f"_internal.{name}": column for name, column in self._internal.items()},
+        }
         self.slots = Slots(connection, files)
 
     def get(self, collection: str, ids: Sequence[str], vectors: Names) -> list[StoredDocument | None]:
@@ -427,9 +441,11 @@ class _View:
     def find(self, collection: str, query: Query, vectors: Names) -> Listing[StoredDocument]:
         where = self._where([collection], query.filter)
         if query.search:
-            where = sql("{} AND {}", where, compile_search(query.search, query.search_fields, "d.payload", _COLUMNS))
+            where = sql(
+                "{} AND {}", where, compile_search(query.search, query.search_fields, "d.payload", self._columns)
+            )
         page = query.page
-        tail = sql("{} LIMIT {} OFFSET {}", _order(query.sort), page.limit + 1, page.offset)
+        tail = sql("{} LIMIT {} OFFSET {}", self._order(query.sort), page.limit + 1, page.offset)
         documents = self._documents(collection, where, tail, vectors)
         total = self._one(sql("SELECT count(*) FROM documents d WHERE {}", where)) if page.include_total else 0
         return Listing(documents[: page.limit], total, len(documents) > page.limit)
@@ -522,18 +538,21 @@ class _View:
 
     def _values(self, fields: Sequence[str], where: Sql, tail: Sql) -> Iterator[list[list[Any]]]:
         """Pieces of the values of fields, one list a field; None where absent."""
-        names = [name for name in _COLUMNS if name in fields]
-        chosen = ", ".join(
-            ["d.document_id, d.payload, d.created_at, d.updated_at, d.checksum", *(_COLUMNS[name] for name in names)]
-        )
+        asked = {place.removeprefix("_internal.") for field in fields for place in places_of(field)}
+        shown = [name for name in self._internal if name in asked or "_internal" in asked]
+        columns = ["d.document_id", "d.payload", "d.created_at", "d.updated_at", "d.checksum"]
+        chosen = ", ".join([*columns, *(self._internal[name] for name in shown)])
         cursor = self.connection.execute(*sql(f"SELECT {chosen} FROM documents d WHERE {{}} {{}}", where, tail))
         while rows := cursor.fetchmany(_DECODED_AT_ONCE):
             _check_all(rows)
-            _, payloads, _, _, _, *columns = zip(*rows, strict=True)
+            payloads = [row[1] for row in rows]
             # One call decodes many payloads far faster than many calls.
             decoded = orjson.loads(f"[{','.join(payloads)}]")
-            there = dict(zip(names, columns, strict=True))
-            yield [list(there[f]) if f in there else [find_field(d, f)[1] for d in decoded] for f in fields]
+            for document, row in zip(decoded, rows, strict=True) if shown else ():
+                internal = dict(zip(shown, row[5:], strict=True))
+                document |= {name: internal[name] for name in ("document_id", "collection_id") if name in internal}
+                document["_internal"] = {**document.get("_internal", {}), **internal}
+            yield [[find_field(document, field)[1] for document in decoded] for field in fields]
 
     def _documents(self, collection: str, where: Sql, tail: Sql, vectors: Names) -> list[StoredDocument]:
         rows = self._rows(
@@ -554,13 +573,22 @@ class _View:
         ]
 
     def _where(self, collections: Sequence[str], filter: Filter = MATCH_ALL) -> Sql:
-        matching = compile_filter(filter, "d.payload", _COLUMNS)
+        matching = compile_filter(filter, "d.payload", self._columns)
         if len(collections) == 1:
             # Told as an equality, so that rows come out of the index in the order of their ids.
             return sql("d.collection = {} AND {}", self.collection_number(collections[0]), matching)
         listed = _listed(list(collections))
         numbers = sql("(SELECT number FROM collections WHERE key IN (SELECT value FROM json_each({})))", listed)
         return sql("d.collection IN {} AND {}", numbers, matching)
+
+    def _order(self, sorts: Sequence[Sort]) -> Sql:
+        """Absent fields last both ways, ties by id."""
+        order = Sql("ORDER BY ", ())
+        for sort in sorts:
+            value = order_sql(sort.field, "d.payload", self._columns)
+            direction = "DESC" if sort.descending else "ASC"
+            order = sql(f"{{}}({{}}) IS NULL, {{}} {direction}, ", order, value, value)
+        return sql("{}d.document_id", order)
 
     def _rows(self, query: Sql) -> list[tuple[Any, ...]]:
         return self.connection.execute(*query).fetchall()
@@ -587,16 +615,6 @@ def _places(spaces: Sequence[Space], where: Sql, tail: Sql) -> Sql:
 def _matrix_order(collections: Sequence[str]) -> Sql:
     key = ", (SELECT key FROM collections WHERE number = d.collection)" if len(collections) > 1 else ""
     return Sql(f"ORDER BY d.document_id{key}", ())
-
-
-def _order(sorts: Sequence[Sort]) -> Sql:
-    """Absent fields last both ways, ties by id."""
-    order = Sql("ORDER BY ", ())
-    for sort in sorts:
-        value = field_sql(sort.field, "d.payload", _COLUMNS)
-        direction = "DESC" if sort.descending else "ASC"
-        order = sql(f"{{}}({{}}) IS NULL, {{}} {direction}, ", order, value, value)
-    return sql("{}d.document_id", order)
 
 
 def _fingerprint(ids: Sequence[str], numbers: Sequence[int], spaces: Sequence[Space], where: Rows) -> str:
@@ -628,6 +646,10 @@ def _told_apart(value: object) -> tuple[str, Any]:
 def _stamp(moment: datetime) -> str:
     """UTC, microseconds, `Z`: text that sorts by time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _constant(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _time(text: str) -> datetime:
@@ -685,8 +707,8 @@ def _snapshot(connection: Connection) -> Iterator[Connection]:
 class _Change(_View):
     """What may be done inside a write transaction. `left` are the segments to unlink after its commit."""
 
-    def __init__(self, connection: Connection, files: VectorSegments) -> None:
-        super().__init__(connection, files)
+    def __init__(self, connection: Connection, files: VectorSegments, scope: Scope) -> None:
+        super().__init__(connection, files, scope)
         self.left: list[SegmentKey] = []
 
     def intake(self, collection: str, now: datetime) -> "_Intake":

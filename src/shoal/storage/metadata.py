@@ -20,7 +20,8 @@ from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
 from shoal.storage.base import Json, Kind, Query, SavedReply, Stored, Totals
 from shoal.storage.checksums import text_checksum
-from shoal.storage.filters.to_sql import Sql, compile_filter, compile_search, field_sql, register_functions
+from shoal.storage.filters.expressions import Sql
+from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql, register_functions
 from shoal.storage.job_queue import FAIR_QUEUE, SqliteJobQueue, place
 from shoal.storage.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA, find_reply, forget_replies, put_reply
 from shoal.storage.sqlite import Database
@@ -268,7 +269,7 @@ def _order(sorts: Sequence[Sort]) -> tuple[str, list[object]]:
         return _NEWEST_FIRST, []
     texts, values = [], list[object]()
     for sort in sorts:
-        field = field_sql(sort.field, "body")
+        field = order_sql(sort.field, "body")
         texts.append(f"({field.text}) {'DESC' if sort.descending else 'ASC'} NULLS LAST")
         values += field.params
     return ", ".join([*texts, "id"]), values

@@ -5,7 +5,6 @@ is already a float.
 """
 
 import operator
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal, cast
@@ -15,22 +14,23 @@ import re2
 from numpy.typing import NDArray
 
 from shoal.records.filters import And, Condition, Filter, Operator, Or
+from shoal.storage.filters.instants import instant_of
+from shoal.storage.filters.words import holds_phrase, holds_words, tokens_of, wanted_words
 
 __all__ = [
-    "alternate_field",
     "element_matches",
     "find_field",
     "found",
     "kind_of",
     "mask",
     "matches",
-    "words_of",
+    "places_of",
 ]
 
 Kind = Literal["text", "number", "boolean", "null", "other"]
 
-_WORD: Final = re.compile(r"\w+")
 _METADATA: Final = "metadata."
+_TIMES: Final = frozenset({"created_at", "updated_at"})
 
 
 def mask(filter: Filter, documents: Sequence[dict[str, Any]]) -> NDArray[np.bool_]:
@@ -49,28 +49,33 @@ def matches(filter: Filter, document: dict[str, Any]) -> bool:
 
 
 def found(text: str, fields: Sequence[str], document: dict[str, Any]) -> bool:
-    """Whether one of the fields, or any text of the document where none is named, holds `text` in any case."""
+    """Whether one of the fields, or any text of the document but those below `_internal` where none is named, holds
+    `text` in any case."""
     if fields:
         return any(matches(Condition(field, "contains", text), document) for field in fields)
     needle = text.casefold()
-    return any(needle in leaf.casefold() for leaf in _texts(document))
+    return any(needle in leaf.casefold() for leaf in _texts({k: v for k, v in document.items() if k != "_internal"}))
 
 
 def find_field(document: dict[str, Any], field: str) -> tuple[bool, Any]:
-    """(is it there, its value): the path as written, else with or without the leading `metadata.`."""
-    written, other = _paths(field)
-    there, value = _descend(document, written)
-    return (there, value) if there else _descend(document, other)
+    """(is it there, its value): at the first of `places_of` that the document has."""
+    for keys in _paths(field):
+        there, value = _descend(document, keys)
+        if there:
+            return True, value
+    return False, None
 
 
 @lru_cache(maxsize=1024)
-def _paths(field: str) -> tuple[Sequence[str], Sequence[str]]:
-    return field.split("."), alternate_field(field).split(".")
+def _paths(field: str) -> tuple[Sequence[str], ...]:
+    return tuple(place.split(".") for place in places_of(field))
 
 
-def alternate_field(field: str) -> str:
-    """The second place to look for a field: `metadata.x` for `x`, and the reverse."""
-    return field.removeprefix(_METADATA) if field.startswith(_METADATA) else _METADATA + field
+def places_of(field: str) -> tuple[str, ...]:
+    """Where a field is looked for, in order: as written, with or without the leading `metadata.`, and the times of a
+    document, unless it has fields of these names, where they are shown."""
+    other = field.removeprefix(_METADATA) if field.startswith(_METADATA) else _METADATA + field
+    return (field, other, f"_internal.{field}") if field in _TIMES else (field, other)
 
 
 def element_matches(condition: Condition, element: object) -> bool:
@@ -87,11 +92,6 @@ def kind_of(value: object) -> Kind:
     if isinstance(value, (int, float)):
         return "number"
     return "text" if isinstance(value, str) else "other"
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text without regard to case: runs of letters, digits and underscores."""
-    return _WORD.findall(text.casefold())
 
 
 def _descend(document: dict[str, Any], keys: Sequence[str]) -> tuple[bool, Any]:
@@ -133,8 +133,15 @@ def _equal(element: object, operand: object, case_sensitive: bool) -> bool:
     if kind == "other" or kind != kind_of(operand):
         return False
     if kind == "text" and not case_sensitive:
-        return cast("str", element).casefold() == cast("str", operand).casefold()
+        return _alike(cast("str", element), cast("str", operand))
     return element == operand
+
+
+def _alike(one: str, other: str) -> bool:
+    if one.casefold() == other.casefold():
+        return True
+    instant = instant_of(other)
+    return instant is not None and instant == instant_of(one)
 
 
 def _is_equal(element: object, condition: Condition) -> bool:
@@ -148,8 +155,11 @@ def _is_in(element: object, condition: Condition) -> bool:
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> "Test":
     def test(element: object, condition: Condition) -> bool:
-        kind = kind_of(element)
-        return kind in ("text", "number") and kind == kind_of(condition.value) and compare(element, condition.value)
+        operand = condition.value
+        if isinstance(element, str) and isinstance(operand, str):
+            moments = instant_of(operand), instant_of(element)
+            return compare(element, operand) if None in moments else compare(moments[1], moments[0])
+        return kind_of(element) == "number" == kind_of(operand) and compare(element, operand)
 
     return test
 
@@ -189,23 +199,12 @@ def _pattern(pattern: str, case_sensitive: bool) -> Any:
     return re2.compile(pattern, options)
 
 
-def _words(holds: Callable[[list[str], list[str]], bool]) -> "Test":
-    def test(element: object, condition: Condition) -> bool:
-        return isinstance(element, str) and holds(words_of(element), words_of(cast("str", condition.value)))
-
-    return test
+def _words(element: object, condition: Condition) -> bool:
+    return isinstance(element, str) and holds_words(element, wanted_words(cast("str", condition.value)))
 
 
-def _every_word(words: list[str], wanted: list[str]) -> bool:
-    return set(wanted) <= set(words)
-
-
-def _any_word(words: list[str], wanted: list[str]) -> bool:
-    return not set(wanted).isdisjoint(words)
-
-
-def _in_a_row(words: list[str], wanted: list[str]) -> bool:
-    return any(words[start : start + len(wanted)] == wanted for start in range(len(words) - len(wanted) + 1))
+def _phrase(element: object, condition: Condition) -> bool:
+    return isinstance(element, str) and holds_phrase(tokens_of(element), tokens_of(cast("str", condition.value)))
 
 
 Test = Callable[[object, Condition], bool]
@@ -222,7 +221,7 @@ _TESTS: Final[Mapping[Operator, Test]] = {
     "starts_with": _text(str.startswith),
     "ends_with": _text(str.endswith),
     "regex": _regex,
-    "text": _words(_every_word),
-    "phrase": _words(_in_a_row),
-    "words": _words(_any_word),
+    "text": _text(operator.contains),
+    "phrase": _phrase,
+    "words": _words,
 }

@@ -2,8 +2,8 @@
 
 What SQLite can decide is decided there, without a call back into Python: such a call has to take the interpreter's
 lock for each row, and in a busy server each taking may cost a thread switch. Python is asked (with the oracle of
-`to_mask`) only for what SQLite cannot know: case folding of text beyond ASCII, RE2, words, and the few rows that SQLite
-reads wrongly:
+`to_mask`) only for what SQLite cannot know: case folding of text beyond ASCII, RE2, words, dates that are within three
+days of the one asked for, and the few rows that SQLite reads wrongly:
 
 - text with U+0000, which SQLite cuts there;
 - numbers within rounding error of the operand (integers beyond 64 bits are rounded on reading);
@@ -12,11 +12,9 @@ reads wrongly:
 Values and paths are always parameters. Every boolean expression is 0 or 1, never NULL.
 """
 
-import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
@@ -24,37 +22,29 @@ import orjson
 
 from shoal.records.filters import And, Condition, Filter, Operator, Or
 from shoal.records.ids import encoded
-from shoal.storage.filters.to_mask import (
-    alternate_field,
-    element_matches,
-    find_field,
-    found,
-    kind_of,
-    matches,
-    words_of,
+from shoal.storage.filters.expressions import FALSE, TRUE, Sql, folded, joined, one_of, sql
+from shoal.storage.filters.instants import instant_of
+from shoal.storage.filters.text_tests import (
+    COMPARISONS,
+    DAY,
+    read_condition,
+    text_membership,
+    text_test,
+    write_condition,
 )
+from shoal.storage.filters.to_mask import element_matches, find_field, found, kind_of, matches, places_of
 
-__all__ = ["Sql", "compile_filter", "compile_search", "field_sql", "register_functions", "sql"]
-
-
-class Sql(NamedTuple):
-    """An SQL expression and the values of its question marks, in order."""
-
-    text: str
-    params: tuple[object, ...]
+__all__ = ["compile_filter", "compile_search", "field_sql", "order_sql", "register_functions"]
 
 
 Cases = dict[str, Sql]
 """For each JSON type that can pass a condition, the test of a value of that type."""
 
 _NO_COLUMNS: Final[Mapping[str, str]] = MappingProxyType({})
-_TRUE: Final = Sql("1", ())
-_FALSE: Final = Sql("0", ())
 _NUL: Final = r"\u0000"
-_COMPARISONS: Final[Mapping[Operator, str]] = {"eq": "=", "gt": ">", "lt": "<", "gte": ">=", "lte": "<="}
 _NEGATIONS: Final[Mapping[Operator, Operator]] = {"ne": "eq", "nin": "in"}
 _ROUNDING: Final = 1e-12
-_MOST_PREFILTER_WORDS: Final = 16
+_WRITTEN_BY_SHOAL: Final = f"{DAY}T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z"
 
 
 def compile_filter(filter: Filter, body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
@@ -68,22 +58,23 @@ def compile_filter(filter: Filter, body_column: str, columns: Mapping[str, str] 
         return _Place(body_column, columns).condition(filter)
     members = [compile_filter(member, body_column, columns) for member in filter.members]
     if isinstance(filter, And):
-        return _joined(" AND ", members, _TRUE)
-    either = _joined(" OR ", members, _FALSE)
+        return joined(" AND ", members, TRUE)
+    either = joined(" OR ", members, FALSE)
     return either if isinstance(filter, Or) else sql("NOT {}", either)
 
 
 def compile_search(text: str, fields: Sequence[str], body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
-    """A boolean SQL expression: one of the fields, or any text in the body where none is named, holds `text` in any
-    case."""
+    """A boolean SQL expression: one of the fields, or any text in the body but those below `_internal` where none is
+    named, holds `text` in any case."""
     encoded("search", text)
     if fields:
         return compile_filter(Or(tuple(Condition(f, "contains", text) for f in fields)), body_column, columns)
     body = Sql(body_column, ())
     leaves = sql(
-        "EXISTS (SELECT 1 FROM json_tree({}) AS leaf WHERE leaf.type = 'text' AND instr({}, {}) > 0)",
+        "EXISTS (SELECT 1 FROM json_tree(json_remove({}, '$._internal')) AS leaf "
+        "WHERE leaf.type = 'text' AND instr({}, {}) > 0)",
         body,
-        _folded(Sql("leaf.value", ()), False),
+        folded(Sql("leaf.value", ()), False),
         text.casefold(),
     )
     return _unless_cut(body, sql("shoal_found({}, {})", text, body), leaves)
@@ -95,6 +86,17 @@ def field_sql(field: str, body_column: str, columns: Mapping[str, str] = _NO_COL
     return _Place(body_column, columns).value(field)
 
 
+def order_sql(field: str, body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
+    """What a field sorts by: its value, and of a text that is a date its moment."""
+    value = field_sql(field, body_column, columns)
+    return sql(
+        f"(SELECT CASE WHEN value GLOB '{_WRITTEN_BY_SHOAL}' THEN substr(value, 1, 23) || '000000' "
+        f"WHEN value GLOB '{DAY}*' THEN coalesce(shoal_instant(value), value) ELSE value END "
+        "FROM (SELECT {} AS value))",
+        value,
+    )
+
+
 def register_functions(connection: sqlite3.Connection) -> None:
     """Teach a connection the functions that compiled filters call."""
     for name, arguments, function in _FUNCTIONS:
@@ -102,11 +104,11 @@ def register_functions(connection: sqlite3.Connection) -> None:
 
 
 def _element(condition: str, element: str) -> bool:
-    return element_matches(_read_condition(condition), element)
+    return element_matches(read_condition(condition), element)
 
 
 def _matches(condition: str, body: str) -> bool:
-    return matches(_read_condition(condition), orjson.loads(body))
+    return matches(read_condition(condition), orjson.loads(body))
 
 
 def _found(text: str, body: str) -> bool:
@@ -127,18 +129,8 @@ _FUNCTIONS: Final[Sequence[tuple[str, int, Callable[..., str | float | None]]]] 
     ("shoal_matches", 2, _matches),
     ("shoal_field", 2, _field),
     ("shoal_found", 2, _found),
+    ("shoal_instant", 1, instant_of),
 )
-
-
-def _write_condition(condition: Condition) -> str:
-    # Not orjson, which has no infinity.
-    return json.dumps([condition.field, condition.operator, condition.value, condition.case_sensitive])
-
-
-@lru_cache(maxsize=1024)
-def _read_condition(text: str) -> Condition:
-    field, operator, value, case_sensitive = json.loads(text)
-    return Condition(field, operator, tuple(value) if isinstance(value, list) else value, case_sensitive)
 
 
 class _Place(NamedTuple):
@@ -158,26 +150,40 @@ class _Place(NamedTuple):
                 condition.field, _NEGATIONS[condition.operator], condition.value, condition.case_sensitive
             )
             return sql("NOT {}", self.condition(positive))
-        if condition.field not in self.columns and not _addressable(condition.field):
+        places = self._places(condition.field)
+        if not all(place in self.columns or _addressable(place) for place in places):
             return _ask_python(condition, self.body)
         if condition.operator in ("exists", "is_null"):
-            return self._presence(condition)
-        written = self._test(condition, condition.field)
-        if condition.field in self.columns:
-            return written
-        there = self._type(condition.field)
-        other = self._test(condition, alternate_field(condition.field))
-        return sql("(CASE WHEN {} IS NULL THEN {} ELSE {} END)", there, other, written)
+            return self._presence(condition, places)
+        return self._first([(self._type(place), self._test(condition, place)) for place in places])
+
+    def _places(self, field: str) -> list[str]:
+        """Where the field is looked for; nothing comes after a column, which is always there."""
+        places: list[str] = []
+        for place in places_of(field):
+            places.append(place)
+            if place in self.columns:
+                break
+        return places
+
+    def _first(self, found: Sequence[tuple[Sql, Sql]]) -> Sql:
+        """Of pairs (type, answer) the answer of the first place where there is something, else of the last."""
+        *before, (_, answer) = found
+        for there, earlier in reversed(before):
+            answer = sql("(CASE WHEN {} IS NULL THEN {} ELSE {} END)", there, answer, earlier)
+        return answer
 
     def value(self, field: str) -> Sql:
         encoded("field", field)
         if field in self.columns:
             return Sql(self.columns[field], ())
         ask = sql("shoal_field({}, {})", field, self.body)
-        if not _addressable(field):
+        places = self._places(field)
+        if not all(place in self.columns or _addressable(place) for place in places):
             return ask
-        there = self._type(field)
-        look = sql("CASE WHEN {} IS NULL THEN {} ELSE {} END", there, self._at(alternate_field(field)), self._at(field))
+        look = self._first([(self._type(place), self._at(place)) for place in places])
+        if places[-1] in self.columns:  # which is out of Python's sight
+            ask = self._first([*((self._type(place), ask) for place in places[:-1]), (TRUE, self._at(places[-1]))])
         return _unless_cut(self.body, ask, look)
 
     def _at(self, field: str) -> Sql:
@@ -191,9 +197,10 @@ class _Place(NamedTuple):
             return Sql("'text'", ())
         return sql("json_type({}, {})", self.body, _json_path(field))
 
-    def _presence(self, condition: Condition) -> Sql:
-        field = condition.field
-        kind = sql("coalesce({}, {}, 'absent')", self._type(field), self._type(alternate_field(field)))
+    def _presence(self, condition: Condition, places: Sequence[str]) -> Sql:
+        kind = Sql("'absent'", ())
+        for place in reversed(places):
+            kind = sql("coalesce({}, {})", self._type(place), kind)
         wanted, unwanted = ("<>", "=") if condition.operator == "exists" else ("IN", "NOT IN")
         absent = "'absent'" if condition.operator == "exists" else "('absent', 'null')"
         return sql(f"({{}} {wanted if condition.value else unwanted} {absent})", kind)
@@ -201,7 +208,7 @@ class _Place(NamedTuple):
     def _test(self, condition: Condition, field: str) -> Sql:
         """Whether the value at exactly this path, or one of its elements, passes."""
         if field in self.columns:
-            return _cases(condition, Sql(self.columns[field], ()), None).get("text", _FALSE)
+            return _cases(condition, Sql(self.columns[field], ()), None).get("text", FALSE)
         path = _json_path(field)
         cases = _cases(condition, sql("json_extract({}, {})", self.body, path), self.body)
         element = _case_of(Sql("element.type", ()), _cases(condition, Sql("element.value", ()), self.body))
@@ -215,20 +222,20 @@ def _cases(condition: Condition, value: Sql, body: Sql | None) -> Cases:
         return _membership(condition, value, body)
     kind = kind_of(condition.value)
     if kind == "text":
-        test = _text_test(condition, value)
+        test = text_test(condition, value)
         return {"text": test if body is None else _unless_cut(body, _ask_python(condition, body), test)}
     if body is None:
         return {}
     if kind == "number":
         return _number_cases(condition, value, body)
-    return {{None: "null", True: "true", False: "false"}[cast("bool | None", condition.value)]: _TRUE}
+    return {{None: "null", True: "true", False: "false"}[cast("bool | None", condition.value)]: TRUE}
 
 
 def _number_cases(condition: Condition, value: Sql, body: Sql) -> Cases:
     operand = cast("float", condition.value)
     if math.isnan(operand):
         return {}
-    compare = _COMPARISONS["eq" if condition.operator == "contains" else condition.operator]
+    compare = COMPARISONS["eq" if condition.operator == "contains" else condition.operator]
     test = sql(
         f"CASE WHEN typeof({{}}) = 'real' AND abs({{}} - {{}}) <= {{}} THEN {{}} ELSE {{}} {compare} {{}} END",
         *(
@@ -244,56 +251,22 @@ def _number_cases(condition: Condition, value: Sql, body: Sql) -> Cases:
     return {"integer": test, "real": test}
 
 
-def _text_test(condition: Condition, value: Sql) -> Sql:
-    operand = cast("str", condition.value)
-    if condition.operator in ("regex", "text", "phrase", "words"):
-        ask = sql("shoal_element({}, {})", _write_condition(condition), value)
-        return ask if condition.operator == "regex" else sql("({} AND {})", _may_hold_words(condition, value), ask)
-    if condition.operator in ("gt", "lt", "gte", "lte"):
-        return sql(f"{{}} {_COMPARISONS[condition.operator]} {{}}", value, operand)
-    folded = _folded(value, condition.case_sensitive)
-    wanted = operand if condition.case_sensitive else operand.casefold()
-    if condition.operator == "contains":
-        return sql("instr({}, {}) > 0", folded, wanted)
-    if condition.operator == "starts_with":
-        return sql("substr({}, 1, {}) = {}", folded, len(wanted), wanted)
-    if condition.operator == "ends_with":
-        return sql("substr({}, {}) = {}", folded, -len(wanted), wanted) if wanted else _TRUE
-    return sql("{} = {}", folded, wanted)
-
-
-def _may_hold_words(condition: Condition, value: Sql) -> Sql:
-    """A cheap necessary condition, so that Python sees few rows."""
-    words = words_of(cast("str", condition.value))[:_MOST_PREFILTER_WORDS]
-    if condition.operator == "words" and len(words) == _MOST_PREFILTER_WORDS:
-        return _TRUE
-    holds = [sql("instr({}, {}) > 0", _folded(value, False), word) for word in words]
-    return _joined(" OR ", holds, _FALSE) if condition.operator == "words" else _joined(" AND ", holds, _TRUE)
-
-
 def _membership(condition: Condition, value: Sql, body: Sql | None) -> Cases:
     operands = cast("tuple[object, ...]", condition.value)
     cases: Cases = {}
-    texts = [o if condition.case_sensitive else o.casefold() for o in operands if isinstance(o, str)]
-    if texts:
-        # SQLite's JSON reader would cut a text at U+0000; rows with that go to Python anyway.
-        folded = _folded(value, condition.case_sensitive)
-        test = _one_of(folded, [text for text in texts if "\0" not in text])
+    if any(isinstance(operand, str) for operand in operands):
+        test = text_membership(condition, value)
         cases["text"] = test if body is None else _unless_cut(body, _ask_python(condition, body), test)
     if body is None:
         return cases
     numbers = [cast("float", operand) for operand in operands if kind_of(operand) == "number"]
     if numbers:
         ask = _ask_python(condition, body)
-        whole = _one_of(value, _as_integers(numbers))
+        whole = one_of(value, _as_integers(numbers))
         cases["integer"] = sql("CASE WHEN typeof({}) = 'real' THEN {} ELSE {} END", value, ask, whole)
         cases["real"] = ask
     literals = {None: "null", True: "true", False: "false"}
-    return cases | {literals[cast("bool | None", o)]: _TRUE for o in operands if kind_of(o) in ("null", "boolean")}
-
-
-def _one_of(value: Sql, operands: Sequence[object]) -> Sql:
-    return sql("{} IN (SELECT value FROM json_each({}))", value, orjson.dumps(operands).decode())
+    return cases | {literals[cast("bool | None", o)]: TRUE for o in operands if kind_of(o) in ("null", "boolean")}
 
 
 def _as_integers(numbers: Iterable[float]) -> list[int]:
@@ -302,18 +275,8 @@ def _as_integers(numbers: Iterable[float]) -> list[int]:
     return [number for number in whole if -(2**63) <= number < 2**63]
 
 
-def _folded(value: Sql, case_sensitive: bool) -> Sql:
-    if case_sensitive:
-        return value
-    # Text of as many bytes as characters is ASCII, where lower() is case folding.
-    return sql(
-        "(CASE WHEN length({}) = length(CAST({} AS BLOB)) THEN lower({}) ELSE shoal_casefold({}) END)",
-        *(value, value, value, value),
-    )
-
-
 def _ask_python(condition: Condition, body: Sql) -> Sql:
-    return sql("shoal_matches({}, {})", _write_condition(condition), body)
+    return sql("shoal_matches({}, {})", write_condition(condition), body)
 
 
 def _unless_cut(body: Sql, ask: Sql, test: Sql) -> Sql:
@@ -323,7 +286,7 @@ def _unless_cut(body: Sql, ask: Sql, test: Sql) -> Sql:
 def _case_of(kind: Sql, cases: Cases) -> Sql:
     """CASE takes its ELSE where the type is NULL: this is what keeps NULL out of the answers."""
     whens = [sql(f"WHEN '{name}' THEN {{}}", test) for name, test in cases.items()]
-    return sql("(CASE {} {} ELSE 0 END)", kind, _joined(" ", whens, _FALSE)) if whens else _FALSE
+    return sql("(CASE {} {} ELSE 0 END)", kind, joined(" ", whens, FALSE)) if whens else FALSE
 
 
 def _addressable(field: str) -> bool:
@@ -340,16 +303,3 @@ def _check_unicode(condition: Condition) -> None:
     for text in (condition.field, *values):
         if isinstance(text, str):
             encoded(condition.field, text)
-
-
-def _joined(separator: str, parts: Sequence[Sql], empty: Sql) -> Sql:
-    if not parts:
-        return empty
-    text = separator.join(part.text for part in parts)
-    return Sql(f"({text})" if separator.strip() else text, tuple(p for part in parts for p in part.params))
-
-
-def sql(template: str, *parts: object) -> Sql:
-    """The template with each `{}` filled by an expression, or by a question mark for a value."""
-    filled = [part if isinstance(part, Sql) else Sql("?", (part,)) for part in parts]
-    return Sql(template.format(*(part.text for part in filled)), tuple(p for part in filled for p in part.params))
