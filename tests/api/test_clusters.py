@@ -1,5 +1,7 @@
 """Clusters over HTTP: the whole path from documents to published results."""
 
+import csv
+import io
 from typing import Any, Protocol
 
 import httpx
@@ -566,8 +568,6 @@ class TestResults:
         assert pa.ipc.open_stream(arrow.content).read_all().num_rows == 60
 
     def test_the_parquet_export_can_be_downloaded(self, client: httpx.Client, services: Services) -> None:
-        import io
-
         import pyarrow.parquet as pq
 
         create(client)
@@ -579,15 +579,20 @@ class TestResults:
         assert len(content) == export["size_bytes"]
         assert pq.read_table(io.BytesIO(content)).num_rows == export["row_count"] == 60
 
+    @pytest.mark.parametrize(
+        "label", ["=HYPERLINK(1)", "\n=1", " =1", "\u200b=1", "\uff1d1", "\r\n+1", "\t@SUM(1)", "-1", "\n plain"]
+    )
     def test_texts_that_look_like_formulas_are_harmless_in_a_csv(
-        self, client: httpx.Client, services: Services
+        self, client: httpx.Client, services: Services, label: str
     ) -> None:
         create(client)
         run = execute(client, services)
         path = f"/clusters/groups/executions/{run['run_id']}"
-        client.patch(f"{path}/labels", json={"labels": {"cl_0": "=HYPERLINK(1)"}}).raise_for_status()
+        client.patch(f"{path}/labels", json={"labels": {"cl_0": label}}).raise_for_status()
 
-        assert '"\'=HYPERLINK(1)"' in client.get(f"{path}/export?format=csv").text
+        rows = csv.DictReader(io.StringIO(client.get(f"{path}/export?format=csv").text, newline=""))
+
+        assert {row["cluster_label"] for row in rows if row["cluster_id"] == "cl_0"} == {f"'{label}"}
 
 
 class TestDensities:

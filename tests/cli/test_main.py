@@ -47,6 +47,26 @@ def test_a_disk_that_takes_no_more_is_told_of_the_folder_that_was_asked_for(parq
     assert {entry.name for entry in tmp_path.iterdir()} == {parquet.name}
 
 
+STEERING = "\x1b[31m\x1b]0;owned\x07\x9b2J\u202e\r"
+
+
+def test_nothing_in_a_file_name_or_option_steers_the_terminal(here: Command, parquet: Path) -> None:
+    hostile = parquet.rename(parquet.with_name(f"a{STEERING}.parquet"))
+
+    for arguments in (
+        ("cluster", f"absent{STEERING}.parquet"),
+        ("cluster", hostile, "--text", f"no{STEERING}column"),
+        ("cluster", hostile, f"--no{STEERING}option"),
+        ("cluster", hostile, "--clusters", 3, "--out", f"out{STEERING}"),
+        ("cluster", hostile, "--clusters", 3, "--json"),
+        ("import", hostile, "--collection", f"named{STEERING}", "--data", f"data{STEERING}"),
+        (f"no{STEERING}command",),
+    ):
+        done = here(*arguments)
+
+        assert not set("\x1b\x07\x9b\u202e\r") & set(done.out + done.err), arguments
+
+
 def test_ctrl_c_while_it_still_loads_is_no_trace() -> None:
     """The interrupt comes when the first foreign module is asked for."""
     code = """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from shoal.cli.installation import opened
+from shoal.cli.terminal import escape_controls
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +50,7 @@ def audit(
         entries = list(islice(newest_first, limit))
     if as_json:
         for entry in entries:
-            print(entry.model_dump_json())
+            print(escape_controls(entry.model_dump_json().encode()).decode())
     else:
         _print_table(entries, names)
 

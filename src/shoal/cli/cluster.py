@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from shoal.cli.terminal import escape_controls
+
 if TYPE_CHECKING:
     from shoal.from_file import FileClustering, FilePlan
 
@@ -155,7 +157,7 @@ def _print_plan(plan: "FilePlan", *, as_json: bool) -> None:
 
 
 def _print_json(folder: Path) -> None:
-    sys.stdout.buffer.write((folder / "summary.json").read_bytes())
+    sys.stdout.buffer.write(escape_controls((folder / "summary.json").read_bytes()))
 
 
 def _again(file: Path, options: Mapping[str, Sequence[object] | None]) -> str:
@@ -176,10 +178,10 @@ def _print_table(found: "FileClustering", folder: Path, again: str) -> None:
     rows = [Row(one.label, one.keywords, one.size, one.mean_similarity) for one in clustering.clusters]
     console = printer()
     console.print(clusters_table(rows, len(clustering), clustering.noise, width=console.width))
-    console.print(Text(_facts(found)))
+    console.print(Text(plain(_facts(found))))
     for warning in clustering.warnings:
         console.print(Text(f"Note: {plain(warning)}", "yellow"))
-    console.print(Text.assemble("Results: ", (f"{folder}/", "bold"), f" with {', '.join(_files(folder))}"))
+    console.print(Text.assemble("Results: ", (f"{plain(str(folder))}/", "bold"), f" with {', '.join(_files(folder))}"))
     for line in _next(found, again):
         console.print(Text(plain(line), "dim"))
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from shoal.cli.terminal import escape_controls
 from shoal.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _print_json(settings: Settings, report: "Report", removed: "list[Finding]") 
             for f in report.findings
         ],
     }
-    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+    print(escape_controls(orjson.dumps(told, option=orjson.OPT_INDENT_2)).decode())
 
 
 def _print_tables(settings: Settings, report: "Report", removed: "list[Finding]") -> None:
@@ -77,7 +78,7 @@ def _print_tables(settings: Settings, report: "Report", removed: "list[Finding]"
         for one in sorted(report.findings, key=lambda finding: list(_STYLES).index(finding.kind)):
             done = "Removed." if one in removed else one.remedy
             kind = Text(one.kind, _STYLES[one.kind])
-            table.add_row(kind, Text(plain(one.where)), Text(plain(one.told)), Text(done, "dim"))
+            table.add_row(kind, Text(plain(one.where)), Text(plain(one.told)), Text(plain(done), "dim"))
         console.print(table)
     console.print(_verdict(report))
 

@@ -14,6 +14,7 @@ from shoal.cli.import_ import import_
 from shoal.cli.keys import keys_app
 from shoal.cli.organizations import organizations_app
 from shoal.cli.serve import serve
+from shoal.cli.terminal import plain_output
 from shoal.cli.work import worker
 from shoal.errors import ShoalError
 
@@ -61,6 +62,11 @@ app.add_typer(organizations_app, name="organizations", short_help="List and crea
 
 def main() -> None:
     """Run one command. Ends with 0, 2 for anything the user can put right (one line on stderr), 130 for Ctrl-C."""
+    with plain_output():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except ShoalError as error:

@@ -1,6 +1,7 @@
 """The progress bar: one line on stderr that tells the stage and goes away when the work is done."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from shoal.cli.terminal import unfiltered
 from shoal.engine.plan import Progress, silent
 
 __all__ = ["STAGES", "counted", "shown"]
@@ -66,7 +68,7 @@ def _interruptible() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _drawn(quiet: bool) -> Iterator[Progress]:
-    console = Console(stderr=True)
+    console = Console(file=unfiltered(sys.stderr))
     if quiet or not console.is_terminal:
         yield silent
         return
@@ -79,7 +81,7 @@ def _drawn(quiet: bool) -> Iterator[Progress]:
 @contextmanager
 def counted() -> Iterator[Callable[[int], None]]:
     """A callback that shows how many documents were read so far; silent where stderr is no terminal."""
-    console = Console(stderr=True)
+    console = Console(file=unfiltered(sys.stderr))
     if not console.is_terminal:
         yield lambda count: None
         return

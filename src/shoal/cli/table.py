@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.terminal import unfiltered
+
 __all__ = ["Row", "called_as", "clusters_table", "plain", "print_listing", "printer", "readable_seconds"]
 
 _BAR_WIDTH: Final = 12
@@ -37,8 +39,9 @@ class Row:
 
 def printer() -> Console:
     """Where tables go: the terminal in its width and colours, a pipe in 120 columns and plain text."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
+    stream = unfiltered(sys.stdout)
+    console = Console(highlight=False, file=stream)
+    return console if console.is_terminal else Console(highlight=False, file=stream, width=_WIDTH_OF_A_PIPE)
 
 
 def called_as() -> str:

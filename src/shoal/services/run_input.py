@@ -15,6 +15,7 @@ from shoal.errors import RunFailed
 from shoal.labeling import choose_text_fields, document_text
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
+from shoal.records.document import own_fields
 from shoal.records.execution import Execution
 from shoal.records.filters import Filter
 from shoal.records.paging import Page
@@ -188,5 +189,6 @@ def _named_fields(cluster: Cluster) -> list[str]:
 
 
 def _sample(store: DocumentStore, scope: Scope, wanted: Filter, keys: Sequence[str]) -> list[dict[str, object]]:
+    """Payloads to choose text fields from, without what Shoal itself keeps in them."""
     window = Query(filter=wanted, page=Page(limit=_LOOKED_AT))
-    return [document.payload for key in keys for document in store.find(scope, key, window).items]
+    return [own_fields(document.payload) for key in keys for document in store.find(scope, key, window).items]

@@ -1,6 +1,7 @@
 """Runs of a cluster and what came out of them."""
 
 import io
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -37,7 +38,8 @@ _ARROW: Final = "application/vnd.apache.arrow.stream"
 _NDJSON: Final = "application/x-ndjson"
 _PARQUET: Final = "application/vnd.apache.parquet"
 _MOST_ROWS: Final = 2**53
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+"""How a cell begins that a spreadsheet may take for a formula: white space and invisible characters before it count."""
 
 
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
@@ -274,6 +276,6 @@ def _harmless(table: pa.Table) -> pa.Table:
     for place, name in enumerate(table.column_names):
         column = table[name]
         if pa.types.is_string(column.type):
-            texts = [f"'{text}" if text and text.startswith(_FORMULA) else text for text in column.to_pylist()]
+            texts = [f"'{text}" if text and _FORMULA.match(text) else text for text in column.to_pylist()]
             table = table.set_column(place, name, pa.chunked_array([pa.array(texts, pa.string())]))
     return table
