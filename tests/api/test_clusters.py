@@ -741,7 +741,12 @@ class TestAttributes:
         assert {c["label"] for c in parents.values()} == {"a", "b", "c"}
         assert sum(c["num_members"] for c in leaves) == sum(c["num_members"] for c in parents.values()) == 60
         assert all(c["attributes"]["kind"] == parents[c["parent_cluster_id"]]["label"] for c in leaves)
-        assert client.get("/clusters/groups").json()["hierarchy_detected"] is True
+        shown = client.get("/clusters/groups").json()
+        assert shown["hierarchy_detected"] is True
+        assert run["num_clusters"] == shown["num_clusters"] == len(leaves) == 6
+        assert {(link["level"], link["parent_label"]) for link in shown["hierarchy_relationships"]} == {
+            (1, label) for label in "abc"
+        }
 
     def test_a_missing_value_is_a_group_of_its_own(self, client: httpx.Client, services: Services) -> None:
         documents = [{"document_id": f"d{n}", "vectors": {}, "payload": {"k": "a"} if n % 2 else {}} for n in range(4)]

@@ -97,10 +97,61 @@ class TestFeatures:
 
         shown = client.get("/clusters/groups").json()
         links = shown["hierarchy_relationships"]
+        of_run = {c["cluster_id"]: c for c in run["centroids"]}
+        parents = {link["parent_cluster_id"] for link in links}
+        leaves = of_run.keys() - parents
         assert shown["hierarchy_detected"]
-        assert {link["child_cluster_id"] for link in links} == {c["cluster_id"] for c in run["centroids"]}
-        assert len({link["parent_cluster_id"] for link in links}) == 3
-        assert sum({link["parent_cluster_id"]: link["parent_num_members"] for link in links}.values()) == 60
+        assert (run["num_clusters"], shown["num_clusters"], len(leaves)) == (9, 9, 9)
+        assert {link["child_cluster_id"] for link in links} <= leaves
+        assert all(of_run[link["child_cluster_id"]]["parent_cluster_id"] == link["parent_cluster_id"] for link in links)
+        assert all(of_run[id]["num_members"] == size for id, size in _sizes(links).items())
+        assert sum(of_run[id]["num_members"] for id in leaves) == 60
+        for link in links:
+            assert (link["level"], link["parent_label"]) == (1, of_run[link["parent_cluster_id"]]["label"])
+
+        tops = [c for c in run["centroids"] if c["parent_cluster_id"] is None]
+        assert [c["cluster_id"] for c in sorted(tops, key=lambda c: int(c["cluster_id"][3:]))] == [
+            f"cl_{number}" for number in range(len(tops))
+        ]
+        assert {id for id in leaves if "_sub_" in id} == {link["child_cluster_id"] for link in links}
+        assert all(id.rpartition("_sub_")[0] == of_run[id]["parent_cluster_id"] for id in leaves if "_sub_" in id)
+
+    def test_every_parent_exists_wherever_clusters_do(self, client: httpx.Client, services: Services) -> None:
+        parameters = {"n_clusters": 12, "n_init": 1}
+        create(client, config={"kmeans_parameters": parameters, "hierarchical": True, "max_hierarchy_depth": 4})
+
+        run = execute(client, services)
+
+        output = client.get("/clusters/groups").json()["output_collection_ids"][0]
+        body = {"filters": {"is_centroid": True}, "limit": 100, "return_vectors": True}
+        documents = client.post(f"/collections/{output}/documents/list", json=body).json()["results"]
+        artifacts = client.get(f"/clusters/groups/executions/{run['run_id']}/artifacts").json()["centroids"]
+        for shown in (run["centroids"], documents, artifacts):
+            ids = {one["cluster_id"] for one in shown}
+            parents = {one["parent_cluster_id"] for one in shown} - {None}
+            assert parents and parents <= ids
+            for parent in parents:
+                children = [one for one in shown if one.get("parent_cluster_id") == parent]
+                assert len(children) > 1, "a level of one says nothing"
+                own = next(one for one in shown if one["cluster_id"] == parent)
+                assert own["num_members"] == sum(child["num_members"] for child in children)
+        groups = client.get("/clusters/groups/groups").json()["groups"]
+        assert {one["cluster_id"] for one in groups} == {one["cluster_id"] for one in documents}
+        assert all(len(document["vectors"]["v"]) == 8 for document in documents)
+
+    def test_one_feature_has_the_whole_weight_and_the_metric_as_its_quality(
+        self, client: httpx.Client, services: Services
+    ) -> None:
+        uri = "mixpeek://text_extractor@v1/v"
+        learning = {"metric": "silhouette"}
+        config = {"feature_uris": [uri], "multi_feature_strategy": "weighted", "weight_learning_config": learning}
+        create(client, config=config)
+
+        run = execute(client, services)
+
+        shown = client.get("/clusters/groups").json()
+        assert shown["learned_weights"] == {uri: 1.0}
+        assert shown["learning_quality_score"] == run["metrics"]["silhouette_score"]
 
     @pytest.mark.parametrize("step", [{"method": "umap", "n_components": 3, "min_dist": 0.2}, {"method": "tsne"}])
     def test_places_of_the_neighbour_graph_are_clustered_by_distance(
@@ -113,3 +164,11 @@ class TestFeatures:
         assert sorted(c["num_members"] for c in run["centroids"]) == [20, 20, 20]
         assert run["distance_metric"] == "euclidean"
         assert any(step["method"] in told for told in run["warnings"])
+
+
+def _sizes(links: list[dict[str, Any]]) -> dict[str, int]:
+    """Of each parent what its children hold together."""
+    sizes: dict[str, int] = {}
+    for link in links:
+        sizes[link["parent_cluster_id"]] = sizes.get(link["parent_cluster_id"], 0) + link["child_num_members"]
+    return sizes

@@ -128,11 +128,13 @@ def test_nested_groups_of_each_feature_keep_apart(client: httpx.Client, services
     run = execute(client, services)
 
     links = client.get("/clusters/groups").json()["hierarchy_relationships"]
-    nested = [link for link in links if "level" in link]
+    nested = [link for link in links if link["level"] > 0]
+    assert len({frozenset(link) for link in links}) == 1, "all relationships have one shape"
     feature = {c["cluster_id"]: c["feature"] for c in run["centroids"]}
+    assert len(feature) == len(run["centroids"])
     of_parent: dict[str, set[str]] = {}
     for link in nested:
         of_parent.setdefault(link["parent_cluster_id"], set()).add(feature[link["child_cluster_id"]])
-    assert {link["child_cluster_id"] for link in nested} == set(feature)
-    assert all(len(features) == 1 for features in of_parent.values())
-    assert {c["parent_cluster_id"] for c in run["centroids"]} == set(of_parent)
+    assert of_parent and all(features == {feature[parent]} for parent, features in of_parent.items())
+    assert {c["parent_cluster_id"] for c in run["centroids"]} - {None} == set(of_parent)
+    assert run["num_clusters"] == len(set(feature) - set(of_parent)) == 12

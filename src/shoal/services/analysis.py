@@ -1,19 +1,20 @@
 """From points and words to named clusters: the middle of every execution, on the server and in the library alike."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import NOISE, Labels, Points
+from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine import compute
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Keep, Plan, Progress, made_now, silent
 from shoal.labeling import Name, name_clusters
+from shoal.services.hierarchy import Node, Tree, grow
 
-__all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "analyse"]
+__all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "analyse", "weighted_means"]
 
 NOISE_ID = "cl_noise"
 """The cluster id of documents that belong to no cluster (contract 6, row 9)."""
@@ -39,7 +40,8 @@ class NamedCluster:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Clusters that belong together on some level above them; `children` are clusters on level 1, groups above."""
+    """Clusters that belong together on some level above them. `children` are the ids of the clusters and groups
+    directly in it, `clusters` the numbers of all clusters below."""
 
     group_id: str
     label: str
@@ -48,6 +50,7 @@ class Group:
     size: int
     children: tuple[str, ...]
     parent: str | None
+    clusters: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,9 @@ def analyse(
     outcome = compute(points, plan, progress, places_before, keep)
     progress("name", 0.0)
     names = _names(texts, outcome.labels, outcome.clusters, outcome.centroids, progress)
-    groups = _groups(texts, outcome, progress)
-    parents = _parents(groups)
-    clusters = [_named(number, name, ids, outcome, parents) for number, name in enumerate(names)]
+    tree, groups = _groups(texts, outcome, progress)
+    named = zip(tree.clusters(), names, strict=True)
+    clusters = [_named(number, id, name, ids, outcome, tree) for number, (id, name) in enumerate(named)]
     return Analysis(ids, outcome, clusters, groups)
 
 
@@ -98,37 +101,47 @@ def _names(
     return name_clusters(texts, labels, clusters, centroids=centroids, progress=tick)
 
 
-def _groups(texts: Sequence[str] | None, outcome: Outcome, progress: Progress) -> list[Group]:
-    """The groups of all levels, named by the documents in them."""
-    found, below = list[Group](), [f"cl_{number}" for number in range(outcome.clusters)]
-    parts = [np.array([number], np.int64) for number in range(outcome.clusters)]
-    for level, of_cluster in enumerate(outcome.hierarchy, start=1):
-        count = int(of_cluster.max()) + 1
+def _groups(texts: Sequence[str] | None, outcome: Outcome, progress: Progress) -> tuple[Tree, list[Group]]:
+    """The tree above the clusters, and its groups, each named by its documents beside those of the same level."""
+    names: dict[tuple[int, ...], Name] = {}
+
+    def name_level(level: int, nodes: Sequence[Node]) -> None:
+        of_cluster = np.empty(outcome.clusters, np.int32)
+        for number, node in enumerate(nodes):
+            of_cluster[list(node.clusters)] = number
         labels = np.where(outcome.labels >= 0, of_cluster[outcome.labels], NOISE).astype(np.int32)
-        sizes = np.bincount(of_cluster, outcome.sizes, count)
-        middles = np.zeros((count, outcome.centroids.shape[1]))
-        np.add.at(middles, of_cluster, outcome.centroids * outcome.sizes[:, None])
-        names = _names(texts, labels, count, (middles / sizes[:, None]).astype(np.float32), progress)
-        ids = [f"cl_l{level}_{number}" for number in range(count)]
-        inside = [int(of_cluster[rows[0]]) for rows in parts]
-        for number, name in enumerate(names):
-            children = tuple(child for child, place in zip(below, inside, strict=True) if place == number)
-            label = f"Group {number}" if texts is None else name.label
-            found.append(Group(ids[number], label, name.keywords, level, int(sizes[number]), children, None))
-        below, parts = ids, [np.flatnonzero(of_cluster == number) for number in range(count)]
-    parents = _parents(found)
-    return [replace(group, parent=parents.get(group.group_id)) for group in found]
+        middles = weighted_means(outcome.centroids, outcome.sizes, [node.clusters for node in nodes])
+        found = _names(texts, labels, len(nodes), middles, progress)
+        names.update({node.clusters: name for node, name in zip(nodes, found, strict=True) if node.level == level})
+
+    tree = grow(outcome.hierarchy, outcome.sizes, name_level)
+    groups = [
+        Group(
+            id,
+            f"Group {number}" if texts is None else names[node.clusters].label,
+            names[node.clusters].keywords,
+            node.level,
+            node.size,
+            tuple(tree.children(id)),
+            tree.parents.get(id),
+            node.clusters,
+        )
+        for number, (id, node) in enumerate(tree.groups())
+    ]
+    return tree, groups
 
 
-def _parents(groups: Sequence[Group]) -> dict[str, str]:
-    return {child: group.group_id for group in groups for child in group.children}
+def weighted_means(rows: NDArray[np.floating], sizes: Rows, parts: Sequence[Sequence[int]]) -> Points:
+    """(p, d) float32: for each part the mean of its rows of (k, d), each counting as its size (k,)."""
+    means = [np.average(rows[list(part)], axis=0, weights=np.maximum(sizes[list(part)], 1e-9)) for part in parts]
+    return np.array(means, np.float32).reshape(len(parts), rows.shape[1])
 
 
-def _named(number: int, name: Name, ids: Sequence[str], outcome: Outcome, parents: Mapping[str, str]) -> NamedCluster:
+def _named(number: int, id: str, name: Name, ids: Sequence[str], outcome: Outcome, tree: Tree) -> NamedCluster:
     size = int(outcome.sizes[number])
     mean, smallest = outcome.cohesion[number]
     return NamedCluster(
-        cluster_id=f"cl_{number}",
+        cluster_id=id,
         label=name.label,
         keywords=name.keywords,
         size=size,
@@ -137,5 +150,5 @@ def _named(number: int, name: Name, ids: Sequence[str], outcome: Outcome, parent
         min_similarity=smallest,
         medoid=ids[int(outcome.medoids[number])],
         representatives=tuple(ids[int(row)] for row in outcome.representatives[number]),
-        parent=parents.get(f"cl_{number}"),
+        parent=tree.parents.get(id),
     )

@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from shoal.columns import NOISE, Points
 from shoal.engine.outcome import Outcome
-from shoal.services.analysis import NOISE_ID, Analysis
+from shoal.services.analysis import NOISE_ID, Analysis, weighted_means
 
 __all__ = ["centroids_table", "cluster_ids", "condensed_tree_table", "further_tables", "layers_table"]
 __all__ += ["members_table", "near_duplicates_table"]
 
 _EXEMPLARS: Final = 10
 """Exemplars of a cluster told by id; there may be thousands."""
+_REPRESENTATIVES: Final = 5
 
 
 def cluster_ids(analysis: Analysis) -> pa.Array:
@@ -119,7 +120,7 @@ def further_tables(analysis: Analysis) -> dict[str, pa.Table]:
 
 def centroids_table(analysis: Analysis) -> pa.Table:
     """One row a cluster: id, label, keywords, size, similarities, medoid and representative ids, vector, with HDBSCAN
-    up to 10 exemplar ids, x, y (z)."""
+    up to 10 exemplar ids, x, y (z); then one row a group above them, where there are any."""
     outcome, clusters = analysis.outcome, analysis.clusters
     vectors = pa.array(np.ascontiguousarray(outcome.centroids).ravel(), pa.float32())
     columns: dict[str, pa.Array] = {
@@ -143,7 +144,36 @@ def centroids_table(analysis: Analysis) -> pa.Table:
     if outcome.coordinates is not None:
         for axis, values in zip("xyz", _centres(outcome).T, strict=False):
             columns[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
-    return pa.table(columns)
+    table = pa.table(columns)
+    return pa.concat_tables([table, _groups_table(analysis, table)]) if analysis.groups else table
+
+
+def _groups_table(analysis: Analysis, clusters: pa.Table) -> pa.Table:
+    """One row a group above the clusters, with the columns of theirs: means of the clusters' vectors and places,
+    documents that stand for the clusters in it, largest first."""
+    outcome, groups = analysis.outcome, analysis.groups
+    parts = [group.clusters for group in groups]
+    vectors = pa.array(weighted_means(outcome.centroids, outcome.sizes, parts).ravel(), pa.float32())
+    known: dict[str, pa.Array] = {
+        "cluster_id": pa.array([group.group_id for group in groups], pa.string()),
+        "cluster_label": pa.array([group.label for group in groups], pa.string()),
+        "keywords": pa.array([list(group.keywords) for group in groups], pa.list_(pa.string())),
+        "num_members": pa.array([group.size for group in groups], pa.int64()),
+        "representative_ids": pa.array(
+            [
+                [id for n in part for id in analysis.clusters[n].representatives[:1]][:_REPRESENTATIVES]
+                for part in parts
+            ],
+            pa.list_(pa.string()),
+        ),
+        "vector": pa.FixedSizeListArray.from_arrays(vectors, max(outcome.centroids.shape[1], 1)),
+        "parent_cluster_id": pa.array([group.parent for group in groups], pa.string()),
+    }
+    for axis, values in zip("xyz", weighted_means(_centres(outcome), outcome.sizes, parts).T, strict=False):
+        known[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
+    empty = pa.nulls(len(groups))
+    columns = [known.get(field.name, empty).cast(field.type) for field in clusters.schema]
+    return pa.table(columns, schema=clusters.schema)
 
 
 def _centres(outcome: Outcome) -> Points:

@@ -1,7 +1,8 @@
 """Groups of a run that finds none of its own: its documents join the groups of the run that is visible, or none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from shoal.services.analysis import NOISE_ID
 from shoal.services.earlier_map import rows_in
 from shoal.services.engine_plan import SEED
 from shoal.services.feature_space import feature_space
-from shoal.services.groups import Groups
+from shoal.services.groups import Groups, above, tree_of
 from shoal.services.run_input import RunInput
 from shoal.services.vector_groups import feature_vectors
 from shoal.storage.base import ArtifactStore
@@ -36,17 +37,20 @@ _MOVED = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The run that is assigned to, with its tables."""
+    """The run that is assigned to, with its tables: `centroids` are the groups that documents are in, `above` those
+    that hold other groups."""
 
     run: Execution
     members: pa.Table
     centroids: pa.Table
+    above: pa.Table
 
     @staticmethod
     def of(artifacts: ArtifactStore, scope: Scope, run: Execution) -> "Earlier":
         """Raises NotFound, Corrupt."""
         members, centroids = (artifacts.read(scope, run.run_id, name) for name in ("members", "centroids"))
-        return Earlier(run, members, centroids)
+        higher = above(centroids)
+        return Earlier(run, members, centroids.filter(pa.array(~higher)), centroids.filter(pa.array(higher)))
 
     @property
     def vectors(self) -> Points:
@@ -105,26 +109,33 @@ def group_assigned(
     places = np.full((len(space), 2), np.nan, np.float32) if before is None else before
     drawn = lay_out_again(space, places, "transform", places.shape[1], SEED, threads, progress)
     sizes = np.bincount(placed.labels[placed.labels >= 0], minlength=len(vectors))
+    centroids = _centroids(earlier, placed.labels, memberships, drawn.places, sizes)
+    centroids = pa.concat_tables([centroids, _above(earlier, centroids)], promote_options="permissive")
     return Groups(
         members=source.located(_members(source, earlier, placed, memberships, drawn.places)),
-        centroids=_centroids(earlier, placed.labels, memberships, drawn.places, sizes),
+        centroids=centroids,
         labels=placed.labels,
         metrics={**metrics, **({} if drawn.moved is None else {"map_moved": drawn.moved})},
         params=earlier.run.algorithm_params,
         warnings=[_told(placed, earlier, metric, threshold), *drawn.warnings],
         learned_weights=cluster.learned_weights,
+        learning_quality=cluster.learning_quality_score,
         distance_metric=metric,
         exact=bool(earlier.run.exact),
         seed=earlier.run.seed,
         vectors=feature_vectors(source, cluster, placed.labels, vectors),
-        relationships=_relationships(cluster, earlier, sizes),
+        relationships=tree_of(centroids, _levels(cluster)),
     )
 
 
 def _space(source: RunInput, cluster: Cluster, threads: int, progress: Progress) -> Points:
     """As the earlier run made it: with the weights that it learned."""
     if cluster.multi_feature_strategy == "weighted" and cluster.learned_weights:
-        known = {"multi_feature_strategy": "concatenate", "feature_weights": cluster.learned_weights}
+        learned = cluster.learned_weights
+        uris = zip(source.blocks, cluster.feature_uris or source.blocks, strict=True)
+        # Runs before these were kept by URI had them by the name of the vector.
+        by_name = {name: learned.get(uri, learned.get(name, 0.0)) for name, uri in uris}
+        known = {"multi_feature_strategy": "concatenate", "feature_weights": by_name}
         cluster = cluster.model_copy(update=known)
     points = feature_space(source, cluster, SEED, threads, progress).points
     return unit_rows(points) if cluster.normalize_features else points
@@ -193,8 +204,12 @@ def _members(source: RunInput, earlier: Earlier, placed: _Placed, memberships: M
 
 
 def _labels(earlier: Earlier) -> list[str]:
+    return _shown_labels(earlier, earlier.centroids)
+
+
+def _shown_labels(earlier: Earlier, table: pa.Table) -> list[str]:
     """The groups' labels, people's own where they gave any."""
-    rows = zip(earlier.centroids["cluster_id"].to_pylist(), earlier.centroids["cluster_label"].to_pylist(), strict=True)
+    rows = zip(table["cluster_id"].to_pylist(), table["cluster_label"].to_pylist(), strict=True)
     return [earlier.run.label_overrides.get(id, label) for id, label in rows]
 
 
@@ -225,13 +240,33 @@ def _centroids(
     return table
 
 
-def _relationships(cluster: Cluster, earlier: Earlier, sizes: NDArray[np.int64]) -> list[dict[str, object]]:
-    """The hierarchy as it was, with the sizes of now."""
-    size = dict(zip(earlier.centroids["cluster_id"].to_pylist(), sizes.tolist(), strict=True))
-    links = sorted(cluster.hierarchy_relationships or [], key=lambda link: int(link["level"]))
-    for link in links:
-        size[link["parent_cluster_id"]] = size.get(link["parent_cluster_id"], 0) + size[link["child_cluster_id"]]
-    return [{**link, "parent_num_members": size[link["parent_cluster_id"]]} for link in links]
+def _above(earlier: Earlier, centroids: pa.Table) -> pa.Table:
+    """The groups of groups, with the sizes of now."""
+    table = earlier.above
+    if not table.num_rows:
+        return table
+    parents = {id: parent for part in (centroids, table) for id, parent in _pairs(part, "parent_cluster_id")}
+    size = dict.fromkeys(table["cluster_id"].to_pylist(), 0)
+    for id, count in _pairs(centroids, "num_members"):
+        place = parents[id]
+        while place is not None:
+            size[place] += count
+            place = parents[place]
+    for name, values in (
+        ("num_members", pa.array(size.values(), pa.int64())),
+        ("cluster_label", pa.array(_shown_labels(earlier, table), pa.string())),
+    ):
+        table = table.set_column(table.schema.get_field_index(name), name, values)
+    return table
+
+
+def _pairs(table: pa.Table, name: str) -> Iterator[tuple[str, Any]]:
+    return zip(table["cluster_id"].to_pylist(), table[name].to_pylist(), strict=True)
+
+
+def _levels(cluster: Cluster) -> dict[str, int]:
+    links = cluster.hierarchy_relationships or []
+    return {link["parent_cluster_id"]: link["level"] for link in links if link.get("level")}
 
 
 def _told(placed: _Placed, earlier: Earlier, metric: DistanceMetric, threshold: float) -> str:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from shoal.engine.attributes import MISSING, Aggregation, AttributeOutcome, aggregate, group_by_attributes
 from shoal.records.cluster import Cluster
-from shoal.services.groups import Groups, Values
+from shoal.services.groups import Groups, Values, tree_of
 from shoal.services.run_input import RunInput
 
 __all__ = ["group_by_values"]
@@ -52,18 +52,16 @@ def group_by_values(source: RunInput, cluster: Cluster) -> Groups:
         "cluster_label": pa.DictionaryArray.from_arrays(indices, pa.array([g.label for g in outcome.groups])),
         "distance_to_centroid": pa.nulls(len(labels), pa.float32()),
     }
+    centroids = pa.Table.from_pylist(rows, _CENTROIDS)
+    levels = {id: len(names) - len(found.path) for id, found in zip(ids, outcome.groups, strict=True)}
     sizes = [found.size for found in outcome.groups if found.is_leaf]
     return Groups(
         members=source.located(pa.table(members)),
-        centroids=pa.Table.from_pylist(rows, _CENTROIDS),
+        centroids=centroids,
         labels=labels,
         metrics={"avg_cluster_size": sum(sizes) / len(sizes), "noise_ratio": 0.0},
         params={},
-        relationships=[
-            {"parent_cluster_id": row["parent_cluster_id"], "child_cluster_id": row["cluster_id"]}
-            for row in rows
-            if row["parent_cluster_id"] is not None
-        ],
+        relationships=tree_of(centroids, levels),
     )
 
 

@@ -14,8 +14,9 @@ from shoal.engine.feature_overlap import ABSENT, agreement, overlap
 from shoal.engine.plan import Keep, Progress
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
+from shoal.services.analysis import NOISE_ID
 from shoal.services.earlier_map import rows_in
-from shoal.services.groups import Groups, Values
+from shoal.services.groups import Groups, Values, relationship
 from shoal.services.run_input import RunInput
 from shoal.services.vector_groups import group_by_vectors
 
@@ -31,14 +32,13 @@ def group_apart(
 ) -> Groups:
     """One clustering for each feature, of the documents that have it. Raises RunFailed, InvalidField, Cancelled."""
     parts = list[_Part]()
-    first, above = 0, dict[int, int]()
+    first, row = 0, 0
     for number, (feature, own) in enumerate(source.parts.items()):
         share = _shared(progress, number, len(source.parts))
         groups = group_by_vectors(own, cluster, run, share, threads, _of_part(keep, number))
-        parts.append(_Part(feature, own, groups, first, dict(above)))
-        first += groups.count
-        for level, count in _levels(groups).items():
-            above[level] = above.get(level, 0) + count
+        parts.append(_Part(feature, own, groups, first, row))
+        first += 1 + max((_first_number(id) for id in groups.centroids["cluster_id"].to_pylist()), default=-1)
+        row += groups.centroids.num_rows
     return _joined(source, parts)
 
 
@@ -56,31 +56,33 @@ def _of_part(keep: Keep, number: int) -> Keep:
     return kept
 
 
-def _levels(groups: Groups) -> dict[int, int]:
-    """How many groups a hierarchy has on each level above the clusters."""
-    parents = {(link["level"], link["parent_cluster_id"]) for link in groups.relationships}
-    return {level: sum(level == own for own, _ in parents) for level in {level for level, _ in parents}}
+def _first_number(id: str) -> int:
+    """Of `cl_3` and `cl_3_sub_0` the 3."""
+    return int(id.split("_")[1])
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The groups of one feature. Their numbers count from `first`; those of level l above them from `above[l]`."""
+    """The groups of one feature. The first numbers of their ids count from `first`, their rows from `row`."""
 
     feature: str
     source: RunInput
     groups: Groups
     first: int
-    above: Mapping[int, int]
+    row: int
 
     def renamed(self, id: str | None) -> str | None:
-        """The id among the groups of all features: cl_0, and cl_l1_0 for groups of level 1."""
-        if id is None:
-            return None
-        *head, last = id.split("_")
-        if not last.isdecimal():
-            return id  # cl_noise
-        first = self.above.get(int(head[1].removeprefix("l")), 0) if len(head) > 1 else self.first
-        return "_".join([*head, str(int(last) + first)])
+        """The id among the groups of all features."""
+        if id is None or id == NOISE_ID:
+            return id
+        head, _, *rest = id.split("_")
+        return "_".join([head, str(_first_number(id) + self.first), *rest])
+
+    def rows(self) -> list[Values]:
+        """The groups that documents are in, by their labels."""
+        kept = [name for name in self.groups.centroids.column_names if name != "vector"]
+        found: list[Values] = self.groups.centroids.select(kept).slice(0, self.groups.count).to_pylist()
+        return [{**row, "cluster_id": self.renamed(row["cluster_id"]), "feature": self.feature} for row in found]
 
     def table(self, table: pa.Table) -> pa.Table:
         """With the ids among all features and the feature beside them; dictionaries and fixed lengths undone, because
@@ -99,8 +101,11 @@ class _Part:
 
     def links(self) -> list[Values]:
         """The hierarchy of this feature."""
-        names = ("parent_cluster_id", "child_cluster_id")
-        return [{**link, **{name: self.renamed(link[name]) for name in names}} for link in self.groups.relationships]
+        names, features = ("parent_cluster_id", "child_cluster_id"), ("parent_feature", "child_feature")
+        return [
+            {**link, **{name: self.renamed(link[name]) for name in names}, **dict.fromkeys(features, self.feature)}
+            for link in self.groups.relationships
+        ]
 
 
 def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
@@ -123,7 +128,7 @@ def _joined(source: RunInput, parts: Sequence[_Part]) -> Groups:
         distance_metric=parts[0].groups.distance_metric,
         exact=all(part.groups.exact for part in parts),
         seed=parts[0].groups.seed,
-        vectors={name: VectorColumn(c.rows + p.first, c.values) for p in parts for name, c in p.groups.vectors.items()},
+        vectors={name: VectorColumn(c.rows + p.row, c.values) for p in parts for name, c in p.groups.vectors.items()},
         tables={
             f"{name}_{number}": _with_new_ids(part, table)
             for number, part in enumerate(parts)
@@ -178,7 +183,7 @@ def _params(parts: Sequence[_Part]) -> dict[str, Any]:
 def _overlapping(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> list[Values]:
     """A group with most of its documents in a group of another feature is its child; where that holds both ways they
     are the same, and the larger one counts as the parent."""
-    links = []
+    links, rows_of = [], {part.feature: part.rows() for part in parts}
     for one, two in combinations(parts, 2):
         found = overlap(aligned[one.feature], aligned[two.feature], least=_OVERLAP)
         pairs = zip(
@@ -187,17 +192,16 @@ def _overlapping(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> list[
             strict=True,
         )
         for left, right, rows, of_left, of_right in pairs:
-            ends = [(f"cl_{one.first + left}", one.feature), (f"cl_{two.first + right}", two.feature)]
-            (child, own), (parent, other) = ends if of_left >= of_right else reversed(ends)
+            ends = [rows_of[one.feature][left], rows_of[two.feature][right]]
+            child, parent = ends if of_left >= of_right else reversed(ends)
             links.append(
-                {
-                    "parent_cluster_id": parent,
-                    "child_cluster_id": child,
-                    "relation": "same" if min(of_left, of_right) >= _OVERLAP else "within",
-                    "parent_feature": other,
-                    "child_feature": own,
-                    "documents": rows,
-                    "overlap": round(max(of_left, of_right), 6),
-                }
+                relationship(
+                    parent,
+                    child,
+                    level=0,
+                    relation="same" if min(of_left, of_right) >= _OVERLAP else "within",
+                    documents=rows,
+                    overlap=round(max(of_left, of_right), 6),
+                )
             )
     return links

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from shoal.columns import Labels, VectorColumn
 
-__all__ = ["Groups"]
+__all__ = ["Groups", "above", "relationship", "tree_of"]
 
 Values = dict[str, Any]
 
@@ -17,7 +20,7 @@ Values = dict[str, Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groups:
     """The groups of a run as tables: `members`, one row a document (and feature, where features are clustered apart)
-    with the collection it comes from, and `centroids`, one row a group."""
+    with the collection it comes from, and `centroids`, one row a group, those that documents are in first."""
 
     members: pa.Table
     centroids: pa.Table
@@ -36,12 +39,16 @@ class Groups:
     layers: Values | None = None
     """The granularities that the parameter-free method found, and why one was chosen."""
     learned_weights: Mapping[str, float] | None = None
+    """By the URI of the feature."""
+    learning_quality: float | None = None
+    """What the weights were learned for, as measured in these groups."""
     relationships: list[Values] = field(default_factory=list)
+    """As `relationship` makes them."""
 
     @property
     def count(self) -> int:
-        """Groups."""
-        return int(self.centroids.num_rows)
+        """Groups that documents are in; not the levels above them."""
+        return int((~above(self.centroids)).sum())
 
     @property
     def noise(self) -> int:
@@ -58,6 +65,53 @@ class Groups:
         kept = [name for name in self.centroids.column_names if name != "vector"]
         rows: list[Values] = self.centroids.select(kept).to_pylist()
         return [{"label": row["cluster_label"], **row, **_decoded(row)} for row in rows]
+
+
+def above(centroids: pa.Table) -> NDArray[np.bool_]:
+    """(rows,) which rows are groups of others."""
+    if "parent_cluster_id" not in centroids.column_names:
+        return np.zeros(centroids.num_rows, np.bool_)
+    ids, parents = (centroids[name].cast(pa.string()) for name in ("cluster_id", "parent_cluster_id"))
+    return np.asarray(pc.is_in(ids, value_set=parents.combine_chunks().drop_null()).to_numpy(), np.bool_)
+
+
+def relationship(
+    parent: Mapping[str, Any],
+    child: Mapping[str, Any],
+    *,
+    level: int,
+    relation: Literal["within", "same"] = "within",
+    documents: int | None = None,
+    overlap: float = 1.0,
+) -> Values:
+    """How two groups lie in each other, for hierarchy_relationships. Both are rows of `centroids`.
+
+    `level` counts from the groups that documents are in, which are the children on level 1; level 0 relates groups of
+    different features. `documents` is how many they share, `overlap` the larger of the two shares that this is.
+    """
+    shared = child["num_members"] if documents is None else documents
+    return {
+        "parent_cluster_id": parent["cluster_id"],
+        "child_cluster_id": child["cluster_id"],
+        "relation": relation,
+        "level": level,
+        "parent_label": parent["cluster_label"],
+        "child_label": child["cluster_label"],
+        "parent_num_members": parent["num_members"],
+        "child_num_members": child["num_members"],
+        "parent_feature": parent.get("feature"),
+        "child_feature": child.get("feature"),
+        "documents": shared,
+        "overlap": overlap,
+    }
+
+
+def tree_of(centroids: pa.Table, levels: Mapping[str, int]) -> list[Values]:
+    """The relationships that the column `parent_cluster_id` tells; `levels` are those of the parents."""
+    kept = [name for name in centroids.column_names if name != "vector"]
+    rows: dict[str, Values] = {row["cluster_id"]: row for row in centroids.select(kept).to_pylist()}
+    links = [(rows[row["parent_cluster_id"]], row) for row in rows.values() if row.get("parent_cluster_id") in rows]
+    return [relationship(parent, row, level=levels[parent["cluster_id"]]) for parent, row in links]
 
 
 def _decoded(row: Values) -> Values:

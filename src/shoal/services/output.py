@@ -1,7 +1,7 @@
 """The documents of an output collection: one per cluster and one per member (contract 2.3)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -49,9 +49,15 @@ def _centroids(run: Execution, groups: Groups, feature: str | None, about: Mappi
     rows = table.take(pa.array(kept)).to_pylist()
     ids = [wire_ids(row["cluster_id"], run.partition) for row in rows]
     payloads = [
-        orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **about}) for row, id in zip(rows, ids, strict=True)
+        orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **_parent(row, run.partition), **about})
+        for row, id in zip(rows, ids, strict=True)
     ]
     return DocumentBatch(ids, payloads, {name: c for name, c in _vectors(groups, kept) if len(c.rows)})
+
+
+def _parent(row: Mapping[str, Any], partition: str | None) -> dict[str, str]:
+    parent = row.get("parent_cluster_id")
+    return {} if parent is None else {"parent_cluster_id": wire_ids(parent, partition)}
 
 
 def _vectors(groups: Groups, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:

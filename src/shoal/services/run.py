@@ -227,7 +227,8 @@ def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]
         Centroid(
             **{name: row[name] for name in _CENTROID_FIELDS if name in row},
             representative_ids=[
-                Representative(document_id=id, collection_id=home or where.get(id)) for id in row["representative_ids"]
+                Representative(document_id=id, collection_id=home or where.get(id))
+                for id in row["representative_ids"] or ()
             ],
         )
         for row in groups.summary()
@@ -278,15 +279,17 @@ _CENTROID_FIELDS: Final = (
 def _cluster_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:
     """The fields of the Cluster record that the outcome decides."""
     metrics = {name: value for name, value in groups.metrics.items() if name != "davies_bouldin_index"}
+    nested = [link for link in groups.relationships if link["relation"] != "same"]
     return {
         "num_clusters": groups.count,
         "num_documents_clustered": len(source.ids),
         "noise_points": groups.noise,
         "quality_metrics": {**metrics, "davies_bouldin_score": groups.metrics.get("davies_bouldin_index")},
         "learned_weights": dict(groups.learned_weights) if groups.learned_weights else None,
-        "hierarchy_detected": bool(groups.relationships),
+        "learning_quality_score": groups.learning_quality,
+        "hierarchy_detected": bool(nested),
         "hierarchy_relationships": groups.relationships or None,
-        "child_cluster_ids": [link["child_cluster_id"] for link in groups.relationships] or None,
+        "child_cluster_ids": list(dict.fromkeys(link["child_cluster_id"] for link in nested)) or None,
         "source_bucket_ids": list(dict.fromkeys(b for source in work.sources for b in source.source.buckets())),
         "llm_labeling_errors": _labeling_errors(work, groups) or None,
     }

@@ -1,23 +1,34 @@
 """Groups of a run by vectors: one space from the features, one clustering of it."""
 
+from collections.abc import Mapping
+from typing import Final
+
 import numpy as np
 
 from shoal.columns import NOISE, Labels, Points, VectorColumn
 from shoal.engine.centroids import cluster_means
+from shoal.engine.feature_weights import WeightLearning
 from shoal.engine.features import directions
 from shoal.engine.plan import Keep, Progress
 from shoal.engine.preprocessing import check_steps
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
-from shoal.services.analysis import Analysis, analyse
+from shoal.services.analysis import Analysis, analyse, weighted_means
 from shoal.services.analysis_tables import centroids_table, further_tables, members_table
 from shoal.services.engine_plan import SEED, plan_of
 from shoal.services.feature_space import feature_space
-from shoal.services.groups import Groups, Values
+from shoal.services.groups import Groups, tree_of
 from shoal.services.run_input import RunInput
 
 __all__ = ["feature_vectors", "group_by_vectors"]
+
+_MEASURES: Final[Mapping[str, str]] = {
+    "silhouette": "silhouette_score",
+    "davies_bouldin": "davies_bouldin_index",
+    "calinski_harabasz": "calinski_harabasz_score",
+}
+"""What the measures of weight learning are called among the metrics of a run."""
 
 
 def group_by_vectors(
@@ -30,22 +41,35 @@ def group_by_vectors(
     plan = plan_of(cluster, run.request, normalize=space.normalize, threads=threads)
     analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before, keep)
     outcome = analysis.outcome
+    centroids = centroids_table(analysis)
+    learned = cluster.multi_feature_strategy == "weighted"
     return Groups(
         members=source.located(members_table(analysis)),
-        centroids=centroids_table(analysis),
+        centroids=centroids,
         labels=outcome.labels,
         metrics=outcome.metrics,
         params=outcome.params,
         warnings=[*space.warnings, *outcome.warnings, *_all_noise(outcome.labels, plan.algorithm)],
-        learned_weights=space.weights if cluster.multi_feature_strategy == "weighted" else None,
+        learned_weights=_by_uri(cluster, space.weights or dict.fromkeys(source.blocks, 1.0)) if learned else None,
+        learning_quality=_learning_quality(cluster, outcome.metrics) if learned else None,
         distance_metric=outcome.distance_metric,
         exact=outcome.exact,
         seed=int(str(outcome.params.get("random_state") or SEED)),
-        vectors=feature_vectors(source, cluster, outcome.labels, outcome.centroids),
+        vectors=_with_groups(feature_vectors(source, cluster, outcome.labels, outcome.centroids), analysis),
         tables=further_tables(analysis),
         layers=None if outcome.layers is None else outcome.layers.summary(),
-        relationships=_relationships(analysis),
+        relationships=tree_of(centroids, {group.group_id: group.level for group in analysis.groups}),
     )
+
+
+def _by_uri(cluster: Cluster, weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights by the feature URIs of the configuration, which are in the order of the vectors."""
+    return dict(zip(cluster.feature_uris or weights, weights.values(), strict=True))
+
+
+def _learning_quality(cluster: Cluster, metrics: Mapping[str, float | None]) -> float | None:
+    """The measure that the weights were to make good, of the clusters found; None where it is not defined."""
+    return metrics.get(_MEASURES[WeightLearning(**(cluster.weight_learning_config or {})).metric])
 
 
 def _all_noise(labels: Labels, algorithm: str) -> list[str]:
@@ -55,18 +79,21 @@ def _all_noise(labels: Labels, algorithm: str) -> list[str]:
     return [f"No group was found: every document is noise. Try smaller groups (min_cluster_size){other}."]
 
 
-def _relationships(analysis: Analysis) -> list[Values]:
-    return [
-        {
-            "parent_cluster_id": group.group_id,
-            "child_cluster_id": child,
-            "level": group.level,
-            "parent_label": group.label,
-            "parent_num_members": group.size,
-        }
-        for group in analysis.groups
-        for child in group.children
-    ]
+def _with_groups(vectors: dict[str, VectorColumn], analysis: Analysis) -> dict[str, VectorColumn]:
+    """With those of the groups above, which come after the clusters: the means of theirs, by their sizes."""
+    if not analysis.groups:
+        return vectors
+    first, sizes = analysis.outcome.clusters, analysis.outcome.sizes
+    found = {}
+    for name, column in vectors.items():
+        at = np.full(first, -1, np.int64)
+        at[column.rows] = np.arange(len(column.rows))
+        parts = [[n for n in group.clusters if at[n] >= 0] for group in analysis.groups]
+        some = [number for number, part in enumerate(parts) if part]
+        rows = np.concatenate([column.rows, first + np.array(some, np.int64)])
+        means = weighted_means(column.values, sizes[column.rows], [at[parts[number]].tolist() for number in some])
+        found[name] = VectorColumn(rows, np.concatenate([column.values, means]))
+    return found
 
 
 def feature_vectors(source: RunInput, cluster: Cluster, labels: Labels, centroids: Points) -> dict[str, VectorColumn]:

@@ -1,0 +1,54 @@
+"""The tree above the clusters: ids that tell the way, no level of one, each group where most of its documents are."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoal.services.hierarchy import grow
+
+
+def test_ids_tell_the_way_and_the_size() -> None:
+    tree = grow([np.array([0, 0, 1, 1, 1], np.int32)], np.array([9, 1, 5, 4, 2]))
+
+    assert tree.clusters() == ["cl_1_sub_0", "cl_1_sub_1", "cl_0_sub_0", "cl_0_sub_1", "cl_0_sub_2"]
+    assert [(id, node.size) for id, node in tree.groups()] == [("cl_0", 11), ("cl_1", 10)]
+
+
+def test_a_group_of_one_is_left_out() -> None:
+    tree = grow([np.array([0, 0, 1], np.int32), np.array([0, 0, 1], np.int32)], np.array([3, 2, 1]))
+
+    assert tree.clusters() == ["cl_0_sub_0", "cl_0_sub_1", "cl_1"]
+    assert [(id, node.level) for id, node in tree.groups()] == [("cl_0", 1)]
+
+
+def test_without_groups_the_clusters_are_numbered_as_ever() -> None:
+    assert grow([], np.array([3, 2, 2])).clusters() == ["cl_0", "cl_1", "cl_2"]
+    assert grow([np.array([0, 1, 2], np.int32)], np.array([3, 2, 2])).groups() == []
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Any:
+    clusters = draw(st.integers(1, 9))
+    sizes = sorted(draw(st.lists(st.integers(1, 50), min_size=clusters, max_size=clusters)), reverse=True)
+    level = st.lists(st.integers(0, clusters - 1), min_size=clusters, max_size=clusters)
+    return [np.array(one, np.int32) for one in draw(st.lists(level, max_size=4))], np.array(sizes)
+
+
+@settings(max_examples=200, deadline=None)
+@given(trees())
+def test_every_tree_is_one(case: Any) -> None:
+    levels, sizes = case
+    tree = grow(levels, sizes)
+
+    assert len(tree.clusters()) == len(set(tree.clusters())) == len(sizes)
+    assert set(tree.parents.values()) == {id for id, _ in tree.groups()}
+    for id, node in tree.groups():
+        children = tree.children(id)
+        assert len(children) > 1
+        assert node.size == sum(tree.nodes[child].size for child in children)
+        assert all(child.rpartition("_sub_")[0] == id for child in children)
+    tops = [id for id in tree.nodes if id not in tree.parents]
+    assert sum(tree.nodes[id].size for id in tops) == sizes.sum()
+    assert len(tops) > 1 or len(sizes) == 1
