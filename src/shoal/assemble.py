@@ -1,6 +1,7 @@
 """The only file that knows which concrete parts are in use. Everything above gets finished services."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
 from shoal.services.planning import Planning
+from shoal.services.removals import Removals, check_known
 from shoal.services.run import Runner
 from shoal.services.run_states import RunStates
 from shoal.services.tasks import Tasks
@@ -31,7 +33,7 @@ from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 from shoal.storage.checkpoints import LocalCheckpoints
 from shoal.storage.disk import Disk
 from shoal.storage.documents import SqliteDocuments
-from shoal.storage.files import make_folder, sync_folder
+from shoal.storage.files import locked, make_folder, sync_folder
 from shoal.storage.inspection import held_without_metadata
 from shoal.storage.metadata import SqliteMetadata
 
@@ -89,15 +91,16 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         data.mkdir(mode=0o700, exist_ok=True)
         sync_folder(data.parent)
     metadata = SqliteMetadata(data / "metadata.sqlite")
-    documents_store = SqliteDocuments(data / "documents")
+    documents_store = SqliteDocuments(data / "documents", check=check_known(metadata))
     artifacts = LocalArtifacts(data / "artifacts")
     checkpoints = LocalCheckpoints(data / "checkpoints")
-    namespaces = Namespaces(metadata, documents_store, artifacts, checkpoints, now, settings.max_dimension)
+    removals = Removals(metadata, documents_store, artifacts, checkpoints, now, lambda: _alone(data / "removals"))
+    namespaces = Namespaces(metadata, documents_store, removals, now, settings.max_dimension)
     audit = Audit(metadata, now, days=settings.audit_days, rows=settings.audit_rows)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
     generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
-    collections = Collections(metadata, documents_store, buckets, generations, now, settings.max_dimension)
+    collections = Collections(metadata, documents_store, buckets, removals, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
     bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
     disk = Disk(
@@ -113,7 +116,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         memory_limit=run_memory_mib(settings) * 2**20,
         threads=settings.threads,
     )
-    clusters = Clusters(metadata, documents_store, artifacts, states, generations, planning, now)
+    clusters = Clusters(metadata, documents_store, states, removals, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
     keys = Keys(metadata, namespaces, audit, now)
     return Services(
@@ -124,6 +127,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
             documents_store,
             audit,
             states,
+            removals,
             generations,
             artifacts,
             checkpoints,
@@ -161,6 +165,14 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         bulk=bulk,
         disk=disk,
     )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lock over all processes of the data folder."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with locked(folder):
+        yield
 
 
 def _checkpoint(metadata: MetadataStore, documents: DocumentStore) -> None:

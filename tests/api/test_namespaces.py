@@ -228,6 +228,7 @@ def test_removal_takes_everything_inside_and_nothing_else(
         made = make(client, name)
         scope = Scope(str(made["organization_id"]), str(made["namespace_id"]))
         services.metadata.insert(scope, "bucket", "bkt_1", {"bucket_name": "b"}, name="b")
+        services.metadata.insert(scope, "collection", "col_1", {"collection_name": "c"}, name="c")
         batch = DocumentBatch(["d1"], [b'{"a": 1}'])
         services.documents_store.write(scope, "col_1", [batch], now=clock())
         services.artifacts.write(scope, "run_1", {"members": pa.table({"x": [1]})}, {})

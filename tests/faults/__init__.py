@@ -10,7 +10,7 @@
     proxy.py        a network that resets, drops, truncates, stalls
     disk.py         a file system of a few megabytes
     corruption.py   bits that flip
-    planted/        seven bugs that the harness has to find
+    planted/        bugs that the harness has to find
     minimize.py     a failure made small
 
 Everything is bounded, seeded, on loopback, and ends only processes that it started.

@@ -6,6 +6,8 @@ all arguments are JSON.
 
 import asyncio
 import hashlib
+import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +41,8 @@ Json = dict[str, Any]
 SCRIPT: Final[tuple[tuple[str, int], ...]] = (
     ("ingest", 0), ("ingest", 1), ("edit", 0), ("delete", 0), ("plain", 0), ("ingest", 2), ("rich", 0), ("edit", 1),
     ("ingest", 3), ("again", 0), ("plain", 1), ("edit", 0), ("rich", 1), ("delete", 1), ("ingest", 4),
+    ("scratch", 0), ("scratch_run", 0), ("drop_cluster", 0), ("drop_collection", 0), ("drop_namespace", 0),
+    ("scratch", 1), ("scratch_run", 1), ("drop_cluster", 1), ("drop_collection", 1), ("drop_namespace", 1),
 )  # fmt: skip
 """Every kind of operation at least twice: so every failpoint has a first, a second and a last pass."""
 
@@ -152,9 +156,10 @@ class _Inline(httpx.BaseTransport):
 
 def act(
     data: str, ledger: str, key: str, *, arm: str = "", fail: Json | None = None, record: str | None = None,
-    told: str | None = None, script: Sequence[Sequence[Any]] = SCRIPT,
+    told: str | None = None, script: Sequence[Sequence[Any]] = SCRIPT, die_after: float = 0.0,
 ) -> None:  # fmt: skip
-    """Carry out the script, with failpoints armed, calls that fail, or a record of all calls. What was passed goes to
+    """Carry out the script, with failpoints armed, calls that fail, or a record of all calls; the system ends it
+    `die_after` seconds from its beginning, where that is not 0. What was passed, and how long the script took, goes to
     the file `told`."""
     arm_failpoints(arm)
     book = Ledger(Path(ledger))
@@ -163,11 +168,15 @@ def act(
     if fail is not None:
         io_faults.fail(Path(data), **fail)
     with installation(Path(data), key) as here:
+        began = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, die_after)  # its signal is not handled
         follow(here, book, script, marked=record is not None)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        spent = time.monotonic() - began
         if told is not None:
             passed = {name: fault.passed for name, fault in failpoints._faults.items()}
             seen = io_faults.seen() if fail is not None else 0
-            Path(told).write_bytes(orjson.dumps({"passed": passed, "calls": seen}))
+            Path(told).write_bytes(orjson.dumps({"passed": passed, "calls": seen, "seconds": spent}))
     book.close()
 
 
@@ -180,7 +189,7 @@ def follow(here: Installation, book: Ledger, script: Sequence[Sequence[Any]], *,
         entry = ops.execute(kind) if is_run else getattr(ops, kind)(number)
         if marked:
             io_faults.mark(f"op {entry.op}")
-        if is_run:
+        if is_run or kind == "scratch_run":
             here.work()
 
 
@@ -295,10 +304,16 @@ def _go_on(here: Installation, book: Ledger) -> None:
     check_settled(here.client, deadline_s=5.0)
 
 
-def prepare(data: str, ledger: str, tenants: Json) -> None:
-    """The documents and clusters that the script needs, and the other tenant's canary."""
+def prepare(data: str, ledger: str, tenants: Json, scratch: bool = False) -> None:
+    """The documents and clusters that the script needs, and the other tenant's canary; with `scratch` a namespace with
+    runs that is there to be deleted."""
     who = Tenants(**tenants)
     book = Ledger(Path(ledger))
+    if scratch:
+        with installation(Path(data), who.key) as here:
+            Operations(here.client, book).scratch(0)
+            Operations(here.client, book).scratch_run(0)
+            here.work()
     for key, action in ((who.foreign_key, Operations.plant_canary), (who.key, Operations.prepare)):
         with installation(Path(data), key) as here:
             action(Operations(here.client, book))

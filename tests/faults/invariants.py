@@ -1,4 +1,4 @@
-"""What has to hold after every recovery, whatever happened before: I1 to I12.
+"""What has to hold after every recovery, whatever happened before: I1 to I13.
 
     I1   what was acknowledged is stored, with its content
     I2   what is stored was acknowledged, or nobody knows (its answer was lost)
@@ -12,6 +12,7 @@
     I10  no process, no temporary file, no orphan is left
     I11  databases pass their integrity check, artifacts their checksums
     I12  nothing of another tenant is in any answer
+    I13  what was deleted is whole or gone, for every reader, and gone exactly where the audit log says so
 
 Each check raises Violated. `check_all` runs those that hold at any moment, `check_settled` those that need idle
 clusters.
@@ -32,14 +33,16 @@ import orjson
 import psutil
 
 from faults.ledger import Ledger
-from faults.workload import CANARY, CLUSTERS, Tenants, batch_of, documents_of
+from faults.workload import CANARY, CLUSTERS, SCRATCH, Tenants, batch_of, documents_of, scratch_name
 
 __all__ = [
     "Violated",
     "check_all",
     "check_canary",
     "check_files",
+    "check_known",
     "check_processes",
+    "check_removals",
     "check_settled",
     "processes_on",
     "settle",
@@ -53,7 +56,7 @@ SETTLE_SECONDS: Final = 90.0
 
 
 class Violated(AssertionError):
-    """An invariant does not hold. `name` is I1 to I12."""
+    """An invariant does not hold. `name` is I1 to I13."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
@@ -68,6 +71,7 @@ def check_all(client: httpx.Client, ledger: Ledger, *, since: int = 0) -> None:
     check_counts(client)
     check_done_once(ledger)
     check_runs_are_there(client, ledger)
+    check_removals(client, ledger)
 
 
 def check_settled(client: httpx.Client, *, deadline_s: float = SETTLE_SECONDS) -> dict[str, int]:
@@ -203,6 +207,67 @@ def _documents(client: httpx.Client, collection: str, equal: Json | None, *, vec
         if cursor is None:
             return
         body["cursor"] = cursor
+
+
+# ── removals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_removals(client: httpx.Client, ledger: Ledger) -> None:
+    """I13: what was to be deleted is whole or gone, and gone exactly where the audit log says so."""
+    fates = {(e.kind, e.detail["number"], e.detail["what"]): e.fate for e in ledger.of_kind("make", "fill", "drop")}
+    rows = _get(client, "/organizations/audit", params={"limit": _PAGE})["results"]
+    deleted = {row["action"] + " " + str(row["details"].get("name")) + " " + str(row["namespace_id"]) for row in rows
+               if row["action"].endswith(".delete")}  # fmt: skip
+    for number in sorted({number for _, number, _ in fates}):
+        name = scratch_name(number)
+        found = _there(client, f"/namespaces/{name}")
+        _check_fate(fates, deleted, number, "namespace", found, f"namespace.delete {name} None")
+        if found is None:
+            continue
+        where = {"X-Namespace": name}
+        for what, path in (("things", "collections"), ("spare", "collections"), ("groups", "clusters"),
+                           ("extra", "clusters")):  # fmt: skip
+            part = _there(client, f"/{path}/{what}", where)
+            row = f"{path[:-1]}.delete {what} {found['namespace_id']}"
+            _check_fate(fates, deleted, number, what, part, row)
+            if part is not None:
+                _check_whole(client, fates, number, what, part, where)
+        if _there(client, "/clusters/extra", where) is None and _there(client, "/collections/extra_output", where):
+            raise Violated("I13", f"the cluster extra of {name} is gone, and its output is not")
+
+
+def _there(client: httpx.Client, path: str, headers: Json | None = None) -> Json | None:
+    reply = client.get(path, headers=headers)
+    return None if reply.status_code == 404 else _answer(reply)
+
+
+def _check_fate(
+    fates: dict[tuple[str, int, str], Any], deleted: set[str], number: int, what: str, found: Json | None, row: str
+) -> None:
+    made, dropped = fates.get(("make", number, what)), fates.get(("drop", number, what), "refused")
+    if found is None and made == "ack" and dropped == "refused":
+        raise Violated("I13", f"{what} of {scratch_name(number)} is gone, and nobody deleted it")
+    if found is not None and dropped == "ack":
+        raise Violated("I13", f"the deletion of {what} of {scratch_name(number)} was acknowledged and is undone")
+    if made == "ack" and (found is None) != (row in deleted):
+        state = "is gone" if found is None else "is there"
+        raise Violated("I13", f"{what} of {scratch_name(number)} {state}, and the audit log says otherwise")
+
+
+def _check_whole(
+    client: httpx.Client, fates: dict[tuple[str, int, str], Any], number: int, what: str, found: Json, where: Json
+) -> None:
+    """What is still there has all it had."""
+    if "collection_id" in found:
+        count = _get(client, f"/collections/{what}/documents/count", headers=where)["count"]
+        expected = {SCRATCH} if fates.get(("fill", number, what)) == "ack" else {0, SCRATCH}
+        if count not in expected:
+            raise Violated("I13", f"{what} of {scratch_name(number)} has {count} of {SCRATCH} documents")
+    elif found["current_run_id"]:
+        data = client.get(f"/clusters/{what}/artifacts?include_members=true&limit=1000", headers=where)
+        output = _get(client, f"/collections/{found['output_collection_ids'][0]}/documents/count", headers=where)
+        if data.status_code != 200 or output["count"] != SCRATCH + found["num_clusters"]:
+            raise Violated("I13", f"{what} of {scratch_name(number)} is torn: {data.status_code}, {output}")
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -342,7 +407,7 @@ def check_files(data: Path, *, idle: bool) -> None:
         left = [str(path.relative_to(data)) for path in _temporary(data)]
         if left:
             raise Violated("I10", f"{len(left)} temporary files are left, among them {left[:3]}")
-        _check_known(data)
+        check_known(data)
 
 
 def check_database(path: Path) -> None:
@@ -377,11 +442,12 @@ def check_artifacts(manifest: Path) -> None:
             raise Violated("I11", f"{told['run_id']}: {name} is not what was written")
 
 
-def _check_known(data: Path) -> None:
+def check_known(data: Path) -> None:
     """Every folder of artifacts belongs to a run, every generation of an output collection is the visible one or one
     that is still being paged through; no checkpoint is left of a run that is over."""
     with _opened(data / "metadata.sqlite") as metadata:
         runs = {row[0] for row in metadata.execute("SELECT id FROM records WHERE kind = 'execution'")}
+        namespaces = {row[0] for row in metadata.execute("SELECT id FROM records WHERE kind = 'namespace'")}
         bodies = [
             orjson.loads(row[0]) for row in metadata.execute("SELECT body FROM records WHERE kind = 'collection'")
         ]
@@ -391,6 +457,12 @@ def _check_known(data: Path) -> None:
     kept = sorted(path.name for path in (data / "checkpoints").glob("*/*/*"))
     if kept:
         raise Violated("I10", f"checkpoints of runs that are over: {kept[:3]}")
+    for part in ("documents", "artifacts", "checkpoints"):
+        strange = sorted(
+            str(path.relative_to(data)) for path in (data / part).glob("*/*") if path.name not in namespaces
+        )
+        if strange:
+            raise Violated("I10", f"folders of namespaces that nobody knows: {strange[:3]}")
     known = {body["collection_id"]: {body["generation"], *body.get("superseded", {})} for body in bodies}
     for path in sorted((data / "documents").rglob("documents.sqlite")):
         with _opened(path) as documents:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from faults import corruption, io_faults, power_loss, selftest, signals, sweep
+from faults.deletes import die_in_deletes, kill_in_deletes
 from faults.disk import NoDisk, quick_folder
 from faults.disk_sizes import SIZES, Filled, fill
 from faults.hard_runs import little_memory, poison
@@ -53,6 +54,23 @@ def _kills(given: Given) -> Iterator[Row]:
         f"{len(killed.mixed)} mixed reads" + (f"; other answers: {_counted(killed.other)}" if killed.other else ""),
         killed.mixed,
     )
+
+
+def _deletes(given: Given) -> Iterator[Row]:
+    with quick_folder() as folder, Template(folder, scratch=True) as template:
+        forked = die_in_deletes(template, given.deletes, given.seed)
+    served = kill_in_deletes(given.deletes // 10, given.seed)
+    how = {"ended at a random moment of": forked, "SIGKILL of server and workers within 50 ms of": served}
+    for what, deleted in how.items():
+        fates = ", ".join(f"{count} {kind} {fate}" for (kind, fate), count in sorted(deleted.fates.items()))
+        yield Row(
+            "A4: what is deleted is whole or gone, as the audit log says, and no byte of it stays",
+            f"{what} a DELETE of a namespace, a collection, a cluster with runs",
+            deleted.deaths,
+            given.seed,
+            f"{len(deleted.violations)} torn ({fates})",
+            deleted.violations,
+        )
 
 
 def _flips(given: Given) -> Iterator[Row]:
@@ -301,6 +319,7 @@ PARTS: Final[dict[str, Callable[[Given], Iterator[Row]]]] = {
     "power": _power,
     "corruption": _corruption,
     "kills": _kills,
+    "deletes": _deletes,
     "flips": _flips,
     "signals": _signals,
     "zombies": _zombies,

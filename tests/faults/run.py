@@ -63,7 +63,8 @@ def _given() -> Given:
     parser.add_argument("--table", action="store_true", help="run nothing, write the table from the kept results")
     parser.add_argument("--seed", type=int, default=1)
     for name, count in (
-        ("kills", 300), ("executions", 40), ("losses", 250), ("signals", 200), ("zombies", 50), ("damages", 300),
+        ("kills", 300), ("deletes", 100), ("executions", 40),
+        ("losses", 250), ("signals", 200), ("zombies", 50), ("damages", 300),
         ("requests", 10_000), ("good", 50), ("cancels", 500), ("seeds", 10_000),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=count, metavar="N")

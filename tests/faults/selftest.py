@@ -76,6 +76,7 @@ _RUNS: Final[Mapping[str, Run]] = {
     "crash before the commit": _struck("ingest.appended=crash@1"),
     "crash before the manifest": _struck("artifact.before_manifest=crash@1"),
     "crash after a batch of enrichment": _struck("enrich.batch_committed=crash@1"),
+    "crash after a deletion": _struck("remove.committed=crash@3"),
     "no fault": _no_fault,
     "worker taken over": _taken_over,
     "power loss": _power,
@@ -86,6 +87,7 @@ PLANTED: Final[Mapping[str, str]] = {
     "tenant_clause_dropped": "no fault",
     "idempotency_reply_not_saved": "no fault",
     "enrichment_without_intent": "crash after a batch of enrichment",
+    "removal_without_tombstone": "crash after a deletion",
     "no_fsync": "power loss",
     "fencing_ignored": "worker taken over",
 }
@@ -97,6 +99,7 @@ SAYS: Final[Mapping[str, str]] = {
     "tenant_clause_dropped": "I12",
     "idempotency_reply_not_saved": "I7: one key gave two runs",
     "enrichment_without_intent": "I8: results of rich were written back",
+    "removal_without_tombstone": "I10: folders of namespaces that nobody knows",
     "no_fsync": "was acknowledged and is lost",
     "fencing_ignored": "a worker that was taken over changed",
 }

@@ -73,24 +73,32 @@ class Case:
 
 class Template:
     """A data folder with two tenants, the documents and the clusters of the workload. `environ` is that of the victims
-    alone: a bug that is planted there had no part in the set-up. `like` is one whose set-up is taken over."""
+    alone: a bug that is planted there had no part in the set-up. `like` is one whose set-up is taken over; `scratch`
+    asks for a namespace that is there to be deleted."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str] = _PLAIN, *, like: "Template | None" = None) -> None:
+    def __init__(
+        self, root: Path, environ: Mapping[str, str] = _PLAIN, *, like: "Template | None" = None, scratch: bool = False
+    ) -> None:
         self.root = root
         self.log = root / "log"
         self.tenants: Tenants
         self.operations: int
         if like is None:
-            self._prepare(root)
+            self._prepare(root, scratch)
         else:
             shutil.copytree(like.root / "template", root / "template")
             shutil.copy(like.root / "ledger", root / "ledger")
             self.tenants, self.operations = like.tenants, like.operations
         self.zygote = Zygote(log=self.log, **{**FEW, **environ})
 
-    def _prepare(self, root: Path) -> None:
+    def _prepare(self, root: Path, scratch: bool) -> None:
         self.tenants = make_tenants(root / "template")
-        given = {"data": str(root / "template"), "ledger": str(root / "ledger"), "tenants": asdict(self.tenants)}
+        given = {
+            "data": str(root / "template"),
+            "ledger": str(root / "ledger"),
+            "tenants": asdict(self.tenants),
+            "scratch": scratch,
+        }
         with Zygote(log=self.log, **FEW) as plain:
             code = plain.fork("faults.inside:prepare", given)
         if code != 0:

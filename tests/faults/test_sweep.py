@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from faults import io_faults, power_loss, sweep
+from faults.deletes import die_in_deletes
 from faults.disk import quick_folder
 from faults.power_loss import Call, Loss
 from faults.template import Template
@@ -61,6 +62,15 @@ def test_a_disk_that_is_full_at_a_failpoint_leaves_all_invariants_standing(
 
     assert swept.violations == []
     assert all(passed[name] for name in writing)
+
+
+def test_what_is_being_deleted_when_its_process_ends_is_whole_or_gone() -> None:
+    with quick_folder() as folder, Template(folder, scratch=True) as template:
+        deleted = die_in_deletes(template, 12, seed=3)
+
+    assert deleted.violations == []
+    assert deleted.deaths == 12
+    assert deleted.fates.keys() & {("namespace", "open"), ("collection", "open"), ("cluster", "open")}
 
 
 @needs_shim

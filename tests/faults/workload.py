@@ -8,9 +8,10 @@ organisation hold one document each with a canary, a word that no answer to the 
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
@@ -27,12 +28,14 @@ __all__ = [
     "DELETABLE",
     "DIMENSION",
     "EDITABLE",
+    "SCRATCH",
     "Gone",
     "Operations",
     "Tenants",
     "batch_of",
     "documents_of",
     "make_tenants",
+    "scratch_name",
 ]
 
 Json = dict[str, Any]
@@ -48,6 +51,8 @@ EDITABLE: Final = 60
 """The first documents of `docs` may be edited, in a field that nothing else writes."""
 CLUSTERS: Final = ("plain", "rich")
 CANARY: Final = "canarybird"
+SCRATCH: Final = 30
+"""Documents in each collection of a namespace that is there to be deleted."""
 
 
 class Gone(Exception):
@@ -100,6 +105,11 @@ def deletable(number: int) -> str:
 
 def editable(number: int) -> str:
     return f"docs-00000-{number:04d}"
+
+
+def scratch_name(number: int) -> str:
+    """A namespace that is made to be deleted: `things` stays in it, `spare` and the cluster `extra` go before it."""
+    return f"scratch-{number}"
 
 
 def make_tenants(data: Path) -> Tenants:
@@ -173,6 +183,50 @@ class Operations:
         """Create a collection or a cluster."""
         return self._write("create", {"what": kind, "name": body.get("cluster_name")}, "POST", f"/{kind}", body)
 
+    def scratch(self, number: int) -> Entry:
+        """A namespace with two collections, and two clusters of the first."""
+        where = {"X-Namespace": scratch_name(number)}
+        named: Json = {"namespace_name": scratch_name(number)}
+        self._write("make", {"number": number, "what": "namespace"}, "POST", "/namespaces", named)
+        for name in ("things", "spare"):
+            about, made = (
+                {"number": number, "what": name},
+                {"collection_name": name, "source": {"type": "direct_upsert"}},
+            )
+            self._write("make", about, "POST", "/collections", made, headers=where)
+            sent: Json = {"collection_id": name, "documents": documents_of("inbox", number)[:SCRATCH]}
+            path = f"/namespaces/{scratch_name(number)}/documents/upsert"
+            self._write("fill", about, "POST", path, sent, headers=where)
+        config = {"feature_uris": ["v"], "clustering_method": "kmeans", "kmeans_parameters": {"n_clusters": 2}}
+        for name in ("groups", "extra"):
+            asked: Json = {"collection_ids": ["things"], "cluster_name": name, "vector_config": config}
+            last = self._write("make", {"number": number, "what": name}, "POST", "/clusters", asked, headers=where)
+        return last
+
+    def scratch_run(self, number: int) -> Entry:
+        """Ask for a run of both clusters of a namespace that is there to be deleted."""
+        where = {"X-Namespace": scratch_name(number)}
+        for name in ("groups", "extra"):
+            about = {"number": number, "what": name}
+            last = self._write("fill", about, "POST", f"/clusters/{name}/execute", None, headers=where)
+        return last
+
+    def drop_cluster(self, number: int) -> Entry:
+        """Delete the cluster `extra` with its output."""
+        return self._drop(number, "extra", "/clusters/extra")
+
+    def drop_collection(self, number: int) -> Entry:
+        """Delete the collection `spare`."""
+        return self._drop(number, "spare", "/collections/spare")
+
+    def drop_namespace(self, number: int) -> Entry:
+        """Delete the namespace with what is left in it."""
+        return self._drop(number, "namespace", f"/namespaces/{scratch_name(number)}")
+
+    def _drop(self, number: int, what: str, path: str) -> Entry:
+        where = {} if what == "namespace" else {"X-Namespace": scratch_name(number)}
+        return self._write("drop", {"number": number, "what": what}, "DELETE", path, None, headers=where)
+
     def again(self, number: int) -> Entry:
         """Send an acknowledged execution once more, the last one but `number`, under the key that it had."""
         first = [entry for entry in self._ledger.of_kind("execute") if entry.fate == "ack"][-1 - number]
@@ -187,12 +241,13 @@ class Operations:
         path: str,
         body: Json | Callable[[int], Json] | None,
         key: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Entry:
         op = self._ledger.intend(kind, **about)
         try:
             sent = body(op) if callable(body) else body
-            headers = {"Idempotency-Key": key or f"operation-{op}"} if method == "POST" else None
-            reply = self._client.request(method, path, json=sent, headers=headers)
+            keyed = {"Idempotency-Key": key or f"operation-{op}"} if method == "POST" else {}
+            reply = self._client.request(method, path, json=sent, headers={**headers, **keyed})
         except httpx.TransportError as error:
             self._ledger.settle(op, "unknown", error=type(error).__name__)
             raise Gone from error

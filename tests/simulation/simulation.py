@@ -4,9 +4,9 @@ Everything runs in one thread. An actor's step is a few calls of the store, and 
 that moves of two processes interleave as they would with processes of the system. The same seed does the same again.
 """
 
+import contextlib
 import random
 from contextlib import ExitStack
-from datetime import timedelta
 from itertools import count
 from unittest import mock
 
@@ -15,12 +15,12 @@ from shoal.jobs.worker import BEAT_SECONDS
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.scope import Scope
 from shoal.services.clusters import Clusters
-from shoal.services.generations import Generations
 from shoal.services.planning import Planning
+from shoal.services.removals import Removals
 from shoal.services.run_states import RunStates
 from simulation.actors import LEASE_SECONDS, Actor, Client, Parts, SimulatedWorker
 from simulation.promises import Promises
-from simulation.world import Artifacts, Clock, Died, Documents, Store
+from simulation.world import Artifacts, Checkpoints, Clock, Died, Documents, Store
 
 __all__ = ["Simulation"]
 
@@ -37,9 +37,11 @@ class Simulation:
         rng, clock, artifacts = random.Random(seed), Clock(), Artifacts()
         states = RunStates(store, clock.now, max_queued=6)
         documents = Documents().as_store()
-        generations = Generations(store, documents, states, clock.now, timedelta(0))
         planning = Planning(store, documents, lambda: 1 << 40, memory_limit=1 << 40, threads=1)
-        clusters = Clusters(store, documents, artifacts.as_store(), states, generations, planning, clock.now)
+        removals = Removals(
+            store, documents, artifacts.as_store(), Checkpoints().as_store(), clock.now, contextlib.nullcontext
+        )
+        clusters = Clusters(store, documents, states, removals, planning, clock.now)
         self.parts = Parts(rng, clock, store, artifacts, states, clusters)
         self.workers: dict[str, SimulatedWorker] = {}
         self.clients = [

@@ -13,12 +13,12 @@ from typing import Any, cast
 
 from shoal.errors import Unavailable
 from shoal.records.scope import Scope
-from shoal.storage.base import ArtifactStore, DocumentStore, Json
+from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, Json
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.metadata import _SCHEMA, SqliteMetadata
 from shoal.storage.sqlite import Database
 
-__all__ = ["Artifacts", "Clock", "Died", "Documents", "Store"]
+__all__ = ["Artifacts", "Checkpoints", "Clock", "Died", "Documents", "Store"]
 
 
 _NOT_FROM_THE_LIVING = """
@@ -150,6 +150,15 @@ class Artifacts:
 
     def as_store(self) -> ArtifactStore:
         return cast(ArtifactStore, self)
+
+
+class Checkpoints:
+    """None are kept."""
+
+    def delete(self, *_: object) -> None: ...
+
+    def as_store(self) -> CheckpointStore:
+        return cast(CheckpointStore, self)
 
 
 class Documents:

@@ -22,7 +22,7 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Wait `seconds`, act, and so on until `stop`."""
+        """Act, wait `seconds`, act, and so on until `stop`."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._thread.start()
 
@@ -44,5 +44,6 @@ class Periodic:
         return True
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._seconds):
+        while not self._stopping.is_set():
             self.once()
+            self._stopping.wait(self._seconds)

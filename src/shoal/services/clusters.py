@@ -23,11 +23,11 @@ from shoal.records.scope import Scope
 from shoal.records.task import Task
 from shoal.services.cluster_config import check_config, check_labeling, check_mappings
 from shoal.services.engine_plan import documents_of
-from shoal.services.generations import Generations
 from shoal.services.planning import Planning
+from shoal.services.removals import Removals
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
-from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore, Query
+from shoal.storage.base import DocumentStore, MetadataStore, Query
 
 __all__ = ["Admitted", "Clusters", "runs_of"]
 
@@ -49,14 +49,13 @@ class Clusters:
         self,
         metadata: MetadataStore,
         documents: DocumentStore,
-        artifacts: ArtifactStore,
         states: RunStates,
-        generations: Generations,
+        removals: Removals,
         planning: Planning,
         now: Callable[[], datetime],
     ) -> None:
-        self._metadata, self._documents, self._artifacts = metadata, documents, artifacts
-        self._states, self._generations, self._planning, self._now = states, generations, planning, now
+        self._metadata, self._documents = metadata, documents
+        self._states, self._removals, self._planning, self._now = states, removals, planning, now
         self._records = states.clusters
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
@@ -164,10 +163,12 @@ class Clusters:
             for output in outputs:
                 self._collections.remove(scope, output.collection_id)
             self._records.remove(scope, cluster.cluster_id, "cluster.delete")
-        for run in runs:
-            self._artifacts.delete(scope, run.run_id)
-        for output in outputs:
-            self._generations.drop_all(scope, output.collection_id)
+            removal = self._removals.begin(
+                scope,
+                collections=[output.collection_id for output in outputs],
+                runs=[run.run_id for run in runs],
+            )
+        self._removals.finish(scope, removal)
         return {"clusters": 1, "executions": len(runs), "output_collections": len(outputs)}
 
     def admit(self, scope: Scope, ref: str, body: ExecuteCluster) -> "Admitted":

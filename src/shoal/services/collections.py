@@ -20,7 +20,7 @@ from shoal.records.namespace import VectorConfigSpec
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.buckets import Buckets
-from shoal.services.generations import Generations
+from shoal.services.removals import Removals
 from shoal.services.repository import Repository
 from shoal.storage.base import DocumentStore, MetadataStore, Query
 
@@ -41,12 +41,12 @@ class Collections:
         metadata: MetadataStore,
         documents: DocumentStore,
         buckets: Buckets,
-        generations: Generations,
+        removals: Removals,
         now: Callable[[], datetime],
         max_dimension: int,
     ) -> None:
         self._metadata, self._documents, self._buckets = metadata, documents, buckets
-        self._generations = generations
+        self._removals = removals
         self._now, self._max_dimension = now, max_dimension
         self.records = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
@@ -128,13 +128,12 @@ class Collections:
         return self._described(scope, changed)
 
     def delete(self, scope: Scope, ref: str) -> Collection:
-        """Remove the collection and its documents. Raises NotFound.
-
-        Documents go first, so that a removal that was interrupted can be repeated.
-        """
-        collection = self.records.get(scope, ref)
-        self._generations.drop_all(scope, collection.collection_id)
-        self.records.remove(scope, collection.collection_id, "collection.delete")
+        """Remove the collection and its documents, for readers at one moment. Raises NotFound."""
+        with self._metadata.transaction():
+            collection = self.records.get(scope, ref)
+            self.records.remove(scope, collection.collection_id, "collection.delete")
+            removal = self._removals.begin(scope, collections=[collection.collection_id])
+        self._removals.finish(scope, removal)
         return collection
 
     def features(self, scope: Scope, ref: str) -> list[dict[str, Any]]:

@@ -56,12 +56,6 @@ class Generations:
             self._drop(scope, collection_id, generation)
         return len(dropped)
 
-    def drop_all(self, scope: Scope, collection_id: str) -> None:
-        """Remove the documents of a collection in every generation."""
-        self._documents.drop_collection(scope, collection_id)
-        for generation in self._documents.generations(scope, collection_id):
-            self._drop(scope, collection_id, generation)
-
     def _readable(self, collection: Collection, generation: str) -> bool:
         left = collection.superseded.get(generation)
         return generation == collection.generation or (left is not None and self._now() < left + self._grace)

@@ -14,6 +14,7 @@ from shoal.services.clusters import runs_of
 from shoal.services.generations import Generations
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
+from shoal.services.removals import Removals
 from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore
 
@@ -42,6 +43,7 @@ class Housekeeping:
         documents: DocumentStore,
         audit: Audit,
         states: RunStates,
+        removals: Removals,
         generations: Generations,
         artifacts: ArtifactStore,
         checkpoints: CheckpointStore,
@@ -50,7 +52,7 @@ class Housekeeping:
         keep_runs: int,
     ) -> None:
         self._keys, self._namespaces, self._documents, self._audit = keys, namespaces, documents, audit
-        self._states = states
+        self._states, self._removals = states, removals
         self._generations, self._artifacts, self._checkpoints = generations, artifacts, checkpoints
         self._now, self._keep_runs = now, keep_runs
 
@@ -66,6 +68,7 @@ class Housekeeping:
         return Tidied(generations, self._remove_results(), self._remove_checkpoints())
 
     def _tidy_scope(self, scope: Scope) -> int:
+        self._removals.finish_all(scope)
         # Asked of the documents, since the collection itself may be gone.
         generated = self._documents.generated_collections(scope)
         cleared = sum(self._generations.clear(scope, id) for id in generated)
@@ -77,6 +80,7 @@ class Housekeeping:
         for organization in self._keys.organizations():
             whole = Scope(organization.organization_id)
             self._audit.prune(whole)
+            self._removals.finish_all(whole)
             for namespace in self._namespaces.records.all(whole):
                 yield Scope(whole.organization_id, namespace.namespace_id)
 

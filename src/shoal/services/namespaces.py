@@ -17,9 +17,9 @@ from shoal.records.namespace import (
 )
 from shoal.records.paging import Listing, Page
 from shoal.records.scope import Scope
-from shoal.services.audit import note
+from shoal.services.removals import Removals
 from shoal.services.repository import Repository
-from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, Kind, MetadataStore, Query
+from shoal.storage.base import DocumentStore, Kind, MetadataStore, Query
 
 __all__ = ["Namespaces"]
 
@@ -42,12 +42,11 @@ class Namespaces:
         self,
         store: MetadataStore,
         documents: DocumentStore,
-        artifacts: ArtifactStore,
-        checkpoints: CheckpointStore,
+        removals: Removals,
         now: Callable[[], datetime],
         max_dimension: int,
     ) -> None:
-        self._store, self._documents, self._artifacts, self._checkpoints = store, documents, artifacts, checkpoints
+        self._store, self._documents, self._removals = store, documents, removals
         self._now, self._max_dimension = now, max_dimension
         self.records = self._namespaces = Repository(
             store, "namespace", Namespace, id_field="namespace_id", name_field="namespace_name"
@@ -88,6 +87,7 @@ class Namespaces:
         # An id that equals somebody's name would shadow it, since ids win.
         if self._namespaces.find_one(organization, namespace_id) is not None:
             raise AlreadyExists("namespace", namespace_id)
+        self._removals.make_way(organization, namespace_id)
         now = self._now()
         namespace = Namespace.model_validate(
             {
@@ -102,6 +102,7 @@ class Namespaces:
             | _sent(body)
         )
         with self._store.transaction():
+            self._removals.check_way(organization, namespace_id)
             self._namespaces.add(organization, namespace, "namespace.create")
             self._declare(organization, namespace)
         return namespace
@@ -168,19 +169,17 @@ class Namespaces:
     def remove(self, organization: Scope, ref: str) -> Namespace:
         """Remove a namespace and everything inside. Raises NotFound.
 
-        Its runs lose their jobs first and stop at their next heartbeat; the namespace itself goes last, so that a
-        removal that was interrupted can be repeated.
+        It is gone at one moment, with the row of the audit log; its runs lose their jobs then and stop at their next
+        heartbeat. What a crash leaves of its files is removed by housekeeping.
         """
-        namespace = self._namespaces.get(organization, ref)
-        scope = Scope(organization.organization_id, namespace.namespace_id)
         with self._store.transaction():
+            namespace = self._namespaces.get(organization, ref)
+            scope = Scope(organization.organization_id, namespace.namespace_id)
             self._store.delete_scope(scope)
             self._remove_tasks(scope)
-            note(organization, "namespace.delete", namespace.namespace_id, name=namespace.namespace_name)
-        self._documents.drop_namespace(scope)
-        self._artifacts.delete_scope(scope)
-        self._checkpoints.delete_scope(scope)
-        self._namespaces.remove(organization, namespace.namespace_id)
+            self._namespaces.remove(organization, namespace.namespace_id, "namespace.delete")
+            removal = self._removals.begin_namespace(organization, namespace.namespace_id)
+        self._removals.finish(organization, removal)
         return namespace
 
     def _remove_tasks(self, scope: Scope) -> None:

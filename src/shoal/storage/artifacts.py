@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -242,11 +242,10 @@ def _write_table(path: Path, table: pa.Table) -> Json:
 def _remove_at_once(folder: Path) -> None:
     """The folder is gone for readers at one moment; what a crash leaves over is removed with the next one."""
     with _speaking_shoal():
-        try:
+        with suppress(FileNotFoundError):
             folder.rename(folder.with_name(f".{folder.name}.{secrets.token_hex(6)}{_GONE}"))
-        except FileNotFoundError:
-            return
-        sync_folder(folder.parent)
+            sync_folder(folder.parent)
+            hit("remove.renamed")
         for gone in folder.parent.glob(f".*{_GONE}"):
             remove_tree(gone)
 

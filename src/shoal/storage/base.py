@@ -47,7 +47,17 @@ Totals = Mapping[str, tuple[int, Sequence[float]]]
 """A count and sums for each value of a field."""
 
 Kind = Literal[
-    "organization", "key", "namespace", "bucket", "object", "collection", "cluster", "execution", "task", "audit"
+    "organization",
+    "key",
+    "namespace",
+    "bucket",
+    "object",
+    "collection",
+    "cluster",
+    "execution",
+    "task",
+    "audit",
+    "removal",
 ]
 
 

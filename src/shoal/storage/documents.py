@@ -46,6 +46,7 @@ __all__ = ["SqliteDocuments"]
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
 Names = Sequence[str] | Literal["all"]
+Check = Callable[[Scope, str], None]
 
 _ID: Final = "d.document_id"
 # The storage key without the generation.
@@ -66,15 +67,22 @@ _PIECE_WHEN_FULL: Final = 200
 _TRIES: Final = 5
 
 
+def _nothing_to_check(scope: Scope, key: str) -> None:
+    """Where nobody keeps records of namespaces and collections, all are there."""
+
+
 class SqliteDocuments:
     """The document store below a folder. See `storage.base.DocumentStore` for the promises.
 
     Deleting leaves holes in the vector files; they are closed by `compact`, which the caller runs when it is quiet.
     Only a collection that loses its last document gives its space back at once.
+
+    `check` is asked before a write makes a namespace, and again within the write's transaction: it raises where the
+    namespace, or the collection of a storage key ("" for none), was removed.
     """
 
-    def __init__(self, root: Path, *, segment_bytes: int = 1 << 30) -> None:
-        self._namespaces = Namespaces(root, segment_bytes)
+    def __init__(self, root: Path, *, segment_bytes: int = 1 << 30, check: Check = _nothing_to_check) -> None:
+        self._namespaces, self._check = Namespaces(root, segment_bytes), check
         self._outer = _Outer()
 
     # ── vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -105,7 +113,7 @@ class SqliteDocuments:
         on_conflict: Literal["replace", "fail"] = "replace",
     ) -> WriteCount:
         """See DocumentStore. Keeps one batch in memory; other writers of the namespace wait until it is done."""
-        with self._writing(scope) as change, change.intake(collection, now) as intake:
+        with self._writing(scope, collection) as change, change.intake(collection, now) as intake:
             for batch in batches:
                 intake.take(batch, may_replace=on_conflict == "replace")
             hit("ingest.appended")
@@ -126,7 +134,7 @@ class SqliteDocuments:
 
     def begin_enrichment(self, scope: Scope, intent: Enrichment, *, again: bool = False, now: datetime) -> Enrichment:
         """See DocumentStore."""
-        with self._writing(scope) as change:
+        with self._writing(scope, intent.target) as change:
             begun = Enrichments(change.connection).begin(intent, _stamp(now), again=again)
         hit("enrich.intent")
         return begun
@@ -142,7 +150,7 @@ class SqliteDocuments:
         now: datetime,
     ) -> Enrichment:
         """See DocumentStore."""
-        with self._writing(scope) as change:
+        with self._writing(scope, intent.target) as change:
             found = change.update(intent.target, updates, now, merge=True, only_changes=True)
             moved = replace(intent, position=stop, enriched=intent.enriched + len(counted & set(found)))
             Enrichments(change.connection).move(intent, moved, _stamp(now))
@@ -238,6 +246,7 @@ class SqliteDocuments:
             self._empty(scope)
         except Corrupt:  # what is damaged goes all the same
             self._namespaces.move_away(scope)
+        hit("remove.moved")
         self._namespaces.remove_moved(scope)
 
     def _empty(self, scope: Scope) -> None:
@@ -245,6 +254,7 @@ class SqliteDocuments:
         open."""
         with self._namespaces.opened(scope) as namespace:
             if namespace is None:
+                self._namespaces.move_away(scope)  # a folder that a killed or refused writer made
                 return
             moved = False
             try:
@@ -277,8 +287,10 @@ class SqliteDocuments:
     @contextlib.contextmanager
     def transaction(self, scope: Scope) -> Iterator[None]:
         """See DocumentStore. The namespace is made where it does not exist."""
+        self._check(scope, "")
         with self._namespaces.made(scope) as namespace:
             with self._joined(namespace), self._outer.around(namespace) as left:
+                self._check(scope, "")
                 yield
             for key in left:
                 namespace.files.remove(key)
@@ -323,9 +335,12 @@ class SqliteDocuments:
                 return gone
 
     @contextlib.contextmanager
-    def _writing(self, scope: Scope) -> Iterator["_Change"]:
-        """A transaction on a namespace that is made where it does not exist."""
+    def _writing(self, scope: Scope, key: str = "") -> Iterator["_Change"]:
+        """A transaction on a namespace that is made where it does not exist; `key` is what is written to. Whoever
+        removes them deletes their records first: what is checked within the transaction is found by its removal."""
+        self._check(scope, key)
         with self._namespaces.made(scope) as namespace, self._joined(namespace) as connection:
+            self._check(scope, key)
             yield _Change(connection, namespace.files, scope)
 
     @contextlib.contextmanager

@@ -90,6 +90,11 @@ def _no_intent(documents: Any) -> None:
     documents.SqliteDocuments.enrich = enrich
 
 
+def _no_tombstone(removals: Any) -> None:
+    """What is deleted is cleared away without a word of it on record."""
+    removals.Removals._begin = lambda _self, _scope, removal: removal
+
+
 def _abort(run: Any) -> None:
     """Not one of the seven: the run of a cluster called `poison` aborts its process, as a bug in a library would."""
     real = run.Runner.run
@@ -114,6 +119,7 @@ BUGS: Final[Mapping[str, Mapping[str, Change]]] = {
     },
     "enrichment_without_intent": {"shoal.storage.documents": _no_intent},
     "no_fsync": {"shoal.storage.files": _no_sync, "shoal.storage.sqlite": _no_sync_in_sqlite},
+    "removal_without_tombstone": {"shoal.services.removals": _no_tombstone},
     "fencing_ignored": {"shoal.services.run_states": _no_fence},
     "abort_poison": {"shoal.services.run": _abort},
 }

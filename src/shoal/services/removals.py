@@ -1,0 +1,154 @@
+"""Removing what lies in several stores, so that a crash tears nothing.
+
+The records go first, in one transaction with the row of the audit log and a tombstone (`begin`): from that moment on
+the thing is gone for every reader, and writers are refused. Then documents, artifacts and checkpoints are cleared away
+(`finish`). Whoever is stopped in between leaves the tombstone, and housekeeping, which also runs when a worker starts,
+finishes it (`finish_all`).
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime
+
+from shoal.errors import NotFound, ShoalError, Unavailable
+from shoal.failpoints import hit
+from shoal.records.filters import And, Condition
+from shoal.records.ids import new_id
+from shoal.records.removal import Removal
+from shoal.records.scope import Scope
+from shoal.services.repository import Repository
+from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, MetadataStore, Query
+
+__all__ = ["Removals", "check_known"]
+
+_log = logging.getLogger("shoal.removals")
+
+
+class Removals:
+    """Tombstones and what is done about them. `alone` is a lock over all processes of the data folder; `now` is UTC."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        documents: DocumentStore,
+        artifacts: ArtifactStore,
+        checkpoints: CheckpointStore,
+        now: Callable[[], datetime],
+        alone: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._store, self._documents, self._now, self._alone = store, documents, now, alone
+        self._artifacts, self._checkpoints = artifacts, checkpoints
+        self._records = Repository(store, "removal", Removal, id_field="removal_id")
+
+    # ── for those who delete ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_namespace(self, organization: Scope, namespace_id: str) -> Removal:
+        """Put the removal of a namespace on record. Call it in the transaction that deletes its records."""
+        return self._begin(organization, Removal(**self._new(namespace_id), whole_namespace=True))
+
+    def begin(self, scope: Scope, *, collections: Sequence[str] = (), runs: Sequence[str] = ()) -> Removal:
+        """Put the removal of the documents of collections, and of the artifacts and checkpoints of runs, on record.
+        Call it in the transaction that deletes their records."""
+        removal = Removal(**self._new(scope.namespace_id), collection_ids=list(collections), run_ids=list(runs))
+        return self._begin(scope, removal)
+
+    def finish(self, scope: Scope, removal: Removal) -> None:
+        """Clear away what a removal names; `scope` is the one that it was begun in. Call it after the transaction.
+
+        Raises nothing that a store says: the thing is deleted already, and housekeeping tries again.
+        """
+        hit("remove.committed")
+        try:
+            self._clear(scope, removal)
+        except (ShoalError, OSError) as error:
+            _log.warning("removal.postponed", extra={"removal_id": removal.removal_id, "cause": str(error)})
+
+    # ── for those who tidy ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def finish_all(self, scope: Scope) -> int:
+        """Finish the removals that were begun in a scope and not finished. Returns how many were worked on."""
+        pending = self._records.all(scope)
+        for removal in pending:
+            self.finish(scope, removal)
+        return len(pending)
+
+    def make_way(self, organization: Scope, namespace_id: str) -> None:
+        """Finish the removals of an earlier namespace of this id, so that it can be used again."""
+        for removal in self._of_namespace(organization, namespace_id):
+            self._clear(organization, removal.model_copy(update={"cleared": True}))
+
+    def check_way(self, organization: Scope, namespace_id: str) -> None:
+        """Call it in the transaction that creates a namespace. Raises Unavailable where an earlier one of its id was
+        deleted this instant."""
+        if self._of_namespace(organization, namespace_id):
+            raise Unavailable(f"An earlier namespace {namespace_id!r} is being removed. Try again.")
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _new(self, namespace_id: str) -> dict[str, object]:
+        return {"removal_id": new_id("rem"), "created_at": self._now(), "namespace_id": namespace_id}
+
+    def _begin(self, scope: Scope, removal: Removal) -> Removal:
+        added = self._records.add(scope, removal)
+        hit("remove.recorded")
+        return added
+
+    def _of_namespace(self, organization: Scope, namespace_id: str) -> list[Removal]:
+        whole = Condition("whole_namespace", "eq", True)
+        here = Condition("namespace_id", "eq", namespace_id, case_sensitive=True)
+        return self._records.all(organization, Query(filter=And((whole, here))))
+
+    def _clear(self, scope: Scope, removal: Removal) -> None:
+        within = Scope(scope.organization_id, removal.namespace_id)
+        if removal.whole_namespace:
+            # Alone: as soon as the tombstone is gone the id may be used for a new namespace, which must not be hit.
+            with self._alone():
+                if self._records.find_one(scope, removal.removal_id) is not None:
+                    self._clear_namespace(within)
+                    self._note_cleared(scope, removal)
+            return
+        for collection_id in removal.collection_ids:
+            self._clear_collection(within, collection_id)
+        hit("remove.collections")
+        for run_id in removal.run_ids:
+            self._artifacts.delete(within, run_id)
+            self._checkpoints.delete(within, run_id)
+        hit("remove.runs")
+        self._note_cleared(scope, removal)
+
+    def _clear_namespace(self, within: Scope) -> None:
+        self._documents.drop_namespace(within)
+        hit("remove.documents")
+        self._artifacts.delete_scope(within)
+        hit("remove.artifacts")
+        self._checkpoints.delete_scope(within)
+        hit("remove.checkpoints")
+
+    def _clear_collection(self, within: Scope, collection_id: str) -> None:
+        self._documents.drop_collection(within, collection_id)
+        for generation in self._documents.generations(within, collection_id):
+            hit("remove.generation")
+            self._documents.drop_collection(within, f"{collection_id}@{generation}")
+
+    def _note_cleared(self, scope: Scope, removal: Removal) -> None:
+        if removal.cleared:
+            self._records.remove(scope, removal.removal_id)
+            return
+        with suppress(NotFound):  # finished meanwhile, or its namespace was removed
+            self._records.change(scope, removal.removal_id, lambda newest: newest.model_copy(update={"cleared": True}))
+
+
+def check_known(store: MetadataStore) -> Callable[[Scope, str], None]:
+    """What the document store asks before it writes, within its own transaction: whether the namespace and the
+    collection of a storage key ("" for none) are on record. A removal deletes the records before it takes the document
+    store's lock, so that nothing can be written which it would miss. The answer raises NotFound."""
+
+    def check(scope: Scope, key: str) -> None:
+        if store.get(scope.organization, "namespace", scope.namespace_id) is None:
+            raise NotFound("namespace", scope.namespace_id)
+        collection_id = key.partition("@")[0]
+        if collection_id and store.get(scope, "collection", collection_id) is None:
+            raise NotFound("collection", collection_id)
+
+    return check
