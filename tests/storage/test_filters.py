@@ -15,7 +15,25 @@ from shoal.storage.filters.to_mask import found, mask, matches
 from shoal.storage.filters.to_sql import compile_filter, compile_search, field_sql, order_sql, register_functions
 
 # Keys with everything that could break a path, words in several scripts, and text that folds to other lengths.
-KEYS = ["a", "b", "metadata", "é", "it's", 'q"', "back\\slash", "$x", "[0]", "a b", "日本", "tab\t", "0", "' OR 1 --"]
+KEYS = [
+    "a",
+    "b",
+    "a.b",
+    "b.a",
+    "metadata.a",
+    "metadata",
+    "é",
+    "it's",
+    'q"',
+    "back\\slash",
+    "$x",
+    "[0]",
+    "a b",
+    "日本",
+    "tab\t",
+    "0",
+    "' OR 1 --",
+]
 WORDS = [
     "red",
     "Red",
@@ -440,3 +458,25 @@ def test_a_sorted_field_keeps_its_value(key: str, value: Any) -> None:
 
     assert answers(connection, *field_sql(key, "body")) == [float(value) if beyond_64_bits else value]
     connection.close()
+
+
+def test_a_key_with_dots_in_it_is_found_like_nested_keys_which_come_first() -> None:
+    bodies: list[dict[str, Any]] = [
+        {"info.note": "flat"},
+        {"info": {"note": "nested"}, "info.note": "flat"},
+        {"metadata": {"info.note": "flat"}},
+        {"metadata.info.note": "flat"},
+        {"info": {"other": 1}},
+    ]
+    flat, nested = Condition("info.note", "eq", "flat"), Condition("metadata.info.note", "eq", "nested")
+    assert mask(flat, bodies).tolist() == [True, False, True, False, False]
+    assert mask(nested, bodies).tolist() == [False, True, False, False, False]
+    connection = table(bodies)
+    for filter in (
+        flat,
+        nested,
+        Condition("info.note", "exists", True),
+        Condition("metadata.info.note", "is_null", True),
+    ):
+        assert answers(connection, *compile_filter(filter, "body", COLUMNS)) == mask(filter, bodies).tolist()
+    assert answers(connection, *field_sql("info.note", "body")) == ["flat", "nested", "flat", None, None]

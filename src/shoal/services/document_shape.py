@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
+from shoal.records.fields import KeyPath, find_field, key_paths
 from shoal.storage.base import Json
-from shoal.storage.filters.to_mask import find_field
 
 __all__ = ["group_documents", "select_fields"]
 
 
 def select_fields(document: Json, fields: Sequence[str] | None) -> Json:
-    """The ids and the chosen dotted fields alone; everything where none is chosen."""
+    """The ids and the chosen fields alone, found as filters find them; everything where none is chosen."""
     if not fields:
         return document
     chosen: Json = {name: document[name] for name in ("document_id", "collection_id")}
     for field in fields:
-        _copy(document, chosen, field.split("."))
+        any(_copy(document, chosen, path) for path in key_paths(field))
     return chosen
 
 
@@ -30,11 +30,14 @@ def group_documents(documents: Sequence[Json], shown: Sequence[Json], field: str
     return list(groups.values())
 
 
-def _copy(source: Json, target: Json, path: Sequence[str]) -> None:
+def _copy(source: Json, target: Json, path: KeyPath) -> bool:
+    """Copy the value at a path, with the objects around it; False where there is nothing."""
+    value: object = source
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
     for part in path[:-1]:
-        inner = source.get(part)
-        if not isinstance(inner, dict):
-            return
-        source, target = inner, target.setdefault(part, {})
-    if path[-1] in source:
-        target[path[-1]] = source[path[-1]]
+        target = target.setdefault(part, {})
+    target[path[-1]] = value
+    return True

@@ -27,6 +27,7 @@ import orjson
 from shoal.columns import DocumentBatch, Matrix, Rows
 from shoal.errors import AlreadyExists, Corrupt, InsufficientStorage, NotFound, Unavailable
 from shoal.failpoints import hit
+from shoal.records.fields import find_field, key_paths
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.records.paging import Listing, Sort
 from shoal.records.scope import Scope
@@ -34,7 +35,7 @@ from shoal.storage.base import Enrichment, Json, Query, SavedReply, StoredDocume
 from shoal.storage.checksums import UNKNOWN, text_checksum
 from shoal.storage.enrichments import Enrichments
 from shoal.storage.filters.expressions import Sql, sql
-from shoal.storage.filters.to_mask import find_field, kind_of, places_of
+from shoal.storage.filters.to_mask import kind_of
 from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql
 from shoal.storage.namespaces import Namespace, Namespaces
 from shoal.storage.replies import find_reply, put_reply
@@ -553,7 +554,7 @@ class _View:
 
     def _values(self, fields: Sequence[str], where: Sql, tail: Sql) -> Iterator[list[list[Any]]]:
         """Pieces of the values of fields, one list a field; None where absent."""
-        asked = {place.removeprefix("_internal.") for field in fields for place in places_of(field)}
+        asked = {place[-1] for field in fields for place in key_paths(field)}
         shown = [name for name in self._internal if name in asked or "_internal" in asked]
         columns = ["d.document_id", "d.payload", "d.created_at", "d.updated_at", "d.checksum"]
         chosen = ", ".join([*columns, *(self._internal[name] for name in shown)])

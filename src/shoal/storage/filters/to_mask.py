@@ -13,24 +13,20 @@ import numpy as np
 import re2
 from numpy.typing import NDArray
 
+from shoal.records.fields import find_field
 from shoal.records.filters import And, Condition, Filter, Operator, Or
 from shoal.storage.filters.instants import instant_of
 from shoal.storage.filters.words import holds_phrase, holds_words, tokens_of, wanted_words
 
 __all__ = [
     "element_matches",
-    "find_field",
     "found",
     "kind_of",
     "mask",
     "matches",
-    "places_of",
 ]
 
 Kind = Literal["text", "number", "boolean", "null", "other"]
-
-_METADATA: Final = "metadata."
-_TIMES: Final = frozenset({"created_at", "updated_at"})
 
 
 def mask(filter: Filter, documents: Sequence[dict[str, Any]]) -> NDArray[np.bool_]:
@@ -57,27 +53,6 @@ def found(text: str, fields: Sequence[str], document: dict[str, Any]) -> bool:
     return any(needle in leaf.casefold() for leaf in _texts({k: v for k, v in document.items() if k != "_internal"}))
 
 
-def find_field(document: dict[str, Any], field: str) -> tuple[bool, Any]:
-    """(is it there, its value): at the first of `places_of` that the document has."""
-    for keys in _paths(field):
-        there, value = _descend(document, keys)
-        if there:
-            return True, value
-    return False, None
-
-
-@lru_cache(maxsize=1024)
-def _paths(field: str) -> tuple[Sequence[str], ...]:
-    return tuple(place.split(".") for place in places_of(field))
-
-
-def places_of(field: str) -> tuple[str, ...]:
-    """Where a field is looked for, in order: as written, with or without the leading `metadata.`, and the times of a
-    document, unless it has fields of these names, where they are shown."""
-    other = field.removeprefix(_METADATA) if field.startswith(_METADATA) else _METADATA + field
-    return (field, other, f"_internal.{field}") if field in _TIMES else (field, other)
-
-
 def element_matches(condition: Condition, element: object) -> bool:
     """Whether one scalar, or one element of a list, passes a condition that looks at values."""
     return _TESTS[condition.operator](element, condition)
@@ -92,15 +67,6 @@ def kind_of(value: object) -> Kind:
     if isinstance(value, (int, float)):
         return "number"
     return "text" if isinstance(value, str) else "other"
-
-
-def _descend(document: dict[str, Any], keys: Sequence[str]) -> tuple[bool, Any]:
-    value: Any = document
-    for key in keys:
-        if not isinstance(value, dict) or key not in value:
-            return False, None
-        value = value[key]
-    return True, value
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
+from shoal.records.fields import KeyPath, find_field, key_paths
 from shoal.records.filters import And, Condition, Filter, Operator, Or
 from shoal.records.ids import encoded
 from shoal.storage.filters.expressions import FALSE, TRUE, Sql, folded, joined, one_of, sql
@@ -32,7 +33,7 @@ from shoal.storage.filters.text_tests import (
     text_test,
     write_condition,
 )
-from shoal.storage.filters.to_mask import element_matches, find_field, found, kind_of, matches, places_of
+from shoal.storage.filters.to_mask import element_matches, found, kind_of, matches
 
 __all__ = ["compile_filter", "compile_search", "field_sql", "order_sql", "register_functions"]
 
@@ -151,20 +152,23 @@ class _Place(NamedTuple):
             )
             return sql("NOT {}", self.condition(positive))
         places = self._places(condition.field)
-        if not all(place in self.columns or _addressable(place) for place in places):
+        if not all(self._column(place) or _addressable(place) for place in places):
             return _ask_python(condition, self.body)
         if condition.operator in ("exists", "is_null"):
             return self._presence(condition, places)
         return self._first([(self._type(place), self._test(condition, place)) for place in places])
 
-    def _places(self, field: str) -> list[str]:
+    def _places(self, field: str) -> list[KeyPath]:
         """Where the field is looked for; nothing comes after a column, which is always there."""
-        places: list[str] = []
-        for place in places_of(field):
+        places: list[KeyPath] = []
+        for place in key_paths(field):
             places.append(place)
-            if place in self.columns:
+            if self._column(place):
                 break
         return places
+
+    def _column(self, place: KeyPath) -> str | None:
+        return self.columns.get(".".join(place))
 
     def _first(self, found: Sequence[tuple[Sql, Sql]]) -> Sql:
         """Of pairs (type, answer) the answer of the first place where there is something, else of the last."""
@@ -179,25 +183,24 @@ class _Place(NamedTuple):
             return Sql(self.columns[field], ())
         ask = sql("shoal_field({}, {})", field, self.body)
         places = self._places(field)
-        if not all(place in self.columns or _addressable(place) for place in places):
+        if not all(self._column(place) or _addressable(place) for place in places):
             return ask
         look = self._first([(self._type(place), self._at(place)) for place in places])
-        if places[-1] in self.columns:  # which is out of Python's sight
+        if self._column(places[-1]):  # which is out of Python's sight
             ask = self._first([*((self._type(place), ask) for place in places[:-1]), (TRUE, self._at(places[-1]))])
         return _unless_cut(self.body, ask, look)
 
-    def _at(self, field: str) -> Sql:
-        if field in self.columns:
-            return Sql(self.columns[field], ())
-        return sql("json_extract({}, {})", self.body, _json_path(field))
+    def _at(self, place: KeyPath) -> Sql:
+        column = self._column(place)
+        return sql("json_extract({}, {})", self.body, _json_path(place)) if column is None else Sql(column, ())
 
-    def _type(self, field: str) -> Sql:
+    def _type(self, place: KeyPath) -> Sql:
         """The JSON type at exactly this path as SQL; NULL where there is nothing."""
-        if field in self.columns:
+        if self._column(place):
             return Sql("'text'", ())
-        return sql("json_type({}, {})", self.body, _json_path(field))
+        return sql("json_type({}, {})", self.body, _json_path(place))
 
-    def _presence(self, condition: Condition, places: Sequence[str]) -> Sql:
+    def _presence(self, condition: Condition, places: Sequence[KeyPath]) -> Sql:
         kind = Sql("'absent'", ())
         for place in reversed(places):
             kind = sql("coalesce({}, {})", self._type(place), kind)
@@ -205,15 +208,16 @@ class _Place(NamedTuple):
         absent = "'absent'" if condition.operator == "exists" else "('absent', 'null')"
         return sql(f"({{}} {wanted if condition.value else unwanted} {absent})", kind)
 
-    def _test(self, condition: Condition, field: str) -> Sql:
+    def _test(self, condition: Condition, place: KeyPath) -> Sql:
         """Whether the value at exactly this path, or one of its elements, passes."""
-        if field in self.columns:
-            return _cases(condition, Sql(self.columns[field], ()), None).get("text", FALSE)
-        path = _json_path(field)
+        column = self._column(place)
+        if column is not None:
+            return _cases(condition, Sql(column, ()), None).get("text", FALSE)
+        path = _json_path(place)
         cases = _cases(condition, sql("json_extract({}, {})", self.body, path), self.body)
         element = _case_of(Sql("element.type", ()), _cases(condition, Sql("element.value", ()), self.body))
         each = sql("EXISTS (SELECT 1 FROM json_each({}, {}) AS element WHERE {})", self.body, path, element)
-        return _case_of(self._type(field), cases | {"array": each})
+        return _case_of(self._type(place), cases | {"array": each})
 
 
 def _cases(condition: Condition, value: Sql, body: Sql | None) -> Cases:
@@ -289,13 +293,13 @@ def _case_of(kind: Sql, cases: Cases) -> Sql:
     return sql("(CASE {} {} ELSE 0 END)", kind, joined(" ", whens, FALSE)) if whens else FALSE
 
 
-def _addressable(field: str) -> bool:
+def _addressable(place: KeyPath) -> bool:
     """Whether SQLite finds the path by comparing bytes: no key that JSON would escape, and none that is empty."""
-    return all(field.split(".")) and not any(c in '"\\' or c < " " for c in field)
+    return all(place) and not any(c in '"\\' or c < " " for key in place for c in key)
 
 
-def _json_path(field: str) -> str:
-    return "$" + "".join(f'."{key}"' for key in field.split("."))
+def _json_path(place: KeyPath) -> str:
+    return "$" + "".join(f'."{key}"' for key in place)
 
 
 def _check_unicode(condition: Condition) -> None:
