@@ -1,23 +1,23 @@
 """From a file to named clusters: what `shoal cluster FILE` does, without the printing."""
 
+import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import orjson
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.cost import wall_seconds
 from shoal.engine.plan import Progress, silent
 from shoal.errors import InvalidField
-from shoal.files import FileTable, open_source
-from shoal.files.payloads import json_of_batch
-from shoal.labeling import choose_text_fields, document_text
+from shoal.files import Documents, Source, Wanted, open_source
+from shoal.labeling import LONGEST_READ, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, How, cluster_columns, expected_cost
+from shoal.records.document import own_fields
+from shoal.records.fields import find_field
 from shoal.records.filters import MATCH_ALL, Condition, Filter
 from shoal.storage.filters.to_mask import mask
 
@@ -56,11 +56,16 @@ class FileClustering:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The rows to cluster: aligned ids, points and attributes, and why others were left out."""
+    """The rows to cluster: aligned ids, points and documents, and why others were left out."""
 
     ids: list[str]
     points: Points
-    payload: pa.Table
+    documents: Documents
+    vector: str
+    columns: Sequence[str]
+    """Of the file."""
+    read: int
+    """Documents with a vector, chosen or not."""
     warnings: list[str]
 
 
@@ -78,22 +83,38 @@ class FilePlan:
 
 def plan_file(request: Request, progress: Progress = silent) -> FilePlan:
     """Read and choose, and tell what clustering these rows would cost. Raises InvalidField as `cluster_file` does."""
-    table, vector, _ = _read(request, progress)
-    points = _chosen(request, table, vector).points
-    rows, dimension = points.shape
+    chosen = _chosen(request, progress)
+    rows, dimension = chosen.points.shape
     cost = expected_cost(request.how, rows, dimension)
     return FilePlan(
         rows=rows,
         dimension=dimension,
         algorithm=request.how.algorithm,
         seconds=wall_seconds(cost, request.how.threads),
-        peak_memory_bytes=int(cost.bytes + points.nbytes) + _START_BYTES,
-        disk_bytes=rows * (_RESULT_BYTES + len(max(table.ids, key=len))),
+        peak_memory_bytes=int(cost.bytes + chosen.points.nbytes) + _START_BYTES,
+        disk_bytes=rows * (_RESULT_BYTES + len(max(chosen.ids, key=len))),
     )
 
 
-def _read(request: Request, progress: Progress) -> tuple[FileTable, str, Sequence[str]]:
-    """The file, the name of its vectors, and what to tell of it."""
+def cluster_file(request: Request, progress: Progress = silent) -> FileClustering:
+    """Read, choose, cluster and name. Raises InvalidField for a file or parameters that cannot be used."""
+    chosen = _chosen(request, progress)
+    fields = _text_fields(request, chosen)
+    about = {
+        "file": request.path.name,
+        "rows_read": chosen.read,
+        "vector": chosen.vector,
+        "dimension": int(chosen.points.shape[1]),
+        "text": fields,
+    }
+    ids, points, warnings, texts = chosen.ids, chosen.points, chosen.warnings, _texts(chosen, fields)
+    del chosen  # its documents are not needed any more, and may be large
+    clustering = cluster_columns(points, ids, texts, request.how, progress)
+    return FileClustering(replace(clustering, warnings=[*warnings, *clustering.warnings]), about)
+
+
+def _chosen(request: Request, progress: Progress) -> _Chosen:
+    """The documents that match the filter and have a usable vector. Raises InvalidField where none do."""
     progress("read", 0.0)
     source = open_source(
         request.path,
@@ -102,66 +123,47 @@ def _read(request: Request, progress: Progress) -> tuple[FileTable, str, Sequenc
         vector_columns=None if request.vector is None else [request.vector],
         sidecar=request.sidecar,
     )
-    table = source.read()
-    progress("filter", 0.0)
-    return table, next(iter(table.vectors)), source.info.warnings
+    return _usable(request, _read(request, source))
 
 
-def cluster_file(request: Request, progress: Progress = silent) -> FileClustering:
-    """Read, choose, cluster and name. Raises InvalidField for a file or parameters that cannot be used."""
-    table, vector, told = _read(request, progress)
-    chosen = _chosen(request, table, vector)
-    fields = _text_fields(request, chosen.payload)
-    clustering = cluster_columns(chosen.points, chosen.ids, _texts(chosen.payload, fields), request.how, progress)
-    about = {
-        "file": request.path.name,
-        "rows_read": len(table.ids),
-        "vector": vector,
-        "dimension": int(chosen.points.shape[1]),
-        "text": fields,
-    }
-    return FileClustering(replace(clustering, warnings=[*told, *chosen.warnings, *clustering.warnings]), about)
+def _read(request: Request, source: Source) -> _Chosen:
+    def matches(ids: Sequence[str], documents: Documents) -> NDArray[np.bool_]:
+        return _matching(request.where, ids, documents)
 
-
-def _chosen(request: Request, table: FileTable, vector: str) -> _Chosen:
-    """Rows that match the filter and have a usable vector. Raises InvalidField where none do."""
-    points, warnings = table.vectors[vector], []
+    # Cut to what naming looks at while it is read, so that a file of long texts needs little memory.
+    table = source.read(Wanted(None if request.where == MATCH_ALL else matches, trimmed, LONGEST_READ))
+    vector, warnings = next(iter(table.vectors)), list(source.info.warnings)
     if table.missing:
         warnings.append(f"{table.missing:,} documents have no {vector}; left out.")
-    keep = np.ones(len(table.ids), np.bool_) if request.where == MATCH_ALL else _matching(request.where, table)
-    if not keep.any():
-        columns = ", ".join(table.payload.column_names)
-        raise InvalidField(
-            "where", f"matches none of {len(table.ids):,} documents", remedy=f"The file's fields are: {columns}."
-        )
-    if request.how.normalize:
-        zero = keep & ~points.any(axis=1)
-        if zero.any():
-            count = int(np.count_nonzero(zero))
-            warnings.append(f"{count:,} documents have an all-zero vector, for which no direction exists; left out.")
-            keep &= ~zero
-    if not keep.any():
-        raise InvalidField(vector, "is all zero in every document", remedy="Choose another column of vectors.")
-    if keep.all():
-        return _Chosen(table.ids, points, table.payload, warnings)
-    rows = np.flatnonzero(keep)
-    return _Chosen([table.ids[row] for row in rows], points[rows], table.payload.take(pa.array(rows)), warnings)
+    if not table.ids:
+        remedy = f"The file's fields are: {', '.join(source.info.columns)}."
+        raise InvalidField("where", f"matches none of {table.read:,} documents", remedy=remedy)
+    points = table.vectors[vector]
+    return _Chosen(table.ids, points, table.documents, vector, source.info.columns, table.read, warnings)
 
 
-def _matching(where: Filter, table: FileTable) -> NDArray[np.bool_]:
+def _usable(request: Request, read: _Chosen) -> _Chosen:
+    """Without the documents whose vector has no direction, where directions are compared."""
+    usable = read.points.any(axis=1) if request.how.normalize else np.ones(len(read.ids), np.bool_)
+    if usable.all():
+        return read
+    if not usable.any():
+        raise InvalidField(read.vector, "is all zero in every document", remedy="Choose another column of vectors.")
+    rows, count = np.flatnonzero(usable), int(np.count_nonzero(~usable))
+    warning = f"{count:,} documents have an all-zero vector, for which no direction exists; left out."
+    return replace(
+        read,
+        ids=[read.ids[row] for row in rows],
+        points=read.points[rows],
+        documents=read.documents.taken(rows),
+        warnings=[*read.warnings, warning],
+    )
+
+
+def _matching(where: Filter, ids: Sequence[str], documents: Documents) -> NDArray[np.bool_]:
     """(n,) which documents match; they are compared as the JSON a server would hold, so both answer alike."""
-    roots = {part for field in _fields(where) for part in field.split(".")[:2]}
-    payload = table.payload.select([name for name in table.payload.column_names if name in roots])
-    documents = list(_objects(payload, table.ids if "document_id" in roots else None))
-    return mask(where, documents or [{}] * len(table.ids))
-
-
-def _objects(payload: pa.Table, ids: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-    row = 0
-    for batch in payload.to_batches(8192):
-        for encoded in json_of_batch(batch, lambda number: f"row {number}", byo=False):
-            yield {**orjson.loads(encoded), **({} if ids is None else {"document_id": ids[row]})}
-            row += 1
+    found = documents.read(set(_fields(where)))
+    return mask(where, [{**document, "document_id": id} for id, document in zip(ids, found, strict=True)])
 
 
 def _fields(where: Filter) -> Iterator[str]:
@@ -173,20 +175,24 @@ def _fields(where: Filter) -> Iterator[str]:
         yield from _fields(member)
 
 
-def _text_fields(request: Request, payload: pa.Table) -> list[str]:
-    """The columns that were named, else those that read most like text. Raises InvalidField for one not there."""
-    for name in request.text:
-        if name not in payload.column_names:
-            columns = ", ".join(payload.column_names) or "no others"
-            raise InvalidField("text", "is no column of the file", value=name, remedy=f"It has: {columns}.")
-    if request.text or not payload.num_columns:
+def _text_fields(request: Request, chosen: _Chosen) -> list[str]:
+    """The fields that were named, else those that read most like text."""
+    if request.text:
         return list(request.text)
-    return list(choose_text_fields(list(_objects(payload.slice(0, _LOOKED_AT), None))))
+    sample = heapq.nsmallest(_LOOKED_AT, range(len(chosen.ids)), key=chosen.ids.__getitem__)
+    return choose_text_fields([own_fields(one) for one in chosen.documents.taken(np.sort(sample)).read()])
 
 
-def _texts(payload: pa.Table, fields: Sequence[str]) -> list[str] | None:
-    """One text a row; None where no field holds any."""
+def _texts(chosen: _Chosen, fields: Sequence[str]) -> list[str] | None:
+    """One text a row; None where no field holds any. Raises InvalidField for a field that no document has."""
     if not fields:
         return None
-    columns = [payload[name].to_pylist() for name in fields]
-    return [document_text(values) for values in zip(*columns, strict=True)]
+    missing, texts = set(fields) - set(chosen.columns), []
+    for document in chosen.documents.read(fields):
+        found = [find_field(document, field) for field in fields]
+        texts.append(document_text([value for _, value in found]))
+        missing -= {field for field, (there, _) in zip(fields, found, strict=True) if there and field in missing}
+    if missing:
+        columns = ", ".join(chosen.columns)
+        raise InvalidField("text", "is no field of the file", value=min(missing), remedy=f"It has: {columns}.")
+    return texts

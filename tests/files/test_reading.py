@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shoal.files import open_source
+from shoal.records.document import own_fields
 
 FLOAT = pa.float32()
 IDS = ["b", "a", "é ✓"]
@@ -120,8 +121,9 @@ def test_a_whole_read_is_aligned(write: Callable[[Path], Path], tmp_path: Path) 
     assert source.info.vectors == {"embedding": 3}
     assert whole.ids == IDS
     assert np.array_equal(whole.vectors["embedding"], VECTORS)
-    assert whole.payload.column("title").to_pylist() == TITLES
-    assert whole.payload.column("price").to_pylist() == PRICES
+    assert [own_fields(one) for one in whole.documents.read()] == [
+        {"title": title, "price": price} for title, price in zip(TITLES, PRICES, strict=True)
+    ]
     assert whole.missing == 0
 
 
@@ -299,7 +301,7 @@ def test_json_lines_keep_what_columns_cannot_hold(tmp_path: Path) -> None:
     (batch,) = source.batches()
 
     assert [orjson.loads(payload) for payload in batch.payloads] == [{"x": 5}, {"x": "five", "y": {"z": [1, "two"]}}]
-    assert source.read().payload.column("x").to_pylist() == ["5", "five"]
+    assert list(source.read().documents.read(["x", "y.z"])) == [{"x": 5}, {"x": "five", "y": {"z": [1, "two"]}}]
 
 
 def test_documents_as_json_lines_keep_metadata_and_lineage(tmp_path: Path) -> None:
@@ -328,4 +330,4 @@ def test_an_array_alone_is_numbered_and_takes_the_name_given(tmp_path: Path) -> 
 
     assert whole.ids == ["0000000000", "0000000001", "0000000002"]
     assert np.array_equal(whole.vectors["text"], VECTORS.astype(np.float16))
-    assert whole.payload.num_rows == 3
+    assert list(whole.documents.read()) == [{}, {}, {}]

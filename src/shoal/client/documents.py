@@ -1,34 +1,20 @@
 """Documents over the wire: one by one as JSON, many at once as Arrow."""
 
 import builtins
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import pyarrow as pa
 
+from shoal.client.sending import of_columns, of_file, of_table
 from shoal.client.transport import Transport, given, parsed, segment
-from shoal.errors import InvalidField
-from shoal.files import FileTable, open_source
-from shoal.inputs import points_of
 from shoal.records.base import Record
 
 __all__ = ["Documents", "Uploaded"]
 
 Json: TypeAlias = dict[str, Any]
 OnConflict = Literal["replace", "fail"]
-_ARROW: Final = "application/vnd.apache.arrow.stream"
-_AS_THEY_ARE: Final[Mapping[str, str]] = {
-    ".parquet": "application/vnd.apache.parquet",
-    ".pq": "application/vnd.apache.parquet",
-    ".jsonl": "application/x-ndjson",
-    ".ndjson": "application/x-ndjson",
-}
-_PIECE_BYTES: Final = 2**20
-_ROWS: Final = 8192
 
 
 class Uploaded(Record):
@@ -63,14 +49,16 @@ class Documents:
         A column with two axes is a vector. Raises InvalidField for what is wrong here, InvalidRequest with the
         server's words for what is wrong there, NotFound for the collection.
         """
-        params = given(id_column=id_column, vector_column=list(vector_columns) or None, on_conflict=on_conflict)
-        path = f"{_in(collection)}/import"
         if isinstance(source, (str, Path)):
-            chunks, media = _of_file(Path(source), vector_columns, id_column)
+            sent = of_file(Path(source), vector_columns, id_column)
+        elif isinstance(source, pa.Table):
+            sent = of_table(source, vector_columns, id_column)
         else:
-            table, media = source if isinstance(source, pa.Table) else _table(source), _ARROW
-            chunks = partial(_arrow, table)
-        return parsed(Uploaded, self._transport.upload("POST", path, chunks, media, params))
+            sent = of_columns(source, vector_columns, id_column)
+        params = given(**sent.params, on_conflict=on_conflict)
+        answer = self._transport.upload("POST", f"{_in(collection)}/import", sent.chunks, sent.media, params)
+        done = parsed(Uploaded, answer)
+        return done.model_copy(update={"warnings": [*sent.warnings, *done.warnings]})
 
     def create(
         self,
@@ -130,64 +118,3 @@ class Documents:
 
 def _in(collection: str) -> str:
     return f"/collections/{segment(collection)}/documents"
-
-
-def _of_file(
-    path: Path, vector_columns: Sequence[str], id_column: str | None
-) -> tuple[Callable[[], Iterator[bytes]], str]:
-    """What the server reads is sent as it is; everything else is read here and sent as Arrow."""
-    media = _AS_THEY_ARE.get(path.suffix.lower())
-    source = open_source(path, vector_columns=list(vector_columns) or None, id_column=id_column, needs_vectors=False)
-    if media is not None:
-        return partial(_bytes, path), media
-    return partial(_arrow, _of_table(source.read())), _ARROW
-
-
-def _bytes(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            yield piece
-
-
-def _of_table(read: FileTable) -> pa.Table:
-    table = read.payload.append_column("document_id", pa.array(read.ids, pa.string()))
-    for name, block in read.vectors.items():
-        table = table.append_column(name, _vectors(block))
-    return table
-
-
-def _table(columns: Mapping[str, object]) -> pa.Table:
-    """A mapping of columns as an Arrow table. Raises InvalidField where their lengths differ."""
-    made = {name: _column(name, values) for name, values in columns.items()}
-    lengths = {name: len(column) for name, column in made.items()}
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-        raise InvalidField("source", f"has columns of different lengths: {told}")
-    return pa.table(made)
-
-
-def _column(name: str, values: object) -> pa.Array:
-    if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return values
-    if np.ndim(values) == 2:  # type: ignore[arg-type]  # anything with axes is welcome
-        return _vectors(points_of(values))
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise InvalidField(name, f"is no column ({error})") from None
-
-
-def _vectors(block: np.ndarray[Any, np.dtype[np.float32]]) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(block.ravel(), pa.float32()), block.shape[1])
-
-
-def _arrow(table: pa.Table) -> Iterator[bytes]:
-    """An Arrow stream, a piece per batch."""
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        for batch in table.to_batches(_ROWS):
-            writer.write_batch(batch)
-            yield sink.getvalue()
-            sink.seek(0)
-            sink.truncate()
-    yield sink.getvalue()

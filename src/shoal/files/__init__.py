@@ -3,10 +3,11 @@
 source = open_source("reviews.parquet", vector_columns=["embedding"])
 for batch in source.batches():      # DocumentBatch: what a store takes
     ...
-table = source.read()               # FileTable: what the engine takes
+table = source.read()               # FileTable: ids, vectors and documents, aligned
 """
 
+from shoal.files.documents import Documents
 from shoal.files.formats import Format
-from shoal.files.source import FileTable, Source, SourceInfo, open_source
+from shoal.files.source import FileTable, Source, SourceInfo, Wanted, open_source
 
-__all__ = ["FileTable", "Format", "Source", "SourceInfo", "open_source"]
+__all__ = ["Documents", "FileTable", "Format", "Source", "SourceInfo", "Wanted", "open_source"]

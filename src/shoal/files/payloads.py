@@ -18,14 +18,16 @@ from shoal.errors import InvalidField
 from shoal.records.document import MAX_PAYLOAD_BYTES, byo_payload, own_fields
 from shoal.records.vectors import Place
 
-__all__ = ["json_of_batch", "json_of_rows", "table_of_rows"]
+__all__ = ["json_of_batch", "json_of_rows"]
 
 _MAX_DEPTH: Final = 64
 
 
-def json_of_batch(batch: pa.RecordBatch, place: Place, *, byo: bool) -> list[bytes]:
+def json_of_batch(
+    batch: pa.RecordBatch, place: Place, *, byo: bool, most: int | None = MAX_PAYLOAD_BYTES
+) -> list[bytes]:
     """One JSON object a row, without reserved columns. `byo` rows have the shape of a BYODocument. Raises InvalidField
-    for one too large."""
+    for one of more than `most` bytes."""
     names = batch.schema.names
     columns = [_plain_column(column).to_pylist() for column in batch.columns]
     if not columns:
@@ -33,13 +35,15 @@ def json_of_batch(batch: pa.RecordBatch, place: Place, *, byo: bool) -> list[byt
     rows: Iterable[dict[str, Any]] = (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
     if byo:
         rows = map(byo_payload, rows)
-    return _sized([orjson.dumps(row, _plain, orjson.OPT_NON_STR_KEYS) for row in rows], place)
+    return _sized([orjson.dumps(row, _plain, orjson.OPT_NON_STR_KEYS) for row in rows], place, most)
 
 
-def json_of_rows(rows: Sequence[Mapping[str, Any]], place: Place, *, byo: bool) -> list[bytes]:
+def json_of_rows(
+    rows: Sequence[Mapping[str, Any]], place: Place, *, byo: bool, most: int | None = MAX_PAYLOAD_BYTES
+) -> list[bytes]:
     """The same for rows that came as JSON."""
     shape = byo_payload if byo else own_fields
-    encoded = _sized([orjson.dumps(shape(row)) for row in rows], place)
+    encoded = _sized([orjson.dumps(shape(row)) for row in rows], place, most)
     for i, row in enumerate(encoded):
         # Brackets inside text count too, so this only tells which rows need the real measure.
         if row.count(b"[") + row.count(b"{") > _MAX_DEPTH and _depth(orjson.loads(row)) > _MAX_DEPTH:
@@ -47,19 +51,12 @@ def json_of_rows(rows: Sequence[Mapping[str, Any]], place: Place, *, byo: bool) 
     return encoded
 
 
-def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The rows as Arrow columns; a column that mixes kinds of values becomes JSON text."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    numbered = pa.table({"": pa.nulls(len(rows))})  # a table without columns would forget how many rows it has
-    for name in names:
-        numbered = numbered.append_column(name, _column_of([row.get(name) for row in rows]))
-    return numbered.select(range(1, len(names) + 1))
-
-
-def _sized(encoded: list[bytes], place: Place) -> list[bytes]:
+def _sized(encoded: list[bytes], place: Place, most: int | None) -> list[bytes]:
+    if most is None:
+        return encoded
     largest = max(range(len(encoded)), key=lambda i: len(encoded[i]), default=None)
-    if largest is not None and len(encoded[largest]) > MAX_PAYLOAD_BYTES:
-        problem = f"has {len(encoded[largest]):,} bytes of JSON, more than the {MAX_PAYLOAD_BYTES:,} allowed"
+    if largest is not None and len(encoded[largest]) > most:
+        problem = f"has {len(encoded[largest]):,} bytes of JSON, more than the {most:,} allowed"
         raise InvalidField(place(largest), problem, remedy="Leave large columns out.")
     return encoded
 
@@ -83,14 +80,6 @@ def _plain(value: object) -> object:
     if isinstance(value, (bytes, memoryview)):
         return base64.b64encode(value).decode()
     return str(value)
-
-
-def _column_of(values: list[Any]) -> pa.Array:
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        texts = [value if value is None or isinstance(value, str) else orjson.dumps(value).decode() for value in values]
-        return pa.array(texts, pa.string())
 
 
 def _depth(value: object) -> int:

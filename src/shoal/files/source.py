@@ -1,26 +1,27 @@
 """One interface to all kinds of files: a `Source` tells what is inside and hands it out in batches or whole."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from shoal.columns import DocumentBatch, Points, VectorColumn
+from shoal.columns import DocumentBatch, Points, Rows, VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.array_file import ArrayPieces
+from shoal.files.documents import Documents
 from shoal.files.formats import Format, format_of
 from shoal.files.ids import IdRegister
 from shoal.files.json_lines import JsonPieces
 from shoal.files.layout import Chosen, Known
-from shoal.files.payloads import json_of_batch, json_of_rows, table_of_rows
-from shoal.files.pieces import Attributes, Piece, Pieces, row_place
+from shoal.files.payloads import json_of_batch, json_of_rows
+from shoal.files.pieces import Piece, Pieces, row_place
 from shoal.files.table_pieces import TablePieces
-from shoal.records.document import byo_payload
 
-__all__ = ["MAX_DIMENSION", "FileTable", "Source", "SourceInfo", "open_source"]
+__all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Source", "SourceInfo", "Wanted", "open_source"]
 
 MAX_DIMENSION: Final = 65_536
 _ROWS: Final = 8192
@@ -42,15 +43,29 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class FileTable:
-    """A whole file. `ids`, the rows of every (n, d) float32 block and the rows of `payload` are aligned.
+    """The documents that were kept of a file; `ids`, rows of every (n, d) float32 block and `documents` are aligned.
 
-    `missing` counts the documents left out because they lack one of the vectors.
+    `read` counts the documents with all vectors, kept or not; `missing` those left out because they lack one.
     """
 
     ids: list[str]
     vectors: dict[str, Points]
-    payload: pa.Table
+    documents: Documents
+    read: int
     missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to keep of a file. `matches` is given ids and documents of a stretch, and tells which of them to keep;
+    `trim` makes long documents shorter, those of over `trim_from` bytes on average."""
+
+    matches: Callable[[Sequence[str], Documents], NDArray[np.bool_]] | None = None
+    trim: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    trim_from: int = 0
+
+
+EVERYTHING: Final = Wanted()
 
 
 class Source:
@@ -70,22 +85,29 @@ class Source:
                 payloads = json_of_rows(piece.attributes, place, byo=self._pieces.byo)
             yield DocumentBatch(piece.ids, payloads, piece.vectors)
 
-    def read(self) -> FileTable:
-        """The whole file, without the documents that lack a vector. Raises InvalidField naming row and column."""
+    def read(self, wanted: Wanted = EVERYTHING) -> FileTable:
+        """The whole file, or what is wanted of it, without the documents that lack a vector. Raises InvalidField naming
+        row and column."""
         ids: list[str] = []
-        tables: list[Attributes] = []
+        held: list[Documents] = []
         blocks = {name: _Stack(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
-        total = 0
+        total = complete = 0
         for piece in self._checked(_ROWS):
-            total += len(piece.ids)
-            kept = _complete(piece, blocks)
-            ids += piece.ids if kept is None else [piece.ids[row] for row in kept]
-            tables.append(_taken(_shaped(piece.attributes, self._pieces.byo), kept))
+            rows = _complete(piece, blocks)
+            total, complete = total + len(piece.ids), complete + len(rows)
+            documents = Documents.of(piece.attributes, row_place(self._label, piece.first), byo=self._pieces.byo)
+            documents = documents.taken(rows)
+            if wanted.matches is not None:
+                chosen = np.flatnonzero(wanted.matches([piece.ids[row] for row in rows], documents))
+                rows, documents = rows[chosen], documents.taken(chosen)
+            held.append(documents if wanted.trim is None else documents.trimmed(wanted.trim, wanted.trim_from))
+            ids += [piece.ids[row] for row in rows.tolist()]
             for name, stack in blocks.items():
-                stack.add(piece.vectors.get(name), kept)
-        if not ids:
+                stack.add(piece.vectors.get(name), rows)
+        if not complete:
             raise InvalidField(self._label, "has no document with all vectors", remedy="Name other vector columns.")
-        return FileTable(ids, {name: stack.whole() for name, stack in blocks.items()}, _table(tables), total - len(ids))
+        vectors = {name: stack.whole() for name, stack in blocks.items()}
+        return FileTable(ids, vectors, Documents.joined(held), complete, total - complete)
 
     def _checked(self, rows: int) -> Iterator[Piece]:
         register = IdRegister(self._label, self.info.id_column)
@@ -161,10 +183,10 @@ class _Stack:
         self._filled = 0
         self._blocks: list[Points] = []
 
-    def add(self, column: VectorColumn | None, kept: Sequence[int] | None) -> None:
+    def add(self, column: VectorColumn | None, kept: Rows) -> None:
         if column is None:
             return
-        block = column.values if kept is None else column.values[np.isin(column.rows, kept)]
+        block = column.values if len(kept) == len(column.rows) else column.values[np.isin(column.rows, kept)]
         if self._room is None:
             self._blocks.append(block)
         else:
@@ -175,36 +197,13 @@ class _Stack:
         return np.concatenate(self._blocks) if self._room is None else self._room[: self._filled]
 
 
-def _complete(piece: Piece, names: Mapping[str, object]) -> Sequence[int] | None:
-    """The rows that have every vector; None where all have."""
-    columns = [piece.vectors.get(name) for name in names]
-    if all(column is not None and len(column.rows) == len(piece.ids) for column in columns):
-        return None
+def _complete(piece: Piece, names: Mapping[str, object]) -> Rows:
+    """The rows that have every vector, ascending."""
     kept = np.arange(len(piece.ids))
-    for column in columns:
-        kept = np.intersect1d(kept, [] if column is None else column.rows).astype(np.int64)
-    rows: list[int] = kept.tolist()
-    return rows
-
-
-def _shaped(attributes: Attributes, byo: bool) -> Attributes:
-    """What a person calls the attributes: of a BYODocument its payload and metadata."""
-    if isinstance(attributes, pa.RecordBatch) or not byo:
-        return attributes
-    return [{name: value for name, value in byo_payload(row).items() if name != "_internal"} for row in attributes]
-
-
-def _taken(attributes: Attributes, kept: Sequence[int] | None) -> Attributes:
-    if kept is None:
-        return attributes
-    if isinstance(attributes, pa.RecordBatch):
-        return attributes.take(pa.array(kept, pa.int64()))
-    return [attributes[row] for row in kept]
-
-
-def _table(parts: Sequence[Attributes]) -> pa.Table:
-    batches = [part for part in parts if isinstance(part, pa.RecordBatch)]
-    if batches:
-        return pa.Table.from_batches(batches)
-    rows: list[Mapping[str, Any]] = [row for part in parts if not isinstance(part, pa.RecordBatch) for row in part]
-    return table_of_rows(rows)
+    for name in names:
+        column = piece.vectors.get(name)
+        if column is None:
+            return np.empty(0, np.int64)
+        if len(column.rows) < len(piece.ids):
+            kept = np.intersect1d(kept, column.rows, assume_unique=True)
+    return kept

@@ -4,7 +4,8 @@ texts -> words (`tokens`) -> candidate phrases and their counts (`phrases`) -> s
 `brief` finds the text in a payload.
 """
 
-from shoal.labeling.brief import choose_text_fields, document_text
+from shoal.labeling.brief import choose_text_fields, document_text, trimmed
 from shoal.labeling.naming import Name, name_clusters
+from shoal.labeling.tokens import LONGEST_READ
 
-__all__ = ["Name", "choose_text_fields", "document_text", "name_clusters"]
+__all__ = ["LONGEST_READ", "Name", "choose_text_fields", "document_text", "name_clusters", "trimmed"]

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["choose_text_fields", "document_text"]
+from shoal.labeling.tokens import LONGEST_READ, excerpt
+
+__all__ = ["choose_text_fields", "document_text", "trimmed"]
 
 MOST_FIELDS = 5
 _DEEPEST = 4
@@ -63,8 +65,23 @@ def choose_text_fields(sample: Sequence[Mapping[str, object]]) -> list[str]:
 
 
 def document_text(values: Sequence[object]) -> str:
-    """The strings and lists of strings among `values` as one text, a line each; anything else is passed over."""
-    return "\n".join(text for value in values if (text := _text(value)))
+    """The strings and lists of strings among `values` as one text, a line each; anything else is passed over. Of more
+    than `LONGEST_READ` characters an excerpt is left, which is all that naming looks at."""
+    return excerpt("\n".join(text for value in values if (text := _text(value))), LONGEST_READ)
+
+
+def trimmed(payload: Mapping[str, object]) -> dict[str, object]:
+    """The payload with an excerpt of each text and empty lists for lists of anything but text: the same fields are
+    chosen of it, and they say the same."""
+    return {key: _trimmed(value) for key, value in payload.items()}
+
+
+def _trimmed(value: object) -> object:
+    if isinstance(value, Mapping):
+        return trimmed(value)
+    if isinstance(value, (list, tuple)):
+        return [text] if (text := _text(value)) else []
+    return _text(value) if isinstance(value, str) else value
 
 
 def _texts(payload: Mapping[str, object], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:
@@ -77,9 +94,9 @@ def _texts(payload: Mapping[str, object], prefix: str = "", depth: int = 1) -> I
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return value.strip()
+        return excerpt(value.strip(), LONGEST_READ).strip()
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
-        return "\n".join(str(item).strip() for item in value if str(item).strip())
+        return excerpt("\n".join(str(item).strip() for item in value if str(item).strip()), LONGEST_READ).strip()
     return ""
 
 

@@ -17,14 +17,28 @@ from numpy.typing import NDArray
 
 from shoal.labeling.languages import ACRONYMS, LANGUAGES, Language
 
-__all__ = ["LONGEST_EXCERPT", "LONGEST_TEXT", "Role", "TokenTable", "Vocabulary", "clean", "tokenize"]
+__all__ = [
+    "LONGEST_EXCERPT",
+    "LONGEST_READ",
+    "LONGEST_TEXT",
+    "Role",
+    "TokenTable",
+    "Vocabulary",
+    "clean",
+    "excerpt",
+    "tokenize",
+]
 
 LONGEST_TEXT = 200
 """Words read of one text."""
 LONGEST_EXCERPT = LONGEST_TEXT * 8
 """Characters read of one text."""
+LONGEST_READ = LONGEST_TEXT * 100
+"""Characters of a text that are looked at for those; most of them may be markup."""
 LONGEST_WORD = 40
 """Characters; what is longer is no word but data."""
+_HOLE = " . "
+"""Stands where something was left out."""
 _REPORT_EVERY = 8192
 _SHOUTED = 0.2
 """Share of words in capitals from which capitals tell nothing."""
@@ -174,12 +188,12 @@ def clean(text: str) -> str:
 
     Whatever is taken out leaves a full stop behind, so that no phrase reaches over the hole.
     """
-    text = _excerpt(text, LONGEST_TEXT * 100)
+    text = excerpt(text, LONGEST_READ)
     if "&" in text:
         text = html.unescape(text)
     if "<" in text:
         text = _MARKUP.sub(" . ", text)
-    text = _excerpt(text, LONGEST_EXCERPT)
+    text = excerpt(text, LONGEST_EXCERPT)
     if "\x1b" in text:
         text = _ESCAPE.sub(" . ", text)
     if not text.isascii():
@@ -191,18 +205,18 @@ def clean(text: str) -> str:
     return _ELISION.sub("", text) if "'" in text else text
 
 
-def _excerpt(text: str, most: int) -> str:
-    """About `most` characters of a text, a third each from its head, its middle and its tail.
+def excerpt(text: str, most: int) -> str:
+    """At most `most` characters of a text, a third each from its head, its middle and its tail.
 
-    Parts end between words where there are spaces, and never inside a tag.
+    Parts end between words where there are spaces, and never inside a tag. An excerpt's excerpt is itself.
     """
     if len(text) <= most:
         return text
-    third = most // 3
+    third = (most - 2 * len(_HOLE)) // 3
     middle = (len(text) - third) // 2
     parts = (text[middle : middle + third], text[-third:])
     inside = (part[part.find(">") + 1 :] if -1 < part.find(">") < part.find("<") else part for part in parts)
-    return " . ".join((_CUT_OFF_END.sub("", text[:third]), *(_CUT_OFF_START.sub("", part) for part in inside)))
+    return _HOLE.join((_CUT_OFF_END.sub("", text[:third]), *(_CUT_OFF_START.sub("", part) for part in inside)))
 
 
 class _WordNumbers(dict[str, int]):

@@ -1,0 +1,122 @@
+"""Many documents as one stream of bytes that the server's import reads."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shoal.columns import DocumentBatch, VectorColumn
+from shoal.errors import InvalidField
+from shoal.files import Source, open_source
+from shoal.inputs import column_of
+
+__all__ = ["Sent", "of_columns", "of_file", "of_table"]
+
+_ARROW: Final = "application/vnd.apache.arrow.stream"
+_AS_THEY_ARE: Final[Mapping[str, str]] = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".pq": "application/vnd.apache.parquet",
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+}
+_PIECE_BYTES: Final = 2**20
+_ROWS: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The body of an import: `chunks` begins it anew at each call, `params` say how to read it, and `warnings` are
+    sentences for the user about what was left out here."""
+
+    chunks: Callable[[], Iterator[bytes]]
+    media: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+def of_file(path: Path, vector_columns: Sequence[str], id_column: str | None) -> Sent:
+    """What the server reads is sent as it is; everything else is read here and sent as Arrow, all documents of it.
+
+    Raises InvalidField for a file that cannot be read.
+    """
+    media = _AS_THEY_ARE.get(path.suffix.lower())
+    source = open_source(path, vector_columns=list(vector_columns) or None, id_column=id_column, needs_vectors=False)
+    if media is not None:
+        return Sent(partial(_bytes, path), media, _params(vector_columns, id_column))
+    return Sent(partial(_documents, source), _ARROW, warnings=source.info.warnings)
+
+
+def of_table(table: pa.Table, vector_columns: Sequence[str], id_column: str | None) -> Sent:
+    """An Arrow table."""
+    return Sent(partial(_rows, table), _ARROW, _params(vector_columns, id_column))
+
+
+def of_columns(columns: Mapping[str, object], vector_columns: Sequence[str], id_column: str | None) -> Sent:
+    """Columns by name; one with two axes is a vector. Raises InvalidField where their lengths differ."""
+    made = {name: column_of(name, values) for name, values in columns.items()}
+    lengths = {name: len(column) for name, column in made.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise InvalidField("source", f"has columns of different lengths: {shown}")
+    return of_table(pa.table(made), vector_columns, id_column)
+
+
+def _params(vector_columns: Sequence[str], id_column: str | None) -> dict[str, Any]:
+    return {"id_column": id_column, "vector_column": list(vector_columns) or None}
+
+
+def _bytes(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+
+
+def _rows(table: pa.Table) -> Iterator[bytes]:
+    return _arrow(table.schema, table.to_batches(_ROWS))
+
+
+def _documents(source: Source) -> Iterator[bytes]:
+    """Rows in the shape of a BYODocument. Payloads travel as JSON, which keeps what Arrow columns cannot hold."""
+    vectors = pa.struct([(name, _vector_type(size)) for name, size in source.info.vectors.items()])
+    schema = pa.schema({"document_id": pa.string(), "vectors": vectors, "payload": pa.json_()})
+    return _arrow(schema, (_batch(batch, schema, source.info.vectors) for batch in source.batches(_ROWS)))
+
+
+def _batch(batch: DocumentBatch, schema: pa.Schema, sizes: Mapping[str, int]) -> pa.RecordBatch:
+    columns = [_vectors(batch.vectors.get(name), size, len(batch)) for name, size in sizes.items()]
+    kind = schema.field("vectors").type
+    struct = pa.StructArray.from_arrays(columns, fields=list(kind)) if columns else pa.array([{}] * len(batch), kind)
+    payloads = pa.ExtensionArray.from_storage(pa.json_(), pa.array(batch.payloads, pa.binary()).cast(pa.string()))
+    return pa.RecordBatch.from_arrays([pa.array(batch.ids, pa.string()), struct, payloads], schema=schema)
+
+
+def _vectors(column: VectorColumn | None, size: int, count: int) -> pa.Array:
+    """A list for each of `count` documents, null for those without a vector."""
+    values: NDArray[np.float32] = np.zeros((count, size), np.float32)
+    absent = np.ones(count, np.bool_)
+    if column is not None:
+        values[column.rows], absent[column.rows] = column.values, False
+    numbers = pa.array(values.ravel(), pa.float32())
+    return pa.FixedSizeListArray.from_arrays(numbers, size, mask=pa.array(absent))
+
+
+def _vector_type(size: int) -> pa.DataType:
+    return pa.list_(pa.float32(), size)
+
+
+def _arrow(schema: pa.Schema, batches: "Iterator[pa.RecordBatch] | list[pa.RecordBatch]") -> Iterator[bytes]:
+    """An Arrow stream, a piece per batch."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            yield sink.getvalue()
+            sink.seek(0)
+            sink.truncate()
+    yield sink.getvalue()
