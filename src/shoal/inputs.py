@@ -13,7 +13,7 @@ from shoal.errors import InvalidField
 from shoal.records.ids import check_id
 from shoal.records.vectors import check_finite, to_float32
 
-__all__ = ["ids_of", "points_of", "texts_of"]
+__all__ = ["column_of", "ids_of", "points_of", "texts_of"]
 
 
 def points_of(vectors: object) -> Points:
@@ -54,6 +54,19 @@ def texts_of(texts: Iterable[str | None] | None, count: int) -> list[str] | None
         if text is not None and not isinstance(text, str):
             raise InvalidField(f"texts[{row}]", "must be text", value=text)
     return [cast("str | None", text) or "" for text in listed]
+
+
+def column_of(name: str, values: object) -> pa.Array:
+    """An Arrow column; vectors where the values have two axes. `name` is told in errors. Raises InvalidField."""
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values
+    if np.ndim(values) == 2:  # type: ignore[arg-type]  # anything with axes is welcome
+        block = points_of(values)
+        return pa.FixedSizeListArray.from_arrays(pa.array(block.ravel(), pa.float32()), block.shape[1])
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InvalidField(name, f"is no column ({error})") from None
 
 
 def _listed(values: Iterable[object]) -> list[object]:

@@ -227,7 +227,7 @@ def test_bad_ids_are_named(tmp_path: Path) -> None:
     assert "row 1" in refusal(parquet(tmp_path, id=["a", ""], embedding=vectors)).field
     assert "row 1" in refusal(parquet(tmp_path, id=["a", "b\n"], embedding=vectors)).field
     assert "row 1" in refusal(parquet(tmp_path, id=["a", "ü" * 128], embedding=vectors)).field
-    assert "ids are text" in refusal(parquet(tmp_path, id=[1.5, 2.5], embedding=vectors)).message
+    assert "Ids are text" in refusal(parquet(tmp_path, id=[1.5, 2.5], embedding=vectors)).message
 
 
 def test_a_sidecar_of_another_length_is_refused(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Documents:
         InvalidField at a `place` that is nested too deep."""
         if isinstance(attributes, pa.RecordBatch):
             return cls([attributes], byo)
-        return cls([json_of_rows(attributes, place, byo=byo, most=None)])
+        return cls([json_of_rows(attributes, place, byo=byo, stored=False)])
 
     @classmethod
     def joined(cls, stretches: Sequence["Documents"]) -> "Documents":
@@ -86,7 +86,7 @@ def _read_columns(batch: pa.RecordBatch, wanted: set[str] | None, *, byo: bool) 
         return
     size = max(1, count * _READ_AT_ONCE // max(batch.nbytes, 1))
     for start in range(0, count, size):
-        yield from map(orjson.loads, json_of_batch(batch.slice(start, size), str, byo=byo, most=None))
+        yield from map(orjson.loads, json_of_batch(batch.slice(start, size), str, byo=byo, stored=False))
 
 
 def _taken(part: Part, rows: NDArray[np.int64]) -> Part:

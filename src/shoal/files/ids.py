@@ -6,7 +6,10 @@ from typing import Final
 import pyarrow as pa
 
 from shoal.errors import InvalidField
+from shoal.files.pieces import row_place
 from shoal.records.ids import MAX_ID_BYTES, check_id
+from shoal.records.values import id_text
+from shoal.tables import is_text, plain
 
 __all__ = ["ID_COLUMNS", "IdRegister", "ids_of", "numbered"]
 
@@ -14,6 +17,7 @@ ID_COLUMNS: Final = ("document_id", "id", "_id")
 """Where ids are looked for unless a column is named; the first that exists is taken."""
 
 _DIGITS: Final = 10
+_UUID_BYTES: Final = 16
 
 
 def numbered(first: int, rows: int) -> list[str]:
@@ -22,13 +26,27 @@ def numbered(first: int, rows: int) -> list[str]:
 
 
 def ids_of(column: pa.Array, name: str, first: int, label: str) -> list[str]:
-    """The ids in a column of text or whole numbers. Raises InvalidField."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
-        raise InvalidField(f"{label}: column {name!r}", f"holds {kind}; ids are text or whole numbers")
+    """The ids in a column of text, whole numbers (of any type) or UUIDs, also as 16 bytes.
+
+    `column` is in a layout of `shoal.tables.plain`. Raises InvalidField, naming the row where one is at fault.
+    """
+    place = row_place(label, first, name)
     if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise InvalidField(f"{label}: row {first + row}, column {name!r}", "has no id")
+        raise InvalidField(place(column.is_null().to_pylist().index(True)), "has no id")
+    kind = column.type
+    if is_text(kind) or pa.types.is_integer(kind):
+        return _texts(column)
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return [id_text(value, place(row)) for row, value in enumerate(column.to_pylist())]
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == _UUID_BYTES:
+        return _texts(plain(pa.ExtensionArray.from_storage(pa.uuid(), column)))
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return [id_text(value, place(row)) for row, value in enumerate(column.to_pylist())]
+    problem = f"holds {kind}; ids are text, whole numbers or UUIDs"
+    raise InvalidField(f"{label}: column {name!r}", problem, remedy="Make the column text, or name another.")
+
+
+def _texts(column: pa.Array) -> list[str]:
     ids: list[str] = column.cast(pa.string()).to_pylist()
     return ids
 

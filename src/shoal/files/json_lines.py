@@ -14,6 +14,7 @@ from shoal.files.layout import Chosen, Known, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.records.document import RESERVED, check_lineage
+from shoal.records.values import id_text
 from shoal.records.vectors import float_block
 
 __all__ = ["JsonPieces"]
@@ -75,16 +76,8 @@ class JsonPieces:
 
     def _ids(self, rows: Sequence[Json], first: int) -> list[str]:
         assert self.id_column is not None
-        return [self._id(row, first + i) for i, row in enumerate(rows)]
-
-    def _id(self, row: Json, number: int) -> str:
-        id = row.get(self.id_column or "")
-        if isinstance(id, str):
-            return id
-        if isinstance(id, int) and not isinstance(id, bool):
-            return str(id)
-        place = f"{self._label}: row {number}, column {self.id_column!r}"
-        raise InvalidField(place, "has no id" if id is None else "must be text or a whole number", value=id)
+        place = row_place(self._label, first, self.id_column)
+        return [id_text(row.get(self.id_column), place(i)) for i, row in enumerate(rows)]
 
     def _blocks(self, rows: Sequence[Json], first: int) -> dict[str, VectorColumn]:
         return {

@@ -2,13 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from shoal.errors import InvalidField
 from shoal.files.ids import ID_COLUMNS
 
-__all__ = ["Chosen", "Known", "Layout", "choose_id", "choose_vectors", "missing_column"]
+__all__ = ["USUAL_NAMES", "Chosen", "Known", "choose_id", "choose_vectors", "missing_column"]
 
 Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
 """Vector columns as asked for: names, or `{name of the vector: column}`, or None to look for them."""
@@ -17,18 +16,8 @@ Known: TypeAlias = Mapping[str, int]
 """Vectors that the place where the documents go has already: their dimensions by name. A column of lists that is called
 like one of them is that vector, and no attribute, however bad its rows."""
 
-_USUAL: Final = ("embedding", "embeddings", "vector", "vectors")
+USUAL_NAMES: Final = ("embedding", "embeddings", "vector", "vectors")
 _SHOWN: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What the columns of a file are for. `vectors` maps the name of a vector to its column."""
-
-    id_column: str | None
-    vectors: Mapping[str, str]
-    payload: Sequence[str]
-    warnings: Sequence[str]
 
 
 def choose_id(columns: Sequence[str], asked: str | None, label: str) -> str | None:
@@ -76,7 +65,7 @@ def missing_column(asked: str, columns: Iterable[str], label: str) -> InvalidFie
 
 
 def _usual(candidates: Sequence[str]) -> str | None:
-    return next((name for usual in _USUAL for name in candidates if name.lower() == usual), None)
+    return next((name for usual in USUAL_NAMES for name in candidates if name.lower() == usual), None)
 
 
 def _listed(columns: Sequence[str]) -> str:

@@ -1,24 +1,30 @@
 """Pieces of Parquet, Arrow and CSV files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from shoal.errors import InvalidField
+from shoal.files.dimension_columns import find_groups, gathered
+from shoal.files.faults import check_values
 from shoal.files.formats import Format
 from shoal.files.ids import ID_COLUMNS, ids_of, numbered
-from shoal.files.layout import Chosen, Known, choose_id, choose_vectors
+from shoal.files.layout import USUAL_NAMES, Chosen, Known, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.tables import open_rows
-from shoal.files.vectors import dimension_of, is_list, is_number_list, vector_column
+from shoal.files.vector_forms import Form, check_vectors, form_of, is_list, is_number_list
+from shoal.files.vectors import vector_column
 from shoal.records.document import RESERVED
+from shoal.tables import is_text, plain_batch
 
 __all__ = ["TablePieces"]
 
 _LOOKED_AT: Final = 1024
 _NESTED: Final = "vectors"
+_FEWEST_DIMENSIONS: Final = 8
+"""Columns of numbers that are taken for one vector where none is needed."""
 _NUMBERED: Final = (
     "There is no id column: documents are numbered by row, so another such file would replace them. "
     "Name a column with ids to keep them apart."
@@ -26,7 +32,8 @@ _NUMBERED: Final = (
 
 
 class TablePieces:
-    """A file of columns. A struct column `vectors` counts as one column for each of its fields."""
+    """A file of columns. A struct column `vectors` counts as one column for each of its fields, and columns that hold a
+    dimension each as one column of vectors."""
 
     def __init__(
         self,
@@ -43,88 +50,136 @@ class TablePieces:
         self._label = label
         self._rows = open_rows(path, kind, label, (id_column,) if id_column else ID_COLUMNS)
         self.count = self._rows.count
-        sample = self._sample()
-        self.columns: Sequence[str] = sample.schema.names
         self.byo = _is_byo(self._rows.schema)
+        self._groups: Mapping[str, Sequence[str]] = {}
+        sample = self._sample()
+        asked = _asked(vectors, sample.schema.names, needed=needed)
+        forms = _forms(sample, asked)
+        self._groups = _chosen_groups(sample, forms, vectors, asked, needed=needed)
+        if self._groups:
+            sample = gathered(sample, self._groups, row_place(label, 0))
+            forms |= _forms(sample.select(list(self._groups)), asked)
+        self.columns: Sequence[str] = sample.schema.names
         self.id_column = choose_id(self.columns, id_column, label)
-        found = {name: size for name in self.columns if (size := dimension_of(sample.column(name))) is not None}
         if vectors is None:
             types = {name: sample.column(name).type for name in known if name in self.columns}
             vectors = [name for name, kind_of in types.items() if is_list(kind_of)] or None
-            found |= {n: known[n] for n, kind_of in types.items() if n not in found and is_number_list(kind_of)}
-        self._vectors = self._chosen(sample, found, vectors, needed)
-        self.dimensions: Mapping[str, int] = {
-            name: self._dimension(found, column, most) for name, column in self._vectors.items()
-        }
-        self._payload, left_out = self._attributes(sample, found)
-        self.warnings: Sequence[str] = ([] if self.id_column else [_NUMBERED]) + left_out
+            for name in (name for name, kind_of in types.items() if is_number_list(kind_of)):
+                if name not in forms or forms[name].share < 1:
+                    forms[name] = Form(known[name], "lists")
+        self._vectors = self._chosen(sample, forms, vectors, needed)
+        self._forms = {name: self._form(sample, forms, column, most) for name, column in self._vectors.items()}
+        self.dimensions: Mapping[str, int] = {name: form.dimension for name, form in self._forms.items()}
+        self._payload, left_out = self._attributes(sample, forms)
+        grouped = [
+            f"Columns {columns[0]!r} to {columns[-1]!r} were read as one vector {name!r} of {len(columns)} numbers."
+            for name, columns in self._groups.items()
+        ]
+        self.warnings: Sequence[str] = [*([] if self.id_column else [_NUMBERED]), *grouped, *left_out]
 
     def pieces(self, size: int) -> Iterator[Piece]:
         first = 0
         for batch in self._rows.batches(size, self._needed()):
-            spread = _spread(batch)
+            rows = self._plain(batch, first)
             ids = (
-                numbered(first, len(batch))
+                numbered(first, len(rows))
                 if self.id_column is None
-                else ids_of(spread.column(self.id_column), self.id_column, first, self._label)
+                else ids_of(rows.column(self.id_column), self.id_column, first, self._label)
             )
             with naming_document(self._label, first, ids):
                 blocks = {
-                    name: vector_column(
-                        spread.column(column), self.dimensions[name], row_place(self._label, first, column)
-                    )
+                    name: vector_column(rows.column(column), self._forms[name], row_place(self._label, first, column))
                     for name, column in self._vectors.items()
                 }
-            yield Piece(first, ids, blocks, spread.select(self._payload))
-            first += len(batch)
+            yield Piece(first, ids, blocks, rows.select(self._payload))
+            first += len(rows)
+
+    def _plain(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        place = row_place(self._label, first)
+        check_values(batch, place)
+        return gathered(_spread(plain_batch(batch)), self._groups, place)
 
     def _sample(self) -> pa.RecordBatch:
         """The first rows, to see what the columns hold. Raises InvalidField where there are none."""
         for batch in self._rows.batches(_LOOKED_AT):
             if len(batch):
-                return _spread(batch)
+                return self._plain(batch, 0)
         raise InvalidField(self._label, "has no rows", remedy="Send a file with at least one document.")
 
-    def _chosen(self, sample: pa.RecordBatch, found: Mapping[str, int], asked: Chosen, needed: bool) -> dict[str, str]:
-        nested = [name for name in found if name.startswith(f"{_NESTED}.")]
+    def _chosen(self, sample: pa.RecordBatch, forms: Mapping[str, Form], asked: Chosen, needed: bool) -> dict[str, str]:
+        nested = [name for name in forms if name.startswith(f"{_NESTED}.")]
         if asked is None and nested:
             return {name.removeprefix(f"{_NESTED}."): name for name in nested}
-        likely = [name for name in found if _is_likely(sample.column(name).type, found[name])]
-        return choose_vectors(self.columns, likely, asked, self._label, needed=needed)
+        likely = [name for name, form in forms.items() if _is_likely(sample.column(name).type, form)]
+        even = [name for name in likely if forms[name].share == 1 or name.lower() in USUAL_NAMES]
+        # Lists of different lengths are attributes; but where vectors are needed, a bad row is the better error.
+        candidates = even or ([name for name in likely if forms[name].share >= 0.5] if needed else [])
+        return choose_vectors(self.columns, candidates, asked, self._label, needed=needed)
 
-    def _dimension(self, found: Mapping[str, int], column: str, most: int) -> int:
-        if column not in found:
+    def _form(self, sample: pa.RecordBatch, forms: Mapping[str, Form], column: str, most: int) -> Form:
+        if column not in forms:
+            if is_text(sample.column(column).type):
+                check_vectors(sample.column(column).to_pylist(), row_place(self._label, 0, column))
             problem = "holds no vectors: lists of numbers of one length"
             raise InvalidField(f"{self._label}: column {column!r}", problem, remedy="Name another with --vector.")
-        if not 0 < found[column] <= most:
-            problem = f"has vectors of {found[column]} numbers; 1 to {most} are allowed"
+        if not 0 < forms[column].dimension <= most:
+            problem = f"has vectors of {forms[column].dimension} numbers; 1 to {most} are allowed"
             raise InvalidField(f"{self._label}: column {column!r}", problem)
-        return found[column]
+        return forms[column]
 
-    def _attributes(self, sample: pa.RecordBatch, found: Mapping[str, int]) -> tuple[list[str], list[str]]:
+    def _attributes(self, sample: pa.RecordBatch, forms: Mapping[str, Form]) -> tuple[list[str], list[str]]:
         """The columns that become attributes, and a warning for each that is left out unasked."""
         taken = {self.id_column, *self._vectors.values()}
         kept, warnings = [], []
         for name in self.columns:
             if name in taken:
                 continue
-            if (
-                name in found
-                and is_list(sample.column(name).type)
-                and _is_likely(sample.column(name).type, found[name])
-            ):
+            kind = sample.column(name).type
+            if name in forms and is_list(kind) and forms[name].share == 1 and _is_likely(kind, forms[name]):
                 warnings.append(f"Column {name!r} looks like vectors that were not asked for and was left out.")
             elif name in RESERVED:
                 warnings.append(f"Column {name!r} has a name that is Shoal's and was left out.")
-            elif not name.startswith(f"{_NESTED}."):
+            elif not (self.byo and name.startswith(f"{_NESTED}.")):
                 kept.append(name)
         return kept, warnings
 
     def _needed(self) -> list[str]:
         """The columns of the file that have to be read, in its order."""
         wanted = {*self._payload, *self._vectors.values(), self.id_column}
-        roots = {name.partition(".")[0] if name.startswith(f"{_NESTED}.") else name for name in wanted if name}
-        return [name for name in self._rows.schema.names if name in wanted or name in roots]
+        wanted |= {name for vector, columns in self._groups.items() if vector in wanted for name in columns}
+        if self.byo and any(name and name.startswith(f"{_NESTED}.") for name in wanted):
+            wanted.add(_NESTED)
+        return [name for name in self._rows.schema.names if name in wanted]
+
+
+def _asked(vectors: Chosen, names: Sequence[str], *, needed: bool) -> Set[str]:
+    """The columns that are meant to hold vectors; without a word about it those with a usual name, where some must."""
+    if vectors is None:
+        return {name for name in names if needed and name.lower() in USUAL_NAMES}
+    return set(vectors.values() if isinstance(vectors, Mapping) else vectors)
+
+
+def _forms(sample: pa.RecordBatch, asked: Set[str]) -> dict[str, Form]:
+    """How vectors are written in the columns that hold any."""
+    found = {name: form_of(sample.column(name), asked=name in asked) for name in sample.schema.names}
+    return {name: form for name, form in found.items() if form is not None}
+
+
+def _chosen_groups(
+    sample: pa.RecordBatch, forms: Mapping[str, Form], vectors: Chosen, asked: Set[str], *, needed: bool
+) -> Mapping[str, Sequence[str]]:
+    """The groups of columns to read as a vector: those asked for, else, where no column holds vectors, all that are
+    long enough."""
+    if vectors is not None and not asked - set(sample.schema.names):
+        return {}
+    groups = find_groups(sample)
+    if vectors is not None:
+        return {name: columns for name, columns in groups.items() if name in asked}
+    if any(_is_likely(sample.column(name).type, form) for name, form in forms.items()):
+        return {}
+    fewest = 2 if needed else _FEWEST_DIMENSIONS
+    longest = max(map(len, groups.values()), default=0)
+    return {name: columns for name, columns in groups.items() if len(columns) >= max(fewest, longest)}
 
 
 def _is_byo(schema: pa.Schema) -> bool:
@@ -145,8 +200,8 @@ def _spread(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
 
-def _is_likely(kind: pa.DataType, dimension: int) -> bool:
-    """Whether a column is taken for vectors without being named: text, or floats, at least two of them."""
-    if dimension < 2:
+def _is_likely(kind: pa.DataType, form: Form) -> bool:
+    """Whether a column is taken for vectors without being named: at least two numbers, and no lists of whole ones."""
+    if form.dimension < 2:
         return False
-    return not is_list(kind) or bool(pa.types.is_floating(kind.value_type))
+    return not is_number_list(kind) or not pa.types.is_integer(kind.value_type)

@@ -1,0 +1,51 @@
+"""Where in a column a conversion fails, so that the error names the row."""
+
+from collections.abc import Callable
+from typing import Final
+
+import pyarrow as pa
+
+from shoal.errors import InvalidField
+from shoal.records.vectors import Place
+
+__all__ = ["check_values", "first_unfit"]
+
+_LATIN: Final = "Save it as UTF-8: iconv -f latin1 -t utf-8 FILE, or pandas.read_csv(…, encoding='latin-1') and to_csv."
+
+
+def first_unfit(column: pa.Array, fits: Callable[[pa.Array], bool]) -> int:
+    """The first row without which the column would fit. The caller knows that there is one."""
+    good, bad = 0, len(column)
+    while bad - good > 1:  # the first `good` rows fit, the first `bad` do not
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(column.slice(0, middle)) else (good, middle)
+    return good
+
+
+def check_values(batch: pa.RecordBatch, place: Place) -> None:
+    """Raises InvalidField naming row and column for values that their type does not allow: text that is no UTF-8, times
+    that are none, offsets that lead out of the file. Files do not promise it, and what comes after trusts it."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        reason = _fault(column)
+        if reason is not None:
+            row = first_unfit(column, lambda part: _fault(part) is None)
+            problem, remedy = _explained(reason)
+            raise InvalidField(f"{place(row)}, column {name!r}", problem, remedy=remedy)
+
+
+def _fault(column: pa.Array) -> str | None:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        return str(error)
+    return None
+
+
+def _explained(reason: str) -> tuple[str, str]:
+    if "UTF8" in reason:
+        return "is not UTF-8 text", _LATIN
+    if "not within the acceptable range" in reason:
+        return "is not a time of day", "Leave it empty, or send it as text."
+    if "does not represent a whole number of days" in reason:
+        return "is not a whole number of days, as dates are", "Make it a timestamp."
+    return f"is damaged ({' '.join(reason.split())[:120]})", "Write the file again."

@@ -1,0 +1,69 @@
+"""Single values as Python programs and files hand them over: NumPy's numbers, what stands for a missing value, ids."""
+
+import uuid
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+
+from shoal.errors import InvalidField
+
+__all__ = ["id_text", "is_missing", "unwrapped"]
+
+_EXACT: Final = 2**53
+"""Up to here every whole number is a float of its own."""
+
+
+def unwrapped(value: object) -> object:
+    """The Python value of a NumPy scalar or of an array without axes; anything else as it is."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        plain: object = value.item()
+        return plain
+    return value
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value stands for none: None, NaN, NaT, pandas.NA, a masked element."""
+    if value is None or value is np.ma.masked:
+        return True
+    if isinstance(value, (str, bytes, list, tuple, dict, np.ndarray)):
+        return False
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # pandas.NA is neither equal to itself nor not
+        return True
+
+
+def id_text(value: object, path: str) -> str:
+    """An id as text: of text itself, a whole number of any type, a UUID, or UTF-8 bytes.
+
+    Raises InvalidField at `path` for a missing one, and for anything else.
+    """
+    if is_missing(value):
+        raise InvalidField(path, "has no id", remedy="Give every row one, or leave the ids out.")
+    value = unwrapped(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, uuid.UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    if isinstance(value, (float, Decimal)):
+        return _whole(value, path)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise InvalidField(path, "is bytes that are no text", remedy="Write them as hexadecimal digits.") from None
+    raise InvalidField(path, "must be text, a whole number or a UUID", value=_shown(value))
+
+
+def _whole(value: float | Decimal, path: str) -> str:
+    if value % 1 != 0:
+        raise InvalidField(path, "is not a whole number", value=_shown(value), remedy="Ids are text or whole numbers.")
+    if isinstance(value, float) and abs(value) > _EXACT:
+        remedy = "Send such ids as text or as 64-bit integers."
+        raise InvalidField(path, "is too large for a float to be exact", value=value, remedy=remedy)
+    return str(int(value))
+
+
+def _shown(value: object) -> Any:
+    return value if isinstance(value, (int, float)) else str(value)[:80]

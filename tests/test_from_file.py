@@ -1,0 +1,150 @@
+"""`from_file`: which documents of a file are clustered, and which words name the clusters."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shoal.errors import InvalidField
+from shoal.from_file import FileClustering, Request, cluster_file
+from shoal.library import How
+from shoal.records.filters import parse_filter
+
+TOPICS = ("refund request", "password reset", "parcel delivery")
+TEXTS = [f"{topic} number {letter}" for topic in TOPICS for letter in "abcdefghij"]
+VECTORS = np.repeat(np.eye(3, 4), 10, 0) + np.random.default_rng(0).normal(0, 0.02, (30, 4))
+IDS = [f"d{number:02d}" for number in range(30)]
+
+Rows = Sequence[dict[str, Any]]
+Writer = Callable[[Path, Rows], Path]
+
+
+def as_json_lines(folder: Path, rows: Rows) -> Path:
+    path = folder / "docs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def as_parquet(folder: Path, rows: Rows) -> Path:
+    path = folder / "docs.parquet"
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return path
+
+
+def as_arrow(folder: Path, rows: Rows) -> Path:
+    table, path = pa.Table.from_pylist(list(rows)), folder / "docs.arrow"
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+    return path
+
+
+def as_csv(folder: Path, rows: Rows) -> Path:
+    path = folder / "docs.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(
+            {key: json.dumps(value) if isinstance(value, list) else value for key, value in row.items()} for row in rows
+        )
+    return path
+
+
+each_nested = pytest.mark.parametrize("write", [as_json_lines, as_parquet, as_arrow])
+each_writer = pytest.mark.parametrize("write", [as_json_lines, as_parquet, as_arrow, as_csv])
+
+
+def rows(document: Callable[[int], dict[str, Any]]) -> Rows:
+    return [{"id": id, "embedding": VECTORS[n].tolist(), **document(n)} for n, id in enumerate(IDS)]
+
+
+def clustered(path: Path, *, text: Sequence[str] = (), where: object = None) -> FileClustering:
+    how = How(n_clusters=3)
+    return cluster_file(Request(path=path, text=text, where=parse_filter(where, "where"), how=how))
+
+
+def labels(found: FileClustering) -> set[str]:
+    """What clusters are called, without the word that all texts share."""
+    return {cluster.label.casefold().removesuffix(" number") for cluster in found.clustering.clusters}
+
+
+@each_nested
+def test_text_inside_objects_names_clusters(write: Writer, tmp_path: Path) -> None:
+    found = clustered(write(tmp_path, rows(lambda n: {"info": {"deep": {"note": TEXTS[n]}, "page": n}})))
+
+    assert found.source["text"] == ["info.deep.note"]
+    assert labels(found) == set(TOPICS)
+
+
+@each_writer
+def test_a_column_with_dots_in_its_name_is_read_as_it_is_written(write: Writer, tmp_path: Path) -> None:
+    path = write(tmp_path, rows(lambda n: {"info.note": TEXTS[n], "info.lang": "en" if n % 2 else "fr"}))
+    found = clustered(path, where={"field": "info.lang", "operator": "eq", "value": "en"})
+
+    assert found.source["text"] == ["info.note"]
+    assert found.clustering.ids == IDS[1::2]
+    assert labels(found) == set(TOPICS)
+
+
+@each_nested
+def test_a_nested_field_can_be_named(write: Writer, tmp_path: Path) -> None:
+    path = write(tmp_path, rows(lambda n: {"info": {"note": TEXTS[n]}, "other": f"same words in every row {n}"}))
+
+    assert labels(clustered(path, text=["info.note"])) == set(TOPICS)
+    with pytest.raises(InvalidField, match=r"info\.nope"):
+        clustered(path, text=["info.nope"])
+
+
+def byo(n: int) -> dict[str, Any]:
+    return {
+        "document_id": IDS[n],
+        "vectors": {"v.1": VECTORS[n].tolist()},
+        "payload": {"kind": "a" if n % 2 else "b"},
+        "metadata": {"note": TEXTS[n]},
+    }
+
+
+@each_nested
+def test_documents_with_metadata_read_as_a_server_would_hold_them(write: Writer, tmp_path: Path) -> None:
+    path = write(tmp_path, [byo(n) for n in range(30)])
+    found = clustered(path, where={"field": "kind", "operator": "eq", "value": "a"})
+
+    assert found.source["vector"] == "v.1"
+    assert found.source["text"] == ["metadata.note"]
+    assert found.clustering.ids == IDS[1::2]
+    assert labels(found) == set(TOPICS)
+
+
+@each_writer
+def test_ids_come_from_a_column_with_dots_in_its_name(write: Writer, tmp_path: Path) -> None:
+    plain = [{"doc.key": id, "my.vector": VECTORS[n].tolist(), "note": TEXTS[n]} for n, id in enumerate(IDS)]
+    request = Request(path=write(tmp_path, plain), id="doc.key", vector="my.vector", how=How(n_clusters=3))
+
+    assert cluster_file(request).clustering.ids == IDS
+
+
+def test_a_field_that_is_text_here_and_an_object_there_is_read_where_it_is_text(tmp_path: Path) -> None:
+    path = as_json_lines(tmp_path, rows(lambda n: {"info": TEXTS[n] if n % 3 else {"note": TEXTS[n]}}))
+
+    assert labels(clustered(path)) == set(TOPICS)
+
+
+def test_the_order_of_the_rows_chooses_no_fields(tmp_path: Path) -> None:
+    def document(n: int) -> dict[str, Any]:
+        return {"title": TEXTS[n % 30], "body": f"{TEXTS[n % 30]} with a much longer text" if n < 200 else None}
+
+    many = [
+        {"id": f"{n:04d}", "embedding": VECTORS[n % 30].tolist(), **document(n)} for n in range(600)
+    ]  # the first 200 ids have a body
+    forward, backward = tmp_path / "f", tmp_path / "b"
+    forward.mkdir()
+    backward.mkdir()
+    one, other = clustered(as_json_lines(forward, many)), clustered(as_json_lines(backward, many[::-1]))
+
+    assert one.source["text"] == other.source["text"] == ["body", "title"]
+    assert labels(one) == labels(other)
