@@ -128,6 +128,24 @@ def test_every_form_of_upload_stores_the_same_documents(
     assert np.allclose(found["vectors"]["embedding"], vectors[7])
 
 
+def test_a_file_that_is_read_here_is_stored_whole(client: shoal.Client, tmp_path: Path) -> None:
+    """Also what has no vector, what Arrow columns cannot hold, and under an id column and a vector that were named."""
+    (tmp_path / "a.csv").write_text('key,zip,embedding,other\nx,01234,"[1,2,3,4,5,6]","[5,6]"\ny,10115,,"[7,8]"\n')
+    np.save(tmp_path / "b.npy", np.eye(2, 6, dtype=np.float32))
+    (tmp_path / "b.jsonl").write_text('{"id": "p", "mixed": 1}\n{"id": "q", "mixed": {"deep": ["1"]}}\n')
+    client.collections.create("csv")
+    client.collections.create("npy")
+
+    done = client.documents.upload("csv", tmp_path / "a.csv", id_column="key", vector_columns=["embedding"])
+    assert (done.inserted, done.vectors) == (2, {"embedding": 6})
+    assert [(document["document_id"], document["other"]) for document in client.documents.list("csv")] == [
+        ("x", "[5,6]"),
+        ("y", "[7,8]"),
+    ]
+    client.documents.upload("npy", tmp_path / "b.npy")
+    assert [document["mixed"] for document in client.documents.list("npy")] == [1, {"deep": ["1"]}]
+
+
 def test_an_upload_with_a_fault_stores_nothing(client: shoal.Client, columns: dict[str, object]) -> None:
     client.collections.create("docs")
     wrong = np.zeros((45, 5), np.float32)
