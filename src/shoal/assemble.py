@@ -20,6 +20,7 @@ from shoal.services.generations import Generations
 from shoal.services.housekeeping import Housekeeping
 from shoal.services.idempotency import Idempotency
 from shoal.services.keys import Keys
+from shoal.services.links import Links
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
 from shoal.services.planning import Planning
@@ -50,6 +51,7 @@ class Services:
     artifacts: ArtifactStore
     audit: Audit
     keys: Keys
+    links: Links
     namespaces: Namespaces
     buckets: Buckets
     objects: Objects
@@ -119,6 +121,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     clusters = Clusters(metadata, documents_store, states, removals, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
     keys = Keys(metadata, namespaces, audit, now)
+    links = Links(data / "links.secret", now)
     return Services(
         settings=settings,
         housekeeping=Housekeeping(
@@ -157,6 +160,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         artifacts=artifacts,
         audit=audit,
         keys=keys,
+        links=links,
         namespaces=namespaces,
         buckets=buckets,
         objects=Objects(metadata, buckets, now),

@@ -185,11 +185,42 @@ def test_an_unknown_route_is_a_404_with_a_hint(client: httpx.Client) -> None:
 
 
 def test_a_wrong_method_is_a_405(client: httpx.Client) -> None:
-    answer = client.put("/me")
+    for path, allowed in (
+        ("/me", "GET, HEAD"),
+        ("/clusters/any", "GET, PATCH, DELETE, HEAD"),
+        ("/clusters", "GET, POST, HEAD"),
+    ):
+        answer = client.put(path)
 
-    assert answer.status_code == 405
-    assert answer.json()["error"]["type"] == "MethodNotAllowedError"
-    assert answer.headers["Allow"] == "GET"
+        assert answer.status_code == 405
+        assert answer.json()["error"]["type"] == "MethodNotAllowedError"
+        assert answer.headers["Allow"] == answer.json()["error"]["details"]["allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/me", "/clusters", "/livez", "/health/beat", "/clusters/nowhere", "/nowhere"])
+def test_head_is_answered_like_get_without_a_body(client: httpx.Client, path: str) -> None:
+    got, head = client.get(path), client.head(path)
+
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "what"),
+    [
+        ("POST", "/clusters/triggers", "Triggers"),
+        ("POST", "/clusters/triggers/list", "Triggers"),
+        ("GET", "/clusters/triggers/trig_1/history", "Triggers"),
+        ("POST", "/templates/clusters", "Templates"),
+        ("POST", "/taxonomies/from-documents", "Taxonomies"),
+        ("POST", "/organizations/webhooks", "Webhooks"),
+    ],
+)
+def test_what_comes_later_is_refused_with_these_words(client: httpx.Client, method: str, path: str, what: str) -> None:
+    answer = client.request(method, path, json={})
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == f"{what} come in a later version of Shoal."
 
 
 def test_a_bug_is_a_500_that_shows_nothing_and_a_trace_in_the_log(

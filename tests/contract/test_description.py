@@ -80,7 +80,9 @@ def test_successes_are_described_down_to_their_fields(now: Json) -> None:
 def test_only_the_probes_need_no_key(now: Json) -> None:
     open_to_all = {label for label, operation in operations(now) if operation.get("security") == []}
 
-    assert open_to_all == {f"GET /v1/{path}" for path in ("health", "health/liveness", "livez", "readyz")}
+    assert open_to_all == {
+        f"GET /v1/{path}" for path in ("health", "health/beat", "health/liveness", "livez", "readyz")
+    }
 
 
 def remove_route(described: Json) -> None:

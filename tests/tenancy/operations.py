@@ -154,7 +154,8 @@ _C: Final = "/clusters/{cluster_identifier}"
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _HEALTH: Final = {
-    f"GET {path}": Operation(_nothing) for path in ("/health", "/health/deep", "/health/liveness", "/livez", "/readyz")
+    f"GET {path}": Operation(_nothing)
+    for path in ("/health", "/health/beat", "/health/deep", "/health/liveness", "/livez", "/readyz")
 }
 
 _ORGANIZATION: Final = {

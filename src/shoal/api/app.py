@@ -14,6 +14,7 @@ from shoal.api.disk_guard import DiskGuard
 from shoal.api.errors import ErrorBoundary, handle_errors
 from shoal.api.framing import OneFraming
 from shoal.api.limits import BodyLimit
+from shoal.api.methods import HeadLikeGet
 from shoal.api.metrics import Metrics
 from shoal.api.observed import Observed
 from shoal.api.openapi import complete
@@ -43,11 +44,12 @@ def create_app(services: Services) -> FastAPI:
     handle_errors(app)
     # Middleware added last is outermost.
     app.state.readiness, app.state.metrics = Readiness(), Metrics(services)
+    app.add_middleware(HeadLikeGet)
     app.add_middleware(Admission, settings=services.settings)
     app.add_middleware(DiskGuard, disk=services.disk)
     app.add_middleware(BodyLimit, settings=services.settings)
     app.add_middleware(RateLimit, settings=services.settings)
-    app.add_middleware(Authentication, keys=services.keys, audit=services.audit)
+    app.add_middleware(Authentication, keys=services.keys, links=services.links, audit=services.audit)
     app.add_middleware(LoginLimit, settings=services.settings)
     app.add_middleware(OneFraming)
     app.add_middleware(ErrorBoundary)

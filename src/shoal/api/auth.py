@@ -3,12 +3,13 @@
 Default deny: only the exact paths in `PUBLIC` need no key. A namespace or cluster called `health` is not among them.
 """
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from anyio.to_thread import run_sync
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
@@ -18,6 +19,7 @@ from shoal.records.audit import Origin
 from shoal.records.key import Caller, Permission
 from shoal.services.audit import Audit
 from shoal.services.keys import Keys
+from shoal.services.links import Links
 
 __all__ = ["MOUNTS", "PUBLIC", "Authentication", "is_public", "needed_permission"]
 
@@ -25,17 +27,24 @@ MOUNTS: Final = ("/v1", "/api/v1", "")
 """Where the same routes are served; the first is the official one, the others forgive a forgotten `/v1`."""
 
 PUBLIC: Final = frozenset(
-    mount + path for mount in MOUNTS for path in ("/health", "/health/liveness", "/livez", "/readyz", "/openapi.json")
+    mount + path
+    for mount in MOUNTS
+    for path in ("/health", "/health/beat", "/health/liveness", "/livez", "/readyz", "/openapi.json")
 )
+
+_LONGEST_FIRST: Final = sorted(MOUNTS, key=len, reverse=True)
+_LINKED: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-Za-z0-9]+/download")
+"""What a signed link can open: a table of a run, both named by their ids."""
 
 _READING_POSTS: Final = frozenset({"list", "count", "distinct", "aggregate", "export", "data", "history", "plan"})
 
 
 class Authentication:
-    """Puts the `Caller` into `request.state.caller`, or answers 401 or 403 without reading the body."""
+    """Puts the `Caller` into `request.state.caller`, or answers 401 or 403 without reading the body. A signed link
+    brings its caller and its namespace with it."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, audit: Audit) -> None:
-        self._app, self._keys, self._audit = app, keys, audit
+    def __init__(self, app: ASGIApp, keys: Keys, links: Links, audit: Audit) -> None:
+        self._app, self._keys, self._links, self._audit = app, keys, links, audit
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or is_public(scope):
@@ -47,7 +56,10 @@ class Authentication:
         origin = _origin(scope)
         try:
             with self._audit.acting(origin):
-                caller = await self._caller(scope)
+                if _is_signed(scope):
+                    scope, caller = await run_sync(self._linked, scope)
+                else:
+                    caller = await self._caller(scope)
             origin = replace(origin, caller=caller)
             await self._check(scope, origin, caller)
         except ShoalError as error:
@@ -61,6 +73,15 @@ class Authentication:
         secret = _bearer(Headers(scope=scope).get("authorization"))
         remembered = self._keys.remembered(secret)
         return await run_sync(self._keys.authenticate, secret) if remembered is None else remembered
+
+    def _linked(self, scope: Connection) -> tuple[Connection, Caller]:
+        """The request as it is with a link's namespace, and a caller who may read what the path names."""
+        opened = self._links.check(_without_mount(scope["path"]), dict(QueryParams(scope["query_string"])))
+        kept = [(name, value) for name, value in scope["headers"] if name != b"x-namespace"]
+        headers = [*kept, (b"x-namespace", opened.namespace_id.encode())]
+        by = f"link:{opened.organization_id}"
+        caller = Caller(opened.organization_id, by, "signed link", "", frozenset[Permission](("read",)))
+        return {**scope, "headers": headers}, caller
 
     async def _check(self, scope: Connection, origin: Origin, caller: Caller) -> None:
         method, path = scope["method"], scope["path"]
@@ -94,6 +115,17 @@ def needed_permission(method: str, path: str) -> Permission:
     if method == "DELETE":
         return "delete"
     return "read" if method == "POST" and parts and parts[-1] in _READING_POSTS else "write"
+
+
+def _is_signed(scope: Connection) -> bool:
+    """Whether a request brings a signature in place of a key; a key wins."""
+    if scope["method"] not in ("GET", "HEAD") or not _LINKED.fullmatch(_without_mount(scope["path"])):
+        return False
+    return b"signature=" in scope["query_string"] and Headers(scope=scope).get("authorization") is None
+
+
+def _without_mount(path: str) -> str:
+    return next(path.removeprefix(mount) for mount in _LONGEST_FIRST if path.startswith(f"{mount}/"))
 
 
 def is_public(scope: Connection) -> bool:

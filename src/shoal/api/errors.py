@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from shoal import errors
+from shoal.api.methods import allowed_methods
 from shoal.api.replies import reply
 from shoal.errors import ShoalError, shorten
 from shoal.storage.files import disk_error, is_of_disk
@@ -71,6 +72,7 @@ _LEFT_OUT: Final = frozenset(
         "plugins", "retrievers", "snapshots", "syncs", "taxonomies", "templates", "uploads", "usage", "webhooks",
     }
 )  # fmt: skip
+_COMING: Final = frozenset({"taxonomies", "templates", "triggers", "webhooks"})
 _MOST_FAULTS: Final = 20
 
 
@@ -176,12 +178,17 @@ async def _on_http(request: Request, error: Exception) -> Response:
     """What the framework refuses by itself: unknown routes and methods."""
     assert isinstance(error, HTTPException)
     wire = Wire(error.status_code, _BY_STATUS.get(error.status_code, "BadRequestError"), _code_of(error.status_code))
+    if error.status_code in (404, 405) and (later := _later(request.url.path)):
+        wire = wire_of(errors.NotFound)
+        message = f"{later.capitalize()} come in a later version of Shoal."
+        return _reply(wire, message, {"resource": later, "hint": "docs/http.md lists what there is."})
     if error.status_code == 404:
         message = f"There is no route {request.method} {shorten(request.url.path)}."
         return _reply(wire, message, {"hint": _hint(request.url.path)})
     if error.status_code == 405:
         message = f"{request.method} is not possible here."
-        return _reply(wire, message, {"allow": (error.headers or {}).get("Allow")}, error.headers)
+        allow = ", ".join(allowed_methods(request.app, request.scope))
+        return _reply(wire, message, {"allow": allow}, {"Allow": allow})
     return _reply(wire, str(error.detail), {}, error.headers)
 
 
@@ -209,6 +216,13 @@ def _hint(path: str) -> str:
     if parts and parts[0] in _LEFT_OUT:
         return f"{parts[0]!r} is not part of Shoal. GET /openapi.json lists every route there is."
     return "Routes start with /v1; GET /openapi.json lists them all."
+
+
+def _later(path: str) -> str | None:
+    """What will be at this path, of the things that are known and not there yet."""
+    parts = [part for part in path.split("/") if part not in ("", "v1", "api")]
+    named = parts[1:2] if parts[:1] in (["clusters"], ["organizations"]) else parts[:1]
+    return named[0] if named and named[0] in _COMING and (parts[0] != named[0] or named[0] in _LEFT_OUT) else None
 
 
 def _problem(fault: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ __all__ = ["UNMATCHED", "Observed"]
 UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_PROBES: Final = ("/livez", "/readyz", "/health", "/health/liveness")
+_PROBES: Final = ("/livez", "/readyz", "/health", "/health/beat", "/health/liveness")
 _access = logging.getLogger("shoal.access")
 
 

@@ -240,7 +240,7 @@ def _around(report: Report, settings: Settings) -> Iterator[Finding]:
     )
     if room.low:
         yield Finding("problem", "disk", "less is free than the reserve: new data are refused", "Free some space.")
-    for path in (data, data / "key"):
+    for path in (data, data / "key", data / "links.secret"):
         if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
             remedy = f"chmod {'700' if path.is_dir() else '600'} it."

@@ -1,12 +1,14 @@
 """What came out of the runs of a cluster: summaries, members, maps, exports; and labels that people correct."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
 from shoal.records.cluster import Cluster
@@ -19,7 +21,7 @@ from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, DocumentStore, Enrichment, MetadataStore, Query
 from shoal.tables import decoded
 
-__all__ = ["CSV_ROWS", "Executions"]
+__all__ = ["CSV_ROWS", "Executions", "ParquetTable"]
 
 CSV_ROWS: Final = 100_000
 """Rows a CSV export may have (contract 1.3, row 413)."""
@@ -27,6 +29,21 @@ _LONGEST_OFFSET: Final = 15
 _MAX_LABEL: Final = 200
 _MAP_SEED: Final = 42
 _SUMMED: Final = ("execution_time_seconds", "num_points", "num_clusters")
+
+
+_LABELLED: Final = frozenset({"members", "centroids"})
+"""Tables with a column `cluster_label`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetTable:
+    """A table of a run: where the file lies, or its bytes where it is not as it was written."""
+
+    cluster_id: str
+    run_id: str
+    content: Path | bytes
+    rows: int
+    size_bytes: int
 
 
 class Executions:
@@ -210,20 +227,27 @@ class Executions:
         members = self._artifacts.read(scope, run.run_id, "members", [*names, "feature"])
         return members.filter(pc.equal(members["feature"].cast(pa.string()), feature)).select(names), axes
 
-    def parquet(self, scope: Scope, ref: str, run_id: str, table: str) -> tuple[Path, int]:
-        """A table of a finished run as a Parquet file, and its number of rows. Raises NotFound, also for a table that
-        the run does not have."""
-        _, run = self._finished(scope, ref, run_id)
+    def table(self, scope: Scope, ref: str, run_id: str, name: str, cluster_label: str | None = None) -> "ParquetTable":
+        """A table of a finished run as Parquet, with the labels people gave; the members may be those of one label.
+        Raises NotFound, also for a table that the run does not have, and InvalidField."""
+        cluster, run = self._finished(scope, ref, run_id)
         files = (self._artifacts.manifest(scope, run.run_id) or {}).get("files", {})
-        if table not in files:
-            raise NotFound("table of the run", table, f"It has {', '.join(sorted(files))}.")
-        return self._artifacts.path(scope, run.run_id, table), int(files[table]["rows"])
+        if name not in files:
+            raise NotFound("table of the run", name, f"It has {', '.join(sorted(files))}.")
+        if cluster_label is not None and name != "members":
+            raise InvalidField("cluster_label", f"chooses members, not rows of {name}", value=cluster_label)
+        if cluster_label is None and not (run.label_overrides and name in _LABELLED):
+            path = self._artifacts.path(scope, run.run_id, name)
+            return ParquetTable(cluster.cluster_id, run.run_id, path, int(files[name]["rows"]), path.stat().st_size)
+        rows = _of_label(self._labelled(scope, run, name), cluster_label)
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd")
+        content = sink.getvalue()
+        return ParquetTable(cluster.cluster_id, run.run_id, content.to_pybytes(), rows.num_rows, content.size)
 
     def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
         """Members for a CSV export, with people's labels. Raises NotFound, TooLarge beyond 100,000 rows."""
-        table = self._members(scope, self._finished(scope, ref, run_id)[1])
-        if cluster_label is not None:
-            table = table.filter(pc.equal(table["cluster_label"].cast(pa.string()), cluster_label))
+        table = _of_label(self._members(scope, self._finished(scope, ref, run_id)[1]), cluster_label)
         if table.num_rows > CSV_ROWS:
             raise TooLarge(
                 f"A CSV export holds at most {CSV_ROWS:,} rows, this one has {table.num_rows:,}. Use format=parquet.",
@@ -277,8 +301,11 @@ class Executions:
         return (self._artifacts.manifest(scope, run.run_id) or {}).get("meta") or {}
 
     def _members(self, scope: Scope, run: Execution) -> pa.Table:
-        """The members with the labels people gave."""
-        table = self._artifacts.read(scope, run.run_id, "members")
+        return self._labelled(scope, run, "members")
+
+    def _labelled(self, scope: Scope, run: Execution, name: str) -> pa.Table:
+        """A table with the labels people gave."""
+        table = self._artifacts.read(scope, run.run_id, name)
         if not run.label_overrides:
             return table
         labels = {centroid.cluster_id: centroid.label for centroid in run.centroids or []} | run.label_overrides
@@ -308,6 +335,10 @@ class Executions:
         if "vector" not in table.column_names:
             return {}
         return dict(zip(table["cluster_id"].to_pylist(), table["vector"].to_pylist(), strict=True))
+
+
+def _of_label(members: pa.Table, label: str | None) -> pa.Table:
+    return members if label is None else members.filter(pc.equal(members["cluster_label"].cast(pa.string()), label))
 
 
 def _progress(begun: Enrichment) -> dict[str, Any]:

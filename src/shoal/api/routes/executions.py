@@ -3,15 +3,15 @@
 import io
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.csv
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
+from shoal.api.auth import MOUNTS
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.idempotency import Keyed
@@ -131,38 +131,46 @@ def export_execution(
     format: Literal["parquet", "csv"] = "parquet",
     cluster_label: str | None = None,
 ) -> Response:
-    """Members of a run. parquet: where to download the file; csv: the rows, at most 100,000."""
+    """Members of a run, of one label alone where it is named. parquet: a link to the file that needs no key, for an
+    hour; csv: the rows, at most 100,000."""
     if format == "csv":
         rows = services.executions.export_rows(scope, cluster_identifier, run_id, cluster_label)
         return _csv(rows, run_id)
-    path, rows = services.executions.parquet(scope, cluster_identifier, run_id, "members")
-    # From the decoded path, quoted again: a name may hold `?` or `#`.
-    place = quote(request.scope["path"].removesuffix("/export") + "/download")
-    url = base_url(request) + place
+    table = services.executions.table(scope, cluster_identifier, run_id, "members", cluster_label)
+    path = f"/clusters/{table.cluster_id}/executions/{table.run_id}/download"
+    link = services.links.sign(scope, path, table="members", cluster_label=cluster_label)
+    url = f"{base_url(request)}{MOUNTS[0]}{link.target}"
     return reply(
         {
             "url": url,
             "download_url": url,
             "format": "parquet",
-            "expires_at": datetime.now(UTC) + timedelta(days=1),
-            "size_bytes": path.stat().st_size,
-            "row_count": rows,
+            "expires_at": link.expires_at,
+            "size_bytes": table.size_bytes,
+            "row_count": table.rows,
         }
     )
 
 
 @router.get("/executions/{run_id}/download", response_class=Response, responses={200: {"content": {_PARQUET: _BYTES}}})
 def download_table(
-    services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, table: str = "members"
+    services: Wired,
+    scope: Namespaced,
+    cluster_identifier: str,
+    run_id: str,
+    table: str = "members",
+    cluster_label: str | None = None,
 ) -> Response:
-    """A table of a run as a Parquet file: members, centroids, near_duplicates and, where the method makes one, layers
-    or condensed_tree. Takes the same key as every route."""
-    return FileResponse(
-        services.executions.parquet(scope, cluster_identifier, run_id, table)[0],
-        media_type=_PARQUET,
-        filename=f"{run_id}-{table}.parquet",
-        headers={"X-Content-Type-Options": "nosniff"},
-    )
+    """A table of a run as a Parquet file: members (of one label alone, where it is named), centroids, near_duplicates
+    and, where the method makes one, layers or condensed_tree. Takes the same key as every route, or the signature of a
+    link that an export made."""
+    found = services.executions.table(scope, cluster_identifier, run_id, table, cluster_label)
+    headers = {"X-Content-Type-Options": "nosniff"}
+    name = f"{run_id}-{table}.parquet"
+    if isinstance(found.content, Path):
+        return FileResponse(found.content, media_type=_PARQUET, filename=name, headers=headers)
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return Response(found.content, media_type=_PARQUET, headers=headers)
 
 
 @router.get("/visualization", response_model=Visualization)

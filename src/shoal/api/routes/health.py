@@ -59,6 +59,12 @@ async def liveness() -> Response:
     return reply(Alive())
 
 
+@router.get("/health/beat", response_model=Alive)
+async def health_beat() -> Response:
+    """The process answers; no store is asked."""
+    return reply(Alive())
+
+
 @router.get("/livez", response_model=Alive)
 async def livez() -> Response:
     """The process answers; no store is asked."""

@@ -1,0 +1,159 @@
+"""Links of exports: they work by themselves for an hour, for one table of one run, and tell nobody anything else."""
+
+import io
+import logging
+import stat
+import urllib.request
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx
+import pyarrow.parquet as pq
+import pytest
+
+from api.conftest import Clock
+from cluster_steps import create, execute, grouped_documents, put_documents
+from shoal.assemble import Services
+
+
+@pytest.fixture
+def run(client: httpx.Client, services: Services) -> dict[str, Any]:
+    put_documents(client, grouped_documents(60))
+    create(client)
+    return execute(client, services)
+
+
+def exported(client: httpx.Client, run: dict[str, Any], **query: str) -> dict[str, Any]:
+    told: dict[str, Any] = client.get(f"/clusters/groups/executions/{run['run_id']}/export", params=query).json()
+    return told
+
+
+def changed(url: str, **parameters: str | None) -> str:
+    """The link with other parameters; None takes one away."""
+    parts = urlsplit(url)
+    query = {**dict(parse_qsl(parts.query)), **parameters}
+    return parts._replace(query=urlencode({n: v for n, v in query.items() if v is not None})).geturl()
+
+
+def test_the_link_of_an_export_works_by_itself(client: httpx.Client, run: dict[str, Any]) -> None:
+    told = exported(client, run)
+
+    with urllib.request.urlopen(told["url"]) as answer:  # as pandas.read_parquet does
+        content = answer.read()
+
+    table = pq.read_table(io.BytesIO(content))
+    assert table.num_rows == told["row_count"] == 60
+    assert len(content) == told["size_bytes"]
+    assert told["download_url"] == told["url"]
+
+
+def test_a_range_and_a_head_of_the_link_are_answered(client: httpx.Client, run: dict[str, Any]) -> None:
+    told = exported(client, run)
+
+    part = httpx.get(told["url"], headers={"Range": "bytes=0-3"})
+    head = httpx.head(told["url"])
+
+    assert (part.status_code, part.content) == (206, b"PAR1")
+    assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(told["size_bytes"]), b"")
+
+
+def test_a_link_ends_after_its_hour(client: httpx.Client, run: dict[str, Any], clock: Clock) -> None:
+    told = exported(client, run)
+
+    clock.forward(minutes=59)
+    before = httpx.get(told["url"])
+    clock.forward(minutes=1)
+    after = httpx.get(told["url"])
+
+    assert before.status_code == 200
+    assert after.status_code == 403
+    assert after.json()["error"]["type"] == "ForbiddenError"
+    assert told["expires_at"] in after.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"expires": "4102444800"}, {"table": "centroids"}, {"table": None}, {"namespace": "other"},
+        {"organization": "org_other"}, {"cluster_label": "x"}, {"signature": "A" * 43}, {"signature": ""},
+        {"expires": None}, {"expires": "soon"}, {"signature": "\u00e9"},
+    ],
+)  # fmt: skip
+def test_a_link_that_was_changed_opens_nothing(
+    client: httpx.Client, run: dict[str, Any], edit: dict[str, str | None]
+) -> None:
+    answer = httpx.get(changed(exported(client, run)["url"], **edit))
+
+    assert answer.status_code == 403
+    assert "link" in answer.json()["error"]["message"]
+
+
+def test_a_link_opens_no_other_path_and_no_other_method(client: httpx.Client, run: dict[str, Any]) -> None:
+    url = exported(client, run)["url"]
+    parts = urlsplit(url)
+    cluster = client.get("/clusters/groups").json()["cluster_id"]
+    elsewhere = [
+        parts.path.replace(run["run_id"], "run_other"),
+        parts.path.replace("/download", "/export"),
+        parts.path.replace("/download", "/data"),
+        f"/v1/clusters/{cluster}",
+        "/v1/clusters",
+    ]
+
+    statuses = {httpx.get(parts._replace(path=path).geturl()).status_code for path in elsewhere}
+
+    assert statuses <= {401, 403}
+    assert httpx.post(url).status_code == httpx.delete(url).status_code == 401
+
+
+@pytest.mark.parametrize("gone", ["/clusters/groups", "/namespaces/default?force=true"])
+def test_a_link_ends_with_what_it_is_of(client: httpx.Client, run: dict[str, Any], gone: str) -> None:
+    url = exported(client, run)["url"]
+
+    client.delete(gone).raise_for_status()
+
+    assert httpx.get(url).status_code == 404
+
+
+def test_a_link_holds_the_members_of_one_label(client: httpx.Client, run: dict[str, Any]) -> None:
+    label = run["centroids"][0]["label"]
+
+    told = exported(client, run, cluster_label=label)
+    table = pq.read_table(io.BytesIO(httpx.get(told["url"]).content))
+
+    assert set(table["cluster_label"].to_pylist()) == {label}
+    assert table.num_rows == told["row_count"] == run["centroids"][0]["num_members"]
+
+
+def test_labels_that_people_gave_are_in_the_file(client: httpx.Client, run: dict[str, Any]) -> None:
+    path = f"/clusters/groups/executions/{run['run_id']}"
+    client.patch(f"{path}/labels", json={"labels": {"cl_0": "Mine"}}).raise_for_status()
+
+    table = pq.read_table(io.BytesIO(httpx.get(exported(client, run)["url"]).content))
+
+    assert "Mine" in set(table["cluster_label"].to_pylist())
+
+
+def test_the_secret_is_private_and_the_signature_in_no_log(
+    client: httpx.Client, services: Services, run: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    url = exported(client, run)["url"]
+    signature = dict(parse_qsl(urlsplit(url).query))["signature"]
+
+    httpx.get(url)
+    httpx.get(changed(url, table="none"))
+
+    secret = services.settings.data / "links.secret"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    own = [record.getMessage() + repr(vars(record)) for record in caplog.records if record.name.startswith("shoal")]
+    assert own and not any(signature in line for line in own)
+
+
+def test_links_follow_no_foreign_host(client: httpx.Client, run: dict[str, Any]) -> None:
+    path = f"/clusters/groups/executions/{run['run_id']}/export"
+
+    told = client.get(path, headers={"Host": "evil.example"}).json()
+
+    assert "evil" not in told["url"]
+    assert httpx.get(told["url"]).status_code == 200
