@@ -19,6 +19,7 @@ from shoal.engine.labels import by_size
 from shoal.engine.model import Model
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import silent
+from shoal.scalars import unwrapped, whole
 
 __all__ = ["HDBSCAN", "AutoCluster", "KMeans"]
 
@@ -42,10 +43,9 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         points = self._points(validate_data(self, X, dtype=np.float32, ensure_min_samples=2))
         algorithm, given = self._plan()
         method = find_algorithm(algorithm)
+        params = method.params(**{name: unwrapped(value) for name, value in given.items()})
         with one_blas_thread():
-            found = method.fit(
-                points, method.params(**given), seed=self._seed(), threads=self._threads(), progress=silent
-            )
+            found = method.fit(points, params, seed=self._seed(), threads=self._threads(), progress=silent)
         self._keep(points, found)
         return self
 
@@ -60,10 +60,10 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         return unit_rows(points) if self.normalize else points
 
     def _seed(self) -> int:
-        return 42 if self.random_state is None else int(self.random_state)
+        return 42 if self.random_state is None else whole("random_state", self.random_state, 0)
 
     def _threads(self) -> int:
-        return 0 if self.n_jobs is None or self.n_jobs < 0 else int(self.n_jobs)
+        return 0 if self.n_jobs is None or self.n_jobs < 0 else whole("n_jobs", self.n_jobs, 0)
 
     def _keep(self, points: Points, found: Fit) -> None:
         labels = by_size(found.labelled.labels)

@@ -1,5 +1,6 @@
 """What callers of the library hand in, as columns: arrays, lists, Arrow columns, data frames."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -12,12 +13,25 @@ from shoal.columns import Points
 from shoal.errors import InvalidField
 from shoal.records.ids import check_id
 from shoal.records.vectors import check_finite, to_float32
+from shoal.scalars import id_text, is_missing, unwrapped
+from shoal.tables import plain
 
 __all__ = ["column_of", "ids_of", "points_of", "texts_of"]
 
 
 def points_of(vectors: object) -> Points:
-    """(n, d) float32, C-order, finite; a view where the input is that already. Raises InvalidField."""
+    """(n, d) float32, C-order, finite; a view where the input is that already.
+
+    Parameters
+    ----------
+    vectors : array, masked array, list, Arrow column or data frame
+        (n, d) numbers of any type, or n vectors.
+
+    Raises
+    ------
+    InvalidField
+        For another shape, and naming the row of a vector that is missing, of another length, or not finite.
+    """
     raw = _table(vectors)
     if raw.ndim != 2 or raw.shape[1] == 0:
         raise InvalidField("vectors", f"must have two axes (rows, dimensions), not the shape {raw.shape}")
@@ -26,15 +40,18 @@ def points_of(vectors: object) -> Points:
     if len(raw) == 0:
         raise InvalidField("vectors", "are empty", remedy="Give at least one row.")
     points = to_float32(raw)
-    check_finite(points, lambda row: f"vectors[{row}]")
+    check_finite(points, _place)
     return points
 
 
 def ids_of(ids: Iterable[object] | None, count: int) -> list[str]:
-    """`count` unique ids as text; row numbers where none are given. Raises InvalidField."""
+    """`count` unique ids as text; row numbers where none are given.
+
+    Text, whole numbers of any type, UUIDs and UTF-8 bytes are ids. Raises InvalidField, also for a missing one.
+    """
     if ids is None:
         return [str(row) for row in range(count)]
-    names = [str(value) for value in _listed(ids)]
+    names = [id_text(value, f"ids[{row}]") for row, value in enumerate(_listed(ids))]
     _check_count("ids", names, count)
     rows: dict[str, int] = {}
     for row, name in enumerate(names):
@@ -44,16 +61,21 @@ def ids_of(ids: Iterable[object] | None, count: int) -> list[str]:
     return names
 
 
-def texts_of(texts: Iterable[str | None] | None, count: int) -> list[str] | None:
-    """`count` texts, empty where one is None. Raises InvalidField."""
+def texts_of(texts: Iterable[object] | None, count: int) -> list[str] | None:
+    """`count` texts, empty where one is missing: None, NaN, NaT, pandas.NA or masked. Raises InvalidField."""
     if texts is None:
         return None
     listed = _listed(texts)
     _check_count("texts", listed, count)
-    for row, text in enumerate(listed):
-        if text is not None and not isinstance(text, str):
-            raise InvalidField(f"texts[{row}]", "must be text", value=text)
-    return [cast("str | None", text) or "" for text in listed]
+    return [_text(value, row) for row, value in enumerate(listed)]
+
+
+def _text(value: object, row: int) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if is_missing(value):
+        return ""
+    raise InvalidField(f"texts[{row}]", "must be text", value=unwrapped(value))
 
 
 def column_of(name: str, values: object) -> pa.Array:
@@ -63,14 +85,29 @@ def column_of(name: str, values: object) -> pa.Array:
     if np.ndim(values) == 2:  # type: ignore[arg-type]  # anything with axes is welcome
         block = points_of(values)
         return pa.FixedSizeListArray.from_arrays(pa.array(block.ravel(), pa.float32()), block.shape[1])
+    held = _listed(cast("Iterable[object]", values)) if isinstance(values, np.ma.MaskedArray) else values
     try:
-        return pa.array(values)
+        return pa.array(held)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        listed = [None if is_missing(value) else unwrapped(value) for value in cast("Iterable[object]", held)]
+    try:
+        return pa.array(listed)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InvalidField(name, f"is no column ({error})") from None
 
 
 def _listed(values: Iterable[object]) -> list[object]:
-    return values.to_pylist() if isinstance(values, (pa.Array, pa.ChunkedArray)) else list(values)
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return [value for chunk in _chunks(values) for value in plain(chunk).to_pylist()]
+    return list(values)
+
+
+def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+
+
+def _mask(values: Any) -> NDArray[np.bool_]:
+    return np.ma.getmaskarray(values)
 
 
 def _check_count(field: str, values: Sequence[object], count: int) -> None:
@@ -78,29 +115,109 @@ def _check_count(field: str, values: Sequence[object], count: int) -> None:
         raise InvalidField(field, f"must be as many as the vectors ({count:,}), not {len(values):,}")
 
 
+def _place(row: int) -> str:
+    return f"vectors[{row}]"
+
+
 def _table(vectors: object) -> NDArray[Any]:
     """Any input as an array, its dtype as it comes. Raises InvalidField."""
     if isinstance(vectors, (pa.Array, pa.ChunkedArray)):
         return _from_arrow(vectors)
+    if isinstance(vectors, np.ma.MaskedArray):
+        _check_unmasked(_mask(vectors))
+        return np.asarray(vectors.data)
     try:
         array = np.asarray(vectors)
-        # A column of a data frame is a row of objects, each of them a vector.
-        return np.asarray([np.asarray(row, np.float64) for row in array]) if array.dtype == object else array
+    except (ValueError, TypeError):  # lists of different lengths
+        array = _rows_of(vectors)
+    # A column of a data frame is a row of objects, each of them a vector.
+    return _stacked(array) if array.dtype == object and array.ndim else array
+
+
+def _rows_of(vectors: object) -> NDArray[Any]:
+    """A row of objects, one for each vector. Raises InvalidField for what has no rows."""
+    try:
+        listed = list(cast("Iterable[object]", vectors))
     except (ValueError, TypeError):
-        raise InvalidField(
-            "vectors", "are not rows of equally many numbers", remedy="Give an array of shape (rows, dimensions)."
-        ) from None
+        raise _not_a_table() from None
+    rows = np.empty(len(listed), object)
+    rows[:] = [_Held(row) for row in listed]
+    return rows
+
+
+class _Held:
+    """Keeps NumPy from looking into a value that it would take for more axes."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+def _stacked(rows: NDArray[Any]) -> NDArray[Any]:
+    """Objects as (n, d) float64: n vectors, or numbers that a data frame holds as objects. Raises InvalidField."""
+    vectors = [_vector(row.value if isinstance(row, _Held) else row, place) for place, row in enumerate(rows)]
+    lengths = [len(vector) for vector in vectors]
+    if len(set(lengths)) > 1:
+        raise _ragged(lengths)
+    return np.array(vectors) if vectors else np.empty((0, 1))
+
+
+def _vector(value: object, row: int) -> NDArray[np.float64]:
+    """One vector; a missing number is NaN, for `check_finite` to find. Raises InvalidField."""
+    if is_missing(value):
+        raise InvalidField(_place(row), "is missing", remedy="Leave the row out.")
+    if isinstance(value, np.ma.MaskedArray):
+        _check_unmasked(_mask(value)[None], row)
+    try:
+        numbers = [np.nan if is_missing(number) else number for number in cast("Iterable[object]", value)]
+        vector = np.asarray(numbers, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidField(_place(row), "is no vector of numbers", value=str(value)[:80]) from None
+    if vector.ndim != 1:
+        raise InvalidField(_place(row), f"must be one row of numbers, not of shape {vector.shape}")
+    return vector
+
+
+def _check_unmasked(mask: NDArray[np.bool_], first: int = 0) -> None:
+    """Raises InvalidField naming the first element under a mask: what lies there is no value."""
+    if mask.any():
+        row, *place = np.argwhere(mask)[0].tolist()
+        shown = "".join(f"[{index}]" for index in place)
+        remedy = "Fill it, or leave the row out; under a mask lies no value."
+        raise InvalidField(f"{_place(first + row)}{shown}", "is not a finite number but masked", remedy=remedy)
+
+
+def _ragged(lengths: Sequence[int]) -> InvalidField:
+    """The error about the first vector whose length is not that of most."""
+    ((usual, _),) = Counter(lengths).most_common(1)
+    row = next(row for row, length in enumerate(lengths) if length != usual)
+    problem = f"has {lengths[row]} numbers where the others have {usual}"
+    return InvalidField(_place(row), problem, remedy="All vectors have the same length.")
+
+
+def _not_a_table() -> InvalidField:
+    return InvalidField(
+        "vectors", "are not rows of equally many numbers", remedy="Give an array of shape (rows, dimensions)."
+    )
 
 
 def _from_arrow(given: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
-    column = given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
-    if not any(test(column.type) for test in (pa.types.is_fixed_size_list, pa.types.is_list, pa.types.is_large_list)):
-        raise InvalidField("vectors", f"must be a column of lists of numbers, not of {column.type}")
+    """Raises InvalidField for a column that holds no vectors, and naming a row without one."""
+    column = plain(given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given)
+    kind = column.type
+    lists = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not lists or not (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)):
+        raise InvalidField("vectors", f"must be a column of lists of numbers, not of {given.type}")
     if not len(column):
         return np.empty((0, 1), np.float32)
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise InvalidField(_place(row), "is missing", remedy="Fill it, or leave the row out.")
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    if lengths.min() != lengths.max():
+        raise _ragged(lengths.tolist())
     numbers = column.flatten()
-    if column.null_count or numbers.null_count:
-        raise InvalidField("vectors", "have missing values", remedy="Fill them, or leave those rows out.")
-    if pc.count_distinct(pc.list_value_length(column)).as_py() > 1:
-        raise InvalidField("vectors", "are not rows of equally many numbers")
+    if numbers.null_count:
+        at = numbers.is_null().to_pylist().index(True)
+        row, place = divmod(at, int(lengths[0]))
+        raise InvalidField(f"{_place(row)}[{place}]", "is missing", remedy="Fill it, or leave the row out.")
     return cast("NDArray[Any]", numbers.to_numpy(zero_copy_only=False).reshape(len(column), -1))

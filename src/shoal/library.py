@@ -17,6 +17,7 @@ from shoal.engine.density import reordered
 from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
 from shoal.errors import InvalidField
 from shoal.inputs import ids_of, points_of, texts_of
+from shoal.scalars import flag, unwrapped, whole
 from shoal.services.analysis import Analysis, analyse
 
 __all__ = ["Clustering", "How", "cluster", "cluster_columns", "expected_cost"]
@@ -67,7 +68,7 @@ def cluster(
     `texts` (n,) gives the clusters their names; `ids` (n,) are unique and make the result independent of the order of
     the rows. `n_clusters` is how many, whatever the algorithm calls it; with kmeans and None their number is chosen
     from the data. `like` is an earlier clustering of some of the same ids: they stay where they were on its map.
-    `params` go to the algorithm.
+    `params` go to the algorithm. Numbers may be NumPy's; a missing text (None, NaN, pandas.NA, masked) is empty.
     Raises InvalidField, which names what is wrong and the remedy.
 
         >>> import numpy as np, shoal
@@ -78,13 +79,13 @@ def cluster(
     names, words = ids_of(ids, len(points)), texts_of(texts, len(points))
     how = How(
         algorithm=algorithm,
-        n_clusters=n_clusters,
-        params=params,
-        normalize=normalize,
+        n_clusters=None if n_clusters is None else whole("n_clusters", n_clusters, 1),
+        params={name: unwrapped(value) for name, value in params.items()},
+        normalize=flag("normalize", normalize),
         centroid_method=centroid_method,
-        sample_size=sample_size,
-        seed=seed,
-        threads=threads,
+        sample_size=None if sample_size is None else whole("sample_size", sample_size, 1),
+        seed=whole("seed", seed, 0),
+        threads=whole("threads", threads, 0),
     )
     return cluster_columns(points, names, words, how, progress, sort=ids is not None, like=like)
 

@@ -9,10 +9,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import orjson
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +23,7 @@ from shoal.errors import (
     Conflict,
     Forbidden,
     InsufficientStorage,
+    InvalidField,
     InvalidRequest,
     KeyReused,
     NotFound,
@@ -34,6 +37,7 @@ from shoal.errors import (
     Unauthorized,
     Unavailable,
 )
+from shoal.scalars import is_missing, unwrapped
 
 __all__ = ["Transport", "given", "parsed", "segment"]
 
@@ -89,7 +93,7 @@ class Transport:
 
     def call(self, method: str, path: str, body: object = None, *, params: Mapping[str, Any] | None = None) -> Any:
         """The decoded JSON of the answer, None for an empty one. Raises what the server said, as a ShoalError."""
-        content = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        content = None if body is None else _encoded(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         response = self._sent(method, path, lambda: content, headers, params=params)
         return orjson.loads(response.content) if response.content else None
@@ -172,8 +176,30 @@ def segment(ref: str) -> str:
 
 
 def given(**values: object) -> dict[str, object]:
-    """The values that are not None."""
-    return {name: value for name, value in values.items() if value is not None}
+    """The values that are not None; numbers of NumPy as the numbers they are."""
+    return {name: unwrapped(value) for name, value in values.items() if value is not None}
+
+
+def _encoded(body: object) -> bytes:
+    """JSON; what pandas and NumPy have for missing values becomes null. Raises InvalidField for what has no form."""
+    try:
+        return orjson.dumps(body, _plain, orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        remedy = "Send text, numbers, truth values, dates, lists and objects."
+        raise InvalidField("body", f"has no form in JSON ({error})", remedy=remedy) from None
+
+
+def _plain(value: object) -> object:
+    """For orjson, of a value that it does not know."""
+    if is_missing(value):
+        return None
+    if isinstance(value, datetime):  # pandas.Timestamp, which orjson leaves to us
+        return value.isoformat()
+    if isinstance(value, np.ndarray):  # laid out as orjson does not take it, or of objects
+        return value.tolist()
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__}")
 
 
 def parsed(kind: type[Answer], raw: object) -> Answer:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from shoal.errors import InvalidField
 from shoal.files.pieces import row_place
 from shoal.records.ids import MAX_ID_BYTES, check_id
-from shoal.records.values import id_text
+from shoal.scalars import id_text
 from shoal.tables import is_text, plain
 
 __all__ = ["ID_COLUMNS", "IdRegister", "ids_of", "numbered"]

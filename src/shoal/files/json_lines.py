@@ -14,8 +14,8 @@ from shoal.files.layout import Chosen, Known, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.records.document import RESERVED, check_lineage
-from shoal.records.values import id_text
 from shoal.records.vectors import float_block
+from shoal.scalars import id_text
 
 __all__ = ["JsonPieces"]
 

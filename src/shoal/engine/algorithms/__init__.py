@@ -18,6 +18,7 @@ from shoal.engine.algorithms.mean_shift import MEAN_SHIFT
 from shoal.engine.algorithms.optics import OPTICS
 from shoal.engine.algorithms.spectral import SPECTRAL
 from shoal.errors import InvalidField
+from shoal.scalars import unwrapped
 
 __all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "find_algorithm"]
 
@@ -63,12 +64,13 @@ def find_algorithm(name: str) -> Algorithm:
 def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
     """The parameters with defaults filled in, and warnings about those that were dropped.
 
-    Names the algorithm does not know are dropped; null stands for the default. Raises InvalidField for an algorithm
-    that is not known (`algorithm`) and for a value that is not allowed (`algorithm_params.<name>`).
+    Numbers of NumPy count as the numbers they are. Names the algorithm does not know are dropped; null stands for the
+    default. Raises InvalidField for an algorithm that is not known (`algorithm`) and for a value that is not allowed
+    (`algorithm_params.<name>`).
     """
     kind = find_algorithm(algorithm).params
     known = {field.name for field in fields(kind)}
-    given = {name: value for name, value in params.items() if name in known and value is not None}
+    given = {name: unwrapped(value) for name, value in params.items() if name in known and value is not None}
     try:
         checked = kind(**given)
     except InvalidField as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 from shoal.errors import InvalidField
 
-__all__ = ["id_text", "is_missing", "unwrapped"]
+__all__ = ["flag", "id_text", "is_missing", "unwrapped", "whole"]
 
 _EXACT: Final = 2**53
 """Up to here every whole number is a float of its own."""
@@ -20,6 +20,22 @@ def unwrapped(value: object) -> object:
         plain: object = value.item()
         return plain
     return value
+
+
+def whole(field: str, value: object, least: int) -> int:
+    """A whole number of any type, at least `least`. Raises InvalidField."""
+    number = unwrapped(value)
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise InvalidField(field, f"must be a whole number of at least {least}", value=value)
+    return number
+
+
+def flag(field: str, value: object) -> bool:
+    """True or false, of any type. Raises InvalidField."""
+    plain = unwrapped(value)
+    if not isinstance(plain, bool):
+        raise InvalidField(field, "must be true or false", value=value)
+    return plain
 
 
 def is_missing(value: object) -> bool:

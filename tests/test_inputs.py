@@ -1,0 +1,244 @@
+"""What callers of the library hand over: arrays, lists, Arrow columns, data frames, with values missing or masked."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+
+import shoal
+from shoal.engine.algorithms import ALGORITHMS
+from shoal.errors import InvalidField
+from shoal.inputs import column_of, ids_of, points_of, texts_of
+
+BLOCK = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+TEXTS = ["refund", "password", "parcel"]
+
+
+def refusal(call: Callable[[], object]) -> InvalidField:
+    with pytest.raises(InvalidField) as refused:
+        call()
+    return refused.value
+
+
+def objects(rows: list[Any]) -> NDArray[np.object_]:
+    """A column of a data frame: an array of objects, each of them a vector."""
+    column = np.empty(len(rows), object)
+    column[:] = [None] * len(rows)
+    for row, value in enumerate(rows):
+        column[row] = value
+    return column
+
+
+FORMS: dict[str, Callable[[], object]] = {
+    "array": lambda: BLOCK,
+    "float64 in Fortran order": lambda: np.asfortranarray(BLOCK.astype(np.float64)),
+    "big endian": lambda: BLOCK.astype(">f8"),
+    "lists": lambda: BLOCK.tolist(),
+    "list of arrays": lambda: list(BLOCK),
+    "column of arrays": lambda: objects(list(BLOCK)),
+    "column of lists": lambda: objects(BLOCK.tolist()),
+    "numbers as objects": lambda: BLOCK.astype(object),
+    "masked array without a mask": lambda: np.ma.array(BLOCK),
+    "list": lambda: pa.array(BLOCK.tolist(), pa.list_(pa.float32())),
+    "list_view": lambda: pa.array(BLOCK.tolist(), pa.list_view(pa.float64())),
+    "fixed_size_list in chunks": lambda: pa.chunked_array(
+        [
+            pa.array(BLOCK[:2].tolist(), pa.list_(pa.float32(), 4)),
+            pa.array(BLOCK[2:].tolist(), pa.list_(pa.float32(), 4)),
+        ]
+    ),
+    "tensor": lambda: pa.FixedShapeTensorArray.from_numpy_ndarray(BLOCK),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_vectors_in_any_form_are_the_same_points(form: str) -> None:
+    points = points_of(FORMS[form]())
+
+    assert points.dtype == np.float32
+    assert points.flags.c_contiguous
+    assert np.array_equal(points, BLOCK)
+
+
+def changed(row: object) -> list[Any]:
+    return [*BLOCK[:3].tolist(), row, *BLOCK[4:].tolist()]
+
+
+def masked_rows() -> Any:
+    column = np.ma.array(BLOCK, mask=np.zeros_like(BLOCK, bool))
+    column[3] = np.ma.masked
+    column.data[3] = 1e9
+    return column
+
+
+@pytest.mark.parametrize(
+    ("vectors", "says"),
+    [
+        (lambda: changed([1.0] * 5), "has 5 numbers where the others have 4"),
+        (lambda: changed([]), "has 0 numbers where the others have 4"),
+        (lambda: changed(None), "is missing"),
+        (lambda: changed(float("nan")), "is missing"),
+        (lambda: changed("text"), "is no vector of numbers"),
+        (lambda: changed([1.0, None, 3.0, 4.0]), "is not a finite"),
+        (lambda: changed([1.0, float("inf"), 3.0, 4.0]), "is not a finite"),
+        (lambda: objects(changed(None)), "is missing"),
+        (lambda: objects(changed(np.ma.array([1.0, 2, 3, 4], mask=[False, True, False, False]))), "masked"),
+        (masked_rows, "is not a finite number"),
+        (lambda: pa.array(changed([1.0] * 5)), "has 5 numbers where the others have 4"),
+        (lambda: pa.array(changed(None)), "is missing"),
+        (lambda: pa.array(changed([1.0, None, 3.0, 4.0])), "is missing"),
+    ],
+)
+def test_the_row_at_fault_is_named(vectors: Callable[[], object], says: str) -> None:
+    error = refusal(lambda: points_of(vectors()))
+
+    assert error.field.startswith("vectors[3]")
+    assert says in error.problem
+
+
+def test_the_first_row_can_be_the_one_at_fault() -> None:
+    assert refusal(lambda: points_of([[1.0], *BLOCK.tolist()])).field == "vectors[0]"
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [None, float("nan"), np.nan, np.float32("nan"), np.datetime64("NaT"), np.ma.masked],
+    ids=["None", "nan", "numpy", "float32", "NaT", "masked"],
+)
+def test_a_missing_text_is_empty_and_a_missing_id_is_refused(missing: object) -> None:
+    assert texts_of(["a", missing, np.str_("c")], 3) == ["a", "", "c"]
+    error = refusal(lambda: ids_of(["a", missing, "c"], 3))
+    assert (error.field, error.problem) == ("ids[1]", "has no id")
+
+
+def test_masked_texts_are_missing() -> None:
+    assert texts_of(np.ma.array(["a", "under", "c"], mask=[False, True, False]), 3) == ["a", "", "c"]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_texts_and_ids_in_any_layout_of_arrow(kind: pa.DataType) -> None:
+    column = pa.chunked_array([pa.array(["a", None], kind), pa.array(["c"], kind)])
+
+    assert texts_of(column, 3) == ["a", "", "c"]
+    assert texts_of(pa.array(["a", None, "c"]).dictionary_encode(), 3) == ["a", "", "c"]
+    assert ids_of(pa.array(["a", "b", "c"], kind), 3) == ["a", "b", "c"]
+
+
+def test_ids_of_any_type_are_text() -> None:
+    key = uuid.UUID(int=7)
+    given = [1, np.uint8(2), 3.0, np.float32(4), Decimal(5), np.str_("six"), key, b"eight"]
+
+    assert ids_of(given, 8) == ["1", "2", "3", "4", "5", "six", str(key), "eight"]
+    assert ids_of(np.arange(3.0), 3) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("bad", [True, 1.5, 1e17, b"\xff", ["list"], np.bool_(False)])
+def test_what_is_no_id_is_named(bad: object) -> None:
+    assert refusal(lambda: ids_of(["a", bad], 2)).field == "ids[1]"
+
+
+def test_columns_of_an_upload_hold_nothing_that_lies_under_a_mask() -> None:
+    assert column_of("n", np.ma.array([1, 2], mask=[False, True])).to_pylist() == [1, None]
+    assert refusal(lambda: column_of("v", masked_rows())).field.startswith("vectors[3]")
+
+
+# ── numbers of NumPy ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def as_numpy(value: object) -> object:
+    """The same value in a type of NumPy's that Python's numbers are no instances of."""
+    if isinstance(value, bool):
+        return np.bool_(value)
+    if isinstance(value, int):
+        return np.uint8(value) if value < 256 else np.int64(value)
+    return np.float32(value) if isinstance(value, float) else value
+
+
+VALUES: dict[str, object] = {
+    "n_clusters": 3, "n_components": 3, "min_cluster_size": 4, "min_samples": 3, "eps": 0.5, "bandwidth": 0.5,
+    "approx_n_clusters": 3, "n_neighbors": 5, "max_iter": 50, "n_init": 2, "tol": 0.5, "resolution": 0.5,
+    "max_cluster_size": 20, "distance_threshold": 0.5, "max_eps": 2.0, "xi": 0.125, "gamma": 0.5, "knn": 5,
+    "random_state": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_numbers_of_numpy_are_taken_as_the_numbers_they_are(algorithm: str) -> None:
+    vectors = np.repeat(np.eye(3), 10, 0) + np.random.default_rng(0).normal(0, 0.02, (30, 3))
+    kind = ALGORITHMS[algorithm].params
+    asked = {one.name: VALUES.get(one.name, one.default) for one in fields(kind)}
+    for name, value in asked.items():
+        if value is None or isinstance(value, str) or not isinstance(value, (bool, int, float)):
+            continue
+        if algorithm == "agglomerative" and name in ("n_clusters", "distance_threshold"):
+            continue
+        numpy = as_numpy(value)
+        python: dict[str, Any] = {name: numpy.item() if isinstance(numpy, np.generic) else value}
+        with_python = shoal.cluster(vectors, algorithm=algorithm, **python)
+        with_numpy = shoal.cluster(vectors, algorithm=algorithm, **{**python, name: numpy})
+        assert with_numpy.labels.tolist() == with_python.labels.tolist()
+        assert with_numpy.summary()["parameters"] == with_python.summary()["parameters"]
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32, np.array])
+def test_choices_that_are_no_parameters_may_be_numpys_too(kind: Callable[[int], Any]) -> None:
+    vectors = np.repeat(np.eye(3), 10, 0)
+    found = shoal.cluster(
+        vectors,
+        n_clusters=kind(3),
+        seed=kind(7),
+        threads=kind(1),
+        sample_size=kind(20),
+        normalize=np.bool_(True),  # type: ignore[arg-type]  # which is what is tried
+    )
+    summary = found.summary()
+
+    assert (summary["seed"], summary["sample_size"], summary["num_clusters"]) == (7, 20, 3)
+    assert type(summary["seed"]) is int
+
+
+@pytest.mark.parametrize("how", [{"seed": 1.5}, {"seed": -1}, {"seed": True}, {"threads": "2"}, {"normalize": 1}])
+def test_what_is_no_number_is_still_refused(how: dict[str, Any]) -> None:
+    assert refusal(lambda: shoal.cluster(BLOCK, n_clusters=2, **how)).field == next(iter(how))
+
+
+def test_estimators_take_numbers_of_numpy() -> None:
+    vectors = np.repeat(np.eye(3, dtype=np.float32), 10, 0)
+    whole: dict[str, Any] = {"n_clusters": np.int64(3), "n_init": np.uint8(2), "tol": np.float32(0.5)}
+    kmeans = shoal.KMeans(**whole, random_state=np.int32(3), n_jobs=np.int8(1))  # type: ignore[arg-type]  # the point
+    dense: dict[str, Any] = {
+        "min_cluster_size": np.int64(4),
+        "allow_single_cluster": np.bool_(False),
+        "alpha": np.float32(1),
+    }
+
+    assert len(set(kmeans.fit(vectors).labels_.tolist())) == 3
+    assert len(set(shoal.HDBSCAN(**dense).fit(vectors).labels_.tolist())) == 3
+    assert len(set(shoal.AutoCluster(min_cluster_size=dense["min_cluster_size"]).fit(vectors).labels_.tolist())) >= 1
+
+
+# ── pandas, where it is installed ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_data_frames_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    texts = pandas.Series(["a", None, pandas.NA, float("nan"), "e", "f"], dtype=object)
+
+    assert texts_of(texts, 6) == texts_of(texts.astype("string"), 6) == ["a", "", "", "", "e", "f"]
+    assert texts_of(pandas.Series(["a", None]).astype("category"), 2) == ["a", ""]
+    assert ids_of(pandas.Series([1, 2], dtype="Int64"), 2) == ["1", "2"]
+    assert refusal(lambda: ids_of(pandas.Series([1, None], dtype="Int64"), 2)).problem == "has no id"
+    assert refusal(lambda: ids_of(pandas.Series([1.0, None]), 2)).problem == "has no id"
+    assert np.array_equal(points_of(pandas.DataFrame(BLOCK)), BLOCK)
+    assert np.array_equal(points_of(pandas.DataFrame(BLOCK).astype("Float64")), BLOCK)
+    assert np.array_equal(points_of(pandas.Series(BLOCK.tolist())), BLOCK)
+    holed = pandas.DataFrame(BLOCK).astype("Float64")
+    holed.iloc[3, 2] = pandas.NA
+    assert refusal(lambda: points_of(holed)).field.startswith("vectors[3]")
+    assert refusal(lambda: points_of(pandas.Series(changed(None)))).field == "vectors[3]"
