@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shoal.errors import Corrupt, InvalidField
+from shoal.intake import FileReaders, Limits
 from shoal.jobs.limits import run_memory_mib
 from shoal.services.audit import Audit
 from shoal.services.buckets import Buckets
@@ -104,7 +105,8 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
     collections = Collections(metadata, documents_store, buckets, removals, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
-    bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool")
+    readers = FileReaders(Limits.of(settings))
+    bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool", readers)
     disk = Disk(
         data,
         reserve_mib=settings.disk_reserve_mib,

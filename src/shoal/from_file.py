@@ -14,11 +14,13 @@ from shoal.engine.cost import wall_seconds
 from shoal.engine.plan import Progress, silent
 from shoal.errors import InvalidField
 from shoal.files import Documents, Source, Wanted, open_source
+from shoal.files.bounds import Bounds
 from shoal.labeling import LONGEST_READ, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, How, cluster_columns, expected_cost
 from shoal.records.document import own_fields
 from shoal.records.fields import find_field
 from shoal.records.filters import MATCH_ALL, Condition, Filter
+from shoal.settings import Settings
 from shoal.storage.filters.to_mask import mask
 
 __all__ = ["FileClustering", "FilePlan", "Request", "cluster_file", "plan_file"]
@@ -122,6 +124,7 @@ def _chosen(request: Request, progress: Progress) -> _Chosen:
         id_column=request.id,
         vector_columns=None if request.vector is None else [request.vector],
         sidecar=request.sidecar,
+        bounds=Bounds.in_memory(Settings.read().import_unfolded_mib),
     )
     return _usable(request, _read(request, source))
 

@@ -23,7 +23,7 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "max_connections": (0, 1_000_000),
     "max_dimension": (1, _MOST), "body_timeout_seconds": (0.1, _MOST_SECONDS), "lease_seconds": (0.1, _MOST_SECONDS),
     "checkpoint_seconds": (0, _MOST_SECONDS), "output_grace_seconds": (0, _MOST_SECONDS),
-    "run_seconds": (0, _MOST_SECONDS), "drain_seconds": (0, _MOST_SECONDS),
+    "import_seconds": (1, _MOST_SECONDS), "run_seconds": (0, _MOST_SECONDS), "drain_seconds": (0, _MOST_SECONDS),
     "audit_days": (0, 10_000), "disk_reserve_mib": (-1, _MOST),
 }  # fmt: skip
 """What numbers may be; all others from 0 on."""
@@ -88,6 +88,13 @@ class Settings:
     """Most memory of its own a run may use, in MiB; 0 takes four fifths of the machine's, divided by the workers."""
     run_seconds: float = 0.0
     """Longest an attempt of a run may take; 0 for no limit."""
+    import_memory_mib: int = 0
+    """Most memory that the process which reads a file may use, in MiB; 0 takes 512 in a server, and four fifths of the
+    machine's for `shoal import`."""
+    import_unfolded_mib: int = 0
+    """What a small file may unfold to, in MiB; 0 takes 256. A large file may unfold to 200 times its size."""
+    import_seconds: float = 60.0
+    """Processor time that reading a file may take; a second more for each MiB of it."""
     threads: int = 0
     """Threads a run may use; 0 takes all cores."""
     audit_days: int = 90

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,9 +47,13 @@ def _to_folder(
     from shoal.assemble import assemble
     from shoal.cli.audit import at_the_command_line
     from shoal.cli.progress import counted
+    from shoal.jobs.limits import run_memory_mib
     from shoal.settings import Settings
 
-    services = assemble(Settings.read(data=data))
+    settings = Settings.read(data=data)
+    if not settings.import_memory_mib:
+        settings = replace(settings, import_memory_mib=run_memory_mib(settings))
+    services = assemble(settings)
     try:
         services.disk.check(file.stat().st_size if file.exists() else 0)
         with (

@@ -79,6 +79,7 @@ def _serve(services: "Services", listener: socket.socket, ending: Ending) -> Non
 
     settings = services.settings
     secret = services.keys.bootstrap(settings.data / "key")
+    services.bulk.prepare()
     app = create_app(services)
     if settings.metrics_port:
         serve_metrics(app.state.metrics, settings.metrics_host, settings.metrics_port)

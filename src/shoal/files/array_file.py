@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
+from shoal.files.bounds import Bounds, Unfolding
 from shoal.files.ids import numbered
 from shoal.files.pieces import Piece, Pieces, row_place
+from shoal.files.reading import speaking_shoal
 from shoal.records.vectors import check_finite, to_float32
 
 __all__ = ["ArrayPieces"]
 
 _NAME = "embedding"
+_BLOCK_BYTES = 8 * 2**20
 
 
 class ArrayPieces:
@@ -23,9 +26,12 @@ class ArrayPieces:
 
     byo = False
 
-    def __init__(self, path: Path, label: str, sidecar: Pieces | None, name: str | None, *, most: int) -> None:
+    def __init__(
+        self, path: Path, label: str, sidecar: Pieces | None, name: str | None, *, most: int, bounds: Bounds
+    ) -> None:
         self._label, self._sidecar = label, sidecar
         self._array = _opened(path, label, most)
+        Unfolding(label, path.stat().st_size, bounds).check(4 * self._array.size, len(self._array))
         self._name = name or _NAME
         self.count: int | None = len(self._array)
         self.dimensions: Mapping[str, int] = {self._name: int(self._array.shape[1])}
@@ -37,6 +43,7 @@ class ArrayPieces:
 
     def pieces(self, size: int) -> Iterator[Piece]:
         if self._sidecar is None:
+            size = min(size, max(_BLOCK_BYTES // (4 * self._array.shape[1]), 1))
             for first in range(0, len(self._array), size):
                 rows = min(size, len(self._array) - first)
                 yield Piece(first, numbered(first, rows), self._block(first, rows), [{}] * rows)
@@ -61,10 +68,8 @@ class ArrayPieces:
 
 
 def _opened(path: Path, label: str, most: int) -> NDArray[Any]:
-    try:
+    with speaking_shoal(label, remedy="Write it again with numpy.save."):
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InvalidField(label, f"cannot be read ({error})", remedy="Write it again with numpy.save.") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         problem = f"holds {array.dtype} of shape {array.shape}, not rows of numbers"
         raise InvalidField(label, problem, remedy="Save a two-dimensional array of floats.")

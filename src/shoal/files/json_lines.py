@@ -9,6 +9,7 @@ import orjson
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
+from shoal.files.bounds import MAX_NESTING, Bounds, Unfolding
 from shoal.files.ids import numbered
 from shoal.files.layout import Chosen, Known, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
@@ -22,6 +23,9 @@ __all__ = ["JsonPieces"]
 Json = dict[str, Any]
 _LOOKED_AT: Final = 1024
 _LONGEST_LINE: Final = 16 * 2**20
+_PARSED_BYTES: Final = 2 * 2**20
+"""Text parsed at once: lists and objects come to some 25 times the bytes they are written in."""
+_MOST_PARTS: Final = 2**18
 _NESTED: Final = "vectors"
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -32,13 +36,24 @@ class JsonPieces:
     count: int | None = None
 
     def __init__(
-        self, path: Path, label: str, id_column: str | None, vectors: Chosen, known: Known, *, needed: bool, most: int
+        self,
+        path: Path,
+        label: str,
+        id_column: str | None,
+        vectors: Chosen,
+        known: Known,
+        *,
+        needed: bool,
+        most: int,
+        bounds: Bounds,
     ) -> None:
         self._path, self._label, self._most = path, label, most
+        self._unfolding = Unfolding(label, path.stat().st_size, bounds)
         sample = next(self._objects(_LOOKED_AT), [])
         if not sample:
             raise InvalidField(label, "has no rows", remedy="Send a file with at least one document.")
         self.columns: Sequence[str] = list(dict.fromkeys(name for row in sample for name in row))
+        self._unfolding.check_columns(len(self.columns))
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
         self.id_column = choose_id(self.columns, id_column, label)
         found = {name: size for name in self.columns if (size := _dimension(sample, name)) is not None}
@@ -108,27 +123,48 @@ class JsonPieces:
         with speaking_shoal(self._label), self._path.open("rb") as file:
             if file.read(len(_BOM)) != _BOM:
                 file.seek(0)
-            first = 0
+            first, total = 0, 0
             for lines in self._lines(file, size):
+                total += sum(map(len, lines))
+                self._unfolding.check(total, first + len(lines))
                 yield self._parsed(lines, first)
                 first += len(lines)
 
     def _lines(self, file: BinaryIO, size: int) -> Iterator[list[bytes]]:
-        """Lines that are not blank, `size` at a time."""
+        """Lines that are not blank, at most `size` and about 2 MiB at a time."""
         lines: list[bytes] = []
+        held = 0
         while line := file.readline(_LONGEST_LINE + 1):
             if len(line) > _LONGEST_LINE:
                 raise InvalidField(self._label, f"has a line of more than {_LONGEST_LINE:,} bytes")
             if line.strip():
                 lines.append(line)
-            if len(lines) == size:
+                held += len(line)
+            if len(lines) == size or held > _PARSED_BYTES:
                 yield lines
-                lines = []
+                lines, held = [], 0
         if lines:
             yield lines
 
     def _parsed(self, lines: Sequence[bytes], first: int) -> list[Json]:
         """All lines as one array, which is much faster; one by one where that fails, to find the culprit."""
+        nested = [i for i, line in enumerate(lines) if self._parts(line, first + i) > MAX_NESTING]
+        rows = self._read(lines, first)
+        for i in nested:
+            if _depth(rows[i]) > MAX_NESTING:
+                place = f"{self._label}: row {first + i}"
+                raise InvalidField(place, f"is nested more than {MAX_NESTING} deep", remedy="Flatten it.")
+        return rows
+
+    def _parts(self, line: bytes, number: int) -> int:
+        """How many lists and objects a line has, at most: brackets inside text count too. Raises InvalidField."""
+        parts = line.count(b"[") + line.count(b"{")
+        if parts > _MOST_PARTS:
+            problem = f"holds {parts:,} lists and objects, more than the {_MOST_PARTS:,} allowed"
+            raise InvalidField(f"{self._label}: row {number}", problem, remedy="Leave what is not needed out.")
+        return parts
+
+    def _read(self, lines: Sequence[bytes], first: int) -> list[Json]:
         try:
             rows = orjson.loads(b"[" + b",".join(lines) + b"]")
         except orjson.JSONDecodeError:
@@ -146,6 +182,18 @@ class JsonPieces:
         if not isinstance(row, dict):
             raise InvalidField(place, "is no JSON object", value=row, remedy=remedy)
         return row
+
+
+def _depth(value: object) -> int:
+    """The levels of lists and objects in a JSON value."""
+    depth, level = 0, [value]
+    while level := [child for item in level if isinstance(item, (dict, list)) for child in _children(item)]:
+        depth += 1
+    return depth
+
+
+def _children(item: Json | list[Any]) -> Sequence[Any]:
+    return list(item.values()) if isinstance(item, dict) else item
 
 
 def _dimension(sample: Sequence[Json], name: str) -> int | None:

@@ -10,8 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shoal.columns import DocumentBatch, Points, Rows, VectorColumn
-from shoal.errors import InvalidField
+from shoal.errors import InvalidField, ShoalError
 from shoal.files.array_file import ArrayPieces
+from shoal.files.bounds import Bounds
 from shoal.files.documents import Documents
 from shoal.files.formats import Format, format_of
 from shoal.files.ids import IdRegister
@@ -19,6 +20,7 @@ from shoal.files.json_lines import JsonPieces
 from shoal.files.layout import Chosen, Known
 from shoal.files.payloads import json_of_batch, json_of_rows
 from shoal.files.pieces import Piece, Pieces, row_place
+from shoal.files.reading import converted, speaking_shoal
 from shoal.files.table_pieces import TablePieces
 
 __all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Source", "SourceInfo", "Wanted", "open_source"]
@@ -71,23 +73,23 @@ EVERYTHING: Final = Wanted()
 class Source:
     """A file that was opened and looked at. It can be read any number of times; ids are unique over the whole."""
 
-    def __init__(self, pieces: Pieces, kind: Format, label: str) -> None:
-        self._pieces, self._label = pieces, label
+    def __init__(self, pieces: Pieces, kind: Format, label: str, bounds: Bounds) -> None:
+        self._pieces, self._label, self._bounds = pieces, label, bounds
         self.info = SourceInfo(kind, pieces.columns, pieces.dimensions, pieces.id_column, pieces.count, pieces.warnings)
 
     def batches(self, rows: int = _ROWS) -> Iterator[DocumentBatch]:
         """What a store takes, at most `rows` documents at a time. Raises InvalidField naming row and column."""
-        for piece in self._checked(rows):
-            place = row_place(self._label, piece.first)
-            if isinstance(piece.attributes, pa.RecordBatch):
-                payloads = json_of_batch(piece.attributes, place, byo=self._pieces.byo)
-            else:
-                payloads = json_of_rows(piece.attributes, place, byo=self._pieces.byo)
-            yield DocumentBatch(piece.ids, payloads, piece.vectors)
+        with speaking_shoal(self._label):
+            for piece in self._checked(rows):
+                yield DocumentBatch(piece.ids, self._payloads(piece), piece.vectors)
 
     def read(self, wanted: Wanted = EVERYTHING) -> FileTable:
         """The whole file, or what is wanted of it, without the documents that lack a vector. Raises InvalidField naming
         row and column."""
+        with speaking_shoal(self._label):
+            return self._whole(wanted)
+
+    def _whole(self, wanted: Wanted) -> FileTable:
         ids: list[str] = []
         held: list[Documents] = []
         blocks = {name: _Stack(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
@@ -109,6 +111,19 @@ class Source:
         vectors = {name: stack.whole() for name, stack in blocks.items()}
         return FileTable(ids, vectors, Documents.joined(held), complete, total - complete)
 
+    def _payloads(self, piece: Piece) -> list[bytes]:
+        place = row_place(self._label, piece.first)
+        if not isinstance(piece.attributes, pa.RecordBatch):
+            return json_of_rows(piece.attributes, place, byo=self._pieces.byo)
+        try:
+            return json_of_batch(piece.attributes, place, byo=self._pieces.byo)
+        except (ShoalError, MemoryError):
+            raise
+        except Exception:  # the column at fault is looked for, and named by the seam
+            for name in piece.attributes.schema.names:
+                converted(piece.attributes.column(name), _as_json, row_place(self._label, piece.first, name))
+            raise
+
     def _checked(self, rows: int) -> Iterator[Piece]:
         register = IdRegister(self._label, self.info.id_column)
         for piece in self._pieces.pieces(rows):
@@ -127,6 +142,7 @@ def open_source(
     known_vectors: Known | None = None,
     needs_vectors: bool = True,
     max_dimension: int = MAX_DIMENSION,
+    bounds: Bounds | None = None,
 ) -> Source:
     """Open a file of documents.
 
@@ -135,30 +151,48 @@ def open_source(
     it the only column of vectors is taken, or the one called embedding or vector. A `.npy` file takes ids and
     attributes from `sidecar`, or from a file of the same stem beside it. `label` names the file in errors. Columns of
     lists that are called like one of `known_vectors` are those vectors, where `vector_columns` does not say otherwise.
-    Raises InvalidField with a remedy for whatever is wrong with the file.
+    `bounds` say how far the file may unfold; None takes those of this machine's memory.
+    Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
     path = Path(path)
     label = label or path.name
+    bounds = bounds or Bounds.in_memory()
     kind = format_of(path, label, format)
-    if kind == "npy":
-        return Source(_array(path, label, id_column, vector_columns, sidecar, max_dimension), kind, label)
-    if sidecar is not None:
-        raise InvalidField("sidecar", "belongs to a .npy file only", value=str(sidecar))
-    known = known_vectors or {}
-    pieces = _opened(path, kind, label, id_column, vector_columns, known, needs_vectors, max_dimension)
-    return Source(pieces, kind, label)
+    with speaking_shoal(label):
+        if kind == "npy":
+            array = _array(path, label, id_column, vector_columns, sidecar, max_dimension, bounds)
+            return Source(array, kind, label, bounds)
+        if sidecar is not None:
+            raise InvalidField("sidecar", "belongs to a .npy file only", value=str(sidecar))
+        known = known_vectors or {}
+        pieces = _opened(path, kind, label, id_column, vector_columns, known, needs_vectors, max_dimension, bounds)
+        return Source(pieces, kind, label, bounds)
 
 
 def _opened(
-    path: Path, kind: Format, label: str, id_column: str | None, vectors: Chosen, known: Known, needed: bool, most: int
+    path: Path,
+    kind: Format,
+    label: str,
+    id_column: str | None,
+    vectors: Chosen,
+    known: Known,
+    needed: bool,
+    most: int,
+    bounds: Bounds,
 ) -> Pieces:
     if kind == "jsonl":
-        return JsonPieces(path, label, id_column, vectors, known, needed=needed, most=most)
-    return TablePieces(path, kind, label, id_column, vectors, known, needed=needed, most=most)
+        return JsonPieces(path, label, id_column, vectors, known, needed=needed, most=most, bounds=bounds)
+    return TablePieces(path, kind, label, id_column, vectors, known, needed=needed, most=most, bounds=bounds)
 
 
 def _array(
-    path: Path, label: str, id_column: str | None, vectors: Chosen, sidecar: Path | str | None, most: int
+    path: Path,
+    label: str,
+    id_column: str | None,
+    vectors: Chosen,
+    sidecar: Path | str | None,
+    most: int,
+    bounds: Bounds,
 ) -> ArrayPieces:
     names = list(vectors or [])
     if len(names) > 1:
@@ -169,10 +203,14 @@ def _array(
         kind = format_of(beside, beside.name)
         if kind == "npy":
             raise InvalidField("sidecar", "must be a table of ids and attributes", value=beside.name)
-        pieces = _opened(beside, kind, beside.name, id_column, [], {}, False, most)
+        pieces = _opened(beside, kind, beside.name, id_column, [], {}, False, most, bounds)
     elif id_column is not None:
         raise InvalidField("id_column", "needs a file beside the array", value=id_column, remedy="Give a sidecar.")
-    return ArrayPieces(path, label, pieces, names[0] if names else None, most=most)
+    return ArrayPieces(path, label, pieces, names[0] if names else None, most=most, bounds=bounds)
+
+
+def _as_json(column: pa.Array) -> None:
+    json_of_batch(pa.RecordBatch.from_arrays([column], ["value"]), str, byo=False)
 
 
 class _Stack:

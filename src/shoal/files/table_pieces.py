@@ -6,13 +6,16 @@ from typing import Final
 
 import pyarrow as pa
 
+from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
+from shoal.files.bounds import Bounds
 from shoal.files.dimension_columns import find_groups, gathered
 from shoal.files.faults import check_values
 from shoal.files.formats import Format
 from shoal.files.ids import ID_COLUMNS, ids_of, numbered
 from shoal.files.layout import USUAL_NAMES, Chosen, Known, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
+from shoal.files.reading import converted
 from shoal.files.tables import open_rows
 from shoal.files.vector_forms import Form, check_vectors, form_of, is_list, is_number_list
 from shoal.files.vectors import vector_column
@@ -46,9 +49,10 @@ class TablePieces:
         *,
         needed: bool,
         most: int,
+        bounds: Bounds,
     ) -> None:
         self._label = label
-        self._rows = open_rows(path, kind, label, (id_column,) if id_column else ID_COLUMNS)
+        self._rows = open_rows(path, kind, label, (id_column,) if id_column else ID_COLUMNS, bounds)
         self.count = self._rows.count
         self.byo = _is_byo(self._rows.schema)
         self._groups: Mapping[str, Sequence[str]] = {}
@@ -81,15 +85,10 @@ class TablePieces:
         first = 0
         for batch in self._rows.batches(size, self._needed()):
             rows = self._plain(batch, first)
-            ids = (
-                numbered(first, len(rows))
-                if self.id_column is None
-                else ids_of(rows.column(self.id_column), self.id_column, first, self._label)
-            )
+            ids = numbered(first, len(rows)) if self.id_column is None else self._ids(rows, self.id_column, first)
             with naming_document(self._label, first, ids):
                 blocks = {
-                    name: vector_column(rows.column(column), self._forms[name], row_place(self._label, first, column))
-                    for name, column in self._vectors.items()
+                    name: self._block(rows, column, self._forms[name], first) for name, column in self._vectors.items()
                 }
             yield Piece(first, ids, blocks, rows.select(self._payload))
             first += len(rows)
@@ -98,6 +97,14 @@ class TablePieces:
         place = row_place(self._label, first)
         check_values(batch, place)
         return gathered(_spread(plain_batch(batch)), self._groups, place)
+
+    def _ids(self, batch: pa.RecordBatch, name: str, first: int) -> list[str]:
+        place = row_place(self._label, first, name)
+        return converted(batch.column(name), lambda column: ids_of(column, name, first, self._label), place)
+
+    def _block(self, batch: pa.RecordBatch, name: str, form: Form, first: int) -> VectorColumn:
+        place = row_place(self._label, first, name)
+        return converted(batch.column(name), lambda column: vector_column(column, form, place), place)
 
     def _sample(self) -> pa.RecordBatch:
         """The first rows, to see what the columns hold. Raises InvalidField where there are none."""

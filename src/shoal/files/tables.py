@@ -1,22 +1,24 @@
 """Files that Arrow reads: each gives a schema and record batches, again and again."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyarrow import csv
 
 from shoal.errors import InvalidField
+from shoal.files.arrow import ArrowRows
+from shoal.files.bounds import Bounds, Unfolding
 from shoal.files.formats import Format
+from shoal.files.parquet import ParquetRows
 from shoal.files.reading import speaking_shoal
 
 __all__ = ["Rows", "open_rows"]
 
 _CSV_BLOCK: Final = 16 * 2**20
-_ARROW_FILE: Final = b"ARROW1"
 
 
 class Rows(Protocol):
@@ -30,67 +32,33 @@ class Rows(Protocol):
         """From the first row on, at most `size` at a time, with these columns. Raises InvalidField."""
 
 
-def open_rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...]) -> Rows:
+def open_rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...], bounds: Bounds) -> Rows:
     """Open a Parquet, Arrow, CSV or TSV file. `text_columns` are read as text where the format leaves that open.
 
-    Raises InvalidField.
+    Raises InvalidField, and TooLarge for a file that says itself that it unfolds to more than `bounds` allow.
     """
     with speaking_shoal(label):
-        rows = _rows(path, kind, label, text_columns)
+        rows = _rows(path, kind, label, text_columns, Unfolding(label, path.stat().st_size, bounds))
     _check_names(rows.schema.names, label)
     return rows
 
 
-def _rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...]) -> Rows:
+def _rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...], unfolding: Unfolding) -> Rows:
     if kind == "parquet":
-        return ParquetRows(path, label)
+        return ParquetRows(path, label, unfolding)
     if kind == "arrow":
-        return ArrowRows(path, label)
-    return CsvRows(path, label, "\t" if kind == "tsv" else ",", text_columns)
-
-
-class ParquetRows:
-    """A Parquet file, read row group by row group."""
-
-    def __init__(self, path: Path, label: str) -> None:
-        self._path, self._label = path, label
-        with pq.ParquetFile(path) as file:
-            self.schema: pa.Schema = file.schema_arrow
-            self.count: int | None = file.metadata.num_rows
-
-    def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        with speaking_shoal(self._label), pq.ParquetFile(self._path) as file:
-            yield from file.iter_batches(batch_size=size, columns=columns)
-
-
-class ArrowRows:
-    """An Arrow IPC stream or file (Feather V2). Its batches are not validated here."""
-
-    def __init__(self, path: Path, label: str) -> None:
-        self._path, self._label = path, label
-        with path.open("rb") as file:
-            self._is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
-        with self._open() as reader:
-            self.schema: pa.Schema = reader.schema
-        self.count: int | None = None
-
-    def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        with speaking_shoal(self._label), self._open() as reader:
-            whole = (reader.get_batch(i) for i in range(reader.num_record_batches)) if self._is_file else iter(reader)
-            for batch in whole:
-                chosen = batch if columns is None else batch.select(columns)
-                for start in range(0, len(chosen), size):
-                    yield chosen.slice(start, size)
-
-    def _open(self) -> pa.ipc.RecordBatchStreamReader | pa.ipc.RecordBatchFileReader:
-        return pa.ipc.open_file(str(self._path)) if self._is_file else pa.ipc.open_stream(pa.OSFile(str(self._path)))
+        return ArrowRows(path, label, unfolding)
+    return CsvRows(path, label, "\t" if kind == "tsv" else ",", text_columns, unfolding)
 
 
 class CsvRows:
     """A CSV or TSV file. Types are inferred over all rows, not the first few; dates stay text."""
 
-    def __init__(self, path: Path, label: str, delimiter: str, text_columns: tuple[str, ...]) -> None:
-        self._path, self._label = path, label
+    def __init__(
+        self, path: Path, label: str, delimiter: str, text_columns: tuple[str, ...], unfolding: Unfolding
+    ) -> None:
+        self._path, self._label, self._unfolding = path, label, unfolding
+        unfolding.check_columns(_columns_of(path, delimiter))
         self._parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
         with self._open(csv.ConvertOptions()) as reader:
             first = next(iter(reader), None)
@@ -108,9 +76,7 @@ class CsvRows:
         types = {name: self.schema.field(name).type for name in chosen}
         options = csv.ConvertOptions(column_types=types, include_columns=chosen)
         with speaking_shoal(self._label), self._open(options) as reader:
-            for batch in reader:
-                for start in range(0, len(batch), size):
-                    yield batch.slice(start, size)
+            yield from self._unfolding.bounded(iter(reader), size)
 
     def _inferred(self, names: list[str], fixed: dict[str, pa.DataType]) -> tuple[dict[str, pa.DataType], int]:
         """The types of all columns but the fixed ones, which may be too large to hold; and the number of rows."""
@@ -143,7 +109,13 @@ def _holds_lists(column: pa.Array) -> bool:
     return len(filled) > 0 and filled[0].as_py().lstrip().startswith("[")
 
 
+def _columns_of(path: Path, delimiter: str) -> int:
+    """About how many columns a CSV file has: those of its first line, without reading more of it than a block."""
+    with path.open("rb") as file:
+        return file.readline(_CSV_BLOCK).count(delimiter.encode()) + 1
+
+
 def _check_names(names: list[str], label: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidField(label, f"has two columns called {name!r}", remedy="Rename one of them.")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise InvalidField(label, f"has two columns called {twice!r}", remedy="Rename one of them.")

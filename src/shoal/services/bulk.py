@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from shoal.columns import DocumentBatch, VectorColumn
-from shoal.files import Source, open_source
 from shoal.files.layout import Chosen
 from shoal.files.pieces import naming_document, row_place
+from shoal.intake import FileReaders, ForeignFile, How
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place
 from shoal.services.audit import note_done
@@ -40,7 +40,8 @@ class Imported:
 
 
 class Bulk:
-    """The bulk path, for uploads and for files on this machine alike. `now` is UTC; `spool` a folder for uploads."""
+    """The bulk path, for uploads and for files on this machine alike. `now` is UTC; `spool` a folder for uploads;
+    `readers` read files in processes of their own."""
 
     def __init__(
         self,
@@ -50,9 +51,14 @@ class Bulk:
         now: Callable[[], datetime],
         max_dimension: int,
         spool: Path,
+        readers: FileReaders,
     ) -> None:
         self._store, self._collections, self._documents = store, collections, documents
-        self._now, self._max_dimension, self._spool = now, max_dimension, spool
+        self._now, self._max_dimension, self._spool, self._readers = now, max_dimension, spool, readers
+
+    def prepare(self) -> None:
+        """Start what reads files, so that the first import need not wait for it. Returns at once."""
+        self._readers.prepare()
 
     def import_file(
         self,
@@ -70,25 +76,26 @@ class Bulk:
     ) -> Imported:
         """Write all documents of a file, or none of them. `progress` is called with the documents read so far.
 
-        Raises NotFound for the collection, InvalidField for the file, AlreadyExists with on_conflict="fail".
+        Raises NotFound for the collection, InvalidField for the file, TooLarge for one that unfolds too far or takes
+        too much to read, AlreadyExists with on_conflict="fail".
         """
         collection = self._collections.find(scope, ref)
         names = self._documents.vector_names(scope)
-        source = open_source(
-            path,
+        how = How(
             format=format,
             id_column=id_column,
             vector_columns=vector_columns,
             sidecar=sidecar,
             label=label,
-            known_vectors=names.dimensions,
+            known_vectors=dict(names.dimensions),
             needs_vectors=False,
             max_dimension=self._max_dimension,
         )
-        check_dimensions(source.info.vectors, names, self._max_dimension, label or path.name)
         seen: dict[str, int] = {}
-        batches = _told(_noted(source, seen, names, label or path.name), progress)
-        count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
+        with self._readers.reading(path, how, scope.organization_id) as source:
+            check_dimensions(source.info.vectors, names, self._max_dimension, label or path.name)
+            batches = _told(_noted(source, seen, names, label or path.name), progress)
+            count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         counts = {"inserted": count.inserted, "replaced": count.replaced}
         note_done(scope, "documents.import", collection.collection_id, **counts)
         return Imported(count.inserted, count.replaced, seen, collection.collection_id, list(source.info.warnings))
@@ -112,7 +119,7 @@ class Bulk:
             path.unlink(missing_ok=True)
 
 
-def _noted(source: Source, seen: dict[str, int], names: VectorNames, label: str) -> Iterator[DocumentBatch]:
+def _noted(source: ForeignFile, seen: dict[str, int], names: VectorNames, label: str) -> Iterator[DocumentBatch]:
     first = 0
     for batch in source.batches():
         for name, column in batch.vectors.items():

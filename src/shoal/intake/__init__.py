@@ -1,0 +1,15 @@
+"""Files of others, read in a process of their own that may take so much memory and so much time and no more.
+
+Whatever a file does to its reader, the process that asked goes on and gets one sentence about it:
+
+    readers = FileReaders(limits)
+    with readers.reading(path, how, organization_id) as file:
+        file.info                       # SourceInfo
+        for batch in file.batches():    # DocumentBatch
+            ...
+"""
+
+from shoal.intake.readers import FileReaders, ForeignFile
+from shoal.intake.request import How, Limits
+
+__all__ = ["FileReaders", "ForeignFile", "How", "Limits"]

@@ -1,0 +1,81 @@
+"""The process of one file: reads it, and sends what it holds. A fork of the host that waited ready."""
+
+import contextlib
+import os
+import resource
+import socket
+import traceback
+from pathlib import Path
+from typing import Final
+
+from shoal.errors import InvalidField, ShoalError
+from shoal.files import open_source
+from shoal.files.bounds import Bounds
+from shoal.files.reading import out_of_memory
+from shoal.intake.frames import receive, send, send_batch, send_error, send_info
+from shoal.intake.request import Request
+from shoal.jobs.limits import limit_memory
+
+__all__ = ["read_file"]
+
+_MIB: Final = 2**20
+_AT_ONCE: Final = 0.75
+"""The part of the memory that one batch may take as it is unfolded."""
+
+
+def read_file(asked: socket.socket) -> None:
+    """Receive a request, send the file or one error, and end."""
+    label = "the file"
+    try:
+        header, _ = receive(asked)
+        request = Request.decoded(header["request"].encode())
+        label = request.how.label or request.path.name
+        _limit(request)
+        _send_file(asked, request)
+    except ShoalError as error:
+        send_error(asked, error)
+    except MemoryError:
+        send_error(asked, out_of_memory(label))
+    except OSError:
+        return  # nobody reads any more
+    except Exception as error:  # noqa: BLE001  # a bug of ours: the caller gets a sentence, the log the trace
+        trace = traceback.format_exc()
+        refusal = InvalidField(label, f"cannot be read ({type(error).__name__})", remedy="Write it in another format.")
+        send(asked, {"kind": "bug", "trace": trace})
+        send_error(asked, refusal)
+
+
+def _send_file(to: socket.socket, request: Request) -> None:
+    how, limits = request.how, request.limits
+    bounds = Bounds(free_bytes=limits.unfolded_mib * _MIB, batch_bytes=int(limits.memory_mib * _MIB * _AT_ONCE))
+    source = open_source(
+        request.path,
+        format=how.format,
+        id_column=how.id_column,
+        vector_columns=how.vector_columns,
+        sidecar=how.sidecar,
+        label=how.label,
+        known_vectors=how.known_vectors,
+        needs_vectors=how.needs_vectors,
+        max_dimension=how.max_dimension,
+        bounds=bounds,
+    )
+    send_info(to, source.info)
+    for batch in source.batches():
+        if len(batch):
+            send_batch(to, batch)
+    send(to, {"kind": "end"})
+
+
+def _limit(request: Request) -> None:
+    """Memory and processor time as allowed; no files written, no core left behind."""
+    limit_memory(request.limits.memory_mib)
+    size = request.path.stat().st_size if request.path.exists() else 0
+    seconds = int(request.limits.seconds_for(size)) + 1
+    for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
+        _, hard = resource.getrlimit(kind)
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with contextlib.suppress(ValueError, OSError):  # where the system knows no such limit
+            resource.setrlimit(kind, (soft, hard))
+    with Path(os.devnull).open("wb") as nowhere:  # what a library prints as it dies is not for our log
+        os.dup2(nowhere.fileno(), 2)

@@ -1,0 +1,81 @@
+"""What a process is asked to read, and within which limits."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shoal.files.layout import Chosen, Known
+from shoal.settings import Settings
+
+__all__ = ["How", "Limits", "Request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How to read a file: the parameters of `open_source`."""
+
+    format: str | None = None
+    id_column: str | None = None
+    vector_columns: Chosen = None
+    sidecar: Path | None = None
+    label: str | None = None
+    known_vectors: Known = field(default_factory=dict)
+    needs_vectors: bool = True
+    max_dimension: int = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the process of one file may use.
+
+    Parameters
+    ----------
+    memory_mib
+        Memory of its own, in MiB, beside what it has when it begins.
+    seconds
+        Processor time; a second more for each MiB of the file.
+    unfolded_mib
+        What a small file may unfold to, in MiB; see `Bounds.free_bytes`.
+    """
+
+    memory_mib: int = 512
+    seconds: float = 60.0
+    unfolded_mib: int = 256
+
+    @staticmethod
+    def of(settings: Settings) -> "Limits":
+        """Those of an installation; a setting of 0 stands for what is usual here."""
+        usual = Limits()
+        return Limits(
+            memory_mib=settings.import_memory_mib or usual.memory_mib,
+            seconds=settings.import_seconds,
+            unfolded_mib=settings.import_unfolded_mib or usual.unfolded_mib,
+        )
+
+    def seconds_for(self, file_bytes: int) -> float:
+        """The processor time for a file of so many bytes."""
+        return self.seconds + file_bytes / 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One file to read."""
+
+    path: Path
+    how: How
+    limits: Limits
+
+    def encoded(self) -> bytes:
+        """As JSON."""
+        return orjson.dumps({"path": self.path, "how": asdict(self.how), "limits": asdict(self.limits)}, str)
+
+    @staticmethod
+    def decoded(sent: bytes) -> "Request":
+        """The inverse of `encoded`."""
+        told: Mapping[str, Any] = orjson.loads(sent)
+        how = dict(told["how"])
+        how["sidecar"] = Path(how["sidecar"]) if how["sidecar"] else None
+        return Request(Path(told["path"]), How(**how), Limits(**told["limits"]))
