@@ -153,16 +153,11 @@ nb::ndarray<nb::numpy, double> core(
 }
 
 nb::tuple walked(
-    const Array<int32_t, 1>& left, const Array<int32_t, 1>& right, const Array<double, 1>& weight,
-    const Array<double, 1>& core, const Array<int64_t, 1>& where) {
+    const Array<int32_t, 1>& left, const Array<int32_t, 1>& right, const Array<double, 1>& weight, size_t rows) {
     Walk taken;
     {
         nb::gil_scoped_release released;
-        const EdgeList edges = edges_of(left, right, weight, core.shape(0));
-        for (size_t row = 0; row < where.shape(0); ++row)
-            if (where.data()[row] < 0 || size_t(where.data()[row]) >= core.shape(0))
-                throw std::invalid_argument("where must name distinct rows");
-        taken = walk(edges, {core.data(), core.shape(0)}, {where.data(), where.shape(0)});
+        taken = walk(edges_of(left, right, weight, rows), rows);
     }
     return nb::make_tuple(copied(taken.order), copied(taken.steps));
 }
@@ -191,7 +186,7 @@ void bind_scan(nb::module_& m) {
           nb::arg("core"), nb::arg("component"), nb::arg("components"), nb::arg("threads"), nb::arg("tick").none());
     m.def("core_distances", &core, nb::arg("left"), nb::arg("right"), nb::arg("length"), nb::arg("copies"),
           nb::arg("wanted"));
-    m.def("walk", &walked, nb::arg("left"), nb::arg("right"), nb::arg("weight"), nb::arg("core"), nb::arg("where"));
+    m.def("walk", &walked, nb::arg("left"), nb::arg("right"), nb::arg("weight"), nb::arg("rows"));
     m.def("close_pairs", &close, nb::arg("codes"), nb::arg("values"), nb::arg("order"), nb::arg("gaps"),
           nb::arg("blocks"), nb::arg("capacity"), nb::arg("threads"), nb::arg("tick").none());
 }

@@ -18,18 +18,18 @@ struct Place {
 
 class Condensing {
 public:
-    Condensing(const Linkage& tree, int64_t min_cluster_size)
-        : tree_(tree), rows_(tree.rows()), smallest_(min_cluster_size), inner_(static_cast<size_t>(tree.merges())) {
+    Condensing(const Linkage& tree, int64_t min_cluster_size, Ints weight, Doubles core)
+        : tree_(tree), rows_(tree.rows()), smallest_(min_cluster_size), weight_(weight), core_(core),
+          sizes_(static_cast<size_t>(tree.merges())), inner_(static_cast<size_t>(tree.merges())) {
         made_.cluster.resize(size_t(rows_));
         made_.leaving.resize(size_t(rows_));
-        add(-1, 0.0, rows_);
+        for (int64_t merge = 0; merge < tree_.merges(); ++merge)
+            sizes_[merge] = size(tree_.left[merge]) + size(tree_.right[merge]);
+        add(-1, 0.0, size(rows_ + tree_.merges() - 1));
     }
 
     CondensedTree run() {
-        if (rows_ == 1) {
-            made_.leaving[0] = made_.stability[0] = kNever;
-            return std::move(made_);
-        }
+        if (rows_ == 1) end(0, 0);
         for (int64_t merge = tree_.merges() - 1; merge >= 0; --merge) {
             const Place here = inner_[merge];
             if (here.fallen == kInside) {
@@ -48,18 +48,24 @@ private:
         const int64_t sides[] = {tree_.left[merge], tree_.right[merge]};
         const double density = 1.0 / tree_.height[merge];
         const bool together = density == kNever;
-        if (!together && size(sides[0]) >= smallest_ && size(sides[1]) >= smallest_) {
-            for (const int64_t side : sides) put(side, {add(cluster, density, size(side)), kInside});
-            leave(cluster, density, tree_.size[merge]);
-            return;
-        }
-        int64_t out = 0;
-        for (const int64_t side : sides) {
-            const bool falls = together || size(side) < smallest_;
-            put(side, {cluster, falls ? density : kInside});
-            if (falls) out += size(side);
+        int64_t homes[] = {cluster, cluster}, out = 0;
+        const bool splits = !together && size(sides[0]) >= smallest_ && size(sides[1]) >= smallest_;
+        for (int side = 0; side < 2; ++side) {
+            if (splits) homes[side] = add(cluster, density, size(sides[side]));
+            const bool falls = together || size(sides[side]) < smallest_;
+            put(sides[side], {homes[side], falls ? density : kInside});
+            if (falls || splits) out += size(sides[side]);
         }
         leave(cluster, density, out);
+        for (int side = 0; side < 2; ++side)
+            if (sides[side] < rows_ && made_.leaving[sides[side]] == kInside) end(sides[side], homes[side]);
+    }
+
+    // What is left of a cluster are equal rows: they part where they would have met.
+    void end(int64_t row, int64_t cluster) {
+        made_.cluster[row] = cluster;
+        made_.leaving[row] = 1.0 / core_[row];
+        leave(cluster, made_.leaving[row], weight_[row]);
     }
 
     void leave(int64_t cluster, double density, int64_t rows) {
@@ -74,7 +80,7 @@ private:
         return int64_t(made_.parent.size()) - 1;
     }
 
-    int64_t size(int64_t node) const { return node < rows_ ? 1 : tree_.size[node - rows_]; }
+    int64_t size(int64_t node) const { return node < rows_ ? weight_[node] : sizes_[node - rows_]; }
 
     void put(int64_t node, Place place) {
         if (node >= rows_) {
@@ -87,16 +93,19 @@ private:
 
     const Linkage& tree_;
     int64_t rows_, smallest_;
+    Ints weight_;
+    Doubles core_;
+    std::vector<int64_t> sizes_;
     std::vector<Place> inner_;
     CondensedTree made_;
 };
 
 using Marks = std::vector<char>;
 
-// Clusters that split no further, the root not counted.
-Marks leaves(const Clusters& clusters) {
+// Clusters that split no further; the root only where it may be the single cluster.
+Marks leaves(const Clusters& clusters, const Selection& how) {
     Marks chosen(clusters.parent.size(), 1);
-    chosen[0] = 0;
+    chosen[0] = how.allow_single;
     for (const int64_t parent : clusters.parent)
         if (parent >= 0) chosen[parent] = 0;
     return chosen;
@@ -129,28 +138,33 @@ Marks most_stable(const Clusters& clusters, const Selection& how) {
     return chosen;
 }
 
-// For each cluster chosen the lowest one from it upwards that was born at `epsilon` or more (Malzer and Baum 2020).
+// For each cluster chosen itself if it was born at `epsilon` or more, else the lowest one above it that was born at more
+// (Malzer and Baum 2020), as scikit-learn climbs. The root beside others holds nothing.
 Marks grown(const Clusters& clusters, const Marks& chosen, const Selection& how) {
-    std::vector<int64_t> becomes(clusters.parent.size(), 0);
+    std::vector<int64_t> above(clusters.parent.size(), 0);
     Marks kept(clusters.parent.size(), 0);
-    kept[0] = chosen[0];
+    int64_t others = 0;
     for (int64_t cluster = 1; cluster < clusters.count(); ++cluster) {
         const int64_t parent = clusters.parent[cluster];
-        const bool grows = clusters.birth[cluster] * how.epsilon > 1 && (parent != 0 || how.allow_single);
-        becomes[cluster] = grows ? becomes[parent] : cluster;
-        if (chosen[cluster]) kept[becomes[cluster]] = 1;
+        if (parent == 0) above[cluster] = how.allow_single ? 0 : cluster;
+        else above[cluster] = 1.0 / clusters.birth[parent] > how.epsilon ? parent : above[parent];
+        if (!chosen[cluster]) continue;
+        const int64_t becomes = 1.0 / clusters.birth[cluster] < how.epsilon ? above[cluster] : cluster;
+        kept[becomes] = 1;
+        others += becomes != 0;
     }
+    if (others > 0) kept[0] = 0;
     return kept;
 }
 
 }  // namespace
 
-CondensedTree condense(const Linkage& tree, int64_t min_cluster_size) {
-    return Condensing(tree, min_cluster_size).run();
+CondensedTree condense(const Linkage& tree, int64_t min_cluster_size, Ints weight, Doubles core) {
+    return Condensing(tree, min_cluster_size, weight, core).run();
 }
 
 std::vector<int64_t> select_clusters(const Clusters& clusters, const Selection& how) {
-    Marks chosen = how.leaf ? leaves(clusters) : most_stable(clusters, how);
+    Marks chosen = how.leaf ? leaves(clusters, how) : most_stable(clusters, how);
     if (how.epsilon > 0 && clusters.count() > 1 && !chosen[0]) chosen = grown(clusters, chosen, how);
     std::vector<int64_t> numbers;
     for (int64_t cluster = 0; cluster < clusters.count(); ++cluster)

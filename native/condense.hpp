@@ -36,7 +36,9 @@ struct Selection {
     bool allow_single = false;
 };
 
-CondensedTree condense(const Linkage& tree, int64_t min_cluster_size);
+// `weight[row]` equal rows stand behind each row of the linkage, at their `core[row]` distance from each other: they
+// fall out together.
+CondensedTree condense(const Linkage& tree, int64_t min_cluster_size, Ints weight, Doubles core);
 
 // The numbers of the clusters chosen, ascending.
 std::vector<int64_t> select_clusters(const Clusters& clusters, const Selection& how);

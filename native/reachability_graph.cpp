@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <queue>
-#include <tuple>
+#include <utility>
 
 namespace shoal {
 namespace {
@@ -60,43 +60,28 @@ std::vector<double> core_distances(const EdgeList& edges, std::span<const int64_
     return core;
 }
 
-Walk walk(const EdgeList& edges, std::span<const double> core, std::span<const int64_t> where) {
-    const size_t distinct = core.size();
-    const Adjacency adjacency(edges, distinct);
-    // The equal rows of each distinct one, ascending.
-    std::vector<int64_t> first(distinct + 1, 0), copies(where.size());
-    for (const int64_t own : where) ++first[own + 1];
-    for (size_t row = 0; row < distinct; ++row) first[row + 1] += first[row];
-    std::vector<int64_t> next(first.begin(), first.end() - 1);
-    for (size_t row = 0; row < where.size(); ++row) copies[next[where[row]]++] = int64_t(row);
-    std::copy(first.begin(), first.end() - 1, next.begin());
-
+Walk walk(const EdgeList& edges, size_t rows) {
+    const Adjacency adjacency(edges, rows);
     Walk taken;
-    taken.order.reserve(where.size());
-    taken.steps.reserve(where.size());
-    std::vector<double> key(distinct, kInfinite);
-    std::vector<char> seen(distinct, 0);
-    using Entry = std::tuple<double, int64_t, int32_t>;  // step, row, distinct row
+    taken.order.reserve(rows);
+    taken.steps.reserve(rows);
+    std::vector<double> key(rows, kInfinite);
+    std::vector<char> reached(rows, 0);
+    using Entry = std::pair<double, int32_t>;  // step, row
     std::priority_queue<Entry, std::vector<Entry>, std::greater<Entry>> heap;
-    if (!where.empty()) heap.emplace(0.0, 0, int32_t(where[0]));
+    if (rows > 0) heap.emplace(0.0, 0);
     while (!heap.empty()) {
-        const auto [step, row, here] = heap.top();
+        const auto [step, here] = heap.top();
         heap.pop();
-        const bool left = next[here] < first[here + 1];
-        if (!left || row != copies[next[here]] || step > key[here]) continue;
-        taken.order.push_back(row);
-        if (taken.order.size() > 1) taken.steps.push_back(step);
-        ++next[here];
-        key[here] = core[here];
-        if (next[here] < first[here + 1]) heap.emplace(key[here], copies[next[here]], here);
-        if (seen[here]) continue;  // equal rows have the same neighbours
-        seen[here] = 1;
+        if (reached[here]) continue;
+        reached[here] = 1;
+        if (!taken.order.empty()) taken.steps.push_back(step);
+        taken.order.push_back(here);
         for (int64_t at = adjacency.first[here]; at < adjacency.first[here + 1]; ++at) {
             const auto& [there, weight] = adjacency.neighbors[at];
-            if (weight < key[there] && next[there] < first[there + 1]) {
-                key[there] = weight;
-                heap.emplace(weight, copies[next[there]], there);
-            }
+            if (reached[there] || weight >= key[there]) continue;
+            key[there] = weight;
+            heap.emplace(weight, there);
         }
     }
     return taken;

@@ -22,9 +22,8 @@ struct Walk {
     std::vector<double> steps;   // the weight of the step to each but the first
 };
 
-// Prim's algorithm from row 0 over edges of mutual reachability, the lowest row first among equals: the order in which
-// scikit-learn's HDBSCAN walks the complete graph. Row r equals distinct row where[r]; equal rows are at their core
-// distance from each other. Stops early if the edges do not connect all rows.
-Walk walk(const EdgeList& edges, std::span<const double> core, std::span<const int64_t> where);
+// Prim's algorithm from row 0 over edges of mutual reachability between `rows` rows, the lowest row first among equals:
+// the order in which scikit-learn's HDBSCAN walks the complete graph. Stops early if the edges do not connect all rows.
+Walk walk(const EdgeList& edges, size_t rows);
 
 }  // namespace shoal

@@ -88,9 +88,11 @@ auto meetings(const IntArray& left, const IntArray& right, const DoubleArray& he
 }
 
 nb::tuple condensed(const IntArray& left, const IntArray& right, const DoubleArray& height, const IntArray& size,
-                    int64_t min_cluster_size) {
+                    int64_t min_cluster_size, const IntArray& weight, const DoubleArray& core) {
     const Linkage tree = linkage_of(left, right, height, size);
-    CondensedTree made = without_gil([&] { return condense(tree, min_cluster_size); });
+    check_same_length(size_t(tree.rows()), weight, core);
+    CondensedTree made = without_gil(
+        [&] { return condense(tree, min_cluster_size, span_of<int64_t>(weight), span_of<double>(core)); });
     return nb::make_tuple(to_numpy(std::move(made.parent)), to_numpy(std::move(made.birth)),
                           to_numpy(std::move(made.size)), to_numpy(std::move(made.stability)),
                           to_numpy(std::move(made.cluster)), to_numpy(std::move(made.leaving)));
@@ -128,7 +130,8 @@ void bind_tree(nb::module_& m) {
           nb::arg("height").noconvert(), nb::arg("size").noconvert(), nb::arg("first").noconvert(),
           nb::arg("second").noconvert());
     m.def("condense", &condensed, nb::arg("left").noconvert(), nb::arg("right").noconvert(),
-          nb::arg("height").noconvert(), nb::arg("size").noconvert(), nb::arg("min_cluster_size"));
+          nb::arg("height").noconvert(), nb::arg("size").noconvert(), nb::arg("min_cluster_size"),
+          nb::arg("weight").noconvert(), nb::arg("core").noconvert());
     m.def("select_clusters", &selected, nb::arg("parent").noconvert(), nb::arg("birth").noconvert(),
           nb::arg("size").noconvert(), nb::arg("stability").noconvert(), nb::arg("leaf"), nb::arg("epsilon"),
           nb::arg("max_size").none(), nb::arg("allow_single"));

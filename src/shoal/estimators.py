@@ -12,9 +12,10 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from shoal.columns import Points
-from shoal.engine.algorithms import Fit, find_algorithm
+from shoal.engine.algorithms import Fit, Labelled, find_algorithm
 from shoal.engine.centroids import cluster_means
 from shoal.engine.geometry import checked_points, unit_rows
+from shoal.engine.known_rows import KnownRows
 from shoal.engine.labels import by_size
 from shoal.engine.model import Model
 from shoal.engine.parallel import one_blas_thread
@@ -68,7 +69,8 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     def _keep(self, points: Points, found: Fit) -> None:
         labels = by_size(found.labelled.labels)
         clusters = int(labels.max(initial=-1)) + 1
-        self._model = Model.of(found, labels, points.shape[1], self.normalize, None)
+        known = KnownRows.of(points, Labelled(labels.astype(np.int64), found.labelled.strengths), self._threads())
+        self._model = Model.of(found, labels, points.shape[1], self.normalize, None, known)
         self.labels_ = labels.astype(np.int64)
         self.probabilities_ = found.labelled.strengths
         self.cluster_centers_ = cluster_means(points, labels, clusters).astype(np.float32)

@@ -68,6 +68,57 @@ def test_the_rows_themselves_come_back_to_their_cluster(algorithm: str) -> None:
     assert (found.labels[both] == outcome.labels[both]).all()
 
 
+def crowd(seed: int) -> np.ndarray:
+    """Rows of which some are noise, some on the rim of a cluster, and a third there several times."""
+    rng = np.random.default_rng(seed)
+    own = GROUPS[rng.integers(0, 4, 160)] + rng.normal(0, 0.5, (160, 16))
+    return np.vstack([own, own[rng.integers(0, 60, 80)], rng.normal(0, 2, (20, 16))]).astype(np.float32)
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("sample", [None, 150])
+def test_a_fitted_row_is_assigned_as_it_was_fitted(algorithm: str, normalize: bool, sample: int | None) -> None:
+    points = crowd(3)
+    params = PARAMS.get(algorithm, {}) | ({"eps": 1.6} if algorithm == "dbscan" and not normalize else {})
+    plan = Plan(
+        algorithm=algorithm, params=params, normalize=normalize, components=0, keep_model=True, sample_size=sample
+    )
+    outcome = compute(points, plan)
+    assert outcome.model is not None
+
+    found = outcome.model.assign(points)
+    some = outcome.model.assign(points[200:210])
+
+    assert found.labels.tolist() == outcome.labels.tolist()
+    assert found.strengths.tolist() == outcome.strengths.tolist()
+    assert some.labels.tolist() == outcome.labels[200:210].tolist()
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("sample", [None, 150])
+def test_equal_rows_have_equal_labels(algorithm: str, sample: int | None) -> None:
+    points = crowd(4)
+    plan = Plan(algorithm=algorithm, params=PARAMS.get(algorithm, {}), components=0, sample_size=sample)
+
+    labels = compute(points, plan).labels
+
+    _, where = np.unique(points, axis=0, return_inverse=True)
+    assert len(np.unique(np.stack([where.ravel(), labels]), axis=1).T) == where.max() + 1
+
+
+def test_a_row_beside_a_fitted_one_is_not_denser_for_it() -> None:
+    rng = np.random.default_rng(0)
+    points = np.vstack([rng.normal(0, 0.1, (60, 4)), rng.normal(3, 0.1, (60, 4)), rng.normal(1.5, 1.5, (60, 4))])
+    plan = Plan(algorithm="hdbscan", normalize=False, components=0, keep_model=True)
+    outcome = compute(points.astype(np.float32), plan)
+    assert outcome.model is not None and (outcome.labels < 0).sum() > 15
+
+    beside = outcome.model.assign(points.astype(np.float32) + np.float32(1e-5))
+
+    assert (beside.labels == outcome.labels).mean() > 0.95
+
+
 def test_clusters_of_a_sample_take_new_rows_under_the_numbers_of_the_whole() -> None:
     points = rows(0, 200)
     plan = Plan(algorithm="auto", sample_size=300, components=0, keep_model=True)

@@ -149,7 +149,7 @@ def both_twins(
             edges = find_reachability(
                 points, rows, np.bincount(where), min_samples, approximate=False, threads=2, progress=silent
             )
-        walks.append(walk(edges, where))
+        walks.append(walk(edges))
     return walks
 
 

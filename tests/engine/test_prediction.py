@@ -19,7 +19,6 @@ from shoal.engine.centroids import cluster_means, distances_to
 from shoal.engine.clustering import compute
 from shoal.engine.core_points import CorePoints
 from shoal.engine.geometry import unit_rows
-from shoal.engine.new_rows import directions
 from shoal.engine.plan import DistanceMetric, Plan, silent
 from shoal.engine.prediction import Assigner, reaches
 from shoal.errors import Cancelled, InvalidField
@@ -128,9 +127,9 @@ def test_rows_of_unit_length_are_scaled_or_left_whatever_lies_beside_them() -> N
     rows = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
     rows[::2] = unit_rows(rows[::2])
 
-    together = directions(rows)
+    together = unit_rows(rows)
 
-    assert all(np.array_equal(directions(rows[row : row + 1])[0], together[row]) for row in range(50))
+    assert all(np.array_equal(unit_rows(rows[row : row + 1])[0], together[row]) for row in range(50))
     assert np.array_equal(together[::2], rows[::2])
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
 

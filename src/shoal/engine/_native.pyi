@@ -47,6 +47,8 @@ def condense(
     height: NDArray[np.float64],
     size: NDArray[np.int64],
     min_cluster_size: int,
+    weight: NDArray[np.int64],
+    core: NDArray[np.float64],
 ) -> tuple[
     NDArray[np.int64],
     NDArray[np.float64],
@@ -153,8 +155,7 @@ def walk(
     left: NDArray[np.int32],
     right: NDArray[np.int32],
     weight: NDArray[np.float64],
-    core: NDArray[np.float64],
-    where: NDArray[np.int64],
+    rows: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
 
 # native/bind_kmeans.cpp: k-means. `numbers` says which center each place of `center_codes` is, `order` which row each

@@ -20,6 +20,7 @@ from shoal.engine.centroids import (
 from shoal.engine.density import Density, settled
 from shoal.engine.geometry import LARGEST, checked_points, unit_rows
 from shoal.engine.hierarchy import levels_above, levels_of_layers
+from shoal.engine.known_rows import KnownRows
 from shoal.engine.labels import by_size
 from shoal.engine.layers import Layers
 from shoal.engine.map_stability import Redrawn, lay_out_again
@@ -103,7 +104,7 @@ def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
 
 def _space(points: Points, plan: Plan) -> Points:
     if plan.normalize:
-        return unit_rows(points)
+        return unit_rows(points, plan.threads)
     largest = float(max(points.max(initial=0.0), -points.min(initial=0.0)))
     if largest > LARGEST:
         raise InvalidField(
@@ -136,6 +137,8 @@ def _fitted(
     fit = algorithm.fit(space[sample], checked, seed=plan.seed, threads=plan.threads, progress=part)
     rest = np.setdiff1d(np.arange(len(space)), sample, assume_unique=True)
     assigned = fit.assign(space[rest], plan.threads, within(progress, "cluster", 0.7, 1))
+    known = KnownRows.of(space[sample], fit.labelled, plan.threads)
+    assigned = known.recall(space[rest], assigned, plan.threads)  # equal rows are together
     labels, strengths = np.empty(len(space), np.int64), np.empty(len(space), np.float32)
     labels[sample], labels[rest] = fit.labelled.labels, assigned.labels
     strengths[sample], strengths[rest] = fit.labelled.strengths, assigned.strengths
@@ -178,7 +181,7 @@ def _described(
         hierarchy=_hierarchy(targets, members, labels, plan, found),
         layers=found.layers,
         duplicates=duplicates,
-        model=None if found.fit is None else _model(plan, found.fit, found, targets, memberships.distance),
+        model=None if found.fit is None else _model(space, plan, found.fit, found, targets, memberships.distance),
     )
 
 
@@ -209,11 +212,14 @@ def _of_map(drawn: Redrawn | None, duplicates: NearDuplicates | None) -> dict[st
     }
 
 
-def _model(plan: Plan, fit: Fit, found: Clustered, targets: Points, distances: NDArray[np.floating]) -> Model:
+def _model(
+    space: Points, plan: Plan, fit: Fit, found: Clustered, targets: Points, distances: NDArray[np.floating]
+) -> Model:
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
     own = found.labels if found.fitted is None else found.labels[found.fitted]
     reach = Reach.of(targets, distances, found.labels, metric) if fit.assigns_all else None
-    return Model.of(fit, own, targets.shape[1], plan.normalize, reach)
+    known = KnownRows.of(space, Labelled(found.labels.astype(np.int64), found.strengths), plan.threads)
+    return Model.of(fit, own, targets.shape[1], plan.normalize, reach, known)
 
 
 def _hierarchy(

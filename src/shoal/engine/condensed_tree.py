@@ -54,29 +54,41 @@ class Selection:
     """The root may be a cluster."""
 
 
-def condense(linkage: Linkage, min_cluster_size: int) -> CondensedTree:
+def condense(
+    linkage: Linkage, min_cluster_size: int, weight: Rows | None = None, core: Floats | None = None
+) -> CondensedTree:
     """Walk the merges from the top; a side of fewer than `min_cluster_size` (2 or more) rows falls out of its cluster.
-    O(n), whatever the depth."""
+
+    Each of the n rows of the linkage may stand for `weight` (n,) equal ones that are at their `core` (n,) distance from
+    each other; they fall out together. Without weights each is one row. O(n), whatever the depth.
+    """
+    count = len(linkage.left) + 1
+    weight = np.ones(count, np.int64) if weight is None else np.ascontiguousarray(weight, np.int64)
+    core = np.zeros(count) if core is None else np.ascontiguousarray(core, np.float64)
+    smallest = min(min_cluster_size, int(weight.sum()) + 1)  # any number of rows more than there are is the same
     if native := kernels.native():
-        smallest = min(min_cluster_size, len(linkage.left) + 2)  # any number of rows more than there are is the same
-        return CondensedTree(*native.condense(linkage.left, linkage.right, linkage.height, linkage.size, smallest))
-    return _Condensing(linkage, min_cluster_size).run()
+        merges = linkage.left, linkage.right, linkage.height, linkage.size
+        return CondensedTree(*native.condense(*merges, smallest, weight, core))
+    return _Condensing(linkage, smallest, weight, core).run()
 
 
 class _Condensing:
-    def __init__(self, linkage: Linkage, min_cluster_size: int) -> None:
+    def __init__(self, linkage: Linkage, min_cluster_size: int, weight: Rows, core: Floats) -> None:
         self._left, self._right = linkage.left.tolist(), linkage.right.tolist()
         self._count, self._smallest = len(self._left) + 1, min_cluster_size
-        self._rows = [1] * self._count + linkage.size.tolist()
+        self._rows = weight.tolist()
+        for left, right in zip(self._left, self._right, strict=True):
+            self._rows.append(self._rows[left] + self._rows[right])
         with np.errstate(divide="ignore", over="ignore"):
             self._densities = (1.0 / linkage.height).tolist()
+            self._ends = (1.0 / core).tolist()
         # Of each node the cluster it is in and, once it has fallen out, when: else -1.
         self._cluster, self._fallen = [ROOT] * len(self._rows), [-1.0] * len(self._rows)
-        self._parent, self._birth, self._size, self._stability = [-1], [0.0], [self._count], [0.0]
+        self._parent, self._birth, self._size, self._stability = [-1], [0.0], [self._rows[-1]], [0.0]
 
     def run(self) -> CondensedTree:
         if self._count == 1:
-            self._fallen[0] = self._stability[ROOT] = np.inf
+            self._end(0)
         for merge in range(self._count - 2, -1, -1):
             node = self._count + merge
             if self._fallen[node] < 0:
@@ -101,8 +113,18 @@ class _Condensing:
             self._cluster[side] = cluster if falling else self._born(cluster, density, self._rows[side])
         for side in falling:
             self._fallen[side] = density
-        gone = sum(self._rows[side] for side in falling or sides)
-        self._stability[cluster] += (density - self._birth[cluster]) * gone
+        self._leave(cluster, density, sum(self._rows[side] for side in falling or sides))
+        for side in sides:
+            if side < self._count and self._fallen[side] < 0:
+                self._end(side)
+
+    def _end(self, row: int) -> None:
+        """What is left of a cluster are equal rows: they part where they would have met."""
+        self._fallen[row] = self._ends[row]
+        self._leave(self._cluster[row], self._ends[row], self._rows[row])
+
+    def _leave(self, cluster: int, density: float, rows: int) -> None:
+        self._stability[cluster] += (density - self._birth[cluster]) * rows
 
     def _born(self, parent: int, birth: float, size: int) -> int:
         self._parent.append(parent)
@@ -127,15 +149,15 @@ def select_clusters(tree: CondensedTree, how: Selection) -> list[int]:
             how.allow_single,
         ).tolist()
         return numbers
-    chosen = _leaves(tree) if how.method == "leaf" else _most_stable(tree, how)
+    chosen = _leaves(tree, how) if how.method == "leaf" else _most_stable(tree, how)
     if how.epsilon > 0 and len(tree.parent) > 1 and chosen != {ROOT}:
         chosen = _grown(tree, chosen, how)
     return sorted(chosen)
 
 
-def _leaves(tree: CondensedTree) -> set[int]:
-    """Clusters that split no further, the root not counted."""
-    return set(range(1, len(tree.parent))) - set(tree.parent.tolist())
+def _leaves(tree: CondensedTree, how: Selection) -> set[int]:
+    """Clusters that split no further; the root only where it may be the single cluster."""
+    return set(range(0 if how.allow_single else 1, len(tree.parent))) - set(tree.parent.tolist())
 
 
 def _most_stable(tree: CondensedTree, how: Selection) -> set[int]:
@@ -169,14 +191,20 @@ def _topmost(tree: CondensedTree, chosen: set[int]) -> set[int]:
 
 
 def _grown(tree: CondensedTree, chosen: set[int], how: Selection) -> set[int]:
-    """For each cluster chosen itself if it was born at `epsilon` or more, else the lowest one above it that was (Malzer
-    and Baum 2020); below the root where the root may not be a cluster."""
-    becomes = [ROOT]
-    births = tree.birth.tolist()
+    """For each cluster chosen itself if it was born at `epsilon` or more, else the lowest one above it that was born at
+    more (Malzer and Baum 2020), as scikit-learn climbs; below the root where the root may not be a cluster. The root
+    beside others holds nothing."""
+    above, kept = [ROOT], set[int]()
+    with np.errstate(divide="ignore"):
+        distances = (1.0 / tree.birth).tolist()
     for cluster, parent in enumerate(tree.parent.tolist()[1:], 1):
-        grows = births[cluster] * how.epsilon > 1 and (parent != ROOT or how.allow_single)
-        becomes.append(becomes[parent] if grows else cluster)
-    return {becomes[cluster] for cluster in chosen}
+        if parent == ROOT:
+            above.append(ROOT if how.allow_single else cluster)
+        else:
+            above.append(parent if distances[parent] > how.epsilon else above[parent])
+        if cluster in chosen:
+            kept.add(above[cluster] if distances[cluster] < how.epsilon else cluster)
+    return kept - {ROOT} or kept
 
 
 def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_birth: bool = True) -> Rows:
@@ -187,7 +215,7 @@ def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_bir
     """
     labels: Rows = _chosen_above(tree.parent, np.array(chosen, np.int64))[tree.cluster]
     if chosen == [ROOT]:
-        labels[(tree.cluster == ROOT) & (tree.leaving < _root_threshold(tree, how))] = NOISE
+        labels[tree.leaving < _root_threshold(tree, how)] = NOISE
     if not at_birth and chosen != [ROOT]:
         born = tree.birth[np.array(chosen, np.int64)] if chosen else np.zeros(0)
         inside = np.flatnonzero(labels >= 0)

@@ -50,7 +50,7 @@ class CorePoints:
     @staticmethod
     def of(points: Points, copies: Rows, core: Doubles, joined: NDArray[np.bool_], min_samples: int) -> "CorePoints":
         """`points` (m, d) distinct, `copies` (m,) how often each is there, `core` (m,) core distances, `joined` (m,)
-        which of them a new row may join, `min_samples` the rows that make a neighbourhood dense."""
+        which of them a new row may join, `min_samples` the rows that make a neighbourhood dense, at most all."""
         shift = origin_shift(points)
         near = moved(points, shift)
         halves = half_squares(near)
@@ -60,10 +60,11 @@ class CorePoints:
     def join(self, rows: Points, limit: float, threads: int, progress: Progress) -> Joining:
         """Where each of `rows` (n, d) joins; farther than `limit` need not be told.
 
-        The core distance of a new row is the radius that holds `min_samples` rows, itself and fitted ones. Of equal
-        reachabilities the nearer row counts, then the one earlier in the order. float32 products choose candidates
-        within their rounding error and float64 distances decide: the same for a row alone and among others. O(n m d)
-        time, 16 MiB for each thread beside `points`. Reports to `progress` as "cluster".
+        The core distance of a row is the radius that holds `min_samples` fitted rows: a fitted row so has its own, and
+        is not one more neighbour of itself. Of equal reachabilities the nearer row counts, then the one earlier in the
+        order. float32 products choose candidates within their rounding error and float64 distances decide: the same
+        for a row alone and among others. O(n m d) time, 16 MiB for each thread beside `points`. Reports to `progress`
+        as "cluster".
         """
         found = Joining(np.full(len(rows), -1, np.int64), np.full(len(rows), np.inf))
         if not np.isfinite(self._joined).any():
@@ -89,9 +90,7 @@ class CorePoints:
 
     def _core(self, own: Points, scores: Floats, slack: Doubles) -> Doubles:
         """(b,) squared core distances."""
-        count = min(self.min_samples - 1, len(self.points))
-        if count == 0:
-            return np.zeros(len(own))
+        count = min(self.min_samples, len(self.points))
         least = _reached(scores, count) - 2 * slack
         row, column = cells_of(scores >= _rounded(least, -np.inf)[:, None])
         squares = self._squares(own, row, column)
@@ -100,7 +99,7 @@ class CorePoints:
         starts = np.searchsorted(row, np.arange(len(own)))
         held = np.cumsum(self.copies[column])
         before = held[starts] - self.copies[column[starts]]
-        return squares[np.searchsorted(held, before + self.min_samples - 1)]
+        return squares[np.searchsorted(held, before + self.min_samples)]
 
     def _nearest(self, own: Points, reachable: Floats, core: Doubles, slack: Doubles, limit: float) -> Joining:
         """`reachable` (b, m) is the larger of squared distance and squared core distance, within `slack`."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
+from shoal.engine.means import squares_to
 from shoal.engine.parallel import spans
 from shoal.errors import InvalidField
 
@@ -18,6 +19,7 @@ __all__ = [
     "origin_shift",
     "pair_distances",
     "rounding_slack",
+    "squared_lengths",
     "unit_rows",
 ]
 
@@ -49,9 +51,16 @@ def checked_points(points: NDArray[np.floating]) -> Points:
     return table
 
 
-def unit_rows(points: Points) -> Points:
-    """Each row divided by its length; `points` itself where that is 1 already. Raises InvalidField for a zero row."""
-    squares = _squares(points)
+def squared_lengths(points: Points, threads: int = 1) -> NDArray[np.float64]:
+    """(n,) summed in a fixed order, so that they are the same for a row alone and among others."""
+    rows, origin = np.arange(len(points)), np.zeros((1, points.shape[1]), np.float32)
+    return squares_to(points, rows, origin, np.zeros(len(points), np.int32), threads)
+
+
+def unit_rows(points: Points, threads: int = 1) -> Points:
+    """Each row divided by its length unless that is 1 already, whatever the other rows are; `points` itself where all
+    are. Raises InvalidField for a zero row."""
+    squares = squared_lengths(points, threads)
     if not squares.all():
         row = int(np.argmin(squares))
         raise InvalidField(
@@ -59,11 +68,13 @@ def unit_rows(points: Points) -> Points:
             f"row {row} is all zeros, the cosine to it is undefined",
             remedy="Leave such rows out, or cluster without normalize.",
         )
-    if np.all(np.abs(squares - 1.0) <= _UNIT):
+    other = np.flatnonzero(np.abs(squares - 1.0) > _UNIT)
+    if len(other) == 0:
         return points
-    scaled = np.empty_like(points, order="C")
-    for block in spans(len(points), _BLOCK):
-        scaled[block] = points[block] / np.sqrt(squares[block])[:, None]
+    scaled = np.array(points, np.float32, order="C")
+    for block in spans(len(other), _BLOCK):
+        rows = other[block]
+        scaled[rows] = points[rows] / np.sqrt(squares[rows])[:, None]
     return scaled
 
 

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels
 from shoal.engine.algorithms.base import Assign, Fit, Labelled
-from shoal.engine.new_rows import directions, new_points
+from shoal.engine.geometry import unit_rows
+from shoal.engine.known_rows import KnownRows
+from shoal.engine.new_rows import new_points
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import Progress, silent
 from shoal.engine.prediction import Reach
@@ -26,29 +28,34 @@ class Model:
     place: Assign
     reach: Reach | None
     """None where the algorithm itself leaves rows out."""
+    known: KnownRows
 
     @staticmethod
-    def of(fit: Fit, labels: Labels, dimensions: int, normalize: bool, reach: Reach | None) -> "Model":
-        """`labels` (n,) are those of the outcome for the rows that were fitted."""
+    def of(
+        fit: Fit, labels: Labels, dimensions: int, normalize: bool, reach: Reach | None, known: KnownRows
+    ) -> "Model":
+        """`labels` (n,) are those of the outcome for the rows that were fitted; `known` are all rows of the outcome."""
         inside = fit.labelled.labels >= 0
         number = np.full(int(fit.labelled.labels.max(initial=-1)) + 2, NOISE, np.int64)
         number[fit.labelled.labels[inside]] = labels[inside]
-        return Model(dimensions, normalize, number, fit.assign, reach if fit.assigns_all else None)
+        return Model(dimensions, normalize, number, fit.assign, reach if fit.assigns_all else None, known)
 
     def assign(self, points: NDArray[np.floating], threads: int = 0, progress: Progress = silent) -> Labelled:
         """The cluster of each row of `points` (n, d), -1 where it fits none.
 
-        Density-based and graph methods tell by their own rule what fits. The others put every row somewhere; there a
-        row does not fit where it is farther from the centroid than the cluster's ordinary members (`Reach`). The same
-        for a row alone and among others. Raises InvalidField for rows of other dimensions, numbers that are not finite
-        and, with `normalize`, zero rows; Cancelled from `progress`, which hears "cluster".
+        A row that is equal to a clustered one is where that is. Of others, density-based and graph methods tell by
+        their own rule what fits. The rest put every row somewhere; there a row does not fit where it is farther from
+        the centroid than the cluster's ordinary members (`Reach`). The same for a row alone and among others. Raises
+        InvalidField for rows of other dimensions, numbers that are not finite and, with `normalize`, zero rows;
+        Cancelled from `progress`, which hears "cluster".
         """
         rows = new_points(points, self.dimensions)
-        rows = directions(rows, threads) if self.normalize else rows
+        rows = unit_rows(rows, threads) if self.normalize else rows
         with one_blas_thread():
             found = self.place(rows, threads, progress)
         labels = self.number[found.labels]
         fits = labels >= 0
         if self.reach is not None:
             fits[fits] = self.reach.holds(rows[fits], labels[fits], threads)
-        return Labelled(np.where(fits, labels, NOISE), np.where(fits, found.strengths, 0).astype(np.float32))
+        placed = Labelled(np.where(fits, labels, NOISE), np.where(fits, found.strengths, 0).astype(np.float32))
+        return self.known.recall(rows, placed, threads)

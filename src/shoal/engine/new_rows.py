@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.geometry import LARGEST, checked_points, half_squares
-from shoal.engine.means import squares_to
 from shoal.errors import InvalidField
 
-__all__ = ["directions", "new_points", "score_slack", "squared_lengths"]
+__all__ = ["lengths_of", "longest_of", "new_points", "score_slack"]
 
 Doubles = NDArray[np.float64]
 
-_UNIT: Final = 1e-5
-"""As in `geometry`: squared lengths this near to 1 count as unit length."""
 _TINIEST: Final = 1e-30
 """Numbers below this may be lost in products, whatever the length of a row."""
 
@@ -38,30 +35,6 @@ def new_points(points: NDArray[np.floating], dimensions: int) -> Points:
     if largest > LARGEST:
         raise InvalidField("vectors", f"hold numbers beyond {LARGEST:g}", value=largest)
     return table
-
-
-def squared_lengths(points: Points, threads: int = 1) -> Doubles:
-    """(n,) summed in a fixed order."""
-    rows, origin = np.arange(len(points)), np.zeros((1, points.shape[1]), np.float32)
-    return squares_to(points, rows, origin, np.zeros(len(points), np.int32), threads)
-
-
-def directions(points: Points, threads: int = 1) -> Points:
-    """Each row divided by its length unless that is 1 already, whatever the other rows are. Raises InvalidField for a
-    zero row."""
-    squares = squared_lengths(points, threads)
-    if not squares.all():
-        raise InvalidField(
-            "vectors",
-            f"row {int(np.argmin(squares))} is all zeros, the cosine to it is undefined",
-            remedy="Leave such rows out.",
-        )
-    scaled = np.flatnonzero(np.abs(squares - 1.0) > _UNIT)
-    if len(scaled) == 0:
-        return points
-    placed = points.copy()
-    placed[scaled] = points[scaled] / np.sqrt(squares[scaled])[:, None]
-    return placed
 
 
 def score_slack(lengths: Doubles, longest: float, dimensions: int) -> Doubles:

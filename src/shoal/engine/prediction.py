@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine.algorithms.base import Labelled, nothing_found
 from shoal.engine.centers import TwoNearest
-from shoal.engine.geometry import checked_points, half_squares
+from shoal.engine.geometry import checked_points, half_squares, squared_lengths, unit_rows
 from shoal.engine.means import squares_to
 from shoal.engine.neighbors import cells_of
-from shoal.engine.new_rows import directions, lengths_of, longest_of, new_points, score_slack, squared_lengths
+from shoal.engine.new_rows import lengths_of, longest_of, new_points, score_slack
 from shoal.engine.parallel import in_order, one_blas_thread, spans
 from shoal.engine.plan import DistanceMetric, Progress
 from shoal.errors import InvalidField
@@ -58,7 +58,7 @@ class Assigner:
             raise InvalidField("reach", "must hold one number for each cluster", value=reach.shape)
         if metric == "cosine":
             numbers = np.flatnonzero(squared_lengths(table))
-            return Assigner(table, metric, reach, _Places.of(directions(table[numbers]), numbers))
+            return Assigner(table, metric, reach, _Places.of(unit_rows(table[numbers]), numbers))
         return Assigner(table, metric, reach, _Places.of(table, np.arange(len(table))))
 
     def assign(self, points: NDArray[np.floating], threads: int, progress: Progress) -> Labelled:
@@ -76,7 +76,7 @@ class Assigner:
         found = nothing_found(len(rows))
         if len(self._places.numbers) == 0 or len(rows) == 0:
             return found
-        near = self._places.nearest(directions(rows, threads) if self.metric == "cosine" else rows, threads, progress)
+        near = self._places.nearest(unit_rows(rows, threads) if self.metric == "cosine" else rows, threads, progress)
         labels, own, other = self._places.numbers[near.labels], near.squares[:, 0], near.squares[:, 1]
         share = np.where(other > 0, own / np.where(other > 0, other, 1.0), 0.0)
         fits = self._fits(labels, own)
@@ -107,7 +107,7 @@ class Reach:
             return Reach(centroids, reach, metric)
         known = squared_lengths(centroids) > 0
         placed = centroids.copy()
-        placed[known] = directions(centroids[known])
+        placed[known] = unit_rows(centroids[known])
         return Reach(placed, np.where(known, reach, np.inf), metric)
 
     def holds(self, points: Points, labels: Rows, threads: int) -> NDArray[np.bool_]:

@@ -1,8 +1,9 @@
 """HDBSCAN: clusters are the dense regions that persist; what lies between them is noise.
 
-Exact, the labels are those of scikit-learn's `HDBSCAN(algorithm="brute")` for the rows in the order of their keys,
-without its n x n matrix; so they do not depend on the order in which the rows come. Approximate, neighbour lists stand
-in for the complete graph. Campello, Moulavi and Sander, "Density-based clustering based on hierarchical density
+Exact, the labels of different rows are those of scikit-learn's `HDBSCAN(algorithm="brute")` for the rows in the order
+of their keys, its merges sorted stably, without its n x n matrix; so they do not depend on the order in which the rows
+come. Equal rows are one row with a weight and never part, as they may in scikit-learn. Approximate, neighbour lists
+stand in for the complete graph. Campello, Moulavi and Sander, "Density-based clustering based on hierarchical density
 estimates", 2013.
 """
 
@@ -30,7 +31,6 @@ from shoal.engine.density import Density
 from shoal.engine.geometry import unit_rows
 from shoal.engine.linkage import single_linkage
 from shoal.engine.merge_order import walk
-from shoal.engine.new_rows import directions
 from shoal.engine.outliers import exemplars, outlier_scores
 from shoal.engine.plan import Progress
 from shoal.engine.reachability import find_reachability
@@ -171,7 +171,7 @@ class _Space:
 
     def placed(self, points: Points) -> Points:
         """Other rows in the same space."""
-        return directions(points) if self.params.metric == "cosine" else points
+        return unit_rows(points) if self.params.metric == "cosine" else points
 
     def euclidean(self, distance: float) -> float:
         """The Euclidean distance that one in the metric asked for is, or hardly more."""
@@ -211,14 +211,14 @@ def _grow(
         threads=threads,
         progress=lambda _, fraction: progress("cluster", 0.95 * fraction),
     )
-    order, steps = walk(edges, where)
+    order, steps = walk(edges)
     progress("cluster", 0.95)
     heights = space.told(steps)
-    sequence = np.argsort(heights)  # not a stable sort: scikit-learn's order among equals, see merge_order
+    sequence = np.argsort(heights, kind="stable")  # or equal heights merge in another order on another processor
     linkage = single_linkage(order[:-1][sequence], order[1:][sequence], heights[sequence])
-    tree = condense(linkage, smallest)
+    tree = condense(linkage, smallest, copies, space.told(edges.core))
     back = np.empty(len(by_key), np.int64)
-    back[by_key] = np.arange(len(by_key))
+    back[by_key] = where
     tree = replace(tree, cluster=tree.cluster[back], leaving=tree.leaving[back])
     return _Grown(tree, rows, copies, edges.core, edges.recall)
 
@@ -261,8 +261,8 @@ class _Members:
     """What is needed to place a new row: the m distinct fitted rows `space.points[rows]` with their core distances and
     labels, and of each cluster its reach and densest lambda.
 
-    A new row joins the cluster of the member at the smallest mutual reachability, its own core distance among the
-    fitted rows included; of several at the same the nearest. It is noise where that is farther than the distance at
+    A row joins the cluster of the member at the smallest mutual reachability, its own core distance among the fitted
+    rows included; of several at the same the nearest. It is noise where that is farther than the distance at
     which the cluster parts from the rest: there it would have joined something larger.
     """
 

@@ -123,7 +123,7 @@ def _valleys(edges: Reachability, space: Metric, params: OPTICSParams) -> NDArra
     from sklearn.cluster import cluster_optics_dbscan, cluster_optics_xi
 
     total = len(edges.core)
-    order, steps = walk(edges, np.arange(total))
+    order, steps = walk(edges)
     reachability, core = np.full(total, np.inf), space.told(edges.core)
     reachability[order[1:]] = space.told(steps)
     predecessor = _predecessors(edges, order, steps)
