@@ -220,7 +220,7 @@ def by_hand(
     """Where one row joins, by sorting all distances."""
     distance = away(row[None], points)[0]
     around = np.sort(np.repeat(distance, copies))
-    own = around[few - 2] if few > 1 else 0.0
+    own = around[few - 1]
     reach = np.maximum(np.maximum(distance, core), own)
     order = np.lexsort((np.arange(len(points)), distance, reach, ~joined))
     return int(order[0]), float(reach[order[0]])

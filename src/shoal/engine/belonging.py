@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shoal.columns import NOISE, Rows
+from shoal.elementary import log
 from shoal.engine import kernels
 from shoal.engine.neighbor_graph import NeighborGraph
 from shoal.engine.parallel import spans, thread_count
@@ -58,7 +59,7 @@ def log_distances(distances: Floats) -> Floats:
     known = np.isfinite(halves).any(axis=1)
     mean = np.zeros(len(distances))
     mean[known] = np.nanmean(halves[known], axis=1)
-    return np.log(mean + 1e-6)
+    return log(mean + 1e-6)
 
 
 def robust_scores(values: Floats, labels: Places) -> tuple[Floats, Floats, Floats]:

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.elementary import log
 from shoal.engine import communities_twin, kernels
 from shoal.engine.neighbor_graph import NeighborGraph
 from shoal.engine.parallel import thread_count
@@ -152,7 +153,7 @@ def _contrast(weight: float, expected: float, total: float) -> float:
     inner, outer = weight / expected, (total - weight) / max(total - expected, 1e-12 * total)
     if outer <= 0 or inner == outer:
         return inner
-    return float((inner - outer) / (np.log(inner) - np.log(outer)))
+    return float((inner - outer) / (log(inner) - log(outer)))
 
 
 def consensus(

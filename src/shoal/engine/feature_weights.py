@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
+from shoal.elementary import exp, log
 from shoal.engine.algorithms import kmeans
 from shoal.engine.centroids import cluster_means
 from shoal.engine.communities import community_layers
@@ -182,7 +183,7 @@ class _Judge:
         labels = self.labels(concatenated(self.blocks, dict(zip(self.blocks, weights, strict=True)), normalize=False))
         reached = np.array([_measured(points, labels, self.metric) for points in self.blocks.values()])
         shares = (reached - self.chance) / np.maximum(self.own - self.chance, 1e-9)
-        return float((self.say * np.log(np.maximum(shares, _LEAST))).sum())
+        return float((self.say * log(np.maximum(shares, _LEAST))).sum())
 
 
 def _measured(points: Points, labels: Labels, metric: Metric) -> float:
@@ -253,5 +254,5 @@ def _most_promising(tried: Tried, candidates: Floats) -> Floats:
     gain = mean - (scores.max() - scores.mean()) / scale
     deviation = np.maximum(deviation, 1e-9)
     ratio = gain / deviation
-    improvement = gain * 0.5 * (1 + erf(ratio / np.sqrt(2))) + deviation * np.exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
+    improvement = gain * 0.5 * (1 + erf(ratio / np.sqrt(2))) + deviation * exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
     return np.asarray(candidates[int(np.argmax(improvement))], np.float64)

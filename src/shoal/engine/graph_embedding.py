@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from shoal.columns import Points
+from shoal.elementary import log
 from shoal.engine.layout import FEWEST, places_of
 from shoal.engine.neighbor_graph import fuzzy_graph, memberships
 from shoal.engine.neighbor_lists import find_neighbors, nearest_among
@@ -69,7 +70,7 @@ def _middles(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray
     unit = np.maximum(np.median(squares.reshape(len(weight), -1), axis=1), 1e-300)
     cost = np.zeros(weight.shape)
     for place in range(weight.shape[1]):
-        cost += weight[:, place, None] * np.log1p(squares[:, :, place] / unit[:, None])
+        cost += weight[:, place, None] * log(1.0 + squares[:, :, place] / unit[:, None])
     return np.asarray(np.argmin(cost, axis=1), np.int64)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.elementary import exp, log
 from shoal.engine.belonging import walk_home
 from shoal.engine.communities import (
     Fitness,
@@ -73,12 +74,12 @@ def choose_layer(
 def _with_count(counts: Places, wanted: int) -> float:
     """The resolution with about so many communities, told between the points of the grid or on the line of its coarsest
     ones."""
-    rising = np.log(np.maximum.accumulate(np.maximum(counts, 1)) + 1e-6 * np.arange(len(counts)))
-    place, grid = float(np.log(wanted)), np.log(_GRID)
+    rising = log(np.maximum.accumulate(np.maximum(counts, 1)) + 1e-6 * np.arange(len(counts)))
+    place, grid = float(log(wanted)), log(_GRID)
     if place >= rising[0]:
-        return float(np.exp(np.interp(place, rising, grid)))
+        return float(exp(np.interp(place, rising, grid)))
     slope = (grid[_COARSEST] - grid[0]) / max(rising[_COARSEST] - rising[0], 0.1)
-    return float(np.exp(max(grid[0] + (place - rising[0]) * slope, np.log(_LEAST))))
+    return float(exp(max(grid[0] + (place - rising[0]) * slope, float(log(_LEAST)))))
 
 
 def _finest(fits: Sequence[Fitness], counts: Places) -> Choice:
@@ -88,8 +89,8 @@ def _finest(fits: Sequence[Fitness], counts: Places) -> Choice:
     best = max(fits[place].contrast for place in several)
     limit = min(_CONTRAST, _NEARLY * best)
     place = max(place for place in several if fits[place].contrast >= limit)
-    contrasts = [float(np.log(max(fit.contrast, 1e-9))) for fit in fits]
-    resolution = _between(place, contrasts, float(np.log(limit)))
+    contrasts = [float(log(max(fit.contrast, 1e-9))) for fit in fits]
+    resolution = _between(place, contrasts, float(log(limit)))
     reason = "the finest layer that stands out from chance"
     if best < _CONTRAST:
         reason = "no layer stands out from chance; this one comes nearest"
@@ -105,7 +106,7 @@ def _between(place: int, values: Sequence[float], limit: float) -> float:
     """The resolution at which the values fall to the limit, between a point of the grid and the next one."""
     here, beyond = values[place], values[min(place + 1, len(values) - 1)]
     share = 1.0 if beyond >= limit else float(np.clip((here - limit) / max(here - beyond, 1e-12), 0.0, 1.0))
-    return float(np.exp(np.interp(place + share, np.arange(len(_GRID)), np.log(_GRID))))
+    return float(exp(np.interp(place + share, np.arange(len(_GRID)), log(_GRID))))
 
 
 def find_layers(
@@ -130,7 +131,7 @@ def find_layers(
 def _outward(counts: Places, resolution: float, side: int) -> list[float]:
     """Resolutions of the grid on one side of the chosen one, each with a number of communities 1.6 times away."""
     places = np.flatnonzero(resolution < _GRID) if side > 0 else np.flatnonzero(resolution > _GRID)[::-1]
-    last = float(np.interp(np.log(resolution), np.log(_GRID), counts))
+    last = float(np.interp(log(resolution), log(_GRID), counts))
     found = []
     for place in places.tolist():
         count = float(counts[place])

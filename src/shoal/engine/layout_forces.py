@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from shoal.elementary import exp, log
 from shoal.engine import kernels
 from shoal.engine.layout_levels import Level
 from shoal.engine.parallel import in_order, spans, thread_count
@@ -92,12 +93,12 @@ def unit_of(level: Level, places: Floats) -> float:
         return float(outward - inward)
 
     # From where all lie within the softness to where none meets another.
-    middle = float(np.log(1 / np.sqrt(far.mean())))
-    low, high = middle - np.log(100.0), middle + np.log(1e4)
+    middle = float(log(1 / np.sqrt(far.mean())))
+    low, high = middle - float(log(100.0)), middle + float(log(1e4))
     for _ in range(_STEPS):
         half = (low + high) / 2
-        low, high = (half, high) if stretch(float(np.exp(half))) > 0 else (low, half)
-    return float(np.exp((low + high) / 2))
+        low, high = (half, high) if stretch(float(exp(half))) > 0 else (low, half)
+    return float(exp((low + high) / 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import Points, Rows
+from shoal.elementary import log
 from shoal.engine.layout import places_of, shaken
 from shoal.engine.layout_forces import STEEPNESS
 from shoal.engine.parallel import spans
@@ -87,7 +88,7 @@ def likeliest(weights: csr_array, places: Floats, known: Marks) -> Floats:
         square = np.zeros((*strength.shape, _TIES), np.float32)
         for along in np.moveaxis(spots, 2, 0):
             square += (along[:, :, None] - along[:, None]) ** 2
-        cost = np.where(strength > 0, (strength[:, None] * np.log1p(STEEPNESS * square)).sum(axis=2), np.inf)
+        cost = np.where(strength > 0, (strength[:, None] * log(1.0 + STEEPNESS * square)).sum(axis=2), np.inf)
         best = np.take_along_axis(spots, cost.argmin(axis=1)[:, None, None], axis=1)[:, 0]
         wanted[block] = np.where(np.any(strength > 0, axis=1, keepdims=True), best, np.float32(np.nan))
     return wanted

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from shoal.elementary import exp, log
 from shoal.engine import communities_twin, kernels
 from shoal.engine.neighbor_lists import NeighborLists
 from shoal.engine.parallel import in_order, spans, thread_count
@@ -98,16 +99,16 @@ def memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     count = np.maximum(known.sum(axis=1), 1)
     least = np.minimum(_LEAST * finite.sum(axis=1) / count / reach, _MOST).astype(np.float32)
     share = np.where(known, beyond / reach[:, None], np.inf).astype(np.float32)
-    unit = np.maximum(_units(share, np.log2(np.maximum(count, 2)).astype(np.float32)), least)
-    return np.asarray(np.exp(-share / unit[:, None]), np.float64)
+    unit = np.maximum(_units(share, (log(np.maximum(count, 2)) / log(2.0)).astype(np.float32)), least)
+    return np.asarray(exp(-share / unit[:, None]), np.float64)
 
 
 def _units(share: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
     """(m,) such that the sum of exp(-share / unit) is `wanted`, at least 1e-4 and at most 1e3, or one of these."""
-    low = np.full(len(share), np.log(_SHORTEST), np.float32)
-    high = np.full(len(share), np.log(_LONGEST), np.float32)
+    low = np.full(len(share), log(_SHORTEST), np.float32)
+    high = np.full(len(share), log(_LONGEST), np.float32)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        enough = np.exp(-share * np.exp(-middle)[:, None]).sum(axis=1) > wanted
+        enough = exp(-share * exp(-middle)[:, None]).sum(axis=1) > wanted
         high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-    return np.asarray(np.exp(high), np.float32)
+    return exp(high).astype(np.float32)

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
+from shoal.elementary import log
 from shoal.labeling.tokens import Role, TokenTable
 
 __all__ = ["Phrases", "count_phrases"]
@@ -208,8 +209,8 @@ def common_words(stems: Ints, clusters: Labels, sizes: NDArray[np.float64]) -> B
     rates = uses.copy()
     rates.data = uses.data / np.maximum(sizes, 1)[uses.indices]
     total = np.maximum(np.asarray(rates.sum(0)).ravel(), 1e-12)
-    rates.data = rates.data * np.log(np.maximum(rates.data, 1e-12))
-    evenness = (np.log(total) - np.asarray(rates.sum(0)).ravel() / total) / np.log(k)
+    rates.data = rates.data * log(np.maximum(rates.data, 1e-12))
+    evenness = (log(total) - np.asarray(rates.sum(0)).ravel() / total) / log(k)
     frequent = np.asarray(uses.sum(0)).ravel() > _COMMON_SHARE * sizes.sum()
     return np.asarray((frequent & (evenness > _COMMON_EVENNESS))[stems])
 

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shoal.columns import Points
+from shoal.elementary import log
 from shoal.labeling.phrases import FEW_DOCUMENTS, Phrases
 
 __all__ = ["fitness", "nearest_clusters", "score_phrases"]
@@ -47,7 +48,7 @@ def _shared_phrases(phrases: Phrases) -> "sp.csr_matrix[np.float64]":
     """(k, shared phrases) unit rows of log counts."""
     holders = np.bincount(phrases.counts.indices, minlength=phrases.counts.shape[1])
     features = phrases.counts[:, np.flatnonzero(holders > 1)].astype(np.float64)
-    features.data = np.log1p(features.data)
+    features.data = log(1.0 + features.data)
     norms = np.sqrt(np.asarray(features.multiply(features).sum(1)).ravel())
     return sp.csr_matrix(sp.diags_array(1.0 / np.maximum(norms, 1e-9)) @ features)
 
@@ -64,10 +65,10 @@ def score_phrases(phrases: Phrases, nearest: NDArray[np.int64]) -> NDArray[np.fl
     own = counts.data.astype(np.float64)
     everywhere = np.bincount(counts.indices, weights=own, minlength=counts.shape[1])
     rate = _rate(own - 0.25, sizes[rows])
-    lift = np.log(rate / _rate(everywhere[counts.indices] - own, sizes.sum() - sizes[rows]))
+    lift = log(rate / _rate(everywhere[counts.indices] - own, sizes.sum() - sizes[rows]))
     if nearest.shape[1]:
         near, near_size = _in_neighbours(counts, nearest), sizes[nearest].sum(1)
-        lift = (1 - _SIBLINGS) * lift + _SIBLINGS * np.log(rate / _rate(near, near_size[rows]))
+        lift = (1 - _SIBLINGS) * lift + _SIBLINGS * log(rate / _rate(near, near_size[rows]))
     coverage = own / np.maximum(sizes[rows], 1)
     enough = own >= np.where(sizes[rows] < FEW_DOCUMENTS, 1, 2)
     return np.where(enough, coverage**_COVERAGE * np.maximum(lift, _LEAST_LIFT), 0.0)

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from shoal.columns import NOISE, Points
 from shoal.engine.algorithms.base import (
@@ -23,6 +24,9 @@ from shoal.engine.algorithms.base import (
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.micro_clusters import micro_clusters
+from shoal.engine.centers import nearest_two
+from shoal.engine.means import on_grid, quantum_of
+from shoal.engine.parallel import spans
 from shoal.engine.plan import Progress, within
 from shoal.engine.row_keys import distinct
 from shoal.errors import InvalidField
@@ -36,6 +40,8 @@ _MOST_EXACT: Final = 3000
 _MICRO: Final = 1500
 _SAMPLE: Final = 1000
 """Rows that the bandwidth is told from."""
+_PAIRS: Final = 1 << 20
+"""Coordinates of pair differences held at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +88,7 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
         centers, bandwidth = micro.centers[:1], 0.0
     else:
         part = within(progress, "cluster", 0.3, 1)
-        labels, centers = _fitted(micro.centers, bandwidth, params, part)
+        labels, centers = _fitted(micro.centers, bandwidth, params, threads, part)
     reach = np.inf if params.cluster_all else bandwidth
     progress("cluster", 1.0)
     strengths = (labels >= 0).astype(np.float32)
@@ -101,23 +107,24 @@ def _bandwidth(rows: Points, quantile: float, seed: int) -> float:
     some = np.random.default_rng(seed).permutation(len(rows))[:_SAMPLE]
     chosen = rows[np.sort(some)].astype(np.float64)
     kept = max(int(len(chosen) * quantile), 1) - 1
-    squares = (chosen**2).sum(axis=1)
-    away = np.maximum(squares[:, None] + squares - 2 * (chosen @ chosen.T), 0.0)
-    np.fill_diagonal(away, 0.0)
+    away = cdist(chosen, chosen, "sqeuclidean")
     found = float(np.sqrt(np.partition(away, kept, axis=1)[:, kept]).mean())
     return found if found > 0 else float(np.sqrt(away.max(initial=0.0)) / 2)
 
 
-def _fitted(rows: Points, bandwidth: float, params: MeanShiftParams, progress: Progress) -> tuple[Places, Points]:
+def _fitted(
+    rows: Points, bandwidth: float, params: MeanShiftParams, threads: int, progress: Progress
+) -> tuple[Places, Points]:
     """Labels of the rows (m,), -1 for noise, and centers (k, d), each with a row."""
     data = rows.astype(np.float64)
+    data = on_grid(data, quantum_of(float(np.abs(data).max()), len(data)))  # sums are exact, whoever adds them up
     peaks, held = _climbed(data, _starts(data, bandwidth, params), bandwidth, params.max_iter, progress)
     if len(peaks) == 0:
         raise InvalidField("bandwidth", "makes windows without a row", value=bandwidth, remedy="Raise it.")
     centers = _apart(peaks, held, bandwidth)
-    away = np.sqrt(_squares(data, centers))
-    found = np.argmin(away, axis=1)
-    inside = params.cluster_all | (away[np.arange(len(data)), found] <= bandwidth)
+    near = nearest_two(rows, centers.astype(np.float32), threads, None)
+    found, away = near.labels, np.sqrt(near.squares[:, 0])
+    inside = params.cluster_all | (away <= bandwidth)
     used, numbered = np.unique(found[inside], return_inverse=True)
     labels = np.full(len(rows), NOISE, np.int64)
     labels[inside] = numbered
@@ -147,7 +154,7 @@ def _climbed(
     peaks, held = starts.copy(), np.zeros(len(starts), np.int64)
     moving = np.arange(len(starts))
     for step in range(most):
-        inside = _squares(peaks[moving], rows) <= bandwidth**2
+        inside = _within(peaks[moving], rows, bandwidth)
         held[moving] = inside.sum(axis=1)
         moving, inside = moving[held[moving] > 0], inside[held[moving] > 0]
         means = (inside @ rows) / held[moving, None]
@@ -168,16 +175,26 @@ def _apart(peaks: Floats, held: NDArray[np.int64], bandwidth: float) -> Floats:
     for place in range(len(peaks)):
         if left[place]:
             kept.append(place)
-            left &= _squares(peaks[place : place + 1], peaks)[0] > bandwidth**2
+            left &= ~_within(peaks[place : place + 1], peaks, bandwidth)[0]
             left[place] = False
     return peaks[kept]
 
 
-def _squares(left: Floats, right: Floats) -> Floats:
+def _within(left: Floats, right: Floats, reach: float) -> NDArray[np.bool_]:
+    """(a, b) which rows are at most `reach` apart. A product tells most pairs; where it is too near to tell, its last
+    bits being others on another processor, sums in a fixed order decide."""
     middle = right.mean(axis=0)
-    left, right = left - middle, right - middle
-    away = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * (left @ right.T)
-    return np.asarray(np.maximum(away, 0.0), np.float64)
+    moved, others = left - middle, right - middle
+    lengths, others_lengths = (moved**2).sum(axis=1), (others**2).sum(axis=1)
+    away = lengths[:, None] + others_lengths - 2 * (moved @ others.T)
+    slack = 4 * (right.shape[1] + 16) * float(np.finfo(np.float64).eps)
+    slack *= float(lengths.max(initial=0.0)) + float(others_lengths.max(initial=0.0))
+    inside = np.asarray(away <= reach**2)
+    row, column = np.nonzero(np.abs(away - reach**2) <= slack)
+    for block in spans(len(row), max(1, _PAIRS // left.shape[1])):
+        gap = left[row[block]] - right[column[block]]
+        inside[row[block], column[block]] = (gap * gap).cumsum(axis=1)[:, -1] <= reach**2
+    return inside
 
 
 MEAN_SHIFT: Final = Algorithm(MeanShiftParams, fit)

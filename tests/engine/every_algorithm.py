@@ -1,0 +1,56 @@
+"""A program: clusters the same rows by every algorithm and prints digests of what it found, as JSON."""
+
+import json
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import shoal
+from shoal.engine import ALGORITHMS
+
+GIVEN: dict[str, dict[str, Any]] = {
+    "kmeans": {"n_clusters": 9},
+    "agglomerative": {"n_clusters": 6},
+    "spectral": {"n_clusters": 6},
+    "gaussian_mixture": {"n_components": 6, "covariance_type": "diag"},
+    "dbscan": {"eps": 0.6},
+}
+WORDS = ["wire transfer bank", "card stolen blocked", "weather rain snow", "music song play", "flight hotel booking"]
+
+
+def digest(values: NDArray[Any] | None) -> str:
+    return "none" if values is None else sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
+
+
+def found(vectors: NDArray[np.float32], texts: list[str] | None, algorithm: str, **params: Any) -> dict[str, Any]:
+    told = shoal.cluster(vectors, texts=texts, algorithm=algorithm, normalize=texts is not None, **params)
+    return {
+        "labels": digest(told.labels),
+        "clusters": len(told.clusters),
+        "map": digest(told.coordinates),
+        "names": [one.label for one in told.clusters],
+        "assigned": digest(told.assign(vectors + np.float32(1 / 256)).labels),
+    }
+
+
+def main() -> None:
+    rng = np.random.default_rng(5)
+    group = rng.integers(0, 5, 500)
+    texts = [" ".join(rng.permutation(WORDS[own].split())) + " please" for own in group]
+    points = rng.normal(size=(5, 48))[group] + rng.normal(size=(500, 48)) * rng.uniform(0.5, 1.6, (500, 1))
+    points[350:] = np.round(points[350:] * 2) / 2
+    # Hardly two distances on a grid differ, and nothing but the order of equals decides.
+    grid = np.unique(rng.integers(0, 13, (400, 2)), axis=0).astype(np.float32)
+    told: dict[str, Any] = {}
+    for algorithm in sorted(ALGORITHMS):
+        params = GIVEN.get(algorithm, {})
+        told[algorithm] = found(points.astype(np.float32), texts, algorithm, **params)
+        params = {"eps": 1.0, "min_samples": 3} if algorithm == "dbscan" else params
+        told[f"{algorithm} on a grid"] = found(grid, None, algorithm, **params)
+    print(json.dumps(told))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
