@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels
 from shoal.engine.plan import Plan, Progress, silent
-from shoal.inputs import points_of
+from shoal.inputs import split_points
+from shoal.precision import moved_to_mean
 from shoal.results import write_folder
 from shoal.services.analysis import Analysis, NamedCluster
 from shoal.services.analysis_tables import (
@@ -127,7 +128,11 @@ class Clustering:
         """
         model = self.analysis.outcome.model
         assert model is not None, "the library keeps the model of every clustering"
-        found = model.assign(points_of(vectors), self.plan.threads, progress)
+        points, rest = split_points(vectors)
+        origin = self.analysis.outcome.origin
+        if origin is not None and points.shape[1] == len(origin):
+            points, _ = moved_to_mean(points, rest, origin)
+        found = model.assign(points, self.plan.threads, progress)
         return Assignment(found.labels.astype(np.int32), found.strengths)
 
     def members(self) -> pa.Table:

@@ -19,11 +19,13 @@ NOISE = -1
 class VectorColumn:
     """The vectors of one name in a batch; a document may lack it.
 
-    `rows` is (m,) int64, strictly ascending positions in the batch; `values` is (m, d) float32, C-order, finite.
+    `rows` is (m,) int64, strictly ascending positions in the batch; `values` is (m, d) float32, C-order, finite. `rest`
+    (m, d) is what rounding to float32 left of them, where that matters.
     """
 
     rows: Rows
     values: Points
+    rest: Points | None = None
 
     @property
     def dimension(self) -> int:

@@ -20,6 +20,7 @@ from shoal.engine.labels import by_size
 from shoal.engine.model import Model
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import silent
+from shoal.precision import Split, matters, moved_to_mean, split
 from shoal.scalars import unwrapped, whole
 
 __all__ = ["HDBSCAN", "AutoCluster", "KMeans"]
@@ -29,7 +30,8 @@ Integers = NDArray[np.int64]
 
 class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What the estimators share. After `fit`: `labels_` (n,) int64 by cluster size descending, -1 for noise;
-    `probabilities_` (n,) float32 membership strengths; `cluster_centers_` (k, d) float32 means of the members."""
+    `probabilities_` (n,) float32 membership strengths; `cluster_centers_` (k, d) float32 means of the members, float64
+    where the rows lie so far from the origin that float32 would lose their differences."""
 
     normalize: bool
     random_state: int | None
@@ -41,7 +43,9 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     def fit(self, X: ArrayLike, y: object = None) -> Any:  # noqa: N803  # scikit-learn's name
         """Cluster the rows of `X` (n, d). `y` is not used. Raises InvalidField, a ValueError, for wrong parameters."""
-        points = self._points(validate_data(self, X, dtype=np.float32, ensure_min_samples=2))
+        rows = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        self._origin = self._origin_of(split(rows))
+        points = self._points(rows)
         algorithm, given = self._plan()
         method = find_algorithm(algorithm)
         params = method.params(**{name: unwrapped(value) for name, value in given.items()})
@@ -53,12 +57,22 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     def predict(self, X: ArrayLike) -> Integers:  # noqa: N803
         """(n,) the cluster of other rows, -1 for those that fit none; the same for a row alone and among others."""
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float32, reset=False)
+        rows = self._near(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
         return np.asarray(self._model.assign(rows, self._threads()).labels, np.int64)
 
-    def _points(self, rows: NDArray[np.float32]) -> Points:
-        points = checked_points(np.ascontiguousarray(rows))
-        return unit_rows(points) if self.normalize else points
+    def _points(self, rows: NDArray[np.floating]) -> Points:
+        points = checked_points(self._near(rows))
+        return unit_rows(points, self._threads()) if self.normalize else points
+
+    def _origin_of(self, rows: Split) -> NDArray[np.float64] | None:
+        """The mean of rows whose differences float32 would lose."""
+        if self.normalize or rows.rest is None or not matters(rows.points, rows.rest):
+            return None
+        return moved_to_mean(*rows)[1]
+
+    def _near(self, rows: NDArray[np.floating]) -> Points:
+        found = split(rows)
+        return found.points if self._origin is None else moved_to_mean(*found, self._origin)[0]
 
     def _seed(self) -> int:
         return 42 if self.random_state is None else whole("random_state", self.random_state, 0)
@@ -73,7 +87,8 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         self._model = Model.of(found, labels, points.shape[1], self.normalize, None, known)
         self.labels_ = labels.astype(np.int64)
         self.probabilities_ = found.labelled.strengths
-        self.cluster_centers_ = cluster_means(points, labels, clusters).astype(np.float32)
+        means = cluster_means(points, labels, clusters)
+        self.cluster_centers_ = means.astype(np.float32) if self._origin is None else means + self._origin
 
 
 class KMeans(_Clusterer):
@@ -106,7 +121,7 @@ class KMeans(_Clusterer):
 
     def _keep(self, points: Points, found: Fit) -> None:
         super()._keep(points, found)
-        away = points - self.cluster_centers_[self.labels_]
+        away = points - cluster_means(points, self.labels_.astype(np.int32), len(self.cluster_centers_))[self.labels_]
         self.inertia_ = float(np.einsum("ij,ij->", away, away, dtype=np.float64))
 
 

@@ -69,6 +69,8 @@ class _Chosen:
     read: int
     """Documents with a vector, chosen or not."""
     warnings: list[str]
+    rest: Points | None = None
+    """What rounding to float32 left of the points, where that matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,9 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
         "text": fields,
     }
     ids, points, warnings, texts = chosen.ids, chosen.points, chosen.warnings, _texts(chosen, fields)
+    rest = chosen.rest
     del chosen  # its documents are not needed any more, and may be large
-    clustering = cluster_columns(points, ids, texts, request.how, progress)
+    clustering = cluster_columns(points, ids, texts, request.how, progress, rest=rest)
     return FileClustering(replace(clustering, warnings=[*warnings, *clustering.warnings]), about)
 
 
@@ -142,7 +145,8 @@ def _read(request: Request, source: Source) -> _Chosen:
         remedy = f"The file's fields are: {', '.join(source.info.columns)}."
         raise InvalidField("where", f"matches none of {table.read:,} documents", remedy=remedy)
     points = table.vectors[vector]
-    return _Chosen(table.ids, points, table.documents, vector, source.info.columns, table.read, warnings)
+    columns, rest = source.info.columns, table.rests.get(vector)
+    return _Chosen(table.ids, points, table.documents, vector, columns, table.read, warnings, rest)
 
 
 def _usable(request: Request, read: _Chosen) -> _Chosen:
@@ -158,6 +162,7 @@ def _usable(request: Request, read: _Chosen) -> _Chosen:
         read,
         ids=[read.ids[row] for row in rows],
         points=read.points[rows],
+        rest=None if read.rest is None else read.rest[rows],
         documents=read.documents.taken(rows),
         warnings=[*read.warnings, warning],
     )

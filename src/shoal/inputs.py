@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.errors import InvalidField
+from shoal.precision import Split, split
 from shoal.records.ids import check_id
-from shoal.records.vectors import check_finite, to_float32
+from shoal.records.vectors import check_finite
 from shoal.scalars import id_text, is_missing, unwrapped
 from shoal.tables import plain
 
-__all__ = ["column_of", "ids_of", "points_of", "texts_of"]
+__all__ = ["column_of", "ids_of", "points_of", "split_points", "texts_of"]
 
 
 def points_of(vectors: object) -> Points:
@@ -32,6 +33,11 @@ def points_of(vectors: object) -> Points:
     InvalidField
         For another shape, and naming the row of a vector that is missing, of another length, or not finite.
     """
+    return split_points(vectors).points
+
+
+def split_points(vectors: object) -> Split:
+    """The same, with what rounding to float32 left of float64 and whole numbers. Raises InvalidField."""
     raw = _table(vectors)
     if raw.ndim != 2 or raw.shape[1] == 0:
         raise InvalidField("vectors", f"must have two axes (rows, dimensions), not the shape {raw.shape}")
@@ -39,9 +45,9 @@ def points_of(vectors: object) -> Points:
         raise InvalidField("vectors", f"must be numbers, not {raw.dtype}")
     if len(raw) == 0:
         raise InvalidField("vectors", "are empty", remedy="Give at least one row.")
-    points = to_float32(raw)
-    check_finite(points, _place)
-    return points
+    found = split(raw)
+    check_finite(found.points, _place)
+    return found
 
 
 def ids_of(ids: Iterable[object] | None, count: int) -> list[str]:

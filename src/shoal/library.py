@@ -16,7 +16,8 @@ from shoal.engine.cost import Cost, cost_of
 from shoal.engine.density import reordered
 from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
 from shoal.errors import InvalidField
-from shoal.inputs import ids_of, points_of, texts_of
+from shoal.inputs import ids_of, split_points, texts_of
+from shoal.precision import matters, moved_to_mean
 from shoal.scalars import flag, unwrapped, whole
 from shoal.services.analysis import Analysis, analyse
 
@@ -75,7 +76,7 @@ def cluster(
         >>> shoal.cluster(np.eye(4).repeat(5, axis=0), n_clusters=4).labels.tolist()[:6]
         [0, 0, 0, 0, 0, 1]
     """
-    points = points_of(vectors)
+    points, rest = split_points(vectors)
     names, words = ids_of(ids, len(points)), texts_of(texts, len(points))
     how = How(
         algorithm=algorithm,
@@ -87,7 +88,7 @@ def cluster(
         seed=whole("seed", seed, 0),
         threads=whole("threads", threads, 0),
     )
-    return cluster_columns(points, names, words, how, progress, sort=ids is not None, like=like)
+    return cluster_columns(points, names, words, how, progress, sort=ids is not None, like=like, rest=rest)
 
 
 def cluster_columns(
@@ -99,26 +100,46 @@ def cluster_columns(
     *,
     sort: bool = True,
     like: Clustering | None = None,
+    rest: Points | None = None,
 ) -> Clustering:
     """The same for columns that were checked. `sort` clusters the rows in the order of their ids, as a server does;
-    the result is in the order given either way."""
+    the result is in the order given either way. `rest` (n, d) is what rounding to float32 left of the points: where
+    that matters, and distances and not directions are compared, the rows are clustered about their mean."""
     started = time.perf_counter()
     if len(points) < 2:
         raise InvalidField("vectors", "hold one document", remedy="Clustering needs at least two.")
     order = _order(ids) if sort else None
     if order is not None:
-        points, ids = points[order], [ids[row] for row in order]
+        points, rest = points[order], None if rest is None else rest[order]
+        ids = [ids[row] for row in order]
         texts = None if texts is None else [texts[row] for row in order]
+    points, origin, lost = _near_origin(points, rest, how)
     plan, told = _plan(points, how, progress)
-    analysis = analyse(ids, points, texts, plan, progress, None if like is None else _places(ids, like))
+    places = None if like is None else _places(ids, like)
+    analysis = analyse(ids, points, texts, plan, progress, places, origin=origin)
     if order is not None:
         analysis = _in_order_given(analysis, order)
     return Clustering(
         analysis=analysis,
         plan=plan,
-        warnings=[*told, *analysis.outcome.warnings],
+        warnings=[*lost, *told, *analysis.outcome.warnings],
         seconds=time.perf_counter() - started,
     )
+
+
+def _near_origin(points: Points, rest: Points | None, how: How) -> tuple[Points, NDArray[np.float64] | None, list[str]]:
+    """The rows, about their mean where float32 would lose their differences; that mean; and what to say of it."""
+    if rest is None or not matters(points, rest):
+        return points, None, []
+    far = "The vectors lie so far from the origin that float32 loses the digits in which they differ"
+    if how.normalize:
+        remedy = "Their directions hardly differ either; normalize=False compares their distances about their mean."
+        return points, None, [f"{far}. {remedy}"]
+    if check_params(how.algorithm, _own_params(how))[0].get("metric") == "cosine":
+        remedy = "Their directions hardly differ either; another metric compares their distances about their mean."
+        return points, None, [f"{far}. {remedy}"]
+    moved, origin = moved_to_mean(points, rest)
+    return moved, origin, [f"{far}; they were clustered about their mean, taken in float64."]
 
 
 def _places(ids: Sequence[str], like: Clustering) -> NDArray[np.float32] | None:

@@ -103,17 +103,26 @@ class Memberships:
         return [(float(self.cosine[rows].mean()), float(self.cosine[rows].min())) for rows in members]
 
 
-def distances_to(points: Points, labels: Labels, targets: Points, metric: DistanceMetric) -> Memberships:
-    """Distance and cosine of each row to its own centroid."""
+def distances_to(
+    points: Points,
+    labels: Labels,
+    targets: Points,
+    metric: DistanceMetric,
+    origin: NDArray[np.float64] | None = None,
+) -> Memberships:
+    """Distance and cosine of each row to its own centroid; `origin` (d,) is added to both before cosines are taken."""
     distance, cosine = np.full(len(points), np.nan), np.full(len(points), np.nan)
     exact = targets.astype(np.float64)
     for block in spans(len(points), 4096):
         inside = block.start + np.flatnonzero(labels[block] >= 0)
         rows, own = points[inside].astype(np.float64), exact[labels[inside]]
+        away = rows - own
+        if origin is not None:
+            rows, own = rows + origin, own + origin
         lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(own, axis=1)
         dots = np.einsum("ij,ij->i", rows, own)
         cosine[inside] = np.clip(np.where(lengths > 0, dots / np.where(lengths > 0, lengths, 1.0), 0.0), -1.0, 1.0)
-        distance[inside] = 1.0 - cosine[inside] if metric == "cosine" else np.linalg.norm(rows - own, axis=1)
+        distance[inside] = 1.0 - cosine[inside] if metric == "cosine" else np.linalg.norm(away, axis=1)
     return Memberships(distance, cosine)
 
 

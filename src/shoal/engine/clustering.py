@@ -44,9 +44,12 @@ def compute(
     progress: Progress = silent,
     places_before: NDArray[np.float32] | None = None,
     keep: Keep = made_now,
+    *,
+    origin: NDArray[np.float64] | None = None,
 ) -> Outcome:
     """Cluster the rows of `points`, (n, d), n may be 0; float32 in C order is used in place and never written to.
-    `places_before` (n, 2 or 3) is where the rows were on a map made before, NaN for new ones.
+    `places_before` (n, 2 or 3) is where the rows were on a map made before, NaN for new ones; `origin` (d,) is what was
+    subtracted from the rows, of which cosines are told.
 
     The same rows and plan give the same outcome whatever the number of threads. Reports the stages "cluster",
     "describe" and "layout" to `progress`, which may raise Cancelled; `keep` is asked for "layout" (the Outcome) and,
@@ -58,7 +61,7 @@ def compute(
 
         def described() -> Outcome:
             found = keep("cluster", lambda: _clustered(space, plan, progress))
-            return _described(space, plan, found, places_before, progress)
+            return _described(space, plan, found, places_before, origin, progress)
 
         return keep("layout", described)
 
@@ -146,7 +149,12 @@ def _fitted(
 
 
 def _described(
-    space: Points, plan: Plan, found: Clustered, places_before: NDArray[np.float32] | None, progress: Progress
+    space: Points,
+    plan: Plan,
+    found: Clustered,
+    places_before: NDArray[np.float32] | None,
+    origin: NDArray[np.float64] | None,
+    progress: Progress,
 ) -> Outcome:
     labels = found.labels
     clusters = int(labels.max(initial=-1)) + 1
@@ -155,7 +163,7 @@ def _described(
     members, means = member_rows(labels, clusters), cluster_means(space, labels, clusters)
     medoids = find_medoids(space, members, means, metric, plan.seed)
     targets = centroids(space, members, means, medoids, _method(plan.centroid_method))
-    memberships = distances_to(space, labels, targets, metric)
+    memberships = distances_to(space, labels, targets, metric, origin)
     progress("describe", 0.3)
     metrics = measure(Grouping(space, labels, means, memberships, metric), plan.seed, plan.threads)
     progress("layout", 0.0)
@@ -172,6 +180,7 @@ def _described(
         coordinates=None if drawn is None else drawn.places,
         metrics={**metrics, **_of_map(drawn, duplicates)},
         cohesion=memberships.cohesion(members),
+        origin=origin,
         distance_metric=metric,
         params=found.params,
         fitted=len(space) if found.fitted is None else len(found.fitted),

@@ -26,7 +26,7 @@ class Outcome:
     distances: NDArray[np.float32]
     """(n,) distance to the row's own centroid in `distance_metric`; NaN for noise."""
     centroids: Points
-    """(k, d) in the space that was clustered (unit length rows averaged where `normalize`)."""
+    """(k, d) in the space that was clustered (unit length rows averaged where `normalize`), less `origin`."""
     medoids: Rows
     """(k,) the member with the smallest mean distance to the members (to at most 2,000 of them, seeded)."""
     representatives: Sequence[Rows]
@@ -46,6 +46,8 @@ class Outcome:
     exact: bool
     """False where an approximation was used; `warnings` says which."""
     warnings: Sequence[str]
+    origin: NDArray[np.float64] | None = None
+    """(d,) what was subtracted from the rows before they came: centroids lie about it."""
     density: Density | None = None
     """Outlier scores, exemplars and the condensed tree of HDBSCAN; with `sample_size` of the fitted rows only."""
     hierarchy: Sequence[NDArray[np.int32]] = ()
@@ -61,6 +63,10 @@ class Outcome:
     def clusters(self) -> int:
         """k, noise not counted."""
         return len(self.centroids)
+
+    def centroids_given(self) -> NDArray[np.floating]:
+        """(k, d) where the rows were given: float64 where an `origin` was subtracted, which float32 could not hold."""
+        return np.ascontiguousarray(self.centroids if self.origin is None else self.centroids + self.origin)
 
     @property
     def sizes(self) -> NDArray[np.int64]:

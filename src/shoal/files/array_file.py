@@ -13,7 +13,8 @@ from shoal.files.bounds import Bounds, Unfolding
 from shoal.files.ids import numbered
 from shoal.files.pieces import Piece, Pieces, row_place
 from shoal.files.reading import speaking_shoal
-from shoal.records.vectors import check_finite, to_float32
+from shoal.precision import split_if_it_matters
+from shoal.records.vectors import check_finite
 
 __all__ = ["ArrayPieces"]
 
@@ -58,9 +59,9 @@ class ArrayPieces:
             raise self._unequal(f"{seen}")
 
     def _block(self, first: int, rows: int) -> dict[str, VectorColumn]:
-        block = to_float32(self._array[first : first + rows])
-        check_finite(block, row_place(self._label, first))
-        return {self._name: VectorColumn(np.arange(rows, dtype=np.int64), block)}
+        block = split_if_it_matters(self._array[first : first + rows])
+        check_finite(block.points, row_place(self._label, first))
+        return {self._name: VectorColumn(np.arange(rows, dtype=np.int64), *block)}
 
     def _unequal(self, beside: str) -> InvalidField:
         problem = f"has {len(self._array)} rows, and the file beside it {beside}"

@@ -14,8 +14,9 @@ from shoal.files.ids import numbered
 from shoal.files.layout import Chosen, Known, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import speaking_shoal
+from shoal.precision import split_if_it_matters
 from shoal.records.document import RESERVED, check_lineage
-from shoal.records.vectors import float_block
+from shoal.records.vectors import double_block
 from shoal.scalars import id_text
 
 __all__ = ["JsonPieces"]
@@ -116,8 +117,8 @@ class JsonPieces:
     def _column(self, values: Sequence[object], dimension: int | None, first: int, column: str) -> VectorColumn:
         rows = [i for i, value in enumerate(values) if value is not None]
         place = row_place(self._label, first, column)
-        block = float_block([values[i] for i in rows], lambda k: place(rows[k]), dimension=dimension, most=self._most)
-        return VectorColumn(np.array(rows, np.int64), block)
+        block = double_block([values[i] for i in rows], lambda k: place(rows[k]), dimension=dimension, most=self._most)
+        return VectorColumn(np.array(rows, np.int64), *split_if_it_matters(block))
 
     def _objects(self, size: int) -> Iterator[list[Json]]:
         with speaking_shoal(self._label), self._path.open("rb") as file:

@@ -1,7 +1,7 @@
 """One interface to all kinds of files: a `Source` tells what is inside and hands it out in batches or whole."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +55,8 @@ class FileTable:
     documents: Documents
     read: int
     missing: int
+    rests: dict[str, Points] = field(default_factory=dict)
+    """(n, d) what rounding to float32 left of the vectors, where that matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ class Source:
         if not complete:
             raise InvalidField(self._label, "has no document with all vectors", remedy="Name other vector columns.")
         vectors = {name: stack.whole() for name, stack in blocks.items()}
-        return FileTable(ids, vectors, Documents.joined(held), complete, total - complete)
+        rests = {name: rest for name, stack in blocks.items() if (rest := stack.rest()) is not None}
+        return FileTable(ids, vectors, Documents.joined(held), complete, total - complete, rests)
 
     def _payloads(self, piece: Piece) -> list[bytes]:
         place = row_place(self._label, piece.first)
@@ -220,11 +223,16 @@ class _Stack:
         self._room = None if rows is None else np.empty((rows, dimension), np.float32)
         self._filled = 0
         self._blocks: list[Points] = []
+        self._rests: list[Points | None] = []
+        self._sizes: list[int] = []
 
     def add(self, column: VectorColumn | None, kept: Rows) -> None:
         if column is None:
             return
-        block = column.values if len(kept) == len(column.rows) else column.values[np.isin(column.rows, kept)]
+        chosen = slice(None) if len(kept) == len(column.rows) else np.isin(column.rows, kept)
+        block = column.values[chosen]
+        self._rests.append(None if column.rest is None else column.rest[chosen])
+        self._sizes.append(len(block))
         if self._room is None:
             self._blocks.append(block)
         else:
@@ -233,6 +241,14 @@ class _Stack:
 
     def whole(self) -> Points:
         return np.concatenate(self._blocks) if self._room is None else self._room[: self._filled]
+
+    def rest(self) -> Points | None:
+        """What rounding left of all rows; None where no block lost anything that matters."""
+        width = next((rest.shape[1] for rest in self._rests if rest is not None), None)
+        if width is None:
+            return None
+        told = zip(self._rests, self._sizes, strict=True)
+        return np.concatenate([np.zeros((size, width), np.float32) if rest is None else rest for rest, size in told])
 
 
 def _complete(piece: Piece, names: Mapping[str, object]) -> Rows:

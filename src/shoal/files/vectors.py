@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.columns import Points, VectorColumn
+from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.vector_forms import Form, listed, parse_vectors
-from shoal.records.vectors import Place, check_finite, float_block, to_float32
+from shoal.precision import Split, split_if_it_matters
+from shoal.records.vectors import Place, check_finite, double_block
 
 __all__ = ["vector_column"]
 
@@ -36,10 +37,10 @@ def vector_column(column: pa.Array, form: Form, place: Place) -> VectorColumn:
     lists = listed(column, form, place)
     rows = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False)).astype(np.int64)
     kept = lists if len(rows) == len(lists) else lists.drop_null()
-    return VectorColumn(rows, _block(kept, form.dimension, lambda row: place(int(rows[row]))))
+    return VectorColumn(rows, *_block(kept, form.dimension, lambda row: place(int(rows[row]))))
 
 
-def _block(lists: pa.Array, dimension: int, place: Place) -> Points:
+def _block(lists: pa.Array, dimension: int, place: Place) -> Split:
     """`lists` holds no nulls."""
     lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero(lengths != dimension)
@@ -51,8 +52,8 @@ def _block(lists: pa.Array, dimension: int, place: Place) -> Points:
         raise InvalidField(f"{place(at // dimension)}[{at % dimension}]", "is missing")
     if pa.types.is_decimal(numbers.type):
         numbers = numbers.cast(pa.float64())
-    block = to_float32(numbers.to_numpy(zero_copy_only=False)).reshape(-1, dimension)
-    check_finite(block, place)
+    block = split_if_it_matters(numbers.to_numpy(zero_copy_only=False).reshape(-1, dimension))
+    check_finite(block.points, place)
     return block
 
 
@@ -66,8 +67,8 @@ def _from_text(texts: Sequence[str | None], dimension: int, place: Place) -> Vec
     for i, values in enumerate(lists):
         if isinstance(values, list) and len(values) != dimension:
             raise _ragged(kept_place(i), len(values), dimension)
-    block = float_block(lists, kept_place, dimension=dimension, most=dimension)
-    return VectorColumn(np.array(rows, np.int64), block)
+    block = double_block(lists, kept_place, dimension=dimension, most=dimension)
+    return VectorColumn(np.array(rows, np.int64), *split_if_it_matters(block))
 
 
 def _ragged(path: str, length: int, dimension: int) -> InvalidField:

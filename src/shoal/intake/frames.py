@@ -89,8 +89,9 @@ def send_batch(to: socket.socket, batch: DocumentBatch) -> None:
     buffers: list[Block] = [lengths, payloads]
     names = []
     for name, column in batch.vectors.items():
-        names.append([name, *column.values.shape])
+        names.append([name, *column.values.shape, column.rest is not None])
         buffers += [column.rows, column.values.reshape(-1)]
+        buffers += [] if column.rest is None else [column.rest.reshape(-1)]
     # A block without rows has no buffers: its shape says so.
     send(to, {"kind": "batch", "ids": list(batch.ids), "vectors": names}, buffers)
 
@@ -102,7 +103,7 @@ def batch_of(header: Mapping[str, Any], buffers: Sequence[bytearray]) -> Documen
         ends = np.cumsum(np.frombuffer(next(waiting), np.int64)).tolist()
         together = bytes(next(waiting))
         payloads = [together[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        vectors = {name: _column(rows, dimension, waiting) for name, rows, dimension in header["vectors"]}
+        vectors = {name: _column(*shape, waiting) for name, *shape in header["vectors"]}
     except (StopIteration, ValueError):
         raise Broken from None
     if len(payloads) != len(ids):
@@ -127,12 +128,13 @@ def error_of(header: Mapping[str, Any]) -> ShoalError:
     return error
 
 
-def _column(rows: int, dimension: int, buffers: Any) -> VectorColumn:
+def _column(rows: int, dimension: int, rest: bool, buffers: Any) -> VectorColumn:
     if not rows:
         return VectorColumn(np.empty(0, np.int64), np.empty((0, dimension), np.float32))
     at = np.frombuffer(next(buffers), np.int64)
     values = np.frombuffer(next(buffers), np.float32).reshape(rows, dimension)
-    return VectorColumn(at, values)
+    left = np.frombuffer(next(buffers), np.float32).reshape(rows, dimension) if rest else None
+    return VectorColumn(at, values, left)
 
 
 def _exactly(source: socket.socket, count: int) -> bytearray:

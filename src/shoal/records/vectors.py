@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.errors import InvalidField
+from shoal.precision import to_float32
 
-__all__ = ["Place", "check_finite", "float_block", "to_float32"]
+__all__ = ["Place", "check_finite", "double_block", "float_block"]
 
 Place: TypeAlias = Callable[[int], str]
 """Where the i-th vector stands, as the caller wrote it: `documents[3].vectors.text`."""
@@ -23,25 +24,24 @@ _FORM: Final = "Send a list of numbers, such as [0.1, 0.2]."
 
 
 def float_block(values: Sequence[object], place: Place, *, dimension: int | None, most: int) -> Points:
-    """(n, d) float32 of n lists of numbers; d is `dimension` or, where that is None, the length of the first.
+    """`double_block` as float32."""
+    return to_float32(double_block(values, place, dimension=dimension, most=most))
+
+
+def double_block(values: Sequence[object], place: Place, *, dimension: int | None, most: int) -> NDArray[np.float64]:
+    """(n, d) of n lists of numbers; d is `dimension` or, where that is None, the length of the first.
 
     The whole block is converted at once; only where that fails each value is looked at for the culprit. Raises
     InvalidField naming the vector, the element and the remedy: for anything but a flat list of numbers, a length that
     differs, is 0 or above `most`, and for numbers that are not finite as float32.
     """
     if not values:
-        return np.empty((0, dimension or 0), np.float32)
+        return np.empty((0, dimension or 0))
     block = _at_once(values)
     if block is None or not _fits(block, dimension, most):
         _blame(values, place, dimension, most)
     assert block is not None
     return block
-
-
-def to_float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    """The values as C-order float32; what is too large becomes infinite, for `check_finite` to find."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.ascontiguousarray(values, np.float32)
 
 
 def check_finite(block: Points, place: Place) -> None:
@@ -56,7 +56,7 @@ def check_finite(block: Points, place: Place) -> None:
         raise _not_finite(f"{place(row)}[{column}]", float(block[row, column]))
 
 
-def _at_once(values: Sequence[object]) -> Points | None:
+def _at_once(values: Sequence[object]) -> NDArray[np.float64] | None:
     if set(map(type, values)) != {list}:
         return None
     lists = cast("Sequence[list[Any]]", values)
@@ -68,12 +68,12 @@ def _at_once(values: Sequence[object]) -> Points | None:
         flat = np.fromiter(chain.from_iterable(lists), np.float64, len(lists) * width)
     except OverflowError:
         return None
-    return to_float32(flat).reshape(len(lists), width)
+    return flat.reshape(len(lists), width)
 
 
-def _fits(block: Points, dimension: int | None, most: int) -> bool:
+def _fits(block: NDArray[np.float64], dimension: int | None, most: int) -> bool:
     width = block.shape[1]
-    return 0 < width <= most and dimension in (None, width) and bool(np.isfinite(block).all())
+    return 0 < width <= most and dimension in (None, width) and bool(np.isfinite(to_float32(block)).all())
 
 
 def _blame(values: Sequence[object], place: Place, dimension: int | None, most: int) -> None:

@@ -77,13 +77,16 @@ def analyse(
     progress: Progress = silent,
     places_before: NDArray[np.float32] | None = None,
     keep: Keep = made_now,
+    *,
+    origin: NDArray[np.float64] | None = None,
 ) -> Analysis:
-    """Cluster the points and name the clusters from the texts. `places_before` and `keep` are as for `compute`.
+    """Cluster the points and name the clusters from the texts. `places_before`, `keep` and `origin` are as for
+    `compute`.
 
     `ids` and `texts` are aligned with the (n, d) float32 rows of `points`; without texts the names are "Cluster N".
     Raises InvalidField for parameters or points the algorithm cannot take, Cancelled from `progress`.
     """
-    outcome = compute(points, plan, progress, places_before, keep)
+    outcome = compute(points, plan, progress, places_before, keep, origin=origin)
     progress("name", 0.0)
     names = _names(texts, outcome.labels, outcome.clusters, outcome.centroids, progress)
     tree, groups = _groups(texts, outcome, progress)

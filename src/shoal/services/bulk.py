@@ -14,6 +14,7 @@ from shoal.columns import DocumentBatch, VectorColumn
 from shoal.files.layout import Chosen
 from shoal.files.pieces import naming_document, row_place
 from shoal.intake import FileReaders, ForeignFile, How
+from shoal.precision import matters
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place
 from shoal.services.audit import note_done
@@ -91,14 +92,15 @@ class Bulk:
             needs_vectors=False,
             max_dimension=self._max_dimension,
         )
-        seen: dict[str, int] = {}
+        seen, coarse = dict[str, int](), set[str]()
         with self._readers.reading(path, how, scope.organization_id) as source:
             check_dimensions(source.info.vectors, names, self._max_dimension, label or path.name)
-            batches = _told(_noted(source, seen, names, label or path.name), progress)
+            batches = _told(_noted(source, seen, coarse, names, label or path.name), progress)
             count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         counts = {"inserted": count.inserted, "replaced": count.replaced}
+        warnings = [*source.info.warnings, *(_rounded(name) for name in sorted(coarse))]
         note_done(scope, "documents.import", collection.collection_id, **counts)
-        return Imported(count.inserted, count.replaced, seen, collection.collection_id, list(source.info.warnings))
+        return Imported(count.inserted, count.replaced, seen, collection.collection_id, warnings)
 
     @contextlib.contextmanager
     def spooled(self) -> Iterator[Path]:
@@ -119,12 +121,23 @@ class Bulk:
             path.unlink(missing_ok=True)
 
 
-def _noted(source: ForeignFile, seen: dict[str, int], names: VectorNames, label: str) -> Iterator[DocumentBatch]:
+def _rounded(name: str) -> str:
+    return (
+        f"The vectors {name} lie so far from the origin that float32, in which they are stored, loses the digits in "
+        "which they differ. Subtract a common offset from them before the import."
+    )
+
+
+def _noted(
+    source: ForeignFile, seen: dict[str, int], coarse: set[str], names: VectorNames, label: str
+) -> Iterator[DocumentBatch]:
     first = 0
     for batch in source.batches():
         for name, column in batch.vectors.items():
             if len(column.rows):
                 seen[name] = column.dimension
+                if column.rest is not None and len(column.rows) > 1 and matters(column.values, column.rest):
+                    coarse.add(name)
                 with naming_document(label, first, batch.ids):
                     check_directions(name, column.values, names, _row_place(row_place(label, first, name), column))
         yield batch

@@ -1,0 +1,133 @@
+"""Numbers that lie far from the origin and near each other keep the digits in which they differ."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+
+import shoal
+from shoal.estimators import HDBSCAN, KMeans
+from shoal.from_file import Request, cluster_file
+from shoal.library import How
+from shoal.precision import matters, moved_to_mean, split, split_if_it_matters
+
+CORNERS = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [3.0, 3.0]])
+GIVEN: dict[str, dict[str, Any]] = {
+    "kmeans": {"n_clusters": 4},
+    "hdbscan": {},
+    "dbscan": {"eps": 0.4},
+    "agglomerative": {"n_clusters": 4},
+    "leiden": {"metric": "euclidean", "resolution": 0.2},
+    "auto": {},
+}
+
+
+def corners(offset: float, seed: int = 0) -> NDArray[np.float64]:
+    """Four groups of 50, a twentieth of their distance wide."""
+    return CORNERS.repeat(50, axis=0) + np.random.default_rng(seed).normal(0, 0.1, (200, 2)) + offset
+
+
+def assert_four_groups(labels: NDArray[np.integer]) -> None:
+    assert [len(set(labels[start : start + 50]) - {-1}) for start in range(0, 200, 50)] == [1, 1, 1, 1]
+    assert len(set(labels.tolist()) - {-1}) == 4 and (labels >= 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("algorithm", sorted(GIVEN))
+@pytest.mark.parametrize("offset", [1e6, 1e8, -3e12])
+def test_float64_far_from_the_origin_is_clustered_by_its_differences(algorithm: str, offset: float) -> None:
+    vectors = np.round(corners(0.0) * 1024) / 1024 + offset  # what float64 holds there, too
+
+    found = shoal.cluster(vectors, algorithm=algorithm, normalize=False, **GIVEN[algorithm])
+
+    near = shoal.cluster(vectors - offset, algorithm=algorithm, normalize=False, **GIVEN[algorithm])
+    assert adjusted_rand_score(found.labels, near.labels) > 0.95 and len(found.clusters) > 2
+    assert any("float32" in told for told in found.warnings) and not any("float32" in told for told in near.warnings)
+    assert found.assign(vectors).labels.tolist() == found.labels.tolist()
+    new = np.round(corners(0.0, seed=1) * 1024) / 1024
+    assert adjusted_rand_score(found.assign(new + offset).labels, near.assign(new).labels) > 0.95
+
+
+def test_centroids_and_similarities_are_told_in_the_coordinates_given() -> None:
+    vectors = corners(1e8)
+
+    found = shoal.cluster(vectors, n_clusters=4, normalize=False)
+
+    centers = np.array(found.centroids()["vector"].to_pylist())
+    expected = np.array([vectors[found.labels == label].mean(axis=0) for label in range(4)])
+    assert centers == pytest.approx(expected, abs=1e-6, rel=0)
+    assert found.metrics["mean_cosine_to_centroid"] == pytest.approx(1.0, abs=1e-12)
+    assert found.clusters[0].mean_similarity == pytest.approx(1.0, abs=1e-12)
+    assert np.nanmax(found.distances) < 1
+
+
+def test_seconds_since_1970_are_clustered_as_whole_numbers() -> None:
+    days = np.array([0, 40, 90]).repeat(30) * 86_400
+    seconds = 1_700_000_000 + days + np.random.default_rng(0).integers(0, 3600, 90)
+
+    found = shoal.cluster(seconds[:, None], algorithm="hdbscan", normalize=False)
+
+    assert len(found.clusters) == 3 and found.noise < 9
+
+
+@pytest.mark.parametrize("kind", ["parquet", "npy", "csv", "jsonl"])
+def test_files_of_float64_are_clustered_by_their_differences(tmp_path: Path, kind: str) -> None:
+    vectors, path = corners(1e8), tmp_path / f"far.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table({"embedding": vectors.tolist()}), path)
+    elif kind == "npy":
+        np.save(path, vectors)
+    elif kind == "csv":
+        path.write_text("id,embedding\n" + "".join(f'{i},"{row.tolist()}"\n' for i, row in enumerate(vectors)))
+    else:
+        path.write_text("".join(f'{{"id": "{i}", "embedding": {row.tolist()}}}\n' for i, row in enumerate(vectors)))
+
+    found = cluster_file(Request(path=path, how=How(n_clusters=4, normalize=False))).clustering
+
+    assert_four_groups(found.labels)
+    assert any("float32" in told for told in found.warnings)
+
+
+def test_directions_that_float32_cannot_tell_apart_are_warned_of() -> None:
+    found = shoal.cluster(corners(1e8), n_clusters=4)
+
+    assert any("normalize=False" in told for told in found.warnings)
+
+
+def test_embeddings_in_float64_are_what_they_are_in_float32() -> None:
+    vectors = np.random.default_rng(0).normal(size=(300, 32)) + 5
+
+    wide = shoal.cluster(vectors, n_clusters=5, normalize=False)
+    narrow = shoal.cluster(vectors.astype(np.float32), n_clusters=5, normalize=False)
+
+    assert wide.labels.tolist() == narrow.labels.tolist() and list(wide.warnings) == list(narrow.warnings)
+
+
+@pytest.mark.parametrize("estimator", [KMeans(n_clusters=4), HDBSCAN()])
+def test_estimators_keep_the_digits_of_float64(estimator: KMeans | HDBSCAN) -> None:
+    vectors = corners(1e8)
+
+    labels = estimator.fit(vectors).labels_
+
+    assert_four_groups(labels)
+    assert estimator.predict(vectors).tolist() == labels.tolist()
+    expected = np.array([vectors[labels == label].mean(axis=0) for label in range(4)])
+    assert estimator.cluster_centers_ == pytest.approx(expected, abs=1e-6, rel=0)
+
+
+def test_what_rounding_leaves_adds_up_to_the_number() -> None:
+    values = np.random.default_rng(1).normal(size=(50, 3)) * 1e-3 + [1e9, -7.0, 0.0]
+
+    points, rest = split(values)
+
+    assert rest is not None and points.dtype == rest.dtype == np.float32
+    assert points.astype(np.float64) + rest == pytest.approx(values, rel=2**-47)
+    assert matters(points, rest)
+    moved, origin = moved_to_mean(points, rest)
+    assert moved + origin == pytest.approx(values, abs=1e-6)
+    assert split(values.astype(np.float32)).rest is None
+    assert split_if_it_matters(np.random.default_rng(2).normal(size=(50, 3))).rest is None
