@@ -103,7 +103,7 @@ def batch_of(header: Mapping[str, Any], buffers: Sequence[bytearray]) -> Documen
         ends = np.cumsum(np.frombuffer(next(waiting), np.int64)).tolist()
         together = bytes(next(waiting))
         payloads = [together[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        vectors = {name: _column(*shape, waiting) for name, *shape in header["vectors"]}
+        vectors = {name: _column(shape, waiting) for name, *shape in header["vectors"]}
     except (StopIteration, ValueError):
         raise Broken from None
     if len(payloads) != len(ids):
@@ -128,7 +128,8 @@ def error_of(header: Mapping[str, Any]) -> ShoalError:
     return error
 
 
-def _column(rows: int, dimension: int, rest: bool, buffers: Any) -> VectorColumn:
+def _column(shape: Sequence[int], buffers: Any) -> VectorColumn:
+    rows, dimension, rest = shape
     if not rows:
         return VectorColumn(np.empty(0, np.int64), np.empty((0, dimension), np.float32))
     at = np.frombuffer(next(buffers), np.int64)
