@@ -1,6 +1,6 @@
 """Arrow IPC streams and files (Feather V2). What a compressed batch unfolds to stands in it, and is read first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ class ArrowRows:
 
     The file is mapped: what is not compressed is not copied.
     """
+
+    warnings: Sequence[str] = ()
 
     def __init__(self, path: Path, label: str, unfolding: Unfolding) -> None:
         self._path, self._label, self._unfolding = path, label, unfolding

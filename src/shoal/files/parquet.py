@@ -25,6 +25,8 @@ _DELTA_ROWS: Final = 256
 class ParquetRows:
     """A Parquet file, read row group by row group, pages as they are needed."""
 
+    warnings: Sequence[str] = ()
+
     def __init__(self, path: Path, label: str, unfolding: Unfolding) -> None:
         self._path, self._label, self._unfolding = path, label, unfolding
         with pq.ParquetFile(path) as file:

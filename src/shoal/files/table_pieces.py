@@ -79,7 +79,12 @@ class TablePieces:
             f"Columns {columns[0]!r} to {columns[-1]!r} were read as one vector {name!r} of {len(columns)} numbers."
             for name, columns in self._groups.items()
         ]
-        self.warnings: Sequence[str] = [*([] if self.id_column else [_NUMBERED]), *grouped, *left_out]
+        self.warnings: Sequence[str] = [
+            *([] if self.id_column else [_NUMBERED]),
+            *self._rows.warnings,
+            *grouped,
+            *left_out,
+        ]
 
     def pieces(self, size: int) -> Iterator[Piece]:
         first = 0
