@@ -135,7 +135,9 @@ async def _listed(
     include_total: bool = False,
     search: Annotated[str | None, Query(max_length=500)] = None,
 ) -> ListQuery:
-    subject = (caller.organization_id, request.headers.get("x-namespace", ""), request.scope["route"].path)
+    # One list by whichever mount and method it is asked for.
+    path = "/" + request.scope["route"].path.removeprefix("/api").removeprefix("/v1").strip("/").removesuffix("/list")
+    subject = (caller.organization_id, request.headers.get("x-namespace", ""), path)
     token = cursor or next_cursor or after
     return ListQuery(subject, limit, page_size, offset, page, token or None, include_total, search)
 

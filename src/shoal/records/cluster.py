@@ -11,6 +11,7 @@ from pydantic import Field, computed_field, model_validator
 
 from shoal.records.base import Body, Done, Flag, Integral, Number, Record, Timestamp, Whole
 from shoal.records.filter_body import Filters
+from shoal.records.guide_names import specified_spelling
 from shoal.records.paging import Pagination
 from shoal.records.task import Status
 
@@ -134,6 +135,7 @@ _VECTOR_ALIASES: Final = {
 
 
 def _spoken_as_specified(raw: dict[str, Any]) -> dict[str, Any]:
+    raw = specified_spelling(raw)
     for alias, name in (("source_collection_ids", "collection_ids"), ("input_collections", "collection_ids")):
         if alias in raw:
             raw.setdefault(name, raw.pop(alias))
@@ -364,6 +366,12 @@ class ClusterGroup(Record):
     summary: str | None = None
     keywords: list[str] | None = None
     member_count: int
+    parent_cluster_id: str | None = None
+    """The group that this one is in, where there is a hierarchy."""
+    feature: str | None = None
+    """The feature that was clustered, where features are clustered apart."""
+    attributes: dict[str, Any] | None = None
+    """The values that make the group, where fields are grouped."""
 
 
 class ClusterGroups(Record):

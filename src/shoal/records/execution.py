@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from shoal.records.base import Body, Flag, Integral, Number, Record, Timestamp
 from shoal.records.filter_body import Filters
@@ -75,6 +75,12 @@ class Centroid(Record):
     y: float | None = None
     z: float | None = None
 
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def cluster_label(self) -> str | None:
+        """The label, under the name that artifacts have for it."""
+        return self.label
+
 
 class StatusChange(Record):
     """One move of a run. `attempt` and `worker` tell whose move it was, where a worker made it."""
@@ -138,6 +144,13 @@ class Execution(Record):
     """The worker that began it last."""
     history: list[StatusChange] = Field(default_factory=list)
     """Every move with its time, oldest first."""
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def searched_labels(self) -> list[str]:
+        """The labels and summaries of the clusters, people's own first: what a search of runs looks at."""
+        made = [text for one in self.centroids or [] for text in (one.label, one.summary) if text]
+        return list(dict.fromkeys([*self.label_overrides.values(), *made]))
 
 
 class ExecuteCluster(Body):

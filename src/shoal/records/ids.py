@@ -52,6 +52,10 @@ def check_name(field: str, value: str, *, shortest: int = 1, reserved: frozenset
     """
     if not shortest <= len(value) <= 100:
         raise InvalidField(field, f"must have {shortest} to 100 characters", value=value)
+    if value != value.strip():
+        raise InvalidField(field, "must not begin or end with a space", value=value, remedy=f"Use {value.strip()!r}.")
+    if value in (".", ".."):
+        raise InvalidField(field, "must not be a step in a path", value=value, remedy="Choose a name with a letter.")
     if _CONTROL.search(value) or "/" in value:
         raise InvalidField(field, "must not hold control characters or '/'", value=value)
     encoded(field, value)

@@ -1,8 +1,8 @@
 """Namespaces: the border within an organisation. Documents, collections and clusters live in exactly one."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shoal.records.base import Body, Done, Flag, Integral, Record, Timestamp
 from shoal.records.paging import Pagination
@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 Metric = Literal["cosine", "euclidean", "dot_product"]
+_METRIC_NAMES: Final = {"dot": "dot_product", "dotproduct": "dot_product", "ip": "dot_product", "l2": "euclidean"}
 NamespaceMode = Literal["managed", "standalone"]
 NamespaceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
 NamespaceName = Annotated[str, Field(min_length=3, max_length=64)]
@@ -31,6 +32,12 @@ class VectorConfigSpec(Body):
     name: str = Field(min_length=1, max_length=255)
     dimension: Annotated[int, Field(ge=1), Integral]
     metric: Metric = "cosine"
+
+    @field_validator("metric", mode="before")
+    @classmethod
+    def accept_short_names(cls, value: object) -> object:
+        """`dot`, as other vector stores and older pages call it, is `dot_product`."""
+        return _METRIC_NAMES.get(value, value) if isinstance(value, str) else value
 
 
 class Namespace(Record):

@@ -1,11 +1,8 @@
 """What came out of the runs of a cluster: summaries, members, maps, exports; and labels that people correct."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,32 +15,17 @@ from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.clusters import Clusters, runs_of
 from shoal.services.run_states import RunStates
+from shoal.services.run_tables import LABELLED, ParquetTable, as_columns, flat, of_label, sampled, with_coordinates
 from shoal.storage.base import ArtifactStore, DocumentStore, Enrichment, MetadataStore, Query
 from shoal.tables import decoded
 
-__all__ = ["CSV_ROWS", "Executions", "ParquetTable"]
+__all__ = ["CSV_ROWS", "Executions"]
 
 CSV_ROWS: Final = 100_000
 """Rows a CSV export may have (contract 1.3, row 413)."""
 _LONGEST_OFFSET: Final = 15
 _MAX_LABEL: Final = 200
-_MAP_SEED: Final = 42
 _SUMMED: Final = ("execution_time_seconds", "num_points", "num_clusters")
-
-
-_LABELLED: Final = frozenset({"members", "centroids"})
-"""Tables with a column `cluster_label`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParquetTable:
-    """A table of a run: where the file lies, or its bytes where it is not as it was written."""
-
-    cluster_id: str
-    run_id: str
-    content: Path | bytes
-    rows: int
-    size_bytes: int
 
 
 class Executions:
@@ -135,6 +117,9 @@ class Executions:
                 "summary": centroid.summary,
                 "keywords": centroid.keywords,
                 "member_count": centroid.num_members,
+                "parent_cluster_id": centroid.parent_cluster_id,
+                "feature": centroid.feature,
+                "attributes": centroid.attributes,
             }
             for centroid in run.centroids or []
         ]
@@ -146,14 +131,18 @@ class Executions:
             "groups": groups,
         }
 
-    def data(self, scope: Scope, ref: str, run_id: str | None, window: ClusterData) -> dict[str, Any]:
-        """Centroids and members of a finished run (contract 3.4): the visible one where `run_id` is None.
+    def data(
+        self, scope: Scope, ref: str, run_id: str | None, window: ClusterData, *, axes: int | None = None
+    ) -> dict[str, Any]:
+        """Centroids and members of a finished run (contract 3.4): the visible one where `run_id` is None; with the
+        first `axes` coordinates, all where None.
 
         A cursor goes on in the run of the page before. Raises NotFound where there are no results, InvalidField.
         """
         pinned, offset = (run_id, window.offset) if window.cursor is None else _placed(window.cursor, run_id)
         window = window.model_copy(update={"offset": offset})
         cluster, run = self._finished(scope, ref, pinned)
+        self._check_axes(scope, run, axes)
         shown = self._shown(scope, run, True)
         part, total = self._window(scope, run, window)
         end = window.offset + len(part)
@@ -162,10 +151,10 @@ class Executions:
             "run_id": run.run_id,
             "parquet_path": f"{run.run_id}/members.parquet",
             "members_key": f"{run.run_id}/members.parquet",
-            "centroids": [centroid.model_dump() for centroid in shown.centroids or []]
+            "centroids": [flat(centroid.model_dump(), axes) for centroid in shown.centroids or []]
             if window.include_centroids
             else [],
-            "members": part,
+            "members": [with_coordinates(flat(row, axes)) for row in part],
             "total_clusters": run.num_clusters,
             "total_members": total,
             "next_cursor": f"{run.run_id}.{end}" if window.include_members and end < total else None,
@@ -195,7 +184,7 @@ class Executions:
             raise InvalidField("feature", "has no map of its own", value=feature, remedy=known)
         wanted = feature or (features[0] if features else None)
         members, axes = self._map(scope, run, wanted)
-        sample = members.slice(0, 0) if centroids_only else decoded(_sampled(members, max_points))
+        sample = members.slice(0, 0) if centroids_only else decoded(sampled(members, max_points))
         return {
             "cluster_id": cluster.cluster_id,
             "run_id": run.run_id,
@@ -215,7 +204,7 @@ class Executions:
                 for centroid in self._shown(scope, run, False).centroids or []
                 if centroid.feature == wanted
             ],
-            "members": _compact(sample, axes) if compact else sample.to_pylist(),
+            "members": as_columns(sample, axes) if compact else sample.to_pylist(),
         }
 
     def _map(self, scope: Scope, run: Execution, feature: str | None) -> tuple[pa.Table, list[str]]:
@@ -227,7 +216,9 @@ class Executions:
         members = self._artifacts.read(scope, run.run_id, "members", [*names, "feature"])
         return members.filter(pc.equal(members["feature"].cast(pa.string()), feature)).select(names), axes
 
-    def table(self, scope: Scope, ref: str, run_id: str, name: str, cluster_label: str | None = None) -> "ParquetTable":
+    def table(
+        self, scope: Scope, ref: str, run_id: str | None, name: str, cluster_label: str | None = None
+    ) -> "ParquetTable":
         """A table of a finished run as Parquet, with the labels people gave; the members may be those of one label.
         Raises NotFound, also for a table that the run does not have, and InvalidField."""
         cluster, run = self._finished(scope, ref, run_id)
@@ -236,10 +227,10 @@ class Executions:
             raise NotFound("table of the run", name, f"It has {', '.join(sorted(files))}.")
         if cluster_label is not None and name != "members":
             raise InvalidField("cluster_label", f"chooses members, not rows of {name}", value=cluster_label)
-        if cluster_label is None and not (run.label_overrides and name in _LABELLED):
+        if cluster_label is None and not (run.label_overrides and name in LABELLED):
             path = self._artifacts.path(scope, run.run_id, name)
             return ParquetTable(cluster.cluster_id, run.run_id, path, int(files[name]["rows"]), path.stat().st_size)
-        rows = _of_label(self._labelled(scope, run, name), cluster_label)
+        rows = of_label(self._labelled(scope, run, name), cluster_label)
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd")
         content = sink.getvalue()
@@ -247,7 +238,7 @@ class Executions:
 
     def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
         """Members for a CSV export, with people's labels. Raises NotFound, TooLarge beyond 100,000 rows."""
-        table = _of_label(self._members(scope, self._finished(scope, ref, run_id)[1]), cluster_label)
+        table = of_label(self._members(scope, self._finished(scope, ref, run_id)[1]), cluster_label)
         if table.num_rows > CSV_ROWS:
             raise TooLarge(
                 f"A CSV export holds at most {CSV_ROWS:,} rows, this one has {table.num_rows:,}. Use format=parquet.",
@@ -287,7 +278,17 @@ class Executions:
         if chosen is not None:
             members = members.filter(pc.equal(members["cluster_id"].cast(pa.string()), chosen))
         part = members.slice(window.offset, window.limit if window.include_members else 0)
-        return [_with_coordinates(row) for row in decoded(part).to_pylist()], members.num_rows
+        return decoded(part).to_pylist(), members.num_rows
+
+    def _check_axes(self, scope: Scope, run: Execution, axes: int | None) -> None:
+        have = len(self._columns(scope, run))
+        if axes is not None and 0 < have < axes:
+            raise InvalidField(
+                "projection_method",
+                f"asks for {axes} dimensions; the map of this run has {have}",
+                value=f"{axes}d",
+                remedy=f"Execute the cluster with vis_n_components: {axes}.",
+            )
 
     def _rows(self, scope: Scope, run: Execution) -> int:
         manifest = self._artifacts.manifest(scope, run.run_id) or {}
@@ -337,10 +338,6 @@ class Executions:
         return dict(zip(table["cluster_id"].to_pylist(), table["vector"].to_pylist(), strict=True))
 
 
-def _of_label(members: pa.Table, label: str | None) -> pa.Table:
-    return members if label is None else members.filter(pc.equal(members["cluster_label"].cast(pa.string()), label))
-
-
 def _progress(begun: Enrichment) -> dict[str, Any]:
     return {
         "collection_id": begun.target.partition("@")[0],
@@ -360,23 +357,3 @@ def _placed(cursor: str, run_id: str | None) -> tuple[str | None, int]:
     if not offset.isdecimal() or len(offset) > _LONGEST_OFFSET or (pinned and run_id not in (None, pinned)):
         raise InvalidField("cursor", "is none of this run's", value=cursor, remedy="Send the next_cursor as it came.")
     return pinned or run_id, int(offset)
-
-
-def _sampled(members: pa.Table, most: int) -> pa.Table:
-    if members.num_rows <= most:
-        return members
-    rows = np.random.default_rng(_MAP_SEED).choice(members.num_rows, most, replace=False)
-    return members.take(pa.array(np.sort(rows)))
-
-
-def _compact(sample: pa.Table, axes: Iterable[str]) -> dict[str, list[Any]]:
-    named = {axis: sample[axis].to_pylist() for axis in axes}
-    return {
-        **named,
-        "cluster_ids": sample["cluster_id"].to_pylist(),
-        "document_ids": sample["document_id"].to_pylist(),
-    }
-
-
-def _with_coordinates(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "coordinates": [row[axis] for axis in "xyz" if row.get(axis) is not None]}

@@ -49,15 +49,20 @@ def _centroids(run: Execution, groups: Groups, feature: str | None, about: Mappi
     rows = table.take(pa.array(kept)).to_pylist()
     ids = [wire_ids(row["cluster_id"], run.partition) for row in rows]
     payloads = [
-        orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **_parent(row, run.partition), **about})
+        orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **_told(row, run.partition), **about})
         for row, id in zip(rows, ids, strict=True)
     ]
     return DocumentBatch(ids, payloads, {name: c for name, c in _vectors(groups, kept) if len(c.rows)})
 
 
-def _parent(row: Mapping[str, Any], partition: str | None) -> dict[str, str]:
-    parent = row.get("parent_cluster_id")
-    return {} if parent is None else {"parent_cluster_id": wire_ids(parent, partition)}
+def _told(row: Mapping[str, Any], partition: str | None) -> dict[str, Any]:
+    """What a document says otherwise than the table: its parent's id there, and attributes, which the table has as JSON
+    text."""
+    parent, attributes = row.get("parent_cluster_id"), row.get("attributes")
+    return {
+        **({} if parent is None else {"parent_cluster_id": wire_ids(parent, partition)}),
+        **({} if attributes is None else {"attributes": orjson.loads(attributes)}),
+    }
 
 
 def _vectors(groups: Groups, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:

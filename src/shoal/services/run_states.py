@@ -13,7 +13,7 @@ from typing import Any
 from shoal.errors import Cancelled, Conflict, QueueFull
 from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.records.cluster import Cluster
-from shoal.records.execution import MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
+from shoal.records.execution import ACTIVE, MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
 from shoal.records.ids import new_id, new_task_id
 from shoal.records.scope import Scope
 from shoal.records.task import Status, Task
@@ -72,7 +72,12 @@ class RunStates:
             self.executions.add(scope, run)
             self.tasks.add(scope.organization, task)
             self._on_cluster(
-                scope, cluster.cluster_id, status="PENDING", last_execution_task_id=task_id, last_executed_at=now
+                scope,
+                cluster.cluster_id,
+                status="PENDING",
+                last_execution_task_id=task_id,
+                last_run_id=run_id,
+                last_executed_at=now,
             )
             # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
             outputs = [] if cluster.enrich_source else cluster.output_collection_ids
@@ -103,9 +108,7 @@ class RunStates:
             run = self.executions.change(
                 job.scope, job.job_id, lambda run: run.model_copy(update={**run_edits, "published": True})
             )
-            self._on_cluster(
-                job.scope, run.cluster_id, current_run_id=run.run_id, last_run_id=run.run_id, **cluster_edits
-            )
+            self._on_cluster(job.scope, run.cluster_id, current_run_id=run.run_id, **cluster_edits)
 
     def complete(self, job: Job, *, enriched: int | None, imperfect: bool) -> None:
         """Everything is written: the run is over."""
@@ -174,9 +177,13 @@ class RunStates:
         return cancelled
 
     def forget(self, scope: Scope, run: Execution) -> None:
-        """Remove a run with its task and its job; where it is under way, its worker stops at the next heartbeat."""
+        """Remove a run with its task and its job. Where it is under way its worker stops at the next heartbeat, and its
+        task stays, cancelled, for those who wait for it."""
         self._store.remove_job(scope, run.run_id)
-        self.tasks.remove(scope.organization, run.task_id)
+        if run.status in ACTIVE and self.tasks.find_one(scope.organization, run.task_id) is not None:
+            self._on_task(scope, run, "CANCELED", "The cluster was deleted.")
+        else:
+            self.tasks.remove(scope.organization, run.task_id)
         self.executions.remove(scope, run.run_id)
 
     def note_figures(self, job: Job, seconds: Mapping[str, float]) -> None:

@@ -9,13 +9,13 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import ValidationError
 
-from shoal.api.bodies import JsonRoute, parse_json
+from shoal.api.bodies import JsonRoute, parse_json, validated
 from shoal.api.deps import Listed, ListQuery, Namespaced, Organized, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
-from shoal.errors import InvalidField, InvalidRequest
-from shoal.records.base import Done
+from shoal.errors import InvalidField, InvalidRequest, NotFound
+from shoal.records.base import Described, Done
 from shoal.records.document import (
     AggregateDocuments,
     BatchDelete,
@@ -101,10 +101,14 @@ def query_documents(
 
 
 @router.get(_IN + "/count", response_model=DocumentCount)
-def count_documents(services: Wired, scope: Namespaced, collection: str) -> Response:
-    """How many documents the collection holds."""
+def count_documents(request: Request, services: Wired, scope: Namespaced, collection: str) -> Response:
+    """How many documents the collection holds. Where one of them is called `count`, its fields stand beside the number;
+    the document alone is at `%63ount`."""
+    if not request.scope["raw_path"].endswith(b"/count"):
+        return reply(services.documents.get(scope, collection, "count"))
     collection_id, count = services.documents.count(scope, collection)
-    return reply({"collection_id": collection_id, "count": count})
+    same = _called(services, scope, collection, "count") or {}
+    return reply({**same, "collection_id": collection_id, "count": count})
 
 
 @router.post(_IN + "/distinct", response_model=DistinctList)
@@ -140,9 +144,17 @@ def batch_update_documents(
 
 @router.patch(_IN + "/bulk", response_model=BulkUpdated)
 def bulk_update_documents(
-    services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BulkUpdate
+    services: Wired,
+    scope: Namespaced,
+    keyed: Keyed,
+    collection: str,
+    sent: Annotated[Json, Described(BulkUpdate), Body()],
 ) -> Response:
-    """Merge fields into all documents that match. Done when answered, so there is no task."""
+    """Merge fields into all documents that match. Done when answered, so there is no task. Without `update_data` the
+    body is for a document called `bulk`, where there is one."""
+    if "update_data" not in sent and _called(services, scope, collection, "bulk"):
+        return reply(services.documents.patch(scope, collection, "bulk", sent))
+    body = validated(BulkUpdate, sent)
 
     def update() -> Response:
         updated = services.documents.bulk_update(scope, collection, body)
@@ -154,9 +166,18 @@ def bulk_update_documents(
 
 @router.delete(_IN + "/batch", response_model=BatchDeleted)
 def batch_delete_documents(
-    services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BatchDelete
+    services: Wired,
+    scope: Namespaced,
+    keyed: Keyed,
+    collection: str,
+    sent: Annotated[Json | None, Described(BatchDelete), Body()] = None,
 ) -> Response:
-    """Remove up to 1,000 documents by id, or all that match."""
+    """Remove up to 1,000 documents by id, or all that match. Without a body a document called `batch`, where there is
+    one."""
+    if not sent and _called(services, scope, collection, "batch"):
+        services.documents.delete(scope, collection, "batch")
+        return reply({"success": True, "message": "Successfully deleted"})
+    body = validated(BatchDelete, sent or {})
 
     def remove() -> Response:
         deleted, results = services.documents.batch_delete(scope, collection, body)
@@ -253,6 +274,14 @@ def delete_document(services: Wired, scope: Namespaced, collection: str, documen
     """Remove a document."""
     services.documents.delete(scope, collection, document_id)
     return reply({"success": True, "message": "Successfully deleted"})
+
+
+def _called(services: Services, scope: Scope, collection: str, id: str) -> Json | None:
+    """The document that is called like a route; None where there is none."""
+    try:
+        return services.documents.get(scope, collection, id)
+    except NotFound:
+        return None
 
 
 def _listing(services: Services, scope: Scope, collection: str, listed: ListQuery, body: ListDocuments) -> Response:

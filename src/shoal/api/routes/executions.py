@@ -28,12 +28,13 @@ from shoal.records.run_results import (
     RunData,
     Visualization,
 )
+from shoal.services.run_tables import ParquetTable
 from shoal.tables import decoded
 
 __all__ = ["router"]
 
 router = APIRouter(route_class=JsonRoute, prefix="/clusters/{cluster_identifier}", tags=["Executions"])
-_SEARCHED = ("run_id", "run_name", "error_message")
+_SEARCHED = ("run_id", "run_name", "error_message", "searched_labels")
 _ARROW: Final = "application/vnd.apache.arrow.stream"
 _NDJSON: Final = "application/x-ndjson"
 _PARQUET: Final = "application/vnd.apache.parquet"
@@ -44,7 +45,7 @@ _FORMULA: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\ufeff]*[=+\-@\
 
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 _STREAMS: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {_ARROW: _BYTES, _NDJSON: {"schema": {"type": "string"}}}}
+    200: {"content": {_ARROW: _BYTES, _PARQUET: _BYTES, _NDJSON: {"schema": {"type": "string"}}}}
 }
 """What an Accept header can ask for in place of JSON."""
 
@@ -165,12 +166,7 @@ def download_table(
     and, where the method makes one, layers or condensed_tree. Takes the same key as every route, or the signature of a
     link that an export made."""
     found = services.executions.table(scope, cluster_identifier, run_id, table, cluster_label)
-    headers = {"X-Content-Type-Options": "nosniff"}
-    name = f"{run_id}-{table}.parquet"
-    if isinstance(found.content, Path):
-        return FileResponse(found.content, media_type=_PARQUET, filename=name, headers=headers)
-    headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return Response(found.content, media_type=_PARQUET, headers=headers)
+    return _parquet(found, f"{run_id}-{table}.parquet")
 
 
 @router.get("/visualization", response_model=Visualization)
@@ -212,7 +208,8 @@ def get_artifacts(
     cursor: Annotated[str | None, Query(max_length=512, description="The next_cursor of the page before.")] = None,
     projection_method: Literal["2d", "3d"] | None = None,
 ) -> Response:
-    """Centroids and members of the visible run, or of the one named."""
+    """Centroids and members of the visible run, or of the one named, with the places of its map; a map of two
+    dimensions has no projection in three."""
     window = ClusterData(
         include_centroids=include_centroids,
         include_members=include_members,
@@ -220,7 +217,8 @@ def get_artifacts(
         offset=offset,
         cursor=cursor,
     )
-    return reply(services.executions.data(scope, cluster_identifier, run_id, window))
+    axes = None if projection_method is None else int(projection_method[0])
+    return reply(services.executions.data(scope, cluster_identifier, run_id, window, axes=axes))
 
 
 @router.get("/execution", response_model=Execution | None)
@@ -241,14 +239,26 @@ def get_data(
     body: Annotated[ClusterData | None, Body()] = None,
     accept: Annotated[str, Header(include_in_schema=False)] = "application/json",
 ) -> Response:
-    """The same as a JSON object; all members as an Arrow stream or NDJSON where the Accept header asks for it."""
+    """The same as a JSON object; all members as an Arrow stream, Parquet or NDJSON where the Accept header asks for
+    it."""
     if accept.startswith(_ARROW):
         table = services.executions.members_table(scope, cluster_identifier, run_id)
         return StreamingResponse(_arrow(table), media_type=_ARROW)
+    if accept.startswith(_PARQUET):
+        found = services.executions.table(scope, cluster_identifier, run_id, "members")
+        return _parquet(found, f"{found.run_id}-members.parquet")
     if accept.startswith(_NDJSON):
         table = services.executions.members_table(scope, cluster_identifier, run_id)
         return StreamingResponse(_lines(table), media_type=_NDJSON)
     return reply(services.executions.data(scope, cluster_identifier, run_id, body or ClusterData()))
+
+
+def _parquet(table: ParquetTable, name: str) -> Response:
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if isinstance(table.content, Path):
+        return FileResponse(table.content, media_type=_PARQUET, filename=name, headers=headers)
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return Response(table.content, media_type=_PARQUET, headers=headers)
 
 
 def _arrow(table: pa.Table) -> Iterator[bytes]:

@@ -1,0 +1,62 @@
+"""How tables of runs are cut and shown: rows of a label, a sample, columns, the bytes of a Parquet file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["LABELLED", "ParquetTable", "as_columns", "flat", "of_label", "sampled", "with_coordinates"]
+
+LABELLED: Final = frozenset({"members", "centroids"})
+"""Tables with a column `cluster_label`."""
+
+
+_MAP_SEED: Final = 42
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetTable:
+    """A table of a run: where the file lies, or its bytes where it is not as it was written."""
+
+    cluster_id: str
+    run_id: str
+    content: Path | bytes
+    rows: int
+    size_bytes: int
+
+
+def of_label(members: pa.Table, label: str | None) -> pa.Table:
+    """The members with a label; all where None."""
+    return members if label is None else members.filter(pc.equal(members["cluster_label"].cast(pa.string()), label))
+
+
+def sampled(members: pa.Table, most: int) -> pa.Table:
+    """At most so many members, drawn evenly, the same ones each time."""
+    if members.num_rows <= most:
+        return members
+    rows = np.random.default_rng(_MAP_SEED).choice(members.num_rows, most, replace=False)
+    return members.take(pa.array(np.sort(rows)))
+
+
+def as_columns(sample: pa.Table, axes: Iterable[str]) -> dict[str, list[Any]]:
+    """The columns of a map."""
+    named = {axis: sample[axis].to_pylist() for axis in axes}
+    return {
+        **named,
+        "cluster_ids": sample["cluster_id"].to_pylist(),
+        "document_ids": sample["document_id"].to_pylist(),
+    }
+
+
+def flat(row: dict[str, Any], axes: int | None) -> dict[str, Any]:
+    """Without the coordinates beyond those asked for."""
+    return row if axes is None else {**row, **{axis: None for axis in "xyz"[axes:] if axis in row}}
+
+
+def with_coordinates(row: dict[str, Any]) -> dict[str, Any]:
+    """With the coordinates as a list beside x, y and z."""
+    return {**row, "coordinates": [row[axis] for axis in "xyz" if row.get(axis) is not None]}
