@@ -21,6 +21,11 @@ def test_health_and_liveness_answer_without_a_key(connect: Connect) -> None:
     assert json_object(stranger.health.liveness_health())["status"] == "OK"
 
 
+def test_the_beat_tells_that_a_worker_lives(connect: Connect) -> None:
+    beat = json_object(connect(key="sk_nobody").health.celery_beat_health())
+    assert (beat["beat_running"], beat["age_seconds"]) == (True, 0.0)
+
+
 def test_the_deep_look_tells_that_every_store_answers(official: Official) -> None:
     deep = official.health.healthcheck_deep_health()
     assert deep.status == "OK"

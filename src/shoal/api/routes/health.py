@@ -1,6 +1,7 @@
 """Whether the server is alive and its stores answer. Public, except the deep look."""
 
 import os
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -59,10 +60,22 @@ async def liveness() -> Response:
     return reply(Alive())
 
 
-@router.get("/health/beat", response_model=Alive)
-async def health_beat() -> Response:
-    """The process answers; no store is asked."""
-    return reply(Alive())
+class Beat(BaseModel):
+    """Whether runs are taken up. Workers hold a lock while they live, so the last sign of one that runs is now."""
+
+    status: str
+    beat_running: bool
+    last_heartbeat: datetime | None
+    age_seconds: float | None
+
+
+@router.get("/health/beat", response_model=Beat)
+def health_beat(services: Wired, request: Request) -> Response:
+    """Whether a worker is alive that takes runs up."""
+    readiness: Readiness = request.app.state.readiness
+    running = readiness.checks(services)["workers"].ok
+    beat = {"last_heartbeat": datetime.now(UTC) if running else None, "age_seconds": 0.0 if running else None}
+    return reply({"status": "OK" if running else "DEGRADED", "beat_running": running, **beat})
 
 
 @router.get("/livez", response_model=Alive)
