@@ -6,6 +6,8 @@
 #include <mutex>
 #include <numeric>
 
+#include "scan_room.hpp"
+
 namespace shoal {
 namespace {
 
@@ -15,15 +17,8 @@ constexpr double kMostSlack = 0.06;              // of the same, within which pa
 constexpr int kRun = 128;                        // rows that share guesses
 constexpr float kWidest = 4096.0f;               // a larger gap would lose digits
 constexpr float kRounding = 4e-3f;               // more than rounding can add to such a gap in a step, in code units
-constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
 constexpr double kUnknown = -1.0;  // a square
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
-
-// The score that a pair at most `distance` apart, in code units, has at least.
-inline int32_t least_score(double distance) {
-    const double least = -0.5 * distance * distance * (1 + 1e-6) - 2.0;
-    return least > double(kFloor) ? int32_t(least) : kFloor;
-}
 
 inline float upper(double distance) { return float(distance * (1 + 1e-6)); }
 inline double lower(double distance) { return distance * (1 - 1e-6); }

@@ -5,21 +5,12 @@
 #include <stdexcept>
 
 #include "binding.hpp"
+#include "checked_arrays.hpp"
 #include "communities.hpp"
 #include "neighbor_graph.hpp"
 
 namespace shoal {
 namespace {
-
-void check_graph(const Array<int64_t, 1>& start, const Array<int32_t, 1>& to, const Array<float, 1>& weight) {
-    const int64_t count = int64_t(start.shape(0)) - 1, edges = int64_t(to.shape(0));
-    if (count < 0 || start.data()[0] != 0 || start.data()[count] != edges || int64_t(weight.shape(0)) != edges)
-        throw std::invalid_argument("start, to and weight are no graph");
-    for (int64_t v = 0; v < count; ++v)
-        if (start.data()[v] > start.data()[v + 1]) throw std::invalid_argument("start must ascend");
-    for (int64_t at = 0; at < edges; ++at)
-        if (to.data()[at] < 0 || to.data()[at] >= count) throw std::invalid_argument("to must name vertices");
-}
 
 using Places = nb::ndarray<nb::numpy, int32_t>;
 using Starts = Array<int64_t, 1>;
@@ -31,7 +22,7 @@ using Numbers = Array<double, 1>;
 template <class Find>
 Places labelled(const Starts& start, const Ends& to, const Weights& weight, const Numbers& strength, double total,
                 size_t layers, int threads, nb::object tick, Find&& find) {
-    check_graph(start, to, weight);
+    check_graph(start, to, weight.shape(0));
     const size_t count = start.shape(0) - 1;
     if (strength.shape(0) != count) throw std::invalid_argument("strength must have one entry a vertex");
     auto labels = std::make_unique<int32_t[]>(layers * count);
@@ -109,7 +100,7 @@ nb::tuple arrays_of(const OwnedGraph& graph) {
 }
 
 nb::tuple join(const Starts& start, const Ends& to, const Weights& weight, const Array<int32_t, 1>& groups, int threads) {
-    check_graph(start, to, weight);
+    check_graph(start, to, weight.shape(0));
     const size_t count = start.shape(0) - 1;
     const int32_t* given = given_labels(groups, count);
     const int32_t parts = count == 0 ? 0 : *std::max_element(given, given + count) + 1;
@@ -125,7 +116,7 @@ nb::tuple join(const Starts& start, const Ends& to, const Weights& weight, const
 
 nb::tuple agreed(const Starts& start, const Ends& to, const Weights& weight, const Array<int32_t, 2>& labels,
                  int threads) {
-    check_graph(start, to, weight);
+    check_graph(start, to, weight.shape(0));
     if (labels.shape(1) + 1 != start.shape(0)) throw std::invalid_argument("labels must have one entry a vertex");
     int64_t together = 0, pairs = 0;
     OwnedGraph graph;
@@ -156,7 +147,7 @@ nb::tuple fuzzy(const Array<int32_t, 2>& to, const Array<float, 2>& weight, int 
 
 nb::tuple home(const Starts& start, const Ends& to, const Weights& weight, const Numbers& strength,
                const Array<int32_t, 1>& labels, int threads) {
-    check_graph(start, to, weight);
+    check_graph(start, to, weight.shape(0));
     const size_t count = start.shape(0) - 1;
     if (strength.shape(0) != count || labels.shape(0) != count)
         throw std::invalid_argument("strength and labels must have one entry a vertex");
@@ -179,7 +170,7 @@ nb::tuple home(const Starts& start, const Ends& to, const Weights& weight, const
 
 nb::tuple inner_weights(const Starts& start, const Ends& to, const Weights& weight, const Array<int32_t, 2>& labels,
                         int threads) {
-    check_graph(start, to, weight);
+    check_graph(start, to, weight.shape(0));
     const size_t layers = labels.shape(0);
     if (labels.shape(1) + 1 != start.shape(0)) throw std::invalid_argument("labels must have one entry a vertex");
     auto weights = std::make_unique<double[]>(layers);

@@ -5,6 +5,8 @@
 
 #include "assignment.hpp"
 #include "binding.hpp"
+#include "checked_arrays.hpp"
+#include "dispatch.hpp"
 #include "means.hpp"
 #include "row_keys.hpp"
 #include "starts.hpp"
@@ -25,21 +27,11 @@ Keys keys_of(const Array<float, 2>& values, int threads) {
     return to_numpy(std::move(keys), {count});
 }
 
-// Rows by place, checked against their codes.
-Rows rows_of(const Codes& codes, const Array<float, 2>& values, const Array<int32_t, 1>& order) {
-    if (int64_t(order.shape(0)) != codes.count())
-        throw std::invalid_argument("order must have one entry for each code");
-    for (int64_t place = 0; place < codes.count(); ++place)
-        if (order.data()[place] < 0 || size_t(order.data()[place]) >= values.shape(0))
-            throw std::invalid_argument("order must hold rows of values");
-    return {values.data(), int64_t(values.shape(1)), order.data()};
-}
-
 Centers centers_of(const Codes& rows, const Codes& codes, const Array<float, 2>& values,
                    const Array<int32_t, 1>& numbers) {
-    if (codes.dimensions() != rows.dimensions() || codes.unit() != rows.unit() ||
+    if (&codes.version() != &rows.version() || codes.dimensions() != rows.dimensions() || codes.unit() != rows.unit() ||
         codes.stages().count != rows.stages().count || codes.stages().groups() != rows.stages().groups())
-        throw std::invalid_argument("rows and centers must be coded in the same frame");
+        throw std::invalid_argument("rows and centers must be coded in the same frame, for the same instructions");
     if (codes.count() < 1 || values.shape(0) != size_t(codes.count()) || numbers.shape(0) != size_t(codes.count()))
         throw std::invalid_argument("centers must have one row and one number for each code");
     for (int64_t place = 0; place < codes.count(); ++place)

@@ -4,20 +4,11 @@
 #include <stdexcept>
 
 #include "binding.hpp"
+#include "checked_arrays.hpp"
 #include "layout.hpp"
 
 namespace shoal {
 namespace {
-
-void check(const Array<int64_t, 1>& start, const Array<int32_t, 1>& to, size_t pulls) {
-    const int64_t count = int64_t(start.shape(0)) - 1, edges = int64_t(to.shape(0));
-    if (count < 0 || start.data()[0] != 0 || start.data()[count] != edges || int64_t(pulls) != edges)
-        throw std::invalid_argument("start, to and pull are no graph");
-    for (int64_t v = 0; v < count; ++v)
-        if (start.data()[v] > start.data()[v + 1]) throw std::invalid_argument("start must ascend");
-    for (int64_t at = 0; at < edges; ++at)
-        if (to.data()[at] < 0 || to.data()[at] >= count) throw std::invalid_argument("to must name vertices");
-}
 
 nb::ndarray<nb::numpy, float> settled(const Array<int64_t, 1>& start, const Array<int32_t, 1>& to,
                                       const Array<float, 1>& pull, const Array<float, 1>& mass,
@@ -25,7 +16,7 @@ nb::ndarray<nb::numpy, float> settled(const Array<int64_t, 1>& start, const Arra
                                       std::tuple<float, float, float, int64_t> forces,
                                       std::tuple<int64_t, float, float, float, uint64_t> schedule, int threads,
                                       nb::object tick) {
-    check(start, to, pull.shape(0));
+    check_graph(start, to, pull.shape(0));
     const size_t count = start.shape(0) - 1, components = places.shape(0);
     if (mass.shape(0) != count || reach.shape(0) != count || places.shape(1) != count)
         throw std::invalid_argument("mass, reach and places need one entry for each vertex");

@@ -1,17 +1,32 @@
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <stdexcept>
+#include <string>
 
 #include "binding.hpp"
 #include "close_pairs.hpp"
+#include "checked_arrays.hpp"
 #include "codes.hpp"
+#include "dispatch.hpp"
 #include "joining_edges.hpp"
 #include "neighbors.hpp"
 #include "reachability_graph.hpp"
 
 namespace shoal {
 namespace {
+
+void make(Codes* place, int64_t count, int dimensions, const std::vector<int>& stages, float unit) {
+    if (count < 0 || dimensions < 1 || !(unit > 0.0f) || !std::isfinite(unit))
+        throw std::invalid_argument("count, dimensions and unit must be positive");
+    bool fit = !stages.empty() && stages.size() <= size_t(kMostStages) && stages.back() >= dimensions;
+    for (size_t stage = 0; stage < stages.size(); ++stage)
+        fit = fit && stages[stage] % 8 == 0 && stages[stage] > (stage == 0 ? 0 : stages[stage - 1]);
+    if (!fit) throw std::invalid_argument("stages must ascend in multiples of 8, at most 8 of them, and hold all dimensions");
+    new (place) Codes(count, dimensions, stages, unit);
+}
 
 void write(Codes& codes, int64_t first, const Array<float, 2>& coordinates, float slack) {
     if (int64_t(coordinates.shape(1)) != codes.dimensions() || first < 0 ||
@@ -22,7 +37,7 @@ void write(Codes& codes, int64_t first, const Array<float, 2>& coordinates, floa
 }
 
 Codes reordered(const Codes& codes, const Array<int32_t, 1>& order, int threads) {
-    if (int64_t(order.shape(0)) != codes.count()) throw std::invalid_argument("order must hold every place once");
+    check_permutation(codes, order);
     nb::gil_scoped_release released;
     return codes.reordered(order.data(), threads);
 }
@@ -36,17 +51,19 @@ void check_pairs(const Codes& codes, const Array<int32_t, 2>& pairs) {
     }
 }
 
-void check_rows(const Codes& codes, const Array<int32_t, 1>& order, const Array<int32_t, 1>& rank) {
-    if (int64_t(order.shape(0)) != codes.count() || int64_t(rank.shape(0)) != codes.count())
-        throw std::invalid_argument("order and rank must have one entry for each code");
+void check_rank(const Codes& codes, const Array<int32_t, 1>& rank) {
+    if (int64_t(rank.shape(0)) != codes.count())
+        throw std::invalid_argument("rank must have one entry for each code");
 }
 
 nb::tuple nearest(
     const Codes& codes, const Array<float, 2>& values, const Array<int32_t, 1>& order, const Array<int32_t, 1>& rank,
     int wanted, float certainty, const Array<int32_t, 2>& pairs, int threads,
     nb::object tick) {
-    check_rows(codes, order, rank);
+    const Rows rows = rows_of(codes, values, order);
+    check_rank(codes, rank);
     check_pairs(codes, pairs);
+    if (wanted < 1) throw std::invalid_argument("wanted must be at least 1");
     const size_t cells = size_t(codes.count()) * wanted;
     auto places = std::make_unique<int32_t[]>(cells);
     auto squares = std::make_unique<double[]>(cells);
@@ -54,7 +71,6 @@ nb::tuple nearest(
     NeighborCounts counts;
     {
         nb::gil_scoped_release released;
-        const Rows rows{values.data(), int64_t(values.shape(1)), order.data()};
         counts = nearest_rows(codes, rows, rank.data(), wanted, certainty, pairs.data(),
                               int64_t(pairs.shape(0)), control, places.get(), squares.get());
     }
@@ -66,7 +82,7 @@ nb::tuple nearest(
 nb::tuple close(
     const Codes& codes, const Array<float, 2>& values, const Array<int32_t, 1>& order, const Array<double, 1>& gaps,
     const Array<int32_t, 2>& blocks, int64_t capacity, int threads, nb::object tick) {
-    check_rows(codes, order, order);
+    const Rows rows = rows_of(codes, values, order);
     check_pairs(codes, blocks);
     if (int64_t(gaps.shape(0)) + 1 != codes.count()) throw std::invalid_argument("gaps must be one less than rows");
     const Control control = control_of(threads, std::move(tick));
@@ -75,7 +91,6 @@ nb::tuple close(
     std::unique_ptr<double[]> squares;
     {
         nb::gil_scoped_release released;
-        const Rows rows{values.data(), int64_t(values.shape(1)), order.data()};
         found = close_pairs(codes, rows, gaps.data(), blocks.data(), int64_t(blocks.shape(0)), capacity, control);
         left = std::make_unique<int32_t[]>(found.pairs.size());
         right = std::make_unique<int32_t[]>(found.pairs.size());
@@ -95,7 +110,8 @@ nb::tuple joining(
     const Codes& codes, const Array<float, 2>& values, const Array<int32_t, 1>& order, const Array<int32_t, 1>& rank,
     const Array<double, 1>& core, const Array<int32_t, 1>& component, int32_t components, int threads,
     nb::object tick) {
-    check_rows(codes, order, rank);
+    const Rows rows = rows_of(codes, values, order);
+    check_rank(codes, rank);
     if (int64_t(core.shape(0)) != codes.count() || int64_t(component.shape(0)) != codes.count() || components < 1)
         throw std::invalid_argument("core and component must have one entry for each code");
     for (int64_t place = 0, last = 0; place < codes.count(); last = component.data()[place++])
@@ -105,7 +121,6 @@ nb::tuple joining(
     std::vector<JoiningEdge> edges;
     {
         nb::gil_scoped_release released;
-        const Rows rows{values.data(), int64_t(values.shape(1)), order.data()};
         edges = joining_edges(codes, rows, rank.data(), core.data(), component.data(), components, control);
     }
     std::erase_if(edges, [](const JoiningEdge& edge) { return edge.left < 0; });
@@ -168,9 +183,16 @@ void bind_scan(nb::module_& m) {
     m.attr("BLOCK") = kBlock;
     m.def("instructions", [] { return kernels().name; });
     m.def("levels", [] { return kernels().levels; });
+    m.def("available_instructions", [] {
+        std::vector<std::string> names;
+        for (const Kernels* version : available_kernels()) names.push_back(version->name);
+        return names;
+    });
+    m.def("use_instructions", [](const std::string& name) {
+        if (!use_kernels(name)) throw std::invalid_argument("this processor does not run " + name);
+    }, nb::arg("name"));
     nb::class_<Codes>(m, "Codes")
-        .def(nb::init<int64_t, int, const std::vector<int>&, float>(), nb::arg("count"), nb::arg("dimensions"),
-             nb::arg("stages"), nb::arg("unit"))
+        .def("__init__", &make, nb::arg("count"), nb::arg("dimensions"), nb::arg("stages"), nb::arg("unit"))
         .def("write", &write, nb::arg("first"), nb::arg("coordinates"), nb::arg("slack"))
         .def("reordered", &reordered, nb::arg("order"), nb::arg("threads"))
         .def_prop_ro("count", &Codes::count)

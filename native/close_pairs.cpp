@@ -5,22 +5,19 @@
 #include <limits>
 #include <mutex>
 
+#include "scan_room.hpp"
+
 namespace shoal {
 namespace {
-
-// The score that a pair at most `distance` apart, in code units, has at least.
-inline int32_t least_score(double distance) {
-    const double least = -0.5 * distance * distance * (1 + 1e-6) - 2.0;
-    return least > double(kFloor) ? int32_t(least) : kFloor;
-}
 
 class Pass {
   public:
     Pass(const Codes& codes, const Rows& rows, const double* gaps)
-        : codes_(codes), rows_(rows), gaps_(gaps), widest_(codes.blocks()), error_(codes.blocks()) {
+        : codes_(codes), rows_(rows), gaps_(gaps), widest_(codes.blocks()), error_(codes.blocks()),
+          common_error_(codes.common_error()) {
         for (int64_t block = 0; block < codes.blocks(); ++block) {
             const int64_t from = block * kBlock, to = std::min(from + kBlock, codes.count());
-            error_[block] = codes.largest_error(from, to);
+            error_[block] = codes.largest_error(from, to, common_error_);
             for (int64_t place = from; place < std::min(to, codes.count() - 1); ++place)
                 widest_[block] = std::max(widest_[block], gaps[place]);
         }
@@ -30,17 +27,14 @@ class Pass {
     int64_t look(int64_t first, int64_t second, std::vector<Pair>& found);
 
   private:
-    struct Scratch {
-        std::vector<uint8_t> packed;
-        std::vector<int32_t> row_least = std::vector<int32_t>(kBlock), column_least = std::vector<int32_t>(kBlock);
+    struct Room : ScanRoom {
         std::vector<double> row_way = std::vector<double>(kBlock), column_way = std::vector<double>(kBlock);
-        std::vector<Hit> hits;
-    };
 
-    static Scratch& scratch() {
-        static thread_local Scratch own;
-        return own;
-    }
+        static Room& of_thread() {
+            static thread_local Room own;
+            return own;
+        }
+    };
 
     // The widest gap from each row of from..to to place `to`, and from place `start` to each of start..stop.
     void ways_down(int64_t from, int64_t to, double least, double* ways) const;
@@ -49,7 +43,7 @@ class Pass {
     int64_t look_across(int64_t first, int64_t second, std::vector<Pair>& found);
     int64_t look_within(int64_t block, std::vector<Pair>& found);
     void keep(int64_t left, int64_t right, int32_t score, double way, std::vector<Pair>& found) const;
-    int scan(const Scratch& own, int64_t row, int rows, int64_t column, const int32_t* column_least, Hit* hits) const {
+    int scan(const Room& own, int64_t row, int rows, int64_t column, const int32_t* column_least, Hit* hits) const {
         return codes_.version().scan(
             codes_.scan(own.packed.data(), row, rows, column, own.row_least.data(), column_least), hits);
     }
@@ -58,7 +52,8 @@ class Pass {
     const Rows& rows_;
     const double* gaps_;
     std::vector<double> widest_;  // the widest gap of each block, that to the next block included
-    std::vector<float> error_;
+    std::vector<float> error_;    // the largest of each block, those beyond the common error left out
+    const float common_error_;
 };
 
 void Pass::ways_down(int64_t from, int64_t to, double least, double* ways) const {
@@ -78,30 +73,32 @@ void Pass::ways_up(int64_t start, int64_t stop, double* ways) const {
 }
 
 void Pass::thresholds(const double* ways, int64_t from, int64_t to, float other_error, int32_t* least) const {
-    for (int64_t place = from; place < to; ++place)
-        least[place - from] = place < codes_.count()
-                                  ? least_score(ways[place - from] / codes_.unit() + codes_.errors()[place] + other_error)
-                                  : std::numeric_limits<int32_t>::max();
+    for (int64_t place = from; place < to; ++place) {
+        int32_t& own = least[place - from];
+        if (place >= codes_.count())
+            own = kNever;
+        else if (codes_.errors()[place] > common_error_)
+            own = kFloor;
+        else
+            own = least_score(ways[place - from] / codes_.unit() + codes_.errors()[place] + other_error);
+    }
 }
 
 void Pass::keep(int64_t left, int64_t right, int32_t score, double way, std::vector<Pair>& found) const {
     const auto& errors = codes_.errors();
-    if (score < least_score(way / codes_.unit() + errors[left] + errors[right])) return;
+    const double reach = way / codes_.unit();
+    if (score < least_score(reach + errors[left] + errors[right]) || codes_.lengths_apart(left, right, reach)) return;
     const double square = codes_.version().square_distance(rows_.at(left), rows_.at(right), rows_.dimensions);
     if (std::sqrt(square) <= way) found.push_back({int32_t(left), int32_t(right), square});
 }
 
 int64_t Pass::look(int64_t first, int64_t second, std::vector<Pair>& found) {
-    Scratch& own = scratch();
-    const int64_t row = first * kBlock, end = std::min(row + kBlock, codes_.padded());
-    own.packed.resize(size_t(kBlock) * codes_.stages().groups() * kGroup);
-    own.hits.resize(size_t(kBlock) * kPanel * codes_.version().panels_a_call);
-    codes_.pack(row, end, own.packed.data());
+    Room::of_thread().open(codes_, first);
     return first == second ? look_within(first, found) : look_across(first, second, found);
 }
 
 int64_t Pass::look_across(int64_t first, int64_t second, std::vector<Pair>& found) {
-    Scratch& own = scratch();
+    Room& own = Room::of_thread();
     const int64_t row = first * kBlock, column = second * kBlock, row_end = row + kBlock;
     const int64_t column_end = std::min(column + kBlock, codes_.padded());
     double between = 0.0;
@@ -127,7 +124,7 @@ int64_t Pass::look_across(int64_t first, int64_t second, std::vector<Pair>& foun
 // Column by column: the way from a row to a column is that to the start of the columns and from there. Rows among the
 // columns themselves take the widest way there is between them.
 int64_t Pass::look_within(int64_t block, std::vector<Pair>& found) {
-    Scratch& own = scratch();
+    Room& own = Room::of_thread();
     const int64_t start = block * kBlock, end = std::min(start + kBlock, codes_.padded());
     const int step = codes_.version().panels_a_call * kPanel;
     int64_t hits = 0;

@@ -1,7 +1,10 @@
 #include "codes.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+
+#include "dispatch.hpp"
 
 namespace shoal {
 namespace {
@@ -21,6 +24,7 @@ Codes::Codes(int64_t count, int dimensions, const std::vector<int>& stages, floa
     row_half_.assign(stages_.count * padded_, kPadding);
     column_half_.assign(stages_.count * padded_, kPadding);
     errors_.assign(padded_, 0.0f);
+    lengths_.assign(padded_, 0.0f);
 }
 
 void Codes::write(int64_t first, int64_t rows, const float* coordinates, float slack) {
@@ -54,6 +58,7 @@ void Codes::write_row(int64_t place, const float* coordinates, float slack) {
         column_half_[stage * padded_ + place] = int32_t(squares / 2 + version_->offset * total);
     }
     errors_[place] = float((std::sqrt(lost) + std::sqrt(length) * slack) / unit_ * (1 + 1e-6));
+    lengths_[place] = float(std::sqrt(length) / unit_);
 }
 
 Codes Codes::reordered(const int32_t* order, int threads) const {
@@ -69,6 +74,7 @@ Codes Codes::reordered(const int32_t* order, int threads) const {
             for (int64_t group = 0; group < groups(); ++group)
                 std::memcpy(target + group * kPanel * kGroup, source + group * kPanel * kGroup, kGroup);
             copy.errors_[place] = errors_[from];
+            copy.lengths_[place] = lengths_[from];
             for (int64_t stage = 0; stage < stages_.count; ++stage) {
                 copy.row_half_[stage * padded_ + place] = row_half_[stage * padded_ + from];
                 copy.column_half_[stage * padded_ + place] = column_half_[stage * padded_ + from];
@@ -78,10 +84,20 @@ Codes Codes::reordered(const int32_t* order, int threads) const {
     return copy;
 }
 
-float Codes::largest_error(int64_t from, int64_t to) const {
+float Codes::largest_error(int64_t from, int64_t to, float most) const {
     float largest = 0.0f;
-    for (int64_t place = from; place < std::min(to, count_); ++place) largest = std::max(largest, errors_[place]);
+    for (int64_t place = from; place < std::min(to, count_); ++place)
+        if (errors_[place] <= most) largest = std::max(largest, errors_[place]);
     return largest;
+}
+
+float Codes::common_error() const {
+    constexpr float kFar = 3.0f;  // times the error that nine rows of ten have at most
+    if (count_ == 0) return 0.0f;
+    std::vector<float> errors(errors_.begin(), errors_.begin() + count_);
+    const auto most = errors.begin() + (count_ - 1) * 9 / 10;
+    std::nth_element(errors.begin(), most, errors.end());
+    return *most > 0.0f ? kFar * *most : std::numeric_limits<float>::infinity();
 }
 
 void Codes::pack(int64_t from, int64_t to, uint8_t* packed) const {

@@ -1,7 +1,9 @@
 // Rows as int8 codes, in the layout that the scan reads.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "parallel.hpp"
@@ -38,7 +40,16 @@ class Codes {
     const Stages& stages() const { return stages_; }
     // What a row's code may be away from it, in code units.
     const std::vector<float>& errors() const { return errors_; }
-    float largest_error(int64_t from, int64_t to) const;
+    // The largest of those up to `most` among places from..to-1.
+    float largest_error(int64_t from, int64_t to, float most = std::numeric_limits<float>::infinity()) const;
+    // An error that few rows exceed, and those by far: numbers beyond the reach of the codes. What is compared with the
+    // largest error of many rows leaves them out, and they are compared with every row.
+    float common_error() const;
+    // Whether the lengths of two rows alone say that they are more than `distance` apart, in code units.
+    bool lengths_apart(int64_t one, int64_t two, double distance) const {
+        const double left = lengths_[one], right = lengths_[two];
+        return std::abs(left - right) - kLengthSlack * (left + right) > distance;
+    }
 
     // Row codes for a scan, [rows / 4][groups][4][4], of places from..to, multiples of 16.
     void pack(int64_t from, int64_t to, uint8_t* packed) const;
@@ -52,6 +63,7 @@ class Codes {
   private:
     int64_t groups() const { return stages_.groups(); }
     int64_t panel_bytes() const { return groups() * kPanel * kGroup; }
+    static constexpr double kLengthSlack = 1e-4;  // more than rounding can take off a length
     void write_row(int64_t place, const float* coordinates, float slack);
 
     int64_t count_, padded_;
@@ -61,7 +73,7 @@ class Codes {
     Stages stages_;
     std::vector<int8_t> panels_;
     std::vector<int32_t> row_half_, column_half_;  // [stage][padded]
-    std::vector<float> errors_;                    // [padded]
+    std::vector<float> errors_, lengths_;          // [padded], in code units
 };
 
 }  // namespace shoal

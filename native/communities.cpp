@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include "mixing.hpp"
+
 namespace shoal {
 namespace {
 
@@ -14,12 +16,6 @@ constexpr int64_t kSweeps = 2;        // visits a vertex that groups take, on av
 constexpr double kInside = 0.5;       // share of a vertex's weight that must lie within its stretch
 constexpr double kShrunk = 0.9;       // groups are joined again while that leaves less than this share of them
 constexpr int64_t kFewGroups = 4096;  // that layers start from, at most
-
-uint64_t mixed(uint64_t value) {  // the finaliser of splitmix64
-    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
-    value = (value ^ (value >> 27)) * 0x94D049BB133111EBull;
-    return value ^ (value >> 31);
-}
 
 // A graph with its strengths: the sums of the weights at each vertex, those inside a joined vertex counted.
 struct Graph {
@@ -50,7 +46,7 @@ Labels shuffled(int64_t count, uint64_t seed) {
     std::iota(order.begin(), order.end(), 0);
     uint64_t state = seed;
     for (int64_t left = count; left > 1; --left) {
-        state += 0x9E3779B97F4A7C15ull;
+        state += kMixingStep;
         std::swap(order[left - 1], order[mixed(state) % uint64_t(left)]);
     }
     return order;

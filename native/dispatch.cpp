@@ -1,9 +1,15 @@
-#include <cstdlib>
-#include <cstring>
+#include "dispatch.hpp"
+
+#include <atomic>
 #include <random>
 #include <vector>
 
-#include "scan.hpp"
+#if defined(SHOAL_NEON) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(SHOAL_NEON) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 namespace shoal {
 namespace {
@@ -48,31 +54,60 @@ std::vector<int32_t> trial(const Kernels& version) {
 
 bool trusted(const Kernels& version) { return trial(version) == trial(kPortable); }
 
-const Kernels* choose() {
+#if defined(SHOAL_NEON)
+// The dot product came with ARMv8.2: a Raspberry Pi 4 is without.
+bool has_dot_product() {
+#if defined(__APPLE__)
+    int has = 0;
+    size_t size = sizeof has;
+    // Systems before macOS 12 do not know the name, and ran on no ARM processor without it.
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) != 0 || has != 0;
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+    return false;  // nobody to ask
+#endif
+}
+#endif
+
+std::vector<const Kernels*> find() {
     std::vector<const Kernels*> versions;
 #if defined(SHOAL_X86)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         versions.push_back(&kVnni);
     if (__builtin_cpu_supports("avx2")) versions.push_back(&kAvx2);
 #endif
 #if defined(SHOAL_NEON)
-    versions.push_back(&kNeon);
+    if (has_dot_product()) versions.push_back(&kNeon);
 #endif
+    std::erase_if(versions, [](const Kernels* version) { return !trusted(*version); });
     versions.push_back(&kPortable);
-    const char* wanted = std::getenv("SHOAL_INSTRUCTIONS");
-    for (const Kernels* version : versions) {
-        if (wanted != nullptr && *wanted != 0 && std::strcmp(wanted, version->name) != 0) continue;
-        if (version == &kPortable || trusted(*version)) return version;
-    }
-    return &kPortable;
+    return versions;
 }
+
+std::atomic<const Kernels*> chosen{nullptr};
 
 }  // namespace
 
+const std::vector<const Kernels*>& available_kernels() {
+    static const std::vector<const Kernels*> found = find();
+    return found;
+}
+
 const Kernels& kernels() {
-    static const Kernels* chosen = choose();
-    return *chosen;
+    const Kernels* own = chosen.load(std::memory_order_acquire);
+    return own != nullptr ? *own : *available_kernels().front();
+}
+
+bool use_kernels(std::string_view name) {
+    for (const Kernels* version : available_kernels())
+        if (name == version->name) {
+            chosen.store(version, std::memory_order_release);
+            return true;
+        }
+    return false;
 }
 
 }  // namespace shoal

@@ -5,26 +5,21 @@
 #include <limits>
 #include <mutex>
 
+#include "scan_room.hpp"
+
 namespace shoal {
 namespace {
-
-constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
-
-inline int32_t least_score(double distance) {
-    const double least = -0.5 * distance * distance * (1 + 1e-6) - 2.0;
-    return least > double(kFloor) ? int32_t(least) : kFloor;
-}
 
 class Boruvka {
   public:
     Boruvka(const Codes& codes, const Rows& rows, const int32_t* rank, const double* core, const int32_t* component,
             int32_t components)
         : codes_(codes), rows_(rows), rank_(rank), core_(core), component_(component), largest_(components - 1),
-          best_(components), bound_(components) {
+          best_(components), bound_(components), common_error_(codes.common_error()) {
         for (auto& edge : best_) edge.weight = edge.length = std::numeric_limits<double>::infinity();
         for (auto& bound : bound_) bound.store(std::numeric_limits<double>::infinity());
         for (int64_t block = 0; block < codes.blocks(); ++block)
-            error_.push_back(codes.largest_error(block * kBlock, (block + 1) * kBlock));
+            error_.push_back(codes.largest_error(block * kBlock, (block + 1) * kBlock, common_error_));
     }
 
     void look(int64_t first, int64_t second);
@@ -32,17 +27,6 @@ class Boruvka {
     std::vector<JoiningEdge> take() { return std::move(best_); }
 
   private:
-    struct Scratch {
-        std::vector<uint8_t> packed;
-        std::vector<int32_t> row_least = std::vector<int32_t>(kBlock), column_least = std::vector<int32_t>(kBlock);
-        std::vector<Hit> hits;
-    };
-
-    static Scratch& scratch() {
-        static thread_local Scratch own;
-        return own;
-    }
-
     // The distance that an edge of the row's component must not exceed to be of use; negative where none can be.
     double reach(int64_t place) const {
         if (place >= codes_.count() || component_[place] == largest_) return -1.0;
@@ -65,6 +49,7 @@ class Boruvka {
     std::mutex mutex_;
     std::vector<JoiningEdge> best_;
     std::vector<std::atomic<double>> bound_;
+    const float common_error_;
 };
 
 bool Boruvka::needed(int64_t first, int64_t second) const {
@@ -74,6 +59,10 @@ bool Boruvka::needed(int64_t first, int64_t second) const {
 
 void Boruvka::thresholds(int64_t from, int64_t to, float other_error, int32_t* least) const {
     for (int64_t place = from; place < to; ++place) {
+        if (place < codes_.count() && codes_.errors()[place] > common_error_) {
+            least[place - from] = kFloor;
+            continue;
+        }
         const double distance = reach(place);
         least[place - from] =
             distance < 0 ? kNever : least_score(distance / codes_.unit() + codes_.errors()[place] + other_error);
@@ -104,7 +93,7 @@ void Boruvka::consider(int64_t left, int64_t right, int32_t score) {
     const auto& errors = codes_.errors();
     if (distance < 0 || score < least_score(distance / codes_.unit() + errors[left] + errors[right])) return;
     const double higher = std::max(core_[left], core_[right]);
-    if (higher > distance) return;
+    if (higher > distance || codes_.lengths_apart(left, right, distance / codes_.unit())) return;
     const double length =
         std::sqrt(codes_.version().square_distance(rows_.at(left), rows_.at(right), rows_.dimensions));
     if (length > distance) return;
@@ -114,13 +103,10 @@ void Boruvka::consider(int64_t left, int64_t right, int32_t score) {
 }
 
 void Boruvka::look(int64_t first, int64_t second) {
-    Scratch& own = scratch();
+    ScanRoom& own = ScanRoom::of_thread();
     const int64_t row = first * kBlock, column = second * kBlock;
-    const int64_t row_end = std::min(row + kBlock, codes_.padded()), end = std::min(column + kBlock, codes_.padded());
+    const int64_t row_end = own.open(codes_, first), end = std::min(column + kBlock, codes_.padded());
     const int panels = codes_.version().panels_a_call, step = panels * kPanel;
-    own.packed.resize(size_t(kBlock) * codes_.stages().groups() * kGroup);
-    own.hits.resize(size_t(kBlock) * step);
-    codes_.pack(row, row_end, own.packed.data());
     for (int64_t at = column; at < end; at += step) {
         // Anew for each panel: bounds fall fast in the beginning.
         thresholds(row, row_end, error_[second], own.row_least.data());

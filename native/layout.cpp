@@ -6,16 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "mixing.hpp"
+
 namespace shoal {
 namespace {
 
 constexpr int64_t kSmall = 4096;  // vertices below which a second thread costs more than it brings
-
-uint64_t mixed(uint64_t value) {  // the finaliser of splitmix64
-    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
-    value = (value ^ (value >> 27)) * 0x94D049BB133111EBull;
-    return value ^ (value >> 31);
-}
 
 // Every sum is taken in an order that the vectoriser may not change, so the twin in NumPy has the same bits.
 template <int components>
@@ -55,7 +51,7 @@ class Layout {
     void repel(int64_t first, int64_t last, int64_t block, int64_t round, const float* from, Sums& force) const {
         const int64_t count = graph_.count, size = last - first, sample = std::min(forces_.sample, count);
         for (auto& sums : force) sums.fill(0.0f);
-        const uint64_t draw = mixed(schedule_.seed + mixed(uint64_t(round) * 0x9E3779B97F4A7C15ull + uint64_t(block)));
+        const uint64_t draw = mixed(schedule_.seed + mixed(uint64_t(round) * kMixingStep + uint64_t(block)));
         int64_t other = int64_t(draw % uint64_t(count));
         const float steepness = forces_.steepness, softness = forces_.softness;
         for (int64_t taken = 0; taken < sample; ++taken, other = other + 1 == count ? 0 : other + 1) {

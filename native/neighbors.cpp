@@ -6,6 +6,8 @@
 #include <memory>
 #include <mutex>
 
+#include "scan_room.hpp"
+
 namespace shoal {
 namespace {
 
@@ -13,6 +15,7 @@ constexpr float kUnbounded = std::numeric_limits<float>::infinity();
 
 constexpr float kUnknown = -1.0f;
 constexpr int kSquare = 64;  // a multiple of the widest call's columns
+constexpr size_t kMostKept = 1024;  // candidates of a row, about
 
 struct Candidate {
     int32_t place;
@@ -29,66 +32,59 @@ struct Found {
 
 inline float code_distance(int32_t score) { return std::sqrt(std::max(0.0f, -2.0f * float(score) + 2.0f)); }
 
-// The score that a pair within `distance` of each other has at least.
-inline int32_t least_score(float distance) {
-    const double least = -0.5 * double(distance) * double(distance) * (1 + 1e-6) - 2.0;
-    return least > double(kFloor) ? int32_t(least) : kFloor;
-}
-
 class Search {
   public:
-    Search(const Codes& codes, const Rows& rows, int wanted, float certainty)
-        : codes_(codes), rows_(rows), errors_(codes.errors()), wanted_(wanted), found_(codes.count()),
-          locks_(std::make_unique<std::mutex[]>(codes.blocks())), block_error_(codes.blocks()) {
-        for (float& error : errors_) error *= certainty;
+    Search(const Codes& codes, const Rows& rows, const int32_t* rank, int wanted, float certainty)
+        : codes_(codes), rows_(rows), rank_(rank), errors_(codes.errors()), wanted_(wanted), found_(codes.count()),
+          locks_(std::make_unique<std::mutex[]>(codes.blocks())), block_error_(codes.blocks()),
+          common_error_(codes.common_error()) {
         for (int64_t block = 0; block < codes.blocks(); ++block)
-            block_error_[block] = codes.largest_error(block * kBlock, (block + 1) * kBlock) * certainty;
+            block_error_[block] =
+                codes.largest_error(block * kBlock, (block + 1) * kBlock, common_error_) * certainty;
+        common_error_ *= certainty;
+        for (float& error : errors_) error *= certainty;
     }
 
     void pair_of_blocks(int64_t first, int64_t second);
     int room() const { return 3 * wanted_ + 8; }
-    void finish(int64_t place, const int32_t* rank, int32_t* places, double* squares);
+    void finish(int64_t place, int32_t* places, double* squares);
     NeighborCounts counts() const { return {hits_.load(), measured_.load()}; }
 
   private:
-    struct Scratch {
-        std::vector<uint8_t> packed;
-        std::vector<int32_t> row_least = std::vector<int32_t>(kBlock), column_least = std::vector<int32_t>(kBlock);
-        std::vector<Hit> hits;
-    };
-
     void fetch(const float* values) const {
         for (int64_t at = 0; at < rows_.dimensions; at += 16) __builtin_prefetch(values + at);
     }
 
-    static Scratch& scratch() {
-        static thread_local Scratch own;
-        return own;
+    // The score from which on a row with a code error up to `other_error` may be nearer than the bound.
+    int32_t threshold(int64_t place, float other_error) const {
+        if (errors_[place] > common_error_) return kFloor;
+        return least_score(found_[place].bound + errors_[place] + other_error);
     }
 
     void thresholds(int64_t block, int64_t other, std::vector<int32_t>& least);
     void give(int64_t place, int32_t other, int32_t score);
     void tighten(int64_t place);
+    void settle(int64_t place);
     double measure(int64_t place, Candidate& candidate);
     void deliver(const Hit* hits, int count, int64_t row, int64_t column, bool to_rows, float other_error, int32_t* least);
-    void compare(int64_t first, int64_t second, int from, int to, int columns_from, int columns_to, Scratch& own);
+    void compare(int64_t first, int64_t second, int from, int to, int columns_from, int columns_to, ScanRoom& own);
 
     const Codes& codes_;
     const Rows& rows_;
+    const int32_t* rank_;
     std::vector<float> errors_;
     const int wanted_;
     std::vector<Found> found_;
     std::unique_ptr<std::mutex[]> locks_;  // one a block
-    std::vector<float> block_error_;
+    std::vector<float> block_error_;  // the largest of a block, those beyond the common error left out
+    float common_error_;
     std::atomic<int64_t> hits_{0}, measured_{0};
 };
 
 void Search::thresholds(int64_t block, int64_t other, std::vector<int32_t>& least) {
     std::lock_guard<std::mutex> lock(locks_[block]);
     for (int64_t place = block * kBlock, slot = 0; slot < kBlock; ++place, ++slot)
-        least[slot] = place < codes_.count()
-                          ? least_score(found_[place].bound + errors_[place] + block_error_[other])
-                          : std::numeric_limits<int32_t>::max();
+        least[slot] = place < codes_.count() ? threshold(place, block_error_[other]) : kNever;
 }
 
 // Takes the distance of the wanted candidates with the best scores; whatever is certainly farther than all of them is
@@ -108,6 +104,26 @@ void Search::tighten(int64_t place) {
         return candidate.square >= 0.0 ? candidate.square > farthest
                                        : candidate.score < least_score(reach + errors_[candidate.place]);
     });
+    if (candidates.size() > kMostKept + 2 * size_t(wanted_)) settle(place);
+}
+
+// Takes all distances and keeps the wanted ones: where codes cannot tell rows apart, candidates would pile up.
+void Search::settle(int64_t place) {
+    Found& found = found_[place];
+    auto& candidates = found.candidates;
+    for (size_t at = 0; at < candidates.size(); ++at) {
+        if (at + 2 < candidates.size() && candidates[at + 2].square < 0.0) fetch(rows_.at(candidates[at + 2].place));
+        measure(place, candidates[at]);
+    }
+    const size_t kept = std::min<size_t>(wanted_, candidates.size());
+    std::partial_sort(candidates.begin(), candidates.begin() + kept, candidates.end(),
+                      [&](const Candidate& one, const Candidate& two) {
+                          return one.square != two.square ? one.square < two.square
+                                                          : rank_[one.place] < rank_[two.place];
+                      });
+    candidates.resize(kept);
+    if (kept == size_t(wanted_))
+        found.bound = std::min(found.bound, float(std::sqrt(candidates.back().square) / codes_.unit()) * (1 + 1e-6f));
 }
 
 double Search::measure(int64_t place, Candidate& candidate) {
@@ -121,7 +137,10 @@ double Search::measure(int64_t place, Candidate& candidate) {
 
 void Search::give(int64_t place, int32_t other, int32_t score) {
     Found& found = found_[place];
-    if (found.bound < kUnbounded && score < least_score(found.bound + errors_[place] + errors_[other])) return;
+    if (found.bound < kUnbounded) {
+        if (score < least_score(found.bound + errors_[place] + errors_[other])) return;
+        if (errors_[other] > common_error_ && codes_.lengths_apart(place, other, found.bound)) return;
+    }
     if (found.room == 0) {
         found.room = uint32_t(room());
         found.candidates.reserve(found.room);
@@ -141,19 +160,16 @@ void Search::deliver(
         give(place, int32_t(other), hits[at].score);
         if (found_[place].bound < before)
             least[place - (to_rows ? row : column / kBlock * kBlock)] =
-                least_score(found_[place].bound + errors_[place] + other_error);
+                threshold(place, other_error);
     }
 }
 
 // A block with itself begins with squares along the diagonal, each just large enough that all its rows have a bound
 // then: without one, every pair of the block would be a hit.
 void Search::pair_of_blocks(int64_t first, int64_t second) {
-    Scratch& own = scratch();
-    const int64_t row = first * kBlock, column = second * kBlock;
-    const int rows = int(std::min(kBlock, codes_.padded() - row)), columns = int(std::min(kBlock, codes_.padded() - column));
-    own.packed.resize(size_t(kBlock) * codes_.stages().groups() * kGroup);
-    own.hits.resize(size_t(kBlock) * kPanel * codes_.version().panels_a_call);
-    codes_.pack(row, row + rows, own.packed.data());
+    ScanRoom& own = ScanRoom::of_thread();
+    const int rows = int(own.open(codes_, first) - first * kBlock);
+    const int columns = int(std::min(kBlock, codes_.padded() - second * kBlock));
     thresholds(first, second, own.row_least);
     if (first != second) {
         thresholds(second, first, own.column_least);
@@ -171,7 +187,7 @@ void Search::pair_of_blocks(int64_t first, int64_t second) {
 }
 
 // Rows from..to of the first block with the columns of the second; within a block each pair once.
-void Search::compare(int64_t first, int64_t second, int from, int to, int columns_from, int columns_to, Scratch& own) {
+void Search::compare(int64_t first, int64_t second, int from, int to, int columns_from, int columns_to, ScanRoom& own) {
     const int64_t row = first * kBlock + from, column = second * kBlock;
     const uint8_t* packed = own.packed.data() + int64_t(from) * codes_.stages().groups() * kGroup;
     const int width = codes_.version().panels_a_call * kPanel;
@@ -197,28 +213,14 @@ void Search::compare(int64_t first, int64_t second, int from, int to, int column
     hits_ += total;
 }
 
-void Search::finish(int64_t place, const int32_t* rank, int32_t* places, double* squares) {
-    struct Exact {
-        double square;
-        int32_t rank, place;
-    };
-    static thread_local std::vector<Exact> exact;
+void Search::finish(int64_t place, int32_t* places, double* squares) {
     tighten(place);
-    std::vector<Candidate> candidates;
-    candidates.swap(found_[place].candidates);
-    exact.clear();
-    for (size_t at = 0; at < candidates.size(); ++at) {
-        if (at + 2 < candidates.size() && candidates[at + 2].square < 0.0) fetch(rows_.at(candidates[at + 2].place));
-        const int32_t other = candidates[at].place;
-        exact.push_back({measure(place, candidates[at]), rank[other], other});
-    }
-    const size_t kept = std::min<size_t>(wanted_, exact.size());
-    std::partial_sort(exact.begin(), exact.begin() + kept, exact.end(), [](const Exact& one, const Exact& two) {
-        return one.square != two.square ? one.square < two.square : one.rank < two.rank;
-    });
-    for (int at = 0; at < wanted_; ++at) {
-        places[at] = at < int(kept) ? exact[at].place : -1;
-        squares[at] = at < int(kept) ? exact[at].square : std::numeric_limits<double>::infinity();
+    settle(place);
+    std::vector<Candidate> nearest;
+    nearest.swap(found_[place].candidates);
+    for (size_t at = 0; at < size_t(wanted_); ++at) {
+        places[at] = at < nearest.size() ? nearest[at].place : -1;
+        squares[at] = at < nearest.size() ? nearest[at].square : std::numeric_limits<double>::infinity();
     }
 }
 
@@ -227,13 +229,13 @@ void Search::finish(int64_t place, const int32_t* rank, int32_t* places, double*
 NeighborCounts nearest_rows(
     const Codes& codes, const Rows& rows, const int32_t* rank, int wanted, float certainty, const int32_t* pairs, int64_t pair_count,
     const Control& control, int32_t* places, double* squares) {
-    Search search(codes, rows, wanted, certainty);
+    Search search(codes, rows, rank, wanted, certainty);
     parallel_for(pair_count, control.part(0, 0.9), [&](int64_t at, int) {
         search.pair_of_blocks(pairs[2 * at], pairs[2 * at + 1]);
     });
     parallel_for((codes.count() + 63) / 64, control.part(0.9, 1), [&](int64_t part, int) {
         for (int64_t place = part * 64; place < std::min((part + 1) * 64, codes.count()); ++place)
-            search.finish(place, rank, places + place * wanted, squares + place * wanted);
+            search.finish(place, places + place * wanted, squares + place * wanted);
     });
     return search.counts();
 }

@@ -2,17 +2,12 @@
 
 #include <cstring>
 
+#include "mixing.hpp"
+
 namespace shoal {
 namespace {
 
 constexpr int64_t kRowsAtATime = 1024;
-
-// The finaliser of splitmix64 (Steele, Lea and Flood 2014).
-uint64_t mixed(uint64_t value) {
-    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
-    value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
-    return value ^ (value >> 31);
-}
 
 // Numbers of few digits have only zeros among their low bits; a multiple of such bits would keep them.
 inline uint64_t spread(float coordinate) {
@@ -26,7 +21,7 @@ inline uint64_t spread(float coordinate) {
 
 void row_keys(const float* values, int64_t count, int64_t dimensions, const Control& control, uint64_t* keys) {
     std::vector<uint64_t> constants(dimensions);
-    for (int64_t at = 0; at < dimensions; ++at) constants[at] = mixed(uint64_t(at + 1) * 0x9e3779b97f4a7c15u) | 1u;
+    for (int64_t at = 0; at < dimensions; ++at) constants[at] = mixed(uint64_t(at + 1) * kMixingStep) | 1u;
     parallel_for((count + kRowsAtATime - 1) / kRowsAtATime, control, [&](int64_t part, int) {
         const int64_t end = std::min((part + 1) * kRowsAtATime, count);
         for (int64_t row = part * kRowsAtATime; row < end; ++row) {

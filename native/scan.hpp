@@ -86,7 +86,4 @@ extern const Kernels kVnni;
 extern const Kernels kNeon;
 #endif
 
-// The fastest kernels this machine has.
-const Kernels& kernels();
-
 }  // namespace shoal

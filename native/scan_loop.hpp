@@ -7,6 +7,7 @@
 #include "scan.hpp"
 
 namespace shoal {
+namespace {  // this is compiled for several instruction sets: what the linker shared might not run everywhere
 
 // What a tile is compared with after one stage.
 struct Bounds {
@@ -109,4 +110,5 @@ int scan_with(const Scan& task, Hit* hits) {
     return int(out - hits);
 }
 
+}  // namespace
 }  // namespace shoal

@@ -4,18 +4,13 @@
 #include <cstring>
 #include <limits>
 
+#include "scan_room.hpp"
+
 namespace shoal {
 namespace {
 
 constexpr int64_t kStretch = 1024;  // rows that a thread takes at a time
-constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
-
-// The score that a pair at most `distance` apart, in code units, has at least.
-inline int32_t least_score(double distance) {
-    const double least = -0.5 * distance * distance * (1 + 1e-6) - 2.0;
-    return least > double(kFloor) ? int32_t(least) : kFloor;
-}
 
 struct Nearer {
     int32_t trial, place;

@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 def instructions() -> str:
-    """The instruction set that was chosen for this machine: for people to read."""
+    """The name of the instruction set in use."""
+
+def available_instructions() -> list[str]:
+    """The instruction sets that this processor runs, the fastest first; "portable", which every processor runs, last."""
+
+def use_instructions(name: str) -> None:
+    """Use one of the available instruction sets from now on, in the whole process; codes keep the one they were made
+    for. ValueError for another name."""
 
 # native/tree.cpp: what comes after the edges. Arrays are C-contiguous and of just these dtypes, row numbers in range;
 # ValueError where arrays that belong together differ in length. The modules that call these say what they answer.

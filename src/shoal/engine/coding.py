@@ -14,12 +14,17 @@ from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.parallel import in_order, spans
 
-__all__ = ["Codes", "Frame", "block_pairs", "encode", "frame_of", "near_order", "near_pairs"]
+__all__ = ["CERTAINTY", "Codes", "Frame", "block_pairs", "encode", "frame_of", "near_order", "near_pairs"]
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int32]
 
+CERTAINTY: Final = 1.0
+"""Share of the codes' errors that is allowed for: all of it, so that no pair can be missed, whatever the data are, and
+every instruction set gives the same answer. `benchmarks/bench_margin.py` measures what less would save."""
 _SAMPLE: Final = 4096
+_FAR: Final = 3.0
+"""Rows are far that are longer than this many times what nine of ten are at most."""
 _BLOCK: Final = 8192
 _ROUNDING: Final = 3e-5
 """What rounding in float32 may take off a rotated row, as a share of its length: d eps for d up to 500, in practice a
@@ -52,6 +57,8 @@ class Frame:
     rotation: Floats
     stages: list[int]
     unit: float
+    reach: float
+    """Longer rows, measured from the mean, are beyond the codes: few rows far away from all others."""
 
     @property
     def dimensions(self) -> int:
@@ -83,15 +90,39 @@ def frame_of(points: Points, levels: int, seed: int = 0, *, rows: Rows | None = 
     wanted = max(_SAMPLE, 4 * min(points.shape[1], _WIDEST))
     chosen = np.arange(count) if count <= wanted else np.sort(rng.choice(count, wanted, replace=False))
     sample = points[chosen if rows is None else rows[chosen]]
-    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred = sample - mean
+    mean, reach = _mean_and_reach(sample)
+    centred = _shortened(sample - mean, reach)
     if points.shape[1] > _WIDEST:
         rotation, stages = _leading_directions(centred, rng), [_LEADING, -(-(_LEADING + points.shape[1]) // 8) * 8]
     else:
         directions = _directions(centred)
         stages = _stages(points.shape[1])
         rotation = _mixed(directions, stages[0] if len(stages) > 1 else 0, rng)
-    return Frame(mean, rotation, stages, _unit(_coordinates(centred, rotation), stages, levels))
+    return Frame(mean, rotation, stages, _unit(_coordinates(centred, rotation), stages, levels), reach)
+
+
+def _mean_and_reach(sample: Points) -> tuple[Floats, float]:
+    """The mean of the rows but for the few that lie far away from all others, and how far rows are from it at most."""
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    away = _lengths(sample - mean)
+    reach = _FAR * float(np.quantile(away, 0.9)) if len(away) else 0.0
+    if reach == 0.0 or float(away.max()) <= reach:
+        return mean, np.inf
+    mean = sample[away <= reach].mean(axis=0, dtype=np.float64).astype(np.float32)
+    reach = _FAR * float(np.quantile(_lengths(sample - mean), 0.9))
+    return mean, reach if reach > 0.0 else np.inf
+
+
+def _lengths(rows: Points) -> NDArray[np.float64]:
+    return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+
+
+def _shortened(rows: Points, reach: float) -> Points:
+    """Rows longer than `reach` cut to it, so that few long ones do not decide for all what directions and steps are."""
+    lengths = _lengths(rows)
+    if float(lengths.max(initial=0.0)) <= reach:
+        return rows
+    return rows * (reach / np.maximum(lengths, reach)).astype(np.float32)[:, None]
 
 
 def _directions(centred: Points) -> Floats:
@@ -102,12 +133,12 @@ def _directions(centred: Points) -> Floats:
 
 
 def _leading_directions(centred: Points, rng: np.random.Generator) -> Floats:
-    """(d, _LEADING) orthonormal, near the principal ones: two rounds of subspace iteration (Halko, Martinsson and Tropp
-    2011), where the covariance of wide rows would take minutes."""
+    """(d, _LEADING) orthonormal, near the principal ones and turned among each other: two rounds of subspace iteration
+    (Halko, Martinsson and Tropp 2011), where the covariance of wide rows would take minutes."""
     basis = rng.standard_normal((centred.shape[1], _LEADING)).astype(np.float32)
     for _ in range(2):
         basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
-    return np.ascontiguousarray(basis, dtype=np.float32)
+    return _mixed(np.ascontiguousarray(basis, dtype=np.float32), _LEADING, rng)
 
 
 def _stages(dims: int) -> list[int]:
@@ -123,7 +154,7 @@ def _mixed(rotation: Floats, leading: int, rng: np.random.Generator) -> Floats:
     """Turned within the leading and within the other directions: no coordinate is larger than its neighbours then, and
     the steps of the codes can be small."""
     parts = [rotation[:, :leading], rotation[:, leading:]]
-    return np.concatenate([part @ _turn(part.shape[1], rng) for part in parts], axis=1)
+    return np.concatenate([part @ _turn(part.shape[1], rng) for part in parts if part.shape[1]], axis=1)
 
 
 def _turn(size: int, rng: np.random.Generator) -> Floats:
@@ -172,12 +203,17 @@ def near_order(points: Points, frame: Frame, threads: int, seed: int = 0, *, row
     centers = _cells(points, frame.mean, rows, cells, rng)
     halves = (centers**2).sum(axis=1) / 2
 
-    def nearest(block: slice) -> Rows:
-        label: Rows = np.argmax((points[rows[block]] - frame.mean) @ centers.T - halves, axis=1)
-        return label
+    places = np.append(_chain(centers), len(centers))  # far rows come last, where they are in nobody's way
 
-    cell = np.concatenate(list(in_order(nearest, spans(len(rows), _BLOCK), threads)))
-    return np.argsort(_chain(centers)[cell], kind="stable").astype(np.int32)
+    def nearest(block: slice) -> Rows:
+        own = points[rows[block]] - frame.mean
+        label: Rows = np.argmax(own @ centers.T - halves, axis=1)
+        if np.isfinite(frame.reach):
+            label[_lengths(own) > frame.reach] = len(centers)
+        return places[label]
+
+    by_place = np.concatenate(list(in_order(nearest, spans(len(rows), _BLOCK), threads)))
+    return np.argsort(by_place, kind="stable").astype(np.int32)
 
 
 def _cells(points: Points, mean: Floats, rows: Rows, cells: int, rng: np.random.Generator) -> Floats:

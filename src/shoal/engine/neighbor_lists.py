@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.coding import block_pairs, encode, frame_of, near_order, near_pairs
+from shoal.engine.coding import CERTAINTY, block_pairs, encode, frame_of, near_order, near_pairs
 from shoal.engine.geometry import half_squares, moved, origin_shift, rounding_slack
 from shoal.engine.neighbors import block_rows, cells_of, find_neighborhoods
 from shoal.engine.parallel import in_order, spans, thread_count
@@ -22,10 +22,6 @@ MOST_EXACT: Final = 250_000
 """Rows up to which all pairs are compared."""
 _WIDEST_CODED: Final = 8192
 """Sums of more products of codes might not fit 32 bits."""
-_LIKELY: Final = 0.35
-"""Share of the rounding errors of codes allowed for: six standard deviations from `_MANY` dimensions on, where none
-of a billion neighbours is lost. In fewer the whole error is allowed for."""
-_MANY: Final = 128
 _NEAR: Final = 0.7
 """Approximate, each block of rows is compared with this many times the square root of all blocks."""
 _FEWEST_BLOCKS: Final = 6
@@ -88,9 +84,8 @@ def find_neighbors(
         blocks = -(-len(rows) // core.BLOCK)
         enough = max(_FEWEST_BLOCKS, -(-(count + 1) // core.BLOCK) + 1, round(_NEAR * blocks**0.5))
         pairs = near_pairs(points, frame, order, core.BLOCK, enough)
-    certainty = _LIKELY if points.shape[1] >= _MANY else 1.0
     places, squares, _, _ = core.nearest_rows(
-        codes, points, order, near, count, certainty, pairs, threads, _tick(progress)
+        codes, points, order, near, count, CERTAINTY, pairs, threads, _tick(progress)
     )
     found = NeighborLists(np.empty((len(rows), count), np.int32), np.empty((len(rows), count)), not approximate, near)
     own = np.arange(len(rows), dtype=np.int32)[:, None]

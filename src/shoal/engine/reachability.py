@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.coding import Codes, Frame, block_pairs, encode, frame_of, near_order, near_pairs
+from shoal.engine.coding import CERTAINTY, Codes, Frame, block_pairs, encode, frame_of, near_order, near_pairs
 from shoal.engine.geometry import moved, origin_shift
 from shoal.engine.linkage import gaps_along, leaf_order, single_linkage
 from shoal.engine.neighbors import find_neighborhoods
@@ -45,9 +45,6 @@ _FEWEST_LISTED: Final = 15
 _FEWEST_BLOCKS: Final = 6
 """Blocks that each block is compared with for the lists, itself counted; _NEAR sqrt(blocks) where that is more."""
 _NEAR: Final = 0.7
-_STATISTICAL: Final = 0.35
-"""Share of the rounding errors of codes allowed for in the lists, which are approximate anyway: six standard deviations
-in some hundred dimensions."""
 _PAIRS_KEPT: Final = 64
 """Pairs a row kept in the third step before the tree is improved with them."""
 _CHECKED: Final = 100
@@ -177,7 +174,7 @@ class _Search:
             self.points, self.frame, order, block, max(_FEWEST_BLOCKS, enough, round(_NEAR * blocks**0.5))
         )
         places, squares, _, _ = self.native.nearest_rows(
-            codes, self.points, order, self.near, wanted, _STATISTICAL, pairs, self.threads, _tick(progress)
+            codes, self.points, order, self.near, wanted, CERTAINTY, pairs, self.threads, _tick(progress)
         )
         lengths = np.sqrt(squares)
         core = self._core(places, lengths)
