@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plain contract openapi lint install native bench-server bench-engine faults simulate picture clean
+.PHONY: help demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults simulate picture clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
 	@echo "make test          format, lint, types, import rules and all tests"
 	@echo "make test-plain    the engine's tests without the native core, in $(VENV)-plain"
+	@echo "make fuzz-native   every instruction set against the definition, 15 kinds of data, SEEDS=10 (an hour)"
+	@echo "make sanitize      the native tests under ASan, UBSan and TSan (half an hour)"
 	@echo "make contract      the tests made from the OpenAPI file, in their long form (half an hour)"
 	@echo "make openapi       tell what changed in the OpenAPI file and renew the reviewed copy"
 	@echo "make native        build the native core again, in seconds (make test does it by itself)"
@@ -32,6 +34,13 @@ test-plain:
 	@SHOAL_NATIVE=OFF $(MAKE) VENV=$(VENV)-plain $(VENV)-plain/.ready-dev
 	@$(VENV)-plain/bin/python -c 'from shoal.engine import kernels; assert kernels.native() is None'
 	@$(VENV)-plain/bin/python -m pytest -n $(JOBS) tests/engine
+
+fuzz-native: $(VENV)/.ready-dev $(VENV)/.native
+	@PYTHONPATH=tests $(BIN)/python -m native_fuzz --seeds $(or $(SEEDS),10)
+
+sanitize: $(VENV)/.ready-dev $(VENV)/.native
+	@scripts/sanitize $(VENV) address,undefined
+	@scripts/sanitize $(VENV) thread
 
 contract: $(VENV)/.ready-dev $(VENV)/.native
 	@SHOAL_CONTRACT=long $(BIN)/python -m pytest -n $(JOBS) tests/contract

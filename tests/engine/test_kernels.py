@@ -74,6 +74,46 @@ def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         kernels.native()
 
 
+@built
+@pytest.mark.parametrize("word", ["sse2", "avx", "NEON!", "AVX-512"])
+def test_an_instruction_set_that_is_not_there_is_refused_with_those_that_are(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", "native")
+    monkeypatch.setenv("SHOAL_INSTRUCTIONS", word)
+
+    with pytest.raises(InvalidField, match=rf"SHOAL_INSTRUCTIONS: must be one of .*portable.*, got '{word}'"):
+        kernels.native()
+
+
+def test_an_unknown_instruction_set_is_refused_without_a_core_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", "plain")
+    monkeypatch.setenv("SHOAL_INSTRUCTIONS", "sse2")
+
+    with pytest.raises(InvalidField, match="SHOAL_INSTRUCTIONS: must be one of AVX-512 VNNI, AVX2, NEON, portable"):
+        kernels.native()
+
+
+@built
+def test_every_instruction_set_of_this_processor_can_be_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_KERNELS", "native")
+    monkeypatch.delenv("SHOAL_INSTRUCTIONS", raising=False)
+    core = kernels.native()
+    assert core is not None
+    fastest, *others = core.available_instructions()
+    assert [fastest, *others][-1] == "portable"
+
+    try:
+        for name in [*others, fastest]:
+            for word in (name, name.lower().replace(" ", "-")):
+                kernels.native.cache_clear()
+                monkeypatch.setenv("SHOAL_INSTRUCTIONS", word)
+                kernels.native()
+                assert core.instructions() == name
+    finally:
+        core.use_instructions(fastest)
+
+
 def test_a_core_that_lacks_a_library_is_an_error_and_not_a_missing_core(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

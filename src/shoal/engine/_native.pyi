@@ -9,7 +9,7 @@ def instructions() -> str:
     """The name of the instruction set in use."""
 
 def available_instructions() -> list[str]:
-    """The instruction sets that this processor runs, the fastest first; "portable", which every processor runs, last."""
+    """Those that this processor runs, the fastest first; "portable", which every processor runs, last."""
 
 def use_instructions(name: str) -> None:
     """Use one of the available instruction sets from now on, in the whole process; codes keep the one they were made

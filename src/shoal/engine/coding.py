@@ -42,6 +42,7 @@ class Codes(Protocol):
     """Rows as int8 codes, in the layout that the compiled scans read; told in `_native.pyi`."""
 
     def write(self, first: int, coordinates: Floats, slack: float) -> None: ...
+    def mean_error(self) -> float: ...
     def reordered(self, order: Places, threads: int) -> "Codes": ...
 
 
@@ -114,7 +115,8 @@ def _mean_and_reach(sample: Points) -> tuple[Floats, float]:
 
 
 def _lengths(rows: Points) -> NDArray[np.float64]:
-    return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    lengths: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    return lengths
 
 
 def _shortened(rows: Points, reach: float) -> Points:

@@ -1,5 +1,6 @@
 """Lengths, directions and distances of rows. float32 products choose, float64 differences decide."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,12 +13,14 @@ from shoal.errors import InvalidField
 
 __all__ = [
     "LARGEST",
+    "Near",
     "checked_points",
     "distinct_rows",
     "half_squares",
     "moved",
     "origin_shift",
     "pair_distances",
+    "pair_squares",
     "rounding_slack",
     "squared_lengths",
     "unit_rows",
@@ -29,6 +32,8 @@ LARGEST: Final = 1e15
 """Largest magnitude of a coordinate where rows are not scaled: the square of a distance must stay in float32."""
 _UNIT: Final = 1e-5
 """Squared lengths this near to 1 count as unit length; float32 rounding stays a factor of ten below."""
+_SMALLEST: Final = 2.0**-148
+"""Twice the distance between float32 numbers around zero."""
 _BLOCK: Final = 8192
 _PAIRS: Final = 1 << 22
 """Coordinates of pair differences held at a time: 32 MiB in float64."""
@@ -110,14 +115,35 @@ def _squares(points: Points) -> NDArray[np.float64]:
 
 
 def rounding_slack(points: Points) -> float:
-    """How far a float32 product x.y - |y|^2/2 may lie from the truth (the usual d * eps * |x||y| bound)."""
+    """How far a float32 product x.y - |y|^2/2 may lie from the truth: the usual d * eps * |x||y| bound, what moving the
+    rows rounds off, and what is lost below the smallest numbers."""
     longest = float(half_squares(points).max(initial=0.0)) * 2
-    return float((points.shape[1] + 8) * np.finfo(np.float32).eps * longest)
+    return float((points.shape[1] + 12) * (np.finfo(np.float32).eps * longest + _SMALLEST))
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Rows moved to lie around the origin, (n, d), for products in float32: x.y - `halves`[y] orders the y as their
+    distance to x does, within `slack`. Moving rounds; distances that decide are taken between the rows as they were."""
+
+    rows: Points
+    halves: Floats
+    slack: float
+
+    @staticmethod
+    def of(points: Points) -> "Near":
+        rows = moved(points, origin_shift(points))
+        return Near(rows, half_squares(rows), rounding_slack(rows))
 
 
 def pair_distances(points: Points, left: Rows, right: Rows) -> NDArray[np.float64]:
-    """(m,) Euclidean distances of the pairs, from differences in float64: exactly 0 for equal rows, and the same
-    from either end. Squares are summed as in the compiled core, every eighth dimension by itself, to the last bit."""
+    """(m,) Euclidean distances of the pairs: the square roots of `pair_squares`."""
+    return np.sqrt(pair_squares(points, left, right))
+
+
+def pair_squares(points: Points, left: Rows, right: Rows) -> NDArray[np.float64]:
+    """(m,) squared distances of the pairs, from differences in float64: exactly 0 for equal rows, and the same from
+    either end. They are summed as in the compiled core, every eighth dimension by itself, to the last bit."""
     squares = np.empty(len(left))
     width = -(-points.shape[1] // 8) * 8
     for block in spans(len(left), max(1, _PAIRS // max(width, 1))):
@@ -128,7 +154,7 @@ def pair_distances(points: Points, left: Rows, right: Rows) -> NDArray[np.float6
         sums = np.add.reduce(table.reshape(len(table), width // 8, 8), axis=1)
         even, odd = sums[:, [0, 2]] + sums[:, [4, 6]], sums[:, [1, 3]] + sums[:, [5, 7]]
         squares[block] = (even[:, 0] + even[:, 1]) + (odd[:, 0] + odd[:, 1])
-    return np.sqrt(squares)
+    return squares
 
 
 def distinct_rows(points: Points) -> tuple[Rows, NDArray[np.int64]]:

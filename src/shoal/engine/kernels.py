@@ -1,8 +1,8 @@
 """Which version of the engine's inner loops runs: the compiled core, or its plain twins in NumPy with the same answers.
 
 `SHOAL_KERNELS` in the environment decides: `native` insists on the core, `plain` leaves it aside, `auto` or nothing
-takes the core where this installation has one. `SHOAL_INSTRUCTIONS` names the instruction set that the core uses; nothing
-takes the fastest that the processor has. Both are read once in a process.
+takes the core where this installation has one. `SHOAL_INSTRUCTIONS` names the instruction set that the core uses;
+nothing takes the fastest that the processor has. Both are read once in a process.
 """
 
 import os

@@ -12,6 +12,7 @@ from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.coding import CERTAINTY, block_pairs, encode, frame_of, near_order, near_pairs
 from shoal.engine.geometry import half_squares, moved, origin_shift, rounding_slack
+from shoal.engine.means import squares_to
 from shoal.engine.neighbors import block_rows, cells_of, find_neighborhoods
 from shoal.engine.parallel import in_order, spans, thread_count
 from shoal.engine.plan import Progress
@@ -25,8 +26,6 @@ _WIDEST_CODED: Final = 8192
 _NEAR: Final = 0.7
 """Approximate, each block of rows is compared with this many times the square root of all blocks."""
 _FEWEST_BLOCKS: Final = 6
-_PAIRS: Final = 1 << 21
-"""Coordinates of pair differences held at a time: 16 MiB in float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def nearest_among(
     the same answer alone and among others. count <= m. O(n m d). Reports to `progress` as "neighbors".
     """
     shift = origin_shift(fitted)
-    targets, rows = moved(fitted, shift), moved(points, shift)
+    targets, rows, against = moved(fitted, shift), moved(points, shift), np.ascontiguousarray(fitted)
     halves, block = half_squares(targets), block_rows(len(fitted))
     slack = rounding_slack(targets) + rounding_slack(rows)
     found = np.empty((len(rows), count), np.int32), np.empty((len(rows), count))
@@ -113,10 +112,8 @@ def nearest_among(
         scores = rows[part] @ targets.T - halves
         least = np.partition(scores, -count, axis=1)[:, -count] - np.float32(2 * slack)
         place, column = cells_of(scores >= least[:, None])
-        squares = np.empty(len(place))
-        for some in spans(len(place), _PAIRS // rows.shape[1] + 1):
-            away = rows[part][place[some]].astype(np.float64) - targets[column[some]]
-            squares[some] = (away * away).sum(axis=1)
+        own = np.ascontiguousarray(points[part])
+        squares = squares_to(own, place, against, column.astype(np.int32), 1)
         order = np.lexsort((column, squares, place))
         chosen = order[np.searchsorted(place[order], np.arange(len(scores)))[:, None] + np.arange(count)]
         return column[chosen].astype(np.int32), np.sqrt(squares[chosen])
@@ -133,7 +130,6 @@ def _plain(points: Points, count: int, threads: int, progress: Progress) -> Neig
     order = np.arange(total, dtype=np.int32)
     if count == 0:
         return NeighborLists(np.empty((total, 0), np.int32), np.empty((total, 0)), True, order)
-    points = moved(points, origin_shift(points))
     found = find_neighborhoods(points, np.ones(total, np.int64), count + 1, threads, progress)
     return NeighborLists(found.rows, found.distances, True, order).first(count)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
-from shoal.engine.geometry import Floats, half_squares, pair_distances, rounding_slack
+from shoal.engine.geometry import Floats, Near, pair_squares
 from shoal.engine.parallel import in_order, spans
 from shoal.engine.plan import Progress
 
@@ -48,7 +48,7 @@ def find_neighborhoods(
     total = len(points)
     count = min(max(min_samples - 1, _FEWEST_LISTED), total - 1)
     listed = min(count, _MOST_LISTED)
-    search = _Search(points, half_squares(points), rounding_slack(points), weights, min_samples, count)
+    search = _Search(points, Near.of(points), weights, min_samples, count)
     found = Neighborhoods(np.empty((total, listed), np.int32), np.empty((total, listed)), np.empty(total))
     blocks = spans(total, block_rows(total))
     for block, part in zip(blocks, in_order(search.block, blocks, threads), strict=True):
@@ -61,8 +61,7 @@ def find_neighborhoods(
 @dataclass(frozen=True, slots=True)
 class _Search:
     points: Points
-    halves: Floats
-    slack: float
+    near: Near
     weights: Rows
     min_samples: int
     count: int
@@ -71,15 +70,15 @@ class _Search:
         own = np.arange(block.start, block.stop)
         if self.count == 0:
             return Neighborhoods(np.empty((len(own), 0), np.int32), np.empty((len(own), 0)), np.zeros(len(own)))
-        scores = self.points[block] @ self.points.T
-        scores -= self.halves
+        scores = self.near.rows[block] @ self.near.rows.T
+        scores -= self.near.halves
         scores[own - block.start, own] = -np.inf
-        place, column = _candidates(scores, self.count, self.slack)
-        distance = pair_distances(self.points, place + block.start, column)
-        order = np.lexsort((column, distance, place))
+        place, column = _candidates(scores, self.count, self.near.slack)
+        square = pair_squares(self.points, place + block.start, column)
+        order = np.lexsort((column, square, place))
         starts = np.searchsorted(place[order], np.arange(len(own)))
         chosen = order[starts[:, None] + np.arange(self.count)]
-        rows, distances = column[chosen], distance[chosen]
+        rows, distances = column[chosen], np.sqrt(square[chosen])
         return Neighborhoods(rows.astype(np.int32), distances, self._core(own, rows, distances))
 
     def _core(self, own: Rows, rows: Rows, distances: NDArray[np.float64]) -> NDArray[np.float64]:

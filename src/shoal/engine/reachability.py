@@ -27,7 +27,6 @@ from scipy.sparse.csgraph import connected_components
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.coding import CERTAINTY, Codes, Frame, block_pairs, encode, frame_of, near_order, near_pairs
-from shoal.engine.geometry import moved, origin_shift
 from shoal.engine.linkage import gaps_along, leaf_order, single_linkage
 from shoal.engine.neighbors import find_neighborhoods
 from shoal.engine.parallel import spans, thread_count
@@ -94,7 +93,6 @@ _WIDEST_CODED: Final = 8192
 
 
 def _plain(points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress) -> Reachability:
-    points = moved(points, origin_shift(points))
     near = find_neighborhoods(points, copies, min_samples, threads, within(progress, "reachability", 0, 0.75))
     listed = listed_edges(near)
     edges = listed.plus(reachability_tree(points, near, listed, threads, within(progress, "reachability", 0.75, 1)))
@@ -195,17 +193,20 @@ class _Search:
     def _recall(self, places: Places, lengths: Floats) -> float:
         """The share of the nearest rows of some that their lists hold."""
         some = np.linspace(0, len(places) - 1, min(_CHECKED, len(places))).astype(np.int64)
-        own = self.points[self._given(self.near[some])]
+        own = (self.points[self._given(self.near[some])] - self.frame.mean).astype(np.float64)
         squares = (own**2).sum(axis=1)
         kept = lengths.shape[1] + 1  # the row itself is among them
-        nearest = np.full((len(some), kept), np.float32(np.inf))
-        for block in spans(len(self.rows), 1 << 13):
-            others = self.points[self.rows[block]]
-            away = squares[:, None] + (others**2).sum(axis=1) - 2 * (own @ others.T)
+        nearest, longest = np.full((len(some), kept), np.inf), 0.0
+        for block in spans(len(self.rows), 1 << 12):
+            others = (self.points[self.rows[block]] - self.frame.mean).astype(np.float64)
+            lengths_of_others = (others**2).sum(axis=1)
+            away = squares[:, None] + lengths_of_others - 2 * (own @ others.T)
             away = np.partition(away, min(kept, away.shape[1]) - 1, axis=1)[:, :kept]
             nearest = np.partition(np.concatenate([nearest, away], axis=1), kept - 1, axis=1)[:, :kept]
-        limit = nearest.max(axis=1, keepdims=True)
-        return float((lengths[some] ** 2 <= limit * (1 + 1e-5) + 1e-9).mean())
+            longest = max(longest, float(lengths_of_others.max()))
+        slack = (own.shape[1] + 12) * float(np.finfo(np.float64).eps) * (squares + longest)
+        limit = nearest.max(axis=1) * (1 + 1e-6) + slack  # moving rows to the mean rounds, in float32
+        return float((lengths[some] ** 2 <= limit[:, None]).mean())
 
     def _forest(self, edges: _Edges, core: Floats, rank: Places) -> NDArray[np.int64]:
         weight = edges.reachability(core)

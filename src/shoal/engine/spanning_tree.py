@@ -23,7 +23,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from shoal.columns import Points, Rows
-from shoal.engine.geometry import Floats, half_squares, pair_distances, rounding_slack
+from shoal.engine.geometry import Floats, Near, pair_distances
 from shoal.engine.linkage import Linkage, Minimax, leaf_order, single_linkage
 from shoal.engine.neighbors import Neighborhoods, block_rows, cells_of
 from shoal.engine.parallel import in_order, spans
@@ -71,7 +71,7 @@ def listed_edges(near: Neighborhoods) -> Edges:
 
 def reachability_tree(points: Points, near: Neighborhoods, listed: Edges, threads: int, progress: Progress) -> Edges:
     """The n - 1 edges of the minimum spanning tree, ties by (left, right), sorted. Reports to `progress` as "tree"."""
-    search = _Search(points, half_squares(points), rounding_slack(points), near.core, threads, progress)
+    search = _Search(points, Near.of(points), near.core, threads, progress)
     tree = _joined(search, _lightest_forest(len(points), listed))
     bound = np.maximum(near.core, near.distances[:, -1]) if near.distances.shape[1] else near.core
     return _verified(search, tree, bound)
@@ -90,8 +90,7 @@ def _lightest_forest(total: int, edges: Edges) -> Edges:
 @dataclass(frozen=True, slots=True)
 class _Search:
     points: Points
-    halves: Floats
-    slack: float
+    near: Near
     core: NDArray[np.float64]
     threads: int
     progress: Progress
@@ -120,9 +119,9 @@ def _ways_out(search: _Search, tree_of: Rows) -> Edges:
 
     def find(block: slice) -> Rows:
         rows = speakers[block]
-        reach = search.points[rows] @ search.points.T
-        reach -= search.halves
-        reach -= search.halves[rows][:, None]
+        reach = search.near.rows[rows] @ search.near.rows.T
+        reach -= search.near.halves
+        reach -= search.near.halves[rows][:, None]
         reach *= -2
         np.maximum(reach, squares, out=reach)
         reach[tree_of[rows][:, None] == tree_of] = np.inf
@@ -151,7 +150,7 @@ def _verified(search: _Search, tree: Edges, bound: NDArray[np.float64]) -> Edges
     """The tree made minimal. `bound` (n,) is below or at the reachability of every unlisted edge of a row."""
     total = len(search.points)
     order, gaps = leaf_order(_linked(tree))
-    layout = _Layout(search.points[order], search.halves[order], search.slack, order, bound[order])
+    layout = _Layout(search.near.rows[order], search.near.halves[order], search.near.slack, order, bound[order])
     blocks = spans(total, block_rows(total))
     finds = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     for chapter in spans(len(blocks), _BLOCKS_BETWEEN):
