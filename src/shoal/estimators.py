@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from shoal.columns import Points
 from shoal.engine.algorithms import Fit, Labelled, find_algorithm
+from shoal.engine.algorithms.base import check_seed
 from shoal.engine.centroids import cluster_means
 from shoal.engine.geometry import checked_points, unit_rows
 from shoal.engine.known_rows import KnownRows
@@ -75,7 +76,11 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         return found.points if self._origin is None else moved_to_mean(*found, self._origin)[0]
 
     def _seed(self) -> int:
-        return 42 if self.random_state is None else whole("random_state", self.random_state, 0)
+        if self.random_state is None:
+            return 42
+        seed = whole("random_state", self.random_state, 0)
+        check_seed("random_state", seed)
+        return seed
 
     def _threads(self) -> int:
         return 0 if self.n_jobs is None or self.n_jobs < 0 else whole("n_jobs", self.n_jobs, 0)

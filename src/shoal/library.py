@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shoal.clustering import Clustering
 from shoal.columns import Points
 from shoal.engine.algorithms import check_params, find_algorithm
+from shoal.engine.algorithms.base import check_seed
 from shoal.engine.choose_k import choose_k
 from shoal.engine.cost import Cost, cost_of
 from shoal.engine.density import reordered
@@ -106,6 +107,7 @@ def cluster_columns(
     the result is in the order given either way. `rest` (n, d) is what rounding to float32 left of the points: where
     that matters, and distances and not directions are compared, the rows are clustered about their mean."""
     started = time.perf_counter()
+    check_seed("seed", how.seed)
     if len(points) < 2:
         raise InvalidField("vectors", "hold one document", remedy="Clustering needs at least two.")
     order = _order(ids) if sort else None

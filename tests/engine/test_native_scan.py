@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared_data import load, vectors
 from shoal.engine import Plan, compute, kernels, reachability
-from shoal.engine.coding import block_pairs, encode, frame_of
+from shoal.engine.coding import CERTAINTY, block_pairs, encode, frame_of
 from shoal.engine.geometry import pair_distances, unit_rows
 from shoal.engine.merge_order import walk
 from shoal.engine.plan import silent
@@ -73,7 +73,7 @@ def test_neighbours_are_those_of_all_pairs_equals_by_rank(points: Points, wanted
     codes = encode(points, frame_of(points, core().levels()), order, 1)
 
     places, squares, _, _ = core().nearest_rows(
-        codes, points, order, order, wanted, 1.0, block_pairs(len(points), core().BLOCK), 2, None
+        codes, points, order, order, wanted, CERTAINTY, block_pairs(len(points), core().BLOCK), 2, None
     )
 
     all_squares = squares_of(points[order])
@@ -235,7 +235,7 @@ def test_labels_depend_neither_on_threads_nor_on_the_order_of_rows(approximate: 
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("instructions", ["", "portable"])
+@pytest.mark.parametrize("instructions", ["", *(core().available_instructions() if kernels.native() else [])])
 def test_another_process_and_instruction_set_give_the_same_labels(instructions: str, tmp_path: Path) -> None:
     points = unit_rows(vectors(load("clinc150")))[::8]
     np.save(tmp_path / "points.npy", points)

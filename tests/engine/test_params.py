@@ -1,8 +1,9 @@
 """How parameters are checked, dropped and explained."""
 
+import numpy as np
 import pytest
 
-from shoal.engine import ALGORITHMS, check_params
+from shoal.engine import ALGORITHMS, Plan, check_params, compute
 from shoal.errors import InvalidField
 
 SDK_SET = {
@@ -100,3 +101,24 @@ def test_a_wrong_value_is_refused_with_the_field_named(name: str, field: str, va
 
 def test_a_thousand_clusters_are_no_limit() -> None:
     assert check_params("kmeans", {"n_clusters": 50_000})[0]["n_clusters"] == 50_000
+
+
+@pytest.mark.parametrize("algorithm", ["kmeans", "gaussian_mixture", "spectral", "leiden", "evoc", "auto"])
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70, 1.5, True])
+def test_a_seed_out_of_range_is_refused_by_its_own_name(algorithm: str, seed: object) -> None:
+    with pytest.raises(InvalidField, match="random_state: must be a whole number from 0 to 4294967295"):
+        check_params(algorithm, {"random_state": seed})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
+def test_the_seed_of_a_plan_is_refused_by_its_own_name(seed: int) -> None:
+    with pytest.raises(InvalidField, match=r"^seed: must be a whole number from 0 to 4294967295"):
+        compute(np.eye(4, dtype=np.float32), Plan(algorithm="kmeans", params={"n_clusters": 2}, seed=seed))
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_the_smallest_and_the_largest_seed_are_taken_and_recorded(seed: int) -> None:
+    points = np.random.default_rng(1).standard_normal((40, 3)).astype(np.float32)
+    found = compute(points, Plan(algorithm="kmeans", params={"n_clusters": 3, "random_state": seed}))
+
+    assert found.params["random_state"] == seed

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
 from shoal.engine.algorithms import Fit, Labelled, check_params, find_algorithm
+from shoal.engine.algorithms.base import check_seed
 from shoal.engine.centroids import (
     centroids,
     cluster_means,
@@ -54,8 +55,10 @@ def compute(
     The same rows and plan give the same outcome whatever the number of threads. Reports the stages "cluster",
     "describe" and "layout" to `progress`, which may raise Cancelled; `keep` is asked for "layout" (the Outcome) and,
     within it, for "cluster" (a `Clustered`). Raises InvalidField for rows that are not finite, zero rows with
-    `normalize`, coordinates beyond 1e15 without, an unknown algorithm and parameters with wrong values.
+    `normalize`, coordinates beyond 1e15 without, a seed out of range, an unknown algorithm and parameters with wrong
+    values.
     """
+    check_seed("seed", plan.seed)
     with one_blas_thread():
         space = _space(checked_points(points), plan)
 

@@ -24,7 +24,7 @@ from shoal.engine.features import concatenated, directions
 from shoal.engine.neighbor_graph import fuzzy_graph
 from shoal.engine.neighbor_lists import find_neighbors
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import Progress, silent
+from shoal.engine.plan import MOST_SEED, Progress, silent
 from shoal.engine.quality import squared_silhouette
 from shoal.engine.row_keys import mixed, row_keys
 from shoal.errors import InvalidField
@@ -70,7 +70,7 @@ class WeightLearning:
         if self.sample_size is not None:
             _check_whole("sample_size", self.sample_size, 100, None)
         if self.random_state is not None:
-            _check_whole("random_state", self.random_state, 0, None)
+            _check_whole("random_state", self.random_state, 0, MOST_SEED)
 
 
 def _check_whole(name: str, value: object, least: int, most: int | None) -> None:

@@ -50,9 +50,39 @@ def _share_of_cores(told: Path) -> float:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS and OpenMP are held to one thread in this process until the block ends."""
-    with threadpool_limits(limits=1):
+    """BLAS and OpenMP are held to one thread until the block ends, and then have as many as before.
+
+    They know one number for the whole process: other threads that multiply matrices meanwhile have one thread too. Of
+    several blocks at a time, on any threads, the first to begin sets it and the last to end puts back what was.
+    """
+    _ONE_THREAD.begin()
+    try:
         yield
+    finally:
+        _ONE_THREAD.end()
+
+
+class _OneThread:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._before: threadpool_limits | None = None
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._blocks == 0:
+                self._before = threadpool_limits(limits=1)
+            self._blocks += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0 and self._before is not None:
+                self._before.restore_original_limits()
+                self._before = None
+
+
+_ONE_THREAD: Final = _OneThread()
 
 
 def take_blas_buffers(threads: int) -> None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
-__all__ = ["CentroidMethod", "DistanceMetric", "Keep", "Plan", "Progress", "made_now", "silent", "within"]
+__all__ = ["MOST_SEED", "CentroidMethod", "DistanceMetric", "Keep", "Plan", "Progress", "made_now", "silent", "within"]
 
 Made = TypeVar("Made")
+
+MOST_SEED: Final = 2**32 - 1
+"""The largest seed, as for NumPy and scikit-learn."""
 
 CentroidMethod = Literal["mean", "median", "medoid"]
 DistanceMetric = Literal["cosine", "euclidean"]
@@ -56,5 +59,6 @@ class Plan:
     keep_model: bool = False
     """Whether the outcome can place new rows; density and graph methods keep the rows for it."""
     seed: int = 42
+    """0 to `MOST_SEED`."""
     threads: int = 0
     """0 takes all cores."""

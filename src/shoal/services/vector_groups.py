@@ -54,7 +54,7 @@ def group_by_vectors(
         learning_quality=_learning_quality(cluster, outcome.metrics) if learned else None,
         distance_metric=outcome.distance_metric,
         exact=outcome.exact,
-        seed=int(str(outcome.params.get("random_state") or SEED)),
+        seed=SEED if outcome.params.get("random_state") is None else int(str(outcome.params["random_state"])),
         vectors=_with_groups(feature_vectors(source, cluster, outcome.labels, outcome.centroids), analysis),
         tables=further_tables(analysis),
         layers=None if outcome.layers is None else outcome.layers.summary(),

@@ -15,6 +15,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    check_seed,
     check_share,
     check_whole,
 )
@@ -60,7 +61,7 @@ class AutoParams:
         if self.approx_n_clusters is not None:
             check_whole("approx_n_clusters", self.approx_n_clusters, 2)
         if self.random_state is not None:
-            check_whole("random_state", self.random_state, 0)
+            check_seed("random_state", self.random_state)
 
 
 def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress: Progress) -> Fit:

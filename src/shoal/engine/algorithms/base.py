@@ -11,11 +11,11 @@ from shoal.columns import NOISE, Points
 from shoal.engine.density import Density
 from shoal.engine.layers import Layers
 from shoal.engine.neighborhood import Neighborhood
-from shoal.engine.plan import Progress
+from shoal.engine.plan import MOST_SEED, Progress
 from shoal.errors import InvalidField
 
 __all__ = ["Algorithm", "Assign", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
-__all__ += ["check_share", "check_whole", "nothing_found"]
+__all__ += ["check_seed", "check_share", "check_whole", "nothing_found"]
 
 Strengths = NDArray[np.float32]
 
@@ -78,6 +78,12 @@ def check_whole(name: str, value: object, least: int) -> None:
     """Raises InvalidField unless `value` is a whole number, at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InvalidField(name, f"must be a whole number of at least {least}", value=value)
+
+
+def check_seed(name: str, value: object) -> None:
+    """Raises InvalidField unless `value` is a whole number in 0..2^32 - 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MOST_SEED:
+        raise InvalidField(name, f"must be a whole number from 0 to {MOST_SEED}", value=value)
 
 
 def check_number(name: str, value: object, least: float, *, open_end: bool = False) -> None:

@@ -12,14 +12,12 @@ from shoal.columns import NOISE, Points
 from shoal.engine.algorithms.base import Algorithm, Fit, Labelled, check_number, check_whole, nothing_found
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
-from shoal.engine.neighbor_lists import nearest_among
+from shoal.engine.neighbor_lists import MOST_EXACT, nearest_among
 from shoal.engine.plan import Progress, within
 from shoal.engine.reachability import find_reachability
 from shoal.engine.row_keys import distinct
 
 __all__ = ["DBSCAN", "DBSCANParams", "fit"]
-
-_MOST_EXACT: Final = 250_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ def fit(points: Points, params: DBSCANParams, *, seed: int, threads: int, progre
         values.rows,
         values.copies,
         params.min_samples,
-        approximate=len(placed) > _MOST_EXACT,
+        approximate=len(placed) > MOST_EXACT,
         threads=threads,
         progress=lambda _, done: progress("cluster", 0.8 * done),
     )

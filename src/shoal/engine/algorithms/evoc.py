@@ -6,7 +6,7 @@ from typing import Final
 
 from shoal.columns import Points
 from shoal.engine.algorithms import auto
-from shoal.engine.algorithms.base import Algorithm, Fit, check_share, check_whole
+from shoal.engine.algorithms.base import Algorithm, Fit, check_seed, check_share, check_whole
 from shoal.engine.plan import Progress
 
 __all__ = ["EVOC", "EVoCParams", "fit"]
@@ -41,7 +41,7 @@ class EVoCParams:
         check_whole("n_neighbors", self.n_neighbors, 2)
         check_whole("min_samples", self.min_samples, 1)
         if self.random_state is not None:
-            check_whole("random_state", self.random_state, 0)
+            check_seed("random_state", self.random_state)
 
 
 def fit(points: Points, params: EVoCParams, *, seed: int, threads: int, progress: Progress) -> Fit:

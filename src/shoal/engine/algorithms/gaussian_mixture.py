@@ -16,6 +16,7 @@ from shoal.engine.algorithms.base import (
     check_flag,
     check_number,
     check_one_of,
+    check_seed,
     check_whole,
     nothing_found,
 )
@@ -69,7 +70,7 @@ class GaussianMixtureParams:
         check_flag("warm_start", self.warm_start)
         check_whole("verbose", self.verbose, 0)
         if self.random_state is not None:
-            check_whole("random_state", self.random_state, 0)
+            check_seed("random_state", self.random_state)
 
 
 def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: int, progress: Progress) -> Fit:

@@ -31,6 +31,7 @@ from shoal.engine.density import Density
 from shoal.engine.geometry import unit_rows
 from shoal.engine.linkage import single_linkage
 from shoal.engine.merge_order import walk
+from shoal.engine.neighbor_lists import MOST_EXACT
 from shoal.engine.outliers import exemplars, outlier_scores
 from shoal.engine.plan import Progress
 from shoal.engine.reachability import find_reachability
@@ -41,8 +42,6 @@ __all__ = ["HDBSCAN", "HDBSCANParams", "fit"]
 
 Floats = NDArray[np.float64]
 _METRICS: Final = ("euclidean", "cosine")
-_MOST_EXACT: Final = 250_000
-"""Rows up to which all pairs are compared where nothing is said: two minutes on two cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +103,7 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
     if len(points) < max(smallest, 2):
         return Fit(labelled=nothing_found(len(points)), assign=_assign_noise, params=effective, warnings=warnings)
     space = _Space.of(points, params)
-    approximate = len(points) > _MOST_EXACT if params.approximate is None else params.approximate
+    approximate = len(points) > MOST_EXACT if params.approximate is None else params.approximate
     grown = _grow(space, min_samples, smallest, approximate, threads, progress)
     effective["approximate"] = grown.recall is not None
     if grown.recall is not None:
@@ -145,7 +144,7 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
 
 
 def _approximated(recall: float, unasked: bool) -> str:
-    reason = f" (more than {_MOST_EXACT:,} rows)" if unasked else ""
+    reason = f" (more than {MOST_EXACT:,} rows)" if unasked else ""
     return (
         f"HDBSCAN was approximate{reason}: its neighbour lists hold {recall:.1%} of the true neighbours. "
         "approximate=false compares all pairs of rows."

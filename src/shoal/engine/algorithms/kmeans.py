@@ -19,6 +19,7 @@ from shoal.engine.algorithms.base import (
     check_flag,
     check_number,
     check_one_of,
+    check_seed,
     check_whole,
     nothing_found,
 )
@@ -68,7 +69,7 @@ class KMeansParams:
         check_whole("n_init", self.n_init, 1)
         check_whole("verbose", self.verbose, 0)
         if self.random_state is not None:
-            check_whole("random_state", self.random_state, 0)
+            check_seed("random_state", self.random_state)
         check_number("tol", self.tol, 0)
         check_one_of("init", self.init, ("k-means++", "random"))
         check_one_of("algorithm", self.algorithm, ("lloyd", "elkan"))

@@ -13,6 +13,7 @@ from shoal.engine.algorithms.base import (
     Labelled,
     check_number,
     check_one_of,
+    check_seed,
     check_whole,
     nothing_found,
 )
@@ -60,7 +61,7 @@ class LeidenParams:
         check_one_of("objective_function", self.objective_function, ("RBConfiguration", "modularity", "CPM"))
         check_whole("n_iterations", self.n_iterations, -1)
         if self.random_state is not None:
-            check_whole("random_state", self.random_state, 0)
+            check_seed("random_state", self.random_state)
 
 
 _MOST_ROUNDS: Final = 20

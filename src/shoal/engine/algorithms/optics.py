@@ -21,14 +21,13 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
 from shoal.engine.merge_order import walk
+from shoal.engine.neighbor_lists import MOST_EXACT
 from shoal.engine.plan import Progress
 from shoal.engine.reachability import Reachability, find_reachability
 from shoal.engine.row_keys import distinct
 from shoal.errors import InvalidField
 
 __all__ = ["OPTICS", "OPTICSParams", "fit"]
-
-_MOST_EXACT: Final = 250_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +100,7 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
             values.rows,
             values.copies,
             params.min_samples,
-            approximate=len(placed) > _MOST_EXACT,
+            approximate=len(placed) > MOST_EXACT,
             threads=threads,
             progress=lambda _, done: progress("cluster", 0.9 * done),
         )

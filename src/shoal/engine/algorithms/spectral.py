@@ -16,6 +16,7 @@ from shoal.engine.algorithms.base import (
     check_flag,
     check_number,
     check_one_of,
+    check_seed,
     check_whole,
     nothing_found,
 )
@@ -68,7 +69,7 @@ class SpectralParams:
         if self.n_components is not None:
             check_whole("n_components", self.n_components, 1)
         if self.random_state is not None:
-            check_whole("random_state", self.random_state, 0)
+            check_seed("random_state", self.random_state)
         if self.eigen_solver is not None:
             check_one_of("eigen_solver", self.eigen_solver, ("arpack", "lobpcg"))
         check_one_of("affinity", self.affinity, _AFFINITIES)
