@@ -164,7 +164,7 @@ def _answers(case: Case) -> dict[str, NDArray[np.generic]]:
     by_key, rows, where = keyed_rows(points, 1)
     copies = np.bincount(where)
     edges = find_reachability(points, rows, copies, case.min_samples, approximate=False, threads=2, progress=silent)
-    reached, steps = walk(edges, where)
+    reached, steps = walk(edges)
     assert lists.exact
     return {
         "neighbours": lists.rows,
