@@ -125,7 +125,7 @@ def _is_signed(scope: Connection) -> bool:
 
 
 def _without_mount(path: str) -> str:
-    return next(path.removeprefix(mount) for mount in _LONGEST_FIRST if path.startswith(f"{mount}/"))
+    return next((path.removeprefix(mount) for mount in _LONGEST_FIRST if path.startswith(f"{mount}/")), path)
 
 
 def is_public(scope: Connection) -> bool:
