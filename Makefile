@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults simulate picture clean
+.PHONY: help hostile demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults simulate picture clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
 	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (two hours)"
+	@echo "make hostile       send everything hostile at once and measure what the others notice of it (five minutes)"
 	@echo "make simulate      10,000 seeds of workers, queue and store under a virtual clock"
 	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
 
@@ -76,6 +77,9 @@ bench-engine:
 # Parts alone: PYTHONPATH=tests .venv/bin/python -m faults.run --only kills --kills 3000 --seed 7
 faults: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python -m faults.run
+
+hostile: $(VENV)/.ready-dev $(VENV)/.native
+	@PYTHONPATH=tests $(BIN)/python -m hostile.run
 
 simulate: $(VENV)/.ready-dev
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds 10000 --processes $(JOBS)

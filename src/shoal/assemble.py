@@ -113,16 +113,17 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         ballast_mib=settings.ballast_mib,
         emptied=lambda: _checkpoint(metadata, documents_store),
     )
+    keys = Keys(metadata, namespaces, audit, now)
     planning = Planning(
         metadata,
         documents_store,
         lambda: max(disk.room().usable, 0),
-        memory_limit=run_memory_mib(settings) * 2**20,
+        memory_limit=lambda: run_memory_mib(settings, several=keys.several_organizations()) * 2**20,
         threads=settings.threads,
+        run_seconds=settings.run_seconds,
     )
     clusters = Clusters(metadata, documents_store, states, removals, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
-    keys = Keys(metadata, namespaces, audit, now)
     links = Links(data / "links.secret", now)
     return Services(
         settings=settings,

@@ -16,7 +16,8 @@ ShoalError
 ├── QueueFull               more runs than may wait: retry later
 ├── Unavailable             a store did not answer in time: retry later
 │   ├── InsufficientStorage the disk has no room for it: free some, then retry
-│   └── Overloaded          too many requests at once: retry later
+│   ├── Overloaded          too many requests at once: retry later
+│   └── OutOfTime           a request needs longer than it may take: ask for less
 ├── Corrupt                 stored bytes are not what was written
 ├── Cancelled               the run was asked to stop
 └── RunFailed               a run ended with an error that is told to its owner
@@ -35,6 +36,7 @@ __all__ = [
     "InvalidRequest",
     "KeyReused",
     "NotFound",
+    "OutOfTime",
     "Overloaded",
     "QueueFull",
     "RateLimited",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _SHOWN = 80
+_MOST_BITS = 1024
 
 
 class ShoalError(Exception):
@@ -182,6 +185,20 @@ class Overloaded(Unavailable):
     """Too many requests at once. Retry after `retry_after_seconds`."""
 
 
+class OutOfTime(Unavailable):
+    """The request needs longer than it may take. The same one would again, so it is not to be repeated as it is."""
+
+    def __init__(self, seconds: float) -> None:
+        ShoalError.__init__(
+            self,
+            f"The request took longer than {seconds:g} s and was given up; nothing of it was stored. Narrow it down: "
+            "fewer conditions, filters that SQLite can answer (eq, in, gt, lt, exists) before regex and words, fewer "
+            "fields, or smaller collections. Whoever runs the server can raise SHOAL_REQUEST_SECONDS.",
+            limit_seconds=seconds,
+            retryable=False,
+        )
+
+
 class Corrupt(ShoalError):
     """Stored bytes are not what was written."""
 
@@ -195,9 +212,30 @@ class RunFailed(ShoalError):
 
 
 def shorten(value: object) -> str:
-    """A value as shown in an error: its repr, at most 80 characters."""
-    text = repr(value)
+    """A value as shown in an error: its repr, at most 80 characters, however large it is."""
+    text = _beginning(value, _SHOWN + 1)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _beginning(value: object, most: int) -> str:
+    """At least the first `most` characters of the repr: the whole of a large body would take seconds."""
+    if isinstance(value, (str, bytes)):
+        return repr(value[: max(most, 0)])
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # Python refuses to write such a number down
+        return f"an integer of {value.bit_length():,} bits"
+    if type(value) is not dict and type(value) is not list:
+        return repr(value)
+    text, end = ("{", "}") if type(value) is dict else ("[", "]")
+    for item in value:
+        if len(text) > most:
+            return text
+        text += ", " if len(text) > 1 else ""
+        if type(value) is dict:
+            text += f"{_beginning(item, most - len(text))}: "
+            text += _beginning(value[item], most - len(text))
+        else:
+            text += _beginning(item, most - len(text))
+    return text + end
 
 
 def _article(noun: str) -> str:

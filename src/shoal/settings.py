@@ -23,7 +23,8 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "max_connections": (0, 1_000_000),
     "max_dimension": (1, _MOST), "body_timeout_seconds": (0.1, _MOST_SECONDS), "lease_seconds": (0.1, _MOST_SECONDS),
     "checkpoint_seconds": (0, _MOST_SECONDS), "output_grace_seconds": (0, _MOST_SECONDS),
-    "import_seconds": (1, _MOST_SECONDS), "run_seconds": (0, _MOST_SECONDS), "drain_seconds": (0, _MOST_SECONDS),
+    "request_seconds": (0, _MOST_SECONDS), "import_seconds": (1, _MOST_SECONDS),
+    "run_seconds": (0, _MOST_SECONDS), "drain_seconds": (0, _MOST_SECONDS),
     "audit_days": (0, 10_000), "disk_reserve_mib": (-1, _MOST),
 }  # fmt: skip
 """What numbers may be; all others from 0 on."""
@@ -65,6 +66,8 @@ class Settings:
     """Connections held at once; 0 takes what the system allows, at most 8,192."""
     max_requests: int = 32
     """Requests worked on at once; four times as many may wait for their turn, more are refused with 503."""
+    request_seconds: float = 60.0
+    """Longest a request is worked on before it is given up with 503; 0 for no limit. Uploads take what they need."""
     rate_limit_per_minute: int = 0
     """Requests a minute for each API key; 0 for no limit."""
     organization_rate_limit_per_minute: int = 0
@@ -86,8 +89,8 @@ class Settings:
     """Most runs of one organisation that may wait; 0 for no limit."""
     run_memory_mib: int = 0
     """Most memory of its own a run may use, in MiB; 0 takes four fifths of the machine's, divided by the workers."""
-    run_seconds: float = 0.0
-    """Longest an attempt of a run may take; 0 for no limit."""
+    run_seconds: float = 86_400.0
+    """Longest an attempt of any run may take; each has 20 times its plan, at least 15 minutes. 0 for no limit."""
     import_memory_mib: int = 0
     """Most memory that the process which reads a file may use, in MiB; 0 takes 512 in a server, and four fifths of the
     machine's for `shoal import`."""

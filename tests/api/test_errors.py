@@ -11,8 +11,9 @@ import pytest
 from fastapi.routing import APIRoute
 
 from shoal import errors
-from shoal.api.bodies import JsonRoute, parse_json
+from shoal.api.bodies import JsonRoute
 from shoal.api.errors import ERRORS, error_reply, wire_of
+from shoal.api.json_text import parse_json
 from shoal.api.routes import ROUTERS
 from shoal.assemble import Services
 
@@ -33,6 +34,7 @@ EVERY = [
     (errors.QueueFull("m", queued=5, limit=5, retry_after_seconds=7), 429, "TooManyRequestsError"),
     (errors.RateLimited("m", limit=5, window=60, retry_after_seconds=7), 429, "TooManyRequestsError"),
     (errors.Overloaded("m", 7), 503, "ServiceUnavailableError"),
+    (errors.OutOfTime(60), 503, "ServiceUnavailableError"),
     (errors.Unavailable("m", 7), 503, "ServiceUnavailableError"),
     (errors.InsufficientStorage("m"), 507, "InsufficientStorageError"),
     (errors.Corrupt("m"), 500, "StorageError"),

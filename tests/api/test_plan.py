@@ -86,7 +86,7 @@ class TestBudget:
     ) -> None:
         create(client)
         execute(client, services)
-        monkeypatch.setattr(services.clusters._planning, "_limit", 1)
+        monkeypatch.setattr(services.clusters._planning, "_memory_limit", lambda: 1)
 
         refused = client.post("/clusters/groups/execute", json={"mode": "assign"})
 

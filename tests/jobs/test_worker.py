@@ -274,6 +274,30 @@ def test_a_child_that_takes_too_long_is_killed_and_not_tried_again(store: Sqlite
     assert (job_of(store, "one").state, handler.failures) == ("done", ["time"])
 
 
+def test_a_job_that_names_its_time_has_no_more_than_that(store: SqliteMetadata, tmp_path: Path) -> None:
+    handler = Script("import time; time.sleep(600)")
+    store.enqueue(SCOPE, "one", "q", {"seconds": 0.3}, now())
+    store.enqueue(SCOPE, "two", "q", {"seconds": 3600}, now())
+
+    assert worker_of(store, handler, tmp_path / "workers").run_one()
+    assert worker_of(store, handler, tmp_path / "workers", run_seconds=0.3).run_one()
+
+    assert handler.failures == ["time", "time"]
+
+
+def test_a_worker_leaves_jobs_of_who_has_enough_under_way(store: SqliteMetadata, tmp_path: Path) -> None:
+    for id in ("one", "two"):
+        store.enqueue(SCOPE, id, "q", {}, now())
+    store.claim("q", "other", now(), now() + timedelta(minutes=10))
+    worker = worker_of(store, Script("pass"), tmp_path / "workers", most_of_one=lambda: 1, is_alive=lambda name: True)
+
+    assert not worker.run_one()
+
+    store.enqueue(Scope("org_other", "ns_other"), "theirs", "q", {}, now())
+    assert worker.run_one()
+    assert job_of(store, "two").state == "queued"
+
+
 def test_a_limit_of_memory_is_for_what_comes_on_top_and_mapped_files_are_free(tmp_path: Path) -> None:
     """Of 64 MiB, a 48 MiB array fits and a second does not; a file of 256 MiB that is mapped to be read always does."""
     big = tmp_path / "vectors"

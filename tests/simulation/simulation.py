@@ -37,7 +37,7 @@ class Simulation:
         rng, clock, artifacts = random.Random(seed), Clock(), Artifacts()
         states = RunStates(store, clock.now, max_queued=6)
         documents = Documents().as_store()
-        planning = Planning(store, documents, lambda: 1 << 40, memory_limit=1 << 40, threads=1)
+        planning = Planning(store, documents, lambda: 1 << 40, memory_limit=lambda: 1 << 40, threads=1)
         removals = Removals(
             store, documents, artifacts.as_store(), Checkpoints().as_store(), clock.now, contextlib.nullcontext
         )

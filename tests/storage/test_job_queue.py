@@ -76,6 +76,24 @@ def test_who_has_fewer_jobs_running_comes_before_who_was_served_longer_ago(
     assert [claimed(store, now) for _ in range(3)] == ["b0", "b1", "a2"]
 
 
+def test_an_organisation_with_as_many_running_as_it_may_have_keeps_nobody_waiting(
+    store: SqliteMetadata, now: datetime
+) -> None:
+    for number in range(3):
+        store.enqueue(A, f"a{number}", "q", {}, now)
+    first = store.claim("q", "w", now, now + LEASE, 1)
+    assert first is not None
+    assert store.claim("q", "v", now, now + LEASE, 1) is None
+
+    store.enqueue(B, "b", "q", {}, now + timedelta(hours=1))
+    found = store.claim("q", "v", now, now + LEASE, 1)
+    assert found is not None and found.job_id == "b"
+
+    store.finish(first.job_id, first.fence)
+    following = store.claim("q", "w", now, now + LEASE, 1)
+    assert following is not None and following.job_id == "a1"
+
+
 def test_queues_have_turns_of_their_own(store: SqliteMetadata, now: datetime) -> None:
     store.enqueue(A, "a0", "other", {}, now)
     store.claim("other", "w", now, now + LEASE)

@@ -35,8 +35,11 @@ def raise_file_limit() -> int:
     return hard if hard != resource.RLIM_INFINITY else 2**20
 
 
-def most_connections(wanted: int, files: int) -> int:
-    """How many connections fit beside the files of the stores: `wanted`, else as many as sensible; half of `files`."""
+def most_connections(wanted: int) -> int:
+    """How many connections fit beside the files of the stores: `wanted`, or as many as are sensible where that is 0,
+    and at most half of the files this process may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _MOST * 2 if files == resource.RLIM_INFINITY else files
     return max(16, min(wanted or _MOST, files // 2))
 
 

@@ -53,6 +53,7 @@ ERRORS: Final[Mapping[type[ShoalError], Wire]] = MappingProxyType(
         errors.RateLimited: Wire(429, "TooManyRequestsError", "rate_limited"),
         errors.QueueFull: Wire(429, "TooManyRequestsError", "queue_full"),
         errors.Overloaded: Wire(503, "ServiceUnavailableError", "overloaded"),
+        errors.OutOfTime: Wire(503, "ServiceUnavailableError", "out_of_time"),
         errors.Unavailable: Wire(503, "ServiceUnavailableError", "unavailable"),
         errors.InsufficientStorage: Wire(507, "InsufficientStorageError", "insufficient_storage"),
         errors.Corrupt: Wire(500, "StorageError", "corrupt"),
@@ -156,7 +157,7 @@ class ErrorBoundary:
 
 async def _on_shoal_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ShoalError)
-    if wire_of(type(error)).status >= 500 and not isinstance(error, errors.Overloaded):
+    if wire_of(type(error)).status >= 500 and not isinstance(error, (errors.Overloaded, errors.OutOfTime)):
         trace = None if isinstance(error, errors.Corrupt) else error  # foreseen, and no bug of ours
         _log.error("Request %s: %s", request.state.request_id, error.message, exc_info=trace)
     return error_reply(error)

@@ -6,16 +6,21 @@ others wait for. Uploads of the bulk route are not kept in memory; their route r
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Final
 
+from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
+from shoal.api.connections import most_connections
 from shoal.api.errors import error_reply
 from shoal.api.idempotency import BODY, BODY_HASH, HEADER
+from shoal.api.rooms import ROOM, room_of
 from shoal.errors import Overloaded, ShoalError, TooLarge, TooSlow
 from shoal.settings import Settings
 
@@ -51,28 +56,39 @@ def share(whole: int) -> int:
 
 
 class BodyLimit:
-    """413 for a JSON body over `max_body_mib`, or an upload of the bulk route over `max_upload_mib`; 503 where all
-    bodies in memory would exceed `max_bodies_mib`; 408 for one that does not arrive in time."""
+    """413 for a JSON body larger than its route has room for, or an upload of the bulk route over `max_upload_mib`;
+    503 where all bodies in memory would exceed `max_bodies_mib`; 408 for one that does not arrive in time."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
         largest = settings.max_body_mib * _MIB
         self._memory = _Memory(max(settings.max_bodies_mib * _MIB, largest), largest)
+        self._arriving: Counter[str] = Counter()
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         organization = organization_of(scope) if scope["type"] == "http" else None
         if organization is None or not has_body(scope):
             await self._app(scope, receive, send)
             return
-        most = self._settings.max_upload_mib if is_upload(scope) else self._settings.max_body_mib
+        room = scope["state"][ROOM] = room_of(scope, self._settings)
+        most = self._settings.max_upload_mib if is_upload(scope) else room.mib
         incoming = _Incoming(receive, most, self._settings.body_timeout_seconds, _hash_of(scope))
         declared = int(Headers(scope=scope).get("content-length", "0"))
         if declared > most * _MIB:
             await _refuse(_too_large(most), scope, incoming, send)
         elif is_upload(scope):
-            await self._app(scope, incoming, send)
+            await self._stream(scope, incoming, send, organization)
         else:
             await self._read_first(scope, incoming, send, self._memory.lease(organization), declared)
+
+    async def _stream(self, scope: Connection, incoming: "_Incoming", send: Send, organization: str) -> None:
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._on_its_way(organization))
+            except Overloaded as error:
+                await _refuse(error, scope, incoming, send)
+                return
+            await self._app(scope, incoming, send)
 
     async def _read_first(
         self, scope: Connection, incoming: "_Incoming", send: Send, lease: "_Lease", declared: int
@@ -80,7 +96,8 @@ class BodyLimit:
         with lease:
             try:
                 lease.check(declared)
-                body = await _whole(incoming, lease)
+                with self._on_its_way(lease.organization):
+                    body = await _whole(incoming, lease)
             except ShoalError as error:
                 await _refuse(error, scope, incoming, send)
                 return
@@ -88,6 +105,20 @@ class BodyLimit:
                 return
             scope["state"][BODY] = body
             await self._app(scope, _replayed(body, incoming), lease.until_answered(send))
+
+    @contextlib.contextmanager
+    def _on_its_way(self, organization: str) -> Iterator[None]:
+        """A body that arrives. Raises Overloaded where three quarters of all connections are taken by those of this
+        organisation: they are busy, so none of them would make room for others."""
+        if self._arriving[organization] >= share(most_connections(self._settings.max_connections)):
+            raise Overloaded("Too many bodies of this organisation are on their way. Send this one again in a moment.")
+        self._arriving[organization] += 1
+        try:
+            yield
+        finally:
+            self._arriving[organization] -= 1
+            if not self._arriving[organization]:
+                del self._arriving[organization]
 
 
 class _Incoming:
@@ -154,7 +185,7 @@ class _Lease:
     buffers of every connection anyway, and small requests shall not wait for large ones."""
 
     def __init__(self, memory: _Memory, organization: str) -> None:
-        self._memory, self._organization = memory, organization
+        self._memory, self.organization = memory, organization
         self._size = self._held = 0
 
     def __enter__(self) -> None:
@@ -165,7 +196,7 @@ class _Lease:
 
     def check(self, size: int) -> None:
         """Raises Overloaded where a body of this size would not fit now."""
-        if size > _FREE_BYTES and not self._memory.fits(self._organization, size - _FREE_BYTES):
+        if size > _FREE_BYTES and not self._memory.fits(self.organization, size - _FREE_BYTES):
             raise Overloaded("Too many large bodies are being worked on. Send this one again in a moment.")
 
     def take(self, size: int) -> None:
@@ -173,11 +204,15 @@ class _Lease:
         self._size += size
         more = max(0, self._size - _FREE_BYTES) - self._held
         self.check(more + _FREE_BYTES)
-        self._memory.add(self._organization, more)
+        self._memory.add(self.organization, more)
         self._held += more
 
+    def is_free(self) -> bool:
+        """Whether the body is so small that it was not counted."""
+        return not self._held
+
     def give_back(self) -> None:
-        self._memory.add(self._organization, -self._held)
+        self._memory.add(self.organization, -self._held)
         self._held = 0
 
     def until_answered(self, send: Send) -> Send:
@@ -201,7 +236,8 @@ async def _whole(incoming: _Incoming, lease: _Lease) -> bytes | None:
         parts.append(message.get("body", b""))
         lease.take(len(parts[-1]))
         if not message.get("more_body", False):
-            return b"".join(parts)
+            # A large one takes its time, in which Python lets go of its lock.
+            return b"".join(parts) if lease.is_free() else await run_sync(b"".join, parts)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -12,7 +12,9 @@ from anyio.to_thread import current_default_thread_limiter
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
+from shoal import deadline
 from shoal.api.errors import error_reply
+from shoal.api.idempotency import BODY
 from shoal.api.limits import has_body, is_upload, organization_of, share
 from shoal.errors import Overloaded
 from shoal.settings import Settings
@@ -21,17 +23,22 @@ __all__ = ["Admission", "Gate"]
 
 _WAITING: Final = 4
 _PATIENCE_SECONDS: Final = 10.0
+_MOST_LARGE: Final = 3
+_LARGE_BYTES: Final = 2**20
 _SPARE_THREADS: Final = 16
 _BUSY: Final = "The server has more requests than it can work on. Send this one again in a moment."
 
 
 class Admission:
-    """503 with Retry-After where `max_requests` are worked on and four times as many wait."""
+    """503 with Retry-After where `max_requests` are worked on and four times as many wait. Of large bodies three are
+    worked on, since each takes hundreds of megabytes. What is let in has `request_seconds` from then on."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._most = max(1, settings.max_requests)
+        self._seconds = settings.request_seconds
         self._gate = Gate(self._most, self._most * _WAITING)
+        self._of_large = Gate(_MOST_LARGE, self._most * _WAITING)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -41,19 +48,28 @@ class Admission:
         if organization is None:
             await self._app(scope, receive, send)
             return
-        place = _Place(self._gate, organization)
+        place, large = _Place(self._gate, organization), _Place(self._of_large, organization)
         try:
             if is_upload(scope) and has_body(scope):
                 await self._app(scope, place.taken_after(receive), place.until_answered(send))
-                return
+                return  # as long as the file is large
             try:
+                if len(scope["state"].get(BODY, b"")) > _LARGE_BYTES:
+                    await large.take()
                 await place.take()
             except Overloaded as error:
                 await error_reply(error)(scope, receive, send)
                 return
-            await self._app(scope, receive, place.until_answered(send))
+            with deadline.within(0 if _removes_a_whole(scope) else self._seconds):
+                await self._app(scope, receive, large.until_answered(place.until_answered(send)))
         finally:
+            large.leave()
             place.leave()
+
+
+def _removes_a_whole(scope: Connection) -> bool:
+    """A collection or a namespace may be of any size, and must always be possible to remove."""
+    return scope["method"] == "DELETE" and not str(scope["path"]).endswith("/documents/batch")
 
 
 class Gate:

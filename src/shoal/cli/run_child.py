@@ -46,7 +46,7 @@ def main() -> int:
             told = _read_line(0)
             if told:
                 when_parent_ends()
-                limit_memory(run_memory_mib(settings))
+                limit_memory(run_memory_mib(settings, several=services.keys.several_organizations()))
                 _carry_out(services, orjson.loads(told))
         finally:
             services.close()

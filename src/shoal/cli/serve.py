@@ -84,7 +84,7 @@ def _serve(services: "Services", listener: socket.socket, ending: Ending) -> Non
     if settings.metrics_port:
         serve_metrics(app.state.metrics, settings.metrics_host, settings.metrics_port)
     _greet(settings, listener.getsockname()[1], secret, good=services.keys.is_good(settings.data / "key"))
-    workers = ending.workers = Workers(settings)
+    workers = ending.workers = Workers(settings, services.keys.several_organizations)
     app.state.readiness.workers = workers.alive
     workers.start()
     every_second(services.disk.tend)

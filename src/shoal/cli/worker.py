@@ -10,8 +10,9 @@ from shoal.assemble import Services, assemble, utc_now
 from shoal.jobs.child import ChildProcesses
 from shoal.jobs.lifeline import when_parent_ends
 from shoal.jobs.limits import run_memory_mib
-from shoal.jobs.liveness import held_alive, is_alive, process_name
+from shoal.jobs.liveness import held_alive, is_alive, living, process_name
 from shoal.jobs.periodic import Periodic
+from shoal.jobs.supervisor import most_of_one
 from shoal.jobs.worker import Worker
 from shoal.services.run_states import QUEUE
 from shoal.settings import Settings
@@ -34,7 +35,7 @@ class _Runs:
         self._failed(job, cause, "infrastructure")
 
     def out_of_memory(self, job: Job) -> None:
-        limit = run_memory_mib(self._services.settings)
+        limit = run_memory_mib(self._services.settings, several=self._services.keys.several_organizations())
         message = (
             f"The run needs more memory than the limit of {limit:,} MiB. Set a sample_size or a cheaper algorithm, or "
             "let whoever runs the server raise SHOAL_RUN_MEMORY_MIB."
@@ -42,12 +43,17 @@ class _Runs:
         self._failed(job, message, "pipeline")
 
     def out_of_time(self, job: Job) -> None:
-        limit = self._services.settings.run_seconds
-        message = (
-            f"The run took longer than the limit of {limit:g} s. Set a sample_size or a cheaper algorithm, or let "
-            "whoever runs the server raise SHOAL_RUN_SECONDS."
-        )
-        self._failed(job, message, "timeout")
+        most, planned, limit = (
+            self._services.settings.run_seconds, job.payload.get("planned"), job.payload.get("seconds")
+        )  # fmt: skip
+        if planned is None or limit is None or limit >= most > 0:
+            told = f"the limit of {most:g} s. Set a sample_size or a cheaper algorithm, or let whoever runs the server "
+            told += "raise SHOAL_RUN_SECONDS."
+        else:
+            told = f"{limit:,.0f} s, far more than the {planned:,.0f} s that were planned, and was given up. Execute "
+            told += "again while the machine is less busy, set a sample_size, or let whoever runs the server set "
+            told += "SHOAL_RUN_SECONDS=0 for no limits."
+        self._failed(job, f"The run took longer than {told}", "timeout")
 
     def stopped(self, job: Job) -> None:
         self._services.runner.discard(job)
@@ -77,6 +83,7 @@ def work(settings: Settings, *, attached: bool = False) -> None:
             is_alive=lambda name: is_alive(folder, name),
             now=utc_now,
             run_seconds=settings.run_seconds,
+            most_of_one=lambda: most_of_one(len(living(folder)), several=services.keys.several_organizations()),
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())

@@ -66,7 +66,7 @@ _BY_CODE: Final[Mapping[str, type[ShoalError]]] = {
 }
 _HUNG_UP: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _BUSY: Final = frozenset({429, 503})
-_LASTING: Final = "queue_full"
+_LASTING: Final = frozenset({"queue_full", "out_of_time"})
 """Busy for as long as runs take: whoever asked decides whether to wait."""
 _TRIES: Final = 4
 
@@ -165,7 +165,7 @@ class Transport:
 
 
 def _is_busy(response: httpx.Response) -> bool:
-    return response.status_code in _BUSY and _error_of(response).get("code") != _LASTING
+    return response.status_code in _BUSY and _error_of(response).get("code") not in _LASTING
 
 
 def segment(ref: str) -> str:

@@ -38,9 +38,10 @@ def machine_memory_mib() -> int:
     return min(pages, _container_limit(_CGROUP)) // _MIB
 
 
-def run_memory_mib(settings: Settings) -> int:
-    """What a run may have: the setting or else, for each of the workers, its part of four fifths of the memory."""
-    share = int(machine_memory_mib() * _SHARE) // max(settings.workers, 1)
+def run_memory_mib(settings: Settings, *, several: bool = False) -> int:
+    """What a run may have: the setting or else, for each of the workers, its part of four fifths of the memory. With
+    `several` organisations there is one worker more (`jobs/supervisor.py`)."""
+    share = int(machine_memory_mib() * _SHARE) // (max(settings.workers, 1) + several)
     return settings.run_memory_mib or max(share, _LEAST_MIB)
 
 

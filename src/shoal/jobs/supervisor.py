@@ -5,12 +5,13 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from shoal.errors import ShoalError
 from shoal.settings import Settings
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "most_of_one"]
 
 _CHECK_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 10.0
@@ -21,11 +22,15 @@ _COMMAND: Final = (sys.executable, "-m", "shoal.cli.worker")
 
 
 class Workers:
-    """`settings.workers` worker processes; one that ends unasked is started again. They end with this process."""
+    """`settings.workers` worker processes; one that ends unasked is started again. They end with this process.
 
-    def __init__(self, settings: Settings) -> None:
+    Where there are `several` organisations there is one more: no organisation may keep all of them busy
+    (`most_of_one`), so that a run of hours keeps nobody else waiting, not even beside a single worker.
+    """
+
+    def __init__(self, settings: Settings, several: Callable[[], bool] = lambda: False) -> None:
         self._environ = settings.environ()
-        self._wanted = settings.workers
+        self._wanted, self._several = settings.workers, several
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_running, daemon=True, name="workers")
@@ -70,17 +75,31 @@ class Workers:
         """The processes as they are now."""
         return [process.pid for process in self._processes]
 
+    def _are_several(self) -> bool:
+        try:
+            return self._several()
+        except ShoalError:  # asked again in a second
+            return False
+
     def _spawn(self) -> "subprocess.Popen[bytes]":
         # The write end of stdin stays with us: it closes when we end, however we end.
         return subprocess.Popen(_COMMAND, env=self._environ, stdin=subprocess.PIPE)
 
     def _keep_running(self) -> None:
         while not self._stopping.wait(_CHECK_SECONDS):
+            if self._wanted and len(self._processes) == self._wanted and self._are_several():
+                self._processes.append(self._spawn())
             for number, process in enumerate(self._processes):
                 if process.poll() is not None:
                     _log.warning("worker.restarted", extra={"exit_code": process.returncode})
                     _close(process)
                     self._processes[number] = self._spawn()
+
+
+def most_of_one(workers: int, *, several: bool) -> int | None:
+    """How many runs of one organisation may be under way where so many workers live: where there are several
+    organisations, one worker fewer."""
+    return max(1, workers - 1) if several else None
 
 
 def _close(process: "subprocess.Popen[bytes]") -> None:

@@ -71,7 +71,9 @@ class Worker:
     """Runs jobs of one queue until stopped.
 
     `now` is the clock that is written down; `steady` only ever goes forward and measures spans, in seconds. `is_alive`
-    tells whether the worker of a name lives. `run_seconds` bounds an attempt, 0 does not.
+    tells whether the worker of a name lives. `run_seconds` bounds an attempt, 0 does not; a job that names `seconds`
+    in its payload has a bound of its own as well. `most_of_one` says how many jobs of one organisation may be under way
+    when one more is claimed, None for any number.
     """
 
     def __init__(
@@ -87,11 +89,12 @@ class Worker:
         now: Callable[[], datetime],
         steady: Callable[[], float] = time.monotonic,
         run_seconds: float = 0.0,
+        most_of_one: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.name = name
         self._store, self._handler, self._executor, self._queue = store, handler, executor, queue
         self._lease, self._is_alive, self._now, self._steady = lease, is_alive, now, steady
-        self._run_seconds = run_seconds
+        self._run_seconds, self._most_of_one = run_seconds, most_of_one
         self._stopping = threading.Event()
         self._current: _Running | None = None
         self._seen: int | None = None
@@ -150,7 +153,7 @@ class Worker:
             self._look_due = steady + _LOOK_SECONDS
             self._release_the_lost(steady)
         now = self._now()
-        job = self._store.claim(self._queue, self.name, now, now + self._lease)
+        job = self._store.claim(self._queue, self.name, now, now + self._lease, self._most_of_one())
         if job is None:
             self._seen = revision
             return False
@@ -192,7 +195,7 @@ class Worker:
         steady = self._steady()
         if running.ending is None:
             running.ending = running.child.poll()
-        if running.ending is None and self._run_seconds and steady - running.began >= self._run_seconds:
+        if running.ending is None and steady - running.began >= self._seconds_of(running.job):
             running.ending = "out of time"
         if running.ending is None and steady >= running.beat_due:
             running.beat_due = steady + BEAT_SECONDS
@@ -204,6 +207,9 @@ class Worker:
         self._settle(running.job, running.ending)
         self._current = None
         return True
+
+    def _seconds_of(self, job: Job) -> float:
+        return min(filter(None, (job.payload.get("seconds"), self._run_seconds)), default=float("inf"))
 
     def _beat(self, running: _Running, steady: float) -> bool:
         """Whether the child may go on."""

@@ -19,9 +19,10 @@ Semantics (contract 1.6 and 6, rows 34 and 35):
   between words (Chinese, Japanese, Thai, …) a word is found wherever its characters stand next to each other.
 - The times of a document are found as `created_at` and `updated_at` where it has no fields of these names, and always
   as they are shown, `_internal.created_at`.
-- `regex` is RE2, unanchored, at most 1,024 characters.
+- `regex` is RE2, unanchored, at most 1,024 characters and some 1,300 steps once repetitions are written out.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast, get_args
@@ -47,6 +48,10 @@ _FLAGS: Final = frozenset({"exists", "is_null"})
 _MAX_DEPTH: Final = 16
 _MAX_CONDITIONS: Final = 100
 _MAX_REGEX: Final = 1024
+_MAX_REGEX_BYTES: Final = 24 * 1024
+"""What a compiled pattern may take, some 1,300 steps: each may be taken for each character of a text."""
+_WIDE: Final = re.compile(r"\\[pP](?:\{\^?\w+\}|\w)|\\[SWD]|(?P<kept>\\.)|(?P<negated>\[\^)|\.", re.DOTALL)
+"""What stands for many characters, and for many steps of which one is taken at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ _GROUPS: Final[Mapping[str, type[And] | type[Or] | type[Not]]] = {"AND": And, "O
 
 
 class _Budget:
-    """Counts conditions, so that a filter cannot grow without bound."""
+    """Counts conditions, and groups within the outermost one, so that a filter cannot grow without bound."""
 
     def __init__(self) -> None:
         self.conditions = 0
@@ -94,7 +99,7 @@ class _Budget:
     def spend(self, path: str) -> None:
         self.conditions += 1
         if self.conditions > _MAX_CONDITIONS:
-            raise InvalidField(path, f"has more than {_MAX_CONDITIONS} conditions")
+            raise InvalidField(path, f"has more than {_MAX_CONDITIONS} conditions and groups")
 
 
 def parse_filter(raw: object, path: str = "filters") -> Filter:
@@ -134,8 +139,14 @@ def _group(key: str, raw: object, path: str, case: bool, depth: int, budget: _Bu
     listed = [raw] if isinstance(raw, Mapping) else raw
     if not isinstance(listed, list):
         raise InvalidField(path, "must be a list of conditions", value=raw)
-    members = tuple(_operator(item, f"{path}[{i}]", case, depth + 1, budget) for i, item in enumerate(listed))
-    return _GROUPS[key](members)
+    if depth:
+        budget.spend(path)
+    members: list[Filter] = []
+    for i, item in enumerate(listed):
+        members.append(_operator(item, f"{path}[{i}]", case, depth + 1, budget))
+        if members[-1] == MATCH_ALL:  # it holds no condition that would count
+            budget.spend(f"{path}[{i}]")
+    return _GROUPS[key](tuple(members))
 
 
 def _shorthand(field: str, value: object, path: str, case: bool, budget: _Budget) -> Filter:
@@ -211,3 +222,9 @@ def _check_regex(pattern: str, path: str) -> None:
         re2.compile(pattern, options)
     except re2.error as error:
         raise InvalidField(path, f"is no RE2 pattern ({error})", value=pattern) from None
+    options.max_mem = _MAX_REGEX_BYTES
+    try:
+        re2.compile(_WIDE.sub(lambda wide: wide["kept"] or (wide["negated"] and "[") or "x", pattern), options)
+    except re2.error:
+        remedy = "Repeat fewer characters, or ask for several patterns."
+        raise InvalidField(path, "is a pattern of too many steps", value=pattern, remedy=remedy) from None

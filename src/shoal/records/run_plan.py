@@ -18,6 +18,8 @@ class RunPlan(Record):
     dimensions: int
     seconds: float
     """Of the run itself, once a worker takes it up, on this machine as fast as it was when it was asked."""
+    seconds_limit: float = 0.0
+    """Longest an attempt may take before it is given up as failed; 0 where there is no limit."""
     peak_memory_bytes: int
     memory_limit_bytes: int
     """What a run may use here."""

@@ -12,17 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-import orjson
-
+from shoal import deadline
 from shoal.errors import InvalidField
 from shoal.records.document import AggregateDocuments, Aggregation
+from shoal.services.accumulators import ACCUMULATORS, Accumulator, Meter, identity_of
 from shoal.storage.base import Json
 
-__all__ = ["aggregate", "fields_of"]
+__all__ = ["Aggregator", "fields_of"]
 
-Values: TypeAlias = list[Any]
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
-_MOST_LISTED: Final = 10_000
+_MOST_BYTES: Final = 128 * 2**20
+_GROUP_BYTES: Final = 400
+_CELL_BYTES: Final = 200
+"""What a group takes, and each of its numbers, until they are in the answer."""
+_UNWOUND_AT_ONCE: Final = 1000
 
 
 def fields_of(body: AggregateDocuments) -> list[str]:
@@ -41,102 +44,78 @@ def fields_of(body: AggregateDocuments) -> list[str]:
     return list(dict.fromkeys([*wanted, *([body.unwind] if body.unwind else [])]))
 
 
-def aggregate(rows: int, columns: Columns, body: AggregateDocuments) -> list[Json]:
-    """Rows `{group, metrics}`: filtered by `having`, sorted by `sort_by` (else by the group), at most `limit`.
+class Aggregator:
+    """Takes rows piece by piece and keeps what the answer needs of them, a bounded amount.
 
-    `columns[field]` holds one value a row, None where it is missing.
+    `take` raises InvalidField where groups and values would take more than 128 MiB, and OutOfTime.
     """
-    if body.unwind:
-        rows, columns = _unwound(rows, columns, body.unwind)
-    groups = _grouped(rows, columns, [group.field for group in body.group_by or []])
-    names = [group.alias or group.field for group in body.group_by or []]
-    results: list[Json] = [
-        {
-            "group": dict(zip(names, key, strict=True)),
-            "metrics": {item.alias: _metric(item, members, columns) for item in body.aggregations},
-        }
-        for key, members in groups
-    ]
-    kept = [row for row in results if _passes(row["metrics"], body)]
-    return _sorted(kept, body)[: body.limit]
+
+    def __init__(self, body: AggregateDocuments, fields: Sequence[str]) -> None:
+        self._body, self._fields = body, fields
+        self._keys = [group.field for group in body.group_by or []]
+        self._read = [_field_of(item) for item in body.aggregations]
+        self._groups: dict[bytes, tuple[tuple[Any, ...], list[Accumulator]]] = {}
+        self._meter = Meter(_MOST_BYTES)
+
+    def take(self, rows: int, values: Sequence[Sequence[Any]]) -> None:
+        """So many rows more: a column for each of the fields, None where a row lacks it."""
+        deadline.check()
+        columns = dict(zip(self._fields, values, strict=True))
+        if self._body.unwind is None:
+            self._add(rows, columns)
+            return
+        for row in range(rows):
+            self._add_unwound({name: column[row] for name, column in columns.items()}, self._body.unwind)
+
+    def results(self) -> list[Json]:
+        """Rows `{group, metrics}`: filtered by `having`, sorted by `sort_by` (else by the group), at most `limit`."""
+        names = [group.alias or group.field for group in self._body.group_by or []]
+        aliases = [item.alias for item in self._body.aggregations]
+        if not self._keys and not self._groups:
+            self._group(())
+        results: list[Json] = [
+            {
+                "group": dict(zip(names, key, strict=True)),
+                "metrics": {alias: found.result() for alias, found in zip(aliases, accumulators, strict=True)},
+            }
+            for key, accumulators in self._groups.values()
+        ]
+        kept = [row for row in results if _passes(row["metrics"], self._body)]
+        return _sorted(kept, self._body)[: self._body.limit]
+
+    def _add(self, rows: int, columns: Columns) -> None:
+        read = [None if field is None else columns[field] for field in self._read]
+        for row in range(rows):
+            accumulators = self._group(tuple(columns[field][row] for field in self._keys))
+            for accumulator, column in zip(accumulators, read, strict=True):
+                if column is None:
+                    accumulator.add(True)
+                elif (value := column[row]) is not None:
+                    accumulator.add(value)
+
+    def _add_unwound(self, row: Json, field: str) -> None:
+        """One row for each element of the list in `field`; none where it has no elements."""
+        value = row[field]
+        elements = value if isinstance(value, list) else [] if value is None else [value]
+        for start in range(0, len(elements), _UNWOUND_AT_ONCE):
+            deadline.check()
+            piece = elements[start : start + _UNWOUND_AT_ONCE]
+            self._add(len(piece), {name: [one] * len(piece) for name, one in row.items()} | {field: piece})
+
+    def _group(self, key: tuple[Any, ...]) -> list[Accumulator]:
+        identity = identity_of(key)
+        found = self._groups.get(identity)
+        if found is None:
+            self._meter.spend(_GROUP_BYTES + 2 * len(identity) + _CELL_BYTES * len(self._read))
+            made = [ACCUMULATORS[item.function](self._meter) for item in self._body.aggregations]
+            found = self._groups[identity] = (key, made)
+        return found[1]
 
 
 def _field_of(item: Aggregation) -> str | None:
     return item.distinct_field or item.field if item.function == "count_distinct" else item.field
 
 
-def _unwound(rows: int, columns: Columns, field: str) -> tuple[int, Columns]:
-    """One row for each element of the list in `field`; rows without elements vanish."""
-    lists = [value if isinstance(value, list) else [] if value is None else [value] for value in columns[field]]
-    source = [row for row in range(rows) for _ in lists[row]]
-    taken: dict[str, Sequence[Any]] = {name: [values[row] for row in source] for name, values in columns.items()}
-    taken[field] = [element for elements in lists for element in elements]
-    return len(source), taken
-
-
-def _grouped(rows: int, columns: Columns, fields: Sequence[str]) -> list[tuple[tuple[Any, ...], list[int]]]:
-    groups: dict[bytes, tuple[tuple[Any, ...], list[int]]] = {}
-    for row in range(rows):
-        key = tuple(columns[field][row] for field in fields)
-        groups.setdefault(_identity(key), (key, []))[1].append(row)
-    if not fields and not groups:
-        return [((), [])]
-    return list(groups.values())
-
-
-def _metric(item: Aggregation, members: Sequence[int], columns: Columns) -> Any:
-    field = _field_of(item)
-    if field is None:
-        return len(members)
-    column = columns[field]
-    return _FUNCTIONS[item.function]([value for row in members if (value := column[row]) is not None])
-
-
-def _numbers(values: Values) -> Values:
-    return [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
-
-
-def _extreme(choose: Callable[[Values], Any]) -> Callable[[Values], Any]:
-    def chosen(values: Values) -> Any:
-        comparable = _numbers(values) or [value for value in values if isinstance(value, str)]
-        return choose(comparable) if comparable else None
-
-    return chosen
-
-
-def _sum(values: Values) -> float:
-    """As a float where it is an integer that no reader of JSON can hold."""
-    total: int | float = sum(_numbers(values))
-    return total if -(2**63) <= total < 2**63 else float(total)
-
-
-def _mean(values: Values) -> float | None:
-    numbers = _numbers(values)
-    return sum(numbers) / len(numbers) if numbers else None
-
-
-def _identity(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-
-
-def _distinct(values: Values) -> Values:
-    return list({_identity(value): value for value in values}.values())
-
-
-_FUNCTIONS: Final[Mapping[str, Callable[[Values], Any]]] = MappingProxyType(
-    {
-        "count": len,
-        "count_distinct": lambda values: len(_distinct(values)),
-        "sum": _sum,
-        "avg": _mean,
-        "min": _extreme(min),
-        "max": _extreme(max),
-        "first": lambda values: values[0] if values else None,
-        "last": lambda values: values[-1] if values else None,
-        "push": lambda values: values[:_MOST_LISTED],
-        "add_to_set": lambda values: _distinct(values)[:_MOST_LISTED],
-    }
-)
 _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = MappingProxyType(
     {
         "eq": operator.eq,
@@ -187,4 +166,4 @@ def _kind(value: Any) -> tuple[int, Any]:
         return 3, 0
     if isinstance(value, (bool, int, float)):
         return 0, value
-    return (1, value) if isinstance(value, str) else (2, _identity(value))
+    return (1, value) if isinstance(value, str) else (2, identity_of(value))

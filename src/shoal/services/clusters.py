@@ -40,6 +40,8 @@ class Admitted:
 
     cluster_id: str
     request: dict[str, Any]
+    plan: RunPlan | None = None
+    """None where the same run is under way already."""
 
 
 class Clusters:
@@ -180,7 +182,9 @@ class Clusters:
         request = self._request(cluster, body)
         active = self.active_run(scope, cluster.cluster_id)
         if active is None or active.request != request:
-            self._check(cluster, request, self._planned(scope, cluster, request))
+            plan = self._planned(scope, cluster, request)
+            self._check(cluster, request, plan)
+            return Admitted(cluster.cluster_id, request, plan)
         return Admitted(cluster.cluster_id, request)
 
     def execute(self, scope: Scope, admitted: "Admitted") -> Task:
@@ -193,7 +197,7 @@ class Clusters:
             active = self.active_run(scope, cluster.cluster_id)
             if active is None:
                 self._check_target(self.get(scope, cluster.cluster_id), request)
-                task = self._states.create(scope, cluster, request, _partition(request))
+                task = self._states.create(scope, cluster, request, _partition(request), admitted.plan)
         if active is None:
             hit("execute.queued")
             return task

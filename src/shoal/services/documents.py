@@ -1,7 +1,7 @@
 """Documents with vectors: made, found, changed and removed, one at a time or by the thousand."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -33,7 +33,7 @@ from shoal.records.ids import check_id, new_id
 from shoal.records.namespace import Namespace
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
-from shoal.services.aggregation import aggregate, fields_of
+from shoal.services.aggregation import Aggregator, fields_of
 from shoal.services.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.repository import Repository
@@ -44,6 +44,7 @@ __all__ = ["Documents", "Upsert", "Upserted"]
 
 _NO_TOKEN: Final = "A write is visible as soon as it is answered, so there is no write token to wait for."
 _NO_ACL: Final = "Shoal has no access control below the namespace: acl was not stored."
+_MOST_PAGE_BYTES: Final = 96 * 2**20
 Wanted = Sequence[str] | Literal["all"]
 
 
@@ -155,7 +156,8 @@ class Documents:
         collection = self._collections.find(scope, ref)
         generation = collection.generation if pin is None else pin
         _check_pin(collection, generation)
-        found = self._store.find(scope, collection.key_of(generation), query, vectors=vectors)
+        bounded = replace(query, most_bytes=_MOST_PAGE_BYTES)
+        found = self._store.find(scope, collection.key_of(generation), bounded, vectors=vectors)
         if pin is not None:  # it may have gone meanwhile, and the page be empty for that
             _check_pin(self._collections.find(scope, ref), generation)
         shown = [self._shown(scope, collection, item) for item in found.items]
@@ -189,14 +191,16 @@ class Documents:
         return self._store.distinct(scope, collection.storage_key, body.field, wanted, body.limit or 10_000)
 
     def aggregate(self, scope: Scope, ref: str, body: AggregateDocuments) -> list[Json]:
-        """Rows `{group, metrics}`, one a group, sorted. Raises NotFound, InvalidField."""
+        """Rows `{group, metrics}`, one a group, sorted. Raises NotFound, InvalidField, also where groups and
+        values are more than fit, OutOfTime."""
         collection = self._collections.find(scope, ref)
         fields = fields_of(body)
         for field in fields:
             _check_path("field", field)
         wanted = parse_filter(body.filters)
-        ids, _, columns = self._store.load_fields(scope, [collection.storage_key], fields, filter=wanted)
-        return aggregate(len(ids), dict(zip(fields, columns, strict=True)), body)
+        aggregator = Aggregator(body, fields)
+        self._store.each_fields(scope, collection.storage_key, fields, aggregator.take, filter=wanted)
+        return aggregator.results()
 
     def batch_update(self, scope: Scope, ref: str, body: BatchUpdate) -> tuple[int, list[Json] | None]:
         """How many were updated and, where ids were given, what became of each. Raises NotFound, InvalidField."""

@@ -27,7 +27,7 @@ from shoal.records.key import (
     new_key,
 )
 from shoal.records.organization import Organization
-from shoal.records.paging import Listing
+from shoal.records.paging import Listing, Page
 from shoal.records.scope import Scope
 from shoal.services.audit import Audit
 from shoal.services.namespaces import Namespaces
@@ -108,6 +108,10 @@ class Keys:
     def organizations(self) -> list[Organization]:
         """All of this installation, oldest first; for the command line, which owns the data folder anyway."""
         return self._organizations.all(_ROOT)[::-1]
+
+    def several_organizations(self) -> bool:
+        """Whether there is more than one."""
+        return self._organizations.search(_ROOT, Query(page=Page(limit=1))).total > 1
 
     # ── authentication ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -28,12 +28,16 @@ _OUTPUT_BYTES: Final = 900
 _ENRICHED_BYTES: Final = 600
 """The four on disk for each document: results, stages kept in case of a crash, output documents, enrichment."""
 _RAISE: Final = "Whoever runs the server can raise SHOAL_RUN_MEMORY_MIB."
+_PLANS: Final = 20
+_LEAST_SECONDS: Final = 900.0
+"""A run may take so many times its plan, and so long in any case."""
 _NAMING_SECONDS: Final = 6e-5
 _OUTPUT_SECONDS: Final = 3e-5
 
 
 class Planning:
-    """Estimates runs. `free_bytes` asks the disk; `memory_limit` is what a run may use, in bytes."""
+    """Estimates runs. `free_bytes` asks the disk, `memory_limit` what a run may use, in bytes; `run_seconds` is the
+    longest any run may take, 0 for no limit."""
 
     def __init__(
         self,
@@ -41,10 +45,12 @@ class Planning:
         documents: DocumentStore,
         free_bytes: Callable[[], int],
         *,
-        memory_limit: int,
+        memory_limit: Callable[[], int],
         threads: int,
+        run_seconds: float = 0.0,
     ) -> None:
-        self._documents, self._free, self._limit, self._threads = documents, free_bytes, memory_limit, threads
+        self._documents, self._free, self._memory_limit, self._threads = documents, free_bytes, memory_limit, threads
+        self._run_seconds = run_seconds
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
@@ -54,14 +60,21 @@ class Planning:
 
         Raises InvalidField for a collection that was deleted or parameters that cannot be.
         """
-        documents = self._count(scope, cluster, wanted)
+        documents, limit = self._count(scope, cluster, wanted), self._memory_limit()
         sizes = self._dimensions(scope, cluster)
         cost = self._cost(cluster, request, documents, sizes)
         apart = cluster.multi_feature_strategy == "independent"
         output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
         disk, free = documents * (_RESULT_BYTES + _KEPT_BYTES + output), self._free()
         memory = int(_BASE_BYTES + documents * _TEXT_BYTES + cost.bytes)
-        notes = [*self._memory_notes(cluster, request, documents, sizes, memory), *_disk_notes(disk, free)]
+        seconds = round(wall_seconds(cost, self._threads) + documents * (_NAMING_SECONDS + _OUTPUT_SECONDS) + 0.1, 1)
+        in_time = not 0 < self._run_seconds < seconds
+        notes = [*self._memory_notes(cluster, request, documents, sizes, memory, limit), *_disk_notes(disk, free)]
+        if not in_time:
+            notes.append(
+                f"It would take about {seconds:,.0f} s; a run may take {self._run_seconds:,.0f} s. Set a sample_size, "
+                "fewer starts or steps, or a cheaper algorithm. Whoever runs the server can raise SHOAL_RUN_SECONDS."
+            )
         if (cluster.llm_labeling or {}).get("enabled"):
             notes.append("No language model is connected: labels come from the documents' own words.")
         return RunPlan(
@@ -70,15 +83,20 @@ class Planning:
             algorithm=cluster.algorithm,
             documents=documents,
             dimensions=sum(sizes),
-            seconds=round(wall_seconds(cost, self._threads) + documents * (_NAMING_SECONDS + _OUTPUT_SECONDS) + 0.1, 1),
+            seconds=seconds,
+            seconds_limit=self._longest(seconds),
             peak_memory_bytes=memory,
-            memory_limit_bytes=self._limit,
+            memory_limit_bytes=limit,
             disk_bytes=disk,
             disk_free_bytes=free,
             llm_calls=0,
-            fits=memory <= self._limit and disk <= free,
+            fits=memory <= limit and disk <= free and in_time,
             notes=notes,
         )
+
+    def _longest(self, seconds: float) -> float:
+        """How long an attempt may take: plans err, and machines have other work."""
+        return min(max(_PLANS * seconds, _LEAST_SECONDS), self._run_seconds) if self._run_seconds else 0.0
 
     def _count(self, scope: Scope, cluster: Cluster, wanted: Filter) -> int:
         total = 0
@@ -104,14 +122,14 @@ class Planning:
         return _costs(plan, rows, sizes, apart=cluster.multi_feature_strategy == "independent")
 
     def _memory_notes(
-        self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int], memory: int
+        self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int], memory: int, limit: int
     ) -> list[str]:
-        if memory <= self._limit:
+        if memory <= limit:
             return []
-        told = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(self._limit)}."
+        told = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(limit)}."
         if request.get("mode") == "assign":
             return [told, _RAISE]
-        sample, rest = rows // 2, self._limit - _BASE_BYTES - rows * _TEXT_BYTES
+        sample, rest = rows // 2, limit - _BASE_BYTES - rows * _TEXT_BYTES
         while sample >= 2 and self._cost(cluster, {**request, "sample_size": sample}, rows, sizes).bytes > rest:
             sample //= 2
         if sample < 2:

@@ -15,6 +15,7 @@ from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.records.cluster import Cluster
 from shoal.records.execution import ACTIVE, MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
 from shoal.records.ids import new_id, new_task_id
+from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Status, Task
 from shoal.services.audit import note
@@ -39,7 +40,14 @@ class RunStates:
         self.executions = Repository(store, "execution", Execution, id_field="run_id")
         self.tasks = Repository(store, "task", Task, id_field="task_id")
 
-    def create(self, scope: Scope, cluster: Cluster, request: dict[str, Any], partition: str | None) -> Task:
+    def create(
+        self,
+        scope: Scope,
+        cluster: Cluster,
+        request: dict[str, Any],
+        partition: str | None,
+        plan: RunPlan | None = None,
+    ) -> Task:
         """A pending run with its task, in the queue.
 
         Raises Conflict while another run of the cluster is active, QueueFull where too many of the organisation wait.
@@ -81,7 +89,8 @@ class RunStates:
             )
             # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
             outputs = [] if cluster.enrich_source else cluster.output_collection_ids
-            self._store.enqueue(scope, run_id, QUEUE, about | {"outputs": outputs}, now, subject=cluster.cluster_id)
+            payload = about | {"outputs": outputs} | _time_of(plan)
+            self._store.enqueue(scope, run_id, QUEUE, payload, now, subject=cluster.cluster_id)
             note(scope, "cluster.execute", cluster.cluster_id, run_id=run_id, mode=run.mode)
         return task
 
@@ -274,3 +283,8 @@ class RunStates:
 
 def _seconds(start: datetime | None, end: datetime) -> float | None:
     return None if start is None else round((end - start).total_seconds(), 3)
+
+
+def _time_of(plan: RunPlan | None) -> dict[str, float]:
+    """How long the job may take, and why, as its worker reads it."""
+    return {} if plan is None else {"seconds": plan.seconds_limit, "planned": plan.seconds}

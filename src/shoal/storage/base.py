@@ -63,13 +63,15 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a list asks for. `search` is a case-insensitive substring over `search_fields`."""
+    """What a list asks for. `search` is a case-insensitive substring over `search_fields`; a page of documents that
+    would take more than `most_bytes` as JSON is refused with InvalidField."""
 
     filter: Filter = MATCH_ALL
     sort: Sequence[Sort] = ()
     page: Page = field(default_factory=Page)
     search: str | None = None
     search_fields: Sequence[str] = ()
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +170,12 @@ class MetadataStore(Protocol):
         Raises AlreadyExists for a job id that was ever used, Conflict while another job holds the subject: one that is
         open and was neither cancelled nor let go."""
 
-    def claim(self, queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
+    def claim(
+        self, queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None
+    ) -> Job | None:
         """Take a job that is queued, or running with a lease that ended; its fence and attempts grow by 1. Whose turn
-        it is: the organisation with the fewest running jobs, then the one served longest ago, and its oldest job.
+        it is: the organisation with the fewest running jobs, then the one served longest ago, and its oldest job; none
+        with `most_of_one` running jobs already.
         Atomic: two workers never get the same job, nor two jobs of one subject."""
 
     def heartbeat(
@@ -345,6 +350,18 @@ class DocumentStore(Protocol):
         self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
     ) -> tuple[list[str], list[str], list[list[Any]]]:
         """(ids, collections, one list of values per field), rows in the order of `load_matrix`; None where absent."""
+
+    def each_fields(
+        self,
+        scope: Scope,
+        collection: str,
+        fields: Sequence[str],
+        take: Callable[[int, Sequence[Sequence[Any]]], None],
+        *,
+        filter: Filter = MATCH_ALL,
+    ) -> None:
+        """The same piece by piece, so that nothing grows with the collection: `take` is called with how many rows there
+        are in a piece and one list of values per field; rows by id. All are of one moment."""
 
     def update(
         self, scope: Scope, collection: str, updates: Iterable[tuple[str, Json]], *, now: datetime, merge: bool = True

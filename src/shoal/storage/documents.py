@@ -24,8 +24,9 @@ from typing import Any, Final, Literal, Self, TypeVar, cast
 import numpy as np
 import orjson
 
+from shoal import deadline
 from shoal.columns import DocumentBatch, Matrix, Rows
-from shoal.errors import AlreadyExists, Corrupt, InsufficientStorage, NotFound, Unavailable
+from shoal.errors import AlreadyExists, Corrupt, InsufficientStorage, InvalidField, NotFound, Unavailable
 from shoal.failpoints import hit
 from shoal.records.fields import find_field, key_paths
 from shoal.records.filters import MATCH_ALL, Filter
@@ -64,6 +65,12 @@ _INTERNAL: Final[Mapping[str, str]] = {
 _TABLES: Final = ("enrichments", "replies", "slots", "segments", "vector_spaces", "documents", "collections")
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
+_DECODED_CHARACTERS: Final = 2**20
+"""Of payloads, decoded in one go: while that lasts, no other thread of the process does anything."""
+_WRITTEN_NUMBER: Final = 20
+"""Characters that a number of a vector takes as JSON."""
+_MOST_VALUES_BYTES: Final = 256 * 2**20
+_VALUE_BYTES: Final = 400
 _PIECE_WHEN_FULL: Final = 200
 _TRIES: Final = 5
 
@@ -208,6 +215,18 @@ class SqliteDocuments:
         """See DocumentStore. All documents that match, with vectors or without."""
         nothing: tuple[list[str], list[str], list[list[Any]]] = [], [], [[] for _ in fields]
         return self._read(scope, lambda view: view.fields(collections, fields, filter), nothing)
+
+    def each_fields(
+        self,
+        scope: Scope,
+        collection: str,
+        fields: Sequence[str],
+        take: Callable[[int, Sequence[Sequence[Any]]], None],
+        *,
+        filter: Filter = MATCH_ALL,
+    ) -> None:
+        """See DocumentStore."""
+        self._read(scope, lambda view: view.each_fields(collection, fields, filter, take), None)
 
     # ── removing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -462,9 +481,20 @@ class _View:
             )
         page = query.page
         tail = sql("{} LIMIT {} OFFSET {}", self._order(query.sort), page.limit + 1, page.offset)
-        documents = self._documents(collection, where, tail, vectors)
+        listed = self._sorted if query.sort else self._documents
+        documents = listed(collection, where, tail, vectors, query.most_bytes)
         total = self._one(sql("SELECT count(*) FROM documents d WHERE {}", where)) if page.include_total else 0
         return Listing(documents[: page.limit], total, len(documents) > page.limit)
+
+    def _sorted(
+        self, collection: str, where: Sql, tail: Sql, vectors: Names, most_bytes: int | None
+    ) -> list[StoredDocument]:
+        """First the ids, then their documents: SQLite keeps what it sorts in memory, and payloads are large."""
+        ids = [id for (id,) in self._rows(sql("SELECT d.document_id FROM documents d WHERE {} {}", where, tail))]
+        chosen = sql("document_id IN (SELECT value FROM json_each({}))", _listed_ids(ids))
+        here = sql("{} AND {}", self._where([collection]), chosen)
+        found = {one.document_id: one for one in self._documents(collection, here, Sql("", ()), vectors, most_bytes)}
+        return [found[id] for id in ids]
 
     def count(self, collections: Sequence[str], filter: Filter) -> int:
         return self._one(sql("SELECT count(*) FROM documents d WHERE {}", self._where(collections, filter)))
@@ -502,10 +532,15 @@ class _View:
     def distinct(self, collection: str, field: str, filter: Filter, limit: int) -> tuple[list[tuple[Any, int]], int]:
         counts: Counter[tuple[str, Any]] = Counter()
         shown: dict[tuple[str, Any], Any] = {}
+        held = 0
         for (values,) in self._values([field], self._where([collection], filter), Sql("", ())):
             for value, count in _tally(values):
-                counts[_told_apart(value)] += count
-                shown.setdefault(_told_apart(value), value)
+                key = _told_apart(value)
+                counts[key] += count
+                if key not in shown:
+                    shown[key] = value
+                    held += _VALUE_BYTES + (len(key[1]) * 2 if isinstance(key[1], str) else 0)
+                    _check_held(field, held)
         counts.pop(("null", None), None)
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return [(shown[key], count) for key, count in ranked[:limit]], len(ranked)
@@ -523,6 +558,17 @@ class _View:
             return ids, [collections[0]] * len(ids), columns
         rows = self._rows(sql("SELECT d.collection FROM documents d WHERE {} {}", where, order))
         return ids, self._keys([number for (number,) in rows]), columns
+
+    def each_fields(
+        self,
+        collection: str,
+        fields: Sequence[str],
+        filter: Filter,
+        take: Callable[[int, Sequence[Sequence[Any]]], None],
+    ) -> None:
+        where, order = self._where([collection], filter), _matrix_order([collection])
+        for *values, ids in self._values([*fields, "document_id"], where, order):
+            take(len(ids), values)
 
     def matrix(
         self, collections: Sequence[str], names: Sequence[str], filter: Filter, sample: int | None, seed: int
@@ -559,9 +605,13 @@ class _View:
         columns = ["d.document_id", "d.payload", "d.created_at", "d.updated_at", "d.checksum"]
         chosen = ", ".join([*columns, *(self._internal[name] for name in shown)])
         cursor = self.connection.execute(*sql(f"SELECT {chosen} FROM documents d WHERE {{}} {{}}", where, tail))
-        while rows := cursor.fetchmany(_DECODED_AT_ONCE):
+        size = 1
+        while rows := cursor.fetchmany(size):
+            deadline.check()
             _check_all(rows)
             payloads = [row[1] for row in rows]
+            taken = sum(map(len, payloads))
+            size = min(_DECODED_AT_ONCE, max(1, _DECODED_CHARACTERS * len(rows) // taken))
             # One call decodes many payloads far faster than many calls.
             decoded = orjson.loads(f"[{','.join(payloads)}]")
             for document, row in zip(decoded, rows, strict=True) if shown else ():
@@ -570,16 +620,12 @@ class _View:
                 document["_internal"] = {**document.get("_internal", {}), **internal}
             yield [[find_field(document, field)[1] for document in decoded] for field in fields]
 
-    def _documents(self, collection: str, where: Sql, tail: Sql, vectors: Names) -> list[StoredDocument]:
-        rows = self._rows(
-            sql(
-                "SELECT d.number, d.document_id, d.payload, d.created_at, d.updated_at, d.checksum "
-                "FROM documents d WHERE {} {}",
-                *(where, tail),
-            )
-        )
-        _check_all(row[1:] for row in rows)
+    def _documents(
+        self, collection: str, where: Sql, tail: Sql, vectors: Names, most_bytes: int | None = None
+    ) -> list[StoredDocument]:
         spaces = [space for name, space in self.slots.spaces().items() if vectors == "all" or name in vectors]
+        rows = self._page(where, tail, sum(space.dimension for space in spaces), most_bytes)
+        _check_all(row[1:] for row in rows)
         found = self.slots.of_documents([row[0] for row in rows], spaces)
         return [
             StoredDocument(
@@ -587,6 +633,23 @@ class _View:
             )
             for row in rows
         ]
+
+    def _page(self, where: Sql, tail: Sql, dimensions: int, most_bytes: int | None) -> list[tuple[Any, ...]]:
+        """The rows of documents with vectors of so many dimensions together. Raises InvalidField where they are more
+        than a page may hold."""
+        chosen = "d.number, d.document_id, d.payload, d.created_at, d.updated_at, d.checksum"
+        rows: list[tuple[Any, ...]] = []
+        size = 0
+        for row in self.connection.execute(*sql(f"SELECT {chosen} FROM documents d WHERE {{}} {{}}", where, tail)):
+            rows.append(row)
+            size += len(row[2]) + dimensions * _WRITTEN_NUMBER
+            if most_bytes is not None and size > most_bytes and len(rows) > 1:
+                raise InvalidField(
+                    "limit",
+                    f"a page of so many documents would hold more than {most_bytes // 2**20} MiB",
+                    remedy=f"Ask for at most {max(1, len(rows) // 2)} at once, or without vectors.",
+                )
+        return rows
 
     def _where(self, collections: Sequence[str], filter: Filter = MATCH_ALL) -> Sql:
         matching = compile_filter(filter, "d.payload", self._columns)
@@ -639,6 +702,15 @@ def _fingerprint(ids: Sequence[str], numbers: Sequence[int], spaces: Sequence[Sp
     digest = hashlib.blake2b(orjson.dumps([ids, numbers, [list(space) for space in spaces]]), digest_size=16)
     digest.update(np.ascontiguousarray(where).data)
     return digest.hexdigest()
+
+
+def _check_held(field: str, held: int) -> None:
+    if held > _MOST_VALUES_BYTES:
+        raise InvalidField(
+            field,
+            f"has different values of more than {_MOST_VALUES_BYTES // 2**20} MiB together",
+            remedy="Narrow it down with filters.",
+        )
 
 
 def _tally(values: Sequence[Any]) -> Iterator[tuple[Any, int]]:
@@ -714,7 +786,8 @@ def _snapshot(connection: Connection) -> Iterator[Connection]:
         yield connection
     finally:
         if connection.in_transaction:
-            connection.execute("ROLLBACK")
+            with deadline.unlimited():
+                connection.execute("ROLLBACK")
 
 
 # ── one change ───────────────────────────────────────────────────────────────────────────────────────────────────────

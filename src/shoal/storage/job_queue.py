@@ -42,6 +42,7 @@ _JOB: Final = (
     "job_id, organization_id, namespace_id, queue, payload, state, fence, attempts, worker, lease_until, "
     "cancel_requested, stage, fraction"
 )
+_ANY: Final = 2**62
 _MINE: Final = "job_id = ? AND fence = ? AND state = 'running'"
 _HERE: Final = "job_id = ? AND organization_id = ? AND namespace_id = ?"
 # Organisations are found by jumping through the index, one step each, however many jobs they have.
@@ -73,7 +74,8 @@ turn(job_id, busy, served, organization_id) AS (
         organization_id
     FROM open WHERE organization_id IS NOT NULL
 )
-SELECT job_id, organization_id FROM turn WHERE job_id IS NOT NULL ORDER BY busy, served, organization_id LIMIT 1
+SELECT job_id, organization_id FROM turn WHERE job_id IS NOT NULL AND busy < :most
+ORDER BY busy, served, organization_id LIMIT 1
 """
 _CLAIM: Final = f"""
 UPDATE jobs SET state = 'running', worker = ?, lease_until = ?, updated_at = ?, fence = fence + 1,
@@ -123,10 +125,14 @@ class SqliteJobQueue:
                     raise Conflict(f"Another job for {subject} is open.", subject=subject) from None
                 raise AlreadyExists("job", job_id) from None
 
-    def claim(self, queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
+    def claim(
+        self, queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None
+    ) -> Job | None:
         """Take the job whose turn it is, of those that are queued or running with a lease that ended; its fence and
-        attempts grow by 1. One transaction: two workers never get the same job, nor two of one subject."""
-        asked = {"queue": queue, "now": stored_time(now)}
+        attempts grow by 1. Organisations with `most_of_one` running jobs have no turn. One transaction: two workers
+        never get the same job, nor two of one subject."""
+        most = _ANY if most_of_one is None else most_of_one
+        asked = {"queue": queue, "now": stored_time(now), "most": most}
         if not self._database.read().execute(_NEXT, asked).fetchall():
             return None  # nobody is kept waiting for the write lock because a worker is idle
         with self._database.transaction() as connection:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from shoal import deadline
 from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
 from shoal.storage import commit_count
 from shoal.storage.files import disk_error, is_full, make_folder, named, sync_folder
@@ -29,6 +30,8 @@ SQLITE_VERSION: Final = sqlite3.sqlite_version
 
 _WAIT_SECONDS: Final = 30.0
 _FETCH_ROWS: Final = 1000
+_STEPS_BETWEEN_LOOKS: Final = 20_000
+"""Of SQLite's virtual machine, a millisecond or so, between two looks at the deadline."""
 _PRAGMAS: Final = (
     f"PRAGMA busy_timeout={int(_WAIT_SECONDS * 1000)}",
     "PRAGMA synchronous=FULL",
@@ -114,8 +117,12 @@ class Database:
             yield session.connection
             self._check_open(session)
             changed = session.connection.total_changes > before
-            commit = commit_count.count_up(session.connection) if changed else None
-            session.connection.execute("COMMIT")
+            deadline.check()
+            with deadline.unlimited():
+                commit = commit_count.count_up(session.connection) if changed else None
+                session.connection.execute("COMMIT")
+            if changed:
+                deadline.lift()
             if commit is not None:
                 commit_count.keep(self.path, commit)
 
@@ -191,6 +198,7 @@ class Database:
                 connection.execute(pragma)
             if self._setup is not None:
                 self._setup(connection)
+            connection.set_progress_handler(deadline.is_over, _STEPS_BETWEEN_LOOKS)
         except BaseException:
             connection.close()
             raise
@@ -238,6 +246,8 @@ class _Seam:
 
 def _translated(error: sqlite3.DatabaseError, path: Path) -> ShoalError | None:
     code = _code(error)
+    if code == sqlite3.SQLITE_INTERRUPT or "user-defined function raised" in str(error):
+        deadline.check()  # raises where that is why
     if is_full(error):
         return InsufficientStorage(
             "The disk has no room for this. Delete something or enlarge the disk; reading and deleting go on meanwhile."
@@ -403,8 +413,9 @@ def _undone_on_error(connection: sqlite3.Connection, *undo: str) -> Iterator[Non
         yield
     except BaseException:
         if connection.in_transaction:
-            for statement in undo:
-                connection.execute(statement)
+            with deadline.unlimited():
+                for statement in undo:
+                    connection.execute(statement)
         raise
 
 

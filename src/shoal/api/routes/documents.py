@@ -9,9 +9,10 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import ValidationError
 
-from shoal.api.bodies import JsonRoute, parse_json, validated
+from shoal.api.bodies import JsonRoute, validated
 from shoal.api.deps import Listed, ListQuery, Namespaced, Organized, Wired
 from shoal.api.idempotency import Keyed
+from shoal.api.json_text import parse_json
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.errors import InvalidField, InvalidRequest, NotFound

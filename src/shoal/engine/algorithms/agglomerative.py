@@ -12,6 +12,7 @@ from scipy.spatial.distance import pdist
 
 from shoal.columns import Points
 from shoal.engine.algorithms.base import (
+    MOST_CLUSTERS,
     Algorithm,
     Fit,
     Labelled,
@@ -61,7 +62,7 @@ class AgglomerativeParams:
     """Accepted, without effect."""
 
     def __post_init__(self) -> None:
-        check_whole("n_clusters", self.n_clusters, 1)
+        check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
         check_one_of("affinity", self.affinity, ("euclidean", "l2", "cosine"))
         check_one_of("linkage", self.linkage, ("ward", "complete", "average", "single"))
         check_flag("compute_distances", self.compute_distances)

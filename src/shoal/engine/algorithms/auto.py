@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine.algorithms.base import (
+    MOST_NEIGHBORS,
     Algorithm,
     Fit,
     Labelled,
@@ -55,7 +56,7 @@ class AutoParams:
     """Seed of the runs whose consensus is taken; None takes the plan's."""
 
     def __post_init__(self) -> None:
-        check_whole("n_neighbors", self.n_neighbors, 2)
+        check_whole("n_neighbors", self.n_neighbors, 2, MOST_NEIGHBORS)
         check_whole("min_cluster_size", self.min_cluster_size, 2)
         check_share("noise_level", self.noise_level)
         if self.approx_n_clusters is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,15 @@ from shoal.engine.plan import MOST_SEED, Progress
 from shoal.errors import InvalidField
 
 __all__ = ["Algorithm", "Assign", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
+__all__ += ["MOST_CLUSTERS", "MOST_NEIGHBORS", "MOST_STARTS", "MOST_STEPS"]
 __all__ += ["check_seed", "check_share", "check_whole", "nothing_found"]
 
 Strengths = NDArray[np.float32]
+MOST_CLUSTERS: Final = 1_000_000
+MOST_STARTS: Final = 1_000
+MOST_STEPS: Final = 100_000
+MOST_NEIGHBORS: Final = 1_000
+"""Bounds of parameters beyond which nobody finds more, and nobody could say what a run will cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,10 @@ def nothing_found(total: int) -> Labelled:
     return Labelled(np.full(total, NOISE, np.int64), np.zeros(total, np.float32))
 
 
-def check_whole(name: str, value: object, least: int) -> None:
-    """Raises InvalidField unless `value` is a whole number, at least `least`."""
+def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raises InvalidField unless `value` is a whole number, at least `least` and at most `most`."""
+    if most is not None and isinstance(value, int) and value > most:
+        raise InvalidField(name, f"must be at most {most:,}", value=value)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InvalidField(name, f"must be a whole number of at least {least}", value=value)
 

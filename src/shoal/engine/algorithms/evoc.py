@@ -6,7 +6,7 @@ from typing import Final
 
 from shoal.columns import Points
 from shoal.engine.algorithms import auto
-from shoal.engine.algorithms.base import Algorithm, Fit, check_seed, check_share, check_whole
+from shoal.engine.algorithms.base import MOST_NEIGHBORS, Algorithm, Fit, check_seed, check_share, check_whole
 from shoal.engine.plan import Progress
 
 __all__ = ["EVOC", "EVoCParams", "fit"]
@@ -38,7 +38,7 @@ class EVoCParams:
         check_whole("base_min_cluster_size", self.base_min_cluster_size, 2)
         if self.approx_n_clusters is not None:
             check_whole("approx_n_clusters", self.approx_n_clusters, 2)
-        check_whole("n_neighbors", self.n_neighbors, 2)
+        check_whole("n_neighbors", self.n_neighbors, 2, MOST_NEIGHBORS)
         check_whole("min_samples", self.min_samples, 1)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.algorithms.base import (
+    MOST_CLUSTERS,
+    MOST_STARTS,
+    MOST_STEPS,
     Algorithm,
     Fit,
     Labelled,
@@ -61,8 +64,10 @@ class GaussianMixtureParams:
     """Accepted, without effect."""
 
     def __post_init__(self) -> None:
-        for name in ("n_components", "max_iter", "n_init", "verbose_interval"):
-            check_whole(name, getattr(self, name), 1)
+        check_whole("n_components", self.n_components, 1, MOST_CLUSTERS)
+        check_whole("max_iter", self.max_iter, 1, MOST_STEPS)
+        check_whole("n_init", self.n_init, 1, MOST_STARTS)
+        check_whole("verbose_interval", self.verbose_interval, 1)
         check_one_of("covariance_type", self.covariance_type, ("full", "tied", "diag", "spherical"))
         check_one_of("init_params", self.init_params, ("kmeans", "k-means++", "random", "random_from_data"))
         check_number("tol", self.tol, 0)

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine.algorithms.base import (
+    MOST_CLUSTERS,
+    MOST_STARTS,
+    MOST_STEPS,
     Algorithm,
     Fit,
     Labelled,
@@ -64,9 +67,9 @@ class KMeansParams:
     """Both names give the same answer by the same steps."""
 
     def __post_init__(self) -> None:
-        check_whole("n_clusters", self.n_clusters, 1)
-        check_whole("max_iter", self.max_iter, 1)
-        check_whole("n_init", self.n_init, 1)
+        check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
+        check_whole("max_iter", self.max_iter, 1, MOST_STEPS)
+        check_whole("n_init", self.n_init, 1, MOST_STARTS)
         check_whole("verbose", self.verbose, 0)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)

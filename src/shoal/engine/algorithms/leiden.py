@@ -8,6 +8,7 @@ import numpy as np
 
 from shoal.columns import Points
 from shoal.engine.algorithms.base import (
+    MOST_STARTS,
     Algorithm,
     Fit,
     Labelled,
@@ -59,7 +60,7 @@ class LeidenParams:
         check_one_of("metric", self.metric, ("cosine", "euclidean"))
         check_whole("min_cluster_size", self.min_cluster_size, 0)
         check_one_of("objective_function", self.objective_function, ("RBConfiguration", "modularity", "CPM"))
-        check_whole("n_iterations", self.n_iterations, -1)
+        check_whole("n_iterations", self.n_iterations, -1, MOST_STARTS)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
 

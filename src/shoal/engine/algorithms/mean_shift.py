@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 
 from shoal.columns import NOISE, Points
 from shoal.engine.algorithms.base import (
+    MOST_STEPS,
     Algorithm,
     Fit,
     Labelled,
@@ -70,7 +71,7 @@ class MeanShiftParams:
         check_flag("bin_seeding", self.bin_seeding)
         check_flag("cluster_all", self.cluster_all)
         check_whole("min_bin_freq", self.min_bin_freq, 1)
-        check_whole("max_iter", self.max_iter, 1)
+        check_whole("max_iter", self.max_iter, 1, MOST_STEPS)
 
 
 def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, progress: Progress) -> Fit:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.algorithms.base import (
+    MOST_CLUSTERS,
+    MOST_NEIGHBORS,
+    MOST_STARTS,
     Algorithm,
     Fit,
     Labelled,
@@ -64,10 +67,11 @@ class SpectralParams:
     """Accepted, without effect."""
 
     def __post_init__(self) -> None:
-        for name in ("n_clusters", "n_init", "n_neighbors"):
-            check_whole(name, getattr(self, name), 1)
+        check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
+        check_whole("n_init", self.n_init, 1, MOST_STARTS)
+        check_whole("n_neighbors", self.n_neighbors, 1, MOST_NEIGHBORS)
         if self.n_components is not None:
-            check_whole("n_components", self.n_components, 1)
+            check_whole("n_components", self.n_components, 1, MOST_CLUSTERS)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
         if self.eigen_solver is not None:

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
+from shoal import deadline
 from shoal.records.fields import KeyPath, find_field, key_paths
 from shoal.records.filters import And, Condition, Filter, Operator, Or
 from shoal.records.ids import encoded
@@ -105,18 +106,22 @@ def register_functions(connection: sqlite3.Connection) -> None:
 
 
 def _element(condition: str, element: str) -> bool:
+    deadline.check()
     return element_matches(read_condition(condition), element)
 
 
 def _matches(condition: str, body: str) -> bool:
+    deadline.check()
     return matches(read_condition(condition), orjson.loads(body))
 
 
 def _found(text: str, body: str) -> bool:
+    deadline.check()
     return found(text, (), orjson.loads(body))
 
 
 def _field(field: str, body: str) -> str | float | None:
+    deadline.check()
     value: Any = find_field(orjson.loads(body), field)[1]
     if isinstance(value, (list, dict)):
         return orjson.dumps(value).decode()
