@@ -23,14 +23,14 @@ __all__ = ["Admission", "Gate"]
 
 _WAITING: Final = 4
 _PATIENCE_SECONDS: Final = 10.0
-_MOST_LARGE: Final = 3
+_MOST_LARGE: Final = 2
 _LARGE_BYTES: Final = 2**20
 _SPARE_THREADS: Final = 16
 _BUSY: Final = "The server has more requests than it can work on. Send this one again in a moment."
 
 
 class Admission:
-    """503 with Retry-After where `max_requests` are worked on and four times as many wait. Of large bodies three are
+    """503 with Retry-After where `max_requests` are worked on and four times as many wait. Of large bodies two are
     worked on, since each takes hundreds of megabytes. What is let in has `request_seconds` from then on."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
