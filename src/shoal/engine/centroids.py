@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shoal.columns import Labels, Points, Rows
-from shoal.engine.parallel import spans
-from shoal.engine.plan import CentroidMethod, DistanceMetric
+from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import CentroidMethod, DistanceMetric, Progress, silent
 
 __all__ = [
     "Memberships",
@@ -28,6 +28,8 @@ __all__ = [
 _BLOCK: Final = 8192
 _HEARD: Final = 2000
 """Members of a cluster to which the mean distance of a medoid is taken, at most."""
+_MEDOID_ROWS: Final = 512
+"""Members whose distances to the others are taken at a time."""
 _REPRESENTATIVES: Final = 5
 
 
@@ -38,44 +40,75 @@ def member_rows(labels: Labels, clusters: int) -> list[Rows]:
     return [order[starts[number] : starts[number + 1]].astype(np.int64) for number in range(clusters)]
 
 
-def cluster_means(points: Points, labels: Labels, clusters: int) -> NDArray[np.float64]:
-    """(k, d) means of the members, summed in float64 block by block."""
+def cluster_means(points: Points, labels: Labels, clusters: int, progress: Progress = silent) -> NDArray[np.float64]:
+    """(k, d) means of the members, summed in float64 block by block. Reports to `progress` as "describe"."""
     sums = np.zeros((clusters, points.shape[1]))
     for block in spans(len(points), _BLOCK):
         inside = np.flatnonzero(labels[block] >= 0)
         cells = (np.ones(len(inside)), (labels[block][inside], inside))
         belongs = csr_array(cells, shape=(clusters, block.stop - block.start))
         sums += belongs @ points[block]
+        progress("describe", block.stop / len(points))
     sizes = np.bincount(labels[labels >= 0], minlength=clusters)
     return np.asarray(sums / np.maximum(sizes, 1)[:, None], np.float64)
 
 
 def find_medoids(
-    points: Points, members: Sequence[Rows], means: NDArray[np.float64], metric: DistanceMetric, seed: int
+    points: Points,
+    members: Sequence[Rows],
+    means: NDArray[np.float64],
+    metric: DistanceMetric,
+    seed: int,
+    threads: int = 1,
+    progress: Progress = silent,
 ) -> Rows:
     """(k,) for each cluster the member with the smallest mean distance to the members, ties by row.
 
     On unit rows and cosine distance that is the member nearest in direction to the mean. Euclidean distances are taken
-    to at most 2,000 members, a seeded sample.
+    to at most 2,000 members, a seeded sample. Reports to `progress` as "describe".
     """
-    if metric == "cosine":
-        found = [rows[np.argmax(points[rows] @ mean)] for rows, mean in zip(members, means, strict=True)]
-    else:
-        found = [_central(points, rows, np.random.default_rng([seed, number])) for number, rows in enumerate(members)]
-    return np.array(found, np.int64)
+    parts = [(number, part) for number, rows in enumerate(members) for part in spans(len(rows), _MEDOID_ROWS)]
+
+    def costs(numbers: slice) -> list[NDArray[np.floating]]:
+        told: list[NDArray[np.floating]] = []
+        for number, part in parts[numbers]:
+            own = points[members[number][part]]
+            if metric == "cosine":
+                told.append(-(own @ means[number]))
+            else:
+                told.append(_mean_distances(points, members[number], own, np.random.default_rng([seed, number])))
+        return told
+
+    best, found = np.full(len(members), np.inf), np.zeros(len(members), np.int64)
+    works = _works(parts, _MEDOID_ROWS)
+    for numbers, told in zip(works, in_order(costs, works, threads), strict=True):
+        for (number, part), cost in zip(parts[numbers], told, strict=True):
+            place = int(np.argmin(cost))
+            if cost[place] < best[number]:
+                best[number], found[number] = cost[place], members[number][part][place]
+        progress("describe", numbers.stop / len(parts))
+    return found
 
 
-def _central(points: Points, rows: Rows, rng: np.random.Generator) -> int:
+def _works(parts: Sequence[tuple[int, slice]], rows: int) -> list[slice]:
+    """The parts cut into works of about so many rows."""
+    works, first, held = list[slice](), 0, 0
+    for number, (_, part) in enumerate(parts):
+        held += part.stop - part.start
+        if held >= rows:
+            works.append(slice(first, number + 1))
+            first, held = number + 1, 0
+    return [*works, slice(first, len(parts))] if first < len(parts) else works
+
+
+def _mean_distances(points: Points, rows: Rows, own: Points, rng: np.random.Generator) -> NDArray[np.floating]:
+    """(b,) the mean distance of `own` (b, d) to the members `rows`, or to some of them."""
     heard = rows if len(rows) <= _HEARD else np.sort(rng.choice(rows, _HEARD, replace=False))
     center = points[heard].mean(axis=0, dtype=np.float64)
-    others = points[heard] - center
-    lengths = np.einsum("ij,ij->i", others, others)
-    total = np.empty(len(rows))
-    for block in spans(len(rows), 1024):
-        own = points[rows[block]] - center
-        squares = np.einsum("ij,ij->i", own, own)[:, None] + lengths - 2 * (own @ others.T)
-        total[block] = np.sqrt(np.maximum(squares, 0)).sum(axis=1)
-    return int(rows[np.argmin(total)])
+    others, near = points[heard] - center, own - center
+    squares = np.einsum("ij,ij->i", near, near)[:, None] + np.einsum("ij,ij->i", others, others)
+    squares -= 2 * (near @ others.T)
+    return np.asarray(np.sqrt(np.maximum(squares, 0)).mean(axis=1), np.float64)
 
 
 def centroids(
@@ -109,20 +142,29 @@ def distances_to(
     targets: Points,
     metric: DistanceMetric,
     origin: NDArray[np.float64] | None = None,
+    *,
+    threads: int = 1,
+    progress: Progress = silent,
 ) -> Memberships:
-    """Distance and cosine of each row to its own centroid; `origin` (d,) is added to both before cosines are taken."""
+    """Distance and cosine of each row to its own centroid; `origin` (d,) is added to both before cosines are taken.
+    Reports to `progress` as "describe"."""
     distance, cosine = np.full(len(points), np.nan), np.full(len(points), np.nan)
     exact = targets.astype(np.float64)
-    for block in spans(len(points), 4096):
+
+    def tell(block: slice) -> None:
         inside = block.start + np.flatnonzero(labels[block] >= 0)
         rows, own = points[inside].astype(np.float64), exact[labels[inside]]
-        away = rows - own
+        away = np.linalg.norm(rows - own, axis=1)
         if origin is not None:
             rows, own = rows + origin, own + origin
         lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(own, axis=1)
         dots = np.einsum("ij,ij->i", rows, own)
         cosine[inside] = np.clip(np.where(lengths > 0, dots / np.where(lengths > 0, lengths, 1.0), 0.0), -1.0, 1.0)
-        distance[inside] = 1.0 - cosine[inside] if metric == "cosine" else np.linalg.norm(away, axis=1)
+        distance[inside] = 1.0 - cosine[inside] if metric == "cosine" else away
+
+    blocks = spans(len(points), 1024)
+    for block, _ in zip(blocks, in_order(tell, blocks, threads), strict=True):
+        progress("describe", block.stop / len(points))
     return Memberships(distance, cosine)
 
 

@@ -30,7 +30,7 @@ from shoal.engine.near_duplicates import NearDuplicates, near_duplicates
 from shoal.engine.neighborhood import COUNT, Neighborhood, find_neighborhood
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import CentroidMethod, DistanceMetric, Keep, Plan, Progress, made_now, silent, within
+from shoal.engine.plan import CentroidMethod, DistanceMetric, Keep, Plan, Progress, made_now, silent, steady, within
 from shoal.engine.prediction import Reach
 from shoal.engine.quality import Grouping, measure
 from shoal.engine.sampling import sample_rows
@@ -59,6 +59,7 @@ def compute(
     values.
     """
     check_seed("seed", plan.seed)
+    progress = steady(progress)
     with one_blas_thread():
         space = _space(checked_points(points), plan)
 
@@ -163,12 +164,16 @@ def _described(
     clusters = int(labels.max(initial=-1)) + 1
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
     progress("describe", 0.0)
-    members, means = member_rows(labels, clusters), cluster_means(space, labels, clusters)
-    medoids = find_medoids(space, members, means, metric, plan.seed)
+    members = member_rows(labels, clusters)
+    means = cluster_means(space, labels, clusters, within(progress, "describe", 0, 0.1))
+    medoids = find_medoids(
+        space, members, means, metric, plan.seed, plan.threads, within(progress, "describe", 0.1, 0.4)
+    )
     targets = centroids(space, members, means, medoids, _method(plan.centroid_method))
-    memberships = distances_to(space, labels, targets, metric, origin)
-    progress("describe", 0.3)
-    metrics = measure(Grouping(space, labels, means, memberships, metric), plan.seed, plan.threads)
+    part = within(progress, "describe", 0.4, 0.5)
+    memberships = distances_to(space, labels, targets, metric, origin, threads=plan.threads, progress=part)
+    grouping = Grouping(space, labels, means, memberships, metric)
+    metrics = measure(grouping, plan.seed, plan.threads, within(progress, "describe", 0.5, 1))
     progress("layout", 0.0)
     near = _neighborhood(space, plan, found, within(progress, "layout", 0, 0.5))
     drawn = _drawn(space, plan, places_before, near, within(progress, "layout", 0.5, 1))

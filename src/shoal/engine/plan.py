@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
-__all__ = ["MOST_SEED", "CentroidMethod", "DistanceMetric", "Keep", "Plan", "Progress", "made_now", "silent", "within"]
+__all__ = ["MOST_SEED", "CentroidMethod", "DistanceMetric", "Keep", "Plan", "Progress", "made_now", "silent"]
+__all__ += ["steady", "within"]
 
 Made = TypeVar("Made")
 
@@ -24,6 +25,17 @@ def silent(stage: str, fraction: float) -> None:
 def within(progress: Progress, stage: str, start: float, stop: float) -> Progress:
     """A progress for a part of a stage: whatever it is told counts from `start` to `stop` of that stage."""
     return lambda _, fraction: progress(stage, start + (stop - start) * fraction)
+
+
+def steady(progress: Progress) -> Progress:
+    """A progress that is never told less of a stage than before, however its parts overlap."""
+    reached: dict[str, float] = {}
+
+    def tell(stage: str, fraction: float) -> None:
+        reached[stage] = max(reached.get(stage, 0.0), min(fraction, 1.0))
+        progress(stage, reached[stage])
+
+    return tell
 
 
 class Keep(Protocol):

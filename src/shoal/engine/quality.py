@@ -10,7 +10,7 @@ from shoal.columns import Labels, Points, Rows
 from shoal.engine.centroids import Memberships
 from shoal.engine.geometry import half_squares, moved, origin_shift
 from shoal.engine.parallel import in_order, spans
-from shoal.engine.plan import DistanceMetric
+from shoal.engine.plan import DistanceMetric, Progress, silent, within
 from shoal.engine.row_keys import row_keys
 from shoal.engine.sampling import sample_rows
 
@@ -23,6 +23,10 @@ _FEWEST: Final = 1000
 """Rows that are sampled however many there are."""
 _ROWS: Final = 512
 _OTHERS: Final = 8192
+_COORDINATES: Final = 1 << 20
+"""Numbers of a block of products held at a time by one thread."""
+_CLOSE: Final = 1e-6
+"""Share of their squared lengths below which the distance of two means is told by their difference."""
 _DEVIATIONS: Final = 1.96
 """Standard errors to either side that hold 95 of 100 means."""
 
@@ -42,7 +46,7 @@ class Grouping:
         return np.bincount(self.labels[self.labels >= 0], minlength=len(self.means)).astype(np.int64)
 
 
-def measure(grouping: Grouping, seed: int, threads: int) -> dict[str, float | None]:
+def measure(grouping: Grouping, seed: int, threads: int, progress: Progress = silent) -> dict[str, float | None]:
     """All measures by the contract's names; None where one is not defined (fewer than two clusters, as a rule).
 
     `silhouette_score` is in the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum
@@ -50,13 +54,14 @@ def measure(grouping: Grouping, seed: int, threads: int) -> dict[str, float | No
     Above 20,000 members a Euclidean silhouette is the mean over a seeded sample of them, each compared with all
     members: then `silhouette_sampled` tells how many rows that are, and `silhouette_low` to `silhouette_high` holds the
     mean over all members in 95 of 100 samples (normal approximation with the correction for a finite population,
-    Cochran 1977). It speaks of this clustering of these rows only, not of another seed or of rows to come.
+    Cochran 1977). It speaks of this clustering of these rows only, not of another seed or of rows to come. Reports to
+    `progress` as "describe".
     """
     sizes, total = grouping.sizes, len(grouping.labels)
     inside = int(sizes.sum())
     return {
-        **_silhouette_of_rows(grouping, seed, threads),
-        **_scatter(grouping),
+        **_silhouette_of_rows(grouping, seed, threads, within(progress, "describe", 0, 0.7)),
+        **_scatter(grouping, threads, within(progress, "describe", 0.7, 1)),
         "noise_ratio": 1 - inside / total if total else None,
         "avg_cluster_size": inside / len(sizes) if len(sizes) else None,
         "cluster_size_entropy": _entropy(sizes / inside) if inside else None,
@@ -76,62 +81,84 @@ def _closeness(memberships: Memberships) -> dict[str, float | None]:
     }
 
 
-def _scatter(grouping: Grouping) -> dict[str, float | None]:
+def _scatter(grouping: Grouping, threads: int, progress: Progress) -> dict[str, float | None]:
     """Inertia, Davies-Bouldin (1979) and Calinski-Harabasz (1974)."""
     sizes, means = grouping.sizes, grouping.means
     clusters, inside = len(sizes), int(sizes.sum())
     if clusters == 0:
         return {"inertia": None, "davies_bouldin_index": None, "calinski_harabasz_score": None}
-    distance = _to_means(grouping)
+    distance = _to_means(grouping, threads, within(progress, "describe", 0, 0.4))
     members = grouping.labels >= 0
-    within = float((distance[members] ** 2).sum())
+    inner = float((distance[members] ** 2).sum())
     index = score = None
     if 2 <= clusters < inside:
         spread = np.bincount(grouping.labels[members], distance[members], clusters) / sizes
-        index = _davies_bouldin(means, spread)
+        index = _davies_bouldin(means, spread, threads, within(progress, "describe", 0.4, 1))
         middle = (means * sizes[:, None]).sum(axis=0) / inside
         between = float((((means - middle) ** 2).sum(axis=1) * sizes).sum())
-        score = between / within * (inside - clusters) / (clusters - 1) if within > 0 else None
-    return {"inertia": within, "davies_bouldin_index": index, "calinski_harabasz_score": score}
+        score = between / inner * (inside - clusters) / (clusters - 1) if inner > 0 else None
+    return {"inertia": inner, "davies_bouldin_index": index, "calinski_harabasz_score": score}
 
 
-def _to_means(grouping: Grouping) -> Floats:
+def _to_means(grouping: Grouping, threads: int, progress: Progress) -> Floats:
     """(n,) Euclidean distance to the mean of the own cluster; 0 for noise."""
     distance = np.zeros(len(grouping.labels))
-    for block in spans(len(distance), 4096):
+
+    def tell(block: slice) -> None:
         inside = block.start + np.flatnonzero(grouping.labels[block] >= 0)
         away = grouping.points[inside] - grouping.means[grouping.labels[inside]]
         distance[inside] = np.sqrt(np.einsum("ij,ij->i", away, away))
+
+    blocks = spans(len(distance), 1024)
+    for block, _ in zip(blocks, in_order(tell, blocks, threads), strict=True):
+        progress("describe", block.stop / len(distance))
     return distance
 
 
-def _davies_bouldin(means: Floats, spread: Floats) -> float | None:
-    """Mean over clusters of the worst (spread + spread) / distance of means; None where two means are one point."""
-    worst = np.empty(len(means))
-    for number, mean in enumerate(means):
-        apart = np.linalg.norm(means - mean, axis=1)
-        apart[number] = np.inf
-        if not apart.all():
-            return None
-        worst[number] = ((spread + spread[number]) / apart).max()
-    return float(worst.mean())
+def _davies_bouldin(means: Floats, spread: Floats, threads: int, progress: Progress) -> float | None:
+    """Mean over clusters of the worst (spread + spread) / distance of means; None where two means are one point.
+
+    Products tell the distances but of means too near each other for that, whose differences are taken.
+    """
+    near = means - means.mean(axis=0)
+    squares = np.einsum("ij,ij->i", near, near)
+
+    def worst(block: slice) -> Floats:
+        lengths = squares[block][:, None] + squares
+        apart = lengths - 2 * (near[block] @ near.T)
+        own, other = np.nonzero(apart <= _CLOSE * lengths)
+        for pair in spans(len(own), max(1, _COORDINATES // means.shape[1])):
+            gap = means[block.start + own[pair]] - means[other[pair]]
+            apart[own[pair], other[pair]] = np.einsum("ij,ij->i", gap, gap)
+        apart[np.arange(len(apart)), np.arange(block.start, block.stop)] = np.inf
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = (spread + spread[block][:, None]) / np.sqrt(apart)
+        return np.where(apart.all(axis=1), ratios.max(axis=1), np.nan)
+
+    told, blocks = [], spans(len(means), max(1, min(_ROWS, _COORDINATES // len(means))))
+    for block, part in zip(blocks, in_order(worst, blocks, threads), strict=True):
+        told.append(part)
+        progress("describe", block.stop / len(means))
+    mean = float(np.concatenate(told).mean())
+    return None if np.isnan(mean) else mean
 
 
-def _silhouette_of_rows(grouping: Grouping, seed: int, threads: int) -> dict[str, float | None]:
+def _silhouette_of_rows(grouping: Grouping, seed: int, threads: int, progress: Progress) -> dict[str, float | None]:
     rows = np.flatnonzero(grouping.labels >= 0)
     if len(grouping.means) < 2 or len(rows) <= len(grouping.means):
         return {"silhouette_score": None}
     if grouping.metric == "cosine":
-        return {"silhouette_score": squared_silhouette(grouping.points[rows], grouping.labels[rows], grouping.means)}
+        of_members = grouping.points[rows], grouping.labels[rows], grouping.means
+        return {"silhouette_score": squared_silhouette(*of_members, threads, progress)}
     chosen = sample_rows(len(rows), max(_FEWEST, _EXACT_TO**2 // len(rows)), seed)
     if chosen is None:
-        return {"silhouette_score": silhouette(grouping.points, grouping.labels, threads)}
+        return {"silhouette_score": silhouette(grouping.points, grouping.labels, threads, progress)}
     by_key = rows[np.argsort(row_keys(grouping.points, threads)[rows], kind="stable")]
-    return _sampled(grouping, np.sort(by_key[chosen]), threads)
+    return _sampled(grouping, np.sort(by_key[chosen]), threads, progress)
 
 
-def _sampled(grouping: Grouping, rows: Rows, threads: int) -> dict[str, float | None]:
-    scores = silhouettes(grouping.points, grouping.labels, threads, rows)
+def _sampled(grouping: Grouping, rows: Rows, threads: int, progress: Progress) -> dict[str, float | None]:
+    scores = silhouettes(grouping.points, grouping.labels, threads, rows, progress)
     score = _mean(scores)
     if scores is None or score is None:
         return {"silhouette_score": None}
@@ -145,7 +172,9 @@ def _sampled(grouping: Grouping, rows: Rows, threads: int) -> dict[str, float | 
     }
 
 
-def squared_silhouette(points: Points, labels: NDArray[np.integer], means: Floats) -> float:
+def squared_silhouette(
+    points: Points, labels: NDArray[np.integer], means: Floats, threads: int = 1, progress: Progress = silent
+) -> float:
     """Mean silhouette with squared Euclidean distances, on unit rows that with cosine distances; exact in O(n k d).
 
     The mean squared distance of a row to a cluster is that to its mean plus the cluster's own variance. `means` (k, d)
@@ -154,10 +183,15 @@ def squared_silhouette(points: Points, labels: NDArray[np.integer], means: Float
     sizes = np.bincount(labels, minlength=len(means))
     lengths = np.concatenate([_lengths(points[block]) for block in spans(len(points), 4096)])
     own = np.bincount(labels, lengths, len(means)) / sizes
-    total = 0.0
-    for block in spans(len(points), 2048):
+
+    def scores(block: slice) -> float:
         squares = lengths[block][:, None] + own - 2.0 * (points[block] @ means.T)
-        total += float(_scores(np.maximum(squares, 0.0) * sizes, labels[block], sizes).sum())
+        return float(_scores(np.maximum(squares, 0.0) * sizes, labels[block], sizes).sum())
+
+    total, blocks = 0.0, spans(len(points), max(16, min(2048, _COORDINATES // len(means))))
+    for block, part in zip(blocks, in_order(scores, blocks, threads), strict=True):
+        total += part
+        progress("describe", block.stop / len(points))
     return float(np.clip(total / len(points), -1.0, 1.0))
 
 
@@ -165,16 +199,18 @@ def _lengths(points: Points) -> Floats:
     return np.asarray(np.einsum("ij,ij->i", points, points, dtype=np.float64), np.float64)
 
 
-def silhouette(points: Points, labels: Labels, threads: int) -> float | None:
+def silhouette(points: Points, labels: Labels, threads: int, progress: Progress = silent) -> float | None:
     """The mean of `silhouettes`."""
-    return _mean(silhouettes(points, labels, threads))
+    return _mean(silhouettes(points, labels, threads, progress=progress))
 
 
 def _mean(scores: Floats | None) -> float | None:
     return None if scores is None else float(np.clip(scores.mean(), -1.0, 1.0))
 
 
-def silhouettes(points: Points, labels: Labels, threads: int, rows: Rows | None = None) -> Floats | None:
+def silhouettes(
+    points: Points, labels: Labels, threads: int, rows: Rows | None = None, progress: Progress = silent
+) -> Floats | None:
     """Silhouettes (Rousseeuw 1987) with Euclidean distances of the members `rows` (m,), of all in ascending order where
     None, each compared with all members; 0 for the only member of a cluster.
 
@@ -193,7 +229,11 @@ def silhouettes(points: Points, labels: Labels, threads: int, rows: Rows | None 
     def block_scores(block: slice) -> Floats:
         return _scores(others.sums(wanted[block], len(sizes)), numbers[wanted[block]], sizes)
 
-    return np.concatenate(list(in_order(block_scores, spans(len(wanted), _ROWS), threads)))
+    told, blocks = [], spans(len(wanted), _ROWS)
+    for block, part in zip(blocks, in_order(block_scores, blocks, threads), strict=True):
+        told.append(part)
+        progress("describe", block.stop / len(wanted))
+    return np.concatenate(told)
 
 
 @dataclass(frozen=True, slots=True)

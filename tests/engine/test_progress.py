@@ -1,0 +1,82 @@
+"""What a clustering tells of its progress, and that it can be stopped wherever it tells something."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from shoal.engine import ALGORITHMS, Outcome, Plan, compute
+from shoal.engine.plan import steady
+
+PARAMS: dict[str, dict[str, object]] = {
+    "kmeans": {"n_clusters": 60, "n_init": 2},
+    "agglomerative": {"n_clusters": 6},
+    "spectral": {"n_clusters": 6},
+    "gaussian_mixture": {"n_components": 6, "covariance_type": "diag"},
+    "dbscan": {"eps": 0.6},
+}
+
+
+class Stopped(Exception):
+    """Somebody cancelled."""
+
+
+def run(algorithm: str, tell: object, *, normalize: bool = True, rows: int = 3000, threads: int = 2) -> Outcome:
+    rng = np.random.default_rng(0)
+    points = (rng.normal(size=(60, 24))[rng.integers(0, 60, rows)] + rng.normal(size=(rows, 24))).astype(np.float32)
+    plan = Plan(algorithm=algorithm, params=PARAMS.get(algorithm, {}), normalize=normalize, threads=threads)
+    return compute(points, plan, tell)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("normalize", [True, False])
+def test_progress_never_goes_backwards(algorithm: str, normalize: bool) -> None:
+    told: list[tuple[str, float]] = []
+
+    run(algorithm, lambda stage, fraction: told.append((stage, fraction)), normalize=normalize, rows=700)
+
+    for stage in {stage for stage, _ in told}:
+        fractions = [fraction for of, fraction in told if of == stage]
+        assert fractions == sorted(fractions) and fractions[0] >= 0 and fractions[-1] <= 1
+    stages = [stage for stage, _ in told]
+    order = sorted(set(stages), key=stages.index)
+    assert stages == sorted(stages, key=order.index)
+
+
+def test_overlapping_parts_of_a_stage_are_told_in_order() -> None:
+    told: list[tuple[str, float]] = []
+    tell = steady(lambda stage, fraction: told.append((stage, fraction)))
+
+    for fraction in (0.2, 0.1, 0.5, 1.5):
+        tell("cluster", fraction)
+    tell("describe", 0.0)
+
+    assert told == [("cluster", 0.2), ("cluster", 0.2), ("cluster", 0.5), ("cluster", 1.0), ("describe", 0.0)]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_description_is_told_part_by_part_and_stops_at_each(normalize: bool) -> None:
+    told: Counter[str] = Counter()
+    run("kmeans", lambda stage, _: told.update([stage]), normalize=normalize)
+    assert told["describe"] >= 15
+
+    for last in (1, told["describe"] // 3, told["describe"] // 2, told["describe"] - 1):
+        heard: Counter[str] = Counter()
+
+        def stop(stage: str, fraction: float, heard: Counter[str] = heard, last: int = last) -> None:
+            heard.update([stage])
+            if heard["describe"] == last:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            run("kmeans", stop, normalize=normalize)
+        assert heard["describe"] == last and not heard["layout"]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_description_is_the_same_on_any_number_of_threads(normalize: bool) -> None:
+    one, three = (run("kmeans", lambda *_: None, normalize=normalize, threads=threads) for threads in (1, 3))
+
+    assert one.metrics == three.metrics
+    assert one.medoids.tolist() == three.medoids.tolist() and one.cohesion == three.cohesion
+    assert one.distances.tolist() == three.distances.tolist()
