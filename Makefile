@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help hostile demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults simulate picture clean
+.PHONY: help hostile demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
 	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (two hours)"
 	@echo "make hostile       send everything hostile at once and measure what the others notice of it (five minutes)"
+	@echo "make mutations     2,400 damaged and unusual files against a server and the library (a quarter of an hour)"
 	@echo "make simulate      10,000 seeds of workers, queue and store under a virtual clock"
 	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
 
@@ -80,6 +81,9 @@ faults: $(VENV)/.ready-dev $(VENV)/.native
 
 hostile: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python -m hostile.run
+
+mutations: $(VENV)/.ready-dev $(VENV)/.native
+	@PYTHONPATH=tests OPENBLAS_NUM_THREADS=1 $(BIN)/python -m files.mutation_run --count 2400
 
 simulate: $(VENV)/.ready-dev
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds 10000 --processes $(JOBS)

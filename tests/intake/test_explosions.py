@@ -1,51 +1,21 @@
 """Whatever a file unfolds to, the server answers in a sentence, stays small, and keeps nothing of it."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 import pyarrow as pa
 import pytest
 
 from intake.explosions import EXPLOSIONS, parquet_bytes
+from peak_memory import PeakMemory
 from server_process import ServerProcess
 from shoal.errors import InvalidRequest, TooLarge
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
 
 MIB = 2**20
-
-
-class PeakMemory:
-    """The largest resident memory of a server, and of all its children together, in bytes."""
-
-    def __init__(self, pid: int) -> None:
-        self._server = psutil.Process(pid)
-        self._done = threading.Event()
-        self.idle = self.server = self._server.memory_info().rss
-        self.children = 0
-
-    def __enter__(self) -> "PeakMemory":
-        threading.Thread(target=self._watch, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-
-    def _watch(self) -> None:
-        while not self._done.wait(0.01):
-            self.server = max(self.server, self._server.memory_info().rss)
-            self.children = max(self.children, sum(map(_resident, self._server.children(recursive=True))))
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,8 @@ class ArrayPieces:
 
 
 def _opened(path: Path, label: str, most: int) -> NDArray[Any]:
-    with speaking_shoal(label, remedy="Write it again with numpy.save."):
+    # A shape that overflows is refused below; NumPy would only warn.
+    with speaking_shoal(label, remedy="Write it again with numpy.save."), np.errstate(over="ignore"):
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         problem = f"holds {array.dtype} of shape {array.shape}, not rows of numbers"
