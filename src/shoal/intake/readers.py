@@ -66,13 +66,14 @@ class ForeignFile:
         _log.info("Reading %s ended its process with %d", self._label, code)
         if code == -signal.SIGXCPU:
             return self._too_slow()
-        if code in (
-            -signal.SIGABRT,
-            -signal.SIGKILL,
-        ):  # what libraries do that get no memory, and the kernel without any
+        if code == -signal.SIGKILL:  # the kernel's, when the machine has no memory left
             return out_of_memory(self._label)
         name = signal.Signals(-code).name if code < 0 else str(code)
-        remedy = "The file is damaged, or its reader has a fault: write it again, or in another format."
+        # Libraries end so for damaged files, and some of them where they get no memory.
+        remedy = (
+            "The file is damaged, or needs more memory than SHOAL_IMPORT_MEMORY_MIB allows: write it again, in smaller "
+            "parts or in another format."
+        )
         return InvalidField(self._label, f"cannot be read (its reader ended with {name})", remedy=remedy)
 
     def _too_slow(self) -> TooLarge:
