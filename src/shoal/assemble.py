@@ -26,6 +26,7 @@ from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
 from shoal.services.planning import Planning
 from shoal.services.removals import Removals, check_known
+from shoal.services.retention_clock import RetentionClock
 from shoal.services.run import Runner
 from shoal.services.run_states import RunStates
 from shoal.services.tasks import Tasks
@@ -99,7 +100,8 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     checkpoints = LocalCheckpoints(data / "checkpoints")
     removals = Removals(metadata, documents_store, artifacts, checkpoints, now, lambda: _alone(data / "removals"))
     namespaces = Namespaces(metadata, documents_store, removals, now, settings.max_dimension)
-    audit = Audit(metadata, now, days=settings.audit_days, rows=settings.audit_rows)
+    retention = RetentionClock(metadata, now)
+    audit = Audit(metadata, now, retention, days=settings.audit_days, rows=settings.audit_rows)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
     generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
@@ -132,6 +134,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
             namespaces,
             documents_store,
             audit,
+            retention,
             states,
             removals,
             generations,
@@ -141,7 +144,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
             keep_runs=settings.keep_runs,
         ),
         enrichment=enrichment,
-        idempotency=Idempotency(metadata, documents_store, now),
+        idempotency=Idempotency(metadata, documents_store, now, retention),
         clusters=clusters,
         executions=Executions(metadata, documents_store, clusters, states, artifacts),
         tasks=Tasks(metadata, states),

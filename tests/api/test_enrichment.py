@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from api.conftest import Clock
-from cluster_steps import carry_out, create, execute, grouped_documents, put_documents
+from cluster_steps import carry_out, create, execute, grouped_documents, put_documents, vector_body
 from shoal.assemble import Services
-from shoal.records.cluster import Cluster
+from shoal.records.cluster import Cluster, EnrichmentMapping, SourceEnrichment
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope
 from shoal.services import enrichment
@@ -214,3 +214,189 @@ def test_labels_given_while_it_was_interrupted_do_not_begin_it_anew(client: http
 
     assert stored(client)["d0000"]["cluster_label"] == "mine"
     assert [one["finished"] for one in client.get("/clusters/groups/executions").json()["enrichment"]] == [True]
+
+
+# ── what earlier runs wrote ──────────────────────────────────────────────────────────────────────────────────────────
+
+INSIDE = {"AND": [{"field": "side", "operator": "eq", "value": "in"}]}
+
+
+def with_sides(client: httpx.Client) -> None:
+    for row in range(60):
+        client.patch(f"/collections/docs/documents/d{row:04d}", json={"side": "in"}).raise_for_status()
+
+
+def leave(client: httpx.Client, *rows: int) -> None:
+    for row in rows:
+        client.patch(f"/collections/docs/documents/d{row:04d}", json={"side": "out"}).raise_for_status()
+
+
+def test_a_document_that_left_the_filter_leaves_its_cluster(client: httpx.Client, services: Services) -> None:
+    with_sides(client)
+    create(client, enrich_source_collection=True, filters=INSIDE)
+    execute(client, services)
+    assert len(enriched(client)) == 60
+    leave(client, *range(15))
+
+    run = execute(client, services)
+
+    assert enriched(client) == {f"d{row:04d}" for row in range(15, 60)}
+    assert run["enriched_documents"] == 45
+    assert not {"cluster_id", "cluster_label", "distance_to_centroid"} & stored(client)["d0000"].keys()
+    assert stored(client)["d0000"]["side"] == "out"
+
+
+def test_a_field_that_somebody_changed_since_is_not_cleared(client: httpx.Client, services: Services) -> None:
+    with_sides(client)
+    create(client, enrich_source_collection=True, filters=INSIDE)
+    execute(client, services)
+    leave(client, 0, 1)
+    client.patch("/collections/docs/documents/d0000", json={"cluster_label": "mine"}).raise_for_status()
+
+    execute(client, services)
+
+    found = stored(client)
+    assert found["d0000"]["cluster_label"] == "mine"
+    assert "cluster_id" not in found["d0000"]
+    assert "cluster_label" not in found["d0001"]
+
+
+def test_what_another_cluster_wrote_into_the_same_field_stays(client: httpx.Client, services: Services) -> None:
+    with_sides(client)
+    create(client, enrich_source_collection=True, filters=INSIDE)
+    create(client, name="others", enrich_source_collection=True)
+    execute(client, services, "groups")
+    execute(client, services, "others")
+    leave(client, 0)
+    before = stored(client)["d0000"]
+
+    execute(client, services, "groups")
+
+    after = stored(client)["d0000"]
+    assert after["cluster_id"] == before["cluster_id"]
+    assert after["cluster_label"] == before["cluster_label"]
+
+
+def test_a_clearing_that_was_interrupted_goes_on(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.storage.documents._CLEARED_AT_ONCE", 4)
+    with_sides(client)
+    create(client, enrich_source_collection=True, filters=INSIDE)
+    execute(client, services)
+    leave(client, *range(15))
+    execute_until_cleared_twice(client, services)
+    left = len(enriched(client)) - 45
+    assert 0 < left < 15
+
+    services.enrichment.enrich(*run_of(client, services))
+
+    assert enriched(client) == {f"d{row:04d}" for row in range(15, 60)}
+
+
+def execute_until_cleared_twice(client: httpx.Client, services: Services) -> None:
+    real, seen = services.documents_store.clear_results, []
+
+    def clear(*given: Any, **how: Any) -> Any:
+        position = real(*given, **how)
+        seen.append(position)
+        if len(seen) == 2:
+            raise Crash
+        return position
+
+    with pytest.MonkeyPatch.context() as stopped:
+        stopped.setattr(services.documents_store, "clear_results", clear)
+        with pytest.raises(Crash):
+            execute(client, services)
+
+
+def test_a_run_with_a_filter_of_its_own_clears_only_its_own_kind(client: httpx.Client, services: Services) -> None:
+    with_sides(client)
+    create(client, enrich_source_collection=True)
+    execute(client, services)
+    whole = {id: document["cluster_id"] for id, document in stored(client).items()}
+
+    client.post("/clusters/groups/execute", json={"filters": INSIDE}).raise_for_status()
+    leave(client, *range(40))
+    carry_out(services)
+    client.post("/clusters/groups/execute", json={"filters": INSIDE}).raise_for_status()
+    carry_out(services)
+
+    found = stored(client)
+    assert all(":" in found[f"d{row:04d}"]["cluster_id"] for row in range(40, 60))
+    assert {id: found[id]["cluster_id"] for id in whole if id < "d0040"} == {
+        id: whole[id] for id in whole if id < "d0040"
+    }
+
+
+def test_a_deleted_cluster_takes_what_it_wrote_with_it_where_that_is_asked_for(
+    client: httpx.Client, services: Services
+) -> None:
+    create(client, enrich_source_collection=True)
+    execute(client, services)
+    client.patch("/collections/docs/documents/d0000", json={"cluster_label": "mine"}).raise_for_status()
+
+    client.delete("/clusters/groups", params={"remove_enrichment": True}).raise_for_status()
+
+    assert enriched(client) == set()
+    assert stored(client)["d0000"]["cluster_label"] == "mine"
+
+
+def test_a_deleted_cluster_leaves_what_it_wrote_otherwise(client: httpx.Client, services: Services) -> None:
+    create(client, enrich_source_collection=True)
+    execute(client, services)
+
+    client.delete("/clusters/groups").raise_for_status()
+
+    assert len(enriched(client)) == 60
+
+
+def test_fields_of_another_name_replace_the_earlier_ones(client: httpx.Client, services: Services) -> None:
+    mapped = {"field_mappings": [{"source_field": "cluster_id", "target_field": "about.group"}]}
+    create(client, enrich_source_collection=True, source_enrichment_config=mapped)
+    execute(client, services)
+    assert stored(client)["d0000"]["about"]["group"].startswith("cl_")
+    scope, cluster, _ = run_of(client, services)
+    renamed = [EnrichmentMapping(source_field="cluster_id", target_field="topic")]
+    services.states.clusters.change(
+        scope,
+        cluster.cluster_id,
+        lambda one: one.model_copy(update={"source_enrichment_config": SourceEnrichment(field_mappings=renamed)}),
+    )
+
+    execute(client, services)
+
+    assert all("topic" in document and "about" not in document for document in stored(client).values())
+
+
+def test_a_source_that_was_taken_away_is_cleared(client: httpx.Client, services: Services) -> None:
+    put_documents(client, grouped_documents(20), "more")
+    body = vector_body(enrich_source_collection=True) | {"collection_ids": ["docs", "more"]}
+    client.post("/clusters", json=body).raise_for_status()
+    execute(client, services)
+    scope, cluster, _ = run_of(client, services)
+    services.states.clusters.change(
+        scope,
+        cluster.cluster_id,
+        lambda one: one.model_copy(update={"input_collections": one.input_collections[:1]}),
+    )
+
+    execute(client, services)
+
+    more = client.get("/collections/more/documents?limit=1000").json()["results"]
+    assert all("cluster_id" not in document for document in more)
+    assert len(enriched(client)) == 60
+
+
+def test_after_the_clock_was_set_back_the_next_run_is_still_the_later_one(
+    client: httpx.Client, services: Services, clock: Clock
+) -> None:
+    create(client, enrich_source_collection=True)
+    execute(client, services)
+    clock.forward(days=-400)
+
+    run = execute(client, services)
+
+    assert (run["status"], run["enriched_documents"], run["sequence"]) == ("completed", 60, 2)
+    assert client.get("/clusters/groups/executions").json()["run_id"] == run["run_id"]
+    assert client.post("/clusters/groups/executions/list", json={}).json()["results"][0]["run_id"] == run["run_id"]

@@ -161,3 +161,18 @@ def test_one_key_that_floods_does_not_hide_another(services: Services, scope: Sc
 
     names = [row.details["key_name"] for row in rows(services, scope)]
     assert names == ["quiet"] + ["loud"] * 10
+
+
+def test_a_visit_to_the_future_prunes_no_row(services: Services, scope: Scope, clock: Clock) -> None:
+    with services.audit.acting(ORIGIN):
+        services.buckets.create(scope, bucket("now"))
+    services.housekeeping.tidy()
+    clock.moment += timedelta(days=4000)
+
+    services.housekeeping.tidy()
+    with services.audit.acting(ORIGIN):
+        services.buckets.create(scope, bucket("then"))
+    clock.moment -= timedelta(days=4000)
+    services.housekeeping.tidy()
+
+    assert [row.details["name"] for row in rows(services, scope)] == ["then", "now"]

@@ -148,7 +148,7 @@ class Requests(RuleBasedStateMachine):
         root = Path(self.folder.name)
         self.metadata = SqliteMetadata(root / "metadata.sqlite")
         self.documents = SqliteDocuments(root / "documents")
-        self.keys = Idempotency(self.metadata, self.documents, lambda: self.now)
+        self.keys = Idempotency(self.metadata, self.documents, lambda: self.now, lambda: self.now)
 
     def _close(self) -> None:
         self.metadata.close()

@@ -225,18 +225,16 @@ def test_a_job_is_seen_and_cancelled_only_in_its_scope(store: MetadataStore, now
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_list_shows_the_newest_first_and_of_equal_times_the_last_one_stored(
-    store: MetadataStore, scope: Scope
-) -> None:
+def test_a_list_shows_the_last_one_stored_first_whatever_the_clock_said(store: MetadataStore, scope: Scope) -> None:
     for id, time in [("b", "12:00"), ("c", "13:00"), ("a", "12:00"), ("d", "11:00")]:
         store.insert(scope, "cluster", id, {"created_at": f"2026-01-01T{time}:00.000Z"})
 
-    assert ids(store, scope) == ["c", "a", "b", "d"]
+    assert ids(store, scope) == ["d", "a", "c", "b"]
 
     store.replace(scope, "cluster", "b", {"created_at": "2026-01-01T12:00:00.000Z"}, expect_version=1)
     store.insert(scope, "cluster", "z", {"created_at": "2026-01-01T12:00:00.000Z"})
 
-    assert ids(store, scope) == ["c", "z", "a", "b", "d"]
+    assert ids(store, scope) == ["z", "d", "a", "c", "b"]
 
 
 def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path, scope: Scope) -> None:
@@ -254,17 +252,8 @@ def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path, scope: Scope) 
     assert ids(store, scope) == ["a", "b"]
     query = f"SELECT id FROM records WHERE {_HERE} ORDER BY {_NEWEST_FIRST}"
     plan = store._database.read().execute(f"EXPLAIN QUERY PLAN {query}", ("cluster", "o", "n")).fetchall()
-    assert [row[3].partition(" (")[0] for row in plan] == ["SEARCH records USING INDEX records_by_creation"]
+    assert [row[3].partition(" (")[0] for row in plan] == ["SEARCH records USING INDEX records_by_position"]
     store.close()
-
-
-def test_records_without_a_time_come_last_the_latest_insert_first(store: MetadataStore, scope: Scope) -> None:
-    store.insert(scope, "cluster", "b", {})
-    store.insert(scope, "cluster", "timed", {"created_at": "2026-01-01T12:00:00.000Z"})
-    store.insert(scope, "cluster", "c", {"created_at": None})
-    store.insert(scope, "cluster", "a", {})
-
-    assert ids(store, scope) == ["timed", "a", "c", "b"]
 
 
 def test_pages_cut_the_list_without_a_gap_or_a_double(store: MetadataStore, scope: Scope) -> None:
@@ -283,7 +272,7 @@ def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: MetadataStor
     elsewhere = Scope(scope.organization_id, "ns_elsewhere")
     places: list[tuple[Scope, Kind]] = [(scope, "audit"), (scope, "cluster"), (elsewhere, "audit")]
     for place, kind in places:
-        for day in range(10):
+        for day in reversed(range(10)):
             body = {"created_at": wire_time(now - timedelta(days=day))}
             store.insert(place, kind, f"{kind}_{day}", body)
 
@@ -291,16 +280,30 @@ def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: MetadataStor
         return [item.id for item in store.find(scope, "audit", Query()).items]
 
     a_week_ago = now - timedelta(days=7)
-    assert store.prune(scope, "audit", a_week_ago, keep=100, most=1) == 1
+    assert store.prune(scope, "audit", a_week_ago, now=now, keep=100, most=1) == 1
     assert days() == [f"audit_{day}" for day in range(9)]
-    assert store.prune(scope, "audit", a_week_ago, keep=100, most=50) == 1
-    assert store.prune(scope, "audit", a_week_ago, keep=5, most=2) == 2
+    assert store.prune(scope, "audit", a_week_ago, now=now, keep=100, most=50) == 1
+    assert store.prune(scope, "audit", a_week_ago, now=now, keep=5, most=2) == 2
     assert days() == [f"audit_{day}" for day in range(6)]
-    assert store.prune(scope, "audit", a_week_ago, keep=5, most=50) == 1
-    assert store.prune(scope, "audit", a_week_ago, keep=5, most=50) == 0
+    assert store.prune(scope, "audit", a_week_ago, now=now, keep=5, most=50) == 1
+    assert store.prune(scope, "audit", a_week_ago, now=now, keep=5, most=50) == 0
     assert days() == [f"audit_{day}" for day in range(5)]
     for place, kind in places[1:]:
         assert store.find(place, kind, Query()).total == 10
+
+
+def test_what_was_stored_while_the_clock_was_wrong_is_as_old_as_what_was_stored_before_it(
+    store: MetadataStore, scope: Scope, now: datetime
+) -> None:
+    days = {"old": -30, "recent": -1, "set_back": -9000, "in_the_future": 9000, "last": 0}
+    for id, day in days.items():
+        store.insert(scope, "audit", id, {"created_at": wire_time(now + timedelta(days=day))})
+
+    pruned = store.prune(scope, "audit", now - timedelta(days=7), now=now, keep=100, most=50)
+
+    assert pruned == 1
+    left = [item.id for item in store.find(scope, "audit", Query()).items]
+    assert left == ["last", "in_the_future", "set_back", "recent"]
 
 
 def test_records_without_the_field_sort_last_in_both_directions(store: MetadataStore, scope: Scope) -> None:
@@ -477,7 +480,7 @@ def test_a_refused_write_does_not_end_the_transaction_around_it(store: MetadataS
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_oldest_job_is_claimed_first_each_queue_for_itself(
+def test_the_job_that_was_stored_first_is_claimed_first_each_queue_for_itself(
     store: MetadataStore, scope: Scope, now: datetime
 ) -> None:
     plus_two = timezone(timedelta(hours=2))
@@ -488,7 +491,7 @@ def test_the_oldest_job_is_claimed_first_each_queue_for_itself(
 
     claimed = [store.claim("runs", "worker_1", now, now + LEASE) for _ in range(4)]
 
-    assert [job and job.job_id for job in claimed] == ["job_d", "job_b", "job_c", None]
+    assert [job and job.job_id for job in claimed] == ["job_b", "job_c", "job_d", None]
 
 
 def test_a_claimed_job_tells_all_about_itself(store: MetadataStore, scope: Scope, now: datetime) -> None:
@@ -786,14 +789,14 @@ def test_claims_and_default_lists_walk_an_index(tmp_path: Path, scope: Scope, no
     store.queued(scope, "runs")
     store.running_jobs("runs")
     store.find(scope, "cluster", Query())
-    store.prune(scope, "audit", now, keep=10, most=10)
+    store.prune(scope, "audit", now, now=now, keep=10, most=10)
     connection.set_trace_callback(None)
 
     statements = [text for text in told if text.lstrip().startswith(("UPDATE", "SELECT", "WITH", "INSERT", "DELETE"))]
     plans = [row[3] for text in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
     store.close()
 
-    assert len(statements) == 12  # the last of the claim counts the commit
+    assert len(statements) == 14  # the last of the claim counts the commit
     assert {plan for plan in plans if plan.startswith("SCAN")} == {"SCAN open"}
     assert [plan for plan in plans if "jobs_by_namespace" in plan] == []
     assert len([plan for plan in plans if "TEMP B-TREE" in plan]) == 2

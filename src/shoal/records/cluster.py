@@ -254,6 +254,8 @@ class Cluster(Record):
     created_at: Timestamp
     updated_at: Timestamp
     last_executed_at: Timestamp | None = None
+    runs_started: int = 0
+    """How many runs it has had, also those that failed: the `sequence` of the last one."""
     completed_at: Timestamp | None = None
     llm_labeling_errors: list[str] | None = None
     metadata: dict[str, Any] | None = None

@@ -130,6 +130,8 @@ class Execution(Record):
     warnings: list[str] = Field(default_factory=list)
     execution_time_seconds: float | None = None
     partition: str | None = None
+    sequence: int = 0
+    """The number of the run among those of its cluster, from 1 on: clocks can be set back. 0 for runs of before 0.2."""
     enriched_documents: int | None = None
     published: bool = False
     results_removed_at: Timestamp | None = None

@@ -21,6 +21,9 @@ class Removal(Record):
     whole_namespace: bool = False
     collection_ids: list[str] = Field(default_factory=list)
     run_ids: list[str] = Field(default_factory=list)
+    cluster_id: str | None = None
+    """A cluster that was deleted: what it wrote into documents is cleared, or forgotten and left there."""
+    clear_results: bool = False
     cleared: bool = False
     """Whether everything was cleared away once. It is done a second time before the tombstone goes: a writer that was
     under way may have left an empty folder since."""

@@ -26,6 +26,7 @@ from shoal.records.filters import And, Condition, Filter, Or
 from shoal.records.ids import new_id
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
+from shoal.services.retention_clock import RetentionClock
 from shoal.storage.base import MetadataStore, Query
 
 __all__ = ["INSTALLATION", "Audit", "note", "note_done", "noted_afterwards"]
@@ -95,8 +96,11 @@ def noted_afterwards() -> Iterator[None]:
 class Audit:
     """The log over the metadata store. `now` is UTC; rows are kept `days` days, the newest `rows` an organisation."""
 
-    def __init__(self, store: MetadataStore, now: Callable[[], datetime], *, days: int, rows: int) -> None:
+    def __init__(
+        self, store: MetadataStore, now: Callable[[], datetime], retention: RetentionClock, *, days: int, rows: int
+    ) -> None:
         self._store, self._now, self._days, self._rows = store, now, days, rows
+        self._retention = retention
         self._written = 0
         self._bounds: dict[tuple[str, str], _Bound] = {}
 
@@ -170,8 +174,9 @@ class Audit:
 
     def prune(self, organization: Scope) -> None:
         """Remove rows of an organisation that are too old or too many, a bounded number at a time."""
-        too_old = self._now() - timedelta(days=self._days)
-        self._store.prune(organization, "audit", too_old, keep=self._rows, most=_PRUNED_AT_ONCE)
+        now = self._retention()
+        too_old = now - timedelta(days=self._days)
+        self._store.prune(organization, "audit", too_old, now=now, keep=self._rows, most=_PRUNED_AT_ONCE)
 
     def _bound(self, organization_id: str, id: str) -> "_Bound":
         if len(self._bounds) >= _MOST_BOUNDS:

@@ -152,9 +152,11 @@ class Clusters:
             sent["llm_labeling"] = check_labeling(sent["llm_labeling"])
         return self._records.change(scope, ref, lambda cluster: self._patched(cluster, sent), "cluster.change")
 
-    def delete(self, scope: Scope, ref: str, *, cascade: bool = True) -> dict[str, int]:
-        """Remove the cluster, its runs and artifacts and, with `cascade`, its own output collections. Sources stay as
-        they are. Returns what was removed. Raises NotFound."""
+    def delete(self, scope: Scope, ref: str, *, cascade: bool = True, clear_results: bool = False) -> dict[str, int]:
+        """Remove the cluster, its runs and artifacts and, with `cascade`, its own output collections. Documents keep
+        what it wrote into them, except that `clear_results` clears the fields that nobody changed since.
+
+        Returns what was removed. Raises NotFound."""
         with self._metadata.transaction():
             cluster = self.get(scope, ref)
             runs = self._states.executions.all(scope, runs_of(cluster.cluster_id))
@@ -169,6 +171,8 @@ class Clusters:
                 scope,
                 collections=[output.collection_id for output in outputs],
                 runs=[run.run_id for run in runs],
+                cluster_id=cluster.cluster_id,
+                clear_results=clear_results,
             )
         self._removals.finish(scope, removal)
         return {"clusters": 1, "executions": len(runs), "output_collections": len(outputs)}

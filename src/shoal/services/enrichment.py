@@ -58,7 +58,8 @@ class Enrichment:
         self, scope: Scope, cluster: Cluster, run: Execution, after_batch: Callable[[float], None] = lambda _: None
     ) -> int:
         """Copy the run's results into its sources; the number of documents that hold them. `after_batch` hears the
-        fraction done and may raise to stop. An enrichment of this run that was interrupted is carried on."""
+        fraction done and may raise to stop. An enrichment of this run that was interrupted is carried on. What earlier
+        runs wrote and this one did not write again is cleared, wherever it is."""
         found = [self._collections.find_one(scope, id) for id in cluster.input_collections]
         sources = [source for source in found if source is not None]
         results = self._results(scope, cluster, run)
@@ -66,6 +67,7 @@ class Enrichment:
         for number, source in enumerate(sources):
             share = _shared(after_batch, number, len(sources))
             enriched += self._write(scope, results, source.collection_id, source.storage_key, share, again=False)
+        self._clear_earlier(scope, results.intent("", "", 0, by_run=True), after_batch)
         return enriched
 
     def enrich_collection(self, scope: Scope, body: EnrichClusters) -> dict[str, int]:
@@ -82,6 +84,7 @@ class Enrichment:
             results = self._results(scope, cluster, run)
             key = target.storage_key
             written = self._write(scope, results, source.collection_id, key, lambda _: None, again=True)
+            self._clear_earlier(scope, results.intent("", key, 0, by_run=False), lambda _: None)
             note_done(
                 scope, "collection.enrich", target.collection_id, cluster_id=cluster.cluster_id, documents=written
             )
@@ -119,13 +122,22 @@ class Enrichment:
     ) -> int:
         """Into the collection stored as `target` what was found of the documents of `source`."""
         parts = results.of(source)
-        asked = results.intent(source, target, sum(part.rows.num_rows for part in parts))
+        rows = sum(part.rows.num_rows for part in parts)
+        asked = results.intent(source, target, rows, by_run=not again)
         while True:
             intent = self._documents.begin_enrichment(scope, asked, again=again, now=self._now())
             try:
                 return self._go_on(scope, results, parts, intent, after_batch)
             except StaleVersion:  # somebody else is at it as well: go on from where it stands
                 again = False
+
+    def _clear_earlier(self, scope: Scope, intent: base.Enrichment, after_batch: Callable[[float], None]) -> None:
+        """What is cleared leaves the list of what was written in the same transaction, so this can be interrupted."""
+        position: int | None = 0
+        while position is not None:
+            position = self._documents.clear_results(scope, intent, after=position, now=self._now())
+            after_batch(1.0)
+        hit("enrich.cleared")
 
     def _go_on(
         self,
@@ -180,7 +192,7 @@ class _Results:
     summaries: Mapping[str, Json]
     mappings: Sequence[EnrichmentMapping]
 
-    def intent(self, source: str, target: str, total: int) -> base.Enrichment:
+    def intent(self, source: str, target: str, total: int, *, by_run: bool) -> base.Enrichment:
         """Another one for other fields and for labels that people gave since."""
         told = [target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
         digest = hashlib.blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
@@ -189,6 +201,9 @@ class _Results:
             cluster_id=self.cluster.cluster_id,
             run_id=self.run.run_id,
             run_time=self.run.created_at,
+            sequence=self.run.sequence,
+            by_run=by_run,
+            partition=self.run.partition or "",
             target=target,
             total=total,
         )

@@ -15,6 +15,7 @@ from shoal.services.generations import Generations
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.removals import Removals
+from shoal.services.retention_clock import RetentionClock
 from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore
 
@@ -42,6 +43,7 @@ class Housekeeping:
         namespaces: Namespaces,
         documents: DocumentStore,
         audit: Audit,
+        retention: RetentionClock,
         states: RunStates,
         removals: Removals,
         generations: Generations,
@@ -52,13 +54,14 @@ class Housekeeping:
         keep_runs: int,
     ) -> None:
         self._keys, self._namespaces, self._documents, self._audit = keys, namespaces, documents, audit
-        self._states, self._removals = states, removals
+        self._states, self._removals, self._retention = states, removals, retention
         self._generations, self._artifacts, self._checkpoints = generations, artifacts, checkpoints
         self._now, self._keep_runs = now, keep_runs
 
     def tidy(self) -> Tidied:
         """Remove superseded outputs, results beyond the ones to keep, and what crashed, cancelled and deleted runs
         left. A removal that is interrupted is made up for by the next call."""
+        self._retention.tick()
         generations = 0
         for scope in self._scopes():
             try:

@@ -44,10 +44,16 @@ Act: TypeAlias = Callable[[], Reply]
 
 class Idempotency:
     """Runs each keyed request once. A key counts within one namespace, or within one organisation for what belongs to
-    no namespace. `now` is UTC."""
+    no namespace. `now` is UTC; `retention` is the clock by which replies are forgotten."""
 
-    def __init__(self, metadata: MetadataStore, documents: DocumentStore, now: Callable[[], datetime]) -> None:
-        self._metadata, self._documents, self._now = metadata, documents, now
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        now: Callable[[], datetime],
+        retention: Callable[[], datetime],
+    ) -> None:
+        self._metadata, self._documents, self._now, self._retention = metadata, documents, now, retention
 
     def once(self, scope: Scope, keyed: Keyed, prepare: Callable[[], Act]) -> Answer:
         """For effects in the metadata store. `prepare` is called first, for checks that would hold its lock for long.
@@ -108,7 +114,7 @@ class Idempotency:
         return SavedReply(keyed.request, reply, self._now())
 
     def _horizon(self) -> datetime:
-        return self._now() - KEPT
+        return self._retention() - KEPT
 
 
 def check_key(field: str, key: str) -> str:

@@ -47,10 +47,25 @@ class Removals:
         """Put the removal of a namespace on record. Call it in the transaction that deletes its records."""
         return self._begin(organization, Removal(**self._new(namespace_id), whole_namespace=True))
 
-    def begin(self, scope: Scope, *, collections: Sequence[str] = (), runs: Sequence[str] = ()) -> Removal:
-        """Put the removal of the documents of collections, and of the artifacts and checkpoints of runs, on record.
-        Call it in the transaction that deletes their records."""
-        removal = Removal(**self._new(scope.namespace_id), collection_ids=list(collections), run_ids=list(runs))
+    def begin(
+        self,
+        scope: Scope,
+        *,
+        collections: Sequence[str] = (),
+        runs: Sequence[str] = (),
+        cluster_id: str | None = None,
+        clear_results: bool = False,
+    ) -> Removal:
+        """Put the removal of the documents of collections, of the artifacts and checkpoints of runs and, with
+        `clear_results`, of the fields that a cluster wrote into documents on record. Call it in the transaction that
+        deletes their records."""
+        removal = Removal(
+            **self._new(scope.namespace_id),
+            collection_ids=list(collections),
+            run_ids=list(runs),
+            cluster_id=cluster_id,
+            clear_results=clear_results,
+        )
         return self._begin(scope, removal)
 
     def finish(self, scope: Scope, removal: Removal) -> None:
@@ -115,6 +130,12 @@ class Removals:
             self._artifacts.delete(within, run_id)
             self._checkpoints.delete(within, run_id)
         hit("remove.runs")
+        if removal.cluster_id is not None:
+            while removal.clear_results and self._documents.clear_all_results(
+                within, removal.cluster_id, now=self._now()
+            ):
+                hit("remove.results")
+            self._documents.forget_results(within, removal.cluster_id)
         self._note_cleared(scope, removal)
 
     def _clear_namespace(self, within: Scope) -> None:

@@ -56,6 +56,7 @@ class RunStates:
         run = Execution(
             run_id=run_id,
             cluster_id=cluster.cluster_id,
+            sequence=1,
             namespace_id=scope.namespace_id,
             task_id=task_id,
             mode=request.get("mode", "full"),
@@ -77,6 +78,7 @@ class RunStates:
         )
         with self._store.transaction():
             self._check_queue(scope)
+            run.sequence = self.clusters.get(scope, cluster.cluster_id).runs_started + 1
             self.executions.add(scope, run)
             self.tasks.add(scope.organization, task)
             self._on_cluster(
@@ -86,6 +88,7 @@ class RunStates:
                 last_execution_task_id=task_id,
                 last_run_id=run_id,
                 last_executed_at=now,
+                runs_started=run.sequence,
             )
             # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
             outputs = [] if cluster.enrich_source else cluster.output_collection_ids
@@ -282,7 +285,8 @@ class RunStates:
 
 
 def _seconds(start: datetime | None, end: datetime) -> float | None:
-    return None if start is None else round((end - start).total_seconds(), 3)
+    # A clock that was set back meanwhile tells of no time at all.
+    return None if start is None else max(0.0, round((end - start).total_seconds(), 3))
 
 
 def _time_of(plan: RunPlan | None) -> dict[str, float]:

@@ -58,6 +58,7 @@ Kind = Literal[
     "task",
     "audit",
     "removal",
+    "clock",
 ]
 
 
@@ -139,7 +140,7 @@ class MetadataStore(Protocol):
     def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None: ...
 
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
-        """Filtered, searched, sorted (default: newest first, of equal times the last one stored), paged."""
+        """Filtered, searched, sorted (default: the last one stored first), paged."""
 
     def replace(
         self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None, expect_version: int
@@ -150,9 +151,12 @@ class MetadataStore(Protocol):
     def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
         """Whether there was something to delete."""
 
-    def prune(self, scope: Scope, kind: Kind, before: datetime, *, keep: int, most: int) -> int:
-        """Delete records that were created before a moment, and all but the newest `keep`: the oldest first, at most
-        `most` for either reason. Returns how many."""
+    def prune(self, scope: Scope, kind: Kind, before: datetime, *, now: datetime, keep: int, most: int) -> int:
+        """Delete records that were created before a moment, and all but the newest `keep`: the first ones stored first,
+        at most `most` for either reason. Returns how many.
+
+        A record that was stored after one that is to be kept stays, whatever its time says: a clock was set back then.
+        Times after `now` say nothing."""
 
     def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
         """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
@@ -272,7 +276,13 @@ class Enrichment:
     cluster_id: str
     run_id: str
     run_time: datetime
-    """When the run was asked for: of two, the later one's results stay."""
+    """When the run was asked for, by the clock of that moment."""
+    sequence: int = 0
+    """The number of the run among those of its cluster: of two, the later one's results stay."""
+    by_run: bool = False
+    """Whether the run itself writes, into its sources, or a caller asked for it."""
+    partition: str = ""
+    """Of a run with a filter of its own: other partitions keep theirs. Like `by_run`, it is told with each call."""
     target: str
     """The storage key of the collection that is written."""
     total: int
@@ -395,6 +405,18 @@ class DocumentStore(Protocol):
         are, ids that do not exist are skipped. Returns the intent as it is then.
 
         Raises StaleVersion where somebody else moved it meanwhile, Conflict where a later run was written."""
+
+    def clear_results(self, scope: Scope, intent: Enrichment, *, after: int, now: datetime) -> int | None:
+        """Clear fields that earlier runs of the intent's cluster wrote and this one did not write again, in documents
+        behind the position `after` (0 at first), some thousands in one transaction. A field that holds another value by
+        now stays. For an intent of a run in all collections, else in its target. Returns the position to go on behind,
+        None where nothing is left. Raises Conflict where a later run was written."""
+
+    def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
+        """The same for all that a cluster ever wrote. Whether more may be left."""
+
+    def forget_results(self, scope: Scope, cluster_id: str) -> None:
+        """Forget what a cluster wrote; the documents keep it."""
 
     def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
         """The intents on record for a run."""

@@ -42,6 +42,7 @@ from shoal.storage.namespaces import Namespace, Namespaces
 from shoal.storage.replies import find_reply, put_reply
 from shoal.storage.slots import Places, Slots, SlotWriter, Space, compact
 from shoal.storage.vectors import SegmentKey, VectorSegments
+from shoal.storage.written import Written
 
 __all__ = ["SqliteDocuments"]
 
@@ -62,8 +63,19 @@ _INTERNAL: Final[Mapping[str, str]] = {
 }
 """Fields that are shown under `_internal` and are columns of `documents d`, not part of the payload. A document's own
 `created_at` is another field."""
-_TABLES: Final = ("enrichments", "replies", "slots", "segments", "vector_spaces", "documents", "collections")
+_TABLES: Final = (
+    "written",
+    "writers",
+    "enrichments",
+    "replies",
+    "slots",
+    "segments",
+    "vector_spaces",
+    "documents",
+    "collections",
+)
 _PIECE: Final = 1_000
+_CLEARED_AT_ONCE: Final = 5_000
 _DECODED_AT_ONCE: Final = 200
 _DECODED_CHARACTERS: Final = 2**20
 """Of payloads, decoded in one go: while that lasts, no other thread of the process does anything."""
@@ -159,12 +171,38 @@ class SqliteDocuments:
     ) -> Enrichment:
         """See DocumentStore."""
         with self._writing(scope, intent.target) as change:
-            found = change.update(intent.target, updates, now, merge=True, only_changes=True)
+            written = list(updates)
+            found = change.update(intent.target, written, now, merge=True, only_changes=True)
+            change.note_results(intent, written)
             moved = replace(intent, position=stop, enriched=intent.enriched + len(counted & set(found)))
             Enrichments(change.connection).move(intent, moved, _stamp(now))
             hit("enrich.batch")
         hit("enrich.batch_committed")
         return moved
+
+    def clear_results(self, scope: Scope, intent: Enrichment, *, after: int, now: datetime) -> int | None:
+        """See DocumentStore."""
+
+        def clear(change: "_Change") -> int | None:
+            Enrichments(change.connection).check_latest_anywhere(intent)
+            last = Written(change.connection).clear_earlier(intent, after, _CLEARED_AT_ONCE, _stamp(now))
+            hit("enrich.clear")
+            return last
+
+        return self._change(scope, clear, None)
+
+    def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
+        """See DocumentStore."""
+        stamp = _stamp(now)
+        return self._change(
+            scope,
+            lambda change: Written(change.connection).clear_all(cluster_id, _CLEARED_AT_ONCE, stamp),
+            False,
+        )
+
+    def forget_results(self, scope: Scope, cluster_id: str) -> None:
+        """See DocumentStore."""
+        self._change(scope, lambda change: Written(change.connection).forget_cluster(cluster_id), None)
 
     def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
         """See DocumentStore."""
@@ -830,6 +868,13 @@ class _Change(_View):
             updated |= dict.fromkeys(document_id for document_id, _ in known)
         return list(updated)
 
+    def note_results(self, intent: Enrichment, updates: Sequence[tuple[str, Json]]) -> None:
+        """What documents hold by now of the results of a run."""
+        for piece in _pieces(updates):
+            numbers = self.numbers_of(intent.target, [document_id for document_id, _ in piece])
+            known = [(numbers[document_id], update) for document_id, update in piece if document_id in numbers]
+            Written(self.connection).note(intent, known)
+
     def update_where(self, collection: str, filter: Filter, update: Json, now: datetime) -> int:
         numbers = self.numbers(collection, filter)
         for piece in _pieces(numbers):
@@ -861,6 +906,7 @@ class _Change(_View):
         documents = "(SELECT number FROM documents WHERE collection = ?)"
         self.connection.execute(f"DELETE FROM slots WHERE document IN {documents}", (number,))
         Enrichments(self.connection).forget(collection)
+        Written(self.connection).forget_collection(number)
         for table, column in (("segments", "collection"), ("documents", "collection"), ("collections", "number")):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
 
@@ -904,6 +950,7 @@ class _Change(_View):
         )
 
     def _forget(self, collection: str, numbers: Sequence[int]) -> None:
+        Written(self.connection).forget_documents(numbers)
         listed = _listed(numbers)
         for table, column in (("slots", "document"), ("documents", "number")):
             self.connection.execute(

@@ -10,7 +10,7 @@ from shoal.storage.base import Enrichment
 
 __all__ = ["Enrichments"]
 
-_COLUMNS: Final = "id, cluster_id, run_id, run_time, target, total, position, enriched"
+_COLUMNS: Final = "id, cluster_id, run_id, run_time, target, total, position, enriched, sequence"
 
 
 class Enrichments:
@@ -26,15 +26,15 @@ class Enrichments:
         if begun is not None:
             return begun
         self._connection.execute(
-            "DELETE FROM enrichments WHERE target = ? AND cluster_id = ? AND run_time < ?",
-            (intent.target, intent.cluster_id, stored_time(intent.run_time)),
+            "DELETE FROM enrichments WHERE target = ? AND cluster_id = ? AND sequence < ?",
+            (intent.target, intent.cluster_id, intent.sequence),
         )
         self._connection.execute(
-            f"INSERT INTO enrichments ({_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            f"INSERT INTO enrichments ({_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO NOTHING",
             (
                 *(intent.id, intent.cluster_id, intent.run_id, stored_time(intent.run_time)),
-                *(intent.target, intent.total, intent.position, intent.enriched, stamp),
+                *(intent.target, intent.total, intent.position, intent.enriched, intent.sequence, stamp),
             ),
         )
         if again:
@@ -43,7 +43,7 @@ class Enrichments:
                 (stamp, intent.id),
             )
         (row,) = self._connection.execute(f"SELECT {_COLUMNS} FROM enrichments WHERE id = ?", (intent.id,)).fetchall()
-        return _enrichment(row)
+        return _enrichment(row, intent)
 
     def _begun(self, intent: Enrichment) -> Enrichment | None:
         """The intent to do the same with other labels or fields that was interrupted: what it wrote is not written
@@ -54,7 +54,7 @@ class Enrichments:
             "AND position < total AND total = ? ORDER BY rowid LIMIT 1",
             (intent.run_id, intent.target, len(family), family, intent.total),
         ).fetchall()
-        return _enrichment(rows[0]) if rows else None
+        return _enrichment(rows[0], intent) if rows else None
 
     def move(self, before: Enrichment, after: Enrichment, stamp: str) -> None:
         """Raises StaleVersion where the intent stands at `before` no more, Conflict where a later one is there."""
@@ -73,14 +73,21 @@ class Enrichments:
         )
         return [_enrichment(row) for row in rows.fetchall()]
 
+    def check_latest_anywhere(self, intent: Enrichment) -> None:
+        """Raises Conflict where a later run of the cluster was written into any collection."""
+        self._check(intent, "? IS NOT NULL")
+
     def forget(self, target: str) -> None:
         """Remove those of a collection that is dropped."""
         self._connection.execute("DELETE FROM enrichments WHERE target = ?", (target,))
 
     def _check_latest(self, intent: Enrichment) -> None:
+        self._check(intent, "target = ?")
+
+    def _check(self, intent: Enrichment, where: str) -> None:
         (later,) = self._connection.execute(
-            "SELECT max(run_id) FROM enrichments WHERE target = ? AND cluster_id = ? AND run_time > ?",
-            (intent.target, intent.cluster_id, stored_time(intent.run_time)),
+            f"SELECT max(run_id) FROM enrichments WHERE {where} AND cluster_id = ? AND sequence > ?",
+            (intent.target, intent.cluster_id, intent.sequence),
         ).fetchone()
         if later is not None:
             raise Conflict(
@@ -89,8 +96,9 @@ class Enrichments:
             )
 
 
-def _enrichment(row: tuple[Any, ...]) -> Enrichment:
-    id, cluster_id, run_id, run_time, target, total, position, enriched = row
+def _enrichment(row: tuple[Any, ...], asked: Enrichment | None = None) -> Enrichment:
+    """A row, with what is not stored from the intent that was asked for."""
+    id, cluster_id, run_id, run_time, target, total, position, enriched, sequence = row
     return Enrichment(
         id=id,
         cluster_id=cluster_id,
@@ -100,4 +108,7 @@ def _enrichment(row: tuple[Any, ...]) -> Enrichment:
         total=total,
         position=position,
         enriched=enriched,
+        sequence=sequence,
+        by_run=asked is not None and asked.by_run,
+        partition="" if asked is None else asked.partition,
     )

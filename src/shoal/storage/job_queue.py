@@ -18,7 +18,7 @@ from shoal.records.scope import Scope
 from shoal.storage.base import Job, Json
 from shoal.storage.sqlite import Database
 
-__all__ = ["FAIR_QUEUE", "SqliteJobQueue", "place"]
+__all__ = ["FAIR_QUEUE", "IN_ORDER_OF_STORING", "SqliteJobQueue", "place"]
 
 FAIR_QUEUE: Final = """
 ALTER TABLE jobs ADD COLUMN subject TEXT;
@@ -37,6 +37,11 @@ CREATE TABLE turns (
 CREATE INDEX turns_by_time ON turns (queue, served);
 """
 """The step of the schema that brought turns and subjects."""
+IN_ORDER_OF_STORING: Final = """
+DROP INDEX jobs_open;
+CREATE INDEX jobs_open ON jobs (queue, organization_id) WHERE state <> 'done';
+"""
+"""The step since which the oldest job is the one that was stored first, whatever the clock said."""
 
 _JOB: Final = (
     "job_id, organization_id, namespace_id, queue, payload, state, fence, attempts, worker, lease_until, "
@@ -65,7 +70,7 @@ turn(job_id, busy, served, organization_id) AS (
                 WHERE other.state = 'running' AND other.queue = :queue AND other.subject = job.subject
                     AND other.organization_id = job.organization_id AND other.namespace_id = job.namespace_id
                     AND other.job_id <> job.job_id)
-         ORDER BY created_at, job_id LIMIT 1),
+         ORDER BY job.rowid LIMIT 1),
         (SELECT count(*) FROM jobs AS other INDEXED BY jobs_running
          WHERE other.state = 'running' AND other.queue = :queue AND other.lease_until > :now
             AND other.organization_id = open.organization_id),

@@ -22,7 +22,7 @@ from shoal.storage.base import Json, Kind, Query, SavedReply, Stored, Totals
 from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.expressions import Sql
 from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql, register_functions
-from shoal.storage.job_queue import FAIR_QUEUE, SqliteJobQueue, place
+from shoal.storage.job_queue import FAIR_QUEUE, IN_ORDER_OF_STORING, SqliteJobQueue, place
 from shoal.storage.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA, find_reply, forget_replies, put_reply
 from shoal.storage.sqlite import Database
 
@@ -75,12 +75,24 @@ _CHECKSUMS: Final = """
 ALTER TABLE records ADD COLUMN checksum INTEGER;
 CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL, total REAL NOT NULL) WITHOUT ROWID;
 """
-_SCHEMA: Final = (_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM)
+_IN_ORDER_OF_STORING: Final = (
+    """
+DROP INDEX records_by_creation;
+CREATE INDEX records_by_position ON records (kind, organization_id, namespace_id, position);
+CREATE INDEX records_by_age ON records (kind, organization_id, namespace_id, created_at);
+"""
+    + IN_ORDER_OF_STORING
+)
+"""Times tell no order: a clock may be set back."""
+_SCHEMA: Final = (
+    *(_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM),
+    _IN_ORDER_OF_STORING,
+)
 METADATA_FORMAT: Final = len(_SCHEMA)
 
 _RECORD: Final = "id, name, version, body, checksum"
 _HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
-_NEWEST_FIRST: Final = "created_at DESC, position DESC"
+_NEWEST_FIRST: Final = "position DESC"
 
 
 class SqliteMetadata(SqliteJobQueue):
@@ -129,8 +141,7 @@ class SqliteMetadata(SqliteJobQueue):
         return self._one(scope, kind, "name", name)
 
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
-        """Filtered, searched, sorted (default: newest first, of equal times the last one stored), paged. `total` is
-        always exact."""
+        """Filtered, searched, sorted (default: the last one stored first), paged. `total` is always exact."""
         where, values = _where(scope, kind, query)
         order, order_values = _order(query.sort)
         page = query.page
@@ -166,16 +177,21 @@ class SqliteMetadata(SqliteJobQueue):
         """Whether there was something to delete."""
         return self._changed(f"DELETE FROM records WHERE {_HERE} AND id = ?", (*_key(scope, kind), id)) > 0
 
-    def prune(self, scope: Scope, kind: Kind, before: datetime, *, keep: int, most: int) -> int:
-        """Delete records that were created before a moment, and all but the newest `keep`: the oldest first, at most
-        `most` for either reason. Returns how many."""
-        oldest = f"SELECT position FROM records WHERE {_HERE}"
-        first = "ORDER BY created_at, position LIMIT ?"
-        key = _key(scope, kind)
+    def prune(self, scope: Scope, kind: Kind, before: datetime, *, now: datetime, keep: int, most: int) -> int:
+        """See MetadataStore."""
+        oldest, here = f"SELECT position FROM records WHERE {_HERE}", f"FROM records WHERE {_HERE}"
+        first = "ORDER BY position LIMIT ?"
+        key, old = _key(scope, kind), wire_time(before)
         with self._database.transaction() as connection:
+            (kept,) = connection.execute(
+                f"SELECT min(position) {here} AND created_at >= ? AND created_at <= ?", (*key, old, wire_time(now))
+            ).fetchone()
+            (last,) = connection.execute(
+                f"SELECT max(position) {here} AND created_at < ? AND (? IS NULL OR position < ?)",
+                (*key, old, kept, kept),
+            ).fetchone()
             aged = self._changed(
-                f"DELETE FROM records WHERE position IN ({oldest} AND created_at < ? {first})",
-                (*key, wire_time(before), most),
+                f"DELETE FROM records WHERE position IN ({oldest} AND position <= ? {first})", (*key, last, most)
             )
             count = connection.execute(f"SELECT count(*) FROM records WHERE {_HERE}", key).fetchone()[0]
             surplus = min(max(count - keep, 0), most)

@@ -24,6 +24,7 @@ from shoal.storage.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA
 from shoal.storage.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
 from shoal.storage.sqlite import Database, identity_of
 from shoal.storage.vectors import VectorSegments, safe_name
+from shoal.storage.written import WRITTEN_SCHEMA
 
 __all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces", "namespace_databases", "namespace_folders", "removed_folders"]
 
@@ -51,7 +52,7 @@ CREATE INDEX enrichments_of_a_target ON enrichments (target, cluster_id);
 CREATE INDEX enrichments_of_a_run ON enrichments (run_id);
 """
 _CHECKSUMS: Final = "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM
-_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM)
+_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM, WRITTEN_SCHEMA)
 DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 

@@ -83,11 +83,18 @@ def patch_cluster(services: Wired, scope: Namespaced, cluster_identifier: str, b
 
 @router.delete("/{cluster_identifier}", response_model=DeletedCluster)
 def delete_cluster(
-    services: Wired, scope: Namespaced, cluster_identifier: str, cascade_output_collections: bool = True
+    services: Wired,
+    scope: Namespaced,
+    cluster_identifier: str,
+    cascade_output_collections: bool = True,
+    remove_enrichment: bool = False,
 ) -> Response:
-    """Remove the cluster with its runs, artifacts and, unless told otherwise, its output collections."""
+    """Remove the cluster with its runs, artifacts and, unless told otherwise, its output collections; with
+    `remove_enrichment` also what it wrote into documents."""
     cluster = services.clusters.get(scope, cluster_identifier)
-    deleted = services.clusters.delete(scope, cluster.cluster_id, cascade=cascade_output_collections)
+    deleted = services.clusters.delete(
+        scope, cluster.cluster_id, cascade=cascade_output_collections, clear_results=remove_enrichment
+    )
     return reply(
         {
             "success": True,

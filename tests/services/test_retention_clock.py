@@ -1,0 +1,76 @@
+"""The clock by which things are forgotten: a wrong reading of the wall clock deletes nothing."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from shoal.services.retention_clock import FASTEST, RetentionClock
+from shoal.storage.metadata import SqliteMetadata
+
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class World:
+    """Both clocks of a machine."""
+
+    def __init__(self, store: SqliteMetadata) -> None:
+        self.wall, self.steady = START, 1_000.0
+        self.store = store
+        self.clock = self.restarted()
+
+    def restarted(self) -> RetentionClock:
+        return RetentionClock(self.store, lambda: self.wall, lambda: self.steady)
+
+    def live(self, minutes: int) -> None:
+        """That many minutes pass, and each of them ticks."""
+        for _ in range(minutes):
+            self.wall, self.steady = self.wall + timedelta(minutes=1), self.steady + 60
+            self.clock.tick()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    yield World(store)
+    store.close()
+
+
+def test_it_goes_with_the_wall_clock(world: World) -> None:
+    assert world.clock() == START
+    world.live(90)
+    assert world.clock() == world.wall == START + timedelta(minutes=90)
+
+
+def test_a_visit_to_the_future_moves_it_by_no_more_than_its_fastest_pace(world: World) -> None:
+    world.live(10)
+    before = world.clock()
+    world.wall += timedelta(days=4000)
+    assert world.clock() == before
+
+    world.live(5)
+
+    assert world.clock() == before + timedelta(minutes=5 * FASTEST)
+    world.wall -= timedelta(days=4000)
+    world.live(1)
+    assert world.clock() == world.wall
+
+
+def test_it_catches_up_when_the_server_was_off_for_a_month(world: World) -> None:
+    world.live(10)
+    world.wall += timedelta(days=30)
+    world.clock = world.restarted()
+
+    world.live(13 * 60)
+
+    assert world.clock() == world.wall
+
+
+def test_a_clock_that_is_set_back_sets_it_back(world: World) -> None:
+    world.live(10)
+    world.wall -= timedelta(days=400)
+
+    assert world.clock() == world.wall
+    world.live(1)
+    assert world.clock() == world.wall
