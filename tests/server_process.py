@@ -21,6 +21,8 @@ class ServerProcess:
 
     def __init__(self, data: Path, *, workers: int = 1, **environ: str) -> None:
         self.data = data
+        self.port = 0
+        """Where it listens; 0 takes another one at each start."""
         self._workers = workers
         self._environ = {**os.environ, "SHOAL_LOG_LEVEL": "warning", **environ}
         self._process: subprocess.Popen[str] | None = None
@@ -34,7 +36,7 @@ class ServerProcess:
 
     def spawn(self) -> None:
         """Start it, and do not wait."""
-        command = [sys.executable, "-m", "shoal.cli.main", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "shoal.cli.main", "serve", "--port", str(self.port)]
         command += ["--data", str(self.data), "--workers", str(self._workers)]
         self._process = subprocess.Popen(
             command,

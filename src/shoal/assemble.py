@@ -39,6 +39,7 @@ from shoal.storage.documents import SqliteDocuments
 from shoal.storage.files import locked, make_folder, sync_folder
 from shoal.storage.inspection import held_without_metadata
 from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.privacy import make_private
 
 __all__ = ["Services", "assemble", "utc_now"]
 
@@ -82,7 +83,7 @@ def utc_now() -> datetime:
 
 
 def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Services:
-    """Open the data folder, made private (0700) where it is new, and wire everything on it.
+    """Open the data folder, made private (0700), and wire everything on it.
 
     Raises InvalidField for what is no folder, Corrupt for one that has lost what tells of its contents.
     """
@@ -94,6 +95,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         make_folder(data.parent)
         data.mkdir(mode=0o700, exist_ok=True)
         sync_folder(data.parent)
+    make_private(data)
     metadata = SqliteMetadata(data / "metadata.sqlite")
     documents_store = SqliteDocuments(data / "documents", check=check_known(metadata))
     artifacts = LocalArtifacts(data / "artifacts")

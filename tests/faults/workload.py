@@ -213,7 +213,7 @@ class Operations:
 
     def drop_cluster(self, number: int) -> Entry:
         """Delete the cluster `extra` with its output."""
-        return self._drop(number, "extra", "/clusters/extra")
+        return self._drop(number, "extra", "/clusters/extra?remove_enrichment=true")
 
     def drop_collection(self, number: int) -> Entry:
         """Delete the collection `spare`."""

@@ -43,6 +43,14 @@ Wired = Annotated[Services, Depends(_wired)]
 Called = Annotated[Caller, Depends(_called)]
 
 
+async def _may_read(caller: Called) -> bool:
+    return caller.may("read")
+
+
+MayRead = Annotated[bool, Depends(_may_read)]
+"""Whether the caller may see what is stored, beside what was sent."""
+
+
 async def _organized(caller: Called) -> Scope:
     return Scope(caller.organization_id)
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from shoal.client.documents import Documents
 from shoal.client.namespaces import Namespaces
 from shoal.client.tasks import Tasks
 from shoal.client.transport import Transport
-from shoal.errors import InvalidField
+from shoal.errors import InvalidField, Unavailable
 from shoal.records.organization import Me
 from shoal.settings import Settings
 
@@ -29,6 +30,9 @@ class Client:
 
     Without `api_key` the environment's SHOAL_API_KEY is used and then, for a server on this machine only, the key that
     `shoal serve` keeps in its data folder. Without `namespace` the server takes the only one there is.
+
+    `timeout_s` bounds the wait for an answer. A server that answered once and refuses connections now is tried for
+    `restart_s` seconds, since it is probably starting again; 0 gives up at once.
     """
 
     def __init__(
@@ -38,10 +42,11 @@ class Client:
         namespace: str | None = None,
         *,
         timeout_s: float = 60.0,
+        restart_s: float = 60.0,
     ) -> None:
         address = _versioned(base_url)
         key = api_key or os.environ.get("SHOAL_API_KEY") or _local_key(address)
-        self._transport = Transport(address, key, namespace, timeout_s)
+        self._transport = Transport(address, key, namespace, timeout_s, restart_s)
         self.namespaces = Namespaces(self._transport)
         self.collections = Collections(self._transport)
         self.documents = Documents(self._transport)
@@ -62,6 +67,23 @@ class Client:
     def me(self) -> Me:
         """The organisation and the key in use. Raises Unauthorized."""
         return self._transport.ask(Me, "GET", "/me")
+
+    def repeating(self, given_up: Unavailable | str) -> AbstractContextManager[None]:
+        """Find out what became of a call that gave up: the first write within the block goes under its idempotency key
+        (of the error, or the key itself). It is done then, or answered as it was done before; never twice.
+
+            except shoal.errors.Unavailable as error:
+                with client.repeating(error):
+                    client.documents.upload("reviews", "reviews.parquet")
+
+        Raises InvalidField where the error has no key, because nothing can have been done.
+        """
+        key = given_up if isinstance(given_up, str) else given_up.details.get("idempotency_key")
+        if not isinstance(key, str):
+            raise InvalidField(
+                "given_up", "has no idempotency key: the request never went out", remedy="Just call again."
+            )
+        return self._transport.under_key(key)
 
     def close(self) -> None:
         """Close the connections."""

@@ -4,13 +4,14 @@ import builtins
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.client.transport import Transport, given, parsed, segment
-from shoal.errors import Cancelled, RunFailed, Unavailable
+from shoal.errors import Cancelled, Overloaded, RateLimited, RunFailed, Unavailable
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.records.task import Task
@@ -165,8 +166,7 @@ class Executions:
 
     def members(self, cluster: str, run_id: str) -> pa.Table:
         """One row a document: id, cluster, distance, strength, place on the map. Raises NotFound."""
-        with self._transport.download(f"{_path(cluster, run_id)}/download") as pieces:
-            return pq.read_table(io.BytesIO(b"".join(pieces)))
+        return pq.read_table(io.BytesIO(self._transport.download(f"{_path(cluster, run_id)}/download")))
 
 
 class Run:
@@ -184,20 +184,30 @@ class Run:
         """Wait until it is over, and return it completed.
 
         `progress` is told the stage and its fraction. Raises RunFailed with the cause, Cancelled, and Unavailable after
-        `timeout_s`; the run goes on then.
+        `timeout_s`; the run goes on then. A server that starts again meanwhile is waited for (`restart_s` of the
+        client), a busy one as long as it takes.
         """
         end = None if timeout_s is None else time.monotonic() + timeout_s
         pause = _FIRST_PAUSE_SECONDS
         while True:
-            run = self.status()
-            if run.status in ("completed", "failed", "canceled"):
+            run = self._asked_patiently()
+            if run is not None and run.status in ("completed", "failed", "canceled"):
                 return _completed(run)
             if end is not None and time.monotonic() >= end:
-                raise Unavailable(f"The run {self.run_id} is still {run.status} after {timeout_s} s.")
-            if progress is not None:
-                progress(*self._progress())
+                status = "under way" if run is None else run.status
+                raise Unavailable(f"The run {self.run_id} is still {status} after {timeout_s} s.")
+            if progress is not None and run is not None:
+                with suppress(Overloaded, RateLimited):
+                    progress(*self._progress())
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+
+    def _asked_patiently(self) -> Execution | None:
+        """None where the server is too busy to say."""
+        try:
+            return self.status()
+        except (Overloaded, RateLimited):
+            return None
 
     def cancel(self) -> None:
         """Raises Conflict where it is over."""

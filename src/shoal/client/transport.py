@@ -1,14 +1,16 @@
 """Requests and answers: headers, retries, and errors as Shoal's own tree.
 
-A request is sent again where the server is busy for a moment (429, 503) or hung up before it answered. Every POST, and
-every change of many documents, carries an idempotency key, so that it is done once, however often it is sent; what sets
-or removes one thing comes to the same when it is repeated.
+A request is sent again where the server is busy for a moment, hung up before it answered or is starting again
+(`attempts.py`). Every POST, and every change of many documents, carries an idempotency key, so that it is done once,
+however often it is sent; what sets or removes one thing comes to the same when it is repeated. An error that leaves
+open whether a write was done holds its key.
 """
 
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -18,6 +20,7 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from shoal.client.attempts import Attempts, is_gateways
 from shoal.errors import (
     AlreadyExists,
     Conflict,
@@ -64,23 +67,30 @@ _BY_CODE: Final[Mapping[str, type[ShoalError]]] = {
     "queue_full": QueueFull,
     "stale_version": StaleVersion,
 }
-_HUNG_UP: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
-_BUSY: Final = frozenset({429, 503})
 _LASTING: Final = frozenset({"queue_full", "out_of_time"})
 """Busy for as long as runs take: whoever asked decides whether to wait."""
-_TRIES: Final = 4
+_CUT: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadTimeout, httpx.WriteTimeout)
 
 
 class Transport:
     """One pool of connections to one server, for one key and one namespace. Safe to use from several threads."""
 
-    def __init__(self, base_url: str, api_key: str | None, namespace: str | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        namespace: str | None,
+        timeout_s: float,
+        restart_s: float = 60.0,
+    ) -> None:
         headers = {"Accept": "application/json"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         if namespace:
             headers["X-Namespace"] = namespace
-        self.base_url = base_url
+        self.base_url, self._restart_s = base_url, restart_s
+        self._reached = False
+        self._key: ContextVar[str | None] = ContextVar("idempotency_key", default=None)
         self._http = httpx.Client(
             base_url=base_url,
             headers=headers,
@@ -129,43 +139,64 @@ class Transport:
         response = self._sent(method, path, chunks, {"Content-Type": media}, params=params, timeout=None)
         return orjson.loads(response.content)
 
+    def download(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
+        """The bytes of an answer; one that breaks off is asked for again."""
+        return self._sent("GET", path, lambda: None, {}, params=params, timeout=None).content
+
     @contextmanager
-    def download(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Iterator[bytes]]:
-        """The bytes of an answer, piece by piece."""
-        with _speaking_shoal(self.base_url), self._http.stream("GET", path, params=params) as response:
-            if response.is_error:
-                response.read()
-            _check(response)
-            yield response.iter_bytes()
+    def under_key(self, key: str) -> Iterator[None]:
+        """The first write inside is sent under this idempotency key: one that was sent before is answered again."""
+        token = self._key.set(key)
+        try:
+            yield
+        finally:
+            self._key.reset(token)
 
     def _sent(
         self, method: str, path: str, content: Callable[[], Any], headers: Mapping[str, str], **options: Any
     ) -> httpx.Response:
+        key = None
         if method != "GET":
-            headers = {**headers, "Idempotency-Key": uuid.uuid4().hex}
-        hung_up = False
-        for attempt in range(1, _TRIES + 1):
+            key = self._key.get() or uuid.uuid4().hex
+            self._key.set(None)
+            headers = {**headers, "Idempotency-Key": key}
+        attempts = Attempts(self._restart_s, reached=self._reached, reads=method == "GET")
+        while True:
             try:
                 with _speaking_shoal(self.base_url):
                     response = self._http.request(method, path, content=content(), headers=headers, **options)
             except Unavailable as error:
-                # A server that was never reached is told at once; one that hung up may be starting again.
-                cause = error.__cause__
-                hung_up = hung_up or isinstance(cause, _HUNG_UP)
-                if not hung_up or isinstance(cause, httpx.ReadTimeout) or attempt == _TRIES:
-                    raise
-                time.sleep(_pause(None, attempt))
-                continue
-            if not _is_busy(response) or attempt == _TRIES:
-                break
-            time.sleep(_pause(response, attempt))
-        if not (hung_up and method == "DELETE" and response.status_code == 404):  # else an earlier try removed it
-            _check(response)
+                pause = attempts.pause_after_error(error)
+                if pause is None:
+                    raise _given_up(error, key, attempts.hung_up or isinstance(error.__cause__, _CUT)) from error
+            else:
+                self._reached = True
+                if (
+                    response.is_success
+                    or (pause := attempts.pause_after_answer(response, lasting=_lasts(response))) is None
+                ):
+                    break
+            time.sleep(pause)
+        if not (
+            attempts.hung_up and method == "DELETE" and response.status_code == 404
+        ):  # else an earlier try removed it
+            _check(response, key)
         return response
 
 
-def _is_busy(response: httpx.Response) -> bool:
-    return response.status_code in _BUSY and _error_of(response).get("code") not in _LASTING
+def _lasts(response: httpx.Response) -> bool:
+    return _error_of(response).get("code") in _LASTING
+
+
+def _given_up(error: Unavailable, key: str | None, unknown: bool) -> Unavailable:
+    """The same error; where the request may have been carried out, with its key and the way to find out."""
+    if key is None or not unknown:
+        return error
+    return Unavailable(
+        f"{error.message} Whether it was done is not known. Repeat the call within `client.repeating(error)`: it is "
+        "done now, or answered as it was done before.",
+        idempotency_key=key,
+    )
 
 
 def segment(ref: str) -> str:
@@ -224,11 +255,13 @@ def _speaking_shoal(base_url: str) -> Iterator[None]:
         raise Unavailable(f"Cannot reach {base_url} ({error}). Is `shoal serve` running there?") from error
 
 
-def _check(response: httpx.Response) -> None:
-    """Raise what the server said."""
+def _check(response: httpx.Response, key: str | None = None) -> None:
+    """Raise what the server said, or what a gateway before it said."""
     if response.is_success:
         return
     told = _error_of(response)
+    if response.status_code in (502, 504) and is_gateways(response):
+        raise _given_up(Unavailable(f"A gateway answered {response.status_code} instead of the server."), key, True)
     kind = _BY_CODE.get(str(told.get("code")), _BY_STATUS.get(response.status_code, ShoalError))
     details = told.get("details")
     raise _as_told(kind, str(told["message"]), details if isinstance(details, Mapping) else {}, response.status_code)
@@ -249,9 +282,3 @@ def _as_told(kind: type[ShoalError], message: str, details: Mapping[str, object]
     error = kind.__new__(kind)
     ShoalError.__init__(error, message, **{**details, "status": status})
     return error
-
-
-def _pause(response: httpx.Response | None, attempt: int) -> float:
-    """Seconds to wait before the next try: what the server asked for, at most 30."""
-    asked = "" if response is None else response.headers.get("Retry-After", "")
-    return min(float(asked) if asked.isdigit() else 0.5 * 2**attempt, 30.0)

@@ -19,7 +19,7 @@ def process_name() -> str:
 @contextlib.contextmanager
 def held_alive(folder: Path, name: str) -> Iterator[None]:
     """Hold the lock file of the process of that name."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{name}.lock"
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -23,7 +23,7 @@ class Periodic:
 
     def start(self) -> None:
         """Act, wait `seconds`, act, and so on until `stop`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -1,14 +1,11 @@
 """Documents by the million: a file, or an upload put into one, goes straight to columns and into the store at once."""
 
 import contextlib
-import os
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.files.layout import Chosen
@@ -22,11 +19,11 @@ from shoal.services.collections import Collections
 from shoal.services.documents import Documents
 from shoal.services.vector_check import VectorNames, check_dimensions, check_directions
 from shoal.storage.base import DocumentStore
+from shoal.storage.files import is_abandoned, new_file_held
 
 __all__ = ["Bulk", "Imported", "OnConflict"]
 
 OnConflict = Literal["replace", "fail"]
-_ABANDONED_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +103,14 @@ class Bulk:
     def spooled(self) -> Iterator[Path]:
         """A new empty file for an upload, private to this installation and gone afterwards.
 
-        What a crash left behind is removed as well: files that nobody wrote to for an hour.
+        What a crash left behind is removed as well: files whose lock nobody holds, however old they look.
         """
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in self._spool.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - old.stat().st_mtime > _ABANDONED_SECONDS:
-                    old.unlink()
-        path = self._spool / uuid.uuid4().hex
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        try:
+            if is_abandoned(old):
+                old.unlink(missing_ok=True)
+        with new_file_held(self._spool) as path:
             yield path
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _rounded(name: str) -> str:

@@ -131,9 +131,9 @@ class Removals:
             self._checkpoints.delete(within, run_id)
         hit("remove.runs")
         if removal.cluster_id is not None:
-            while removal.clear_results and self._documents.clear_all_results(
-                within, removal.cluster_id, now=self._now()
-            ):
+            more = removal.clear_results
+            while more:
+                more = self._documents.clear_all_results(within, removal.cluster_id, now=self._now())
                 hit("remove.results")
             self._documents.forget_results(within, removal.cluster_id)
         self._note_cleared(scope, removal)

@@ -74,7 +74,7 @@ class LocalArtifacts:
             hit("artifact.before_manifest")
             manifest = {"run_id": run_id, "generation": generation, "files": files, "meta": meta}
             content = orjson.dumps(manifest | {"checksum": manifest_checksum(manifest)}, option=orjson.OPT_INDENT_2)
-            with while_holding(), written_whole(folder / _MANIFEST) as file:
+            with while_holding(), written_whole(folder / _MANIFEST, private=True) as file:
                 file.write(content)
             hit("artifact.manifest")
         written: Json = orjson.loads(content)
@@ -223,7 +223,7 @@ def _in_use(manifest: Json | None) -> set[str]:
 def _write_generation(folder: Path, generation: str, tables: Mapping[str, pa.Table]) -> Json:
     """Write a folder of tables that appears whole; returns the manifest's `files`."""
     part = folder / f".{generation}.part"
-    part.mkdir()
+    part.mkdir(mode=0o700)
     files = {name: _write_table(part / f"{name}.parquet", table) for name, table in tables.items()}
     part.rename(folder / generation)
     sync_folder(folder)
@@ -231,7 +231,7 @@ def _write_generation(folder: Path, generation: str, tables: Mapping[str, pa.Tab
 
 
 def _write_table(path: Path, table: pa.Table) -> Json:
-    with written_whole(path) as file:
+    with written_whole(path, private=True) as file:
         pq.write_table(table, file, compression="zstd", write_page_checksum=True)
         hit("artifact.table")
     with path.open("rb") as written:

@@ -21,7 +21,7 @@ from shoal.errors import Unavailable
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
 from shoal.storage.base import Json, Kept
-from shoal.storage.files import remove_tree, written_whole
+from shoal.storage.files import make_folder, remove_tree, written_whole
 
 __all__ = ["LocalCheckpoints"]
 
@@ -41,12 +41,12 @@ class LocalCheckpoints:
         """See CheckpointStore. Raises Unavailable where the disk does not take it."""
         path = self._folder(scope, run_id) / stage
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path.with_suffix(_ARRAYS), synced=False) as file:
+            make_folder(path.parent)
+            with written_whole(path.with_suffix(_ARRAYS), synced=False, private=True) as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]  # names of ours, never `allow_pickle`
             hit("run.checkpoint.written")
             size, digest = _size_and_hash(path.with_suffix(_ARRAYS))
-            with written_whole(path.with_suffix(_TOLD), synced=False) as file:
+            with written_whole(path.with_suffix(_TOLD), synced=False, private=True) as file:
                 file.write(orjson.dumps({"input": made_from, "output": digest, "bytes": size, "about": about}))
         except OSError as error:
             raise Unavailable(f"A checkpoint could not be written ({error.strerror or error}).") from error

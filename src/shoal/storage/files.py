@@ -13,11 +13,14 @@ from shoal.errors import InsufficientStorage, Unavailable
 
 __all__ = [
     "disk_error",
+    "is_abandoned",
     "is_full",
     "is_of_disk",
     "locked",
     "make_folder",
     "named",
+    "new_file_held",
+    "on_read_only_disk",
     "remove_tree",
     "sync_folder",
     "written_whole",
@@ -105,12 +108,49 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def new_file_held(folder: Path) -> Iterator[Path]:
+    """A new empty file in a folder, private, and locked for as long as the block lasts; gone afterwards."""
+    while True:
+        path = folder / secrets.token_hex(16)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():  # else it was taken for abandoned before it was locked
+            break
+        os.close(descriptor)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether nobody holds the lock of a file any more; False where it is gone. No clock is asked."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def on_read_only_disk(path: Path) -> bool:
+    """Whether the disk of a path is mounted so that nobody can write to it."""
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, each one on disk. One that is there may be so for an instant only, and its
+    """Make a private folder and those above it, each one on disk. One that is there may be so for an instant only, and its
     name not yet on disk, so that of the innermost is synced again."""
     if not path.is_dir():
         make_folder(path.parent)
-        path.mkdir(exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
     sync_folder(path.parent)
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import ValidationError
 
 from shoal.api.bodies import JsonRoute, validated
-from shoal.api.deps import Listed, ListQuery, Namespaced, Organized, Wired
+from shoal.api.deps import Listed, ListQuery, MayRead, Namespaced, Organized, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.json_text import parse_json
 from shoal.api.replies import reply
@@ -259,15 +259,21 @@ def get_document(
 
 
 @router.patch(_ONE, response_model=Document)
-def patch_document(services: Wired, scope: Namespaced, collection: str, document_id: str, body: Fields) -> Response:
-    """Merge the fields that are sent."""
-    return reply(services.documents.patch(scope, collection, document_id, body))
+def patch_document(
+    services: Wired, scope: Namespaced, may_read: MayRead, collection: str, document_id: str, body: Fields
+) -> Response:
+    """Merge the fields that are sent. A key that may not read is answered the ids."""
+    changed = services.documents.patch(scope, collection, document_id, body)
+    return reply(changed if may_read else _ids_of(changed))
 
 
 @router.put(_ONE, response_model=Document)
-def put_document(services: Wired, scope: Namespaced, collection: str, document_id: str, body: Fields) -> Response:
-    """Replace all fields; lineage stays, and vectors that are not named."""
-    return reply(services.documents.put(scope, collection, document_id, body))
+def put_document(
+    services: Wired, scope: Namespaced, may_read: MayRead, collection: str, document_id: str, body: Fields
+) -> Response:
+    """Replace all fields; lineage stays, and vectors that are not named. A key that may not read is answered the ids."""
+    changed = services.documents.put(scope, collection, document_id, body)
+    return reply(changed if may_read else _ids_of(changed))
 
 
 @router.delete(_ONE, response_model=Done)
@@ -283,6 +289,10 @@ def _called(services: Services, scope: Scope, collection: str, id: str) -> Json 
         return services.documents.get(scope, collection, id)
     except NotFound:
         return None
+
+
+def _ids_of(document: Json) -> Json:
+    return {name: document[name] for name in ("document_id", "collection_id")}
 
 
 def _listing(services: Services, scope: Scope, collection: str, listed: ListQuery, body: ListDocuments) -> Response:

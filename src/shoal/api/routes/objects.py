@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from shoal.api.bodies import JsonRoute
-from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
+from shoal.api.deps import Listed, ListQuery, MayRead, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
@@ -64,15 +64,27 @@ def get_object(services: Wired, scope: Namespaced, bucket: str, object_id: str) 
 
 
 @router.patch("/{object_id}", response_model=BucketObject)
-def patch_object(services: Wired, scope: Namespaced, bucket: str, object_id: str, body: PatchObject) -> Response:
-    """Merge the fields that are sent."""
-    return reply(services.objects.patch(scope, bucket, object_id, body))
+def patch_object(
+    services: Wired, scope: Namespaced, may_read: MayRead, bucket: str, object_id: str, body: PatchObject
+) -> Response:
+    """Merge the fields that are sent. A key that may not read is answered what it sent."""
+    return _changed(services.objects.patch(scope, bucket, object_id, body), body, may_read)
 
 
 @router.put("/{object_id}", response_model=BucketObject)
-def put_object(services: Wired, scope: Namespaced, bucket: str, object_id: str, body: PatchObject) -> Response:
+def put_object(
+    services: Wired, scope: Namespaced, may_read: MayRead, bucket: str, object_id: str, body: PatchObject
+) -> Response:
     """The same as PATCH, as upstream has it."""
-    return reply(services.objects.patch(scope, bucket, object_id, body))
+    return _changed(services.objects.patch(scope, bucket, object_id, body), body, may_read)
+
+
+def _changed(changed: BucketObject, body: PatchObject, may_read: bool) -> Response:
+    if may_read:
+        return reply(changed)
+    own = BucketObject.model_fields.keys() - {"blobs", "key_prefix", "idempotency_key"}
+    sent = body.model_fields_set | (body.model_extra or {}).keys()
+    return reply({name: value for name, value in changed.model_dump().items() if name in own | sent})
 
 
 @router.delete("/{object_id}", status_code=204, response_class=Response)
