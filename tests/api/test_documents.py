@@ -7,7 +7,12 @@ import httpx
 import pytest
 
 from api.conftest import Clock
+from cluster_steps import put_documents
+from shoal.assemble import Services
 from shoal.records.filters import parse_filter
+from shoal.records.key import CreateKey
+from shoal.records.scope import Scope
+from shoal.services.keys import LOCAL_USER
 from shoal.storage.filters.to_mask import mask
 
 
@@ -265,3 +270,46 @@ def test_internal_fields_sort_and_group_as_they_are_shown(client: httpx.Client, 
 def test_search_does_not_find_what_shoal_keeps_about_a_document(client: httpx.Client, three: list[str]) -> None:
     assert ids(listed(client, search="direct_upsert")) == []
     assert len(ids(listed(client, search="TITLE"))) == 3
+
+
+def test_a_key_that_may_only_write_is_shown_nothing_that_is_stored(services: Services, client: httpx.Client) -> None:
+    put_documents(client, [{"document_id": "d", "vectors": {"v": [1.0]}, "payload": {"secret": "s", "text": "t"}}])
+    client.post("/buckets", json={"bucket_name": "b", "bucket_schema": {"properties": {}}}).raise_for_status()
+    made = {"metadata": {"secret": "s"}, "idempotency_key": "k"}
+    object_id = client.post("/buckets/b/objects", json=made).json()["object_id"]
+    scope = Scope(services.keys.organizations()[0].organization_id)
+    key = services.keys.create(scope, LOCAL_USER, CreateKey(name="writer", permissions=["write"])).key
+    writer = {"Authorization": f"Bearer {key}"}
+
+    answers = [
+        client.patch("/collections/docs/documents/d", json={"text": "u"}, headers=writer),
+        client.put("/collections/docs/documents/d", json={"text": "w"}, headers=writer),
+        client.patch(f"/buckets/b/objects/{object_id}", json={"metadata": {}}, headers=writer),
+        client.put(f"/buckets/b/objects/{object_id}", json={"title": "x"}, headers=writer),
+        client.post("/buckets/b/objects", json={"idempotency_key": "k"}, headers=writer),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert all("secret" not in answer.text for answer in answers)
+    assert answers[0].json() == {
+        "document_id": "d",
+        "collection_id": client.get("/collections/docs").json()["collection_id"],
+    }
+    assert answers[3].json()["title"] == "x"
+    for method, path in READING:
+        assert client.request(method, path, headers=writer).status_code == 403, path
+
+
+READING = [
+    ("GET", "/collections/docs/documents/d"),
+    ("POST", "/collections/docs/documents/list"),
+    ("POST", "/collections/docs/documents/aggregate"),
+    ("POST", "/collections/docs/documents/distinct"),
+    ("GET", "/buckets/b/objects"),
+    ("GET", "/tasks/x"),
+    ("POST", "/tasks/list"),
+    ("GET", "/clusters/c/executions"),
+    ("POST", "/clusters/c/executions/r/data"),
+    ("GET", "/clusters/c/executions/r/download"),
+    ("GET", "/clusters/c/groups"),
+]

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,16 @@ from typing import Any
 import orjson
 import pytest
 
+from faults.disk import NoDisk, small_disk
 from ops.folders import flip, made, only, settings_of, update
+from shoal.assemble import assemble
 from shoal.cli.main import main
+from shoal.errors import Unavailable
+from shoal.records.scope import Scope
 from shoal.services.doctor import Report, examine, repair
+from shoal.storage.backup import back_up
+from shoal.storage.documents import SqliteDocuments
+from shoal.storage.files import new_file_held
 
 Break = Callable[[Path], object]
 
@@ -359,3 +367,80 @@ def test_a_folder_that_is_none_is_told_in_one_line(
 ) -> None:
     assert command(monkeypatch, "--data", tmp_path / "nothing") == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_run_in_its_last_step_is_no_damage(folder: Path) -> None:
+    """Its results are recorded, and its worker has not yet taken it from the queue."""
+    update(metadata_of(folder), "UPDATE jobs SET state = 'running', worker = 'w', lease_until = created_at")
+
+    report = seen(folder)
+
+    assert report.findings == []
+    assert dict(report.looked_at)["records"].endswith(", 1 open job")
+
+
+def test_empty_folders_of_creations_that_were_killed_are_removed(folder: Path) -> None:
+    organization = only(folder, "documents/*")
+    shutil.copytree(organization / only(folder, "documents/*/*").name, organization / "ns_riddle")
+    (organization / "ns_killed").mkdir()
+    half = folder / "artifacts" / organization.name / "ns_killed" / "run_killed"
+    half.mkdir(parents=True)
+    SqliteDocuments(folder / "documents").declare_vector(Scope(organization.name, "ns_declared"), "v", 2)
+
+    report = seen(folder)
+    removed = repair(report, settings_of(folder))
+
+    empty = {finding.where for finding in removed}
+    assert {f"documents/{organization.name}/{name}" for name in ("ns_killed", "ns_declared")} <= empty
+    assert not half.exists() and not (organization / "ns_killed").exists()
+    assert [(f.kind, f.where) for f in seen(folder).findings] == [("problem", "namespace ns_riddle")]
+
+
+def test_an_empty_folder_that_is_filled_before_the_repair_stays(folder: Path) -> None:
+    organization = only(folder, "documents/*").name
+    half = folder / "artifacts" / organization / "ns_new" / "run_new"
+    half.mkdir(parents=True)
+    report = seen(folder)
+    (half / "manifest.json").write_text("{}")
+
+    repair(report, settings_of(folder))
+
+    assert (half / "manifest.json").exists()
+
+
+def test_an_upload_that_is_under_way_is_no_leftover_however_old_it_looks(folder: Path) -> None:
+    (folder / "spool").mkdir(exist_ok=True)
+    (folder / "spool" / "abandoned").touch()
+    with new_file_held(folder / "spool") as path:
+        os.utime(path, (0, 0))
+
+        assert [finding.where for finding in seen(folder).findings] == ["spool/abandoned"]
+
+
+def test_a_disk_that_is_mounted_read_only_is_said_in_words(folder: Path, tmp_path: Path) -> None:
+    try:
+        with small_disk(64) as disk:
+            shutil.copytree(folder, disk / "data")
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+
+            report = seen(disk / "data")
+            with pytest.raises(Unavailable, match="mounted read-only"):
+                back_up(disk / "data", tmp_path / "backup", about={})
+
+            assert [(finding.kind, finding.where) for finding in report.findings] == [("note", "disk")]
+            assert "mounted read-only" in report.findings[0].told
+    except NoDisk as reason:
+        pytest.skip(str(reason))
+
+
+def test_a_deleted_namespace_that_is_still_being_cleared_away_is_a_note(folder: Path) -> None:
+    services = assemble(settings_of(folder))
+    organization = Scope(services.keys.organizations()[0].organization_id)
+    with pytest.MonkeyPatch.context() as stopped:
+        stopped.setattr(services.namespaces._removals, "_clear", lambda *_: None)
+        services.namespaces.remove(organization, "default")
+    services.close()
+
+    assert [(finding.kind, finding.where.partition(" ")[0]) for finding in seen(folder).findings] == [
+        ("note", "namespace")
+    ]

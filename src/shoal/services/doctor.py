@@ -17,15 +17,19 @@ from shoal.services.references import broken_references
 from shoal.settings import Settings
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.disk import Disk
-from shoal.storage.files import remove_tree
+from shoal.storage.files import is_abandoned, on_read_only_disk, remove_tree
 from shoal.storage.inspection import (
     MetadataSeen,
+    NamespaceSeen,
+    SeenRecord,
     check_artifacts,
     check_file,
     held_without_metadata,
+    holds_nothing,
     inspect_metadata,
     inspect_namespace,
     lost_databases,
+    may_be_removed,
     remove_stray,
     stray_files,
 )
@@ -55,6 +59,8 @@ class Finding:
     told: str
     remedy: str = ""
     path: Path | None = None
+    empty: bool = False
+    """Whether it is removed only while it holds nothing."""
 
 
 @dataclass(slots=True)
@@ -77,11 +83,12 @@ def examine(settings: Settings, *, quick: bool = False, idle_minutes: float = 60
     """
     report, data = Report(), settings.data
     seen = _metadata(report, data, quick)
-    _documents(report, data, seen, quick)
+    before = time.time() - idle_minutes * 60
+    _documents(report, data, seen, quick, before)
     _artifacts(report, data, seen, quick)
     remedy = _REMEDIES["records" if _damaged_metadata(report) else "references"]
     report.findings += [Finding("damage", "metadata.sqlite", told, remedy) for told in _references(data, seen)]
-    report.findings += _leftovers(data, time.time() - idle_minutes * 60)
+    report.findings += _leftovers(data, before)
     report.findings += _around(report, settings)
     return report
 
@@ -96,6 +103,8 @@ def repair(report: Report, settings: Settings) -> list[Finding]:
             if not remove_stray(finding.path):
                 continue  # a writer has taken it into use since
         elif finding.path.is_dir():
+            if finding.empty and not _is_still_empty(settings.data, finding.path):
+                continue
             remove_tree(finding.path)
         else:
             finding.path.unlink(missing_ok=True)
@@ -123,7 +132,7 @@ def _metadata(report: Report, data: Path, quick: bool) -> MetadataSeen:
     return seen
 
 
-def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> None:
+def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool, before: float) -> None:
     namespaces = [path.parent for path in namespace_databases(data / "documents")]
     known = {(record.scope.organization_id, record.id) for record in seen.records if record.kind == "namespace"}
     documents = vectors = unchecked = 0
@@ -132,12 +141,11 @@ def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
         found, wrong = check_file(folder / "documents.sqlite", DOCUMENTS_FORMAT, quick=quick)
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in wrong]
         report.findings += _format_note(name, found, DOCUMENTS_FORMAT)
+        looked = inspect_namespace(folder) if not quick else NamespaceSeen()
         if (folder.parent.name, folder.name) not in known and not _damaged_metadata(report):
-            remedy = f"If it was deleted, remove {folder.relative_to(data)}."
-            report.findings.append(Finding("problem", name, "no record speaks of it", remedy))
+            report.findings += _unknown(data, folder, seen, before)
         if quick:
             continue
-        looked = inspect_namespace(folder)
         if looked.damage:  # a compaction may have taken a file away since its row was read
             looked = inspect_namespace(folder)
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in looked.damage]
@@ -152,6 +160,25 @@ def _documents(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
     if unchecked:
         told = f"{unchecked:,} documents were stored before there were checksums and could only be parsed"
         report.findings.append(Finding("note", "documents", told))
+
+
+def _unknown(data: Path, folder: Path, seen: MetadataSeen, before: float) -> Iterator[Finding]:
+    """A namespace without a record: one that is being deleted, one whose creation was killed, or a riddle."""
+    place = (folder.parent.name, folder.name)
+    name = f"namespace {folder.name}"
+    if any((one.scope.organization_id, one.body.get("namespace_id")) == place for one in _removals(seen)):
+        yield Finding("note", name, "was deleted; a worker clears it away when it starts, and every minute")
+    elif holds_nothing(folder):
+        database = folder / "documents.sqlite"  # its folder is touched by everybody who reads it
+        if (database if database.exists() else folder).stat().st_mtime <= before:
+            yield from _leftover(data, folder, "is empty: its creation did not end", time.time(), empty=True)
+    else:
+        remedy = f"If it was deleted, remove {folder.relative_to(data)}."
+        yield Finding("problem", name, "no record speaks of it", remedy)
+
+
+def _removals(seen: MetadataSeen) -> Iterator[SeenRecord]:
+    return (record for record in seen.records if record.kind == "removal" and record.body.get("whole_namespace"))
 
 
 def _lost(data: Path, seen: MetadataSeen) -> list[Path]:
@@ -189,9 +216,17 @@ def _artifacts(report: Report, data: Path, seen: MetadataSeen, quick: bool) -> N
         if count == 0 and kept and record.body.get("status") not in ACTIVE:
             wrong = ["it is published, and its artifacts are missing"]
         tables, runs = tables + count, runs + (count > 0)
+        if wrong and not _still_kept(data, record):
+            continue
         report.findings += [Finding("damage", f"run {record.id}", told, _REMEDIES["artifacts"]) for told in wrong]
     if not quick:
         report.looked_at.append(("artifacts", f"{_counted(tables, 'table')} of {_counted(runs, 'run')}"))
+
+
+def _still_kept(data: Path, run: SeenRecord) -> bool:
+    """Whether a run has its results still: it may have been deleted, written again or expired since it was read."""
+    again = inspect_metadata(data / "metadata.sqlite").records
+    return any(one.id == run.id and one.scope == run.scope and one.body == run.body for one in again)
 
 
 def _references(data: Path, seen: MetadataSeen) -> Sequence[str]:
@@ -212,7 +247,10 @@ def _leftovers(data: Path, before: float) -> Iterator[Finding]:
     for path in gone + removed_folders(data / "documents"):
         yield from _leftover(data, path, "was being deleted", before)
     for path in sorted((data / "spool").glob("*")):
-        yield from _leftover(data, path, "is an upload that did not end", before)
+        if is_abandoned(path):
+            yield from _leftover(data, path, "is an upload that did not end", before)
+    for path in _empty_folders(data):
+        yield from _leftover(data, path, "is an empty folder: what was to be in it did not come", before, empty=True)
     for path in LocalArtifacts.unnamed(data / "artifacts"):
         yield from _leftover(data, path, "is named by no manifest", before)
     for folder in namespace_folders(data / "documents"):
@@ -222,18 +260,32 @@ def _leftovers(data: Path, before: float) -> Iterator[Finding]:
         yield from _leftover(data, path, "is the lock of a process that is gone", before)
 
 
-def _leftover(data: Path, path: Path, told: str, before: float) -> Iterator[Finding]:
+def _empty_folders(data: Path) -> Iterator[Path]:
+    """Folders of namespaces and runs in which there is nothing."""
+    for pattern in ("documents/*/[!.]*", "artifacts/*/[!.]*/[!.]*", "checkpoints/*/*/*"):
+        yield from (path for path in sorted(data.glob(pattern)) if path.is_dir() and not any(path.iterdir()))
+
+
+def _is_still_empty(data: Path, folder: Path) -> bool:
+    if folder.parent.parent == data / "documents":
+        return may_be_removed(folder)
+    return not any(folder.iterdir())
+
+
+def _leftover(data: Path, path: Path, told: str, before: float, *, empty: bool = False) -> Iterator[Finding]:
     try:
         touched = path.stat().st_mtime
     except FileNotFoundError:
         return
     if touched <= before:
-        yield Finding("leftover", str(path.relative_to(data)), told, "--repair removes it.", path)
+        yield Finding("leftover", str(path.relative_to(data)), told, "--repair removes it.", path, empty)
 
 
 def _around(report: Report, settings: Settings) -> Iterator[Finding]:
     """The disk, the key file, copies of earlier formats."""
     data = settings.data
+    if on_read_only_disk(data):
+        yield Finding("note", "disk", "is mounted read-only: a server cannot start here", "Mount it writable.")
     room = Disk(data, reserve_mib=settings.disk_reserve_mib, ballast_mib=settings.ballast_mib).room()
     report.looked_at.append(
         ("disk", f"{room.free / _MIB:,.0f} MiB free of {room.total / _MIB:,.0f}, {room.reserve / _MIB:,.0f} in reserve")

@@ -28,7 +28,7 @@ from shoal.storage import commit_count
 from shoal.storage.base import Json
 from shoal.storage.checksums import manifest_checksum
 from shoal.storage.disk import room
-from shoal.storage.files import is_full, named, remove_tree, sync_folder
+from shoal.storage.files import is_full, named, on_read_only_disk, remove_tree, sync_folder
 from shoal.storage.inspection import lost_databases
 from shoal.storage.migrations import format_of
 from shoal.storage.namespaces import namespace_databases, namespace_folders
@@ -75,6 +75,11 @@ def back_up(data: Path, target: Path, *, about: Json, with_key: bool = False) ->
         raise InvalidField("TARGET", "lies in the data folder, and would be lost with it", value=str(target))
     if not (data / "metadata.sqlite").exists():
         raise InvalidField("--data", "holds no metadata.sqlite", value=str(data), remedy="Is this a data folder?")
+    if on_read_only_disk(data):
+        raise Unavailable(
+            f"The disk of {data} is mounted read-only, and a backup of a live folder locks its databases. Mount it "
+            "writable; or copy the folder as it is, since nobody can write to it."
+        )
     for folder in lost_databases(data / "documents"):
         raise Corrupt(f"{named(folder / 'documents.sqlite')} is missing. `shoal doctor` tells more.")
     part = _beside(target)

@@ -146,8 +146,8 @@ def on_read_only_disk(path: Path) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Make a private folder and those above it, each one on disk. One that is there may be so for an instant only, and its
-    name not yet on disk, so that of the innermost is synced again."""
+    """Make a private folder and those above it, each one on disk. One that is there may be so for an instant only, and
+    its name not yet on disk, so that of the innermost is synced again."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)

@@ -16,13 +16,13 @@ from zlib import crc32
 import numpy as np
 import orjson
 
-from shoal.errors import Corrupt, InsufficientStorage, ShoalError
+from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import Json
 from shoal.storage.checksums import UNKNOWN, damaged_rows
 from shoal.storage.commit_count import knows, lost
-from shoal.storage.files import is_full, named
+from shoal.storage.files import is_full, named, on_read_only_disk
 from shoal.storage.migrations import format_of
 from shoal.storage.namespaces import namespace_folders
 from shoal.storage.replies import REPLY_COLUMNS, is_sound_reply
@@ -37,9 +37,11 @@ __all__ = [
     "check_artifacts",
     "check_file",
     "held_without_metadata",
+    "holds_nothing",
     "inspect_metadata",
     "inspect_namespace",
     "lost_databases",
+    "may_be_removed",
     "read_only",
     "remove_stray",
     "stray_files",
@@ -87,8 +89,10 @@ class NamespaceSeen:
 
 @contextlib.contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """A snapshot of a database that nobody can write through. Raises InsufficientStorage on a disk that is full."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+    """A snapshot of a database that nobody can write through. Raises InsufficientStorage on a disk that is full,
+    Unavailable on one that is mounted read-only where the last commits could not be read."""
+    how = f"mode=ro{_unchanging(path)}"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, timeout=30)
     try:
         connection.text_factory = bytes  # a damaged text may be no text any more
         connection.execute("BEGIN")
@@ -100,6 +104,20 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
         raise
     finally:
         connection.close()
+
+
+def _unchanging(path: Path) -> str:
+    """On a disk that is mounted read-only SQLite cannot make its index of the write-ahead log: it has to be told that
+    the file does not change, and would not look into the log then."""
+    if not path.exists() or not on_read_only_disk(path):
+        return ""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise Unavailable(
+            f"The disk of {path} is mounted read-only, and its write-ahead log holds commits that SQLite reads on a "
+            "writable disk only. Mount it writable, or copy the folder and look at the copy."
+        )
+    return "&immutable=1"
 
 
 def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, list[str]]:
@@ -238,6 +256,34 @@ def lost_databases(documents: Path) -> list[Path]:
         if (knows(folder / "documents.sqlite") or any((folder / "vectors").glob("*/*/*.f32")))
         and not (folder / "documents.sqlite").exists()  # looked at last: it is made before what lies beside it
     ]
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Whether the folder of a namespace has no vector file, and its database no row that speaks of data."""
+    path = folder / "documents.sqlite"
+    if any((folder / "vectors").glob("*/*/*")):
+        return False
+    if not path.exists():
+        return not knows(path)
+    try:
+        with read_only(path) as connection:
+            return not format_of(connection) or _holds_nothing(connection)
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        return False
+
+
+def _holds_nothing(connection: sqlite3.Connection) -> bool:
+    tables = ("documents", "collections", "segments", "replies")
+    return not any(connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in tables)
+
+
+def may_be_removed(folder: Path) -> bool:
+    """Whether the folder of a namespace that nobody has on record is still empty, and has no record by now: then it may
+    be removed."""
+    metadata = inspect_metadata(folder.parents[2] / "metadata.sqlite")
+    known = {(one.scope.organization_id, one.id) for one in metadata.records if one.kind == "namespace"}
+    removed = folder.name.startswith(".")
+    return removed or ((folder.parent.name, folder.name) not in known and not metadata.damage and holds_nothing(folder))
 
 
 def stray_files(folder: Path) -> list[Path]:

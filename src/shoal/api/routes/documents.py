@@ -271,7 +271,7 @@ def patch_document(
 def put_document(
     services: Wired, scope: Namespaced, may_read: MayRead, collection: str, document_id: str, body: Fields
 ) -> Response:
-    """Replace all fields; lineage stays, and vectors that are not named. A key that may not read is answered the ids."""
+    """Replace all fields; lineage stays, and vectors that are not named. A key that may not read gets the ids."""
     changed = services.documents.put(scope, collection, document_id, body)
     return reply(changed if may_read else _ids_of(changed))
 

@@ -27,9 +27,11 @@ _SEARCHED = ("object_id", "key_prefix", "title", "name", "text", "description")
 
 
 @router.post("", response_model=BucketObject)
-def create_object(services: Wired, scope: Namespaced, keyed: Keyed, bucket: str, body: CreateObject) -> Response:
+def create_object(
+    services: Wired, scope: Namespaced, keyed: Keyed, may_read: MayRead, bucket: str, body: CreateObject
+) -> Response:
     """An object with fields of its own; blobs are kept as told."""
-    return keyed.once(scope, lambda: reply(services.objects.create(scope, bucket, body)))
+    return keyed.once(scope, lambda: _shown(services.objects.create(scope, bucket, body), body, may_read))
 
 
 @router.post("/batch", response_model=CreatedObjects)
@@ -68,7 +70,7 @@ def patch_object(
     services: Wired, scope: Namespaced, may_read: MayRead, bucket: str, object_id: str, body: PatchObject
 ) -> Response:
     """Merge the fields that are sent. A key that may not read is answered what it sent."""
-    return _changed(services.objects.patch(scope, bucket, object_id, body), body, may_read)
+    return _shown(services.objects.patch(scope, bucket, object_id, body), body, may_read)
 
 
 @router.put("/{object_id}", response_model=BucketObject)
@@ -76,15 +78,16 @@ def put_object(
     services: Wired, scope: Namespaced, may_read: MayRead, bucket: str, object_id: str, body: PatchObject
 ) -> Response:
     """The same as PATCH, as upstream has it."""
-    return _changed(services.objects.patch(scope, bucket, object_id, body), body, may_read)
+    return _shown(services.objects.patch(scope, bucket, object_id, body), body, may_read)
 
 
-def _changed(changed: BucketObject, body: PatchObject, may_read: bool) -> Response:
+def _shown(stored: BucketObject, body: CreateObject | PatchObject, may_read: bool) -> Response:
+    """The object, or of its content no more than was sent."""
     if may_read:
-        return reply(changed)
-    own = BucketObject.model_fields.keys() - {"blobs", "key_prefix", "idempotency_key"}
-    sent = body.model_fields_set | (body.model_extra or {}).keys()
-    return reply({name: value for name, value in changed.model_dump().items() if name in own | sent})
+        return reply(stored)
+    content = {"blobs", "key_prefix", "idempotency_key"}
+    own = stored.model_dump(mode="json", include=set(BucketObject.model_fields) - content)
+    return reply({**body.model_dump(mode="json", exclude_unset=True), **own})
 
 
 @router.delete("/{object_id}", status_code=204, response_class=Response)
