@@ -175,5 +175,10 @@ class Documents:
 
     def drop_collection(self, *_: object) -> None: ...
 
+    def clear_all_results(self, *_: object, **_more: object) -> bool:
+        return False
+
+    def forget_results(self, *_: object) -> None: ...
+
     def as_store(self) -> DocumentStore:
         return cast(DocumentStore, self)
