@@ -17,7 +17,7 @@ from shoal.files import Documents, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
 from shoal.labeling import LONGEST_READ, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, How, cluster_columns, expected_cost
-from shoal.records.document import own_fields
+from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
 from shoal.records.filters import MATCH_ALL, Condition, Filter
 from shoal.settings import Settings
@@ -188,7 +188,8 @@ def _text_fields(request: Request, chosen: _Chosen) -> list[str]:
     if request.text:
         return list(request.text)
     sample = heapq.nsmallest(_LOOKED_AT, range(len(chosen.ids)), key=chosen.ids.__getitem__)
-    return choose_text_fields([own_fields(one) for one in chosen.documents.taken(np.sort(sample)).read()])
+    payloads = [own_fields(one) for one in chosen.documents.taken(np.sort(sample)).read()]
+    return choose_text_fields(payloads, without=RESULT_FIELDS)
 
 
 def _texts(chosen: _Chosen, fields: Sequence[str]) -> list[str] | None:

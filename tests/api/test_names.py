@@ -26,3 +26,35 @@ def test_documents_without_words_give_numbered_clusters(
     run = execute(client, services)
 
     assert labels(client, run) == ["Cluster 0", "Cluster 1", "Cluster 2"]
+
+
+MAPPINGS = [
+    [{"source_field": "cluster_label", "target_field": "cluster_label"}],
+    [
+        {"source_field": "cluster_label", "target_field": "topic.name"},
+        {"source_field": "keywords", "target_field": "words"},
+    ],
+]
+
+
+@pytest.mark.parametrize("mappings", MAPPINGS)
+def test_what_clusters_wrote_into_documents_names_nothing(
+    client: httpx.Client, services: Services, mappings: list[dict[str, str]]
+) -> None:
+    """Nor does it where the fields to write, and so the names of fields, have changed since."""
+    put_documents(client, [{**one, "payload": {"row": n}} for n, one in enumerate(grouped_documents())])
+    create(client, enrich_source_collection=True, source_enrichment_config={"field_mappings": mappings})
+    execute(client, services)
+    first = client.get("/clusters/groups").json()["current_run_id"]
+    given = {"labels": {f"cl_{n}": word for n, word in enumerate(("gentle giraffe", "busy beaver", "happy hippo"))}}
+    client.patch(f"/clusters/groups/executions/{first}/labels", json=given).raise_for_status()
+    client.post(
+        "/clusters/enrich", json={"source_collection_id": "docs", "clustering_ids": ["groups"]}
+    ).raise_for_status()
+    create(client, name="others")
+
+    run = execute(client, services, "others")
+
+    assert sorted(group["label"] for group in client.get("/clusters/others/groups").json()["groups"]) == [
+        "Cluster 0", "Cluster 1", "Cluster 2",
+    ], run  # fmt: skip

@@ -1,7 +1,7 @@
 """Which fields of a payload speak for a document, and what they say."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shoal.labeling.tokens import LONGEST_READ, excerpt
@@ -45,16 +45,19 @@ class _Field:
     varied: bool
 
 
-def choose_text_fields(sample: Sequence[Mapping[str, object]]) -> list[str]:
+def choose_text_fields(sample: Sequence[Mapping[str, object]], without: Collection[str] = ()) -> list[str]:
     """The fields that say what a document is about, longest text first; none where no field holds words.
 
-    `sample` are payloads, a few hundred of them do. Fields are dotted paths (`metadata.title`). Text with many
-    distinct values is taken, with titles beside it; where there is none, short varied fields; where there are none,
-    categories. Identifiers, addresses, hashes, dates, numbers and vectors are never taken.
+    `sample` are payloads, a few hundred of them do. The fields `without`, and those below them, are never taken. Fields
+    are dotted paths (`metadata.title`). Text with many distinct values is taken, with titles beside it; where there is
+    none, short varied fields; where there are none, categories. Identifiers, addresses, hashes, dates, numbers and
+    vectors are never taken.
     """
     values: dict[str, list[str]] = {}
     for payload in sample:
         for path, text in _texts(payload):
+            if any(path == field or path.startswith(f"{field}.") for field in without):
+                continue
             values.setdefault(path, []).append(text)
     fields = [_measured(path, texts, len(sample)) for path, texts in values.items() if _speaks(path, texts)]
     fields.sort(key=lambda field: (-field.characters, field.path))

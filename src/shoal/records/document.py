@@ -17,6 +17,7 @@ from shoal.records.paging import ListBody
 __all__ = [
     "MAX_PAYLOAD_BYTES",
     "RESERVED",
+    "RESULT_FIELDS",
     "AggregateDocuments",
     "Aggregation",
     "BatchDelete",
@@ -37,6 +38,9 @@ __all__ = [
 
 RESERVED: Final = frozenset({"document_id", "collection_id", "vectors", "_internal", "_shoal"})
 """Payload keys that are Shoal's; what a caller sends under them is left out."""
+
+RESULT_FIELDS: Final = frozenset({"cluster_id", "cluster_label"})
+"""Fields that hold a clustering's result, by their names alone: never text that clusters are named by."""
 
 MAX_PAYLOAD_BYTES: Final = 2**20
 """Most bytes a document's JSON may have."""

@@ -15,7 +15,7 @@ from shoal.errors import RunFailed
 from shoal.labeling import choose_text_fields, document_text
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
-from shoal.records.document import own_fields
+from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.execution import Execution
 from shoal.records.filters import Filter
 from shoal.records.paging import Page
@@ -166,7 +166,7 @@ def _texts(
     where: Sequence[str],
 ) -> list[str] | None:
     """One text a row, in row order; None where no field holds any."""
-    fields = _named_fields(cluster) or choose_text_fields(_sample(store, scope, wanted, keys))
+    fields = _named_fields(cluster) or _chosen_fields(store, scope, wanted, keys)
     if not fields:
         return None
     found_ids, found_where, columns = store.load_fields(scope, keys, fields, filter=wanted)
@@ -186,6 +186,13 @@ def _named_fields(cluster: Cluster) -> list[str]:
         for mapping in mappings
         if isinstance(mapping, dict) and mapping.get("source_type", "payload") == "payload" and mapping.get("path")
     ]
+
+
+def _chosen_fields(store: DocumentStore, scope: Scope, wanted: Filter, keys: Sequence[str]) -> list[str]:
+    """The fields that read most like text, but for those that hold results of clusters: names must not feed on
+    names."""
+    written = RESULT_FIELDS | store.result_fields(scope, keys)
+    return choose_text_fields(_sample(store, scope, wanted, keys), without=written)
 
 
 def _sample(store: DocumentStore, scope: Scope, wanted: Filter, keys: Sequence[str]) -> list[dict[str, object]]:

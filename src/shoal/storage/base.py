@@ -415,6 +415,9 @@ class DocumentStore(Protocol):
     def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
         """The same for all that a cluster ever wrote. Whether more may be left."""
 
+    def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
+        """Dotted paths of the fields in which documents of these collections hold results of clusters."""
+
     def forget_results(self, scope: Scope, cluster_id: str) -> None:
         """Forget what a cluster wrote; the documents keep it."""
 

@@ -204,6 +204,10 @@ class SqliteDocuments:
         """See DocumentStore."""
         self._change(scope, lambda change: Written(change.connection).forget_cluster(cluster_id), None)
 
+    def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: Written(view.connection).result_fields(collections), frozenset())
+
     def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
         """See DocumentStore."""
         return self._read(scope, lambda view: Enrichments(view.connection).of_run(run_id), [])

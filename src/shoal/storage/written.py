@@ -6,7 +6,7 @@ value in its place: a field that somebody else has changed since is not cleared.
 wrote with the same value, since it is as much its own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any, Final
 from zlib import crc32
@@ -118,6 +118,17 @@ class Written:
         documents = "(SELECT number FROM documents WHERE collection = ?)"
         self._connection.execute(f"DELETE FROM written WHERE document IN {documents}", (number,))
 
+    def result_fields(self, collections: Sequence[str]) -> frozenset[str]:
+        """Dotted paths of what was written into documents of collections, named by their storage keys."""
+        rows = self._rows(
+            "SELECT fields, stale FROM written WHERE document IN (SELECT min(w.document) FROM written w "
+            "JOIN documents d ON d.number = w.document JOIN collections c ON c.number = d.collection "
+            "WHERE c.key IN (SELECT value FROM json_each(?)) GROUP BY w.writer, w.intent, w.stale IS NULL)",
+            orjson.dumps(list(collections)).decode(),
+        )
+        shapes = [orjson.loads(text) for row in rows for text in row if text is not None]
+        return frozenset(path for shape in shapes for path in _paths(shape))
+
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _clear(self, writer: int, rows: Sequence[tuple[Any, ...]], stamp: str) -> None:
@@ -187,6 +198,14 @@ def _marks(update: Json) -> Json:
     return {
         name: _marks(value) if isinstance(value, dict) else crc32(orjson.dumps(value)) for name, value in update.items()
     }
+
+
+def _paths(shape: Json, prefix: str = "") -> Iterator[str]:
+    for name, inner in shape.items():
+        if isinstance(inner, dict):
+            yield from _paths(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _union(one: Json, two: Json) -> Json:
