@@ -89,7 +89,7 @@ simulate: $(VENV)/.ready-dev
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds 10000 --processes $(JOBS)
 
 # Set-up runs again only when one of these files changes.
-SET_UP := pyproject.toml constraints.txt scripts/set-up CMakeLists.txt
+SET_UP := pyproject.toml constraints.txt scripts/set-up tests/read_back/older-sdk.txt CMakeLists.txt
 
 $(VENV)/.ready: $(SET_UP)
 	@scripts/set-up $(VENV)

@@ -160,7 +160,7 @@ def test_enrichment_is_answered_alike(filled: httpx.Client, services: Services) 
     "other",
     [
         lambda c: c.post("/buckets", json={"bucket_name": "another", "bucket_schema": {"properties": {}}}),
-        lambda c: c.post("/buckets?x=1", json={"bucket_name": "first", "bucket_schema": {"properties": {}}}),
+        lambda c: c.post("/buckets/first/objects?auto_process=false", json={}),
         lambda c: c.post("/collections", json={"collection_name": "docs", "source": {"type": "direct_upsert"}}),
         lambda c: c.post("/collections/docs/documents", json={"title": "x"}),
     ],

@@ -14,7 +14,7 @@ def test_a_key_is_shown_once_and_works(client: httpx.Client, client_for: ClientM
 
     assert client_for(created["key"]).get("/me").json()["user_email"] == "ann@example.org"
     assert [key["name"] for key in listed] == ["reader"]
-    assert "key" not in listed[0] and listed[0]["key_prefix"] == created["key"][:7]
+    assert "key" not in listed[0] and listed[0]["key_prefix"] == created["key"][:10]
     assert created["key"] not in client.get(KEYS).text
     for field in ("key_hash", "internal_id", "user_id", "name", "organization_id", "key_id", "created_by"):
         assert isinstance(created[field], str)

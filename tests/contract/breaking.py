@@ -106,8 +106,8 @@ class _Comparison:
                 yield from self._schema(where, content.get("schema", {}), new[media].get("schema", {}), way)
 
     def _schema(self, where: str, old: Json, new: Json, way: Way, seen: Seen = frozenset()) -> Iterator[str]:
-        pair = (str(old.get("$ref")), str(new.get("$ref")))
-        if "$ref" in old and "$ref" in new:
+        pair = (repr(old), repr(new))
+        if "$ref" in pair[0] and "$ref" in pair[1]:  # also within alternatives: a model may hold itself
             if pair in seen:
                 return
             seen |= {pair}

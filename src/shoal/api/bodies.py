@@ -19,6 +19,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Scope as Connection
 
 from shoal.api.json_text import parse_json
+from shoal.api.older_clients import for_older_client, is_older
+from shoal.api.queries import check_query, query_names
 from shoal.api.rooms import ROOM, SMALL
 
 __all__ = ["JsonRoute", "validated"]
@@ -40,14 +42,23 @@ def validated(model: type[Model], raw: Any) -> Model:
 
 
 class JsonRoute(APIRoute):
-    """A route whose body, where it takes one, was parsed by `parse_json` and checked before FastAPI sees it."""
+    """A route whose body, where it takes one, was parsed by `parse_json` and checked before FastAPI sees it. Parameters
+    of the query that it does not know are refused, except by probes, which callers of all sorts decorate."""
 
     def get_route_handler(self) -> _Handler:
         """The usual handler, handed a request that carries its parsed body."""
         handle = super().get_route_handler()
-        if self.body_field is None or isinstance(self.body_field.field_info, Form):
-            return handle
-        return self._strict(handle)
+        if self.body_field is not None and not isinstance(self.body_field.field_info, Form):
+            handle = self._strict(handle)
+        probe, known = "health" in self.tags, query_names(self.dependant)
+
+        async def handler(request: Request) -> Response:
+            if not probe:
+                check_query(self.name, known, request)
+            answer = await handle(request)
+            return for_older_client(self.response_model, answer) if is_older(request) else answer
+
+        return handler
 
     def _strict(self, handle: _Handler) -> _Handler:
         async def handler(request: Request) -> Response:

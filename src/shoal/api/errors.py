@@ -166,7 +166,7 @@ async def _on_shoal_error(request: Request, error: Exception) -> Response:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     """What pydantic found wrong: the first fault in the message, up to 20 in the details."""
     assert isinstance(error, RequestValidationError)
-    faults: Sequence[Mapping[str, Any]] = error.errors()
+    faults: Sequence[Mapping[str, Any]] = [_at_its_key(fault) for fault in error.errors()]
     listed = [
         {"type": fault["type"], "location": list(fault["loc"]), "message": _problem(fault)[:300]}
         for fault in faults[:_MOST_FAULTS]
@@ -226,6 +226,14 @@ def _later(path: str) -> str | None:
     return named[0] if named and named[0] in _COMING and (parts[0] != named[0] or named[0] in _LEFT_OUT) else None
 
 
+def _at_its_key(fault: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A fault about one key of a body (`records/base.py`), told of that key and not of the whole body."""
+    about = fault.get("ctx") or {}
+    if "key" not in about:
+        return fault
+    return {**fault, "loc": (*fault["loc"], about["key"]), "input": about.get("value")}
+
+
 def _problem(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "missing":
         return "is required"
@@ -236,6 +244,8 @@ def _sentence(fault: Mapping[str, Any]) -> str:
     field = _dotted(fault["loc"][1:]) or str(fault["loc"][0])
     if fault["type"] == "missing":
         return f"{field}: is required. Add it to the {'request body' if fault['loc'][0] == 'body' else 'request'}."
+    if fault["type"] == "extra_forbidden":
+        return f"{field}: {_problem(fault)[:300]}".removesuffix(".") + ("" if _problem(fault).endswith("?") else ".")
     return f"{field}: {_problem(fault)[:300]}, got {shorten(fault.get('input'))}."
 
 

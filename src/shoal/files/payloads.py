@@ -6,7 +6,7 @@ it is stored: infinities, and times outside of the years 1 to 9999 or of a day.
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 
 from shoal.errors import InvalidField
 from shoal.files.faults import first_unfit
-from shoal.records.document import MAX_PAYLOAD_BYTES, byo_payload, own_fields
+from shoal.records.document import MAX_PAYLOAD_BYTES, TYPED_FIELDS, byo_payload, check_typed, own_fields
 from shoal.records.vectors import Place
 from shoal.tables import is_json, mapped
 
 __all__ = ["json_of_batch", "json_of_rows"]
 
+_TYPED: Final = frozenset(TYPED_FIELDS)
 _SECONDS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY: Final = 86_400
 _YEARS: Final = (-62_135_596_800, 253_402_300_800)
@@ -67,13 +68,26 @@ def json_of_batch(batch: pa.RecordBatch, place: Place, *, byo: bool, stored: boo
     rows: Iterable[dict[str, Any]] = (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
     if byo:
         rows = map(byo_payload, rows)
+    if stored and (byo or not _TYPED.isdisjoint(names)):
+        rows = _typed(rows, place)
     return _sized([orjson.dumps(row, _plain, orjson.OPT_NON_STR_KEYS) for row in rows], place, stored=stored)
 
 
 def json_of_rows(rows: Sequence[Mapping[str, Any]], place: Place, *, byo: bool, stored: bool = True) -> list[bytes]:
     """The same for rows that came as JSON, nested no deeper than their reader allows."""
     shape = byo_payload if byo else own_fields
-    return _sized([orjson.dumps(shape(row)) for row in rows], place, stored=stored)
+    shaped: Iterable[dict[str, Any]] = map(shape, rows)
+    if stored:
+        shaped = _typed(shaped, place)
+    return _sized([orjson.dumps(row) for row in shaped], place, stored=stored)
+
+
+def _typed(rows: Iterable[dict[str, Any]], place: Place) -> Iterator[dict[str, Any]]:
+    """The rows. Raises InvalidField where a field that the official SDK reads with a type of its own has another."""
+    for i, row in enumerate(rows):
+        if not _TYPED.isdisjoint(row):
+            check_typed(row, f"{place(i)}, column ")
+        yield row
 
 
 def _sized(encoded: list[bytes], place: Place, *, stored: bool) -> list[bytes]:

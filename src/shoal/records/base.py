@@ -1,27 +1,39 @@
 """What all records share."""
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
     PlainSerializer,
+    PrivateAttr,
     Strict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 __all__ = [
+    "NO_REASONS",
     "Body",
     "Described",
     "Done",
     "Flag",
     "Integral",
+    "Kept",
     "Number",
+    "Readable",
     "Record",
     "Timestamp",
     "Whole",
@@ -68,6 +80,39 @@ Number = Annotated[float, Strict()]
 """A number of a body: neither true nor "0.5"."""
 
 
+_T = TypeVar("_T")
+
+
+def _none_where_unreadable(stored: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(stored)
+    except ValidationError:
+        return None
+
+
+Kept = Annotated[_T | None, WrapValidator(_none_where_unreadable)]
+"""A part of a record that is only kept and shown. Earlier versions stored it unchecked: what no reader could make sense
+of is read as null, so that the record can be shown at all."""
+
+
+class Readable(BeforeValidator):
+    """The same for a list in a record: what is not of this model is left out when the record is read."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        def readable(stored: Any) -> Any:
+            return [item for item in stored if _is_of(model, item)] if isinstance(stored, list) else []
+
+        super().__init__(readable)
+
+
+def _is_of(model: type[BaseModel], item: object) -> bool:
+    try:
+        model.model_validate(item)
+    except ValidationError:
+        return False
+    return True
+
+
 class Described:
     """Describes a field by a model that does not check it, because a parser of our own does."""
 
@@ -96,12 +141,91 @@ class Done(Record):
     message: str
 
 
+_NOTHING: Final[tuple[object, ...]] = (None, False, "", [], {})
+"""Values that ask for nothing. The official SDK sends them for fields its users never touched."""
+NO_REASONS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 class Body(BaseModel):
-    """A request body. Unknown keys are tolerated, as upstream does; strict types where a mix-up would be silent."""
+    """A request body, with strict types where a mix-up would be silent.
+
+    A key that is not known is refused, with the nearest one that is. Keys that the official SDK knows and Shoal has no
+    use for are listed by each body with the reason: those of `UNUSED` are set aside and give a warning, those of
+    `UNAVAILABLE` are refused, both only where their value asks for something.
+    """
 
     model_config = ConfigDict(
-        extra="ignore",
+        extra="forbid",
         protected_namespaces=(),
         allow_inf_nan=False,
         json_schema_serialization_defaults_required=True,  # bodies that are kept are shown whole
     )
+    UNUSED: ClassVar[Mapping[str, str]] = NO_REASONS
+    UNAVAILABLE: ClassVar[Mapping[str, str]] = NO_REASONS
+    _set_aside: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def know_every_key(cls, raw: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        """Set aside what has no effect; refuse what is not known."""
+        if not isinstance(raw, Mapping):
+            return check(raw)
+        raw = cls.translated(raw)
+        asked = {name: value for name, value in raw.items() if not _is_one_of(value, _NOTHING)}
+        known = cls._known()
+        for name in (cls.UNAVAILABLE.keys() & asked.keys()) - known:
+            raise _refusal(name, asked[name], cls.UNAVAILABLE[name])
+        kept = {name: value for name, value in raw.items() if name in known or name not in cls._without_effect()}
+        if cls.model_config.get("extra") == "forbid":
+            for name in kept:
+                if name not in known:
+                    raise _refusal(name, kept[name], _is_not_known(str(name), sorted(known)))
+        made = check(kept)
+        made._set_aside = {name: why for name, why in cls.UNUSED.items() if name in asked and name not in known}
+        return made
+
+    @classmethod
+    def translated(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What was sent, with other names for the same turned into those of the fields."""
+        return raw
+
+    def ignored(self, place: str = "") -> list[str]:
+        """A sentence for each key of this body, and of those inside, that was sent and has no effect."""
+        own = [f"{place}{name} has no effect: {why}" for name, why in self._set_aside.items()]
+        for name in sorted(self.model_fields_set):
+            for where, inner in _bodies_in(getattr(self, name), f"{place}{name}"):
+                own += inner.ignored(f"{where}.")
+        return own
+
+    @classmethod
+    def _known(cls) -> set[str]:
+        fields = cls.model_fields
+        return {*fields, *(field.alias for field in fields.values() if field.alias is not None)}
+
+    @classmethod
+    def _without_effect(cls) -> set[str]:
+        return {*cls.UNUSED, *cls.UNAVAILABLE}
+
+
+def _is_one_of(value: object, values: tuple[object, ...]) -> bool:
+    """Compared by type as well: 0 asks for something, and is not False."""
+    return any(type(value) is type(one) and value == one for one in values)
+
+
+def _refusal(name: str, value: object, problem: str) -> PydanticCustomError:
+    """An error about one key of a body; `api/errors.py` adds the key to the place of the body."""
+    return PydanticCustomError("extra_forbidden", "{problem}", {"problem": problem, "key": name, "value": value})
+
+
+def _is_not_known(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"is not known. Did you mean {near[0]!r}?" if near else f"is not known. Known are: {', '.join(known)}"
+
+
+def _bodies_in(value: object, place: str) -> Iterator[tuple[str, Body]]:
+    if isinstance(value, Body):
+        yield place, value
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            if isinstance(item, Body):
+                yield f"{place}[{position}]", item

@@ -1,13 +1,15 @@
 """Buckets and their objects: where documents come from. Shoal keeps them for lineage and extracts nothing from them."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from shoal.records.base import Body, Done, Flag, Record, Timestamp
+from shoal.records.base import Body, Done, Flag, Kept, Record, Timestamp
 from shoal.records.paging import Pagination
 
 __all__ = [
+    "OWN_FIELDS",
     "BatchObject",
     "Blob",
     "Bucket",
@@ -43,6 +45,11 @@ class SchemaField(Body):
     type: FieldType
     required: Flag | None = False
     default: Any = None
+    items: "SchemaField | None" = None
+    properties: "dict[str, SchemaField] | None" = Field(None, max_length=1000)
+    examples: list[Any] | None = None
+    description: str | None = None
+    enum: list[Any] | None = None
 
 
 class BucketSchema(Body):
@@ -53,6 +60,13 @@ class BucketSchema(Body):
     properties: dict[str, SchemaField] = Field(max_length=1000)
 
 
+class UniqueKey(Body):
+    """UniqueKeyConfig: kept and shown; objects with the same key are not told apart by it."""
+
+    fields: list[str] = Field(min_length=1, max_length=100)
+    default_policy: Literal["insert", "update", "upsert"] | None = None
+
+
 class Bucket(Record):
     """BucketResponse. The counters change in the same transaction as the objects they count."""
 
@@ -60,8 +74,8 @@ class Bucket(Record):
     bucket_id: str
     bucket_name: str
     description: str | None = None
-    bucket_schema: BucketSchema | None = None
-    unique_key: dict[str, Any] | None = None
+    bucket_schema: Kept[BucketSchema] = None
+    unique_key: Kept[UniqueKey] = None
     metadata: dict[str, Any] | None = None
     storage_class: str | None = None
     object_count: int = 0
@@ -72,6 +86,8 @@ class Bucket(Record):
     created_at: Timestamp
     updated_at: Timestamp
     last_upload_at: Timestamp | None = None
+    warnings: list[str] = Field(default_factory=list)
+    """What was tolerated in the request that made or changed this bucket."""
 
 
 class BucketList(Record):
@@ -90,9 +106,16 @@ class DeletedBucket(Done):
 
 
 class _BucketBody(Body):
+    UNUSED: ClassVar[Mapping[str, str]] = {
+        "destination": "Shoal keeps what it stores in its own data folder",
+        "ingest_filter": "Shoal has no retrievers",
+        "source_adapter": "Shoal fetches nothing by itself",
+    }
+
     description: str | None = Field(None, max_length=2000)
     metadata: dict[str, Any] | None = None
     storage_class: Literal["standard", "nearline", "coldline", "archive"] | None = None
+    unique_key: UniqueKey | None = None
 
 
 class CreateBucket(_BucketBody):
@@ -100,7 +123,6 @@ class CreateBucket(_BucketBody):
 
     bucket_name: str
     bucket_schema: BucketSchema
-    unique_key: dict[str, Any] | None = None
 
 
 class PatchBucket(_BucketBody):
@@ -110,15 +132,40 @@ class PatchBucket(_BucketBody):
     bucket_schema: BucketSchema | None = None
 
 
+_NO_DUPLICATES: Final = "is not available; an idempotency_key makes an object once, however often it is sent"
+_NO_MIRROR: Final = "is not available: Shoal stores addresses as they were sent and mirrors nothing"
+OWN_FIELDS: Final = frozenset(
+    {"bucket_id", "consistency", "created_at", "document_count", "error", "object_id", "object_index", "replayed",
+     "replayed_by", "schema_version", "size_bytes", "source_details", "status", "updated_at"}
+)  # fmt: skip
+"""Names that an object's own fields cannot have: Shoal or the official SDK gives them a meaning."""
+
+
 class CreateBlob(Body):
     """CreateBlobRequest: a piece of content, given as a value or an address. Shoal stores it as told."""
+
+    UNAVAILABLE: ClassVar[Mapping[str, str]] = {"force_remirror": _NO_MIRROR}
 
     property: str = Field(min_length=1, max_length=100)
     type: FieldType
     key_prefix: str | None = None
     data: Any = None
     upload_id: str | None = None
+    checksum: str | None = None
     metadata: dict[str, Any] | None = None
+    canonicalize_source: Flag | None = None
+
+
+class Edge(Body):
+    """EdgeModel: a relation to another object. What else was sent is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    target_object_id: str
+    target_collection_id: str | None = None
+    direction: Literal["out", "in"] | None = None
+    attributes: dict[str, Any] | None = None
 
 
 class Blob(Record):
@@ -141,6 +188,7 @@ class BucketObject(Record):
     bucket_id: str
     key_prefix: str | None = None
     blobs: list[Blob] = Field(default_factory=list)
+    edges: Kept[list[Edge]] = None
     status: Literal["COMPLETED"] = "COMPLETED"
     error: str | None = None
     idempotency_key: str | None = None
@@ -185,12 +233,12 @@ class CreateObject(Body):
     """Body of `POST /buckets/{b}/objects`. Unknown keys are the object's own fields."""
 
     model_config = ConfigDict(extra="allow")
+    UNAVAILABLE: ClassVar[Mapping[str, str]] = {"force_remirror": _NO_MIRROR, "skip_duplicates": _NO_DUPLICATES}
 
     key_prefix: str | None = Field(None, max_length=1024)
     blobs: list[CreateBlob] | None = Field(None, max_length=1000)
-    skip_duplicates: Flag | None = None
+    edges: list[Edge] | None = Field(None, max_length=1000)
     canonicalize_source: Flag | None = None
-    force_remirror: Flag | None = None
     idempotency_key: str | None = Field(None, max_length=255)
 
 
@@ -204,6 +252,8 @@ class PatchObject(Body):
     """Body of `PATCH` and `PUT /buckets/{b}/objects/{o}`: `metadata` and unknown keys are merged into the object."""
 
     model_config = ConfigDict(extra="allow")
+    UNAVAILABLE: ClassVar[Mapping[str, str]] = {"skip_duplicates": _NO_DUPLICATES}
 
     key_prefix: str | None = Field(None, max_length=1024)
-    skip_duplicates: Flag | None = None
+    blobs: list[CreateBlob] | None = Field(None, max_length=1000)
+    edges: list[Edge] | None = Field(None, max_length=1000)

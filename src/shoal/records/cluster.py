@@ -5,13 +5,14 @@ SDK ignores keys it does not know.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, computed_field, model_validator
 
 from shoal.records.base import Body, Done, Flag, Integral, Number, Record, Timestamp, Whole
 from shoal.records.filter_body import Filters
 from shoal.records.guide_names import specified_spelling
+from shoal.records.labeling import Labeling, StoredLabeling
 from shoal.records.paging import Pagination
 from shoal.records.task import Status
 
@@ -56,11 +57,27 @@ class SourceEnrichment(Body):
     field_mappings: list[EnrichmentMapping] | None = None
 
 
+class FaceClusterMerge(Body):
+    """FaceClusterMergeConfig: kept and shown, and not carried out."""
+
+    enabled: Flag | None = True
+    centroid_cosine_threshold: Number | None = Field(0.55, ge=0, le=1)
+    bbox_iou_threshold: Number | None = Field(0.4, ge=0, le=1)
+    scene_jaccard_threshold: Number | None = Field(0.3, ge=0, le=1)
+    bbox_field: str | None = "bbox"
+    frame_field: str | None = "frame_number"
+    scene_field: str | None = "scene_id"
+
+
 class VectorConfig(Body):
     """VectorBasedConfig: which vectors, which method, how the result is described."""
 
     feature_uri: str | None = None
     feature_uris: list[str] | None = Field(default=None, min_length=1)
+    feature_extractor_name: str | None = None
+    version: str | None = None
+    output_name: str | None = None
+    """With the two before: a feature URI in its three parts, as older clients send it."""
     clustering_method: ClusteringMethod
     sample_size: SampleSize | None = None
     kmeans_parameters: dict[str, Any] | None = None
@@ -74,7 +91,7 @@ class VectorConfig(Body):
     output_strategy: Literal["single", "per_feature"] | None = "single"
     effective_feature_method: Literal["mean", "median", "medoid"] | None = "mean"
     enrich_source: Flag | None = False
-    face_cluster_merge: dict[str, Any] | None = None
+    face_cluster_merge: FaceClusterMerge | None = None
     preprocessing_steps: list[dict[str, Any]] | None = None
     hierarchical: Flag | None = False
     max_hierarchy_depth: Annotated[int, Field(ge=1, le=5), Integral] | None = 3
@@ -82,8 +99,14 @@ class VectorConfig(Body):
     layout_stability: Literal["none", "transform", "align"] | None = None
 
     def features(self) -> list[str]:
-        """The feature URIs as sent; the deprecated single one counts."""
-        return self.feature_uris or ([self.feature_uri] if self.feature_uri else [])
+        """The feature URIs as sent; the deprecated single one counts, whole or in parts."""
+        if self.feature_uris or self.feature_uri:
+            return self.feature_uris or [self.feature_uri or ""]
+        if self.output_name is None:
+            return []
+        extractor, version = self.feature_extractor_name, self.version
+        whole = extractor is not None and version is not None
+        return [f"mixpeek://{extractor}@{version}/{self.output_name}" if whole else self.output_name]
 
     def params_of(self, method: str) -> dict[str, Any]:
         """The four places where parameters can stand, folded into one mapping; the method's own place wins."""
@@ -111,18 +134,17 @@ class CreateCluster(Body):
     vector_config: VectorConfig | None = None
     attribute_config: AttributeConfig | None = None
     filters: Filters | None = None
-    llm_labeling: dict[str, Any] | None = None
+    llm_labeling: Labeling | None = None
     enrich_source_collection: Flag | None = False
     source_enrichment_config: SourceEnrichment | None = None
     auto_execute_on_batch: Flag | None = False
     auto_execute_min_documents: Whole | None = None
     auto_execute_cooldown_seconds: Whole | None = 3600
 
-    @model_validator(mode="before")
     @classmethod
-    def accept_guide_names(cls, raw: object) -> object:
+    def translated(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         """Fold the names of the guide pages into those of the specification."""
-        return _spoken_as_specified(dict(raw)) if isinstance(raw, Mapping) else raw
+        return _spoken_as_specified(dict(raw))
 
 
 _VECTOR_ALIASES: Final = {
@@ -180,16 +202,29 @@ class EnrichClusters(Body):
         return self
 
 
+_MAKE_ANEW: Final = "cannot be changed: make another cluster"
+_FIXED: Final[Mapping[str, str]] = {
+    "vector_config": f"{_MAKE_ANEW}, or send algorithm_params, sample_size, layout_stability or filters by themselves",
+    **dict.fromkeys(
+        ("attribute_config", "auto_execute_on_batch", "auto_execute_min_documents", "auto_execute_cooldown_seconds",
+         "cluster_type", "collection_ids", "enrich_source_collection", "input_collections", "source_enrichment_config"),
+        _MAKE_ANEW,
+    ),
+}  # fmt: skip
+
+
 class PatchCluster(Body):
     """PatchClusterRequest. A key that is absent leaves its field alone; null clears, but leaves `sample_size` and
     `face_cluster_merge` (contract 6, row 23)."""
 
+    UNAVAILABLE: ClassVar[Mapping[str, str]] = _FIXED
+
     cluster_name: str | None = None
     description: str | None = None
     metadata: dict[str, Any] | None = None
-    llm_labeling: dict[str, Any] | None = None
+    llm_labeling: Labeling | None = None
     filters: Filters | None = None
-    face_cluster_merge: dict[str, Any] | None = None
+    face_cluster_merge: FaceClusterMerge | None = None
     sample_size: SampleSize | None = None
     algorithm_params: dict[str, Any] | None = None
     source_cluster_ids: list[str] | None = None
@@ -237,7 +272,7 @@ class Cluster(Record):
     algorithm_params: dict[str, Any] = Field(default_factory=dict)
     enrich_source: bool = False
     source_enrichment_config: SourceEnrichment | None = None
-    llm_labeling: dict[str, Any] | None = None
+    llm_labeling: StoredLabeling | None = None
     num_clusters: int | None = None
     num_documents_clustered: int | None = None
     execution_time_seconds: float | None = None

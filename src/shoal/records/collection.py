@@ -1,11 +1,13 @@
 """Collections: the documents that are clustered together, and what is known about them."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from shoal.records.base import Body, Done, Flag, Integral, Record, Timestamp, Whole
+from shoal.records.base import Body, Done, Flag, Integral, Kept, Record, Timestamp, Whole
+from shoal.records.bucket import BucketSchema
 from shoal.records.paging import Pagination
 
 __all__ = [
@@ -31,6 +33,10 @@ _PLACEHOLDER: Final = "bring_your_own_vectors"
 class CollectionSource(Body):
     """SourceConfig: what feeds a collection."""
 
+    UNUSED: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("source_namespace_id", "source_filters", "field_map"), "Shoal fills no collection by itself"
+    )
+
     type: SourceType
     bucket_ids: list[str] | None = Field(None, min_length=1, max_length=1000)
     collection_id: str | None = None
@@ -49,6 +55,10 @@ class CollectionSource(Body):
 
 class FeatureExtractor(Body):
     """A FeatureExtractorConfig. Shoal extracts nothing: without one, a placeholder says that vectors are brought."""
+
+    UNUSED: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("parameters", "input_mappings", "field_passthrough", "include_all_source_fields"), "Shoal extracts nothing"
+    )
 
     feature_extractor_name: str = Field(_PLACEHOLDER, min_length=1, max_length=255)
     version: str = Field("v1", min_length=1, max_length=64)
@@ -75,8 +85,8 @@ class Collection(Record):
     description: str | None = None
     source: CollectionSource
     feature_extractor: FeatureExtractor = FeatureExtractor()
-    input_schema: dict[str, Any] | None = None
-    output_schema: dict[str, Any] | None = None
+    input_schema: Kept[BucketSchema] = None
+    output_schema: Kept[BucketSchema] = None
     enabled: bool = True
     metadata: dict[str, Any] | None = None
     lifecycle_state: Literal["active"] = "active"
@@ -90,6 +100,8 @@ class Collection(Record):
     document_count: int | None = None
     created_at: Timestamp
     updated_at: Timestamp
+    warnings: list[str] = Field(default_factory=list)
+    """What was tolerated in the request that made or changed this collection."""
 
     @property
     def storage_key(self) -> str:
@@ -167,6 +179,16 @@ class ClusterApplication(Body):
 
 
 class _CollectionBody(Body):
+    UNUSED: ClassVar[Mapping[str, str]] = {
+        "alert_applications": "Shoal has no alerts",
+        "embedding_task": "Shoal extracts nothing",
+        "features": "Shoal extracts nothing: documents bring their vectors",
+        "retriever_enrichments": "Shoal has no retrievers",
+        "retriever_transform": "Shoal has no retrievers",
+        "schedule": "triggers are not available yet",
+        "taxonomy_applications": "taxonomies are not available yet",
+    }
+
     description: str | None = Field(None, max_length=2000)
     metadata: dict[str, Any] | None = None
     enabled: Flag | None = None
@@ -179,7 +201,7 @@ class CreateCollection(_CollectionBody):
     collection_name: str
     source: CollectionSource
     feature_extractor: FeatureExtractor | None = None
-    input_schema: dict[str, Any] | None = None
+    input_schema: BucketSchema | None = None
 
 
 class PatchCollection(_CollectionBody):

@@ -5,9 +5,11 @@ are kept apart. `_internal` is never taken from a caller.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, get_args
+from datetime import datetime
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError, WithJsonSchema
 
 from shoal.errors import InvalidField
 from shoal.records.base import Body, Described, Flag, Integral
@@ -18,6 +20,7 @@ __all__ = [
     "MAX_PAYLOAD_BYTES",
     "RESERVED",
     "RESULT_FIELDS",
+    "TYPED_FIELDS",
     "AggregateDocuments",
     "Aggregation",
     "BatchDelete",
@@ -32,6 +35,8 @@ __all__ = [
     "UpsertDocuments",
     "byo_payload",
     "check_lineage",
+    "check_typed",
+    "checked_fields",
     "internal_of",
     "own_fields",
 ]
@@ -44,6 +49,36 @@ RESULT_FIELDS: Final = frozenset({"cluster_id", "cluster_label"})
 
 MAX_PAYLOAD_BYTES: Final = 2**20
 """Most bytes a document's JSON may have."""
+
+
+class BlobUrl(Body):
+    """BlobURLRef, one of a document's `document_blobs`. What else was sent is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    field: str
+    role: Literal["source", "processed", "thumbnail", "artifact", "aux"] | None = None
+    type: Literal["video", "image", "audio", "text", "pdf", "other"] | None = None
+    url: str
+    filename: str | None = None
+    size_bytes: Annotated[int, Strict(), Field(ge=0)] | None = None
+    content_type: str | None = None
+    checksum: str | None = None
+    created_at: datetime | None = None
+    source_blob_id: str | None = None
+    presigned_url: str | None = Field(None, min_length=1)
+    unavailable_reason: str | None = None
+
+
+TYPED_FIELDS: Final[Mapping[str, TypeAdapter[Any]]] = MappingProxyType(
+    {
+        "document_blobs": TypeAdapter(list[BlobUrl] | None),
+        "vector_hydration_incomplete": TypeAdapter(Flag | None),
+        "searchable_at": TypeAdapter(str | None),
+        "_vectors": TypeAdapter(list[str] | None),
+    }
+)
+"""Fields of a document that the official SDK reads with a type of its own: any other value would break its reader."""
 
 LineageSource = Literal["bucket", "collection", "direct_upsert", "signal"]
 _LINEAGE: Final[Mapping[str, str]] = {
@@ -122,6 +157,12 @@ class UpsertDocuments(Body):
 
 class ListDocuments(ListBody):
     """ListDocumentsRequest."""
+
+    UNAVAILABLE: ClassVar[Mapping[str, str]] = {
+        **ListBody.UNAVAILABLE,
+        "expand": "is not available: Shoal has no references between documents",
+        "return_presigned_urls": "is not available: Shoal stores addresses as they were sent",
+    }
 
     return_vectors: Flag | None = None
     return_vector_names: Flag | list[str] | None = None
@@ -235,6 +276,30 @@ def check_lineage(sent: Mapping[str, Any], path: str) -> None:
             value=sent["source_type"],
             remedy=f"Use one of: {', '.join(get_args(LineageSource))}.",
         )
+
+
+def check_typed(fields: Mapping[str, Any], path: str = "") -> None:
+    """Raises InvalidField where a field that the official SDK reads with a type has another. `path` stands before the
+    name, with its dot."""
+    for name in TYPED_FIELDS.keys() & fields.keys():
+        try:
+            TYPED_FIELDS[name].validate_python(fields[name])
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+            raise InvalidField(
+                f"{path}{name}{place}",
+                f"{fault['msg']}: the official clients read this field with a type of its own",
+                value=fault["input"],
+                remedy=f"Give the field another name, or put it under metadata, if it is not what they call {name}.",
+            ) from None
+
+
+def checked_fields(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The fields without reserved keys, checked by `check_typed`. Raises InvalidField."""
+    own = own_fields(fields)
+    check_typed(own, path)
+    return own
 
 
 def own_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

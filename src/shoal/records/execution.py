@@ -7,6 +7,7 @@ from pydantic import Field, computed_field
 
 from shoal.records.base import Body, Flag, Integral, Number, Record, Timestamp
 from shoal.records.filter_body import Filters
+from shoal.records.labeling import Labeling
 from shoal.records.task import Status
 
 __all__ = [
@@ -166,7 +167,7 @@ class ExecuteCluster(Body):
     vis_n_components: Literal[2, 3] | None = None
     defer_visualization: Flag | None = None
     layout_stability: Literal["none", "transform", "align"] | None = None
-    llm_labeling: dict[str, Any] | None = None
+    llm_labeling: Labeling | None = None
 
 
 class PatchLabels(Body):

@@ -1,8 +1,8 @@
 """How a filter looks in a body. `records/filters.py` parses it; these models only describe it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import AfterValidator, ConfigDict, Field, RootModel
 
 from shoal.records.base import Body, Described, Flag
 from shoal.records.filters import Operator
@@ -45,5 +45,20 @@ class Filter(RootModel[FilterCondition | LogicalOperator]):
     """A condition, or a group of conditions."""
 
 
-Filters = Annotated[dict[str, Any], Described(Filter)]
+_GROUPS: Final = ("AND", "OR", "NOT")
+
+
+def _with_lists(filters: Any) -> Any:
+    """The same filter, its groups as lists: the official SDK reads no group that is a single object."""
+    if not isinstance(filters, dict) or "field" in filters:
+        return filters
+    return {
+        name: [_with_lists(member) for member in (value if isinstance(value, list) else [value])]
+        if name in _GROUPS and isinstance(value, list | dict)
+        else value
+        for name, value in filters.items()
+    }
+
+
+Filters = Annotated[dict[str, Any], AfterValidator(_with_lists), Described(Filter)]
 """A filter as it was sent."""

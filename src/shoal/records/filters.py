@@ -25,6 +25,7 @@ Semantics (contract 1.6 and 6, rows 34 and 35):
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 import re2
@@ -41,6 +42,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 _OPERATORS: Final = frozenset(get_args(Operator))
 _GEO: Final = frozenset({"geo_radius", "geo_bounding_box", "geo_polygon"})
+_OF_CONDITION: Final = ("field", "operator", "value", "case_sensitive")
 _LISTS: Final = frozenset({"in", "nin"})
 _TEXTS: Final = frozenset({"contains", "starts_with", "ends_with", "regex", "text", "phrase", "words"})
 _ORDERED: Final = frozenset({"gt", "lt", "gte", "lte"})
@@ -162,6 +164,11 @@ def _shorthand(field: str, value: object, path: str, case: bool, budget: _Budget
 
 
 def _condition(raw: Mapping[object, object], path: str, case: bool, budget: _Budget) -> Condition:
+    for name in raw:
+        if name not in _OF_CONDITION and not (name in _GROUPS and raw[name] is None):
+            near = get_close_matches(str(name), _OF_CONDITION, n=1)
+            remedy = f"Did you mean {near[0]!r}?" if near else f"A condition has {', '.join(_OF_CONDITION)}."
+            raise InvalidField(f"{path}.{name}", "is not known", value=raw[name], remedy=remedy)
     field = raw["field"]
     if not isinstance(field, str) or not field:
         raise InvalidField(f"{path}.field", "must be the name of a field", value=field)

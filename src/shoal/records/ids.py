@@ -11,14 +11,14 @@ from shoal.errors import InvalidField
 __all__ = ["MAX_ID_BYTES", "check_id", "check_name", "looks_like_id", "new_id", "new_task_id"]
 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
-_LOOKS_LIKE_ID: Final = re.compile(r"(org|key|usr|ns|bkt|obj|col|doc|clust|run|task|trig|tmpl|wh)_[A-Za-z0-9_]*\Z")
+_RANDOM: Final = 16
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 MAX_ID_BYTES: Final = 255
 
 
 def new_id(prefix: str) -> str:
     """A fresh id such as `clust_k3v9q0c2m1x7a8b4`; unguessable, and free of `_` and `-` after the prefix."""
-    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
+    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))}"
 
 
 def new_task_id() -> str:
@@ -26,9 +26,10 @@ def new_task_id() -> str:
     return str(uuid.uuid4())
 
 
-def looks_like_id(text: str) -> bool:
-    """Whether a name could shadow an id (contract 6, row 1)."""
-    return _LOOKS_LIKE_ID.match(text) is not None
+def looks_like_id(text: str, prefix: str) -> bool:
+    """Whether a name has exactly the shape of the ids of its own kind of resource, so that it could shadow one
+    (contract 6, row 1). `doc_topics` and `run_times` are names like any other."""
+    return re.fullmatch(rf"{prefix}_[{_ALPHABET}]{{{_RANDOM}}}", text) is not None
 
 
 def check_id(field: str, value: object) -> str:
@@ -45,8 +46,11 @@ def check_id(field: str, value: object) -> str:
     return value
 
 
-def check_name(field: str, value: str, *, shortest: int = 1, reserved: frozenset[str] = frozenset()) -> str:
-    """A resource name: `shortest` to 100 characters, no control characters, not shaped like an id, not reserved.
+def check_name(
+    field: str, value: str, prefix: str, *, shortest: int = 1, reserved: frozenset[str] = frozenset()
+) -> str:
+    """A resource name: `shortest` to 100 characters, no control characters, not shaped like an id of this kind of
+    resource (those begin with `prefix` and `_`), not reserved.
 
     Raises InvalidField.
     """
@@ -59,8 +63,11 @@ def check_name(field: str, value: str, *, shortest: int = 1, reserved: frozenset
     if _CONTROL.search(value) or "/" in value:
         raise InvalidField(field, "must not hold control characters or '/'", value=value)
     encoded(field, value)
-    if looks_like_id(value) or value in reserved:
-        raise InvalidField(field, "is reserved", value=value, remedy="Choose a name that does not look like an id.")
+    if looks_like_id(value, prefix):
+        remedy = f"Choose a name that is not {prefix}_ and {_RANDOM} letters and digits."
+        raise InvalidField(field, "has the shape of an id", value=value, remedy=remedy)
+    if value in reserved:
+        raise InvalidField(field, "is a word of the routes", value=value, remedy="Choose another name.")
     return value
 
 

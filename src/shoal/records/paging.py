@@ -1,7 +1,8 @@
 """Paging and sorting as the contract tells them (1.5)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Final, Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -76,6 +77,13 @@ class SortBody(Body):
 
 class ListBody(Body):
     """What every `POST .../list` may carry; a field here beats the query parameter of the same meaning."""
+
+    UNAVAILABLE: ClassVar[Mapping[str, str]] = {
+        "case_sensitive": "is not available for the whole list; set it within filters",
+        "include_system": "is not available: Shoal has no system resources",
+        "select": "is not available for this list",
+        "return_presigned_urls": "is not available: Shoal stores addresses as they were sent",
+    }
 
     limit: Limit | None = None
     page_size: Limit | None = None

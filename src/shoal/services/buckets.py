@@ -39,6 +39,7 @@ class Buckets:
                 storage_class=body.storage_class,
                 created_at=now,
                 updated_at=now,
+                warnings=_warnings(body),
             ),
             "bucket.create",
         )
@@ -60,7 +61,7 @@ class Buckets:
                 del sent[needed]
         if "bucket_name" in sent:
             _checked(sent["bucket_name"])
-        sent["updated_at"] = self._now()
+        sent |= {"updated_at": self._now(), "warnings": _warnings(body)}
         return self.records.change(scope, ref, lambda bucket: bucket.model_copy(update=sent), "bucket.change")
 
     def delete(self, scope: Scope, ref: str) -> Bucket:
@@ -79,5 +80,10 @@ def inside(bucket_id: str) -> Condition:
     return Condition("bucket_id", "eq", bucket_id, case_sensitive=True)
 
 
+def _warnings(body: CreateBucket | PatchBucket) -> list[str]:
+    key = [] if body.unique_key is None else ["unique_key is kept and shown; objects are not compared by it."]
+    return [*body.ignored(), *key]
+
+
 def _checked(name: str) -> str:
-    return check_name("bucket_name", name, reserved=_RESERVED)
+    return check_name("bucket_name", name, "bkt", reserved=_RESERVED)

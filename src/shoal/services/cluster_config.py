@@ -1,6 +1,6 @@
 """From what a caller sent to what a cluster keeps: every choice checked at once, not when a run starts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
@@ -10,13 +10,13 @@ from shoal.engine.features import check_weights
 from shoal.engine.preprocessing import check_steps
 from shoal.errors import InvalidField
 from shoal.records.cluster import AttributeConfig, CreateCluster, EnrichmentMapping, SourceEnrichment, VectorConfig
+from shoal.records.document import RESERVED, TYPED_FIELDS
 
 __all__ = [
     "DEFAULT_MAPPINGS",
     "ENRICHABLE",
     "ClusterConfig",
     "check_config",
-    "check_labeling",
     "check_mappings",
     "feature_name",
 ]
@@ -30,29 +30,7 @@ DEFAULT_MAPPINGS: Final = tuple(
     EnrichmentMapping(source_field=name, target_field=name)
     for name in ("cluster_id", "cluster_label", "distance_to_centroid")
 )
-_RESERVED_TARGETS: Final = frozenset({"document_id", "collection_id", "vectors", "_internal", "_shoal"})
-_SDK_MODELS: Final = frozenset(
-    [
-        "gpt-4o-2024-08-06",
-        "gpt-4o-mini-2024-07-18",
-        "gpt-4.1-2025-04-14",
-        "gpt-4.1-mini-2025-04-14",
-        "o3-mini-2025-01-31",
-        "gemini-2.5-flash-lite",
-        "gemini-2.5-flash",
-        "gemini-2.5-pro",
-        "gemini-3.1-flash-lite",
-        "gemini-3.5-flash-lite",
-        "claude-sonnet-4-5-20250929",
-        "claude-haiku-4-5-20251001",
-        "claude-3-5-sonnet-20241022",
-        "claude-3-5-haiku-20241022",
-        "jev-latest",
-        "jev-preview",
-        "jev-1.13.0",
-    ]
-)
-_SDK_PROVIDERS: Final = frozenset({"openai", "google", "anthropic", "typesafe"})
+_RESERVED_TARGETS: Final = RESERVED | TYPED_FIELDS.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +67,7 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
     check_steps(config.preprocessing_steps or [], "vector_config.preprocessing_steps")
     learning = _learning(config)
     params, warnings = check_params(method, config.params_of(method))
-    if config.face_cluster_merge is not None:
-        warnings = [*warnings, "face_cluster_merge is kept and shown, but not executed."]
+    merge = config.face_cluster_merge
     return ClusterConfig(
         {
             "feature_uris": features,
@@ -104,7 +81,7 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
             "output_features": names if config.output_strategy == "per_feature" else None,
             "normalize_features": config.normalize_features is not False,
             "effective_feature_method": config.effective_feature_method or "mean",
-            "face_cluster_merge": config.face_cluster_merge,
+            "face_cluster_merge": None if merge is None else merge.model_dump(exclude_unset=True),
             "preprocessing_steps": config.preprocessing_steps,
             "hierarchical_vector": bool(config.hierarchical),
             "max_hierarchy_depth": config.max_hierarchy_depth or 3,
@@ -213,27 +190,18 @@ def check_mappings(body: CreateCluster) -> SourceEnrichment | None:
         parts = mapping.target_field.split(".")
         if not all(parts) or parts[0] in _RESERVED_TARGETS:
             raise InvalidField(f"{where}.target_field", "is no field a document may have", value=mapping.target_field)
+    _check_targets([mapping.target_field for mapping in mappings])
     return SourceEnrichment(field_mappings=mappings)
 
 
-def check_labeling(raw: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The labelling configuration as it may be shown: values the SDK cannot parse move to `parameters` (contract 6,
-    row 27). Raises InvalidField."""
-    if raw is None:
-        return None
-    kept = {name: value for name, value in raw.items() if name != "description"}
-    if not isinstance(kept.get("enabled", False), bool):
-        raise InvalidField("llm_labeling.enabled", "must be true or false", value=kept["enabled"])
-    inputs = kept.get("labeling_inputs")
-    if inputs is not None and not isinstance(inputs, Mapping):
-        raise InvalidField("llm_labeling.labeling_inputs", "must be an object", value=inputs)
-    for name, known in (("provider", _SDK_PROVIDERS), ("model_name", _SDK_MODELS)):
-        value = kept.get(name)
-        if value is not None and value not in known:
-            parameters = kept.get("parameters")
-            kept["parameters"] = {
-                **(parameters if isinstance(parameters, Mapping) else {}),
-                f"shoal_{name.removesuffix('_name')}": value,
-            }
-            kept[name] = None
-    return kept
+def _check_targets(targets: Sequence[str]) -> None:
+    """Raises InvalidField where one target lies on or inside another: only one of the two could be written."""
+    for position, target in enumerate(targets):
+        for earlier, other in enumerate(targets[:position]):
+            if f"{target}.".startswith(f"{other}.") or f"{other}.".startswith(f"{target}."):
+                raise InvalidField(
+                    f"source_enrichment_config.field_mappings[{position}].target_field",
+                    f"is where field_mappings[{earlier}] writes {other!r}",
+                    value=target,
+                    remedy="Give each mapping a field of its own.",
+                )

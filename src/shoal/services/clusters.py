@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,7 +21,8 @@ from shoal.records.paging import Listing
 from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Task
-from shoal.services.cluster_config import check_config, check_labeling, check_mappings
+from shoal.services.cluster_config import check_config, check_mappings
+from shoal.services.cluster_warnings import ignored_fields, ignored_overrides, ignored_params, ignored_parts, paths_of
 from shoal.services.engine_plan import documents_of
 from shoal.services.planning import Planning
 from shoal.services.removals import Removals
@@ -34,6 +35,11 @@ __all__ = ["Admitted", "Clusters", "runs_of"]
 _OVERRIDES: Final = ("filters", "sample_size", "vis_n_components", "defer_visualization", "layout_stability")
 
 
+_OF_VECTORS: Final = ("algorithm_params", "sample_size", "layout_stability", "face_cluster_merge")
+_SENT_THRESHOLD: Final = 0.5
+"""What the official SDK sends with every execute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """A run that was looked at: what it does differently from its cluster."""
@@ -42,6 +48,7 @@ class Admitted:
     request: dict[str, Any]
     plan: RunPlan | None = None
     """None where the same run is under way already."""
+    warnings: list[str] = field(default_factory=list)
 
 
 class Clusters:
@@ -77,6 +84,10 @@ class Clusters:
         parse_filter(body.filters)
         enrichment = check_mappings(body)
         enrich = bool(body.enrich_source_collection or (body.vector_config and body.vector_config.enrich_source))
+        labeling = None if body.llm_labeling is None else body.llm_labeling.shown()
+        attributes = config.fields.get("clustered_attributes") or []
+        keys = [source.storage_key for source in sources]
+        unknown = ignored_fields(self._documents, scope, keys, attributes, paths_of(labeling))
         cluster_id = new_id("clust")
         name = _name(body.cluster_name, cluster_id)
         now = self._now()
@@ -99,14 +110,14 @@ class Clusters:
                     output_collection_names=[output.collection_name for output in outputs],
                     enrich_source=enrich,
                     source_enrichment_config=enrichment,
-                    llm_labeling=check_labeling(body.llm_labeling),
+                    llm_labeling=labeling,
                     created_at=now,
                     updated_at=now,
                     metadata=body.metadata,
                     auto_execute_on_batch=bool(body.auto_execute_on_batch),
                     auto_execute_min_documents=body.auto_execute_min_documents,
                     auto_execute_cooldown_seconds=body.auto_execute_cooldown_seconds,
-                    warnings=config.warnings,
+                    warnings=[*config.warnings, *ignored_parts(body), *unknown],
                     **config.fields,
                 ),
                 "cluster.create",
@@ -142,14 +153,15 @@ class Clusters:
             if sent["cluster_name"] is None:
                 del sent["cluster_name"]
             else:
-                check_name("cluster_name", sent["cluster_name"], reserved=RESERVED_NAMES)
+                check_name("cluster_name", sent["cluster_name"], "clust", reserved=RESERVED_NAMES)
         for keeps in ("sample_size", "face_cluster_merge"):
             if sent.get(keeps, ...) is None:
                 del sent[keeps]
         if "filters" in sent:
             parse_filter(sent["filters"])
-        if "llm_labeling" in sent:
-            sent["llm_labeling"] = check_labeling(sent["llm_labeling"])
+        if body.llm_labeling is not None:
+            sent["llm_labeling"] = body.llm_labeling.shown()
+        sent["warnings"] = ignored_params(body)
         return self._records.change(scope, ref, lambda cluster: self._patched(cluster, sent), "cluster.change")
 
     def delete(self, scope: Scope, ref: str, *, cascade: bool = True, clear_results: bool = False) -> dict[str, int]:
@@ -188,7 +200,7 @@ class Clusters:
         if active is None or active.request != request:
             plan = self._planned(scope, cluster, request)
             self._check(cluster, request, plan)
-            return Admitted(cluster.cluster_id, request, plan)
+            return Admitted(cluster.cluster_id, request, plan, ignored_overrides(body))
         return Admitted(cluster.cluster_id, request)
 
     def execute(self, scope: Scope, admitted: "Admitted") -> Task:
@@ -201,7 +213,9 @@ class Clusters:
             active = self.active_run(scope, cluster.cluster_id)
             if active is None:
                 self._check_target(self.get(scope, cluster.cluster_id), request)
-                task = self._states.create(scope, cluster, request, _partition(request), admitted.plan)
+                task = self._states.create(
+                    scope, cluster, request, _partition(request), admitted.plan, admitted.warnings
+                )
         if active is None:
             hit("execute.queued")
             return task
@@ -238,6 +252,14 @@ class Clusters:
 
     def _request(self, cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
         """What this run does differently. Raises InvalidField."""
+        if body.mode != "assign" and body.assignment_threshold not in (None, _SENT_THRESHOLD):
+            value = body.assignment_threshold
+            raise InvalidField("assignment_threshold", "needs mode 'assign'", value=value, remedy="Leave it out.")
+        if cluster.cluster_type == "attribute":
+            for name in ("sample_size", "vis_n_components", "layout_stability"):
+                if getattr(body, name) is not None:
+                    problem = "is for vector clusters alone: groups by values take every document and have no map"
+                    raise InvalidField(name, problem, value=getattr(body, name), remedy="Leave it out.")
         return {**_overrides(body), **(_assigning(cluster, body) if body.mode == "assign" else {})}
 
     def _check(self, cluster: Cluster, request: dict[str, Any], plan: RunPlan) -> None:
@@ -284,11 +306,13 @@ class Clusters:
 
     def _patched(self, cluster: Cluster, sent: dict[str, Any]) -> Cluster:
         edits = {**sent, "updated_at": self._now()}
-        if "algorithm_params" in sent:
-            if cluster.cluster_type != "vector":
-                raise InvalidField("algorithm_params", "only vector clusters have them")
+        if cluster.cluster_type != "vector":
+            for name in _OF_VECTORS:
+                if sent.get(name) is not None:
+                    raise InvalidField(name, "is for vector clusters alone", value=sent[name], remedy="Leave it out.")
+        elif "algorithm_params" in sent:
             params, warnings = check_params(cluster.algorithm, sent["algorithm_params"] or {})
-            edits |= {"algorithm_params": dict(params), "warnings": list(warnings)}
+            edits |= {"algorithm_params": dict(params), "warnings": [*edits["warnings"], *warnings]}
         return cluster.model_copy(update=edits)
 
 
@@ -300,7 +324,7 @@ def runs_of(cluster_id: str, *more: Filter) -> Query:
 def _name(given: str | None, cluster_id: str) -> str:
     if given is None:
         return f"cluster-{cluster_id[-6:]}"
-    return check_name("cluster_name", given, reserved=RESERVED_NAMES)
+    return check_name("cluster_name", given, "clust", reserved=RESERVED_NAMES)
 
 
 def _buckets(sources: list[Collection]) -> list[str]:
@@ -318,7 +342,7 @@ def _overrides(body: ExecuteCluster) -> dict[str, Any]:
     parse_filter(body.filters)
     request = {name: value for name in _OVERRIDES if (value := getattr(body, name)) is not None}
     if body.llm_labeling is not None:
-        request["llm_labeling"] = check_labeling(body.llm_labeling)
+        request["llm_labeling"] = body.llm_labeling.shown()
     return request
 
 

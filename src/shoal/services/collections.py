@@ -73,6 +73,7 @@ class Collections:
                     cluster_applications=[item.model_dump() for item in body.cluster_applications or []],
                     created_at=now,
                     updated_at=now,
+                    warnings=_warnings(body),
                 ),
                 "collection.create",
             )
@@ -119,7 +120,7 @@ class Collections:
             sent["cluster_applications"] = [item.model_dump() for item in sent["cluster_applications"]]
         configs = self._vector_configs(body.metadata)
         with self._metadata.transaction():
-            sent["updated_at"] = self._now()
+            sent |= {"updated_at": self._now(), "warnings": _warnings(body)}
             changed = self.records.change(
                 scope, ref, lambda newest: newest.model_copy(update=sent), "collection.change"
             )
@@ -204,6 +205,12 @@ class Collections:
         return configs
 
 
+def _warnings(body: CreateCollection | PatchCollection) -> list[str]:
+    automatic = any(item.auto_execute_on_batch for item in body.cluster_applications or [])
+    told = "cluster_applications are kept and shown, but triggers are not available yet: execute the clusters yourself."
+    return [*body.ignored(), *([told] if automatic else [])]
+
+
 def _extractor(given: FeatureExtractor | None) -> FeatureExtractor:
     """The extractor as told, with its id made from name and version; a placeholder where there is none."""
     if given is None:
@@ -212,4 +219,4 @@ def _extractor(given: FeatureExtractor | None) -> FeatureExtractor:
 
 
 def _checked(name: str) -> str:
-    return check_name("collection_name", name, shortest=3, reserved=_RESERVED)
+    return check_name("collection_name", name, "col", shortest=3, reserved=_RESERVED)

@@ -25,8 +25,9 @@ from shoal.records.document import (
     UpsertDocuments,
     byo_payload,
     check_lineage,
+    check_typed,
+    checked_fields,
     internal_of,
-    own_fields,
 )
 from shoal.records.filters import Condition, Filter, parse_filter
 from shoal.records.ids import check_id, new_id
@@ -96,7 +97,7 @@ class Documents:
         """The new document as the wire shows it. Raises NotFound, InvalidField, AlreadyExists for a given id."""
         collection = self._collections.find(scope, ref)
         id = new_id("doc") if body.document_id is None else check_id("document_id", body.document_id)
-        payload = own_fields(body.model_extra or {})
+        payload = checked_fields(body.model_extra or {})
         if body.metadata is not None:
             payload["metadata"] = body.metadata
         payload["_internal"] = internal_of(body.model_dump(exclude={"vectors", "metadata"}))
@@ -251,7 +252,7 @@ class Documents:
         collection = self._collections.find(scope, ref)
         key = collection.storage_key
         before = self._stored(scope, collection, document_id)
-        payload = own_fields(body)
+        payload = checked_fields(body)
         if whole and "_internal" in before.payload:
             payload["_internal"] = before.payload["_internal"]
         batch = self._batch(scope, [document_id], [payload], [body.get("vectors")], lambda i: "vectors", "the document")
@@ -336,6 +337,7 @@ def _checked_document(document: object, path: str) -> Json:
     if not isinstance((document.get("payload") or {}).get("metadata") or {}, dict) and document.get("metadata"):
         raise InvalidField(f"{path}.payload.metadata", "must be an object where metadata is given as well")
     check_lineage(document, path)
+    check_typed(document.get("payload") or {}, f"{path}.payload.")
     return document
 
 
@@ -363,7 +365,7 @@ def _checked_update(update: Json, path: str) -> Json:
     if "vectors" in update:
         remedy = "PATCH or PUT the document itself, or upsert it."
         raise InvalidField(f"{path}.vectors", "cannot be changed for many documents at once", remedy=remedy)
-    fields = own_fields(update)
+    fields = checked_fields(update, f"{path}.")
     _encoded(fields, path)
     return fields
 

@@ -47,6 +47,8 @@ _REMEMBERED: Final = timedelta(seconds=5)
 _MOST_REMEMBERED: Final = 10_000
 _NOTED_EVERY: Final = timedelta(minutes=1)
 _DEFAULT: Final[tuple[Permission, ...]] = ("read", "write", "delete")
+_SHOWN: Final = 10
+"""Characters of a key that stay readable: older clients refuse fewer, and 25 random ones remain unknown."""
 _RESTRICTIONS: Final = ("scopes", "rate_limit_override", "principal_id", "allowed_origins")
 
 
@@ -87,7 +89,7 @@ class Keys:
 
         Raises InvalidField for a name that cannot be, AlreadyExists for one that is taken.
         """
-        check_name("name", name)
+        check_name("name", name, "key")
         now = self._now()
         organization = Organization(
             organization_id=new_id("org"), organization_name=name, created_at=now, updated_at=now
@@ -182,12 +184,12 @@ class Keys:
         """A new key for a user. Raises AlreadyExists for a name taken in the organisation, InvalidField."""
         _check_email(email)
         _refuse_restrictions(body)
-        check_name("name", body.name)
+        check_name("name", body.name, "key")
         now, secret = self._now(), new_key()
         key = Key(
             key_id=new_id("key"),
             key_hash=hash_of(secret),
-            key_prefix=secret[:7],
+            key_prefix=secret[:_SHOWN],
             internal_id=scope.organization_id,
             organization_id=scope.organization_id,
             user_id=_user_id(email),
@@ -235,7 +237,7 @@ class Keys:
         again and, unless `may_lock_out`, for a change that would leave no admin key."""
         _refuse_restrictions(body)
         if body.name is not None:
-            check_name("name", body.name)
+            check_name("name", body.name, "key")
         given = {name: getattr(body, name) for name in ("name", "description", "permissions")}
         sent = {name: value for name, value in given.items() if value is not None}
         if "permissions" in sent:
@@ -277,7 +279,7 @@ class Keys:
 
     def _renewed(self, scope: Scope, ref: str, email: str | None, secret: str) -> tuple[str, Key]:
         """The digest of the old secret, and the key with the new one."""
-        fresh = {"key_hash": hash_of(secret), "key_prefix": secret[:7], "last_used_at": None}
+        fresh = {"key_hash": hash_of(secret), "key_prefix": secret[:_SHOWN], "last_used_at": None}
         with self._store.transaction():
             key = self.get(scope, ref, email)
             if key.status == "revoked":

@@ -57,13 +57,13 @@ class Namespaces:
 
     def create(self, organization: Scope, body: CreateNamespace) -> Namespace:
         """Raises AlreadyExists for an id or name that is taken, InvalidField."""
-        name = _checked_name(body.namespace_name)
+        name = _checked_name(body.namespace_name, body.namespace_id)
         return self._create(organization, body.namespace_id or new_id("ns"), name, body.mode, body)
 
     def create_standalone(self, organization: Scope, body: CreateStandaloneNamespace) -> Namespace:
         """A namespace for own vectors. Raises AlreadyExists, InvalidField."""
         if body.namespace_name is not None:
-            name = _checked_name(body.namespace_name)
+            name = _checked_name(body.namespace_name, body.namespace_id)
         elif body.namespace_id is not None:
             name = body.namespace_id[:_LONGEST_NAME]
         else:
@@ -84,9 +84,9 @@ class Namespaces:
     ) -> Namespace:
         configs = body.vector_configs or []
         self._check_vectors(configs)
-        # An id that equals somebody's name would shadow it, since ids win.
-        if self._namespaces.find_one(organization, namespace_id) is not None:
-            raise AlreadyExists("namespace", namespace_id)
+        # An id that equals the name of another would shadow it, since ids win; so would a name be shadowed by an id.
+        for ref in dict.fromkeys((namespace_id, name)):
+            self._check_free(organization, ref)
         self._removals.make_way(organization, namespace_id)
         now = self._now()
         namespace = Namespace.model_validate(
@@ -150,14 +150,16 @@ class Namespaces:
 
         Raises NotFound, AlreadyExists, InvalidField.
         """
-        name = None if body.namespace_name is None else _checked_name(body.namespace_name)
+        own_id = self._namespaces.get(organization, ref).namespace_id
+        name = None if body.namespace_name is None else _checked_name(body.namespace_name, own_id)
         self._check_vectors(body.vector_configs or [])
 
         def edit(newest: Namespace) -> Namespace:
             configs = {config.name: config for config in (*newest.vector_configs, *(body.vector_configs or []))}
             update = _sent(body) | {"vector_configs": [*configs.values()], "updated_at": self._now()}
             if name is not None and name != newest.namespace_name:
-                self._check_free(organization, name)
+                if name != own_id:
+                    self._check_free(organization, name)
                 update["namespace_name"] = name
             return newest.model_copy(update=update)
 
@@ -206,18 +208,24 @@ class Namespaces:
             names.add(config.name)
 
     def _check_free(self, organization: Scope, name: str) -> None:
-        if self._namespaces.find_one(organization, name) is not None:
-            raise AlreadyExists("namespace", name)
+        found = self._namespaces.find_one(organization, name)
+        if found is not None:
+            raise AlreadyExists("namespace", name, existing_id=found.namespace_id)
 
     def _count(self, scope: Scope, kind: Kind) -> int:
         return self._store.find(scope, kind, Query(page=Page(limit=1, include_total=True))).total
 
 
-def _checked_name(name: str) -> str:
-    return check_name("namespace_name", name, shortest=3, reserved=_RESERVED)
+def _checked_name(name: str, own_id: str | None) -> str:
+    """A namespace may be called by its own id, as the high-level client of the SDK calls it. Raises InvalidField."""
+    if name == own_id and name not in _RESERVED:
+        return name
+    return check_name("namespace_name", name, "ns", shortest=3, reserved=_RESERVED)
 
 
 def _sent(body: CreateNamespace | CreateStandaloneNamespace | PatchNamespace) -> dict[str, Any]:
-    """The plain fields the caller wrote; null means untouched, except that it clears the description."""
+    """The plain fields the caller wrote, and what is ignored of the rest; null means untouched, except that it clears
+    the description."""
     values = {name: getattr(body, name) for name in _COPIED if name in body.model_fields_set}
-    return {name: value for name, value in values.items() if value is not None or name == "description"}
+    kept = {name: value for name, value in values.items() if value is not None or name == "description"}
+    return kept | {"warnings": body.ignored()}

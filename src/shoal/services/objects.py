@@ -1,14 +1,24 @@
 """The objects of a bucket: whatever documents are made from, kept as told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any
 
 import orjson
 
-from shoal.errors import NotFound
-from shoal.records.bucket import Blob, Bucket, BucketObject, CreateBlob, CreateObject, PatchObject
+from shoal.errors import InvalidField, NotFound
+from shoal.records.bucket import (
+    OWN_FIELDS,
+    Blob,
+    Bucket,
+    BucketObject,
+    CreateBlob,
+    CreateObject,
+    Edge,
+    PatchObject,
+)
 from shoal.records.filters import And, Condition
 from shoal.records.ids import new_id
 from shoal.records.paging import Listing
@@ -18,8 +28,6 @@ from shoal.services.repository import Repository
 from shoal.storage.base import MetadataStore, Query
 
 __all__ = ["Objects"]
-
-_OWN: Final = frozenset(BucketObject.model_fields) | {"document_count", "consistency", "source_details"}
 
 
 class Objects:
@@ -59,9 +67,14 @@ class Objects:
 
     def patch(self, scope: Scope, bucket: str, object_id: str, body: PatchObject) -> BucketObject:
         """Merge the fields that were sent. Raises NotFound."""
-        fields = _free(body.model_extra)
+        shown = self.get(scope, bucket, object_id).model_dump(mode="json")
+        fields = _free(body.model_extra, shown)
         if body.key_prefix is not None:
             fields["key_prefix"] = body.key_prefix
+        if body.blobs is not None:
+            fields["blobs"] = [_blob(blob) for blob in body.blobs]
+        if "edges" in body.model_fields_set:
+            fields["edges"] = _edges(body.edges)
         with self._metadata.transaction():
             before = self.get(scope, bucket, object_id)
             after = self._records.change(scope, object_id, lambda newest: self._merged(newest, fields), "object.change")
@@ -92,6 +105,7 @@ class Objects:
                 "bucket_id": home.bucket_id,
                 "key_prefix": body.key_prefix,
                 "blobs": [_blob(blob) for blob in body.blobs or []],
+                "edges": _edges(body.edges),
                 "idempotency_key": body.idempotency_key,
                 "created_at": now,
                 "updated_at": now,
@@ -120,13 +134,22 @@ class Objects:
         )
 
 
-def _free(extra: dict[str, Any] | None) -> dict[str, Any]:
-    """The caller's own fields, without the names that are Shoal's."""
-    return {name: value for name, value in (extra or {}).items() if name not in _OWN}
+def _free(extra: dict[str, Any] | None, shown: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The caller's own fields. What is `shown` already may be sent back as it came. Raises InvalidField for any other
+    value under a name that has a meaning."""
+    for name, value in (extra or {}).items():
+        if name in OWN_FIELDS and (name not in shown or shown[name] != value):
+            remedy = "Give the field another name, or put it under metadata."
+            raise InvalidField(name, "is a name that Shoal keeps for itself", value=value, remedy=remedy)
+    return {name: value for name, value in (extra or {}).items() if name not in OWN_FIELDS}
+
+
+def _edges(sent: list[Edge] | None) -> list[dict[str, Any]] | None:
+    return None if sent is None else [edge.model_dump(exclude_unset=True) for edge in sent]
 
 
 def _blob(sent: CreateBlob) -> Blob:
-    content = {"data": sent.data, "upload_id": sent.upload_id, **(sent.metadata or {})}
+    content = {"data": sent.data, "upload_id": sent.upload_id, "checksum": sent.checksum, **(sent.metadata or {})}
     return Blob(
         blob_id=new_id("blob"),
         property=sent.property,

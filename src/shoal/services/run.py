@@ -251,7 +251,7 @@ def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]
         "layers": groups.layers,
         "seed": groups.seed,
         "versions": _VERSIONS,
-        "warnings": [*source.warnings, *groups.warnings],
+        "warnings": [*source.warnings, *groups.warnings, *work.run.warnings],
         "llm_labeling_errors": _labeling_errors(work, groups),
     }
 

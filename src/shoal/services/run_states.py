@@ -5,7 +5,7 @@ transaction: who was taken over, or whose run was cancelled, writes nothing any 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -47,8 +47,9 @@ class RunStates:
         request: dict[str, Any],
         partition: str | None,
         plan: RunPlan | None = None,
+        warnings: Sequence[str] = (),
     ) -> Task:
-        """A pending run with its task, in the queue.
+        """A pending run with its task, in the queue; both carry the warnings.
 
         Raises Conflict while another run of the cluster is active, QueueFull where too many of the organisation wait.
         """
@@ -65,6 +66,7 @@ class RunStates:
             algorithm=cluster.algorithm,
             algorithm_params=cluster.algorithm_params,
             partition=partition,
+            warnings=list(warnings),
             history=[StatusChange(status="pending", at=now)],
         )
         about = {"run_id": run_id, "cluster_id": cluster.cluster_id, "namespace_id": scope.namespace_id}
@@ -72,7 +74,7 @@ class RunStates:
             task_id=task_id,
             task_type="engine_cluster_build",
             inputs=[cluster.cluster_id],
-            additional_data=about,
+            additional_data=about | ({"warnings": list(warnings)} if warnings else {}),
             created_at=now,
             updated_at=now,
         )

@@ -96,9 +96,13 @@ def query_documents(
     body: ListDocuments,
     filters: FilterText = None,
     sort: SortText = None,
+    return_vectors: bool = False,
 ) -> Response:
     """Documents, filtered, sorted, searched and grouped."""
-    return _listing(services, scope, collection, listed, _asked(body, filters, sort))
+    asked = _asked(body, filters, sort)
+    if asked.return_vectors is None and return_vectors:
+        asked = asked.model_copy(update={"return_vectors": True})
+    return _listing(services, scope, collection, listed, asked)
 
 
 @router.get(_IN + "/count", response_model=DocumentCount)

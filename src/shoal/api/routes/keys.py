@@ -1,11 +1,14 @@
 """API keys of an organisation's users; for callers with the permission `admin`."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Response
 
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Called, Listed, Organized, Wired
 from shoal.api.replies import reply
 from shoal.records.base import Done
+from shoal.records.filters import And, Condition
 from shoal.records.key import CreatedKey, CreateKey, Key, KeyList, PatchKey
 
 __all__ = ["router"]
@@ -20,9 +23,14 @@ def create_key(services: Wired, caller: Called, organization: Organized, user_em
 
 
 @router.get("", response_model=KeyList)
-def list_keys(services: Wired, organization: Organized, listed: Listed, user_email: str) -> Response:
+def list_keys(
+    services: Wired, organization: Organized, listed: Listed, user_email: str, include_revoked: bool = True
+) -> Response:
     """The user's keys, newest first."""
-    found = services.keys.search(organization, user_email, listed.query(search_fields=("name", "description")))
+    query = listed.query(search_fields=("name", "description"))
+    if not include_revoked:
+        query = replace(query, filter=And((query.filter, Condition("status", "ne", "revoked"))))
+    found = services.keys.search(organization, user_email, query)
     return reply(KeyList(results=found.items, pagination=listed.pagination(found), total_count=found.total))
 
 

@@ -1,0 +1,228 @@
+"""What is sent and has no effect is said: a warning where the official clients send it, otherwise a refusal that names
+the key and the nearest one there is."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from cluster_steps import carry_out, create, grouped_documents, put_documents, vector_body
+from shoal.assemble import Services
+
+CONFIG: dict[str, Any] = {"kmeans_parameters": {"n_clusters": 2}}
+HDBSCAN: dict[str, Any] = {"feature_uris": ["v"], "clustering_method": "hdbscan"}
+VALUES = {"cluster_type": "attribute", "vector_config": None}
+
+
+@pytest.fixture
+def filled(client: httpx.Client) -> httpx.Client:
+    put_documents(client, grouped_documents(30))
+    return client
+
+
+def refusal(answer: httpx.Response) -> str:
+    assert answer.status_code == 422, answer.text
+    message: str = answer.json()["error"]["message"]
+    return message
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"auto_execute_on_batch": True}, "triggers are not available yet"),
+        ({"auto_execute_min_documents": 5}, "do nothing without auto_execute_on_batch"),
+        (
+            {"source_enrichment_config": {"field_mappings": [{"source_field": "cluster_id", "target_field": "c"}]}},
+            "runs write nothing into source documents",
+        ),
+        ({"vector_config": {**HDBSCAN, "kmeans_parameters": {"n_clusters": 2}}}, "kmeans_parameters has no effect"),
+        ({"vector_config": {**HDBSCAN, "algorithm_params": {"min_cluster_sizes": 5}}}, "'min_cluster_sizes'"),
+        ({"vector_config": {**HDBSCAN, "max_hierarchy_depth": 2}}, "max_hierarchy_depth has no effect"),
+        (
+            {"vector_config": {**HDBSCAN, "weight_learning_config": {"max_iterations": 5}}},
+            "weight_learning_config has no effect",
+        ),
+        ({"vector_config": {**HDBSCAN, "feature_uri": "w"}}, "feature_uri has no effect beside feature_uris"),
+        ({"vector_config": {**HDBSCAN, "face_cluster_merge": {}}}, "face_cluster_merge is kept and shown"),
+        ({"attribute_config": {"attributes": ["kind"]}}, "attribute_config has no effect"),
+        (
+            {"llm_labeling": {"labeling_inputs": {"input_mappings": [{"input_key": "a", "path": "txet"}]}}},
+            "has the field 'txet': no name can come from it. Did you mean 'text'?",
+        ),
+        (
+            {
+                "llm_labeling": {
+                    "labeling_inputs": {"input_mappings": [{"input_key": "a", "source_type": "blob", "path": "b"}]}
+                }
+            },
+            "input_mappings[0] has no effect: source_type 'blob'",
+        ),
+        (
+            {**VALUES, "attribute_config": {"attributes": ["knd"]}},
+            "has the field 'knd': those without it go to the group '__missing__'. Did you mean 'kind'?",
+        ),
+    ],
+)
+def test_a_new_cluster_says_in_its_warnings_what_it_will_not_do(
+    filled: httpx.Client, more: dict[str, Any], told: str
+) -> None:
+    answer = filled.post("/clusters", json={**vector_body(), **more})
+    assert answer.status_code == 200, answer.text
+    warnings = answer.json()["warnings"]
+    assert len(warnings) == 1 and told in warnings[0]
+    assert filled.get("/clusters/groups").json()["warnings"] == warnings
+
+
+def test_a_cluster_that_does_all_it_was_asked_for_has_no_warnings(filled: httpx.Client) -> None:
+    inputs = {"input_mappings": [{"input_key": "text", "source_type": "payload", "path": "text"}]}
+    made = create(filled, llm_labeling={"enabled": False, "labeling_inputs": inputs})
+    by_value = {"cluster_type": "attribute", "attribute_config": {"attributes": ["kind", "even"]}}
+    other = filled.post("/clusters", json={"collection_ids": ["docs"], "cluster_name": "values", **by_value})
+    assert made["warnings"] == other.json()["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({**vector_body(), "filtres": {"kind": "a"}}, "filtres: is not known. Did you mean 'filters'?"),
+        (
+            vector_body(config={"normalise_features": False}),
+            "vector_config.normalise_features: is not known. Did you mean 'normalize_features'?",
+        ),
+        (
+            {**vector_body(), "filters": {"field": "row", "operater": "gt", "value": 3}},
+            "filters.operater: is not known, got 'gt'. Did you mean 'operator'?",
+        ),
+        ({**vector_body(), "llm_labeling": {"enabld": True}}, "llm_labeling.enabld: is not known."),
+    ],
+)
+def test_a_key_that_is_not_known_is_refused_with_the_nearest_that_is(
+    filled: httpx.Client, body: dict[str, Any], told: str
+) -> None:
+    assert told in refusal(filled.post("/clusters", json=body))
+    assert filled.get("/clusters/groups").status_code == 404
+
+
+@pytest.mark.parametrize("targets", [("topic", "topic"), ("topic", "topic.id"), ("topic.id", "topic")])
+def test_two_mappings_cannot_write_into_one_field(filled: httpx.Client, targets: tuple[str, str]) -> None:
+    mappings = [
+        {"source_field": source, "target_field": target}
+        for source, target in zip(("cluster_id", "cluster_label"), targets, strict=True)
+    ]
+    body = vector_body(enrich_source_collection=True, source_enrichment_config={"field_mappings": mappings})
+    assert "field_mappings[1].target_field: is where" in refusal(filled.post("/clusters", json=body))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"vector_config": HDBSCAN}, "vector_config: cannot be changed"),
+        ({"cluster_type": "attribute"}, "cluster_type: cannot be changed"),
+        ({"source_enrichment_config": {"field_mappings": None}}, "source_enrichment_config: cannot be changed"),
+        ({"algoritm_params": {"n_clusters": 2}}, "Did you mean 'algorithm_params'?"),
+    ],
+)
+def test_a_change_of_what_cannot_change_is_refused(filled: httpx.Client, change: dict[str, Any], told: str) -> None:
+    before = create(filled)
+    assert told in refusal(filled.patch("/clusters/groups", json=change))
+    assert filled.get("/clusters/groups").json() == before
+
+
+def test_a_change_says_in_warnings_what_it_ignores(filled: httpx.Client) -> None:
+    create(filled, auto_execute_on_batch=True)
+    changed = filled.patch("/clusters/groups", json={"algorithm_params": {"n_cluster": 4}}).json()
+    assert len(changed["warnings"]) == 1 and "'n_cluster'" in changed["warnings"][0]
+    assert filled.patch("/clusters/groups", json={"description": "d"}).json()["warnings"] == []
+
+
+def test_groups_by_values_take_no_parameters_of_vector_clusters(filled: httpx.Client) -> None:
+    by_value = {"cluster_type": "attribute", "attribute_config": {"attributes": ["kind"]}}
+    filled.post("/clusters", json={"collection_ids": ["docs"], "cluster_name": "values", **by_value})
+    for body in ({"sample_size": 10}, {"layout_stability": "align"}):
+        assert "is for vector clusters alone" in refusal(filled.patch("/clusters/values", json=body))
+        assert "is for vector clusters alone" in refusal(filled.post("/clusters/values/execute", json=body))
+
+
+def test_a_threshold_without_mode_assign_is_refused(filled: httpx.Client) -> None:
+    create(filled)
+    assert "needs mode 'assign'" in refusal(filled.post("/clusters/groups/execute", json={"assignment_threshold": 0.9}))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("GET", "/clusters?limt=5", "limt: is no parameter of this route, got '5'. Did you mean 'limit'?"),
+        ("DELETE", "/clusters/groups?keep_everything=true", "It takes: cascade_output_collections"),
+        ("GET", "/collections?namespace_id=other", "namespace_id: is no parameter"),
+        ("GET", "/collections/docs/documents/d0000?return_presigned_urls=true", "is not available"),
+        ("POST", "/clusters/groups/execute?mode=assign", "It takes none."),
+    ],
+)
+def test_a_parameter_of_the_query_that_is_not_known_is_refused(
+    filled: httpx.Client, method: str, path: str, told: str
+) -> None:
+    create(filled)
+    assert told in refusal(filled.request(method, path))
+    assert filled.get("/clusters/groups").status_code == 200
+
+
+def test_what_the_sdk_knows_and_shoal_has_no_use_for_is_a_warning(client: httpx.Client) -> None:
+    namespace = client.post("/namespaces", json={"namespace_name": "other", "ttl_seconds": 60, "pinned": None}).json()
+    assert namespace["warnings"] == ["ttl_seconds has no effect: namespaces stay until they are deleted"]
+    body = {"collection_name": "fed", "source": {"type": "direct_upsert", "field_map": {"a": []}}, "schedule": None}
+    client.headers["X-Namespace"] = "default"
+    warnings = client.post("/collections", json=body).json()["warnings"]
+    assert warnings == ["source.field_map has no effect: Shoal fills no collection by itself"]
+    bucket = {"bucket_name": "b", "bucket_schema": {"properties": {}}, "unique_key": {"fields": ["a"]}}
+    assert "objects are not compared" in client.post("/buckets", json=bucket).json()["warnings"][0]
+
+
+@pytest.mark.parametrize("name", ["status", "object_id", "created_at", "replayed"])
+def test_an_objects_own_field_is_never_dropped_for_its_name(client: httpx.Client, name: str) -> None:
+    client.post("/buckets", json={"bucket_name": "b", "bucket_schema": {"properties": {}}}).raise_for_status()
+    assert f"{name}: is a name that Shoal keeps" in refusal(client.post("/buckets/b/objects", json={name: "mine"}))
+    made = client.post("/buckets/b/objects", json={"title": "t"}).json()
+    back = client.put(f"/buckets/b/objects/{made['object_id']}", json={**made, "blobs": [], "title": "u"})
+    assert back.status_code == 200 and back.json()["title"] == "u"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "names"),
+    [
+        ("/collections", {"source": {"type": "direct_upsert"}}, ("doc_topics", "run_times", "key_phrases", "col_a")),
+        ("/buckets", {"bucket_schema": {"properties": {}}}, ("bkt_images", "doc_k3v9q0c2m1x7a8b4")),
+        ("/namespaces", {}, ("ns_x", "col_k3v9q0c2m1x7a8b4")),
+    ],
+)
+def test_only_the_exact_shape_of_its_own_ids_is_refused_as_a_name(
+    client: httpx.Client, path: str, body: dict[str, Any], names: tuple[str, ...]
+) -> None:
+    resource = path.strip("/").removesuffix("s")
+    prefix = {"collection": "col", "bucket": "bkt", "namespace": "ns"}[resource]
+    client.headers["X-Namespace"] = "default"
+    for name in names:
+        answer = client.post(path, json={**body, f"{resource}_name": name})
+        assert answer.status_code == 200, answer.text
+        assert client.get(f"{path}/{name}").json()[f"{resource}_name"] == name
+    taken = {**body, f"{resource}_name": f"{prefix}_k3v9q0c2m1x7a8b4"}
+    assert "has the shape of an id" in refusal(client.post(path, json=taken))
+
+
+def test_a_namespace_may_be_called_by_its_own_id_and_by_no_other(client: httpx.Client) -> None:
+    id = "ns_k3v9q0c2m1x7a8b4"
+    made = client.post("/namespaces/standalone", json={"namespace_id": id, "namespace_name": id})
+    assert made.status_code == 200 and made.json()["namespace_name"] == made.json()["namespace_id"] == id
+    assert client.post("/namespaces", json={"namespace_name": "plain", "namespace_id": "mine"}).status_code == 200
+    for body in ({"namespace_name": "mine"}, {"namespace_name": "new", "namespace_id": "plain"}):
+        assert client.post("/namespaces", json=body).status_code == 409
+    assert client.patch("/namespaces/mine", json={"namespace_name": "mine"}).status_code == 200
+
+
+def test_a_run_carries_what_it_was_asked_for_and_does_not_do(filled: httpx.Client, services: Services) -> None:
+    create(filled)
+    labeling = {"labeling_inputs": {"input_mappings": [{"input_key": "a", "source_type": "vector", "path": "v"}]}}
+    body = {"defer_visualization": True, "llm_labeling": labeling}
+    told = filled.post("/clusters/groups/execute", json=body).json()["additional_data"]["warnings"]
+    assert "defer_visualization has no effect" in told[0] and "source_type 'vector'" in told[1]
+    assert carry_out(services) == 1
+    assert filled.get("/clusters/groups/executions").json()["warnings"][-2:] == told
