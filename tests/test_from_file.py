@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shoal.errors import InvalidField
-from shoal.from_file import FileClustering, Request, cluster_file
+from shoal.from_file import FileClustering, Request, cluster_file, plan_file
 from shoal.library import How
 from shoal.records.filters import parse_filter
 
@@ -148,3 +150,36 @@ def test_the_order_of_the_rows_chooses_no_fields(tmp_path: Path) -> None:
 
     assert one.source["text"] == other.source["text"] == ["body", "title"]
     assert labels(one) == labels(other)
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from shoal.from_file import Request, cluster_file
+from shoal.library import How
+cluster_file(Request(path=Path(sys.argv[1]), how=How(n_clusters=3)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.parametrize(("count", "words"), [(300, 30_000), (6_000, 300)], ids=["long texts", "many texts"])
+def test_the_planned_memory_is_at_least_what_is_seen(count: int, words: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    vocabulary = np.array(["alpha", "beta", "gamma", "delta", "refund", "password", "parcel", "order", "login"])
+    texts = [" ".join(random.choice(vocabulary, words)) for _ in range(count)]
+    vectors = np.repeat(np.eye(3, 16), count // 3, 0) + random.normal(0, 0.05, (count, 16))
+    path = tmp_path / "long.parquet"
+    pq.write_table(pa.table({"text": texts, "embedding": vectors.tolist()}), path, row_group_size=100)
+
+    planned = plan_file(Request(path=path, how=How(n_clusters=3))).peak_memory_bytes
+    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    seen = int(done.stdout)
+
+    assert seen <= planned <= 3 * seen
+
+
+def test_a_long_text_names_clusters_by_its_head_its_middle_and_its_tail(tmp_path: Path) -> None:
+    filler = " ".join(f"w{n}" for n in range(9_000))
+    path = as_json_lines(tmp_path, rows(lambda n: {"note": f"{filler} {TEXTS[n]}."}))
+
+    assert labels(clustered(path)) == set(TOPICS)

@@ -15,7 +15,7 @@ from shoal.engine.plan import Progress, silent
 from shoal.errors import InvalidField
 from shoal.files import Documents, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
-from shoal.labeling import LONGEST_READ, choose_text_fields, document_text, trimmed
+from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, How, cluster_columns, expected_cost
 from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
@@ -26,6 +26,9 @@ from shoal.storage.filters.to_mask import mask
 __all__ = ["FileClustering", "FilePlan", "Request", "cluster_file", "plan_file"]
 
 _START_BYTES: Final = 160 * 2**20
+_READING_TIMES, _READING_FEW, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
+"""Reading takes so many times the attributes that it looks at, and this more, but no more than the last: it goes by
+stretches. Half of it is not given back."""
 _RESULT_BYTES: Final = 90
 _LOOKED_AT: Final = 200
 """Documents whose fields are looked at to choose the ones that speak."""
@@ -68,6 +71,8 @@ class _Chosen:
     """Of the file."""
     read: int
     """Documents with a vector, chosen or not."""
+    unfolded_bytes: int
+    """What the attributes of the whole file came to while they were read."""
     warnings: list[str]
     rest: Points | None = None
     """What rounding to float32 left of the points, where that matters."""
@@ -89,13 +94,17 @@ def plan_file(request: Request, progress: Progress = silent) -> FilePlan:
     """Read and choose, and tell what clustering these rows would cost. Raises InvalidField as `cluster_file` does."""
     chosen = _chosen(request, progress)
     rows, dimension = chosen.points.shape
-    cost = expected_cost(request.how, rows, dimension)
+    text = Volume.of(_texts(chosen, _text_fields(request, chosen)) or ())
+    cost = expected_cost(request.how, rows, dimension, text)
+    reading = min(_READING_TIMES * chosen.unfolded_bytes + _READING_FEW, _READING_MOST)
+    # Documents and their texts are there together at the end of reading; later the texts, the engine and naming are.
+    held = text.held_bytes + max(chosen.documents.nbytes + reading, reading / 2 + cost.bytes)
     return FilePlan(
         rows=rows,
         dimension=dimension,
         algorithm=request.how.algorithm,
         seconds=wall_seconds(cost, request.how.threads),
-        peak_memory_bytes=int(cost.bytes + chosen.points.nbytes) + _START_BYTES,
+        peak_memory_bytes=int(held + chosen.points.nbytes) + _START_BYTES,
         disk_bytes=rows * (_RESULT_BYTES + len(max(chosen.ids, key=len))),
     )
 
@@ -146,7 +155,8 @@ def _read(request: Request, source: Source) -> _Chosen:
         raise InvalidField("where", f"matches none of {table.read:,} documents", remedy=remedy)
     points = table.vectors[vector]
     columns, rest = source.info.columns, table.rests.get(vector)
-    return _Chosen(table.ids, points, table.documents, vector, columns, table.read, warnings, rest)
+    read, unfolded = table.read, table.unfolded_bytes
+    return _Chosen(table.ids, points, table.documents, vector, columns, read, unfolded, warnings, rest)
 
 
 def _usable(request: Request, read: _Chosen) -> _Chosen:

@@ -18,6 +18,7 @@ from shoal.engine.density import reordered
 from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
 from shoal.errors import InvalidField
 from shoal.inputs import ids_of, split_points, texts_of
+from shoal.labeling import Volume
 from shoal.precision import matters, moved_to_mean
 from shoal.scalars import flag, unwrapped, whole
 from shoal.services.analysis import Analysis, analyse
@@ -28,7 +29,6 @@ _KMEANS: Final = "kmeans"
 _CHOOSING_SECONDS: Final = 1e-6
 _LOOKED_AT: Final = 6_000
 _NAMING_SECONDS: Final = 6e-5
-_TEXT_BYTES: Final = 1_000
 _HOW_MANY: Final = ("n_clusters", "n_components", "approx_n_clusters")
 """What algorithms call the number of clusters."""
 
@@ -191,14 +191,20 @@ def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]
     return _plan_of(how, params), told
 
 
-def expected_cost(how: How, rows: int, dimension: int) -> Cost:
-    """What `cluster_columns` would take for so many rows, beside the rows themselves. Raises InvalidField."""
+def expected_cost(how: How, rows: int, dimension: int, text: Volume) -> Cost:
+    """What `cluster_columns` would take for so many rows with these texts, beside rows and texts themselves.
+
+    The memory of naming comes on top of that of clustering, since what was freed is seldom given back to the system.
+    Raises InvalidField.
+    """
     params, choosing = _own_params(how), Cost(0, 0)
     if how.algorithm == _KMEANS and params.get("n_clusters") is None:
         params["n_clusters"] = max(2, min(int(rows**0.5), 300))
         choosing = Cost(_CHOOSING_SECONDS * min(rows, _LOOKED_AT) * dimension, 0)
-    naming = Cost(_NAMING_SECONDS * rows, _TEXT_BYTES * rows)
-    return choosing + cost_of(_plan_of(how, params), rows, dimension) + naming
+    clusters = next((params[name] for name in _HOW_MANY if isinstance(params.get(name), int)), None)
+    cost = choosing + cost_of(_plan_of(how, params), rows, dimension)
+    naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)
+    return Cost(cost.cpu_seconds + _NAMING_SECONDS * rows, cost.bytes + naming)
 
 
 def _plan_of(how: How, params: Mapping[str, object]) -> Plan:

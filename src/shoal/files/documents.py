@@ -16,8 +16,8 @@ from shoal.records.vectors import Place
 
 __all__ = ["Documents"]
 
-Part: TypeAlias = pa.RecordBatch | Sequence[bytes]
-"""Arrow columns, or a JSON object for each document."""
+Part: TypeAlias = pa.RecordBatch | pa.LargeBinaryArray
+"""Arrow columns, or the JSON object of each document as bytes: one block of memory, not one for each document."""
 
 _READ_AT_ONCE: Final = 4 * 2**20
 """Bytes of Arrow columns that are made into JSON together: what that takes is a small multiple of it."""
@@ -36,7 +36,7 @@ class Documents:
         InvalidField at a `place` that is nested too deep."""
         if isinstance(attributes, pa.RecordBatch):
             return cls([attributes], byo)
-        return cls([json_of_rows(attributes, place, byo=byo, stored=False)])
+        return cls([_packed(json_of_rows(attributes, place, byo=byo, stored=False))])
 
     @classmethod
     def joined(cls, stretches: Sequence["Documents"]) -> "Documents":
@@ -49,10 +49,7 @@ class Documents:
     @property
     def nbytes(self) -> int:
         """What they take in memory."""
-        return sum(
-            part.nbytes if isinstance(part, pa.RecordBatch) else sum(map(len, part)) + 40 * len(part)
-            for part in self.parts
-        )
+        return sum(part.nbytes for part in self.parts)
 
     def read(self, fields: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
         """The JSON objects, one after the other. With `fields` no more of each than it takes to find those."""
@@ -61,7 +58,8 @@ class Documents:
             if isinstance(part, pa.RecordBatch):
                 yield from _read_columns(part, wanted, byo=self.byo)
             else:
-                yield from map(orjson.loads, part)
+                for piece in _pieces(part):
+                    yield from map(orjson.loads, piece.to_pylist())
 
     def taken(self, rows: NDArray[np.int64]) -> "Documents":
         """These rows alone; `rows` is (m,), ascending."""
@@ -74,7 +72,7 @@ class Documents:
         """The same, where documents of over `most` bytes on average are what `trim` makes of them."""
         if self.nbytes <= most * len(self):
             return self
-        return Documents([[orjson.dumps(trim(document)) for document in self.read()]])
+        return Documents([_packed([orjson.dumps(trim(document)) for document in self.read()])])
 
 
 def _read_columns(batch: pa.RecordBatch, wanted: set[str] | None, *, byo: bool) -> Iterator[dict[str, Any]]:
@@ -84,12 +82,20 @@ def _read_columns(batch: pa.RecordBatch, wanted: set[str] | None, *, byo: bool) 
     if not batch.num_columns:
         yield from ({} for _ in range(count))
         return
-    size = max(1, count * _READ_AT_ONCE // max(batch.nbytes, 1))
-    for start in range(0, count, size):
-        yield from map(orjson.loads, json_of_batch(batch.slice(start, size), str, byo=byo, stored=False))
+    for piece in _pieces(batch):
+        yield from map(orjson.loads, json_of_batch(piece, str, byo=byo, stored=False))
+
+
+def _pieces(part: Part) -> Iterator[Any]:
+    """Stretches of about as many bytes as are to be read at once."""
+    size = max(1, len(part) * _READ_AT_ONCE // max(part.nbytes, 1))
+    for start in range(0, len(part), size):
+        yield part.slice(start, size)
+
+
+def _packed(encoded: Sequence[bytes]) -> pa.LargeBinaryArray:
+    return pa.array(encoded, pa.large_binary())
 
 
 def _taken(part: Part, rows: NDArray[np.int64]) -> Part:
-    if len(rows) == len(part):
-        return part
-    return part.take(pa.array(rows)) if isinstance(part, pa.RecordBatch) else [part[row] for row in rows.tolist()]
+    return part if len(rows) == len(part) else part.take(pa.array(rows))

@@ -55,6 +55,8 @@ class FileTable:
     documents: Documents
     read: int
     missing: int
+    unfolded_bytes: int
+    """What the attributes of the whole file came to while they were read."""
     rests: dict[str, Points] = field(default_factory=dict)
     """(n, d) what rounding to float32 left of the vectors, where that matters."""
 
@@ -95,11 +97,12 @@ class Source:
         ids: list[str] = []
         held: list[Documents] = []
         blocks = {name: _Stack(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
-        total = complete = 0
+        total = complete = unfolded = 0
         for piece in self._checked(_ROWS):
             rows = _complete(piece, blocks)
             total, complete = total + len(piece.ids), complete + len(rows)
             documents = Documents.of(piece.attributes, row_place(self._label, piece.first), byo=self._pieces.byo)
+            unfolded += documents.nbytes
             documents = documents.taken(rows)
             if wanted.matches is not None:
                 chosen = np.flatnonzero(wanted.matches([piece.ids[row] for row in rows], documents))
@@ -112,7 +115,8 @@ class Source:
             raise InvalidField(self._label, "has no document with all vectors", remedy="Name other vector columns.")
         vectors = {name: stack.whole() for name, stack in blocks.items()}
         rests = {name: rest for name, stack in blocks.items() if (rest := stack.rest()) is not None}
-        return FileTable(ids, vectors, Documents.joined(held), complete, total - complete, rests)
+        pa.default_memory_pool().release_unused()
+        return FileTable(ids, vectors, Documents.joined(held), complete, total - complete, unfolded, rests)
 
     def _payloads(self, piece: Piece) -> list[bytes]:
         place = row_place(self._label, piece.first)

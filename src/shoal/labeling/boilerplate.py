@@ -1,9 +1,10 @@
 """Sentences of long texts that say nothing about a cluster: notices, signatures, navigation."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
+
+import numpy as np
 
 from shoal.columns import Labels
 
@@ -31,24 +32,31 @@ def drop_boilerplate(texts: Sequence[str], labels: Labels, length: int) -> list[
         Texts of at most so many characters are returned unchanged: they are read whole.
     """
     rows = [row for row, text in enumerate(texts) if len(text) > length]
-    held: dict[bytes, Counter[int]] = {}
-    for row in rows:
-        for sentence in set(map(_digest, _SENTENCE.findall(texts[row][:_READ]))):
-            held.setdefault(sentence, Counter())[int(labels[row])] += 1
-    fewest = max(_FEWEST, _SHARE_OF_DOCUMENTS * len(rows))
-    boilerplate = {sentence for sentence, clusters in held.items() if _is_spread(clusters, fewest)}
+    boilerplate = _repeated([texts[row][:_READ] for row in rows], labels[rows])
     out = list(texts)
     for row in rows:
         out[row] = _distinct_sentences(texts[row], boilerplate)
     return out
 
 
-def _is_spread(clusters: Counter[int], fewest: float) -> bool:
-    total = clusters.total()
-    return total >= fewest and max(clusters.values()) <= _SHARE_OF_CLUSTER * total
+def _repeated(texts: Sequence[str], labels: Labels) -> set[int]:
+    """The digests of sentences that are boilerplate. As arrays: a sentence takes 12 bytes, and there are millions."""
+    marks = [np.fromiter(set(map(_digest, _SENTENCE.findall(text))), np.uint64) for text in texts]
+    if not marks:
+        return set()
+    digests, clusters = np.concatenate(marks), np.repeat(labels, [len(mark) for mark in marks])
+    order = np.lexsort((clusters, digests))
+    digests, clusters = digests[order], clusters[order]
+    starts = np.flatnonzero(np.concatenate([[True], digests[1:] != digests[:-1]]))
+    pairs = np.flatnonzero(np.concatenate([[True], (digests[1:] != digests[:-1]) | (clusters[1:] != clusters[:-1])]))
+    totals = np.diff(np.append(starts, len(digests)))
+    largest = np.maximum.reduceat(np.diff(np.append(pairs, len(digests))), np.searchsorted(pairs, starts))
+    fewest = max(_FEWEST, _SHARE_OF_DOCUMENTS * len(texts))
+    spread = (totals >= fewest) & (largest <= _SHARE_OF_CLUSTER * totals)
+    return set(digests[starts[spread]].tolist())
 
 
-def _distinct_sentences(text: str, boilerplate: set[bytes]) -> str:
+def _distinct_sentences(text: str, boilerplate: set[int]) -> str:
     seen, kept = set(boilerplate), list[str]()
     for sentence in _SENTENCE.findall(text[:_READ]):
         if (digest := _digest(sentence)) not in seen:
@@ -57,5 +65,6 @@ def _distinct_sentences(text: str, boilerplate: set[bytes]) -> str:
     return "".join(kept) if "".join(kept).strip() else text
 
 
-def _digest(sentence: str) -> bytes:
-    return blake2b(sentence.strip().casefold().encode("utf-8", "replace"), digest_size=8).digest()
+def _digest(sentence: str) -> int:
+    digest = blake2b(sentence.strip().casefold().encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")

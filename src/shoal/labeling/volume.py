@@ -1,0 +1,53 @@
+"""How much text there is to name clusters from, and what naming them takes in memory."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shoal.labeling.naming import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET
+from shoal.labeling.tokens import LONGEST_EXCERPT, LONGEST_TEXT
+
+__all__ = ["Volume"]
+
+_WORD_BYTES = 400
+"""A word while phrases are counted: its place, its spans, their scores. 205 to 350 were seen."""
+_DOCUMENT_BYTES = 300
+"""A document while equal texts are found."""
+_LONG_COPIES = 1.5
+"""What looking for sentences that repeat takes of long texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """The texts of a clustering: how many, `held_bytes` in memory for all of them, `words` read of all of them at most,
+    and `long_bytes` of those that are searched for repeated sentences."""
+
+    documents: int
+    held_bytes: float = 0
+    words: float = 0
+    long_bytes: float = 0
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Volume":
+        """Of texts that are there, as `document_text` makes them."""
+        documents, held, words, long = 0, 0, 0.0, 0
+        for text in texts:
+            size = sys.getsizeof(text)
+            documents, held = documents + 1, held + size
+            words += min(len(text) / 2 if not text.isascii() else len(text) / 5 + 1, LONGEST_TEXT)
+            long += size if len(text) > LONGEST_EXCERPT else 0
+        return cls(documents, held, words, long)
+
+    def scaled(self, documents: int) -> "Volume":
+        """Of so many documents like these, which are a sample."""
+        factor = documents / max(self.documents, 1)
+        return Volume(documents, self.held_bytes * factor, self.words * factor, self.long_bytes * factor)
+
+    def naming_bytes(self, clusters: int | None) -> float:
+        """What naming takes beside the texts; `clusters` is None where their number is not known."""
+        read = 1.0
+        if clusters is not None and self.documents:
+            read = min(1.0, clusters * DOCUMENTS_PER_CLUSTER / self.documents)
+        words = min(self.words * read, TOKEN_BUDGET)
+        long = self.long_bytes * read * min(1.0, TOKEN_BUDGET / max(self.words * read, 1.0))
+        return words * _WORD_BYTES + self.documents * _DOCUMENT_BYTES + long * _LONG_COPIES
