@@ -274,6 +274,7 @@ def test_search_does_not_find_what_shoal_keeps_about_a_document(client: httpx.Cl
 
 def test_a_key_that_may_only_write_is_shown_nothing_that_is_stored(services: Services, client: httpx.Client) -> None:
     put_documents(client, [{"document_id": "d", "vectors": {"v": [1.0]}, "payload": {"secret": "s", "text": "t"}}])
+    client.post("/collections/docs/documents", json={"document_id": "bulk", "secret": "s"}).raise_for_status()
     client.post("/buckets", json={"bucket_name": "b", "bucket_schema": {"properties": {}}}).raise_for_status()
     made = {"metadata": {"secret": "s"}, "idempotency_key": "k"}
     object_id = client.post("/buckets/b/objects", json=made).json()["object_id"]
@@ -284,18 +285,19 @@ def test_a_key_that_may_only_write_is_shown_nothing_that_is_stored(services: Ser
     answers = [
         client.patch("/collections/docs/documents/d", json={"text": "u"}, headers=writer),
         client.put("/collections/docs/documents/d", json={"text": "w"}, headers=writer),
+        client.patch("/collections/docs/documents/bulk", json={"text": "u"}, headers=writer),
         client.patch(f"/buckets/b/objects/{object_id}", json={"metadata": {}}, headers=writer),
         client.put(f"/buckets/b/objects/{object_id}", json={"title": "x"}, headers=writer),
         client.post("/buckets/b/objects", json={"idempotency_key": "k"}, headers=writer),
     ]
 
-    assert [answer.status_code for answer in answers] == [200] * 5
+    assert [answer.status_code for answer in answers] == [200] * 6
     assert all("secret" not in answer.text for answer in answers)
     assert answers[0].json() == {
         "document_id": "d",
         "collection_id": client.get("/collections/docs").json()["collection_id"],
     }
-    assert answers[3].json()["title"] == "x"
+    assert answers[4].json()["title"] == "x"
     for method, path in READING:
         assert client.request(method, path, headers=writer).status_code == 403, path
 

@@ -138,3 +138,23 @@ def test_a_column_for_each_dimension_is_read_however_it_is_written(tmp_path: Pat
 
         assert read.ids == [f"d{n}" for n in range(5)]
         assert np.allclose(read.vectors["vector"], block, atol=0.006)
+
+
+def test_numbers_in_several_writings_are_reported(tmp_path: Path) -> None:
+    source = open_source(written(tmp_path, ["1.50", "2", "3.25"]))
+
+    assert values(source) == ["1.50", "2", "3.25"]
+    assert any("'value' holds numbers in several writings, one of them '2'" in w for w in source.info.warnings)
+    for texts in (["1.50", "2.25"], ["1", "2.5"], ["007", "8"], ["1.50", "two"], ["true", "2"], ["+1", "2"]):
+        warnings = open_source(written(tmp_path, texts)).info.warnings
+        assert not any("'value'" in warning for warning in warnings), texts
+
+
+def test_a_column_that_is_a_dimension_of_a_vector_may_be_written_as_it_likes(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("id,v_0,v_1\na,1.50,0.25\nb,2,0.5\n")
+
+    source = open_source(path)
+
+    assert dict(source.info.vectors) == {"v": 2}
+    assert not any("several writings" in warning for warning in source.info.warnings)

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from shoal.storage.files import make_folder, remove_tree, written_whole
+from shoal.storage.files import (
+    is_abandoned,
+    make_folder,
+    new_file_held,
+    remove_abandoned,
+    remove_tree,
+    written_whole,
+)
 
 
 def names(folder: Path) -> set[str]:
@@ -108,3 +115,28 @@ def test_a_private_file_is_its_owners_alone_while_it_is_written(tmp_path: Path) 
         file.write(b"x")
 
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_abandoned_file_is_removed_under_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever made it this instant could take the lock in between, and lose the file while using it."""
+    unlink, free_meanwhile = Path.unlink, list[bool]()
+
+    def unlink_and_look(path: Path) -> None:
+        free_meanwhile.append(is_abandoned(path))
+        unlink(path)
+
+    (tmp_path / "abandoned").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", unlink_and_look)
+        removed = remove_abandoned(tmp_path / "abandoned")
+
+    assert removed
+    assert free_meanwhile == [False]
+    assert names(tmp_path) == set()
+
+
+def test_a_file_in_use_is_not_removed_as_abandoned(tmp_path: Path) -> None:
+    with new_file_held(tmp_path) as path:
+        assert not remove_abandoned(path)
+        assert path.exists()
+    assert not remove_abandoned(path)

@@ -1,7 +1,8 @@
 """Arrow IPC streams and files (Feather V2). What a compressed batch unfolds to stands in it, and is read first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ class ArrowRows:
     The file is mapped: what is not compressed is not copied.
     """
 
-    warnings: Sequence[str] = ()
+    warnings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, path: Path, label: str, unfolding: Unfolding) -> None:
         self._path, self._label, self._unfolding = path, label, unfolding

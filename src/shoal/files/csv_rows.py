@@ -1,7 +1,7 @@
 """CSV and TSV files. Nothing in them is guessed against its writing: what is read can be written again as it stood."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +38,11 @@ class CsvRows:
         self.count: int | None = self._look_through()
         kinds = [(name, writing.kind) for name, writing in zip(self._columns, self._writings, strict=True)]
         self.schema: pa.Schema = pa.schema(kinds)
-        self.warnings: Sequence[str] = [
-            f"Column {name!r} holds numbers and {writing.odd!r}, and is kept as text, as it is written. Leave missing "
-            "values empty to compare it as numbers."
+        self.warnings: Mapping[str, str] = {
+            name: warning
             for name, writing in zip(self._columns, self._writings, strict=True)
-            if writing.odd is not None
-        ]
+            if (warning := _warning_about(name, writing)) is not None
+        }
 
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         chosen = columns or self.schema.names
@@ -111,3 +110,18 @@ def _columns_of(path: Path, delimiter: str) -> int:
     """About how many columns a CSV file has: those of its first line, without reading more of it than a block."""
     with path.open("rb") as file:
         return file.readline(_BLOCK).count(delimiter.encode()) + 1
+
+
+def _warning_about(name: str, writing: Writing) -> str | None:
+    """What keeps a column of numbers from being read as numbers."""
+    if writing.odd is not None:
+        return (
+            f"Column {name!r} holds numbers and {writing.odd!r}, and is kept as text, as it is written. Leave missing "
+            "values empty to compare it as numbers."
+        )
+    if writing.uneven is not None:
+        return (
+            f"Column {name!r} holds numbers in several writings, one of them {writing.uneven!r}, and is kept as text, "
+            "as it is written. Write all with equally many decimals to compare it as numbers."
+        )
+    return None

@@ -1,8 +1,9 @@
 """Parquet files, read so that what a few bytes stand for is counted before it is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ _DELTA_ROWS: Final = 256
 class ParquetRows:
     """A Parquet file, read row group by row group, pages as they are needed."""
 
-    warnings: Sequence[str] = ()
+    warnings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, path: Path, label: str, unfolding: Unfolding) -> None:
         self._path, self._label, self._unfolding = path, label, unfolding

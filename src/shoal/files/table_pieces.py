@@ -81,7 +81,7 @@ class TablePieces:
         ]
         self.warnings: Sequence[str] = [
             *([] if self.id_column else [_NUMBERED]),
-            *self._rows.warnings,
+            *(warning for name, warning in self._rows.warnings.items() if name in self._payload),
             *grouped,
             *left_out,
         ]

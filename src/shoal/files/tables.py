@@ -1,7 +1,7 @@
 """Files that Arrow reads: each gives a schema and record batches, again and again."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +24,8 @@ class Rows(Protocol):
     schema: pa.Schema
     count: int | None
     """How many there are, where that is known before reading."""
-    warnings: Sequence[str]
+    warnings: Mapping[str, str]
+    """A sentence about a column, by its name."""
 
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """From the first row on, at most `size` at a time, with these columns. Raises InvalidField."""

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.files.faults import first_unfit
+
 __all__ = ["Writing"]
 
 _EXACT: Final = 2**53
@@ -17,17 +19,21 @@ _EXACT: Final = 2**53
 _SURE: Final = 15
 """Characters up to which a decimal fraction has no more digits than a double keeps."""
 _TRUTHS: Final = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
+_NUMBER: Final = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?$"
+"""A number that people may mean as one, however many decimals it has."""
 _MARKERS: Final = frozenset({"na", "nan", "n/a", "#n/a", "null", "none", "nil", "inf", "-inf", "infinity", "-", "?"})
 """What programs write for a number that is missing, or none."""
 
 
 class Writing:
-    """How the values of a column are written, as far as it was seen; `odd` is the marker among numbers, if any."""
+    """How the values of a column are written, as far as it was seen; `odd` is the marker among numbers, if any, and
+    `uneven` a number that is written in another way than those before it, where all are numbers."""
 
     def __init__(self, *, fixed: bool) -> None:
         self._readings: list[_Reading] = [] if fixed else [_Whole(), _Bare(), _Repr(), _Fixed(), *map(_Truth, _TRUTHS)]
         self._seen = False
         self.odd: str | None = None
+        self.uneven: str | None = None
 
     @property
     def kind(self) -> pa.DataType:
@@ -37,11 +43,14 @@ class Writing:
     def look_at(self, column: pa.Array) -> None:
         """Drop the readings under which a value would not be written again as it is. `column` is text."""
         filled = column.filter(pc.not_equal(column, ""))
+        if self.uneven is not None and not _all(filled, _NUMBER):
+            self.uneven = None
         if not self._readings or not len(filled):
             return
         left = [reading for reading in self._readings if reading.keeps(filled)]
         if not left:
             self.odd = _marker_among(filled, self._readings)
+            self.uneven = _uneven_among(filled, self._readings)
         self._readings, self._seen = left, True
 
     def read(self, column: pa.Array) -> pa.Array:
@@ -147,6 +156,15 @@ class _Truth:
 
 def _all(texts: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
+
+
+def _uneven_among(texts: pa.Array, readings: Sequence[_Reading]) -> str | None:
+    """The first of these numbers that is written in another way than those before it; None where not all are
+    numbers."""
+    if all(isinstance(reading, _Truth) for reading in readings) or not _all(texts, _NUMBER):
+        return None
+    fitting = [reading for reading in readings if reading.keeps(texts.slice(0, 1))]
+    return str(texts[first_unfit(texts, lambda part: any(reading.keeps(part) for reading in fitting))])
 
 
 def _marker_among(texts: pa.Array, readings: Sequence[_Reading]) -> str | None:

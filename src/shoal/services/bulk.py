@@ -19,7 +19,7 @@ from shoal.services.collections import Collections
 from shoal.services.documents import Documents
 from shoal.services.vector_check import VectorNames, check_dimensions, check_directions
 from shoal.storage.base import DocumentStore
-from shoal.storage.files import is_abandoned, new_file_held
+from shoal.storage.files import new_file_held, remove_abandoned
 
 __all__ = ["Bulk", "Imported", "OnConflict"]
 
@@ -107,8 +107,7 @@ class Bulk:
         """
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in self._spool.iterdir():
-            if is_abandoned(old):
-                old.unlink(missing_ok=True)
+            remove_abandoned(old)
         with new_file_held(self._spool) as path:
             yield path
 

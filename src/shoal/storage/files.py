@@ -21,6 +21,7 @@ __all__ = [
     "named",
     "new_file_held",
     "on_read_only_disk",
+    "remove_abandoned",
     "remove_tree",
     "sync_folder",
     "written_whole",
@@ -138,6 +139,20 @@ def is_abandoned(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def remove_abandoned(path: Path) -> bool:
+    """Remove a file unless another process holds its lock; whether it was removed. The lock is held until the file is
+    gone, so that `new_file_held` either keeps its file or makes another."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+            return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def on_read_only_disk(path: Path) -> bool:

@@ -152,13 +152,14 @@ def bulk_update_documents(
     services: Wired,
     scope: Namespaced,
     keyed: Keyed,
+    may_read: MayRead,
     collection: str,
     sent: Annotated[Json, Described(BulkUpdate), Body()],
 ) -> Response:
     """Merge fields into all documents that match. Done when answered, so there is no task. Without `update_data` the
     body is for a document called `bulk`, where there is one."""
     if "update_data" not in sent and _called(services, scope, collection, "bulk"):
-        return reply(services.documents.patch(scope, collection, "bulk", sent))
+        return _changed(services.documents.patch(scope, collection, "bulk", sent), may_read)
     body = validated(BulkUpdate, sent)
 
     def update() -> Response:
@@ -267,8 +268,7 @@ def patch_document(
     services: Wired, scope: Namespaced, may_read: MayRead, collection: str, document_id: str, body: Fields
 ) -> Response:
     """Merge the fields that are sent. A key that may not read is answered the ids."""
-    changed = services.documents.patch(scope, collection, document_id, body)
-    return reply(changed if may_read else _ids_of(changed))
+    return _changed(services.documents.patch(scope, collection, document_id, body), may_read)
 
 
 @router.put(_ONE, response_model=Document)
@@ -276,8 +276,7 @@ def put_document(
     services: Wired, scope: Namespaced, may_read: MayRead, collection: str, document_id: str, body: Fields
 ) -> Response:
     """Replace all fields; lineage stays, and vectors that are not named. A key that may not read gets the ids."""
-    changed = services.documents.put(scope, collection, document_id, body)
-    return reply(changed if may_read else _ids_of(changed))
+    return _changed(services.documents.put(scope, collection, document_id, body), may_read)
 
 
 @router.delete(_ONE, response_model=Done)
@@ -295,8 +294,9 @@ def _called(services: Services, scope: Scope, collection: str, id: str) -> Json 
         return None
 
 
-def _ids_of(document: Json) -> Json:
-    return {name: document[name] for name in ("document_id", "collection_id")}
+def _changed(document: Json, may_read: bool) -> Response:
+    """The document after a change, or its ids for a key that may not read."""
+    return reply(document if may_read else {name: document[name] for name in ("document_id", "collection_id")})
 
 
 def _listing(services: Services, scope: Scope, collection: str, listed: ListQuery, body: ListDocuments) -> Response:
