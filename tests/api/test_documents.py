@@ -1,9 +1,13 @@
 """Documents over the wire, in the words the official client was recorded with (contract 7)."""
 
+import io
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from api.conftest import Clock
@@ -315,3 +319,40 @@ READING = [
     ("GET", "/clusters/c/executions/r/download"),
     ("GET", "/clusters/c/groups"),
 ]
+
+
+def test_keys_beside_the_payload_of_an_upserted_document_are_its_fields(client: httpx.Client) -> None:
+    sent = {
+        "document_id": "d",
+        "vectors": {"v": [1.0]},
+        "title": "beside",
+        "text": "beside",
+        "payload": {"text": "inside"},
+    }
+    put_documents(client, [sent])
+
+    stored = client.get("/collections/docs/documents/d").json()
+
+    assert (stored["title"], stored["text"]) == ("beside", "inside")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_columns_beside_those_of_an_imported_document_are_its_fields(client: httpx.Client, kind: str) -> None:
+    rows = [{"id": "d", "vectors": {"v": [1.0, 2.0]}, "title": "beside"}]
+    file = io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        file.write(orjson.dumps(rows[0]))
+    client.post(
+        "/collections", json={"collection_name": "docs", "source": {"type": "direct_upsert"}}
+    ).raise_for_status()
+
+    done = client.post("/collections/docs/documents/import", params={"format": kind}, content=file.getvalue())
+
+    assert done.status_code == 200, done.text
+    assert {k: v for k, v in client.get("/collections/docs/documents/d").json().items() if k != "_internal"} == {
+        "title": "beside",
+        "document_id": "d",
+        "collection_id": done.json()["collection_id"],
+    }

@@ -130,7 +130,9 @@ class CreateDocument(_Lineage):
 
 
 class SentDocument(_Lineage):
-    """BYODocument. `payload` holds its own fields; `acl` is accepted and not stored."""
+    """BYODocument. `payload` holds its own fields, and so do unknown keys; `acl` is accepted and not stored."""
+
+    model_config = ConfigDict(extra="allow")
 
     document_id: str = Field(min_length=1, max_length=255)
     vectors: Vectors
@@ -308,8 +310,10 @@ def own_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def byo_payload(sent: Mapping[str, Any]) -> dict[str, Any]:
-    """A BYODocument as it is stored: `payload` at the root, `metadata` beside it, lineage under `_internal`."""
-    fields = own_fields(sent.get("payload") or {})
+    """A BYODocument as it is stored: `payload` at the root, `metadata` beside it, lineage under `_internal`. Keys
+    beside `payload` that have no meaning of their own are fields of the document; those of `payload` come first."""
+    beside = {name: value for name, value in own_fields(sent).items() if name not in SentDocument.model_fields}
+    fields = beside | own_fields(sent.get("payload") or {})
     if sent.get("metadata"):
         fields["metadata"] = {**(fields.get("metadata") or {}), **sent["metadata"]}
     return {**fields, "_internal": internal_of(sent, "direct_upsert")}

@@ -337,6 +337,7 @@ def _checked_document(document: object, path: str) -> Json:
     if not isinstance((document.get("payload") or {}).get("metadata") or {}, dict) and document.get("metadata"):
         raise InvalidField(f"{path}.payload.metadata", "must be an object where metadata is given as well")
     check_lineage(document, path)
+    check_typed(document, f"{path}.")
     check_typed(document.get("payload") or {}, f"{path}.payload.")
     return document
 
