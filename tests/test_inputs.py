@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import shoal
+from shoal.client.sending import of_columns
 from shoal.engine.algorithms import ALGORITHMS
 from shoal.errors import InvalidField
 from shoal.inputs import column_of, ids_of, points_of, texts_of
@@ -242,3 +243,46 @@ def test_data_frames_of_pandas() -> None:
     holed.iloc[3, 2] = pandas.NA
     assert refusal(lambda: points_of(holed)).field.startswith("vectors[3]")
     assert refusal(lambda: points_of(pandas.Series(changed(None)))).field == "vectors[3]"
+
+
+@pytest.mark.parametrize("given", [{"b", "a"}, frozenset("ab"), {"a": "x", "b": "y"}])
+def test_ids_and_texts_without_an_order_of_rows_are_refused(given: Any) -> None:
+    assert "in the order of the vectors" in str(refusal(lambda: ids_of(given, 2)))
+    assert "in the order of the vectors" in str(refusal(lambda: texts_of(given, 2)))
+
+
+def test_a_mask_on_one_row_of_a_list_is_seen() -> None:
+    rows = [np.ma.array([1.0, 2.0]), np.ma.array([3.0, 1e9], mask=[False, True])]
+    assert "vectors[1][1]" in str(refusal(lambda: points_of(rows)))
+    assert "vectors[1][1]" in str(refusal(lambda: points_of(tuple(rows))))
+
+
+@pytest.mark.parametrize("row", [b"\0\0\x80?", bytearray(b"\0\0\x80?"), "[1.0, 2.0]"])
+def test_bytes_and_texts_in_a_list_are_no_vectors(row: object) -> None:
+    found = str(refusal(lambda: points_of([row, row])))
+    assert "vectors[0]" in found
+    assert "frombuffer" in found or "json.loads" in found
+
+
+def test_a_table_of_one_column_of_vectors_is_that_column() -> None:
+    table = pa.table({"embedding": [[1.0, 2.0], [3.0, 4.0]]})
+    assert points_of(table).tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("given", [None, "text", 5, (row for row in [[1.0]])])
+def test_what_is_no_table_is_called_by_its_type(given: object) -> None:
+    assert type(given).__name__ in str(refusal(lambda: points_of(given)))
+
+
+def test_an_earlier_clustering_that_is_none_is_refused() -> None:
+    assert refusal(lambda: shoal.cluster(np.eye(3), like=5)).field == "like"  # type: ignore[arg-type]
+
+
+def test_an_upload_takes_arrow_batches_and_names_what_has_no_columns() -> None:
+    batch = pa.record_batch({"document_id": ["a"], "embedding": [[1.0, 2.0]]})
+    sent = b"".join(of_columns(batch, (), None).chunks())
+    assert pa.ipc.open_stream(sent).read_all().to_pylist() == batch.to_pylist()
+    for bad in (None, 5, [1, 2]):
+        found = refusal(lambda bad=bad: of_columns(bad, (), None))  # type: ignore[misc]
+        assert found.field == "source"
+        assert type(bad).__name__ in found.problem

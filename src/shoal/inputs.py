@@ -1,7 +1,7 @@
 """What callers of the library hand in, as columns: arrays, lists, Arrow columns, data frames."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, cast
 
 import numpy as np
@@ -57,7 +57,7 @@ def ids_of(ids: Iterable[object] | None, count: int) -> list[str]:
     """
     if ids is None:
         return [str(row) for row in range(count)]
-    names = [id_text(value, f"ids[{row}]") for row, value in enumerate(_listed(ids))]
+    names = [id_text(value, f"ids[{row}]") for row, value in enumerate(_listed(ids, "ids"))]
     _check_count("ids", names, count)
     rows: dict[str, int] = {}
     for row, name in enumerate(names):
@@ -71,7 +71,7 @@ def texts_of(texts: Iterable[object] | None, count: int) -> list[str] | None:
     """`count` texts, empty where one is missing: None, NaN, NaT, pandas.NA or masked. Raises InvalidField."""
     if texts is None:
         return None
-    listed = _listed(texts)
+    listed = _listed(texts, "texts")
     _check_count("texts", listed, count)
     return [_text(value, row) for row, value in enumerate(listed)]
 
@@ -91,7 +91,7 @@ def column_of(name: str, values: object) -> pa.Array:
     if np.ndim(values) == 2:  # type: ignore[arg-type]  # anything with axes is welcome
         block = points_of(values)
         return pa.FixedSizeListArray.from_arrays(pa.array(block.ravel(), pa.float32()), block.shape[1])
-    held = _listed(cast("Iterable[object]", values)) if isinstance(values, np.ma.MaskedArray) else values
+    held = _listed(cast("Iterable[object]", values), name) if isinstance(values, np.ma.MaskedArray) else values
     try:
         return pa.array(held)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -102,7 +102,13 @@ def column_of(name: str, values: object) -> pa.Array:
         raise InvalidField(name, f"is no column ({error})") from None
 
 
-def _listed(values: Iterable[object]) -> list[object]:
+def _listed(values: Iterable[object], field: str) -> list[object]:
+    """One value a row. Raises InvalidField for what has no order of rows, or a name for each."""
+    if isinstance(values, (Set, Mapping)):
+        kind = type(values).__name__
+        raise InvalidField(
+            field, f"is a {kind}, not one value a row", remedy="Give a list in the order of the vectors."
+        )
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return [value for chunk in _chunks(values) for value in plain(chunk).to_pylist()]
     return list(values)
@@ -132,12 +138,32 @@ def _table(vectors: object) -> NDArray[Any]:
     if isinstance(vectors, np.ma.MaskedArray):
         _check_unmasked(_mask(vectors))
         return np.asarray(vectors.data)
+    if isinstance(vectors, (list, tuple)):
+        _check_rows(vectors)
     try:
         array = np.asarray(vectors)
     except (ValueError, TypeError):  # lists of different lengths
         array = _rows_of(vectors)
+    if array.ndim == 0:
+        raise _not_a_table(f"; a {type(vectors).__name__} is none")
+    if array.dtype == object and array.ndim == 2 and array.shape[1] == 1 and np.ndim(array[0, 0]):
+        array = array[:, 0]  # a data frame of one column, each value of it a vector
     # A column of a data frame is a row of objects, each of them a vector.
-    return _stacked(array) if array.dtype == object and array.ndim else array
+    return _stacked(array) if array.dtype == object else array
+
+
+def _check_rows(rows: Sequence[object]) -> None:
+    """Refuses the rows that NumPy reads in silence as something else. Raises InvalidField."""
+    for row, vector in enumerate(rows):
+        if isinstance(vector, np.ma.MaskedArray):
+            _check_unmasked(_mask(vector)[None], row)
+        elif isinstance(vector, (bytes, bytearray)):
+            remedy = "Say what number they are: numpy.frombuffer(row, numpy.float32)."
+            raise InvalidField(_place(row), "is bytes, not numbers", remedy=remedy)
+        elif isinstance(vector, str):
+            raise InvalidField(
+                _place(row), "is no vector of numbers but text", value=vector[:80], remedy="Use json.loads."
+            )
 
 
 def _rows_of(vectors: object) -> NDArray[Any]:
@@ -200,10 +226,9 @@ def _ragged(lengths: Sequence[int]) -> InvalidField:
     return InvalidField(_place(row), problem, remedy="All vectors have the same length.")
 
 
-def _not_a_table() -> InvalidField:
-    return InvalidField(
-        "vectors", "are not rows of equally many numbers", remedy="Give an array of shape (rows, dimensions)."
-    )
+def _not_a_table(detail: str = "") -> InvalidField:
+    remedy = "Give an array of shape (rows, dimensions)."
+    return InvalidField("vectors", f"are not rows of equally many numbers{detail}", remedy=remedy)
 
 
 def _from_arrow(given: pa.Array | pa.ChunkedArray) -> NDArray[Any]:

@@ -77,6 +77,8 @@ def cluster(
         >>> shoal.cluster(np.eye(4).repeat(5, axis=0), n_clusters=4).labels.tolist()[:6]
         [0, 0, 0, 0, 0, 1]
     """
+    if like is not None and not isinstance(like, Clustering):
+        raise InvalidField("like", "must be a clustering of shoal.cluster", value=like)
     points, rest = split_points(vectors)
     names, words = ids_of(ids, len(points)), texts_of(texts, len(points))
     how = How(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["cluster", "parse_params", "parse_where"]
 
 _OPERATORS: Final = {"=": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+_WHOLE: Final = re.compile(r"-?[0-9]{1,1000}")
+_FLAGS: Final = {"true": True, "false": False}
 _CONDITION: Final = re.compile(r"([^=!<>]+)(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
 
 
@@ -127,9 +129,13 @@ def _condition(text: str) -> dict[str, Any]:
     value = _value(raw)
     if isinstance(value, (dict, list)):
         value = raw
-    if operator in ("eq", "ne") and not isinstance(value, str):
-        # A shell cannot tell 2020 from "2020", so both are meant.
-        return {"field": field, "operator": "in" if operator == "eq" else "nin", "value": [value, raw]}
+    if operator in ("eq", "ne"):
+        value = _FLAGS.get(raw.lower(), value)
+        if _WHOLE.fullmatch(raw) and not -(2**63) <= int(raw) < 2**63:
+            value = raw  # files hold such a number as text
+        if not isinstance(value, str):
+            # A shell cannot tell 2020 from "2020", so both are meant.
+            return {"field": field, "operator": "in" if operator == "eq" else "nin", "value": [value, raw]}
     return {"field": field, "operator": operator, "value": value}
 
 

@@ -58,7 +58,15 @@ def of_table(table: pa.Table, vector_columns: Sequence[str], id_column: str | No
 
 
 def of_columns(columns: Mapping[str, object], vector_columns: Sequence[str], id_column: str | None) -> Sent:
-    """Columns by name; one with two axes is a vector. Raises InvalidField where their lengths differ."""
+    """Columns by name or a data frame; one with two axes is a vector.
+
+    Raises InvalidField where their lengths differ, and for what has no columns.
+    """
+    if not hasattr(columns, "items"):
+        if hasattr(columns, "__arrow_c_stream__") or hasattr(columns, "__arrow_c_array__"):  # polars, Arrow batches
+            return of_table(pa.table(columns), vector_columns, id_column)
+        problem = f"must be a file, an Arrow table, a data frame or columns by name, not a {type(columns).__name__}"
+        raise InvalidField("source", problem, remedy='Such as {"document_id": ids, "embedding": vectors}.')
     made = {name: column_of(name, values) for name, values in columns.items()}
     lengths = {name: len(column) for name, column in made.items()}
     if len(set(lengths.values())) > 1:
