@@ -262,3 +262,10 @@ def test_a_document_over_a_mebibyte_is_refused(tmp_path: Path) -> None:
     path = parquet(tmp_path, id=["a", "b"], text=["x", "y" * 2**20], embedding=[[1.0, 2.0]] * 2)
 
     assert "row 1" in refusal(path).field and "1,048,576" in refusal(path).message
+
+
+def test_a_parquet_whose_metadata_end_a_process_is_refused_in_this_one() -> None:
+    """Its size statistics do not fit its schema, which Arrow says by a C++ exception that nothing catches."""
+    path = Path(__file__).parents[1] / "data" / "contradicting-metadata.parquet"
+
+    assert "contradict" in refusal(path).message

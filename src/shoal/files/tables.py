@@ -13,6 +13,7 @@ from shoal.files.bounds import Bounds, Unfolding
 from shoal.files.csv_rows import CsvRows, delimiter_of
 from shoal.files.formats import Format
 from shoal.files.parquet import ParquetRows
+from shoal.files.parquet_probe import check_metadata
 from shoal.files.reading import speaking_shoal
 
 __all__ = ["Rows", "open_rows"]
@@ -44,6 +45,8 @@ def open_rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...
 
 def _rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...], unfolding: Unfolding) -> Rows:
     if kind == "parquet":
+        if unfolding.bounds.most_bytes is not None:  # in the process of the user
+            check_metadata(path, label)
         return ParquetRows(path, label, unfolding)
     if kind == "arrow":
         return ArrowRows(path, label, unfolding)
