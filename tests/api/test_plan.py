@@ -58,6 +58,16 @@ def test_more_documents_never_cost_less(client: httpx.Client, method: str) -> No
     assert all(many[name] > few[name] for name in ("documents", "peak_memory_bytes", "disk_bytes"))
 
 
+def test_the_length_of_texts_counts(client: httpx.Client) -> None:
+    create(client)
+    short = plan_of(client)["peak_memory_bytes"]
+    long = [{**one, "payload": {**one["payload"], "text": "word and word " * 100}} for one in grouped_documents(60)]
+    put_documents(client, long)
+
+    held = 60 * 14 * 100  # bytes of text, all of which a run has in memory
+    assert plan_of(client)["peak_memory_bytes"] > short + held
+
+
 class TestBudget:
     @pytest.fixture
     def settings(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a run would cost, and whether it may be asked for: told before anything is queued."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from shoal.engine.cost import Cost, assigning_cost, cost_of, wall_seconds
@@ -14,14 +14,15 @@ from shoal.records.scope import Scope
 from shoal.services.cluster_config import feature_name
 from shoal.services.engine_plan import plan_of
 from shoal.services.repository import Repository
+from shoal.services.run_text import volume_of_run
 from shoal.storage.base import DocumentStore, MetadataStore
 
 __all__ = ["Planning", "readable_bytes"]
 
 _BASE_BYTES: Final = 30 * 2**20
 """What a run's process takes beyond its start, however few documents there are."""
-_TEXT_BYTES: Final = 1_000
-"""A document while it is named: its text, words and ids."""
+_ROW_BYTES: Final = 1_000
+"""A document beside its vector and its text: its ids, and what is told of it."""
 _RESULT_BYTES: Final = 90
 _KEPT_BYTES: Final = 450
 _OUTPUT_BYTES: Final = 900
@@ -60,16 +61,18 @@ class Planning:
 
         Raises InvalidField for a collection that was deleted or parameters that cannot be.
         """
-        documents, limit = self._count(scope, cluster, wanted), self._memory_limit()
+        counts, limit = self._counts(scope, cluster, wanted), self._memory_limit()
+        documents = sum(count for _, count in counts)
         sizes = self._dimensions(scope, cluster)
         cost = self._cost(cluster, request, documents, sizes)
         apart = cluster.multi_feature_strategy == "independent"
         output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
         disk, free = documents * (_RESULT_BYTES + _KEPT_BYTES + output), self._free()
-        memory = int(_BASE_BYTES + documents * _TEXT_BYTES + cost.bytes)
+        held = self._held(scope, cluster, request, wanted, counts)
+        memory = int(held + cost.bytes)
         seconds = round(wall_seconds(cost, self._threads) + documents * (_NAMING_SECONDS + _OUTPUT_SECONDS) + 0.1, 1)
         in_time = not 0 < self._run_seconds < seconds
-        notes = [*self._memory_notes(cluster, request, documents, sizes, memory, limit), *_disk_notes(disk, free)]
+        notes = [*self._memory_notes(cluster, request, documents, sizes, held, limit), *_disk_notes(disk, free)]
         if not in_time:
             notes.append(
                 f"It would take about {seconds:,.0f} s; a run may take {self._run_seconds:,.0f} s. Set a sample_size, "
@@ -98,14 +101,33 @@ class Planning:
         """How long an attempt may take: plans err, and machines have other work."""
         return min(max(_PLANS * seconds, _LEAST_SECONDS), self._run_seconds) if self._run_seconds else 0.0
 
-    def _count(self, scope: Scope, cluster: Cluster, wanted: Filter) -> int:
-        total = 0
+    def _held(
+        self,
+        scope: Scope,
+        cluster: Cluster,
+        request: Mapping[str, Any],
+        wanted: Filter,
+        counts: Sequence[tuple[str, int]],
+    ) -> float:
+        """Bytes that are held beside what the engine takes: documents, their texts, and what naming makes of them."""
+        rows = sum(count for _, count in counts)
+        if cluster.cluster_type == "attribute":
+            return _BASE_BYTES + rows * _ROW_BYTES
+        text = volume_of_run(self._documents, scope, cluster, wanted, counts)
+        params = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads).params
+        clusters = params.get("n_clusters") or params.get("n_components")
+        naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)
+        return _BASE_BYTES + rows * _ROW_BYTES + text.held_bytes + naming
+
+    def _counts(self, scope: Scope, cluster: Cluster, wanted: Filter) -> list[tuple[str, int]]:
+        """The storage key of each collection, and how many of its documents are wanted."""
+        counts = []
         for id in cluster.input_collections:
             collection = self._collections.find_one(scope, id)
             if collection is None:
                 raise InvalidField("collection_ids", "names a collection that was deleted", value=id)
-            total += self._documents.count(scope, collection.storage_key, wanted)
-        return total
+            counts.append((collection.storage_key, self._documents.count(scope, collection.storage_key, wanted)))
+        return counts
 
     def _dimensions(self, scope: Scope, cluster: Cluster) -> list[int]:
         if cluster.cluster_type == "attribute":
@@ -122,14 +144,15 @@ class Planning:
         return _costs(plan, rows, sizes, apart=cluster.multi_feature_strategy == "independent")
 
     def _memory_notes(
-        self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int], memory: int, limit: int
+        self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int], held: float, limit: int
     ) -> list[str]:
+        memory = held + self._cost(cluster, request, rows, sizes).bytes
         if memory <= limit:
             return []
         told = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(limit)}."
         if request.get("mode") == "assign":
             return [told, _RAISE]
-        sample, rest = rows // 2, limit - _BASE_BYTES - rows * _TEXT_BYTES
+        sample, rest = rows // 2, limit - held
         while sample >= 2 and self._cost(cluster, {**request, "sample_size": sample}, rows, sizes).bytes > rest:
             sample //= 2
         if sample < 2:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import orjson
@@ -12,22 +12,17 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.errors import RunFailed
-from shoal.labeling import choose_text_fields, document_text
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
-from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.execution import Execution
 from shoal.records.filters import Filter
-from shoal.records.paging import Page
 from shoal.records.scope import Scope
 from shoal.services.cluster_config import feature_name
 from shoal.services.engine_plan import documents_of
-from shoal.storage.base import DocumentStore, Query
+from shoal.services.run_text import texts_of_run
+from shoal.storage.base import DocumentStore
 
 __all__ = ["RunInput", "read_input"]
-
-_LOOKED_AT: Final = 200
-"""Documents whose fields are looked at to choose the ones that speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +123,7 @@ def _read_features(
     return RunInput(
         ids=ids,
         collection_ids=[keys[key] for key in where],
-        texts=_texts(store, scope, cluster, wanted, list(keys), ids, where),
+        texts=texts_of_run(store, scope, cluster, wanted, list(keys), list(zip(ids, where, strict=True))),
         blocks=blocks,
         missing=matrix.missing,
         skipped=skipped,
@@ -154,48 +149,3 @@ def _read_attributes(
     fields = cluster.clustered_attributes or []
     ids, where, values = store.load_fields(scope, list(keys), fields, filter=wanted)
     return RunInput(ids=ids, collection_ids=[keys[key] for key in where], texts=None, values=values)
-
-
-def _texts(
-    store: DocumentStore,
-    scope: Scope,
-    cluster: Cluster,
-    wanted: Filter,
-    keys: Sequence[str],
-    ids: Sequence[str],
-    where: Sequence[str],
-) -> list[str] | None:
-    """One text a row, in row order; None where no field holds any."""
-    fields = _named_fields(cluster) or _chosen_fields(store, scope, wanted, keys)
-    if not fields:
-        return None
-    found_ids, found_where, columns = store.load_fields(scope, keys, fields, filter=wanted)
-    texts = [document_text(values) for values in zip(*columns, strict=True)]
-    if list(found_ids) == list(ids) and list(found_where) == list(where):
-        return texts
-    by_document = dict(zip(zip(found_ids, found_where, strict=True), texts, strict=True))
-    return [by_document.get(document, "") for document in zip(ids, where, strict=True)]
-
-
-def _named_fields(cluster: Cluster) -> list[str]:
-    """The payload fields that the labelling configuration names."""
-    inputs = (cluster.llm_labeling or {}).get("labeling_inputs") or {}
-    mappings = inputs.get("input_mappings") or []
-    return [
-        str(mapping["path"])
-        for mapping in mappings
-        if isinstance(mapping, dict) and mapping.get("source_type", "payload") == "payload" and mapping.get("path")
-    ]
-
-
-def _chosen_fields(store: DocumentStore, scope: Scope, wanted: Filter, keys: Sequence[str]) -> list[str]:
-    """The fields that read most like text, but for those that hold results of clusters: names must not feed on
-    names."""
-    written = RESULT_FIELDS | store.result_fields(scope, keys)
-    return choose_text_fields(_sample(store, scope, wanted, keys), without=written)
-
-
-def _sample(store: DocumentStore, scope: Scope, wanted: Filter, keys: Sequence[str]) -> list[dict[str, object]]:
-    """Payloads to choose text fields from, without what Shoal itself keeps in them."""
-    window = Query(filter=wanted, page=Page(limit=_LOOKED_AT))
-    return [own_fields(document.payload) for key in keys for document in store.find(scope, key, window).items]

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +60,8 @@ Kind = Literal[
     "removal",
     "clock",
 ]
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +362,18 @@ class DocumentStore(Protocol):
         self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
     ) -> tuple[list[str], list[str], list[list[Any]]]:
         """(ids, collections, one list of values per field), rows in the order of `load_matrix`; None where absent."""
+
+    def load_made(
+        self,
+        scope: Scope,
+        collections: Sequence[str],
+        fields: Sequence[str],
+        make: Callable[[Sequence[Any]], Made],
+        *,
+        filter: Filter = MATCH_ALL,
+    ) -> tuple[list[str], list[str], list[Made]]:
+        """As `load_fields`, with what `make` makes of the values of each document: those of few documents are in memory
+        at once, however long they are."""
 
     def each_fields(
         self,

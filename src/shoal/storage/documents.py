@@ -48,6 +48,7 @@ __all__ = ["SqliteDocuments"]
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 Names = Sequence[str] | Literal["all"]
 Check = Callable[[Scope, str], None]
 
@@ -257,6 +258,19 @@ class SqliteDocuments:
         """See DocumentStore. All documents that match, with vectors or without."""
         nothing: tuple[list[str], list[str], list[list[Any]]] = [], [], [[] for _ in fields]
         return self._read(scope, lambda view: view.fields(collections, fields, filter), nothing)
+
+    def load_made(
+        self,
+        scope: Scope,
+        collections: Sequence[str],
+        fields: Sequence[str],
+        make: Callable[[Sequence[Any]], Made],
+        *,
+        filter: Filter = MATCH_ALL,
+    ) -> tuple[list[str], list[str], list[Made]]:
+        """See DocumentStore."""
+        nothing: tuple[list[str], list[str], list[Made]] = [], [], []
+        return self._read(scope, lambda view: view.made(collections, fields, make, filter), nothing)
 
     def each_fields(
         self,
@@ -590,16 +604,26 @@ class _View:
     def fields(
         self, collections: Sequence[str], fields: Sequence[str], filter: Filter
     ) -> tuple[list[str], list[str], list[list[Any]]]:
+        ids, keys, rows = self.made(collections, fields, tuple, filter)
+        return ids, keys, [[row[place] for row in rows] for place in range(len(fields))]
+
+    def made(
+        self,
+        collections: Sequence[str],
+        fields: Sequence[str],
+        make: Callable[[Sequence[Any]], Made],
+        filter: Filter,
+    ) -> tuple[list[str], list[str], list[Made]]:
         where, order = self._where(collections, filter), _matrix_order(collections)
-        columns: list[list[Any]] = [[] for _ in (*fields, "document_id")]
-        for values in self._values([*fields, "document_id"], where, order):
-            for column, piece in zip(columns, values, strict=True):
-                column += piece
-        ids = columns.pop()
+        ids: list[str] = []
+        made: list[Made] = []
+        for *values, those in self._values([*fields, "document_id"], where, order):
+            ids += those
+            made += [make(row) for row in zip(*values, strict=True)] if fields else [make(())] * len(those)
         if len(collections) == 1:
-            return ids, [collections[0]] * len(ids), columns
+            return ids, [collections[0]] * len(ids), made
         rows = self._rows(sql("SELECT d.collection FROM documents d WHERE {} {}", where, order))
-        return ids, self._keys([number for (number,) in rows]), columns
+        return ids, self._keys([number for (number,) in rows]), made
 
     def each_fields(
         self,
