@@ -150,6 +150,23 @@ def test_one_vector_of_another_length_is_named_with_both_lengths(form: str, tmp_
             assert error.problem == f"has {length} numbers where the others have 8"
 
 
+@pytest.mark.parametrize("asked", [None, ["embedding"]], ids=["found", "asked"])
+@pytest.mark.parametrize("form", [list, json.dumps, lambda row: str(np.array(row))], ids=["lists", "JSON", "printed"])
+def test_json_lines_hold_vectors_in_the_same_forms(
+    form: Callable[[list[float]], Any], asked: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "docs.jsonl"
+    lines = [{"id": id, "embedding": form(row)} for id, row in zip(IDS, LISTS, strict=True)]
+    path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    assert np.allclose(open_source(path, vector_columns=asked).read().vectors["embedding"], BLOCK, rtol=1e-6)
+
+    lines[4]["embedding"] = form([0.5] * 9)
+    path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    error = refusal(path, vector_columns=asked)
+    assert error.field == "docs.jsonl: row 4, column 'embedding'"
+    assert error.problem.startswith("has 9 numbers where") and error.problem.endswith("8")
+
+
 def test_an_empty_vector_is_named(tmp_path: Path) -> None:
     lists = [*LISTS[:3], [], *LISTS[4:]]
     error = refusal(written(tmp_path, id=IDS, embedding=pa.array(lists, pa.list_(pa.float32()))))

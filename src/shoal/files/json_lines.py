@@ -1,22 +1,26 @@
 """Pieces of JSON lines: each line an object, read as it is, without a schema."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 import orjson
+import pyarrow as pa
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.bounds import MAX_NESTING, Bounds, Unfolding
 from shoal.files.ids import numbered
-from shoal.files.layout import Chosen, Known, choose_id, choose_vectors
+from shoal.files.layout import Chosen, Known, asked_columns, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import speaking_shoal
+from shoal.files.vector_forms import Form, form_of
+from shoal.files.vectors import vector_column
 from shoal.precision import split_if_it_matters
 from shoal.records.document import RESERVED, check_lineage
-from shoal.records.vectors import double_block
+from shoal.records.vectors import Place, double_block
 from shoal.scalars import id_text
 
 __all__ = ["JsonPieces"]
@@ -57,7 +61,10 @@ class JsonPieces:
         self._unfolding.check_columns(len(self.columns))
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
         self.id_column = choose_id(self.columns, id_column, label)
-        found = {name: size for name in self.columns if (size := _dimension(sample, name)) is not None}
+        asked = asked_columns(vectors, self.columns, needed=needed)
+        self._forms = {} if self.byo else _forms(sample, self.columns, asked)
+        found = {name: form.dimension for name, form in self._forms.items()}
+        found |= {name: size for name in self.columns if (size := _dimension(sample, name, asked)) is not None}
         if not self.byo:
             meant = {name: size for name, size in known.items() if vectors is None and _holds_lists(sample, name)}
             vectors = list(meant) or vectors
@@ -115,8 +122,10 @@ class JsonPieces:
         }
 
     def _column(self, values: Sequence[object], dimension: int | None, first: int, column: str) -> VectorColumn:
-        rows = [i for i, value in enumerate(values) if value is not None]
         place = row_place(self._label, first, column)
+        if column in self._forms:
+            return vector_column(_texts(values, place), self._forms[column], place)
+        rows = [i for i, value in enumerate(values) if value is not None]
         block = double_block([values[i] for i in rows], lambda k: place(rows[k]), dimension=dimension, most=self._most)
         return VectorColumn(np.array(rows, np.int64), *split_if_it_matters(block))
 
@@ -197,13 +206,35 @@ def _children(item: Json | list[Any]) -> Sequence[Any]:
     return list(item.values()) if isinstance(item, dict) else item
 
 
-def _dimension(sample: Sequence[Json], name: str) -> int | None:
-    """The length of the lists of numbers in a column, if it holds nothing else and they agree, at least 2."""
+def _dimension(sample: Sequence[Json], name: str, asked: Set[str]) -> int | None:
+    """The length of the lists of numbers in a column, if it holds nothing else and they agree, at least 2. Of one that
+    is meant to hold vectors the length that most have: a row that differs is the error then."""
     values = [value for row in sample if (value := row.get(name)) is not None]
-    lengths = {len(value) if isinstance(value, list) else 0 for value in values}
-    if len(lengths) != 1 or (length := lengths.pop()) < 2:
+    lengths = Counter(len(value) if isinstance(value, list) else 0 for value in values)
+    if name in asked:
+        return next((length for length, _ in lengths.most_common() if length), None)
+    if len(lengths) != 1 or (length := next(iter(lengths))) < 2:
         return None
     return length if all({*map(type, value)} <= {int, float} for value in values) else None
+
+
+def _forms(sample: Sequence[Json], names: Sequence[str], asked: Set[str]) -> dict[str, Form]:
+    """How vectors are written in the columns that hold them as text."""
+    found: dict[str, Form] = {}
+    for name in names:
+        values = [value for row in sample if (value := row.get(name)) is not None]
+        if values and all(isinstance(value, str) for value in values):
+            form = form_of(pa.array(values, pa.large_string()), asked=name in asked)
+            if form is not None and (form.share == 1 or name in asked):
+                found[name] = form
+    return found
+
+
+def _texts(values: Sequence[object], place: Place) -> pa.Array:
+    for row, value in enumerate(values):
+        if value is not None and not isinstance(value, str):
+            raise InvalidField(place(row), "must be text, as the others are", value=value)
+    return pa.array(values, pa.large_string())
 
 
 def _holds_lists(sample: Sequence[Json], name: str) -> bool:

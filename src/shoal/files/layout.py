@@ -1,13 +1,13 @@
 """Which column is the id, which are vectors, and which are attributes."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Final, TypeAlias
 
 from shoal.errors import InvalidField
 from shoal.files.ids import ID_COLUMNS
 
-__all__ = ["USUAL_NAMES", "Chosen", "Known", "choose_id", "choose_vectors", "missing_column"]
+__all__ = ["USUAL_NAMES", "Chosen", "Known", "asked_columns", "choose_id", "choose_vectors", "missing_column"]
 
 Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
 """Vector columns as asked for: names, or `{name of the vector: column}`, or None to look for them."""
@@ -54,6 +54,13 @@ def choose_vectors(
         remedy = "Name a column of number lists with --vector (over HTTP vector_column)."
         raise InvalidField(label, f"has no column of vectors; its columns are {_listed(columns)}", remedy=remedy)
     return {}
+
+
+def asked_columns(vectors: Chosen, names: Sequence[str], *, needed: bool) -> Set[str]:
+    """The columns that are meant to hold vectors; without a word about it those with a usual name, where some must."""
+    if vectors is None:
+        return {name for name in names if needed and name.lower() in USUAL_NAMES}
+    return set(vectors.values() if isinstance(vectors, Mapping) else vectors)
 
 
 def missing_column(asked: str, columns: Iterable[str], label: str) -> InvalidField:

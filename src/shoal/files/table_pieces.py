@@ -13,7 +13,7 @@ from shoal.files.dimension_columns import find_groups, gathered
 from shoal.files.faults import check_values
 from shoal.files.formats import Format
 from shoal.files.ids import ID_COLUMNS, ids_of, numbered
-from shoal.files.layout import USUAL_NAMES, Chosen, Known, choose_id, choose_vectors
+from shoal.files.layout import USUAL_NAMES, Chosen, Known, asked_columns, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
 from shoal.files.tables import open_rows
@@ -57,7 +57,7 @@ class TablePieces:
         self.byo = _is_byo(self._rows.schema)
         self._groups: Mapping[str, Sequence[str]] = {}
         sample = self._sample()
-        asked = _asked(vectors, sample.schema.names, needed=needed)
+        asked = asked_columns(vectors, sample.schema.names, needed=needed)
         forms = _forms(sample, asked)
         self._groups = _chosen_groups(sample, forms, vectors, asked, needed=needed)
         if self._groups:
@@ -162,13 +162,6 @@ class TablePieces:
         if self.byo and any(name and name.startswith(f"{_NESTED}.") for name in wanted):
             wanted.add(_NESTED)
         return [name for name in self._rows.schema.names if name in wanted]
-
-
-def _asked(vectors: Chosen, names: Sequence[str], *, needed: bool) -> Set[str]:
-    """The columns that are meant to hold vectors; without a word about it those with a usual name, where some must."""
-    if vectors is None:
-        return {name for name in names if needed and name.lower() in USUAL_NAMES}
-    return set(vectors.values() if isinstance(vectors, Mapping) else vectors)
 
 
 def _forms(sample: pa.RecordBatch, asked: Set[str]) -> dict[str, Form]:
