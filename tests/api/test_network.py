@@ -130,6 +130,19 @@ def test_addresses_are_believed_only_from_proxies_that_are_named(server: ServerP
         assert addresses_of(behind) == {"192.0.2.7"}
 
 
+def test_a_request_has_its_own_time_whatever_its_connection_carried_before(tmp_path: Path) -> None:
+    # A body over 64 KiB stops and resumes the reading of the connection, in the context of its request.
+    long, seconds = {"filters": {"note": "x" * 300_000}}, 1
+    limits = {"SHOAL_REQUEST_SECONDS": str(seconds)}
+    with ServerProcess(tmp_path / "data", workers=0, **limits) as server, server.client() as client:
+        for round in range(3):
+            client.post("/namespaces/list", json=long)
+            time.sleep(1.2 * seconds)
+            body = {"collection_name": f"made_later_{round}", "source": {"type": "direct_upsert"}}
+            answer = client.post("/collections", json=body)
+            assert answer.status_code == 200, answer.text
+
+
 def addresses_of(server: ServerProcess) -> set[str]:
     """Where the audit log says that a namespace was made from."""
     with server.client() as client:

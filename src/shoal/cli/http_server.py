@@ -53,6 +53,9 @@ class HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=_UNDER_WAY_SECONDS,
                 server_header=False,
                 ws="none",
+                # Else a connection that was read on within a request hands that request's context to all later ones
+                # (https://github.com/python/cpython/issues/140947), its deadline and its caller among it.
+                reset_contextvars=True,
             )
         )
         self._readiness: Readiness = app.state.readiness
