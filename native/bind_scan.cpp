@@ -1,8 +1,10 @@
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -81,17 +83,20 @@ nb::tuple nearest(
 
 nb::tuple close(
     const Codes& codes, const Array<float, 2>& values, const Array<int32_t, 1>& order, const Array<double, 1>& gaps,
-    const Array<int32_t, 2>& blocks, int64_t capacity, int threads, nb::object tick) {
+    const std::optional<Array<double, 1>>& core, const Array<int32_t, 2>& blocks, int64_t capacity, int threads,
+    nb::object tick) {
     const Rows rows = rows_of(codes, values, order);
     check_pairs(codes, blocks);
     if (int64_t(gaps.shape(0)) + 1 != codes.count()) throw std::invalid_argument("gaps must be one less than rows");
+    if (core && int64_t(core->shape(0)) != codes.count()) throw std::invalid_argument("core must be as long as rows");
     const Control control = control_of(threads, std::move(tick));
     ClosePairs found;
     std::unique_ptr<int32_t[]> left, right;
     std::unique_ptr<double[]> squares;
     {
         nb::gil_scoped_release released;
-        found = close_pairs(codes, rows, gaps.data(), blocks.data(), int64_t(blocks.shape(0)), capacity, control);
+        found = close_pairs(codes, rows, gaps.data(), core ? core->data() : nullptr, blocks.data(),
+                            int64_t(blocks.shape(0)), capacity, control);
         left = std::make_unique<int32_t[]>(found.pairs.size());
         right = std::make_unique<int32_t[]>(found.pairs.size());
         squares = std::make_unique<double[]>(found.pairs.size());
@@ -210,7 +215,7 @@ void bind_scan(nb::module_& m) {
           nb::arg("wanted"));
     m.def("walk", &walked, nb::arg("left"), nb::arg("right"), nb::arg("weight"), nb::arg("rows"));
     m.def("close_pairs", &close, nb::arg("codes"), nb::arg("values"), nb::arg("order"), nb::arg("gaps"),
-          nb::arg("blocks"), nb::arg("capacity"), nb::arg("threads"), nb::arg("tick").none());
+          nb::arg("core").none(), nb::arg("blocks"), nb::arg("capacity"), nb::arg("threads"), nb::arg("tick").none());
 }
 
 }  // namespace shoal

@@ -10,10 +10,12 @@
 namespace shoal {
 namespace {
 
+constexpr int64_t kFirstStretch = 8, kLongestStretch = 256;  // pairs of blocks
+
 class Pass {
   public:
-    Pass(const Codes& codes, const Rows& rows, const double* gaps)
-        : codes_(codes), rows_(rows), gaps_(gaps), widest_(codes.blocks()), error_(codes.blocks()),
+    Pass(const Codes& codes, const Rows& rows, const double* gaps, const double* core)
+        : codes_(codes), rows_(rows), gaps_(gaps), core_(core), widest_(codes.blocks()), error_(codes.blocks()),
           common_error_(codes.common_error()) {
         for (int64_t block = 0; block < codes.blocks(); ++block) {
             const int64_t from = block * kBlock, to = std::min(from + kBlock, codes.count());
@@ -51,6 +53,7 @@ class Pass {
     const Codes& codes_;
     const Rows& rows_;
     const double* gaps_;
+    const double* core_;  // may be null
     std::vector<double> widest_;  // the widest gap of each block, that to the next block included
     std::vector<float> error_;    // the largest of each block, those beyond the common error left out
     const float common_error_;
@@ -85,6 +88,7 @@ void Pass::thresholds(const double* ways, int64_t from, int64_t to, float other_
 }
 
 void Pass::keep(int64_t left, int64_t right, int32_t score, double way, std::vector<Pair>& found) const {
+    if (core_ && std::max(core_[left], core_[right]) >= way) return;
     const auto& errors = codes_.errors();
     const double reach = way / codes_.unit();
     if (score < least_score(reach + errors[left] + errors[right]) || codes_.lengths_apart(left, right, reach)) return;
@@ -155,15 +159,16 @@ int64_t Pass::look_within(int64_t block, std::vector<Pair>& found) {
 }  // namespace
 
 ClosePairs close_pairs(
-    const Codes& codes, const Rows& rows, const double* gaps, const int32_t* blocks, int64_t block_count,
-    int64_t capacity, const Control& control) {
-    Pass pass(codes, rows, gaps);
+    const Codes& codes, const Rows& rows, const double* gaps, const double* core, const int32_t* blocks,
+    int64_t block_count, int64_t capacity, const Control& control) {
+    Pass pass(codes, rows, gaps, core);
     ClosePairs all;
     std::mutex mutex;
-    // In stretches, so that what was looked at is a front part of the list.
-    const int64_t stretch = std::max<int64_t>(64, 16 * control.threads);
+    // In stretches, so that what was looked at is a front part of the list: short ones where much is found, or a poor
+    // tree would let through far more than the capacity before it is noticed.
+    int64_t stretch = kFirstStretch;
     while (all.done < block_count && int64_t(all.pairs.size()) <= capacity) {
-        const int64_t from = all.done, to = std::min(from + stretch, block_count);
+        const int64_t from = all.done, to = std::min(from + stretch, block_count), before = int64_t(all.pairs.size());
         parallel_for(to - from, control.part(double(from) / double(block_count), double(to) / double(block_count)),
                      [&](int64_t at, int) {
                          std::vector<Pair> found;
@@ -173,6 +178,8 @@ ClosePairs close_pairs(
                          all.hits += hits;
                      });
         all.done = to;
+        const bool few = 4 * (int64_t(all.pairs.size()) - before) < capacity - int64_t(all.pairs.size());
+        stretch = few ? std::min(2 * stretch, kLongestStretch) : kFirstStretch;
     }
     std::sort(all.pairs.begin(), all.pairs.end(), [](const Pair& one, const Pair& two) {
         return one.left != two.left ? one.left < two.left : one.right < two.right;

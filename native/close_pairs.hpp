@@ -25,8 +25,10 @@ struct ClosePairs {
 // spanning tree; and as the way from a row is at least as wide as its core distance, all rows within its core distance
 // are among its pairs. Stops early, after whole pairs of blocks, once more than `capacity` pairs are found: the tree is
 // poor then, and better heights save more than the rest of the pass costs. Pairs are sorted by (left, right).
+// With true `core` distances (count) in the same order, pairs of which one has at least the width of the way for its core
+// distance are left out: they cannot make the way narrower.
 ClosePairs close_pairs(
-    const Codes& codes, const Rows& rows, const double* gaps, const int32_t* blocks, int64_t block_count,
-    int64_t capacity, const Control& control);
+    const Codes& codes, const Rows& rows, const double* gaps, const double* core, const int32_t* blocks,
+    int64_t block_count, int64_t capacity, const Control& control);
 
 }  // namespace shoal

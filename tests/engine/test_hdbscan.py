@@ -33,6 +33,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"min_cluster_size": 4, "max_cluster_size": 30, "alpha": 1.3},
     {"min_cluster_size": 30, "allow_single_cluster": True},
     {"min_cluster_size": 5, "min_samples": 60},
+    {"min_cluster_size": 20, "min_samples": 130},
 ]
 settings_of_both = pytest.mark.parametrize(
     "params", SETTINGS, ids=lambda params: "-".join(map(str, params)) or "default"

@@ -97,7 +97,7 @@ def test_close_pairs_are_those_within_the_widest_gap(points: Points, seed: int, 
     codes = encode(points, frame_of(points, core().levels()), order, 1)
 
     left, right, squares, done, _ = core().close_pairs(
-        codes, points, order, gaps, block_pairs(len(points), core().BLOCK), 10**9, 2, None
+        codes, points, order, gaps, None, block_pairs(len(points), core().BLOCK), 10**9, 2, None
     )
 
     widest = np.zeros_like(lengths)
@@ -288,4 +288,4 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ValueError, match="must name blocks"):
         core().nearest_rows(codes, points, order, order, 2, 1.0, pairs + 1, 1, None)
     with pytest.raises(ValueError, match="one less than rows"):
-        core().close_pairs(codes, points, order, np.ones(8), pairs, 10, 1, None)
+        core().close_pairs(codes, points, order, np.ones(8), None, pairs, 10, 1, None)

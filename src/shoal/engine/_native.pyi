@@ -131,6 +131,7 @@ def close_pairs(
     values: NDArray[np.float32],
     order: NDArray[np.int32],
     gaps: NDArray[np.float64],
+    core: NDArray[np.float64] | None,
     blocks: NDArray[np.int32],
     capacity: int,
     threads: int,

@@ -10,11 +10,13 @@ Sander 2013). The compiled core works in these steps:
    tree is wide. No other pair can be in the minimum spanning tree, by the cycle property, and all rows within the core
    distance of a row are among them.
 
-The approximate answer stops after the second step. Without the core the exact edges are found in NumPy.
+The approximate answer stops after the second step. Without the core the exact edges are found in NumPy. Where core
+distances hold many rows, they are found first and by themselves, and the third step keeps only pairs that none of them
+reaches (`wide_reach.py`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Final
@@ -27,12 +29,13 @@ from scipy.sparse.csgraph import connected_components
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.coding import CERTAINTY, Codes, Frame, block_pairs, encode, frame_of, near_order, near_pairs
-from shoal.engine.linkage import gaps_along, leaf_order, single_linkage
+from shoal.engine.linkage import Linkage, gaps_along, leaf_order, single_linkage
 from shoal.engine.neighbors import find_neighborhoods
 from shoal.engine.parallel import spans, thread_count
 from shoal.engine.plan import Progress, within
 from shoal.engine.spanning_forest import spanning_forest
 from shoal.engine.spanning_tree import listed_edges, reachability_tree
+from shoal.engine.wide_reach import Crowds
 
 __all__ = ["Reachability", "find_reachability"]
 
@@ -92,11 +95,36 @@ _WIDEST_CODED: Final = 8192
 """Sums of more products of codes might not fit 32 bits."""
 
 
+_WIDE: Final = 64
+"""Rows within a core distance beyond which pairs within it are not kept."""
+
+
 def _plain(points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress) -> Reachability:
+    if min_samples > _WIDE:
+        return _plain_wide(points, copies, min_samples, threads, progress)
     near = find_neighborhoods(points, copies, min_samples, threads, within(progress, "reachability", 0, 0.75))
     listed = listed_edges(near)
     edges = listed.plus(reachability_tree(points, near, listed, threads, within(progress, "reachability", 0.75, 1)))
     return Reachability(edges.left.astype(np.int32), edges.right.astype(np.int32), edges.weight, near.core)
+
+
+def _plain_wide(points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress) -> Reachability:
+    """As `_Search._wide`; of several shortest ways between two dense regions, exactly as long, it knows one."""
+    crowds = Crowds.of(points, copies, threads)
+    core = crowds.core_distances(min_samples, within(progress, "reachability", 0, 0.3))
+    few = find_neighborhoods(
+        points, np.ones(len(points), np.int64), 1, threads, within(progress, "reachability", 0.3, 0.5)
+    )
+    near = replace(few, core=core)
+    tree = reachability_tree(points, near, listed_edges(near), threads, within(progress, "reachability", 0.5, 0.7))
+    order, gaps = leaf_order(single_linkage(tree.left, tree.right, tree.weight))
+    left, right = crowds.paced(core, order, gaps, within(progress, "reachability", 0.7, 1))
+    return Reachability(
+        np.concatenate([tree.left.astype(np.int32), left]),
+        np.concatenate([tree.right.astype(np.int32), right]),
+        np.concatenate([tree.weight, core[left]]),
+        core,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +175,8 @@ class _Search:
 
     def run(self, approximate: bool, progress: Progress) -> Reachability:
         codes = encode(self.points, self.frame, self._given(self.near), self.threads)
+        if self.min_samples > _WIDE and not approximate:
+            return self._wide(codes, progress)
         shares = (0.9, 1.0) if approximate else (0.15, 0.2)
         fewest = _FEWEST_LISTED if approximate else _FEWEST_LISTED // 2
         listed, core, recall = self._lists(codes, fewest, approximate, within(progress, "reachability", 0, shares[0]))
@@ -154,6 +184,32 @@ class _Search:
         if approximate:
             return self._told(listed.plus(joined), core, self.near, recall)
         return self._exact(codes, joined, core, within(progress, "reachability", shares[1], 1))
+
+    def _wide(self, codes: Codes, progress: Progress) -> Reachability:
+        crowds = Crowds.of(self.points[self.rows], self.copies, self.threads)
+        by_row = crowds.core_distances(self.min_samples, within(progress, "reachability", 0, 0.35))
+        few = replace(self, min_samples=1)
+        listed, _, _ = few._lists(codes, _FEWEST_LISTED, False, within(progress, "reachability", 0.35, 0.45))
+        core = by_row[self.near]
+        tree = self._joined(codes, listed, core, within(progress, "reachability", 0.45, 0.5))
+        part = within(progress, "reachability", 0.5, 0.65)
+        tree, kept, order = self._verified(codes, tree, core, part, paced=True)
+        rank = self.near[order]
+        core = core[order]
+        found = tree.plus(kept)
+        tree = found.at(self._forest(found, core, rank))
+        linkage = single_linkage(tree.left.astype(np.int64), tree.right.astype(np.int64), tree.reachability(core))
+        kept = kept.at(self._possible(kept, linkage, core, paced=True))
+        told = self._told(tree.plus(kept), core, rank, None)
+        leaves, gaps = leaf_order(linkage)
+        rows = rank[leaves].astype(np.int64)
+        left, right = crowds.paced(by_row, rows, gaps, within(progress, "reachability", 0.65, 1))
+        return Reachability(
+            np.concatenate([told.left, left]),
+            np.concatenate([told.right, right]),
+            np.concatenate([told.weight, by_row[left]]),
+            by_row,
+        )
 
     def _given(self, order: Places) -> Places:
         """Rows of `points` from positions in `rows`."""
@@ -244,6 +300,16 @@ class _Search:
 
     def _exact(self, codes: Codes, tree: _Edges, core: Floats, progress: Progress) -> Reachability:
         """The pairs that the tree leaves possible, with the true core distances."""
+        _, kept, order = self._verified(codes, tree, core, progress, paced=False)
+        rank = self.near[order]
+        core = self.native.core_distances(kept.left, kept.right, kept.length, self.copies[rank], self.min_samples)
+        return self._told(kept, core, rank, None)
+
+    def _verified(
+        self, codes: Codes, tree: _Edges, core: Floats, progress: Progress, *, paced: bool
+    ) -> tuple[_Edges, _Edges, Places]:
+        """The tree, and the pairs it leaves possible, by their places in the order that follows, its leaf order at
+        first. With `paced` the core distances are true, and pairs that one of them reaches are left out."""
         order, gaps = _laid_out(tree, tree.reachability(core))
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
@@ -253,8 +319,9 @@ class _Search:
         kept, done, room = tree.at(np.zeros(0, np.int64)), 0, _PAIRS_KEPT * len(order)
         while done < len(blocks):
             part = within(progress, "reachability", done / len(blocks), 1)
+            known = core if paced else None
             left, right, squares, looked, _ = self.native.close_pairs(
-                codes, self.points, given, gaps, blocks[done:], room, self.threads, _tick(part)
+                codes, self.points, given, gaps, known, blocks[done:], room, self.threads, _tick(part)
             )
             kept, done = kept.plus(_Edges(left, right, np.sqrt(squares))), done + looked
             if done < len(blocks):  # the tree was poor: with what was found it is better, and most of that can go
@@ -264,10 +331,17 @@ class _Search:
                     tree.left.astype(np.int64), tree.right.astype(np.int64), tree.reachability(core)
                 )
                 gaps = gaps_along(np.arange(len(order)), linkage)
-                kept = kept.at(kept.length <= _widest(gaps, kept))
+                kept = kept.at(self._possible(kept, linkage, core, paced=paced))
                 room = _PAIRS_KEPT * len(order)
-        core = self.native.core_distances(kept.left, kept.right, kept.length, self.copies[rank], self.min_samples)
-        return self._told(kept, core, rank, None)
+        return tree, kept, order
+
+    def _possible(self, pairs: _Edges, tree: Linkage, core: Floats, *, paced: bool) -> NDArray[np.bool_]:
+        """(m,) which pairs may still be edges of the minimum spanning tree, being no farther apart than the way between
+        them in this one is wide."""
+        ends = pairs.left.astype(np.int64), pairs.right.astype(np.int64)
+        ways: Floats = self.native.meeting_heights(tree.left, tree.right, tree.height, tree.size, *ends)
+        near: NDArray[np.bool_] = pairs.length <= ways
+        return near & (np.maximum(core[pairs.left], core[pairs.right]) < ways) if paced else near
 
     def _told(self, edges: _Edges, core: Floats, rank: Places, recall: float | None) -> Reachability:
         """In terms of positions in `rows`."""
@@ -281,20 +355,6 @@ def _laid_out(tree: _Edges, weight: Floats) -> tuple[Places, Floats]:
     linkage = single_linkage(tree.left.astype(np.int64), tree.right.astype(np.int64), weight)
     order, gaps = leaf_order(linkage)
     return order.astype(np.int32), gaps
-
-
-def _widest(gaps: Floats, pairs: _Edges) -> Floats:
-    """(m,) the widest gap between the places of each pair: range maxima by doubling."""
-    first, last = pairs.left.astype(np.int64), pairs.right.astype(np.int64)
-    level = np.frexp((last - first).astype(np.float64))[1] - 1
-    widest, table, width = np.empty(len(first)), gaps, 1
-    for depth in range(int(level.max(initial=-1)) + 1):
-        mine = np.flatnonzero(level == depth)
-        widest[mine] = np.maximum(table[first[mine]], table[last[mine] - width])
-        if len(table) > width:
-            table = np.maximum(table[:-width], table[width:])
-        width *= 2
-    return widest
 
 
 def _tick(progress: Progress) -> Callable[[float], None]:
