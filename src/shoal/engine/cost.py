@@ -27,6 +27,10 @@ _NEAR: Final = 0.06
 """Share of all pairs that is compared where near blocks of rows stand for all."""
 _BLOCKS: Final = 90e6
 """What the scans of blocks take at most, whatever the number of rows."""
+_WIDE: Final = 64
+"""Rows within a core distance beyond which pairs within it are not kept, as in `reachability`."""
+_SILHOUETTE: Final = 20_000
+"""Rows up to which a Euclidean silhouette is that of all rows."""
 _REFERENCE_SECONDS: Final = 0.0026
 """A product of two 512 x 512 float32 matrices where the constants were measured."""
 
@@ -50,7 +54,7 @@ def cost_of(plan: Plan, rows: int, dimensions: int) -> Cost:
     fit = _FITS[plan.algorithm](fitted, dimensions, params)
     rest = Cost((rows - fitted) * dimensions * 3e-9 * 50, rows * 24.0)
     working = 8.0 * rows * dimensions if plan.normalize else 4.0 * rows * dimensions
-    whole = fit + rest + _described(rows, dimensions) + _drawn(plan, rows, dimensions)
+    whole = fit + rest + _described(rows, dimensions, directions=plan.normalize) + _drawn(plan, rows, dimensions)
     return Cost(whole.cpu_seconds, whole.bytes + working)
 
 
@@ -58,7 +62,7 @@ def assigning_cost(rows: int, dimensions: int, clusters: int) -> Cost:
     """Of rows that join clusters which are there: nearest centroids, and their places on the map."""
     fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _bytes(rows, dimensions, 14))
     drawn = _neighbors(rows, dimensions, _EXACT_MAP) + Cost(6e-5 * rows, _bytes(rows, dimensions, 0, 2500))
-    whole = fit + _described(rows, dimensions) + drawn
+    whole = fit + _described(rows, dimensions, directions=True) + drawn
     return Cost(whole.cpu_seconds, whole.bytes + 8.0 * rows * dimensions)
 
 
@@ -95,11 +99,15 @@ def _pairs(rows: int, dimensions: int, exact: int = _EXACT) -> float:
 
 
 def _neighbors(rows: int, dimensions: int, exact: int = _EXACT) -> Cost:
-    return Cost(2.7e-12 * _pairs(rows, dimensions, exact), _bytes(rows, dimensions, 14, 2500))
+    seconds = 2.7e-12 * _pairs(rows, dimensions, exact) + 8e-8 * rows * dimensions
+    return Cost(seconds, _bytes(rows, dimensions, 14, 2500))
 
 
-def _described(rows: int, dimensions: int) -> Cost:
-    return Cost(1.5e-8 * rows * dimensions + 1e-6 * rows, _bytes(rows, dimensions, 14))
+def _described(rows: int, dimensions: int, *, directions: bool) -> Cost:
+    """A Euclidean silhouette compares as many pairs as those of 20,000 rows at most."""
+    pairs = 0.0 if directions else float(min(rows, _SILHOUETTE)) ** 2
+    seconds = 1.5e-8 * rows * dimensions + 1e-6 * rows + pairs * (1.5e-11 * dimensions + 4e-9)
+    return Cost(seconds, _bytes(rows, dimensions, 14))
 
 
 def _drawn(plan: Plan, rows: int, dimensions: int) -> Cost:
@@ -115,12 +123,23 @@ def _kmeans(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     counted = min(centres, 100) + max(centres - 100, 0) / 4  # bounds spare most of many centres
     starts = int(params.get("n_init") or 1) if isinstance(params.get("n_init"), int) else 1
     seconds = 1.2e-9 * rows * dimensions * counted * (1 + (starts - 1) * 0.8)
-    return Cost(seconds, _bytes(rows, dimensions, 14, 300) + 8.0 * centres * dimensions)
+    return Cost(seconds, _bytes(rows, dimensions, 14, 300) + 36.0 * centres * dimensions)
 
 
 def _density(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
-    seconds = 1.7e-11 * _pairs(rows, dimensions) + 1.5e-5 * rows
-    return Cost(seconds, _bytes(rows, dimensions, 20, 6500))
+    """Core distances of more than 64 rows are found by themselves, in two passes over all pairs; where lists of
+    neighbours stand for all pairs they are as long as that."""
+    samples = min(int(params.get("min_samples") or params.get("min_cluster_size") or 5), rows)
+    approximate = params.get("approximate")
+    listed = rows > _EXACT if approximate is None else bool(approximate)
+    seconds = 3.2e-11 * _pairs(rows, dimensions) + 1.5e-5 * rows
+    of_a_row = 6500.0 + 130.0 * max(min(samples, _WIDE) - 20, 0)
+    if samples <= _WIDE:
+        return Cost(seconds, _bytes(rows, dimensions, 20, of_a_row))
+    if listed:
+        return Cost(seconds + 5e-8 * rows * samples, _bytes(rows, dimensions, 20, of_a_row + 90.0 * samples))
+    passes = float(rows) * rows * (2.3e-8 + 7e-11 * dimensions) + 4e-8 * rows * samples
+    return Cost(seconds + passes, _bytes(rows, dimensions, 20, of_a_row) + 9e7)
 
 
 def _communities(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:

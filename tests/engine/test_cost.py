@@ -1,0 +1,58 @@
+"""What a clustering is said to take, before it is done."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shoal.engine import Plan
+from shoal.engine.cost import Cost, cost_of
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "bench_plan_shapes.py"
+
+
+def planned(rows: int, dimensions: int, algorithm: str = "hdbscan", **params: object) -> Cost:
+    return cost_of(Plan(algorithm=algorithm, params=params, normalize=False, components=0), rows, dimensions)
+
+
+@pytest.mark.parametrize(
+    ("rows", "dimensions", "method", "params"),
+    [
+        (5000, 16, "hdbscan", {"min_samples": 1500}),
+        (5000, 64, "hdbscan", {"min_samples": 60}),
+        (1200, 1536, "kmeans", {"n_clusters": 700, "n_init": 1}),
+    ],
+)
+def test_a_clustering_takes_no_more_memory_than_planned(
+    rows: int, dimensions: int, method: str, params: dict[str, object]
+) -> None:
+    given = json.dumps([rows, dimensions, method, params])
+    done = subprocess.run([sys.executable, str(BENCHMARK), given], capture_output=True, text=True, check=True)
+
+    told = json.loads(done.stdout)
+
+    assert 0 < told["peak"] <= told["planned"]
+
+
+def test_more_samples_are_planned_to_take_longer() -> None:
+    few, many, most = (
+        planned(12_000, 384),
+        planned(12_000, 384, min_samples=500),
+        planned(12_000, 384, min_samples=5000),
+    )
+
+    assert 2 * few.cpu_seconds < many.cpu_seconds < most.cpu_seconds
+    assert few.bytes < many.bytes
+
+
+def test_lists_that_stand_for_all_pairs_are_planned_as_long_as_min_samples() -> None:
+    lists = planned(400_000, 64, min_samples=3000)
+
+    assert lists.bytes > 400_000 * 3000 * 80
+    assert planned(12_000, 64, min_samples=3000, approximate=True).bytes > 12_000 * 3000 * 80
+
+
+def test_a_core_distance_never_holds_more_rows_than_there_are() -> None:
+    assert planned(1000, 16, min_samples=10**9).bytes == planned(1000, 16, min_samples=1000).bytes
