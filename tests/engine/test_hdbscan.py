@@ -176,6 +176,8 @@ def test_labels_of_a_few_rows_are_those_of_scikit_learn_under_all_parameters(
         fitted, by_key = sklearn_on(points, params)
     except TypeError:
         reject()  # its climb to an epsilon takes a number from an array of one, which NumPy 2.4 refuses
+    except KeyError:
+        reject()  # it takes the root for the one cluster that max_cluster_size leaves
     found = ours(points, **params).labels[by_key]
     theirs = fitted.labels_
     if method == "leaf" and single and found.max() == 0 and (theirs < 0).all():
