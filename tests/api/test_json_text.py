@@ -119,3 +119,24 @@ def test_signs_within_a_text_are_no_values(text: str) -> None:
     body = orjson.dumps({"a": text, "b": [text[:10], "\\", '"']})
 
     assert parse_json(body, SMALL) == orjson.loads(body)
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("blank", [0, 10, 300, 900, 1500])
+@pytest.mark.parametrize("end", [",%s]}", ",%s]", ",%s", ",%s,%s]}", ",%s,%s" + '{"id": 1}]}'])
+def test_a_comma_that_no_element_follows_is_refused_whatever_white_space_comes_next(end: str, blank: int) -> None:
+    items = ", ".join(f'{{"id": {n}, "text": "some words"}}' for n in range(100))
+    body = f'{{"documents": [{items}{end.replace("%s", " " * blank)}'.encode()
+    with pytest.raises(orjson.JSONDecodeError):
+        orjson.loads(body)
+
+    with pytest.raises(InvalidRequest, match="not valid JSON"):
+        parse_json(body, WIDE)
+
+
+def test_a_comma_and_a_mebibyte_of_white_space_at_the_end_of_a_list_are_refused() -> None:
+    items = b",".join(b'{"id": %d, "text": "%s"}' % (n, b"x" * 1000) for n in range(9000))
+
+    with pytest.raises(InvalidRequest, match="trailing comma"):
+        parse_json(b'{"documents": [' + items + b"," + b" " * (MIB + MIB // 2) + b"]}", WIDE)
+    assert len(parse_json(b'{"documents": [' + items + b" " * (MIB + MIB // 2) + b"]}", WIDE)["documents"]) == 9000

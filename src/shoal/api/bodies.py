@@ -19,14 +19,18 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Scope as Connection
 
 from shoal.api.json_text import parse_json
+from shoal.api.methods import HeadOnly, asks_for_head
 from shoal.api.older_clients import for_older_client, is_older
 from shoal.api.queries import check_query, query_names
+from shoal.api.replies import shown_to_writer
 from shoal.api.rooms import ROOM, SMALL
 
 __all__ = ["JsonRoute", "validated"]
 
 _AT_ONCE: Final = 16 * 1024
 """Bytes of a body that are parsed and checked on the event loop: that takes less than a change of threads."""
+
+_CHANGES: Final = frozenset({"PATCH", "PUT"})
 
 Model = TypeVar("Model", bound=BaseModel)
 _Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -43,7 +47,8 @@ def validated(model: type[Model], raw: Any) -> Model:
 
 class JsonRoute(APIRoute):
     """A route whose body, where it takes one, was parsed by `parse_json` and checked before FastAPI sees it. Parameters
-    of the query that it does not know are refused, except by probes, which callers of all sorts decorate."""
+    of the query that it does not know are refused, except by probes, which callers of all sorts decorate. Whoever may
+    not read is answered a change without the rest of what is stored."""
 
     def get_route_handler(self) -> _Handler:
         """The usual handler, handed a request that carries its parsed body."""
@@ -56,7 +61,12 @@ class JsonRoute(APIRoute):
             if not probe:
                 check_query(self.name, known, request)
             answer = await handle(request)
-            return for_older_client(self.response_model, answer) if is_older(request) else answer
+            if is_older(request):
+                answer = for_older_client(self.response_model, answer)
+            if request.method in _CHANGES and not request.state.caller.may("read"):
+                sent = parse_json(await request.body(), getattr(request.state, ROOM, SMALL))
+                answer = shown_to_writer(self.response_model, answer, sent)
+            return HeadOnly(answer) if asks_for_head(request) else answer
 
         return handler
 

@@ -121,24 +121,25 @@ def _parsed_by_pieces(body: bytes) -> Any:
     last one, opened by `{"…":[`, are each valid JSON, then all cuts were between elements of one list, and what was
     read is what the whole says: after the first piece a reader stands in a list in an object, and stays there. So a cut
     may be guessed; one within a text or deeper down leaves a piece that is not valid, and the right place is sought.
+    A null stands before each piece but the first, for the element before its comma: after that comma one must follow.
     """
     first, start = _piece(body, 0, b"", b',"%s"]}' % _MARK.encode())
     name = next(name for name, value in first.items() if isinstance(value, list) and value[-1:] == [_MARK])
     items: list[Any] = first[name]
     items.pop()
     while len(body) - start > _PIECE:
-        more, stop = _piece(body, start, b"[", b"]")
+        more, stop = _piece(body, start, b"[null,", b"]")
         if stop == len(body):
             break
-        items += more
+        items += more[1:]
         start = stop
-    opening = b'{"%s":[' % _MARK.encode()
+    opening = b'{"%s":[null,' % _MARK.encode()
     try:
         last = orjson.loads(opening + body[start:])
     except orjson.JSONDecodeError as error:
         raise _malformed(error, body[:start], len(opening)) from None
     _check_depth(last)
-    items += last.pop(_MARK)
+    items += last.pop(_MARK)[1:]
     return {**first, **last}
 
 

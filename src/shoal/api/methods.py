@@ -2,14 +2,17 @@
 
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from starlette.responses import FileResponse
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-__all__ = ["HeadLikeGet", "allowed_methods"]
+__all__ = ["HeadLikeGet", "HeadOnly", "allowed_methods", "asks_for_head"]
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_HEAD: Final = "shoal.head"
+"""Set in the scope of a request that came as HEAD and is answered by the handler of GET."""
 
 
 class HeadLikeGet:
@@ -32,7 +35,31 @@ class HeadLikeGet:
                 ended = True
                 await send({"type": "http.response.body", "body": b""})
 
-        await self._app({**scope, "method": "GET"}, receive, headless)
+        await self._app({**scope, "method": "GET", _HEAD: True}, receive, headless)
+
+
+def asks_for_head(request: Request) -> bool:
+    """Whether only the head of the answer will be sent."""
+    return _HEAD in request.scope
+
+
+class HeadOnly(Response):
+    """The head of an answer, whose body is neither read from its file nor made."""
+
+    def __init__(self, answer: Response) -> None:
+        self._answer = answer
+        self.background = answer.background
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Send the head; a file says how long it is."""
+        if isinstance(self._answer, FileResponse):
+            await self._answer({**scope, "method": "HEAD"}, receive, send)
+            return
+        headers = self._answer.raw_headers
+        await send({"type": "http.response.start", "status": self._answer.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        if self.background is not None:
+            await self.background()
 
 
 def allowed_methods(app: FastAPI, scope: Connection) -> list[str]:

@@ -40,6 +40,7 @@ from shoal.errors import (
     Unauthorized,
     Unavailable,
 )
+from shoal.records.base import READING
 from shoal.scalars import is_missing, unwrapped
 
 __all__ = ["Transport", "given", "parsed", "segment"]
@@ -234,9 +235,12 @@ def _plain(value: object) -> object:
 
 
 def parsed(kind: type[Answer], raw: object) -> Answer:
-    """Raises ShoalError where the answer is not what this version understands."""
+    """An answer as a record, without fields that a newer server added.
+
+    Raises ShoalError where it is not what this version understands.
+    """
     try:
-        return kind.model_validate(raw)
+        return kind.model_validate(raw, context=READING)
     except ValidationError as error:
         raise ShoalError(
             f"The server's answer is no {kind.__name__} this client understands; are server and client of one version? "

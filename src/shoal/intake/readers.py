@@ -49,7 +49,7 @@ class ForeignFile:
         while True:
             try:
                 header, buffers = receive(self._answers)
-            except (Broken, ValueError, KeyError):
+            except (Broken, ConnectionError, ValueError, KeyError):
                 raise self._ending() from None
             except TimeoutError:
                 raise self._too_slow() from None
@@ -62,7 +62,10 @@ class ForeignFile:
     def _ending(self) -> ShoalError:
         """Why the child said no more."""
         told = os.read(self._status, STATUS.size)
-        code = STATUS.unpack(told)[0] if len(told) == STATUS.size else 0
+        if len(told) != STATUS.size:  # the host was ended, and its children with it: the file has no part in that
+            _log.warning("The process that readers start from ended while %s was read", self._label)
+            return Unavailable(f"{self._label}: reading was interrupted, because its process was ended. Send it again.")
+        code = STATUS.unpack(told)[0]
         _log.info("Reading %s ended its process with %d", self._label, code)
         if code == -signal.SIGXCPU:
             return self._too_slow()
@@ -101,7 +104,8 @@ class FileReaders:
     def reading(self, path: Path, how: How, organization_id: str) -> Iterator[ForeignFile]:
         """The file, until the block ends; a child that is not done by then is killed.
 
-        Raises InvalidField or TooLarge for what is wrong with the file, Overloaded where too many are being read.
+        Raises InvalidField or TooLarge for what is wrong with the file, Overloaded where too many are being read,
+        Unavailable where the process that reads was ended from outside.
         """
         with self._slot(organization_id):
             label = how.label or path.name
@@ -173,7 +177,7 @@ class _Host:
         with self._lock:
             try:
                 socket.send_fds(self._running(), [b"r"], descriptors)
-            except BrokenPipeError:  # it was killed: another
+            except ConnectionError:  # it was killed: another
                 self._drop()
                 socket.send_fds(self._running(), [b"r"], descriptors)
 

@@ -16,6 +16,7 @@ from pydantic import (
     PrivateAttr,
     Strict,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
     WrapValidator,
@@ -26,9 +27,11 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 __all__ = [
     "NO_REASONS",
+    "READING",
     "Body",
     "Described",
     "Done",
+    "Effect",
     "Flag",
     "Integral",
     "Kept",
@@ -95,22 +98,26 @@ Kept = Annotated[_T | None, WrapValidator(_none_where_unreadable)]
 of is read as null, so that the record can be shown at all."""
 
 
+READING: Final[Mapping[str, bool]] = MappingProxyType({"reading": True})
+"""The context of `model_validate` for what was stored or answered, perhaps by another version of Shoal: bodies in it
+leave out keys that they do not know. Those of requests refuse them."""
+
+
 class Readable(BeforeValidator):
-    """The same for a list in a record: what is not of this model is left out when the record is read."""
+    """The same for a list in a record: an item that no reader could make sense of is left out when the record is read.
+    One that merely has more keys than this version knows is kept without them."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         def readable(stored: Any) -> Any:
-            return [item for item in stored if _is_of(model, item)] if isinstance(stored, list) else []
+            return [item for item in map(_read, stored) if item is not None] if isinstance(stored, list) else []
+
+        def _read(item: Any) -> BaseModel | None:
+            try:
+                return model.model_validate(item, context=READING)
+            except ValidationError:
+                return None
 
         super().__init__(readable)
-
-
-def _is_of(model: type[BaseModel], item: object) -> bool:
-    try:
-        model.model_validate(item)
-    except ValidationError:
-        return False
-    return True
 
 
 class Described:
@@ -134,7 +141,11 @@ class Record(BaseModel):
     )
 
 
-class Done(Record):
+class Effect(Record):
+    """An answer that says what a call did, and shows nothing of what is stored."""
+
+
+class Done(Effect):
     """The answer to a call that leaves nothing to show."""
 
     success: bool = True
@@ -166,17 +177,19 @@ class Body(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def know_every_key(cls, raw: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
-        """Set aside what has no effect; refuse what is not known."""
+    def know_every_key(cls, raw: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Set aside what has no effect; refuse what is not known, or leave it out where the context is `READING`."""
         if not isinstance(raw, Mapping):
             return check(raw)
         raw = cls.translated(raw)
         asked = {name: value for name, value in raw.items() if not _is_one_of(value, _NOTHING)}
-        known = cls._known()
+        known, closed = cls._known(), cls.model_config.get("extra") == "forbid"
+        if info.context is READING and closed:
+            return check({name: value for name, value in raw.items() if name in known})
         for name in (cls.UNAVAILABLE.keys() & asked.keys()) - known:
             raise _refusal(name, asked[name], cls.UNAVAILABLE[name])
         kept = {name: value for name, value in raw.items() if name in known or name not in cls._without_effect()}
-        if cls.model_config.get("extra") == "forbid":
+        if closed:
             for name in kept:
                 if name not in known:
                     raise _refusal(name, kept[name], _is_not_known(str(name), sorted(known)))

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from shoal.records.base import Record
+from shoal.records.base import Effect, Record
 from shoal.records.paging import Pagination
 
 __all__ = [
@@ -139,7 +139,7 @@ class BatchDeleted(Record):
     message: str
 
 
-class BulkUpdated(Record):
+class BulkUpdated(Effect):
     """BulkUpdateDocumentsResponse. It is done when it is answered, so there is no task."""
 
     task_id: None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from shoal.records.base import Body, Flag, Integral, Number
+from shoal.records.base import READING, Body, Flag, Integral, Number
 
 __all__ = ["InputMapping", "Labeling", "LabelingInputs", "StoredLabeling"]
 
@@ -92,7 +92,7 @@ def _readable(stored: object) -> object:
     if not isinstance(stored, Mapping):
         return None
     try:
-        return Labeling.model_validate(stored).shown()
+        return Labeling.model_validate(stored, context=READING).shown()
     except ValidationError as error:
         wrong = {fault["loc"][0] if fault["loc"] else fault.get("ctx", {}).get("key") for fault in error.errors()}
         kept = {name: value for name, value in stored.items() if name not in wrong}

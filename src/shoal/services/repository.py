@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from shoal.errors import NotFound, StaleVersion
 from shoal.records.audit import Action
-from shoal.records.base import Record
+from shoal.records.base import READING, Record
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.audit import note
@@ -99,7 +99,7 @@ class Repository(Generic[R]):
         return stored
 
     def _parse(self, stored: Stored) -> R:
-        return self._record.model_validate(stored.body)
+        return self._record.model_validate(stored.body, context=READING)
 
     def _body(self, record: R) -> Json:
         return record.model_dump(mode="json")

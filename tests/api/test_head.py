@@ -1,0 +1,77 @@
+"""HEAD: the head of what GET answers, without the work of its body."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pyarrow as pa
+import pytest
+
+from cluster_steps import create, execute, grouped_documents, put_documents
+from shoal.api.routes import executions
+from shoal.assemble import Services
+
+
+@pytest.fixture
+def run(client: httpx.Client, services: Services) -> dict[str, Any]:
+    put_documents(client, grouped_documents(60))
+    create(client)
+    return execute(client, services)
+
+
+@pytest.mark.parametrize("path", ["", "/download", "/download?table=centroids", "/export?format=csv"])
+def test_head_answers_the_head_of_get(client: httpx.Client, run: dict[str, Any], path: str) -> None:
+    path = f"/clusters/groups/executions/{run['run_id']}{path}"
+    if path.endswith(run["run_id"]):
+        path = "/clusters/groups"
+
+    head, whole = client.head(path), client.get(path)
+
+    assert whole.status_code == 200 and whole.content
+    assert (head.status_code, head.content) == (200, b"")
+    changing = ("date", "x-request-id", "transfer-encoding")
+    assert {**head.headers, **dict.fromkeys(changing)} == {**whole.headers, **dict.fromkeys(changing)}
+
+
+def test_head_opens_no_file_and_writes_no_rows(
+    client: httpx.Client, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work: list[str] = []
+    open_file, pieces = anyio.open_file, executions._csv_pieces
+
+    def seen_file(*given: Any, **more: Any) -> Any:
+        work.append("file")
+        return open_file(*given, **more)
+
+    def seen_pieces(table: pa.Table) -> Iterator[bytes]:
+        work.append("rows")
+        yield from pieces(table)
+
+    monkeypatch.setattr(anyio, "open_file", seen_file)
+    monkeypatch.setattr(executions, "_csv_pieces", seen_pieces)
+    path = f"/clusters/groups/executions/{run['run_id']}"
+
+    client.head(f"{path}/download").raise_for_status()
+    client.head(f"{path}/export?format=csv").raise_for_status()
+    assert work == []
+
+    client.get(f"{path}/download").raise_for_status()
+    client.get(f"{path}/export?format=csv").raise_for_status()
+    assert work == ["file", "rows"]
+
+
+def test_head_of_what_is_missing_is_404(client: httpx.Client) -> None:
+    assert client.head("/clusters/none").status_code == 404
+
+
+def test_a_csv_of_many_pieces_has_one_line_of_names(
+    client: httpx.Client, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/clusters/groups/executions/{run['run_id']}/export?format=csv"
+    whole = client.get(path).text
+
+    monkeypatch.setattr(executions, "_CSV_ROWS", 7)
+
+    assert client.get(path).text == whole
+    assert len(whole.splitlines()) > 60

@@ -1,0 +1,94 @@
+"""A key that may write and not read: it changes things, and is shown nothing of them but ids and what it sent."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from api.conftest import ClientMaker
+from cluster_steps import create, execute, grouped_documents, put_documents
+from shoal.assemble import Services
+from shoal.records.key import CreateKey
+from shoal.records.scope import Scope
+from shoal.services.keys import LOCAL_USER
+
+SECRET = "a-stored-secret"
+KEPT = {"description": SECRET, "metadata": {"note": SECRET}}
+
+
+@pytest.fixture
+def writer(services: Services, client_for: ClientMaker, client: httpx.Client) -> httpx.Client:
+    scope = Scope(services.keys.organizations()[0].organization_id)
+    return client_for(services.keys.create(scope, LOCAL_USER, CreateKey(name="writer", permissions=["write"])).key)
+
+
+@pytest.fixture
+def run(client: httpx.Client, services: Services) -> dict[str, Any]:
+    """A run of the cluster `groups`; its collection `docs`, a bucket `files`, all with something to hide."""
+    put_documents(client, grouped_documents(60))
+    create(client, **KEPT)
+    client.post(
+        "/buckets", json={"bucket_name": "files", "bucket_schema": {"properties": {}}, **KEPT}
+    ).raise_for_status()
+    client.patch("/collections/docs", json=KEPT).raise_for_status()
+    namespace = client.get("/namespaces").json()["results"][0]["namespace_id"]
+    client.patch(f"/namespaces/{namespace}", json=KEPT).raise_for_status()
+    return execute(client, services) | {"namespace_id": namespace}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PATCH", "/clusters/groups"),
+        ("PATCH", "/collections/docs"),
+        ("PATCH", "/buckets/files"),
+        ("PUT", "/buckets/files"),
+        ("PATCH", "/namespaces/{namespace}"),
+        ("PUT", "/namespaces/{namespace}"),
+    ],
+)
+def test_a_change_shows_a_key_that_may_not_read_only_ids_and_what_was_sent(
+    writer: httpx.Client, client: httpx.Client, run: dict[str, Any], method: str, path: str
+) -> None:
+    path = path.format(namespace=run["namespace_id"])
+
+    nothing = writer.request(method, path, json={})
+    something = writer.request(method, path, json={"description": "new"})
+
+    assert nothing.status_code == something.status_code == 200
+    assert all(name.endswith("_id") for name in nothing.json())
+    assert f"{path.split('/')[1].removesuffix('s')}_id" in nothing.json()
+    assert something.json() == {**nothing.json(), "description": "new"}
+    stored = client.get(path).json()
+    assert (stored["description"], stored["metadata"]) == ("new", {"note": SECRET})
+
+
+def test_new_vectors_and_labels_are_not_shown_with_those_they_were_merged_into(
+    writer: httpx.Client, client: httpx.Client, run: dict[str, Any]
+) -> None:
+    labels = f"/clusters/groups/executions/{run['run_id']}/labels"
+    assert SECRET in client.patch(labels, json={"labels": {"cl_0": SECRET}}).text
+    configs = [{"name": "more", "dimension": 3}]
+
+    namespace = writer.patch(f"/namespaces/{run['namespace_id']}", json={"vector_configs": configs})
+    labelled = writer.patch(labels, json={"labels": {"cl_1": "mine"}})
+    named = writer.patch(labels.replace("labels", "name"), json={"run_name": "first"})
+
+    assert namespace.json()["vector_configs"] == configs
+    assert labelled.status_code == 200
+    assert labelled.json() == {"cluster_id": run["cluster_id"], "run_id": run["run_id"]}
+    assert named.json() == {**labelled.json(), "run_name": "first"}
+    assert set(client.patch(labels, json={"labels": {}}).json()["label_overrides"]) == {"cl_0", "cl_1"}
+
+
+def test_a_change_of_many_documents_says_how_many_to_a_key_that_may_not_read(
+    writer: httpx.Client, run: dict[str, Any]
+) -> None:
+    changed = writer.patch("/collections/docs/documents/bulk", json={"update_data": {"seen": True}})
+
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["updated_count"] == 60
+
+
+def test_a_key_that_may_read_is_shown_the_whole_record(client: httpx.Client, run: dict[str, Any]) -> None:
+    assert client.patch("/clusters/groups", json={}).json()["description"] == SECRET

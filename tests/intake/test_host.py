@@ -1,0 +1,82 @@
+"""The process that readers start from: ended from outside, it takes nobody down, and another takes its place."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shoal.api.errors import error_reply
+from shoal.errors import Unavailable
+from shoal.intake import readers
+from shoal.intake.readers import FileReaders
+from shoal.intake.request import How, Limits
+
+ROWS = 60_000
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More than a socket holds, so that its reader waits for whoever takes the batches."""
+    path = tmp_path_factory.mktemp("files") / "rows.parquet"
+    vectors = np.random.default_rng(0).normal(size=ROWS * 16).astype(np.float32)
+    pq.write_table(pa.table({"embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors), 16)}), path)
+    return path
+
+
+@pytest.fixture
+def files() -> FileReaders:
+    files = FileReaders(Limits())
+    files.prepare()
+    return files
+
+
+def host() -> int:
+    process = readers._HOST._process
+    assert process is not None
+    return process.pid
+
+
+def rows_of(files: FileReaders, path: Path) -> int:
+    with files.reading(path, How(), "org_1") as file:
+        return sum(len(batch) for batch in file.batches())
+
+
+def test_a_file_whose_host_is_ended_while_it_is_read_can_be_sent_again(files: FileReaders, path: Path) -> None:
+    before = host()
+
+    with files.reading(path, How(), "org_1") as file:
+        batches = file.batches()
+        next(batches)
+        os.kill(before, signal.SIGKILL)
+        with pytest.raises(Unavailable, match=r"rows\.parquet: reading was interrupted.*Send it again") as caught:
+            list(batches)
+
+    assert error_reply(caught.value).status_code == 503
+    assert rows_of(files, path) == ROWS
+    assert host() != before
+
+
+def test_a_host_that_died_unseen_is_replaced_before_the_next_file(files: FileReaders, path: Path) -> None:
+    before = host()
+    os.kill(before, signal.SIGKILL)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+
+    assert rows_of(files, path) == ROWS
+    assert host() != before
+
+
+def test_a_host_that_dies_before_it_starts_a_reader_leaves_no_file_called_damaged(
+    files: FileReaders, path: Path
+) -> None:
+    before = host()
+    os.kill(before, signal.SIGSTOP)
+    threading.Timer(0.3, os.kill, (before, signal.SIGKILL)).start()
+
+    with pytest.raises(Unavailable), files.reading(path, How(), "org_1"):
+        raise AssertionError("nothing can have been read")
+    assert rows_of(files, path) == ROWS
