@@ -64,7 +64,9 @@ def server(services: Services, admin_key: str) -> Iterator[str]:
     """The address of a running server, without a mount: `http://127.0.0.1:<port>`."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as served; see `shoal.cli.serve`
-    running = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", ws="none"))
+    running = uvicorn.Server(
+        uvicorn.Config(create_app(services), log_level="warning", ws="none", reset_contextvars=True)
+    )
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not running.started:

@@ -27,7 +27,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     services = assemble(Settings(data=tmp_path_factory.mktemp("data"), workers=0, max_body_mib=1))
     key = services.keys.bootstrap(services.settings.data / "key")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", ws="none"))
+        running = uvicorn.Server(
+            uvicorn.Config(create_app(services), log_level="warning", ws="none", reset_contextvars=True)
+        )
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not running.started:

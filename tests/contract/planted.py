@@ -139,7 +139,9 @@ def planted(data: Path) -> Iterator[Planted]:
     assert key is not None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        running = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", ws="none"))
+        running = uvicorn.Server(
+            uvicorn.Config(create_app(services), log_level="warning", ws="none", reset_contextvars=True)
+        )
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not running.started:

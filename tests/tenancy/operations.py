@@ -46,6 +46,12 @@ _LINEAGE: Final = {
     name: "lineage is kept as told"
     for name in ("root_object_id", "root_bucket_id", "source_object_id", "source_document_id", "source_collection_id")
 }
+_OF_OBJECTS: Final = {
+    "upload_id": "kept as told",
+    "target_object_id": "edges are kept as sent, nothing is looked up",
+    "target_collection_id": "edges are kept as sent, nothing is looked up",
+}
+_OF_EXTRACTORS: Final = {"feature_extractor_id": "made from name and version, whatever is sent"}
 _EMAIL: Final = {"user_email": "an address; keys are looked up within the caller's organisation"}
 _GROUP: Final = {"cluster_id": "a group such as cl_0 within the run that the path names"}
 _ANSWERED: Final = "answered for each id, the same for all that are not there"
@@ -178,18 +184,21 @@ _ORGANIZATION: Final = {
 _NAMESPACES: Final = {
     "POST /namespaces": Operation(
         lambda t: Call(body={"namespace_name": t.open_name()}),
-        free={"namespace_id": "a new id; two organisations may choose the same"},
+        free={"namespace_id": "a new id; two organisations may choose the same", **_OF_EXTRACTORS},
     ),
     "POST /namespaces/standalone": Operation(
-        lambda t: Call(body={"namespace_name": t.open_name()}), free={"namespace_id": "a new id, as above"}
+        lambda t: Call(body={"namespace_name": t.open_name()}),
+        free={"namespace_id": "a new id, as above", **_OF_EXTRACTORS},
     ),
     "GET /namespaces": Operation(_nothing, _searched("namespace")),
     "POST /namespaces/list": Operation(lambda t: Call(body={}), _listed("namespace", "namespace_id")),
     "GET /namespaces/{namespace}": Operation(_at(("namespace", "namespace")), _BY_NAMESPACE),
     "PATCH /namespaces/{namespace}": Operation(
-        _at(("namespace", "namespace"), body={"description": "d"}), _BY_NAMESPACE
+        _at(("namespace", "namespace"), body={"description": "d"}), _BY_NAMESPACE, _OF_EXTRACTORS
     ),
-    "PUT /namespaces/{namespace}": Operation(_at(("namespace", "namespace"), body={"description": "d"}), _BY_NAMESPACE),
+    "PUT /namespaces/{namespace}": Operation(
+        _at(("namespace", "namespace"), body={"description": "d"}), _BY_NAMESPACE, _OF_EXTRACTORS
+    ),
     "DELETE /namespaces/{namespace}": Operation(
         lambda t: Call(path={"namespace": t.fresh("namespace")}), _BY_NAMESPACE
     ),
@@ -215,18 +224,18 @@ _BUCKETS: Final = {
     "PUT /buckets/{bucket}": Operation(_at(("bucket", "bucket"), body={"description": "d"}), _BY_BUCKET),
     "DELETE /buckets/{bucket}": Operation(lambda t: Call(path={"bucket": t.fresh("bucket")}), _BY_BUCKET),
     "POST /buckets/{bucket}/objects": Operation(
-        _at(("bucket", "bucket"), body={"title": "t"}), _BY_BUCKET, {"upload_id": "kept as told"}
+        _at(("bucket", "bucket"), body={"title": "t"}), _BY_BUCKET, _OF_OBJECTS
     ),
     "POST /buckets/{bucket}/objects/batch": Operation(
-        _at(("bucket", "bucket"), body={"objects": [{"title": "t"}]}), _BY_BUCKET, {"upload_id": "kept as told"}
+        _at(("bucket", "bucket"), body={"objects": [{"title": "t"}]}), _BY_BUCKET, _OF_OBJECTS
     ),
     "GET /buckets/{bucket}/objects": Operation(_BUCKET, _searched("object", *_BY_BUCKET)),
     "POST /buckets/{bucket}/objects/list": Operation(
         _at(("bucket", "bucket"), body={}), _listed("object", "object_id", *_BY_BUCKET)
     ),
     "GET /buckets/{bucket}/objects/{object_id}": Operation(_one_object(), _BY_OBJECT),
-    "PATCH /buckets/{bucket}/objects/{object_id}": Operation(_one_object({"title": "u"}), _BY_OBJECT),
-    "PUT /buckets/{bucket}/objects/{object_id}": Operation(_one_object({"title": "u"}), _BY_OBJECT),
+    "PATCH /buckets/{bucket}/objects/{object_id}": Operation(_one_object({"title": "u"}), _BY_OBJECT, _OF_OBJECTS),
+    "PUT /buckets/{bucket}/objects/{object_id}": Operation(_one_object({"title": "u"}), _BY_OBJECT, _OF_OBJECTS),
     "DELETE /buckets/{bucket}/objects/{object_id}": Operation(_one_object(fresh=True), _BY_OBJECT),
 }
 
