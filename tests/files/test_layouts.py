@@ -87,7 +87,6 @@ VECTOR_FORMS: dict[str, Callable[[list[list[float]]], pa.Array]] = {
     "list_view": lambda lists: pa.array(lists, pa.list_view(pa.float32())),
     "list_view in another order": backwards,
     "tensor": lambda lists: pa.FixedShapeTensorArray.from_numpy_ndarray(np.array(lists, np.float32)),
-    "one list in a list": lambda lists: pa.array([[row] for row in lists], pa.list_(pa.list_(pa.float32()))),
     "decimals": lambda lists: pa.array(
         [[Decimal(repr(value)) for value in row] for row in lists], pa.list_(pa.decimal128(38, 20))
     ),

@@ -115,14 +115,10 @@ def parse_vector(text: str) -> list[float] | None:
 
 
 def _as_lists(column: pa.Array) -> pa.Array | None:
-    """Lists of numbers, lists of one such list each, or structs of numbers, as lists of numbers."""
+    """Lists of numbers, or structs of numbers, as lists of numbers."""
     kind = column.type
     if is_number_list(kind):
         return column
-    if is_list(kind) and is_number_list(kind.value_type):
-        lengths = pc.list_value_length(column.drop_null())
-        if pc.all(pc.equal(lengths, 1)).as_py():
-            return _spread_over(column, column.flatten())
     return _fields_as_lists(column) if pa.types.is_struct(kind) and kind.num_fields else None
 
 
@@ -149,13 +145,6 @@ def _is_vector_struct(kind: pa.StructType) -> bool:
     """Whether a struct is used for vectors alone: Spark's, or values and nothing else, or many numbers."""
     names = {field.name for field in kind}
     return names == {"values"} or {"values", "indices"} <= names or kind.num_fields >= _CLEAR
-
-
-def _spread_over(column: pa.Array, inner: pa.Array) -> pa.Array:
-    """`inner` with a null for each row of `column` that has none."""
-    there = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), np.bool_)
-    rows = np.where(there, np.cumsum(there) - 1, 0)
-    return inner.take(pa.array(rows, mask=~there))
 
 
 def _usual(lengths: Sequence[int | None]) -> tuple[int, float]:
