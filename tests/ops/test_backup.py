@@ -16,7 +16,9 @@ from ops.folders import fill, flip, made, only, settings_of
 from shoal.assemble import Services, assemble
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.errors import Conflict, Corrupt, InvalidField
+from shoal.records.collection import CreateCollection
 from shoal.records.filters import MATCH_ALL
+from shoal.records.namespace import CreateNamespace
 from shoal.records.scope import Scope
 from shoal.services.doctor import examine
 from shoal.storage.backup import MANIFEST, back_up, restore
@@ -62,6 +64,10 @@ class Writer(threading.Thread):
     def __init__(self, services: Services, scopes: list[Scope]) -> None:
         super().__init__(daemon=True)
         self._services, self._scopes = services, scopes
+        for scope in scopes:
+            for name in ("load", "scrap"):
+                body = {"collection_name": name, "source": {"type": "direct_upsert"}}
+                services.collections.create(scope, CreateCollection.model_validate(body))
         self.stored = 0
         self.halt = threading.Event()
         self.failed: list[Exception] = []
@@ -80,12 +86,18 @@ class Writer(threading.Thread):
         ids = [f"n{number:05d}-{row}" for row in range(ROWS)]
         values = np.full((ROWS, 4), number, dtype=np.float32)
         batch = DocumentBatch(ids, [b"{}"] * ROWS, {"w": VectorColumn(np.arange(ROWS), values)})
-        store.write(scope, "col_load", [batch], now=datetime.now(UTC))
+        load, scrap_heap = (key_of(self._services, scope, name) for name in ("load", "scrap"))
+        store.write(scope, load, [batch], now=datetime.now(UTC))
         if number % 11 == 5:  # holes, and files that go away
-            store.delete_where(scope, "col_scrap", MATCH_ALL)
+            store.delete_where(scope, scrap_heap, MATCH_ALL)
             store.compact(scope)
         scrap = DocumentBatch([f"s{number % 5}"], [b"{}"], {"w": VectorColumn(np.arange(1), values[:1])})
-        store.write(scope, "col_scrap", [scrap], now=datetime.now(UTC))
+        store.write(scope, scrap_heap, [scrap], now=datetime.now(UTC))
+
+
+def key_of(services: Services, scope: Scope, name: str) -> str:
+    """The storage key of a collection."""
+    return services.collections.find(scope, name).storage_key
 
 
 def batches_in(folder: Path, scopes: list[Scope]) -> list[int]:
@@ -94,7 +106,7 @@ def batches_in(folder: Path, scopes: list[Scope]) -> list[int]:
     numbers = []
     try:
         for scope in scopes:
-            matrix = services.documents_store.load_matrix(scope, ["col_load"], ["w"])
+            matrix = services.documents_store.load_matrix(scope, [key_of(services, scope, "load")], ["w"])
             for start in range(0, len(matrix), ROWS):
                 number = int(matrix.ids[start][1:6])
                 assert [id[:6] for id in matrix.ids[start : start + ROWS]] == [f"n{number:05d}"] * ROWS
@@ -110,7 +122,8 @@ def test_backups_under_load_hold_exactly_a_prefix_of_what_was_acknowledged(
 ) -> None:
     record_property("tries", BACKUPS)
     services, scope = live
-    scopes = [scope, Scope(scope.organization_id, "ns_second000000000")]
+    services.namespaces.create(scope.organization, CreateNamespace.model_validate({"namespace_name": "second"}))
+    scopes = [scope, services.namespaces.scope(scope.organization, "second")]
     writer = Writer(services, scopes)
     writer.start()
     try:
@@ -176,7 +189,7 @@ def test_later_writes_to_the_folder_do_not_reach_a_backup(live: tuple[Services, 
 
     writer = Writer(services, [scope])
     writer._write(1)
-    services.documents_store.drop_collection(scope, "col_load")
+    services.documents_store.drop_collection(scope, key_of(services, scope, "load"))
 
     assert {path: path.read_bytes() for path in (tmp_path / "backup").rglob("*") if path.is_file()} == before
 

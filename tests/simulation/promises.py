@@ -124,10 +124,12 @@ class Promises:
     def watching(self, claim: Callable[..., Job | None]) -> Callable[..., Job | None]:
         """The claim, checked against plain counting: whose turn was it?"""
 
-        def watched(queue: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
+        def watched(
+            queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None
+        ) -> Job | None:
             with self._parts.store.transaction():
                 fair = self._fair(now)
-                job = claim(queue, worker, now, lease_until)
+                job = claim(queue, worker, now, lease_until, most_of_one)
                 chosen = None if job is None else job.scope.organization_id
                 assert chosen in fair if fair else chosen is None, f"it was the turn of {fair}, {chosen} was served"
                 if job is not None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from shoal.errors import Unavailable
+from shoal.records.paging import Listing
 from shoal.records.scope import Scope
-from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, Json
+from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, Json, StoredDocument
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.metadata import _SCHEMA, SqliteMetadata
 from shoal.storage.sqlite import Database
@@ -162,7 +163,13 @@ class Checkpoints:
 
 
 class Documents:
-    """Always two documents that match, never one that is written."""
+    """Always two documents that match and hold no words, never one that is written."""
+
+    def find(self, *_: object, **_more: object) -> Listing[StoredDocument]:
+        return Listing([], 0, more=False)
+
+    def result_fields(self, *_: object) -> frozenset[str]:
+        return frozenset()
 
     def count(self, *_: object) -> int:
         return 2
