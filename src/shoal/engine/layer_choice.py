@@ -1,7 +1,7 @@
 """Finds the layers of the neighbour graph, and which of them to show first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -41,6 +41,8 @@ _CLEAR: Final = 0.8
 """Runs that agree less than this saw no clear structure."""
 _STEP: Final = 1.6
 """Layers differ in the number of clusters by this factor, at least."""
+_NEAR: Final = 0.1
+"""A number of clusters is met within this share of it; else the resolution is corrected, twice at most."""
 _MANY: Final = 50_000
 """Above so many rows all runs start from small groups: a third of the time for a hundredth of the quality."""
 _SEED: Final = 0
@@ -71,7 +73,7 @@ def choose_layer(
     return _finest(fitness(graph, scan, _GRID.tolist(), threads), counts), counts
 
 
-def _with_count(counts: Places, wanted: int) -> float:
+def _with_count(counts: Places, wanted: float) -> float:
     """The resolution with about so many communities, told between the points of the grid or on the line of its coarsest
     ones."""
     rising = log(np.maximum.accumulate(np.maximum(counts, 1)) + 1e-6 * np.arange(len(counts)))
@@ -117,9 +119,24 @@ def find_layers(
     groups = small_groups(graph, threads, within(progress, "cluster", 0, 0.2))
     choice, counts = choose_layer(graph, wanted, groups, threads, within(progress, "cluster", 0.2, 0.4))
     base = groups if graph.rows > _MANY else None
-    part = within(progress, "cluster", 0.4, 0.8)
-    agreed, agreement = consensus(graph, choice.resolution, seed, groups=base, threads=threads, progress=part)
-    chosen = np.unique(walk_home(graph, agreed, threads)[0], return_inverse=True)[1].astype(np.int32)
+
+    def agree(resolution: float, start: float, stop: float) -> tuple[Places, float]:
+        part = within(progress, "cluster", start, stop)
+        agreed, agreement = consensus(graph, resolution, seed, groups=base, threads=threads, progress=part)
+        return np.unique(walk_home(graph, agreed, threads)[0], return_inverse=True)[1].astype(np.int32), agreement
+
+    chosen, agreement = agree(choice.resolution, 0.4, 0.6)
+    # A consensus has more communities than a single run, by which the resolution was chosen.
+    aim = float(wanted or 0)
+    for start, stop in ((0.6, 0.7), (0.7, 0.8)) if wanted is not None else ():
+        count = int(chosen.max()) + 1
+        if wanted is None or abs(count - wanted) <= _NEAR * wanted:
+            break
+        aim *= wanted / count
+        other = replace(choice, resolution=_with_count(counts, max(aim, 1.5)))
+        found, agreed = agree(other.resolution, start, stop)
+        if abs(int(found.max()) + 1 - wanted) < abs(count - wanted):
+            chosen, agreement, choice = found, agreed, other
     part = within(progress, "cluster", 0.8, 1)
     runs = _Splits(graph, base, graph.strength(), seed, threads, part)
     finer = runs.finer(chosen, _outward(counts, choice.resolution, 1))
