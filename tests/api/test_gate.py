@@ -150,8 +150,10 @@ def test_a_client_that_reads_slowly_holds_neither_a_place_nor_memory(tmp_path: P
         clients = []
         for _ in range(5):
             clients.append(asyncio.ensure_future(app({**asked, "state": {"caller": caller}}, receive, send)))
-            for _ in range(10):
-                await asyncio.sleep(0)
+            # A thread puts the body together, so that this takes more than some turns of the loop.
+            async with asyncio.timeout(5):
+                while len(statuses) < len(clients):
+                    await asyncio.sleep(0.001)
         for client in clients:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
