@@ -424,6 +424,8 @@ def check_intents(path: Path) -> None:
     """I8: where documents hold a group, an intent to write it is on record."""
     with _opened(path) as documents:
         documents.execute("BEGIN")
+        if _is_bare(documents):
+            return
         written = documents.execute(
             "SELECT count(*) FROM documents WHERE json_extract(payload, '$.group') IS NOT NULL"
         ).fetchone()[0]
@@ -466,6 +468,8 @@ def check_known(data: Path) -> None:
     known = {body["collection_id"]: {body["generation"], *body.get("superseded", {})} for body in bodies}
     for path in sorted((data / "documents").rglob("documents.sqlite")):
         with _opened(path) as documents:
+            if _is_bare(documents):
+                continue
             for (key,) in documents.execute("SELECT key FROM collections"):
                 collection, at, generation = key.partition("@")
                 if collection not in known or (at and generation not in known[collection]):
@@ -481,6 +485,11 @@ class _opened:  # noqa: N801  # a context manager, named for what it gives
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
+
+
+def _is_bare(database: sqlite3.Connection) -> bool:
+    """Whether its maker was killed before the first commit: it has no tables yet, and the next one makes them."""
+    return not database.execute("PRAGMA user_version").fetchone()[0]
 
 
 def _temporary(data: Path) -> Iterator[Path]:
