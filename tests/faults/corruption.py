@@ -97,6 +97,8 @@ def mutations(root: Path, count: int, seed: int, kinds: Sequence[str] = KINDS) -
     for path in sorted(root.rglob("*")):
         if path.is_file() and path.stat().st_size and not path.name.endswith("-shm"):
             files.setdefault(kind_of(path.relative_to(root)), []).append(path)
+    for paths in files.values():  # not by their names, which hold random ids: a seed means the same damages each time
+        paths.sort(key=lambda path: path.stat().st_size)
     there = [kind for kind in kinds if kind in files and kind != "other"]
     drawn = []
     for number in range(count):
