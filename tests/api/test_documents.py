@@ -1,5 +1,6 @@
 """Documents over the wire, in the words the official client was recorded with (contract 7)."""
 
+import gzip
 import io
 from typing import Any
 from urllib.parse import quote
@@ -356,3 +357,18 @@ def test_columns_beside_those_of_an_imported_document_are_its_fields(client: htt
         "document_id": "d",
         "collection_id": done.json()["collection_id"],
     }
+
+
+@pytest.mark.parametrize("by", [{"params": {"format": "jsonl"}}, {"headers": {"Content-Type": "application/x-ndjson"}}])
+def test_a_packed_body_is_imported_and_a_damaged_one_refused(client: httpx.Client, by: dict[str, Any]) -> None:
+    body = gzip.compress(b'{"id": "a", "v": [1, 2]}\n{"id": "b", "v": [3, 4]}\n')
+    client.post(
+        "/collections", json={"collection_name": "docs", "source": {"type": "direct_upsert"}}
+    ).raise_for_status()
+
+    refused = client.post("/collections/docs/documents/import", content=body[:-5], **by)
+    done = client.post("/collections/docs/documents/import", content=body, **by)
+
+    assert refused.status_code == 422, refused.text
+    assert "ends too early" in refused.text
+    assert done.json()["inserted"] == 2, done.text

@@ -1,5 +1,6 @@
 """`shoal cluster FILE`: what it reads, prints and leaves."""
 
+import gzip
 import json
 import shlex
 import signal
@@ -371,3 +372,15 @@ def test_how_many_is_asked_for_whatever_the_algorithm_calls_it(here: Command, tm
 
     assert done.code == 0
     assert summary(tmp_path / "found")["num_clusters"] == 4
+
+
+def test_a_packed_file_is_clustered_as_the_file_itself(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+    lines = "".join(f"{json.dumps(row)}\n" for row in documents.to_pylist()).encode()
+    (tmp_path / "plain.jsonl").write_bytes(lines)
+    (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(lines))
+
+    for name in ("plain.jsonl", "packed.jsonl.gz"):
+        done = here("cluster", name, "--clusters", 3)
+        assert done.code == 0, done.err
+
+    assert partition(tmp_path / "shoal-out" / "packed") == partition(tmp_path / "shoal-out" / "plain")

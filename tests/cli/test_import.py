@@ -1,5 +1,7 @@
 """`shoal import`: into the data folder, and to a running server."""
 
+import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,3 +147,45 @@ def test_the_reserve_of_the_disk_holds_without_a_server_too(
 
     assert done.code == 2
     assert "are kept in reserve" in done.complaint
+
+
+def packed(folder: Path, documents: pa.Table) -> Path:
+    path = folder / "questions.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(f"{json.dumps(row)}\n" for row in documents.to_pylist()).encode()))
+    return path
+
+
+def test_a_packed_file_goes_into_the_data_folder(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+    done = here("import", packed(tmp_path, documents), "--collection", "questions", "--data", "data")
+
+    assert done.code == 0, done.err
+    assert "60 documents stored" in done.out
+    assert stored(tmp_path / "data", "default", "questions") == 60
+    assert not [*(tmp_path / "data").rglob("tmp*")]
+
+
+def test_a_packed_file_that_unfolds_too_far_stores_nothing(
+    here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_IMPORT_UNFOLDED_MIB", "4")
+    (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(b"id,t\n" + b"0" * (64 * 2**20)))
+
+    done = here("import", "bomb.csv.gz", "--collection", "questions", "--data", "data")
+
+    assert done.code == 2
+    assert "SHOAL_IMPORT_UNFOLDED_MIB" in done.err
+    assert done.err.count("\n") == 1
+    assert collections(tmp_path / "data", "default") == []
+
+
+def test_a_packed_file_goes_to_a_server(
+    here: Command, server: ServerProcess, documents: pa.Table, tmp_path: Path
+) -> None:
+    path = packed(tmp_path, documents)
+
+    done = here(
+        "import", path, "--collection", "packed", "--namespace", "packed", "--url", server.url, "--key", server.key
+    )
+
+    assert done.code == 0, done.err
+    assert "60 documents stored" in done.out

@@ -23,7 +23,7 @@ _CONDITION: Final = re.compile(r"([^=!<>]+)(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
 
 
 def cluster(
-    file: Annotated[Path, typer.Argument(help="Parquet, Arrow, CSV, JSON lines, or NPY with a sidecar.")],
+    file: Annotated[Path, typer.Argument(help="Parquet, Arrow, CSV or JSON lines (also .gz), or NPY with a sidecar.")],
     vector: Annotated[str | None, typer.Option(help="The column of vectors; needed where there are several.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A column to name clusters from; repeat for several.")] = None,
     id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
@@ -52,7 +52,8 @@ def cluster(
     from shoal.records.filters import parse_filter
     from shoal.results import check_folder
 
-    folder = out or Path("shoal-out") / (file.stem or "results")
+    stem = file.stem if file.suffix.lower() != ".gz" else Path(file.stem).stem
+    folder = out or Path("shoal-out") / (stem or "results")
     if not plan:
         check_folder(folder)
     filter = parse_where(where or [])

@@ -17,7 +17,7 @@ __all__ = ["ensured_collection", "ensured_namespace", "import_"]
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="Parquet, Arrow, CSV, JSON lines, or NPY with a sidecar.")],
+    file: Annotated[Path, typer.Argument(help="Parquet, Arrow, CSV or JSON lines (also .gz), or NPY with a sidecar.")],
     collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")],
     namespace: Annotated[str, typer.Option(help="Made if it is not there.")] = "default",
     vector: Annotated[list[str] | None, typer.Option(help="A column of vectors; repeat for several.")] = None,

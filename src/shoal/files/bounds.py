@@ -14,7 +14,7 @@ import pyarrow as pa
 from shoal.errors import InvalidField, TooLarge
 from shoal.files.unfolding import depth_of, row_bytes
 
-__all__ = ["MAX_COLUMNS", "MAX_NESTING", "ROW_BYTES", "Bounds", "Unfolding", "available_bytes"]
+__all__ = ["MAX_COLUMNS", "MAX_NESTING", "ROW_BYTES", "Bounds", "Unfolding", "available_bytes", "size_text"]
 
 MAX_COLUMNS: Final = 16_384
 """Most columns of a file, fields of structs counted."""
@@ -75,8 +75,9 @@ class Unfolding:
         total = total_bytes + rows * ROW_BYTES
         if total > self._most:
             raise TooLarge(
-                f"{self._label}: unfolds to {rows:,} documents of together {_size(total)} or more, and a file of "
-                f"{_size(self._file_bytes)} may unfold to {_size(self._most)}. Send it in parts, or raise {_SETTING}.",
+                f"{self._label}: unfolds to {rows:,} documents of together {size_text(total)} or more, and a file of "
+                f"{size_text(self._file_bytes)} may unfold to {size_text(self._most)}. Send it in parts, or raise "
+                f"{_SETTING}.",
                 field=self._label,
                 limit_bytes=self._most,
                 setting=_SETTING,
@@ -86,8 +87,8 @@ class Unfolding:
         """Raises TooLarge where `needed` bytes would have to be in memory at once. `what` is, such as "batch 3"."""
         if needed > self.bounds.batch_bytes:
             raise TooLarge(
-                f"{self._label}: {what} unfolds to {_size(needed)}, and {_size(self.bounds.batch_bytes)} may be in "
-                "memory at once. Write the file in smaller batches, or raise SHOAL_IMPORT_MEMORY_MIB.",
+                f"{self._label}: {what} unfolds to {size_text(needed)}, and {size_text(self.bounds.batch_bytes)} may "
+                "be in memory at once. Write the file in smaller batches, or raise SHOAL_IMPORT_MEMORY_MIB.",
                 field=self._label,
                 limit_bytes=self.bounds.batch_bytes,
                 setting="SHOAL_IMPORT_MEMORY_MIB",
@@ -128,7 +129,7 @@ class Unfolding:
         widest = max(range(row.num_columns), key=lambda at: int(row_bytes(row.column(at))[0]))
         return InvalidField(
             f"{self._label}: row {number}, column {row.schema.names[widest]!r}",
-            f"unfolds to {_size(size)}, and a row may have {_size(_ROW_MOST)}",
+            f"unfolds to {size_text(size)}, and a row may have {size_text(_ROW_MOST)}",
             remedy="Leave large columns out.",
         )
 
@@ -166,7 +167,8 @@ def _leaves(kind: pa.DataType) -> int:
     return max(1, sum(_leaves(kind.field(i).type) for i in range(kind.num_fields)))
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """A number of bytes for people."""
     for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if count >= unit:
             return f"{count / unit:,.1f} {name}"

@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 
 from shoal.errors import InvalidField
 
-__all__ = ["FORMATS", "Format", "format_of"]
+__all__ = ["FORMATS", "Format", "format_of", "packed_format"]
 
 Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "npy"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -34,8 +34,9 @@ _MAGIC: Final = (
     (b"\xff\xff\xff\xff", "arrow"),  # an IPC stream: continuation marker of the schema message
     (b"\x93NUMPY", "npy"),
 )
+_GZIP: Final = b"\x1f\x8b"
 _OTHERS: Final = (
-    (b"\x1f\x8b", "a gzip archive"),
+    (_GZIP, "a gzip archive"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
     (b"BZh", "a bzip2 archive"),
@@ -68,6 +69,26 @@ def format_of(path: Path, label: str, given: str | None = None) -> Format:
         raise _mismatch(label, told, "binary data")
     if told == "jsonl":
         _check_json_lines(label, head)
+    return told
+
+
+def packed_format(path: Path, label: str, given: str | None = None) -> Format | None:
+    """The format of what a gzip archive holds; None for a file that is no archive, or not meant to be one: its name has
+    to end in .gz, or its format to be given.
+
+    Raises InvalidField for a file called .gz that is no archive, and for an archive of what is no text.
+    """
+    named = path.suffix.lower() == ".gz"
+    if not named and given is None:
+        return None
+    if not _head(path, label).startswith(_GZIP):
+        if named and given is None:
+            raise InvalidField(label, "is not a gzip archive, as its name says", remedy="Check the file's ending.")
+        return None
+    told = _told(Path(path.stem) if named else path, label, given)
+    if told in _BINARY:
+        remedy = "Unpack it: in gzip archives Shoal reads CSV, TSV and JSON lines."
+        raise InvalidField(label, f"is {_NAMES[told]} in a gzip archive", remedy=remedy)
     return told
 
 

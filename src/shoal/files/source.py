@@ -1,7 +1,8 @@
 """One interface to all kinds of files: a `Source` tells what is inside and hands it out in batches or whole."""
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ from shoal.errors import InvalidField, ShoalError
 from shoal.files.array_file import ArrayPieces
 from shoal.files.bounds import Bounds
 from shoal.files.documents import Documents
-from shoal.files.formats import Format, format_of
+from shoal.files.formats import Format, format_of, packed_format
+from shoal.files.gzip_archive import Unpacked
 from shoal.files.ids import IdRegister
 from shoal.files.json_lines import JsonPieces
 from shoal.files.layout import Chosen, Known
@@ -150,6 +152,7 @@ def open_source(
     needs_vectors: bool = True,
     max_dimension: int = MAX_DIMENSION,
     bounds: Bounds | None = None,
+    temporary: Path | None = None,
 ) -> Source:
     """Open a file of documents.
 
@@ -159,20 +162,62 @@ def open_source(
     attributes from `sidecar`, or from a file of the same stem beside it. `label` names the file in errors. Columns of
     lists that are called like one of `known_vectors` are those vectors, where `vector_columns` does not say otherwise.
     `bounds` say how far the file may unfold; None takes those of this machine's memory.
+    Text in a gzip archive (`.csv.gz`, or an archive whose `format` is given) is unpacked into a nameless file in the
+    folder `temporary`, None for the system's, that lives as long as the source.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
     path = Path(path)
     label = label or path.name
     bounds = bounds or Bounds.in_memory()
+    unpacked = None
+    if (packed := packed_format(path, label, format)) is not None:
+        with speaking_shoal(label):
+            unpacked = Unpacked(path, label, bounds, temporary)
+        # What comes out of an archive counts against the size of the archive.
+        bounds = replace(bounds, most_bytes=bounds.unfolded_bytes(path.stat().st_size))
+        path, format = unpacked.path, packed
+    try:
+        source = _source(
+            path,
+            label,
+            format,
+            id_column,
+            vector_columns,
+            sidecar,
+            known_vectors or {},
+            needs_vectors,
+            max_dimension,
+            bounds,
+        )
+    except BaseException:
+        if unpacked is not None:
+            unpacked.close()
+        raise
+    if unpacked is not None:
+        weakref.finalize(source, unpacked.close)
+    return source
+
+
+def _source(
+    path: Path,
+    label: str,
+    format: str | None,
+    id_column: str | None,
+    vectors: Chosen,
+    sidecar: Path | str | None,
+    known: Known,
+    needed: bool,
+    most: int,
+    bounds: Bounds,
+) -> Source:
     kind = format_of(path, label, format)
     with speaking_shoal(label):
         if kind == "npy":
-            array = _array(path, label, id_column, vector_columns, sidecar, max_dimension, bounds)
+            array = _array(path, label, id_column, vectors, sidecar, most, bounds)
             return Source(array, kind, label, bounds)
         if sidecar is not None:
             raise InvalidField("sidecar", "belongs to a .npy file only", value=str(sidecar))
-        known = known_vectors or {}
-        pieces = _opened(path, kind, label, id_column, vector_columns, known, needs_vectors, max_dimension, bounds)
+        pieces = _opened(path, kind, label, id_column, vectors, known, needed, most, bounds)
         return Source(pieces, kind, label, bounds)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import socket
+import sys
 import traceback
 from pathlib import Path
 from typing import Final
@@ -11,9 +12,10 @@ from typing import Final
 from shoal.errors import InvalidField, ShoalError
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
+from shoal.files.formats import packed_format
 from shoal.files.reading import out_of_memory
 from shoal.intake.frames import receive, send, send_batch, send_error, send_info
-from shoal.intake.request import Request
+from shoal.intake.request import Limits, Request
 from shoal.jobs.limits import limit_memory
 
 __all__ = ["read_file"]
@@ -47,7 +49,7 @@ def read_file(asked: socket.socket) -> None:
 
 def _send_file(to: socket.socket, request: Request) -> None:
     how, limits = request.how, request.limits
-    bounds = Bounds(free_bytes=limits.unfolded_mib * _MIB, batch_bytes=int(limits.memory_mib * _MIB * _AT_ONCE))
+    bounds = _bounds(limits)
     source = open_source(
         request.path,
         format=how.format,
@@ -59,6 +61,7 @@ def _send_file(to: socket.socket, request: Request) -> None:
         needs_vectors=how.needs_vectors,
         max_dimension=how.max_dimension,
         bounds=bounds,
+        temporary=how.temporary,
     )
     send_info(to, source.info)
     for batch in source.batches():
@@ -67,12 +70,19 @@ def _send_file(to: socket.socket, request: Request) -> None:
     send(to, {"kind": "end"})
 
 
+def _bounds(limits: Limits) -> Bounds:
+    return Bounds(free_bytes=limits.unfolded_mib * _MIB, batch_bytes=int(limits.memory_mib * _MIB * _AT_ONCE))
+
+
 def _limit(request: Request) -> None:
-    """Memory and processor time as allowed; no files written, no core left behind."""
+    """Memory and processor time as allowed; nothing written but what a gzip archive holds, no core left behind."""
     limit_memory(request.limits.memory_mib)
     size = request.path.stat().st_size if request.path.exists() else 0
     seconds = int(request.limits.seconds_for(size)) + 1
-    for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
+    written = 0
+    if request.path.is_file() and packed_format(request.path, request.path.name, request.how.format):
+        written = min(_bounds(request.limits).unfolded_bytes(size), sys.maxsize)
+    for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, written)):
         _, hard = resource.getrlimit(kind)
         soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with contextlib.suppress(ValueError, OSError):  # where the system knows no such limit

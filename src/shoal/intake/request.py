@@ -25,6 +25,7 @@ class How:
     known_vectors: Known = field(default_factory=dict)
     needs_vectors: bool = True
     max_dimension: int = 65_536
+    temporary: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,5 +78,5 @@ class Request:
         """The inverse of `encoded`."""
         told: Mapping[str, Any] = orjson.loads(sent)
         how = dict(told["how"])
-        how["sidecar"] = Path(how["sidecar"]) if how["sidecar"] else None
+        how |= {name: Path(how[name]) if how[name] else None for name in ("sidecar", "temporary")}
         return Request(Path(told["path"]), How(**how), Limits(**told["limits"]))

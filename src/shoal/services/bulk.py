@@ -88,7 +88,9 @@ class Bulk:
             known_vectors=dict(names.dimensions),
             needs_vectors=False,
             max_dimension=self._max_dimension,
+            temporary=self._spool,
         )
+        self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen, coarse = dict[str, int](), set[str]()
         with self._readers.reading(path, how, scope.organization_id) as source:
             check_dimensions(source.info.vectors, names, self._max_dimension, label or path.name)
