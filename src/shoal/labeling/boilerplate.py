@@ -57,9 +57,9 @@ def _repeated(texts: Sequence[str], labels: Labels) -> set[int]:
 
 
 def _distinct_sentences(text: str, boilerplate: set[int]) -> str:
-    seen, kept = set(boilerplate), list[str]()
+    seen, kept = set[int](), list[str]()
     for sentence in _SENTENCE.findall(text[:_READ]):
-        if (digest := _digest(sentence)) not in seen:
+        if (digest := _digest(sentence)) not in seen and digest not in boilerplate:
             seen.add(digest)
             kept.append(sentence)
     return "".join(kept) if "".join(kept).strip() else text
