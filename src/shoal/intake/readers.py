@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +35,17 @@ class ForeignFile:
 
     def __init__(self, answers: socket.socket, status: int, label: str, seconds: float) -> None:
         self._answers, self._status, self._label, self._seconds = answers, status, label, seconds
-        self.info: SourceInfo = info_of(self._next("info")[0])
+        answers.settimeout(seconds * _SILENT_TIMES)
+        try:
+            self.info: SourceInfo = info_of(self._next("info")[0])
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the rest of the file: a child that is not done is killed."""
+        self._answers.close()
+        os.close(self._status)
 
     def batches(self) -> Iterator[DocumentBatch]:
         """The documents, checked, a few MiB at a time. Raises InvalidField or TooLarge for a fault of the file."""
@@ -108,15 +118,17 @@ class FileReaders:
         Unavailable where the process that reads was ended from outside.
         """
         with self._slot(organization_id):
-            label = how.label or path.name
-            answers, status = _HOST.begin(Request(path.absolute(), how, self._limits))
-            seconds = self._limits.seconds_for(path.stat().st_size if path.exists() else 0)
             try:
-                answers.settimeout(seconds * _SILENT_TIMES)
-                yield ForeignFile(answers, status, label, seconds)
-            finally:
-                answers.close()
-                os.close(status)
+                file = self._open(path, how)
+            except Unavailable:  # nothing was read yet: another host takes it from the start
+                file = self._open(path, how)
+            with closing(file):
+                yield file
+
+    def _open(self, path: Path, how: How) -> ForeignFile:
+        answers, status = _HOST.begin(Request(path.absolute(), how, self._limits))
+        seconds = self._limits.seconds_for(path.stat().st_size if path.exists() else 0)
+        return ForeignFile(answers, status, how.label or path.name, seconds)
 
     @contextmanager
     def _slot(self, organization_id: str) -> Iterator[None]:
