@@ -101,6 +101,9 @@ def _mapped_fixed_lists(column: pa.Array, leaf: Leaf) -> pa.Array:
     # Not flatten(), which leaves out what stands under a null.
     size = column.type.list_size
     values = column.values.slice(column.offset * size, len(column) * size)
+    if not size:  # from_arrays takes no lists of nothing
+        starts = pa.array(np.zeros(len(column) + 1, np.int32))
+        return pa.ListArray.from_arrays(starts, mapped(values, leaf), mask=column.is_null())
     return pa.FixedSizeListArray.from_arrays(mapped(values, leaf), size, mask=column.is_null())
 
 

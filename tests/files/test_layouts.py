@@ -337,6 +337,31 @@ def test_what_json_has_no_form_for_is_refused_by_row_and_column(column: pa.Array
     assert says in error.problem
 
 
+TWO_KEYS = pa.StructArray.from_arrays([pa.array(range(COUNT)), pa.array(["x"] * COUNT)], ["same", "same"])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [TWO_KEYS, pa.ListArray.from_arrays(pa.array(range(COUNT + 1), pa.int32()), TWO_KEYS)],
+    ids=["struct", "list of structs"],
+)
+def test_two_fields_of_a_struct_with_one_name_are_refused_by_column(column: pa.Array, tmp_path: Path) -> None:
+    source = open_source(written(tmp_path, id=IDS, thing=column, embedding=LISTS), vector_columns=["embedding"])
+
+    for read in (source.read, lambda: list(source.batches())):
+        with pytest.raises(InvalidField, match="two fields called 'same' in one struct") as caught:
+            read()
+        assert caught.value.field == "docs.arrow: row 0, column 'thing'"
+
+
+def test_lists_of_a_fixed_size_of_none_are_empty(tmp_path: Path) -> None:
+    nothing = pa.array([[], None, *[[]] * (COUNT - 2)], pa.list_(pa.float32(), 0))
+    source = open_source(written(tmp_path, id=IDS, thing=nothing, embedding=LISTS), vector_columns=["embedding"])
+
+    things = [document["thing"] for document in source.read().documents.read()]
+    assert things == [[], None, *[[]] * (COUNT - 2)]
+
+
 def test_the_ends_of_time_are_kept(tmp_path: Path) -> None:
     columns = {
         "first": moments([-62_135_596_800] * COUNT, pa.timestamp("s")),

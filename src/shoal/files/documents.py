@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.files.payloads import json_of_batch, json_of_rows
+from shoal.files.payloads import check_types, json_of_batch, json_of_rows
 from shoal.files.pieces import Attributes
 from shoal.records.fields import key_paths
 from shoal.records.vectors import Place
@@ -33,8 +33,9 @@ class Documents:
     @classmethod
     def of(cls, attributes: Attributes, place: Place, *, byo: bool) -> "Documents":
         """Those of one stretch of a file. Rows that came as JSON are kept as JSON text, which is smaller. Raises
-        InvalidField at a `place` that is nested too deep."""
+        InvalidField at a `place` that is nested too deep, or for a column that is no JSON."""
         if isinstance(attributes, pa.RecordBatch):
+            check_types(attributes.schema, place)
             return cls([attributes], byo)
         return cls([_packed(json_of_rows(attributes, place, byo=byo, stored=False))])
 

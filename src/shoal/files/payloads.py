@@ -22,7 +22,7 @@ from shoal.records.document import MAX_PAYLOAD_BYTES, TYPED_FIELDS, byo_payload,
 from shoal.records.vectors import Place
 from shoal.tables import is_json, mapped
 
-__all__ = ["json_of_batch", "json_of_rows"]
+__all__ = ["check_types", "json_of_batch", "json_of_rows"]
 
 _TYPED: Final = frozenset(TYPED_FIELDS)
 _SECONDS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -59,6 +59,7 @@ def json_of_batch(batch: pa.RecordBatch, place: Place, *, byo: bool, stored: boo
         For a row that is too large, or a value that JSON has no form for; both named.
     """
     names = batch.schema.names
+    check_types(batch.schema, place)
     columns = [
         _values(column, _in_column(place, name), stored=stored)
         for name, column in zip(names, batch.columns, strict=True)
@@ -71,6 +72,27 @@ def json_of_batch(batch: pa.RecordBatch, place: Place, *, byo: bool, stored: boo
     if stored and (byo or not _TYPED.isdisjoint(names)):
         rows = _typed(rows, place)
     return _sized([orjson.dumps(row, _plain, orjson.OPT_NON_STR_KEYS) for row in rows], place, stored=stored)
+
+
+def check_types(schema: pa.Schema, place: Place) -> None:
+    """Raises InvalidField, about the first row, for a column whose values are no JSON objects: two of their keys are
+    one."""
+    for field in schema:
+        twice = _key_twice(field.type)
+        if twice is not None:
+            problem = f"has two fields called {twice!r} in one struct"
+            raise InvalidField(_in_column(place, field.name)(0), problem, remedy="Rename one, or leave the column out.")
+
+
+def _key_twice(kind: pa.DataType) -> str | None:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _key_twice(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return _key_twice(kind.value_type)
+    inside: list[pa.Field] = [kind.field(i) for i in range(kind.num_fields)]
+    names = [field.name for field in inside] if pa.types.is_struct(kind) else []
+    own = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    return own if own is not None else next((name for f in inside if (name := _key_twice(f.type)) is not None), None)
 
 
 def json_of_rows(rows: Sequence[Mapping[str, Any]], place: Place, *, byo: bool, stored: bool = True) -> list[bytes]:
