@@ -97,6 +97,10 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
         lambda f: update(documents_of(f), "DELETE FROM documents WHERE document_id = 'd0009'"),
         "namespace ns_", "1 vectors in vectors/",
     ),
+    "a vector that is not found": (
+        lambda f: update(documents_of(f), "DELETE FROM slots WHERE slot = 3 AND segment = 1"),
+        "namespace ns_", "the places of the vectors 'v' of document 'd",
+    ),
     "a slot beyond the end": (
         lambda f: update(documents_of(f), "UPDATE slots SET slot = 999 WHERE slot = 3"),
         "namespace ns_", "have vectors beyond the end of vectors/",

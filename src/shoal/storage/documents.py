@@ -40,7 +40,8 @@ from shoal.storage.filters.to_mask import kind_of
 from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql
 from shoal.storage.namespaces import Namespace, Namespaces
 from shoal.storage.replies import find_reply, put_reply
-from shoal.storage.slots import Places, Slots, SlotWriter, Space, compact
+from shoal.storage.slots import Places, Slots, SlotWriter, Space, as_numbers, compact
+from shoal.storage.space_lists import space_lists
 from shoal.storage.vectors import SegmentKey, VectorSegments
 from shoal.storage.written import Written
 
@@ -645,7 +646,9 @@ class _View:
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * (3 + 3 * len(chosen))
         ids, numbers, *places = columns
         # (row number of the document, then segment, slot and checksum of each space in turn; row)
-        where = np.array(places, dtype=np.int64).reshape(1 + 3 * len(chosen), len(rows))
+        where = as_numbers(places).reshape(1 + 3 * len(chosen), len(rows))
+        for place, space in enumerate(chosen):
+            self._check_places(space, where[0], *where[1 + 3 * place : 4 + 3 * place : 2])
         kept = np.flatnonzero((where[1::3] >= 0).all(axis=0))
         missing = len(rows) - len(kept)
         if sample is not None and sample < len(kept):
@@ -658,6 +661,14 @@ class _View:
             for place, space in enumerate(chosen)
         }
         return Matrix(list(ids), self._keys(numbers), blocks, missing, _fingerprint(ids, numbers, chosen, where))
+
+    def _check_places(self, space: Space, documents: Rows, segments: Rows, checksums: Rows) -> None:
+        """Ask the documents in which no vector was found, or one without a checksum, whether that is right; for the
+        others the checksums of their vectors say it."""
+        found = segments >= 0
+        asked = ~found | (checksums == UNKNOWN)
+        if asked.any():
+            self.slots.check_found(space, documents[asked].tolist(), frozenset(documents[asked & found].tolist()))
 
     def _keys(self, numbers: Sequence[int]) -> list[str]:
         """The storage keys of collection numbers."""
@@ -875,7 +886,7 @@ class _Change(_View):
         if not numbers:
             return False
         with _Intake(self, collection, "") as intake:
-            intake.take_vectors(batch, numbers)
+            self.slots.add_to_lists(numbers, intake.take_vectors(batch, numbers))
             intake.finish()
         return True
 
@@ -1016,25 +1027,42 @@ class _Intake:
             raise AlreadyExists("document", next(document_id for document_id in batch.ids if document_id in known))
         numbers = self._numbers(batch.ids, known)
         texts = _canonical(batch.payloads)
+        lists = self._lists(batch, numbers)
         if known:
-            self._replace(batch.ids, texts, known)
-        self._insert(batch.ids, texts, numbers, known)
+            self._replace(batch.ids, texts, lists, known)
+        self._insert(batch.ids, texts, lists, numbers, known)
         self.take_vectors(batch, numbers)
         self._inserted += len(batch) - len(known)
         self._replaced += len(known)
 
-    def take_vectors(self, batch: DocumentBatch, numbers: Sequence[int]) -> None:
-        """Store the vectors of a batch for the documents with these row numbers, aligned with the batch."""
-        for name, column in batch.vectors.items():
-            space = self._change.slots.declare(name, column.dimension)
+    def take_vectors(self, batch: DocumentBatch, numbers: Sequence[int]) -> list[Space]:
+        """Store the vectors of a batch for the documents with these row numbers, aligned with the batch. Returns the
+        spaces that took any."""
+        spaces = self._spaces(batch)
+        for space, column in zip(spaces, batch.vectors.values(), strict=True):
             every = len(column.rows) == len(numbers)
             documents = numbers if every else [numbers[row] for row in column.rows.tolist()]
             self._writer.store(space, documents, column.values)
+        return [space for space, column in zip(spaces, batch.vectors.values(), strict=True) if len(column.rows)]
 
     def finish(self) -> WriteCount:
         """Put the vectors on disk: after this the commit may come."""
         self._writer.sync()
         return WriteCount(self._inserted, self._replaced)
+
+    def _spaces(self, batch: DocumentBatch) -> list[Space]:
+        return [self._change.slots.declare(name, column.dimension) for name, column in batch.vectors.items()]
+
+    def _lists(self, batch: DocumentBatch, numbers: Sequence[int]) -> list[bytes]:
+        """For each document of the batch the list of the spaces in which it has a vector."""
+        columns = list(zip(self._spaces(batch), batch.vectors.values(), strict=True))
+        whole = tuple(space.number for space, column in columns if len(column.rows) == len(batch))
+        spaces = [whole] * len(batch)
+        for space, column in columns:
+            if len(column.rows) < len(batch):
+                for row in column.rows.tolist():
+                    spaces[row] = (*spaces[row], space.number)
+        return space_lists(numbers, spaces)
 
     def _numbers(self, ids: Sequence[str], known: Mapping[str, int]) -> Sequence[int]:
         last = self._change.connection.execute("SELECT coalesce(max(number), 0) FROM documents").fetchone()[0]
@@ -1044,18 +1072,26 @@ class _Intake:
         return [known[document_id] if document_id in known else next(fresh) for document_id in ids]
 
     def _insert(
-        self, ids: Sequence[str], texts: Sequence[str], numbers: Sequence[int], known: Mapping[str, int]
+        self,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        lists: Sequence[bytes],
+        numbers: Sequence[int],
+        known: Mapping[str, int],
     ) -> None:
         stamps = repeat(self._stamp)
         checksums = map(text_checksum, texts, ids, repeat(self._stamp), repeat(self._stamp))
-        rows = zip(numbers, repeat(self._number), ids, texts, stamps, stamps, checksums)
+        rows = zip(numbers, repeat(self._number), ids, texts, stamps, stamps, checksums, lists)
         self._change.connection.executemany(
-            "INSERT INTO documents (number, collection, document_id, payload, created_at, updated_at, checksum) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents "
+            "(number, collection, document_id, payload, created_at, updated_at, checksum, spaces) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (row for row in rows if row[2] not in known) if known else rows,
         )
 
-    def _replace(self, ids: Sequence[str], texts: Sequence[str], known: Mapping[str, int]) -> None:
+    def _replace(
+        self, ids: Sequence[str], texts: Sequence[str], lists: Sequence[bytes], known: Mapping[str, int]
+    ) -> None:
         connection = self._change.connection
         listed = _listed(list(known.values()))
         connection.execute("DELETE FROM slots WHERE document IN (SELECT value FROM json_each(?))", (listed,))
@@ -1064,12 +1100,13 @@ class _Intake:
                 "SELECT number, created_at FROM documents WHERE number IN (SELECT value FROM json_each(?))", (listed,)
             ).fetchall()
         )
-        replaced = [(text, i, known[i]) for i, text in zip(ids, texts, strict=True) if i in known]
+        given = zip(ids, texts, lists, strict=True)
+        replaced = [(text, i, spaces, known[i]) for i, text, spaces in given if i in known]
         connection.executemany(
-            "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?",
+            "UPDATE documents SET payload = ?, updated_at = ?, checksum = ?, spaces = ? WHERE number = ?",
             (
-                (text, self._stamp, text_checksum(text, document_id, born[number], self._stamp), number)
-                for text, document_id, number in replaced
+                (text, self._stamp, text_checksum(text, document_id, born[number], self._stamp), spaces, number)
+                for text, document_id, spaces, number in replaced
             ),
         )
 

@@ -6,6 +6,7 @@ Databases are opened read-only and read in one snapshot, so what a server writes
 
 import contextlib
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,6 +27,7 @@ from shoal.storage.files import is_full, named, on_read_only_disk
 from shoal.storage.migrations import format_of
 from shoal.storage.namespaces import namespace_folders
 from shoal.storage.replies import REPLY_COLUMNS, is_sound_reply
+from shoal.storage.space_lists import read_space_list, space_checksum
 from shoal.storage.vectors import SegmentKey, VectorSegments
 from shoal.storage.whole_pages import check_whole_pages
 
@@ -193,7 +195,8 @@ def inspect_namespace(folder: Path) -> NamespaceSeen:
             _inspect_payloads(connection, seen)
             _inspect_vectors(connection, VectorSegments(folder / "vectors"), seen)
             seen.damage += _damaged_replies(connection)
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+    except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
+        # Not only SQLite says so: a flipped bit makes a number of a text, or nothing of either.
         seen.damage.append(f"the rows cannot be read to their end: {error}")
     return seen
 
@@ -232,8 +235,13 @@ def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, seen
         "d.document_id FROM slots s LEFT JOIN documents d ON d.number = s.document ORDER BY s.segment, s.slot"
     )
     reached: set[int] = set()
+    unreadable = 0
     for number, group in groupby(rows, key=lambda row: row[0]):
-        placed = list(group)
+        together = list(group)
+        placed = [row for row in together if all(isinstance(cell, int) for cell in row[:4])]
+        unreadable += len(together) - len(placed)
+        if not placed:
+            continue
         reached.add(number)
         seen.vectors += len(placed)
         if number not in segments:
@@ -241,11 +249,43 @@ def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, seen
             continue
         key, dimension, slots, space = segments[number]
         seen.damage += _damage_of(files, key, dimension, slots, space, placed)
+    if unreadable:
+        seen.damage.append(f"the places of {unreadable:,} vectors are damaged")
+    seen.damage += _unlisted(connection)
     seen.damage += [
         f"{_shown_path(files, key)} is missing"
         for number, (key, _, slots, _) in segments.items()
         if number not in reached and slots and not files.path(key).exists()
     ]
+
+
+def _unlisted(connection: sqlite3.Connection) -> Iterator[str]:
+    """What `slots` says against what the documents list: a damaged key hides a vector, or shows another's."""
+    if _column(connection, "documents", "spaces") == "NULL":
+        return  # of a format that has none yet
+    names: dict[int, str] = {}
+    for number, name, dimension, kept in connection.execute(
+        "SELECT number, name, dimension, checksum FROM vector_spaces"
+    ):
+        names[number] = _text(name)
+        if space_checksum(number, _text(name), dimension) != kept:
+            yield f"the name of vectors {_text(name)!r} is damaged"
+    damaged: list[str] = []
+    wrong: dict[int, list[str]] = defaultdict(list)
+    rows = connection.execute(
+        "SELECT number, document_id, spaces, (SELECT json_group_array(space) FROM slots WHERE document = number) "
+        "FROM documents ORDER BY number"
+    )
+    for number, id, kept, placed in rows:
+        spaces = read_space_list(number, kept)
+        if spaces is None:
+            damaged.append(_text(id))
+        for space in spaces.symmetric_difference(orjson.loads(placed)) if spaces is not None else ():
+            wrong[space].append(_text(id))
+    if damaged:
+        yield f"the lists of vectors of {_listed(damaged)} are damaged"
+    for space, ids in sorted(wrong.items(), key=str):
+        yield f"the places of the vectors {names.get(space, '?')!r} of {_listed(ids)} are damaged"
 
 
 def lost_databases(documents: Path) -> list[Path]:

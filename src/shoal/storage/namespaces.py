@@ -22,6 +22,7 @@ from shoal.storage.files import remove_tree, sync_folder
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA
 from shoal.storage.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
+from shoal.storage.space_lists import SPACE_LISTS, register_list_functions
 from shoal.storage.sqlite import Database, identity_of
 from shoal.storage.vectors import VectorSegments, safe_name
 from shoal.storage.written import WRITTEN_SCHEMA
@@ -52,7 +53,7 @@ CREATE INDEX enrichments_of_a_target ON enrichments (target, cluster_id);
 CREATE INDEX enrichments_of_a_run ON enrichments (run_id);
 """
 _CHECKSUMS: Final = "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM
-_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM, WRITTEN_SCHEMA)
+_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM, WRITTEN_SCHEMA, SPACE_LISTS)
 DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 
@@ -253,3 +254,4 @@ def _prepare(connection: Connection) -> None:
     # Enough for the inner pages of the index by id: random ids are otherwise read from the file at each insert.
     connection.execute("PRAGMA cache_size=-32768")
     register_functions(connection)
+    register_list_functions(connection)

@@ -5,7 +5,7 @@ speaks of. `segments.slots` is the committed length of a file.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import repeat
 from sqlite3 import Connection
 from types import TracebackType
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from shoal.columns import Points, Rows
 from shoal.errors import Corrupt, InvalidField
 from shoal.storage.checksums import UNKNOWN, damaged_rows, row_checksums
+from shoal.storage.space_lists import read_space_list, space_checksum, space_list
 from shoal.storage.vectors import SegmentAppender, SegmentKey, VectorSegments
 
-__all__ = ["SLOTS_CHECKSUM", "SLOTS_SCHEMA", "Places", "SlotWriter", "Slots", "Space", "compact"]
+__all__ = ["SLOTS_CHECKSUM", "SLOTS_SCHEMA", "Places", "SlotWriter", "Slots", "Space", "as_numbers", "compact"]
 
 SLOTS_SCHEMA: Final = """
 CREATE TABLE vector_spaces (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, dimension INTEGER NOT NULL);
@@ -59,12 +60,20 @@ class Places(NamedTuple):
 
     @staticmethod
     def of(rows: Sequence[tuple[int, ...]]) -> "Places":
-        """From rows of (document, segment, slot, checksum)."""
-        return Places(*np.array(rows, dtype=np.int64).reshape(-1, 4).T)
+        """From rows of (document, segment, slot, checksum). Raises Corrupt."""
+        return Places(*as_numbers(rows).reshape(-1, 4).T)
 
     def part(self, start: int, count: int) -> "Places":
         """`count` of them from `start` on."""
         return Places(*(column[start : start + count] for column in self))
+
+
+def as_numbers(cells: Sequence[Sequence[object]]) -> Rows:
+    """Numbers of rows, segments and slots as they come from SQLite. Raises Corrupt where one is no whole number."""
+    try:
+        return np.array(cells, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Corrupt("The places of vectors are damaged on disk. Restore documents.sqlite from a backup.") from error
 
 
 class Slots:
@@ -76,10 +85,14 @@ class Slots:
 
     def spaces(self) -> dict[str, Space]:
         """All vector names, in the order in which they were declared. Raises Corrupt."""
-        rows = self._connection.execute("SELECT number, name, dimension FROM vector_spaces ORDER BY number").fetchall()
-        if any(not isinstance(name, str) or not isinstance(dimension, int) for _, name, dimension in rows):
-            raise Corrupt("The list of vector names is damaged. Restore it from a backup.")
-        return {row[1]: Space(*row) for row in rows}
+        rows = self._connection.execute(
+            "SELECT number, name, dimension, checksum FROM vector_spaces ORDER BY number"
+        ).fetchall()
+        for number, name, dimension, checksum in rows:
+            sound = isinstance(name, str) and isinstance(dimension, int)
+            if not sound or space_checksum(number, name, dimension) != checksum:
+                raise Corrupt("The list of vector names is damaged. Restore it from a backup.")
+        return {row[1]: Space(*row[:3]) for row in rows}
 
     def declare(self, name: str, dimension: int) -> Space:
         """The space of this name, made if need be. Raises InvalidField where its dimension is fixed otherwise."""
@@ -88,7 +101,11 @@ class Slots:
             cursor = self._connection.execute(
                 "INSERT INTO vector_spaces (name, dimension) VALUES (?, ?)", (name, dimension)
             )
-            return Space(int(cursor.lastrowid or 0), name, dimension)
+            made = Space(int(cursor.lastrowid or 0), name, dimension)
+            self._connection.execute(
+                "UPDATE vector_spaces SET checksum = ? WHERE number = ?", (space_checksum(*made), made.number)
+            )
+            return made
         if space.dimension != dimension:
             raise InvalidField(
                 f"vectors.{name}",
@@ -104,18 +121,23 @@ class Slots:
         Raises FileNotFoundError where a segment was compacted away since the places were read, Corrupt where a row is
         not what was stored.
         """
-        values = self._rows(space, places.segments, places.slots)
+        values = self._rows(space, places)
         damaged = damaged_rows(places.documents.tolist(), space.number, values, places.checksums)
         if len(damaged):
-            raise self._damaged(space, places, damaged)
+            raise self._damaged(space, places.documents[damaged].tolist())
         return values
 
-    def _rows(self, space: Space, segments: Rows, slots: Rows) -> Points:
+    def _rows(self, space: Space, places: Places) -> Points:
+        segments, slots = places.segments, places.slots
         count = len(slots)
         if not count:
             return np.empty((0, space.dimension), dtype=np.float32)
         numbers = np.unique(segments).tolist()
         maps = {number: self._map(space, number) for number in numbers}
+        ends = np.array([len(maps[number]) for number in numbers], dtype=np.int64)
+        beyond = (slots < 0) | (slots >= ends[np.searchsorted(numbers, segments)])
+        if beyond.any():
+            raise self._damaged(space, places.documents[beyond].tolist())
         if len(maps) == 1 and slots[-1] - slots[0] == count - 1 and bool(np.all(np.diff(slots) == 1)):
             return maps[numbers[0]][int(slots[0]) : int(slots[0]) + count]
         gathered = np.empty((count, space.dimension), dtype=np.float32)
@@ -124,24 +146,25 @@ class Slots:
             _gather(mapped, slots[rows], rows, gathered)
         return gathered
 
-    def _damaged(self, space: Space, places: Places, rows: Rows) -> Corrupt:
-        first = int(rows[0])
-        found = self._connection.execute(
-            "SELECT document_id FROM documents WHERE number = ?", (int(places.documents[first]),)
-        ).fetchone()
-        more = f", and of {len(rows) - 1} more," if len(rows) > 1 else ""
-        id = found[0] if found else "?"
+    def _damaged(self, space: Space, documents: Sequence[int]) -> Corrupt:
+        more = f", and of {len(documents) - 1} more," if len(documents) > 1 else ""
+        id = self._id_of(documents[0])
         return Corrupt(
             f"The vector {space.name!r} of document {id!r}{more} is damaged on disk. Store the document again.",
             document_id=id,
             vector=space.name,
-            damaged=len(rows),
+            damaged=len(documents),
         )
+
+    def _id_of(self, document: int) -> str:
+        found = self._connection.execute("SELECT document_id FROM documents WHERE number = ?", (document,)).fetchone()
+        return found[0] if found else "?"
 
     def of_documents(
         self, documents: Sequence[int], spaces: Iterable[Space]
     ) -> Mapping[int, Mapping[str, NDArray[np.float32]]]:
-        """For each document number its vectors in these spaces, copied."""
+        """For each document number its vectors in these spaces, copied. Raises Corrupt, also where a vector that the
+        document has is not found."""
         vectors: dict[int, dict[str, NDArray[np.float32]]] = defaultdict(dict)
         listed = orjson.dumps(list(documents)).decode()
         for space in spaces:
@@ -150,10 +173,48 @@ class Slots:
                 "WHERE space = ? AND document IN (SELECT value FROM json_each(?))",
                 (space.number, listed),
             ).fetchall()
+            self.check_found(space, documents, {row[0] for row in rows})
             values = self.read(space, Places.of(rows))
             for (document, *_), value in zip(rows, values, strict=True):
                 vectors[document][space.name] = np.array(value)
         return vectors
+
+    def check_found(self, space: Space, documents: Sequence[int], found: Collection[int]) -> None:
+        """Compare what was found in a space with what the documents (by number) list. Raises Corrupt."""
+        wrong: list[int] = []
+        for start in range(0, len(documents), _GATHER_ROWS):
+            lists = self.lists_of(documents[start : start + _GATHER_ROWS])
+            wrong += [number for number, spaces in lists.items() if (space.number in spaces) != (number in found)]
+        if wrong:
+            raise self._damaged(space, wrong)
+
+    def lists_of(self, documents: Sequence[int]) -> dict[int, frozenset[int]]:
+        """For each document number the numbers of the spaces in which it has a vector, as its row lists them. Raises
+        Corrupt where a list is not what was stored."""
+        rows = self._connection.execute(
+            "SELECT number, spaces FROM documents WHERE number IN (SELECT value FROM json_each(?))",
+            (orjson.dumps(list(documents)).decode(),),
+        )
+        lists: dict[int, frozenset[int]] = {}
+        for number, kept in rows:
+            spaces = read_space_list(number, kept)
+            if spaces is None:
+                id = self._id_of(number)
+                raise Corrupt(
+                    f"The list of vectors of document {id!r} is damaged on disk. Store the document again.",
+                    document_id=id,
+                )
+            lists[number] = spaces
+        return lists
+
+    def add_to_lists(self, documents: Sequence[int], spaces: Iterable[Space]) -> None:
+        """Note in the rows of documents (by number) that they have vectors in these spaces too. Raises Corrupt."""
+        added = frozenset(space.number for space in spaces)
+        lists = self.lists_of(documents)
+        self._connection.executemany(
+            "UPDATE documents SET spaces = ? WHERE number = ?",
+            [(space_list(number, had | added), number) for number, had in lists.items() if not added <= had],
+        )
 
     def segments_of(self, collection: int | None = None) -> list[SegmentKey]:
         """The segments of a collection, or of all."""
@@ -165,10 +226,16 @@ class Slots:
         return [SegmentKey(*row) for row in rows]
 
     def _map(self, space: Space, number: int) -> Points:
-        key, slots = self._connection.execute(
+        """The rows of a segment; none where there is no record of it."""
+        found = self._connection.execute(
             "SELECT c.key, s.slots FROM segments s JOIN collections c ON c.number = s.collection WHERE s.number = ?",
             (number,),
         ).fetchone()
+        if found is None:
+            return np.empty((0, space.dimension), dtype=np.float32)
+        key, slots = found
+        if not isinstance(key, str) or not isinstance(slots, int) or slots < 0:
+            raise Corrupt(f"The record of vector segment {number} is damaged. Restore documents.sqlite from a backup.")
         return self._files.map(SegmentKey(key, space.name, number), space.dimension, slots)
 
 
