@@ -88,6 +88,12 @@ class InvalidField(InvalidRequest):
         self.details = {**self.details, "document_id": document_id}
         return self
 
+    def move(self, field: str, problem: str) -> None:
+        """Let it be about another field, such as the row of one file of several, with the same value and remedy."""
+        self.message = f"{field}: {problem}" + self.message.removeprefix(f"{self.field}: {self.problem}")
+        self.args = (self.message,)
+        self.field, self.problem, self.details = field, problem, {**self.details, "field": field}
+
 
 class Unauthorized(ShoalError):
     """No key, or a key that is not known."""

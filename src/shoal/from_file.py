@@ -15,6 +15,7 @@ from shoal.engine.plan import Progress, silent
 from shoal.errors import InvalidField
 from shoal.files import Documents, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
+from shoal.files.shards import name_of
 from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, How, cluster_columns, expected_cost
 from shoal.records.document import RESULT_FIELDS, own_fields
@@ -114,7 +115,7 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
     chosen = _chosen(request, progress)
     fields = _text_fields(request, chosen)
     about = {
-        "file": request.path.name,
+        "file": name_of(request.path),
         "rows_read": chosen.read,
         "vector": chosen.vector,
         "dimension": int(chosen.points.shape[1]),

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -384,3 +385,31 @@ def test_a_packed_file_is_clustered_as_the_file_itself(here: Command, documents:
         assert done.code == 0, done.err
 
     assert partition(tmp_path / "shoal-out" / "packed") == partition(tmp_path / "shoal-out" / "plain")
+
+
+@pytest.mark.parametrize("asked", ["parts", "parts/*.parquet"])
+def test_a_folder_of_files_is_clustered_and_planned_as_one_file(
+    asked: str, here: Command, parquet: Path, documents: pa.Table, tmp_path: Path
+) -> None:
+    (tmp_path / "parts").mkdir()
+    for number in range(3):
+        pq.write_table(documents.slice(number * 20, 20), tmp_path / "parts" / f"part-{number}.parquet")
+
+    done = here("cluster", asked, "--clusters", 3)
+    here("cluster", parquet, "--clusters", 3, "--out", "one")
+    plan = json.loads(here("cluster", asked, "--plan", "--json").out)
+
+    assert done.code == 0, done.err
+    assert "60 documents, 3 clusters" in done.out
+    assert partition(tmp_path / "shoal-out" / "parts") == partition(tmp_path / "one")
+    assert summary(tmp_path / "shoal-out" / "parts")["source"]["file"] == asked.rpartition("/")[2]
+    assert (plan["rows"], plan["dimension"]) == (60, 8)
+
+
+def test_a_pipe_is_refused_at_once(here: Command, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.parquet")
+
+    done = here("cluster", "pipe.parquet")
+
+    assert done.code == 2
+    assert "pipe.parquet: is a pipe" in done.err

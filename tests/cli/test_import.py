@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,3 +190,63 @@ def test_a_packed_file_goes_to_a_server(
 
     assert done.code == 0, done.err
     assert "60 documents stored" in done.out
+
+
+def in_parts(documents: pa.Table, folder: Path) -> Path:
+    """The documents in three files."""
+    folder.mkdir()
+    for number in range(3):
+        pq.write_table(documents.slice(number * 20, 20), folder / f"part-{number}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("asked", ["data.parquet", "data.parquet/*.parquet"])
+def test_a_folder_of_files_goes_into_the_data_folder(
+    asked: str, here: Command, documents: pa.Table, tmp_path: Path
+) -> None:
+    in_parts(documents, tmp_path / "data.parquet")
+
+    done = here("import", asked, "--collection", "questions", "--data", "stored")
+
+    assert done.code == 0, done.err
+    assert "60 documents stored" in done.out
+    assert stored(tmp_path / "stored", "default", "questions") == 60
+
+
+@pytest.mark.parametrize("asked", ["data.parquet", "data.parquet/*.parquet"])
+def test_a_folder_of_files_goes_to_a_server(
+    asked: str, here: Command, documents: pa.Table, tmp_path: Path, server: ServerProcess
+) -> None:
+    in_parts(documents, tmp_path / "data.parquet")
+    name = "parts" if asked.endswith("t/*.parquet") else "whole"
+
+    done = here("import", asked, "--collection", name, "--url", server.url, "--key", server.key)
+
+    assert done.code == 0, done.err
+    assert "60 documents stored" in done.out
+
+
+def test_a_bad_row_of_a_folder_names_its_file_and_stores_nothing(
+    here: Command, documents: pa.Table, tmp_path: Path
+) -> None:
+    folder = in_parts(documents, tmp_path / "parts")
+    pq.write_table(documents.slice(0, 20), folder / "part-2.parquet")
+
+    done = here("import", folder, "--collection", "questions", "--data", "stored")
+    assert done.code == 2
+    assert "parts/part-2.parquet: row 0, column 'id': repeats the id of parts/part-0.parquet: row 0" in done.err
+    here("import", folder / "part-0.parquet", "--collection", "others", "--data", "stored")
+    assert collections(tmp_path / "stored", "default") == ["others"]
+
+
+@pytest.mark.parametrize("to", [["--data", "stored"], ["--url", "http://127.0.0.1:1"]])
+def test_what_is_no_file_is_told_before_anything_else_is_done(to: list[str], here: Command, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+
+    missing = here("import", "nope.parquet", "--collection", "x", *to)
+    pipe = here("import", "pipe.csv", "--collection", "x", *to)
+
+    assert (missing.code, pipe.code) == (2, 2)
+    assert "nope.parquet: there is no such file. Check the path." in missing.err
+    assert "pipe.csv: is a pipe" in pipe.err
+    assert not (tmp_path / "stored").exists()

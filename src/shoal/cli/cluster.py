@@ -23,7 +23,9 @@ _CONDITION: Final = re.compile(r"([^=!<>]+)(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
 
 
 def cluster(
-    file: Annotated[Path, typer.Argument(help="Parquet, Arrow, CSV or JSON lines (also .gz), or NPY with a sidecar.")],
+    file: Annotated[
+        Path, typer.Argument(help="Parquet, Arrow, CSV or JSON lines (also .gz), NPY, or a folder of Parquet.")
+    ],
     vector: Annotated[str | None, typer.Option(help="The column of vectors; needed where there are several.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A column to name clusters from; repeat for several.")] = None,
     id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
@@ -47,13 +49,13 @@ def cluster(
     """Group the documents of a file, name the groups, and write members, centroids and a summary."""
     # Imported here so that `shoal --help` stays fast.
     from shoal.cli.progress import shown
+    from shoal.files.shards import results_name
     from shoal.from_file import Request, cluster_file, plan_file
     from shoal.library import How
     from shoal.records.filters import parse_filter
     from shoal.results import check_folder
 
-    stem = file.stem if file.suffix.lower() != ".gz" else Path(file.stem).stem
-    folder = out or Path("shoal-out") / (stem or "results")
+    folder = out or Path("shoal-out") / results_name(file)
     if not plan:
         check_folder(folder)
     filter = parse_where(where or [])

@@ -17,7 +17,9 @@ __all__ = ["ensured_collection", "ensured_namespace", "import_"]
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="Parquet, Arrow, CSV or JSON lines (also .gz), or NPY with a sidecar.")],
+    file: Annotated[
+        Path, typer.Argument(help="Parquet, Arrow, CSV or JSON lines (also .gz), NPY, or a folder of Parquet.")
+    ],
     collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")],
     namespace: Annotated[str, typer.Option(help="Made if it is not there.")] = "default",
     vector: Annotated[list[str] | None, typer.Option(help="A column of vectors; repeat for several.")] = None,
@@ -28,6 +30,11 @@ def import_(
     key: Annotated[str | None, typer.Option(help="API key for --url.", envvar="SHOAL_API_KEY")] = None,
 ) -> None:
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
+    from shoal.files.shards import check_path
+
+    check_path(file)
+    if sidecar is not None:
+        check_path(sidecar)
     if url is None:
         _to_folder(file, collection, namespace, vector, id, sidecar, data)
     else:
@@ -47,6 +54,7 @@ def _to_folder(
     from shoal.assemble import assemble
     from shoal.cli.audit import at_the_command_line
     from shoal.cli.progress import counted
+    from shoal.files.shards import size_of
     from shoal.jobs.limits import run_memory_mib
     from shoal.settings import Settings
 
@@ -55,7 +63,7 @@ def _to_folder(
         settings = replace(settings, import_memory_mib=run_memory_mib(settings))
     services = assemble(settings)
     try:
-        services.disk.check(file.stat().st_size if file.exists() else 0)
+        services.disk.check(size_of(file))
         with (
             services.audit.acting(at_the_command_line()),
             ensured_namespace(services, namespace) as scope,
@@ -176,8 +184,12 @@ def ensured_collection(services: "Services", scope: "Scope", name: str) -> Itera
 def _tell(
     file: Path, collection: str, inserted: int, replaced: int, vectors: dict[str, int], warnings: list[str]
 ) -> None:
+    from shoal.files.shards import name_of
+
     again = f", {replaced:,} replaced" if replaced else ""
     held = ", ".join(f"{name} ({dimension})" for name, dimension in vectors.items()) or "none"
-    print(f"{inserted:,} documents stored{again} from {file.name} in the collection {collection!r}; vectors: {held}.")
+    print(
+        f"{inserted:,} documents stored{again} from {name_of(file)} in the collection {collection!r}; vectors: {held}."
+    )
     for warning in warnings:
         print(f"Note: {warning}")

@@ -41,11 +41,12 @@ class Sent:
 
 
 def of_file(path: Path, vector_columns: Sequence[str], id_column: str | None) -> Sent:
-    """What the server reads is sent as it is; everything else is read here and sent as Arrow, all documents of it.
+    """What the server reads is sent as it is; everything else, and a folder or a pattern of Parquet files, is read
+    here and sent as Arrow, all documents of it.
 
     Raises InvalidField for a file that cannot be read.
     """
-    media = _AS_THEY_ARE.get(path.suffix.lower())
+    media = _AS_THEY_ARE.get(path.suffix.lower()) if path.is_file() else None
     source = open_source(path, vector_columns=list(vector_columns) or None, id_column=id_column, needs_vectors=False)
     if media is not None:
         return Sent(partial(_bytes, path), media, _params(vector_columns, id_column))

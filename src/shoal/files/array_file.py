@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
-from shoal.files.bounds import Bounds, Unfolding
+from shoal.files.bounds import Unfolding
 from shoal.files.ids import numbered
-from shoal.files.pieces import Piece, Pieces, row_place
+from shoal.files.layout import Asked
+from shoal.files.pieces import Piece, Pieces, Shards, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.precision import split_if_it_matters
 from shoal.records.vectors import check_finite
@@ -26,13 +27,12 @@ class ArrayPieces:
     """An (n, d) array of numbers, memory-mapped. `sidecar` holds one row for each of its rows, in the same order."""
 
     byo = False
+    shards: Shards = ()
 
-    def __init__(
-        self, path: Path, label: str, sidecar: Pieces | None, name: str | None, *, most: int, bounds: Bounds
-    ) -> None:
-        self._label, self._sidecar = label, sidecar
-        self._array = _opened(path, label, most)
-        Unfolding(label, path.stat().st_size, bounds).check(4 * self._array.size, len(self._array))
+    def __init__(self, path: Path, sidecar: Pieces | None, name: str | None, asked: Asked) -> None:
+        self._label, self._sidecar = asked.label, sidecar
+        self._array = _opened(path, asked.label, asked.most)
+        Unfolding(asked.label, path.stat().st_size, asked.bounds).check(4 * self._array.size, len(self._array))
         self._name = name or _NAME
         self.count: int | None = len(self._array)
         self.dimensions: Mapping[str, int] = {self._name: int(self._array.shape[1])}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from shoal.files.bounds import Unfolding
 from shoal.files.faults import check_values
 from shoal.files.ipc_sizes import Declared, blocks_of_file, messages_of_stream
-from shoal.files.pieces import row_place
+from shoal.files.pieces import Shards, row_place
 from shoal.files.reading import speaking_shoal
 
 __all__ = ["ArrowRows"]
@@ -25,6 +25,7 @@ class ArrowRows:
     """
 
     warnings: Mapping[str, str] = MappingProxyType({})
+    shards: Shards = ()
 
     def __init__(self, path: Path, label: str, unfolding: Unfolding) -> None:
         self._path, self._label, self._unfolding = path, label, unfolding

@@ -11,7 +11,7 @@ from pyarrow import csv
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
 from shoal.files.faults import check_values
-from shoal.files.pieces import row_place
+from shoal.files.pieces import Shards, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.writing import Writing
 
@@ -26,6 +26,8 @@ _QUOTED: Final = re.compile(rb'"(?:[^"]|"")*"')
 
 class CsvRows:
     """The rows of a file. Types are told from all rows, in a first pass over the file; dates stay text."""
+
+    shards: Shards = ()
 
     def __init__(
         self, path: Path, label: str, delimiter: str, text_columns: tuple[str, ...], unfolding: Unfolding

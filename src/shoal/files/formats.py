@@ -1,5 +1,6 @@
 """Which format a file is in: what its name says and what its first bytes say must agree."""
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -7,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from shoal.errors import InvalidField
 
-__all__ = ["FORMATS", "Format", "format_of", "packed_format"]
+__all__ = ["FORMATS", "Format", "check_file", "format_of", "packed_format", "told_format"]
 
 Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "npy"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -43,8 +44,20 @@ _OTHERS: Final = (
     (b"SQLite format 3", "a SQLite database"),
     (b"%PDF", "a PDF document"),
 )
+_WIDE_MARKS: Final = (
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
 _BINARY: Final = frozenset({"parquet", "arrow", "npy"})
 _HEAD_BYTES: Final = 4096
+_IRREGULAR: Final = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def format_of(path: Path, label: str, given: str | None = None) -> Format:
@@ -65,6 +78,9 @@ def format_of(path: Path, label: str, given: str | None = None) -> Format:
         raise _mismatch(label, told, archive)
     if told in _BINARY:
         raise _mismatch(label, told, "text" if _is_text(head) else "something else")
+    if (wide := _wide_encoding(head)) is not None:
+        remedy = f"Save it as UTF-8: iconv -f {wide.lower()} -t utf-8 FILE > FILE.utf8."
+        raise InvalidField(label, f"is {wide} text, and Shoal reads UTF-8", remedy=remedy)
     if not _is_text(head):
         raise _mismatch(label, told, "binary data")
     if told == "jsonl":
@@ -92,11 +108,24 @@ def packed_format(path: Path, label: str, given: str | None = None) -> Format | 
     return told
 
 
-def _head(path: Path, label: str) -> bytes:
-    if not path.exists():
-        raise InvalidField(label, "there is no such file", remedy="Check the path.")
-    if path.is_dir():
+def check_file(path: Path, label: str) -> None:
+    """Raises InvalidField for what is no file, without opening it: a pipe would be waited for without end."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InvalidField(label, "there is no such file", remedy="Check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidField(label, f"cannot be read ({reason})", remedy="Check the path and its permissions.") from error
+    if stat.S_ISDIR(mode):
         raise InvalidField(label, "is a folder", remedy="Name a file.")
+    if not stat.S_ISREG(mode):
+        what = next((name for test, name in _IRREGULAR if test(mode)), "no regular file")
+        raise InvalidField(label, f"is {what}, and Shoal reads files more than once", remedy="Save it to a file first.")
+
+
+def _head(path: Path, label: str) -> bytes:
+    check_file(path, label)
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -118,6 +147,23 @@ def _told(path: Path, label: str, given: str | None) -> Format:
         remedy = f"Shoal reads {', '.join(sorted(_SUFFIXES))}; name the format where the file has another ending."
         raise InvalidField(label, "has an ending that Shoal does not know", value=path.suffix, remedy=remedy)
     return told
+
+
+def told_format(path: Path, given: str | None = None) -> Format | None:
+    """The format told by `given` or by the file's name alone; None for an ending that Shoal does not know."""
+    return _told(path, path.name, given) if given else _SUFFIXES.get(path.suffix.lower())
+
+
+def _wide_encoding(head: bytes) -> str | None:
+    """The encoding of text in two or four bytes a character, by its mark, or by the zeros that Latin letters have."""
+    marked = next((name for mark, name in _WIDE_MARKS if head.startswith(mark)), None)
+    if marked is not None:
+        return marked
+    pairs, zeros = len(head) // 2, head.count(0)
+    for first, name in ((1, "UTF-16LE"), (0, "UTF-16BE")):
+        if zeros > pairs // 2 and head[first::2].count(0) == zeros:
+            return name
+    return None
 
 
 def _is_text(head: bytes) -> bool:

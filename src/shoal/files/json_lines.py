@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
-from shoal.files.bounds import MAX_NESTING, Bounds, Unfolding
+from shoal.files.bounds import MAX_NESTING, Unfolding
 from shoal.files.ids import numbered
-from shoal.files.layout import Chosen, Known, asked_columns, choose_id, choose_vectors
-from shoal.files.pieces import Piece, naming_document, row_place
+from shoal.files.layout import Asked, Known, asked_columns, choose_id, choose_vectors
+from shoal.files.pieces import Piece, Shards, naming_document, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.vector_forms import Form, form_of
 from shoal.files.vectors import vector_column
@@ -39,37 +39,29 @@ class JsonPieces:
     """A file of JSON lines. A key `vectors` that holds an object makes the rows BYODocuments."""
 
     count: int | None = None
+    shards: Shards = ()
 
-    def __init__(
-        self,
-        path: Path,
-        label: str,
-        id_column: str | None,
-        vectors: Chosen,
-        known: Known,
-        *,
-        needed: bool,
-        most: int,
-        bounds: Bounds,
-    ) -> None:
-        self._path, self._label, self._most = path, label, most
-        self._unfolding = Unfolding(label, path.stat().st_size, bounds)
+    def __init__(self, path: Path, asked: Asked) -> None:
+        label, vectors, known = asked.label, asked.vectors, asked.known
+        self._path, self._label, self._most = path, label, asked.most
+        self._unfolding = Unfolding(label, path.stat().st_size, asked.bounds)
         sample = next(self._objects(_LOOKED_AT), [])
         if not sample:
             raise InvalidField(label, "has no rows", remedy="Send a file with at least one document.")
         self.columns: Sequence[str] = list(dict.fromkeys(name for row in sample for name in row))
         self._unfolding.check_columns(len(self.columns))
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
-        self.id_column = choose_id(self.columns, id_column, label)
-        asked = asked_columns(vectors, self.columns, needed=needed)
-        self._forms = {} if self.byo else _forms(sample, self.columns, asked)
+        self.id_column = choose_id(self.columns, asked.id_column, label)
+        meant = asked_columns(vectors, self.columns, needed=asked.needed)
+        self._forms = {} if self.byo else _forms(sample, self.columns, meant)
         found = {name: form.dimension for name, form in self._forms.items()}
-        found |= {name: size for name in self.columns if (size := _dimension(sample, name, asked)) is not None}
+        found |= {name: size for name in self.columns if (size := _dimension(sample, name, meant)) is not None}
         if not self.byo:
-            meant = {name: size for name, size in known.items() if vectors is None and _holds_lists(sample, name)}
-            vectors = list(meant) or vectors
-            found |= meant
-        self._vectors = {} if self.byo else choose_vectors(self.columns, list(found), vectors, label, needed=needed)
+            there = {name: size for name, size in known.items() if vectors is None and _holds_lists(sample, name)}
+            vectors = list(there) or vectors
+            found |= there
+        chosen = {} if self.byo else choose_vectors(self.columns, list(found), vectors, label, needed=asked.needed)
+        self._vectors = chosen
         self.dimensions: Mapping[str, int] = _nested(sample, known) if self.byo else self._checked(found)
         self._left_out = RESERVED | {self.id_column, *self._vectors.values()}
         unasked = found.keys() - self._left_out

@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from shoal.errors import InvalidField
+from shoal.files.bounds import Bounds
 from shoal.files.ids import ID_COLUMNS
 
-__all__ = ["USUAL_NAMES", "Chosen", "Known", "asked_columns", "choose_id", "choose_vectors", "missing_column"]
+__all__ = ["USUAL_NAMES", "Asked", "Chosen", "Known", "asked_columns", "choose_id", "choose_vectors", "missing_column"]
 
 Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
 """Vector columns as asked for: names, or `{name of the vector: column}`, or None to look for them."""
@@ -15,6 +17,38 @@ Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
 Known: TypeAlias = Mapping[str, int]
 """Vectors that the place where the documents go has already: their dimensions by name. A column of lists that is called
 like one of them is that vector, and no attribute, however bad its rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the caller asks of a file.
+
+    Parameters
+    ----------
+    label
+        Names the file in errors.
+    id_column
+        The column of ids; None looks for one.
+    vectors
+        The columns of vectors; None looks for one.
+    known
+        Vectors that are there already, by name.
+    needed
+        Whether a file without vectors is an error.
+    most
+        The largest dimension of a vector.
+    bounds
+        How far the file may unfold.
+    """
+
+    label: str
+    id_column: str | None = None
+    vectors: Chosen = None
+    known: Known = field(default_factory=dict)
+    needed: bool = True
+    most: int
+    bounds: Bounds
+
 
 USUAL_NAMES: Final = ("embedding", "embeddings", "vector", "vectors")
 _SHOWN: Final = 30

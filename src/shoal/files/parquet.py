@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoal.files.bounds import Unfolding
+from shoal.files.pieces import Shards
 from shoal.files.reading import speaking_shoal
 
 __all__ = ["ParquetRows"]
@@ -27,6 +28,7 @@ class ParquetRows:
     """A Parquet file, read row group by row group, pages as they are needed."""
 
     warnings: Mapping[str, str] = MappingProxyType({})
+    shards: Shards = ()
 
     def __init__(self, path: Path, label: str, unfolding: Unfolding) -> None:
         self._path, self._label, self._unfolding = path, label, unfolding
@@ -37,11 +39,16 @@ class ParquetRows:
             unfolding.check_schema(self.schema)
         self.count: int | None = self._metadata.num_rows
         self._paths = [self._metadata.schema.column(at).path for at in range(self._metadata.num_columns)]
-        unfolding.check(self._least_bytes(), self._metadata.num_rows)
+        self.least_bytes = self._least_bytes()
+        unfolding.check(self.least_bytes, self._metadata.num_rows)
 
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        yield from self._unfolding.bounded(self.decoded(size, columns), size)
+
+    def decoded(self, size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+        """As `batches`, but not counted yet."""
         with speaking_shoal(self._label), self._open() as file:
-            yield from self._unfolding.bounded(self._decoded(file, size, columns), size)
+            yield from self._decoded(file, size, columns)
 
     def _decoded(self, file: pq.ParquetFile, size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
         names = None if columns is None else frozenset(columns)

@@ -4,8 +4,10 @@ Arrow lets C++ exceptions of some accessors through (of a column chunk whose siz
 one), and these end the process. Files read in a process of their own need no such question.
 """
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,20 +18,25 @@ __all__ = ["check_metadata"]
 _LOOK: Final = """
 import sys
 from pyarrow.parquet import read_metadata
-try:
-    found = read_metadata(sys.argv[1])
-    for group in map(found.row_group, range(found.num_row_groups)):
-        for at in range(group.num_columns):
-            group.column(at)
-except Exception:
-    pass  # the caller meets it too, and says it better
+for path in sys.stdin.buffer.read().split(bytes(1)):
+    print(flush=True)
+    try:
+        found = read_metadata(path.decode(errors="surrogateescape"))
+        for group in map(found.row_group, range(found.num_row_groups)):
+            for at in range(group.num_columns):
+                group.column(at)
+    except Exception:
+        pass  # the caller meets it too, and says it better
 """
 
 
-def check_metadata(path: Path, label: str) -> None:
-    """Raises InvalidField where a look at the metadata ends a process."""
-    looked = subprocess.run([sys.executable, "-I", "-c", _LOOK, str(path)], capture_output=True, check=False)
+def check_metadata(files: Sequence[tuple[Path, str]]) -> None:
+    """Raises InvalidField for the first of several files, each with what names it in errors, where a look at the
+    metadata ends a process."""
+    paths = b"\0".join(os.fsencode(path) for path, _ in files)
+    looked = subprocess.run([sys.executable, "-I", "-c", _LOOK], input=paths, capture_output=True, check=False)
     if looked.returncode < 0:
+        label = files[max(looked.stdout.count(b"\n"), 1) - 1][1]
         raise InvalidField(
             label, "is damaged: its metadata contradict each other", remedy="Write the file again, or convert it."
         )

@@ -1,6 +1,7 @@
 """What every reader produces: stretches of rows, with ids, vectors and attributes side by side."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.records.vectors import Place
 
-__all__ = ["Attributes", "Piece", "Pieces", "naming_document", "row_place"]
+__all__ = ["Attributes", "Piece", "Pieces", "Shards", "naming_document", "naming_shard", "row_place"]
 
 Attributes: TypeAlias = pa.RecordBatch | Sequence[Mapping[str, Any]]
 """The attributes of a stretch: Arrow columns, or JSON objects as they came."""
+
+
+Shards: TypeAlias = Sequence[tuple[str, int]]
+"""The name and the first row of each file of several that are read as one; empty for a single file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Pieces(Protocol):
     byo: bool
     """Whether rows have the shape of a BYODocument: vectors, payload and metadata side by side."""
     warnings: Sequence[str]
+    shards: Shards
 
     def pieces(self, size: int) -> Iterator[Piece]:
         """From the first row on, at most `size` rows each. Raises InvalidField naming row and column."""
@@ -60,3 +66,22 @@ def naming_document(label: str, first: int, ids: Sequence[str]) -> Iterator[None
         if 0 <= row < len(ids):
             error.about(ids[row])
         raise
+
+
+@contextmanager
+def naming_shard(label: str, shards: Shards) -> Iterator[None]:
+    """An error at a `row_place` of several files that are read as one names the file, and the row in it."""
+    try:
+        yield
+    except InvalidField as error:
+        found = re.match(r": row (\d+)", error.field.removeprefix(label)) if shards else None
+        if found is not None:
+            other = re.fullmatch(r"(repeats the id of )row (\d+)", error.problem)
+            problem = error.problem if other is None else other[1] + _shard_row(shards, int(other[2]))
+            error.move(_shard_row(shards, int(found[1])) + error.field[len(label) + found.end() :], problem)
+        raise
+
+
+def _shard_row(shards: Shards, row: int) -> str:
+    name, first = shards[bisect_right(shards, row, key=lambda shard: shard[1]) - 1]
+    return f"{name}: row {row - first}"

@@ -17,13 +17,16 @@ from shoal.files.bounds import Bounds
 from shoal.files.documents import Documents
 from shoal.files.formats import Format, format_of, packed_format
 from shoal.files.gzip_archive import Unpacked
-from shoal.files.ids import IdRegister
+from shoal.files.ids import ID_COLUMNS, IdRegister
 from shoal.files.json_lines import JsonPieces
-from shoal.files.layout import Chosen, Known
+from shoal.files.layout import Asked, Chosen, Known
 from shoal.files.payloads import json_of_batch, json_of_rows
-from shoal.files.pieces import Piece, Pieces, row_place
+from shoal.files.pieces import Piece, Pieces, Shards, naming_shard, row_place
 from shoal.files.reading import converted, speaking_shoal
+from shoal.files.shard_rows import ShardRows
+from shoal.files.shards import find_shards, is_pattern, name_of
 from shoal.files.table_pieces import TablePieces
+from shoal.files.tables import open_rows
 
 __all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Source", "SourceInfo", "Wanted", "open_source"]
 
@@ -43,6 +46,7 @@ class SourceInfo:
     id_column: str | None
     rows: int | None
     warnings: Sequence[str]
+    shards: Shards = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +83,28 @@ EVERYTHING: Final = Wanted()
 class Source:
     """A file that was opened and looked at. It can be read any number of times; ids are unique over the whole."""
 
-    def __init__(self, pieces: Pieces, kind: Format, label: str, bounds: Bounds) -> None:
-        self._pieces, self._label, self._bounds = pieces, label, bounds
-        self.info = SourceInfo(kind, pieces.columns, pieces.dimensions, pieces.id_column, pieces.count, pieces.warnings)
+    def __init__(self, pieces: Pieces, kind: Format, asked: Asked) -> None:
+        self._pieces, self._label = pieces, asked.label
+        self.info = SourceInfo(
+            kind,
+            pieces.columns,
+            pieces.dimensions,
+            pieces.id_column,
+            pieces.count,
+            pieces.warnings,
+            pieces.shards,
+        )
 
     def batches(self, rows: int = _ROWS) -> Iterator[DocumentBatch]:
         """What a store takes, at most `rows` documents at a time. Raises InvalidField naming row and column."""
-        with speaking_shoal(self._label):
+        with speaking_shoal(self._label), naming_shard(self._label, self.info.shards):
             for piece in self._checked(rows):
                 yield DocumentBatch(piece.ids, self._payloads(piece), piece.vectors)
 
     def read(self, wanted: Wanted = EVERYTHING) -> FileTable:
         """The whole file, or what is wanted of it, without the documents that lack a vector. Raises InvalidField naming
         row and column."""
-        with speaking_shoal(self._label):
+        with speaking_shoal(self._label), naming_shard(self._label, self.info.shards):
             return self._whole(wanted)
 
     def _whole(self, wanted: Wanted) -> FileTable:
@@ -154,7 +166,7 @@ def open_source(
     bounds: Bounds | None = None,
     temporary: Path | None = None,
 ) -> Source:
-    """Open a file of documents.
+    """Open a file of documents, or several Parquet files as one.
 
     `format` is told by the file's ending unless given. Ids come from `id_column`, else from a column `document_id`,
     `id` or `_id`, else rows are numbered. `vector_columns` names columns, or maps names of vectors to columns; without
@@ -162,33 +174,35 @@ def open_source(
     attributes from `sidecar`, or from a file of the same stem beside it. `label` names the file in errors. Columns of
     lists that are called like one of `known_vectors` are those vectors, where `vector_columns` does not say otherwise.
     `bounds` say how far the file may unfold; None takes those of this machine's memory.
+    A folder, or a pattern such as `data/*.parquet` that is the name of no file, is read as one table of the Parquet
+    files in it; `SourceInfo.shards` says which, and errors name the file and the row in it.
     Text in a gzip archive (`.csv.gz`, or an archive whose `format` is given) is unpacked into a nameless file in the
     folder `temporary`, None for the system's, that lives as long as the source.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
     path = Path(path)
-    label = label or path.name
+    label = label or name_of(path)
     bounds = bounds or Bounds.in_memory()
+    asked = Asked(
+        label=label,
+        id_column=id_column,
+        vectors=vector_columns,
+        known=known_vectors or {},
+        needed=needs_vectors,
+        most=max_dimension,
+        bounds=bounds,
+    )
+    if is_pattern(path) or path.is_dir():
+        return _together(path, format, sidecar, asked)
     unpacked = None
     if (packed := packed_format(path, label, format)) is not None:
         with speaking_shoal(label):
             unpacked = Unpacked(path, label, bounds, temporary)
         # What comes out of an archive counts against the size of the archive.
-        bounds = replace(bounds, most_bytes=bounds.unfolded_bytes(path.stat().st_size))
+        asked = replace(asked, bounds=replace(bounds, most_bytes=bounds.unfolded_bytes(path.stat().st_size)))
         path, format = unpacked.path, packed
     try:
-        source = _source(
-            path,
-            label,
-            format,
-            id_column,
-            vector_columns,
-            sidecar,
-            known_vectors or {},
-            needs_vectors,
-            max_dimension,
-            bounds,
-        )
+        source = _source(path, format, sidecar, asked)
     except BaseException:
         if unpacked is not None:
             unpacked.close()
@@ -198,67 +212,52 @@ def open_source(
     return source
 
 
-def _source(
-    path: Path,
-    label: str,
-    format: str | None,
-    id_column: str | None,
-    vectors: Chosen,
-    sidecar: Path | str | None,
-    known: Known,
-    needed: bool,
-    most: int,
-    bounds: Bounds,
-) -> Source:
-    kind = format_of(path, label, format)
-    with speaking_shoal(label):
+def _together(path: Path, format: str | None, sidecar: Path | str | None, asked: Asked) -> Source:
+    """All Parquet files of a folder or a pattern as one table."""
+    if sidecar is not None:
+        raise _no_sidecar(sidecar)
+    rows = ShardRows(find_shards(path, asked.label, format), asked.label, asked.bounds)
+    with speaking_shoal(asked.label), naming_shard(asked.label, rows.shards):
+        return Source(TablePieces(rows, asked), "parquet", asked)
+
+
+def _source(path: Path, format: str | None, sidecar: Path | str | None, asked: Asked) -> Source:
+    kind = format_of(path, asked.label, format)
+    with speaking_shoal(asked.label):
         if kind == "npy":
-            array = _array(path, label, id_column, vectors, sidecar, most, bounds)
-            return Source(array, kind, label, bounds)
+            return Source(_array(path, sidecar, asked), kind, asked)
         if sidecar is not None:
-            raise InvalidField("sidecar", "belongs to a .npy file only", value=str(sidecar))
-        pieces = _opened(path, kind, label, id_column, vectors, known, needed, most, bounds)
-        return Source(pieces, kind, label, bounds)
+            raise _no_sidecar(sidecar)
+        return Source(_opened(path, kind, asked), kind, asked)
 
 
-def _opened(
-    path: Path,
-    kind: Format,
-    label: str,
-    id_column: str | None,
-    vectors: Chosen,
-    known: Known,
-    needed: bool,
-    most: int,
-    bounds: Bounds,
-) -> Pieces:
+def _no_sidecar(sidecar: Path | str) -> InvalidField:
+    return InvalidField("sidecar", "belongs to a .npy file only", value=str(sidecar))
+
+
+def _opened(path: Path, kind: Format, asked: Asked) -> Pieces:
     if kind == "jsonl":
-        return JsonPieces(path, label, id_column, vectors, known, needed=needed, most=most, bounds=bounds)
-    return TablePieces(path, kind, label, id_column, vectors, known, needed=needed, most=most, bounds=bounds)
+        return JsonPieces(path, asked)
+    text_columns = (asked.id_column,) if asked.id_column else ID_COLUMNS
+    return TablePieces(open_rows(path, kind, asked.label, text_columns, asked.bounds), asked)
 
 
-def _array(
-    path: Path,
-    label: str,
-    id_column: str | None,
-    vectors: Chosen,
-    sidecar: Path | str | None,
-    most: int,
-    bounds: Bounds,
-) -> ArrayPieces:
-    names = list(vectors or [])
+def _array(path: Path, sidecar: Path | str | None, asked: Asked) -> ArrayPieces:
+    names = list(asked.vectors or [])
     if len(names) > 1:
-        raise InvalidField(label, "holds one array, so it has one vector", remedy="Give one name at most.")
+        raise InvalidField(asked.label, "holds one array, so it has one vector", remedy="Give one name at most.")
     beside = Path(sidecar) if sidecar else next((p for s in _SIDECARS if (p := path.with_suffix(s)).exists()), None)
     pieces = None
     if beside is not None:
         kind = format_of(beside, beside.name)
         if kind == "npy":
             raise InvalidField("sidecar", "must be a table of ids and attributes", value=beside.name)
-        pieces = _opened(beside, kind, beside.name, id_column, [], {}, False, most, bounds)
-    elif id_column is not None:
-        raise InvalidField("id_column", "needs a file beside the array", value=id_column, remedy="Give a sidecar.")
-    return ArrayPieces(path, label, pieces, names[0] if names else None, most=most, bounds=bounds)
+        pieces = _opened(beside, kind, replace(asked, label=beside.name, vectors=[], known={}, needed=False))
+    elif asked.id_column is not None:
+        raise InvalidField(
+            "id_column", "needs a file beside the array", value=asked.id_column, remedy="Give a sidecar."
+        )
+    return ArrayPieces(path, pieces, names[0] if names else None, asked)
 
 
 def _as_json(column: pa.Array) -> None:

@@ -1,22 +1,19 @@
-"""Pieces of Parquet, Arrow and CSV files."""
+"""Pieces of rows that Arrow reads: of Parquet, Arrow and CSV files."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
-from shoal.files.bounds import Bounds
 from shoal.files.dimension_columns import find_groups, gathered
 from shoal.files.faults import check_values
-from shoal.files.formats import Format
-from shoal.files.ids import ID_COLUMNS, ids_of, numbered
-from shoal.files.layout import USUAL_NAMES, Chosen, Known, asked_columns, choose_id, choose_vectors
+from shoal.files.ids import ids_of, numbered
+from shoal.files.layout import USUAL_NAMES, Asked, Chosen, asked_columns, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
-from shoal.files.tables import open_rows
+from shoal.files.tables import Rows
 from shoal.files.vector_forms import Form, check_vectors, form_of, is_list, is_number_list
 from shoal.files.vectors import vector_column
 from shoal.records.document import RESERVED
@@ -38,41 +35,29 @@ class TablePieces:
     """A file of columns. A struct column `vectors` counts as one column for each of its fields, and columns that hold a
     dimension each as one column of vectors."""
 
-    def __init__(
-        self,
-        path: Path,
-        kind: Format,
-        label: str,
-        id_column: str | None,
-        vectors: Chosen,
-        known: Known,
-        *,
-        needed: bool,
-        most: int,
-        bounds: Bounds,
-    ) -> None:
-        self._label = label
-        self._rows = open_rows(path, kind, label, (id_column,) if id_column else ID_COLUMNS, bounds)
-        self.count = self._rows.count
+    def __init__(self, rows: Rows, asked: Asked) -> None:
+        label, vectors = asked.label, asked.vectors
+        self._label, self._rows = label, rows
+        self.count, self.shards = rows.count, rows.shards
         self.byo = _is_byo(self._rows.schema)
         self._groups: Mapping[str, Sequence[str]] = {}
         sample = self._sample()
-        asked = asked_columns(vectors, sample.schema.names, needed=needed)
-        forms = _forms(sample, asked)
-        self._groups = _chosen_groups(sample, forms, vectors, asked, needed=needed)
+        meant = asked_columns(vectors, sample.schema.names, needed=asked.needed)
+        forms = _forms(sample, meant)
+        self._groups = _chosen_groups(sample, forms, vectors, meant, needed=asked.needed)
         if self._groups:
             sample = gathered(sample, self._groups, row_place(label, 0))
-            forms |= _forms(sample.select(list(self._groups)), asked)
+            forms |= _forms(sample.select(list(self._groups)), meant)
         self.columns: Sequence[str] = sample.schema.names
-        self.id_column = choose_id(self.columns, id_column, label)
+        self.id_column = choose_id(self.columns, asked.id_column, label)
         if vectors is None:
-            types = {name: sample.column(name).type for name in known if name in self.columns}
+            types = {name: sample.column(name).type for name in asked.known if name in self.columns}
             vectors = [name for name, kind_of in types.items() if is_list(kind_of)] or None
             for name in (name for name, kind_of in types.items() if is_number_list(kind_of)):
                 if name not in forms or forms[name].share < 1:
-                    forms[name] = Form(known[name], "lists")
-        self._vectors = self._chosen(sample, forms, vectors, needed)
-        self._forms = {name: self._form(sample, forms, column, most) for name, column in self._vectors.items()}
+                    forms[name] = Form(asked.known[name], "lists")
+        self._vectors = self._chosen(sample, forms, vectors, asked.needed)
+        self._forms = {name: self._form(sample, forms, column, asked.most) for name, column in self._vectors.items()}
         self.dimensions: Mapping[str, int] = {name: form.dimension for name, form in self._forms.items()}
         self._payload, left_out = self._attributes(sample, forms)
         grouped = [

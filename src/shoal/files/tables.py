@@ -14,9 +14,10 @@ from shoal.files.csv_rows import CsvRows, delimiter_of
 from shoal.files.formats import Format
 from shoal.files.parquet import ParquetRows
 from shoal.files.parquet_probe import check_metadata
+from shoal.files.pieces import Shards
 from shoal.files.reading import speaking_shoal
 
-__all__ = ["Rows", "open_rows"]
+__all__ = ["Rows", "check_names", "open_rows"]
 
 
 class Rows(Protocol):
@@ -27,6 +28,7 @@ class Rows(Protocol):
     """How many there are, where that is known before reading."""
     warnings: Mapping[str, str]
     """A sentence about a column, by its name."""
+    shards: Shards
 
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """From the first row on, at most `size` at a time, with these columns. Raises InvalidField."""
@@ -39,14 +41,14 @@ def open_rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...
     """
     with speaking_shoal(label):
         rows = _rows(path, kind, label, text_columns, Unfolding(label, path.stat().st_size, bounds))
-    _check_names(rows.schema.names, label)
+    check_names(rows.schema.names, label)
     return rows
 
 
 def _rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...], unfolding: Unfolding) -> Rows:
     if kind == "parquet":
         if unfolding.bounds.most_bytes is not None:  # in the process of the user
-            check_metadata(path, label)
+            check_metadata([(path, label)])
         return ParquetRows(path, label, unfolding)
     if kind == "arrow":
         return ArrowRows(path, label, unfolding)
@@ -54,7 +56,8 @@ def _rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...], u
     return CsvRows(path, label, delimiter, text_columns, unfolding)
 
 
-def _check_names(names: list[str], label: str) -> None:
+def check_names(names: list[str], label: str) -> None:
+    """Raises InvalidField where two columns have one name."""
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise InvalidField(label, f"has two columns called {twice!r}", remedy="Rename one of them.")

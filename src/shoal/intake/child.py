@@ -14,6 +14,7 @@ from shoal.files import open_source
 from shoal.files.bounds import Bounds
 from shoal.files.formats import packed_format
 from shoal.files.reading import out_of_memory
+from shoal.files.shards import name_of, size_of
 from shoal.intake.frames import receive, send, send_batch, send_error, send_info
 from shoal.intake.request import Limits, Request
 from shoal.jobs.limits import limit_memory
@@ -31,7 +32,7 @@ def read_file(asked: socket.socket) -> None:
     try:
         header, _ = receive(asked)
         request = Request.decoded(header["request"].encode())
-        label = request.how.label or request.path.name
+        label = request.how.label or name_of(request.path)
         _limit(request)
         _send_file(asked, request)
     except ShoalError as error:
@@ -77,7 +78,7 @@ def _bounds(limits: Limits) -> Bounds:
 def _limit(request: Request) -> None:
     """Memory and processor time as allowed; nothing written but what a gzip archive holds, no core left behind."""
     limit_memory(request.limits.memory_mib)
-    size = request.path.stat().st_size if request.path.exists() else 0
+    size = size_of(request.path)
     seconds = int(request.limits.seconds_for(size)) + 1
     written = 0
     if request.path.is_file() and packed_format(request.path, request.path.name, request.how.format):

@@ -73,8 +73,8 @@ def receive(source: socket.socket) -> tuple[dict[str, Any], list[bytearray]]:
 def send_info(to: socket.socket, info: SourceInfo) -> None:
     """What a file holds."""
     told = {name: getattr(info, name) for name in ("format", "id_column", "rows")}
-    listed = {"columns": list(info.columns), "vectors": dict(info.vectors), "warnings": list(info.warnings)}
-    send(to, {"kind": "info", "info": told | listed})
+    listed = {name: list(getattr(info, name)) for name in ("columns", "warnings", "shards")}
+    send(to, {"kind": "info", "info": {**told, **listed, "vectors": dict(info.vectors)}})
 
 
 def info_of(header: Mapping[str, Any]) -> SourceInfo:

@@ -18,6 +18,7 @@ from shoal.columns import DocumentBatch
 from shoal.errors import InvalidField, Overloaded, ShoalError, TooLarge, Unavailable
 from shoal.files import SourceInfo
 from shoal.files.reading import out_of_memory
+from shoal.files.shards import name_of, size_of
 from shoal.intake.frames import STATUS, Broken, batch_of, error_of, info_of, receive, send
 from shoal.intake.request import How, Limits, Request
 
@@ -127,8 +128,8 @@ class FileReaders:
 
     def _open(self, path: Path, how: How) -> ForeignFile:
         answers, status = _HOST.begin(Request(path.absolute(), how, self._limits))
-        seconds = self._limits.seconds_for(path.stat().st_size if path.exists() else 0)
-        return ForeignFile(answers, status, how.label or path.name, seconds)
+        seconds = self._limits.seconds_for(size_of(path))
+        return ForeignFile(answers, status, how.label or name_of(path), seconds)
 
     @contextmanager
     def _slot(self, organization_id: str) -> Iterator[None]:

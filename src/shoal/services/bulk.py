@@ -9,7 +9,8 @@ from typing import Literal
 
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.files.layout import Chosen
-from shoal.files.pieces import naming_document, row_place
+from shoal.files.pieces import naming_document, naming_shard, row_place
+from shoal.files.shards import name_of
 from shoal.intake import FileReaders, ForeignFile, How
 from shoal.precision import matters
 from shoal.records.scope import Scope
@@ -79,6 +80,7 @@ class Bulk:
         """
         collection = self._collections.find(scope, ref)
         names = self._documents.vector_names(scope)
+        label = label or name_of(path)
         how = How(
             format=format,
             id_column=id_column,
@@ -92,9 +94,12 @@ class Bulk:
         )
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen, coarse = dict[str, int](), set[str]()
-        with self._readers.reading(path, how, scope.organization_id) as source:
-            check_dimensions(source.info.vectors, names, self._max_dimension, label or path.name)
-            batches = _told(_noted(source, seen, coarse, names, label or path.name), progress)
+        with (
+            self._readers.reading(path, how, scope.organization_id) as source,
+            naming_shard(label, source.info.shards),
+        ):
+            check_dimensions(source.info.vectors, names, self._max_dimension, label)
+            batches = _told(_noted(source, seen, coarse, names, label), progress)
             count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         counts = {"inserted": count.inserted, "replaced": count.replaced}
         warnings = [*source.info.warnings, *(_rounded(name) for name in sorted(coarse))]

@@ -1,0 +1,167 @@
+"""Which files a folder or a pattern stands for: the Parquet files in it, in an order that is always the same."""
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Final
+from urllib.parse import unquote
+
+from shoal.errors import InvalidField
+from shoal.files.formats import check_file, told_format
+
+__all__ = ["Shard", "check_path", "find_shards", "is_pattern", "name_of", "results_name", "size_of"]
+
+_SKIPPED: Final = (".", "_")
+"""Hidden files, and what Spark and Hadoop write beside the data: `_SUCCESS`, `_metadata`, `_temporary`."""
+_WILD: Final = re.compile(r"[*?\[]")
+_PARTITION: Final = re.compile(r"([^=]+)=(.*)", re.DOTALL)
+_NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
+_DIGITS: Final = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of several. `partition` is what the names of its folders say: `lang=en` is the field lang; None where
+    the value is missing."""
+
+    path: Path
+    name: str
+    partition: Mapping[str, str | None]
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a path stands for all files that match it: it has a wildcard, and there is no file of that name."""
+    return _WILD.search(str(path)) is not None and not path.exists()
+
+
+def find_shards(path: Path, label: str, format: str | None) -> Sequence[Shard]:
+    """The files of a folder, or those that match a pattern, ordered by name with numbers in their order.
+
+    What is hidden or begins with `_` is left out. Raises InvalidField where there is no Parquet file, where there are
+    others beside them, and where the folders of partitions differ.
+    """
+    if is_pattern(path):
+        found = [Path(one) for one in glob.glob(str(path), recursive=True)]  # noqa: PTH207  # paths may be absolute
+        roots = [one for one in found if not one.name.startswith(_SKIPPED)]
+        if not roots:
+            raise InvalidField(label, "matches no file", remedy="Check the pattern.")
+        files = {Path(one) for root in roots for one in (_walk(root, frozenset()) if root.is_dir() else [root])}
+        parent = _fixed_part(path)
+    else:
+        files, parent = set(_walk(path, frozenset())), path
+        if not files:
+            raise InvalidField(label, "is a folder without files", remedy="Check the path.")
+    prefix = "" if is_pattern(path) else f"{label}/"
+    relative = {file: file.relative_to(parent) for file in files}
+    ordered = sorted(files, key=lambda file: _natural(relative[file]))
+    _check_formats(ordered, label, format)
+    shards = [Shard(file, f"{prefix}{relative[file].as_posix()}", _partition(relative[file])) for file in ordered]
+    _check_partitions(shards)
+    return shards
+
+
+def check_path(path: Path) -> None:
+    """Raises InvalidField where there is no file, and no folder or pattern of Parquet files, without reading any."""
+    if is_pattern(path) or path.is_dir():
+        find_shards(path, name_of(path), None)
+    else:
+        check_file(path, name_of(path))
+
+
+def name_of(path: Path) -> str:
+    """What names a path in errors, `.` too."""
+    return path.name or path.absolute().name or str(path)
+
+
+def results_name(path: Path) -> str:
+    """A name for what is made of a file: its own without the ending; of a pattern that of the folder it is in."""
+    if is_pattern(path):
+        return _fixed_part(path).absolute().name or "results"
+    if path.is_dir():
+        return path.absolute().name.removesuffix(".parquet") or "results"
+    return (path.stem if path.suffix.lower() != ".gz" else Path(path.stem).stem) or "results"
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files of a folder or a pattern; 0 where there is none."""
+    if path.is_dir():
+        return sum(size_of(one) for one in _walk(path, frozenset()))
+    if is_pattern(path):
+        return sum(size_of(Path(one)) for one in glob.glob(str(path), recursive=True))  # noqa: PTH207  # as above
+    return path.stat().st_size if path.exists() else 0
+
+
+def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """All files below a folder. Links are followed, but not in circles."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise InvalidField(
+            str(folder), f"cannot be read ({error.strerror})", remedy="Check its permissions."
+        ) from error
+    for entry in entries:
+        if entry.name.startswith(_SKIPPED):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry, above | {real})
+        else:
+            yield entry
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folders in front of the first wildcard."""
+    parts = pattern.parts
+    first = next(at for at, part in enumerate(parts) if _WILD.search(part))
+    return Path(*parts[:first])
+
+
+def _natural(path: PurePath) -> tuple[list[tuple[list[tuple[int, int, str]]]], str]:
+    """A key that puts part-2 in front of part-10."""
+    pieces = [
+        ([(1, int(piece), "") if piece.isdecimal() else (0, 0, piece) for piece in _DIGITS.split(part)],)
+        for part in path.parts
+    ]
+    return pieces, path.as_posix()
+
+
+def _check_formats(files: Sequence[Path], label: str, format: str | None) -> None:
+    kinds = {file: told_format(file, format) for file in files}
+    other = next((file for file in files if kinds[file] != "parquet"), None)
+    if other is None:
+        return
+    if all(kind != "parquet" for kind in kinds.values()):
+        problem, remedy = (
+            f"holds no Parquet file, but {other.name!r}",
+            "Of other formats Shoal reads one file: name it.",
+        )
+    else:
+        problem = f"holds {other.name!r} beside Parquet files"
+        remedy = "Name the Parquet files alone, such as 'FOLDER/*.parquet' in quotes."
+    raise InvalidField(label, problem, remedy=remedy)
+
+
+def _partition(relative: Path) -> Mapping[str, str | None]:
+    found: dict[str, str | None] = {}
+    for part in relative.parts[:-1]:
+        if (match := _PARTITION.fullmatch(part)) is not None:
+            value = unquote(match[2])
+            found[unquote(match[1])] = None if value == _NO_VALUE else value
+    return found
+
+
+def _check_partitions(shards: Sequence[Shard]) -> None:
+    first = shards[0]
+    for shard in shards:
+        if list(shard.partition) != list(first.partition):
+            problem = f"is in folders for {_listed(shard)}, and {first.name} in folders for {_listed(first)}"
+            raise InvalidField(shard.name, problem, remedy="Put all files into folders of the same fields.")
+
+
+def _listed(shard: Shard) -> str:
+    return ", ".join(map(repr, shard.partition)) or "no field"
