@@ -12,7 +12,15 @@ import numpy as np
 
 from shoal.columns import Labels
 
-__all__ = ["MISSING", "Aggregation", "AttributeGroup", "AttributeOutcome", "aggregate", "group_by_attributes"]
+__all__ = [
+    "MISSING",
+    "Aggregation",
+    "AttributeGroup",
+    "AttributeOutcome",
+    "aggregate",
+    "group_by_attributes",
+    "text_of",
+]
 
 Aggregation = Literal["most_frequent", "first", "last"]
 MISSING: Final = "__missing__"

@@ -133,6 +133,9 @@ class Execution(Record):
     partition: str | None = None
     sequence: int = 0
     """The number of the run among those of its cluster, from 1 on: clocks can be set back. 0 for runs of before 0.2."""
+    next_numbers: dict[str, int] = Field(default_factory=dict)
+    """For each group of clusters ("" for the top) the first number below it that no cluster up to this run had: numbers
+    are never used again. Empty for runs of before ids lasted."""
     enriched_documents: int | None = None
     published: bool = False
     results_removed_at: Timestamp | None = None

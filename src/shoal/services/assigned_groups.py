@@ -190,7 +190,7 @@ def _members(source: RunInput, earlier: Earlier, placed: _Placed, memberships: M
     at = np.where(placed.labels >= 0, placed.labels, table.num_rows)
     noise = placed.labels < 0
     axes = {axis: pa.array(np.ascontiguousarray(own)) for axis, own in zip("xyz", places.T, strict=False)}
-    names = pa.array(_labels(earlier), pa.string())
+    names = table["cluster_label"].cast(pa.string()).combine_chunks()
     return pa.table(
         {
             "document_id": pa.array(source.ids, pa.string()),
@@ -201,16 +201,6 @@ def _members(source: RunInput, earlier: Earlier, placed: _Placed, memberships: M
             **axes,
         }
     )
-
-
-def _labels(earlier: Earlier) -> list[str]:
-    return _shown_labels(earlier, earlier.centroids)
-
-
-def _shown_labels(earlier: Earlier, table: pa.Table) -> list[str]:
-    """The groups' labels, people's own where they gave any."""
-    rows = zip(table["cluster_id"].to_pylist(), table["cluster_label"].to_pylist(), strict=True)
-    return [earlier.run.label_overrides.get(id, label) for id, label in rows]
 
 
 def _centroids(
@@ -224,7 +214,6 @@ def _centroids(
     mean = np.bincount(labels[inside], cosine, len(sizes)) / some
     none = sizes == 0
     columns = {
-        "cluster_label": pa.array(_labels(earlier), pa.string()),
         "num_members": pa.array(sizes, pa.int64()),
         "mean_cosine_similarity": pa.array(mean, pa.float64(), mask=none),
         "min_cosine_similarity": pa.array(least, pa.float64(), mask=none),
@@ -252,12 +241,8 @@ def _above(earlier: Earlier, centroids: pa.Table) -> pa.Table:
         while place is not None:
             size[place] += count
             place = parents[place]
-    for name, values in (
-        ("num_members", pa.array(size.values(), pa.int64())),
-        ("cluster_label", pa.array(_shown_labels(earlier, table), pa.string())),
-    ):
-        table = table.set_column(table.schema.get_field_index(name), name, values)
-    return table
+    sizes = pa.array(size.values(), pa.int64())
+    return table.set_column(table.schema.get_field_index("num_members"), "num_members", sizes)
 
 
 def _pairs(table: pa.Table, name: str) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any, Final, TypeVar
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -140,7 +141,10 @@ def _joined(source: RunInput, parts: Sequence[_Part]) -> Groups:
 
 
 def _with_new_ids(part: _Part, table: pa.Table) -> pa.Table:
-    about = {**(table.schema.metadata or {}), b"feature": part.feature.encode(), b"first": str(part.first).encode()}
+    about = {**(table.schema.metadata or {}), b"feature": part.feature.encode()}
+    if b"selected" in about:  # of a condensed tree: its chosen clusters by id
+        selected = {part.renamed(id): number for id, number in orjson.loads(about[b"selected"]).items()}
+        about[b"selected"] = orjson.dumps(selected)
     if "cluster_id" in table.column_names:
         ids = pa.array([part.renamed(id) for id in table["cluster_id"].to_pylist()], pa.string())
         table = _with(table, "cluster_id", ids)

@@ -1,6 +1,7 @@
 """The documents of an output collection: one per cluster and one per member (contract 2.3)."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from shoal.columns import DocumentBatch, Rows, VectorColumn
 from shoal.records.execution import Execution
 from shoal.services.analysis import NOISE_ID
 from shoal.services.groups import Groups
+from shoal.services.renaming import labelled
 from shoal.tables import decoded
 
 __all__ = ["output_batches", "wire_ids"]
@@ -25,9 +27,16 @@ def wire_ids(cluster_id: str, partition: str | None) -> str:
     return cluster_id if partition is None else f"{partition}:{cluster_id}"
 
 
-def output_batches(run: Execution, groups: Groups, feature: str | None) -> Iterator[DocumentBatch]:
+def output_batches(
+    run: Execution, groups: Groups, feature: str | None, labels: Mapping[str, str]
+) -> Iterator[DocumentBatch]:
     """Batches for the store: centroids first (with their vectors), then members; only those of `feature` where one is
-    given."""
+    given. `labels` are people's own, by cluster id."""
+    shown = replace(groups, members=labelled(groups.members, labels), centroids=labelled(groups.centroids, labels))
+    return _batches(run, shown, feature)
+
+
+def _batches(run: Execution, groups: Groups, feature: str | None) -> Iterator[DocumentBatch]:
     about = {"run_id": run.run_id, "source_cluster_id": run.cluster_id}
     yield _centroids(run, groups, feature, about)
     members = groups.members

@@ -29,6 +29,8 @@ from shoal.services.enrichment import Enrichment
 from shoal.services.generations import Generations, generation_of
 from shoal.services.grouping import group
 from shoal.services.groups import Groups
+from shoal.services.identity import Past
+from shoal.services.lasting import LastingGroups
 from shoal.services.output import output_batches
 from shoal.services.repository import Repository
 from shoal.services.run_input import RunInput, read_input
@@ -128,7 +130,7 @@ class Runner:
             stages = self._stages(work, source)
             groups = stages("name", lambda: self._group(work, source, progress, stages))
             progress("publish", 0.0)
-            self._publish(work, source, groups, stages.resumed)
+            self._publish(work, source, self._lasting(work, groups), stages.resumed)
         for output, _ in work.outputs:
             self._generations.clear(work.scope, output.collection_id, published=work.run.run_id)
         hit("run.cleared")
@@ -156,6 +158,13 @@ class Runner:
         earlier = Earlier.of(self._artifacts, work.scope, run)
         return group_assigned(source, work.cluster, work.run, earlier, self._threads, progress)
 
+    def _lasting(self, work: _Work, groups: Groups) -> LastingGroups:
+        """Made again by each attempt: it takes seconds at most and follows from the groups and the run before."""
+        executions = self._states.executions
+        if work.run.mode == "assign":
+            return LastingGroups.assigned(groups, executions.get(work.scope, work.run.request["assigned_to"]))
+        return LastingGroups.of(groups, Past.before(executions, self._artifacts, work.scope, work.run))
+
     def _take(self, job: Job) -> _Work:
         run = self._states.processing(job)
         hit("run.claimed")
@@ -173,8 +182,9 @@ class Runner:
             raise RunFailed(f"The source collection {id} was deleted.")
         return found
 
-    def _publish(self, work: _Work, source: RunInput, groups: Groups, resumed: Sequence[str]) -> None:
+    def _publish(self, work: _Work, source: RunInput, lasting: LastingGroups, resumed: Sequence[str]) -> None:
         """Write everything where nobody looks yet, then flip."""
+        groups = lasting.groups
         self._states.check(work.job)
         self._artifacts.write(
             work.scope,
@@ -189,16 +199,17 @@ class Runner:
             while_holding=lambda: self._states.holding(work.job),
         )
         for output, feature in work.outputs:
-            batches = output_batches(work.run, groups, feature)
+            batches = output_batches(work.run, groups, feature, lasting.labels)
             key = output.key_of(generation_of(work.job))
             self._documents.write(work.scope, key, batches, now=self._now())
             hit("run.output_written")
         hit("run.before_flip")
         self._states.publish(
             work.job,
-            {**_run_result(work, source, groups), "resumed_stages": list(resumed)},
+            {**_run_result(work, source, lasting), "resumed_stages": list(resumed)},
             _cluster_result(work, source, groups),
             lambda: self._flip_generations(work),
+            labels_from=lasting.labels_from,
         )
         hit("run.after_flip")
 
@@ -219,8 +230,9 @@ class Runner:
             )
 
 
-def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:
+def _run_result(work: _Work, source: RunInput, lasting: LastingGroups) -> dict[str, Any]:
     """The fields of the Execution record that the outcome decides."""
+    groups = lasting.groups
     home = work.sources[0].collection_id if len(work.sources) == 1 else None
     where = dict(zip(source.ids, source.collection_ids, strict=True))
     centroids = [
@@ -251,7 +263,8 @@ def _run_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]
         "layers": groups.layers,
         "seed": groups.seed,
         "versions": _VERSIONS,
-        "warnings": [*source.warnings, *groups.warnings, *work.run.warnings],
+        "warnings": [*source.warnings, *groups.warnings, *lasting.warnings, *work.run.warnings],
+        "next_numbers": dict(lasting.next_numbers),
         "llm_labeling_errors": _labeling_errors(work, groups),
     }
 

@@ -111,18 +111,32 @@ class RunStates:
             self._on_cluster(job.scope, run.cluster_id, status="PROCESSING")
         return run
 
-    def publish(self, job: Job, run_edits: Edits, cluster_edits: Edits, generations: Callable[[], None]) -> None:
-        """The one flip: results, cluster summary and output generations become visible together.
+    def publish(
+        self,
+        job: Job,
+        run_edits: Edits,
+        cluster_edits: Edits,
+        generations: Callable[[], None],
+        *,
+        labels_from: str | None = None,
+    ) -> None:
+        """The one flip: results, cluster summary and output generations become visible together. The run takes over
+        the labels that people gave to its clusters in the run `labels_from`, as they are at this moment.
 
         Raises Cancelled where the run was cancelled or another worker holds it.
         """
         with self._store.transaction():
             self.check(job)
             generations()
-            run = self.executions.change(
-                job.scope, job.job_id, lambda run: run.model_copy(update={**run_edits, "published": True})
-            )
+            edits = {**run_edits, "label_overrides": self._labels(job.scope, labels_from, run_edits), "published": True}
+            run = self.executions.change(job.scope, job.job_id, lambda run: run.model_copy(update=edits))
             self._on_cluster(job.scope, run.cluster_id, current_run_id=run.run_id, **cluster_edits)
+
+    def _labels(self, scope: Scope, run_id: str | None, run_edits: Edits) -> dict[str, str]:
+        """The labels that people gave in a run, of those clusters that the results have too."""
+        run = None if run_id is None else self.executions.find_one(scope, run_id)
+        there = {centroid.cluster_id for centroid in run_edits.get("centroids") or ()}
+        return {id: label for id, label in run.label_overrides.items() if id in there} if run is not None else {}
 
     def complete(self, job: Job, *, enriched: int | None, imperfect: bool) -> None:
         """Everything is written: the run is over."""

@@ -1,0 +1,66 @@
+"""What a run found, as what was there before: lasting ids, and the labels that people gave."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shoal.records.execution import Execution
+from shoal.services.groups import Groups
+from shoal.services.identity import Past, identify, numbers_used
+from shoal.services.renaming import rename, with_labels
+
+__all__ = ["LastingGroups"]
+
+_LISTED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LastingGroups:
+    """The groups of a run under their lasting ids. `labels` are those that people gave to clusters of the run
+    `labels_from`, by the ids that are still there."""
+
+    groups: Groups
+    next_numbers: Mapping[str, int]
+    labels: Mapping[str, str]
+    labels_from: str | None
+    warnings: Sequence[str]
+
+    @staticmethod
+    def of(groups: Groups, past: Past | None) -> "LastingGroups":
+        """Of groups that the run found, which have ids by rank; `past` is the run before."""
+        identity = identify(groups.members, groups.centroids, past)
+        renamed = rename(groups, identity.ids)
+        if past is None:
+            return LastingGroups(renamed, identity.next_numbers, {}, None, ())
+        if past.members is None:
+            return LastingGroups(renamed, identity.next_numbers, {}, None, [_gone(past.run)])
+        return _carried(renamed, identity.next_numbers, past.run)
+
+    @staticmethod
+    def assigned(groups: Groups, run: Execution) -> "LastingGroups":
+        """Of groups that are those of an earlier run, with its ids."""
+        return _carried(groups, numbers_used(run), run)
+
+
+def _carried(groups: Groups, next_numbers: Mapping[str, int], run: Execution) -> LastingGroups:
+    there = set(groups.centroids["cluster_id"].to_pylist())
+    labels = {id: label for id, label in run.label_overrides.items() if id in there}
+    lost = [(id, label) for id, label in sorted(run.label_overrides.items()) if id not in there]
+    warnings = [_lost(run, lost)] if lost else []
+    return LastingGroups(with_labels(groups, labels), next_numbers, labels, run.run_id, warnings)
+
+
+def _gone(run: Execution) -> str:
+    return (
+        f"The results of the run before, {run.run_id}, are gone, so its clusters could not be recognised: all have new "
+        "ids, and labels that people gave were not carried over."
+    )
+
+
+def _lost(run: Execution, labels: Sequence[tuple[str, str]]) -> str:
+    named = ", ".join(f"{label!r} of {id}" for id, label in labels[:_LISTED])
+    more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""
+    return (
+        "Labels that people gave were not carried over, because no cluster of this run is the one that they name: "
+        f"{named}{more}. Run {run.run_id} still has them."
+    )
