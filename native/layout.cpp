@@ -12,6 +12,7 @@ namespace shoal {
 namespace {
 
 constexpr int64_t kSmall = 4096;  // vertices below which a second thread costs more than it brings
+constexpr int64_t kLarge = 1 << 18;  // vertices from which a round may take long enough to be watched
 
 // Every sum is taken in an order that the vectoriser may not change, so the twin in NumPy has the same bits.
 template <int components>
@@ -25,14 +26,17 @@ class Layout {
         const int64_t blocks = (graph_.count + kLayoutBlock - 1) / kLayoutBlock;
         Control own = control;
         if (graph_.count < kSmall) own.threads = 1;
+        if (graph_.count < kLarge) own.tick = nullptr;
+        Ticker ticker(control);
         float* from = places_;
         float* to = next_.data();
         for (int64_t round = 0; round < schedule_.rounds; ++round) {
             const double begun = double(round) / double(schedule_.rounds);
             const float rate = schedule_.rate + (schedule_.last_rate - schedule_.rate) * float(begun);
-            parallel_for(blocks, own, [&](int64_t block, int) { step(block, round, rate, from, to); });
+            const double ended = double(round + 1) / double(schedule_.rounds);
+            parallel_for(blocks, own.part(begun, ended), [&](int64_t block, int) { step(block, round, rate, from, to); });
             std::swap(from, to);
-            if (control.tick) control.tick(control.start + (control.stop - control.start) * begun);
+            ticker.at(ended);
         }
         if (from != places_) std::copy(next_.begin(), next_.end(), places_);
     }

@@ -190,9 +190,10 @@ void spread_starts(const Codes& codes, Rows rows, int64_t wanted, int64_t first,
     chosen[0] = first;
     // One thread would rather work than be started for a short pass.
     const int threads = codes.count() < 4 * kStretch ? 1 : control.threads;
+    Ticker ticker(control);
     for (int64_t at = 1; at < wanted; ++at) {
         chosen[at] = spread.next(draws + (at - 1) * trials, threads);
-        if (at % 16 == 0 && control.tick) control.tick(double(at) / double(wanted));
+        ticker.at(double(at) / double(wanted));
     }
 }
 

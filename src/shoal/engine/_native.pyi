@@ -339,3 +339,11 @@ def settled(
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.float32]:
     """(components, n) places after all rounds. ValueError where the arrays are no graph or do not fit."""
+
+# native/bind_parallel.cpp: what every call with a tick goes through, for its tests.
+
+def parallel_for(
+    count: int, work: Callable[[int, int], object], threads: int, tick: Callable[[float], None] | None
+) -> None:
+    """Calls work(index, thread) for each index below `count` on so many threads, and meanwhile `tick` on the calling one
+    ten times a second. What either raises leaves the call, once each thread has ended the piece it is at."""

@@ -10,7 +10,7 @@ from shoal.columns import Points
 from shoal.engine.centers import nearest_two
 from shoal.engine.means import move_rows, quantum_of
 from shoal.engine.parallel import spans
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Progress, Pulse, pulse_at
 
 __all__ = ["follow"]
 
@@ -33,7 +33,9 @@ def follow(
         squares = []
         for place, at in enumerate(rng.permutation(len(blocks))):
             batch = np.ascontiguousarray(points[blocks[at]])
-            current, held, own = _followed(batch, current, held, threads)
+            begun = number + place / len(blocks)
+            pulse = pulse_at(progress, "steps", begun / (begun + 2))
+            current, held, own = _followed(batch, current, held, threads, pulse)
             squares.append(own)
             done = number + (place + 1) / len(blocks)
             progress("steps", done / (done + 2))
@@ -45,9 +47,9 @@ def follow(
 
 
 def _followed(
-    batch: Points, current: Doubles, held: NDArray[np.int64], threads: int
+    batch: Points, current: Doubles, held: NDArray[np.int64], threads: int, pulse: Pulse
 ) -> tuple[Doubles, NDArray[np.int64], float]:
-    found = nearest_two(batch, current.astype(np.float32), threads, None)
+    found = nearest_two(batch, current.astype(np.float32), threads, lambda _: pulse())
     sizes = np.bincount(found.labels, minlength=len(current))
     rows, none = np.arange(len(batch)), np.full(len(batch), -1, np.int32)
     quantum = quantum_of(max(float(batch.max()), -float(batch.min())), len(batch))

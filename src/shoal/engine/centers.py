@@ -18,6 +18,7 @@ from shoal.engine.coding import Codes, Frame, encode, frame_of, near_order
 from shoal.engine.geometry import half_squares
 from shoal.engine.means import Moves, squares_to
 from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.plan import Pulse, still
 
 __all__ = ["Assigning", "Coded", "TwoNearest", "assigning", "coded", "nearest_two"]
 
@@ -64,15 +65,17 @@ class Assigning(Protocol):
         ...
 
 
-def coded(points: Points, centers: int, threads: int, like: Coded | None = None) -> Coded | None:
+def coded(
+    points: Points, centers: int, threads: int, like: Coded | None = None, *, pulse: Pulse = still
+) -> Coded | None:
     """Codes of the rows, where the compiled core is there and that many centers make them worth while; in the frame of
     rows `like` them, if there are any."""
     core = kernels.native()
     if core is None or points.size * centers < CODED_FROM:
         return None
-    frame = frame_of(points, core.levels()) if like is None else like.frame
-    order = near_order(points, frame, threads)
-    return Coded(frame, order, encode(points, frame, order, threads))
+    frame = frame_of(points, core.levels(), pulse=pulse) if like is None else like.frame
+    order = near_order(points, frame, threads, pulse=pulse)
+    return Coded(frame, order, encode(points, frame, order, threads, pulse))
 
 
 def assigning(points: Points, rows: Coded | None, centers: int, threads: int) -> Assigning:
@@ -85,11 +88,20 @@ def nearest_two(points: Points, centers: Points, threads: int, tick: Tick | None
     found = TwoNearest(np.empty(len(points), np.int32), np.empty((len(points), 2)))
     for block in spans(len(points), _CHUNK):
         rows = np.ascontiguousarray(points[block])
-        part = assigning(rows, coded(rows, len(centers), threads), len(centers), threads).last(centers, None)
+        share = _share(tick or _unheard, block.start / len(points), block.stop / len(points))
+        codes = coded(rows, len(centers), threads, pulse=partial(share, 0.0))
+        part = assigning(rows, codes, len(centers), threads).last(centers, share)
         found.labels[block], found.squares[block] = part.labels, part.squares
-        if tick is not None:
-            tick(block.stop / len(points))
+        share(1.0)
     return found
+
+
+def _share(tick: Tick, start: float, stop: float) -> Tick:
+    return lambda fraction: tick(start + (stop - start) * fraction)
+
+
+def _unheard(fraction: float) -> None:
+    """The tick of a caller that does not watch."""
 
 
 class _Native:
@@ -108,7 +120,7 @@ class _Native:
             self._numbers = _in_lots(self._coordinates(centers), self._lot)
         else:
             drift = np.sqrt(((centers.astype(np.float64) - self._before) ** 2).sum(axis=1))
-        codes = self._codes(centers, self._numbers)
+        codes = self._codes(centers, self._numbers, tick)
         self._before = centers.copy()
         rows, left, came, _ = self._assignment.step(codes, centers, self._numbers, drift, self._threads, tick)
         return rows, left, came
@@ -118,7 +130,7 @@ class _Native:
         numbers = self._numbers
         if len(numbers) == 0:
             numbers = _in_lots(self._coordinates(centers), self._lot)
-        codes, order = self._codes(centers, numbers), self._rows.order
+        codes, order = self._codes(centers, numbers, tick), self._rows.order
         arrays = self._points, order, codes, centers, numbers
         by_place = self._core.two_nearest(self._rows.codes, *arrays, self._threads, tick)
         labels, squares = np.empty(len(order), np.int32), np.empty((len(order), 2))
@@ -128,8 +140,8 @@ class _Native:
     def _coordinates(self, centers: Points) -> Floats:
         return self._rows.frame.coordinates(centers)
 
-    def _codes(self, centers: Points, numbers: Numbers) -> Codes:
-        return encode(centers, self._rows.frame, numbers, self._threads)
+    def _codes(self, centers: Points, numbers: Numbers, tick: Tick | None) -> Codes:
+        return encode(centers, self._rows.frame, numbers, self._threads, partial(tick or _unheard, 0.0))
 
 
 def _in_lots(coordinates: Floats, lot: int) -> Numbers:

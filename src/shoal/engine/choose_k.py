@@ -16,7 +16,7 @@ from shoal.engine.centroids import cluster_means
 from shoal.engine.geometry import checked_points, moved, origin_shift, unit_rows
 from shoal.engine.lloyd import prepared
 from shoal.engine.parallel import one_blas_thread, spans
-from shoal.engine.plan import Progress, silent, within
+from shoal.engine.plan import Progress, pulse_at, silent, within
 from shoal.engine.quality import squared_silhouette
 from shoal.engine.row_keys import row_keys
 from shoal.engine.sampling import sample_rows
@@ -88,7 +88,7 @@ def _without_structure(rows: Points, rng: np.random.Generator) -> Points:
 
 def _silhouettes(rows: Points, tried: list[int], seed: int, threads: int, progress: Progress) -> NDArray[np.float64]:
     """For each k the mean silhouette of a short k-means; the starts of a smaller k are the first of a larger one's."""
-    lloyd = prepared(rows, row_keys(rows, threads), tried[-1], threads)
+    lloyd = prepared(rows, row_keys(rows, threads), tried[-1], threads, pulse_at(progress, "choose_k", 0.0))
     rng = np.random.default_rng([seed, 2])
     sample = Sample(rows, lloyd.rows, threads)
     starts = spread_out(sample, tried[-1], rng, within(progress, "choose_k", 0, 0.2))

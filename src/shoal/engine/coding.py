@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import Pulse, still
 
 __all__ = ["CERTAINTY", "Codes", "Frame", "block_pairs", "encode", "frame_of", "near_order", "near_pairs"]
 
@@ -84,8 +85,8 @@ def _coordinates(centred: Points, rotation: Floats) -> Floats:
     return np.concatenate([turned, centred - turned @ rotation.T], axis=1)
 
 
-def frame_of(points: Points, levels: int, seed: int = 0, *, rows: Rows | None = None) -> Frame:
-    """A frame for rows like `points[rows]` (all of them by default), told from a sample of them."""
+def frame_of(points: Points, levels: int, seed: int = 0, *, rows: Rows | None = None, pulse: Pulse = still) -> Frame:
+    """A frame for rows like `points[rows]` (all of them by default), estimated from a sample of them."""
     count = len(points) if rows is None else len(rows)
     rng = np.random.default_rng([seed, count])
     wanted = max(_SAMPLE, 4 * min(points.shape[1], _WIDEST))
@@ -93,13 +94,19 @@ def frame_of(points: Points, levels: int, seed: int = 0, *, rows: Rows | None = 
     sample = points[chosen if rows is None else rows[chosen]]
     mean, reach = _mean_and_reach(sample)
     centred = _shortened(sample - mean, reach)
+    pulse()
     if points.shape[1] > _WIDEST:
-        rotation, stages = _leading_directions(centred, rng), [_LEADING, -(-(_LEADING + points.shape[1]) // 8) * 8]
+        rotation, stages = (
+            _leading_directions(centred, rng, pulse),
+            [_LEADING, -(-(_LEADING + points.shape[1]) // 8) * 8],
+        )
     else:
         directions = _directions(centred)
+        pulse()
         stages = _stages(points.shape[1])
         rotation = _mixed(directions, stages[0] if len(stages) > 1 else 0, rng)
-    return Frame(mean, rotation, stages, _unit(_coordinates(centred, rotation), stages, levels), reach)
+    pulse()
+    return Frame(mean, rotation, stages, _unit(_coordinates(centred, rotation), stages, levels, pulse), reach)
 
 
 def _mean_and_reach(sample: Points) -> tuple[Floats, float]:
@@ -134,12 +141,13 @@ def _directions(centred: Points) -> Floats:
     return np.ascontiguousarray(directions[:, ::-1]).astype(np.float32)
 
 
-def _leading_directions(centred: Points, rng: np.random.Generator) -> Floats:
+def _leading_directions(centred: Points, rng: np.random.Generator, pulse: Pulse) -> Floats:
     """(d, _LEADING) orthonormal, near the principal ones and turned among each other: two rounds of subspace iteration
     (Halko, Martinsson and Tropp 2011), where the covariance of wide rows would take minutes."""
     basis = rng.standard_normal((centred.shape[1], _LEADING)).astype(np.float32)
     for _ in range(2):
         basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
+        pulse()
     return _mixed(np.ascontiguousarray(basis, dtype=np.float32), _LEADING, rng)
 
 
@@ -164,7 +172,7 @@ def _turn(size: int, rng: np.random.Generator) -> Floats:
     return turn
 
 
-def _unit(coordinates: Floats, stages: list[int], levels: int) -> float:
+def _unit(coordinates: Floats, stages: list[int], levels: int, pulse: Pulse) -> float:
     """The step of the codes that loses least in the rows of the sample."""
     first = stages[0] if len(stages) > 1 else 0
     weight = np.where(np.arange(coordinates.shape[1]) < first, np.float32(2), np.float32(1))
@@ -173,6 +181,7 @@ def _unit(coordinates: Floats, stages: list[int], levels: int) -> float:
     some = scaled[:: max(1, len(scaled) // 512)]
 
     def lost(unit: float) -> float:
+        pulse()
         codes = np.clip(np.rint(some / unit), -levels, levels)
         rest = ((some - codes * unit) * weight).astype(np.float64)
         return float(np.quantile((rest**2).sum(axis=1), 0.9))
@@ -180,7 +189,7 @@ def _unit(coordinates: Floats, stages: list[int], levels: int) -> float:
     return min((spread * reach / levels for reach in (2.5, 3, 3.5, 4, 4.5, 5, 6, 8, 12)), key=lost)
 
 
-def encode(points: Points, frame: Frame, order: Places, threads: int) -> Codes:
+def encode(points: Points, frame: Frame, order: Places, threads: int, pulse: Pulse = still) -> Codes:
     """The codes of `points[order]`, (n, d), in the compiled core."""
     core = kernels.native()
     assert core is not None, "whoever has codes made has seen to it"
@@ -189,12 +198,14 @@ def encode(points: Points, frame: Frame, order: Places, threads: int) -> Codes:
     def write(block: slice) -> None:
         codes.write(block.start, np.ascontiguousarray(frame.coordinates(points[order[block]])), _ROUNDING)
 
-    for _ in in_order(write, spans(len(order), _BLOCK), threads):
+    for _ in in_order(write, spans(len(order), _BLOCK), threads, pulse):
         pass
     return codes
 
 
-def near_order(points: Points, frame: Frame, threads: int, seed: int = 0, *, rows: Rows | None = None) -> Places:
+def near_order(
+    points: Points, frame: Frame, threads: int, seed: int = 0, *, rows: Rows | None = None, pulse: Pulse = still
+) -> Places:
     """(n,) the positions of `rows` (all by default) so ordered that near rows lie near: by the cells of a coarse
     k-means."""
     rows = np.arange(len(points)) if rows is None else rows
@@ -202,7 +213,7 @@ def near_order(points: Points, frame: Frame, threads: int, seed: int = 0, *, row
     if cells == 1:
         return np.arange(len(rows), dtype=np.int32)
     rng = np.random.default_rng([seed, len(rows)])
-    centers = _cells(points, frame.mean, rows, cells, rng)
+    centers = _cells(points, frame.mean, rows, cells, rng, pulse)
     halves = (centers**2).sum(axis=1) / 2
 
     places = np.append(_chain(centers), len(centers))  # far rows come last, where they are in nobody's way
@@ -214,15 +225,16 @@ def near_order(points: Points, frame: Frame, threads: int, seed: int = 0, *, row
             label[_lengths(own) > frame.reach] = len(centers)
         return places[label]
 
-    by_place = np.concatenate(list(in_order(nearest, spans(len(rows), _BLOCK), threads)))
+    by_place = np.concatenate(list(in_order(nearest, spans(len(rows), _BLOCK), threads, pulse)))
     return np.argsort(by_place, kind="stable").astype(np.int32)
 
 
-def _cells(points: Points, mean: Floats, rows: Rows, cells: int, rng: np.random.Generator) -> Floats:
+def _cells(points: Points, mean: Floats, rows: Rows, cells: int, rng: np.random.Generator, pulse: Pulse) -> Floats:
     size = min(len(rows), 24 * cells)
     sample = points[rows[np.sort(rng.choice(len(rows), size, replace=False))]] - mean
     centers = sample[rng.choice(size, cells, replace=False)]
     for _ in range(3):
+        pulse()
         label = np.argmax(sample @ centers.T - (centers**2).sum(axis=1) / 2, axis=1)
         by_label = np.argsort(label, kind="stable")
         held = np.bincount(label, minlength=cells)

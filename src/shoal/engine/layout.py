@@ -17,7 +17,7 @@ from shoal.engine.layout_forces import FINE, Schedule, settled
 from shoal.engine.layout_levels import Level, joined_levels
 from shoal.engine.neighbor_graph import fuzzy_graph
 from shoal.engine.neighborhood import COUNT, Neighborhood, find_neighborhood
-from shoal.engine.plan import Progress, silent, within
+from shoal.engine.plan import Progress, Pulse, pulse_at, still, within
 from shoal.engine.projection import project
 from shoal.engine.row_keys import mixed
 
@@ -46,15 +46,15 @@ def lay_out(
     values = near.values
     if len(values.rows) < FEWEST:
         return project(points, components, seed, threads, progress)
-    graph = map_graph(near, threads)
+    graph = map_graph(near, threads, pulse_at(progress, "layout", 0.5))
     places = places_of(graph, points[values.rows], components, seed, threads, within(progress, "layout", 0.5, 1))
     progress("layout", 1.0)
     return np.ascontiguousarray(places[values.back])
 
 
-def map_graph(near: Neighborhood, threads: int) -> csr_array:
+def map_graph(near: Neighborhood, threads: int, pulse: Pulse = still) -> csr_array:
     """(m, m) how strongly the distinct rows belong together."""
-    return fuzzy_graph(near.lists.first(COUNT).halved(), threads).matrix()
+    return fuzzy_graph(near.lists.first(COUNT).halved(), threads, pulse).matrix()
 
 
 def places_of(
@@ -62,8 +62,9 @@ def places_of(
 ) -> Floats:
     """(m, components) places around the origin for rows that belong together by `weights` (m, m), from scratch.
     `points` (m, d) decides only how the coarsest level begins."""
-    levels = joined_levels(weights, seed)
-    places = _start(levels, points, components, seed)
+    pulse = pulse_at(progress, "layout", 0.0)
+    levels = joined_levels(weights, seed, pulse)
+    places = _start(levels, points, components, seed, pulse)
     for depth in range(len(levels) - 1, -1, -1):
         level = levels[depth]
         if level.above is not None:
@@ -75,7 +76,7 @@ def places_of(
     return places
 
 
-def _start(levels: list[Level], points: Points, components: int, seed: int) -> Floats:
+def _start(levels: list[Level], points: Points, components: int, seed: int, pulse: Pulse) -> Floats:
     """The coarsest level along the principal axes of its means."""
     group = np.arange(len(points))
     for level in levels[:-1]:
@@ -84,7 +85,7 @@ def _start(levels: list[Level], points: Points, components: int, seed: int) -> F
     top = levels[-1]
     cells = (np.ones(len(group), np.float32), (group, np.arange(len(group))))
     means = (csr_array(cells, shape=(len(top.mass), len(group))) @ points) / top.mass[:, None]
-    places = project(np.ascontiguousarray(means, np.float32), components, seed, 1, silent)
+    places = project(np.ascontiguousarray(means, np.float32), components, seed, 1, lambda *_: pulse())
     return np.asarray(places * (_WIDTH / max(float(np.sqrt((places**2).sum(axis=1).mean())), 1e-30)), np.float32)
 
 

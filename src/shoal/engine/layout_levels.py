@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from shoal.engine.plan import Pulse, still
 from shoal.engine.row_keys import mixed
 
 __all__ = ["Level", "joined_levels"]
@@ -42,17 +43,18 @@ class Level:
         return Level(weights, np.ones(weights.shape[0]), np.zeros(weights.shape[0]), above)
 
 
-def joined_levels(weights: csr_array, seed: int) -> list[Level]:
+def joined_levels(weights: csr_array, seed: int, pulse: Pulse = still) -> list[Level]:
     """From the rows to the coarsest."""
     found = list[Level]()
     level = Level.of_rows(weights)
     while level.weights.shape[0] > _TOP:
-        group = _joined(level.weights, seed)
+        group = _joined(level.weights, seed, pulse)
         count = int(group.max()) + 1
         if count > (1 - _LEAST_JOINED) * len(group):
             break
         found.append(Level(level.weights, level.mass, level.inner, group))
         level = _above(level, group, count)
+        pulse()
     return [*found, level]
 
 
@@ -68,7 +70,7 @@ def _above(level: Level, group: Numbers, count: int) -> Level:
     return Level(weights, mass, inner, None)
 
 
-def _joined(weights: csr_array, seed: int) -> Numbers:
+def _joined(weights: csr_array, seed: int, pulse: Pulse) -> Numbers:
     """(m,) groups: vertices that draw the highest lot among their neighbours, which join the one they are tied to most
     (Luby 1986)."""
     count = weights.shape[0]
@@ -78,6 +80,7 @@ def _joined(weights: csr_array, seed: int) -> Numbers:
     lot[np.argsort(mixed(np.arange(count, dtype=np.uint64) + np.uint64(seed * 7919 + 1)))] = np.arange(1, count + 1)
     root = np.full(count, -1, np.int64)
     while (root < 0).any():
+        pulse()
         free = root < 0
         live = free[row] & free[to]
         highest = np.zeros(count, np.int64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shoal.columns import Points, Rows
 from shoal.engine.centers import Coded, TwoNearest, assigning, coded
 from shoal.engine.means import Moves, mean_variance, move_rows, quantum_of, squares_to
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Progress, Pulse, still
 from shoal.engine.row_keys import Keys
 
 __all__ = ["Lloyd", "Run", "prepared"]
@@ -67,12 +67,12 @@ class Lloyd:
         return Run(current, converged, state.last(groups.centers, _ticking(progress, max_iter)))
 
 
-def prepared(points: Points, keys: Keys, centers: int, threads: int) -> Lloyd:
+def prepared(points: Points, keys: Keys, centers: int, threads: int, pulse: Pulse = still) -> Lloyd:
     """Rows for steps with that many centers."""
     largest = max(float(points.max()), -float(points.min()))
     quantum = quantum_of(largest, len(points))
-    variance = mean_variance(points, quantum, threads)
-    return Lloyd(points, keys, coded(points, centers, threads), quantum, variance, threads)
+    variance = mean_variance(points, quantum, threads, pulse)
+    return Lloyd(points, keys, coded(points, centers, threads, pulse=pulse), quantum, variance, threads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from shoal.elementary import log
 from shoal.engine.layout import places_of, shaken
 from shoal.engine.layout_forces import STEEPNESS
 from shoal.engine.parallel import spans
-from shoal.engine.plan import silent
+from shoal.engine.plan import Pulse, still
 
 __all__ = ["Marks", "begun", "likeliest", "lost", "placed"]
 
@@ -44,30 +44,39 @@ def placed(places: Floats) -> Marks:
     return np.asarray(np.isfinite(places).all(axis=1), np.bool_)
 
 
-def begun(weights: csr_array, places: Floats, points: Points, size: float, seed: int, threads: int) -> Floats:
+def begun(
+    weights: csr_array,
+    places: Floats,
+    points: Points,
+    size: float,
+    seed: int,
+    threads: int,
+    pulse: Pulse = still,
+) -> Floats:
     """`places` (m, c) with one for every row that has none (NaN) yet.
 
     A row half of whose ties by `weights` (m, m) lead to placed rows begins among those, then rows tied to these. What
     is left is tied to itself above all: clusters of their own, which begin where there is room, the nearest to what
     they are tied to. `size` is the map's extent.
     """
-    places = _spread(weights, places, _WITH_OTHERS)
+    places = _spread(weights, places, _WITH_OTHERS, pulse)
     if np.isfinite(places).all():
         return places
-    _settle_crowds(weights, places, points, size, seed, threads)
-    return _spread(weights, places, 0.0)
+    _settle_crowds(weights, places, points, size, seed, threads, pulse)
+    return _spread(weights, places, 0.0, pulse)
 
 
-def lost(weights: csr_array, places: Floats, known: Marks, size: float) -> Marks:
+def lost(weights: csr_array, places: Floats, known: Marks, size: float, pulse: Pulse = still) -> Marks:
     """(m,) which of the `known` rows have hardly a neighbour near them, but nearly all near one other place.
 
     `places` (m, c), NaN where not known. A row without five placed neighbours is not lost.
     """
     found = np.zeros(len(places), np.bool_)
     squared = (_NEAR * size) ** 2
-    wanted = likeliest(weights, places, known)
+    wanted = likeliest(weights, places, known, pulse)
     near, tie = _ties(weights, known)
     for block in spans(len(places), _BLOCK):
+        pulse()
         spots = places[near[block]]
         total = np.maximum(tie[block].sum(axis=1), 1e-30)
         here, there = (
@@ -78,12 +87,13 @@ def lost(weights: csr_array, places: Floats, known: Marks, size: float) -> Marks
     return found & known
 
 
-def likeliest(weights: csr_array, places: Floats, known: Marks) -> Floats:
+def likeliest(weights: csr_array, places: Floats, known: Marks, pulse: Pulse = still) -> Floats:
     """(r, c) for rows with ties `weights` (r, m) the place of that `known` (m,) neighbour at which all of them attract
     the row most, so that it begins in one cluster and not between two; NaN for rows without such neighbours."""
     near, tie = _ties(weights, known)
     wanted = np.full((len(near), places.shape[1]), np.nan, np.float32)
     for block in spans(len(near), _BLOCK):
+        pulse()
         spots, strength = places[near[block]], tie[block]
         square = np.zeros((*strength.shape, _TIES), np.float32)
         for along in np.moveaxis(spots, 2, 0):
@@ -110,7 +120,7 @@ def _ties(weights: csr_array, known: Marks) -> tuple[Rows, Floats]:
     return near, strength
 
 
-def _spread(weights: csr_array, places: Floats, least: float) -> Floats:
+def _spread(weights: csr_array, places: Floats, least: float, pulse: Pulse) -> Floats:
     """With places for rows of whose ties more than `least` lead to placed rows, and on from there."""
     places = places.copy()
     strength = np.maximum(np.asarray(weights.sum(axis=1)).ravel(), 1e-30)
@@ -119,11 +129,19 @@ def _spread(weights: csr_array, places: Floats, least: float) -> Floats:
         fresh = ~known & ((weights @ np.where(known, np.float32(1), np.float32(0))) > least * strength)
         if not fresh.any():
             break
-        places[fresh] = shaken(likeliest(weights[fresh], places, known))
+        places[fresh] = shaken(likeliest(weights[fresh], places, known, pulse))
     return places
 
 
-def _settle_crowds(weights: csr_array, places: Floats, points: Points, size: float, seed: int, threads: int) -> None:
+def _settle_crowds(
+    weights: csr_array,
+    places: Floats,
+    points: Points,
+    size: float,
+    seed: int,
+    threads: int,
+    pulse: Pulse,
+) -> None:
     """Writes into `places` those of rows that are tied to each other, the largest crowds first."""
     known = placed(places)
     new = np.flatnonzero(~known)
@@ -138,7 +156,9 @@ def _settle_crowds(weights: csr_array, places: Floats, points: Points, size: flo
         own = members[which]
         if len(own) < _CROWD and tied[which]:
             continue
-        shape = places_of(csr_array(among[own][:, own]), points[new[own]], places.shape[1], seed, threads, silent)
+        shape = places_of(
+            csr_array(among[own][:, own]), points[new[own]], places.shape[1], seed, threads, lambda *_: pulse()
+        )
         reach = float(np.sqrt((shape**2).sum(axis=1)).max())
         radius = size / 2 * float(len(own) / len(places)) ** (1 / places.shape[1])
         middle = _middle(places[known], np.asarray(outward[own].sum(axis=0)).ravel())

@@ -13,7 +13,7 @@ from shoal.engine.layout_forces import FINE, settled, unit_of
 from shoal.engine.layout_levels import Level
 from shoal.engine.map_newcomers import Marks, begun, likeliest, lost, placed
 from shoal.engine.neighborhood import Neighborhood, find_neighborhood
-from shoal.engine.plan import Progress, within
+from shoal.engine.plan import Progress, pulse_at, within
 from shoal.engine.row_keys import Distinct
 
 __all__ = ["REACH", "Applied", "Redrawn", "Stability", "extent", "lay_out_again"]
@@ -199,14 +199,15 @@ def _turned(places: Floats, old: Floats, shared: Marks) -> Floats:
 
 def _kept(points: Points, near: Neighborhood, old: _Old, seed: int, threads: int, progress: Progress) -> Redrawn:
     """Laid out in the unit of a fresh map, whatever that of the old one is."""
-    values, weights = near.values, map_graph(near, threads)
+    pulse = pulse_at(progress, "layout", 0.5)
+    values, weights = near.values, map_graph(near, threads, pulse)
     if len(old.owners) > old.known.sum():
-        old = old.chosen(likeliest(weights, old.places, old.known))
+        old = old.chosen(likeliest(weights, old.places, old.known, pulse))
     unit = np.float32(unit_of(Level.of_rows(csr_array(weights[old.known][:, old.known])), old.places[old.known]))
     size, places = old.extent * float(unit), old.places * unit
-    held = old.known & ~(lost(weights, places, old.known, size) & old.loose)
+    held = old.known & ~(lost(weights, places, old.known, size, pulse) & old.loose)
     places = begun(
-        weights, np.where(held[:, None], places, np.float32(np.nan)), points[values.rows], size, seed, threads
+        weights, np.where(held[:, None], places, np.float32(np.nan)), points[values.rows], size, seed, threads, pulse
     )
     reach = np.where(held, np.float32(_WITHIN * REACH * size), np.float32(np.inf))
     level, part = Level.of_rows(weights), within(progress, "layout", 0.6, 1)

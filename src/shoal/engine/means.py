@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.parallel import spans, thread_count
+from shoal.engine.plan import Pulse, still
 
 __all__ = ["Moves", "mean_variance", "move_rows", "on_grid", "quantum_of", "squares_to"]
 
@@ -87,16 +88,18 @@ def _squares(left: Points, right: Points) -> Doubles:
     return total
 
 
-def mean_variance(points: Points, quantum: float, threads: int) -> float:
+def mean_variance(points: Points, quantum: float, threads: int, pulse: Pulse = still) -> float:
     """The mean over the columns of their variances."""
     count = len(points)
     sums, squares = np.zeros((1, points.shape[1])), []
-    for block in spans(count, 1 << 16):
+    for block in spans(count, _BLOCK):
+        pulse()
         rows = np.arange(block.start, block.stop)
         none, first = np.full(len(rows), -1, np.int32), np.zeros(len(rows), np.int32)
         sums = move_rows(points, (rows, none, first), sums, quantum, threads)
     mean = (sums / max(count, 1)).astype(np.float32)
     for block in spans(count, 1 << 16):
+        pulse()
         rows = np.arange(block.start, block.stop)
         squares.append(squares_to(points, rows, mean, np.zeros(len(rows), np.int32), threads))
     return float(fsum(np.concatenate(squares)) / max(count, 1) / points.shape[1])

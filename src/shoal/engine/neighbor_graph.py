@@ -15,6 +15,7 @@ from shoal.elementary import exp, log
 from shoal.engine import communities_twin, kernels
 from shoal.engine.neighbor_lists import NeighborLists
 from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.plan import Pulse, still
 
 __all__ = ["NeighborGraph", "fuzzy_graph", "memberships"]
 
@@ -61,7 +62,7 @@ class NeighborGraph:
         return csr_array((self.weight, self.to, self.start), shape=(self.rows, self.rows))
 
 
-def fuzzy_graph(near: NeighborLists, threads: int) -> NeighborGraph:
+def fuzzy_graph(near: NeighborLists, threads: int, pulse: Pulse = still) -> NeighborGraph:
     """The union w = a + b - ab of what two rows are to each other, a = exp(-(d - d_first) / unit). O(n k)."""
     rows, count = near.rows.shape
     weight = np.empty((rows, count), np.float32)
@@ -69,7 +70,7 @@ def fuzzy_graph(near: NeighborLists, threads: int) -> NeighborGraph:
     def weigh(block: slice) -> None:
         weight[block] = memberships(near.distances[block])
 
-    for _ in in_order(weigh, spans(rows, _BLOCK), threads):
+    for _ in in_order(weigh, spans(rows, _BLOCK), threads, pulse):
         pass
     core = kernels.native()
     if core is not None:

@@ -15,7 +15,7 @@ from shoal.engine.geometry import half_squares, moved, origin_shift, rounding_sl
 from shoal.engine.means import squares_to
 from shoal.engine.neighbors import block_rows, cells_of, find_neighborhoods
 from shoal.engine.parallel import in_order, spans, thread_count
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Progress, pulse_at
 
 __all__ = ["MOST_EXACT", "NeighborLists", "find_neighbors", "nearest_among"]
 
@@ -74,10 +74,11 @@ def find_neighbors(
         return _plain(points[rows], count, threads, progress)
     threads = thread_count(threads)
     approximate = len(rows) > MOST_EXACT if approximate is None else approximate
-    frame = frame_of(points, core.levels(), rows=rows)
-    near = near_order(points, frame, threads, rows=rows)
+    pulse = pulse_at(progress, "neighbors", 0.0)
+    frame = frame_of(points, core.levels(), rows=rows, pulse=pulse)
+    near = near_order(points, frame, threads, rows=rows, pulse=pulse)
     order = np.ascontiguousarray(rows[near], dtype=np.int32)
-    codes = encode(points, frame, order, threads)
+    codes = encode(points, frame, order, threads, pulse)
     pairs = block_pairs(len(rows), core.BLOCK)
     if approximate:
         blocks = -(-len(rows) // core.BLOCK)

@@ -9,7 +9,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,6 +17,8 @@ from typing import Final, TypeVar
 import numpy as np
 import scipy.linalg
 from threadpoolctl import threadpool_limits
+
+from shoal.engine.plan import Pulse
 
 __all__ = ["in_order", "one_blas_thread", "spans", "take_blas_buffers", "thread_count"]
 
@@ -28,6 +30,8 @@ _SIDE: Final = 500
 """Of a square matrix whose product takes long enough for threads to meet in it."""
 _MOST_BUFFERS: Final = 64
 """The builds of OpenBLAS that come with NumPy and SciPy hold no more threads apart."""
+_PULSE_EVERY: Final = 0.1
+"""Seconds."""
 _CPU_SHARE: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -117,14 +121,17 @@ def spans(total: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
-def in_order(work: Callable[[slice], Result], blocks: Sequence[slice], threads: int) -> Iterator[Result]:
+def in_order(
+    work: Callable[[slice], Result], blocks: Sequence[slice], threads: int, pulse: Pulse | None = None
+) -> Iterator[Result]:
     """The answers of `work` for each block, in the order of the blocks.
 
     At most twice as many blocks as threads are under way, so memory stays bounded. Whoever stops listening, or
-    raises, stops the work: blocks not yet begun are dropped.
+    raises, stops the work: blocks not yet begun are dropped. `pulse` is called ten times a second while a block is
+    waited for.
     """
     count = min(thread_count(threads), len(blocks))
-    if count <= 1:
+    if count < 1 or (count == 1 and pulse is None):
         yield from map(work, blocks)
         return
     pool = ThreadPoolExecutor(count, thread_name_prefix="engine")
@@ -133,8 +140,14 @@ def in_order(work: Callable[[slice], Result], blocks: Sequence[slice], threads: 
         for block in blocks:
             waiting.append(pool.submit(work, block))
             if len(waiting) > 2 * count:
-                yield waiting.popleft().result()
+                yield _awaited(waiting.popleft(), pulse)
         while waiting:
-            yield waiting.popleft().result()
+            yield _awaited(waiting.popleft(), pulse)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _awaited(future: Future[Result], pulse: Pulse | None) -> Result:
+    while pulse is not None and not wait((future,), timeout=_PULSE_EVERY).done:
+        pulse()
+    return future.result()

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
-__all__ = ["MOST_SEED", "CentroidMethod", "DistanceMetric", "Keep", "Plan", "Progress", "made_now", "silent"]
-__all__ += ["steady", "within"]
+__all__ = ["MOST_SEED", "CentroidMethod", "DistanceMetric", "Keep", "Plan", "Progress", "Pulse"]
+__all__ += ["made_now", "pulse_at", "silent", "steady", "still", "within"]
 
 Made = TypeVar("Made")
 
@@ -16,6 +17,8 @@ CentroidMethod = Literal["mean", "median", "medoid"]
 DistanceMetric = Literal["cosine", "euclidean"]
 Progress: TypeAlias = Callable[[str, float], None]
 """Called with a stage name and the fraction of it that is done; may raise Cancelled."""
+Pulse: TypeAlias = Callable[[], None]
+"""Called several times a second by what cannot say how far it is; may raise Cancelled."""
 
 
 def silent(stage: str, fraction: float) -> None:
@@ -25,6 +28,15 @@ def silent(stage: str, fraction: float) -> None:
 def within(progress: Progress, stage: str, start: float, stop: float) -> Progress:
     """A progress for a part of a stage: whatever it is told counts from `start` to `stop` of that stage."""
     return lambda _, fraction: progress(stage, start + (stop - start) * fraction)
+
+
+def pulse_at(progress: Progress, stage: str, fraction: float) -> Pulse:
+    """A pulse that reports the same fraction of the stage each time."""
+    return partial(progress, stage, fraction)
+
+
+def still() -> None:
+    """The pulse of a caller that does not watch."""
 
 
 def steady(progress: Progress) -> Progress:

@@ -32,7 +32,7 @@ from shoal.engine.coding import CERTAINTY, Codes, Frame, block_pairs, encode, fr
 from shoal.engine.linkage import Linkage, gaps_along, leaf_order, single_linkage
 from shoal.engine.neighbors import find_neighborhoods
 from shoal.engine.parallel import spans, thread_count
-from shoal.engine.plan import Progress, within
+from shoal.engine.plan import Progress, pulse_at, within
 from shoal.engine.spanning_forest import spanning_forest
 from shoal.engine.spanning_tree import listed_edges, reachability_tree
 from shoal.engine.wide_reach import Crowds
@@ -88,7 +88,8 @@ def find_reachability(
     core = kernels.native()
     if core is None or points.shape[1] > _WIDEST_CODED or len(rows) < 2:
         return _plain(points[rows], copies, min_samples, threads, progress)
-    return _Search.over(core, points, rows, copies, min_samples, thread_count(threads)).run(approximate, progress)
+    search = _Search.over(core, points, rows, copies, min_samples, thread_count(threads), progress)
+    return search.run(approximate, progress)
 
 
 _WIDEST_CODED: Final = 8192
@@ -168,13 +169,24 @@ class _Search:
     near: Places
 
     @staticmethod
-    def over(native: ModuleType, points: Points, rows: Rows, copies: Rows, min_samples: int, threads: int) -> "_Search":
-        frame = frame_of(points, native.levels(), rows=rows)
-        near = near_order(points, frame, threads, rows=rows)
+    def over(
+        native: ModuleType,
+        points: Points,
+        rows: Rows,
+        copies: Rows,
+        min_samples: int,
+        threads: int,
+        progress: Progress,
+    ) -> "_Search":
+        pulse = pulse_at(progress, "reachability", 0.0)
+        frame = frame_of(points, native.levels(), rows=rows, pulse=pulse)
+        near = near_order(points, frame, threads, rows=rows, pulse=pulse)
         return _Search(native, points, rows, copies, min_samples, threads, frame, near)
 
     def run(self, approximate: bool, progress: Progress) -> Reachability:
-        codes = encode(self.points, self.frame, self._given(self.near), self.threads)
+        codes = encode(
+            self.points, self.frame, self._given(self.near), self.threads, pulse_at(progress, "reachability", 0.0)
+        )
         if self.min_samples > _WIDE and not approximate:
             return self._wide(codes, progress)
         shares = (0.9, 1.0) if approximate else (0.15, 0.2)

@@ -15,7 +15,7 @@ from shoal.engine.centers import Coded, coded
 from shoal.engine.geometry import half_squares
 from shoal.engine.means import on_grid, quantum_of, squares_to
 from shoal.engine.parallel import thread_count
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Progress, Pulse, still
 from shoal.engine.row_keys import Keys, mixed
 
 __all__ = ["Sample", "drawing_order", "sample_of", "spread_out"]
@@ -50,12 +50,19 @@ def drawing_order(keys: Keys, seed: int) -> Rows:
 
 
 def sample_of(
-    points: Points, keys: Keys, centers: int, seed: int, threads: int, coded_rows: Coded | None = None
+    points: Points,
+    keys: Keys,
+    centers: int,
+    seed: int,
+    threads: int,
+    coded_rows: Coded | None = None,
+    *,
+    pulse: Pulse = still,
 ) -> Sample:
     """A sample of max(16,384, 20 k) rows, or all. `coded_rows` are the codes of all rows, if there are any."""
     chosen = drawing_order(keys, seed)[: max(_SEEDED_FROM, 20 * centers)]
     rows = np.ascontiguousarray(points[chosen])
-    return Sample(rows, coded(rows, centers, threads, coded_rows), threads)
+    return Sample(rows, coded(rows, centers, threads, coded_rows, pulse=pulse), threads)
 
 
 def spread_out(sample: Sample, count: int, rng: np.random.Generator, progress: Progress) -> Rows:

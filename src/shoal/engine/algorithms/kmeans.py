@@ -29,7 +29,7 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.batches import follow
 from shoal.engine.centers import TwoNearest, nearest_two
 from shoal.engine.lloyd import Lloyd, Run, prepared
-from shoal.engine.plan import Progress, within
+from shoal.engine.plan import Progress, pulse_at, within
 from shoal.engine.prediction import Assigner
 from shoal.engine.row_keys import Keys, row_keys
 from shoal.engine.starts import Sample, sample_of, spread_out
@@ -90,7 +90,11 @@ def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progre
     firsts = _first_distinct(keys, params.n_clusters)
     batched = firsts is None and points.size > _CODES
     if firsts is not None:
-        best = Run(points[firsts].astype(np.float64), True, nearest_two(points, points[firsts], threads, None))
+        best = Run(
+            points[firsts].astype(np.float64),
+            True,
+            nearest_two(points, points[firsts], threads, partial(progress, "cluster")),
+        )
     elif batched:
         best = _by_batches(points, keys, params, seed, threads, progress)
     else:
@@ -131,8 +135,9 @@ def _in_use(centers: NDArray[np.float64], found: TwoNearest) -> tuple[NDArray[np
 
 
 def _best_start(points: Points, keys: Keys, params: KMeansParams, seed: int, threads: int, progress: Progress) -> Run:
-    lloyd = prepared(points, keys, params.n_clusters, threads)
-    sample = sample_of(points, keys, params.n_clusters, seed, threads, lloyd.rows)
+    pulse = pulse_at(progress, "cluster", 0.0)
+    lloyd = prepared(points, keys, params.n_clusters, threads, pulse)
+    sample = sample_of(points, keys, params.n_clusters, seed, threads, lloyd.rows, pulse=pulse)
     best: Run | None = None
     for number in range(params.n_init):
         share = within(progress, "cluster", number / params.n_init, (number + 1) / params.n_init)
@@ -159,7 +164,8 @@ def _starts(sample: Sample, params: KMeansParams, rng: np.random.Generator, prog
 
 def _by_batches(points: Points, keys: Keys, params: KMeansParams, seed: int, threads: int, progress: Progress) -> Run:
     rng = np.random.default_rng([seed, 0])
-    sample = sample_of(points, keys, params.n_clusters, seed, threads)
+    pulse = pulse_at(progress, "cluster", 0.0)
+    sample = sample_of(points, keys, params.n_clusters, seed, threads, pulse=pulse)
     starts = _starts(sample, params, rng, within(progress, "cluster", 0, 0.1))
     share = within(progress, "cluster", 0.1, 0.8)
     centers, converged = follow(points, starts, min(params.max_iter, _PASSES), rng, threads, share)

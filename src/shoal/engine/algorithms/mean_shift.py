@@ -123,7 +123,7 @@ def _fitted(
     if len(peaks) == 0:
         raise InvalidField("bandwidth", "makes windows without a row", value=bandwidth, remedy="Raise it.")
     centers = _apart(peaks, held, bandwidth)
-    near = nearest_two(rows, centers.astype(np.float32), threads, None)
+    near = nearest_two(rows, centers.astype(np.float32), threads, lambda _: progress("cluster", 0.99))
     found, away = near.labels, np.sqrt(near.squares[:, 0])
     inside = params.cluster_all | (away <= bandwidth)
     used, numbered = np.unique(found[inside], return_inverse=True)

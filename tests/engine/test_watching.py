@@ -1,0 +1,111 @@
+"""Whoever waits for the engine hears of it ten times a second, however long a piece of the work takes, and can stop it.
+
+No piece of work ends here before so many ticks have come while it was under way: what counts ticks measures no time.
+"""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from shoal.engine import kernels
+from shoal.engine.parallel import in_order, spans
+
+Tick = Callable[[], None]
+Run = Callable[[Callable[[int], None], int, int, Tick], None]
+
+_PATIENCE = 60.0
+"""Seconds after which ticks are held never to come."""
+
+
+class Stopped(Exception):
+    """Somebody cancelled."""
+
+
+def by_the_core(work: Callable[[int], None], pieces: int, threads: int, tick: Tick) -> None:
+    core = kernels.native()
+    assert core is not None
+    core.parallel_for(pieces, lambda index, _: work(index), threads, lambda _: tick())
+
+
+def by_blocks(work: Callable[[int], None], pieces: int, threads: int, tick: Tick) -> None:
+    for _ in in_order(lambda block: work(block.start), spans(pieces, 1), threads, tick):
+        pass
+
+
+def runs() -> list[object]:
+    bare = kernels.native() is None
+    return [
+        pytest.param(by_the_core, marks=pytest.mark.skipif(bare, reason="no compiled core"), id="core"),
+        pytest.param(by_blocks, id="blocks"),
+    ]
+
+
+@pytest.mark.parametrize("run", runs())
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("slow", [0, 3])
+def test_ticks_come_while_one_piece_is_waited_for(run: Run, threads: int, slow: int) -> None:
+    heard, enough = [0], threading.Event()
+
+    def tick() -> None:
+        heard[0] += 1
+        if heard[0] == 3:
+            enough.set()
+
+    ended: list[int] = []
+
+    def work(piece: int) -> None:
+        if piece == slow:
+            assert enough.wait(_PATIENCE), "nobody ticked while this piece was under way"
+        ended.append(piece)
+
+    run(work, 4, threads, tick)
+
+    assert sorted(ended) == [0, 1, 2, 3] and heard[0] >= 3
+
+
+@pytest.mark.parametrize("run", runs())
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_tick_that_raises_stops_the_work_at_the_pieces_under_way(run: Run, threads: int) -> None:
+    cancelled, begun = threading.Event(), []
+
+    def tick() -> None:
+        cancelled.set()
+        raise Stopped
+
+    def work(piece: int) -> None:
+        begun.append(piece)
+        assert cancelled.wait(_PATIENCE), "nobody ticked while this piece was under way"
+
+    with pytest.raises(Stopped):
+        run(work, 100, threads, tick)
+
+    assert len(begun) <= 2 * threads + 1  # those under way, and those taken while the news went round
+
+
+@pytest.mark.parametrize("run", runs())
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_work_raises_ends_the_call_though_others_wait(run: Run, threads: int) -> None:
+    def work(piece: int) -> None:
+        if piece == 2:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(work, 100, threads, lambda: None)
+
+
+def test_ticks_of_the_core_never_go_backwards() -> None:
+    core = kernels.native()
+    if core is None:
+        pytest.skip("no compiled core")
+    fractions: list[float] = []
+    more = [threading.Event() for _ in range(4)]
+
+    def tick(fraction: float) -> None:
+        fractions.append(fraction)
+        more[min(len(fractions) - 1, 3)].set()
+
+    core.parallel_for(4, lambda index, _: more[index].wait(_PATIENCE), 2, tick)
+
+    assert len(fractions) >= 4 and fractions == sorted(fractions)
+    assert 0 <= fractions[0] and fractions[-1] <= 1
