@@ -130,6 +130,20 @@ void Halves::of_rows(const Codes& rows, int64_t block, std::vector<int32_t>& hal
         }
 }
 
+// Centers beyond the reach of the codes, few: their errors would open the thresholds of all rows. Thresholds leave them
+// out, and each is compared with every row, by the lengths of both first.
+struct FarCenters {
+    FarCenters(const Codes& codes, int groups, int size) : places(groups) {
+        const float most = codes.common_error();
+        error = codes.largest_error(0, codes.count(), most);
+        for (int64_t place = 0; place < codes.count(); ++place)
+            if (codes.errors()[place] > most) places[place / size].push_back(int32_t(place));
+    }
+
+    float error;                               // the largest of a center's code, but for theirs
+    std::vector<std::vector<int32_t>> places;  // by lot
+};
+
 // A first guess for all rows of a block: the best scoring centers of a few rows are tried for the rows around them.
 // Also tells in which order the lots of centers are worth a look.
 class Guess {
@@ -215,7 +229,7 @@ struct Assignment::Plan {
     std::vector<float> drift, lot_drift;
     std::vector<int32_t> group_of;  // the lot of each center
     int levels = 0, sought = 0;     // levels tried, and that at which rows are left early
-    float error;                    // the largest error of a center's code
+    FarCenters far;
     float slack[kLevels + 1];       // hits lie within slack[0] more than the distance to the own center
 };
 
@@ -254,7 +268,7 @@ Assignment::Plan Assignment::plan(const Centers& centers, const double* drift) c
     const int64_t count = centers.codes->count();
     Plan plan{&centers, drift == nullptr, Halves(codes_, *centers.codes), std::vector<float>(count),
               std::vector<float>(groups_),
-              std::vector<int32_t>(count), 0, 0, centers.codes->largest_error(0, count), {}};
+              std::vector<int32_t>(count), 0, 0, FarCenters(*centers.codes, groups_, lot(codes_)), {}};
     for (int64_t place = 0; place < count; ++place) {
         const int32_t number = centers.numbers[place];
         const int group = int(place / lot(codes_));
@@ -403,7 +417,7 @@ void Assignment::change(int64_t place, int32_t to, double square, const Plan& pl
 }
 
 void Assignment::set_thresholds(int64_t place, const Plan& plan, Scratch& own) const {
-    const double distance = double(reach_[place]) + codes_.errors()[place] + double(plan.error);
+    const double distance = double(reach_[place]) + codes_.errors()[place] + double(plan.far.error);
     for (int level = 0; level <= plan.levels; ++level)
         own.least[level][place % kBlock] = least_score(distance + plan.slack[level]);
 }
@@ -424,17 +438,25 @@ void Assignment::look_at(int group, int64_t block, const Plan& plan, Scratch& ow
     const int found = codes_.version().probe(probe, own.hits.data());
     for (int at = 0; at < count; ++at)
         gap[own.listed[at]] = plan.slack[std::max(0, int(own.clear[at / kTileRows]) - 1)];
-    for (int at = 0; at < found; ++at) weigh(own.hits[at], group, block, plan, own);
+    for (int at = 0; at < found; ++at) {
+        const int64_t place = block * kBlock + own.hits[at].row, center = first + own.hits[at].column;
+        const double errors = double(codes_.errors()[place]) + plan.centers->codes->errors()[center];
+        weigh(place, center, lower(code_distance(own.hits[at].score)) - errors, plan, own);
+    }
+    for (const int32_t center : plan.far.places[group])
+        for (int at = 0; at < count; ++at) {
+            const int64_t place = block * kBlock + own.listed[at];
+            weigh(place, center, codes_.length_gap(place, *plan.centers->codes, center), plan, own);
+        }
     own.counts.tiles += count / kTileRows;
     own.counts.hits += found;
 }
 
-void Assignment::weigh(const Hit& hit, int group, int64_t block, const Plan& plan, Scratch& own) {
+// The row at `place` and the center at place `center`, at least `distance` apart, in code units.
+void Assignment::weigh(int64_t place, int64_t center, double distance, const Plan& plan, Scratch& own) {
     const Centers& centers = *plan.centers;
-    const int64_t place = block * kBlock + hit.row, center = int64_t(group) * lot(codes_) + hit.column;
     const int32_t number = centers.numbers[center];
     if (number == labels_[place]) return;
-    double distance = lower(code_distance(hit.score)) - codes_.errors()[place] - centers.codes->errors()[center];
     if (!(distance > reach_[place])) {
         const double square =
             codes_.version().square_distance(rows_.at(place), centers.at(number), rows_.dimensions);
@@ -446,7 +468,7 @@ void Assignment::weigh(const Hit& hit, int group, int64_t block, const Plan& pla
         }
         distance = lower(std::sqrt(square) / codes_.unit());
     }
-    float& gap = own.gap[size_t(group) * kBlock + hit.row];
+    float& gap = own.gap[size_t(plan.group_of[number]) * kBlock + place % kBlock];
     const float slack = float(distance - reach_[place]);
     if (!(slack >= gap)) gap = slack;
 }
@@ -458,7 +480,7 @@ class TwoNearest {
   public:
     TwoNearest(const Codes& codes, const Rows& rows, const Centers& centers)
         : codes_(codes), rows_(rows), centers_(centers), halves_(codes, *centers.codes),
-          error_(centers.codes->largest_error(0, centers.codes->count())) {}
+          far_(*centers.codes, lots(codes, centers.codes->count()), lot(codes)) {}
 
     void look(int64_t block, int32_t* labels, double* squares) const;
 
@@ -474,16 +496,16 @@ class TwoNearest {
         std::vector<Hit> hits;
     };
 
-    void weigh(const Hit& hit, int64_t start, int64_t first, Scratch& own) const;
+    void weigh(int row, int64_t start, int64_t center, Scratch& own) const;
     int32_t least(int64_t place, double second) const {
-        return least_score(std::sqrt(second) / codes_.unit() + codes_.errors()[place] + error_);
+        return least_score(std::sqrt(second) / codes_.unit() + codes_.errors()[place] + far_.error);
     }
 
     const Codes& codes_;
     const Rows& rows_;
     const Centers& centers_;
     const Halves halves_;
-    const double error_;
+    const FarCenters far_;
 };
 
 void TwoNearest::look(int64_t block, int32_t* labels, double* squares) const {
@@ -505,7 +527,11 @@ void TwoNearest::look(int64_t block, int32_t* labels, double* squares) const {
         const Scan scan =
             codes_.scan(own.packed.data(), start, rows, *centers_.codes, first, own.least, never().data());
         const int found = codes_.version().scan(halves_.used_in(scan, own.halves, first), own.hits.data());
-        for (int at = 0; at < found; ++at) weigh(own.hits[at], start, first, own);
+        for (int at = 0; at < found; ++at)
+            if (own.hits[at].score >= own.least[own.hits[at].row])
+                weigh(own.hits[at].row, start, first + own.hits[at].column, own);
+        for (const int32_t center : far_.places[group])
+            for (int row = 0; row < count; ++row) weigh(row, start, center, own);
     }
     for (int row = 0; row < count; ++row) {
         labels[start + row] = own.labels[row];
@@ -514,22 +540,23 @@ void TwoNearest::look(int64_t block, int32_t* labels, double* squares) const {
     }
 }
 
-void TwoNearest::weigh(const Hit& hit, int64_t start, int64_t first, Scratch& own) const {
-    const int32_t number = centers_.numbers[first + hit.column];
-    if (hit.score < own.least[hit.row] || number == own.labels[hit.row]) return;
-    const int64_t place = start + hit.row;
+void TwoNearest::weigh(int row, int64_t start, int64_t center, Scratch& own) const {
+    const int32_t number = centers_.numbers[center];
+    const int64_t place = start + row;
+    if (number == own.labels[row]) return;
+    if (codes_.lengths_apart(place, *centers_.codes, center, upper(std::sqrt(own.seconds[row]) / codes_.unit()))) return;
     const double square = codes_.version().square_distance(rows_.at(place), centers_.at(number), rows_.dimensions);
-    const double best = own.squares[hit.row];
-    if (square < best || (square == best && number < own.labels[hit.row])) {
-        own.labels[hit.row] = number;
-        own.squares[hit.row] = square;
-        own.seconds[hit.row] = best;
-    } else if (square < own.seconds[hit.row]) {
-        own.seconds[hit.row] = square;
+    const double best = own.squares[row];
+    if (square < best || (square == best && number < own.labels[row])) {
+        own.labels[row] = number;
+        own.squares[row] = square;
+        own.seconds[row] = best;
+    } else if (square < own.seconds[row]) {
+        own.seconds[row] = square;
     } else {
         return;
     }
-    own.least[hit.row] = least(place, own.seconds[hit.row]);
+    own.least[row] = least(place, own.seconds[row]);
 }
 
 }  // namespace

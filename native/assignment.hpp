@@ -59,7 +59,7 @@ class Assignment {
     void set_thresholds(int64_t place, const Plan& plan, Scratch& own) const;
     void fetch(int64_t place) const;
     void look_at(int group, int64_t block, const Plan& plan, Scratch& own);
-    void weigh(const Hit& hit, int group, int64_t block, const Plan& plan, Scratch& own);
+    void weigh(int64_t place, int64_t center, double distance, const Plan& plan, Scratch& own);
     void change(int64_t place, int32_t to, double square, const Plan& plan, Scratch& own);
 
     const Codes& codes_;

@@ -47,8 +47,16 @@ class Codes {
     float common_error() const;
     // Whether the lengths of two rows alone say that they are more than `distance` apart, in code units.
     bool lengths_apart(int64_t one, int64_t two, double distance) const {
-        const double left = lengths_[one], right = lengths_[two];
-        return std::abs(left - right) - kLengthSlack * (left + right) > distance;
+        return lengths_apart(one, *this, two, distance);
+    }
+    // The same with a row of others, coded in the same frame.
+    bool lengths_apart(int64_t one, const Codes& others, int64_t two, double distance) const {
+        return length_gap(one, others, two) > distance;
+    }
+    // What the lengths of two rows say that they are apart at least, in code units; below 0 where they say nothing.
+    double length_gap(int64_t one, const Codes& others, int64_t two) const {
+        const double left = lengths_[one], right = others.lengths_[two];
+        return std::abs(left - right) - kLengthSlack * (left + right);
     }
 
     // Row codes for a scan, [rows / 4][groups][4][4], of places from..to, multiples of 16.

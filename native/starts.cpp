@@ -62,10 +62,7 @@ Spread::Spread(const Codes& codes, Rows rows, int trials)
       place_(codes.count()), closest_(codes.count(), kInfinite), sums_(codes.count()), least_(codes.padded(), kNever),
       drawn_(trials), never_(padded_trials_, kNever), parts_((codes.count() + kStretch - 1) / kStretch) {
     for (int64_t place = 0; place < codes.count(); ++place) place_[rows.order[place]] = place;
-    std::vector<float> errors(codes.errors().begin(), codes.errors().begin() + codes.count());
-    const auto most = errors.begin() + (codes.count() - 1) * 99 / 100;
-    std::nth_element(errors.begin(), most, errors.end());
-    error_ = *most;
+    error_ = codes.largest_error(0, codes.count(), codes.common_error());
     const size_t tile_bytes = size_t(codes.stages().groups()) * kTileRows * kGroup;
     packed_.assign(tile_bytes * (padded_trials_ / kTileRows), 0);
     panel_.resize(tile_bytes * (kPanel / kTileRows));
@@ -123,9 +120,11 @@ void Spread::pack() {
 }
 
 void Spread::try_pair(int trial, int64_t place, Part& part) const {
-    const int64_t row = rows_.order[place];
+    const int64_t row = rows_.order[place], drawn = place_[drawn_[trial]];
+    const bool far = codes_.errors()[place] > error_ || codes_.errors()[drawn] > error_;
+    if (far && codes_.lengths_apart(place, drawn, std::sqrt(closest_[row]) / codes_.unit() * (1 + 1e-6))) return;
     const double square =
-        codes_.version().square_distance(values(place), values(place_[drawn_[trial]]), rows_.dimensions);
+        codes_.version().square_distance(values(place), values(drawn), rows_.dimensions);
     if (!(square < closest_[row])) return;
     part.gains[trial] += ((closest_[row] - square) + shift_) - shift_;
     part.found.push_back({trial, int32_t(place), square});

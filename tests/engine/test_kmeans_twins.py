@@ -17,6 +17,7 @@ from shoal.engine.algorithms import kmeans
 from shoal.engine.algorithms.base import Fit
 from shoal.engine.algorithms.kmeans import KMeansParams
 from shoal.engine.centers import assigning, coded, nearest_two
+from shoal.engine.coding import encode
 from shoal.engine.geometry import unit_rows
 from shoal.engine.means import move_rows, quantum_of, squares_to
 from shoal.engine.parallel import one_blas_thread
@@ -283,3 +284,36 @@ def test_inertia_on_real_texts_is_not_above_that_of_scikit_learn(name: str, k: i
     ours = fitted(np.ascontiguousarray(points), n_clusters=k, n_init=4)
 
     assert spread(points, ours) <= theirs * 1.01
+
+
+@needs_core
+def test_a_few_centers_far_away_do_not_have_all_rows_compared_with_them() -> None:
+    """Counted are the pairs of a row and a center that codes leave open; each far row may have one for each center."""
+    rng = np.random.default_rng(7)
+    k, count = 200, 6000
+    middles = rng.normal(size=(k, 48)).astype(np.float32)
+    blob = rng.integers(0, k, count)
+    noise = rng.normal(size=(count, 48)).astype(np.float32)
+    scattered = middles.copy()
+    scattered[:2] *= 1000
+
+    before, after = (pairs_left_open(near[blob] + noise, near) for near in (middles, scattered))
+
+    assert after < before + 3 * np.isin(blob, [0, 1]).sum() * k
+
+
+def pairs_left_open(points: Points, middles: Points) -> int:
+    """In three steps with centers that hardly move."""
+    core, k = kernels.native(), len(middles)
+    with codes_always():
+        rows = coded(points, k, 2)
+    assert core is not None and rows is not None
+    numbers = np.arange(k, dtype=np.int32)
+    assignment = core.Assignment(rows.codes, points, rows.order, k, 1 << 20)
+    total, drift = 0, None
+    for _ in range(3):
+        codes = encode(middles, rows.frame, numbers, 1)
+        total += assignment.step(codes, middles, numbers, drift, 2, None)[3][1]
+        middles = middles + np.float32(1e-3 / np.sqrt(middles.shape[1]))
+        drift = np.full(k, 1e-3)
+    return total

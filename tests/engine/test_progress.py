@@ -80,3 +80,26 @@ def test_a_description_is_the_same_on_any_number_of_threads(normalize: bool) -> 
     assert one.metrics == three.metrics
     assert one.medoids.tolist() == three.medoids.tolist() and one.cohesion == three.cohesion
     assert one.distances.tolist() == three.distances.tolist()
+
+
+@pytest.mark.parametrize(("stage", "fewest"), [("cluster", 15), ("layout", 15)])
+def test_codes_neighbours_and_maps_are_begun_part_by_part_and_stop_at_each(stage: str, fewest: int) -> None:
+    """Before there is any fraction to report: rows so many that their codes are worth making."""
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(1200, 130)).astype(np.float32)
+    plan = Plan(algorithm="kmeans", params={"n_clusters": 120, "n_init": 1, "max_iter": 2}, threads=2)
+    heard: list[float] = []
+    compute(points, plan, lambda of, fraction: heard.append(fraction) if of == stage else None)
+    assert heard.count(0.0) >= fewest
+
+    for last in range(2, fewest):
+        count = [0]
+
+        def stop(of: str, _: float, count: list[int] = count, last: int = last) -> None:
+            count[0] += of == stage
+            if count[0] == last:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            compute(points, plan, stop)
+        assert count[0] == last

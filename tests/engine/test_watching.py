@@ -108,4 +108,4 @@ def test_ticks_of_the_core_never_go_backwards() -> None:
     core.parallel_for(4, lambda index, _: more[index].wait(_PATIENCE), 2, tick)
 
     assert len(fractions) >= 4 and fractions == sorted(fractions)
-    assert 0 <= fractions[0] and fractions[-1] <= 1
+    assert fractions[0] >= 0 and fractions[-1] <= 1

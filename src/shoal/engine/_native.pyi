@@ -345,5 +345,5 @@ def settled(
 def parallel_for(
     count: int, work: Callable[[int, int], object], threads: int, tick: Callable[[float], None] | None
 ) -> None:
-    """Calls work(index, thread) for each index below `count` on so many threads, and meanwhile `tick` on the calling one
-    ten times a second. What either raises leaves the call, once each thread has ended the piece it is at."""
+    """Calls work(index, thread) for each index below `count` on so many threads, and meanwhile `tick` on the calling
+    one ten times a second. What either raises leaves the call, once each thread has ended the piece it is at."""

@@ -117,7 +117,7 @@ class _Native:
     def step(self, centers: Points, tick: Tick | None) -> Moves:
         drift = None
         if self._before is None:
-            self._numbers = _in_lots(self._coordinates(centers), self._lot)
+            self._numbers = _in_lots(self._coordinates(centers), self._lot, partial(tick or _unheard, 0.0))
         else:
             drift = np.sqrt(((centers.astype(np.float64) - self._before) ** 2).sum(axis=1))
         codes = self._codes(centers, self._numbers, tick)
@@ -129,7 +129,7 @@ class _Native:
         assert self._core is not None
         numbers = self._numbers
         if len(numbers) == 0:
-            numbers = _in_lots(self._coordinates(centers), self._lot)
+            numbers = _in_lots(self._coordinates(centers), self._lot, partial(tick or _unheard, 0.0))
         codes, order = self._codes(centers, numbers, tick), self._rows.order
         arrays = self._points, order, codes, centers, numbers
         by_place = self._core.two_nearest(self._rows.codes, *arrays, self._threads, tick)
@@ -144,12 +144,13 @@ class _Native:
         return encode(centers, self._rows.frame, numbers, self._threads, partial(tick or _unheard, 0.0))
 
 
-def _in_lots(coordinates: Floats, lot: int) -> Numbers:
+def _in_lots(coordinates: Floats, lot: int, pulse: Pulse) -> Numbers:
     """(k,) the centers in an order in which each lot holds near ones: halved along the direction in which they differ
     most, again and again."""
     done: list[Numbers] = []
     waiting = [np.arange(len(coordinates), dtype=np.int32)]
     while waiting:
+        pulse()
         own = waiting.pop()
         lots = -(-len(own) // lot)
         if lots <= 1:

@@ -54,6 +54,7 @@ class Lloyd:
         groups = _Groups.empty(len(self.points), centers)
         current, converged = centers.astype(np.float64), False
         for step in range(max_iter):
+            _tick(progress, step, 0.0)
             moves = state.step(groups.centers, _ticking(progress, step))
             if len(moves[0]) == 0:
                 converged = True

@@ -72,6 +72,7 @@ def fuzzy_graph(near: NeighborLists, threads: int, pulse: Pulse = still) -> Neig
 
     for _ in in_order(weigh, spans(rows, _BLOCK), threads, pulse):
         pass
+    pulse()
     core = kernels.native()
     if core is not None:
         return NeighborGraph(*core.joined_both_ways(near.rows, weight, thread_count(threads)))
