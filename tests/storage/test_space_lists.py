@@ -273,3 +273,25 @@ def test_a_list_is_of_one_document_and_notices_each_flipped_bit() -> None:
         flipped[bit // 8] ^= 1 << bit % 8
         assert read_space_list(7, bytes(flipped)) is None
     assert read_space_list(7, None) is None
+
+
+def test_a_collection_whose_key_is_damaged_is_not_taken_for_an_empty_one(
+    whole: Path, scope: Scope, now: datetime
+) -> None:
+    """The key stands in the table and in its index: whichever is damaged, the other one knows."""
+    content = database(whole).read_bytes()
+    places = [at for at in range(len(content)) if content.startswith(COL.encode(), at)]
+    assert len(places) == 2
+    for at in places:
+        flipped = bytearray(content)
+        flipped[at + 2] ^= 4
+        database(whole).write_bytes(flipped)
+        store = SqliteDocuments(whole)
+        said = pytest.raises(Corrupt, match="The list of collections is damaged at 'col_1'")
+        with said:
+            store.count(scope, COL)
+        with said:
+            store.load_matrix(scope, [COL, "col_2"], ["text"])
+        with said:
+            store.write(scope, COL, [batch(["new"])], now=now)
+        store.close()

@@ -574,7 +574,20 @@ class _View:
         return dict(rows)
 
     def collection_number(self, key: str) -> int | None:
+        """The number of a collection; None where it has no document. Raises Corrupt where the index says otherwise than
+        the table: what a damaged one of them hides would be a collection without documents."""
         rows = self._rows(sql("SELECT number FROM collections WHERE key = {}", key))
+        if rows:
+            stored = self._rows(sql("SELECT key FROM collections WHERE number = {}", rows[0][0]))
+            sound = stored == [(key,)]
+        else:
+            sound = not self._rows(sql("SELECT 1 FROM collections NOT INDEXED WHERE key = {}", key))
+        if not sound:
+            id = key.partition("@")[0]
+            raise Corrupt(
+                f"The list of collections is damaged at {id!r}. Restore documents.sqlite from a backup.",
+                collection_id=id,
+            )
         return int(rows[0][0]) if rows else None
 
     def generations(self, collection_id: str) -> list[str]:
@@ -733,9 +746,8 @@ class _View:
         if len(collections) == 1:
             # Told as an equality, so that rows come out of the index in the order of their ids.
             return sql("d.collection = {} AND {}", self.collection_number(collections[0]), matching)
-        listed = _listed(list(collections))
-        numbers = sql("(SELECT number FROM collections WHERE key IN (SELECT value FROM json_each({})))", listed)
-        return sql("d.collection IN {} AND {}", numbers, matching)
+        found = [number for key in collections if (number := self.collection_number(key)) is not None]
+        return sql("d.collection IN (SELECT value FROM json_each({})) AND {}", _listed(found), matching)
 
     def _order(self, sorts: Sequence[Sort]) -> Sql:
         """Absent fields last both ways, ties by id."""
@@ -878,7 +890,8 @@ class _Change(_View):
         self.left: list[SegmentKey] = []
 
     def intake(self, collection: str, now: datetime) -> "_Intake":
-        self.connection.execute("INSERT INTO collections (key) VALUES (?) ON CONFLICT DO NOTHING", (collection,))
+        if self.collection_number(collection) is None:
+            self.connection.execute("INSERT INTO collections (key) VALUES (?)", (collection,))
         return _Intake(self, collection, _stamp(now))
 
     def replace_vectors(self, collection: str, document_id: str, batch: DocumentBatch) -> bool:
