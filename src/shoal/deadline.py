@@ -1,7 +1,8 @@
 """How long the work under way may still take, as a context variable: a request's threads and queries see the request's.
 
 Work that can be long asks `check` every few thousand steps, or has its database queries interrupted by `is_over`.
-Nothing here waits. Without a deadline, as in a worker or a library call, nothing is ever over.
+Of long requests a few go on at once (`turns.py`): both wait where it is another one's turn. Without a deadline, as in a
+worker or a library call, nothing is ever over.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from shoal import turns
 from shoal.errors import OutOfTime
 
 __all__ = ["check", "is_over", "lift", "unlimited", "within"]
@@ -44,7 +46,8 @@ def lift() -> None:
 
 
 def is_over() -> bool:
-    """Whether the time is over."""
+    """Whether the time is over, asked when it is this work's turn."""
+    turns.keep(_end.get()[0])
     return time.monotonic() > _end.get()[0]
 
 

@@ -4,6 +4,7 @@ import math
 import random
 from typing import Any
 
+import psutil
 import pytest
 
 from shoal.errors import InvalidField
@@ -86,3 +87,23 @@ def test_more_groups_and_values_than_fit_are_refused(
 
     with pytest.raises(InvalidField, match="more than 1 MiB"):
         results(asked(**more), rows, 100)
+
+
+def test_an_aggregate_takes_no_more_memory_than_it_counts() -> None:
+    names = ("count_distinct", "sum", "push", "add_to_set")
+    wanted = [{"function": names[n % 4], "field": f"f{n}", "alias": f"a{n}"} for n in range(64)]
+    body = AggregateDocuments.model_validate({"group_by": [{"field": "n"}], "aggregations": wanted})
+    process = psutil.Process()
+    before = process.memory_info().rss
+
+    aggregator = Aggregator(body, fields := fields_of(body))
+
+    def take_all() -> None:
+        for start in range(0, 20_000, 200):
+            part = [{"n": n, **{f"f{field}": n * field for field in range(64)}} for n in range(start, start + 200)]
+            aggregator.take(len(part), [[row[field] for row in part] for field in fields])
+
+    with pytest.raises(InvalidField, match="more than 128 MiB"):
+        take_all()
+
+    assert process.memory_info().rss - before < 200 * 2**20

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from shoal import deadline
 from shoal.api.rooms import SMALL, Room
 from shoal.errors import InvalidRequest, TooLarge
 
@@ -128,6 +129,7 @@ def _parsed_by_pieces(body: bytes) -> Any:
     items: list[Any] = first[name]
     items.pop()
     while len(body) - start > _PIECE:
+        deadline.check()
         more, stop = _piece(body, start, b"[null,", b"]")
         if stop == len(body):
             break

@@ -8,11 +8,11 @@ others wait for. Uploads of the bulk route are not kept in memory; their route r
 import asyncio
 import contextlib
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
@@ -207,10 +207,6 @@ class _Lease:
         self._memory.add(self.organization, more)
         self._held += more
 
-    def is_free(self) -> bool:
-        """Whether the body is so small that it was not counted."""
-        return not self._held
-
     def give_back(self) -> None:
         self._memory.add(self.organization, -self._held)
         self._held = 0
@@ -228,16 +224,16 @@ class _Lease:
 
 async def _whole(incoming: _Incoming, lease: _Lease) -> bytes | None:
     """The body; None where the client hung up."""
-    parts = []
+    whole = io.BytesIO()  # which grows in place and gives its buffer away: a body is never in memory twice
     while True:
         message = await incoming()
         if message["type"] != "http.request":
             return None
-        parts.append(message.get("body", b""))
-        lease.take(len(parts[-1]))
+        part = message.get("body", b"")
+        lease.take(len(part))
+        whole.write(part)
         if not message.get("more_body", False):
-            # A large one takes its time, in which Python lets go of its lock.
-            return b"".join(parts) if lease.is_free() else await run_sync(b"".join, parts)
+            return whole.getvalue()
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

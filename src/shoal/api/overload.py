@@ -6,6 +6,7 @@ keep nobody waiting. Probes take no place.
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from anyio.to_thread import current_default_thread_limiter
@@ -18,6 +19,7 @@ from shoal.api.idempotency import BODY
 from shoal.api.limits import has_body, is_upload, organization_of, share
 from shoal.errors import Overloaded
 from shoal.settings import Settings
+from shoal.turns import Turn, Turns
 
 __all__ = ["Admission", "Gate"]
 
@@ -25,6 +27,9 @@ _WAITING: Final = 4
 _PATIENCE_SECONDS: Final = 10.0
 _MOST_LARGE: Final = 2
 _LARGE_BYTES: Final = 2**20
+_MOST_COUNTING: Final = 3
+_COUNTING: Final = ("/documents/aggregate", "/documents/distinct")
+"""Routes that may keep more than 100 MiB in memory while they read."""
 _SPARE_THREADS: Final = 16
 _BUSY: Final = "The server has more requests than it can work on. Send this one again in a moment."
 
@@ -39,6 +44,9 @@ class Admission:
         self._seconds = settings.request_seconds
         self._gate = Gate(self._most, self._most * _WAITING)
         self._of_large = Gate(_MOST_LARGE, self._most * _WAITING)
+        # In turns they take no longer than side by side, so they wait as long as they might have taken.
+        self._turns = Turns()
+        self._of_counting = Gate(_MOST_COUNTING, self._most * _WAITING, self._seconds or _PATIENCE_SECONDS)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -49,20 +57,26 @@ class Admission:
             await self._app(scope, receive, send)
             return
         place, large = _Place(self._gate, organization), _Place(self._of_large, organization)
+        counting = _Place(self._of_counting, organization)
         try:
             if is_upload(scope) and has_body(scope):
-                await self._app(scope, place.taken_after(receive), place.until_answered(send))
+                await self._app(scope, place.taken_after(receive), _until_answered(send, (place,)))
                 return  # as long as the file is large
             try:
                 if len(scope["state"].get(BODY, b"")) > _LARGE_BYTES:
                     await large.take()
+                if str(scope["path"]).endswith(_COUNTING):
+                    await counting.take()
                 await place.take()
             except Overloaded as error:
                 await error_reply(error)(scope, receive, send)
                 return
-            with deadline.within(0 if _removes_a_whole(scope) else self._seconds):
-                await self._app(scope, receive, large.until_answered(place.until_answered(send)))
+            turn = Turn(self._turns, organization)
+            places = (counting, large, place)
+            with deadline.within(0 if _removes_a_whole(scope) else self._seconds), turn.within():
+                await self._app(scope, receive, _until_answered(send, places, turn))
         finally:
+            counting.leave()
             large.leave()
             place.leave()
 
@@ -150,10 +164,16 @@ class _Place:
 
         return received
 
-    def until_answered(self, send: Send) -> Send:
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self.leave()
-            await send(message)
 
-        return sent
+def _until_answered(send: Send, places: Sequence[_Place], turn: Turn | None = None) -> Send:
+    """Gives places and turn back when the answer begins: a client that reads slowly holds nothing."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            for place in places:
+                place.leave()
+            if turn is not None:
+                turn.end()
+        await send(message)
+
+    return sent

@@ -1,6 +1,5 @@
 """Uvicorn as Shoal runs it: it goes on serving while it drains, and a second signal ends it at once."""
 
-import gc
 import logging
 import sys
 import time
@@ -12,6 +11,7 @@ from fastapi import FastAPI
 
 from shoal.api.connections import Crowd, most_connections, raise_file_limit, timed_connections
 from shoal.api.readiness import Readiness
+from shoal.cli.garbage import collect_when_cheap, prepare_collector
 from shoal.jobs.ending import Ending
 from shoal.settings import Settings
 
@@ -23,10 +23,9 @@ _log = logging.getLogger("shoal.server")
 
 
 def _prepare_interpreter() -> None:
-    """What is loaded by now stays, so no collection need look at it again; and a thread that computes lets go of the
-    interpreter sooner, since the event loop, which answers probes, may stand in line behind all the others."""
-    gc.collect()
-    gc.freeze()
+    """A thread that computes lets go of the interpreter sooner, since the event loop, which answers probes, may stand
+    in line behind all the others."""
+    prepare_collector()
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 
@@ -72,4 +71,5 @@ class HttpServer(uvicorn.Server):
         """Ten times a second."""
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True
+        collect_when_cheap(counter)
         return await super().on_tick(counter)

@@ -17,9 +17,9 @@ _EXPANSION: Final = 4
 """How many times its JSON a value takes in memory, or a little less."""
 
 
-def identity_of(value: Any) -> bytes:
+def identity_of(value: Any) -> str:
     """The same for equal values."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 class Meter:
@@ -170,7 +170,7 @@ class _Distinct:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._seen: set[bytes] = set()
+        self._seen: set[str] = set()
 
     def add(self, value: Any) -> None:
         identity = identity_of(value)
@@ -207,7 +207,7 @@ class _Set:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._values: dict[bytes, Any] = {}
+        self._values: dict[str, Any] = {}
 
     def add(self, value: Any) -> None:
         identity = identity_of(value)

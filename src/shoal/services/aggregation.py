@@ -54,7 +54,7 @@ class Aggregator:
         self._body, self._fields = body, fields
         self._keys = [group.field for group in body.group_by or []]
         self._read = [_field_of(item) for item in body.aggregations]
-        self._groups: dict[bytes, tuple[tuple[Any, ...], list[Accumulator]]] = {}
+        self._groups: dict[str, tuple[tuple[Any, ...], list[Accumulator]]] = {}
         self._meter = Meter(_MOST_BYTES)
 
     def take(self, rows: int, values: Sequence[Sequence[Any]]) -> None:

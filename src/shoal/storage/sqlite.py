@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from shoal import deadline
+from shoal import deadline, turns
 from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
 from shoal.storage import commit_count
 from shoal.storage.files import disk_error, is_full, make_folder, named, sync_folder
@@ -109,6 +109,7 @@ class Database:
                 yield session.connection
             return
         with (
+            turns.hold_none(),
             self._writers.turn(self.path.name),
             session.writing(),
             _undone_on_error(session.connection, "ROLLBACK"),
