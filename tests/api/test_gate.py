@@ -84,23 +84,43 @@ def test_one_organisation_never_keeps_the_others_out() -> None:
     asyncio.run(story())
 
 
+def test_one_that_wants_two_places_is_not_passed_for_ever_by_those_that_want_one() -> None:
+    async def story() -> None:
+        gate = Gate(4, 16)
+        for _ in range(3):
+            await gate.enter("many")
+        two = asyncio.ensure_future(gate.enter("other", 2))
+        more = [asyncio.ensure_future(gate.enter("many")) for _ in range(3)]
+        await asyncio.sleep(0)
+        gate.leave("many")
+        await two
+        assert not any(one.done() for one in more)
+        gate.leave("other", 2)
+        await more[0]
+        for one in more:
+            one.cancel()
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_place_is_lost_or_given_twice_whatever_happens(seed: int) -> None:
     chance = random.Random(seed)
     inside: Counter[str] = Counter()
 
     async def visit(gate: Gate, organization: str) -> None:
+        places = chance.choice([1, 1, 2])
         try:
-            await gate.enter(organization)
+            await gate.enter(organization, places)
         except Overloaded:
             return
-        inside[organization] += 1
+        inside[organization] += places
         assert inside.total() <= 4 and inside[organization] <= 3
         try:
             await asyncio.sleep(chance.random() / 500)
         finally:
-            inside[organization] -= 1
-            gate.leave(organization)
+            inside[organization] -= places
+            gate.leave(organization, places)
 
     async def story() -> None:
         gate = Gate(4, 16, patience_s=0.003)

@@ -13,7 +13,7 @@ import pytest
 from shoal.api.errors import error_reply
 from shoal.errors import Unavailable
 from shoal.intake import readers
-from shoal.intake.readers import FileReaders
+from shoal.intake.readers import READERS, FileReaders, readers_for
 from shoal.intake.request import How, Limits
 
 ROWS = 60_000
@@ -77,3 +77,19 @@ def test_a_file_whose_host_dies_before_it_starts_a_reader_is_read_by_the_next(fi
 
     assert rows_of(files, path) == ROWS
     assert host() != before
+
+
+def test_files_that_are_read_at_once_have_at_most_twice_the_memory_of_one(tmp_path: Path) -> None:
+    large, small = tmp_path / "large.jsonl", tmp_path / "small.jsonl"
+    large.write_text('{"id": "a", "v": [1, 2]}\n' + " " * 2**20)
+    small.write_text('{"id": "a", "v": [1, 2]}\n')
+    files = FileReaders(limits := Limits())
+
+    with files.reading(large, How(), "org_1"), files.reading(small, How(), "org_1"):
+        taken = files._reading.total()
+        with files.reading(small, How(), "org_2"):
+            assert files._reading.total() == READERS
+
+    assert taken == readers_for(large.stat().st_size) + readers_for(small.stat().st_size) == 3
+    assert READERS * limits.halved().memory_mib == 2 * limits.memory_mib
+    assert files._reading.total() == 0

@@ -18,6 +18,7 @@ from shoal.api.errors import error_reply
 from shoal.api.idempotency import BODY
 from shoal.api.limits import has_body, is_upload, organization_of, share
 from shoal.errors import Overloaded
+from shoal.intake import READERS, readers_for
 from shoal.settings import Settings
 from shoal.turns import Turn, Turns
 
@@ -45,6 +46,8 @@ class Admission:
         self._gate = Gate(self._most, self._most * _WAITING)
         self._of_large = Gate(_MOST_LARGE, self._most * _WAITING)
         # In turns they take no longer than side by side, so they wait as long as they might have taken.
+        # An upload waits for its reader before it takes a place, which others of its organisation need.
+        self._of_readers = Gate(READERS, self._most * _WAITING, self._seconds or _PATIENCE_SECONDS)
         self._turns = Turns()
         self._of_counting = Gate(_MOST_COUNTING, self._most * _WAITING, self._seconds or _PATIENCE_SECONDS)
 
@@ -58,9 +61,12 @@ class Admission:
             return
         place, large = _Place(self._gate, organization), _Place(self._of_large, organization)
         counting = _Place(self._of_counting, organization)
+        places = [counting, large, place]
         try:
             if is_upload(scope) and has_body(scope):
-                await self._app(scope, place.taken_after(receive), _until_answered(send, (place,)))
+                reader = _Place(self._of_readers, organization)
+                places.append(reader)
+                await self._app(scope, _taken_after(receive, reader, place), _until_answered(send, places))
                 return  # as long as the file is large
             try:
                 if len(scope["state"].get(BODY, b"")) > _LARGE_BYTES:
@@ -72,13 +78,11 @@ class Admission:
                 await error_reply(error)(scope, receive, send)
                 return
             turn = Turn(self._turns, organization)
-            places = (counting, large, place)
             with deadline.within(0 if _removes_a_whole(scope) else self._seconds), turn.within():
                 await self._app(scope, receive, _until_answered(send, places, turn))
         finally:
-            counting.leave()
-            large.leave()
-            place.leave()
+            for one in places:
+                one.leave()
 
 
 def _removes_a_whole(scope: Connection) -> bool:
@@ -93,76 +97,80 @@ class Gate:
     def __init__(self, most: int, waiting: int, patience_s: float = _PATIENCE_SECONDS) -> None:
         self._most, self._most_waiting, self._patience = most, waiting, patience_s
         self._inside: Counter[str] = Counter()
-        self._line: dict[asyncio.Future[None], str] = {}
+        self._line: dict[asyncio.Future[None], tuple[str, int]] = {}
 
-    async def enter(self, organization: str) -> None:
-        """Returns when there is room. Raises Overloaded at once where the line is full, else after `patience_s`."""
-        if self._has_room(organization):
-            self._inside[organization] += 1
-            return
-        if not self._may_wait(organization):
-            raise Overloaded(_BUSY)
+    async def enter(self, organization: str, places: int = 1) -> None:
+        """Returns when there is room for so many places. Raises Overloaded at once where the line is full, else after
+        `patience_s`."""
+        may_wait = self._may_wait(organization)
         turn = asyncio.get_running_loop().create_future()
-        self._line[turn] = organization
+        self._line[turn] = organization, places
+        self._let_in()
+        if turn.done():
+            return
+        if not may_wait:
+            del self._line[turn]
+            raise Overloaded(_BUSY)
         try:
             async with asyncio.timeout(self._patience):
                 await turn
         except BaseException as error:
             self._line.pop(turn, None)
             if turn.done() and not turn.cancelled():  # let in at this very moment
-                self.leave(organization)
+                self.leave(organization, places)
+            else:
+                self._let_in()  # those behind one that wanted many
             if isinstance(error, TimeoutError):
                 raise Overloaded(_BUSY) from None
             raise
 
-    def leave(self, organization: str) -> None:
-        """Give the place to the first in line that may have it."""
-        self._inside[organization] -= 1
+    def leave(self, organization: str, places: int = 1) -> None:
+        """Give the places to the first in line that may have them."""
+        self._inside[organization] -= places
         if not self._inside[organization]:
             del self._inside[organization]
-        for turn, waiting in list(self._line.items()):
-            if not turn.done() and self._has_room(waiting):
-                del self._line[turn]
-                self._inside[waiting] += 1
-                turn.set_result(None)
+        self._let_in()
 
-    def _has_room(self, organization: str) -> bool:
-        return self._inside.total() < self._most and self._inside[organization] < share(self._most)
+    def _let_in(self) -> None:
+        """In the order of arrival: nobody passes one of the same organisation, nor one that only has to wait until
+        there are enough places."""
+        late = set[str]()
+        for turn, (waiting, places) in list(self._line.items()):
+            if turn.done() or waiting in late:
+                continue
+            if not self._has_room(waiting, places):
+                if self._inside[waiting] + places <= share(self._most):
+                    return
+                late.add(waiting)
+                continue
+            del self._line[turn]
+            self._inside[waiting] += places
+            turn.set_result(None)
+
+    def _has_room(self, organization: str, places: int) -> bool:
+        theirs = self._inside[organization] + places <= share(self._most)
+        return theirs and self._inside.total() + places <= self._most
 
     def _may_wait(self, organization: str) -> bool:
-        theirs = sum(waiting == organization for waiting in self._line.values())
+        theirs = sum(waiting == organization for waiting, _ in self._line.values())
         return len(self._line) < self._most_waiting and theirs < share(self._most_waiting)
 
 
 class _Place:
-    """A request's place at the gate; taken once, given back once."""
+    """A request's place at the gate, or several; taken once, given back once."""
 
     def __init__(self, gate: Gate, organization: str) -> None:
         self._gate, self._organization = gate, organization
-        self._taken = False
+        self._taken = 0
 
-    async def take(self) -> None:
-        await self._gate.enter(self._organization)
-        self._taken = True
+    async def take(self, places: int = 1) -> None:
+        await self._gate.enter(self._organization, places)
+        self._taken = places
 
     def leave(self) -> None:
         if self._taken:
-            self._taken = False
-            self._gate.leave(self._organization)
-
-    def taken_after(self, receive: Receive) -> Receive:
-        """Takes the place when the last piece of an upload is there. Raises Overloaded where the route reads."""
-        ended = False
-
-        async def received() -> Message:
-            nonlocal ended
-            message = await receive()
-            if not ended and message["type"] == "http.request" and not message.get("more_body", False):
-                ended = True
-                await self.take()
-            return message
-
-        return received
+            taken, self._taken = self._taken, 0
+            self._gate.leave(self._organization, taken)
 
 
 def _until_answered(send: Send, places: Sequence[_Place], turn: Turn | None = None) -> Send:
@@ -177,3 +185,21 @@ def _until_answered(send: Send, places: Sequence[_Place], turn: Turn | None = No
         await send(message)
 
     return sent
+
+
+def _taken_after(receive: Receive, reader: _Place, place: _Place) -> Receive:
+    """Takes a reader's place and one of all when the last piece of an upload is there. Raises Overloaded where the
+    route reads."""
+    seen, ended = 0, False
+
+    async def received() -> Message:
+        nonlocal seen, ended
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if not ended and message["type"] == "http.request" and not message.get("more_body", False):
+            ended = True
+            await reader.take(readers_for(seen))
+            await place.take()
+        return message
+
+    return received

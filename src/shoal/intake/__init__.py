@@ -9,7 +9,7 @@ Whatever a file does to its reader, the process that asked goes on and gets one 
             ...
 """
 
-from shoal.intake.readers import FileReaders, ForeignFile
+from shoal.intake.readers import READERS, FileReaders, ForeignFile, readers_for
 from shoal.intake.request import How, Limits
 
-__all__ = ["FileReaders", "ForeignFile", "How", "Limits"]
+__all__ = ["READERS", "FileReaders", "ForeignFile", "How", "Limits", "readers_for"]

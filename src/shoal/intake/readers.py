@@ -22,9 +22,11 @@ from shoal.files.shards import name_of, size_of
 from shoal.intake.frames import STATUS, Broken, batch_of, error_of, info_of, receive, send
 from shoal.intake.request import How, Limits, Request
 
-__all__ = ["FileReaders", "ForeignFile"]
+__all__ = ["READERS", "FileReaders", "ForeignFile", "readers_for"]
 
-_AT_ONCE: Final = 4
+READERS: Final = 4
+"""How many small files are read at once, each with half of the memory that a file may need."""
+_SMALL_BYTES: Final = 2**20
 _WAIT_SECONDS: Final = 10.0
 _SILENT_TIMES: Final = 5.0
 """A child is silent for no longer than its processor time, which takes longer by the clock on a busy machine."""
@@ -99,8 +101,14 @@ class ForeignFile:
         )
 
 
+def readers_for(file_bytes: int) -> int:
+    """How many of the readers a file of so many bytes stands for: a small one for one, any other for two. So all that
+    are read at once need at most twice the memory that one may need."""
+    return 1 if file_bytes <= _SMALL_BYTES else 2
+
+
 class FileReaders:
-    """Reads files in processes of their own, four at once, three of them for one organisation."""
+    """Reads files in processes of their own, four small ones at once or two, three readers for one organisation."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -118,34 +126,38 @@ class FileReaders:
         Raises InvalidField or TooLarge for what is wrong with the file, Overloaded where too many are being read,
         Unavailable where the process that reads was ended from outside.
         """
-        with self._slot(organization_id):
+        needed = readers_for(size_of(path) or _SMALL_BYTES + 1)  # a pipe may say anything
+        limits = self._limits if needed > 1 else self._limits.halved()
+        with self._slot(organization_id, needed):
             try:
-                file = self._open(path, how)
+                file = _open(path, how, limits)
             except Unavailable:  # nothing was read yet: another host takes it from the start
-                file = self._open(path, how)
+                file = _open(path, how, limits)
             with closing(file):
                 yield file
 
-    def _open(self, path: Path, how: How) -> ForeignFile:
-        answers, status = _HOST.begin(Request(path.absolute(), how, self._limits))
-        seconds = self._limits.seconds_for(size_of(path))
-        return ForeignFile(answers, status, how.label or name_of(path), seconds)
-
     @contextmanager
-    def _slot(self, organization_id: str) -> Iterator[None]:
+    def _slot(self, organization_id: str, needed: int) -> Iterator[None]:
         def is_free() -> bool:
-            return self._reading.total() < _AT_ONCE and self._reading[organization_id] < _AT_ONCE - 1
+            theirs = self._reading[organization_id] + needed
+            return self._reading.total() + needed <= READERS and theirs < READERS
 
         with self._changed:
             if not self._changed.wait_for(is_free, _WAIT_SECONDS):
                 raise Overloaded("Too many files are being read at once. Send this one again later.", 5)
-            self._reading[organization_id] += 1
+            self._reading[organization_id] += needed
         try:
             yield
         finally:
             with self._changed:
-                self._reading[organization_id] -= 1
+                self._reading[organization_id] -= needed
                 self._changed.notify_all()
+
+
+def _open(path: Path, how: How, limits: Limits) -> ForeignFile:
+    answers, status = _HOST.begin(Request(path.absolute(), how, limits))
+    seconds = limits.seconds_for(size_of(path))
+    return ForeignFile(answers, status, how.label or name_of(path), seconds)
 
 
 class _Host:

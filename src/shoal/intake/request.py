@@ -1,7 +1,7 @@
 """What a process is asked to read, and within which limits."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ class Limits:
             seconds=settings.import_seconds,
             unfolded_mib=settings.import_unfolded_mib or usual.unfolded_mib,
         )
+
+    def halved(self) -> "Limits":
+        """With half of the memory, for a small file."""
+        return replace(self, memory_mib=max(1, self.memory_mib // 2))
 
     def seconds_for(self, file_bytes: int) -> float:
         """The processor time for a file of so many bytes."""
