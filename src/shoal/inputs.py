@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.errors import InvalidField
-from shoal.precision import Split, split
+from shoal.precision import Split, split, split_if_it_matters
 from shoal.records.ids import check_id
 from shoal.records.vectors import check_finite
 from shoal.scalars import id_text, is_missing, unwrapped
@@ -90,7 +90,11 @@ def column_of(name: str, values: object) -> pa.Array:
         return values
     if np.ndim(values) == 2:  # type: ignore[arg-type]  # anything with axes is welcome
         block = points_of(values)
-        return pa.FixedSizeListArray.from_arrays(pa.array(block.ravel(), pa.float32()), block.shape[1])
+        numbers = pa.array(block.ravel(), pa.float32())
+        wide = np.asarray(values)
+        if split_if_it_matters(wide).rest is not None:  # whoever reads the column is to see what float32 would lose
+            numbers = pa.array(np.asarray(wide, np.float64).ravel(), pa.float64())
+        return pa.FixedSizeListArray.from_arrays(numbers, block.shape[1])
     held = _listed(cast("Iterable[object]", values), name) if isinstance(values, np.ma.MaskedArray) else values
     try:
         return pa.array(held)

@@ -28,7 +28,9 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "audit_days": (0, 10_000), "disk_reserve_mib": (-1, _MOST),
 }  # fmt: skip
 """What numbers may be; all others from 0 on."""
-_OTHER_NAMES: Final = frozenset({"API_KEY", "FAILPOINTS", "FAILPOINTS_ONCE", "KERNELS", "NATIVE", "PLANTED"})
+_OTHER_NAMES: Final = frozenset(
+    {"API_KEY", "FAILPOINTS", "FAILPOINTS_ONCE", "INSTRUCTIONS", "KERNELS", "NATIVE", "PLANTED"}
+)
 """Variables that are no settings of a server."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -372,3 +373,21 @@ def test_a_packed_body_is_imported_and_a_damaged_one_refused(client: httpx.Clien
     assert refused.status_code == 422, refused.text
     assert "ends too early" in refused.text
     assert done.json()["inserted"] == 2, done.text
+
+
+def test_an_upsert_says_that_float32_loses_the_digits_in_which_vectors_differ(
+    client: httpx.Client, collection: str
+) -> None:
+    near = np.random.default_rng(0).normal(size=(20, 6))
+    warnings: dict[float, list[str]] = {}
+    for offset in (0.0, 1e8):
+        vectors = (near + offset).tolist()
+        documents = [
+            {"document_id": f"v{i}", "vectors": {"plain": near[i].tolist(), "text": vectors[i]}} for i in range(20)
+        ]
+        body = {"collection_id": collection, "documents": documents}
+        warnings[offset] = made(client.post("/namespaces/default/documents/upsert", json=body)).get("warnings") or []
+
+    assert not warnings[0.0]
+    (sentence,) = warnings[1e8]
+    assert "text" in sentence and "float32" in sentence

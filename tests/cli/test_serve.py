@@ -91,3 +91,17 @@ def test_a_data_folder_that_is_a_file_is_told(here: Command, tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
 
     assert "--data: is a file" in here("serve", "--port", 0, "--data", tmp_path / "file").complaint
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", 0), ("worker",)])
+@pytest.mark.parametrize("variable", ["SHOAL_INSTRUCTIONS", "SHOAL_KERNELS"])
+def test_kernels_that_cannot_be_had_are_refused_before_the_server_starts(
+    shoal: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[object, ...], variable: str
+) -> None:
+    with ServerProcess(tmp_path / "data"):
+        pass
+    monkeypatch.setenv(variable, "abacus")
+
+    refused = shoal(*command, "--data", tmp_path / "data")
+
+    assert refused.code == 2 and variable in refused.complaint and "'abacus'" in refused.complaint

@@ -294,3 +294,19 @@ def test_a_server_of_another_kind_is_told(tmp_path: Path) -> None:
         with shoal.Client(f"http://127.0.0.1:{other.server_port}") as client, pytest.raises(ShoalError, match="418"):
             client.health()
         other.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["columns", "npy"])
+def test_an_upload_says_that_float32_loses_the_digits_in_which_vectors_differ(
+    kind: str, client: shoal.Client, tmp_path: Path
+) -> None:
+    near = np.random.default_rng(0).normal(size=(40, 6))
+    client.collections.create("docs")
+    warnings = {}
+    for offset in (0.0, 1e8):
+        np.save(tmp_path / "a.npy", near + offset)
+        columns = {"document_id": [f"d{i}" for i in range(40)], "embedding": near + offset}
+        done = client.documents.upload("docs", columns if kind == "columns" else tmp_path / "a.npy")
+        warnings[offset] = [sentence for sentence in done.warnings if "float32" in sentence]
+
+    assert warnings[0.0] == [] and len(warnings[1e8]) == 1

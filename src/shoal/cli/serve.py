@@ -61,7 +61,9 @@ def _check_ports(settings: Settings) -> None:
 def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
+    from shoal.engine import kernels
 
+    kernels.native()  # what SHOAL_KERNELS or SHOAL_INSTRUCTIONS cannot have is refused now, not at the first run
     _make_room(settings)
     services = assemble(settings)
     try:

@@ -21,7 +21,9 @@ def worker(
     """Carry out runs until Ctrl-C; only needed beside `shoal serve --workers 0`."""
     # Imported here so that `shoal --help` stays fast.
     from shoal.cli.worker import work
+    from shoal.engine import kernels
 
+    kernels.native()  # what SHOAL_KERNELS or SHOAL_INSTRUCTIONS cannot have is refused now, not at the first run
     settings = Settings.read(data=data, threads=threads, log_level=log_level, log_format=log_format)
     check_is_there(settings)
     logs.configure(settings.log_level, settings.log_format)

@@ -4,12 +4,12 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.errors import InvalidField
@@ -92,31 +92,40 @@ def _rows(table: pa.Table) -> Iterator[bytes]:
 
 def _documents(source: Source) -> Iterator[bytes]:
     """Rows in the shape of a BYODocument. Payloads travel as JSON, which keeps what Arrow columns cannot hold."""
-    vectors = pa.struct([(name, _vector_type(size)) for name, size in source.info.vectors.items()])
+    batches = source.batches(_ROWS)
+    first = next(batches, None)
+    held = {} if first is None else first.vectors
+    # float64 where float32 loses what matters, so that the server sees it and warns; the first batch decides.
+    wide = {name for name, column in held.items() if column.rest is not None}
+    vectors = pa.struct([(name, _vector_type(size, name in wide)) for name, size in source.info.vectors.items()])
     schema = pa.schema({"document_id": pa.string(), "vectors": vectors, "payload": pa.json_()})
-    return _arrow(schema, (_batch(batch, schema, source.info.vectors) for batch in source.batches(_ROWS)))
+    every = batches if first is None else chain([first], batches)
+    return _arrow(schema, (_batch(batch, schema, source.info.vectors) for batch in every))
 
 
 def _batch(batch: DocumentBatch, schema: pa.Schema, sizes: Mapping[str, int]) -> pa.RecordBatch:
-    columns = [_vectors(batch.vectors.get(name), size, len(batch)) for name, size in sizes.items()]
     kind = schema.field("vectors").type
+    columns = [_vectors(batch.vectors.get(name), kind.field(name).type, len(batch)) for name in sizes]
     struct = pa.StructArray.from_arrays(columns, fields=list(kind)) if columns else pa.array([{}] * len(batch), kind)
     payloads = pa.ExtensionArray.from_storage(pa.json_(), pa.array(batch.payloads, pa.binary()).cast(pa.string()))
     return pa.RecordBatch.from_arrays([pa.array(batch.ids, pa.string()), struct, payloads], schema=schema)
 
 
-def _vectors(column: VectorColumn | None, size: int, count: int) -> pa.Array:
+def _vectors(column: VectorColumn | None, kind: pa.DataType, count: int) -> pa.Array:
     """A list for each of `count` documents, null for those without a vector."""
-    values: NDArray[np.float32] = np.zeros((count, size), np.float32)
+    size, number = kind.list_size, kind.value_type
+    values = np.zeros((count, size), number.to_pandas_dtype())
     absent = np.ones(count, np.bool_)
     if column is not None:
         values[column.rows], absent[column.rows] = column.values, False
-    numbers = pa.array(values.ravel(), pa.float32())
+        if column.rest is not None and number == pa.float64():
+            values[column.rows] += column.rest
+    numbers = pa.array(values.ravel(), number)
     return pa.FixedSizeListArray.from_arrays(numbers, size, mask=pa.array(absent))
 
 
-def _vector_type(size: int) -> pa.DataType:
-    return pa.list_(pa.float32(), size)
+def _vector_type(size: int, wide: bool) -> pa.DataType:
+    return pa.list_(pa.float64() if wide else pa.float32(), size)
 
 
 def _arrow(schema: pa.Schema, batches: "Iterator[pa.RecordBatch] | list[pa.RecordBatch]") -> Iterator[bytes]:

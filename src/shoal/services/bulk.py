@@ -12,13 +12,12 @@ from shoal.files.layout import Chosen
 from shoal.files.pieces import naming_document, naming_shard, row_place
 from shoal.files.shards import name_of
 from shoal.intake import FileReaders, ForeignFile, How
-from shoal.precision import matters
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place
 from shoal.services.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.documents import Documents
-from shoal.services.vector_check import VectorNames, check_dimensions, check_directions
+from shoal.services.vector_check import VectorNames, check_dimensions, check_directions, is_coarse, rounded
 from shoal.storage.base import DocumentStore
 from shoal.storage.files import new_file_held, remove_abandoned
 
@@ -102,7 +101,7 @@ class Bulk:
             batches = _told(_noted(source, seen, coarse, names, label), progress)
             count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         counts = {"inserted": count.inserted, "replaced": count.replaced}
-        warnings = [*source.info.warnings, *(_rounded(name) for name in sorted(coarse))]
+        warnings = [*source.info.warnings, *(rounded(name) for name in sorted(coarse))]
         note_done(scope, "documents.import", collection.collection_id, **counts)
         return Imported(count.inserted, count.replaced, seen, collection.collection_id, warnings)
 
@@ -119,13 +118,6 @@ class Bulk:
             yield path
 
 
-def _rounded(name: str) -> str:
-    return (
-        f"The vectors {name} lie so far from the origin that float32, in which they are stored, loses the digits in "
-        "which they differ. Subtract a common offset from them before the import."
-    )
-
-
 def _noted(
     source: ForeignFile, seen: dict[str, int], coarse: set[str], names: VectorNames, label: str
 ) -> Iterator[DocumentBatch]:
@@ -134,7 +126,7 @@ def _noted(
         for name, column in batch.vectors.items():
             if len(column.rows):
                 seen[name] = column.dimension
-                if column.rest is not None and len(column.rows) > 1 and matters(column.values, column.rest):
+                if is_coarse(column):
                     coarse.add(name)
                 with naming_document(label, first, batch.ids):
                     check_directions(name, column.values, names, _row_place(row_place(label, first, name), column))

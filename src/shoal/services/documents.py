@@ -38,7 +38,7 @@ from shoal.services.aggregation import Aggregator, fields_of
 from shoal.services.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.repository import Repository
-from shoal.services.vector_check import VectorNames, columns_of
+from shoal.services.vector_check import VectorNames, columns_of, is_coarse, rounded
 from shoal.storage.base import DocumentStore, Json, MetadataStore, Query, StoredDocument
 
 __all__ = ["Documents", "Upsert", "Upserted"]
@@ -130,7 +130,7 @@ class Documents:
             for document in sent
             if (lost := RESERVED & (document.get("payload") or {}).keys())
         }
-        answer = Upserted(len(ids), ids, dropped or None, _warnings(body, sent) or None)
+        answer = Upserted(len(ids), ids, dropped or None, _warnings(body, sent, batch) or None)
         return Upsert(collection.storage_key, batch, answer)
 
     def store(self, scope: Scope, upsert: Upsert) -> Upserted:
@@ -356,9 +356,10 @@ def _unique_ids(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(first)
 
 
-def _warnings(body: UpsertDocuments, documents: Sequence[Mapping[str, Any]]) -> list[str]:
+def _warnings(body: UpsertDocuments, documents: Sequence[Mapping[str, Any]], batch: DocumentBatch) -> list[str]:
     asked = bool(body.options and body.options.write_token)
-    return [_NO_TOKEN] * asked + [_NO_ACL] * any(document.get("acl") for document in documents)
+    unused = [_NO_TOKEN] * asked + [_NO_ACL] * any(document.get("acl") for document in documents)
+    return unused + [rounded(name) for name, column in sorted(batch.vectors.items()) if is_coarse(column)]
 
 
 def _checked_update(update: Json, path: str) -> Json:

@@ -8,9 +8,10 @@ import numpy as np
 
 from shoal.columns import Points, VectorColumn
 from shoal.errors import InvalidField
-from shoal.records.vectors import Place, float_block
+from shoal.precision import matters, split_if_it_matters
+from shoal.records.vectors import Place, double_block
 
-__all__ = ["VectorNames", "check_dimensions", "check_directions", "columns_of"]
+__all__ = ["VectorNames", "check_dimensions", "check_directions", "columns_of", "is_coarse", "rounded"]
 
 _MOST_NAME_BYTES: Final = 255
 
@@ -62,9 +63,10 @@ def columns_of(
     columns: dict[str, VectorColumn] = {}
     for name, sent_values in values.items():
         place = _place(path, rows[name], name)
-        block = float_block(sent_values, place, dimension=names.dimensions.get(name), most=max_dimension)
+        sent_block = double_block(sent_values, place, dimension=names.dimensions.get(name), most=max_dimension)
+        block, rest = split_if_it_matters(sent_block)
         check_directions(name, block, names, place)
-        columns[name] = VectorColumn(np.array(rows[name], np.int64), block)
+        columns[name] = VectorColumn(np.array(rows[name], np.int64), block, rest)
     return columns
 
 
@@ -83,6 +85,19 @@ def check_directions(name: str, block: Points, names: VectorNames, place: Place)
             "is all zeros, and the cosine of a vector without direction is not defined",
             remedy="Leave the vector out, or declare the index with the metric euclidean.",
         )
+
+
+def is_coarse(column: VectorColumn) -> bool:
+    """Whether rounding to float32 took digits in which these vectors differ; of one alone nobody can say."""
+    return column.rest is not None and len(column.rows) > 1 and matters(column.values, column.rest)
+
+
+def rounded(name: str) -> str:
+    """The warning for a name with such vectors."""
+    return (
+        f"The vectors {name} lie so far from the origin that float32, in which they are stored, loses the digits in "
+        "which they differ. Subtract a common offset from them before they are sent."
+    )
 
 
 def check_dimensions(dimensions: Mapping[str, int], names: VectorNames, max_dimension: int, path: str) -> None:
