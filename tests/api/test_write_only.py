@@ -4,9 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
 from api.conftest import ClientMaker
 from cluster_steps import create, execute, grouped_documents, put_documents
+from shoal.api.app import create_app
+from shoal.api.auth import needed_permission
 from shoal.assemble import Services
 from shoal.records.key import CreateKey
 from shoal.records.scope import Scope
@@ -92,3 +95,68 @@ def test_a_change_of_many_documents_says_how_many_to_a_key_that_may_not_read(
 
 def test_a_key_that_may_read_is_shown_the_whole_record(client: httpx.Client, run: dict[str, Any]) -> None:
     assert client.patch("/clusters/groups", json={}).json()["description"] == SECRET
+
+
+SHOWN = {
+    "Bucket", "Cluster", "Collection", "Namespace", "BucketObject", "CreatedObjects", "CreatedKey", "Document",
+    "Upserted", "Imported",  # what was sent, with ids and times
+    "BatchUpdated", "BatchDeleted", "Enriched", "CancelledRun", "Done",  # how many, and ids
+    "DeletedBucket", "DeletedCluster", "DeletedCollection", "DeletedNamespace", "None",  # without the name
+    "Task",  # ids and the state
+}  # fmt: skip
+
+
+def test_every_answer_to_a_key_that_may_not_read_is_known_to_show_nothing_stored(services: Services) -> None:
+    """A new route that creates, acts or removes is looked at, and then named here."""
+    models = {
+        getattr(route.response_model, "__name__", str(route.response_model))
+        for route in create_app(services).routes
+        if isinstance(route, APIRoute)
+        for method in {"POST", "DELETE"} & (route.methods or set())
+        if needed_permission(method, route.path) != "read"
+    }
+
+    assert models <= SHOWN
+
+
+def test_starting_and_ending_runs_shows_a_key_that_may_not_read_ids_and_states(
+    services: Services, client_for: ClientMaker, client: httpx.Client, run: dict[str, Any]
+) -> None:
+    scope = Scope(services.keys.organizations()[0].organization_id)
+    asked = CreateKey(name="ender", permissions=["write", "delete"])
+    writer = client_for(services.keys.create(scope, LOCAL_USER, asked).key)
+
+    started = writer.post("/clusters/groups/execute").json()
+    about = started["additional_data"]
+    cancelled = writer.post(f"/clusters/groups/executions/{about['run_id']}/cancel").json()
+    task = client.get("/clusters/groups/executions/" + run["run_id"]).json()["task_id"]
+    killed = [writer.post(f"/tasks/{task}/kill").json(), writer.delete(f"/tasks/{task}").json()]
+
+    assert set(about) == {"run_id", "cluster_id", "namespace_id"}
+    assert set(cancelled) == {"success", "cluster_id", "run_id", "task_id", "status"}
+    for shown in (started, *killed):
+        assert shown["inputs"] == shown["outputs"] == []
+        assert shown["error"] is shown["error_message"] is None
+        assert all(name.endswith("_id") for name in shown["additional_data"])
+        assert shown["status"] in ("PENDING", "COMPLETED")
+
+
+def test_neither_names_nor_fields_are_shown_to_a_key_that_may_not_read(
+    services: Services, client_for: ClientMaker, client: httpx.Client, run: dict[str, Any]
+) -> None:
+    scope = Scope(services.keys.organizations()[0].organization_id)
+    asked = CreateKey(name="ender", permissions=["write", "delete"])
+    writer = client_for(services.keys.create(scope, LOCAL_USER, asked).key)
+    body = {
+        "cluster_name": "mine", "collection_ids": ["docs"], "cluster_type": "attribute",
+        "attribute_config": {"attributes": ["no_such_field"]},
+    }  # fmt: skip
+    fields = set(client.post("/collections/docs/documents/list", json={"limit": 1}).json()["results"][0])
+
+    made = writer.post("/clusters", json=body)
+    removed = writer.delete(f"/clusters/{run['cluster_id']}")
+
+    assert made.status_code == removed.status_code == 200
+    (warning,) = [one for one in made.json()["warnings"] if "no_such_field" in one]
+    assert "There are" not in warning and "Did you mean" not in warning and fields
+    assert "groups" not in removed.json()["message"]

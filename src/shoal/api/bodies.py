@@ -22,7 +22,7 @@ from shoal.api.json_text import parse_json
 from shoal.api.methods import HeadOnly, asks_for_head
 from shoal.api.older_clients import for_older_client, is_older
 from shoal.api.queries import check_query, query_names
-from shoal.api.replies import shown_to_writer
+from shoal.api.replies import effect_for_writer, shown_to_writer
 from shoal.api.rooms import ROOM, SMALL
 
 __all__ = ["JsonRoute", "validated"]
@@ -31,6 +31,7 @@ _AT_ONCE: Final = 16 * 1024
 """Bytes of a body that are parsed and checked on the event loop: that takes less than a change of threads."""
 
 _CHANGES: Final = frozenset({"PATCH", "PUT"})
+_EFFECTS: Final = frozenset({"POST", "DELETE"})
 
 Model = TypeVar("Model", bound=BaseModel)
 _Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -66,6 +67,8 @@ class JsonRoute(APIRoute):
             if request.method in _CHANGES and not request.state.caller.may("read"):
                 sent = parse_json(await request.body(), getattr(request.state, ROOM, SMALL))
                 answer = shown_to_writer(self.response_model, answer, sent)
+            elif request.method in _EFFECTS and not probe and not request.state.caller.may("read"):
+                answer = effect_for_writer(self.response_model, answer)
             return HeadOnly(answer) if asks_for_head(request) else answer
 
         return handler

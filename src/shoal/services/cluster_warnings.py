@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
+from shoal.labeling import trimmed
 from shoal.records.cluster import CreateCluster, PatchCluster, VectorConfig
 from shoal.records.execution import ExecuteCluster
 from shoal.records.filters import MATCH_ALL
@@ -16,6 +17,7 @@ __all__ = ["ignored_fields", "ignored_labeling", "ignored_overrides", "ignored_p
 
 _LOOKED_AT: Final = 100
 """Documents of each collection that a field is looked for in."""
+_AT_ONCE: Final = 20
 _OWN_PARAMS: Final = ("kmeans", "dbscan", "hdbscan")
 _COOLDOWN, _DEPTH = 3600, 3
 """What the official SDK sends where its user set nothing."""
@@ -125,8 +127,14 @@ def _enriches(body: CreateCluster) -> bool:
 
 
 def _sample(store: DocumentStore, scope: Scope, keys: Sequence[str]) -> list[dict[str, Any]]:
-    window = Query(filter=MATCH_ALL, page=Page(limit=_LOOKED_AT))
-    return [document.payload for key in keys for document in store.find(scope, key, window).items]
+    """The fields of the first documents, their texts cut: a page of whole payloads may take a hundred megabytes."""
+    windows = [Query(filter=MATCH_ALL, page=Page(_AT_ONCE, start)) for start in range(0, _LOOKED_AT, _AT_ONCE)]
+    return [
+        trimmed(document.payload)
+        for key in keys
+        for window in windows
+        for document in store.find(scope, key, window).items
+    ]
 
 
 def _has(document: Mapping[str, Any], path: str) -> bool:

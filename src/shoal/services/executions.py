@@ -239,13 +239,13 @@ class Executions:
     def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
         """Members for a CSV export, with people's labels. Raises NotFound, TooLarge beyond 100,000 rows."""
         table = of_label(self._members(scope, self._finished(scope, ref, run_id)[1]), cluster_label)
-        if table.num_rows > CSV_ROWS:
-            raise TooLarge(
-                f"A CSV export holds at most {CSV_ROWS:,} rows, this one has {table.num_rows:,}. Use format=parquet.",
-                rows=table.num_rows,
-                limit=CSV_ROWS,
-            )
+        _check_rows(table.num_rows)
         return table
+
+    def check_export(self, scope: Scope, ref: str, run_id: str) -> None:
+        """Raises what `export_rows` would of all members, without reading them."""
+        run = self._finished(scope, ref, run_id)[1]
+        _check_rows(int((self._artifacts.manifest(scope, run.run_id) or {})["files"]["members"]["rows"]))
 
     def _run(self, scope: Scope, cluster: Cluster, run_id: str) -> Execution:
         run = self._states.executions.find_one(scope, run_id)
@@ -357,3 +357,12 @@ def _placed(cursor: str, run_id: str | None) -> tuple[str | None, int]:
     if not offset.isdecimal() or len(offset) > _LONGEST_OFFSET or (pinned and run_id not in (None, pinned)):
         raise InvalidField("cursor", "is none of this run's", value=cursor, remedy="Send the next_cursor as it came.")
     return pinned or run_id, int(offset)
+
+
+def _check_rows(rows: int) -> None:
+    if rows > CSV_ROWS:
+        raise TooLarge(
+            f"A CSV export holds at most {CSV_ROWS:,} rows, this one has {rows:,}. Use format=parquet.",
+            rows=rows,
+            limit=CSV_ROWS,
+        )

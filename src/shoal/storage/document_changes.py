@@ -1,9 +1,10 @@
 """What may be done to the documents of a namespace inside one write transaction."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from sqlite3 import Connection
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import orjson
 
@@ -35,6 +36,8 @@ _TABLES: Final = (
     "collections",
 )
 _PIECE: Final = 1_000
+_CHANGED_CHARACTERS: Final = 8 * 2**20
+"""Of payloads, changed in one go."""
 
 
 class Change(View):
@@ -131,21 +134,42 @@ class Change(View):
     def _put(self, updates: Sequence[tuple[int, Json]], now: datetime, merge: bool, only_changes: bool = False) -> None:
         """Merge each update into the payload of its document (or replace it), in order; with `only_changes` a document
         that stays as it was keeps its time too."""
-        listed = json_list([number for number, _ in updates])
-        rows = self._rows(
-            sql(
-                "SELECT number, document_id, payload, created_at, updated_at, checksum FROM documents "
-                "WHERE number IN (SELECT value FROM json_each({}))",
-                listed,
-            )
+        left = list(updates)
+        while left and (rows := self._some_rows([number for number, _ in left])):
+            found = {row[0] for row in rows}
+            self._put_into(rows, [one for one in left if one[0] in found], stamp_of(now), merge, only_changes)
+            left = [one for one in left if one[0] not in found]
+
+    def _some_rows(self, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
+        """As many of these documents as are changed in one go: payloads of some megabytes, one at least."""
+        query = sql(
+            "SELECT number, document_id, payload, created_at, updated_at, checksum FROM documents "
+            "WHERE number IN (SELECT value FROM json_each({}))",
+            json_list(numbers),
         )
+        rows: list[tuple[Any, ...]] = []
+        size = 0
+        with contextlib.closing(self.connection.execute(*query)) as cursor:
+            while size < _CHANGED_CHARACTERS and (row := cursor.fetchone()):
+                rows.append(row)
+                size += len(row[2])
+        return rows
+
+    def _put_into(
+        self,
+        rows: Sequence[tuple[Any, ...]],
+        updates: Sequence[tuple[int, Json]],
+        stamp: str,
+        merge: bool,
+        only_changes: bool,
+    ) -> None:
         if merge:  # damage must not be taken for the old state
             check_payloads(row[1:] for row in rows)
         payloads: dict[int, Json] = {row[0]: orjson.loads(row[2]) if merge else {} for row in rows}
         about = {row[0]: (row[1], row[3]) for row in rows}
         for number, update in updates:
             payloads[number] = _merged(payloads[number], update) if merge else update
-        stamp, before = stamp_of(now), {row[0]: row[2] for row in rows} if only_changes else {}
+        before = {row[0]: row[2] for row in rows} if only_changes else {}
         texts = ((number, orjson.dumps(payload).decode()) for number, payload in payloads.items())
         self.connection.executemany(
             "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?",

@@ -16,6 +16,7 @@ from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.links import base_url
+from shoal.api.methods import asks_for_head
 from shoal.api.replies import encode, reply
 from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName
 from shoal.records.paging import ListBody
@@ -135,6 +136,9 @@ def export_execution(
 ) -> Response:
     """Members of a run, of one label alone where it is named. parquet: a link to the file that needs no key, for an
     hour; csv: the rows, at most 100,000."""
+    if format == "csv" and cluster_label is None and asks_for_head(request):
+        services.executions.check_export(scope, cluster_identifier, run_id)
+        return _csv(pa.table({}), run_id)
     if format == "csv":
         rows = services.executions.export_rows(scope, cluster_identifier, run_id, cluster_label)
         return _csv(rows, run_id)
@@ -167,7 +171,10 @@ def download_table(
     and, where the method makes one, layers or condensed_tree. Takes the same key as every route, or the signature of a
     link that an export made."""
     found = services.executions.table(scope, cluster_identifier, run_id, table, cluster_label)
-    return _parquet(found, f"{run_id}-{table}.parquet")
+    answer = _parquet(found, f"{run_id}-{table}.parquet")
+    # Whoever has the link may read the table, but no proxy on the way may keep it beyond the link's end.
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer
 
 
 @router.get("/visualization", response_model=Visualization)

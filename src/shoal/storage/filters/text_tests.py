@@ -8,7 +8,7 @@ from typing import Final, cast
 from shoal.records.filters import Condition, Operator
 from shoal.storage.filters.expressions import FALSE, TRUE, Sql, folded, joined, one_of, sql
 from shoal.storage.filters.instants import days_around, instant_of
-from shoal.storage.filters.words import tokens_of, wanted_words
+from shoal.storage.filters.words import phrase_of, wanted_words
 
 __all__ = ["COMPARISONS", "DAY", "read_condition", "text_membership", "text_test", "write_condition"]
 
@@ -16,6 +16,8 @@ COMPARISONS: Final[Mapping[Operator, str]] = {"eq": "=", "gt": ">", "lt": "<", "
 DAY: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 """What every date begins with, for GLOB."""
 _MOST_PREFILTER_WORDS: Final = 16
+_MOST_FOLDED: Final = 3
+"""Characters that one may become when case is folded."""
 
 
 def text_test(condition: Condition, value: Sql) -> Sql:
@@ -68,13 +70,18 @@ def _may_hold_words(condition: Condition, value: Sql) -> Sql:
     """A cheap necessary condition, so that Python sees few rows."""
     operand = cast("str", condition.value)
     if condition.operator == "phrase":
-        parts = tokens_of(operand)
+        parts = phrase_of(operand)
+        least = sum(map(len, parts))
     else:
         wanted = wanted_words(operand)
         # A word begins with its stem, but for the last two letters of it ("happi" of "happy", "abl" of "ability").
         parts = [*wanted.runs, *(stem[: max(1, len(stem) - 2)] for stem in sorted(wanted.stems))]
+        least = max(map(len, parts), default=0)
     text = folded(value, False)
-    return joined(" AND ", [sql("instr({}, {}) > 0", text, part) for part in parts[:_MOST_PREFILTER_WORDS]], FALSE)
+    holds = [sql("instr({}, {}) > 0", text, part) for part in list(dict.fromkeys(parts))[:_MOST_PREFILTER_WORDS]]
+    if not holds:
+        return FALSE
+    return joined(" AND ", [sql(f"length({{}}) * {_MOST_FOLDED} >= {{}}", value, least), *holds], FALSE)
 
 
 def text_membership(condition: Condition, value: Sql) -> Sql:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shoal.records.fields import find_field
 from shoal.records.filters import And, Condition, Filter, Operator, Or
 from shoal.storage.filters.instants import instant_of
-from shoal.storage.filters.words import holds_phrase, holds_words, tokens_of, wanted_words
+from shoal.storage.filters.words import holds_phrase, holds_words, phrase_of, tokens_of, wanted_words
 
 __all__ = [
     "element_matches",
@@ -170,7 +170,7 @@ def _words(element: object, condition: Condition) -> bool:
 
 
 def _phrase(element: object, condition: Condition) -> bool:
-    return isinstance(element, str) and holds_phrase(tokens_of(element), tokens_of(cast("str", condition.value)))
+    return isinstance(element, str) and holds_phrase(tokens_of(element), phrase_of(cast("str", condition.value)))
 
 
 Test = Callable[[object, Condition], bool]

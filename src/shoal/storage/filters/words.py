@@ -14,7 +14,7 @@ from typing import Any, Final
 import re2
 import snowballstemmer
 
-__all__ = ["Wanted", "holds_phrase", "holds_words", "tokens_of", "wanted_words"]
+__all__ = ["Wanted", "holds_phrase", "holds_words", "phrase_of", "tokens_of", "wanted_words"]
 
 _UNSPACED: Final = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Tham}\p{New_Tai_Lue}\p{Javanese}\p{Balinese}"
@@ -65,11 +65,18 @@ def tokens_of(text: str) -> list[str]:
     return tokens
 
 
+@lru_cache(maxsize=256)
+def phrase_of(text: str) -> Sequence[str]:
+    """The words of a phrase, which is looked for in many texts."""
+    return tuple(tokens_of(text))
+
+
 def holds_phrase(tokens: Sequence[str], phrase: Sequence[str]) -> bool:
     """Whether the words of the phrase follow each other in the text. An empty phrase: False."""
     size = len(phrase)
     starts = range(len(tokens) - size + 1) if size else range(0)
-    return any(tokens[start] == phrase[0] and tokens[start : start + size] == phrase for start in starts)
+    wanted = list(phrase)
+    return any(tokens[start] == wanted[0] and tokens[start : start + size] == wanted for start in starts)
 
 
 def _parts(folded: str) -> list[str]:
