@@ -26,7 +26,7 @@ def text_test(condition: Condition, value: Sql) -> Sql:
     if condition.operator == "regex":
         return _ask_about(condition, value)
     if condition.operator in ("phrase", "words"):
-        return sql("({} AND {})", _may_hold_words(condition, value), _ask_about(condition, value))
+        return _both(_may_hold_words(condition, value), _ask_about(condition, value))
     text = folded(value, condition.case_sensitive)
     wanted = operand if condition.case_sensitive else operand.casefold()
     if condition.operator in ("contains", "text"):
@@ -44,13 +44,19 @@ def _ask_about(condition: Condition, value: Sql) -> Sql:
     return sql("shoal_element({}, {})", write_condition(condition), value)
 
 
+def _both(cheap: Sql, dear: Sql) -> Sql:
+    """Both, where the second is only asked for when the first is so: as a value, SQLite works out both sides of AND."""
+    return sql("(CASE WHEN {} THEN {} ELSE 0 END)", cheap, dear)
+
+
 def _equal_date(condition: Condition, value: Sql) -> Sql | None:
     """None where no date is asked for. A text as it is written has to be equal where case matters."""
     operand = cast("str", condition.value)
     if condition.case_sensitive or instant_of(operand) is None:
         return None
     start, stop = days_around(operand)
-    return sql("({} >= {} AND {} < {} AND {})", value, start, value, stop, _ask_about(condition, value))
+    near = sql("({} >= {} AND {} < {})", value, start, value, stop)
+    return _both(near, _ask_about(condition, value))
 
 
 def _ordered_date(condition: Condition, value: Sql) -> Sql | None:
@@ -94,7 +100,7 @@ def text_membership(condition: Condition, value: Sql) -> Sql:
     if not moments:
         return test
     dated = sql("coalesce({}, 0)", one_of(sql("shoal_instant({})", value), moments))
-    return sql(f"({{}} OR ({{}} GLOB '{DAY}*' AND {{}}))", test, value, dated)
+    return sql("(CASE WHEN {} THEN 1 ELSE {} END)", test, _both(sql(f"{{}} GLOB '{DAY}*'", value), dated))
 
 
 def write_condition(condition: Condition) -> str:
