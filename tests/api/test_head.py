@@ -11,6 +11,7 @@ import pytest
 from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal.api.routes import executions
 from shoal.assemble import Services
+from shoal.storage.artifacts import LocalArtifacts
 
 
 @pytest.fixture
@@ -75,3 +76,23 @@ def test_a_csv_of_many_pieces_has_one_line_of_names(
 
     assert client.get(path).text == whole
     assert len(whole.splitlines()) > 60
+
+
+def test_head_of_a_csv_export_reads_no_table_and_a_download_is_kept_by_no_proxy(
+    client: httpx.Client, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/clusters/groups/executions/{run['run_id']}"
+    read: list[str] = []
+    usual = LocalArtifacts.read
+
+    def seen(self: Any, scope: Any, run_id: str, name: str, *more: Any, **named: Any) -> Any:
+        read.append(name)
+        return usual(self, scope, run_id, name, *more, **named)
+
+    monkeypatch.setattr(LocalArtifacts, "read", seen)
+
+    client.head(f"{path}/export?format=csv").raise_for_status()
+    assert read == []
+    client.get(f"{path}/export?format=csv").raise_for_status()
+    assert read == ["members"]
+    assert client.get(f"{path}/download").headers["cache-control"] == "private, no-store"
