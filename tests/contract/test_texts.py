@@ -1,6 +1,7 @@
 """Texts of any alphabet come back byte for byte, and what Shoal keeps for itself cannot be set from outside."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=3, max_size=40).filter(
     lambda name: not any(character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" for character in name)
 )
+UNSEEN: Final = re.compile("[\u00ad\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 ODD: Final = [
     "\x00", "a\x00b", "\ufeffa", "e\u0301", "\u00e9", "\u200d\u200b", "\u202eabc", "\U0001f468\u200d\U0001f469",
     "\U0010ffff", "\ufffe", "$where", "a.b", "", " ", "\\u0041", "\"'`", "\u2028\u2029", "../x", "health",
@@ -56,12 +58,12 @@ def test_values_and_keys_of_documents_come_back_byte_for_byte(
 
 
 @fuzzed
-@given(name=names)
+@given(name=names.filter(lambda name: UNSEEN.search(name) is None))
 @example(name="../x".replace("/", "-"))
 @example(name="health")
 @example(name="$where")
 @example(name="e\u0301\u0301")
-@example(name="\u200f\u200d\u200b")
+@example(name="\U0001f468\u200d\U0001f469")
 def test_names_come_back_byte_for_byte_and_find_what_they_name(planted_server: Planted, name: str) -> None:
     body = {"collection_name": name, "source": {"type": "direct_upsert"}, "description": name}
     made = planted_server.client.post("/collections", json=body)
@@ -74,6 +76,15 @@ def test_names_come_back_byte_for_byte_and_find_what_they_name(planted_server: P
     assert found.status_code == 200, (name, found.text)
     assert (found.json()["collection_name"], found.json()["description"]) == (name, name)
     planted_server.client.delete(f"/collections/{made.json()['collection_id']}").raise_for_status()
+
+
+@pytest.mark.parametrize("name", ["a\u200bbc", "\ufeffabc", "ab\u2060c", "so\u00adft", "abc\U000e0041", "a\x9bbc"])
+def test_a_name_with_a_character_that_nobody_sees_is_refused(planted_server: Planted, name: str) -> None:
+    body = {"collection_name": name, "source": {"type": "direct_upsert"}}
+    made = planted_server.client.post("/collections", json=body)
+
+    assert made.status_code == 422
+    assert f"U+{next(ord(c) for c in name if ord(c) > 127):04X}" in made.json()["error"]["message"]
 
 
 @fuzzed

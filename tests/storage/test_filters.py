@@ -341,6 +341,26 @@ def test_equality_with_regard_to_case_is_that_of_the_texts() -> None:
 @pytest.mark.parametrize(
     ("word", "text"),
     [
+        ("caf\u00e9", "im Cafe\u0301 nebenan"),
+        ("cafe\u0301", "im Caf\u00e9 nebenan"),
+        ("refund", "\uff32\uff45\uff46\uff55\uff4e\uff44 please"),
+        ("カード", "\uff76\uff70\uff84\uff9eが使えない"),
+        ("환불", "\u1112\u116a\u11ab\u1107\u116e\u11af 요청"),
+    ],
+)
+@pytest.mark.parametrize("operator", ["words", "phrase"])
+def test_words_are_found_however_their_characters_are_put_together(operator: str, word: str, text: str) -> None:
+    filter = parse_filter({"field": "a", "operator": operator, "value": word})
+    connection = table([{"a": text}, {"a": "nothing 何も"}])
+
+    assert answers(connection, *compile_filter(filter, "body")) == [1, 0]
+    assert mask(filter, [{"a": text}, {"a": "nothing 何も"}]).tolist() == [True, False]
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
         ("退款", "我想退款"),
         ("配信", "無観客有料配信イベント"),
         ("คืนเงิน", "ฉันต้องการคืนเงิน"),

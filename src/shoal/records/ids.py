@@ -13,6 +13,8 @@ __all__ = ["MAX_ID_BYTES", "check_id", "check_name", "looks_like_id", "new_id", 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _RANDOM: Final = 16
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+_INVISIBLE: Final = re.compile("[\x80-\x9f\u00ad\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+"""Characters that nobody sees: with one, two names look the same. Joiners within a word are not among them."""
 MAX_ID_BYTES: Final = 255
 
 
@@ -62,6 +64,9 @@ def check_name(
         raise InvalidField(field, "must not be a step in a path", value=value, remedy="Choose a name with a letter.")
     if _CONTROL.search(value) or "/" in value:
         raise InvalidField(field, "must not hold control characters or '/'", value=value)
+    if (unseen := _INVISIBLE.search(value)) is not None:
+        code = f"U+{ord(unseen[0]):04X}"
+        raise InvalidField(field, f"holds a character that nobody sees ({code})", value=value, remedy="Leave it out.")
     encoded(field, value)
     if looks_like_id(value, prefix):
         remedy = f"Choose a name that is not {prefix}_ and {_RANDOM} letters and digits."

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-__all__ = ["FALSE", "TRUE", "Sql", "folded", "joined", "one_of", "sql"]
+__all__ = ["FALSE", "TRUE", "Sql", "folded", "folded_words", "joined", "one_of", "sql"]
 
 
 class Sql(NamedTuple):
@@ -40,10 +40,17 @@ def one_of(value: Sql, operands: Sequence[object]) -> Sql:
 
 def folded(value: Sql, case_sensitive: bool) -> Sql:
     """A text as it is compared."""
-    if case_sensitive:
-        return value
+    return value if case_sensitive else _lowered(value, "shoal_casefold")
+
+
+def folded_words(value: Sql) -> Sql:
+    """A text as its words are compared."""
+    return _lowered(value, "shoal_fold_words")
+
+
+def _lowered(value: Sql, function: str) -> Sql:
     # Text of as many bytes as characters is ASCII, where lower() is case folding.
     return sql(
-        "(CASE WHEN length({}) = length(CAST({} AS BLOB)) THEN lower({}) ELSE shoal_casefold({}) END)",
+        f"(CASE WHEN length({{}}) = length(CAST({{}} AS BLOB)) THEN lower({{}}) ELSE {function}({{}}) END)",
         *(value, value, value, value),
     )

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, cast
 
 from shoal.records.filters import Condition, Operator
-from shoal.storage.filters.expressions import FALSE, TRUE, Sql, folded, joined, one_of, sql
+from shoal.storage.filters.expressions import FALSE, TRUE, Sql, folded, folded_words, joined, one_of, sql
 from shoal.storage.filters.instants import days_around, instant_of
 from shoal.storage.filters.words import phrase_of, wanted_words
 
@@ -16,8 +16,8 @@ COMPARISONS: Final[Mapping[Operator, str]] = {"eq": "=", "gt": ">", "lt": "<", "
 DAY: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 """What every date begins with, for GLOB."""
 _MOST_PREFILTER_WORDS: Final = 16
-_MOST_FOLDED: Final = 3
-"""Characters that one may become when case is folded."""
+_MOST_FOLDED: Final = 18
+"""Characters that one may become when it is folded as a part of words: U+FDFA is four Arabic words."""
 
 
 def text_test(condition: Condition, value: Sql) -> Sql:
@@ -83,7 +83,7 @@ def _may_hold_words(condition: Condition, value: Sql) -> Sql:
         # A word begins with its stem, but for the last two letters of it ("happi" of "happy", "abl" of "ability").
         parts = [*wanted.runs, *(stem[: max(1, len(stem) - 2)] for stem in sorted(wanted.stems))]
         least = max(map(len, parts), default=0)
-    text = folded(value, False)
+    text = folded_words(value)
     holds = [sql("instr({}, {}) > 0", text, part) for part in list(dict.fromkeys(parts))[:_MOST_PREFILTER_WORDS]]
     if not holds:
         return FALSE

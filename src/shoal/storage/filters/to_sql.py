@@ -35,6 +35,7 @@ from shoal.storage.filters.text_tests import (
     write_condition,
 )
 from shoal.storage.filters.to_mask import element_matches, found, kind_of, matches
+from shoal.storage.filters.words import fold_words
 
 __all__ = ["compile_filter", "compile_search", "field_sql", "order_sql", "register_functions"]
 
@@ -131,6 +132,7 @@ def _field(field: str, body: str) -> str | float | None:
 
 _FUNCTIONS: Final[Sequence[tuple[str, int, Callable[..., str | float | None]]]] = (
     ("shoal_casefold", 1, str.casefold),
+    ("shoal_fold_words", 1, fold_words),
     ("shoal_element", 2, _element),
     ("shoal_matches", 2, _matches),
     ("shoal_field", 2, _field),

@@ -6,6 +6,7 @@ dictionary; there a word is found wherever its characters stand next to each oth
 
 import re
 import threading
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +15,7 @@ from typing import Any, Final
 import re2
 import snowballstemmer
 
-__all__ = ["Wanted", "holds_phrase", "holds_words", "phrase_of", "tokens_of", "wanted_words"]
+__all__ = ["Wanted", "fold_words", "holds_phrase", "holds_words", "phrase_of", "tokens_of", "wanted_words"]
 
 _UNSPACED: Final = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Tham}\p{New_Tai_Lue}\p{Javanese}\p{Balinese}"
@@ -36,10 +37,15 @@ class Wanted:
     runs: tuple[str, ...]
 
 
+def fold_words(text: str) -> str:
+    """Without regard to case, to how marks are put together and to the width of characters (Unicode NFKC)."""
+    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+
+
 @lru_cache(maxsize=256)
 def wanted_words(text: str) -> Wanted:
     """The words to look for, without regard to case."""
-    parts = _parts(text.casefold())
+    parts = _parts(fold_words(text))
     glued = tuple(part for part in parts if _is_glued(part))
     return Wanted(frozenset(_stem(part) for part in parts if not _is_glued(part)), glued)
 
@@ -48,7 +54,7 @@ def holds_words(text: str, wanted: Wanted) -> bool:
     """Whether every word occurs in the text as a word, in any form that has its English stem. No words: False."""
     if not wanted.stems and not wanted.runs:
         return False
-    folded = text.casefold()
+    folded = fold_words(text)
     if not all(run in folded for run in wanted.runs):
         return False
     return not wanted.stems or wanted.stems <= {_stem(part) for part in _parts(folded)}
@@ -57,7 +63,7 @@ def holds_words(text: str, wanted: Wanted) -> bool:
 def tokens_of(text: str) -> list[str]:
     """The words in their order, without regard to case; of scripts without spaces each character is one."""
     tokens: list[str] = []
-    for part in _parts(text.casefold()):
+    for part in _parts(fold_words(text)):
         if _is_glued(part):
             tokens += part
         else:
