@@ -235,6 +235,24 @@ def test_a_run_with_a_filter_of_its_own_has_ids_apart(client: httpx.Client, serv
     assert (whole["label_overrides"], filtered_again["label_overrides"]) == ({"cl_0": "Mine"}, {})
 
 
+def test_a_run_that_assigns_to_a_filtered_one_leaves_the_ids_of_whole_runs_alone(
+    client: httpx.Client, services: Services
+) -> None:
+    put_documents(client, [*three_topics(), *topic(3, 300, 306)])
+    create(client, method="hdbscan", config={"hdbscan_parameters": {"min_cluster_size": 5}})
+    first = execute(client, services)
+    label(client, first, cl_0="Mine")
+    filtered = execute(client, services, filters={"AND": [{"field": "kind", "operator": "ne", "value": "a"}]})
+
+    assigned, whole = execute(client, services, mode="assign"), execute(client, services)
+
+    assert {ids(client, assigned)[document] for document in ids(client, filtered)} == set(
+        ids(client, filtered).values()
+    )
+    assert ids(client, whole) == ids(client, first)
+    assert whole["label_overrides"] == {"cl_0": "Mine"}
+
+
 class Crash(BaseException):
     """What no handler of errors sees."""
 

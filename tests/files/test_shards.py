@@ -85,7 +85,8 @@ def test_hidden_files_and_those_of_spark_are_left_out(tmp_path: Path) -> None:
     write(tmp_path / ".hidden" / "part-9.parquet", ["no"], [[1, 2]])
 
     assert open_source(tmp_path).info.rows == 12
-    assert open_source(tmp_path / "*").info.rows == 12
+    for pattern in ("*", "**", "**/*.parquet"):
+        assert open_source(tmp_path / pattern).info.rows == 12
 
 
 def test_partitions_in_the_names_of_folders_are_fields(tmp_path: Path) -> None:

@@ -45,11 +45,11 @@ def find_shards(path: Path, label: str, format: str | None) -> Sequence[Shard]:
     """
     if is_pattern(path):
         found = [Path(one) for one in glob.glob(str(path), recursive=True)]  # noqa: PTH207  # paths may be absolute
-        roots = [one for one in found if not one.name.startswith(_SKIPPED)]
+        parent = _fixed_part(path)
+        roots = [one for one in found if not any(name.startswith(_SKIPPED) for name in one.relative_to(parent).parts)]
         if not roots:
             raise InvalidField(label, "matches no file", remedy="Check the pattern.")
         files = {Path(one) for root in roots for one in (_walk(root, frozenset()) if root.is_dir() else [root])}
-        parent = _fixed_part(path)
     else:
         files, parent = set(_walk(path, frozenset())), path
         if not files:

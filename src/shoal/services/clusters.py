@@ -213,9 +213,8 @@ class Clusters:
             active = self.active_run(scope, cluster.cluster_id)
             if active is None:
                 self._check_target(self.get(scope, cluster.cluster_id), request)
-                task = self._states.create(
-                    scope, cluster, request, _partition(request), admitted.plan, admitted.warnings
-                )
+                partition = self._partition(scope, request)
+                task = self._states.create(scope, cluster, request, partition, admitted.plan, admitted.warnings)
         if active is None:
             hit("execute.queued")
             return task
@@ -234,6 +233,15 @@ class Clusters:
 
     def _planned(self, scope: Scope, cluster: Cluster, request: dict[str, Any]) -> RunPlan:
         return self._planning.plan(scope, cluster, request, documents_of(cluster, request))
+
+    def _partition(self, scope: Scope, request: Mapping[str, Any]) -> str | None:
+        """A short hash of the run's own filter: its cluster ids carry it (contract 2.3). A run that assigns to the
+        results of another has the ids of that one."""
+        if "assigned_to" in request:
+            return self._states.executions.get(scope, request["assigned_to"]).partition
+        if "filters" not in request:
+            return None
+        return hashlib.sha256(orjson.dumps(request["filters"], option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]
 
     def _check_target(self, cluster: Cluster, request: dict[str, Any]) -> None:
         """Raises Conflict where the run to assign to is not the visible one any more."""
@@ -362,10 +370,3 @@ def _assigning(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
             raise InvalidField(name, "has no meaning with mode 'assign'", value=getattr(body, name), remedy="Omit it.")
     threshold = body.assignment_threshold or 0.0
     return {"mode": "assign", "assignment_threshold": threshold, "assigned_to": cluster.current_run_id}
-
-
-def _partition(request: Mapping[str, Any]) -> str | None:
-    """A short hash of the run's own filter: its cluster ids carry it (contract 2.3)."""
-    if "filters" not in request:
-        return None
-    return hashlib.sha256(orjson.dumps(request["filters"], option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]

@@ -15,6 +15,7 @@ from sqlite3 import Connection
 from threading import Lock
 from typing import Final, Literal, overload
 
+from shoal import turns
 from shoal.errors import Corrupt, InvalidField, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.commit_count import knows
@@ -188,7 +189,7 @@ class Namespaces:
         # Opening may migrate, which takes as long as the file is large: the other namespaces do not wait for it.
         with self._guard:
             opening = self._opening.setdefault(folder, Lock())
-        with opening:
+        with turns.hold_none(), opening:
             namespace = self._used(folder)
             return self._made(folder) if namespace is None else namespace
 

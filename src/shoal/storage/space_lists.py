@@ -50,7 +50,10 @@ def read_space_list(document: int, value: object) -> frozenset[int] | None:
     numbers = value.partition(b":")[0]
     if _signed(document, numbers) != value:
         return None
-    return frozenset(map(int, numbers.split(b","))) if numbers else frozenset()
+    try:
+        return frozenset(map(int, numbers.split(b","))) if numbers else frozenset()
+    except ValueError:  # damaged before the lists were made
+        return None
 
 
 def space_checksum(number: int, name: str, dimension: int) -> int:

@@ -209,7 +209,8 @@ class Database:
         found = format_of(self.read())
         refuse_newer(self.path, found, len(schema))
         if found < len(schema) or not commit_count.counts(self.read()):
-            with self.transaction() as connection:
+            # All of it or nothing: cut by the time of the request that met the file first, it would never be done.
+            with deadline.unlimited(), self.transaction() as connection:
                 migrate(self.path, connection, schema)
                 commit_count.begin(connection)
             self.checkpoint()  # the id of the count is in the file itself, whatever becomes of the log
