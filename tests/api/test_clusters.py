@@ -422,6 +422,9 @@ class TestExecution:
         assert client.get("/clusters/groups/groups").json()["groups"][0]["label"] == original
         wrong = client.patch(path, json={"labels": {"cl_9": "x"}})
         assert (wrong.status_code, wrong.json()["error"]["details"]["field"]) == (422, "labels.cl_9")
+        for unseen in ("   ", "\u200b", "\u202eabc", "\x00"):
+            refused = client.patch(path, json={"labels": {"cl_0": unseen}})
+            assert (refused.status_code, refused.json()["error"]["details"]["field"]) == (422, "labels.cl_0")
 
     def test_deleting_takes_runs_artifacts_and_output_along_and_leaves_the_sources(
         self, client: httpx.Client, services: Services

@@ -345,6 +345,8 @@ def test_equality_with_regard_to_case_is_that_of_the_texts() -> None:
         ("cafe\u0301", "im Caf\u00e9 nebenan"),
         ("refund", "\uff32\uff45\uff46\uff55\uff4e\uff44 please"),
         ("カード", "\uff76\uff70\uff84\uff9eが使えない"),
+        ("softhyphen", "a soft\u00adhyphen"),
+        ("widthless", "it is width\u200bless"),
         ("환불", "\u1112\u116a\u11ab\u1107\u116e\u11af 요청"),
     ],
 )

@@ -8,12 +8,14 @@ from typing import Final
 
 from shoal.errors import InvalidField
 
-__all__ = ["MAX_ID_BYTES", "check_id", "check_name", "looks_like_id", "new_id", "new_task_id"]
+__all__ = ["MAX_ID_BYTES", "check_id", "check_label", "check_name", "looks_like_id", "new_id", "new_task_id"]
 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _RANDOM: Final = 16
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-_INVISIBLE: Final = re.compile("[\x80-\x9f\u00ad\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+_INVISIBLE: Final = re.compile(
+    "[\x80-\x9f\u00ad\u180e\u200b\u200e\u200f\u2028\u2029\u2060-\u2064\ufeff\U000e0000-\U000e007f]"
+)
 """Characters that nobody sees: with one, two names look the same. Joiners within a word are not among them."""
 MAX_ID_BYTES: Final = 255
 
@@ -73,6 +75,16 @@ def check_name(
         raise InvalidField(field, "has the shape of an id", value=value, remedy=remedy)
     if value in reserved:
         raise InvalidField(field, "is a word of the routes", value=value, remedy="Choose another name.")
+    return value
+
+
+def check_label(field: str, value: str) -> str:
+    """A label that a person gives: visible text, in lines or not, without other control characters. Raises
+    InvalidField."""
+    text = " ".join(value.split())
+    if not _INVISIBLE.sub("", text) or _CONTROL.search(text):
+        remedy = "Write a label of visible characters, or '' to take it away."
+        raise InvalidField(field, "holds what nobody sees", value=value, remedy=remedy)
     return value
 
 

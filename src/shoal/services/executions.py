@@ -11,6 +11,7 @@ from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Centroid, ClusterData, Execution
 from shoal.records.filters import And
+from shoal.records.ids import check_label
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.clusters import Clusters, runs_of
@@ -89,6 +90,8 @@ class Executions:
                 raise InvalidField(f"labels.{id}", "is no cluster of this run", value=id)
             if len(label) > _MAX_LABEL:
                 raise InvalidField(f"labels.{id}", f"must have at most {_MAX_LABEL} characters", value=label)
+            if label:
+                check_label(f"labels.{id}", label)
 
         def edited(run: Execution) -> Execution:
             merged = {**run.label_overrides, **labels}

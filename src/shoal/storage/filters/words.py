@@ -26,6 +26,7 @@ _RUN: Final[Any] = re2.compile(r"[\p{L}\p{M}\p{N}_]+")
 _PART: Final[Any] = re2.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _GLUED: Final[Any] = re2.compile(f"[{_UNSPACED}]")
 _STEMMER: Final = snowballstemmer.stemmer("english")
+_UNSEEN: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
@@ -38,8 +39,11 @@ class Wanted:
 
 
 def fold_words(text: str) -> str:
-    """Without regard to case, to how marks are put together and to the width of characters (Unicode NFKC)."""
-    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    """Without regard to case, to how marks are put together and to the width of characters (Unicode NFKC), and without
+    soft hyphens and spaces of no width."""
+    if text.isascii():
+        return text.casefold()
+    return unicodedata.normalize("NFKC", text).translate(_UNSEEN).casefold()
 
 
 @lru_cache(maxsize=256)
