@@ -113,7 +113,7 @@ def test_progress_is_told_and_may_stop_the_work(step: dict[str, Any]) -> None:
     prepared(points, check_steps([{"method": "pca"}, step], "s"), 0, 2, tell)
 
     assert told == sorted(told)
-    assert len({fraction for fraction in told if 0.5 < fraction < 1}) > 5
+    assert any(0.5 < fraction < 1 for fraction in told)  # how many depends on the clock: one each tenth of a second
     assert told[-1] == 1
     with pytest.raises(Enough):
         prepared(points, check_steps([step], "s"), 0, 2, stop)

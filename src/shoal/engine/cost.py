@@ -123,7 +123,7 @@ def _kmeans(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     counted = min(centres, 100) + max(centres - 100, 0) / 4  # bounds spare most of many centres
     starts = int(params.get("n_init") or 1) if isinstance(params.get("n_init"), int) else 1
     seconds = 1.2e-9 * rows * dimensions * counted * (1 + (starts - 1) * 0.8)
-    return Cost(seconds, _bytes(rows, dimensions, 14, 300) + 36.0 * centres * dimensions)
+    return Cost(seconds, _bytes(rows, dimensions, 14, 300) + 50.0 * centres * dimensions)
 
 
 def _density(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
