@@ -26,6 +26,14 @@ def writer(services: Services, client_for: ClientMaker, client: httpx.Client) ->
 
 
 @pytest.fixture
+def remover(services: Services, client_for: ClientMaker) -> httpx.Client:
+    """A key that may write and delete, and not read."""
+    scope = Scope(services.keys.organizations()[0].organization_id)
+    asked = CreateKey(name="remover", permissions=["write", "delete"])
+    return client_for(services.keys.create(scope, LOCAL_USER, asked).key)
+
+
+@pytest.fixture
 def run(client: httpx.Client, services: Services) -> dict[str, Any]:
     """A run of the cluster `groups`; its collection `docs`, a bucket `files`, all with something to hide."""
     put_documents(client, grouped_documents(60))
@@ -120,17 +128,13 @@ def test_every_answer_to_a_key_that_may_not_read_is_known_to_show_nothing_stored
 
 
 def test_starting_and_ending_runs_shows_a_key_that_may_not_read_ids_and_states(
-    services: Services, client_for: ClientMaker, client: httpx.Client, run: dict[str, Any]
+    remover: httpx.Client, client: httpx.Client, run: dict[str, Any]
 ) -> None:
-    scope = Scope(services.keys.organizations()[0].organization_id)
-    asked = CreateKey(name="ender", permissions=["write", "delete"])
-    writer = client_for(services.keys.create(scope, LOCAL_USER, asked).key)
-
-    started = writer.post("/clusters/groups/execute").json()
+    started = remover.post("/clusters/groups/execute").json()
     about = started["additional_data"]
-    cancelled = writer.post(f"/clusters/groups/executions/{about['run_id']}/cancel").json()
+    cancelled = remover.post(f"/clusters/groups/executions/{about['run_id']}/cancel").json()
     task = client.get("/clusters/groups/executions/" + run["run_id"]).json()["task_id"]
-    killed = [writer.post(f"/tasks/{task}/kill").json(), writer.delete(f"/tasks/{task}").json()]
+    killed = [remover.post(f"/tasks/{task}/kill").json(), remover.delete(f"/tasks/{task}").json()]
 
     assert set(about) == {"run_id", "cluster_id", "namespace_id"}
     assert set(cancelled) == {"success", "cluster_id", "run_id", "task_id", "status"}
@@ -142,19 +146,16 @@ def test_starting_and_ending_runs_shows_a_key_that_may_not_read_ids_and_states(
 
 
 def test_neither_names_nor_fields_are_shown_to_a_key_that_may_not_read(
-    services: Services, client_for: ClientMaker, client: httpx.Client, run: dict[str, Any]
+    remover: httpx.Client, client: httpx.Client, run: dict[str, Any]
 ) -> None:
-    scope = Scope(services.keys.organizations()[0].organization_id)
-    asked = CreateKey(name="ender", permissions=["write", "delete"])
-    writer = client_for(services.keys.create(scope, LOCAL_USER, asked).key)
     body = {
         "cluster_name": "mine", "collection_ids": ["docs"], "cluster_type": "attribute",
         "attribute_config": {"attributes": ["no_such_field"]},
     }  # fmt: skip
     fields = set(client.post("/collections/docs/documents/list", json={"limit": 1}).json()["results"][0])
 
-    made = writer.post("/clusters", json=body)
-    removed = writer.delete(f"/clusters/{run['cluster_id']}")
+    made = remover.post("/clusters", json=body)
+    removed = remover.delete(f"/clusters/{run['cluster_id']}")
 
     assert made.status_code == removed.status_code == 200
     (warning,) = [one for one in made.json()["warnings"] if "no_such_field" in one]

@@ -100,6 +100,10 @@ def _share(tick: Tick, start: float, stop: float) -> Tick:
     return lambda fraction: tick(start + (stop - start) * fraction)
 
 
+def _pulse_of(tick: Tick | None) -> Pulse:
+    return still if tick is None else partial(tick, 0.0)
+
+
 def _unheard(fraction: float) -> None:
     """The tick of a caller that does not watch."""
 
@@ -117,7 +121,7 @@ class _Native:
     def step(self, centers: Points, tick: Tick | None) -> Moves:
         drift = None
         if self._before is None:
-            self._numbers = _in_lots(self._coordinates(centers), self._lot, partial(tick or _unheard, 0.0))
+            self._numbers = _in_lots(self._coordinates(centers), self._lot, _pulse_of(tick))
         else:
             drift = np.sqrt(((centers.astype(np.float64) - self._before) ** 2).sum(axis=1))
         codes = self._codes(centers, self._numbers, tick)
@@ -129,7 +133,7 @@ class _Native:
         assert self._core is not None
         numbers = self._numbers
         if len(numbers) == 0:
-            numbers = _in_lots(self._coordinates(centers), self._lot, partial(tick or _unheard, 0.0))
+            numbers = _in_lots(self._coordinates(centers), self._lot, _pulse_of(tick))
         codes, order = self._codes(centers, numbers, tick), self._rows.order
         arrays = self._points, order, codes, centers, numbers
         by_place = self._core.two_nearest(self._rows.codes, *arrays, self._threads, tick)
@@ -141,7 +145,7 @@ class _Native:
         return self._rows.frame.coordinates(centers)
 
     def _codes(self, centers: Points, numbers: Numbers, tick: Tick | None) -> Codes:
-        return encode(centers, self._rows.frame, numbers, self._threads, partial(tick or _unheard, 0.0))
+        return encode(centers, self._rows.frame, numbers, self._threads, _pulse_of(tick))
 
 
 def _in_lots(coordinates: Floats, lot: int, pulse: Pulse) -> Numbers:

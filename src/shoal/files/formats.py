@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from shoal.errors import InvalidField
 
-__all__ = ["FORMATS", "Format", "check_file", "format_of", "packed_format", "told_format"]
+__all__ = ["FORMATS", "Format", "check_file", "format_by_name", "format_of", "packed_format"]
 
 Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "npy"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -61,31 +61,31 @@ _IRREGULAR: Final = (
 
 
 def format_of(path: Path, label: str, given: str | None = None) -> Format:
-    """The format told by `given` or by the file's name, and confirmed by its content. `label` names it in errors.
+    """The format that is `given` or that the file's name says, confirmed by its content. `label` names it in errors.
 
     Raises InvalidField where there is no such file, it cannot be read, is empty, is of an unknown format, or is not
     what its name says.
     """
     head = _head(path, label)
-    told = _told(path, label, given)
+    expected = _format_named(path, label, given)
     found = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
-    if found == told:
-        return told
+    if found == expected:
+        return expected
     if found is not None:
-        raise _mismatch(label, told, _NAMES[found])
+        raise _mismatch(label, expected, _NAMES[found])
     archive = next((what for magic, what in _OTHERS if head.startswith(magic)), None)
     if archive is not None:
-        raise _mismatch(label, told, archive)
-    if told in _BINARY:
-        raise _mismatch(label, told, "text" if _is_text(head) else "something else")
+        raise _mismatch(label, expected, archive)
+    if expected in _BINARY:
+        raise _mismatch(label, expected, "text" if _is_text(head) else "something else")
     if (wide := _wide_encoding(head)) is not None:
         remedy = f"Save it as UTF-8: iconv -f {wide.lower()} -t utf-8 FILE > FILE.utf8."
         raise InvalidField(label, f"is {wide} text, and Shoal reads UTF-8", remedy=remedy)
     if not _is_text(head):
-        raise _mismatch(label, told, "binary data")
-    if told == "jsonl":
+        raise _mismatch(label, expected, "binary data")
+    if expected == "jsonl":
         _check_json_lines(label, head)
-    return told
+    return expected
 
 
 def packed_format(path: Path, label: str, given: str | None = None) -> Format | None:
@@ -101,11 +101,11 @@ def packed_format(path: Path, label: str, given: str | None = None) -> Format | 
         if named and given is None:
             raise InvalidField(label, "is not a gzip archive, as its name says", remedy="Check the file's ending.")
         return None
-    told = _told(Path(path.stem) if named else path, label, given)
-    if told in _BINARY:
+    expected = _format_named(Path(path.stem) if named else path, label, given)
+    if expected in _BINARY:
         remedy = "Unpack it: in gzip archives Shoal reads CSV, TSV and JSON lines."
-        raise InvalidField(label, f"is {_NAMES[told]} in a gzip archive", remedy=remedy)
-    return told
+        raise InvalidField(label, f"is {_NAMES[expected]} in a gzip archive", remedy=remedy)
+    return expected
 
 
 def check_file(path: Path, label: str) -> None:
@@ -136,22 +136,22 @@ def _head(path: Path, label: str) -> bytes:
     return head
 
 
-def _told(path: Path, label: str, given: str | None) -> Format:
+def _format_named(path: Path, label: str, given: str | None) -> Format:
     if given is not None:
         known: dict[str, Format] = {name: name for name in FORMATS}
         if given not in known:
             raise InvalidField("format", "is unknown", value=given, remedy=f"Use one of: {', '.join(FORMATS)}.")
         return known[given]
-    told = _SUFFIXES.get(path.suffix.lower())
-    if told is None:
+    expected = _SUFFIXES.get(path.suffix.lower())
+    if expected is None:
         remedy = f"Shoal reads {', '.join(sorted(_SUFFIXES))}; name the format where the file has another ending."
         raise InvalidField(label, "has an ending that Shoal does not know", value=path.suffix, remedy=remedy)
-    return told
+    return expected
 
 
-def told_format(path: Path, given: str | None = None) -> Format | None:
-    """The format told by `given` or by the file's name alone; None for an ending that Shoal does not know."""
-    return _told(path, path.name, given) if given else _SUFFIXES.get(path.suffix.lower())
+def format_by_name(path: Path, given: str | None = None) -> Format | None:
+    """The format that is `given` or that the file's name says; None for an ending that Shoal does not know."""
+    return _format_named(path, path.name, given) if given else _SUFFIXES.get(path.suffix.lower())
 
 
 def _wide_encoding(head: bytes) -> str | None:
@@ -179,5 +179,5 @@ def _check_json_lines(label: str, head: bytes) -> None:
         raise _mismatch(label, "jsonl", "other text")
 
 
-def _mismatch(label: str, told: Format, found: str) -> InvalidField:
-    return InvalidField(label, f"is not {_NAMES[told]}: its content is {found}", remedy="Check the file's ending.")
+def _mismatch(label: str, expected: Format, found: str) -> InvalidField:
+    return InvalidField(label, f"is not {_NAMES[expected]}: its content is {found}", remedy="Check the file's ending.")

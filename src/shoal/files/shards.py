@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from shoal.errors import InvalidField
-from shoal.files.formats import check_file, told_format
+from shoal.files.formats import check_file, format_by_name
 
 __all__ = ["Shard", "check_path", "find_shards", "is_pattern", "name_of", "results_name", "size_of"]
 
@@ -131,7 +131,7 @@ def _natural(path: PurePath) -> tuple[list[tuple[list[tuple[int, int, str]]]], s
 
 
 def _check_formats(files: Sequence[Path], label: str, format: str | None) -> None:
-    kinds = {file: told_format(file, format) for file in files}
+    kinds = {file: format_by_name(file, format) for file in files}
     other = next((file for file in files if kinds[file] != "parquet"), None)
     if other is None:
         return
