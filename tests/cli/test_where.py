@@ -2,7 +2,7 @@
 
 import pytest
 
-from shoal.cli.cluster import parse_where
+from shoal.cli.where import parse_where
 from shoal.records.filters import parse_filter
 
 
