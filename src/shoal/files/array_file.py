@@ -54,7 +54,9 @@ class ArrayPieces:
             seen = piece.first + len(piece.ids)
             if seen > len(self._array):
                 raise self._unequal("more")
-            yield Piece(piece.first, piece.ids, self._block(piece.first, len(piece.ids)), piece.attributes)
+            yield Piece(
+                piece.first, piece.ids, self._block(piece.first, len(piece.ids)), piece.attributes, piece.whole_ids
+            )
         if seen != len(self._array):
             raise self._unequal(f"{seen}")
 

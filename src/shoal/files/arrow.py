@@ -26,6 +26,7 @@ class ArrowRows:
 
     warnings: Mapping[str, str] = MappingProxyType({})
     shards: Shards = ()
+    untyped = False
 
     def __init__(self, path: Path, label: str, unfolding: Unfolding) -> None:
         self._path, self._label, self._unfolding = path, label, unfolding

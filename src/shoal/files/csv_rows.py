@@ -28,6 +28,7 @@ class CsvRows:
     """The rows of a file. Types are told from all rows, in a first pass over the file; dates stay text."""
 
     shards: Shards = ()
+    untyped = True
 
     def __init__(
         self, path: Path, label: str, delimiter: str, text_columns: tuple[str, ...], unfolding: Unfolding

@@ -1,5 +1,6 @@
 """The ids of the documents in a file: checked, and unique over the whole of it."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,13 +12,14 @@ from shoal.records.ids import MAX_ID_BYTES, check_id
 from shoal.scalars import id_text
 from shoal.tables import is_text, plain
 
-__all__ = ["ID_COLUMNS", "IdRegister", "ids_of", "numbered"]
+__all__ = ["ID_COLUMNS", "IdRegister", "are_whole", "are_written_whole", "ids_of", "numbered"]
 
 ID_COLUMNS: Final = ("document_id", "id", "_id")
 """Where ids are looked for unless a column is named; the first that exists is taken."""
 
 _DIGITS: Final = 10
 _UUID_BYTES: Final = 16
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def numbered(first: int, rows: int) -> list[str]:
@@ -44,6 +46,16 @@ def ids_of(column: pa.Array, name: str, first: int, label: str) -> list[str]:
         return [id_text(value, place(row)) for row, value in enumerate(column.to_pylist())]
     problem = f"holds {kind}; ids are text, whole numbers or UUIDs"
     raise InvalidField(f"{label}: column {name!r}", problem, remedy="Make the column text, or name another.")
+
+
+def are_whole(kind: pa.DataType) -> bool:
+    """Whether ids of such a column are whole numbers: all others were refused."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def are_written_whole(ids: Sequence[str]) -> bool:
+    """Whether ids from a file of text are whole numbers that would be written again as they stand: not `007`."""
+    return all(_WHOLE.fullmatch(id) for id in ids)
 
 
 def _texts(column: pa.Array) -> list[str]:

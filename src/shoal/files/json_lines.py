@@ -76,7 +76,8 @@ class JsonPieces:
             ids = numbered(first, len(rows)) if self.id_column is None else self._ids(rows, first)
             with naming_document(self._label, first, ids):
                 blocks = self._nested_blocks(rows, first) if self.byo else self._blocks(rows, first)
-            yield Piece(first, ids, blocks, [self._attributes(row) for row in rows])
+            whole = self.id_column is None or all(isinstance(row[self.id_column], (int, float)) for row in rows)
+            yield Piece(first, ids, blocks, [self._attributes(row) for row in rows], whole)
             first += len(rows)
 
     def _attributes(self, row: Json) -> Json:

@@ -31,6 +31,8 @@ class Piece:
     ids: Sequence[str]
     vectors: Mapping[str, VectorColumn]
     attributes: Attributes
+    whole_ids: bool = True
+    """Whether all of the ids are whole numbers in the file, or of its rows, and no text."""
 
 
 class Pieces(Protocol):

@@ -49,6 +49,7 @@ class ShardRows:
     """
 
     warnings: Mapping[str, str] = MappingProxyType({})
+    untyped = False
 
     def __init__(self, shards: Sequence[Shard], label: str, bounds: Bounds) -> None:
         for shard in shards:

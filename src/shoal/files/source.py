@@ -63,6 +63,8 @@ class FileTable:
     missing: int
     unfolded_bytes: int
     """What the attributes of the whole file came to while they were read."""
+    whole_ids: bool = True
+    """Whether the ids are whole numbers in the file (floats that are whole too), or of its rows, and no text."""
     rests: dict[str, Points] = field(default_factory=dict)
     """(n, d) what rounding to float32 left of the vectors, where that matters."""
 
@@ -112,8 +114,10 @@ class Source:
         held: list[Documents] = []
         blocks = {name: _Stack(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
         total = complete = unfolded = 0
+        whole_ids = True
         for piece in self._checked(_ROWS):
             rows = _complete(piece, blocks)
+            whole_ids = whole_ids and piece.whole_ids
             total, complete = total + len(piece.ids), complete + len(rows)
             documents = Documents.of(piece.attributes, row_place(self._label, piece.first), byo=self._pieces.byo)
             unfolded += documents.nbytes
@@ -130,7 +134,7 @@ class Source:
         vectors = {name: stack.whole() for name, stack in blocks.items()}
         rests = {name: rest for name, stack in blocks.items() if (rest := stack.rest()) is not None}
         pa.default_memory_pool().release_unused()
-        return FileTable(ids, vectors, Documents.joined(held), complete, total - complete, unfolded, rests)
+        return FileTable(ids, vectors, Documents.joined(held), complete, total - complete, unfolded, whole_ids, rests)
 
     def _payloads(self, piece: Piece) -> list[bytes]:
         place = row_place(self._label, piece.first)

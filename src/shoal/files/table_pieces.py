@@ -9,7 +9,7 @@ from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.dimension_columns import find_groups, gathered
 from shoal.files.faults import check_values
-from shoal.files.ids import ids_of, numbered
+from shoal.files.ids import are_whole, are_written_whole, ids_of, numbered
 from shoal.files.layout import USUAL_NAMES, Asked, Chosen, asked_columns, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
@@ -80,7 +80,7 @@ class TablePieces:
                 blocks = {
                     name: self._block(rows, column, self._forms[name], first) for name, column in self._vectors.items()
                 }
-            yield Piece(first, ids, blocks, rows.select(self._payload))
+            yield Piece(first, ids, blocks, rows.select(self._payload), self._are_whole(rows, ids))
             first += len(rows)
 
     def _plain(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
@@ -91,6 +91,11 @@ class TablePieces:
     def _ids(self, batch: pa.RecordBatch, name: str, first: int) -> list[str]:
         place = row_place(self._label, first, name)
         return converted(batch.column(name), lambda column: ids_of(column, name, first, self._label), place)
+
+    def _are_whole(self, batch: pa.RecordBatch, ids: Sequence[str]) -> bool:
+        if self.id_column is None or are_whole(batch.column(self.id_column).type):
+            return True
+        return self._rows.untyped and are_written_whole(ids)
 
     def _block(self, batch: pa.RecordBatch, name: str, form: Form, first: int) -> VectorColumn:
         place = row_place(self._label, first, name)

@@ -29,6 +29,8 @@ class Rows(Protocol):
     warnings: Mapping[str, str]
     """A sentence about a column, by its name."""
     shards: Shards
+    untyped: bool
+    """Whether the file is text, which does not say whether a number is meant as one."""
 
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """From the first row on, at most `size` at a time, with these columns. Raises InvalidField."""
