@@ -128,15 +128,15 @@ def test_texts_and_ids_in_any_layout_of_arrow(kind: pa.DataType) -> None:
 
     assert texts_of(column, 3) == ["a", "", "c"]
     assert texts_of(pa.array(["a", None, "c"]).dictionary_encode(), 3) == ["a", "", "c"]
-    assert ids_of(pa.array(["a", "b", "c"], kind), 3) == ["a", "b", "c"]
+    assert ids_of(pa.array(["a", "b", "c"], kind), 3).texts == ["a", "b", "c"]
 
 
 def test_ids_of_any_type_are_text() -> None:
     key = uuid.UUID(int=7)
     given = [1, np.uint8(2), 3.0, np.float32(4), Decimal(5), np.str_("six"), key, b"eight"]
 
-    assert ids_of(given, 8) == ["1", "2", "3", "4", "5", "six", str(key), "eight"]
-    assert ids_of(np.arange(3.0), 3) == ["0", "1", "2"]
+    assert ids_of(given, 8).texts == ["1", "2", "3", "4", "5", "six", str(key), "eight"]
+    assert ids_of(np.arange(3.0), 3).texts == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("bad", [True, 1.5, 1e17, b"\xff", ["list"], np.bool_(False)])
@@ -233,7 +233,7 @@ def test_data_frames_of_pandas() -> None:
 
     assert texts_of(texts, 6) == texts_of(texts.astype("string"), 6) == ["a", "", "", "", "e", "f"]
     assert texts_of(pandas.Series(["a", None]).astype("category"), 2) == ["a", ""]
-    assert ids_of(pandas.Series([1, 2], dtype="Int64"), 2) == ["1", "2"]
+    assert ids_of(pandas.Series([1, 2], dtype="Int64"), 2).texts == ["1", "2"]
     assert refusal(lambda: ids_of(pandas.Series([1, None], dtype="Int64"), 2)).problem == "has no id"
     assert refusal(lambda: ids_of(pandas.Series([1.0, None]), 2)).problem == "has no id"
     assert np.array_equal(points_of(pandas.DataFrame(BLOCK)), BLOCK)

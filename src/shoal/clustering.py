@@ -3,7 +3,7 @@
 import html
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
+from shoal.document_ids import DocumentIds, Id
 from shoal.engine.plan import Plan, Progress, silent
 from shoal.inputs import split_points
 from shoal.precision import moved_to_mean
@@ -46,15 +47,22 @@ class Clustering:
     """Named clusters of n documents; rows in the order in which the vectors were given."""
 
     analysis: Analysis
+    document_ids: DocumentIds
     plan: Plan
     warnings: Sequence[str] = ()
     """What was tolerated or chosen, in sentences."""
     seconds: float = 0.0
+    _clusters: Sequence[NamedCluster] = field(init=False)
+
+    def __post_init__(self) -> None:
+        clusters = [self.document_ids.cluster(one) for one in self.analysis.clusters]
+        object.__setattr__(self, "_clusters", clusters)  # as dataclasses do where they are frozen
 
     @property
-    def ids(self) -> Sequence[str]:
-        """The id of each row; row numbers as text where none were given."""
-        return self.analysis.ids
+    def ids(self) -> Sequence[str] | Sequence[int]:
+        """(n,) The id of each row in the type it was given in: text or whole numbers; where none were given the
+        number of the row, from 0."""
+        return self.document_ids.values
 
     @property
     def labels(self) -> Labels:
@@ -84,7 +92,7 @@ class Clustering:
         return None if density is None else density.outlier_scores
 
     @property
-    def exemplars(self) -> Sequence[Sequence[str]] | None:
+    def exemplars(self) -> Sequence[Sequence[Id]] | None:
         """For each cluster the ids of its densest documents; None for algorithms without a tree of densities."""
         density = self.analysis.outcome.density
         return None if density is None else [[self.ids[row] for row in rows.tolist()] for rows in density.exemplars]
@@ -97,17 +105,17 @@ class Clustering:
     def near_duplicates(self) -> pa.Table | None:
         """Documents that say almost the same: document_id, duplicate_group, representative_id, distance; None where no
         map was drawn."""
-        return near_duplicates_table(self.analysis)
+        return self._typed(near_duplicates_table(self.analysis))
 
     def layers(self) -> pa.Table | None:
         """For each document its cluster in every granularity that the parameter-free method found, layer_0 the
         coarsest; None for methods with one granularity."""
-        return layers_table(self.analysis)
+        return self._typed(layers_table(self.analysis))
 
     @property
     def clusters(self) -> Sequence[NamedCluster]:
         """The clusters, largest first: label, keywords, size, medoid and more."""
-        return self.analysis.clusters
+        return self._clusters
 
     @property
     def noise(self) -> int:
@@ -137,15 +145,16 @@ class Clustering:
 
     def members(self) -> pa.Table:
         """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y."""
-        return members_table(self.analysis)
+        return self.document_ids.table(members_table(self.analysis))
 
     def centroids(self) -> pa.Table:
         """One row a cluster: label, keywords, size, medoid, vector."""
-        return centroids_table(self.analysis)
+        return self.document_ids.table(centroids_table(self.analysis))
 
     def tables(self) -> dict[str, pa.Table]:
         """Every table there is by its name."""
-        return {"members": self.members(), "centroids": self.centroids(), **further_tables(self.analysis)}
+        further = {name: self.document_ids.table(table) for name, table in further_tables(self.analysis).items()}
+        return {"members": self.members(), "centroids": self.centroids(), **further}
 
     def summary(self) -> dict[str, Any]:
         """Everything about this clustering but its rows, ready for JSON: parameters with their defaults, seed,
@@ -206,6 +215,9 @@ class Clustering:
         facts = f"{len(self):,} documents, {len(self.clusters)} clusters, {self.noise:,} in none"
         return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table><p>{facts}{''.join(self._rest())}</p>"
 
+    def _typed(self, table: pa.Table | None) -> pa.Table | None:
+        return None if table is None else self.document_ids.table(table)
+
     def _rest(self) -> list[str]:
         more = len(self.clusters) - _SHOWN
         return [f"  … and {more:,} more clusters"] if more > 0 else []
@@ -222,4 +234,5 @@ def _described(one: NamedCluster) -> dict[str, Any]:
         "min_cosine_similarity": round(one.min_similarity, 6),
         "medoid": one.medoid,
         "representatives": list(one.representatives),
+        "examples": list(one.examples),
     }

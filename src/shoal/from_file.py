@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import Points
+from shoal.columns import Points, Rows
 from shoal.engine.cost import wall_seconds
 from shoal.engine.plan import Progress, silent
 from shoal.errors import InvalidField
@@ -75,6 +75,9 @@ class _Chosen:
     unfolded_bytes: int
     """What the attributes of the whole file came to while they were read."""
     warnings: list[str]
+    rows: Rows
+    """Where they stand in the file."""
+    whole_ids: bool
     rest: Points | None = None
     """What rounding to float32 left of the points, where that matters."""
 
@@ -122,9 +125,9 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
         "text": fields,
     }
     ids, points, warnings, texts = chosen.ids, chosen.points, chosen.warnings, _texts(chosen, fields)
-    rest = chosen.rest
+    rest, whole_ids = chosen.rest, chosen.whole_ids
     del chosen  # its documents are not needed any more, and may be large
-    clustering = cluster_columns(points, ids, texts, request.how, progress, rest=rest)
+    clustering = cluster_columns(points, ids, texts, request.how, progress, rest=rest, whole_ids=whole_ids)
     return FileClustering(replace(clustering, warnings=[*warnings, *clustering.warnings]), about)
 
 
@@ -157,7 +160,19 @@ def _read(request: Request, source: Source) -> _Chosen:
     points = table.vectors[vector]
     columns, rest = source.info.columns, table.rests.get(vector)
     read, unfolded = table.read, table.unfolded_bytes
-    return _Chosen(table.ids, points, table.documents, vector, columns, read, unfolded, warnings, rest)
+    return _Chosen(
+        table.ids,
+        points,
+        table.documents,
+        vector,
+        columns,
+        read,
+        unfolded,
+        warnings,
+        table.rows,
+        table.whole_ids,
+        rest,
+    )
 
 
 def _usable(request: Request, read: _Chosen) -> _Chosen:
@@ -173,6 +188,7 @@ def _usable(request: Request, read: _Chosen) -> _Chosen:
         read,
         ids=[read.ids[row] for row in rows],
         points=read.points[rows],
+        rows=read.rows[rows],
         rest=None if read.rest is None else read.rest[rows],
         documents=read.documents.taken(rows),
         warnings=[*read.warnings, warning],

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, cast
+from decimal import Decimal
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from shoal.records.vectors import check_finite
 from shoal.scalars import id_text, is_missing, unwrapped
 from shoal.tables import plain
 
-__all__ = ["column_of", "ids_of", "points_of", "split_points", "texts_of"]
+__all__ = ["GivenIds", "column_of", "ids_of", "points_of", "split_points", "texts_of"]
 
 
 def points_of(vectors: object) -> Points:
@@ -50,21 +51,29 @@ def split_points(vectors: object) -> Split:
     return found
 
 
-def ids_of(ids: Iterable[object] | None, count: int) -> list[str]:
-    """`count` unique ids as text; row numbers where none are given.
+class GivenIds(NamedTuple):
+    """Ids as text, and whether all were whole numbers as they were given."""
+
+    texts: list[str]
+    whole: bool
+
+
+def ids_of(ids: Iterable[object] | None, count: int) -> GivenIds:
+    """`count` unique ids; row numbers where none are given.
 
     Text, whole numbers of any type, UUIDs and UTF-8 bytes are ids. Raises InvalidField, also for a missing one.
     """
     if ids is None:
-        return [str(row) for row in range(count)]
-    names = [id_text(value, f"ids[{row}]") for row, value in enumerate(_listed(ids, "ids"))]
+        return GivenIds([str(row) for row in range(count)], whole=True)
+    listed = _listed(ids, "ids")
+    names = [id_text(value, f"ids[{row}]") for row, value in enumerate(listed)]
     _check_count("ids", names, count)
     rows: dict[str, int] = {}
     for row, name in enumerate(names):
         check_id(f"ids[{row}]", name)
         if rows.setdefault(name, row) != row:
             raise InvalidField(f"ids[{row}]", f"repeats ids[{rows[name]}]", value=name, remedy="Ids must be unique.")
-    return names
+    return GivenIds(names, whole=all(isinstance(unwrapped(value), (int, float, Decimal)) for value in listed))
 
 
 def texts_of(texts: Iterable[object] | None, count: int) -> list[str] | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shoal.clustering import Clustering
 from shoal.columns import Points
+from shoal.document_ids import DocumentIds
 from shoal.engine.algorithms import check_params, find_algorithm
 from shoal.engine.algorithms.base import check_seed
 from shoal.engine.choose_k import choose_k
@@ -80,7 +81,7 @@ def cluster(
     if like is not None and not isinstance(like, Clustering):
         raise InvalidField("like", "must be a clustering of shoal.cluster", value=like)
     points, rest = split_points(vectors)
-    names, words = ids_of(ids, len(points)), texts_of(texts, len(points))
+    (names, whole_ids), words = ids_of(ids, len(points)), texts_of(texts, len(points))
     how = How(
         algorithm=algorithm,
         n_clusters=None if n_clusters is None else whole("n_clusters", n_clusters, 1),
@@ -91,7 +92,9 @@ def cluster(
         seed=whole("seed", seed, 0),
         threads=whole("threads", threads, 0),
     )
-    return cluster_columns(points, names, words, how, progress, sort=ids is not None, like=like, rest=rest)
+    return cluster_columns(
+        points, names, words, how, progress, sort=ids is not None, like=like, rest=rest, whole_ids=whole_ids
+    )
 
 
 def cluster_columns(
@@ -104,10 +107,12 @@ def cluster_columns(
     sort: bool = True,
     like: Clustering | None = None,
     rest: Points | None = None,
+    whole_ids: bool = False,
 ) -> Clustering:
     """The same for columns that were checked. `sort` clusters the rows in the order of their ids, as a server does;
     the result is in the order given either way. `rest` (n, d) is what rounding to float32 left of the points: where
-    that matters, and distances and not directions are compared, the rows are clustered about their mean."""
+    that matters, and distances and not directions are compared, the rows are clustered about their mean. `whole_ids`
+    says that the ids are whole numbers to the caller, and come back as such."""
     started = time.perf_counter()
     check_seed("seed", how.seed)
     if len(points) < 2:
@@ -125,6 +130,7 @@ def cluster_columns(
         analysis = _in_order_given(analysis, order)
     return Clustering(
         analysis=analysis,
+        document_ids=DocumentIds.of(analysis.ids, whole=whole_ids),
         plan=plan,
         warnings=[*lost, *told, *analysis.outcome.warnings],
         seconds=time.perf_counter() - started,
@@ -150,7 +156,7 @@ def _places(ids: Sequence[str], like: Clustering) -> NDArray[np.float32] | None:
     """(n, c) where these ids are on the map of an earlier clustering, NaN for new ones; None without a map."""
     if like.coordinates is None:
         return None
-    row = {id: number for number, id in enumerate(like.ids)}
+    row = {str(id): number for number, id in enumerate(like.ids)}
     unknown = np.full((1, like.coordinates.shape[1]), np.nan, np.float32)
     found = np.array([row.get(id, -1) for id in ids], np.int64)
     return np.ascontiguousarray(np.vstack([like.coordinates, unknown])[found])

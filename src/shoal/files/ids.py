@@ -19,7 +19,7 @@ ID_COLUMNS: Final = ("document_id", "id", "_id")
 
 _DIGITS: Final = 10
 _UUID_BYTES: Final = 16
-_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def numbered(first: int, rows: int) -> list[str]:

@@ -63,6 +63,8 @@ class FileTable:
     missing: int
     unfolded_bytes: int
     """What the attributes of the whole file came to while they were read."""
+    rows: Rows
+    """Where the documents stand in the file, ascending."""
     whole_ids: bool = True
     """Whether the ids are whole numbers in the file (floats that are whole too), or of its rows, and no text."""
     rests: dict[str, Points] = field(default_factory=dict)
@@ -114,6 +116,7 @@ class Source:
         held: list[Documents] = []
         blocks = {name: _Stack(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
         total = complete = unfolded = 0
+        places: list[Rows] = []
         whole_ids = True
         for piece in self._checked(_ROWS):
             rows = _complete(piece, blocks)
@@ -127,6 +130,7 @@ class Source:
                 rows, documents = rows[chosen], documents.taken(chosen)
             held.append(documents if wanted.trim is None else documents.trimmed(wanted.trim, wanted.trim_from))
             ids += [piece.ids[row] for row in rows.tolist()]
+            places.append(rows + piece.first)
             for name, stack in blocks.items():
                 stack.add(piece.vectors.get(name), rows)
         if not complete:
@@ -134,7 +138,8 @@ class Source:
         vectors = {name: stack.whole() for name, stack in blocks.items()}
         rests = {name: rest for name, stack in blocks.items() if (rest := stack.rest()) is not None}
         pa.default_memory_pool().release_unused()
-        return FileTable(ids, vectors, Documents.joined(held), complete, total - complete, unfolded, whole_ids, rests)
+        documents, missing = Documents.joined(held), total - complete
+        return FileTable(ids, vectors, documents, complete, missing, unfolded, np.concatenate(places), whole_ids, rests)
 
     def _payloads(self, piece: Piece) -> list[bytes]:
         place = row_place(self._label, piece.first)

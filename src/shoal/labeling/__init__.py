@@ -5,8 +5,18 @@ texts -> words (`tokens`) -> candidate phrases and their counts (`phrases`) -> s
 """
 
 from shoal.labeling.brief import choose_text_fields, document_text, trimmed
+from shoal.labeling.examples import abridge
 from shoal.labeling.naming import Name, name_clusters
 from shoal.labeling.tokens import LONGEST_READ
 from shoal.labeling.volume import Volume
 
-__all__ = ["LONGEST_READ", "Name", "Volume", "choose_text_fields", "document_text", "name_clusters", "trimmed"]
+__all__ = [
+    "LONGEST_READ",
+    "Name",
+    "Volume",
+    "abridge",
+    "choose_text_fields",
+    "document_text",
+    "name_clusters",
+    "trimmed",
+]

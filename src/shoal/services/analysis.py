@@ -11,7 +11,7 @@ from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine import compute
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Keep, Plan, Progress, made_now, silent
-from shoal.labeling import Name, name_clusters
+from shoal.labeling import Name, abridge, name_clusters
 from shoal.services.hierarchy import Node, Tree, grow
 
 __all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "analyse", "weighted_means"]
@@ -32,10 +32,12 @@ class NamedCluster:
     share: float
     mean_similarity: float
     min_similarity: float
-    medoid: str
-    representatives: tuple[str, ...]
+    medoid: str | int
+    representatives: tuple[str | int, ...]
     parent: str | None = None
     """The group of clusters it belongs to, where a hierarchy was asked for."""
+    examples: tuple[str, ...] = ()
+    """What each of the representatives says, on one line and short; none without texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def analyse(
     names = _names(texts, outcome.labels, outcome.clusters, outcome.centroids, progress)
     tree, groups = _groups(texts, outcome, progress)
     named = zip(tree.clusters(), names, strict=True)
-    clusters = [_named(number, id, name, ids, outcome, tree) for number, (id, name) in enumerate(named)]
+    clusters = [_named(number, id, name, ids, texts, outcome, tree) for number, (id, name) in enumerate(named)]
     return Analysis(ids, outcome, clusters, groups)
 
 
@@ -140,8 +142,17 @@ def weighted_means(rows: NDArray[np.floating], sizes: Rows, parts: Sequence[Sequ
     return np.array(means, np.float32).reshape(len(parts), rows.shape[1])
 
 
-def _named(number: int, id: str, name: Name, ids: Sequence[str], outcome: Outcome, tree: Tree) -> NamedCluster:
+def _named(
+    number: int,
+    id: str,
+    name: Name,
+    ids: Sequence[str],
+    texts: Sequence[str] | None,
+    outcome: Outcome,
+    tree: Tree,
+) -> NamedCluster:
     size = int(outcome.sizes[number])
+    chosen = outcome.representatives[number].tolist()
     mean, smallest = outcome.cohesion[number]
     return NamedCluster(
         cluster_id=id,
@@ -152,6 +163,7 @@ def _named(number: int, id: str, name: Name, ids: Sequence[str], outcome: Outcom
         mean_similarity=mean,
         min_similarity=smallest,
         medoid=ids[int(outcome.medoids[number])],
-        representatives=tuple(ids[int(row)] for row in outcome.representatives[number]),
+        representatives=tuple(ids[row] for row in chosen),
         parent=tree.parents.get(id),
+        examples=() if texts is None else tuple(abridge(texts[row]) for row in chosen),
     )
