@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shoal.clustering import Clustering
 from shoal.columns import Points
 from shoal.document_ids import DocumentIds
-from shoal.engine.algorithms import check_params, find_algorithm
+from shoal.engine.algorithms import check_params, count_parameter, find_algorithm
 from shoal.engine.algorithms.base import check_seed
 from shoal.engine.choose_k import choose_k
 from shoal.engine.cost import Cost, cost_of
@@ -26,21 +26,20 @@ from shoal.services.analysis import Analysis, analyse
 
 __all__ = ["Clustering", "How", "cluster", "cluster_columns", "expected_cost"]
 
+_AUTO: Final = "auto"
 _KMEANS: Final = "kmeans"
 _CHOOSING_SECONDS: Final = 1e-6
 _LOOKED_AT: Final = 6_000
 _NAMING_SECONDS: Final = 6e-5
-_HOW_MANY: Final = ("n_clusters", "n_components", "approx_n_clusters")
-"""What algorithms call the number of clusters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
     """The choices of a caller, not yet checked."""
 
-    algorithm: str = _KMEANS
+    algorithm: str = _AUTO
     n_clusters: int | None = None
-    """None lets k-means choose from the data."""
+    """None lets the data say."""
     params: Mapping[str, object] = field(default_factory=dict)
     normalize: bool = True
     centroid_method: CentroidMethod = "mean"
@@ -54,7 +53,7 @@ def cluster(
     *,
     texts: Sequence[str | None] | None = None,
     ids: Sequence[object] | None = None,
-    algorithm: str = _KMEANS,
+    algorithm: str = _AUTO,
     n_clusters: int | None = None,
     normalize: bool = True,
     centroid_method: CentroidMethod = "mean",
@@ -69,8 +68,8 @@ def cluster(
 
     `vectors` is (n, d): an array of any number type, lists, an Arrow column of lists, or anything with `__array__`.
     `texts` (n,) gives the clusters their names; `ids` (n,) are unique and make the result independent of the order of
-    the rows. `n_clusters` is how many, whatever the algorithm calls it; with kmeans and None their number is chosen
-    from the data. `like` is an earlier clustering of some of the same ids: they stay where they were on its map.
+    the rows. `n_clusters` is how many, whatever the algorithm calls it; with None auto and kmeans find their number in
+    the data. `like` is an earlier clustering of some of the same ids: they stay where they were on its map.
     `params` go to the algorithm. Numbers may be NumPy's; a missing text (None, NaN, pandas.NA, masked) is empty.
     Raises InvalidField, which names what is wrong and the remedy.
 
@@ -194,8 +193,8 @@ def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]
             points, how.seed, normalize=how.normalize, threads=how.threads, progress=progress
         )
         told.append(reason)
-    checked, _ = check_params(how.algorithm, params)
-    _check_enough(checked.get("n_clusters"), len(points))
+    checked = _checked(how, params)
+    _check_enough(checked.get(count_parameter(how.algorithm) or ""), len(points))
     return _plan_of(how, params), told
 
 
@@ -209,7 +208,7 @@ def expected_cost(how: How, rows: int, dimension: int, text: Volume) -> Cost:
     if how.algorithm == _KMEANS and params.get("n_clusters") is None:
         params["n_clusters"] = max(2, min(int(rows**0.5), 300))
         choosing = Cost(_CHOOSING_SECONDS * min(rows, _LOOKED_AT) * dimension, 0)
-    clusters = next((params[name] for name in _HOW_MANY if isinstance(params.get(name), int)), None)
+    clusters = _checked(how, params).get(count_parameter(how.algorithm) or "")
     cost = choosing + cost_of(_plan_of(how, params), rows, dimension)
     naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)
     return Cost(cost.cpu_seconds + _NAMING_SECONDS * rows, cost.bytes + naming)
@@ -229,6 +228,16 @@ def _plan_of(how: How, params: Mapping[str, object]) -> Plan:
     )
 
 
+def _checked(how: How, params: Mapping[str, object]) -> dict[str, object]:
+    """All parameters. Raises InvalidField, which names a number of clusters as the caller does."""
+    try:
+        return check_params(how.algorithm, params)[0]
+    except InvalidField as error:
+        if how.n_clusters is None or error.field != f"algorithm_params.{count_parameter(how.algorithm)}":
+            raise
+        raise InvalidField("n_clusters", error.problem, value=how.n_clusters) from None
+
+
 def _check_enough(asked: object, documents: int) -> None:
     """Raises InvalidField where more clusters are asked for than there are documents."""
     if isinstance(asked, int) and asked > documents > 0:
@@ -242,7 +251,7 @@ def _own_params(how: How) -> dict[str, object]:
     known = [one.name for one in fields(find_algorithm(how.algorithm).params)]
     params = dict(how.params)
     if how.n_clusters is not None:
-        params[next((name for name in _HOW_MANY if name in known), _HOW_MANY[0])] = how.n_clusters
+        params[count_parameter(how.algorithm) or "n_clusters"] = how.n_clusters
     for name, value in params.items():
         if name not in known:
             remedy = f"It takes {', '.join(known)}."

@@ -54,7 +54,7 @@ def test_a_file_becomes_a_table_of_named_clusters(shoal: Command, parquet: Path)
 
 
 def test_the_folder_holds_members_centroids_and_summary(here: Command, parquet: Path, tmp_path: Path) -> None:
-    here("cluster", parquet, "--clusters", 3, "--out", "found")
+    here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--out", "found")
 
     folder = tmp_path / "found"
     members, centroids = pq.read_table(folder / "members.parquet"), pq.read_table(folder / "centroids.parquet")
@@ -85,7 +85,7 @@ def test_the_topics_are_found(here: Command, parquet: Path, documents: pa.Table,
 
 
 def test_without_a_number_one_is_chosen_and_told(here: Command, parquet: Path, tmp_path: Path) -> None:
-    done = here("cluster", parquet, "--out", "found")
+    done = here("cluster", parquet, "--algorithm", "kmeans", "--out", "found")
 
     told = summary(tmp_path / "found")
     assert done.code == 0
@@ -179,7 +179,7 @@ def test_hdbscan_leaves_its_tree_outlier_scores_and_exemplars(here: Command, par
 
 
 def test_a_sample_is_learned_from_and_all_are_assigned(here: Command, parquet: Path, tmp_path: Path) -> None:
-    here("cluster", parquet, "--clusters", 3, "--sample", 30, "--out", "found")
+    here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--sample", 30, "--out", "found")
 
     told = summary(tmp_path / "found")
     assert (told["fitted"], told["documents"], told["noise"]) == (30, 60, 0)
@@ -189,7 +189,7 @@ def test_results_of_an_earlier_run_are_replaced_whole(here: Command, parquet: Pa
     here("cluster", parquet, "--clusters", 3, "--out", "found")
     first = (tmp_path / "found" / "summary.json").stat().st_ino
 
-    assert here("cluster", parquet, "--clusters", 2, "--out", "found").code == 0
+    assert here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 2, "--out", "found").code == 0
 
     assert (tmp_path / "found" / "summary.json").stat().st_ino != first
     assert summary(tmp_path / "found")["num_clusters"] == 2
@@ -298,6 +298,8 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
         "shoal.cli.main",
         "cluster",
         "big.npy",
+        "--algorithm",
+        "kmeans",
         "--clusters",
         "500",
         "--param",
@@ -357,11 +359,11 @@ def test_what_to_try_next_reads_the_same_documents(here: Command, tmp_path: Path
     pq.write_table(table, tmp_path / "some papers.parquet")
     chosen = ("--vector", "text_embedding", "--where", "degree>=2")
 
-    done = here("cluster", tmp_path / "some papers.parquet", *chosen, "--clusters", "3")
+    done = here("cluster", tmp_path / "some papers.parquet", *chosen, "--algorithm", "kmeans", "--clusters", "3")
 
     told = " ".join(done.out.split())
     again = shlex.split(told.split("Try: ")[1].split(" finds")[0])
-    assert again[1:-2] == ["cluster", str(tmp_path / "some papers.parquet"), *chosen]
+    assert again[1:] == ["cluster", str(tmp_path / "some papers.parquet"), *chosen]
     assert here(*again[1:], "--out", "other").code == 0
 
 

@@ -173,7 +173,9 @@ def test_documents_one_by_one(filled: shoal.Client) -> None:
 
 
 def test_a_cluster_is_made_executed_and_read(filled: shoal.Client) -> None:
-    made = filled.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 3}, enrich=True)
+    made = filled.clusters.create(
+        "topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3}, enrich=True
+    )
     stages: list[str] = []
 
     run = filled.clusters.execute("topics")
@@ -192,7 +194,7 @@ def test_a_cluster_is_made_executed_and_read(filled: shoal.Client) -> None:
 
 
 def test_runs_are_listed_named_and_relabelled(filled: shoal.Client) -> None:
-    filled.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 3})
+    filled.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
     assert filled.executions.latest("topics") is None
     run = filled.clusters.execute("topics")
     run.wait(60)
@@ -234,7 +236,7 @@ def test_clusters_are_changed_listed_and_removed(filled: shoal.Client) -> None:
 def test_a_run_that_cannot_succeed_tells_why(client: shoal.Client) -> None:
     client.collections.create("docs")
     client.documents.upload("docs", pa.table({"document_id": ["a", "b"], "embedding": [[1.0] * 6, None]}))
-    client.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 2})
+    client.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 2})
 
     with pytest.raises(RunFailed, match="at least two"):
         client.clusters.execute("topics").wait(60)
@@ -244,7 +246,9 @@ def test_a_cancelled_run_says_so(client: shoal.Client) -> None:
     client.collections.create("docs")
     rows = np.random.default_rng(0).normal(size=(20_000, 6)).astype(np.float32)
     client.documents.upload("docs", {"document_id": [f"d{n:05d}" for n in range(len(rows))], "embedding": rows})
-    client.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 900, "n_init": 300})
+    client.clusters.create(
+        "topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 900, "n_init": 300}
+    )
     run = client.clusters.execute("topics")
     with pytest.raises(Unavailable, match="still"):
         run.wait(0.01)
@@ -256,7 +260,7 @@ def test_a_cancelled_run_says_so(client: shoal.Client) -> None:
 
 
 def test_tasks_tell_of_runs(filled: shoal.Client) -> None:
-    filled.clusters.create("topics", ["docs"], feature="embedding", params={"n_clusters": 3})
+    filled.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
     run = filled.clusters.execute("topics")
     run.wait(60)
 

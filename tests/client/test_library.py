@@ -66,7 +66,7 @@ INPUTS: dict[str, Callable[[NDArray[np.float32]], object]] = {
 def test_every_form_of_vectors_gives_the_same_clusters(kind: str) -> None:
     vectors = three_groups()
 
-    found = shoal.cluster(INPUTS[kind](vectors), n_clusters=3)
+    found = shoal.cluster(INPUTS[kind](vectors), algorithm="kmeans", n_clusters=3)
 
     assert same_partition(found.labels, np.arange(45) // 15)
     assert found.labels.dtype == np.int32
@@ -113,11 +113,13 @@ def test_vectors_that_cannot_be_clustered_are_refused_in_words(kind: str) -> Non
         ({"texts": ["a"]}, "texts: must be as many"),
         ({"texts": [7, *["a"] * 44]}, "texts[0]: must be text"),
         ({"algorithm": "magic"}, "algorithm"),
-        ({"n_cluster": 3}, "n_cluster: is no parameter of kmeans"),
+        ({"n_cluster": 3}, "n_cluster: is no parameter of auto"),
+        ({"n_clusters": 1}, "n_clusters: must be a whole number of at least 2"),
+        ({"n_clusters": 46}, "n_clusters: is more than the 45 documents"),
         ({"algorithm": "hdbscan", "n_clusters": 3}, "no parameter of hdbscan"),
         ({"n_clusters": 0}, "n_clusters"),
         ({"n_clusters": True}, "n_clusters"),
-        ({"n_clusters": 3, "tol": -1}, "tol"),
+        ({"n_clusters": 3, "algorithm": "kmeans", "tol": -1}, "tol"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_in_words(options: dict[str, Any], expected: str) -> None:
@@ -140,15 +142,23 @@ def test_clusters_are_named_from_the_texts() -> None:
 
 
 def test_the_number_of_clusters_is_chosen_and_told() -> None:
-    found = shoal.cluster(three_groups())
+    found = shoal.cluster(three_groups(), algorithm="kmeans")
 
     assert len(found.clusters) == 3
     assert found.warnings[0].startswith("3 clusters")
 
 
+def test_without_a_word_the_method_that_needs_no_parameters_is_taken() -> None:
+    found = shoal.cluster(three_groups())
+
+    assert found.summary()["algorithm"] == "auto"
+    assert len(found.clusters) == 3
+    assert found.summary()["layers"]["reason"]
+
+
 def test_the_clustering_tells_everything_about_itself() -> None:
     vectors = three_groups()
-    found = shoal.cluster(vectors, n_clusters=3, ids=[f"d{n:02d}" for n in range(45)])
+    found = shoal.cluster(vectors, algorithm="kmeans", n_clusters=3, ids=[f"d{n:02d}" for n in range(45)])
 
     assert len(found) == 45
     assert found.strengths.shape == found.distances.shape == (45,)
@@ -162,26 +172,27 @@ def test_the_clustering_tells_everything_about_itself() -> None:
 
 
 def test_a_clustering_cannot_be_changed() -> None:
-    found = shoal.cluster(three_groups(), n_clusters=3)
+    found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
 
     with pytest.raises(AttributeError):
         found.seconds = 0.0  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("algorithm", ["auto", "kmeans"])
 @settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_with_ids_the_order_of_the_rows_does_not_matter(seed: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1))
+def test_with_ids_the_order_of_the_rows_does_not_matter(algorithm: str, seed: int) -> None:
     vectors = np.random.default_rng(seed).normal(size=(40, 5)).astype(np.float32)
     ids = [f"d{n:02d}" for n in range(40)]
     order = np.random.default_rng(seed + 1).permutation(40)
 
-    one = shoal.cluster(vectors, ids=ids, n_clusters=4)
-    two = shoal.cluster(vectors[order], ids=[ids[row] for row in order], n_clusters=4)
+    one = shoal.cluster(vectors, ids=ids, algorithm=algorithm, n_clusters=4)
+    two = shoal.cluster(vectors[order], ids=[ids[row] for row in order], algorithm=algorithm, n_clusters=4)
 
     assert np.array_equal(one.labels[order], two.labels)
     assert one.clusters == two.clusters
     assert list(two.ids) == [ids[row] for row in order]
-    assert np.array_equal(one.distances[order], two.distances)
+    assert np.array_equal(one.distances[order], two.distances, equal_nan=True)
 
 
 def groups_and_strays() -> tuple[NDArray[np.float32], list[str]]:
@@ -256,7 +267,7 @@ def test_a_tree_that_is_one_cluster_says_so() -> None:
 
 
 def test_kmeans_has_no_tree(tmp_path: Path) -> None:
-    found = shoal.cluster(three_groups(), n_clusters=3)
+    found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
 
     assert found.outlier_scores is None and found.exemplars is None and found.condensed_tree() is None
     assert "outlier_score" not in found.members().column_names
@@ -274,13 +285,13 @@ def test_the_tree_is_written_beside_the_members_and_goes_with_them(tmp_path: Pat
     assert written.equals(found.condensed_tree(), check_metadata=True)
     members = pq.read_table(folder / "members.parquet")["cluster_id"].to_pylist()
     assert clusters_by_tree(written) == dict(enumerate(members))
-    shoal.cluster(vectors, n_clusters=3).to_parquet(folder)
+    shoal.cluster(vectors, algorithm="kmeans", n_clusters=3).to_parquet(folder)
     assert not (folder / "condensed_tree.parquet").exists()
 
 
 def test_what_is_shown_names_the_clusters_and_is_harmless_html() -> None:
     texts = ["<script>alert(1)</script> rain"] * 45
-    found = shoal.cluster(three_groups(), texts=texts, n_clusters=3)
+    found = shoal.cluster(three_groups(), texts=texts, algorithm="kmeans", n_clusters=3)
 
     assert repr(found).startswith("<Clustering of 45 documents: 3 clusters, 0 in none>")
     assert len(repr(found).splitlines()) == 4
@@ -290,7 +301,7 @@ def test_what_is_shown_names_the_clusters_and_is_harmless_html() -> None:
 
 
 def test_results_are_written_as_a_folder(tmp_path: Path) -> None:
-    found = shoal.cluster(three_groups(), n_clusters=3)
+    found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
 
     folder = found.to_parquet(tmp_path / "a" / "results", note="mine")
 
@@ -300,7 +311,7 @@ def test_results_are_written_as_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_earlier_results(tmp_path: Path) -> None:
-    found = shoal.cluster(three_groups(), n_clusters=3)
+    found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
     folder = found.to_parquet(tmp_path / "results")
     before = (folder / "summary.json").read_bytes()
 
@@ -314,7 +325,12 @@ def test_a_failed_write_leaves_the_earlier_results(tmp_path: Path) -> None:
 def test_progress_hears_the_stages_and_can_stop_it() -> None:
     heard: list[str] = []
 
-    shoal.cluster(three_groups(), texts=["a word"] * 45, progress=lambda stage, fraction: heard.append(stage))
+    shoal.cluster(
+        three_groups(),
+        texts=["a word"] * 45,
+        algorithm="kmeans",
+        progress=lambda stage, fraction: heard.append(stage),
+    )
 
     assert [stage for stage in dict.fromkeys(heard) if stage in ("choose_k", "cluster", "name")] == [
         "choose_k", "cluster", "name"
@@ -352,7 +368,7 @@ def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None
     assert near is not None
     assert {"d003", "d007"} <= set(near["document_id"].to_pylist())
     assert one.summary()["layers"]["clusters"] == two.summary()["layers"]["clusters"]
-    assert shoal.cluster(points, n_clusters=3).layers() is None
+    assert shoal.cluster(points, algorithm="kmeans", n_clusters=3).layers() is None
 
 
 def test_a_clustering_like_an_earlier_one_keeps_its_map() -> None:

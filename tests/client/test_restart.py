@@ -31,7 +31,7 @@ def test_a_wait_and_all_kinds_of_calls_go_on_when_the_server_starts_again(
     with shoal.Client(own_server.url, own_server.key) as client:
         client.collections.create("docs")
         client.documents.upload("docs", columns)
-        client.clusters.create("c", ["docs"], feature="embedding", params={"n_clusters": 3})
+        client.clusters.create("c", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
         run = client.clusters.execute("c")
         own_server.kill(everything=True)
         starting = threading.Timer(2.0, own_server.start)

@@ -15,7 +15,7 @@ def cluster(
     vector: Annotated[str | None, typer.Option(help="The column of vectors; needed where there are several.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A column to name clusters from; repeat for several.")] = None,
     id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
-    algorithm: Annotated[str, typer.Option(help="kmeans, auto, hdbscan, or another.")] = "kmeans",
+    algorithm: Annotated[str, typer.Option(help="auto, kmeans, hdbscan, or another.")] = "auto",
     clusters: Annotated[int | None, typer.Option(help="How many; else chosen from the data.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A parameter of the algorithm, name=value.")] = None,
     where: Annotated[

@@ -24,8 +24,8 @@ def next_commands(found: "FileClustering", again: str) -> list[str]:
     """One or two commands that make sense now."""
     if found.clustering.plan.algorithm == "kmeans":
         return [
-            f"Try: {again} --algorithm auto       finds their number, leaves outliers out",
-            f"     {again} --clusters N           another number of clusters",
+            f"Try: {again}    finds their number, leaves outliers out",
+            f"     {again} --algorithm kmeans --clusters N    another number of clusters",
         ]
     layers = found.clustering.analysis.outcome.layers
     if layers is None:
@@ -36,4 +36,4 @@ def next_commands(found: "FileClustering", again: str) -> list[str]:
         return []
     coarser = [count for count in counts[: layers.chosen] if count > 1]
     told = f"The same documents in {', '.join(others)} clusters are in layers.parquet."
-    return [told, *(f"Try: {again} --algorithm auto --clusters {count}" for count in coarser[-1:])]
+    return [told, *(f"Try: {again} --clusters {count}" for count in coarser[-1:])]

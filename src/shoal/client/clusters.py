@@ -36,7 +36,7 @@ class Clusters:
         collections: Sequence[str],
         *,
         feature: str,
-        algorithm: str = "kmeans",
+        algorithm: str = "auto",
         params: Mapping[str, Any] | None = None,
         filters: Mapping[str, Any] | None = None,
         sample_size: int | None = None,

@@ -20,7 +20,10 @@ from shoal.engine.algorithms.spectral import SPECTRAL
 from shoal.errors import InvalidField
 from shoal.scalars import unwrapped
 
-__all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "find_algorithm"]
+__all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "count_parameter", "find_algorithm"]
+
+_COUNTS: Final = ("n_clusters", "n_components", "approx_n_clusters")
+"""What algorithms call the number of clusters."""
 
 ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
     {
@@ -59,6 +62,12 @@ def find_algorithm(name: str) -> Algorithm:
     if name not in ALGORITHMS:
         raise InvalidField("algorithm", "is not known", value=name, remedy=f"Use {' or '.join(sorted(ALGORITHMS))}.")
     return ALGORITHMS[name]
+
+
+def count_parameter(algorithm: str) -> str | None:
+    """What the algorithm calls the number of clusters; None where it takes none. Raises InvalidField."""
+    known = {field.name for field in fields(find_algorithm(algorithm).params)}
+    return next((name for name in _COUNTS if name in known), None)
 
 
 def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
