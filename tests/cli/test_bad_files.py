@@ -46,7 +46,9 @@ FILES: dict[str, tuple[str, Make, tuple[str, ...], str]] = {
     "a parameter of another algorithm": (
         "a.parquet", write(GOOD), ("--algorithm", "hdbscan", "--clusters", "3"), "no parameter of hdbscan"
     ),
-    "a parameter of the wrong kind": ("a.parquet", write(GOOD), ("--algorithm", "kmeans", "--param", "max_iter=lots"), "max_iter"),
+    "a parameter of the wrong kind": (
+        "a.parquet", write(GOOD), ("--algorithm", "kmeans", "--param", "max_iter=lots"), "max_iter"
+    ),
     "a parameter without a value": ("a.parquet", write(GOOD), ("--param", "n_init"), "name=value"),
     "no cluster": ("a.parquet", write(GOOD), ("--clusters", "0"), "at least 2"),
     "a filter that matches nothing": (
