@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help hostile demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture clean
+.PHONY: help hostile demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture wheel clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -18,13 +18,14 @@ help:
 	@echo "make native        build the native core again, in seconds (make test does it by itself)"
 	@echo "make install       set up $(VENV) for work on Shoal (make test does it by itself)"
 	@echo "make picture       redraw docs/images/demo.svg from a real run"
+	@echo "make wheel         build dist/shoal-*.whl, use it in a fresh environment, say what it takes (three minutes)"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
 	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (two hours)"
 	@echo "make hostile       send everything hostile at once and measure what the others notice of it (five minutes)"
 	@echo "make mutations     2,400 damaged and unusual files against a server and the library (a quarter of an hour)"
 	@echo "make simulate      10,000 seeds of workers, queue and store under a virtual clock"
-	@echo "make clean         remove $(VENV), $(VENV)-plain, caches and results"
+	@echo "make clean         remove $(VENV), $(VENV)-plain, $(VENV)-wheel, dist, caches and results"
 
 demo: $(VENV)/.ready $(VENV)/.native
 	@$(BIN)/shoal demo
@@ -65,6 +66,10 @@ install: $(VENV)/.ready-dev
 picture: $(VENV)/.ready $(VENV)/.native
 	@$(BIN)/python scripts/draw_demo.py
 
+# PYTHON=python3.13 make wheel: for another Python.
+wheel:
+	@scripts/try-wheel $(VENV)-wheel $(or $(PYTHON),python3)
+
 bench-server: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_server.py --write docs/performance.md
 
@@ -102,5 +107,5 @@ $(VENV)/.native: $(wildcard native/*) | $(VENV)/.ready
 	@scripts/build-native $(VENV)
 
 clean:
-	rm -rf $(VENV) $(VENV)-plain .demo shoal-out fault-results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-plain $(VENV)-wheel dist .demo shoal-out fault-results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +

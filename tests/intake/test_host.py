@@ -79,6 +79,17 @@ def test_a_file_whose_host_dies_before_it_starts_a_reader_is_read_by_the_next(fi
     assert host() != before
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_the_host_has_one_thread_since_a_process_with_more_cannot_be_forked_safely(
+    files: FileReaders, path: Path
+) -> None:
+    assert rows_of(files, path) == ROWS
+
+    threads = list(Path(f"/proc/{host()}/task").iterdir())
+
+    assert [(one / "comm").read_text().strip() for one in threads if one.name != str(host())] == []
+
+
 def test_files_that_are_read_at_once_have_at_most_twice_the_memory_of_one(tmp_path: Path) -> None:
     large, small = tmp_path / "large.jsonl", tmp_path / "small.jsonl"
     large.write_text('{"id": "a", "v": [1, 2]}\n' + " " * 2**20)

@@ -58,3 +58,10 @@ def test_constraints_hold_what_builds_the_package() -> None:
 
     for needed in map(Requirement, project["build-system"]["requires"]):
         assert needed.specifier.contains(pins[needed.name]), needed
+
+
+def test_no_python_of_today_is_shut_out() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert Requirement(f"python{project['requires-python']}").specifier.contains("3.14.1")
+    assert not Requirement(f"python{project['requires-python']}").specifier.contains("3.10.9")

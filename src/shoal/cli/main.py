@@ -8,6 +8,7 @@ import typer
 from shoal.cli.audit import audit
 from shoal.cli.backup import backup, restore
 from shoal.cli.cluster import cluster
+from shoal.cli.completion import completion
 from shoal.cli.demo import demo
 from shoal.cli.doctor import doctor
 from shoal.cli.import_ import import_
@@ -56,6 +57,7 @@ app.command("doctor", short_help="Look through a data folder for damage.")(docto
 app.command("backup", short_help="Copy a data folder, also of a running server.")(backup)
 app.command("restore", short_help="Make a data folder from a backup.")(restore)
 app.command("audit", short_help="Who did what: changes and refused calls.")(audit)
+app.command("completion", short_help="Print the script for completion with Tab.")(completion)
 app.add_typer(keys_app, name="keys", short_help="List, create, rotate and revoke API keys.")
 app.add_typer(organizations_app, name="organizations", short_help="List and create organisations.")
 

@@ -236,6 +236,7 @@ class _Host:
 _ENVIRON: Final = {
     "OPENBLAS_NUM_THREADS": "1",  # a process that has threads cannot be forked safely
     "OMP_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # the thread of Arrow's second allocator is one too
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # others reserve more than they use, which the limit would count
     "MALLOC_ARENA_MAX": "2",
 }
