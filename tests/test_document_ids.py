@@ -45,7 +45,7 @@ GIVEN: dict[str, tuple[Any, list[Any], pa.DataType]] = {
 def test_ids_come_back_in_the_type_they_were_given_in(kind: str, algorithm: str) -> None:
     given, expected, column = GIVEN[kind]
 
-    found = shoal.cluster(VECTORS, ids=given, algorithm=algorithm)
+    found = shoal.cluster(VECTORS, id=given, algorithm=algorithm)
 
     assert list(found.ids) == expected
     assert {type(id) for id in found.ids} == {type(expected[0])}
@@ -105,7 +105,7 @@ def test_digits_that_are_text_in_a_typed_file_stay_text(tmp_path: Path) -> None:
 
 def test_row_numbers_are_the_same_from_a_file_and_in_python(tmp_path: Path) -> None:
     of_file = cluster_file(Request(path=as_parquet(tmp_path, rows(None)), how=How(n_clusters=3))).clustering
-    in_python = shoal.cluster(VECTORS, texts=TEXTS, n_clusters=3)
+    in_python = shoal.cluster(VECTORS, text=TEXTS, n_clusters=3)
 
     assert list(of_file.ids) == list(in_python.ids) == list(range(COUNT))
     assert of_file.members().equals(in_python.members())
@@ -143,8 +143,8 @@ def _decoded(table: pa.Table) -> pa.Schema:
 
 
 def test_a_map_is_kept_for_ids_of_any_type() -> None:
-    earlier = shoal.cluster(VECTORS, ids=NUMBERS, n_clusters=3)
-    later = shoal.cluster(VECTORS, ids=NUMBERS, n_clusters=3, like=earlier)
+    earlier = shoal.cluster(VECTORS, id=NUMBERS, n_clusters=3)
+    later = shoal.cluster(VECTORS, id=NUMBERS, n_clusters=3, like=earlier)
 
     assert earlier.coordinates is not None and later.coordinates is not None
     assert np.abs(earlier.coordinates - later.coordinates).max() < 0.1 * np.ptp(earlier.coordinates)
@@ -156,7 +156,7 @@ def test_a_column_of_no_documents_has_a_type() -> None:
 
 def test_clusters_have_examples_of_what_their_documents_say() -> None:
     texts = [f"{text}\n\tand more {'of this ' * 60}" if n % 2 else text for n, text in enumerate(TEXTS)]
-    found = shoal.cluster(VECTORS, texts=texts, n_clusters=3)
+    found = shoal.cluster(VECTORS, text=texts, n_clusters=3)
 
     for one in found.clusters:
         assert len(one.examples) == len(one.representatives)

@@ -115,7 +115,7 @@ def test_the_first_row_can_be_the_one_at_fault() -> None:
 def test_a_missing_text_is_empty_and_a_missing_id_is_refused(missing: object) -> None:
     assert texts_of(["a", missing, np.str_("c")], 3) == ["a", "", "c"]
     error = refusal(lambda: ids_of(["a", missing, "c"], 3))
-    assert (error.field, error.problem) == ("ids[1]", "has no id")
+    assert (error.field, error.problem) == ("id[1]", "has no id")
 
 
 def test_masked_texts_are_missing() -> None:
@@ -141,7 +141,7 @@ def test_ids_of_any_type_are_text() -> None:
 
 @pytest.mark.parametrize("bad", [True, 1.5, 1e17, b"\xff", ["list"], np.bool_(False)])
 def test_what_is_no_id_is_named(bad: object) -> None:
-    assert refusal(lambda: ids_of(["a", bad], 2)).field == "ids[1]"
+    assert refusal(lambda: ids_of(["a", bad], 2)).field == "id[1]"
 
 
 def test_columns_of_an_upload_hold_nothing_that_lies_under_a_mask() -> None:

@@ -1,6 +1,6 @@
 """Shoal: find the groups in embedded documents, name them, write them back, explore and trust them.
 
-    shoal.cluster(vectors, texts=texts)     from arrays to named clusters, without a server
+    shoal.cluster(df, text="body")          from a data frame, vectors or a file to named clusters, without a server
     shoal.AutoCluster().fit(vectors)        the same methods as estimators of scikit-learn's kind
     shoal.Client("http://127.0.0.1:8000")   a running server
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shoal.client import Client
     from shoal.clustering import Clustering
     from shoal.estimators import HDBSCAN, AutoCluster, KMeans
-    from shoal.library import cluster
+    from shoal.from_python import cluster
 
     __version__: str
 
@@ -27,7 +27,7 @@ _HOMES = {
     "Clustering": "shoal.clustering",
     "HDBSCAN": "shoal.estimators",
     "KMeans": "shoal.estimators",
-    "cluster": "shoal.library",
+    "cluster": "shoal.from_python",
 }
 
 

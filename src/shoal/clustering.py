@@ -16,7 +16,7 @@ from shoal.columns import Labels
 from shoal.document_ids import DocumentIds, Id
 from shoal.engine.plan import Plan, Progress, silent
 from shoal.inputs import split_points
-from shoal.precision import moved_to_mean
+from shoal.precision import Split, moved_to_mean
 from shoal.results import write_folder
 from shoal.services.analysis import Analysis, NamedCluster
 from shoal.services.analysis_tables import (
@@ -42,6 +42,14 @@ class Assignment:
     strengths: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a clustering of n rows was made of: a view of what the caller gave, where that was float32 already."""
+
+    vectors: Split
+    texts: Sequence[str] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Clustering:
     """Named clusters of n documents; rows in the order in which the vectors were given."""
@@ -52,6 +60,10 @@ class Clustering:
     warnings: Sequence[str] = ()
     """What was tolerated or chosen, in sentences."""
     seconds: float = 0.0
+    kept: Kept | None = None
+    """The vectors and texts, for what is asked of them later; None where they were not kept."""
+    index: object = None
+    """Of the pandas data frame that the rows came in."""
     _clusters: Sequence[NamedCluster] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,27 +4,37 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from shoal.clustering import Kept
 from shoal.columns import Points, Rows
 from shoal.engine.cost import wall_seconds
 from shoal.engine.plan import Progress, silent
 from shoal.errors import InvalidField
-from shoal.files import Documents, Source, Wanted, open_source
+from shoal.files import Documents, FileTable, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
+from shoal.files.in_memory import open_table
+from shoal.files.layout import COMMAND, Options
 from shoal.files.shards import name_of
+from shoal.given import close_columns, missing_vectors
+from shoal.inputs import GivenIds
 from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, How, cluster_columns, expected_cost
+from shoal.precision import Split
 from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
 from shoal.records.filters import MATCH_ALL, Condition, Filter
 from shoal.settings import Settings
 from shoal.storage.filters.to_mask import mask
 
-__all__ = ["FileClustering", "FilePlan", "Request", "cluster_file", "plan_file"]
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
+
+__all__ = ["FileClustering", "FilePlan", "Given", "Request", "cluster_file", "plan_file"]
 
 _START_BYTES: Final = 160 * 2**20
 _READING_TIMES, _READING_FEW, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
@@ -33,6 +43,20 @@ stretches. Half of it is not given back."""
 _RESULT_BYTES: Final = 90
 _LOOKED_AT: Final = 200
 """Documents whose fields are looked at to choose the ones that speak."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a caller in Python holds in memory; all of it has the same n rows."""
+
+    table: "pa.Table | pads.Dataset | None" = None
+    """The rows, in place of a file. Each has to be usable."""
+    vectors: Split | None = None
+    texts: Sequence[str] | None = None
+    ids: GivenIds | None = None
+    index: object = None
+    """Of the pandas data frame that the rows came in."""
+    like: Clustering | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +73,16 @@ class Request:
     id: str | None = None
     where: Filter = MATCH_ALL
     how: How = field(default_factory=How)
+    given: Given = field(default_factory=Given)
+    options: Options = COMMAND
+    """How the caller spells the options that remedies name."""
+    keep: bool = False
+    """Whether the clustering keeps its vectors and texts, for what is asked of it later."""
+
+    @property
+    def label(self) -> str:
+        """What errors call the rows."""
+        return name_of(self.path) if self.given.table is None else str(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +132,7 @@ def plan_file(request: Request, progress: Progress = silent) -> FilePlan:
     """Read and choose, and tell what clustering these rows would cost. Raises InvalidField as `cluster_file` does."""
     chosen = _chosen(request, progress)
     rows, dimension = chosen.points.shape
-    text = Volume.of(_texts(chosen, _text_fields(request, chosen)) or ())
+    text = Volume.of(_texts(request, chosen, _text_fields(request, chosen)) or ())
     cost = expected_cost(request.how, rows, dimension, text)
     reading = min(_READING_TIMES * chosen.unfolded_bytes + _READING_FEW, _READING_MOST)
     # Documents and their texts are there together at the end of reading; later the texts, the engine and naming are.
@@ -118,31 +152,58 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
     chosen = _chosen(request, progress)
     fields = _text_fields(request, chosen)
     about = {
-        "file": name_of(request.path),
+        "file": request.label,
         "rows_read": chosen.read,
         "vector": chosen.vector,
         "dimension": int(chosen.points.shape[1]),
         "text": fields,
     }
-    ids, points, warnings, texts = chosen.ids, chosen.points, chosen.warnings, _texts(chosen, fields)
+    given = request.given
+    texts = (
+        _texts(request, chosen, fields) if given.texts is None else [given.texts[row] for row in chosen.rows.tolist()]
+    )
+    ids, points, warnings = chosen.ids, chosen.points, chosen.warnings
     rest, whole_ids = chosen.rest, chosen.whole_ids
     del chosen  # its documents are not needed any more, and may be large
-    clustering = cluster_columns(points, ids, texts, request.how, progress, rest=rest, whole_ids=whole_ids)
-    return FileClustering(replace(clustering, warnings=[*warnings, *clustering.warnings]), about)
+    clustering = cluster_columns(
+        points, ids, texts, request.how, progress, like=given.like, rest=rest, whole_ids=whole_ids
+    )
+    kept = Kept(Split(points, rest), texts) if request.keep else None
+    clustering = replace(clustering, warnings=[*warnings, *clustering.warnings], kept=kept, index=given.index)
+    return FileClustering(clustering, about)
 
 
 def _chosen(request: Request, progress: Progress) -> _Chosen:
     """The documents that match the filter and have a usable vector. Raises InvalidField where none do."""
     progress("read", 0.0)
-    source = open_source(
+    return _usable(request, _read(request, _opened(request)))
+
+
+def _opened(request: Request) -> Source:
+    given = request.given
+    vectors = None if request.vector is None else [request.vector]
+    if given.vectors is not None:
+        vectors = []
+    if given.table is not None:
+        return open_table(
+            given.table,
+            request.label,
+            id_column=request.id,
+            vector_columns=vectors,
+            needs_vectors=given.vectors is None,
+            numbered=given.ids is not None,
+        )
+    return open_source(
         request.path,
         format=request.format,
         id_column=request.id,
-        vector_columns=None if request.vector is None else [request.vector],
+        vector_columns=vectors,
         sidecar=request.sidecar,
+        needs_vectors=given.vectors is None,
         bounds=Bounds.in_memory(Settings.read().import_unfolded_mib),
+        options=request.options,
+        numbered=given.ids is not None,
     )
-    return _usable(request, _read(request, source))
 
 
 def _read(request: Request, source: Source) -> _Chosen:
@@ -151,28 +212,58 @@ def _read(request: Request, source: Source) -> _Chosen:
 
     # Cut to what naming looks at while it is read, so that a file of long texts needs little memory.
     table = source.read(Wanted(None if request.where == MATCH_ALL else matches, trimmed, LONGEST_READ))
-    vector, warnings = next(iter(table.vectors)), list(source.info.warnings)
+    warnings = list(source.info.warnings)
+    vector, points, rest = _vectors(request, table)
     if table.missing:
+        if request.given.table is not None:
+            raise missing_vectors(request.label, vector, table.rows, table.missing)
         warnings.append(f"{table.missing:,} documents have no {vector}; left out.")
     if not table.ids:
         remedy = f"The file's fields are: {', '.join(source.info.columns)}."
         raise InvalidField("where", f"matches none of {table.read:,} documents", remedy=remedy)
-    points = table.vectors[vector]
-    columns, rest = source.info.columns, table.rests.get(vector)
-    read, unfolded = table.read, table.unfolded_bytes
+    ids = _ids(request, table)
     return _Chosen(
-        table.ids,
-        points,
-        table.documents,
-        vector,
-        columns,
-        read,
-        unfolded,
-        warnings,
-        table.rows,
-        table.whole_ids,
-        rest,
+        ids=ids.texts,
+        points=points,
+        documents=table.documents,
+        vector=vector,
+        columns=source.info.columns,
+        read=table.read,
+        unfolded_bytes=table.unfolded_bytes,
+        warnings=warnings,
+        rows=table.rows,
+        whole_ids=ids.whole,
+        rest=rest,
     )
+
+
+def _vectors(request: Request, table: FileTable) -> tuple[str, Points, Points | None]:
+    """The name of the vectors, and their rows. Raises InvalidField where given ones are not one a row."""
+    given, total = request.given, table.read + table.missing
+    for name, values in (("vector", given.vectors and given.vectors.points), ("text", given.texts)):
+        if values is not None:
+            _check_count(name, len(values), total, request.label)
+    if given.vectors is None:
+        ((vector, points),) = table.vectors.items()
+        return vector, points, table.rests.get(vector)
+    points, rest = given.vectors
+    if len(table.rows) < total:
+        points, rest = points[table.rows], None if rest is None else rest[table.rows]
+    return "vector", points, rest
+
+
+def _ids(request: Request, table: FileTable) -> GivenIds:
+    given = request.given.ids
+    if given is None:
+        return GivenIds(table.ids, table.whole_ids)
+    _check_count("id", len(given.texts), table.read + table.missing, request.label)
+    return GivenIds([given.texts[row] for row in table.rows.tolist()], given.whole)
+
+
+def _check_count(name: str, count: int, rows: int, label: str) -> None:
+    if count != rows:
+        remedy = f"Give one for each of the {rows:,} rows of {label}, in their order."
+        raise InvalidField(name, f"has {count:,} values", remedy=remedy)
 
 
 def _usable(request: Request, read: _Chosen) -> _Chosen:
@@ -180,6 +271,11 @@ def _usable(request: Request, read: _Chosen) -> _Chosen:
     usable = read.points.any(axis=1) if request.how.normalize else np.ones(len(read.ids), np.bool_)
     if usable.all():
         return read
+    if request.given.table is not None:
+        row = int(read.rows[np.flatnonzero(~usable)[0]])
+        remedy = "Leave such rows out, or compare lengths too: normalize=False."
+        place = f"{request.label}: row {row}, column {read.vector!r}"
+        raise InvalidField(place, "is all zero, and such a vector has no direction", remedy=remedy)
     if not usable.any():
         raise InvalidField(read.vector, "is all zero in every document", remedy="Choose another column of vectors.")
     rows, count = np.flatnonzero(usable), int(np.count_nonzero(~usable))
@@ -212,6 +308,8 @@ def _fields(where: Filter) -> Iterator[str]:
 
 def _text_fields(request: Request, chosen: _Chosen) -> list[str]:
     """The fields that were named, else those that read most like text."""
+    if request.given.texts is not None:
+        return []
     if request.text:
         return list(request.text)
     sample = heapq.nsmallest(_LOOKED_AT, range(len(chosen.ids)), key=chosen.ids.__getitem__)
@@ -219,7 +317,7 @@ def _text_fields(request: Request, chosen: _Chosen) -> list[str]:
     return choose_text_fields(payloads, without=RESULT_FIELDS)
 
 
-def _texts(chosen: _Chosen, fields: Sequence[str]) -> list[str] | None:
+def _texts(request: Request, chosen: _Chosen, fields: Sequence[str]) -> list[str] | None:
     """One text a row; None where no field holds any. Raises InvalidField for a field that no document has."""
     if not fields:
         return None
@@ -229,6 +327,9 @@ def _texts(chosen: _Chosen, fields: Sequence[str]) -> list[str] | None:
         texts.append(document_text([value for _, value in found]))
         missing -= {field for field, (there, _) in zip(fields, found, strict=True) if there and field in missing}
     if missing:
-        columns = ", ".join(chosen.columns)
-        raise InvalidField("text", "is no field of the file", value=min(missing), remedy=f"It has: {columns}.")
+        name = min(missing)
+        raise InvalidField("text", "is no field of the file", value=name, remedy=close_columns(name, chosen.columns))
+    if request.text and not any(texts):
+        remedy = "Name a column of words, or leave it out."
+        raise InvalidField("text", "holds no text in any row", value=", ".join(request.text), remedy=remedy)
     return texts

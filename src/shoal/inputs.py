@@ -45,7 +45,7 @@ def split_points(vectors: object) -> Split:
     if raw.dtype.kind not in "fiu":
         raise InvalidField("vectors", f"must be numbers, not {raw.dtype}")
     if len(raw) == 0:
-        raise InvalidField("vectors", "are empty", remedy="Give at least one row.")
+        raise InvalidField("vectors", "has no rows", remedy="Give at least two.")
     found = split(raw)
     check_finite(found.points, _place)
     return found
@@ -58,30 +58,31 @@ class GivenIds(NamedTuple):
     whole: bool
 
 
-def ids_of(ids: Iterable[object] | None, count: int) -> GivenIds:
-    """`count` unique ids; row numbers where none are given.
+def ids_of(ids: Iterable[object] | None, count: int | None) -> GivenIds:
+    """`count` unique ids, or any number where that is None; row numbers where none are given.
 
     Text, whole numbers of any type, UUIDs and UTF-8 bytes are ids. Raises InvalidField, also for a missing one.
     """
     if ids is None:
-        return GivenIds([str(row) for row in range(count)], whole=True)
-    listed = _listed(ids, "ids")
-    names = [id_text(value, f"ids[{row}]") for row, value in enumerate(listed)]
-    _check_count("ids", names, count)
+        return GivenIds([str(row) for row in range(count or 0)], whole=True)
+    listed = _listed(ids, "id")
+    names = [id_text(value, f"id[{row}]") for row, value in enumerate(listed)]
+    _check_count("id", names, count)
     rows: dict[str, int] = {}
     for row, name in enumerate(names):
-        check_id(f"ids[{row}]", name)
+        check_id(f"id[{row}]", name)
         if rows.setdefault(name, row) != row:
-            raise InvalidField(f"ids[{row}]", f"repeats ids[{rows[name]}]", value=name, remedy="Ids must be unique.")
+            raise InvalidField(f"id[{row}]", f"repeats id[{rows[name]}]", value=name, remedy="Ids must be unique.")
     return GivenIds(names, whole=all(isinstance(unwrapped(value), (int, float, Decimal)) for value in listed))
 
 
-def texts_of(texts: Iterable[object] | None, count: int) -> list[str] | None:
-    """`count` texts, empty where one is missing: None, NaN, NaT, pandas.NA or masked. Raises InvalidField."""
+def texts_of(texts: Iterable[object] | None, count: int | None) -> list[str] | None:
+    """`count` texts, or any number where that is None, empty where one is missing: None, NaN, NaT, pandas.NA or masked.
+    Raises InvalidField."""
     if texts is None:
         return None
-    listed = _listed(texts, "texts")
-    _check_count("texts", listed, count)
+    listed = _listed(texts, "text")
+    _check_count("text", listed, count)
     return [_text(value, row) for row, value in enumerate(listed)]
 
 
@@ -90,14 +91,14 @@ def _text(value: object, row: int) -> str:
         return str(value)
     if is_missing(value):
         return ""
-    raise InvalidField(f"texts[{row}]", "must be text", value=unwrapped(value))
+    raise InvalidField(f"text[{row}]", "must be text", value=unwrapped(value))
 
 
 def column_of(name: str, values: object) -> pa.Array:
     """An Arrow column; vectors where the values have two axes. `name` is told in errors. Raises InvalidField."""
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return values
-    if np.ndim(values) == 2:  # type: ignore[arg-type]  # anything with axes is welcome
+    if _axes(values) == 2:
         block = points_of(values)
         numbers = pa.array(block.ravel(), pa.float32())
         wide = np.asarray(values)
@@ -113,6 +114,14 @@ def column_of(name: str, values: object) -> pa.Array:
         return pa.array(listed)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InvalidField(name, f"is no column ({error})") from None
+
+
+def _axes(values: Any) -> int:
+    """How many axes the values have; one for lists of different lengths."""
+    try:
+        return np.ndim(values)
+    except ValueError:
+        return 1
 
 
 def _listed(values: Iterable[object], field: str) -> list[object]:
@@ -135,9 +144,10 @@ def _mask(values: Any) -> NDArray[np.bool_]:
     return np.ma.getmaskarray(values)
 
 
-def _check_count(field: str, values: Sequence[object], count: int) -> None:
-    if len(values) != count:
-        raise InvalidField(field, f"must be as many as the vectors ({count:,}), not {len(values):,}")
+def _check_count(field: str, values: Sequence[object], count: int | None) -> None:
+    if count is not None and len(values) != count:
+        remedy = "Give one value a row, in the order of the vectors."
+        raise InvalidField(field, f"must be as many as the vectors ({count:,}), not {len(values):,}", remedy=remedy)
 
 
 def _place(row: int) -> str:
@@ -153,6 +163,10 @@ def _table(vectors: object) -> NDArray[Any]:
         return np.asarray(vectors.data)
     if isinstance(vectors, (list, tuple)):
         _check_rows(vectors)
+    if hasattr(vectors, "toarray"):  # of SciPy
+        remedy = "Make it dense first: sklearn.decomposition.TruncatedSVD(100).fit_transform(matrix)."
+        raise InvalidField("vectors", "is a sparse matrix", remedy=remedy)
+    vectors = _detached(vectors)
     try:
         array = np.asarray(vectors)
     except (ValueError, TypeError):  # lists of different lengths
@@ -163,6 +177,14 @@ def _table(vectors: object) -> NDArray[Any]:
         array = array[:, 0]  # a data frame of one column, each value of it a vector
     # A column of a data frame is a row of objects, each of them a vector.
     return _stacked(array) if array.dtype == object else array
+
+
+def _detached(vectors: Any) -> object:
+    """A tensor of torch where NumPy can read it: without its gradient, on the processor, in a type that NumPy has."""
+    if not (hasattr(vectors, "detach") and hasattr(vectors, "cpu")):
+        return vectors
+    tensor = vectors.detach().cpu()
+    return tensor.float() if str(tensor.dtype).endswith("bfloat16") else tensor
 
 
 def _check_rows(rows: Sequence[object]) -> None:
@@ -241,7 +263,7 @@ def _ragged(lengths: Sequence[int]) -> InvalidField:
 
 def _not_a_table(detail: str = "") -> InvalidField:
     remedy = "Give an array of shape (rows, dimensions)."
-    return InvalidField("vectors", f"are not rows of equally many numbers{detail}", remedy=remedy)
+    return InvalidField("vectors", f"is not rows of equally many numbers{detail}", remedy=remedy)
 
 
 def _from_arrow(given: pa.Array | pa.ChunkedArray) -> NDArray[Any]:

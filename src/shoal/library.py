@@ -1,4 +1,4 @@
-"""`shoal.cluster(...)`: from vectors in memory to named clusters, without a server."""
+"""From columns in memory to named clusters: what `shoal.cluster` and `shoal cluster` do once they have read."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,11 @@ from shoal.engine.cost import Cost, cost_of
 from shoal.engine.density import reordered
 from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
 from shoal.errors import InvalidField
-from shoal.inputs import ids_of, split_points, texts_of
 from shoal.labeling import Volume
 from shoal.precision import matters, moved_to_mean
-from shoal.scalars import flag, unwrapped, whole
 from shoal.services.analysis import Analysis, analyse
 
-__all__ = ["Clustering", "How", "cluster", "cluster_columns", "expected_cost"]
+__all__ = ["Clustering", "How", "cluster_columns", "expected_cost"]
 
 _AUTO: Final = "auto"
 _KMEANS: Final = "kmeans"
@@ -48,54 +46,6 @@ class How:
     threads: int = 0
 
 
-def cluster(
-    vectors: object,
-    *,
-    texts: Sequence[str | None] | None = None,
-    ids: Sequence[object] | None = None,
-    algorithm: str = _AUTO,
-    n_clusters: int | None = None,
-    normalize: bool = True,
-    centroid_method: CentroidMethod = "mean",
-    sample_size: int | None = None,
-    seed: int = 42,
-    threads: int = 0,
-    like: Clustering | None = None,
-    progress: Progress = silent,
-    **params: object,
-) -> Clustering:
-    """Group vectors and name the groups.
-
-    `vectors` is (n, d): an array of any number type, lists, an Arrow column of lists, or anything with `__array__`.
-    `texts` (n,) gives the clusters their names; `ids` (n,) are unique and make the result independent of the order of
-    the rows. `n_clusters` is how many, whatever the algorithm calls it; with None auto and kmeans find their number in
-    the data. `like` is an earlier clustering of some of the same ids: they stay where they were on its map.
-    `params` go to the algorithm. Numbers may be NumPy's; a missing text (None, NaN, pandas.NA, masked) is empty.
-    Raises InvalidField, which names what is wrong and the remedy.
-
-        >>> import numpy as np, shoal
-        >>> shoal.cluster(np.eye(4).repeat(5, axis=0), n_clusters=4).labels.tolist()[:6]
-        [0, 0, 0, 0, 0, 1]
-    """
-    if like is not None and not isinstance(like, Clustering):
-        raise InvalidField("like", "must be a clustering of shoal.cluster", value=like)
-    points, rest = split_points(vectors)
-    (names, whole_ids), words = ids_of(ids, len(points)), texts_of(texts, len(points))
-    how = How(
-        algorithm=algorithm,
-        n_clusters=None if n_clusters is None else whole("n_clusters", n_clusters, 1),
-        params={name: unwrapped(value) for name, value in params.items()},
-        normalize=flag("normalize", normalize),
-        centroid_method=centroid_method,
-        sample_size=None if sample_size is None else whole("sample_size", sample_size, 1),
-        seed=whole("seed", seed, 0),
-        threads=whole("threads", threads, 0),
-    )
-    return cluster_columns(
-        points, names, words, how, progress, sort=ids is not None, like=like, rest=rest, whole_ids=whole_ids
-    )
-
-
 def cluster_columns(
     points: Points,
     ids: Sequence[str],
@@ -108,14 +58,17 @@ def cluster_columns(
     rest: Points | None = None,
     whole_ids: bool = False,
 ) -> Clustering:
-    """The same for columns that were checked. `sort` clusters the rows in the order of their ids, as a server does;
-    the result is in the order given either way. `rest` (n, d) is what rounding to float32 left of the points: where
-    that matters, and distances and not directions are compared, the rows are clustered about their mean. `whole_ids`
-    says that the ids are whole numbers to the caller, and come back as such."""
+    """Cluster columns that were checked, and name the clusters.
+
+    `sort` clusters the rows in the order of their ids, as a server does; the result is in the order given either way.
+    `rest` (n, d) is what rounding to float32 left of the points: where that matters, and distances and not directions
+    are compared, the rows are clustered about their mean. `whole_ids` says that the ids are whole numbers to the
+    caller, and come back as such.
+    """
     started = time.perf_counter()
     check_seed("seed", how.seed)
     if len(points) < 2:
-        raise InvalidField("vectors", "hold one document", remedy="Clustering needs at least two.")
+        raise InvalidField("data", "holds one document", remedy="Clustering needs at least two.")
     order = _order(ids) if sort else None
     if order is not None:
         points, rest = points[order], None if rest is None else rest[order]

@@ -637,7 +637,7 @@ class TestDensities:
         vectors = [
             client.get(f"/collections/docs/documents/{id}?return_vectors=true").json()["vectors"]["v"] for id in ids
         ]
-        same = shoal.cluster(vectors, ids=ids, algorithm="hdbscan")
+        same = shoal.cluster(vectors, id=ids, algorithm="hdbscan")
         assert tree.equals(same.condensed_tree(), check_metadata=True)
         assert members["outlier_score"].equals(same.members()["outlier_score"])
         assert centroids["exemplar_ids"].equals(same.centroids()["exemplar_ids"])

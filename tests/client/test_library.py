@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import shoal
-import shoal.library
+import shoal.from_python
 from shoal.errors import InvalidField, ShoalError
 from trees import clusters_by_tree
 
@@ -73,24 +73,24 @@ def test_every_form_of_vectors_gives_the_same_clusters(kind: str) -> None:
 
 
 REFUSED: dict[str, tuple[object, str]] = {
-    "NaN": ([[1.0, np.nan], [0.0, 1.0]], "vectors[0]"),
-    "infinity": ([[1.0, 0.0], [np.inf, 1.0]], "vectors[1]"),
-    "too large for float32": ([[1.0, 0.0], [1e39, 1.0]], "vectors[1]"),
+    "NaN": ([[1.0, np.nan], [0.0, 1.0]], "data[0]"),
+    "infinity": ([[1.0, 0.0], [np.inf, 1.0]], "data[1]"),
+    "too large for float32": ([[1.0, 0.0], [1e39, 1.0]], "data[1]"),
     "one axis": ([1.0, 2.0, 3.0], "two axes"),
     "three axes": (np.zeros((2, 2, 2)), "two axes"),
     "no columns": (np.zeros((3, 0)), "two axes"),
-    "no rows": (np.zeros((0, 3)), "empty"),
+    "no rows": (np.zeros((0, 3)), "has no rows"),
     "one row": ([[1.0, 2.0]], "at least two"),
     "text": ([["a", "b"], ["c", "d"]], "numbers"),
-    "ragged": ([[1.0, 2.0], [3.0]], "vectors[1]: has 1 numbers where the others have 2"),
-    "a ragged Arrow column": (pa.array([[1.0, 2.0], [3.0]]), "vectors[1]: has 1 numbers where the others have 2"),
+    "ragged": ([[1.0, 2.0], [3.0]], "data[1]: has 1 numbers where the others have 2"),
+    "a ragged Arrow column": (pa.array([[1.0, 2.0], [3.0]]), "data[1]: has 1 numbers where the others have 2"),
     "an Arrow column with gaps": (pa.array([[1.0, 2.0], None]), "missing"),
     "an Arrow column with holes": (pa.array([[1.0, 2.0], [None, 1.0]]), "missing"),
     "an Arrow column of numbers": (pa.array([1.0, 2.0]), "column of lists"),
-    "an empty Arrow column": (pa.array([], pa.list_(pa.float32())), "empty"),
+    "an empty Arrow column": (pa.array([], pa.list_(pa.float32())), "has no rows"),
     "zero rows, which have no direction": ([[0.0, 0.0], [1.0, 0.0]], "zero"),
     "complex numbers": (np.zeros((2, 2), complex), "numbers"),
-    "nothing": (None, "vectors"),
+    "nothing": (None, "data"),
 }
 
 
@@ -107,11 +107,11 @@ def test_vectors_that_cannot_be_clustered_are_refused_in_words(kind: str) -> Non
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"ids": ["a", "b"]}, "ids: must be as many"),
-        ({"ids": ["a"] * 45}, "ids[1]: repeats ids[0]"),
-        ({"ids": ["a\x00", *map(str, range(44))]}, "ids[0]"),
-        ({"texts": ["a"]}, "texts: must be as many"),
-        ({"texts": [7, *["a"] * 44]}, "texts[0]: must be text"),
+        ({"id": ["a", "b"]}, "id: must be as many"),
+        ({"id": ["a"] * 45}, "id[1]: repeats id[0]"),
+        ({"id": ["a\x00", *map(str, range(44))]}, "id[0]"),
+        ({"text": ["a"]}, "text: must be as many"),
+        ({"text": [7, *["a"] * 44]}, "text[0]: must be text"),
         ({"algorithm": "magic"}, "algorithm"),
         ({"n_cluster": 3}, "n_cluster: is no parameter of auto"),
         ({"n_clusters": 1}, "n_clusters: must be a whole number of at least 2"),
@@ -133,7 +133,7 @@ def test_clusters_are_named_from_the_texts() -> None:
     texts = ["rain today"] * 15 + ["bread to bake"] * 15 + [None] * 15
     texts = [None if text is None else f"{text} {n}" for n, text in enumerate(texts)]
 
-    found = shoal.cluster(three_groups(), texts=texts, n_clusters=3)
+    found = shoal.cluster(three_groups(), text=texts, n_clusters=3)
 
     by_label = {int(found.labels[row]): found.clusters[int(found.labels[row])].label.lower() for row in (0, 15, 30)}
     assert "rain" in by_label[int(found.labels[0])]
@@ -158,7 +158,7 @@ def test_without_a_word_the_method_that_needs_no_parameters_is_taken() -> None:
 
 def test_the_clustering_tells_everything_about_itself() -> None:
     vectors = three_groups()
-    found = shoal.cluster(vectors, algorithm="kmeans", n_clusters=3, ids=[f"d{n:02d}" for n in range(45)])
+    found = shoal.cluster(vectors, algorithm="kmeans", n_clusters=3, id=[f"d{n:02d}" for n in range(45)])
 
     assert len(found) == 45
     assert found.strengths.shape == found.distances.shape == (45,)
@@ -186,8 +186,8 @@ def test_with_ids_the_order_of_the_rows_does_not_matter(algorithm: str, seed: in
     ids = [f"d{n:02d}" for n in range(40)]
     order = np.random.default_rng(seed + 1).permutation(40)
 
-    one = shoal.cluster(vectors, ids=ids, algorithm=algorithm, n_clusters=4)
-    two = shoal.cluster(vectors[order], ids=[ids[row] for row in order], algorithm=algorithm, n_clusters=4)
+    one = shoal.cluster(vectors, id=ids, algorithm=algorithm, n_clusters=4)
+    two = shoal.cluster(vectors[order], id=[ids[row] for row in order], algorithm=algorithm, n_clusters=4)
 
     assert np.array_equal(one.labels[order], two.labels)
     assert one.clusters == two.clusters
@@ -213,7 +213,7 @@ def cluster_id(label: int) -> str:
 def test_hdbscan_tells_its_tree_outliers_and_exemplars(with_ids: bool, sample: int | None) -> None:
     vectors, ids = groups_and_strays()
 
-    found = shoal.cluster(vectors, ids=ids if with_ids else None, algorithm="hdbscan", sample_size=sample)
+    found = shoal.cluster(vectors, id=ids if with_ids else None, algorithm="hdbscan", sample_size=sample)
 
     tree, scores, exemplars = found.condensed_tree(), found.outlier_scores, found.exemplars
     assert tree is not None and scores is not None and exemplars is not None
@@ -246,8 +246,8 @@ def test_with_ids_the_order_of_the_rows_moves_nothing_in_the_tree() -> None:
     vectors, ids = groups_and_strays()
     order = np.random.default_rng(9).permutation(len(ids))
 
-    one = shoal.cluster(vectors, ids=ids, algorithm="hdbscan")
-    two = shoal.cluster(vectors[order], ids=[ids[row] for row in order], algorithm="hdbscan")
+    one = shoal.cluster(vectors, id=ids, algorithm="hdbscan")
+    two = shoal.cluster(vectors[order], id=[ids[row] for row in order], algorithm="hdbscan")
 
     assert one.outlier_scores is not None and two.outlier_scores is not None
     assert np.array_equal(one.outlier_scores[order], two.outlier_scores)
@@ -277,7 +277,7 @@ def test_kmeans_has_no_tree(tmp_path: Path) -> None:
 
 def test_the_tree_is_written_beside_the_members_and_goes_with_them(tmp_path: Path) -> None:
     vectors, ids = groups_and_strays()
-    found = shoal.cluster(vectors, ids=ids, algorithm="hdbscan")
+    found = shoal.cluster(vectors, id=ids, algorithm="hdbscan")
 
     folder = found.to_parquet(tmp_path / "results")
 
@@ -291,7 +291,7 @@ def test_the_tree_is_written_beside_the_members_and_goes_with_them(tmp_path: Pat
 
 def test_what_is_shown_names_the_clusters_and_is_harmless_html() -> None:
     texts = ["<script>alert(1)</script> rain"] * 45
-    found = shoal.cluster(three_groups(), texts=texts, algorithm="kmeans", n_clusters=3)
+    found = shoal.cluster(three_groups(), text=texts, algorithm="kmeans", n_clusters=3)
 
     assert repr(found).startswith("<Clustering of 45 documents: 3 clusters, 0 in none>")
     assert len(repr(found).splitlines()) == 4
@@ -327,7 +327,7 @@ def test_progress_hears_the_stages_and_can_stop_it() -> None:
 
     shoal.cluster(
         three_groups(),
-        texts=["a word"] * 45,
+        text=["a word"] * 45,
         algorithm="kmeans",
         progress=lambda stage, fraction: heard.append(stage),
     )
@@ -344,7 +344,7 @@ def test_progress_hears_the_stages_and_can_stop_it() -> None:
 
 
 def test_the_example_in_the_docstring_is_true() -> None:
-    tested = doctest.testmod(shoal.library)
+    tested = doctest.testmod(shoal.from_python)
 
     assert tested.attempted > 0
     assert tested.failed == 0
@@ -357,8 +357,8 @@ def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None
     ids = [f"d{number:03d}" for number in range(200)]
     order = rng.permutation(200)
 
-    one = shoal.cluster(points, ids=ids, algorithm="auto")
-    two = shoal.cluster(points[order], ids=[ids[row] for row in order], algorithm="auto")
+    one = shoal.cluster(points, id=ids, algorithm="auto")
+    two = shoal.cluster(points[order], id=[ids[row] for row in order], algorithm="auto")
 
     for first, second in ((one.near_duplicates(), two.near_duplicates()), (one.layers(), two.layers())):
         assert first is not None
@@ -375,10 +375,10 @@ def test_a_clustering_like_an_earlier_one_keeps_its_map() -> None:
     rng = np.random.default_rng(8)
     points = np.eye(6, 12).repeat(70, axis=0) + rng.normal(0, 0.1, (420, 12))
     ids = [f"d{number}" for number in rng.permutation(420)]
-    earlier = shoal.cluster(points[:400], ids=ids[:400], n_clusters=6)
+    earlier = shoal.cluster(points[:400], id=ids[:400], n_clusters=6)
 
-    later = shoal.cluster(points, ids=ids, n_clusters=6, like=earlier)
-    fresh = shoal.cluster(points, ids=ids, n_clusters=6)
+    later = shoal.cluster(points, id=ids, n_clusters=6, like=earlier)
+    fresh = shoal.cluster(points, id=ids, n_clusters=6)
 
     assert earlier.coordinates is not None
     assert later.coordinates is not None

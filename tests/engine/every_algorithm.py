@@ -25,7 +25,7 @@ def digest(values: NDArray[Any] | None) -> str:
 
 
 def found(vectors: NDArray[np.float32], texts: list[str] | None, algorithm: str, **params: Any) -> dict[str, Any]:
-    told = shoal.cluster(vectors, texts=texts, algorithm=algorithm, normalize=texts is not None, **params)
+    told = shoal.cluster(vectors, text=texts, algorithm=algorithm, normalize=texts is not None, **params)
     return {
         "labels": digest(told.labels),
         "clusters": len(told.clusters),

@@ -43,6 +43,7 @@ class JsonPieces:
 
     def __init__(self, path: Path, asked: Asked) -> None:
         label, vectors, known = asked.label, asked.vectors, asked.known
+        self._options = asked.options
         self._path, self._label, self._most = path, label, asked.most
         self._unfolding = Unfolding(label, path.stat().st_size, asked.bounds)
         sample = next(self._objects(_LOOKED_AT), [])
@@ -51,7 +52,7 @@ class JsonPieces:
         self.columns: Sequence[str] = list(dict.fromkeys(name for row in sample for name in row))
         self._unfolding.check_columns(len(self.columns))
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
-        self.id_column = choose_id(self.columns, asked.id_column, label)
+        self.id_column = None if asked.numbered else choose_id(self.columns, asked.id_column, label)
         meant = asked_columns(vectors, self.columns, needed=asked.needed)
         self._forms = {} if self.byo else _forms(sample, self.columns, meant)
         found = {name: form.dimension for name, form in self._forms.items()}
@@ -60,7 +61,10 @@ class JsonPieces:
             there = {name: size for name, size in known.items() if vectors is None and _holds_lists(sample, name)}
             vectors = list(there) or vectors
             found |= there
-        chosen = {} if self.byo else choose_vectors(self.columns, list(found), vectors, label, needed=asked.needed)
+        chosen = {}
+        if not self.byo:
+            options = asked.options
+            chosen = choose_vectors(self.columns, list(found), vectors, label, needed=asked.needed, options=options)
         self._vectors = chosen
         self.dimensions: Mapping[str, int] = _nested(sample, known) if self.byo else self._checked(found)
         self._left_out = RESERVED | {self.id_column, *self._vectors.values()}
@@ -87,7 +91,9 @@ class JsonPieces:
         for column in self._vectors.values():
             if column not in found:
                 problem = "holds no vectors: lists of numbers of one length"
-                raise InvalidField(f"{self._label}: column {column!r}", problem, remedy="Name another with --vector.")
+                raise InvalidField(
+                    f"{self._label}: column {column!r}", problem, remedy=f"Name another: {self._options.vector}."
+                )
         return {name: found[column] for name, column in self._vectors.items()}
 
     def _ids(self, rows: Sequence[Json], first: int) -> list[str]:

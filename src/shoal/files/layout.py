@@ -9,10 +9,23 @@ from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds
 from shoal.files.ids import ID_COLUMNS
 
-__all__ = ["USUAL_NAMES", "Asked", "Chosen", "Known", "asked_columns", "choose_id", "choose_vectors", "missing_column"]
+__all__ = ["COMMAND", "PYTHON", "USUAL_NAMES", "Asked", "Chosen", "Known", "Options"]
+__all__ += ["asked_columns", "choose_id", "choose_vectors", "missing_column"]
 
 Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
 """Vector columns as asked for: names, or `{name of the vector: column}`, or None to look for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the caller spells the options that a remedy names: `vector` and `id` with NAME for the column."""
+
+    vector: str
+    id: str
+
+
+COMMAND: Final = Options("--vector NAME (over HTTP vector_column=NAME)", "--id NAME (over HTTP id_column=NAME)")
+PYTHON: Final = Options('vector="NAME"', 'id="NAME"')
 
 Known: TypeAlias = Mapping[str, int]
 """Vectors that the place where the documents go has already: their dimensions by name. A column of lists that is called
@@ -39,6 +52,10 @@ class Asked:
         The largest dimension of a vector.
     bounds
         How far the file may unfold.
+    options
+        How the caller spells them.
+    numbered
+        Whether rows are numbered, whatever columns there are.
     """
 
     label: str
@@ -48,6 +65,8 @@ class Asked:
     needed: bool = True
     most: int
     bounds: Bounds
+    options: Options = COMMAND
+    numbered: bool = False
 
 
 USUAL_NAMES: Final = ("embedding", "embeddings", "vector", "vectors")
@@ -64,7 +83,13 @@ def choose_id(columns: Sequence[str], asked: str | None, label: str) -> str | No
 
 
 def choose_vectors(
-    columns: Sequence[str], candidates: Sequence[str], asked: Chosen, label: str, *, needed: bool
+    columns: Sequence[str],
+    candidates: Sequence[str],
+    asked: Chosen,
+    label: str,
+    *,
+    needed: bool,
+    options: Options = COMMAND,
 ) -> dict[str, str]:
     """Vector names and their columns: those asked for, else the only candidate, else the one with a usual name.
 
@@ -82,10 +107,10 @@ def choose_vectors(
         return {chosen: chosen}
     if candidates:
         names = ", ".join(candidates)
-        remedy = f"Choose: --vector {candidates[0]} (over HTTP vector_column={candidates[0]})."
+        remedy = f"Choose: {options.vector.replace('NAME', candidates[0])}."
         raise InvalidField(label, f"has several columns that may be the vectors: {names}", remedy=remedy)
     if needed:
-        remedy = "Name a column of number lists with --vector (over HTTP vector_column)."
+        remedy = f"Name a column of number lists: {options.vector}."
         raise InvalidField(label, f"has no column of vectors; its columns are {_listed(columns)}", remedy=remedy)
     return {}
 

@@ -19,7 +19,7 @@ from shoal.files.formats import Format, format_of, packed_format
 from shoal.files.gzip_archive import Unpacked
 from shoal.files.ids import ID_COLUMNS, IdRegister
 from shoal.files.json_lines import JsonPieces
-from shoal.files.layout import Asked, Chosen, Known
+from shoal.files.layout import COMMAND, Asked, Chosen, Known, Options
 from shoal.files.payloads import json_of_batch, json_of_rows
 from shoal.files.pieces import Piece, Pieces, Shards, naming_shard, row_place
 from shoal.files.reading import converted, speaking_shoal
@@ -174,6 +174,8 @@ def open_source(
     max_dimension: int = MAX_DIMENSION,
     bounds: Bounds | None = None,
     temporary: Path | None = None,
+    options: Options = COMMAND,
+    numbered: bool = False,
 ) -> Source:
     """Open a file of documents, or several Parquet files as one.
 
@@ -186,7 +188,8 @@ def open_source(
     A folder, or a pattern such as `data/*.parquet` that is the name of no file, is read as one table of the Parquet
     files in it; `SourceInfo.shards` says which, and errors name the file and the row in it.
     Text in a gzip archive (`.csv.gz`, or an archive whose `format` is given) is unpacked into a nameless file in the
-    folder `temporary`, None for the system's, that lives as long as the source.
+    folder `temporary`, None for the system's, that lives as long as the source. `options` is how the caller spells the
+    options that remedies name. `numbered` numbers the rows, whatever columns there are.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
     path = Path(path)
@@ -200,6 +203,8 @@ def open_source(
         needed=needs_vectors,
         most=max_dimension,
         bounds=bounds,
+        options=options,
+        numbered=numbered,
     )
     if is_pattern(path) or path.is_dir():
         return _together(path, format, sidecar, asked)

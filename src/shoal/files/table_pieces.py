@@ -10,7 +10,7 @@ from shoal.errors import InvalidField
 from shoal.files.dimension_columns import find_groups, gathered
 from shoal.files.faults import check_values
 from shoal.files.ids import are_whole, are_written_whole, ids_of, numbered
-from shoal.files.layout import USUAL_NAMES, Asked, Chosen, asked_columns, choose_id, choose_vectors
+from shoal.files.layout import PYTHON, USUAL_NAMES, Asked, Chosen, asked_columns, choose_id, choose_vectors
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
 from shoal.files.tables import Rows
@@ -37,6 +37,7 @@ class TablePieces:
 
     def __init__(self, rows: Rows, asked: Asked) -> None:
         label, vectors = asked.label, asked.vectors
+        self._options = asked.options
         self._label, self._rows = label, rows
         self.count, self.shards = rows.count, rows.shards
         self.byo = _is_byo(self._rows.schema)
@@ -49,7 +50,7 @@ class TablePieces:
             sample = gathered(sample, self._groups, row_place(label, 0))
             forms |= _forms(sample.select(list(self._groups)), meant)
         self.columns: Sequence[str] = sample.schema.names
-        self.id_column = choose_id(self.columns, asked.id_column, label)
+        self.id_column = None if asked.numbered else choose_id(self.columns, asked.id_column, label)
         if vectors is None:
             types = {name: sample.column(name).type for name in asked.known if name in self.columns}
             vectors = [name for name, kind_of in types.items() if is_list(kind_of)] or None
@@ -65,10 +66,10 @@ class TablePieces:
             for name, columns in self._groups.items()
         ]
         self.warnings: Sequence[str] = [
-            *([] if self.id_column else [_NUMBERED]),
+            *([] if self.id_column or asked.options == PYTHON else [_NUMBERED]),
             *(warning for name, warning in self._rows.warnings.items() if name in self._payload),
             *grouped,
-            *left_out,
+            *([] if asked.options == PYTHON else left_out),
         ]
 
     def pieces(self, size: int) -> Iterator[Piece]:
@@ -116,14 +117,16 @@ class TablePieces:
         even = [name for name in likely if forms[name].share == 1 or name.lower() in USUAL_NAMES]
         # Lists of different lengths are attributes; but where vectors are needed, a bad row is the better error.
         candidates = even or ([name for name in likely if forms[name].share >= 0.5] if needed else [])
-        return choose_vectors(self.columns, candidates, asked, self._label, needed=needed)
+        return choose_vectors(self.columns, candidates, asked, self._label, needed=needed, options=self._options)
 
     def _form(self, sample: pa.RecordBatch, forms: Mapping[str, Form], column: str, most: int) -> Form:
         if column not in forms:
             if is_text(sample.column(column).type):
                 check_vectors(sample.column(column).to_pylist(), row_place(self._label, 0, column))
             problem = "holds no vectors: lists of numbers of one length"
-            raise InvalidField(f"{self._label}: column {column!r}", problem, remedy="Name another with --vector.")
+            raise InvalidField(
+                f"{self._label}: column {column!r}", problem, remedy=f"Name another: {self._options.vector}."
+            )
         if not 0 < forms[column].dimension <= most:
             problem = f"has vectors of {forms[column].dimension} numbers; 1 to {most} are allowed"
             raise InvalidField(f"{self._label}: column {column!r}", problem)

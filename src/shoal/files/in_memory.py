@@ -1,0 +1,64 @@
+"""Tables in memory, read by the road that files take."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from shoal.files.bounds import Bounds
+from shoal.files.layout import PYTHON, Asked, Chosen
+from shoal.files.pieces import Shards
+from shoal.files.reading import speaking_shoal
+from shoal.files.source import MAX_DIMENSION, Source
+from shoal.files.table_pieces import TablePieces
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads  # a data set comes from those who imported it
+
+__all__ = ["MemoryRows", "open_table"]
+
+
+class MemoryRows:
+    """The rows of an Arrow table or data set; a data set is read batch by batch."""
+
+    warnings: Mapping[str, str] = MappingProxyType({})
+    shards: Shards = ()
+    untyped = False
+
+    def __init__(self, table: "pa.Table | pads.Dataset") -> None:
+        self._table = table
+        self.schema: pa.Schema = table.schema
+        self.count: int | None = table.num_rows if isinstance(table, pa.Table) else table.count_rows()
+
+    def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        names = self.schema.names if columns is None else columns
+        if isinstance(self._table, pa.Table):
+            yield from self._table.select(names).to_batches(size)
+            return
+        for batch in self._table.to_batches(columns=names, batch_size=size):
+            yield from (batch.slice(start, size) for start in range(0, len(batch), size))
+
+
+def open_table(
+    table: "pa.Table | pads.Dataset",
+    label: str,
+    *,
+    id_column: str | None = None,
+    vector_columns: Chosen = None,
+    needs_vectors: bool = True,
+    numbered: bool = False,
+) -> Source:
+    """The same as `shoal.files.open_source` for rows in memory. `label` names them in errors. Raises InvalidField."""
+    asked = Asked(
+        label=label,
+        id_column=id_column,
+        vectors=vector_columns,
+        needed=needs_vectors,
+        most=MAX_DIMENSION,
+        bounds=Bounds(),
+        options=PYTHON,
+        numbered=numbered,
+    )
+    with speaking_shoal(label, remedy="Give the column another type, or leave it out."):
+        return Source(TablePieces(MemoryRows(table), asked), "arrow", asked)

@@ -1,0 +1,242 @@
+"""`shoal.cluster(...)`: from what a program holds, or a file, to named clusters, without a server."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from shoal.clustering import Clustering, Kept
+from shoal.engine.algorithms import find_algorithm
+from shoal.engine.plan import CentroidMethod, Progress, silent
+from shoal.errors import InvalidField
+from shoal.files.layout import PYTHON
+from shoal.frames import Frame, frame_of
+from shoal.from_file import Given, Request, cluster_file
+from shoal.given import Named, columns_named, one_column, split_vectors, vectors_in
+from shoal.inputs import ids_of, texts_of
+from shoal.library import How, cluster_columns
+from shoal.precision import Split
+from shoal.scalars import flag, unwrapped, whole
+
+__all__ = ["Column", "cluster"]
+
+Column: TypeAlias = str | Iterable[object]
+"""The name of a column, names of several, or one value a row: a list, an array, a column of a data frame."""
+
+_LABEL: Final = "data"
+_MOST_NAMES: Final = 64
+_ARGUMENTS: Final = (
+    "data", "vector", "text", "id", "algorithm", "n_clusters", "normalize", "centroid_method", "sample_size", "seed",
+    "threads", "like", "progress",
+)  # fmt: skip
+
+
+def cluster(
+    data: object,
+    *,
+    vector: Column | None = None,
+    text: Column | None = None,
+    id: Column | None = None,
+    algorithm: str = "auto",
+    n_clusters: int | None = None,
+    normalize: bool = True,
+    centroid_method: CentroidMethod = "mean",
+    sample_size: int | None = None,
+    seed: int = 42,
+    threads: int = 0,
+    like: Clustering | None = None,
+    progress: Progress = silent,
+    **params: object,
+) -> Clustering:
+    """Group documents by their vectors and name the groups.
+
+        shoal.cluster(df, vector="embedding", text=["title", "body"], id="ticket")
+        shoal.cluster(embeddings, text=df["body"])
+        shoal.cluster("tickets.parquet", text="body")
+
+    Parameters
+    ----------
+    data : data frame, table, array, sequence or path
+        A table of pandas, polars or Arrow, columns by name, or a list of records; vectors (n, d) of any number type
+        as an array, lists, or one column; or the path of a file, which is read as `shoal cluster` reads it.
+    vector : str, sequence of str, or (n, d) vectors, optional
+        The column of vectors, the columns that hold a dimension each, or the vectors themselves. Without it the only
+        column of vectors is taken, or the one called embedding or vector.
+    text : str, sequence of str, or (n,) texts, optional
+        The columns that name the clusters, or the texts themselves; None, NaN and masked ones are empty. Without it
+        the columns that read most like text are taken.
+    id : str, or (n,) ids, optional
+        The column of ids, or the ids themselves: unique text or whole numbers, which make the result independent of the
+        order of the rows. Without it a column `document_id`, `id` or `_id` is taken, else rows are numbered from 0.
+    algorithm : str, default "auto"
+        The method: auto, kmeans, hdbscan, leiden, agglomerative, spectral, gaussian_mixture, mean_shift, dbscan or
+        optics.
+    n_clusters : int, optional
+        How many, whatever the algorithm calls it. None lets the data say.
+    normalize : bool, default True
+        Compare directions (cosine) and not lengths.
+    centroid_method : {"mean", "medoid", ...}, default "mean"
+        What stands for a cluster.
+    sample_size : int, optional
+        Learn from so many rows, and assign the others.
+    seed : int, default 42
+        The same seed gives the same clusters.
+    threads : int, default 0
+        How many; 0 takes all cores. The result does not depend on it.
+    like : Clustering, optional
+        An earlier clustering of some of the same ids: these stay where they were on its map.
+    progress : callable, optional
+        Hears (stage, fraction); what it raises stops the work.
+    **params
+        Parameters of the algorithm, such as `min_cluster_size=30`.
+
+    Returns
+    -------
+    Clustering
+        Its rows are those of `data`, in their order. A file is read without the rows that have no vector; a table in
+        memory has to have one in each row.
+
+    Raises
+    ------
+    InvalidField
+        Naming the argument, the row or the column, what is wrong, and the remedy.
+
+    Examples
+    --------
+    >>> import numpy as np, shoal
+    >>> shoal.cluster(np.eye(4).repeat(5, axis=0), algorithm="kmeans", n_clusters=4).labels.tolist()[:6]
+    [0, 0, 0, 0, 0, 1]
+    """
+    if like is not None and not isinstance(like, Clustering):
+        raise InvalidField("like", "must be a clustering of shoal.cluster", value=like)
+    _check_params(algorithm, params)
+    how = How(
+        algorithm=algorithm,
+        n_clusters=None if n_clusters is None else whole("n_clusters", n_clusters, 1),
+        params={name: unwrapped(value) for name, value in params.items()},
+        normalize=flag("normalize", normalize),
+        centroid_method=centroid_method,
+        sample_size=None if sample_size is None else whole("sample_size", sample_size, 1),
+        seed=whole("seed", seed, 0),
+        threads=whole("threads", threads, 0),
+    )
+    if isinstance(data, (str, os.PathLike)):
+        request = _of_file(Path(data), vector, text, id)
+    elif (frame := one_column(data) or frame_of(data)) is not None:
+        request = _of_frame(frame, vector, text, id)
+    else:
+        return _cluster_array(data, vector, text, id, how, like, progress)
+    given = replace(request.given, like=like)
+    return cluster_file(replace(request, how=how, given=given, keep=True), progress).clustering
+
+
+def _check_params(algorithm: str, params: Mapping[str, object]) -> None:
+    """Raises InvalidField for a parameter that is an argument spelt wrong, such as `texts`."""
+    known = {one.name for one in fields(find_algorithm(algorithm).params)}
+    for name in params.keys() - known:
+        close = difflib.get_close_matches(name, [*_ARGUMENTS, *known], 1, 0.75)
+        if close and close[0] in _ARGUMENTS:
+            remedy = f"Did you mean {close[0]}?"
+            raise InvalidField(name, f"is no parameter of {algorithm}, and no argument", remedy=remedy)
+
+
+def _of_file(path: Path, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+    """Columns of a file are looked for where it is read."""
+    names = {"vector": _named(vector), "text": _named(text), "id": _named(id, most=1)}
+    return _request(Request(path=path, options=PYTHON), names)
+
+
+def _of_frame(frame: Frame, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+    rows = frame.rows
+    if rows == 0:
+        raise InvalidField(_LABEL, "has no rows", remedy="Clustering needs at least two.")
+    given = {"vector": vector, "text": text, "id": id}
+    names = {name: columns_named(name, value, frame, rows=rows) for name, value in given.items()}
+    request = _request(Request(path=Path(_LABEL), options=PYTHON, given=Given(table=frame.table)), names, rows)
+    if request.given.vectors is None:
+        taken = [column for name in ("text", "id") for column in names[name].columns or ()]
+        vectors = vectors_in(frame, names["vector"].columns, taken)
+        request = replace(request, given=replace(request.given, vectors=vectors))
+    return replace(request, given=replace(request.given, index=frame.index))
+
+
+def _request(request: Request, names: dict[str, Named], rows: int | None = None) -> Request:
+    """The request with what the arguments name, and what they hold themselves."""
+    vector, text, id = names["vector"], names["text"], names["id"]
+    if id.columns is not None and len(id.columns) > 1:
+        raise InvalidField("id", "names several columns", value=list(id.columns), remedy="Ids stand in one.")
+    if rows is None and vector.columns is not None and len(vector.columns) > 1:
+        remedy = "Name one: shoal.cluster reads columns such as emb_0, emb_1, … of a file by what they begin with, emb."
+        raise InvalidField("vector", "names several columns of a file", value=list(vector.columns), remedy=remedy)
+    vectors = None if vector.values is None else split_vectors(vector.values, name="vector")
+    count = len(vectors.points) if vectors is not None else rows
+    given = replace(
+        request.given,
+        vectors=vectors,
+        texts=None if text.values is None else texts_of(text.values, count),
+        ids=None if id.values is None else ids_of(id.values, count),
+    )
+    column = vector.columns[0] if vector.columns is not None and len(vector.columns) == 1 else None
+    return replace(
+        request, vector=column, text=text.columns or (), id=None if id.columns is None else id.columns[0], given=given
+    )
+
+
+def _named(given: Column | None, most: int = _MOST_NAMES) -> Named:
+    """What an argument says about a file, whose columns are not known yet: a longer list is no list of names."""
+    if isinstance(given, str):
+        return Named((given,))
+    if isinstance(given, (list, tuple)) and 0 < len(given) <= most and all(isinstance(one, str) for one in given):
+        return Named(tuple(given))
+    return Named(values=given)
+
+
+def _cluster_array(
+    data: object,
+    vector: Column | None,
+    text: Column | None,
+    id: Column | None,
+    how: How,
+    like: Clustering | None,
+    progress: Progress,
+) -> Clustering:
+    for name, value in (("vector", vector), ("text", text), ("id", id)):
+        if isinstance(value, str) or (name == "vector" and value is not None):
+            problem = f"belongs to a table, and data is a {type(data).__name__} of vectors"
+            remedy = "Give the values themselves, or a data frame." if name != "vector" else "Leave it out."
+            raise InvalidField(name, problem, value=value if isinstance(value, str) else None, remedy=remedy)
+    _check_not_texts(data)
+    vectors = split_vectors(data, name=_LABEL)
+    _check_directions(vectors, how)
+    count = len(vectors.points)
+    ids, texts = ids_of(id, count), texts_of(text, count)
+    found = cluster_columns(
+        vectors.points,
+        ids.texts,
+        texts,
+        how,
+        progress,
+        sort=id is not None,
+        like=like,
+        rest=vectors.rest,
+        whole_ids=ids.whole,
+    )
+    return replace(found, kept=Kept(vectors, texts))
+
+
+def _check_not_texts(data: object) -> None:
+    if isinstance(data, Sequence) and len(data) and all(isinstance(one, str) for one in data[:8]):
+        remedy = "Shoal makes no vectors: embed the texts, then shoal.cluster(vectors, text=texts)."
+        raise InvalidField(_LABEL, "is texts without vectors", value=str(data[0])[:80], remedy=remedy)
+
+
+def _check_directions(vectors: Split, how: How) -> None:
+    if not how.normalize or vectors.points.any(axis=1).all():
+        return
+    row = int(np.flatnonzero(~vectors.points.any(axis=1))[0])
+    remedy = "Leave the row out, or compare lengths too: normalize=False."
+    raise InvalidField(f"{_LABEL}[{row}]", "is all zero, and such a vector has no direction", remedy=remedy)

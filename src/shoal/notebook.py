@@ -1,0 +1,117 @@
+"""What a notebook shows of a clustering: HTML without scripts that reads well on light and on dark pages, and as a
+plain table where styles are taken away."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Line", "Page", "page_html"]
+
+_SHOWN: Final = 20
+_MOST: Final = 200
+_KEYWORDS: Final = 6
+_STYLE: Final = """
+.shoal{--shoal-bar:#3b82c4;--shoal-line:rgba(128,128,128,.28);--shoal-track:rgba(128,128,128,.14);
+font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-size:13px;line-height:1.4;color:inherit;
+max-width:68rem;text-align:left}
+.shoal .head{font-size:15px;font-weight:600;margin:2px 0 1px}
+.shoal .quiet{opacity:.68;font-size:12px;font-weight:400}
+.shoal table{border-collapse:collapse;width:100%;margin:8px 0 4px;border:0;background:transparent;color:inherit;
+table-layout:auto}
+.shoal tr,.shoal tr:nth-child(even),.shoal tr:hover{background:transparent!important}
+.shoal th,.shoal td{border:0;border-bottom:1px solid var(--shoal-line);padding:6px 14px 6px 0;text-align:left;
+vertical-align:top;color:inherit;white-space:normal;background:transparent}
+.shoal th{font-size:11px;font-weight:500;opacity:.68;padding-bottom:3px}
+.shoal .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.shoal .bar{width:92px;min-width:64px;padding-right:8px}
+.shoal .track{display:block;height:9px;margin-top:5px;border-radius:2px;background:var(--shoal-track);overflow:hidden}
+.shoal .fill{display:block;height:9px;border-radius:2px;background:var(--shoal-bar);min-width:2px}
+.shoal .none .fill{
+background:repeating-linear-gradient(45deg,rgba(128,128,128,.75) 0 3px,rgba(128,128,128,.35) 3px 6px)}
+.shoal .name{font-weight:600;overflow-wrap:anywhere;min-width:11rem;max-width:22rem}
+.shoal .none .name{font-weight:400;font-style:italic}
+.shoal .says{max-width:30rem;overflow-wrap:anywhere;opacity:.86;padding-right:0}
+.shoal summary{cursor:pointer;padding:4px 0;opacity:.8}
+.shoal .note{font-size:12px;margin:3px 0;padding-left:8px;border-left:3px solid #d29922}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One cluster: a row of the table."""
+
+    label: str
+    keywords: Sequence[str]
+    size: int
+    share: float
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that is shown. `noise` counts documents in no cluster, `facts` are short phrases, `notes` sentences."""
+
+    documents: int
+    lines: Sequence[Line]
+    noise: int
+    facts: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+def page_html(page: Page) -> str:
+    """The page as one element with a style of its own; whatever came from documents is escaped."""
+    many = _counted(len(page.lines), "cluster")
+    facts = "".join(f" · {_text(fact)}" for fact in page.facts)
+    notes = "".join(f'<div class="note">{_text(note)}</div>' for note in page.notes)
+    return (
+        f'<div class="shoal"><style>{_STYLE}</style>'
+        f'<div class="head">{_counted(page.documents, "document")} in {many}'
+        f'<span class="quiet">{facts}</span></div>'
+        f"{_table(page, page.lines[:_SHOWN], noise=True)}{_further(page)}{notes}</div>"
+    )
+
+
+def _further(page: Page) -> str:
+    """The clusters that come after the first ones, folded."""
+    more = page.lines[_SHOWN:_MOST]
+    if not more:
+        return ""
+    left = len(page.lines) - _SHOWN - len(more)
+    rest = f'<div class="quiet">and {left:,} smaller ones: clustering.centroids() has them all</div>' if left else ""
+    return (
+        f"<details><summary>{_counted(len(more), 'more cluster')}</summary>"
+        f"{_table(page, more, noise=False)}{rest}</details>"
+    )
+
+
+def _table(page: Page, lines: Sequence[Line], *, noise: bool) -> str:
+    examples = any(line.example for line in page.lines)
+    heads = ['<th class="n">documents</th>', '<th class="bar"></th>', "<th>cluster</th>"]
+    heads += ["<th>such as</th>"] if examples else []
+    widest = max([line.size for line in page.lines] + [page.noise, 1])
+    rows = [_row(line, widest, examples=examples) for line in lines]
+    if noise and page.noise:
+        share = page.noise / max(page.documents, 1)
+        rows.append(_row(Line("in no cluster", (), page.noise, share), widest, examples=examples, kind=' class="none"'))
+    return f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _row(line: Line, widest: int, *, examples: bool, kind: str = "") -> str:
+    keywords = ", ".join(line.keywords[:_KEYWORDS])
+    below = f'<br><span class="quiet">{_text(keywords)}</span>' if keywords else ""
+    width = 100 * line.size / widest
+    says = f'<td class="says">{_text(line.example)}</td>' if examples else ""
+    return (
+        f'<tr{kind}><td class="n">{line.size:,}<br><span class="quiet">{line.share:.1%}</span></td>'
+        f'<td class="bar"><span class="track"><span class="fill" style="width:{width:.1f}%"></span></span></td>'
+        f'<td class="name">{_text(line.label)}{below}</td>{says}</tr>'
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _text(value: str) -> str:
+    return html.escape(value)

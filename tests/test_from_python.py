@@ -1,0 +1,313 @@
+"""`shoal.cluster` as people write it: tables, columns, records and paths, with columns named or handed over."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+import shoal
+from shoal.errors import InvalidField
+from shoal.frames import frame_of
+from shoal.from_file import Request, cluster_file
+from shoal.library import How
+
+ABOUT = ["refund for my card payment", "password reset does not work", "parcel arrived late again"]
+ROWS = 45
+
+
+def made_vectors() -> NDArray[np.float32]:
+    rng = np.random.default_rng(0)
+    return (np.eye(6)[:3].repeat(ROWS // 3, axis=0) + rng.normal(0, 0.05, (ROWS, 6))).astype(np.float32)
+
+
+VECTORS = made_vectors()
+TITLES = [f"{ABOUT[row * 3 // ROWS]} {row}" for row in range(ROWS)]
+BODIES = [f"please {ABOUT[row * 3 // ROWS]}, thank you very much" for row in range(ROWS)]
+TICKETS = [f"T-{row * 7 % ROWS:03d}" for row in range(ROWS)]
+NAMES = ["Refund for my card payment", "Password reset does not work", "Parcel arrived late"]
+COLUMNS: dict[str, Any] = {
+    "vec": VECTORS.tolist(), "title": TITLES, "body": BODIES, "ticket": TICKETS, "n": list(range(ROWS)),
+}  # fmt: skip
+HOW: dict[str, Any] = {"algorithm": "kmeans", "n_clusters": 3}
+
+
+def frame() -> pd.DataFrame:
+    """As a filter leaves it: an index that does not count from 0."""
+    return pd.DataFrame({**COLUMNS, "vec": list(VECTORS)}, index=np.arange(ROWS) * 2 + 7)
+
+
+class Tensor:
+    """What the arrays of other libraries have in common."""
+
+    dtype = "torch.float32"
+
+    def __init__(self, values: NDArray[np.float32], *, needs_gradient: bool = False) -> None:
+        self._values, self._needs_gradient = values, needs_gradient
+
+    def __array__(self, dtype: object = None, copy: object = None) -> NDArray[np.float32]:
+        if self._needs_gradient:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        return self._values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return iter(self._values)
+
+    def detach(self) -> "Tensor":
+        return Tensor(self._values)
+
+    def cpu(self) -> "Tensor":
+        return self
+
+
+TABLES: dict[str, Callable[[], object]] = {
+    "pandas": frame,
+    "pandas with lists": lambda: pd.DataFrame(COLUMNS),
+    "pandas with printed arrays": lambda: frame().assign(vec=[str(row) for row in VECTORS]),
+    "pandas with JSON": lambda: frame().assign(vec=[str(row.tolist()) for row in VECTORS]),
+    "pandas with tensors": lambda: frame().assign(vec=objects([Tensor(row) for row in VECTORS])),
+    "pandas with nullable types": lambda: frame().convert_dtypes(),
+    "pandas with categories": lambda: frame().astype({"title": "category", "ticket": "category"}),
+    "pandas on Arrow": lambda: pa.table(COLUMNS).to_pandas(types_mapper=pd.ArrowDtype),
+    "pandas with an index of ids": lambda: frame().set_index("ticket"),
+    "pandas with objects that are no columns": lambda: frame().assign(other=objects([object()] * ROWS)),
+    "polars": lambda: pl.DataFrame(COLUMNS),
+    "polars, lazy": lambda: pl.DataFrame(COLUMNS).lazy(),
+    "polars with arrays": lambda: pl.DataFrame(COLUMNS).with_columns(pl.col("vec").cast(pl.Array(pl.Float32, 6))),
+    "polars with objects": lambda: pl.DataFrame(COLUMNS).with_columns(
+        pl.Series("other", [object() for _ in range(ROWS)], dtype=pl.Object)
+    ),
+    "Arrow": lambda: pa.table(COLUMNS),
+    "Arrow in chunks": lambda: pa.concat_tables([pa.table(COLUMNS).slice(0, 11), pa.table(COLUMNS).slice(11)]),
+    "an Arrow batch": lambda: pa.RecordBatch.from_pydict(COLUMNS),
+    "an Arrow reader": lambda: pa.table(COLUMNS).to_reader(),
+    "an Arrow data set": lambda: pads.dataset(pa.table(COLUMNS)),
+    "columns by name": lambda: COLUMNS,
+    "columns by name with an array": lambda: {**COLUMNS, "vec": VECTORS},
+    "records": lambda: [dict(zip(COLUMNS, row, strict=True)) for row in zip(*COLUMNS.values(), strict=True)],
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_of_any_library_is_clustered_by_its_named_columns(kind: str) -> None:
+    found = shoal.cluster(TABLES[kind](), vector="vec", text=["title", "body"], id="ticket", **HOW)
+
+    assert [one.label for one in found.clusters] == NAMES
+    assert list(found.ids) == TICKETS
+    assert found.labels.tolist() == sorted(found.labels.tolist())
+    assert not found.warnings
+
+
+@pytest.mark.parametrize("kind", ["a.parquet", "a.csv", "a.jsonl"])
+@pytest.mark.parametrize("options", [{}, {"vector": "vec", "text": "body", "id": "ticket"}], ids=["found", "named"])
+def test_a_path_is_read_as_the_command_reads_it(tmp_path: Path, kind: str, options: dict[str, Any]) -> None:
+    path = tmp_path / kind
+    table = pa.table(COLUMNS)
+    if kind == "a.parquet":
+        pq.write_table(table, path)
+    elif kind == "a.csv":
+        pd.DataFrame(COLUMNS).to_csv(path, index=False)
+    else:
+        pd.DataFrame(COLUMNS).to_json(path, orient="records", lines=True)
+    text = (options["text"],) if options else ()
+    request = Request(path=path, vector=options.get("vector"), text=text, id=options.get("id"), how=How(**HOW))
+
+    command = cluster_file(request).clustering
+    one, two = (shoal.cluster(given, **options, **HOW) for given in (path, str(path)))
+
+    for found in (one, two):
+        assert found.members().equals(command.members())
+        assert found.clusters == command.clusters
+
+
+def test_a_file_and_the_same_table_in_memory_give_the_same_result(tmp_path: Path) -> None:
+    pq.write_table(pa.table(COLUMNS), tmp_path / "a.parquet")
+
+    of_file = shoal.cluster(tmp_path / "a.parquet", id="ticket", **HOW)
+
+    for table in (frame(), pl.DataFrame(COLUMNS), pa.table(COLUMNS)):
+        found = shoal.cluster(table, id="ticket", **HOW)
+        assert found.members().equals(of_file.members())
+        assert found.clusters == of_file.clusters
+
+
+def test_what_is_not_named_is_found() -> None:
+    found = shoal.cluster(frame()[["vec", "body"]], **HOW)
+
+    assert [one.label for one in found.clusters] == NAMES
+    assert list(found.ids) == list(range(ROWS))
+
+
+def test_one_column_of_a_data_frame_is_enough() -> None:
+    df, polars = frame(), pl.DataFrame(COLUMNS)
+    for found in (
+        shoal.cluster(df[["vec"]], text=df["body"], id=df["ticket"], **HOW),
+        shoal.cluster(df["vec"], text=df["body"], id=df["ticket"], **HOW),
+        shoal.cluster(df["vec"].astype(str), text=df["body"], id=df["ticket"], **HOW),
+        shoal.cluster(polars["vec"], text=polars["body"], id=polars["ticket"], **HOW),
+        shoal.cluster(polars.select("vec"), text=polars["body"], id=polars["ticket"], **HOW),
+        shoal.cluster(VECTORS, text=df["body"], id=df["ticket"], **HOW),
+        shoal.cluster(Tensor(VECTORS, needs_gradient=True), text=BODIES, id=TICKETS, **HOW),
+    ):
+        assert [one.label for one in found.clusters] == NAMES
+        assert list(found.ids) == TICKETS
+
+
+def test_a_column_for_each_dimension_is_a_vector() -> None:
+    plain = shoal.cluster(VECTORS, **HOW).labels.tolist()
+    wide = pd.DataFrame(VECTORS)
+    assert shoal.cluster(wide, **HOW).labels.tolist() == plain
+    wide.columns = pd.Index([f"emb_{number}" for number in range(6)])
+    assert shoal.cluster(wide, **HOW).labels.tolist() == plain
+    named = wide.assign(body=BODIES, n=range(ROWS))
+    for vector in ("emb", list(wide.columns)):
+        found = shoal.cluster(named, vector=vector, text="body", id="n", **HOW)
+        assert [one.label for one in found.clusters] == NAMES
+        assert list(found.ids) == list(range(ROWS))
+    corner = pd.DataFrame(VECTORS[:, :3], columns=list("xyz")).assign(ticket=TICKETS)
+    assert list(shoal.cluster(corner, id="ticket", **HOW).ids) == TICKETS
+
+
+def test_vectors_may_stand_beside_the_table(tmp_path: Path) -> None:
+    pd.DataFrame(COLUMNS).drop(columns="vec").to_csv(tmp_path / "a.csv", index=False)
+
+    for table in (frame(), frame().drop(columns="vec"), tmp_path / "a.csv"):
+        found = shoal.cluster(table, vector=VECTORS, text="body", id="ticket", **HOW)
+        assert [one.label for one in found.clusters] == NAMES
+        assert list(found.ids) == TICKETS
+        assert not found.warnings
+
+
+def test_texts_and_ids_may_stand_beside_the_table() -> None:
+    found = shoal.cluster(frame(), vector="vec", text=BODIES, id=range(100, 100 + ROWS), **HOW)
+
+    assert [one.label for one in found.clusters] == NAMES
+    assert list(found.ids) == list(range(100, 100 + ROWS))
+
+
+def test_rows_can_be_numbered_whatever_the_column_of_ids_holds() -> None:
+    twice = frame().assign(id="same")
+
+    assert "repeats the id of row 0" in refusal(lambda: shoal.cluster(twice, vector="vec", **HOW)).problem
+    assert list(shoal.cluster(twice, vector="vec", id=range(ROWS), **HOW).ids) == list(range(ROWS))
+
+
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def refusal(call: Callable[[], object]) -> InvalidField:
+    with pytest.raises(InvalidField) as refused:
+        call()
+    return refused.value
+
+
+def objects(values: Sequence[object]) -> NDArray[np.object_]:
+    column = np.empty(len(values), object)
+    for row, value in enumerate(values):
+        column[row] = value
+    return column
+
+
+def with_row(row: int, value: object) -> pd.DataFrame:
+    return frame().assign(vec=objects([value if number == row else list(v) for number, v in enumerate(VECTORS)]))
+
+
+def levels() -> pd.DataFrame:
+    df = frame()
+    df.columns = pd.MultiIndex.from_product([["a"], df.columns])
+    return df
+
+
+NAMED: dict[str, Any] = {"vector": "vec", "text": "body", "id": "ticket"}
+
+REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
+    "a vector spelt wrong": (frame, {"vector": "vecs"}, "is no column of the data, got 'vecs'. Did you mean 'vec'"),
+    "a text spelt wrong": (frame, {"text": ["title", "Bdoy"]}, "got 'Bdoy'. Did you mean 'body'"),
+    "an id spelt wrong": (frame, {"id": "tiket"}, "id: is no column of the data, got 'tiket'. Did you mean 'ticket'"),
+    "several vectors": (lambda: frame().assign(image=frame()["vec"]), {}, 'vec, image. Choose: vector="vec"'),
+    "no vectors": (lambda: frame()[["title", "body"]], {}, "its columns are title, body"),
+    "a vector that is text": (frame, {"vector": "body"}, "column 'body': holds no vectors"),
+    "a text that is numbers": (frame, {"vector": "vec", "text": "n"}, "text: holds no text in any row, got 'n'"),
+    "objects": (lambda: frame().assign(vec=objects([object()] * ROWS)), {"vector": "vec"}, "holds values of type obj"),
+    "no rows": (lambda: frame().iloc[:0], NAMED, "data: has no rows"),
+    "one row": (lambda: frame().iloc[:1], NAMED, "data: holds one document"),
+    "a row without a vector": (lambda: with_row(4, None), NAMED, "row 4, column 'vec': has no vector; 1 row has none"),
+    "a row without a number": (lambda: with_row(4, [1, 2, np.nan, 4, 5, 6]), NAMED, "row 4, column 'vec'[2]"),
+    "a longer row": (lambda: with_row(4, [1.0] * 7), NAMED, "row 4, column 'vec': has 7 numbers where"),
+    "a row of zeros": (lambda: with_row(4, [0.0] * 6), NAMED, "row 4, column 'vec': is all zero"),
+    "an id twice": (lambda: frame().assign(ticket="a"), NAMED, "row 1, column 'ticket': repeats the id of row 0"),
+    "no id": (lambda: frame().assign(ticket=objects([None, *TICKETS[1:]])), NAMED, "row 0, column 'ticket': has no id"),
+    "too few texts": (frame, {"vector": "vec", "text": BODIES[:8]}, "text: has 8 values, and the data have 45 rows"),
+    "a short column": (frame, {"vector": "vec", "text": pd.Series(BODIES[:3])}, "text: must be as many"),
+    "too few vectors": (frame, {"vector": VECTORS[:3], "text": "body"}, "vector: has 3 values. Give one for each of"),
+    "names on levels": (levels, NAMED, "data: has column names on 2 levels"),
+    "a name twice": (lambda: pd.concat([frame(), frame()], axis=1), NAMED, "two columns called 'vec'"),
+    "uneven columns": (lambda: {"vec": VECTORS, "body": BODIES[:3]}, {}, "data: has columns of different lengths"),
+    "a name beside an array": (lambda: VECTORS, {"text": "body"}, "text: belongs to a table"),
+    "a vector beside an array": (lambda: VECTORS, {"vector": "vec"}, "vector: belongs to a table"),
+    "texts alone": (lambda: BODIES, {}, "data: is texts without vectors"),
+    "the older name of an argument": (lambda: VECTORS, {"texts": BODIES}, "Did you mean text?"),
+    "several columns of ids": (frame, {"id": ["ticket", "n"]}, "id: names several columns"),
+    "a file that is not there": (lambda: "nowhere.parquet", {}, "there is no such file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_clustered_is_refused_with_the_argument_the_value_and_the_remedy(kind: str) -> None:
+    data, options, says = REFUSED[kind]
+
+    assert says in str(refusal(lambda: shoal.cluster(data(), **options, **HOW)))
+
+
+def test_a_name_that_a_file_lacks_is_refused_with_those_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table(COLUMNS), path)
+
+    for option in ("vector", "text", "id"):
+        wrong: dict[str, Any] = {option: "bodi"}
+        assert "Did you mean 'body'" in str(refusal(lambda wrong=wrong: shoal.cluster(path, **wrong, **HOW)))  # type: ignore[misc]
+    pq.write_table(pa.table({**COLUMNS, "image": COLUMNS["vec"]}), path)
+    assert 'Choose: vector="vec"' in str(refusal(lambda: shoal.cluster(path, **HOW)))
+
+
+def test_a_sparse_matrix_is_refused_with_the_way_to_make_it_dense() -> None:
+    from scipy.sparse import csr_array
+
+    assert "TruncatedSVD" in str(refusal(lambda: shoal.cluster(csr_array(VECTORS), **HOW)))
+
+
+def test_rows_of_a_file_without_a_vector_are_left_out_and_what_stands_beside_it_goes_with_the_rest(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({**COLUMNS, "vec": [None, *COLUMNS["vec"][1:]]}), path)
+
+    found = shoal.cluster(path, vector="vec", text=pd.Series(BODIES), id=TICKETS, **HOW)
+
+    assert list(found.ids) == TICKETS[1:]
+    assert found.warnings == ["1 documents have no vec; left out."]
+    assert found.kept is not None and found.kept.texts == BODIES[1:]
+
+
+@pytest.mark.parametrize("data", [VECTORS, VECTORS.tolist(), pa.array(VECTORS.tolist()), pd.Series(TITLES), 5, None])
+def test_only_tables_have_columns(data: object) -> None:
+    assert frame_of(data) is None
+
+
+def test_a_batch_of_a_data_set_is_read_at_a_time(tmp_path: Path) -> None:
+    for part in range(3):
+        pq.write_table(pa.table(COLUMNS).slice(part * 15, 15), tmp_path / f"{part}.parquet")
+
+    found = shoal.cluster(pads.dataset(tmp_path), vector="vec", text="body", id="ticket", **HOW)
+
+    assert list(found.ids) == TICKETS
