@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help hostile demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture wheel clean
+.PHONY: help hostile demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture wheel image clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -19,6 +19,7 @@ help:
 	@echo "make install       set up $(VENV) for work on Shoal (make test does it by itself)"
 	@echo "make picture       redraw docs/images/demo.svg from a real run"
 	@echo "make wheel         build dist/shoal-*.whl, use it in a fresh environment, say what it takes (three minutes)"
+	@echo "make image         build the image and try it without rights (Docker, or buildah and root)"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
 	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (two hours)"
@@ -69,6 +70,9 @@ picture: $(VENV)/.ready $(VENV)/.native
 # PYTHON=python3.13 make wheel: for another Python.
 wheel:
 	@scripts/try-wheel $(VENV)-wheel $(or $(PYTHON),python3)
+
+image:
+	@scripts/try-image
 
 bench-server: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_server.py --write docs/performance.md

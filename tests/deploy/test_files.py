@@ -1,0 +1,96 @@
+"""What Shoal is deployed with says the same as the code. `scripts/try-image` builds and runs the image."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shoal.settings import Settings, unknown_names
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "shoal.service"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Name and rest of every instruction of the Dockerfile."""
+    text = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(name, rest) for name, _, rest in (line.partition(" ") for line in lines)]
+
+
+def environment(text: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in shlex.split(text) if pair.startswith("SHOAL_"))
+
+
+def service() -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    return dict(services["shoal"])
+
+
+def test_the_image_copies_files_that_exist_and_are_not_ignored() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    taken = [line.removeprefix("!") for line in ignored if line.startswith("!")]
+    copied = [
+        one for name, rest in instructions() if name == "COPY" and "--from" not in rest for one in rest.split()[:-1]
+    ]
+
+    assert len(copied) >= 8
+    for one in copied:
+        assert (ROOT / one).exists(), one
+        assert any(fnmatch(one, pattern) for pattern in taken), f"{one} is kept out by .dockerignore"
+
+
+def test_the_image_runs_as_a_user_without_rights_on_a_base_with_a_version() -> None:
+    last_stage = instructions()[max(i for i, (name, _) in enumerate(instructions()) if name == "FROM") :]
+
+    user = next(rest for name, rest in last_stage if name == "USER")
+    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user)
+    for name, rest in instructions():
+        assert name != "FROM" or re.search(r":\d+\.\d+-", rest), rest
+
+
+def test_image_compose_and_unit_set_what_the_settings_know() -> None:
+    image = environment(" ".join(rest for name, rest in instructions() if name == "ENV"))
+    unit = environment(" ".join(re.findall(r"^Environment=(.*)$", UNIT.read_text(), re.MULTILINE)))
+
+    for given in (image, service()["environment"], unit):
+        assert given
+        assert unknown_names(given) == []
+        Settings.read(given)
+
+    assert image["SHOAL_DATA"] == service()["volumes"][0].partition(":")[2]
+    assert image["SHOAL_HOST"] == "0.0.0.0"  # Docker decides which of its ports others reach
+
+
+def test_the_port_of_the_settings_is_the_one_that_is_published_and_probed() -> None:
+    port = str(Settings(data=Path("data")).port)
+    health = next(rest for name, rest in instructions() if name == "HEALTHCHECK")
+
+    assert ("EXPOSE", port) in instructions()
+    assert service()["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f"127.0.0.1:{port}/livez" in health
+
+
+def test_the_service_has_longer_to_end_than_requests_under_way() -> None:
+    unit = re.search(r"^TimeoutStopSec=(\d+)$", UNIT.read_text(), re.MULTILINE)
+
+    assert unit is not None
+    assert int(unit[1]) > 30
+    assert int(service()["stop_grace_period"].rstrip("s")) > 30
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_takes_the_unit_without_a_complaint(tmp_path: Path) -> None:
+    here = tmp_path / "shoal.service"
+    here.write_text(UNIT.read_text().replace("/opt/shoal/bin/shoal", str(Path(sys.executable).with_name("shoal"))))
+
+    done = subprocess.run(["systemd-analyze", "verify", here], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
