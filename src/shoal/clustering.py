@@ -1,6 +1,5 @@
 """What a clustering in memory shows of itself: arrays, clusters, tables, a summary, a folder of results."""
 
-import html
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from shoal.columns import Labels
 from shoal.document_ids import DocumentIds, Id
 from shoal.engine.plan import Plan, Progress, silent
-from shoal.inputs import split_points
-from shoal.precision import Split, moved_to_mean
+from shoal.exploration import Exploration, Kept
+from shoal.given import split_vectors
+from shoal.precision import moved_to_mean
 from shoal.results import write_folder
 from shoal.services.analysis import Analysis, NamedCluster
 from shoal.services.analysis_tables import (
@@ -28,7 +28,7 @@ from shoal.services.analysis_tables import (
     near_duplicates_table,
 )
 
-__all__ = ["Assignment", "Clustering"]
+__all__ = ["Assignment", "Clustering", "Kept"]
 
 _SHOWN: Final = 20
 
@@ -42,16 +42,8 @@ class Assignment:
     strengths: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a clustering of n rows was made of: a view of what the caller gave, where that was float32 already."""
-
-    vectors: Split
-    texts: Sequence[str] | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Clustering:
+class Clustering(Exploration):
     """Named clusters of n documents; rows in the order in which the vectors were given."""
 
     analysis: Analysis
@@ -139,16 +131,17 @@ class Clustering:
         """Silhouette and friends; None where one is not defined."""
         return self.analysis.outcome.metrics
 
-    def assign(self, vectors: object, *, progress: Progress = silent) -> Assignment:
+    def assign(self, vectors: object, *, vector: str | None = None, progress: Progress = silent) -> Assignment:
         """The clusters of documents that were not clustered, -1 for those that fit none; the clusters stay as they are.
 
-        `vectors` is (m, d) as for `shoal.cluster`. A document has the same answer alone and among others. Density and
-        graph methods tell by their own rule what fits; k-means and the like by the distance of ordinary members to the
-        centroid. Raises InvalidField for vectors of other dimensions or without a direction.
+        `vectors` is (m, d) as for `shoal.cluster`, or a table and `vector` its column of vectors. A document has the
+        same answer alone and among others. Density and graph methods tell by their own rule what fits; k-means and the
+        like by the distance of ordinary members to the centroid. Raises InvalidField for vectors of other dimensions or
+        without a direction.
         """
         model = self.analysis.outcome.model
         assert model is not None, "the library keeps the model of every clustering"
-        points, rest = split_points(vectors)
+        points, rest = split_vectors(vectors, vector)
         origin = self.analysis.outcome.origin
         if origin is not None and points.shape[1] == len(origin):
             points, _ = moved_to_mean(points, rest, origin)
@@ -216,16 +209,6 @@ class Clustering:
         head = f"<Clustering of {len(self):,} documents: {len(self.clusters)} clusters, {self.noise:,} in none>"
         lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
         return "\n".join([head, *lines, *self._rest()])
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{one.size:,}</td><td>{one.share:.1%}</td><td><b>{html.escape(one.label)}</b></td>"
-            f"<td>{html.escape(', '.join(one.keywords))}</td></tr>"
-            for one in self.clusters[:_SHOWN]
-        )
-        head = "<tr><th>documents</th><th>share</th><th>cluster</th><th>keywords</th></tr>"
-        facts = f"{len(self):,} documents, {len(self.clusters)} clusters, {self.noise:,} in none"
-        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table><p>{facts}{''.join(self._rest())}</p>"
 
     def _typed(self, table: pa.Table | None) -> pa.Table | None:
         return None if table is None else self.document_ids.table(table)

@@ -10,7 +10,7 @@ __all__ = ["Line", "Page", "page_html"]
 
 _SHOWN: Final = 20
 _MOST: Final = 200
-_KEYWORDS: Final = 6
+_KEYWORDS: Final = 5
 _STYLE: Final = """
 .shoal{--shoal-bar:#3b82c4;--shoal-line:rgba(128,128,128,.28);--shoal-track:rgba(128,128,128,.14);
 font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-size:13px;line-height:1.4;color:inherit;
@@ -20,16 +20,18 @@ max-width:68rem;text-align:left}
 .shoal table{border-collapse:collapse;width:100%;margin:8px 0 4px;border:0;background:transparent;color:inherit;
 table-layout:auto}
 .shoal tr,.shoal tr:nth-child(even),.shoal tr:hover{background:transparent!important}
-.shoal th,.shoal td{border:0;border-bottom:1px solid var(--shoal-line);padding:6px 14px 6px 0;text-align:left;
+.shoal th,.shoal td{border:0;border-bottom:1px solid var(--shoal-line);padding:4px 14px 5px 0;text-align:left;
+font-size:13px;
 vertical-align:top;color:inherit;white-space:normal;background:transparent}
-.shoal th{font-size:11px;font-weight:500;opacity:.68;padding-bottom:3px}
-.shoal .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.shoal th{font-size:11px!important;font-weight:500;opacity:.68;padding-bottom:3px}
+.shoal .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;width:3.2rem}
+.shoal td.quiet{font-size:12px;line-height:1.5}
 .shoal .bar{width:92px;min-width:64px;padding-right:8px}
 .shoal .track{display:block;height:9px;margin-top:5px;border-radius:2px;background:var(--shoal-track);overflow:hidden}
 .shoal .fill{display:block;height:9px;border-radius:2px;background:var(--shoal-bar);min-width:2px}
 .shoal .none .fill{
 background:repeating-linear-gradient(45deg,rgba(128,128,128,.75) 0 3px,rgba(128,128,128,.35) 3px 6px)}
-.shoal .name{font-weight:600;overflow-wrap:anywhere;min-width:11rem;max-width:22rem}
+.shoal .name{font-weight:600;overflow-wrap:anywhere;min-width:11rem;max-width:26rem}
 .shoal .none .name{font-weight:400;font-style:italic}
 .shoal .says{max-width:30rem;overflow-wrap:anywhere;opacity:.86;padding-right:0}
 .shoal summary{cursor:pointer;padding:4px 0;opacity:.8}
@@ -87,7 +89,7 @@ def _further(page: Page) -> str:
 
 def _table(page: Page, lines: Sequence[Line], *, noise: bool) -> str:
     examples = any(line.example for line in page.lines)
-    heads = ['<th class="n">documents</th>', '<th class="bar"></th>', "<th>cluster</th>"]
+    heads = ['<th class="n">documents</th>', '<th class="n">share</th>', '<th class="bar"></th>', "<th>cluster</th>"]
     heads += ["<th>such as</th>"] if examples else []
     widest = max([line.size for line in page.lines] + [page.noise, 1])
     rows = [_row(line, widest, examples=examples) for line in lines]
@@ -98,12 +100,13 @@ def _table(page: Page, lines: Sequence[Line], *, noise: bool) -> str:
 
 
 def _row(line: Line, widest: int, *, examples: bool, kind: str = "") -> str:
-    keywords = ", ".join(line.keywords[:_KEYWORDS])
+    other = [word for word in line.keywords if word.casefold() != line.label.casefold()]
+    keywords = ", ".join(other[:_KEYWORDS])
     below = f'<br><span class="quiet">{_text(keywords)}</span>' if keywords else ""
     width = 100 * line.size / widest
     says = f'<td class="says">{_text(line.example)}</td>' if examples else ""
     return (
-        f'<tr{kind}><td class="n">{line.size:,}<br><span class="quiet">{line.share:.1%}</span></td>'
+        f'<tr{kind}><td class="n">{line.size:,}</td><td class="n quiet">{line.share:.1%}</td>'
         f'<td class="bar"><span class="track"><span class="fill" style="width:{width:.1f}%"></span></span></td>'
         f'<td class="name">{_text(line.label)}{below}</td>{says}</tr>'
     )

@@ -1,0 +1,299 @@
+"""What is asked of a clustering: tables for data frames, probabilities, clusters by time and by class, its look."""
+
+import datetime
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+
+import shoal
+from shoal import exploration
+from shoal.errors import ShoalError
+from shoal.services.analysis import NOISE_ID
+
+ABOUT = ["refund for my card", "password reset fails", "parcel arrived late"]
+SIZES = [30, 20, 10]
+STRAYS = 4
+ROWS = sum(SIZES) + STRAYS
+
+
+def made_vectors() -> NDArray[np.float32]:
+    rng = np.random.default_rng(0)
+    groups = np.eye(8)[:3].repeat(SIZES, axis=0) + rng.normal(0, 0.05, (sum(SIZES), 8))
+    return np.concatenate([groups, np.eye(8)[3 : 3 + STRAYS]]).astype(np.float32)
+
+
+VECTORS = made_vectors()
+GROUPS = np.repeat([0, 1, 2, -1], [*SIZES, STRAYS])
+TEXTS = [f"{ABOUT[group] if group >= 0 else 'something else'} number {row}" for row, group in enumerate(GROUPS)]
+ORDER = np.random.default_rng(5).permutation(ROWS)
+HOW: dict[str, Any] = {"algorithm": "hdbscan", "min_cluster_size": 6}
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    columns = {"vec": list(VECTORS), "body": TEXTS, "ticket": [f"T{row:02d}" for row in range(ROWS)]}
+    df = pd.DataFrame(columns, index=[f"row {row}" for row in range(ROWS)])
+    return df.iloc[ORDER]
+
+
+@pytest.fixture(scope="module")
+def clustering(frame: pd.DataFrame) -> shoal.Clustering:
+    return shoal.cluster(frame, vector="vec", text="body", id="ticket", **HOW)
+
+
+def refusal(call: Callable[[], object]) -> ShoalError:
+    with pytest.raises(ShoalError) as refused:
+        call()
+    return refused.value
+
+
+# ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_document_has_a_row_in_the_order_given(frame: pd.DataFrame, clustering: shoal.Clustering) -> None:
+    found = clustering.to_arrow()
+
+    assert found.column_names == ["document_id", "cluster_id", "cluster_label", "strength", "x", "y"]
+    assert found["document_id"].to_pylist() == frame["ticket"].tolist()
+    ids = [NOISE_ID if label < 0 else clustering.clusters[label].cluster_id for label in clustering.labels]
+    assert found["cluster_id"].to_pylist() == ids
+    assert found["cluster_label"].null_count == clustering.noise == STRAYS
+    assert np.array_equal(found["strength"].to_numpy(), clustering.strengths)
+
+
+def test_a_data_frame_joins_its_clusters_by_index_and_by_id(frame: pd.DataFrame, clustering: shoal.Clustering) -> None:
+    by_index = frame.join(clustering.to_pandas())
+    by_id = frame.merge(clustering.to_pandas(), left_on="ticket", right_on="document_id")
+    by_polars = pl.DataFrame(frame.drop(columns="vec")).join(
+        clustering.to_polars(), left_on="ticket", right_on="document_id", maintain_order="left"
+    )
+
+    assert by_index.index.tolist() == frame.index.tolist()
+    assert by_index["document_id"].tolist() == frame["ticket"].tolist()
+    assert by_index["cluster_id"].tolist() == by_id["cluster_id"].tolist() == by_polars["cluster_id"].to_list()
+
+
+def test_clusters_and_what_stands_for_them_are_tables_too(clustering: shoal.Clustering) -> None:
+    clusters, standing = clustering.to_pandas("clusters"), clustering.to_polars("representatives")
+
+    assert clusters["cluster_label"].tolist() == [one.label for one in clustering.clusters]
+    assert clusters["size"].tolist() == SIZES
+    assert [tuple(ids) for ids in clusters["representative_ids"]] == [
+        one.representatives for one in clustering.clusters
+    ]
+    texts = dict(zip([f"T{row:02d}" for row in range(ROWS)], TEXTS, strict=True))
+    assert standing["text"].to_list() == [texts[id] for id in standing["document_id"]]
+    assert standing["rank"].to_list() == [1, 2, 3, 4, 5] * 3
+    assert clustering.to_arrow("members").equals(clustering.members())
+
+
+def test_ids_that_are_numbers_are_numbers_in_every_table() -> None:
+    found = shoal.cluster(VECTORS, id=np.arange(ROWS) * 3, **HOW)
+
+    assert found.to_pandas()["document_id"].tolist() == (np.arange(ROWS) * 3).tolist()
+    assert found.to_arrow("clusters")["medoid_id"].type == pa.int64()
+    assert found.to_arrow("representatives")["document_id"].type == pa.int64()
+    assert found.to_arrow("representatives")["text"].null_count == 15
+
+
+def test_a_table_there_is_not_is_refused_with_those_there_are(clustering: shoal.Clustering) -> None:
+    assert "documents, clusters, representatives, members" in str(refusal(lambda: clustering.to_arrow("topics")))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_library_that_is_missing_is_named(
+    clustering: shoal.Clustering, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+
+    assert f"pip install {library}" in str(refusal(getattr(clustering, f"to_{library}")))
+
+
+# ── probabilities ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_documents_have_probabilities_over_all_clusters(frame: pd.DataFrame, clustering: shoal.Clustering) -> None:
+    found, top = clustering.probabilities(), clustering.probabilities(top=2)
+    inside = clustering.labels >= 0
+
+    assert found.shape == (ROWS, 3)
+    assert np.array_equal(found.argmax(axis=1)[inside], clustering.labels[inside])
+    assert np.array_equal(top.labels[inside, 0], clustering.labels[inside])
+    assert np.array_equal(clustering.probabilities(frame, vector="vec"), found)
+    assert np.array_equal(clustering.probabilities(np.stack(frame["vec"].tolist())[:5]), found[:5])
+
+
+def test_probabilities_that_would_need_too_much_memory_are_refused_and_the_top_is_not(
+    clustering: shoal.Clustering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exploration, "_MOST_BYTES", 4 * ROWS * 3 - 1)
+
+    assert "top: is needed: 64 documents in 3 clusters" in str(refusal(clustering.probabilities))
+    assert clustering.probabilities(top=1).labels.shape == (ROWS, 1)
+    assert refusal(lambda: clustering.probabilities(top=0)).details["field"] == "top"
+    assert refusal(lambda: clustering.probabilities(np.ones((2, 3)))).details["field"] == "vectors"
+
+
+# ── by time and by class ─────────────────────────────────────────────────────────────────────────────────────────────
+
+FIRST = datetime.datetime(2026, 1, 5)  # a Monday
+DAYS = [int(group + 1) * 7 + row % 3 for row, group in enumerate(GROUPS)]
+TIMES = [FIRST + datetime.timedelta(days=DAYS[row]) for row in ORDER]
+
+FORMS: dict[str, Callable[[], object]] = {
+    "datetimes": lambda: TIMES,
+    "NumPy": lambda: np.array(TIMES, "M8[ns]"),
+    "pandas": lambda: pd.Series(TIMES),
+    "pandas, an index": lambda: pd.DatetimeIndex(TIMES),
+    "polars": lambda: pl.Series(TIMES),
+    "Arrow": lambda: pa.array(TIMES),
+    "dates": lambda: [time.date() for time in TIMES],
+    "text": lambda: [time.isoformat() for time in TIMES],
+    "text with a zone": lambda: [f"{time.isoformat()}Z" for time in TIMES],
+    "a zone": lambda: pd.Series(TIMES).dt.tz_localize("Europe/Berlin"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_clusters_are_counted_in_each_week(clustering: shoal.Clustering, form: str) -> None:
+    found = clustering.over_time(FORMS[form](), bins="week").to_pandas()
+
+    assert len(found) == 4 * 4  # weeks, and clusters with noise
+    assert found["count"].sum() == ROWS
+    told = {
+        (start.to_pydatetime(), id): count
+        for start, id, count in zip(found["start"], found["cluster_id"], found["count"], strict=True)
+        if count
+    }
+    week = datetime.timedelta(days=7)
+    assert told == {
+        (FIRST, NOISE_ID): STRAYS, (FIRST + week, "cl_0"): 30, (FIRST + 2 * week, "cl_1"): 20,
+        (FIRST + 3 * week, "cl_2"): 10,
+    }  # fmt: skip
+    assert found.loc[found["count"] > 0, "share"].tolist() == [1.0] * 4
+    assert set(found["end"] - found["start"]) == {pd.Timedelta(days=7)}
+
+
+@pytest.mark.parametrize(
+    ("bins", "count"), [(1, 1), (7, 7), ("day", 24), ("month", 1), ("quarter", 1), ("year", 1), (None, 24)]
+)
+def test_bins_are_of_one_width_or_of_the_calendar(
+    clustering: shoal.Clustering, bins: int | str | None, count: int
+) -> None:
+    found = clustering.over_time(TIMES, bins=bins).to_pandas()
+
+    starts, ends = sorted(set(found["start"])), sorted(set(found["end"]))
+    assert len(starts) == len(ends) == count
+    assert starts[1:] == ends[:-1]
+    assert found["count"].sum() == ROWS
+    assert np.allclose(found.groupby("start")["share"].sum().loc[lambda share: share > 0], 1)
+
+
+def test_a_document_without_a_time_is_counted_without_one(clustering: shoal.Clustering) -> None:
+    found = clustering.over_time([None, *TIMES[1:]], bins="week").to_pandas()
+
+    assert found["count"].sum() == ROWS
+    assert found.loc[found["start"].isna(), "count"].sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("times", "bins", "says"),
+    [
+        (TIMES[1:], None, "timestamps: must be as many as the documents (64), not 63"),
+        ("created", None, "timestamps: must be one value a row, got 'created'. Such as df[\"created\"]"),
+        (list(range(ROWS)), None, "timestamps: holds int64, not times"),
+        (["soon"] * ROWS, None, "timestamps: is text that is no time in ISO 8601, got 'soon'"),
+        ([None] * ROWS, None, "timestamps: holds no time in any row"),
+        (TIMES, "fortnight", "bins: must be a number of bins or a unit of time, got 'fortnight'"),
+        (TIMES, 0, "bins: must be a number of bins"),
+        ([FIRST.replace(year=1000), *TIMES[1:]], "minute", "bins: makes"),
+    ],
+)
+def test_times_and_bins_that_are_none_are_refused(
+    clustering: shoal.Clustering, times: Any, bins: Any, says: str
+) -> None:
+    assert says in str(refusal(lambda: clustering.over_time(times, bins=bins)))
+
+
+def test_clusters_are_counted_in_each_class() -> None:
+    classes = ["shop" if row % 2 else "web" for row in range(ROWS)]
+    texts = [
+        f"{text} {'in the store downtown' if kind == 'shop' else 'with the browser'}"
+        for text, kind in zip(TEXTS, classes, strict=True)
+    ]
+    clustering = shoal.cluster(VECTORS, text=texts, **HOW)
+
+    found = clustering.per_class(classes).to_pandas()
+
+    assert found["count"].sum() == ROWS
+    assert found["cluster_id"].tolist() == ["cl_0", "cl_1", "cl_2", NOISE_ID] * 2
+    assert found["share"].tolist() == pytest.approx([count / 32 for count in found["count"]])
+    assert found["lift"].tolist() == pytest.approx([1.0] * 8)
+    words = {
+        (kind, id): " ".join(told)
+        for kind, id, told in zip(found["class"], found["cluster_id"], found["words"], strict=True)
+        if told is not None
+    }
+    assert len(words) == 6
+    assert all(("store" in told or "downtown" in told) == (kind == "shop") for (kind, _), told in words.items())
+    assert all(("browser" in told) == (kind == "web") for (kind, _), told in words.items())
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [None if row < 3 else row % 4 for row in range(ROWS)],
+        pd.Series([None if row < 3 else row % 4 for row in range(ROWS)], dtype="Int64"),
+        pl.Series([None if row < 3 else row % 4 for row in range(ROWS)]),
+    ],
+    ids=["list", "pandas", "polars"],
+)
+def test_classes_keep_their_type_and_a_missing_one_is_a_class(clustering: shoal.Clustering, classes: object) -> None:
+    found = clustering.per_class(classes)
+
+    assert found["class"].type == pa.int64()
+    assert found["count"].to_numpy().sum() == ROWS
+    counted = found.group_by("class").aggregate([("count", "sum")]).to_pylist()
+    assert {row["class"]: row["count_sum"] for row in counted} == {None: 3, 0: 15, 1: 15, 2: 15, 3: 16}
+
+
+# ── shown ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_notebook_shows_names_bars_examples_and_noise(clustering: shoal.Clustering) -> None:
+    page = clustering._repr_html_()
+
+    assert "64 documents in 3 clusters" in page
+    assert "in no cluster" in page
+    for one in clustering.clusters:
+        assert one.label in page
+        assert one.examples[0] in page
+    assert page.count('class="fill"') == 4
+    assert "width:100.0%" in page and "width:33.3%" in page
+    assert "<script" not in page and "javascript:" not in page and "http" not in page
+
+
+def test_a_notebook_shows_nothing_that_documents_could_inject() -> None:
+    hostile = "<img src=x onerror=alert(1)> & <script>alert(2)</script>"
+    page = shoal.cluster(VECTORS, text=[hostile] * ROWS, **HOW)._repr_html_()
+
+    assert "<img" not in page and "<script" not in page
+    assert "&lt;img" in page
+
+
+def test_a_notebook_folds_what_is_more_than_twenty_clusters() -> None:
+    rows = np.eye(30).repeat(4, axis=0)
+    page = shoal.cluster(rows, algorithm="kmeans", n_clusters=30)._repr_html_()
+
+    assert "30 clusters" in page
+    assert page.index("<details>") > page.index("Cluster 0")
+    assert "10 more clusters" in page
+    assert page.count('class="name"') == 30
+    assert "such as" not in page
