@@ -4,6 +4,8 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
@@ -50,7 +52,7 @@ def test_fitted_rows_of_k_means_are_placed_where_they_were() -> None:
 
 def test_auto_needs_no_parameters_and_tells_its_layers() -> None:
     table = load("fashion900")
-    fitted = shoal.AutoCluster(normalize=True).fit(vectors(table, "pca64"))
+    fitted = shoal.AutoCluster().fit(vectors(table, "pca64"))
     truth = table["label"].to_numpy(zero_copy_only=False).astype(str)
 
     assert adjusted_rand_score(truth, fitted.labels_) > 0.3
@@ -63,3 +65,70 @@ def test_estimators_stand_in_a_pipeline() -> None:
     labels = make_pipeline(StandardScaler(), shoal.KMeans(5)).fit_predict(points)
 
     assert np.unique(labels).tolist() == [0, 1, 2, 3, 4]
+
+
+# ── names, directions, columns ───────────────────────────────────────────────────────────────────────────────────────
+
+ROWS = (np.eye(5)[:3].repeat(12, axis=0) + np.random.default_rng(0).normal(0, 0.05, (36, 5))).astype(np.float32)
+ABOUT = ["refund for my card", "password reset fails", "parcel arrived late"]
+TEXTS = [f"{ABOUT[row // 12]} {row}" for row in range(36)]
+ESTIMATORS = [shoal.KMeans(3), shoal.HDBSCAN(), shoal.AutoCluster()]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_clusters_are_named_from_texts_given_to_fit(estimator: Any) -> None:
+    fitted = clone(estimator).fit(ROWS, text=TEXTS)
+
+    names = [fitted.cluster_names_[label] for label in fitted.labels_[[0, 12, 24]]]
+    assert names == ["Refund for my card", "Password reset fails", "Parcel arrived late"]
+    assert all(fitted.cluster_keywords_)
+    assert fitted.cluster_names_ == [one.label for one in shoal.cluster(ROWS, text=TEXTS).clusters]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_without_texts_clusters_are_numbered(estimator: Any) -> None:
+    fitted = clone(estimator).fit(ROWS)
+
+    assert fitted.cluster_names_ == ["Cluster 0", "Cluster 1", "Cluster 2"]
+    assert fitted.cluster_keywords_ == [(), (), ()]
+
+
+def test_texts_reach_an_estimator_in_a_pipeline() -> None:
+    pipeline = make_pipeline(StandardScaler(), shoal.KMeans(3)).fit(ROWS, kmeans__text=TEXTS)
+
+    assert "Refund for my card" in pipeline[-1].cluster_names_
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_estimators_compare_directions_as_the_library_does(estimator: Any) -> None:
+    lengths = np.random.default_rng(1).uniform(0.01, 100, (36, 1)).astype(np.float32)
+
+    short_and_long = clone(estimator).fit(ROWS * lengths)
+
+    assert np.array_equal(short_and_long.labels_, clone(estimator).fit(ROWS).labels_)
+    assert np.array_equal(short_and_long.predict(ROWS * lengths), short_and_long.labels_)
+    as_they_are = clone(estimator).set_params(normalize=False).fit(ROWS * lengths)
+    assert not np.array_equal(as_they_are.labels_, short_and_long.labels_)
+
+
+def test_rows_of_zeros_stay_where_they_are() -> None:
+    rows = np.vstack([ROWS, np.zeros((3, 5), np.float32)])
+    fitted = shoal.KMeans(4).fit(rows)
+
+    assert len(set(fitted.labels_[-3:].tolist())) == 1
+    assert np.array_equal(fitted.predict(rows), fitted.labels_)
+
+
+@pytest.mark.parametrize(
+    "column", [pd.Series(list(ROWS)), pl.Series(ROWS.tolist()), pd.Series(map(str, ROWS.tolist()))]
+)
+def test_a_column_of_vectors_is_fitted_as_its_rows(column: Any) -> None:
+    fitted = shoal.KMeans(3).fit(column)
+
+    assert np.array_equal(fitted.labels_, shoal.KMeans(3).fit(ROWS).labels_)
+    assert np.array_equal(fitted.predict(column), fitted.labels_)
+
+
+def test_a_text_that_is_missing_for_a_row_is_said() -> None:
+    with pytest.raises(shoal.ShoalError, match="text: must be as many as the vectors"):
+        shoal.KMeans(3).fit(ROWS, text=TEXTS[1:])

@@ -107,7 +107,7 @@ def test_embeddings_in_float64_are_what_they_are_in_float32() -> None:
     assert wide.labels.tolist() == narrow.labels.tolist() and list(wide.warnings) == list(narrow.warnings)
 
 
-@pytest.mark.parametrize("estimator", [KMeans(n_clusters=4), HDBSCAN()])
+@pytest.mark.parametrize("estimator", [KMeans(n_clusters=4, normalize=False), HDBSCAN(normalize=False)])
 def test_estimators_keep_the_digits_of_float64(estimator: KMeans | HDBSCAN) -> None:
     vectors = corners(1e8)
 

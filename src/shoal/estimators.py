@@ -1,13 +1,15 @@
 """Estimators in the style of scikit-learn: fit, predict, labels_.
 
-Rows are taken as they are (`normalize=False`), as scikit-learn takes them; unit length is one flag away.
+As everywhere in Shoal directions are compared (`normalize=True`), which is what embeddings are made for; scikit-learn's
+own methods compare rows as they are, which is one flag away.
 """
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -21,6 +23,9 @@ from shoal.engine.labels import by_size
 from shoal.engine.model import Model
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import silent
+from shoal.given import one_column, split_vectors
+from shoal.inputs import texts_of
+from shoal.labeling import Name, name_clusters
 from shoal.precision import Split, matters, moved_to_mean, split
 from shoal.scalars import unwrapped, whole
 
@@ -30,10 +35,29 @@ Integers = NDArray[np.int64]
 
 
 class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What the estimators share. After `fit`: `labels_` (n,) int64 by cluster size descending, -1 for noise;
-    `probabilities_` (n,) float32 membership strengths; `cluster_centers_` (k, d) float32 means of the members, float64
-    where the rows lie so far from the origin that float32 would lose their differences."""
+    """What the estimators share.
 
+    Attributes
+    ----------
+    labels_ : (n,) int64
+        The cluster of each row, by size descending, -1 for noise.
+    probabilities_ : (n,) float32
+        How firmly each row belongs to its cluster, 0..1, 0 for noise.
+    cluster_centers_ : (k, d) float32
+        Means of the members, which `normalize` brings to unit length before; float64 where the rows lie so far from
+        the origin that float32 would lose their differences.
+    cluster_names_ : list of k str
+        What the clusters are called, from the texts given to `fit`; "Cluster 0", … without.
+    cluster_keywords_ : list of k tuples of str
+        Up to 8 phrases each, most telling first; empty without texts.
+    """
+
+    labels_: Integers
+    probabilities_: NDArray[np.float32]
+    cluster_centers_: NDArray[np.floating]
+    cluster_names_: list[str]
+    cluster_keywords_: list[tuple[str, ...]]
+    n_features_in_: int
     normalize: bool
     random_state: int | None
     n_jobs: int | None
@@ -42,28 +66,59 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     def _plan(self) -> tuple[str, dict[str, Any]]:
         """The method in `ALGORITHMS` and its parameters."""
 
-    def fit(self, X: ArrayLike, y: object = None) -> Any:  # noqa: N803  # scikit-learn's name
-        """Cluster the rows of `X` (n, d). `y` is not used. Raises InvalidField, a ValueError, for wrong parameters."""
-        rows = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+    def fit(self, X: object, y: object = None, *, text: Iterable[object] | None = None) -> Self:  # noqa: N803
+        """Cluster rows and, with texts, name the clusters.
+
+        Parameters
+        ----------
+        X : (n, d) numbers, or one column of n vectors
+            An array, a data frame of numbers, or a column of pandas or polars that holds vectors. Rows of zeros have no
+            direction; with `normalize` they stay where they are, as in scikit-learn's own `normalize`.
+        y : ignored
+            There as scikit-learn's conventions ask.
+        text : (n,) texts, optional
+            What the rows are about, for `cluster_names_` and `cluster_keywords_`. In a pipeline it is given as
+            `pipeline.fit(X, autocluster__text=text)`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidField
+            For wrong parameters and texts. Rows that scikit-learn refuses itself are its ValueError.
+        """
+        rows = validate_data(self, _rows_of(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+        texts = texts_of(text, len(rows))
         self._origin = self._origin_of(split(rows))
-        points = self._points(rows)
+        points = self._placed(rows)
         algorithm, given = self._plan()
         method = find_algorithm(algorithm)
         params = method.params(**{name: unwrapped(value) for name, value in given.items()})
         with one_blas_thread():
             found = method.fit(points, params, seed=self._seed(), threads=self._threads(), progress=silent)
         self._keep(points, found)
+        self._name(texts)
         return self
 
-    def predict(self, X: ArrayLike) -> Integers:  # noqa: N803
-        """(n,) the cluster of other rows, -1 for those that fit none; the same for a row alone and among others."""
+    def predict(self, X: object) -> Integers:  # noqa: N803
+        """(n,) the cluster of other rows, as `fit` takes them, -1 for those that fit none; the same for a row alone and
+        among others."""
         check_is_fitted(self)
-        rows = self._near(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        rows = self._placed(validate_data(self, _rows_of(X), dtype=[np.float64, np.float32], reset=False))
         return np.asarray(self._model.assign(rows, self._threads()).labels, np.int64)
 
-    def _points(self, rows: NDArray[np.floating]) -> Points:
+    def _placed(self, rows: NDArray[np.floating]) -> Points:
         points = checked_points(self._near(rows))
-        return unit_rows(points, self._threads()) if self.normalize else points
+        if not self.normalize:
+            return points
+        directed = points.any(axis=1)
+        if directed.all():
+            return unit_rows(points, self._threads())
+        placed = points.copy()
+        placed[directed] = unit_rows(points[directed], self._threads())
+        return placed
 
     def _origin_of(self, rows: Split) -> NDArray[np.float64] | None:
         """The mean of rows whose differences float32 would lose."""
@@ -89,11 +144,25 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         labels = by_size(found.labelled.labels)
         clusters = int(labels.max(initial=-1)) + 1
         known = KnownRows.of(points, Labelled(labels.astype(np.int64), found.labelled.strengths), self._threads())
-        self._model = Model.of(found, labels, points.shape[1], self.normalize, None, known)
+        self._model = Model.of(found, labels, points.shape[1], False, None, known)  # rows are placed before
         self.labels_ = labels.astype(np.int64)
         self.probabilities_ = found.labelled.strengths
         means = cluster_means(points, labels, clusters)
         self.cluster_centers_ = means.astype(np.float32) if self._origin is None else means + self._origin
+
+    def _name(self, texts: list[str] | None) -> None:
+        clusters = len(self.cluster_centers_)
+        names = [Name(f"Cluster {number}", ()) for number in range(clusters)]
+        if texts is not None:
+            centers = self.cluster_centers_.astype(np.float32)
+            names = name_clusters(texts, self.labels_.astype(np.int32), clusters, centroids=centers)
+        self.cluster_names_ = [name.label for name in names]
+        self.cluster_keywords_ = [name.keywords for name in names]
+
+
+def _rows_of(given: object) -> Any:
+    """A column of vectors as rows; anything else as it is, for scikit-learn to look at."""
+    return given if one_column(given) is None else split_vectors(given, name="X").points
 
 
 class KMeans(_Clusterer):
@@ -107,7 +176,7 @@ class KMeans(_Clusterer):
         n_init: int = 1,
         max_iter: int = 300,
         tol: float = 1e-4,
-        normalize: bool = False,
+        normalize: bool = True,
         random_state: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -145,7 +214,7 @@ class HDBSCAN(_Clusterer):
         cluster_selection_method: str = "eom",
         allow_single_cluster: bool = False,
         approximate: bool | None = None,
-        normalize: bool = False,
+        normalize: bool = True,
         random_state: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -186,7 +255,7 @@ class AutoCluster(_Clusterer):
         min_cluster_size: int = 5,
         noise_level: float = 0.5,
         approx_n_clusters: int | None = None,
-        normalize: bool = False,
+        normalize: bool = True,
         random_state: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
