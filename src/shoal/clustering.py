@@ -56,6 +56,8 @@ class Clustering(Exploration):
     """The vectors and texts, for what is asked of them later; None where they were not kept."""
     index: object = None
     """Of the pandas data frame that the rows came in."""
+    member_columns: pa.Table | None = None
+    """(n,) columns of the caller's that `members` shows as well."""
     _clusters: Sequence[NamedCluster] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -149,8 +151,10 @@ class Clustering(Exploration):
         return Assignment(found.labels.astype(np.int32), found.strengths)
 
     def members(self) -> pa.Table:
-        """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y."""
-        return self.document_ids.table(members_table(self.analysis))
+        """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y, and the columns
+        that were kept; one that is called like another is `file_NAME`."""
+        members = self.document_ids.table(members_table(self.analysis))
+        return members if self.member_columns is None else _with_columns(members, self.member_columns)
 
     def centroids(self) -> pa.Table:
         """One row a cluster: label, keywords, size, medoid, vector."""
@@ -216,6 +220,12 @@ class Clustering(Exploration):
     def _rest(self) -> list[str]:
         more = len(self.clusters) - _SHOWN
         return [f"  … and {more:,} more clusters"] if more > 0 else []
+
+
+def _with_columns(members: pa.Table, kept: pa.Table) -> pa.Table:
+    for name, column in zip(kept.column_names, kept.columns, strict=True):
+        members = members.append_column(f"file_{name}" if name in members.column_names else name, column)
+    return members
 
 
 def _described(one: NamedCluster) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from shoal.files.layout import COMMAND, Options
 from shoal.files.shards import name_of
 from shoal.given import close_columns, missing_vectors
 from shoal.inputs import GivenIds
+from shoal.kept_columns import find_kept, read_kept
 from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, How, cluster_columns, expected_cost
 from shoal.precision import Split
@@ -30,6 +31,7 @@ from shoal.records.fields import find_field
 from shoal.records.filters import MATCH_ALL, Condition, Filter
 from shoal.settings import Settings
 from shoal.storage.filters.to_mask import mask
+from shoal.write_back import write_back
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -72,6 +74,8 @@ class Request:
     """None given: the fields that read most like text."""
     id: str | None = None
     where: Filter = MATCH_ALL
+    member_columns: Sequence[str] = ()
+    """Columns of the file that the members get as well."""
     how: How = field(default_factory=How)
     given: Given = field(default_factory=Given)
     options: Options = COMMAND
@@ -92,6 +96,15 @@ class FileClustering:
     clustering: Clustering
     source: Mapping[str, Any]
     """file, rows_read, rows_clustered, vector, dimension, text fields: ready for the summary."""
+    opened: Source
+    rows: Rows
+    """(n,) where the documents stand in the file, ascending."""
+    total: int
+    """Rows of the file."""
+
+    def write_back(self, path: Path, progress: Progress = silent) -> list[str]:
+        """Write the file again with the clusters beside its columns; see `shoal.write_back`."""
+        return write_back(self.opened, self.clustering, self.rows, self.total, path, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,9 @@ class _Chosen:
     unfolded_bytes: int
     """What the attributes of the whole file came to while they were read."""
     warnings: list[str]
+    source: Source
+    total: int
+    """Rows of the file."""
     rows: Rows
     """Where they stand in the file."""
     whole_ids: bool
@@ -163,20 +179,26 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
         _texts(request, chosen, fields) if given.texts is None else [given.texts[row] for row in chosen.rows.tolist()]
     )
     ids, points, warnings = chosen.ids, chosen.points, chosen.warnings
-    rest, whole_ids = chosen.rest, chosen.whole_ids
+    rest, whole_ids, source, rows, total = chosen.rest, chosen.whole_ids, chosen.source, chosen.rows, chosen.total
     del chosen  # its documents are not needed any more, and may be large
     clustering = cluster_columns(
         points, ids, texts, request.how, progress, like=given.like, rest=rest, whole_ids=whole_ids
     )
     kept = Kept(Split(points, rest), texts) if request.keep else None
     clustering = replace(clustering, warnings=[*warnings, *clustering.warnings], kept=kept, index=given.index)
-    return FileClustering(clustering, about)
+    if request.member_columns:
+        clustering = replace(
+            clustering, member_columns=read_kept(source, rows, find_kept(source, request.member_columns))
+        )
+    return FileClustering(clustering, about, source, rows, total)
 
 
 def _chosen(request: Request, progress: Progress) -> _Chosen:
     """The documents that match the filter and have a usable vector. Raises InvalidField where none do."""
     progress("read", 0.0)
-    return _usable(request, _read(request, _opened(request)))
+    source = _opened(request)
+    find_kept(source, request.member_columns)  # refused before anything is read
+    return _usable(request, _read(request, source))
 
 
 def _opened(request: Request) -> Source:
@@ -231,6 +253,8 @@ def _read(request: Request, source: Source) -> _Chosen:
         read=table.read,
         unfolded_bytes=table.unfolded_bytes,
         warnings=warnings,
+        source=source,
+        total=table.total,
         rows=table.rows,
         whole_ids=ids.whole,
         rest=rest,

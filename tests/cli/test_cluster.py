@@ -415,3 +415,44 @@ def test_a_pipe_is_refused_at_once(here: Command, tmp_path: Path) -> None:
 
     assert done.code == 2
     assert "pipe.parquet: is a pipe" in done.err
+
+
+def test_a_file_comes_back_with_its_clusters(here: Command, parquet: Path, documents: pa.Table, tmp_path: Path) -> None:
+    command = (
+        "cluster",
+        parquet,
+        "--algorithm",
+        "kmeans",
+        "--clusters",
+        3,
+        "--write",
+        "clustered.csv",
+        "--keep",
+        "year",
+    )
+    done = here(*command)
+
+    assert done.code == 0
+    assert "Written: clustered.csv, all 60 rows with their clusters" in done.out
+    back = pyarrow.csv.read_csv(tmp_path / "clustered.csv")
+    members = pq.read_table(tmp_path / "shoal-out" / "questions" / "members.parquet")
+    added = ["cluster_id", "cluster_label", "strength", "x", "y"]
+    assert back.column_names == [*documents.column_names, *added]
+    assert back["id"].to_pylist() == documents["id"].to_pylist()
+    assert back["cluster_id"].to_pylist() == members["cluster_id"].to_pylist()
+    assert members["year"].to_pylist() == documents["year"].to_pylist()
+    assert here(*command).code == 0  # again, over what the first wrote
+
+
+def test_a_file_that_is_not_shoals_is_not_overwritten(here: Command, parquet: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    for target, remedy in (("notes.csv", "--overwrite"), ("questions.parquet", "your file stays as it is")):
+        before = (tmp_path / target).read_bytes()
+        done = here("cluster", parquet, "--write", target)
+
+        assert done.code == 2
+        assert remedy in done.complaint
+        assert (tmp_path / target).read_bytes() == before
+        assert not (tmp_path / "shoal-out").exists()
+    assert here("cluster", parquet, "--write", "notes.csv", "--overwrite", "-q").code == 0
+    assert (tmp_path / "notes.csv").read_bytes().startswith(b"\xef\xbb\xbfid,")

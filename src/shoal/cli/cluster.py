@@ -26,6 +26,13 @@ def cluster(
     seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 42,
     threads: Annotated[int, typer.Option(min=0, help="0 takes all cores.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="shoal-out/NAME")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write the file again with its clusters: .csv, .parquet, .jsonl, …")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --write replace any file, but FILE.")] = False,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A column of the file for members.parquet; repeat, or a,b,c.")
+    ] = None,
     sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
     format: Annotated[str | None, typer.Option(help="The format, where the file's ending does not tell.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost: time, memory, disk.")] = False,
@@ -44,10 +51,13 @@ def cluster(
     from shoal.library import How
     from shoal.records.filters import parse_filter
     from shoal.results import check_folder
+    from shoal.write_back import check_target
 
     folder = out or Path("shoal-out") / results_name(file)
     if not plan:
         check_folder(folder)
+        if write is not None:
+            check_target(write, [file] if sidecar is None else [file, sidecar], overwrite=overwrite)
     filter = parse_where(where or [])
     how = How(
         algorithm=algorithm,
@@ -66,6 +76,7 @@ def cluster(
         text=text or (),
         id=id,
         where=parse_filter(filter, "--where"),
+        member_columns=keep or (),
         how=how,
     )
     if plan:
@@ -77,10 +88,11 @@ def cluster(
         found = cluster_file(request, progress)
         progress("write", 0.0)
         found.clustering.to_parquet(folder, source={**found.source, "where": filter})
-    if quiet:
-        print(folder)
-    elif json:
+        notes = [] if write is None else found.write_back(write, progress)
+    if json:
         print_json(folder)
+    elif quiet:
+        print(folder)
     else:
         options = {"--vector": [vector], "--text": text, "--id": [id], "--where": where, "--sidecar": [sidecar]}
-        print_table(found, folder, same_command(file, options))
+        print_table(found, folder, same_command(file, options), written=write, notes=notes)

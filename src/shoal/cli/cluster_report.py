@@ -1,6 +1,7 @@
 """What `shoal cluster` prints: the table and its facts, the plan, the summary as JSON."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,15 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["print_json", "print_plan", "print_table"]
 
 
-def print_table(found: "FileClustering", folder: Path, again: str) -> None:
+def print_table(
+    found: "FileClustering", folder: Path, again: str, *, written: Path | None = None, notes: Sequence[str] = ()
+) -> None:
+    """The clusters, facts about them, where the results are, and what to try next."""
     clustering = found.clustering
     rows = [Row(one.label, one.keywords, one.size, one.mean_similarity) for one in clustering.clusters]
     console = printer()
     console.print(clusters_table(rows, len(clustering), clustering.noise, width=console.width))
     console.print(Text(plain(_facts(found))))
-    for warning in clustering.warnings:
+    for warning in [*clustering.warnings, *notes]:
         console.print(Text(f"Note: {plain(warning)}", "yellow"))
     console.print(Text.assemble("Results: ", (f"{plain(str(folder))}/", "bold"), f" with {', '.join(_files(folder))}"))
+    if written is not None:
+        all_rows = "the row" if found.total == 1 else f"all {found.total:,} rows"
+        console.print(Text.assemble("Written: ", (plain(str(written)), "bold"), f", {all_rows} with their clusters"))
     for line in next_commands(found, again):
         console.print(Text(plain(line), "dim"))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from shoal.columns import VectorColumn
@@ -12,6 +13,7 @@ from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
 from shoal.files.ids import numbered
 from shoal.files.layout import Asked
+from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, Pieces, Shards, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.precision import split_if_it_matters
@@ -37,8 +39,11 @@ class ArrayPieces:
         self.count: int | None = len(self._array)
         self.dimensions: Mapping[str, int] = {self._name: int(self._array.shape[1])}
         self.columns: Sequence[str] = [] if sidecar is None else sidecar.columns
+        self.delimiter = None if sidecar is None else sidecar.delimiter
         self.id_column = None if sidecar is None else sidecar.id_column
         self.warnings: Sequence[str] = [] if sidecar is None else sidecar.warnings
+        beside = [] if sidecar is None else list(sidecar.original_columns)
+        self.original_columns: Sequence[str] = [*beside, _free_name(self._name, beside)]
         if sidecar is not None and sidecar.count not in (None, self.count):
             raise self._unequal(f"{sidecar.count}")
 
@@ -60,6 +65,31 @@ class ArrayPieces:
         if seen != len(self._array):
             raise self._unequal(f"{seen}")
 
+    def originals(self, size: int, columns: Sequence[str] | None, *, as_text: bool) -> Originals:
+        name = self.original_columns[-1]
+        if columns is not None and name not in columns and self._sidecar is not None:
+            yield from self._sidecar.originals(size, columns, as_text=as_text)
+        elif self._sidecar is None:
+            for first in range(0, len(self._array), size):
+                yield pa.RecordBatch.from_pydict({name: self._lists(first, min(size, len(self._array) - first))})
+        else:
+            beside = None if columns is None else [column for column in columns if column != name]
+            yield from self._both(self._sidecar.originals(size, beside, as_text=as_text), name)
+
+    def _both(self, beside: Originals, name: str) -> Originals:
+        first = 0
+        for part in beside:
+            lists = self._lists(first, len(part))
+            first += len(part)
+            if isinstance(part, pa.RecordBatch):
+                yield part.append_column(name, lists)
+            else:
+                yield [{**row, name: vector} for row, vector in zip(part, lists.to_pylist(), strict=True)]
+
+    def _lists(self, first: int, rows: int) -> pa.FixedSizeListArray:
+        block = np.ascontiguousarray(self._array[first : first + rows])
+        return pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), block.shape[1])
+
     def _block(self, first: int, rows: int) -> dict[str, VectorColumn]:
         block = split_if_it_matters(self._array[first : first + rows])
         check_finite(block.points, row_place(self._label, first))
@@ -68,6 +98,12 @@ class ArrayPieces:
     def _unequal(self, beside: str) -> InvalidField:
         problem = f"has {len(self._array)} rows, and the file beside it {beside}"
         return InvalidField(self._label, problem, remedy="Both must hold the same documents in the same order.")
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name = f"{name}_vector"
+    return name
 
 
 def _opened(path: Path, label: str, most: int) -> NDArray[Any]:

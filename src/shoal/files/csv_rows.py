@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from shoal.errors import InvalidField
@@ -35,6 +36,7 @@ class CsvRows:
     ) -> None:
         self._path, self._label, self._unfolding = path, label, unfolding
         unfolding.check_columns(_columns_of(path, delimiter))
+        self.delimiter = delimiter
         self._parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
         self._columns = self._names()
         self._writings = [Writing(fixed=name in text_columns) for name in self._columns]
@@ -56,6 +58,21 @@ class CsvRows:
                 texts = self._decoded(batch, first)
                 read = [writings[name].read(column) for name, column in zip(chosen, texts.columns, strict=True)]
                 yield pa.RecordBatch.from_arrays(read, names=chosen)
+                first += len(batch)
+
+    def texts(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows as they are written, a field without text null."""
+        first = 0
+        with speaking_shoal(self._label), self._open(columns) as reader:
+            for batch in self._unfolding.bounded(iter(reader), size):
+                texts = self._decoded(batch, first)
+                yield pa.RecordBatch.from_arrays(
+                    [
+                        pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+                        for column in texts.columns
+                    ],
+                    names=batch.schema.names,
+                )
                 first += len(batch)
 
     def _look_through(self) -> int:

@@ -14,6 +14,7 @@ from shoal.errors import InvalidField
 from shoal.files.bounds import MAX_NESTING, Unfolding
 from shoal.files.ids import numbered
 from shoal.files.layout import Asked, Known, asked_columns, choose_id, choose_vectors
+from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, Shards, naming_document, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.vector_forms import Form, form_of
@@ -40,6 +41,7 @@ class JsonPieces:
 
     count: int | None = None
     shards: Shards = ()
+    delimiter: str | None = None
 
     def __init__(self, path: Path, asked: Asked) -> None:
         label, vectors, known = asked.label, asked.vectors, asked.known
@@ -50,6 +52,7 @@ class JsonPieces:
         if not sample:
             raise InvalidField(label, "has no rows", remedy="Send a file with at least one document.")
         self.columns: Sequence[str] = list(dict.fromkeys(name for row in sample for name in row))
+        self.original_columns: Sequence[str] = self.columns
         self._unfolding.check_columns(len(self.columns))
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
         self.id_column = None if asked.numbered else choose_id(self.columns, asked.id_column, label)
@@ -83,6 +86,11 @@ class JsonPieces:
             whole = self.id_column is None or all(isinstance(row[self.id_column], (int, float)) for row in rows)
             yield Piece(first, ids, blocks, [self._attributes(row) for row in rows], whole)
             first += len(rows)
+
+    def originals(self, size: int, columns: Sequence[str] | None, *, as_text: bool) -> Originals:
+        del as_text  # JSON has types
+        for rows in self._objects(size):
+            yield rows if columns is None else [{name: row[name] for name in columns if name in row} for row in rows]
 
     def _attributes(self, row: Json) -> Json:
         return {name: value for name, value in row.items() if name not in self._left_out}

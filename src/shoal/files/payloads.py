@@ -22,7 +22,7 @@ from shoal.records.document import MAX_PAYLOAD_BYTES, TYPED_FIELDS, byo_payload,
 from shoal.records.vectors import Place
 from shoal.tables import is_json, mapped
 
-__all__ = ["check_types", "json_of_batch", "json_of_rows"]
+__all__ = ["check_types", "json_of_batch", "json_of_rows", "json_text", "json_values", "times_as_text"]
 
 _TYPED: Final = frozenset(TYPED_FIELDS)
 _SECONDS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -61,7 +61,7 @@ def json_of_batch(batch: pa.RecordBatch, place: Place, *, byo: bool, stored: boo
     names = batch.schema.names
     check_types(batch.schema, place)
     columns = [
-        _values(column, _in_column(place, name), stored=stored)
+        json_values(column, _in_column(place, name), stored=stored)
         for name, column in zip(names, batch.columns, strict=True)
     ]
     if not columns:
@@ -71,7 +71,17 @@ def json_of_batch(batch: pa.RecordBatch, place: Place, *, byo: bool, stored: boo
         rows = map(byo_payload, rows)
     if stored and (byo or not _TYPED.isdisjoint(names)):
         rows = _typed(rows, place)
-    return _sized([orjson.dumps(row, _plain, orjson.OPT_NON_STR_KEYS) for row in rows], place, stored=stored)
+    return _sized(list(map(json_text, rows)), place, stored=stored)
+
+
+def json_text(value: object) -> bytes:
+    """A value of Arrow's, or NumPy's, as JSON."""
+    return orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def times_as_text(column: pa.Array) -> pa.Array:
+    """A column of times as ISO 8601 text, of durations as seconds; what is out of range is null."""
+    return _leaf(column, stored=False)
 
 
 def check_types(schema: pa.Schema, place: Place) -> None:
@@ -124,7 +134,7 @@ def _in_column(place: Place, name: str) -> Place:
     return lambda row: f"{place(row)}, column {name!r}"
 
 
-def _values(column: pa.Array, place: Place, *, stored: bool) -> list[Any]:
+def json_values(column: pa.Array, place: Place, *, stored: bool) -> list[Any]:
     """The values of a column as Python objects that JSON has a form for. Raises InvalidField at a place."""
     if is_json(column.type):
         return _parsed(column.storage.to_pylist(), place)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
+from shoal.files.originals import Originals
 from shoal.records.vectors import Place
 
 __all__ = ["Attributes", "Piece", "Pieces", "Shards", "naming_document", "naming_shard", "row_place"]
@@ -40,6 +41,10 @@ class Pieces(Protocol):
 
     columns: Sequence[str]
     dimensions: Mapping[str, int]
+    original_columns: Sequence[str]
+    """As they stand in the file, before columns that belong together are made one."""
+    delimiter: str | None
+    """What separates the columns of a CSV file."""
     id_column: str | None
     count: int | None
     byo: bool
@@ -49,6 +54,10 @@ class Pieces(Protocol):
 
     def pieces(self, size: int) -> Iterator[Piece]:
         """From the first row on, at most `size` rows each. Raises InvalidField naming row and column."""
+
+    def originals(self, size: int, columns: Sequence[str] | None, *, as_text: bool) -> Originals:
+        """All rows with these of the `original_columns`, as they stand in the file; None takes all. Of a file that has
+        no types the text, with `as_text`."""
 
 
 def row_place(label: str, first: int, column: str | None = None) -> Place:

@@ -20,6 +20,7 @@ from shoal.files.gzip_archive import Unpacked
 from shoal.files.ids import ID_COLUMNS, IdRegister
 from shoal.files.json_lines import JsonPieces
 from shoal.files.layout import COMMAND, Asked, Chosen, Known, Options
+from shoal.files.originals import Originals
 from shoal.files.payloads import json_of_batch, json_of_rows
 from shoal.files.pieces import Piece, Pieces, Shards, naming_shard, row_place
 from shoal.files.reading import converted, speaking_shoal
@@ -47,6 +48,10 @@ class SourceInfo:
     rows: int | None
     warnings: Sequence[str]
     shards: Shards = ()
+    original_columns: Sequence[str] = ()
+    """As they stand in the file, before columns that belong together are made one."""
+    delimiter: str | None = None
+    """What separates the columns of a CSV file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,11 @@ class FileTable:
     """Whether the ids are whole numbers in the file (floats that are whole too), or of its rows, and no text."""
     rests: dict[str, Points] = field(default_factory=dict)
     """(n, d) what rounding to float32 left of the vectors, where that matters."""
+
+    @property
+    def total(self) -> int:
+        """Rows of the file."""
+        return self.read + self.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,8 @@ class Source:
             pieces.count,
             pieces.warnings,
             pieces.shards,
+            pieces.original_columns,
+            pieces.delimiter,
         )
 
     def batches(self, rows: int = _ROWS) -> Iterator[DocumentBatch]:
@@ -110,6 +122,13 @@ class Source:
         row and column."""
         with speaking_shoal(self._label), naming_shard(self._label, self.info.shards):
             return self._whole(wanted)
+
+    def originals(self, rows: int = _ROWS, columns: Sequence[str] | None = None, *, as_text: bool = False) -> Originals:
+        """All rows with these of the `original_columns` as they stand in the file, at most `rows` at a time; None takes
+        all, vectors too. With `as_text` the columns of a file without types (CSV) are text as it is written. Raises
+        InvalidField."""
+        with speaking_shoal(self._label), naming_shard(self._label, self.info.shards):
+            yield from self._pieces.originals(rows, columns, as_text=as_text)
 
     def _whole(self, wanted: Wanted) -> FileTable:
         ids: list[str] = []

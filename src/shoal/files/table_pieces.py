@@ -7,10 +7,12 @@ import pyarrow as pa
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
+from shoal.files.csv_rows import CsvRows
 from shoal.files.dimension_columns import find_groups, gathered
 from shoal.files.faults import check_values
 from shoal.files.ids import are_whole, are_written_whole, ids_of, numbered
 from shoal.files.layout import PYTHON, USUAL_NAMES, Asked, Chosen, asked_columns, choose_id, choose_vectors
+from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
 from shoal.files.tables import Rows
@@ -40,6 +42,8 @@ class TablePieces:
         self._options = asked.options
         self._label, self._rows = label, rows
         self.count, self.shards = rows.count, rows.shards
+        self.original_columns: Sequence[str] = rows.schema.names
+        self.delimiter = rows.delimiter if isinstance(rows, CsvRows) else None
         self.byo = _is_byo(self._rows.schema)
         self._groups: Mapping[str, Sequence[str]] = {}
         sample = self._sample()
@@ -83,6 +87,14 @@ class TablePieces:
                 }
             yield Piece(first, ids, blocks, rows.select(self._payload), self._are_whole(rows, ids))
             first += len(rows)
+
+    def originals(self, size: int, columns: Sequence[str] | None, *, as_text: bool) -> Originals:
+        first, wanted = 0, None if columns is None else list(columns)
+        texts = self._rows.texts if as_text and isinstance(self._rows, CsvRows) else self._rows.batches
+        for batch in texts(size, wanted):
+            check_values(batch, row_place(self._label, first))
+            yield batch
+            first += len(batch)
 
     def _plain(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
         place = row_place(self._label, first)

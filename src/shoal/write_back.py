@@ -1,0 +1,284 @@
+"""The caller's file again, row for row, with the clusters beside its own columns."""
+
+import csv
+import fnmatch
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from shoal.clustering import Clustering
+from shoal.columns import Rows
+from shoal.engine.plan import Progress, silent
+from shoal.errors import Conflict, InvalidField
+from shoal.files import Source
+from shoal.files.originals import Originals, as_batches
+from shoal.files.row_writers import json_numbers, open_writer, written_format
+from shoal.files.shards import is_pattern
+from shoal.services.analysis import NOISE_ID
+from shoal.storage.files import written_whole
+
+__all__ = ["RESULT_COLUMNS", "check_target", "write_back"]
+
+RESULT_COLUMNS: Final = ("cluster_id", "cluster_label", "strength", "x", "y")
+_SURE: Final = RESULT_COLUMNS[:3]
+"""A file that has all of these was written by Shoal, if its cluster ids are such."""
+_PREFIX: Final = "shoal_"
+_CLUSTER_ID: Final = re.compile(r"cl_(noise|\d+(_sub_\d+)*)")
+_ROWS: Final = 8192
+_HEAD: Final = 2**20
+_FORMULA: Final = tuple("=+-@\t\r")
+"""What a cell begins with that spreadsheets take for a formula."""
+
+
+def check_target(path: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
+    """Whether the rows of `sources` may be written to `path`, before anything is computed.
+
+    An earlier file of clustered rows is replaced; any other only with `overwrite`, and never what is read. Raises
+    InvalidField for a name that no format has, Conflict for the rest.
+    """
+    written_format(path)
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise Conflict(f"--write: there is no folder {folder}. Make it first, or choose another.")
+    for source in sources:
+        if _is_read(path.resolve(), source):
+            raise Conflict(
+                f"--write: {path} is or lies in what is read. Choose another name; your file stays as it is."
+            )
+    if path.is_dir():
+        raise Conflict(f"--write: {path} is a folder. Choose the name of a file.")
+    if path.exists() and not overwrite and not _is_earlier(path):
+        raise Conflict(
+            f"--write: {path} is there already, and no file of clustered rows. Choose another name, or say --overwrite."
+        )
+
+
+def write_back(
+    source: Source,
+    clustering: Clustering,
+    rows: Rows,
+    total: int,
+    path: Path,
+    progress: Progress = silent,
+) -> list[str]:
+    """Write every row and column of a file, and the cluster of each row, whole or not at all.
+
+    Parameters
+    ----------
+    source
+        The file, which has `total` rows.
+    clustering
+        Of the documents that stand in its `rows` (n,), ascending. Other rows get nulls.
+    path
+        Where to; its ending says the format.
+    progress
+        Hears "write_back".
+
+    Returns
+    -------
+    list of str
+        Sentences on columns of the file that have the names of results.
+
+    Raises
+    ------
+    InvalidField
+        For a file that is not what it was when it was clustered.
+    OSError
+        Where the disk does not take it; nothing is left behind.
+    """
+    kind = written_format(path)
+    separated = kind in ("csv", "tsv")
+
+    def originals() -> Originals:
+        return source.originals(_ROWS, as_text=separated)
+
+    first = next(iter(originals()))
+    names, dropped, notes = _names(first)
+    results = _Results(clustering, rows, total, names, guarded=separated)
+    try:
+        with written_whole(path.resolve()) as file:
+            if isinstance(first, pa.RecordBatch) or kind not in ("json", "jsonl"):
+                schema, batches = as_batches(originals)
+                id_type = None if separated or source.info.delimiter is None else clustering.document_ids.type
+                kept = [
+                    field.with_type(id_type) if id_type is not None and field.name == source.info.id_column else field
+                    for field in schema
+                    if field.name not in dropped
+                ]
+                whole = pa.schema([*kept, *results.schema], metadata=schema.metadata)
+                writer = open_writer(file, path, whole, source.info.delimiter or ",")
+                pieces = (_beside(batch, results, first, whole, kept) for batch, first in _counted(batches))
+                _write(pieces, writer.write, total, progress)
+            else:
+                writer = open_writer(file, path, results.schema)
+                objects = (_merged(part, results, first, dropped) for part, first in _counted(originals()))
+                _write(objects, writer.write_objects, total, progress)
+            if results.seen != total:
+                remedy = "Run the command again once nothing writes to it."
+                problem = f"has {results.seen:,} rows, and had {total:,} when it was read"
+                raise InvalidField(path.name, problem, remedy=remedy)
+            writer.close()
+    except OSError as error:  # told of the file that was asked for, not of the name it has until it is whole
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    return notes
+
+
+class _Results:
+    """The columns of results for any stretch of the file."""
+
+    def __init__(
+        self, clustering: Clustering, rows: Rows, total: int, names: Mapping[str, str], *, guarded: bool
+    ) -> None:
+        self._place = np.full(total, -1, np.int32)
+        self._place[rows] = np.arange(len(rows), dtype=np.int32)
+        self._clustering = clustering
+        labels = [one.label for one in clustering.clusters]
+        self._ids = pa.array([*(one.cluster_id for one in clustering.clusters), NOISE_ID], pa.string())
+        self._labels = pa.array([*(_guarded(label) if guarded else label for label in labels), None], pa.string())
+        kinds = [pa.string(), pa.string(), pa.float32(), pa.float32(), pa.float32()]
+        count = 3 if clustering.coordinates is None else 5
+        self._names = [names[name] for name in RESULT_COLUMNS[:count]]
+        self.schema: pa.Schema = pa.schema(list(zip(self._names, kinds, strict=False)))
+        self.seen = 0
+
+    def columns(self, first: int, count: int) -> list[pa.Array]:
+        """Of the rows from `first` on, null where a row was not clustered."""
+        self.seen = first + count
+        place = self._place[first : first + count]
+        if len(place) < count:  # there are more rows now: told of at the end
+            place = np.concatenate([place, np.full(count - len(place), -1, np.int32)])
+        out = place < 0
+        labels = self._clustering.labels[place]
+        which = pa.array(np.where(labels < 0, len(self._ids) - 1, labels), pa.int32(), mask=out)
+        numbers: list[NDArray[np.float32]] = [self._clustering.strengths[place]]
+        if self._clustering.coordinates is not None:
+            numbers += [np.ascontiguousarray(axis) for axis in self._clustering.coordinates[place, :2].T]
+        return [self._ids.take(which), self._labels.take(which), *(pa.array(one, mask=out) for one in numbers)]
+
+    def objects(self, first: int, count: int) -> list[dict[str, Any]]:
+        """The same as JSON objects."""
+        columns = [json_numbers(column) for column in self.columns(first, count)]
+        return [dict(zip(self.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _counted(parts: Iterator[Any]) -> Iterator[tuple[Any, int]]:
+    first = 0
+    for part in parts:
+        yield part, first
+        first += len(part)
+
+
+def _beside(
+    batch: pa.RecordBatch, results: _Results, first: int, schema: pa.Schema, kept: Sequence[pa.Field]
+) -> pa.RecordBatch:
+    own = [batch.column(field.name).cast(field.type) for field in kept]
+    return pa.RecordBatch.from_arrays([*own, *results.columns(first, len(batch))], schema=schema)
+
+
+def _merged(
+    rows: Sequence[Mapping[str, Any]], results: _Results, first: int, dropped: frozenset[str]
+) -> list[dict[str, Any]]:
+    found = results.objects(first, len(rows))
+    return [
+        {name: value for name, value in row.items() if name not in dropped} | one
+        for row, one in zip(rows, found, strict=True)
+    ]
+
+
+def _write(pieces: Iterator[Any], write: Callable[[Any], None], total: int, progress: Progress) -> None:
+    done = 0
+    for piece in pieces:
+        write(piece)
+        done += len(piece)
+        progress("write_back", min(done / max(total, 1), 1.0))
+
+
+def _names(first: pa.RecordBatch | Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], frozenset[str], list[str]]:
+    """What the columns of results are called beside these rows, which columns they replace, and what to say of it."""
+    there = (
+        first.schema.names if isinstance(first, pa.RecordBatch) else list({name: 0 for row in first for name in row})
+    )
+    again = _is_clustered(first, there)
+    names, dropped, own = dict[str, str](), set[str](), list[str]()
+    for name in RESULT_COLUMNS:
+        prefixed = f"{_PREFIX}{name}"
+        theirs = name in there and not again
+        names[name] = prefixed if theirs or (again and prefixed in there) else name
+        if names[name] in there:
+            dropped.add(names[name])
+        elif name in there:
+            own.append(name)
+    notes = []
+    if dropped:
+        notes.append(f"The file had the columns of an earlier clustering; they were replaced: {', '.join(dropped)}.")
+    if own:
+        notes.append(
+            f"The file has columns of its own called {', '.join(own)}, which stay; Shoal's are called "
+            f"{', '.join(names[name] for name in own)}."
+        )
+    return names, frozenset(dropped), notes
+
+
+def _is_clustered(first: pa.RecordBatch | Sequence[Mapping[str, Any]], there: Sequence[str]) -> bool:
+    """Whether these rows were written here before: they have the columns, and cluster ids of Shoal in them."""
+    ours = [name if name in there else f"{_PREFIX}{name}" for name in _SURE]
+    prefixed = f"{_PREFIX}{_SURE[0]}"
+    id = prefixed if prefixed in there else _SURE[0]
+    if not set(ours) <= set(there):
+        return False
+    values = first.column(id).to_pylist() if isinstance(first, pa.RecordBatch) else [row.get(id) for row in first]
+    return all(value is None or (isinstance(value, str) and _CLUSTER_ID.fullmatch(value)) for value in values)
+
+
+def _guarded(label: str) -> str:
+    """The label as a cell that no spreadsheet takes for a formula."""
+    return f"'{label}" if label.startswith(_FORMULA) else label
+
+
+def _is_read(path: Path, source: Path) -> bool:
+    """Whether a path is a file that is read, or lies in the folder, or would match the pattern, that is read."""
+    if is_pattern(source):
+        return _matches(path, source.absolute())
+    if source.is_dir():
+        return path.is_relative_to(source.resolve())
+    return path.exists() and source.exists() and path.samefile(source)
+
+
+def _matches(path: Path, pattern: Path) -> bool:
+    if "**" in pattern.parts:
+        return fnmatch.fnmatchcase(str(path), str(pattern))
+    return len(path.parts) == len(pattern.parts) and all(map(fnmatch.fnmatchcase, path.parts, pattern.parts))
+
+
+def _is_earlier(path: Path) -> bool:
+    """Whether a file has the columns that are written here."""
+    try:
+        names = set(_columns_of(path))
+    except (OSError, ValueError, pa.ArrowException, csv.Error, StopIteration):
+        return False
+    return all(name in names or f"{_PREFIX}{name}" in names for name in _SURE)
+
+
+def _columns_of(path: Path) -> Sequence[str]:
+    """The names of the columns of a file in one of the formats that are written."""
+    kind = written_format(path)
+    if kind == "parquet":
+        return list(pq.read_schema(path).names)
+    if kind == "arrow":
+        with pa.memory_map(str(path)) as file:
+            return list(pa.ipc.open_file(file).schema.names)
+    with pa.input_stream(str(path), compression="detect") as stream:
+        head = bytes(stream.read(_HEAD)).decode("utf-8-sig", errors="replace")
+    if kind in ("csv", "tsv"):
+        dialect = csv.Sniffer().sniff(head.partition("\n")[0], ",;\t|")
+        return next(csv.reader(io.StringIO(head), dialect))
+    line = head.lstrip("[\r\n ").partition("\n")[0].rstrip(", \r")
+    return list(orjson.loads(line))

@@ -1,0 +1,366 @@
+"""The caller's file again, row for row, with the clusters beside its own columns."""
+
+import csv
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shoal.errors import Conflict, InvalidField
+from shoal.files.row_writers import open_writer
+from shoal.from_file import FileClustering, Request, cluster_file
+from shoal.library import How
+from shoal.records.filters import parse_filter
+from shoal.write_back import RESULT_COLUMNS, check_target
+from test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
+
+COUNT = len(TEXTS)
+TICKETS = [9000 - 7 * n for n in range(COUNT)]
+"""Whole numbers, and in no order."""
+NO_VECTOR, ALL_ZERO = 4, 11
+
+Json = dict[str, Any]
+
+
+def rows() -> list[Json]:
+    """Documents with what people have in their files beside texts and vectors."""
+    found = [
+        {
+            "ticket": TICKETS[n],
+            "body": TEXTS[n] if n % 3 else f'{TEXTS[n]}; "quoted", über\nzwei Zeilen 漢字',
+            "zip": f"{n:05}",
+            "price": n / 4,
+            "note": None if n % 2 else "=1+1",
+            "open": n % 5 == 0,
+            "embedding": VECTORS[n].tolist(),
+        }
+        for n in range(COUNT)
+    ]
+    found[NO_VECTOR]["embedding"] = None
+    found[ALL_ZERO]["embedding"] = [0.0] * VECTORS.shape[1]
+    return found
+
+
+def clustered(path: Path, **more: Any) -> FileClustering:
+    request = {"path": path, "id": "ticket", "text": ["body"], "how": How(algorithm="kmeans", n_clusters=3), **more}
+    return cluster_file(Request(**request))
+
+
+def read(path: Path) -> list[Json]:
+    """A file as its format says it is, without Shoal."""
+    name = path.name.removesuffix(".gz")
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if name.endswith(".parquet"):
+        return list(pq.read_table(path).to_pylist())
+    if name.endswith(".arrow"):
+        return list(pa.ipc.open_file(path).read_all().to_pylist())
+    if name.endswith((".csv", ".tsv")):
+        lines = content.decode("utf-8-sig").splitlines(keepends=True)
+        return list(csv.DictReader(lines, delimiter="\t" if name.endswith(".tsv") else ","))
+    if name.endswith(".json"):
+        return list(json.loads(content))
+    return [json.loads(line) for line in content.decode().split("\n") if line]
+
+
+def expected(found: FileClustering) -> list[Json]:
+    """What Shoal adds to each row of the file, from the members."""
+    members = {row["document_id"]: row for row in found.clustering.members().to_pylist()}
+    names = ("cluster_id", "cluster_label", "membership_strength", "x", "y")
+    return [dict(zip(RESULT_COLUMNS, (members.get(id, {}).get(name) for name in names), strict=True)) for id in TICKETS]
+
+
+INPUTS = {"parquet": as_parquet, "arrow": as_arrow, "jsonl": as_json_lines, "csv": as_csv}
+OUTPUTS = ["parquet", "arrow", "jsonl", "json", "csv", "tsv", "jsonl.gz", "csv.gz"]
+
+
+@pytest.mark.parametrize("given", INPUTS)
+def test_every_row_and_column_of_a_file_comes_back_with_its_cluster(given: str, tmp_path: Path) -> None:
+    found = clustered(INPUTS[given](tmp_path, rows()))
+    added = expected(found)
+
+    assert [one["cluster_id"] is None for one in added] == [n in (NO_VECTOR, ALL_ZERO) for n in range(COUNT)]
+    for ending in OUTPUTS:
+        path = tmp_path / f"out.{ending}"
+        assert found.write_back(path) == []
+        back = read(path)
+
+        assert [list(row) for row in back] == [[*rows()[0], *RESULT_COLUMNS]] * COUNT, ending
+        as_text = ending.startswith(("csv", "tsv"))
+        for row, own, one in zip(back, rows(), added, strict=True):
+            _check_own(row, own, as_text=as_text, from_text=given == "csv")
+            if as_text:
+                assert [row["cluster_id"], row["cluster_label"]] == [
+                    one["cluster_id"] or "",
+                    one["cluster_label"] or "",
+                ]
+                assert [row["x"], row["y"]] == ["" if one[axis] is None else _digits(one[axis]) for axis in "xy"]
+            else:
+                assert {name: row[name] for name in RESULT_COLUMNS[:2]} == {
+                    name: one[name] for name in RESULT_COLUMNS[:2]
+                }
+                assert [row[axis] for axis in "xy"] == [None if one[a] is None else pytest.approx(one[a]) for a in "xy"]
+
+
+def _digits(value: float) -> str:
+    return str(np.float32(value))
+
+
+def _check_own(row: Json, own: Json, *, as_text: bool, from_text: bool) -> None:
+    if not as_text and not from_text:
+        assert {name: row[name] for name in own} == own
+        return
+    assert str(row["ticket"]) == str(own["ticket"])
+    assert row["body"] == own["body"]
+    assert str(row["zip"]) == own["zip"]
+    assert float(row["price"]) == own["price"]
+    assert (row["note"] or None) == own["note"]
+    assert str(row["open"]).lower() == str(own["open"]).lower()
+    vector = row["embedding"]
+    assert (json.loads(vector) if vector else None) == own["embedding"]
+
+
+def test_types_of_columns_stay(tmp_path: Path) -> None:
+    columns = {
+        "id": pa.array(range(6), pa.int32()),
+        "kind": pa.array(list("abcabc")).dictionary_encode(),
+        "when": pa.array([datetime(2024, 5, 1, n, tzinfo=UTC) for n in range(6)], pa.timestamp("ms", "UTC")),
+        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(np.eye(6, dtype=np.float16).ravel()), 6),
+        "raw": pa.array([b"\xff\x00"] * 6),
+        "deep": pa.array([{"a": [n]} for n in range(6)]),
+    }
+    table = pa.table(columns).replace_schema_metadata({"pandas": "{}"})
+    pq.write_table(table, tmp_path / "in.parquet")
+    found = clustered(tmp_path / "in.parquet", id=None, text=[], how=How(algorithm="kmeans", n_clusters=2))
+    found.write_back(tmp_path / "out.parquet")
+
+    back = pq.read_table(tmp_path / "out.parquet")
+    assert back.schema.metadata[b"pandas"] == b"{}"
+    assert back.select(list(columns)).equals(table.cast(back.select(list(columns)).schema))
+    for name, column in columns.items():
+        assert back.schema.field(name).type == column.type
+    kinds = [back.schema.field(name).type for name in RESULT_COLUMNS]
+    assert kinds == [pa.string(), pa.string(), pa.float32(), pa.float32(), pa.float32()]
+
+    found.write_back(tmp_path / "out.csv")
+    first = read(tmp_path / "out.csv")[0]
+    vector, moment = "[1.0,0.0,0.0,0.0,0.0,0.0]", "2024-05-01T00:00:00Z"
+    assert [first[name] for name in columns] == ["0", "a", moment, vector, "/wA=", '{"a":[0]}']
+
+
+def test_a_file_of_rows_that_differ_becomes_a_table_that_holds_them_all(tmp_path: Path) -> None:
+    many = {f"key {n}": n for n in range(300)}
+    given: list[Json] = [
+        {"id": n, "embedding": row, "mixed": n if n % 2 else "s", "deep": {"a": n}}
+        for n, row in enumerate(np.eye(6).tolist())
+    ]
+    given[2] |= {"late": 1.5, "empty": {}, "many": many, "deep": {"b": "x"}}
+    given[3]["late"] = 2
+    path = as_json_lines(tmp_path, given)
+    found = clustered(path, id=None, text=[], how=How(algorithm="kmeans", n_clusters=2))
+    found.write_back(tmp_path / "out.parquet")
+
+    back = pq.read_table(tmp_path / "out.parquet")
+    assert back["late"].to_pylist() == [None, None, 1.5, 2.0, None, None]
+    assert back["mixed"].to_pylist() == ["s", "1", "s", "3", "s", "5"]
+    assert back["deep"][2].as_py() == {"a": None, "b": "x"}
+    assert json.loads(back["many"][2].as_py()) == many and back["empty"][2].as_py() == "{}"
+    found.write_back(tmp_path / "out.jsonl")
+    assert [
+        {name: row[name] for name in own} for row, own in zip(read(tmp_path / "out.jsonl"), given, strict=True)
+    ] == given
+
+
+def test_several_files_come_back_as_one_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for number, part in enumerate((rows()[:10], rows()[10:])):
+        (tmp_path / "data" / f"lang={number}").mkdir(parents=True)
+        as_parquet(tmp_path / "data" / f"lang={number}", part)
+    found = clustered(tmp_path / "data")
+    found.write_back(tmp_path / "out.csv")
+
+    back = read(tmp_path / "out.csv")
+    assert [row["ticket"] for row in back] == [str(ticket) for ticket in TICKETS]
+    assert [row["lang"] for row in back] == ["0"] * 10 + ["1"] * 20
+    assert [row["cluster_id"] or None for row in back] == [one["cluster_id"] for one in expected(found)]
+
+
+@pytest.mark.parametrize("beside", [None, as_csv, as_json_lines, as_parquet])
+def test_an_array_comes_back_with_its_sidecar(
+    beside: Callable[[Path, Sequence[Json]], Path] | None, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "v.npy", VECTORS)
+    about = [{name: value for name, value in row.items() if name in ("ticket", "body")} for row in rows()]
+    sidecar = None if beside is None else beside(tmp_path, about)
+    found = clustered(tmp_path / "v.npy", sidecar=sidecar, id=sidecar and "ticket", text=["body"] if beside else [])
+    found.write_back(tmp_path / "out.parquet")
+    found.write_back(tmp_path / "out.jsonl")
+
+    for back in (read(tmp_path / "out.parquet"), read(tmp_path / "out.jsonl")):
+        assert [row["embedding"] for row in back] == VECTORS.tolist()
+        assert [row["cluster_id"] for row in back] == found.clustering.members()["cluster_id"].to_pylist()
+        assert [row.get("ticket") for row in back] == (TICKETS if beside else [None] * COUNT)
+
+
+def test_rows_that_a_filter_left_out_are_there_without_a_cluster(tmp_path: Path) -> None:
+    where = parse_filter({"field": "open", "operator": "eq", "value": False}, "where")
+    found = clustered(as_parquet(tmp_path, rows()), where=where)
+    found.write_back(tmp_path / "out.csv")
+
+    back = read(tmp_path / "out.csv")
+    assert len(back) == COUNT
+    for row in back:
+        inside = row["open"] == "false" and row["embedding"] and int(row["ticket"]) != TICKETS[ALL_ZERO]
+        assert bool(row["cluster_id"]) == bool(row["strength"]) == bool(inside)
+
+
+def test_a_file_that_was_clustered_before_gets_new_columns_for_the_old(tmp_path: Path) -> None:
+    found = clustered(as_csv(tmp_path, rows()))
+    found.write_back(tmp_path / "one.csv")
+    again = clustered(tmp_path / "one.csv")
+    notes = again.write_back(tmp_path / "two.csv")
+
+    assert "earlier clustering" in notes[0] and "cluster_id" in notes[0]
+    assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+    assert again.source["text"] == ["body"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_columns_of_the_caller_are_never_replaced(ending: str, tmp_path: Path) -> None:
+    own = [{**row, "x": f"mine {n}", "cluster_id": n} for n, row in enumerate(rows())]
+    found = clustered(as_parquet(tmp_path, own))
+    notes = found.write_back(tmp_path / f"one.{ending}")
+    back = read(tmp_path / f"one.{ending}")
+
+    assert "cluster_id, x" in notes[0] and "shoal_cluster_id, shoal_x" in notes[0]
+    assert [row["x"] for row in back] == [f"mine {n}" for n in range(COUNT)]
+    assert [str(row["cluster_id"]) for row in back] == [str(n) for n in range(COUNT)]
+    assert {row["shoal_cluster_id"] for row in back} == {"cl_0", "cl_1", "cl_2", "" if ending == "csv" else None}
+
+    clustered(tmp_path / f"one.{ending}").write_back(tmp_path / f"two.{ending}")
+    assert read(tmp_path / f"two.{ending}") == back
+
+
+def test_a_csv_file_keeps_how_it_is_written(tmp_path: Path) -> None:
+    lines = ["ticket;price;when;embedding"]
+    lines += [f"{t};{n:.2f};2024-01-{n + 1:02};{json.dumps(VECTORS[n].tolist())}" for n, t in enumerate(TICKETS)]
+    (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
+    found = clustered(tmp_path / "in.csv", text=[])
+    found.write_back(tmp_path / "out.csv")
+
+    back = (tmp_path / "out.csv").read_text("utf-8-sig").splitlines()
+    assert back[0] == f"{lines[0]};cluster_id;cluster_label;strength;x;y"
+    assert all(line.startswith(f"{own};cl_") for line, own in zip(back[1:], lines[1:], strict=True))
+
+
+def test_a_spreadsheet_reads_it_as_unicode_and_runs_nothing(tmp_path: Path) -> None:
+    """Excel takes a CSV file without the mark for another encoding; a label that looks like a formula is text."""
+    from dataclasses import replace
+
+    found = clustered(as_parquet(tmp_path, rows()))
+    analysis = found.clustering.analysis
+    named = [replace(one, label=f"=cmd|'/C calc'!A{n}") for n, one in enumerate(analysis.clusters)]
+    evil = replace(found.clustering, analysis=replace(analysis, clusters=named))
+    found = replace(found, clustering=evil)
+    found.write_back(tmp_path / "out.csv")
+    found.write_back(tmp_path / "out.jsonl")
+
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    labels = {row["cluster_label"] for row in read(tmp_path / "out.csv")} - {""}
+    assert labels == {f"'=cmd|'/C calc'!A{n}" for n in range(3)}
+    assert {row["cluster_label"] for row in read(tmp_path / "out.jsonl")} == {None, *(one.label for one in named)}
+    assert [row["note"] for row in read(tmp_path / "out.csv")] == [row["note"] or "" for row in rows()]
+
+
+def test_a_file_that_changed_meanwhile_is_not_written(tmp_path: Path) -> None:
+    found = clustered(as_csv(tmp_path, rows()))
+    for changed in (rows()[:-1], [*rows(), {**rows()[0], "ticket": 1}]):
+        as_csv(tmp_path, changed)
+        with pytest.raises(InvalidField, match="when it was read"):
+            found.write_back(tmp_path / "out.csv")
+        assert sorted(one.name for one in tmp_path.iterdir()) == ["docs.csv"]
+
+
+def test_kept_columns_stand_in_the_members(tmp_path: Path) -> None:
+    for write in (as_parquet, as_csv, as_json_lines):
+        given = [{**row, "x": n, "a,b": n} for n, row in enumerate(rows())]
+        found = clustered(write(tmp_path, given), member_columns=["zip,price", "x", "a,b"])
+        members = found.clustering.members()
+
+        assert members.column_names[-4:] == ["zip", "price", "file_x", "a,b"]
+        inside = [row for n, row in enumerate(given) if n not in (NO_VECTOR, ALL_ZERO)]
+        for name in ("zip", "price", "a,b"):
+            assert members[name].to_pylist() == [row[name] for row in inside]
+        assert members["file_x"].to_pylist() == [row["x"] for row in inside]
+    with pytest.raises(InvalidField, match=r"has no column 'ziip'.*Did you mean 'zip'"):
+        clustered(as_parquet(tmp_path, rows()), member_columns=["ziip"])
+
+
+REFUSED: dict[str, tuple[str, list[str], str]] = {
+    "the file itself": ("docs.csv", ["docs.csv"], "your file stays as it is"),
+    "by another name": ("sub/../docs.csv", ["docs.csv"], "your file stays as it is"),
+    "by a link": ("link.csv", ["docs.csv"], "your file stays as it is"),
+    "in the folder that is read": ("sub/new.parquet", ["sub"], "your file stays as it is"),
+    "where the pattern would find it": ("sub/new.parquet", ["sub/*.parquet"], "your file stays as it is"),
+    "the sidecar": ("docs.csv", ["v.npy", "docs.csv"], "your file stays as it is"),
+    "another file": ("other.csv", ["docs.csv"], "--overwrite"),
+    "a folder": ("folder.csv", ["docs.csv"], "is a folder"),
+    "no folder": ("nowhere/new.csv", ["docs.csv"], "there is no folder"),
+    "no format": ("new.xlsx", ["docs.csv"], ".csv, .tsv, .jsonl"),
+    "no ending": ("new", ["docs.csv"], ".csv, .tsv, .jsonl"),
+    "a packed table": ("new.parquet.gz", ["docs.csv"], ".csv, .tsv, .jsonl"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_nothing_of_the_callers_is_overwritten(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, sources, remedy = REFUSED[case]
+    monkeypatch.chdir(tmp_path)
+    for name in ("sub", "folder.csv"):
+        Path(name).mkdir()
+    for name in ("docs.csv", "other.csv", "sub/a.parquet", "v.npy"):
+        Path(name).write_text("a,b\n1,2\n")
+    Path("link.csv").symlink_to("docs.csv")
+
+    with pytest.raises((Conflict, InvalidField)) as refused:
+        check_target(Path(target), [Path(one) for one in sources], overwrite=False)
+
+    assert remedy in refused.value.message
+    if remedy == "your file stays as it is":
+        with pytest.raises(Conflict):
+            check_target(Path(target), [Path(one) for one in sources], overwrite=True)
+    if case == "another file":
+        check_target(Path(target), [Path(one) for one in sources], overwrite=True)
+
+
+@pytest.mark.parametrize("ending", OUTPUTS)
+def test_a_second_run_replaces_what_the_first_wrote(ending: str, tmp_path: Path) -> None:
+    source = as_csv(tmp_path, rows())
+    found, path = clustered(source), tmp_path / f"out.{ending}"
+    found.write_back(path)
+    check_target(path, [source], overwrite=False)
+    before = read(path)
+    found.write_back(path)
+
+    assert read(path) == before
+
+
+def test_a_large_file_is_held_in_stretches(tmp_path: Path) -> None:
+    """The writers keep no more than about 64 MiB: a Parquet file has several row groups, none of them tiny."""
+    schema = pa.schema([("text", pa.string())])
+    batch = pa.record_batch([pa.array(["x" * 1000] * 8192)], schema=schema)
+    with (tmp_path / "out.parquet").open("wb") as file:
+        writer = open_writer(file, tmp_path / "out.parquet", schema)
+        before = pa.total_allocated_bytes()
+        for _ in range(30):
+            writer.write(batch.slice(0))
+        writer.close()
+        assert pa.total_allocated_bytes() - before < 2 * 64 * 2**20
+
+    groups = pq.ParquetFile(tmp_path / "out.parquet").metadata
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [8 * 8192 + 8192] * 3 + [3 * 8192]
