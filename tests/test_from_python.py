@@ -235,7 +235,7 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "a text spelt wrong": (frame, {"text": ["title", "Bdoy"]}, "got 'Bdoy'. Did you mean 'body'"),
     "an id spelt wrong": (frame, {"id": "tiket"}, "id: is no column of the data, got 'tiket'. Did you mean 'ticket'"),
     "several vectors": (lambda: frame().assign(image=frame()["vec"]), {}, 'vec, image. Choose: vector="vec"'),
-    "no vectors": (lambda: frame()[["title", "body"]], {}, "its columns are title, body"),
+    "no vectors": (lambda: frame()[["title", "body"]], {}, "no vectors (text in 'title', 'body')"),
     "a vector that is text": (frame, {"vector": "body"}, "column 'body': holds no vectors"),
     "a text that is numbers": (frame, {"vector": "vec", "text": "n"}, "text: holds no text in any row, got 'n'"),
     "objects": (lambda: frame().assign(vec=objects([object()] * ROWS)), {"vector": "vec"}, "holds values of type obj"),
@@ -295,7 +295,7 @@ def test_rows_of_a_file_without_a_vector_are_left_out_and_what_stands_beside_it_
     found = shoal.cluster(path, vector="vec", text=pd.Series(BODIES), id=TICKETS, **HOW)
 
     assert list(found.ids) == TICKETS[1:]
-    assert found.warnings == ["1 documents have no vec; left out."]
+    assert found.warnings == ["1 document has no vec; left out."]
     assert found.kept is not None and found.kept.texts == BODIES[1:]
 
 

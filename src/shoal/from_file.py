@@ -19,7 +19,7 @@ from shoal.files import Documents, FileTable, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
 from shoal.files.in_memory import open_table
 from shoal.files.layout import COMMAND, Options
-from shoal.files.shards import name_of
+from shoal.files.shards import Files, name_of
 from shoal.given import close_columns, missing_vectors
 from shoal.inputs import GivenIds
 from shoal.kept_columns import find_kept, read_kept
@@ -65,8 +65,10 @@ class Given:
 class Request:
     """What to read from the file, and how to cluster it."""
 
-    path: Path
+    path: Files
     format: str | None = None
+    delimiter: str | None = None
+    """What separates the columns of text; None where it is to be seen."""
     sidecar: Path | None = None
     vector: str | None = None
     """None takes the only column of vectors."""
@@ -222,6 +224,7 @@ def _opened(request: Request) -> Source:
         vector_columns=vectors,
         sidecar=request.sidecar,
         needs_vectors=given.vectors is None,
+        delimiter=request.delimiter,
         bounds=Bounds.in_memory(Settings.read().import_unfolded_mib),
         options=request.options,
         numbered=given.ids is not None,
@@ -239,7 +242,8 @@ def _read(request: Request, source: Source) -> _Chosen:
     if table.missing:
         if request.given.table is not None:
             raise missing_vectors(request.label, vector, table.rows, table.missing)
-        warnings.append(f"{table.missing:,} documents have no {vector}; left out.")
+        count = f"{table.missing:,} document has" if table.missing == 1 else f"{table.missing:,} documents have"
+        warnings.append(f"{count} no {vector}; left out.")
     if not table.ids:
         remedy = f"The file's fields are: {', '.join(source.info.columns)}."
         raise InvalidField("where", f"matches none of {table.read:,} documents", remedy=remedy)

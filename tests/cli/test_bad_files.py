@@ -28,7 +28,7 @@ FILES: dict[str, tuple[str, Make, tuple[str, ...], str]] = {
     "a cut-off file": ("a.parquet", lambda path: path.write_bytes(b"PAR1" + b"\1" * 64), (), "cannot be read"),
     "an unknown ending": ("a.docx", lambda path: path.write_text("hello"), (), "ending that Shoal does not know"),
     "JSON that is broken": ("a.jsonl", lambda path: path.write_text('{"embedding": [1, 2\n'), (), "row 0"),
-    "a JSON array": ("a.jsonl", lambda path: path.write_text('[{"embedding": [1, 2]}]'), (), "is a JSON array"),
+    "a JSON array of numbers": ("a.jsonl", lambda path: path.write_text("[1, 2]"), (), "array of objects"),
     "no vectors": ("a.parquet", lambda path: pq.write_table(pa.table({"text": ["a", "b"]}), path), (), "--vector"),
     "a missing vector column": ("a.parquet", write(GOOD), ("--vector", "embeddign"), "Did you mean 'embedding'?"),
     "a missing text column": ("a.parquet", write(GOOD, title=list("abcd")), ("--text", "titel"), "title"),

@@ -105,10 +105,21 @@ def test_a_pipe_beside_an_array_is_refused_at_once(tmp_path: Path) -> None:
     assert "about.csv: is a pipe" in refusal(tmp_path / "x.npy", sidecar=tmp_path / "about.csv").message
 
 
-def test_a_json_array_is_told_how_to_become_lines(tmp_path: Path) -> None:
-    (tmp_path / "x.jsonl").write_bytes(b'[{"id": 1}]')
+@pytest.mark.parametrize(
+    ("text", "row", "problem"),
+    [
+        (b'[{"id": 1},\n 7,\n {"id": 2}]', 1, "is no JSON object"),
+        (b'[{"id": 1},\n {"id": 2}\n {"id": 3}]', 2, "is no JSON object"),
+        (b'[{"id": 1},\n {"id": }]', 1, "is not JSON"),
+        (b'[{"id": 1},\n {"id": 2}, 9]', 2, "is no JSON object"),
+    ],
+)
+def test_a_fault_in_a_json_array_is_named_by_row(text: bytes, row: int, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(text)
 
-    assert "one object per line" in refusal(tmp_path / "x.jsonl").message
+    error = refusal(tmp_path / "x.json", needs_vectors=False)
+    assert error.field.startswith(f"x.json: row {row}")
+    assert problem in error.message
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
@@ -139,10 +150,14 @@ def test_an_arrow_stream_cut_inside_a_batch_cannot_be_read(tmp_path: Path) -> No
     assert "cannot be read" in refusal(tmp_path / "x.arrow").message
 
 
-def test_csv_with_a_short_row_names_the_row(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text('id,a,embedding\n1,2,"[1, 2]"\n2,3\n')
+@pytest.mark.parametrize(("row", "count"), [("2,3", 2), ("2,3,4,5", 4)])
+def test_csv_with_an_odd_row_names_the_row_and_its_line(row: str, count: int, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f'id,a,embedding\n1,"2\n\n2","[1, 2]"\n\n{row}\n')
 
-    assert "Expected 3 columns, got 2" in refusal(tmp_path / "x.csv").message
+    error = refusal(tmp_path / "x.csv")
+    assert error.field == "x.csv: row 1 (line 6)"
+    assert error.problem == f"has {count} columns, and the header 3"
+    assert "--delimiter" in error.message
 
 
 def test_csv_that_is_not_utf8_is_told_so(tmp_path: Path) -> None:
@@ -217,14 +232,14 @@ def test_a_null_inside_a_vector_is_named(tmp_path: Path) -> None:
 def test_bad_vectors_in_csv_are_named_by_row(bad: str, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(f'id,embedding\na,"[1, 2]"\nb,{bad}\n')
 
-    assert refusal(tmp_path / "x.csv").field.startswith("x.csv: row 1, column 'embedding'")
+    assert refusal(tmp_path / "x.csv").field.startswith("x.csv: row 1 (line 3), column 'embedding'")
 
 
 @pytest.mark.parametrize("bad", [b'{"id": 2, "v": [1, NaN]}', b"[1]", b'{"id": 3}, {"id": 4}', b"{"])
 def test_bad_json_lines_are_named_by_row(bad: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(b'{"id": 1, "v": [1, 2]}\n' * 1 + bad)
 
-    assert refusal(tmp_path / "x.jsonl").field == "x.jsonl: row 1"
+    assert refusal(tmp_path / "x.jsonl").field == "x.jsonl: row 1 (line 2)"
 
 
 def test_json_lines_nested_too_deep_are_refused(tmp_path: Path) -> None:
@@ -234,7 +249,7 @@ def test_json_lines_nested_too_deep_are_refused(tmp_path: Path) -> None:
 
     assert [len(batch) for batch in open_source(tmp_path / "fine.jsonl", needs_vectors=False).batches()] == [1]
     error = refusal(tmp_path / "deep.jsonl", needs_vectors=False)
-    assert error.field == "deep.jsonl: row 1" and "64 deep" in error.message
+    assert error.field == "deep.jsonl: row 1 (line 2)" and "64 deep" in error.message
 
 
 @pytest.mark.parametrize("first", [0, 5])

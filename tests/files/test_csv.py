@@ -124,7 +124,7 @@ def test_text_that_is_no_utf8_is_named(row: int, tmp_path: Path) -> None:
     with pytest.raises(InvalidField) as refused:
         open_source(tmp_path / "x.csv")
 
-    assert refused.value.field == f"x.csv: row {row}, column 'name'"
+    assert refused.value.field == f"x.csv: row {row} (line {row + 2}), column 'name'"
     assert "is not UTF-8 text" in refused.value.message
     assert "latin" in refused.value.message
 

@@ -162,7 +162,7 @@ def test_json_lines_hold_vectors_in_the_same_forms(
     lines[4]["embedding"] = form([0.5] * 9)
     path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
     error = refusal(path, vector_columns=asked)
-    assert error.field == "docs.jsonl: row 4, column 'embedding'"
+    assert error.field == "docs.jsonl: row 4 (line 5), column 'embedding'"
     assert error.problem.startswith("has 9 numbers where") and error.problem.endswith("8")
 
 

@@ -204,13 +204,12 @@ def test_a_struct_of_vectors_gives_each_its_own_block(tmp_path: Path) -> None:
     assert [orjson.loads(payload)["title"] for payload in batch.payloads] == ["one", "two"]
 
 
-def test_rows_without_an_id_column_are_numbered_and_a_warning_says_so(tmp_path: Path) -> None:
+def test_rows_without_an_id_column_are_numbered(tmp_path: Path) -> None:
     pq.write_table(table().drop_columns(["id"]), tmp_path / "docs.parquet")
 
     source = open_source(tmp_path / "docs.parquet")
 
     assert [id for batch in source.batches(2) for id in batch.ids] == ["0000000000", "0000000001", "0000000002"]
-    assert any("numbered" in warning for warning in source.info.warnings)
 
 
 def test_ids_may_be_whole_numbers_and_csv_keeps_their_zeros(tmp_path: Path) -> None:

@@ -9,8 +9,12 @@ __all__ = ["cluster"]
 
 
 def cluster(
-    file: Annotated[
-        Path, typer.Argument(help="Parquet, Arrow, CSV or JSON lines (also .gz), NPY, or a folder of Parquet.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; several files, or a folder, of Parquet.",
+        ),
     ],
     vector: Annotated[str | None, typer.Option(help="The column of vectors; needed where there are several.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A column to name clusters from; repeat for several.")] = None,
@@ -35,6 +39,9 @@ def cluster(
     ] = None,
     sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
     format: Annotated[str | None, typer.Option(help="The format, where the file's ending does not tell.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="What separates the columns of CSV, where it is not seen.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost: time, memory, disk.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the folder of results.")] = False,
@@ -53,11 +60,12 @@ def cluster(
     from shoal.results import check_folder
     from shoal.write_back import check_target
 
+    file = files[0] if len(files) == 1 else tuple(files)
     folder = out or Path("shoal-out") / results_name(file)
     if not plan:
         check_folder(folder)
         if write is not None:
-            check_target(write, [file] if sidecar is None else [file, sidecar], overwrite=overwrite)
+            check_target(write, files if sidecar is None else [*files, sidecar], overwrite=overwrite)
     filter = parse_where(where or [])
     how = How(
         algorithm=algorithm,
@@ -71,6 +79,7 @@ def cluster(
     request = Request(
         path=file,
         format=format,
+        delimiter=delimiter,
         sidecar=sidecar,
         vector=vector,
         text=text or (),
@@ -95,4 +104,5 @@ def cluster(
         print(folder)
     else:
         options = {"--vector": [vector], "--text": text, "--id": [id], "--where": where, "--sidecar": [sidecar]}
-        print_table(found, folder, same_command(file, options), written=write, notes=notes)
+        options |= {"--format": [format], "--delimiter": [delimiter]}
+        print_table(found, folder, same_command(files, options), written=write, notes=notes)

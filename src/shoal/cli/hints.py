@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["next_commands", "same_command"]
 
 
-def same_command(file: Path, options: Mapping[str, Sequence[object] | None]) -> str:
+def same_command(files: Sequence[Path], options: Mapping[str, Sequence[object] | None]) -> str:
     """The command that reads the same documents again."""
     given = [(option, value) for option, values in options.items() for value in values or () if value is not None]
-    words = [called_as(), "cluster", shlex.quote(str(file))]
+    words = [called_as(), "cluster", *(shlex.quote(str(file)) for file in files)]
     return " ".join([*words, *(f"{option} {shlex.quote(str(value))}" for option, value in given)])
 
 

@@ -1,30 +1,39 @@
 """`shoal import FILE`: documents into the data folder, or to a running server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from shoal.assemble import Services
     from shoal.client import Client
+    from shoal.files.shards import Files
     from shoal.records.scope import Scope
 
 __all__ = ["ensured_collection", "ensured_namespace", "import_"]
 
 
 def import_(
-    file: Annotated[
-        Path, typer.Argument(help="Parquet, Arrow, CSV or JSON lines (also .gz), NPY, or a folder of Parquet.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; several files, or a folder, of Parquet.",
+        ),
     ],
     collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")],
     namespace: Annotated[str, typer.Option(help="Made if it is not there.")] = "default",
     vector: Annotated[list[str] | None, typer.Option(help="A column of vectors; repeat for several.")] = None,
     id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
     sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
+    format: Annotated[str | None, typer.Option(help="The format, where the file's ending does not tell.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="What separates the columns of CSV, where it is not seen.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="The folder that holds everything.")] = None,
     url: Annotated[str | None, typer.Option(help="Send to this server instead, such as http://host:8000.")] = None,
     key: Annotated[str | None, typer.Option(help="API key for --url.", envvar="SHOAL_API_KEY")] = None,
@@ -32,28 +41,23 @@ def import_(
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
     from shoal.files.shards import check_path
 
+    file = files[0] if len(files) == 1 else tuple(files)
     check_path(file)
     if sidecar is not None:
         check_path(sidecar)
     if url is None:
-        _to_folder(file, collection, namespace, vector, id, sidecar, data)
+        how = {"id_column": id, "vector_columns": vector, "sidecar": sidecar, "format": format, "delimiter": delimiter}
+        _to_folder(file, collection, namespace, data, how)
     else:
-        _to_server(file, collection, namespace, vector or [], id, sidecar, url, key)
+        _to_server(file, collection, namespace, vector or [], id, sidecar, url, key, format, delimiter)
 
 
-def _to_folder(
-    file: Path,
-    collection: str,
-    namespace: str,
-    vector: list[str] | None,
-    id: str | None,
-    sidecar: Path | None,
-    data: Path | None,
-) -> None:
+def _to_folder(file: "Files", collection: str, namespace: str, data: Path | None, how: Mapping[str, Any]) -> None:
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
     from shoal.cli.audit import at_the_command_line
     from shoal.cli.progress import counted
+    from shoal.files.layout import COMMAND
     from shoal.files.shards import size_of
     from shoal.jobs.limits import run_memory_mib
     from shoal.settings import Settings
@@ -70,16 +74,14 @@ def _to_folder(
             ensured_collection(services, scope, collection),
             counted() as progress,
         ):
-            done = services.bulk.import_file(
-                scope, collection, file, id_column=id, vector_columns=vector, sidecar=sidecar, progress=progress
-            )
+            done = services.bulk.import_file(scope, collection, file, progress=progress, options=COMMAND, **how)
         _tell(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
     finally:
         services.close()
 
 
 def _to_server(
-    file: Path,
+    file: "Files",
     collection: str,
     namespace: str,
     vector: list[str],
@@ -87,6 +89,8 @@ def _to_server(
     sidecar: Path | None,
     url: str,
     key: str | None,
+    format: str | None,
+    delimiter: str | None,
 ) -> None:
     from shoal.client import Client
     from shoal.errors import InvalidField, NotFound
@@ -104,7 +108,9 @@ def _to_server(
         except NotFound:
             client.collections.create(collection)
             undo.callback(_undo_collection, client, collection)
-        done = client.documents.upload(collection, file, vector_columns=vector, id_column=id)
+        done = client.documents.upload(
+            collection, file, vector_columns=vector, id_column=id, format=format, delimiter=delimiter
+        )
         undo.pop_all()
     _tell(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
 
@@ -182,7 +188,7 @@ def ensured_collection(services: "Services", scope: "Scope", name: str) -> Itera
 
 
 def _tell(
-    file: Path, collection: str, inserted: int, replaced: int, vectors: dict[str, int], warnings: list[str]
+    file: "Files", collection: str, inserted: int, replaced: int, vectors: dict[str, int], warnings: list[str]
 ) -> None:
     from shoal.files.shards import name_of
 

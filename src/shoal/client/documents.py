@@ -36,10 +36,12 @@ class Documents:
     def upload(
         self,
         collection: str,
-        source: str | Path | pa.Table | Mapping[str, object],
+        source: str | Path | Sequence[Path] | pa.Table | Mapping[str, object],
         *,
         vector_columns: Sequence[str] = (),
         id_column: str | None = None,
+        format: str | None = None,
+        delimiter: str | None = None,
         on_conflict: OnConflict = "replace",
     ) -> Uploaded:
         """Store all documents of a file, an Arrow table or a mapping of columns; or none, where one is wrong.
@@ -49,8 +51,9 @@ class Documents:
         A column with two axes is a vector. Raises InvalidField for what is wrong here, InvalidRequest with the
         server's words for what is wrong there, NotFound for the collection.
         """
-        if isinstance(source, (str, Path)):
-            sent = of_file(Path(source), vector_columns, id_column)
+        if isinstance(source, (str, Path, Sequence)):
+            path = Path(source) if isinstance(source, (str, Path)) else [Path(one) for one in source]
+            sent = of_file(path, vector_columns, id_column, format, delimiter)
         elif isinstance(source, pa.Table):
             sent = of_table(source, vector_columns, id_column)
         else:

@@ -14,6 +14,8 @@ import pyarrow as pa
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.errors import InvalidField
 from shoal.files import Source, open_source
+from shoal.files.layout import CLIENT
+from shoal.files.shards import Files
 from shoal.inputs import column_of
 
 __all__ = ["Sent", "of_columns", "of_file", "of_table"]
@@ -40,15 +42,29 @@ class Sent:
     warnings: Sequence[str] = ()
 
 
-def of_file(path: Path, vector_columns: Sequence[str], id_column: str | None) -> Sent:
+def of_file(
+    path: Files,
+    vector_columns: Sequence[str],
+    id_column: str | None,
+    format: str | None = None,
+    delimiter: str | None = None,
+) -> Sent:
     """What the server reads is sent as it is; everything else, and a folder or a pattern of Parquet files, is read
     here and sent as Arrow, all documents of it.
 
     Raises InvalidField for a file that cannot be read.
     """
-    media = _AS_THEY_ARE.get(path.suffix.lower()) if path.is_file() else None
-    source = open_source(path, vector_columns=list(vector_columns) or None, id_column=id_column, needs_vectors=False)
-    if media is not None:
+    source = open_source(
+        path,
+        vector_columns=list(vector_columns) or None,
+        id_column=id_column,
+        needs_vectors=False,
+        format=format,
+        delimiter=delimiter,
+        options=CLIENT,
+    )
+    media = None if format or not isinstance(path, Path) else _AS_THEY_ARE.get(path.suffix.lower())
+    if media is not None and isinstance(path, Path) and path.is_file():
         return Sent(partial(_bytes, path), media, _params(vector_columns, id_column))
     return Sent(partial(_documents, source), _ARROW, warnings=source.info.warnings)
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
-from shoal.files.ids import numbered
 from shoal.files.layout import Asked
 from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, Pieces, Shards, row_place
@@ -32,7 +31,7 @@ class ArrayPieces:
     shards: Shards = ()
 
     def __init__(self, path: Path, sidecar: Pieces | None, name: str | None, asked: Asked) -> None:
-        self._label, self._sidecar = asked.label, sidecar
+        self._label, self._sidecar, self._number = asked.label, sidecar, asked.number
         self._array = _opened(path, asked.label, asked.most)
         Unfolding(asked.label, path.stat().st_size, asked.bounds).check(4 * self._array.size, len(self._array))
         self._name = name or _NAME
@@ -47,12 +46,15 @@ class ArrayPieces:
         if sidecar is not None and sidecar.count not in (None, self.count):
             raise self._unequal(f"{sidecar.count}")
 
+    def line_of(self, row: int) -> int | None:
+        return None
+
     def pieces(self, size: int) -> Iterator[Piece]:
         if self._sidecar is None:
             size = min(size, max(_BLOCK_BYTES // (4 * self._array.shape[1]), 1))
             for first in range(0, len(self._array), size):
                 rows = min(size, len(self._array) - first)
-                yield Piece(first, numbered(first, rows), self._block(first, rows), [{}] * rows)
+                yield Piece(first, self._number(first, rows), self._block(first, rows), [{}] * rows)
             return
         seen = 0
         for piece in self._sidecar.pieces(size):

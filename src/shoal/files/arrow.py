@@ -37,6 +37,9 @@ class ArrowRows:
             self.schema: pa.Schema = reader.schema
         unfolding.check_schema(self.schema)
 
+    def line_of(self, row: int) -> int | None:
+        return None
+
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         with speaking_shoal(self._label), self._open() as reader:
             yield from self._unfolding.bounded(self._validated(reader, columns), size)

@@ -1,7 +1,7 @@
 """CSV and TSV files. Nothing in them is guessed against its writing: what is read can be written again as it stood."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,18 +11,15 @@ from pyarrow import csv
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
+from shoal.files.csv_dialect import Dialect, line_of, records
 from shoal.files.faults import check_values
-from shoal.files.pieces import Shards, row_place
+from shoal.files.pieces import Shards, naming_line, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.writing import Writing
 
-__all__ = ["CsvRows", "delimiter_of"]
+__all__ = ["CsvRows"]
 
 _BLOCK: Final = 16 * 2**20
-_HEAD: Final = 64 * 1024
-_DELIMITERS: Final = (",", ";", "\t", "|")
-_BOM: Final = b"\xef\xbb\xbf"
-_QUOTED: Final = re.compile(rb'"(?:[^"]|"")*"')
 
 
 class CsvRows:
@@ -32,14 +29,14 @@ class CsvRows:
     untyped = True
 
     def __init__(
-        self, path: Path, label: str, delimiter: str, text_columns: tuple[str, ...], unfolding: Unfolding
+        self, path: Path, label: str, dialect: Dialect, text_columns: tuple[str, ...], unfolding: Unfolding
     ) -> None:
-        self._path, self._label, self._unfolding = path, label, unfolding
-        unfolding.check_columns(_columns_of(path, delimiter))
-        self.delimiter = delimiter
-        self._parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-        self._columns = self._names()
-        self._writings = [Writing(fixed=name in text_columns) for name in self._columns]
+        self._path, self._label, self._dialect, self._unfolding = path, label, dialect, unfolding
+        unfolding.check_columns(len(dialect.names))
+        self._odd: csv.InvalidRow | None = None
+        self._columns, self.delimiter = dialect.names, dialect.delimiter
+        comma = dialect.delimiter != ","
+        self._writings = [Writing(fixed=name in text_columns, comma=comma) for name in self._columns]
         self.count: int | None = self._look_through()
         kinds = [(name, writing.kind) for name, writing in zip(self._columns, self._writings, strict=True)]
         self.schema: pa.Schema = pa.schema(kinds)
@@ -53,7 +50,7 @@ class CsvRows:
         chosen = columns or self.schema.names
         first = 0
         writings = dict(zip(self._columns, self._writings, strict=True))
-        with speaking_shoal(self._label), self._open(chosen) as reader:
+        with speaking_shoal(self._label), self._naming_odd_row(), self._open(chosen) as reader:
             for batch in self._unfolding.bounded(iter(reader), size):
                 texts = self._decoded(batch, first)
                 read = [writings[name].read(column) for name, column in zip(chosen, texts.columns, strict=True)]
@@ -78,7 +75,7 @@ class CsvRows:
     def _look_through(self) -> int:
         """Look at the writing of every value; how many rows there are. Raises InvalidField where there are none."""
         rows = 0
-        with self._open() as reader:
+        with naming_line(self._label, self.line_of), self._naming_odd_row(), self._open() as reader:
             for batch in reader:
                 texts = self._decoded(batch, rows)
                 for writing, column in zip(self._writings, texts.columns, strict=True):
@@ -95,41 +92,43 @@ class CsvRows:
         check_values(decoded, row_place(self._label, first))
         return decoded
 
+    def line_of(self, row: int) -> int | None:
+        return line_of(self._path, self._dialect, row)
+
     def _open(self, columns: Sequence[str] | None = None) -> csv.CSVStreamingReader:
         """As bytes, which are judged here: Arrow would name neither row nor column."""
-        read = csv.ReadOptions(block_size=_BLOCK)
+        header = int(self._dialect.has_header)
+        read = csv.ReadOptions(
+            block_size=_BLOCK, skip_rows=self._dialect.skipped, skip_rows_after_names=header, column_names=self._columns
+        )
+        parse = csv.ParseOptions(
+            delimiter=self._dialect.delimiter, newlines_in_values=True, invalid_row_handler=self._note
+        )
         types = dict.fromkeys(self._columns, pa.binary())
         convert = csv.ConvertOptions(column_types=types, include_columns=None if columns is None else list(columns))
-        return csv.open_csv(self._path, read_options=read, parse_options=self._parse, convert_options=convert)
+        with self._naming_odd_row():
+            return csv.open_csv(self._path, read_options=read, parse_options=parse, convert_options=convert)
 
-    def _names(self) -> list[str]:
-        """The names in the first line. Raises InvalidField."""
-        with csv.open_csv(
-            self._path, read_options=csv.ReadOptions(block_size=_BLOCK), parse_options=self._parse
-        ) as reader:
-            return list(reader.schema.names)
+    def _note(self, row: csv.InvalidRow) -> str:
+        self._odd = row
+        return "error"
 
-
-def delimiter_of(path: Path, usual: str) -> str:
-    """What separates the columns: `usual`, unless the first lines have it nowhere and another splits all of them into
-    equally many. Text in quotes does not count."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    lines = _QUOTED.sub(b"", head.removeprefix(_BOM)).splitlines()[: -1 if len(head) == _HEAD else None]
-    filled = [line for line in lines if line.strip()][:50]
-    if not filled or usual.encode() in filled[0]:
-        return usual
-    for delimiter in _DELIMITERS:
-        counts = {line.count(delimiter.encode()) for line in filled}
-        if len(counts) == 1 and counts != {0}:
-            return delimiter
-    return usual
-
-
-def _columns_of(path: Path, delimiter: str) -> int:
-    """About how many columns a CSV file has: those of its first line, without reading more of it than a block."""
-    with path.open("rb") as file:
-        return file.readline(_BLOCK).count(delimiter.encode()) + 1
+    @contextmanager
+    def _naming_odd_row(self) -> Iterator[None]:
+        """Arrow does not say which row has too many columns, or too few."""
+        try:
+            yield
+        except pa.ArrowInvalid:
+            odd = self._odd
+            if odd is None:
+                raise
+            texts = enumerate(records(self._path, self._dialect))
+            row = next(
+                (row for row, (_, text) in texts if text.rstrip(b"\r\n").decode("utf-8", "replace") == odd.text), 0
+            )
+            problem = f"has {odd.actual_columns} columns, and the header {odd.expected_columns}"
+            remedy = "Put a value that holds the delimiter into quotes, or name another with --delimiter."
+            raise InvalidField(f"{self._label}: row {row}", problem, value=odd.text, remedy=remedy) from None
 
 
 def _warning_about(name: str, writing: Writing) -> str | None:

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shoal.errors import InvalidField
@@ -16,7 +17,7 @@ from shoal.tables import is_text
 
 __all__ = ["find_groups", "gathered"]
 
-_NUMBERED: Final = re.compile(r"(.*?)[_.\- ]?(\d{1,6})", re.DOTALL)
+_NUMBERED: Final = re.compile(r"(.*?)(?:[_.\- ]?(\d{1,6})|\[(\d{1,6})\])", re.DOTALL)
 _UNNAMED: Final = "vector"
 
 
@@ -30,7 +31,7 @@ def find_groups(sample: pa.RecordBatch) -> dict[str, list[str]]:
     for name in sample.schema.names:
         match = _NUMBERED.fullmatch(name)
         if match is not None:
-            found.setdefault(match[1] or _UNNAMED, {}).setdefault(int(match[2]), name)
+            found.setdefault(match[1] or _UNNAMED, {}).setdefault(int(match[2] or match[3]), name)
     groups = {}
     for prefix, columns in found.items():
         numbers = sorted(columns)
@@ -71,7 +72,9 @@ def _fits(column: pa.Array) -> bool:
 
 def _as_floats(column: pa.Array) -> pa.Array:
     if is_text(column.type):
-        column = pa.array([text or None for text in column.to_pylist()], pa.large_string())
+        column = pa.array([text.strip() or None if text else None for text in column.to_pylist()], pa.large_string())
+        if not pc.any(pc.match_substring(column, ".")).as_py():
+            column = pc.replace_substring(column, ",", ".")  # a decimal comma
     return column.cast(pa.float64(), safe=False)
 
 

@@ -1,5 +1,6 @@
 """Which format a file is in: what its name says and what its first bytes say must agree."""
 
+import difflib
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,16 +8,18 @@ from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from shoal.errors import InvalidField
+from shoal.files.other_formats import refused_by_content, refused_by_name
 
 __all__ = ["FORMATS", "Format", "check_file", "format_by_name", "format_of", "packed_format"]
 
-Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "npy"]
+Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "json", "npy", "npz"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 _SUFFIXES: Final[Mapping[str, Format]] = MappingProxyType(
     {
         ".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".arrows": "arrow", ".ipc": "arrow",
-        ".feather": "arrow", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".npy": "npy",
+        ".feather": "arrow", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+        ".json": "json", ".npy": "npy", ".npz": "npz",
     }
 )  # fmt: skip
 _NAMES: Final[Mapping[str, str]] = MappingProxyType(
@@ -26,7 +29,9 @@ _NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "csv": "a CSV file",
         "tsv": "a TSV file",
         "jsonl": "a file of JSON lines",
+        "json": "a file of JSON",
         "npy": "a NumPy file",
+        "npz": "a NumPy archive",
     }
 )
 _MAGIC: Final = (
@@ -36,21 +41,14 @@ _MAGIC: Final = (
     (b"\x93NUMPY", "npy"),
 )
 _GZIP: Final = b"\x1f\x8b"
-_OTHERS: Final = (
-    (_GZIP, "a gzip archive"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"SQLite format 3", "a SQLite database"),
-    (b"%PDF", "a PDF document"),
-)
+_ZIP: Final = b"PK\x03\x04"
 _WIDE_MARKS: Final = (
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-_BINARY: Final = frozenset({"parquet", "arrow", "npy"})
+_BINARY: Final = frozenset({"parquet", "arrow", "npy", "npz"})
 _HEAD_BYTES: Final = 4096
 _IRREGULAR: Final = (
     (stat.S_ISFIFO, "a pipe"),
@@ -73,9 +71,10 @@ def format_of(path: Path, label: str, given: str | None = None) -> Format:
         return expected
     if found is not None:
         raise _mismatch(label, expected, _NAMES[found])
-    archive = next((what for magic, what in _OTHERS if head.startswith(magic)), None)
-    if archive is not None:
-        raise _mismatch(label, expected, archive)
+    if expected == "npz" and head.startswith(_ZIP):
+        return expected
+    if (other := refused_by_content(label, head, _NAMES[expected])) is not None:
+        raise other
     if expected in _BINARY:
         raise _mismatch(label, expected, "text" if _is_text(head) else "something else")
     if (wide := _wide_encoding(head)) is not None:
@@ -83,8 +82,8 @@ def format_of(path: Path, label: str, given: str | None = None) -> Format:
         raise InvalidField(label, f"is {wide} text, and Shoal reads UTF-8", remedy=remedy)
     if not _is_text(head):
         raise _mismatch(label, expected, "binary data")
-    if expected == "jsonl":
-        _check_json_lines(label, head)
+    if expected in ("json", "jsonl") and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"[", b"{"):
+        raise _mismatch(label, expected, "other text")
     return expected
 
 
@@ -113,7 +112,7 @@ def check_file(path: Path, label: str) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise InvalidField(label, "there is no such file", remedy="Check the path.") from None
+        raise InvalidField(label, "there is no such file", remedy=_near(path)) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InvalidField(label, f"cannot be read ({reason})", remedy="Check the path and its permissions.") from error
@@ -122,6 +121,16 @@ def check_file(path: Path, label: str) -> None:
     if not stat.S_ISREG(mode):
         what = next((name for test, name in _IRREGULAR if test(mode)), "no regular file")
         raise InvalidField(label, f"is {what}, and Shoal reads files more than once", remedy="Save it to a file first.")
+
+
+def _near(path: Path) -> str:
+    """What may have been meant by the path of no file."""
+    try:
+        names = [one.name for one in path.absolute().parent.iterdir()]
+    except OSError:
+        return f"There is no folder {str(path.parent)!r} either."
+    near = difflib.get_close_matches(path.name, names, 1)
+    return f"Did you mean {near[0]!r}?" if near else "Check the path."
 
 
 def _head(path: Path, label: str) -> bytes:
@@ -144,7 +153,12 @@ def _format_named(path: Path, label: str, given: str | None) -> Format:
         return known[given]
     expected = _SUFFIXES.get(path.suffix.lower())
     if expected is None:
-        remedy = f"Shoal reads {', '.join(sorted(_SUFFIXES))}; name the format where the file has another ending."
+        if (other := refused_by_name(label, path.suffix)) is not None:
+            raise other
+        remedy = (
+            f"Shoal reads {', '.join(sorted(_SUFFIXES))}; say what the file is where it has another ending, such as "
+            "--format csv."
+        )
         raise InvalidField(label, "has an ending that Shoal does not know", value=path.suffix, remedy=remedy)
     return expected
 
@@ -168,15 +182,6 @@ def _wide_encoding(head: bytes) -> str | None:
 
 def _is_text(head: bytes) -> bool:
     return b"\0" not in head
-
-
-def _check_json_lines(label: str, head: bytes) -> None:
-    first = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if first == b"[":
-        remedy = "Write one object per line: jq -c '.[]' FILE > FILE.jsonl."
-        raise InvalidField(label, "is a JSON array, not JSON lines", remedy=remedy)
-    if first != b"{":
-        raise _mismatch(label, "jsonl", "other text")
 
 
 def _mismatch(label: str, expected: Format, found: str) -> InvalidField:

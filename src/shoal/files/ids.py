@@ -1,8 +1,8 @@
 """The ids of the documents in a file: checked, and unique over the whole of it."""
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
@@ -12,10 +12,23 @@ from shoal.records.ids import MAX_ID_BYTES, check_id
 from shoal.scalars import id_text
 from shoal.tables import is_text, plain
 
-__all__ = ["ID_COLUMNS", "IdRegister", "are_whole", "are_written_whole", "ids_of", "numbered"]
+__all__ = [
+    "ID_COLUMNS",
+    "NO_COLUMN",
+    "IdRegister",
+    "Numbering",
+    "are_whole",
+    "are_written_whole",
+    "ids_of",
+    "numbered",
+]
 
 ID_COLUMNS: Final = ("document_id", "id", "_id")
-"""Where ids are looked for unless a column is named; the first that exists is taken."""
+"""Where ids are looked for unless a column is named, in any case; the first that exists is taken."""
+NO_COLUMN: Final = "none"
+"""What is asked for where rows are to be numbered although there is a column of ids."""
+Numbering: TypeAlias = Callable[[int, int], list[str]]
+"""Makes the ids of so many rows from a first one on."""
 
 _DIGITS: Final = 10
 _UUID_BYTES: Final = 16
@@ -64,10 +77,10 @@ def _texts(column: pa.Array) -> list[str]:
 
 
 class IdRegister:
-    """All ids seen so far."""
+    """All ids seen so far. `remedy` says what to do where one comes twice."""
 
-    def __init__(self, label: str, column: str | None) -> None:
-        self._label, self._column = label, column
+    def __init__(self, label: str, column: str | None, remedy: str) -> None:
+        self._label, self._column, self._remedy = label, column, remedy
         self._rows: dict[str, int] = {}
 
     def add(self, ids: Sequence[str], first: int) -> None:
@@ -83,9 +96,8 @@ class IdRegister:
     def _blame(self, ids: Sequence[str], first: int) -> None:
         for row, id in enumerate(ids, first):
             if id in self._rows:
-                remedy = "Ids must be unique: name another id column, or make them so."
                 problem = f"repeats the id of row {self._rows[id]}"
-                raise InvalidField(self._place(row), problem, value=id, remedy=remedy)
+                raise InvalidField(self._place(row), problem, value=id, remedy=self._remedy)
             self._rows[id] = row
 
     def _place(self, row: int) -> str:

@@ -31,6 +31,9 @@ class MemoryRows:
         self.schema: pa.Schema = table.schema
         self.count: int | None = table.num_rows if isinstance(table, pa.Table) else table.count_rows()
 
+    def line_of(self, row: int) -> int | None:
+        return None
+
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         names = self.schema.names if columns is None else columns
         if isinstance(self._table, pa.Table):

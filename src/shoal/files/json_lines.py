@@ -1,9 +1,9 @@
-"""Pieces of JSON lines: each line an object, read as it is, without a schema."""
+"""Pieces of a file of JSON: rows are objects, read as they are, without a schema."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -12,10 +12,11 @@ import pyarrow as pa
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.bounds import MAX_NESTING, Unfolding
-from shoal.files.ids import numbered
+from shoal.files.json_shapes import records_of
 from shoal.files.layout import Asked, Known, asked_columns, choose_id, choose_vectors
+from shoal.files.likely_ids import likely_ids, taken_for_ids
 from shoal.files.originals import Originals
-from shoal.files.pieces import Piece, Shards, naming_document, row_place
+from shoal.files.pieces import Piece, Shards, naming_document, naming_line, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.vector_forms import Form, form_of
 from shoal.files.vectors import vector_column
@@ -28,16 +29,13 @@ __all__ = ["JsonPieces"]
 
 Json = dict[str, Any]
 _LOOKED_AT: Final = 1024
-_LONGEST_LINE: Final = 16 * 2**20
-_PARSED_BYTES: Final = 2 * 2**20
-"""Text parsed at once: lists and objects come to some 25 times the bytes they are written in."""
 _MOST_PARTS: Final = 2**18
 _NESTED: Final = "vectors"
-_BOM: Final = b"\xef\xbb\xbf"
+_AROUND: Final = frozenset({"values", "statistics"})
 
 
 class JsonPieces:
-    """A file of JSON lines. A key `vectors` that holds an object makes the rows BYODocuments."""
+    """A file of JSON in any shape of `json_shapes`. A key `vectors` of objects makes the rows BYODocuments."""
 
     count: int | None = None
     shards: Shards = ()
@@ -45,9 +43,9 @@ class JsonPieces:
 
     def __init__(self, path: Path, asked: Asked) -> None:
         label, vectors, known = asked.label, asked.vectors, asked.known
-        self._options = asked.options
-        self._path, self._label, self._most = path, label, asked.most
+        self._label, self._most = label, asked.most
         self._unfolding = Unfolding(label, path.stat().st_size, asked.bounds)
+        self._records = records_of(path, label, self._unfolding)
         sample = next(self._objects(_LOOKED_AT), [])
         if not sample:
             raise InvalidField(label, "has no rows", remedy="Send a file with at least one document.")
@@ -55,7 +53,8 @@ class JsonPieces:
         self.original_columns: Sequence[str] = self.columns
         self._unfolding.check_columns(len(self.columns))
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
-        self.id_column = None if asked.numbered else choose_id(self.columns, asked.id_column, label)
+        self._asked, self._number = asked, asked.number
+        self.id_column = choose_id(self.columns, asked)
         meant = asked_columns(vectors, self.columns, needed=asked.needed)
         self._forms = {} if self.byo else _forms(sample, self.columns, meant)
         found = {name: form.dimension for name, form in self._forms.items()}
@@ -64,23 +63,34 @@ class JsonPieces:
             there = {name: size for name, size in known.items() if vectors is None and _holds_lists(sample, name)}
             vectors = list(there) or vectors
             found |= there
-        chosen = {}
-        if not self.byo:
-            options = asked.options
-            chosen = choose_vectors(self.columns, list(found), vectors, label, needed=asked.needed, options=options)
+        texts = [name for name in self.columns if name != self.id_column and _reads(sample, name)]
+        chosen = {} if self.byo else choose_vectors(self.columns, list(found), asked, vectors, texts)
         self._vectors = chosen
         self.dimensions: Mapping[str, int] = _nested(sample, known) if self.byo else self._checked(found)
+        recognised = (
+            self._recognised(sample, found)
+            if self.id_column is None and asked.id_column is None and not asked.numbered
+            else None
+        )
+        self.id_column = self.id_column or recognised
         self._left_out = RESERVED | {self.id_column, *self._vectors.values()}
         unasked = found.keys() - self._left_out
         self.warnings: Sequence[str] = [
-            f"Column {name!r} looks like vectors that were not asked for and was left out." for name in sorted(unasked)
+            *([] if recognised is None else [taken_for_ids(recognised)]),
+            *(
+                f"Column {name!r} looks like vectors that were not asked for and was left out."
+                for name in sorted(unasked)
+            ),
         ]
         self._left_out |= unasked
+
+    def line_of(self, row: int) -> int | None:
+        return self._records.line_of(row)
 
     def pieces(self, size: int) -> Iterator[Piece]:
         first = 0
         for rows in self._objects(size):
-            ids = numbered(first, len(rows)) if self.id_column is None else self._ids(rows, first)
+            ids = self._number(first, len(rows)) if self.id_column is None else self._ids(rows, first)
             with naming_document(self._label, first, ids):
                 blocks = self._nested_blocks(rows, first) if self.byo else self._blocks(rows, first)
             whole = self.id_column is None or all(isinstance(row[self.id_column], (int, float)) for row in rows)
@@ -92,6 +102,23 @@ class JsonPieces:
         for rows in self._objects(size):
             yield rows if columns is None else [{name: row[name] for name in columns if name in row} for row in rows]
 
+    def _recognised(self, sample: Sequence[Json], vectors: Mapping[str, int]) -> str | None:
+        """The key that holds ids although it is not called so: the first likely one without a value twice."""
+        held = {name: [row.get(name) for row in sample] for name in self.columns if name not in vectors}
+        return next((name for name in likely_ids(held) if self._are_different(name)), None)
+
+    def _are_different(self, name: str) -> bool:
+        seen, count = set[object](), 0
+        for rows in self._objects(_LOOKED_AT):
+            values = [row.get(name) for row in rows]
+            if not all(isinstance(value, (str, int, float)) for value in values):
+                return False
+            seen.update(values)
+            count += len(values)
+            if len(seen) < count:
+                return False
+        return True
+
     def _attributes(self, row: Json) -> Json:
         return {name: value for name, value in row.items() if name not in self._left_out}
 
@@ -99,15 +126,14 @@ class JsonPieces:
         for column in self._vectors.values():
             if column not in found:
                 problem = "holds no vectors: lists of numbers of one length"
-                raise InvalidField(
-                    f"{self._label}: column {column!r}", problem, remedy=f"Name another: {self._options.vector}."
-                )
+                remedy = f"Name another: {self._asked.options.vector}."
+                raise InvalidField(f"{self._label}: column {column!r}", problem, remedy=remedy)
         return {name: found[column] for name, column in self._vectors.items()}
 
     def _ids(self, rows: Sequence[Json], first: int) -> list[str]:
         assert self.id_column is not None
         place = row_place(self._label, first, self.id_column)
-        return [id_text(row.get(self.id_column), place(i)) for i, row in enumerate(rows)]
+        return [id_text(_plain_id(row.get(self.id_column)), place(i)) for i, row in enumerate(rows)]
 
     def _blocks(self, rows: Sequence[Json], first: int) -> dict[str, VectorColumn]:
         return {
@@ -132,36 +158,19 @@ class JsonPieces:
         place = row_place(self._label, first, column)
         if column in self._forms:
             return vector_column(_texts(values, place), self._forms[column], place)
+        values = [_numbers(value) for value in values]
         rows = [i for i, value in enumerate(values) if value is not None]
         block = double_block([values[i] for i in rows], lambda k: place(rows[k]), dimension=dimension, most=self._most)
         return VectorColumn(np.array(rows, np.int64), *split_if_it_matters(block))
 
     def _objects(self, size: int) -> Iterator[list[Json]]:
-        with speaking_shoal(self._label), self._path.open("rb") as file:
-            if file.read(len(_BOM)) != _BOM:
-                file.seek(0)
+        with speaking_shoal(self._label), naming_line(self._label, self._records.line_of):
             first, total = 0, 0
-            for lines in self._lines(file, size):
-                total += sum(map(len, lines))
-                self._unfolding.check(total, first + len(lines))
-                yield self._parsed(lines, first)
-                first += len(lines)
-
-    def _lines(self, file: BinaryIO, size: int) -> Iterator[list[bytes]]:
-        """Lines that are not blank, at most `size` and about 2 MiB at a time."""
-        lines: list[bytes] = []
-        held = 0
-        while line := file.readline(_LONGEST_LINE + 1):
-            if len(line) > _LONGEST_LINE:
-                raise InvalidField(self._label, f"has a line of more than {_LONGEST_LINE:,} bytes")
-            if line.strip():
-                lines.append(line)
-                held += len(line)
-            if len(lines) == size or held > _PARSED_BYTES:
-                yield lines
-                lines, held = [], 0
-        if lines:
-            yield lines
+            for texts in self._records.stretches(size):
+                total += sum(map(len, texts))
+                self._unfolding.check(total, first + len(texts))
+                yield self._parsed(texts, first)
+                first += len(texts)
 
     def _parsed(self, lines: Sequence[bytes], first: int) -> list[Json]:
         """All lines as one array, which is much faster; one by one where that fails, to find the culprit."""
@@ -187,7 +196,7 @@ class JsonPieces:
         except orjson.JSONDecodeError:
             rows = []
         if len(rows) == len(lines) and set(map(type, rows)) == {dict}:
-            return rows  # type: ignore[no-any-return]  # checked one line above
+            return [_without_shell(row) for row in rows] if "_source" in rows[0] else rows
         return [self._object(line, first + i) for i, line in enumerate(lines)]
 
     def _object(self, line: bytes, number: int) -> Json:
@@ -213,16 +222,38 @@ def _children(item: Json | list[Any]) -> Sequence[Any]:
     return list(item.values()) if isinstance(item, dict) else item
 
 
+def _without_shell(row: Json) -> Json:
+    """A hit of Elasticsearch or OpenSearch as the document it holds."""
+    held = row.get("_source")
+    return {"_id": row.get("_id"), **held} if isinstance(held, dict) else row
+
+
+def _plain_id(value: object) -> object:
+    """Of MongoDB's `{"$oid": "..."}` the text."""
+    if isinstance(value, dict) and len(value) == 1 and value.keys() <= {"$oid", "$uuid", "$numberLong"}:
+        return next(iter(value.values()))
+    return value
+
+
+def _numbers(value: object) -> object:
+    """The list of numbers in a value that wraps one: `{"values": [...]}`, as Pinecone and Gemini have it, or
+    `[[...]]`."""
+    if isinstance(value, dict) and isinstance(value.get("values"), list) and value.keys() <= _AROUND:
+        return value["values"]
+    return value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list) else value
+
+
 def _dimension(sample: Sequence[Json], name: str, asked: Set[str]) -> int | None:
     """The length of the lists of numbers in a column, if it holds nothing else and they agree, at least 2. Of one that
     is meant to hold vectors the length that most have: a row that differs is the error then."""
-    values = [value for row in sample if (value := row.get(name)) is not None]
+    values = [value for row in sample if (value := _numbers(row.get(name))) is not None]
     lengths = Counter(len(value) if isinstance(value, list) else 0 for value in values)
     if name in asked:
         return next((length for length, _ in lengths.most_common() if length), None)
     if len(lengths) != 1 or (length := next(iter(lengths))) < 2:
         return None
-    return length if all({*map(type, value)} <= {int, float} for value in values) else None
+    lists = (value for value in values if isinstance(value, list))
+    return length if all({*map(type, value)} <= {int, float} for value in lists) else None
 
 
 def _forms(sample: Sequence[Json], names: Sequence[str], asked: Set[str]) -> dict[str, Form]:
@@ -242,6 +273,12 @@ def _texts(values: Sequence[object], place: Place) -> pa.Array:
         if value is not None and not isinstance(value, str):
             raise InvalidField(place(row), "must be text, as the others are", value=value)
     return pa.array(values, pa.large_string())
+
+
+def _reads(sample: Sequence[Json], name: str) -> bool:
+    """Whether a key holds text of several words."""
+    texts = [value.strip() for row in sample if isinstance(value := row.get(name), str) and value.strip()]
+    return bool(texts) and sum(" " in text for text in texts) >= len(texts) / 2
 
 
 def _holds_lists(sample: Sequence[Json], name: str) -> bool:

@@ -7,13 +7,31 @@ from typing import Final, TypeAlias
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds
-from shoal.files.ids import ID_COLUMNS
+from shoal.files.ids import ID_COLUMNS, NO_COLUMN, Numbering, numbered
 
-__all__ = ["COMMAND", "PYTHON", "USUAL_NAMES", "Asked", "Chosen", "Known", "Options"]
-__all__ += ["asked_columns", "choose_id", "choose_vectors", "missing_column"]
+__all__ = [
+    "CLIENT",
+    "COMMAND",
+    "HTTP",
+    "PYTHON",
+    "USUAL_NAMES",
+    "Asked",
+    "Chosen",
+    "Known",
+    "Options",
+    "asked_columns",
+    "choose_id",
+    "choose_vectors",
+    "close_names",
+    "missing_column",
+]
 
 Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
 """Vector columns as asked for: names, or `{name of the vector: column}`, or None to look for them."""
+
+Known: TypeAlias = Mapping[str, int]
+"""Vectors that the place where the documents go has already: their dimensions by name. A column of lists that is called
+like one of them is that vector, and no attribute, however bad its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +42,10 @@ class Options:
     id: str
 
 
-COMMAND: Final = Options("--vector NAME (over HTTP vector_column=NAME)", "--id NAME (over HTTP id_column=NAME)")
+COMMAND: Final = Options("--vector NAME", "--id NAME")
 PYTHON: Final = Options('vector="NAME"', 'id="NAME"')
-
-Known: TypeAlias = Mapping[str, int]
-"""Vectors that the place where the documents go has already: their dimensions by name. A column of lists that is called
-like one of them is that vector, and no attribute, however bad its rows."""
+CLIENT: Final = Options('vector_columns=["NAME"]', 'id_column="NAME"')
+HTTP: Final = Options("vector_column=NAME", "id_column=NAME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +68,14 @@ class Asked:
         The largest dimension of a vector.
     bounds
         How far the file may unfold.
+    number
+        Makes the ids of rows where no column holds any.
     options
         How the caller spells them.
     numbered
         Whether rows are numbered, whatever columns there are.
+    delimiter
+        What separates the columns of text; None where it is to be seen.
     """
 
     label: str
@@ -65,54 +85,70 @@ class Asked:
     needed: bool = True
     most: int
     bounds: Bounds
+    number: Numbering = numbered
     options: Options = COMMAND
     numbered: bool = False
+    delimiter: str | None = None
 
 
 USUAL_NAMES: Final = ("embedding", "embeddings", "vector", "vectors")
 _SHOWN: Final = 30
+_FEW: Final = 4
 
 
-def choose_id(columns: Sequence[str], asked: str | None, label: str) -> str | None:
-    """The id column; None where the rows are to be numbered. Raises InvalidField for one that is not there."""
-    if asked is None:
-        return next((name for name in ID_COLUMNS if name in columns), None)
-    if asked not in columns:
-        raise missing_column(asked, columns, label)
-    return asked
+def choose_id(columns: Sequence[str], asked: Asked) -> str | None:
+    """The id column; None where none was asked for and none has a usual name, or none is wanted. Raises InvalidField
+    for one that is not there."""
+    name = asked.id_column
+    if asked.numbered:
+        return None
+    if name is None:
+        return next((one for usual in ID_COLUMNS for one in columns if one.casefold() == usual), None)
+    if name in columns:
+        return name
+    if name == NO_COLUMN:
+        return None
+    raise missing_column(name, columns, asked.label)
 
 
 def choose_vectors(
-    columns: Sequence[str],
-    candidates: Sequence[str],
-    asked: Chosen,
-    label: str,
-    *,
-    needed: bool,
-    options: Options = COMMAND,
+    columns: Sequence[str], candidates: Sequence[str], asked: Asked, vectors: Chosen, texts: Sequence[str]
 ) -> dict[str, str]:
     """Vector names and their columns: those asked for, else the only candidate, else the one with a usual name.
 
-    Raises InvalidField for a column that is not there, for several candidates none of which stands out, and, where
-    vectors are needed, for none.
+    `texts` are the columns that hold text. Raises InvalidField for a column that is not there, for several candidates
+    none of which stands out, and, where vectors are needed, for none.
     """
-    if asked is not None:
-        named = dict(asked) if isinstance(asked, Mapping) else {column: column for column in asked}
+    if vectors is not None:
+        named = dict(vectors) if isinstance(vectors, Mapping) else {column: column for column in vectors}
         for column in named.values():
             if column not in columns:
-                raise missing_column(column, columns, label)
+                raise missing_column(column, columns, asked.label)
         return named
     chosen = candidates[0] if len(candidates) == 1 else _usual(candidates)
     if chosen is not None:
         return {chosen: chosen}
     if candidates:
         names = ", ".join(candidates)
-        remedy = f"Choose: {options.vector.replace('NAME', candidates[0])}."
-        raise InvalidField(label, f"has several columns that may be the vectors: {names}", remedy=remedy)
-    if needed:
-        remedy = f"Name a column of number lists: {options.vector}."
-        raise InvalidField(label, f"has no column of vectors; its columns are {_listed(columns)}", remedy=remedy)
+        remedy = f"Choose: {asked.options.vector.replace('NAME', candidates[0])}."
+        raise InvalidField(asked.label, f"has several columns that may be the vectors: {names}", remedy=remedy)
+    if asked.needed:
+        raise _no_vectors(columns, texts, asked)
     return {}
+
+
+def _no_vectors(columns: Sequence[str], texts: Sequence[str], asked: Asked) -> InvalidField:
+    if texts:
+        shown = ", ".join(map(repr, texts[:_FEW])) + (f" and {len(texts) - _FEW} more" if len(texts) > _FEW else "")
+        problem = f"holds text but no vectors (text in {shown})"
+        remedy = (
+            "Shoal makes none yet: add a column of vectors with your embedding model, such as "
+            "df['embedding'] = list(SentenceTransformer('all-MiniLM-L6-v2').encode(df[TEXT])); or name one that is "
+            f"there with {asked.options.vector}."
+        )
+        return InvalidField(asked.label, problem, remedy=remedy)
+    remedy = f"Name a column of number lists with {asked.options.vector}."
+    return InvalidField(asked.label, f"has no column of vectors; its columns are {_listed(columns)}", remedy=remedy)
 
 
 def asked_columns(vectors: Chosen, names: Sequence[str], *, needed: bool) -> Set[str]:
@@ -123,11 +159,17 @@ def asked_columns(vectors: Chosen, names: Sequence[str], *, needed: bool) -> Set
 
 
 def missing_column(asked: str, columns: Iterable[str], label: str) -> InvalidField:
-    """The error about a column that is not there, with the columns that are."""
+    """The error about a column that is not there, with those that are."""
     there = list(columns)
-    near = difflib.get_close_matches(asked, there, 1)
+    near = close_names(asked, there)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return InvalidField(label, f"has no column {asked!r}", remedy=f"Its columns are {_listed(there)}.{hint}")
+
+
+def close_names(asked: str, there: Sequence[str], most: int = 1) -> list[str]:
+    """Names that may have been meant, the closest first; case does not count."""
+    folded = {name.casefold(): name for name in reversed(there)}
+    return [folded[near] for near in difflib.get_close_matches(asked.casefold(), list(folded), most)]
 
 
 def _usual(candidates: Sequence[str]) -> str | None:

@@ -43,6 +43,9 @@ class ParquetRows:
         self.least_bytes = self._least_bytes()
         unfolding.check(self.least_bytes, self._metadata.num_rows)
 
+    def line_of(self, row: int) -> int | None:
+        return None
+
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         yield from self._unfolding.bounded(self.decoded(size, columns), size)
 

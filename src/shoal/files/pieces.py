@@ -14,7 +14,17 @@ from shoal.errors import InvalidField
 from shoal.files.originals import Originals
 from shoal.records.vectors import Place
 
-__all__ = ["Attributes", "Piece", "Pieces", "Shards", "naming_document", "naming_shard", "row_place"]
+__all__ = [
+    "Attributes",
+    "Piece",
+    "Pieces",
+    "Shards",
+    "line_text",
+    "naming_document",
+    "naming_line",
+    "naming_shard",
+    "row_place",
+]
 
 Attributes: TypeAlias = pa.RecordBatch | Sequence[Mapping[str, Any]]
 """The attributes of a stretch: Arrow columns, or JSON objects as they came."""
@@ -52,6 +62,9 @@ class Pieces(Protocol):
     warnings: Sequence[str]
     shards: Shards
 
+    def line_of(self, row: int) -> int | None:
+        """The line, counted from 1, that an editor shows for a row of a file of text; None for other files."""
+
     def pieces(self, size: int) -> Iterator[Piece]:
         """From the first row on, at most `size` rows each. Raises InvalidField naming row and column."""
 
@@ -76,6 +89,25 @@ def naming_document(label: str, first: int, ids: Sequence[str]) -> Iterator[None
         row = -1 if found is None else int(found[1]) - first
         if 0 <= row < len(ids):
             error.about(ids[row])
+        raise
+
+
+def line_text(number: int) -> str:
+    """How a line is named in errors."""
+    return f"line {number}"
+
+
+@contextmanager
+def naming_line(label: str, line_of: Callable[[int], int | None]) -> Iterator[None]:
+    """An error at a `row_place` of a file of text names the line as well that an editor shows for the row."""
+    try:
+        yield
+    except InvalidField as error:
+        found = re.match(r": row (\d+)", error.field.removeprefix(label)) if error.field.startswith(label) else None
+        line = None if found is None else line_of(int(found[1]))
+        rest = "" if found is None else error.field[len(label) + found.end() :]
+        if found is not None and line is not None and not rest.startswith(" ("):
+            error.move(f"{label}: row {found[1]} ({line_text(line)}){rest}", error.problem)
         raise
 
 

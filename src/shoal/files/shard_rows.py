@@ -69,6 +69,9 @@ class ShardRows:
         added = [(name, values.type) for name, values in self._partitions.items()]
         self.schema: pa.Schema = pa.schema([*self._columns.items(), *added])
 
+    def line_of(self, row: int) -> int | None:
+        return None
+
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         yield from self._unfolding.bounded(self._decoded(size, columns or self.schema.names), size)
 
@@ -83,7 +86,8 @@ class ShardRows:
             return pa.repeat(self._partitions[name][number], len(batch))
         column = batch.column(name)
         # A file in which a column is empty does not say what the others hold in it.
-        return pa.nulls(len(batch), self._columns[name]) if pa.types.is_null(column.type) else column
+        kind = self._columns[name]
+        return pa.nulls(len(batch), kind) if pa.types.is_null(column.type) else _in_order(column, kind)
 
 
 def _opened(shard: Shard, size: int, bounds: Bounds) -> ParquetRows:
@@ -118,8 +122,21 @@ def _alike(one: pa.DataType, other: pa.DataType) -> bool:
         return True
     if is_json(one) or is_json(other):
         return False
+    if pa.types.is_struct(one) and pa.types.is_struct(other):
+        fields, others = ({field.name: field.type for field in kind} for kind in (one, other))
+        same = fields.keys() == others.keys() and len(fields) == one.num_fields == other.num_fields
+        return same and all(_alike(kind, others[name]) for name, kind in fields.items())
     one, other = (plain(pa.array([], kind)).type for kind in (one, other))
     return bool(one == other) or (is_text(one) and is_text(other))
+
+
+def _in_order(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A struct with its fields in the order of another one of the same fields."""
+    if not pa.types.is_struct(kind) or column.type == kind:
+        return column
+    held = {field.name: part for field, part in zip(column.type, column.flatten(), strict=True)}
+    parts = [_in_order(held[field.name], field.type) for field in kind]
+    return pa.StructArray.from_arrays(parts, [field.name for field in kind], mask=column.is_null())
 
 
 def _partitions(shards: Sequence[Shard], columns: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:

@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from shoal.errors import InvalidField
 from shoal.files.formats import check_file, format_by_name
 
-__all__ = ["Shard", "check_path", "find_shards", "is_pattern", "name_of", "results_name", "size_of"]
+__all__ = [
+    "Files", "Shard", "are_several", "check_path", "find_shards", "is_pattern", "name_of", "results_name", "size_of",
+]  # fmt: skip
+
+Files: TypeAlias = Path | Sequence[Path]
+"""A file, a folder, a pattern, or several of them."""
 
 _SKIPPED: Final = (".", "_")
 """Hidden files, and what Spark and Hadoop write beside the data: `_SUCCESS`, `_metadata`, `_temporary`."""
@@ -37,16 +42,31 @@ def is_pattern(path: Path) -> bool:
     return _WILD.search(str(path)) is not None and not path.exists()
 
 
-def find_shards(path: Path, label: str, format: str | None) -> Sequence[Shard]:
-    """The files of a folder, or those that match a pattern, ordered by name with numbers in their order.
+def are_several(path: Files) -> bool:
+    """Whether a path stands for files that are read as one table."""
+    return not isinstance(path, Path) or is_pattern(path) or path.is_dir()
+
+
+def find_shards(path: Files, label: str, format: str | None) -> Sequence[Shard]:
+    """The files of a folder, those that match a pattern, or those that are named, ordered by name with numbers in
+    their order.
 
     What is hidden or begins with `_` is left out. Raises InvalidField where there is no Parquet file, where there are
     others beside them, and where the folders of partitions differ.
     """
-    if is_pattern(path):
+    if not isinstance(path, Path):
+        named = dict.fromkeys(path)
+        for one in named:
+            check_path(one)
+        files, parent = {file for one in named for file in _files_of(one)}, Path()
+    elif is_pattern(path):
         found = [Path(one) for one in glob.glob(str(path), recursive=True)]  # noqa: PTH207  # paths may be absolute
         parent = _fixed_part(path)
-        roots = [one for one in found if not any(name.startswith(_SKIPPED) for name in one.relative_to(parent).parts)]
+        roots = [
+            one
+            for one in found
+            if not any(name.startswith(_SKIPPED) for name in one.relative_to(parent).parts) and not _is_circular(one)
+        ]
         if not roots:
             raise InvalidField(label, "matches no file", remedy="Check the pattern.")
         files = {Path(one) for root in roots for one in (_walk(root, frozenset()) if root.is_dir() else [root])}
@@ -54,8 +74,8 @@ def find_shards(path: Path, label: str, format: str | None) -> Sequence[Shard]:
         files, parent = set(_walk(path, frozenset())), path
         if not files:
             raise InvalidField(label, "is a folder without files", remedy="Check the path.")
-    prefix = "" if is_pattern(path) else f"{label}/"
-    relative = {file: file.relative_to(parent) for file in files}
+    prefix = f"{label}/" if isinstance(path, Path) and not is_pattern(path) else ""
+    relative = {file: file.relative_to(parent) if isinstance(path, Path) else file for file in files}
     ordered = sorted(files, key=lambda file: _natural(relative[file]))
     _check_formats(ordered, label, format)
     shards = [Shard(file, f"{prefix}{relative[file].as_posix()}", _partition(relative[file])) for file in ordered]
@@ -63,21 +83,34 @@ def find_shards(path: Path, label: str, format: str | None) -> Sequence[Shard]:
     return shards
 
 
-def check_path(path: Path) -> None:
+def _files_of(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from _walk(path, frozenset())
+    elif is_pattern(path):
+        yield from (shard.path for shard in find_shards(path, name_of(path), None))
+    else:
+        yield path
+
+
+def check_path(path: Files) -> None:
     """Raises InvalidField where there is no file, and no folder or pattern of Parquet files, without reading any."""
-    if is_pattern(path) or path.is_dir():
+    if not isinstance(path, Path) or is_pattern(path) or path.is_dir():
         find_shards(path, name_of(path), None)
     else:
         check_file(path, name_of(path))
 
 
-def name_of(path: Path) -> str:
+def name_of(path: Files) -> str:
     """What names a path in errors, `.` too."""
+    if not isinstance(path, Path):
+        return f"{name_of(path[0])} and {len(path) - 1:,} more"
     return path.name or path.absolute().name or str(path)
 
 
-def results_name(path: Path) -> str:
-    """A name for what is made of a file: its own without the ending; of a pattern that of the folder it is in."""
+def results_name(path: Files) -> str:
+    """A name for what is made of a file: its own without the ending; of several that of the folder they are in."""
+    if not isinstance(path, Path):
+        return path[0].absolute().parent.name or "results"
     if is_pattern(path):
         return _fixed_part(path).absolute().name or "results"
     if path.is_dir():
@@ -85,8 +118,10 @@ def results_name(path: Path) -> str:
     return (path.stem if path.suffix.lower() != ".gz" else Path(path.stem).stem) or "results"
 
 
-def size_of(path: Path) -> int:
+def size_of(path: Files) -> int:
     """The bytes of a file, or of all files of a folder or a pattern; 0 where there is none."""
+    if not isinstance(path, Path):
+        return sum(map(size_of, path))
     if path.is_dir():
         return sum(size_of(one) for one in _walk(path, frozenset()))
     if is_pattern(path):
@@ -112,6 +147,12 @@ def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
             yield from _walk(entry, above | {real})
         else:
             yield entry
+
+
+def _is_circular(path: Path) -> bool:
+    """Whether a path leads through a link back into a folder that it came from."""
+    reals = [os.path.realpath(parent) for parent in path.absolute().parents]
+    return len(set(reals)) < len(reals)
 
 
 def _fixed_part(pattern: Path) -> Path:

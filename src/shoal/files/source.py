@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,15 +18,15 @@ from shoal.files.bounds import Bounds
 from shoal.files.documents import Documents
 from shoal.files.formats import Format, format_of, packed_format
 from shoal.files.gzip_archive import Unpacked
-from shoal.files.ids import ID_COLUMNS, IdRegister
+from shoal.files.ids import NO_COLUMN, IdRegister
 from shoal.files.json_lines import JsonPieces
 from shoal.files.layout import COMMAND, Asked, Chosen, Known, Options
 from shoal.files.originals import Originals
 from shoal.files.payloads import json_of_batch, json_of_rows
-from shoal.files.pieces import Piece, Pieces, Shards, naming_shard, row_place
+from shoal.files.pieces import Piece, Pieces, Shards, naming_line, naming_shard, row_place
 from shoal.files.reading import converted, speaking_shoal
 from shoal.files.shard_rows import ShardRows
-from shoal.files.shards import find_shards, is_pattern, name_of
+from shoal.files.shards import Files, are_several, find_shards, name_of
 from shoal.files.table_pieces import TablePieces
 from shoal.files.tables import open_rows
 
@@ -99,6 +100,7 @@ class Source:
 
     def __init__(self, pieces: Pieces, kind: Format, asked: Asked) -> None:
         self._pieces, self._label = pieces, asked.label
+        self._none = asked.options.id.replace("NAME", NO_COLUMN)
         self.info = SourceInfo(
             kind,
             pieces.columns,
@@ -113,14 +115,14 @@ class Source:
 
     def batches(self, rows: int = _ROWS) -> Iterator[DocumentBatch]:
         """What a store takes, at most `rows` documents at a time. Raises InvalidField naming row and column."""
-        with speaking_shoal(self._label), naming_shard(self._label, self.info.shards):
+        with speaking_shoal(self._label), self._naming():
             for piece in self._checked(rows):
                 yield DocumentBatch(piece.ids, self._payloads(piece), piece.vectors)
 
     def read(self, wanted: Wanted = EVERYTHING) -> FileTable:
         """The whole file, or what is wanted of it, without the documents that lack a vector. Raises InvalidField naming
         row and column."""
-        with speaking_shoal(self._label), naming_shard(self._label, self.info.shards):
+        with speaking_shoal(self._label), self._naming():
             return self._whole(wanted)
 
     def originals(self, rows: int = _ROWS, columns: Sequence[str] | None = None, *, as_text: bool = False) -> Originals:
@@ -129,6 +131,12 @@ class Source:
         InvalidField."""
         with speaking_shoal(self._label), naming_shard(self._label, self.info.shards):
             yield from self._pieces.originals(rows, columns, as_text=as_text)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Errors name the file of several, and the line of a file of text."""
+        with naming_line(self._label, self._pieces.line_of), naming_shard(self._label, self.info.shards):
+            yield
 
     def _whole(self, wanted: Wanted) -> FileTable:
         ids: list[str] = []
@@ -174,14 +182,15 @@ class Source:
             raise
 
     def _checked(self, rows: int) -> Iterator[Piece]:
-        register = IdRegister(self._label, self.info.id_column)
+        remedy = f"Ids are unique: name another column, or number the rows with {self._none}."
+        register = IdRegister(self._label, self.info.id_column, remedy)
         for piece in self._pieces.pieces(rows):
             register.add(piece.ids, piece.first)
             yield piece
 
 
 def open_source(
-    path: Path | str,
+    path: Files | str,
     *,
     format: str | None = None,
     id_column: str | None = None,
@@ -195,6 +204,7 @@ def open_source(
     temporary: Path | None = None,
     options: Options = COMMAND,
     numbered: bool = False,
+    delimiter: str | None = None,
 ) -> Source:
     """Open a file of documents, or several Parquet files as one.
 
@@ -205,13 +215,14 @@ def open_source(
     lists that are called like one of `known_vectors` are those vectors, where `vector_columns` does not say otherwise.
     `bounds` say how far the file may unfold; None takes those of this machine's memory.
     A folder, or a pattern such as `data/*.parquet` that is the name of no file, is read as one table of the Parquet
-    files in it; `SourceInfo.shards` says which, and errors name the file and the row in it.
+    files in it, and so are several paths; `SourceInfo.shards` says which, and errors name the file and the row in it.
     Text in a gzip archive (`.csv.gz`, or an archive whose `format` is given) is unpacked into a nameless file in the
     folder `temporary`, None for the system's, that lives as long as the source. `options` is how the caller spells the
-    options that remedies name. `numbered` numbers the rows, whatever columns there are.
+    options that remedies name. `numbered` numbers the rows, whatever columns there are; so does the `id_column` "none",
+    unless there is a column of that name. `delimiter` separates the columns of text; None where it is to be seen.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path if isinstance(path, Path) or len(path) > 1 else path[0]
     label = label or name_of(path)
     bounds = bounds or Bounds.in_memory()
     asked = Asked(
@@ -224,8 +235,9 @@ def open_source(
         bounds=bounds,
         options=options,
         numbered=numbered,
+        delimiter=delimiter,
     )
-    if is_pattern(path) or path.is_dir():
+    if not isinstance(path, Path) or are_several(path):
         return _together(path, format, sidecar, asked)
     unpacked = None
     if (packed := packed_format(path, label, format)) is not None:
@@ -245,7 +257,7 @@ def open_source(
     return source
 
 
-def _together(path: Path, format: str | None, sidecar: Path | str | None, asked: Asked) -> Source:
+def _together(path: Files, format: str | None, sidecar: Path | str | None, asked: Asked) -> Source:
     """All Parquet files of a folder or a pattern as one table."""
     if sidecar is not None:
         raise _no_sidecar(sidecar)
@@ -269,10 +281,11 @@ def _no_sidecar(sidecar: Path | str) -> InvalidField:
 
 
 def _opened(path: Path, kind: Format, asked: Asked) -> Pieces:
-    if kind == "jsonl":
+    if kind in ("json", "jsonl"):
         return JsonPieces(path, asked)
-    text_columns = (asked.id_column,) if asked.id_column else ID_COLUMNS
-    return TablePieces(open_rows(path, kind, asked.label, text_columns, asked.bounds), asked)
+    rows = open_rows(path, kind, asked)
+    with naming_line(asked.label, rows.line_of):
+        return TablePieces(rows, asked)
 
 
 def _array(path: Path, sidecar: Path | str | None, asked: Asked) -> ArrayPieces:

@@ -4,14 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.csv_rows import CsvRows
 from shoal.files.dimension_columns import find_groups, gathered
 from shoal.files.faults import check_values
-from shoal.files.ids import are_whole, are_written_whole, ids_of, numbered
+from shoal.files.ids import are_whole, are_written_whole, ids_of
 from shoal.files.layout import PYTHON, USUAL_NAMES, Asked, Chosen, asked_columns, choose_id, choose_vectors
+from shoal.files.likely_ids import likely_ids, taken_for_ids
 from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
@@ -19,7 +21,7 @@ from shoal.files.tables import Rows
 from shoal.files.vector_forms import Form, check_vectors, form_of, is_list, is_number_list
 from shoal.files.vectors import vector_column
 from shoal.records.document import RESERVED
-from shoal.tables import is_text, plain_batch
+from shoal.tables import is_text, plain, plain_batch
 
 __all__ = ["TablePieces"]
 
@@ -27,10 +29,6 @@ _LOOKED_AT: Final = 1024
 _NESTED: Final = "vectors"
 _FEWEST_DIMENSIONS: Final = 8
 """Columns of numbers that are taken for one vector where none is needed."""
-_NUMBERED: Final = (
-    "There is no id column: documents are numbered by row, so another such file would replace them. "
-    "Name a column with ids to keep them apart."
-)
 
 
 class TablePieces:
@@ -39,7 +37,6 @@ class TablePieces:
 
     def __init__(self, rows: Rows, asked: Asked) -> None:
         label, vectors = asked.label, asked.vectors
-        self._options = asked.options
         self._label, self._rows = label, rows
         self.count, self.shards = rows.count, rows.shards
         self.original_columns: Sequence[str] = rows.schema.names
@@ -54,14 +51,21 @@ class TablePieces:
             sample = gathered(sample, self._groups, row_place(label, 0))
             forms |= _forms(sample.select(list(self._groups)), meant)
         self.columns: Sequence[str] = sample.schema.names
-        self.id_column = None if asked.numbered else choose_id(self.columns, asked.id_column, label)
+        self.id_column = choose_id(self.columns, asked)
         if vectors is None:
             types = {name: sample.column(name).type for name in asked.known if name in self.columns}
             vectors = [name for name, kind_of in types.items() if is_list(kind_of)] or None
             for name in (name for name, kind_of in types.items() if is_number_list(kind_of)):
                 if name not in forms or forms[name].share < 1:
                     forms[name] = Form(asked.known[name], "lists")
-        self._vectors = self._chosen(sample, forms, vectors, asked.needed)
+        self._asked, self._number = asked, asked.number
+        self._vectors = self._chosen(sample, forms, vectors)
+        recognised = (
+            self._recognised(sample, forms)
+            if self.id_column is None and asked.id_column is None and not asked.numbered
+            else None
+        )
+        self.id_column = self.id_column or recognised
         self._forms = {name: self._form(sample, forms, column, asked.most) for name, column in self._vectors.items()}
         self.dimensions: Mapping[str, int] = {name: form.dimension for name, form in self._forms.items()}
         self._payload, left_out = self._attributes(sample, forms)
@@ -70,17 +74,20 @@ class TablePieces:
             for name, columns in self._groups.items()
         ]
         self.warnings: Sequence[str] = [
-            *([] if self.id_column or asked.options == PYTHON else [_NUMBERED]),
+            *([] if recognised is None else [taken_for_ids(recognised)]),
             *(warning for name, warning in self._rows.warnings.items() if name in self._payload),
             *grouped,
             *([] if asked.options == PYTHON else left_out),
         ]
 
+    def line_of(self, row: int) -> int | None:
+        return self._rows.line_of(row)
+
     def pieces(self, size: int) -> Iterator[Piece]:
         first = 0
         for batch in self._rows.batches(size, self._needed()):
             rows = self._plain(batch, first)
-            ids = numbered(first, len(rows)) if self.id_column is None else self._ids(rows, self.id_column, first)
+            ids = self._number(first, len(rows)) if self.id_column is None else self._ids(rows, self.id_column, first)
             with naming_document(self._label, first, ids):
                 blocks = {
                     name: self._block(rows, column, self._forms[name], first) for name, column in self._vectors.items()
@@ -121,7 +128,22 @@ class TablePieces:
                 return self._plain(batch, 0)
         raise InvalidField(self._label, "has no rows", remedy="Send a file with at least one document.")
 
-    def _chosen(self, sample: pa.RecordBatch, forms: Mapping[str, Form], asked: Chosen, needed: bool) -> dict[str, str]:
+    def _recognised(self, sample: pa.RecordBatch, forms: Mapping[str, Form]) -> str | None:
+        """The column that holds ids although it is not called so: the first likely one without a value twice."""
+        held = {
+            name: sample.column(name).to_pylist()
+            for name in sample.schema.names
+            if name not in forms and name in self._rows.schema.names and _may_be_ids(sample.column(name).type)
+        }
+        return next((name for name in likely_ids(held) if self._are_different(name)), None)
+
+    def _are_different(self, name: str) -> bool:
+        stretches = [batch.column(0) for batch in self._rows.batches(_LOOKED_AT * 8, [name])]
+        column = pa.chunked_array([plain(one) for one in stretches])
+        return bool(column.null_count == 0 and pc.count_distinct(column).as_py() == len(column))
+
+    def _chosen(self, sample: pa.RecordBatch, forms: Mapping[str, Form], asked: Chosen) -> dict[str, str]:
+        needed = self._asked.needed
         nested = [name for name in forms if name.startswith(f"{_NESTED}.")]
         if asked is None and nested:
             return {name.removeprefix(f"{_NESTED}."): name for name in nested}
@@ -129,16 +151,26 @@ class TablePieces:
         even = [name for name in likely if forms[name].share == 1 or name.lower() in USUAL_NAMES]
         # Lists of different lengths are attributes; but where vectors are needed, a bad row is the better error.
         candidates = even or ([name for name in likely if forms[name].share >= 0.5] if needed else [])
-        return choose_vectors(self.columns, candidates, asked, self._label, needed=needed, options=self._options)
+        if asked is None and needed and not candidates:
+            self._check_cut(sample)
+        texts = [name for name in self.columns if name != self.id_column and _reads(sample.column(name))]
+        return choose_vectors(self.columns, candidates, self._asked, asked, texts)
+
+    def _check_cut(self, sample: pa.RecordBatch) -> None:
+        """Raises InvalidField for a column of vectors that NumPy cut when it printed them."""
+        for name in (name for name in sample.schema.names if is_text(sample.column(name).type)):
+            texts = sample.column(name).to_pylist()
+            first = next((text for text in texts if text), "")
+            if first.lstrip().startswith("[") and "..." in first:
+                check_vectors(texts, row_place(self._label, 0, name))
 
     def _form(self, sample: pa.RecordBatch, forms: Mapping[str, Form], column: str, most: int) -> Form:
         if column not in forms:
             if is_text(sample.column(column).type):
                 check_vectors(sample.column(column).to_pylist(), row_place(self._label, 0, column))
             problem = "holds no vectors: lists of numbers of one length"
-            raise InvalidField(
-                f"{self._label}: column {column!r}", problem, remedy=f"Name another: {self._options.vector}."
-            )
+            remedy = f"Name another: {self._asked.options.vector}."
+            raise InvalidField(f"{self._label}: column {column!r}", problem, remedy=remedy)
         if not 0 < forms[column].dimension <= most:
             problem = f"has vectors of {forms[column].dimension} numbers; 1 to {most} are allowed"
             raise InvalidField(f"{self._label}: column {column!r}", problem)
@@ -208,6 +240,18 @@ def _spread(batch: pa.RecordBatch) -> pa.RecordBatch:
         else:
             columns[name] = column
     return pa.RecordBatch.from_pydict(columns)
+
+
+def _may_be_ids(kind: pa.DataType) -> bool:
+    return is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _reads(column: pa.Array) -> bool:
+    """Whether a column holds text of several words."""
+    if not is_text(column.type):
+        return False
+    texts = [text for text in column.to_pylist() if text and text.strip()]
+    return bool(texts) and sum(" " in text.strip() for text in texts) >= len(texts) / 2
 
 
 def _is_likely(kind: pa.DataType, form: Form) -> bool:

@@ -9,9 +9,13 @@ import pyarrow as pa
 
 from shoal.errors import InvalidField
 from shoal.files.arrow import ArrowRows
-from shoal.files.bounds import Bounds, Unfolding
-from shoal.files.csv_rows import CsvRows, delimiter_of
+from shoal.files.bounds import Unfolding
+from shoal.files.csv_dialect import dialect_of
+from shoal.files.csv_rows import CsvRows
 from shoal.files.formats import Format
+from shoal.files.ids import ID_COLUMNS
+from shoal.files.layout import Asked
+from shoal.files.numpy_archive import ArchiveRows
 from shoal.files.parquet import ParquetRows
 from shoal.files.parquet_probe import check_metadata
 from shoal.files.pieces import Shards
@@ -32,30 +36,36 @@ class Rows(Protocol):
     untyped: bool
     """Whether the file is text, which does not say whether a number is meant as one."""
 
+    def line_of(self, row: int) -> int | None:
+        """The line, counted from 1, that an editor shows for a row; None for files that are no text."""
+
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """From the first row on, at most `size` at a time, with these columns. Raises InvalidField."""
 
 
-def open_rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...], bounds: Bounds) -> Rows:
-    """Open a Parquet, Arrow, CSV or TSV file. `text_columns` are read as text where the format leaves that open.
+def open_rows(path: Path, kind: Format, asked: Asked) -> Rows:
+    """Open a Parquet, Arrow, CSV, TSV or NPZ file.
 
-    Raises InvalidField, and TooLarge for a file that says itself that it unfolds to more than `bounds` allow.
+    Raises InvalidField, and TooLarge for a file that says itself that it unfolds too far.
     """
-    with speaking_shoal(label):
-        rows = _rows(path, kind, label, text_columns, Unfolding(label, path.stat().st_size, bounds))
-    check_names(rows.schema.names, label)
+    with speaking_shoal(asked.label):
+        rows = _rows(path, kind, asked, Unfolding(asked.label, path.stat().st_size, asked.bounds))
+    check_names(rows.schema.names, asked.label)
     return rows
 
 
-def _rows(path: Path, kind: Format, label: str, text_columns: tuple[str, ...], unfolding: Unfolding) -> Rows:
+def _rows(path: Path, kind: Format, asked: Asked, unfolding: Unfolding) -> Rows:
     if kind == "parquet":
         if unfolding.bounds.most_bytes is not None:  # in the process of the user
-            check_metadata([(path, label)])
-        return ParquetRows(path, label, unfolding)
+            check_metadata([(path, asked.label)])
+        return ParquetRows(path, asked.label, unfolding)
     if kind == "arrow":
-        return ArrowRows(path, label, unfolding)
-    delimiter = delimiter_of(path, "\t" if kind == "tsv" else ",")
-    return CsvRows(path, label, delimiter, text_columns, unfolding)
+        return ArrowRows(path, asked.label, unfolding)
+    if kind == "npz":
+        return ArchiveRows(path, asked, unfolding)
+    dialect = dialect_of(path, asked.label, "\t" if kind == "tsv" else ",", asked.delimiter)
+    ids = (asked.id_column,) if asked.id_column else tuple(n for n in dialect.names if n.casefold() in ID_COLUMNS)
+    return CsvRows(path, asked.label, dialect, ids, unfolding)
 
 
 def check_names(names: list[str], label: str) -> None:

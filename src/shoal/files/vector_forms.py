@@ -23,6 +23,7 @@ __all__ = [
     "check_vectors",
     "form_of",
     "is_list",
+    "is_missing_text",
     "is_number",
     "is_number_list",
     "listed",
@@ -38,9 +39,14 @@ _LARGE, _SMALL, _PLAUSIBLE = 1e6, 1e-12, 0.9
 _BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 _PRINTED: Final = re.compile(
-    r"(?s)\s*(?:(?:np\.|numpy\.)?(?:array|tensor)\s*\((.*?)(?:,\s*dtype\s*=\s*[\w.]+)?\s*\))\s*"
+    r"(?s)\s*(?:(?:np\.|numpy\.|torch\.)?(?:array|tensor|Vector|c)\s*\((.*?)(?:,\s*[a-z_]+\s*=\s*[\w.'\":<>=]+)*\s*\))\s*"
 )
-_STARTS: Final = re.compile(r"\s*([\[({]|[-+.]?\d|(?:np\.|numpy\.)?(?:array|tensor)\s*\()")
+_SCALARS: Final = re.compile(r"(?:np\.|numpy\.)?(?:float\d+|Decimal)\(['\"]?([^()'\"]*)['\"]?\)")
+"""Numbers as lists of NumPy's scalars are printed: `np.float32(0.1)`."""
+_MISSING: Final = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "\\n", "nat"})
+"""What programs write where there is no vector."""
+_LONGEST_MARKER: Final = 8
+_STARTS: Final = re.compile(r"\s*([\[({]|[-+.]?\d|(?:np\.|numpy\.|torch\.)?(?:array|tensor|Vector|c)\s*\()")
 _CLEAR: Final = 8
 """Least numbers of what is taken for a vector unasked, in writings that are used for other things as well: coordinates,
 amounts, hashes."""
@@ -75,7 +81,7 @@ def form_of(column: pa.Array, *, asked: bool = False) -> Form | None:
     """How the vectors of a column are written, seen by a sample of it; None where it holds none. What is used for other
     things as well counts only if it was `asked` for."""
     if is_text(column.type):
-        return _form_of_text([text for text in column.to_pylist() if text and text.strip()], asked=asked)
+        return _form_of_text([text for text in column.to_pylist() if not is_missing_text(text)], asked=asked)
     if _is_binary(column.type):
         return _form_of_bytes([held for held in column.to_pylist() if held], "bytes", asked=asked)
     lists = _as_lists(column)
@@ -100,9 +106,16 @@ def listed(column: pa.Array, form: Form, place: Place) -> pa.Array:
     return pa.array([_numbers(held, form, place(i)) for i, held in enumerate(rows)], pa.large_list(pa.float64()))
 
 
+def is_missing_text(text: str | None) -> bool:
+    """Whether a text stands for no vector: empty, or as programs write a missing value."""
+    return text is None or not text.strip() or (len(text) < _LONGEST_MARKER and text.strip().lower() in _MISSING)
+
+
 def parse_vector(text: str) -> list[float] | None:
     """The numbers in a text that holds a vector and nothing else, as JSON, NumPy, PostgreSQL or people write it; None
     where it does not."""
+    if "(" in text:
+        text = _SCALARS.sub(r"\1", text)
     printed = _PRINTED.fullmatch(text)
     inner = (text if printed is None else printed[1]).strip()
     while inner[:1] in _BRACKETS and inner.endswith(_BRACKETS[inner[0]]):
@@ -119,6 +132,10 @@ def _as_lists(column: pa.Array) -> pa.Array | None:
     kind = column.type
     if is_number_list(kind):
         return column
+    if is_list(kind) and is_number_list(kind.value_type):
+        lengths = pc.list_value_length(column)
+        alone = pc.all(pc.equal(lengths, 1)).as_py()
+        return pc.list_element(column, 0) if alone and len(column) else None
     return _fields_as_lists(column) if pa.types.is_struct(kind) and kind.num_fields else None
 
 
@@ -186,7 +203,7 @@ def parse_vectors(texts: Sequence[str], place: Place) -> list[object]:
 def check_vectors(texts: Sequence[str | None], place: Place) -> None:
     """Raises InvalidField for the first text that looks like numbers and is no vector, with what is wrong with it."""
     for row, text in enumerate(texts):
-        if text and _STARTS.match(text):
+        if text and not is_missing_text(text) and _STARTS.match(text):
             _parsed(text, place(row))
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
-from shoal.files.vector_forms import Form, listed, parse_vectors
+from shoal.files.vector_forms import Form, is_missing_text, listed, parse_vector, parse_vectors
 from shoal.precision import Split, split_if_it_matters
 from shoal.records.vectors import Place, check_finite, double_block
 
@@ -35,9 +36,23 @@ def vector_column(column: pa.Array, form: Form, place: Place) -> VectorColumn:
     if form.writing == "text":
         return _from_text(column.to_pylist(), form.dimension, place)
     lists = listed(column, form, place)
+    empty = _all_nan(lists)
+    if empty is not None:
+        lists = pc.if_else(pa.array(empty), pa.scalar(None, lists.type), lists)
     rows = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False)).astype(np.int64)
     kept = lists if len(rows) == len(lists) else lists.drop_null()
     return VectorColumn(rows, *_block(kept, form.dimension, lambda row: place(int(rows[row]))))
+
+
+def _all_nan(lists: pa.Array) -> NDArray[np.bool_] | None:
+    """Which vectors are nothing but NaN, as pandas writes a missing one; None where there is none."""
+    if not pa.types.is_floating(lists.type.value_type):
+        return None
+    first = pc.list_element(lists.filter(pc.greater(pc.list_value_length(lists), 0)), 0)
+    if not pc.any(pc.is_nan(first)).as_py():
+        return None
+    numbers = [value or () for value in lists.to_pylist()]
+    return np.array([bool(value) and all(number != number for number in value) for value in numbers])
 
 
 def _block(lists: pa.Array, dimension: int, place: Place) -> Split:
@@ -58,7 +73,7 @@ def _block(lists: pa.Array, dimension: int, place: Place) -> Split:
 
 
 def _from_text(texts: Sequence[str | None], dimension: int, place: Place) -> VectorColumn:
-    rows = [row for row, text in enumerate(texts) if text and text.strip()]
+    rows = [row for row, text in enumerate(texts) if not (is_missing_text(text) or _is_nan_text(text))]
 
     def kept_place(row: int) -> str:
         return place(rows[row])
@@ -69,6 +84,14 @@ def _from_text(texts: Sequence[str | None], dimension: int, place: Place) -> Vec
             raise _ragged(kept_place(i), len(values), dimension)
     block = double_block(lists, kept_place, dimension=dimension, most=dimension)
     return VectorColumn(np.array(rows, np.int64), *split_if_it_matters(block))
+
+
+def _is_nan_text(text: str | None) -> bool:
+    """Whether a text holds a vector of nothing but NaN."""
+    if text is None or "nan" not in text[:8].lower():
+        return False
+    numbers = parse_vector(text)
+    return bool(numbers) and all(number != number for number in numbers or ())
 
 
 def _ragged(path: str, length: int, dimension: int) -> InvalidField:

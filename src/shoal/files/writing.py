@@ -26,11 +26,13 @@ _MARKERS: Final = frozenset({"na", "nan", "n/a", "#n/a", "null", "none", "nil", 
 
 
 class Writing:
-    """How the values of a column are written, as far as it was seen; `odd` is the marker among numbers, if any, and
-    `uneven` a number that is written in another way than those before it, where all are numbers."""
+    """How the values of a column are written, as far as it was seen, with a decimal `comma` or without; `odd` is the
+    marker among numbers, if any, and `uneven` a number that is written in another way than those before it, where all
+    are numbers."""
 
-    def __init__(self, *, fixed: bool) -> None:
-        self._readings: list[_Reading] = [] if fixed else [_Whole(), _Bare(), _Repr(), _Fixed(), *map(_Truth, _TRUTHS)]
+    def __init__(self, *, fixed: bool, comma: bool = False) -> None:
+        numbers: list[_Reading] = [_Whole(), _Bare(), _Repr(), _Fixed(), *([_Comma()] if comma else [])]
+        self._readings: list[_Reading] = [] if fixed else [*numbers, *map(_Truth, _TRUTHS)]
         self._seen = False
         self.odd: str | None = None
         self.uneven: str | None = None
@@ -139,6 +141,25 @@ class _Fixed(_Decimal):
         return f"{float(text):.{self._decimals}f}"
 
 
+class _Comma:
+    """One of the writings of fractions, with a comma for the point: `0,25`."""
+
+    kind = pa.float64()
+
+    def __init__(self) -> None:
+        self._inner: list[_Decimal] = [_Bare(), _Repr(), _Fixed()]
+
+    def keeps(self, texts: pa.Array) -> bool:
+        if pc.any(pc.match_substring(texts, ".")).as_py():
+            return False
+        points = _pointed(texts)
+        self._inner = [one for one in self._inner if one.keeps(points)]
+        return bool(self._inner)
+
+    def read(self, texts: pa.Array) -> pa.Array:
+        return _pointed(texts).cast(pa.float64())
+
+
 class _Truth:
     """True and false in one spelling."""
 
@@ -152,6 +173,10 @@ class _Truth:
 
     def read(self, texts: pa.Array) -> pa.Array:
         return pc.equal(texts, self._words[1])
+
+
+def _pointed(texts: pa.Array) -> pa.Array:
+    return pc.replace_substring(texts, ",", ".")
 
 
 def _all(texts: pa.Array, pattern: str) -> bool:

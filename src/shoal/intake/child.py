@@ -63,6 +63,8 @@ def _send_file(to: socket.socket, request: Request) -> None:
         max_dimension=how.max_dimension,
         bounds=bounds,
         temporary=how.temporary,
+        delimiter=how.delimiter,
+        options=how.options,
     )
     send_info(to, source.info)
     for batch in source.batches():
@@ -81,7 +83,8 @@ def _limit(request: Request) -> None:
     size = size_of(request.path)
     seconds = int(request.limits.seconds_for(size)) + 1
     written = 0
-    if request.path.is_file() and packed_format(request.path, request.path.name, request.how.format):
+    path = request.path
+    if isinstance(path, Path) and path.is_file() and packed_format(path, path.name, request.how.format):
         written = min(_bounds(request.limits).unfolded_bytes(size), sys.maxsize)
     for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, written)):
         _, hard = resource.getrlimit(kind)

@@ -18,7 +18,7 @@ from shoal.columns import DocumentBatch
 from shoal.errors import InvalidField, Overloaded, ShoalError, TooLarge, Unavailable
 from shoal.files import SourceInfo
 from shoal.files.reading import out_of_memory
-from shoal.files.shards import name_of, size_of
+from shoal.files.shards import Files, name_of, size_of
 from shoal.intake.frames import STATUS, Broken, batch_of, error_of, info_of, receive, send
 from shoal.intake.request import How, Limits, Request
 
@@ -120,7 +120,7 @@ class FileReaders:
         _HOST.start()
 
     @contextmanager
-    def reading(self, path: Path, how: How, organization_id: str) -> Iterator[ForeignFile]:
+    def reading(self, path: Files, how: How, organization_id: str) -> Iterator[ForeignFile]:
         """The file, until the block ends; a child that is not done by then is killed.
 
         Raises InvalidField or TooLarge for what is wrong with the file, Overloaded where too many are being read,
@@ -154,8 +154,9 @@ class FileReaders:
                 self._changed.notify_all()
 
 
-def _open(path: Path, how: How, limits: Limits) -> ForeignFile:
-    answers, status = _HOST.begin(Request(path.absolute(), how, limits))
+def _open(path: Files, how: How, limits: Limits) -> ForeignFile:
+    absolute = path.absolute() if isinstance(path, Path) else [one.absolute() for one in path]
+    answers, status = _HOST.begin(Request(absolute, how, limits))
     seconds = limits.seconds_for(size_of(path))
     return ForeignFile(answers, status, how.label or name_of(path), seconds)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from shoal.files.layout import Chosen, Known
+from shoal.files.layout import COMMAND, Chosen, Known, Options
+from shoal.files.shards import Files
 from shoal.settings import Settings
 
 __all__ = ["How", "Limits", "Request"]
@@ -26,6 +27,8 @@ class How:
     needs_vectors: bool = True
     max_dimension: int = 65_536
     temporary: Path | None = None
+    delimiter: str | None = None
+    options: Options = COMMAND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +72,14 @@ class Limits:
 class Request:
     """One file to read."""
 
-    path: Path
+    path: Files
     how: How
     limits: Limits
 
     def encoded(self) -> bytes:
         """As JSON."""
-        return orjson.dumps({"path": self.path, "how": asdict(self.how), "limits": asdict(self.limits)}, str)
+        paths = [self.path] if isinstance(self.path, Path) else list(self.path)
+        return orjson.dumps({"paths": paths, "how": asdict(self.how), "limits": asdict(self.limits)}, str)
 
     @staticmethod
     def decoded(sent: bytes) -> "Request":
@@ -83,4 +87,6 @@ class Request:
         told: Mapping[str, Any] = orjson.loads(sent)
         how = dict(told["how"])
         how |= {name: Path(how[name]) if how[name] else None for name in ("sidecar", "temporary")}
-        return Request(Path(told["path"]), How(**how), Limits(**told["limits"]))
+        how["options"] = Options(**how["options"])
+        paths = [Path(path) for path in told["paths"]]
+        return Request(paths[0] if len(paths) == 1 else paths, How(**how), Limits(**told["limits"]))

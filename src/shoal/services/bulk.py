@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from shoal.columns import DocumentBatch, VectorColumn
-from shoal.files.layout import Chosen
+from shoal.files.layout import HTTP, Chosen, Options
 from shoal.files.pieces import naming_document, naming_shard, row_place
-from shoal.files.shards import name_of
+from shoal.files.shards import Files, name_of
 from shoal.intake import FileReaders, ForeignFile, How
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place
@@ -62,12 +62,14 @@ class Bulk:
         self,
         scope: Scope,
         ref: str,
-        path: Path,
+        path: Files,
         *,
         format: str | None = None,
         id_column: str | None = None,
         vector_columns: Chosen = None,
         sidecar: Path | None = None,
+        delimiter: str | None = None,
+        options: Options = HTTP,
         on_conflict: OnConflict = "replace",
         label: str | None = None,
         progress: Callable[[int], None] | None = None,
@@ -90,6 +92,8 @@ class Bulk:
             needs_vectors=False,
             max_dimension=self._max_dimension,
             temporary=self._spool,
+            delimiter=delimiter,
+            options=options,
         )
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen, coarse = dict[str, int](), set[str]()

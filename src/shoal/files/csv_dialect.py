@@ -1,0 +1,149 @@
+"""How a file of delimited text is written: what separates its columns, where its header and its rows begin."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shoal.errors import InvalidField
+
+__all__ = ["Dialect", "check_delimiter", "dialect_of", "line_of", "records"]
+
+_HEAD: Final = 64 * 1024
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_BOM: Final = b"\xef\xbb\xbf"
+_QUOTED: Final = re.compile(rb'"(?:[^"]|"")*"')
+_SEP: Final = re.compile(rb"sep=(.)\r?\n?", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan")
+_BY_NAME: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+_LOOKED_AT: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a file is written.
+
+    Parameters
+    ----------
+    delimiter
+        What separates the columns.
+    skipped
+        Lines in front of the header.
+    has_header
+        False for rows of numbers alone, as `numpy.savetxt` writes them.
+    names
+        The names of the columns: those of the header, or their numbers.
+    """
+
+    delimiter: str
+    skipped: int
+    has_header: bool
+    names: list[str]
+
+
+def check_delimiter(given: str) -> str:
+    """What `--delimiter` stands for: one character, or its name. Raises InvalidField."""
+    delimiter = _BY_NAME.get(given.lower(), given)
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+        raise InvalidField("delimiter", "must be one character", value=given, remedy="Such as ';', '|' or tab.")
+    return delimiter
+
+
+def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect:
+    """The dialect of a file, seen by its first lines.
+
+    The delimiter is what is `given`, what Excel's first line `sep=;` says, or `usual`, unless another splits all of
+    the first lines into equally many parts and `usual` does not. Raises InvalidField for a file whose first line holds
+    a vector and no names.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        text = head.removeprefix(_BOM)
+        skipped, start = _leading(text)
+        told = _SEP.match(text, start)
+        if told is not None:
+            skipped, start = skipped + 1, told.end()
+            more, start = _leading(text, start)
+            skipped += more
+        named = None if told is None else told[1].decode("latin-1")
+        delimiter = check_delimiter(given) if given else named or _sniffed(text[start:], usual, whole=len(head) < _HEAD)
+        file.seek(len(head) - len(text) + start)
+        names = _header(file.read(max(_HEAD, 16 * 2**20)), delimiter)
+    has_header = not _is_numbers(names)
+    if has_header and any(_is_vector(name) for name in names):
+        remedy = "Put the names of the columns into the first line, such as id,text,embedding."
+        raise InvalidField(label, "has no header: its first line holds a vector, not names", remedy=remedy)
+    cleaned = [name.strip() or f"Unnamed: {at}" for at, name in enumerate(names)]
+    return Dialect(delimiter, skipped, has_header, cleaned if has_header else [str(at) for at in range(len(names))])
+
+
+def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
+    """The line, from 1, in which each row begins, and its text."""
+    quoted, begun, held = False, 0, list[bytes]()
+    header = dialect.has_header
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if number <= dialect.skipped or not (quoted or line.strip(b"\r\n")):
+                continue
+            if not quoted:
+                begun, held = number, []
+            held.append(line)
+            quoted ^= line.count(b'"') % 2 == 1
+            if not quoted and header:
+                header = False
+            elif not quoted:
+                yield begun, b"".join(held)
+    if quoted:
+        yield begun, b"".join(held)
+
+
+def line_of(path: Path, dialect: Dialect, row: int) -> int | None:
+    """The line in which a row begins."""
+    return next((line for number, (line, _) in enumerate(records(path, dialect)) if number == row), None)
+
+
+def _leading(text: bytes, start: int = 0) -> tuple[int, int]:
+    """How many empty lines there are, and where they end."""
+    count = 0
+    while (end := text.find(b"\n", start)) >= 0 and not text[start:end].strip(b"\r"):
+        count, start = count + 1, end + 1
+    return count, start
+
+
+def _sniffed(text: bytes, usual: str, *, whole: bool) -> str:
+    """Text in quotes does not count."""
+    lines = _QUOTED.sub(b"", text).splitlines()[: None if whole else -1]
+    filled = [line for line in lines if line.strip()][:_LOOKED_AT]
+    if not filled:
+        return usual
+    counts = {one: [line.count(one.encode()) for line in filled] for one in dict.fromkeys((usual, *_DELIMITERS))}
+    even = [one for one, found in counts.items() if found[0] and len(set(found)) == 1]
+    if usual in even or not even:
+        return usual if usual in even or counts[usual][0] else _in_header(counts, usual)
+    return max(even, key=lambda one: counts[one][0])
+
+
+def _in_header(counts: dict[str, list[int]], usual: str) -> str:
+    """The delimiter of a header over uneven lines: the one that occurs in all of them."""
+    likely = [one for one, found in counts.items() if found[0] and min(found) >= found[0]]
+    return likely[0] if likely else usual
+
+
+def _header(text: bytes, delimiter: str) -> list[str]:
+    lines = io.StringIO(text.decode("utf-8", "replace"), newline="")
+    return next(csv.reader(lines, delimiter=delimiter, strict=False), [])
+
+
+def _is_numbers(names: list[str]) -> bool:
+    """Whether a first line holds values: numbers, and not those that number columns."""
+    numbers = [name.strip() for name in names]
+    if len(numbers) < 2 or not all(_NUMBER.fullmatch(number) for number in numbers):
+        return False
+    return numbers not in ([str(at + first) for at in range(len(numbers))] for first in (0, 1))
+
+
+def _is_vector(name: str) -> bool:
+    return name.lstrip().startswith("[") and name.count(".") > 3

@@ -1,0 +1,63 @@
+"""Which column holds ids although it is not called so: its values are all different, and are codes or keys."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+__all__ = ["likely_ids", "taken_for_ids"]
+
+_NAMES: Final = re.compile(
+    r"(?:.*[_\-. ])?(?:ids?|uuid|guid|key|code|sku|asin|isbn|ean|gtin|ticket|number|no|nr|ref|reference|hash|slug|url|"
+    r"uri|doi|pmid)",
+    re.IGNORECASE,
+)
+_CAMEL: Final = re.compile(r".*[a-z](?:Id|ID|Uuid|UUID)")
+_INDEX: Final = re.compile(r"Unnamed: \d+|__index_level_\d+__|index|level_0")
+_CODE: Final = re.compile(r"(?=.*\d)[A-Za-z0-9_][\w.:/#@+\-]{0,127}")
+_NO_CODE: Final = re.compile(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?%?|\d{4}-\d\d-\d\d.*|\d\d?[./]\d\d?[./]\d{2,4}.*")
+"""Amounts and dates: they may be all different, and are nobody's names."""
+_LONGEST: Final = 256
+_FEWEST: Final = 2
+
+
+def likely_ids(columns: Mapping[str, Sequence[object]]) -> list[str]:
+    """The columns that may hold ids by these first values, the likeliest first.
+
+    A column is likely where it has no gap, no value twice, and a name as ids have them (`ticket`, `order_no`, `sku`,
+    `articleId`) or, whatever its name, nothing but codes: short texts without spaces that have a digit.
+    """
+    ranked = [(rank, name) for name, values in columns.items() if (rank := _rank(name, values)) is not None]
+    return [name for _, name in sorted(ranked, key=lambda one: one[0])]
+
+
+def taken_for_ids(name: str) -> str:
+    """What the user is told about a column that was chosen."""
+    return f"Column {name!r} has another value in every row and was taken for the ids."
+
+
+def _rank(name: str, values: Sequence[object]) -> int | None:
+    if len(values) < _FEWEST or not _are_different(values):
+        return None
+    texts = [value for value in values if isinstance(value, str)]
+    named = bool(_NAMES.fullmatch(name) or _CAMEL.fullmatch(name))
+    if len(texts) == len(values):
+        short = all(0 < len(text.strip()) <= _LONGEST and "\n" not in text for text in texts)
+        if named:
+            return 0 if short else None
+        codes = all(_CODE.fullmatch(text) and not _NO_CODE.fullmatch(text) for text in texts)
+        return (1 if _INDEX.fullmatch(name) else 2) if codes else None
+    return 0 if named and not texts and _are_whole(values) else None
+
+
+def _are_different(values: Sequence[object]) -> bool:
+    try:
+        return None not in values and len(set(values)) == len(values)
+    except TypeError:  # lists and objects
+        return False
+
+
+def _are_whole(values: Iterable[object]) -> bool:
+    return all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) and value == value and value % 1 == 0
+        for value in values
+    )
