@@ -125,7 +125,7 @@ def test_members_join_the_file_they_came_from(tmp_path: Path) -> None:
     for write, read in ((as_csv, pyarrow.csv.read_csv), (as_parquet, pq.read_table)):
         path = write(tmp_path, rows(NUMBERS))
         found = cluster_file(Request(path=path, how=How(n_clusters=3))).clustering
-        found.to_parquet(tmp_path / "found")
+        found.save(tmp_path / "found")
 
         members = pq.read_table(tmp_path / "found" / "members.parquet")
         joined = read(path).select(["id", "text"]).join(members.cast(_decoded(members)), "id", "document_id", "inner")

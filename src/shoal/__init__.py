@@ -1,6 +1,7 @@
 """Shoal: find the groups in embedded documents, name them, write them back, explore and trust them.
 
     shoal.cluster(df, text="body")          from a data frame, vectors or a file to named clusters, without a server
+    shoal.load("shoal-out/reviews")         a clustering that was saved
     shoal.AutoCluster().fit(vectors)        the same methods as estimators of scikit-learn's kind
     shoal.Client("http://127.0.0.1:8000")   a running server
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from shoal.clustering import Clustering
     from shoal.estimators import HDBSCAN, AutoCluster, KMeans
     from shoal.from_python import cluster
+    from shoal.loading import load
 
     __version__: str
 
-__all__ = ["HDBSCAN", "AutoCluster", "Client", "Clustering", "KMeans", "ShoalError", "__version__", "cluster"]
+__all__ = ["HDBSCAN", "AutoCluster", "Client", "Clustering", "KMeans", "ShoalError", "__version__", "cluster", "load"]
 
 _HOMES = {
     "AutoCluster": "shoal.estimators",
@@ -28,6 +30,7 @@ _HOMES = {
     "HDBSCAN": "shoal.estimators",
     "KMeans": "shoal.estimators",
     "cluster": "shoal.from_python",
+    "load": "shoal.loading",
 }
 
 

@@ -1,5 +1,6 @@
 """What a clustering in memory shows of itself: arrays, clusters, tables, a summary, a folder of results."""
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -58,6 +60,8 @@ class Clustering(Exploration):
     """Of the pandas data frame that the rows came in."""
     member_columns: pa.Table | None = None
     """(n,) columns of the caller's that `members` shows as well."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What else the summary says, such as the file it came from."""
     _clusters: Sequence[NamedCluster] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -195,16 +199,45 @@ class Clustering(Exploration):
             "clusters": [_described(one) for one in self.clusters],
         }
 
-    def to_parquet(self, folder: str | Path, **about: object) -> Path:
-        """Write members.parquet, centroids.parquet, near_duplicates.parquet, summary.json and, where there are any,
-        condensed_tree.parquet (HDBSCAN) and layers.parquet (auto); earlier results there are replaced whole.
+    def save(self, folder: str | os.PathLike[str], *, model: bool = True, **about: object) -> Path:
+        """Write every table as Parquet, summary.json and clustering.npz, from which `shoal.load` makes this clustering
+        again; earlier results there are replaced whole, at one moment.
 
-        `about` goes into the summary as it is. Returns the folder. Raises Conflict where the folder holds anything
-        that is not results of Shoal.
+        Parameters
+        ----------
+        folder : str or path
+            Absent, empty, or with earlier results in it.
+        model : bool, default True
+            Whether `shoal.load` is to work. Density and graph methods place new documents by the vectors they were
+            made of, so this takes about as much room as those.
+        **about
+            Goes into the summary as it is.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        Conflict
+            Where the folder holds anything that is not results of Shoal.
         """
         path = Path(folder)
-        write_folder(path, self.tables(), {**about, **self.summary()})
+        told = {**self.about, **about}
+        write_folder(path, self.tables(), {**told, **self.summary()}, self._parts(told) if model else None)
         return path
+
+    def _parts(self, about: Mapping[str, object]) -> dict[str, object]:
+        return {
+            "analysis": self.analysis,
+            "whole_ids": not pa.types.is_string(self.document_ids.type),
+            "plan": self.plan,
+            "warnings": list(self.warnings),
+            "seconds": self.seconds,
+            "member_columns": self.member_columns,
+            "about": orjson.loads(orjson.dumps(dict(about))),
+        }
 
     def __len__(self) -> int:
         return len(self.ids)

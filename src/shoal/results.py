@@ -1,4 +1,4 @@
-"""The folder of results that `shoal cluster` and `Clustering.to_parquet` leave: whole or absent."""
+"""The folder of results that `shoal cluster` and `Clustering.save` leave: whole or absent."""
 
 import re
 import secrets
@@ -11,16 +11,17 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shoal.errors import Conflict
+from shoal.errors import Conflict, InvalidField
+from shoal.saved import SAVED, write_saved
 from shoal.storage.files import locked, remove_tree, sync_folder, written_whole
 
-__all__ = ["FORMAT", "check_folder", "write_folder"]
+__all__ = ["FORMAT", "check_folder", "read_summary", "write_folder"]
 
 FORMAT: Final = "shoal-results-1"
 """Stands in `summary.json` under `format`; a folder without it is not ours to replace."""
 _SUMMARY: Final = "summary.json"
 _TABLES: Final = ("members", "centroids", "condensed_tree", "near_duplicates", "layers")
-_OURS: Final = frozenset({_SUMMARY, *(f"{name}.parquet" for name in _TABLES)})
+_OURS: Final = frozenset({_SUMMARY, SAVED, *(f"{name}.parquet" for name in _TABLES)})
 
 
 def check_folder(folder: Path) -> None:
@@ -37,8 +38,28 @@ def check_folder(folder: Path) -> None:
         raise Conflict(f"{folder} holds files that are no Shoal results. Choose another folder, or empty this one.")
 
 
-def write_folder(folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[str, Any]) -> None:
-    """Write `<name>.parquet` for each table and `summary.json`; results that were there are replaced whole.
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What `summary.json` says. Raises InvalidField where there are no results, and where it is damaged."""
+    path, remedy = folder / _SUMMARY, "Name the folder that `shoal cluster` or `save` wrote, such as shoal-out/NAME."
+    if not path.is_file():
+        problem = "holds no results of Shoal" if folder.is_dir() else "is no folder of results"
+        raise InvalidField(str(folder), problem if folder.exists() else "there is no such folder", remedy=remedy)
+    try:
+        found = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise InvalidField(str(path), f"is damaged ({error.msg})", remedy="Cluster again.") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InvalidField(
+            str(folder), f"holds no results of Shoal: its {_SUMMARY} is of something else", remedy=remedy
+        )
+    return found
+
+
+def write_folder(
+    folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[str, Any], saved: Mapping[str, Any] | None = None
+) -> None:
+    """Write `<name>.parquet` for each table, `summary.json` and, with `saved`, the parts of a clustering; results that
+    were there are replaced whole.
 
     Everything is written and synced beside the folder, which then takes its name; what a writer that was killed left
     there is cleared away. Raises Conflict as `check_folder`.
@@ -47,10 +68,16 @@ def write_folder(folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[
     check_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as locks:
-        _write(folder, tables, summary, locks)
+        _write(folder, tables, summary, saved, locks)
 
 
-def _write(folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[str, Any], locks: ExitStack) -> None:
+def _write(
+    folder: Path,
+    tables: Mapping[str, pa.Table],
+    summary: Mapping[str, Any],
+    saved: Mapping[str, Any] | None,
+    locks: ExitStack,
+) -> None:
     """A writer holds a lock on each folder under a name of its own, so that others see whether it lives."""
     mark = secrets.token_hex(4)
     fresh, old = (folder.with_name(f".{folder.name}.{mark}.{state}") for state in ("new", "old"))
@@ -62,6 +89,9 @@ def _write(folder: Path, tables: Mapping[str, pa.Table], summary: Mapping[str, A
         for name, table in tables.items():
             with written_whole(fresh / f"{name}.parquet") as file:
                 pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        if saved is not None:
+            with written_whole(fresh / SAVED) as file:
+                write_saved(file, saved)
         with written_whole(fresh / _SUMMARY) as file:
             file.write(orjson.dumps({"format": FORMAT, **summary}, option=orjson.OPT_INDENT_2) + b"\n")
         if folder.exists():

@@ -60,7 +60,7 @@ def test_the_folder_holds_members_centroids_and_summary(here: Command, parquet: 
     members, centroids = pq.read_table(folder / "members.parquet"), pq.read_table(folder / "centroids.parquet")
     told = summary(folder)
     assert {entry.name for entry in folder.iterdir()} == {
-        "members.parquet", "centroids.parquet", "near_duplicates.parquet", "summary.json"
+        "members.parquet", "centroids.parquet", "clustering.npz", "near_duplicates.parquet", "summary.json"
     }  # fmt: skip
     assert set(members.column_names) == {
         "document_id", "cluster_id", "cluster_label", "distance_to_centroid", "membership_strength", "x", "y"
@@ -167,7 +167,7 @@ def test_hdbscan_leaves_its_tree_outlier_scores_and_exemplars(here: Command, par
 
     folder = tmp_path / "found"
     members, tree = pq.read_table(folder / "members.parquet"), pq.read_table(folder / "condensed_tree.parquet")
-    written = "centroids.parquet, condensed_tree.parquet, near_duplicates.parquet, summary.json"
+    written = "centroids.parquet, clustering.npz, condensed_tree.parquet, near_duplicates.parquet, summary.json"
     assert written in " ".join(done.out.split())
     ids, scores = members["cluster_id"].to_pylist(), members["outlier_score"].to_pylist()
     by_tree = clusters_by_tree(tree)

@@ -272,20 +272,20 @@ def test_kmeans_has_no_tree(tmp_path: Path) -> None:
     assert found.outlier_scores is None and found.exemplars is None and found.condensed_tree() is None
     assert "outlier_score" not in found.members().column_names
     assert "exemplar_ids" not in found.centroids().column_names
-    assert not (found.to_parquet(tmp_path / "results") / "condensed_tree.parquet").exists()
+    assert not (found.save(tmp_path / "results") / "condensed_tree.parquet").exists()
 
 
 def test_the_tree_is_written_beside_the_members_and_goes_with_them(tmp_path: Path) -> None:
     vectors, ids = groups_and_strays()
     found = shoal.cluster(vectors, id=ids, algorithm="hdbscan")
 
-    folder = found.to_parquet(tmp_path / "results")
+    folder = found.save(tmp_path / "results")
 
     written = pq.read_table(folder / "condensed_tree.parquet")
     assert written.equals(found.condensed_tree(), check_metadata=True)
     members = pq.read_table(folder / "members.parquet")["cluster_id"].to_pylist()
     assert clusters_by_tree(written) == dict(enumerate(members))
-    shoal.cluster(vectors, algorithm="kmeans", n_clusters=3).to_parquet(folder)
+    shoal.cluster(vectors, algorithm="kmeans", n_clusters=3).save(folder)
     assert not (folder / "condensed_tree.parquet").exists()
 
 
@@ -303,7 +303,7 @@ def test_what_is_shown_names_the_clusters_and_is_harmless_html() -> None:
 def test_results_are_written_as_a_folder(tmp_path: Path) -> None:
     found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
 
-    folder = found.to_parquet(tmp_path / "a" / "results", note="mine")
+    folder = found.save(tmp_path / "a" / "results", note="mine")
 
     assert pq.read_table(folder / "members.parquet").num_rows == 45
     assert pq.read_table(folder / "centroids.parquet")["num_members"].to_pylist() == [15, 15, 15]
@@ -312,11 +312,11 @@ def test_results_are_written_as_a_folder(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_earlier_results(tmp_path: Path) -> None:
     found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
-    folder = found.to_parquet(tmp_path / "results")
+    folder = found.save(tmp_path / "results")
     before = (folder / "summary.json").read_bytes()
 
     with pytest.raises(TypeError):
-        found.to_parquet(folder, note=object())
+        found.save(folder, note=object())
 
     assert (folder / "summary.json").read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["results"]

@@ -42,6 +42,9 @@ def cluster(
     delimiter: Annotated[
         str | None, typer.Option(help="What separates the columns of CSV, where it is not seen.")
     ] = None,
+    model: Annotated[
+        bool, typer.Option(help="Keep what `shoal.load` needs to place new documents, about the size of the vectors.")
+    ] = True,
     plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost: time, memory, disk.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the folder of results.")] = False,
@@ -96,7 +99,7 @@ def cluster(
     with shown(quiet) as progress:
         found = cluster_file(request, progress)
         progress("write", 0.0)
-        found.clustering.to_parquet(folder, source={**found.source, "where": filter})
+        found.clustering.save(folder, model=model, source={**found.source, "where": filter})
         notes = [] if write is None else found.write_back(write, progress)
     if json:
         print_json(folder)

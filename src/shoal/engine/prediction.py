@@ -42,7 +42,7 @@ class Assigner:
     centroids: Points
     metric: DistanceMetric
     reach: Doubles | None
-    _places: "_Places"
+    _places: "Places"
 
     @staticmethod
     def of(centroids: Points, *, metric: DistanceMetric, reach: Doubles | None = None) -> "Assigner":
@@ -58,8 +58,8 @@ class Assigner:
             raise InvalidField("reach", "must hold one number for each cluster", value=reach.shape)
         if metric == "cosine":
             numbers = np.flatnonzero(squared_lengths(table))
-            return Assigner(table, metric, reach, _Places.of(unit_rows(table[numbers]), numbers))
-        return Assigner(table, metric, reach, _Places.of(table, np.arange(len(table))))
+            return Assigner(table, metric, reach, Places.of(unit_rows(table[numbers]), numbers))
+        return Assigner(table, metric, reach, Places.of(table, np.arange(len(table))))
 
     def assign(self, points: NDArray[np.floating], threads: int, progress: Progress) -> Labelled:
         """The cluster of each row of `points` (n, d), -1 where its distance exceeds the reach of the nearest; of equal
@@ -126,7 +126,7 @@ def _near(squares: Doubles, reach: Doubles, metric: DistanceMetric) -> NDArray[n
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class Places:
     """Where the centroids `numbers` (m,) are in the space where Euclidean distances decide, and about their own mean:
     there products lose the fewest digits."""
 
@@ -138,11 +138,11 @@ class _Places:
     longest: float
 
     @staticmethod
-    def of(targets: Points, numbers: Rows) -> "_Places":
+    def of(targets: Points, numbers: Rows) -> "Places":
         middle = targets.mean(axis=0, dtype=np.float64).astype(np.float32) if len(targets) else targets.sum(axis=0)
         near = targets - middle
         halves = half_squares(near)
-        return _Places(numbers, targets, middle, near, halves, longest_of(halves))
+        return Places(numbers, targets, middle, near, halves, longest_of(halves))
 
     def nearest(self, rows: Points, threads: int, progress: Progress) -> TwoNearest:
         """The two nearest, block by block; labels count the `targets`."""

@@ -16,6 +16,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    assign_nothing,
     check_flag,
     check_number,
     check_one_of,
@@ -78,7 +79,7 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
     """Find the clusters. Up to 20,000 rows exactly, O(n^2 d) time and 8 n^2 bytes; above, 4,000 weighted micro-clusters
     stand for the rows. `seed` chooses those. Raises InvalidField for a zero row under the cosine metric."""
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)))
+        return Fit(labelled=nothing_found(0), assign=assign_nothing)
     space = Metric.of(params.affinity)
     placed = space.placed(points)
     values = distinct(placed, threads)

@@ -16,7 +16,7 @@ from shoal.errors import InvalidField
 
 __all__ = ["Algorithm", "Assign", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
 __all__ += ["MOST_CLUSTERS", "MOST_NEIGHBORS", "MOST_STARTS", "MOST_STEPS"]
-__all__ += ["check_seed", "check_share", "check_whole", "nothing_found"]
+__all__ += ["assign_nothing", "check_seed", "check_share", "check_whole", "nothing_found"]
 
 Strengths = NDArray[np.float32]
 MOST_CLUSTERS: Final = 1_000_000
@@ -73,6 +73,12 @@ class Algorithm:
 
     params: type[Any]
     fit: Fitter[Any]
+
+
+def assign_nothing(points: Points, threads: int, progress: Progress) -> Labelled:
+    """All rows are noise: there was nothing to fit."""
+    del threads, progress
+    return nothing_found(len(points))
 
 
 def nothing_found(total: int) -> Labelled:

@@ -9,7 +9,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import NOISE, Points
-from shoal.engine.algorithms.base import Algorithm, Fit, Labelled, check_number, check_whole, nothing_found
+from shoal.engine.algorithms.base import (
+    Algorithm,
+    Fit,
+    Labelled,
+    assign_nothing,
+    check_number,
+    check_whole,
+    nothing_found,
+)
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
 from shoal.engine.neighbor_lists import MOST_EXACT, nearest_among
@@ -57,7 +65,7 @@ def fit(points: Points, params: DBSCANParams, *, seed: int, threads: int, progre
     zero row under the cosine metric.
     """
     if len(points) < params.min_samples:
-        return Fit(labelled=nothing_found(len(points)), assign=lambda rows, *_: nothing_found(len(rows)))
+        return Fit(labelled=nothing_found(len(points)), assign=assign_nothing)
     space = Metric.of(params.metric)
     placed, eps = space.placed(points), space.euclidean(params.eps)
     values = distinct(placed, threads)

@@ -11,7 +11,12 @@ from shoal.engine.algorithms.base import Labelled, nothing_found
 from shoal.engine.neighbor_lists import nearest_among
 from shoal.engine.plan import Progress
 
-__all__ = ["FittedRows"]
+__all__ = ["FittedRows", "as_they_are"]
+
+
+def as_they_are(points: Points) -> Points:
+    """Rows that are in the space already."""
+    return points
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,7 @@ class FittedRows:
     points: Points
     labels: NDArray[np.int64]
     reach: float = np.inf
-    placed: Callable[[Points], Points] = lambda points: points
+    placed: Callable[[Points], Points] = as_they_are
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
         """The same for a row alone and among others."""

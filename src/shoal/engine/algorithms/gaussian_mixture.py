@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    assign_nothing,
     check_flag,
     check_number,
     check_one_of,
@@ -87,7 +88,7 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
+        return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
     values = distinct(points, threads)
     components = min(params.n_components, len(values.rows))
     effective["n_components"] = components
@@ -103,13 +104,11 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
     progress("cluster", 0.05)
     model = _fitted(points[used], components, params, seed, told)
     found = np.unique(model.predict(points[used].astype(np.float64)))
-    place = partial(_placed, model=model, used=found)
-    labelled = place(points, threads, progress)
+    labelled = FittedMixture.of(model, found).assign(points, threads, progress)
     present, numbered = np.unique(labelled.labels, return_inverse=True)
-    place = partial(_placed, model=model, used=found[present])
     return Fit(
         labelled=Labelled(numbered.astype(np.int64), labelled.strengths),
-        assign=place,
+        assign=FittedMixture.of(model, found[present]).assign,
         assigns_all=True,
         params=effective,
         warnings=told,
@@ -161,16 +160,44 @@ def _fitted(rows: Points, components: int, params: GaussianMixtureParams, seed: 
     raise InvalidField("reg_covar", "is too small for these rows", value=params.reg_covar, remedy="Raise it.")
 
 
-def _placed(points: Points, threads: int, progress: Progress, *, model: Any, used: NDArray[np.int64]) -> Labelled:
-    """The likeliest of the components `used`, numbered in their order."""
-    found = nothing_found(len(points))
-    for start in range(0, len(points), 8192):
-        block = slice(start, min(start + 8192, len(points)))
-        chances = model.predict_proba(points[block].astype(np.float64))[:, used]
-        best = np.argmax(chances, axis=1)
-        found.labels[block], found.strengths[block] = best, chances[np.arange(len(best)), best]
-        progress("cluster", block.stop / len(points))
-    return found
+@dataclass(frozen=True)
+class FittedMixture:
+    """k Gaussians as scikit-learn keeps them. A row belongs to the likeliest of the components `used`, numbered in
+    their order."""
+
+    covariance_type: str
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    covariances: NDArray[np.float64]
+    precisions: NDArray[np.float64]
+    """Their Cholesky factors."""
+    used: NDArray[np.int64]
+
+    @staticmethod
+    def of(model: Any, used: NDArray[np.int64]) -> "FittedMixture":
+        return FittedMixture(
+            model.covariance_type, model.weights_, model.means_, model.covariances_, model.precisions_cholesky_, used
+        )
+
+    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+        """The same for a row alone and among others."""
+        found = nothing_found(len(points))
+        for start in range(0, len(points), 8192):
+            block = slice(start, min(start + 8192, len(points)))
+            chances = self._model.predict_proba(points[block].astype(np.float64))[:, self.used]
+            best = np.argmax(chances, axis=1)
+            found.labels[block], found.strengths[block] = best, chances[np.arange(len(best)), best]
+            progress("cluster", block.stop / len(points))
+        return found
+
+    @cached_property
+    def _model(self) -> Any:
+        from sklearn.mixture import GaussianMixture
+
+        model = GaussianMixture(len(self.weights), covariance_type=self.covariance_type)
+        model.weights_, model.means_, model.covariances_ = self.weights, self.means, self.covariances
+        model.precisions_cholesky_ = self.precisions
+        return model
 
 
 GAUSSIAN_MIXTURE: Final = Algorithm(GaussianMixtureParams, fit)

@@ -19,6 +19,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    assign_nothing,
     check_flag,
     check_number,
     check_one_of,
@@ -101,8 +102,8 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
     effective: dict[str, object] = {"min_samples": min_samples}
     warnings = _told(params, min_samples)
     if len(points) < max(smallest, 2):
-        return Fit(labelled=nothing_found(len(points)), assign=_assign_noise, params=effective, warnings=warnings)
-    space = _Space.of(points, params)
+        return Fit(labelled=nothing_found(len(points)), assign=assign_nothing, params=effective, warnings=warnings)
+    space = Space.of(points, params)
     approximate = len(points) > MOST_EXACT if params.approximate is None else params.approximate
     grown = _grow(space, min_samples, smallest, approximate, threads, progress)
     effective["approximate"] = grown.recall is not None
@@ -119,7 +120,7 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
     labels = label_rows(tree, chosen, how, at_birth=not params.match_reference_implementation)
     densest = _densest(tree, chosen)
     strengths = _strengths(labels, tree.leaving, densest)
-    members = _Members(
+    members = Members(
         space=space,
         rows=grown.rows,
         copies=grown.copies,
@@ -158,15 +159,15 @@ def _told(params: HDBSCANParams, min_samples: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Space:
+class Space:
     """Where distances are measured: Euclidean ones between `points`, told in the metric asked for."""
 
     params: HDBSCANParams
     points: Points
 
     @staticmethod
-    def of(points: Points, params: HDBSCANParams) -> "_Space":
-        return _Space(params, unit_rows(points) if params.metric == "cosine" else points)
+    def of(points: Points, params: HDBSCANParams) -> "Space":
+        return Space(params, unit_rows(points) if params.metric == "cosine" else points)
 
     def placed(self, points: Points) -> Points:
         """Other rows in the same space."""
@@ -195,9 +196,7 @@ class _Grown:
     recall: float | None
 
 
-def _grow(
-    space: _Space, min_samples: int, smallest: int, approximate: bool, threads: int, progress: Progress
-) -> _Grown:
+def _grow(space: Space, min_samples: int, smallest: int, approximate: bool, threads: int, progress: Progress) -> _Grown:
     # Rows are numbered by their keys from here to the tree, so that nothing depends on the order they came in.
     by_key, rows, where = keyed_rows(space.points, threads)
     copies = np.bincount(where)
@@ -251,12 +250,8 @@ def _reaches(tree: CondensedTree, chosen: list[int], labels: Rows) -> Floats:
     return 1.0 / births
 
 
-def _assign_noise(points: Points, threads: int, progress: Progress) -> Labelled:
-    return nothing_found(len(points))
-
-
 @dataclass(frozen=True)
-class _Members:
+class Members:
     """What is needed to place a new row: the m distinct fitted rows `space.points[rows]` with their core distances and
     labels, and of each cluster its reach and densest lambda.
 
@@ -265,7 +260,7 @@ class _Members:
     which the cluster parts from the rest: there it would have joined something larger.
     """
 
-    space: _Space
+    space: Space
     rows: Rows
     copies: Rows
     core: Floats

@@ -19,6 +19,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    assign_nothing,
     check_flag,
     check_number,
     check_one_of,
@@ -85,7 +86,7 @@ def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progre
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
+        return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
     keys = row_keys(points, threads)
     firsts = _first_distinct(keys, params.n_clusters)
     batched = firsts is None and points.size > _CODES

@@ -1,7 +1,6 @@
 """Leiden: communities of the neighbour graph at one resolution (Traag, Waltman and van Eck 2019)."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    assign_nothing,
     check_number,
     check_one_of,
     check_seed,
@@ -74,7 +74,7 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
+        return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
     space = directions(points) if params.metric == "cosine" else points
     values = distinct(space, threads)
     rows, back = values.rows, values.back
@@ -101,15 +101,23 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
     votes = NeighborVotes(space[rows], labels, middle[kept], spread[kept], near.rows.shape[1], np.inf)
     return Fit(
         labelled=Labelled(labels[back].astype(np.int64), share[back]),
-        assign=partial(_assign, votes=votes, metric=params.metric),
+        assign=CommunityVotes(votes, params.metric).assign,
         assigns_all=True,
         params={**effective, "n_neighbors": near.rows.shape[1], "resolution": resolution},
         exact=near.exact,
     )
 
 
-def _assign(points: Points, threads: int, progress: Progress, *, votes: NeighborVotes, metric: str) -> Labelled:
-    return votes.assign(directions(points) if metric == "cosine" else points, threads, progress)
+@dataclass(frozen=True, slots=True)
+class CommunityVotes:
+    """The votes of the rows that were fitted, in the space of the metric."""
+
+    votes: NeighborVotes
+    metric: str
+
+    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+        """The same for a row alone and among others."""
+        return self.votes.assign(directions(points) if self.metric == "cosine" else points, threads, progress)
 
 
 LEIDEN: Final = Algorithm(LeidenParams, fit)

@@ -17,6 +17,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    assign_nothing,
     check_flag,
     check_number,
     check_share,
@@ -78,7 +79,7 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
     """Find the peaks among the distinct rows. O(m^2 d) time a step for m of them, at most 3,000; of more, 1,500
     micro-clusters stand for the rows. Raises InvalidField for seeds of a wrong shape and windows that hold no row."""
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)))
+        return Fit(labelled=nothing_found(0), assign=assign_nothing)
     values = distinct(points, threads)
     part = within(progress, "cluster", 0, 0.3)
     micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)

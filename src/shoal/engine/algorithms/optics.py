@@ -11,6 +11,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    assign_nothing,
     check_flag,
     check_number,
     check_one_of,
@@ -86,7 +87,7 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
     under the cosine metric.
     """
     if len(points) < params.min_samples:
-        return Fit(labelled=nothing_found(len(points)), assign=lambda rows, *_: nothing_found(len(rows)))
+        return Fit(labelled=nothing_found(len(points)), assign=assign_nothing)
     space = Metric.of(params.metric)
     placed = space.placed(points)
     values = distinct(placed, threads)

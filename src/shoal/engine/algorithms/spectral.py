@@ -16,6 +16,7 @@ from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
     Labelled,
+    assign_nothing,
     check_flag,
     check_number,
     check_one_of,
@@ -91,7 +92,7 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=lambda rows, *_: nothing_found(len(rows)), params=effective)
+        return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
     values = distinct(points, threads)
     part = within(progress, "cluster", 0, 0.4)
     micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)

@@ -1,0 +1,156 @@
+"""A clustering that was saved does what it could before."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+import shoal
+from shoal.engine import ALGORITHMS
+from shoal.errors import InvalidField
+from shoal.saved import SAVED
+from test_from_file import IDS, TEXTS, VECTORS
+
+NEW = np.random.default_rng(3).normal(size=(40, VECTORS.shape[1])).astype(np.float32)
+
+
+def same(one: shoal.Clustering, two: shoal.Clustering) -> None:
+    """Everything that a clustering shows is equal."""
+    assert list(one.ids) == list(two.ids)
+    for name in ("labels", "strengths", "distances", "coordinates", "outlier_scores"):
+        assert np.array_equal(getattr(one, name), getattr(two, name), equal_nan=getattr(one, name) is not None), name
+    assert list(one.clusters) == list(two.clusters)
+    assert one.exemplars == two.exemplars
+    assert one.summary() == two.summary()
+    assert one.plan == two.plan
+    tables = one.tables()
+    assert tables.keys() == two.tables().keys()
+    assert all(table.equals(two.tables()[name]) for name, table in tables.items())
+    for rows in (VECTORS.astype(np.float32), NEW):
+        assert np.array_equal(one.assign(rows).labels, two.assign(rows).labels)
+        assert np.array_equal(one.assign(rows).strengths, two.assign(rows).strengths)
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("ids", [None, IDS], ids=["row numbers", "ids"])
+def test_a_saved_clustering_does_what_it_could(algorithm: str, ids: list[str] | None, tmp_path: Path) -> None:
+    found = shoal.cluster(VECTORS.astype(np.float32), text=TEXTS, id=ids, algorithm=algorithm)
+    folder = found.save(tmp_path / "found", note="mine")
+
+    loaded = shoal.load(folder)
+
+    same(found, loaded)
+    same(found, shoal.load(loaded.save(tmp_path / "again")))
+    assert orjson.loads((tmp_path / "again" / "summary.json").read_bytes())["note"] == "mine"
+
+
+@pytest.mark.parametrize("algorithm", ["dbscan", "optics", "hdbscan", "leiden"])
+def test_methods_with_a_metric_of_their_own_are_saved_with_it(algorithm: str, tmp_path: Path) -> None:
+    found = shoal.cluster(VECTORS.astype(np.float32), algorithm=algorithm, normalize=False, metric="cosine")
+
+    same(found, shoal.load(found.save(tmp_path / "found")))
+
+
+def test_rows_far_from_the_origin_are_saved_with_it(tmp_path: Path) -> None:
+    far = VECTORS + 1e7
+    found = shoal.cluster(far, algorithm="kmeans", n_clusters=3, normalize=False)
+    loaded = shoal.load(found.save(tmp_path / "found"))
+
+    assert found.analysis.outcome.origin is not None
+    assert np.array_equal(loaded.assign(far).labels, found.labels)
+
+
+def test_a_map_is_kept_like_that_of_a_loaded_clustering(tmp_path: Path) -> None:
+    found = shoal.cluster(VECTORS, id=IDS, algorithm="kmeans", n_clusters=3)
+    loaded = shoal.load(found.save(tmp_path / "found"))
+
+    one, two = (shoal.cluster(VECTORS, id=IDS, algorithm="kmeans", n_clusters=3, like=like) for like in (found, loaded))
+
+    assert np.array_equal(one.coordinates, two.coordinates)  # type: ignore[arg-type]  # both have a map
+
+
+def test_without_a_model_the_tables_are_there_and_loading_says_what_is_missing(tmp_path: Path) -> None:
+    folder = shoal.cluster(VECTORS, algorithm="kmeans", n_clusters=3).save(tmp_path / "found", model=False)
+
+    assert SAVED not in {one.name for one in folder.iterdir()}
+    with pytest.raises(InvalidField, match="--no-model"):
+        shoal.load(folder)
+
+
+def test_what_is_no_folder_of_results_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "summary.json").write_text('{"format": "something else"}')
+    for folder, words in (
+        ("nowhere", "there is no such folder"),
+        (".", "holds no results"),
+        ("other", "something else"),
+    ):
+        with pytest.raises(InvalidField, match=words):
+            shoal.load(tmp_path / folder)
+
+
+def damages(whole: bytes) -> Iterator[bytes]:
+    """The file cut off, with a bit flipped here and there, packed, and of other content."""
+    yield b""
+    yield b"PK"
+    yield from (whole[: len(whole) * part // 7] for part in range(1, 7))
+    for place in range(60, len(whole) - 1, max(len(whole) // 60, 1)):
+        yield whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :]
+
+
+def test_damage_is_named_and_nothing_else_comes_of_it(tmp_path: Path) -> None:
+    folder = shoal.cluster(VECTORS, text=TEXTS, algorithm="kmeans", n_clusters=3).save(tmp_path / "found")
+    whole, expected = (folder / SAVED).read_bytes(), shoal.load(folder)
+    named = refused = 0
+    for damaged in damages(whole):
+        (folder / SAVED).write_bytes(damaged)
+        try:
+            same(shoal.load(folder), expected)  # a bit that nothing reads, such as a date
+        except InvalidField as error:
+            refused += 1
+            named += error.field == f"found/{SAVED}"
+    assert named == refused > 40
+
+
+def rewritten(path: Path, about: dict[str, Any], **more: Any) -> None:
+    with np.load(path) as held:
+        arrays = {name: held[name] for name in held.files}
+    arrays["about"] = np.frombuffer(orjson.dumps(about), np.uint8)
+    np.savez(path, **(arrays | more))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"record": ["Popen", {"map": {}}]},
+        {"function": "system"},
+        {"method": [{"record": ["Metric", {"cosine": True}]}, "__init__"]},
+        {"method": ["text", "format"]},
+        {"pickle": "x"},
+        {"array": "absent"},
+        [],
+        {"map": {}},
+    ],
+)  # fmt: skip
+def test_only_what_a_clustering_consists_of_is_made(parts: Any, tmp_path: Path) -> None:
+    folder = shoal.cluster(VECTORS, algorithm="kmeans", n_clusters=3).save(tmp_path / "found")
+    rewritten(folder / SAVED, {"format": "shoal-clustering-1", "parts": parts})
+
+    with pytest.raises(InvalidField):
+        shoal.load(folder)
+
+
+def test_another_version_and_a_packed_file_are_refused(tmp_path: Path) -> None:
+    folder = shoal.cluster(VECTORS, algorithm="kmeans", n_clusters=3).save(tmp_path / "found")
+    rewritten(folder / SAVED, {"format": "shoal-clustering-9", "parts": {}})
+    with pytest.raises(InvalidField, match="another version"):
+        shoal.load(folder)
+
+    with zipfile.ZipFile(folder / SAVED, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("about.npy", b"\0" * 10_000_000)
+    with pytest.raises(InvalidField, match="packed"):
+        shoal.load(folder)
