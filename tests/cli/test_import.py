@@ -63,6 +63,52 @@ def test_the_same_ids_replace(here: Command, parquet: Path, tmp_path: Path) -> N
     assert stored(tmp_path / "data", "default", "questions") == 60
 
 
+def without_ids(documents: pa.Table, path: Path, rows: slice) -> Path:
+    pq.write_table(documents.drop_columns(["id"]).slice(rows.start, rows.stop - rows.start), path)
+    return path
+
+
+def test_an_import_without_ids_never_replaces_documents_of_another_file(
+    here: Command, documents: pa.Table, tmp_path: Path
+) -> None:
+    for name, rows in (("first", slice(0, 40)), ("second", slice(40, 60))):
+        path = without_ids(documents, tmp_path / f"{name}.parquet", rows)
+        done = here("import", path, "--collection", "questions", "--data", "data")
+
+        assert done.code == 0, done.err
+        assert "replaced from" not in done.out
+        assert "--id NAME" in done.out
+    assert stored(tmp_path / "data", "default", "questions") == 60
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_second_import_of_the_same_file_without_ids_is_recognised(
+    ending: str, here: Command, documents: pa.Table, tmp_path: Path
+) -> None:
+    path = without_ids(documents, tmp_path / "docs.parquet", slice(0, 60))
+    if ending == "csv":
+        path = tmp_path / "docs.csv"
+        rows = zip(documents["text"].to_pylist(), documents["embedding"].to_pylist(), strict=True)
+        path.write_text("text,embedding\n" + "".join(f'{text},"{vector}"\n' for text, vector in rows))
+    here("import", path, "--collection", "questions", "--data", "data")
+
+    done = here("import", path.rename(tmp_path / f"renamed.{ending}"), "--collection", "questions", "--data", "data")
+
+    assert "The same file was imported before: its 60 documents are there already" in done.out
+    assert stored(tmp_path / "data", "default", "questions") == 60
+
+
+def test_vectors_that_are_all_zero_are_counted_as_they_are_stored(
+    here: Command, documents: pa.Table, tmp_path: Path
+) -> None:
+    zero = pa.array([[0.0] * 8] * 2 + documents["embedding"].to_pylist()[2:], pa.list_(pa.float32(), 8))
+    pq.write_table(documents.set_column(4, "embedding", zero), tmp_path / "zero.parquet")
+
+    done = here("import", "zero.parquet", "--collection", "questions", "--data", "data")
+
+    assert "2 vectors are all zero in 'embedding'" in done.out
+
+
 def test_a_file_with_a_fault_stores_nothing_and_makes_no_collection(
     here: Command, documents: pa.Table, tmp_path: Path
 ) -> None:

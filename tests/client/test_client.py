@@ -104,6 +104,30 @@ def test_a_name_cannot_reach_another_route(client: shoal.Client) -> None:
         client.collections.get("")
 
 
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_files_without_ids_replace_no_other_file_and_are_recognised(
+    ending: str, client: shoal.Client, columns: dict[str, object], vectors: NDArray[np.float32], tmp_path: Path
+) -> None:
+    table = pa.table({"text": columns["text"], "embedding": vectors.tolist()})
+    client.collections.create("docs")
+    paths = [tmp_path / f"{part}.{ending}" for part in range(2)]
+    for part, path in enumerate(paths):
+        half = table.slice(20 * part, 20)
+        if ending == "parquet":
+            pq.write_table(half, path)
+        else:
+            with pa.ipc.new_file(path, half.schema) as writer:
+                writer.write_table(half)
+        done = client.documents.upload("docs", path)
+        assert (done.inserted, done.replaced) == (20, 0)
+        assert "another file replaces none" in " ".join(done.warnings)
+
+    again = client.documents.upload("docs", paths[0])
+
+    assert (again.inserted, again.replaced, client.documents.count("docs")) == (0, 20, 40)
+    assert "The same file was imported before" in " ".join(again.warnings)
+
+
 @pytest.mark.parametrize("kind", ["columns", "table", "parquet", "jsonl", "csv"])
 def test_every_form_of_upload_stores_the_same_documents(
     kind: str, client: shoal.Client, columns: dict[str, object], vectors: NDArray[np.float32], tmp_path: Path

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from shoal.client.sending import of_columns, of_file, of_table
 from shoal.client.transport import Transport, given, parsed, segment
+from shoal.files.layout import CLIENT
+from shoal.files.made_ids import imported_before, made_for
 from shoal.records.base import Record
 
 __all__ = ["Documents", "Uploaded"]
@@ -61,7 +63,11 @@ class Documents:
         params = given(**sent.params, on_conflict=on_conflict)
         answer = self._transport.upload("POST", f"{_in(collection)}/import", sent.chunks, sent.media, params)
         done = parsed(Uploaded, answer)
-        return done.model_copy(update={"warnings": [*sent.warnings, *done.warnings]})
+        told = [*sent.warnings, *done.warnings]
+        if sent.ids_made:
+            again = done.replaced and not done.inserted
+            told.append(imported_before(done.replaced) if again else made_for(CLIENT.id))
+        return done.model_copy(update={"warnings": told})
 
     def create(
         self,

@@ -40,6 +40,8 @@ class Sent:
     media: str
     params: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    ids_made: bool = False
+    """Whether the file has no ids, so that these were made here."""
 
 
 def of_file(
@@ -62,11 +64,14 @@ def of_file(
         format=format,
         delimiter=delimiter,
         options=CLIENT,
+        makes_ids=True,
     )
     media = None if format or not isinstance(path, Path) else _AS_THEY_ARE.get(path.suffix.lower())
     if media is not None and isinstance(path, Path) and path.is_file():
         return Sent(partial(_bytes, path), media, _params(vector_columns, id_column))
-    return Sent(partial(_documents, source), _ARROW, warnings=source.info.warnings)
+    return Sent(
+        partial(_documents, source), _ARROW, warnings=source.info.warnings, ids_made=source.info.id_column is None
+    )
 
 
 def of_table(table: pa.Table, vector_columns: Sequence[str], id_column: str | None) -> Sent:

@@ -21,6 +21,7 @@ from shoal.files.gzip_archive import Unpacked
 from shoal.files.ids import NO_COLUMN, IdRegister
 from shoal.files.json_lines import JsonPieces
 from shoal.files.layout import COMMAND, Asked, Chosen, Known, Options
+from shoal.files.made_ids import MadeIds
 from shoal.files.originals import Originals
 from shoal.files.payloads import json_of_batch, json_of_rows
 from shoal.files.pieces import Piece, Pieces, Shards, naming_line, naming_shard, row_place
@@ -205,6 +206,7 @@ def open_source(
     options: Options = COMMAND,
     numbered: bool = False,
     delimiter: str | None = None,
+    makes_ids: bool = False,
 ) -> Source:
     """Open a file of documents, or several Parquet files as one.
 
@@ -220,6 +222,7 @@ def open_source(
     folder `temporary`, None for the system's, that lives as long as the source. `options` is how the caller spells the
     options that remedies name. `numbered` numbers the rows, whatever columns there are; so does the `id_column` "none",
     unless there is a column of that name. `delimiter` separates the columns of text; None where it is to be seen.
+    With `makes_ids` rows without ids have such as no other file has.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
     path = Path(path) if isinstance(path, str) else path if isinstance(path, Path) or len(path) > 1 else path[0]
@@ -237,6 +240,9 @@ def open_source(
         numbered=numbered,
         delimiter=delimiter,
     )
+    if makes_ids:
+        held = [path] if isinstance(path, Path) and not are_several(path) else _shard_paths(path, label, format)
+        asked = replace(asked, number=MadeIds(held if sidecar is None else [*held, Path(sidecar)]))
     if not isinstance(path, Path) or are_several(path):
         return _together(path, format, sidecar, asked)
     unpacked = None
@@ -255,6 +261,10 @@ def open_source(
     if unpacked is not None:
         weakref.finalize(source, unpacked.close)
     return source
+
+
+def _shard_paths(path: Files, label: str, format: str | None) -> list[Path]:
+    return [shard.path for shard in find_shards(path, label, format)]
 
 
 def _together(path: Files, format: str | None, sidecar: Path | str | None, asked: Asked) -> Source:

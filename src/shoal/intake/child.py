@@ -65,6 +65,7 @@ def _send_file(to: socket.socket, request: Request) -> None:
         temporary=how.temporary,
         delimiter=how.delimiter,
         options=how.options,
+        makes_ids=how.makes_ids,
     )
     send_info(to, source.info)
     for batch in source.batches():

@@ -29,6 +29,7 @@ class How:
     temporary: Path | None = None
     delimiter: str | None = None
     options: Options = COMMAND
+    makes_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,18 @@
 """Documents by the million: a file, or an upload put into one, goes straight to columns and into the store at once."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.files.layout import HTTP, Chosen, Options
+from shoal.files.made_ids import imported_before, made_for
 from shoal.files.pieces import naming_document, naming_shard, row_place
 from shoal.files.shards import Files, name_of
 from shoal.intake import FileReaders, ForeignFile, How
@@ -94,18 +98,23 @@ class Bulk:
             temporary=self._spool,
             delimiter=delimiter,
             options=options,
+            makes_ids=True,
         )
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        seen, coarse = dict[str, int](), set[str]()
+        seen, coarse, zeros = dict[str, int](), set[str](), Counter[str]()
         with (
             self._readers.reading(path, how, scope.organization_id) as source,
             naming_shard(label, source.info.shards),
         ):
             check_dimensions(source.info.vectors, names, self._max_dimension, label)
-            batches = _told(_noted(source, seen, coarse, names, label), progress)
+            batches = _told(_noted(source, seen, coarse, zeros, names, label), progress)
             count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         counts = {"inserted": count.inserted, "replaced": count.replaced}
         warnings = [*source.info.warnings, *(rounded(name) for name in sorted(coarse))]
+        warnings += [_zero(name, count) for name, count in sorted(zeros.items()) if count]
+        if source.info.id_column is None:
+            again = count.replaced and not count.inserted
+            warnings.append(imported_before(count.replaced) if again else made_for(options.id))
         note_done(scope, "documents.import", collection.collection_id, **counts)
         return Imported(count.inserted, count.replaced, seen, collection.collection_id, warnings)
 
@@ -123,19 +132,30 @@ class Bulk:
 
 
 def _noted(
-    source: ForeignFile, seen: dict[str, int], coarse: set[str], names: VectorNames, label: str
+    source: ForeignFile,
+    seen: dict[str, int],
+    coarse: set[str],
+    zeros: Counter[str],
+    names: VectorNames,
+    label: str,
 ) -> Iterator[DocumentBatch]:
     first = 0
     for batch in source.batches():
         for name, column in batch.vectors.items():
             if len(column.rows):
                 seen[name] = column.dimension
+                zeros[name] += int(np.count_nonzero(~column.values.any(axis=1)))
                 if is_coarse(column):
                     coarse.add(name)
                 with naming_document(label, first, batch.ids):
                     check_directions(name, column.values, names, _row_place(row_place(label, first, name), column))
         yield batch
         first += len(batch)
+
+
+def _zero(name: str, count: int) -> str:
+    are = "1 vector is" if count == 1 else f"{count:,} vectors are"
+    return f"{are} all zero in {name!r} and stored; runs that compare directions leave such documents out."
 
 
 def _row_place(row: Place, column: VectorColumn) -> Place:
