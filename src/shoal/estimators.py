@@ -274,7 +274,7 @@ class AutoCluster(_Clusterer):
     def _keep(self, points: Points, found: Fit) -> None:
         super()._keep(points, found)
         assert found.layers is not None, "auto always has layers"
-        layers = found.layers.settled(None, by_size(found.labelled.labels))
+        layers = found.layers.settled(None, by_size(found.labelled.labels), points, self._threads())
         self.layers_ = [layer.labels.astype(np.int64) for layer in layers.layers]
         self.layer_ = layers.chosen
         self.reason_ = layers.reason

@@ -1,5 +1,6 @@
 """The parameter-free method, its layers and the communities under it, on real sets."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,18 +69,141 @@ def test_another_seed_finds_nearly_the_same_where_structure_is_sharp(
     assert adjusted_rand_score(found.labels, other.labels) >= 0.9
 
 
-def test_layers_go_from_coarse_to_fine_and_are_nested(banking: tuple[Points, NDArray[np.str_], Outcome]) -> None:
-    layers = banking[2].layers
-    assert layers is not None
-    counts = [layer.clusters for layer in layers.layers]
+def check_nested(found: Outcome) -> None:
+    """From coarse to fine, each cluster inside its parent, the same rows left out, and numbered by size."""
+    assert found.layers is not None
+    layers = found.layers.layers
+    counts = [layer.clusters for layer in layers]
+    assert counts == sorted(set(counts))
+    assert np.array_equal(layers[found.layers.chosen].labels, found.labels)
+    assert (layers[0].parents == -1).all()
+    for layer in layers:
+        sizes = np.bincount(layer.labels[layer.labels >= 0], minlength=layer.clusters)
+        assert len(layer.parents) == len(sizes) == layer.clusters
+        assert (np.diff(sizes) <= 0).all() and sizes.min(initial=1) > 0
+    for coarse, fine in pairwise(layers):
+        inside = fine.labels >= 0
+        assert np.array_equal(coarse.labels >= 0, inside)
+        assert np.array_equal(fine.parents[fine.labels[inside]], coarse.labels[inside])
 
-    assert counts == sorted(counts)
-    assert len(counts) >= 3
-    assert np.array_equal(layers.layers[layers.chosen].labels, banking[2].labels)
-    for coarse, fine in zip(layers.layers, layers.layers[1:], strict=False):
-        both = (coarse.labels >= 0) & (fine.labels >= 0)
-        pairs = np.unique(np.stack([fine.labels[both], coarse.labels[both]]), axis=1)
-        assert len(np.unique(pairs[0])) == pairs.shape[1]  # each fine cluster lies in one coarse cluster
+
+def test_layers_go_from_coarse_to_fine_and_are_nested(banking: tuple[Points, NDArray[np.str_], Outcome]) -> None:
+    check_nested(banking[2])
+    assert banking[2].layers is not None
+    assert len(banking[2].layers.layers) >= 4
+
+
+def topics(seed: int, between: float, within: float, noise: float) -> tuple[Points, NDArray[Any], NDArray[Any]]:
+    """4,480 rows of 43 groups of uneven size in eight topics; the group and the topic of each row, -1 for the twentieth
+    that are strays."""
+    rng = np.random.default_rng(seed)
+
+    def unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+    topic = np.concatenate([np.arange(8), rng.integers(0, 8, 35)])
+    centers = unit(between * unit(rng.normal(size=(8, 128)))[topic] + within * unit(rng.normal(size=(43, 128))))
+    group = rng.choice(43, 4480, p=rng.dirichlet(np.full(43, 3.0)))
+    rows = unit(centers[group] + noise * unit(rng.normal(size=(4480, 128))) * rng.gamma(8, 1 / 8, (4480, 1)))
+    stray = rng.random(4480) < 0.05
+    rows[stray] = unit(rng.normal(size=(int(stray.sum()), 128)))
+    return rows.astype(np.float32), np.where(stray, -1, group), np.where(stray, -1, topic[group])
+
+
+@pytest.mark.parametrize("shape", [(0, 0.6, 0.45, 0.5), (2, 0.7, 0.3, 0.7), (3, 0.6, 0.45, 0.5), (4, 0.5, 0.6, 0.8)])
+def test_eight_topics_behind_43_groups_are_a_layer(shape: tuple[int, float, float, float]) -> None:
+    points, group, topic = topics(*shape)
+
+    found = auto(points)
+
+    assert found.layers is not None
+    by_count = {layer.clusters: layer.labels for layer in found.layers.layers}
+    inside = (topic >= 0) & (found.labels >= 0)
+    assert abs(found.clusters - 43) <= 5
+    assert adjusted_rand_score(group[inside], found.labels[inside]) >= 0.95
+    assert adjusted_rand_score(topic[inside], by_count[8][inside]) >= 0.95
+    assert np.array_equal(auto(points, approx_n_clusters=8).labels, by_count[8])
+
+
+def test_ten_clusters_of_clinc150_are_more_like_its_domains_than_chance_or_a_heap() -> None:
+    table = load("clinc150").take(np.arange(0, 23_700, 3))
+    domain = table["domain"].to_numpy(zero_copy_only=False).astype(str)
+
+    found = auto(vectors(table), approx_n_clusters=10)
+
+    inside = (domain != "oos") & (found.labels >= 0)
+    assert found.clusters == 10
+    assert adjusted_rand_score(domain[inside], found.labels[inside]) >= 0.3
+    assert found.sizes.max() <= 0.3 * len(table)
+
+
+@pytest.mark.parametrize("wanted", [2, 5, 8, 20, 77, 150, 300])
+def test_so_many_clusters_as_asked_for_are_given(
+    banking: tuple[Points, NDArray[np.str_], Outcome], wanted: int
+) -> None:
+    points, truth, shown = banking
+
+    found = auto(points, approx_n_clusters=wanted)
+
+    inside = found.labels >= 0
+    assert found.clusters == wanted
+    assert np.array_equal(inside, shown.labels >= 0)  # the same rows are left out
+    assert found.sizes.max() <= max(len(points) / wanted**0.4, 1.5 * shown.sizes.max())
+    if 20 <= wanted <= 150:
+        assert adjusted_rand_score(truth[inside], found.labels[inside]) >= (0.25 if wanted == 20 else 0.55)
+    assert found.layers is not None and str(wanted) in found.layers.reason
+    check_nested(found)
+
+
+def test_joined_and_split_clusters_do_not_depend_on_order_or_threads() -> None:
+    points = vectors(load("fashion900"), "pca64")
+    order = np.random.default_rng(5).permutation(len(points))
+
+    for wanted in (3, 40):
+        found, shuffled = (
+            auto(points, approx_n_clusters=wanted),
+            auto(points[order], threads=1, approx_n_clusters=wanted),
+        )
+
+        assert found.clusters == shuffled.clusters == wanted
+        assert adjusted_rand_score(found.labels[order], shuffled.labels) == 1.0
+
+
+@pytest.mark.parametrize(("rows", "wanted"), [(2, 2), (4, 2), (6, 3), (12, 6), (40, 13)])
+def test_few_rows_give_as_many_clusters_as_asked_for(rows: int, wanted: int) -> None:
+    points = np.random.default_rng(rows).normal(size=(rows, 8)).astype(np.float32)
+
+    found = auto(points, approx_n_clusters=wanted, noise_level=0.0)
+
+    assert found.clusters == wanted
+    check_nested(found)
+
+
+def test_copies_of_few_values_are_joined_to_the_number_asked_for() -> None:
+    points = np.repeat(np.eye(6, dtype=np.float32), 10, axis=0)
+
+    found = auto(points, approx_n_clusters=2)
+
+    assert found.clusters == 2
+    check_nested(found)
+    assert any("9 clusters were asked for and 6 found" in one for one in auto(points, approx_n_clusters=9).warnings)
+
+
+@pytest.mark.parametrize("wanted", [None, 8, 120])
+def test_layers_are_nested_where_a_sample_was_fitted_and_the_rest_assigned(wanted: int | None) -> None:
+    points, group, _ = topics(0, 0.6, 0.45, 0.5)
+    params = {} if wanted is None else {"approx_n_clusters": wanted}
+
+    found = compute(points, Plan(algorithm="auto", params=params, components=0, sample_size=2000))
+
+    check_nested(found)
+    assert found.layers is not None
+    assert (found.labels >= 0).mean() > 0.8
+    if wanted is None:
+        inside = (group >= 0) & (found.labels >= 0)
+        for layer in found.layers.layers:
+            if layer.clusters >= 40:
+                assert len(np.unique(layer.labels[inside])) == layer.clusters
 
 
 def test_out_of_scope_rows_are_left_out_more_often_than_others() -> None:
@@ -95,12 +219,6 @@ def test_no_clear_structure_is_said_where_there_is_none() -> None:
 
     assert found.layers is not None and not found.layers.clear
     assert any("No clear structure" in warning for warning in found.warnings)
-
-
-def test_about_so_many_clusters_can_be_asked_for(banking: tuple[Points, NDArray[np.str_], Outcome]) -> None:
-    few = auto(banking[0], approx_n_clusters=20)
-
-    assert 13 <= few.clusters <= 30
 
 
 def test_no_row_is_left_out_at_noise_level_0() -> None:

@@ -103,7 +103,7 @@ def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
         fitted=fitted,
         exact=fit.exact and fitted is None,
         density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
-        layers=fit.layers.settled(fitted, labels) if fit.layers else None,
+        layers=fit.layers.settled(fitted, labels, space, plan.threads) if fit.layers else None,
         neighborhood=fit.neighborhood if fitted is None and plan.components else None,
         fit=fit if plan.keep_model else None,
     )

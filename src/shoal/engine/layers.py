@@ -4,29 +4,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shoal.columns import Labels, Rows
+from shoal.columns import NOISE, Labels, Points, Rows
+from shoal.engine.centers import nearest_two
+from shoal.engine.centroids import cluster_means
 from shoal.engine.labels import by_size
 
-__all__ = ["Layer", "Layers"]
+__all__ = ["Layer", "Layers", "nested"]
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One granularity: `labels` (n,), -1 for noise, numbered by size as ever; `resolution` of its communities."""
+    """One granularity of n rows in k clusters."""
 
     labels: Labels
-    resolution: float
+    """(n,) numbered by size, -1 for noise."""
+    parents: Labels
+    """(k,) the cluster of the next coarser layer that each cluster lies in; -1 in the coarsest layer."""
 
     @property
     def clusters(self) -> int:
-        return int(self.labels.max(initial=-1)) + 1
+        """k, noise not counted."""
+        return len(self.parents)
+
+
+def nested(layers: Sequence[NDArray[np.integer]]) -> list[Layer]:
+    """Layers of labels (n,) in any numbering, from coarse to fine, each cluster inside one of the layer before."""
+    numbered = [by_size(labels) for labels in layers]
+    return [
+        Layer(labels, _parents(labels, numbered[place - 1] if place else None)) for place, labels in enumerate(numbered)
+    ]
+
+
+def _parents(labels: Labels, coarser: Labels | None) -> Labels:
+    parents = np.full(int(labels.max(initial=-1)) + 1, NOISE, np.int32)
+    if coarser is not None:
+        inside = labels >= 0
+        parents[labels[inside]] = coarser[inside]
+    return parents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
-    """From coarse to fine, each nested in the one before but for noise. `layers[chosen]` are the labels of the
-    clustering; `reason` says why, in words; `clear` is False where no clear structure was seen."""
+    """From coarse to fine: a cluster lies in one cluster of the layer before, and noise is the same rows in all layers.
+    `layers[chosen]` are the labels of the clustering; `reason` says why, in words; `clear` is False where no clear
+    structure was seen."""
 
     layers: Sequence[Layer]
     chosen: int
@@ -45,17 +68,53 @@ class Layers:
             "agreement": self.agreement,
         }
 
-    def settled(self, fitted: Rows | None, labels: Labels) -> "Layers":
-        """The same among all n rows, the chosen layer being `labels` (n,); rows that were not `fitted` are noise in all
-        others."""
-        placed = []
-        for layer in self.layers:
-            own = np.full(len(labels), -1, np.int32)
-            own[slice(None) if fitted is None else fitted] = by_size(layer.labels)
-            placed.append(replace(layer, labels=own))
-        placed[self.chosen] = replace(placed[self.chosen], labels=labels)
-        return replace(self, layers=placed)
+    def settled(self, fitted: Rows | None, labels: Labels, points: Points, threads: int) -> "Layers":
+        """The same among all n rows of `points` (n, d), the chosen layer being `labels` (n,).
+
+        Rows that were not `fitted` are in coarser layers where their cluster is; in finer ones they join the nearest
+        part of it, by the means of the fitted rows.
+        """
+        if fitted is None:
+            return replace(self, layers=nested([*self._coarser(labels, None), labels, *self._finer_labels()]))
+        finer, last = list[Labels](), labels
+        for layer in self.layers[self.chosen + 1 :]:
+            last = _joined_nearest(layer.labels, fitted, last, points, threads)
+            finer.append(last)
+        return replace(self, layers=nested([*self._coarser(labels, fitted), labels, *finer]))
+
+    def _coarser(self, labels: Labels, fitted: Rows | None) -> list[Labels]:
+        """Of all rows, the layers above the chosen one."""
+        some = slice(None) if fitted is None else fitted
+        return [_above(layer.labels, labels[some], labels) for layer in self.layers[: self.chosen]]
+
+    def _finer_labels(self) -> list[Labels]:
+        return [layer.labels for layer in self.layers[self.chosen + 1 :]]
 
     def taken(self, rows: Rows) -> "Layers":
-        """Row i of the answer is row `rows[i]`."""
+        """Row i of the answer is row `rows[i]`; every cluster keeps a row."""
         return replace(self, layers=[replace(layer, labels=layer.labels[rows]) for layer in self.layers])
+
+
+def _above(coarser: Labels, own: Labels, labels: Labels) -> Labels:
+    """The coarser clusters of `labels` (n,), told by the fitted rows, of which `own` are the labels."""
+    group = np.full(int(labels.max(initial=-1)) + 2, NOISE, np.int32)  # noise is -1, the last place
+    group[own[own >= 0]] = coarser[own >= 0]
+    found: Labels = group[labels]
+    return found
+
+
+def _joined_nearest(finer: Labels, fitted: Rows, labels: Labels, points: Points, threads: int) -> Labels:
+    """`finer` (m,) of the `fitted` rows for all rows, which are in the larger clusters `labels` (n,)."""
+    found = np.full(len(labels), NOISE, np.int32)
+    found[fitted] = finer
+    means = cluster_means(points[fitted], finer, int(finer.max(initial=-1)) + 1).astype(np.float32)
+    parents = _parents(finer, labels[fitted])
+    rest = np.ones(len(labels), np.bool_)
+    rest[fitted] = False
+    for cluster in range(int(labels.max(initial=-1)) + 1):
+        parts, rows = np.flatnonzero(parents == cluster), np.flatnonzero(rest & (labels == cluster))
+        if len(parts) == 1:
+            found[rows] = parts[0]
+        elif len(parts) > 1 and len(rows):
+            found[rows] = parts[nearest_two(points[rows], means[parts], threads, None).labels]
+    return found

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 
-__all__ = ["Linkage", "weighted_linkage"]
+__all__ = ["Linkage", "linked", "weighted_linkage"]
 
 Floats = NDArray[np.float64]
 Linkage = Literal["ward", "complete", "average", "single"]
@@ -22,10 +22,13 @@ def weighted_linkage(points: Points, weights: Rows, method: Linkage, told: Calla
     Equal rows are thought merged before, at distance 0. `told` makes distances of Euclidean ones. Nearest-neighbour
     chain (Murtagh 1983) with the updates of Lance and Williams (1967): O(m^2) time and 8 m^2 bytes.
     """
-    total = len(points)
-    if total < 2:
+    if len(points) < 2:
         return np.zeros((0, 4))
-    away = _distances(points, told)
+    return linked(_distances(points, told), weights, method)
+
+
+def linked(away: Floats, weights: Rows, method: Linkage) -> Floats:
+    """The same of distances (m, m), which are written over."""
     held = weights.astype(np.float64)
     if method == "ward":
         away = away**2 * 2 * np.outer(held, held) / (held[:, None] + held)

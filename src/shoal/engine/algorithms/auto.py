@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import Points, Rows
+from shoal.columns import NOISE, Points, Rows
 from shoal.engine.algorithms.base import (
     MOST_NEIGHBORS,
     Algorithm,
@@ -22,8 +22,10 @@ from shoal.engine.algorithms.base import (
 )
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
 from shoal.engine.belonging import leave_out, log_distances, robust_scores, walk_home
-from shoal.engine.layer_choice import agreement_note, find_layers
-from shoal.engine.layers import Layer, Layers
+from shoal.engine.cluster_merges import merges_of, middles
+from shoal.engine.layer_choice import agreement_note, find_ground
+from shoal.engine.layer_tree import LayerTree
+from shoal.engine.layers import Layers, nested
 from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
 from shoal.engine.neighbor_lists import NeighborLists, find_neighbors
 from shoal.engine.neighborhood import Neighborhood
@@ -47,17 +49,17 @@ class AutoParams:
     n_neighbors: int = 25
     """Neighbours of a row in the graph; hardly matters between 15 and 40."""
     min_cluster_size: int = 5
-    """Clusters of fewer rows are noise."""
+    """Clusters of fewer rows are noise; less where more clusters are asked for than could hold so many."""
     noise_level: float = 0.5
     """How readily rows are left out, 0..1: 0 leaves out none."""
     approx_n_clusters: int | None = None
-    """Shows the layer with about so many clusters first; None lets the data say."""
+    """So many clusters, joined or split from those that the data show; None shows these."""
     random_state: int | None = None
     """Seed of the runs whose consensus is taken; None takes the plan's."""
 
     def __post_init__(self) -> None:
         check_whole("n_neighbors", self.n_neighbors, 2, MOST_NEIGHBORS)
-        check_whole("min_cluster_size", self.min_cluster_size, 2)
+        check_whole("min_cluster_size", self.min_cluster_size, 1)
         check_share("noise_level", self.noise_level)
         if self.approx_n_clusters is not None:
             check_whole("approx_n_clusters", self.approx_n_clusters, 2)
@@ -68,44 +70,75 @@ class AutoParams:
 def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress: Progress) -> Fit:
     """Find the clusters and their layers. O(n^2 d) time up to 250,000 rows, O(n^1.5 d) above; O(n (d + k)) memory."""
     seed = seed if params.random_state is None else params.random_state
-    effective: dict[str, object] = {"random_state": seed}
+    params = replace(params, random_state=seed, min_cluster_size=_smallest(len(points), params))
+    effective: dict[str, object] = {"random_state": seed, "min_cluster_size": params.min_cluster_size}
     values = distinct(points, threads)
     rows, copies, back = values.rows, values.copies, values.back
-    if len(points) >= params.min_cluster_size * len(rows):
-        return _by_value(points, rows, back, copies, params.min_cluster_size, effective)
+    if len(points) >= max(params.min_cluster_size, 2) * len(rows):
+        return _by_value(points, rows, back, copies, params, effective)
     part = within(progress, "cluster", 0, 0.6)
     near = find_neighbors(points, rows, params.n_neighbors, threads=threads, progress=part)
     part("cluster", 1.0)
     local = near.ordered()
     graph = fuzzy_graph(local.halved(), threads)
-    found = _find(graph, local, copies[near.order], params, seed, threads, within(progress, "cluster", 0.6, 1))
+    order = rows[near.order]
+    found = _find(graph, local, points[order], copies[near.order], params, threads, within(progress, "cluster", 0.6, 1))
     found = found.taken(np.argsort(near.order))
     layers, labels = found.layers, found.labels
     effective |= {"n_neighbors": near.rows.shape[1]}
     warnings = [] if near.exact else ["Neighbours were searched among near blocks of rows only."]
-    note = agreement_note(layers.agreement)
+    notes = [agreement_note(layers.agreement), _missed(params, int(labels.max(initial=-1)) + 1)]
     return Fit(
         labelled=Labelled(labels[back].astype(np.int64), found.strengths[back]),
         assign=NeighborVotes(points[rows], labels, found.middle, found.spread, near.rows.shape[1], _FAR).assign,
         params=effective,
-        warnings=warnings if note is None else [*warnings, note],
+        warnings=[*warnings, *(note for note in notes if note)],
         neighborhood=Neighborhood(values, near),
         layers=layers.taken(back),
         exact=near.exact,
     )
 
 
-def _by_value(points: Points, rows: Rows, back: Rows, copies: Rows, smallest: int, effective: dict[str, object]) -> Fit:
+def _smallest(rows: int, params: AutoParams) -> int:
+    """Fewest rows of a cluster: no more than half of what each of the clusters asked for would hold."""
+    if params.approx_n_clusters is None:
+        return params.min_cluster_size
+    return min(params.min_cluster_size, max(rows // (2 * params.approx_n_clusters), 1))
+
+
+def _missed(params: AutoParams, found: int) -> str | None:
+    wanted = params.approx_n_clusters
+    if wanted is None or found == wanted:
+        return None
+    return (
+        f"{wanted:,} clusters were asked for and {found:,} found: the rows that belong to one cannot be parted into so "
+        f"many of at least {params.min_cluster_size}. A lower noise_level leaves fewer rows out."
+    )
+
+
+def _by_value(
+    points: Points, rows: Rows, back: Rows, copies: Rows, params: AutoParams, effective: dict[str, object]
+) -> Fit:
     """Where rows mostly are copies of each other, each value that is there often enough is a cluster."""
-    labels = leave_out(np.arange(len(rows), dtype=np.int32), np.zeros(len(rows), np.bool_), copies, smallest)
+    nobody = np.zeros(len(rows), np.bool_)
+    labels = leave_out(np.arange(len(rows), dtype=np.int32), nobody, copies, params.min_cluster_size)
+    shown, wanted = int(labels.max(initial=-1)) + 1, params.approx_n_clusters
+    layers, reason = [labels], "the rows are copies of a few values"
+    if wanted is not None and wanted < shown:
+        group = merges_of(*middles(points[rows], labels, copies)).cut(wanted)
+        layers = [np.where(labels >= 0, group[labels], NOISE).astype(np.int32), labels]
+        labels = layers[0]
     same = np.zeros(int(labels.max(initial=-1)) + 1)
     votes = NeighborVotes(points[rows], labels, log_distances(same[:, None]), same + 1e-3, 1, _FAR)
-    reason = "the rows are copies of a few values"
+    missed = _missed(params, len(same))
     return Fit(
         labelled=Labelled(labels[back].astype(np.int64), (labels >= 0).astype(np.float32)[back]),
         assign=votes.assign,
         params=effective,
-        layers=Layers(layers=[Layer(labels[back], 1.0)], chosen=0, reason=reason, clear=True, agreement=1.0),
+        warnings=[] if missed is None else [missed],
+        layers=Layers(
+            layers=nested([layer[back] for layer in layers]), chosen=0, reason=reason, clear=True, agreement=1.0
+        ),
     )
 
 
@@ -131,33 +164,71 @@ class _Found:
 def _find(
     graph: NeighborGraph,
     near: NeighborLists,
+    points: Points,
     copies: Rows,
     params: AutoParams,
-    seed: int,
     threads: int,
     progress: Progress,
 ) -> _Found:
-    found, chosen, choice, agreement = find_layers(graph, params.approx_n_clusters, seed, threads, progress)
-    home = found[chosen][1]
-    share = walk_home(graph, home, threads)[1]
-    far, middle, spread = robust_scores(log_distances(near.first(_HEARD).distances), home)
+    seed = params.random_state or 0
+    ground = find_ground(graph, seed, threads, within(progress, "cluster", 0, 0.8))
+    away = log_distances(near.first(_HEARD).distances)
+    share = walk_home(graph, ground.communities, threads)[1]
+    far = robust_scores(away, ground.communities)[0]
     level = 2 * params.noise_level
     out = (share < level * _STRAY * np.median(share)) | (far * level > _FAR)
-    layers = [Layer(leave_out(labels, out, copies, params.min_cluster_size), scale) for scale, labels in found]
-    labels = layers[chosen].labels
-    kept = np.unique(home[labels >= 0])  # in the order of their new numbers
+    tree = LayerTree(
+        points=points,
+        copies=copies,
+        graph=graph,
+        ground=ground,
+        core=leave_out(ground.communities, out, copies, params.min_cluster_size),
+        smallest=params.min_cluster_size,
+        seed=seed,
+        threads=threads,
+        progress=within(progress, "cluster", 0.8, 1),
+    )
+    wanted = params.approx_n_clusters
+    found, chosen = tree.natural() if wanted is None else tree.with_clusters(wanted)
+    layers = nested(found)
+    labels, clusters = layers[chosen].labels, layers[chosen].clusters
+    home = _homes(ground.communities, labels, clusters)
+    if found[chosen] is not tree.core:
+        share = walk_home(graph, home, threads)[1]
+    middle, spread = robust_scores(away, home)[1:]
+    shown = int(tree.core.max(initial=-1)) + 1
     return _Found(
         layers=Layers(
             layers=layers,
             chosen=chosen,
-            reason=choice.reason,
-            clear=agreement_note(agreement) is None,
-            agreement=agreement,
+            reason=ground.choice.reason if wanted is None else _asked(wanted, shown),
+            clear=agreement_note(ground.agreement) is None,
+            agreement=ground.agreement,
         ),
         strengths=np.where(labels >= 0, share, 0.0).astype(np.float32),
-        middle=middle[kept],
-        spread=spread[kept],
+        middle=middle[:clusters],
+        spread=spread[:clusters],
     )
+
+
+def _asked(wanted: int, shown: int) -> str:
+    if wanted == shown:
+        return f"the {wanted:,} clusters asked for are those that the data show"
+    how = "joined" if wanted < shown else "split"
+    return f"the {shown:,} clusters that the data show, {how} into the {wanted:,} asked for"
+
+
+def _homes(communities: NDArray[np.int32], labels: NDArray[np.int32], clusters: int) -> NDArray[np.int32]:
+    """(m,) a cluster for every row, also for those left out: the one of `labels` that most rows of its community are
+    in, or a number of its own from `clusters` on for a community that was left out whole."""
+    inside = labels >= 0
+    pairs, count = np.unique(np.stack([communities[inside], labels[inside]]), axis=1, return_counts=True)
+    order = np.lexsort((-pairs[1], count))  # the most common last, the lower number where equal
+    main = np.full(int(communities.max(initial=-1)) + 1, NOISE, np.int32)
+    main[pairs[0, order]] = pairs[1, order]
+    left = main < 0
+    main[left] = clusters + np.arange(int(left.sum()))
+    return np.where(inside, labels, main[communities]).astype(np.int32)
 
 
 AUTO: Final = Algorithm(AutoParams, fit)
