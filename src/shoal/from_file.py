@@ -1,14 +1,13 @@
 """From a file to named clusters: what `shoal cluster FILE` does, without the printing."""
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from shoal.clustering import Kept
 from shoal.columns import Points, Rows
@@ -28,9 +27,9 @@ from shoal.library import Clustering, How, cluster_columns, expected_cost
 from shoal.precision import Split
 from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
-from shoal.records.filters import MATCH_ALL, Condition, Filter
+from shoal.records.filters import MATCH_ALL, Filter
+from shoal.row_filter import RowFilter
 from shoal.settings import Settings
-from shoal.storage.filters.to_mask import mask
 from shoal.write_back import write_back
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ _READING_TIMES, _READING_FEW, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
 """Reading takes so many times the attributes that it looks at, and this more, but no more than the last: it goes by
 stretches. Half of it is not given back."""
 _RESULT_BYTES: Final = 90
+_LOOSE: Final = frozenset({"json", "jsonl"})
 _LOOKED_AT: Final = 200
 """Documents whose fields are looked at to choose the ones that speak."""
 
@@ -232,11 +232,14 @@ def _opened(request: Request) -> Source:
 
 
 def _read(request: Request, source: Source) -> _Chosen:
-    def matches(ids: Sequence[str], documents: Documents) -> NDArray[np.bool_]:
-        return _matching(request.where, ids, documents)
-
+    info = source.info
+    chooser = RowFilter(request.where, request.options.where, info.columns, info.id_column)
+    if info.format not in _LOOSE:  # where any row may have fields of its own
+        chooser.check_columns()
     # Cut to what naming looks at while it is read, so that a file of long texts needs little memory.
-    table = source.read(Wanted(None if request.where == MATCH_ALL else matches, trimmed, LONGEST_READ))
+    matches = None if request.where == MATCH_ALL else chooser.matching
+    table = source.read(Wanted(matches, trimmed, LONGEST_READ))
+    chooser.check_values()
     warnings = list(source.info.warnings)
     vector, points, rest = _vectors(request, table)
     if table.missing:
@@ -245,8 +248,7 @@ def _read(request: Request, source: Source) -> _Chosen:
         count = f"{table.missing:,} document has" if table.missing == 1 else f"{table.missing:,} documents have"
         warnings.append(f"{count} no {vector}; left out.")
     if not table.ids:
-        remedy = f"The file's fields are: {', '.join(source.info.columns)}."
-        raise InvalidField("where", f"matches none of {table.read:,} documents", remedy=remedy)
+        raise chooser.none_matches(table.read)
     ids = _ids(request, table)
     return _Chosen(
         ids=ids.texts,
@@ -305,7 +307,8 @@ def _usable(request: Request, read: _Chosen) -> _Chosen:
         place = f"{request.label}: row {row}, column {read.vector!r}"
         raise InvalidField(place, "is all zero, and such a vector has no direction", remedy=remedy)
     if not usable.any():
-        raise InvalidField(read.vector, "is all zero in every document", remedy="Choose another column of vectors.")
+        remedy = f"Choose another column of vectors: {request.options.vector}."
+        raise InvalidField(read.vector, "is all zero in every document", remedy=remedy)
     rows, count = np.flatnonzero(usable), int(np.count_nonzero(~usable))
     warning = f"{count:,} documents have an all-zero vector, for which no direction exists; left out."
     return replace(
@@ -317,21 +320,6 @@ def _usable(request: Request, read: _Chosen) -> _Chosen:
         documents=read.documents.taken(rows),
         warnings=[*read.warnings, warning],
     )
-
-
-def _matching(where: Filter, ids: Sequence[str], documents: Documents) -> NDArray[np.bool_]:
-    """(n,) which documents match; they are compared as the JSON a server would hold, so both answer alike."""
-    found = documents.read(set(_fields(where)))
-    return mask(where, [{**document, "document_id": id} for id, document in zip(ids, found, strict=True)])
-
-
-def _fields(where: Filter) -> Iterator[str]:
-    """The fields a filter looks at."""
-    if isinstance(where, Condition):
-        yield where.field
-        return
-    for member in where.members:
-        yield from _fields(member)
 
 
 def _text_fields(request: Request, chosen: _Chosen) -> list[str]:
@@ -356,8 +344,12 @@ def _texts(request: Request, chosen: _Chosen, fields: Sequence[str]) -> list[str
         missing -= {field for field, (there, _) in zip(fields, found, strict=True) if there and field in missing}
     if missing:
         name = min(missing)
-        raise InvalidField("text", "is no field of the file", value=name, remedy=close_columns(name, chosen.columns))
+        raise InvalidField(
+            request.options.text, "is no field of the file", value=name, remedy=close_columns(name, chosen.columns)
+        )
     if request.text and not any(texts):
         remedy = "Name a column of words, or leave it out."
-        raise InvalidField("text", "holds no text in any row", value=", ".join(request.text), remedy=remedy)
+        raise InvalidField(
+            request.options.text, "holds no text in any row", value=", ".join(request.text), remedy=remedy
+        )
     return texts

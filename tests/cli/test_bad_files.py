@@ -92,7 +92,7 @@ def test_more_clusters_than_documents_are_refused(here: Command, tmp_path: Path)
 
     assert done.code == 2
     assert done.complaint == (
-        "shoal: n_clusters: is more than the 4 documents that can be clustered, got 10. Use at most 4."
+        "shoal: --clusters: is more than the 4 documents that can be clustered, got 10. Use at most 4."
     )
     assert not (tmp_path / "shoal-out").exists()
 

@@ -1,9 +1,107 @@
 """What `--where field=value` means."""
 
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shoal.cli.where import parse_where
+from shoal.errors import InvalidField
 from shoal.records.filters import parse_filter
+from shoal.storage.filters.to_mask import matches
+
+Documents = list[dict[str, Any]]
+DOCUMENTS: Documents = [
+    {"n": 0, "lang": "en", "name": "a,b", "created": "2024-04-30T23:59:00Z", "score": 1.5, "seen": True},
+    {"n": 1, "lang": "de", "name": "Hello, world", "created": "2024-05-01", "score": None, "seen": False},
+    {"n": 2, "lang": "fr", "name": 'say "no"', "created": "2024-05-01T15:00:00Z", "year": 2020, "seen": "true"},
+    {"n": 3, "lang": ["en", "it"], "name": "", "created": "2024-05-02T00:00:00Z", "year": "2020", "score": -3},
+    {"n": 4, "lang": "pt br", "name": "null", "my field": "x", "info": {"note": "refund asked"}},
+]
+
+
+def chosen(*given: str) -> list[int]:
+    filter = parse_filter(parse_where(list(given)), "--where")
+    return [document["n"] for document in DOCUMENTS if matches(filter, document)]
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"),
+    [
+        ("lang=en", [0, 3]),
+        ("lang==en", [0, 3]),
+        (" lang = EN ", [0, 3]),
+        ("lang=en,de", [0, 1, 3]),
+        ("lang = en , fr", [0, 2, 3]),
+        ('lang=["de", "fr"]', [1, 2]),
+        ("lang!=en,de", [2, 4]),
+        ("lang=pt br", [4]),
+        ('name="a,b"', [0]),
+        ("name='a,b'", [0]),
+        ("name=Hello, world", [1]),
+        (r'name="say \"no\""', [2]),
+        ("""name='say "no"'""", [2]),
+        ('name=""', [3]),
+        ("name=null", []),
+        ('name="null"', [4]),
+        ("score=null", [1, 2, 4]),
+        ("score!=null", [0, 3]),
+        ("score=null,1.5", [0, 1, 2, 4]),
+        ("score!=null,1.5", [3]),
+        ("score>0", [0]),
+        ("score<=-3", [3]),
+        ("year=2020", [2, 3]),
+        ('year="2020"', [3]),
+        ("seen=true", [0, 2]),
+        ("seen!=False", [0, 2, 3, 4]),
+        ("created=2024-05-01", [1, 2]),
+        ("created!=2024-05-01", [0, 3, 4]),
+        ("created>=2024-05-01", [1, 2, 3]),
+        ("created>2024-05-01", [3]),
+        ("created<=2024-05-01", [0, 1, 2]),
+        ("created<2024-05-01", [0]),
+        ("created>2024-05-01T12:00:00Z", [2, 3]),
+        ("created=2024-05-01,2024-05-02", [1, 2, 3]),
+        ("'my field'=x", [4]),
+        ("my field=x", [4]),
+        ("info.note~REFUND", [4]),
+        ("name~hello,say", [1, 2]),
+    ],
+)
+def test_a_condition_chooses_what_its_words_say(given: str, rows: list[int]) -> None:
+    assert chosen(given) == rows
+
+
+def test_several_conditions_all_hold() -> None:
+    assert chosen("lang=en,de,fr", "created>=2024-05-01", "score=null") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("lang", "field=value"),
+        ("=en", "field=value"),
+        ("lang=", "field=null"),
+        ("lang=en,,de", "field=null"),
+        ('name="a,b', "quote without an end"),
+        ("year>2020,2021", "one value"),
+        ("seen>true", "a number, a date or a text"),
+        ("score>null", "a number, a date or a text"),
+        ("created>=01.05.2024", "Write dates as 2024-05-01"),
+        ("created>=5/1/2024", "Write dates as 2024-05-01"),
+        ("created>=2024-5-1", "Write dates as 2024-05-01"),
+        ("created=2024-02-30", "Write dates as 2024-05-01"),
+    ],
+)
+def test_a_condition_that_cannot_be_meant_is_refused_with_the_remedy(given: str, says: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        parse_where([given])
+
+    assert refused.value.field == "--where"
+    assert says in refused.value.message
 
 
 @pytest.mark.parametrize(("given", "values"), [("True", [True, "True"]), ("FALSE", [False, "FALSE"]), ("7", [7, "7"])])
@@ -17,3 +115,81 @@ def test_a_whole_number_beyond_64_bits_is_sought_as_the_text_that_files_hold(num
 
     assert found == {"field": "account", "operator": "eq", "value": number}
     parse_filter(found, "--where")
+
+
+def file_of_documents(folder: Path) -> Path:
+    columns = {
+        "ticket": [1001 + n for n in range(12)],
+        "lang": ["en", "de", "fr"] * 4,
+        "price": ["12,50", "9,90", "n/a"] * 4,
+        "day": [datetime.date(2024, 5, 1 + n) for n in range(12)],
+        "seen": pa.array([datetime.datetime(2024, 5, 1 + n, 8) for n in range(12)], pa.timestamp("us", "UTC")),
+        "sent": [f"0{1 + n % 9}/05/2024" for n in range(12)],
+        "embedding": [[float(n % 3 == at) + n / 100 for at in range(3)] for n in range(12)],
+    }
+    pq.write_table(pa.table(columns), folder / "docs.parquet")
+    return folder / "docs.parquet"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("langg=en", "names 'langg', which is no column of the file"),
+        ("Lang=en", "Did you mean 'lang'?"),
+        ('{"field": "lagn", "operator": "eq", "value": "en"}', "'lagn'"),
+        ("lang=sv", "lang has 'en', 'de', 'fr'"),
+        ("price>10", "it holds '12,50', '9,90', 'n/a'"),
+        ("day>10", "it holds '2024-05-01'"),
+        ("sent>=2024-05-03", "it holds '01/05/2024'"),
+    ],
+)
+def test_a_condition_that_does_not_fit_the_file_is_refused_with_what_is_there(
+    given: str, says: str, here: Any, tmp_path: Path
+) -> None:
+    done = here("cluster", file_of_documents(tmp_path), "--where", given)
+
+    assert done.code == 2
+    assert done.complaint.startswith("shoal: --where: ")
+    assert says in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        ("ticket>=1007", 6),
+        ("ticket=1001,1002", 2),
+        ("day<=2024-05-04", 4),
+        ("seen<=2024-05-04", 4),
+        ("seen=2024-05-02,2024-05-03", 2),
+        ("lang=en,fr", 8),
+    ],
+)
+def test_ids_dates_and_lists_choose_rows_of_a_file(given: str, count: int, here: Any, tmp_path: Path) -> None:
+    path = file_of_documents(tmp_path)
+    done = here("cluster", path, "--where", given, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
+
+    assert done.code == 0, done.err
+    assert pq.read_table(tmp_path / "found" / "members.parquet").num_rows == count
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--clusters", "50"), "--clusters: "),
+        (("--param", "n_inti=3"), "--param n_inti: "),
+        (("--format", "exel"), "--format: "),
+        (("--text", "titel"), "--text: "),
+        (("--delimiter", "ab"), "--delimiter: "),
+    ],
+)
+def test_an_error_names_the_option_that_was_typed(
+    options: tuple[str, str], says: str, here: Any, tmp_path: Path
+) -> None:
+    path = file_of_documents(tmp_path)
+    if "--delimiter" in options:
+        path = tmp_path / "docs.csv"
+        path.write_text("id,embedding\n1,[0.5]\n")
+    done = here("cluster", path, "--algorithm", "kmeans", *options)
+
+    assert done.code == 2
+    assert done.complaint.startswith(f"shoal: {says}")

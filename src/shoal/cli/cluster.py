@@ -23,7 +23,8 @@ def cluster(
     clusters: Annotated[int | None, typer.Option(help="How many; else chosen from the data.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A parameter of the algorithm, name=value.")] = None,
     where: Annotated[
-        list[str] | None, typer.Option(help="Only documents with field=value (!=, <, >=, …), or a JSON filter.")
+        list[str] | None,
+        typer.Option(help="Only documents with field=value (also a,b; !=, <, >=, ~), or a JSON filter."),
     ] = None,
     sample: Annotated[int | None, typer.Option(min=2, help="Learn from so many documents, assign the rest.")] = None,
     normalize: Annotated[bool, typer.Option(help="Compare directions (cosine), not lengths.")] = True,
@@ -53,6 +54,7 @@ def cluster(
     # Imported here so that `shoal --help` stays fast.
     from shoal.cli.cluster_report import print_json, print_plan, print_table
     from shoal.cli.hints import same_command
+    from shoal.cli.options import options_named
     from shoal.cli.params import parse_params
     from shoal.cli.progress import shown
     from shoal.cli.where import parse_where
@@ -92,11 +94,11 @@ def cluster(
         how=how,
     )
     if plan:
-        with shown(quiet or json) as progress:
+        with options_named(how.params), shown(quiet or json) as progress:
             cost = plan_file(request, progress)
         print_plan(cost, as_json=json)
         return
-    with shown(quiet) as progress:
+    with options_named(how.params), shown(quiet) as progress:
         found = cluster_file(request, progress)
         progress("write", 0.0)
         found.clustering.save(folder, model=model, source={**found.source, "where": filter})

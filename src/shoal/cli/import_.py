@@ -39,12 +39,30 @@ def import_(
     key: Annotated[str | None, typer.Option(help="API key for --url.", envvar="SHOAL_API_KEY")] = None,
 ) -> None:
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
+    from shoal.cli.options import options_named
     from shoal.files.shards import check_path
 
     file = files[0] if len(files) == 1 else tuple(files)
     check_path(file)
     if sidecar is not None:
         check_path(sidecar)
+    with options_named():
+        _import(file, collection, namespace, vector, id, sidecar, format, delimiter, data, url, key)
+
+
+def _import(
+    file: "Files",
+    collection: str,
+    namespace: str,
+    vector: list[str] | None,
+    id: str | None,
+    sidecar: Path | None,
+    format: str | None,
+    delimiter: str | None,
+    data: Path | None,
+    url: str | None,
+    key: str | None,
+) -> None:
     if url is None:
         how = {"id_column": id, "vector_columns": vector, "sidecar": sidecar, "format": format, "delimiter": delimiter}
         _to_folder(file, collection, namespace, data, how)

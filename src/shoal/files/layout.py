@@ -40,9 +40,11 @@ class Options:
 
     vector: str
     id: str
+    where: str = "where"
+    text: str = "text"
 
 
-COMMAND: Final = Options("--vector NAME", "--id NAME")
+COMMAND: Final = Options("--vector NAME", "--id NAME", "--where", "--text")
 PYTHON: Final = Options('vector="NAME"', 'id="NAME"')
 CLIENT: Final = Options('vector_columns=["NAME"]', 'id_column="NAME"')
 HTTP: Final = Options("vector_column=NAME", "id_column=NAME")
