@@ -64,7 +64,8 @@ def test_ids_come_back_in_the_type_they_were_given_in(kind: str, algorithm: str)
     for number, one in enumerate(found.clusters):
         assert found.labels[expected.index(one.medoid)] == number
         assert {int(found.labels[expected.index(id)]) for id in one.representatives} == {number}
-    assert [one["medoid"] for one in found.summary()["clusters"]] == [one.medoid for one in found.clusters]
+    summary: dict[str, Any] = found.summary()
+    assert [one["medoid"] for one in summary["clusters"]] == [one.medoid for one in found.clusters]
 
 
 def rows(ids: list[Any] | None) -> list[dict[str, Any]]:
@@ -164,5 +165,6 @@ def test_clusters_have_examples_of_what_their_documents_say() -> None:
             assert isinstance(id, int)
             whole = " ".join(texts[id].split())
             assert example == whole or (len(example) <= 160 and whole.startswith(example.removesuffix("…")))
-    assert found.summary()["clusters"][0]["examples"] == list(found.clusters[0].examples)
+    summary: dict[str, Any] = found.summary()
+    assert summary["clusters"][0]["examples"] == list(found.clusters[0].examples)
     assert all(one.examples == () for one in shoal.cluster(VECTORS, n_clusters=3).clusters)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import shoal
-from shoal.client.sending import of_columns
+from shoal.client.documents import _sent
 from shoal.engine.algorithms import ALGORITHMS
 from shoal.errors import InvalidField
 from shoal.inputs import column_of, ids_of, points_of, texts_of
@@ -146,7 +146,7 @@ def test_what_is_no_id_is_named(bad: object) -> None:
 
 def test_columns_of_an_upload_hold_nothing_that_lies_under_a_mask() -> None:
     assert column_of("n", np.ma.array([1, 2], mask=[False, True])).to_pylist() == [1, None]
-    assert refusal(lambda: column_of("v", masked_rows())).field.startswith("vectors[3]")
+    assert refusal(lambda: column_of("v", masked_rows())).field.startswith("v[3]")
 
 
 # ── numbers of NumPy ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -280,9 +280,9 @@ def test_an_earlier_clustering_that_is_none_is_refused() -> None:
 
 def test_an_upload_takes_arrow_batches_and_names_what_has_no_columns() -> None:
     batch = pa.record_batch({"document_id": ["a"], "embedding": [[1.0, 2.0]]})
-    sent = b"".join(of_columns(batch, (), None).chunks())
+    sent = b"".join(_sent(batch, (), None, None, None).chunks())
     assert pa.ipc.open_stream(sent).read_all().to_pylist() == batch.to_pylist()
     for bad in (None, 5, [1, 2]):
-        found = refusal(lambda bad=bad: of_columns(bad, (), None))  # type: ignore[misc]
+        found = refusal(lambda bad=bad: _sent(bad, (), None, None, None))  # type: ignore[misc]
         assert found.field == "source"
         assert type(bad).__name__ in found.problem

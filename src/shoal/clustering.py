@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels
 from shoal.document_ids import DocumentIds, Id
+from shoal.engine.outlier_reduction import without_noise
 from shoal.engine.plan import Plan, Progress, silent
+from shoal.errors import InvalidField
 from shoal.exploration import Exploration, Kept
 from shoal.given import split_vectors
 from shoal.precision import moved_to_mean
@@ -29,6 +31,7 @@ from shoal.services.analysis_tables import (
     members_table,
     near_duplicates_table,
 )
+from shoal.services.recounted import with_outcome
 
 __all__ = ["Assignment", "Clustering", "Kept"]
 
@@ -154,6 +157,43 @@ class Clustering(Exploration):
         found = model.assign(points, self.plan.threads, progress)
         return Assignment(found.labels.astype(np.int32), found.strengths)
 
+    def reduce_outliers(
+        self, vectors: object = None, *, vector: str | None = None, progress: Progress = silent
+    ) -> "Clustering":
+        """The same clusters with every document in one: those in none join the nearest.
+
+        Nearest is what the method's own rule says, whatever the distance: with auto and leiden the vote of the nearest
+        documents that are in a cluster, with HDBSCAN the member at the smallest mutual reachability, with DBSCAN and
+        OPTICS the nearest core or member, else the nearest centroid. Clusters keep their ids, names, order, medoids and
+        representatives; sizes, shares, distances, metrics and layers count the documents that came.
+
+        Parameters
+        ----------
+        vectors, vector : optional
+            The rows that were clustered, as `shoal.cluster` takes them; None takes those that were kept.
+        progress : callable, optional
+            Hears (stage, fraction).
+
+        Returns
+        -------
+        Clustering
+            A new one; this one stays as it is. Where there is no cluster to join, noise stays noise.
+
+        Raises
+        ------
+        InvalidField
+            For vectors that are other rows, or were not kept.
+        """
+        points = self._placed(vectors, vector)
+        if len(points) != len(self):
+            problem = f"must be the {len(self):,} documents that were clustered, not {len(points):,}"
+            raise InvalidField("vectors", problem, remedy="Give the same rows in the same order.")
+        noise, outcome = self.noise, without_noise(self.analysis.outcome, points, self.plan, progress)
+        joined = noise - int(np.count_nonzero(outcome.labels < 0))
+        told = f"{joined:,} documents that were in no cluster were put into the nearest one."
+        warnings = [*self.warnings, told] if joined else self.warnings
+        return replace(self, analysis=with_outcome(self.analysis, outcome), warnings=warnings)
+
     def members(self) -> pa.Table:
         """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y, and the columns
         that were kept; one that is called like another is `file_NAME`."""
@@ -169,7 +209,7 @@ class Clustering(Exploration):
         further = {name: self.document_ids.table(table) for name, table in further_tables(self.analysis).items()}
         return {"members": self.members(), "centroids": self.centroids(), **further}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """Everything about this clustering but its rows, ready for JSON: parameters with their defaults, seed,
         versions, metrics, warnings, clusters."""
         outcome = self.analysis.outcome

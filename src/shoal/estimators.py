@@ -102,6 +102,10 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         self._name(texts)
         return self
 
+    def fit_predict(self, X: object, y: object = None, *, text: Iterable[object] | None = None) -> Integers:  # noqa: N803
+        """`fit`, and its `labels_`."""
+        return self.fit(X, y, text=text).labels_
+
     def predict(self, X: object) -> Integers:  # noqa: N803
         """(n,) the cluster of other rows, as `fit` takes them, -1 for those that fit none; the same for a row alone and
         among others."""

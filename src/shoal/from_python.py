@@ -14,6 +14,7 @@ from shoal.engine.algorithms import find_algorithm
 from shoal.engine.plan import CentroidMethod, Progress, silent
 from shoal.errors import InvalidField
 from shoal.files.layout import PYTHON
+from shoal.files.shards import Files
 from shoal.frames import Frame, frame_of
 from shoal.from_file import Given, Request, cluster_file
 from shoal.given import Named, columns_named, one_column, split_vectors, vectors_in
@@ -62,7 +63,7 @@ def cluster(
     ----------
     data : data frame, table, array, sequence or path
         A table of pandas, polars or Arrow, columns by name, or a list of records; vectors (n, d) of any number type
-        as an array, lists, or one column; or the path of a file, which is read as `shoal cluster` reads it.
+        as an array, lists, or one column; or the path of a file, or several, read as `shoal cluster` reads them.
     vector : str, sequence of str, or (n, d) vectors, optional
         The column of vectors, the columns that hold a dimension each, or the vectors themselves. Without it the only
         column of vectors is taken, or the one called embedding or vector.
@@ -71,7 +72,8 @@ def cluster(
         the columns that read most like text are taken.
     id : str, or (n,) ids, optional
         The column of ids, or the ids themselves: unique text or whole numbers, which make the result independent of the
-        order of the rows. Without it a column `document_id`, `id` or `_id` is taken, else rows are numbered from 0.
+        order of the rows. Without it a column `document_id`, `id` or `_id` is taken, or one of unique short texts, else
+        rows are numbered from 0, as "none" asks for.
     algorithm : str, default "auto"
         The method: auto, kmeans, hdbscan, leiden, agglomerative, spectral, gaussian_mixture, mean_shift, dbscan or
         optics.
@@ -126,6 +128,8 @@ def cluster(
     )
     if isinstance(data, (str, os.PathLike)):
         request = _of_file(Path(data), vector, text, id)
+    elif isinstance(data, (list, tuple)) and data and all(isinstance(one, os.PathLike) for one in data):
+        request = _of_file([Path(one) for one in data], vector, text, id)
     elif (frame := one_column(data) or frame_of(data)) is not None:
         request = _of_frame(frame, vector, text, id)
     else:
@@ -144,7 +148,7 @@ def _check_params(algorithm: str, params: Mapping[str, object]) -> None:
             raise InvalidField(name, f"is no parameter of {algorithm}, and no argument", remedy=remedy)
 
 
-def _of_file(path: Path, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+def _of_file(path: Files, vector: Column | None, text: Column | None, id: Column | None) -> Request:
     """Columns of a file are looked for where it is read."""
     names = {"vector": _named(vector), "text": _named(text), "id": _named(id, most=1)}
     return _request(Request(path=path, options=PYTHON), names)

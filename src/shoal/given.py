@@ -1,8 +1,6 @@
 """What callers hand over as vectors, texts and ids: columns of a table by name, or values of their own, one a row."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,11 +10,12 @@ import pyarrow as pa
 from shoal.columns import Rows
 from shoal.errors import InvalidField
 from shoal.files.dimension_columns import find_groups
-from shoal.files.ids import ID_COLUMNS
+from shoal.files.ids import ID_COLUMNS, NO_COLUMN
 from shoal.files.in_memory import open_table
+from shoal.files.layout import close_names
 from shoal.files.vector_forms import is_number
 from shoal.frames import Frame, frame_of, is_pandas, is_polars
-from shoal.inputs import split_points
+from shoal.inputs import renamed, split_points
 from shoal.precision import Split
 from shoal.records.fields import key_paths
 
@@ -62,7 +61,7 @@ def split_vectors(vectors: object, vector: str | Sequence[str] | None = None, *,
     if frame is None:
         if vector is not None:
             raise InvalidField("vector", "names a column, and the data have none", value=vector)
-        with _renamed("vectors", name):
+        with renamed("vectors", name):
             return split_points(vectors)
     columns = columns_named("vector", vector, frame).columns
     found = vectors_in(frame, columns, taken=())
@@ -115,7 +114,8 @@ def columns_named(name: str, given: object, frame: Frame, *, rows: int | None = 
     if given is None:
         return Named()
     if isinstance(given, str):
-        _check_columns(name, [given], frame)
+        if name != "id" or given != NO_COLUMN:  # which numbers the rows
+            _check_columns(name, [given], frame)
         return Named((given,))
     if not isinstance(given, (list, tuple)) or not given or not all(isinstance(one, str) for one in given):
         return Named(values=given)
@@ -151,7 +151,7 @@ def vectors_in(frame: Frame, columns: Sequence[str] | None, taken: Iterable[str]
 def _stacked(frame: Frame, names: Sequence[str]) -> Split:
     table = frame.table if isinstance(frame.table, pa.Table) else frame.table.to_table(columns=list(names))
     numbers = np.column_stack([table[name].to_numpy() for name in names])
-    with _renamed("vectors", "data"):
+    with renamed("vectors", "data"):
         return split_points(numbers)
 
 
@@ -176,8 +176,7 @@ def _check_columns(name: str, asked: Sequence[str], frame: Frame) -> None:
 
 def close_columns(name: str, columns: Sequence[str]) -> str:
     """The remedy for a column that is not there: those with a similar name, and all."""
-    folded = {column.casefold(): column for column in columns}
-    found = [folded[close] for close in difflib.get_close_matches(name.casefold(), folded, 2)]
+    found = close_names(name, columns, 2)
     hint = f"Did you mean {' or '.join(map(repr, found))}? " if found else ""
     more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
     return f"{hint}The columns are {', '.join(columns[:_SHOWN])}{more}."
@@ -189,14 +188,3 @@ def _is_there(column: str, frame: Frame) -> bool:
     if any(path[0] in columns for path in key_paths(column)):
         return True
     return any(one.startswith(column) and one.removeprefix(column).lstrip("_.- ").isdigit() for one in columns)
-
-
-@contextmanager
-def _renamed(field: str, name: str) -> Iterator[None]:
-    """Errors about `field`, or a part of it, are about the argument that the caller knows as `name`."""
-    try:
-        yield
-    except InvalidField as error:
-        if error.field == field or error.field.startswith(f"{field}["):
-            error.move(name + error.field.removeprefix(field), error.problem)
-        raise

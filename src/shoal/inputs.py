@@ -1,7 +1,8 @@
 """What callers of the library hand in, as columns: arrays, lists, Arrow columns, data frames."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
@@ -18,7 +19,7 @@ from shoal.records.vectors import check_finite
 from shoal.scalars import id_text, is_missing, unwrapped
 from shoal.tables import plain
 
-__all__ = ["GivenIds", "column_of", "ids_of", "points_of", "split_points", "texts_of"]
+__all__ = ["GivenIds", "column_of", "ids_of", "points_of", "renamed", "split_points", "texts_of"]
 
 
 def points_of(vectors: object) -> Points:
@@ -99,12 +100,8 @@ def column_of(name: str, values: object) -> pa.Array:
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return values
     if _axes(values) == 2:
-        block = points_of(values)
-        numbers = pa.array(block.ravel(), pa.float32())
-        wide = np.asarray(values)
-        if split_if_it_matters(wide).rest is not None:  # whoever reads the column is to see what float32 would lose
-            numbers = pa.array(np.asarray(wide, np.float64).ravel(), pa.float64())
-        return pa.FixedSizeListArray.from_arrays(numbers, block.shape[1])
+        with renamed("vectors", name):
+            return _vectors_column(values)
     held = _listed(cast("Iterable[object]", values), name) if isinstance(values, np.ma.MaskedArray) else values
     try:
         return pa.array(held)
@@ -114,6 +111,26 @@ def column_of(name: str, values: object) -> pa.Array:
         return pa.array(listed)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InvalidField(name, f"is no column ({error})") from None
+
+
+def _vectors_column(values: Any) -> pa.Array:
+    block = points_of(values)
+    numbers = pa.array(block.ravel(), pa.float32())
+    wide = np.asarray(values)
+    if split_if_it_matters(wide).rest is not None:  # whoever reads the column is to see what float32 would lose
+        numbers = pa.array(np.asarray(wide, np.float64).ravel(), pa.float64())
+    return pa.FixedSizeListArray.from_arrays(numbers, block.shape[1])
+
+
+@contextmanager
+def renamed(field: str, name: str) -> Iterator[None]:
+    """Errors about `field`, or a part of it, are about the argument that the caller knows as `name`."""
+    try:
+        yield
+    except InvalidField as error:
+        if error.field == field or error.field.startswith(f"{field}["):
+            error.move(name + error.field.removeprefix(field), error.problem)
+        raise
 
 
 def _axes(values: Any) -> int:

@@ -1,10 +1,15 @@
 """`shoal.Client` against a real server process."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
@@ -23,6 +28,19 @@ from shoal.errors import (
     Unauthorized,
     Unavailable,
 )
+
+IN_MEMORY: dict[str, Callable[[dict[str, Any]], object]] = {
+    "columns": lambda plain: {**plain, "embedding": np.array(plain["embedding"], np.float32)},
+    "table": pa.table,
+    "batch": pa.RecordBatch.from_pydict,
+    "data set": lambda plain: pads.dataset(pa.table(plain)),
+    "records": lambda plain: [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)],
+    "pandas": pd.DataFrame,
+    "pandas with an index of ids": lambda plain: pd.DataFrame(plain).set_index("document_id"),
+    "pandas with vectors as text": lambda plain: pd.DataFrame({**plain, "embedding": map(str, plain["embedding"])}),
+    "polars": pl.DataFrame,
+    "polars, lazy": pl.LazyFrame,
+}
 
 
 @pytest.fixture
@@ -128,7 +146,7 @@ def test_files_without_ids_replace_no_other_file_and_are_recognised(
     assert "The same file was imported before" in " ".join(again.warnings)
 
 
-@pytest.mark.parametrize("kind", ["columns", "table", "parquet", "jsonl", "csv"])
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv", *IN_MEMORY])
 def test_every_form_of_upload_stores_the_same_documents(
     kind: str, client: shoal.Client, columns: dict[str, object], vectors: NDArray[np.float32], tmp_path: Path
 ) -> None:
@@ -141,7 +159,7 @@ def test_every_form_of_upload_stores_the_same_documents(
     if kind == "csv":
         lines = [f'{row["document_id"]},{row["text"]},{row["n"]},"{row["embedding"]}"' for row in rows]
         (tmp_path / "a.csv").write_text("\n".join(["document_id,text,n,embedding", *lines]) + "\n")
-    source = {"columns": columns, "table": pa.table(plain)}.get(kind, tmp_path / f"a.{kind}")
+    source = IN_MEMORY[kind](plain) if kind in IN_MEMORY else tmp_path / f"a.{kind}"
     client.collections.create("docs")
 
     done = client.documents.upload("docs", source)
@@ -180,6 +198,27 @@ def test_an_upload_with_a_fault_stores_nothing(client: shoal.Client, columns: di
         client.documents.upload("docs", {**columns, "n": [1]})
 
     assert client.documents.count("docs") == 0
+
+
+def test_a_column_of_objects_is_left_out_of_an_upload_and_named(
+    client: shoal.Client, columns: dict[str, object], vectors: NDArray[np.float32]
+) -> None:
+    client.collections.create("docs")
+    frame = pd.DataFrame({**columns, "embedding": list(vectors)})
+    frame["image"] = pd.Series([frozenset({row}) for row in range(45)], dtype=object)
+
+    done = client.documents.upload("docs", frame)
+
+    assert done.inserted == 45
+    assert "Column 'image' holds values of type frozenset and was left out." in done.warnings
+    assert "image" not in client.documents.get("docs", "d07")
+
+
+def test_what_is_no_table_is_not_uploaded(client: shoal.Client) -> None:
+    client.collections.create("docs")
+    for wrong in (None, 5, [1, 2], np.eye(3)):
+        with pytest.raises(InvalidField, match="source: must be a file, a table or columns by name"):
+            client.documents.upload("docs", wrong)
 
 
 def test_documents_one_by_one(filled: shoal.Client) -> None:

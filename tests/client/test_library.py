@@ -151,9 +151,10 @@ def test_the_number_of_clusters_is_chosen_and_told() -> None:
 def test_without_a_word_the_method_that_needs_no_parameters_is_taken() -> None:
     found = shoal.cluster(three_groups())
 
-    assert found.summary()["algorithm"] == "auto"
+    summary: dict[str, Any] = found.summary()
+    assert summary["algorithm"] == "auto"
     assert len(found.clusters) == 3
-    assert found.summary()["layers"]["reason"]
+    assert summary["layers"]["reason"]
 
 
 def test_the_clustering_tells_everything_about_itself() -> None:
@@ -367,7 +368,8 @@ def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None
     near = one.near_duplicates()
     assert near is not None
     assert {"d003", "d007"} <= set(near["document_id"].to_pylist())
-    assert one.summary()["layers"]["clusters"] == two.summary()["layers"]["clusters"]
+    of_one, of_two = (json.loads(json.dumps(found.summary())) for found in (one, two))
+    assert of_one["layers"]["clusters"] == of_two["layers"]["clusters"]
     assert shoal.cluster(points, algorithm="kmeans", n_clusters=3).layers() is None
 
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import pyarrow as pa
-
-from shoal.client.sending import of_columns, of_file, of_table
+from shoal.client.sending import Sent, of_file, of_frame
 from shoal.client.transport import Transport, given, parsed, segment
+from shoal.errors import InvalidField
 from shoal.files.layout import CLIENT
 from shoal.files.made_ids import imported_before, made_for
+from shoal.frames import frame_of
 from shoal.records.base import Record
 
 __all__ = ["Documents", "Uploaded"]
@@ -38,7 +38,7 @@ class Documents:
     def upload(
         self,
         collection: str,
-        source: str | Path | Sequence[Path] | pa.Table | Mapping[str, object],
+        source: object,
         *,
         vector_columns: Sequence[str] = (),
         id_column: str | None = None,
@@ -46,20 +46,36 @@ class Documents:
         delimiter: str | None = None,
         on_conflict: OnConflict = "replace",
     ) -> Uploaded:
-        """Store all documents of a file, an Arrow table or a mapping of columns; or none, where one is wrong.
+        """Store all documents of a file or a table; or none, where one is wrong.
 
+            client.documents.upload("reviews", "reviews.parquet")
+            client.documents.upload("reviews", df, vector_columns=["embedding"])
             client.documents.upload("reviews", {"document_id": ids, "text": texts, "embedding": vectors})
 
-        A column with two axes is a vector. Raises InvalidField for what is wrong here, InvalidRequest with the
-        server's words for what is wrong there, NotFound for the collection.
+        Parameters
+        ----------
+        collection : str
+            Its id or name.
+        source : path, several paths, or table
+            A file as `shoal.cluster` reads it, or a table as it takes it: of pandas, polars or Arrow, columns by name
+            (one with two axes is a vector), or a list of records. A named index of pandas is a column.
+        vector_columns, id_column
+            The columns of vectors and of ids; without them those that are found.
+        format, delimiter : str, optional
+            Of a file, where its name and its first lines do not tell.
+        on_conflict : {"replace", "fail"}
+            What happens where a document of that id is there.
+
+        Raises
+        ------
+        InvalidField
+            For what is wrong here.
+        InvalidRequest
+            With the server's words for what is wrong there.
+        NotFound
+            For the collection.
         """
-        if isinstance(source, (str, Path, Sequence)):
-            path = Path(source) if isinstance(source, (str, Path)) else [Path(one) for one in source]
-            sent = of_file(path, vector_columns, id_column, format, delimiter)
-        elif isinstance(source, pa.Table):
-            sent = of_table(source, vector_columns, id_column)
-        else:
-            sent = of_columns(source, vector_columns, id_column)
+        sent = _sent(source, vector_columns, id_column, format, delimiter)
         params = given(**sent.params, on_conflict=on_conflict)
         answer = self._transport.upload("POST", f"{_in(collection)}/import", sent.chunks, sent.media, params)
         done = parsed(Uploaded, answer)
@@ -123,6 +139,20 @@ class Documents:
     def _json(self, method: str, path: str, body: object = None, *, params: Mapping[str, Any] | None = None) -> Json:
         answer: Json = self._transport.call(method, path, body, params=params)
         return answer
+
+
+def _sent(
+    source: object, vector_columns: Sequence[str], id_column: str | None, format: str | None, delimiter: str | None
+) -> Sent:
+    if isinstance(source, (str, Path)):
+        return of_file(Path(source), vector_columns, id_column, format, delimiter)
+    if isinstance(source, Sequence) and source and all(isinstance(one, (str, Path)) for one in source):
+        return of_file([Path(one) for one in source], vector_columns, id_column, format, delimiter)
+    frame = frame_of(source, "source")
+    if frame is None:
+        problem = f"must be a file, a table or columns by name, not a {type(source).__name__}"
+        raise InvalidField("source", problem, remedy='Such as {"document_id": ids, "embedding": vectors}.')
+    return of_frame(frame, vector_columns, id_column)
 
 
 def _in(collection: str) -> str:

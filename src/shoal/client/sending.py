@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.columns import DocumentBatch, VectorColumn
-from shoal.errors import InvalidField
 from shoal.files import Source, open_source
+from shoal.files.in_memory import MemoryRows
 from shoal.files.layout import CLIENT
 from shoal.files.shards import Files
-from shoal.inputs import column_of
+from shoal.frames import Frame
 
-__all__ = ["Sent", "of_columns", "of_file", "of_table"]
+__all__ = ["Sent", "of_file", "of_frame"]
 
 _ARROW: Final = "application/vnd.apache.arrow.stream"
 _AS_THEY_ARE: Final[Mapping[str, str]] = {
@@ -74,27 +74,10 @@ def of_file(
     )
 
 
-def of_table(table: pa.Table, vector_columns: Sequence[str], id_column: str | None) -> Sent:
-    """An Arrow table."""
-    return Sent(partial(_rows, table), _ARROW, _params(vector_columns, id_column))
-
-
-def of_columns(columns: Mapping[str, object], vector_columns: Sequence[str], id_column: str | None) -> Sent:
-    """Columns by name or a data frame; one with two axes is a vector.
-
-    Raises InvalidField where their lengths differ, and for what has no columns.
-    """
-    if not hasattr(columns, "items"):
-        if hasattr(columns, "__arrow_c_stream__") or hasattr(columns, "__arrow_c_array__"):  # polars, Arrow batches
-            return of_table(pa.table(columns), vector_columns, id_column)
-        problem = f"must be a file, an Arrow table, a data frame or columns by name, not a {type(columns).__name__}"
-        raise InvalidField("source", problem, remedy='Such as {"document_id": ids, "embedding": vectors}.')
-    made = {name: column_of(name, values) for name, values in columns.items()}
-    lengths = {name: len(column) for name, column in made.items()}
-    if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-        raise InvalidField("source", f"has columns of different lengths: {shown}")
-    return of_table(pa.table(made), vector_columns, id_column)
+def of_frame(frame: Frame, vector_columns: Sequence[str], id_column: str | None) -> Sent:
+    """A table in memory. Columns of objects that Arrow has no form for are left out, with a warning each."""
+    left_out = [f"Column {name!r} holds {kind} and was left out." for name, kind in frame.unreadable.items()]
+    return Sent(partial(_rows, frame), _ARROW, _params(vector_columns, id_column), left_out)
 
 
 def _params(vector_columns: Sequence[str], id_column: str | None) -> dict[str, Any]:
@@ -107,8 +90,8 @@ def _bytes(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _rows(table: pa.Table) -> Iterator[bytes]:
-    return _arrow(table.schema, table.to_batches(_ROWS))
+def _rows(frame: Frame) -> Iterator[bytes]:
+    return _arrow(frame.table.schema, MemoryRows(frame.table).batches(_ROWS))
 
 
 def _documents(source: Source) -> Iterator[bytes]:
@@ -149,7 +132,7 @@ def _vector_type(size: int, wide: bool) -> pa.DataType:
     return pa.list_(pa.float64() if wide else pa.float32(), size)
 
 
-def _arrow(schema: pa.Schema, batches: "Iterator[pa.RecordBatch] | list[pa.RecordBatch]") -> Iterator[bytes]:
+def _arrow(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     """An Arrow stream, a piece per batch."""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as writer:

@@ -1,11 +1,12 @@
 """A clustering that takes new rows: scaled as the first were, placed by the algorithm's own rule, numbered alike."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import NOISE, Labels
+from shoal.columns import NOISE, Labels, Points
 from shoal.engine.algorithms.base import Assign, Fit, Labelled
 from shoal.engine.geometry import unit_rows
 from shoal.engine.known_rows import KnownRows
@@ -15,6 +16,13 @@ from shoal.engine.plan import Progress, silent
 from shoal.engine.prediction import Reach
 
 __all__ = ["Model"]
+
+
+@runtime_checkable
+class _LeavesOut(Protocol):
+    """What places rows by a rule that leaves some out, and can say where these are nearest."""
+
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +67,13 @@ class Model:
             fits[fits] = self.reach.holds(rows[fits], labels[fits], threads)
         placed = Labelled(np.where(fits, labels, NOISE), np.where(fits, found.strengths, 0).astype(np.float32))
         return self.known.recall(rows, placed, threads)
+
+    def nearest(self, rows: Points, threads: int = 0, progress: Progress = silent) -> Labelled:
+        """The cluster of each row (n, d), scaled as those fitted were, that is nearest by the algorithm's own rule,
+        however far; -1 where that says none. What is known of equal rows does not count."""
+        owner = getattr(self.place, "__self__", None)
+        place = owner.nearest if isinstance(owner, _LeavesOut) else self.place
+        with one_blas_thread():
+            found = place(rows, threads, progress)
+        labels = self.number[found.labels]
+        return Labelled(labels, np.where(labels >= 0, found.strengths, 0).astype(np.float32))

@@ -1,7 +1,7 @@
 """Places new rows with the nearest of the rows, or micro-clusters, that were fitted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +40,9 @@ class FittedRows:
         found.labels[:] = np.where(away[:, 0] <= self.reach, self.labels[near[:, 0]], NOISE)
         found.strengths[:] = found.labels >= 0
         return found
+
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled:
+        """The same, however far the nearest row that is in a cluster is."""
+        inside = self.labels >= 0
+        labelled = replace(self, points=self.points[inside], labels=self.labels[inside], reach=np.inf)
+        return labelled.assign(points, threads, progress)

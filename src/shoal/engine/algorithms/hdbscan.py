@@ -272,14 +272,21 @@ class Members:
     def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
         """The cluster of rows that were not fitted, the same for a row alone and among others. Reports to
         `progress`."""
+        return self._joined(self.reach, points, threads, progress)
+
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled:
+        """The same, however far from the cluster a row is."""
+        return self._joined(np.full(len(self.reach), np.inf), points, threads, progress)
+
+    def _joined(self, reach: Floats, points: Points, threads: int, progress: Progress) -> Labelled:
         found = nothing_found(len(points))
         if len(points) == 0 or not np.any(self.labels >= 0):
             return found
-        farthest = self.space.euclidean(float(self.reach.max()))
+        farthest = self.space.euclidean(float(reach.max()))
         joining = self._core_points.join(self.space.placed(points), farthest, threads, progress)
         near = np.flatnonzero(joining.rows >= 0)
         labels, away = self.labels[joining.rows[near]], self.space.told(joining.away[near])
-        labels = np.where(away > self.reach[labels], NOISE, labels)
+        labels = np.where(away > reach[labels], NOISE, labels)
         with np.errstate(divide="ignore"):
             leaving = 1.0 / away
         found.labels[near], found.strengths[near] = labels, _strengths(labels, leaving, self.densest)

@@ -117,7 +117,14 @@ class CommunityVotes:
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
         """The same for a row alone and among others."""
-        return self.votes.assign(directions(points) if self.metric == "cosine" else points, threads, progress)
+        return self.votes.assign(self._placed(points), threads, progress)
+
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled:
+        """The same where only rows that are in a cluster vote."""
+        return self.votes.nearest(self._placed(points), threads, progress)
+
+    def _placed(self, points: Points) -> Points:
+        return directions(points) if self.metric == "cosine" else points
 
 
 LEIDEN: Final = Algorithm(LeidenParams, fit)

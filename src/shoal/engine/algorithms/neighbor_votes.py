@@ -1,6 +1,6 @@
 """Places new rows by the clusters of the rows around them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -53,6 +53,12 @@ class NeighborVotes:
             inside = (labels >= 0) & (far <= self.farthest)
             found.labels[block], found.strengths[block] = np.where(inside, labels, -1), np.where(inside, share, 0.0)
         return found
+
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled:
+        """The same where only fitted rows that are in a cluster vote, and none is too far."""
+        inside = self.labels >= 0
+        among = replace(self, points=self.points[inside], labels=self.labels[inside], farthest=np.inf)
+        return among.assign(points, threads, progress)
 
 
 def _as_cluster(progress: Progress, _: str, fraction: float) -> None:

@@ -1,0 +1,123 @@
+"""Rows that are in no cluster, put into the nearest one."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import NOISE, Labels, Points, Rows
+from shoal.engine.algorithms.base import Labelled
+from shoal.engine.centers import nearest_two
+from shoal.engine.centroids import Memberships, cluster_means, distances_to, member_rows
+from shoal.engine.known_rows import KnownRows
+from shoal.engine.layers import Layers
+from shoal.engine.outcome import Outcome
+from shoal.engine.parallel import one_blas_thread
+from shoal.engine.plan import Plan, Progress, silent
+from shoal.engine.prediction import Assigner
+from shoal.engine.quality import Grouping, measure
+
+__all__ = ["without_noise"]
+
+
+def without_noise(outcome: Outcome, points: Points, plan: Plan, progress: Progress = silent) -> Outcome:
+    """The outcome with every row in a cluster; itself where that is so, or where there are no clusters.
+
+    `points` (n, d) are the rows as they were clustered. A row joins the cluster that the algorithm's own rule finds
+    nearest (HDBSCAN the member at the smallest mutual reachability, DBSCAN the nearest core row, graph methods the vote
+    of the nearest rows that are in a cluster), else that of the nearest centroid. Clusters keep their numbers,
+    centroids, medoids and representatives; distances, cohesion, metrics and layers count the rows that came. Reports to
+    `progress` as "cluster" and "describe".
+    """
+    noise = np.flatnonzero(outcome.labels == NOISE)
+    if len(noise) == 0 or outcome.clusters == 0:
+        return outcome
+    with one_blas_thread():
+        joined = _joined(outcome, np.ascontiguousarray(points[noise]), plan, progress)
+        labels, strengths = outcome.labels.copy(), outcome.strengths.copy()
+        labels[noise], strengths[noise] = joined.labels, joined.strengths
+        means = cluster_means(points, labels, outcome.clusters)
+        found = distances_to(
+            points, labels, outcome.centroids, outcome.distance_metric, outcome.origin, threads=plan.threads
+        )
+        layers, model = outcome.layers, outcome.model
+        return replace(
+            outcome,
+            labels=labels,
+            strengths=strengths,
+            distances=found.distance.astype(np.float32),
+            metrics=_measured(outcome, points, labels, means, found, plan, progress),
+            cohesion=found.cohesion(member_rows(labels, outcome.clusters)),
+            layers=None if layers is None else _deepened(layers, noise, labels, points, plan.threads),
+            model=None if model is None else replace(model, known=_known(points, labels, strengths, plan)),
+        )
+
+
+def _joined(outcome: Outcome, rows: Points, plan: Plan, progress: Progress) -> Labelled:
+    found = Labelled(np.full(len(rows), NOISE, np.int64), np.zeros(len(rows), np.float32))
+    if outcome.model is not None:
+        found = outcome.model.nearest(rows, plan.threads, progress)
+    left = np.flatnonzero(found.labels < 0)
+    if len(left):
+        nearest = Assigner.of(outcome.centroids, metric=outcome.distance_metric)
+        placed = nearest.assign(np.ascontiguousarray(rows[left]), plan.threads, progress)
+        labels, strengths = found.labels.copy(), found.strengths.copy()
+        labels[left], strengths[left] = placed.labels, placed.strengths
+        found = Labelled(labels, strengths)
+    return found
+
+
+def _measured(
+    outcome: Outcome,
+    points: Points,
+    labels: Labels,
+    means: NDArray[np.float64],
+    found: Memberships,
+    plan: Plan,
+    progress: Progress,
+) -> dict[str, float | None]:
+    grouping = Grouping(points, labels, means, found, outcome.distance_metric)
+    return {**outcome.metrics, **measure(grouping, plan.seed, plan.threads, progress)}
+
+
+def _known(points: Points, labels: Labels, strengths: NDArray[np.float32], plan: Plan) -> KnownRows:
+    return KnownRows.of(points, Labelled(labels.astype(np.int64), strengths), plan.threads)
+
+
+def _deepened(layers: Layers, noise: Rows, labels: Labels, points: Points, threads: int) -> Layers:
+    """The layers with the rows that came: in coarser ones where their cluster is, in finer ones in the nearest part of
+    it, by the means. The clusters of every layer keep their numbers."""
+    own = [layer.labels.copy() for layer in layers.layers]
+    before = own[layers.chosen].copy()
+    own[layers.chosen] = labels
+    for coarser in own[: layers.chosen]:
+        coarser[noise] = _main_groups(before, coarser)[labels[noise]]
+    for place in range(layers.chosen + 1, len(own)):
+        own[place][noise] = _nearest_parts(own[place], own[place - 1], noise, points, threads)
+    placed = [replace(layer, labels=of_layer) for layer, of_layer in zip(layers.layers, own, strict=True)]
+    return replace(layers, layers=placed)
+
+
+def _main_groups(labels: Labels, coarser: Labels) -> Labels:
+    """(k,) the coarser cluster that most rows of each cluster are in, -1 where they are in none."""
+    inside = labels >= 0
+    pairs, counts = np.unique(np.stack([labels[inside], coarser[inside]]), axis=1, return_counts=True)
+    order = np.argsort(counts, kind="stable")  # the most common last
+    groups = np.full(int(labels.max()) + 1, NOISE, np.int32)
+    groups[pairs[0, order]] = pairs[1, order]
+    return groups
+
+
+def _nearest_parts(finer: Labels, above: Labels, rows: Rows, points: Points, threads: int) -> Labels:
+    """(m,) of the `rows` (m,) the finer cluster with the nearest mean among those inside their cluster `above`; -1
+    where it has no parts."""
+    means = cluster_means(points, finer, int(finer.max(initial=-1)) + 1).astype(np.float32)
+    found = np.full(len(rows), NOISE, np.int32)
+    for cluster in np.unique(above[rows][above[rows] >= 0]).tolist():
+        mine = np.flatnonzero(above[rows] == cluster)
+        parts = np.unique(finer[(above == cluster) & (finer >= 0)])
+        if len(parts) == 1:
+            found[mine] = parts[0]
+        elif len(parts) > 1:
+            found[mine] = parts[nearest_two(points[rows[mine]], means[parts], threads, None).labels]
+    return found
