@@ -1,6 +1,7 @@
 """From a file to named clusters: what `shoal cluster FILE` does, without the printing."""
 
 import heapq
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from shoal.files import Documents, FileTable, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
 from shoal.files.in_memory import open_table
 from shoal.files.layout import COMMAND, Options
+from shoal.files.remote_names import remote_address
 from shoal.files.shards import Files, name_of
 from shoal.given import close_columns, missing_vectors
 from shoal.inputs import GivenIds
@@ -28,6 +30,7 @@ from shoal.precision import Split
 from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
 from shoal.records.filters import MATCH_ALL, Filter
+from shoal.remote_files import Fetched
 from shoal.row_filter import RowFilter
 from shoal.settings import Settings
 from shoal.write_back import write_back
@@ -198,12 +201,27 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
 def _chosen(request: Request, progress: Progress) -> _Chosen:
     """The documents that match the filter and have a usable vector. Raises InvalidField where none do."""
     progress("read", 0.0)
-    source = _opened(request)
+    source = _opened(request, progress)
     find_kept(source, request.member_columns)  # refused before anything is read
     return _usable(request, _read(request, source))
 
 
-def _opened(request: Request) -> Source:
+def _opened(request: Request, progress: Progress) -> Source:
+    """A file at an address stays on this machine for as long as its source is there."""
+    address = remote_address(request.path) if request.given.table is None else None
+    if address is None:
+        return _opened_here(request, request.path)
+    fetched = Fetched(address, progress)
+    try:
+        source = _opened_here(request, fetched.path)
+    except BaseException:
+        fetched.close()
+        raise
+    weakref.finalize(source, fetched.close)
+    return source
+
+
+def _opened_here(request: Request, path: Files) -> Source:
     given = request.given
     vectors = None if request.vector is None else [request.vector]
     if given.vectors is not None:
@@ -218,7 +236,8 @@ def _opened(request: Request) -> Source:
             numbered=given.ids is not None,
         )
     return open_source(
-        request.path,
+        path,
+        label=request.label,
         format=request.format,
         id_column=request.id,
         vector_columns=vectors,

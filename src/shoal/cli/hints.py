@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.cli.table import called_as
+from shoal.files.remote_names import remote_address, shown_address
 
 if TYPE_CHECKING:
     from shoal.from_file import FileClustering
@@ -16,8 +17,13 @@ __all__ = ["next_commands", "same_command"]
 def same_command(files: Sequence[Path], options: Mapping[str, Sequence[object] | None]) -> str:
     """The command that reads the same documents again."""
     given = [(option, value) for option, values in options.items() for value in values or () if value is not None]
-    words = [called_as(), "cluster", *(shlex.quote(str(file)) for file in files)]
+    words = [called_as(), "cluster", *(shlex.quote(_shown(file)) for file in files)]
     return " ".join([*words, *(f"{option} {shlex.quote(str(value))}" for option, value in given)])
+
+
+def _shown(file: Path) -> str:
+    address = remote_address(file)
+    return str(file) if address is None else shown_address(address)
 
 
 def next_commands(found: "FileClustering", again: str) -> list[str]:

@@ -40,14 +40,17 @@ def import_(
 ) -> None:
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
     from shoal.cli.options import options_named
+    from shoal.files.remote_names import remote_address
     from shoal.files.shards import check_path
+    from shoal.remote_files import local_files
 
     file = files[0] if len(files) == 1 else tuple(files)
-    check_path(file)
+    if remote_address(file) is None:
+        check_path(file)
     if sidecar is not None:
         check_path(sidecar)
-    with options_named():
-        _import(file, collection, namespace, vector, id, sidecar, format, delimiter, data, url, key)
+    with options_named(), local_files(file) as here:
+        _import(here, collection, namespace, vector, id, sidecar, format, delimiter, data, url, key)
 
 
 def _import(

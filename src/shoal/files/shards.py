@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from shoal.errors import InvalidField
 from shoal.files.formats import check_file, format_by_name
+from shoal.files.remote_names import remote_address, remote_name
 
 __all__ = [
     "Files", "Shard", "are_several", "check_path", "find_shards", "is_pattern", "name_of", "results_name", "size_of",
@@ -39,7 +40,7 @@ class Shard:
 
 def is_pattern(path: Path) -> bool:
     """Whether a path stands for all files that match it: it has a wildcard, and there is no file of that name."""
-    return _WILD.search(str(path)) is not None and not path.exists()
+    return _WILD.search(str(path)) is not None and remote_address(path) is None and not path.exists()
 
 
 def are_several(path: Files) -> bool:
@@ -104,6 +105,8 @@ def name_of(path: Files) -> str:
     """What names a path in errors, `.` too."""
     if not isinstance(path, Path):
         return f"{name_of(path[0])} and {len(path) - 1:,} more"
+    if (address := remote_address(path)) is not None:
+        return remote_name(address)
     return path.name or path.absolute().name or str(path)
 
 
@@ -111,6 +114,8 @@ def results_name(path: Files) -> str:
     """A name for what is made of a file: its own without the ending; of several that of the folder they are in."""
     if not isinstance(path, Path):
         return path[0].absolute().parent.name or "results"
+    if (address := remote_address(path)) is not None:
+        path = Path(_WILD.sub("_", remote_name(address)))
     if is_pattern(path):
         return _fixed_part(path).absolute().name or "results"
     if path.is_dir():
