@@ -247,7 +247,7 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "a row of zeros": (lambda: with_row(4, [0.0] * 6), NAMED, "row 4, column 'vec': is all zero"),
     "an id twice": (lambda: frame().assign(ticket="a"), NAMED, "row 1, column 'ticket': repeats the id of row 0"),
     "no id": (lambda: frame().assign(ticket=objects([None, *TICKETS[1:]])), NAMED, "row 0, column 'ticket': has no id"),
-    "too few texts": (frame, {"vector": "vec", "text": BODIES[:8]}, "text: has 8 values, and the data have 45 rows"),
+    "too few texts": (frame, {"vector": "vec", "text": BODIES[:8]}, "none of which is a column of the data; as values there would be 45"),
     "a short column": (frame, {"vector": "vec", "text": pd.Series(BODIES[:3])}, "text: must be as many"),
     "too few vectors": (frame, {"vector": VECTORS[:3], "text": "body"}, "vector: has 3 values. Give one for each of"),
     "names on levels": (levels, NAMED, "data: has column names on 2 levels"),
@@ -311,3 +311,24 @@ def test_a_batch_of_a_data_set_is_read_at_a_time(tmp_path: Path) -> None:
     found = shoal.cluster(pads.dataset(tmp_path), vector="vec", text="body", id="ticket", **HOW)
 
     assert list(found.ids) == TICKETS
+
+
+def test_a_data_set_of_hugging_face_and_a_relation_of_duckdb_are_tables() -> None:
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    table = pa.table(COLUMNS)
+    for data in (datasets.Dataset.from_dict(COLUMNS), duckdb.arrow(table)):
+        found = shoal.cluster(data, vector="vec", text=["title", "body"], id="ticket", **HOW)
+        assert list(found.ids) == TICKETS
+
+
+def test_several_paths_are_one_table(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{part}.parquet" for part in range(3)]
+    for part, path in enumerate(paths):
+        pq.write_table(pa.table(COLUMNS).slice(part * 15, 15), path)
+
+    assert list(shoal.cluster(paths, vector="vec", text="body", id="ticket", **HOW).ids) == TICKETS
+
+
+def test_rows_are_numbered_where_none_is_asked_for() -> None:
+    assert list(shoal.cluster(frame(), vector="vec", text="body", id="none", **HOW).ids) == list(range(ROWS))

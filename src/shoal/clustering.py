@@ -283,7 +283,9 @@ class Clustering(Exploration):
         return len(self.ids)
 
     def __repr__(self) -> str:
-        head = f"<Clustering of {len(self):,} documents: {len(self.clusters)} clusters, {self.noise:,} in none>"
+        count = len(self.clusters)
+        clusters = "1 cluster" if count == 1 else f"{count:,} clusters"
+        head = f"<Clustering of {len(self):,} documents: {clusters}, {self.noise:,} in none>"
         lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
         return "\n".join([head, *lines, *self._rest()])
 
@@ -292,7 +294,7 @@ class Clustering(Exploration):
 
     def _rest(self) -> list[str]:
         more = len(self.clusters) - _SHOWN
-        return [f"  … and {more:,} more clusters"] if more > 0 else []
+        return [f"  … and {more:,} more"] if more > 0 else []
 
 
 def _with_columns(members: pa.Table, kept: pa.Table) -> pa.Table:

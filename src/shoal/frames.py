@@ -63,8 +63,8 @@ def frame_of(data: object, name: str = "data") -> Frame | None:
     ----------
     data : object
         A pandas or polars data frame, a polars lazy frame (which is collected), an Arrow table, batch, reader or data
-        set, anything else with `__arrow_c_stream__` of several columns, a mapping of columns by name, or a list of
-        records.
+        set, a data set of Hugging Face, anything else with `__arrow_c_stream__` of several columns (DuckDB, Ibis), a
+        mapping of columns by name, or a list of records.
     name : str
         What the argument is called, in errors.
 
@@ -103,6 +103,8 @@ def _frame(data: Any, name: str) -> Frame | None:
         return _from_polars(data)
     if isinstance(data, pa.Table) or _is_a(data, "pyarrow.dataset", "Dataset"):
         return Frame(data)
+    if _is_a(data, "datasets", "Dataset"):  # of Hugging Face, which speaks Arrow under another name
+        return Frame(data.with_format("arrow")[:])
     if isinstance(data, pa.RecordBatch):
         return Frame(pa.Table.from_batches([data]))
     if isinstance(data, pa.RecordBatchReader):

@@ -122,11 +122,17 @@ def columns_named(name: str, given: object, frame: Frame, *, rows: int | None = 
     known = [one for one in given if _is_there(one, frame)]
     if not known and len(given) == rows:
         return Named(values=given)
-    if not known and len(given) > len(frame.columns):
-        problem = f"has {len(given):,} values, and the data have {rows:,} rows"
-        raise InvalidField(name, problem, remedy="Give one value a row, or the names of columns.")
-    _check_columns(name, given, frame)
+    try:
+        _check_columns(name, given, frame)
+    except InvalidField as error:
+        raise error if known or rows is None else _neither(name, given, frame, rows) from None
     return Named(tuple(given))
+
+
+def _neither(name: str, given: Sequence[str], frame: Frame, rows: int) -> InvalidField:
+    """The error about a list that is neither names nor values."""
+    problem = f"is a list of {len(given):,}, none of which is a column of the data; as values there would be {rows:,}"
+    return InvalidField(name, problem, value=given[0], remedy=close_columns(given[0], frame.columns))
 
 
 def vectors_in(frame: Frame, columns: Sequence[str] | None, taken: Iterable[str]) -> Split | None:
