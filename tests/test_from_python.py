@@ -247,7 +247,7 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "a row of zeros": (lambda: with_row(4, [0.0] * 6), NAMED, "row 4, column 'vec': is all zero"),
     "an id twice": (lambda: frame().assign(ticket="a"), NAMED, "row 1, column 'ticket': repeats the id of row 0"),
     "no id": (lambda: frame().assign(ticket=objects([None, *TICKETS[1:]])), NAMED, "row 0, column 'ticket': has no id"),
-    "too few texts": (frame, {"vector": "vec", "text": BODIES[:8]}, "none of which is a column of the data; as values there would be 45"),
+    "too few texts": (frame, {"vector": "vec", "text": BODIES[:8]}, "as values there would be 45"),
     "a short column": (frame, {"vector": "vec", "text": pd.Series(BODIES[:3])}, "text: must be as many"),
     "too few vectors": (frame, {"vector": VECTORS[:3], "text": "body"}, "vector: has 3 values. Give one for each of"),
     "names on levels": (levels, NAMED, "data: has column names on 2 levels"),
