@@ -183,6 +183,30 @@ def csv_of_numbers_without_a_header(folder: Path) -> str:
     return "vectors.csv"
 
 
+@case()
+def numbers_between_spaces_without_a_header(folder: Path) -> Sequence[str]:
+    np.savetxt(folder / "vectors.txt", VECTORS)
+    return ["vectors.txt", "--format", "csv"]
+
+
+@case(refused=["words.txt", "has no header"])
+def words_with_their_vectors_as_glove_has_them(folder: Path) -> Sequence[str]:
+    lines = [f"word{row} " + " ".join(f"{n:.5f}" for n in vector) for row, vector in enumerate(VECTORS)]
+    return [save(folder, "words.txt", "\n".join(lines)), "--format", "csv"]
+
+
+@case(refused=["docs.csv", "has no header", "first line"])
+def csv_whose_first_line_is_a_document(folder: Path) -> str:
+    text = table({"id": IDS, "text": TITLES, "embedding": JSON_TEXT})
+    return save(folder, "docs.csv", text.partition("\n")[2])
+
+
+@case(refused=["docs.csv: row 0 (line 2)", "A quote counts only right behind the delimiter"])
+def csv_with_spaces_in_front_of_quotes(folder: Path) -> str:
+    rows = [f"{id}, {vector}\n" for id, vector in zip(IDS, (f'"{text}"' for text in JSON_TEXT), strict=True)]
+    return save(folder, "docs.csv", "id, embedding\n" + "".join(rows))
+
+
 @case(refused=["docs.csv", "no rows"])
 def csv_with_nothing_but_a_header(folder: Path) -> str:
     return save(folder, "docs.csv", "id,text,embedding\n")

@@ -165,6 +165,25 @@ def json_of_vectors_by_name(folder: Path) -> str:
     return save(folder, "docs.json", dict(zip(IDS, LISTS, strict=True)))
 
 
+@case(ids=IDS)
+def json_lines_of_a_batch_of_openai(folder: Path) -> str:
+    bodies = [{"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": v}]} for v in LISTS]
+    responses = [{"status_code": 200, "body": body} for body in bodies]
+    (folder / "batch.jsonl").write_text(lines(named(id=UUIDS, custom_id=IDS, response=responses, error=[None] * ROWS)))
+    return "batch.jsonl"
+
+
+@case(ids=IDS, text=["text"])
+def json_objects_one_after_the_other_as_jq_prints_them(folder: Path) -> str:
+    (folder / "docs.json").write_text("\n".join(json.dumps(row, indent=2) for row in ROWS_OF_JSON))
+    return "docs.json"
+
+
+@case(refused=["docs.json", "arrays without names", "orient='records'"])
+def json_of_pandas_values(folder: Path) -> str:
+    return save(folder, "docs.json", [[row["id"], row["text"], row["embedding"]] for row in ROWS_OF_JSON])
+
+
 @case()
 def json_of_nothing_but_vectors(folder: Path) -> str:
     return save(folder, "docs.json", LISTS)

@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
@@ -31,6 +33,20 @@ def parquet_of_pandas_with_an_index_of_text(folder: Path) -> str:
     table = pa.table({"text": TITLES, "embedding": pa.array(LISTS, pa.list_(pa.float64())), "__index_level_0__": IDS})
     index = {"index_columns": ["__index_level_0__"], "columns": [], "column_indexes": [], "pandas_version": "2.2.3"}
     return parquet(folder, table.replace_schema_metadata({"pandas": json.dumps(index)}))
+
+
+@case(ids=IDS, text=["text"])
+def parquet_that_pandas_wrote(folder: Path) -> str:
+    frame = pd.DataFrame({"ticket": IDS, "text": TITLES, "embedding": list(VECTORS)}).set_index("ticket")
+    frame.to_parquet(folder / "docs.parquet")
+    return "docs.parquet"
+
+
+@case(ids=IDS, text=["text"])
+def parquet_that_polars_wrote(folder: Path) -> str:
+    frame = pl.DataFrame({"ticket": IDS, "text": TITLES}).with_columns(pl.Series("embedding", VECTORS))
+    frame.write_parquet(folder / "docs.parquet")
+    return "docs.parquet"
 
 
 @case(text=["text"])
@@ -247,6 +263,12 @@ def numpy_archive_with_ids_and_texts(folder: Path) -> str:
 def numpy_archive_with_numbers_for_ids(folder: Path) -> str:
     np.savez(folder / "docs.npz", X=VECTORS.astype(np.float64), ids=np.array(NUMBERS), y=np.arange(ROWS))
     return "docs.npz"
+
+
+@case(refused=["docs.npy", "Python objects", "numpy.stack"])
+def numpy_array_of_vectors_of_different_lengths(folder: Path) -> str:
+    np.save(folder / "docs.npy", np.array([*LISTS, [0.5]], dtype=object))
+    return "docs.npy"
 
 
 @case(refused=["docs.npz", "'texts'", "Python objects", "astype(str)"])

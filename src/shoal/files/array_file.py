@@ -21,6 +21,7 @@ from shoal.records.vectors import check_finite
 __all__ = ["ArrayPieces"]
 
 _NAME = "embedding"
+_HEADER = 256
 _BLOCK_BYTES = 8 * 2**20
 
 
@@ -108,7 +109,17 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
     return name
 
 
+def _holds_objects(path: Path) -> bool:
+    """Whether an array is a pickle, such as of vectors of different lengths."""
+    with path.open("rb") as file:
+        head = file.read(_HEADER)
+    return b"'descr': '|O'" in head
+
+
 def _opened(path: Path, label: str, most: int) -> NDArray[Any]:
+    if _holds_objects(path):
+        remedy = "Save one array of numbers: numpy.save('docs.npy', numpy.stack(vectors))."
+        raise InvalidField(label, "holds Python objects, which may run code", remedy=remedy)
     # A shape that overflows is refused below; NumPy would only warn.
     with speaking_shoal(label, remedy="Write it again with numpy.save."), np.errstate(over="ignore"):
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)

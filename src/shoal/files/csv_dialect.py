@@ -20,6 +20,7 @@ _SEP: Final = re.compile(rb"sep=(.)\r?\n?", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan")
 _BY_NAME: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _LOOKED_AT: Final = 50
+_VECTOR: Final = "embedding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect
         delimiter = check_delimiter(given) if given else named or _sniffed(text[start:], usual, whole=len(head) < _HEAD)
         file.seek(len(head) - len(text) + start)
         names = _header(file.read(max(_HEAD, 16 * 2**20)), delimiter)
+    if len(names) == 1 and _is_row(names[0]):
+        return Dialect(delimiter, skipped, False, [_VECTOR])
     has_header = not _is_numbers(names)
     if has_header and any(_is_vector(name) for name in names):
         remedy = "Put the names of the columns into the first line, such as id,text,embedding."
@@ -145,5 +148,14 @@ def _is_numbers(names: list[str]) -> bool:
     return numbers not in ([str(at + first) for at in range(len(numbers))] for first in (0, 1))
 
 
+def _is_row(line: str) -> bool:
+    """Whether a line is numbers between spaces, as `numpy.savetxt` writes them unless it is told otherwise."""
+    parts = line.split()
+    return len(parts) > 1 and all(_NUMBER.fullmatch(part) for part in parts) and "." in line
+
+
 def _is_vector(name: str) -> bool:
-    return name.lstrip().startswith("[") and name.count(".") > 3
+    """Whether the name of a column is a vector, also behind a word, as GloVe and word2vec write them."""
+    parts = name.split()
+    numbers = sum(1 for part in parts if _NUMBER.fullmatch(part) and "." in part)
+    return (name.lstrip().startswith("[") and name.count(".") > 3) or numbers >= max(4, len(parts) - 1)

@@ -128,6 +128,8 @@ class CsvRows:
             )
             problem = f"has {odd.actual_columns} columns, and the header {odd.expected_columns}"
             remedy = "Put a value that holds the delimiter into quotes, or name another with --delimiter."
+            if f'{self.delimiter} "' in odd.text:
+                remedy = "A quote counts only right behind the delimiter: leave out the space in front of it."
             raise InvalidField(f"{self._label}: row {row}", problem, value=odd.text, remedy=remedy) from None
 
 

@@ -31,6 +31,7 @@ Json = dict[str, Any]
 _LOOKED_AT: Final = 1024
 _MOST_PARTS: Final = 2**18
 _NESTED: Final = "vectors"
+_SHELLS: Final = frozenset({"_source", "custom_id"})
 _AROUND: Final = frozenset({"values", "statistics"})
 
 
@@ -196,7 +197,7 @@ class JsonPieces:
         except orjson.JSONDecodeError:
             rows = []
         if len(rows) == len(lines) and set(map(type, rows)) == {dict}:
-            return [_without_shell(row) for row in rows] if "_source" in rows[0] else rows
+            return [_without_shell(row) for row in rows] if rows[0].keys() & _SHELLS else rows
         return [self._object(line, first + i) for i, line in enumerate(lines)]
 
     def _object(self, line: bytes, number: int) -> Json:
@@ -223,9 +224,14 @@ def _children(item: Json | list[Any]) -> Sequence[Any]:
 
 
 def _without_shell(row: Json) -> Json:
-    """A hit of Elasticsearch or OpenSearch as the document it holds."""
+    """A hit of Elasticsearch or OpenSearch as the document it holds, an answer of OpenAI's batches as its vector."""
     held = row.get("_source")
-    return {"_id": row.get("_id"), **held} if isinstance(held, dict) else row
+    if isinstance(held, dict):
+        return {"_id": row.get("_id"), **held}
+    match row:
+        case {"custom_id": str(id), "response": {"body": {"data": [{"embedding": vector}]}}}:
+            return {"custom_id": id, "embedding": vector}
+    return row
 
 
 def _plain_id(value: object) -> object:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from shoal.errors import InvalidField
-from shoal.files.json_scan import Data, Unfinished, first_at, values
+from shoal.files.json_scan import Data, Unfinished, first_at, sequence, values
 from shoal.files.pieces import line_text
 
 __all__ = ["Elements", "Expanded", "Held", "Lines", "Records"]
@@ -56,10 +56,14 @@ class Lines:
 
 
 class Elements:
-    """Each object in the array at `start` is a row; `around` is what is written about each, `%s` its text."""
+    """Each object in the array at `start` is a row, or each from there on that stands `among_others` without an array;
+    `around` is what is written about each, `%s` its text."""
 
-    def __init__(self, data: Data, start: int, label: str, around: bytes = b"%s") -> None:
+    def __init__(
+        self, data: Data, start: int, label: str, around: bytes = b"%s", *, among_others: bool = False
+    ) -> None:
         self._data, self._start, self._label, self._around = data, start, label, around
+        self._among_others = among_others
 
     def stretches(self, size: int) -> Iterator[list[bytes]]:
         yield from stretched((self._around % self._data[start:stop] for start, stop in self._places()), size)
@@ -72,16 +76,17 @@ class Elements:
 
     def _places(self) -> Iterator[tuple[int, int]]:
         """Raises InvalidField for whatever stands between two objects, and for an array that has no end."""
-        past, row = self._start + 1, 0
+        array = not self._among_others
+        past, row = self._start + array, 0
         try:
-            for start, stop in values(self._data, self._start):
-                if start == self._start:  # the whole array
+            for start, stop in values(self._data, self._start) if array else sequence(self._data, self._start):
+                if array and start == self._start:  # the whole array
                     if self._data[past : stop - 1].strip():
                         raise self._no_object(row, past)
                     return
                 if stop - start > _LONGEST:
                     raise InvalidField(f"{self._label}: row {row}", f"has more than {_LONGEST:,} bytes")
-                if self._data[past:start].strip() != (b"," if row else b""):
+                if self._data[past:start].strip() != (b"," if row and array else b""):
                     raise self._no_object(row, past)
                 yield start, stop
                 past, row = stop, row + 1

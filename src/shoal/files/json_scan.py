@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import orjson
 
-__all__ = ["Data", "Member", "Unfinished", "first_at", "is_list_of", "mapped_file", "members", "values"]
+__all__ = ["Data", "Member", "Unfinished", "first_at", "is_list_of", "mapped_file", "members", "sequence", "values"]
 
 Data: TypeAlias = bytes | mmap.mmap
 
@@ -70,6 +70,16 @@ def values(data: Data, start: int) -> Iterator[tuple[int, int]]:
                 yield start, token.end()
                 return
     raise Unfinished(begin)
+
+
+def sequence(data: Data, start: int) -> Iterator[tuple[int, int]]:
+    """Where the lists and objects lie that follow each other from `start` on. Raises Unfinished."""
+    while (start := first_at(data, start)) < len(data):
+        if data[start] not in _OPENING:
+            raise Unfinished(start)
+        *_, whole = values(data, start)
+        yield whole
+        start = whole[1]
 
 
 def members(data: Data, start: int) -> Iterator[Member]:

@@ -10,7 +10,7 @@ import orjson
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
 from shoal.files.json_records import Elements, Expanded, Held, Lines, Records, cut_off
-from shoal.files.json_scan import Data, Member, Unfinished, first_at, is_list_of, mapped_file, members
+from shoal.files.json_scan import Data, Member, Unfinished, first_at, is_list_of, mapped_file, members, values
 from shoal.files.telemetry import TRACES, spans_of
 
 __all__ = ["records_of"]
@@ -29,9 +29,9 @@ _REMEDY: Final = "Write an array of objects, or one object a line (JSON lines)."
 def records_of(path: Path, label: str, unfolding: Unfolding) -> Records:
     """The rows of a file of JSON, whatever its shape.
 
-    JSON lines; an array of objects, or of vectors; pandas' `columns`, `index`, `list` and `split`; objects or vectors
-    by their ids; and such an array anywhere near the top of an object, as services answer. Of OpenTelemetry's traces
-    each span is a row. Raises InvalidField for a document that holds no rows.
+    JSON lines, or objects one after the other, as `jq` prints them; an array of objects, or of vectors; pandas'
+    `columns`, `index`, `list` and `split`; objects or vectors by their ids; and such an array anywhere near the top of
+    an object, as services answer. Of OpenTelemetry's traces each span is a row. Raises InvalidField for a document that holds no rows.
     """
     data = mapped_file(path)
     start = first_at(data, len(_BOM) if data[: len(_BOM)] == _BOM else 0)
@@ -51,6 +51,9 @@ def _of_array(data: Data, start: int, label: str) -> Records:
     if data[inside : inside + 1] == b"]":
         raise InvalidField(label, "has no rows", remedy="Send a file with at least one document.")
     if is_list_of(data, start, b"["):
+        if not is_list_of(data, inside, _NUMBERS):
+            remedy = "Write objects, which name the columns: df.to_json(FILE, orient='records')."
+            raise InvalidField(label, "is an array of arrays without names of columns", remedy=remedy)
         return Elements(data, start, label, b'{"' + _VECTOR.encode() + b'":%s}')
     if is_list_of(data, start, b"{"):
         return Elements(data, start, label)
@@ -66,6 +69,9 @@ def _of_objects(data: Data, start: int, path: Path, label: str, unfolding: Unfol
     follows = whole is not None and first_at(data, start + len(line)) < len(data)
     if follows or (whole is None and not _is_spread(line)):
         return Lines(path, label)
+    *_, (_, stop) = values(data, start)
+    if data[first_at(data, stop) : first_at(data, stop) + 1] == b"{":
+        return Elements(data, start, label, among_others=True)
     found = _unwrapped(data, start, label, unfolding)
     if found is not None:
         return found
@@ -147,8 +153,8 @@ def _split(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     names = [str(name) for name in document["columns"]]
     index: Sequence[object] = document.get("index") or []
     ids = _ids([str(label) for label in index])
-    for at, values in enumerate(document["data"]):
-        row = dict(zip(names, values, strict=False))
+    for at, held in enumerate(document["data"]):
+        row = dict(zip(names, held, strict=False))
         yield row if ids is None or at >= len(ids) else {_ID: ids[at], **row}
 
 
