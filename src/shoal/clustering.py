@@ -20,6 +20,7 @@ from shoal.engine.plan import Plan, Progress, silent
 from shoal.errors import InvalidField
 from shoal.exploration import Exploration, Kept
 from shoal.given import split_vectors
+from shoal.plural import plural
 from shoal.precision import moved_to_mean
 from shoal.results import write_folder
 from shoal.services.analysis import Analysis, NamedCluster
@@ -283,9 +284,8 @@ class Clustering(Exploration):
         return len(self.ids)
 
     def __repr__(self) -> str:
-        count = len(self.clusters)
-        clusters = "1 cluster" if count == 1 else f"{count:,} clusters"
-        head = f"<Clustering of {len(self):,} documents: {clusters}, {self.noise:,} in none>"
+        documents, clusters = plural(len(self), "document"), plural(len(self.clusters), "cluster")
+        head = f"<Clustering of {documents}: {clusters}, {self.noise:,} in none>"
         lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
         return "\n".join([head, *lines, *self._rest()])
 

@@ -26,6 +26,7 @@ from shoal.inputs import GivenIds
 from shoal.kept_columns import find_kept, read_kept
 from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, How, cluster_columns, expected_cost
+from shoal.plural import plural
 from shoal.precision import Split
 from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
@@ -79,6 +80,8 @@ class Request:
     """None given: the fields that read most like text."""
     id: str | None = None
     where: Filter = MATCH_ALL
+    labels: bool = True
+    """Whether clusters are named from texts."""
     member_columns: Sequence[str] = ()
     """Columns of the file that the members get as well."""
     how: How = field(default_factory=How)
@@ -203,7 +206,7 @@ def _chosen(request: Request, progress: Progress) -> _Chosen:
     progress("read", 0.0)
     source = _opened(request, progress)
     find_kept(source, request.member_columns)  # refused before anything is read
-    return _usable(request, _read(request, source))
+    return _usable(request, _read(request, source, progress))
 
 
 def _opened(request: Request, progress: Progress) -> Source:
@@ -250,21 +253,24 @@ def _opened_here(request: Request, path: Files) -> Source:
     )
 
 
-def _read(request: Request, source: Source) -> _Chosen:
+def _read(request: Request, source: Source, progress: Progress) -> _Chosen:
+    def tick(read: int) -> None:
+        progress("read", 0.0 if source.info.rows is None else min(read / max(source.info.rows, 1), 1.0))
+
     info = source.info
     chooser = RowFilter(request.where, request.options.where, info.columns, info.id_column)
     if info.format not in _LOOSE:  # where any row may have fields of its own
         chooser.check_columns()
     # Cut to what naming looks at while it is read, so that a file of long texts needs little memory.
     matches = None if request.where == MATCH_ALL else chooser.matching
-    table = source.read(Wanted(matches, trimmed, LONGEST_READ))
+    table = source.read(Wanted(matches, trimmed, LONGEST_READ, tick))
     chooser.check_values()
     warnings = list(source.info.warnings)
     vector, points, rest = _vectors(request, table)
     if table.missing:
         if request.given.table is not None:
             raise missing_vectors(request.label, vector, table.rows, table.missing)
-        count = f"{table.missing:,} document has" if table.missing == 1 else f"{table.missing:,} documents have"
+        count = plural(table.missing, "document has", "documents have")
         warnings.append(f"{count} no {vector}; left out.")
     if not table.ids:
         raise chooser.none_matches(table.read)
@@ -329,7 +335,8 @@ def _usable(request: Request, read: _Chosen) -> _Chosen:
         remedy = f"Choose another column of vectors: {request.options.vector}."
         raise InvalidField(read.vector, "is all zero in every document", remedy=remedy)
     rows, count = np.flatnonzero(usable), int(np.count_nonzero(~usable))
-    warning = f"{count:,} documents have an all-zero vector, for which no direction exists; left out."
+    have = plural(count, "document has", "documents have")
+    warning = f"{have} an all-zero vector, for which no direction exists; left out."
     return replace(
         read,
         ids=[read.ids[row] for row in rows],
@@ -343,7 +350,7 @@ def _usable(request: Request, read: _Chosen) -> _Chosen:
 
 def _text_fields(request: Request, chosen: _Chosen) -> list[str]:
     """The fields that were named, else those that read most like text."""
-    if request.given.texts is not None:
+    if request.given.texts is not None or not request.labels:
         return []
     if request.text:
         return list(request.text)

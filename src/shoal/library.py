@@ -44,6 +44,8 @@ class How:
     sample_size: int | None = None
     seed: int = 42
     threads: int = 0
+    map: bool = True
+    """Whether to draw a map, and to look for near-duplicates on the way."""
 
 
 def cluster_columns(
@@ -176,6 +178,7 @@ def _plan_of(how: How, params: Mapping[str, object]) -> Plan:
         sample_size=how.sample_size,
         seed=how.seed,
         threads=how.threads,
+        components=2 if how.map else 0,
         layout_stability="transform",
         keep_model=True,
     )

@@ -94,7 +94,7 @@ def test_a_reader_that_goes_away_is_no_trace(parquet: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
 def test_the_table_fits_its_terminal_and_shows_every_cluster(width: int, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [Row(f"Cluster of things {n}", ["one", "two words", "three"], 10 * n, n / 10) for n in range(9, 0, -1)]
+    rows = [Row(f"cl_{n}", f"Cluster of things {n}", ["one", "two words", "three"], 10 * n) for n in range(9, 0, -1)]
     console = printer()
     console.width = width
 
@@ -107,7 +107,7 @@ def test_the_table_fits_its_terminal_and_shows_every_cluster(width: int, capsys:
 
 
 def test_only_the_largest_clusters_are_shown_and_the_rest_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [Row(f"Name {n}", [], 2, None) for n in range(100)]
+    rows = [Row(f"cl_{n}", f"Name {n}", [], 2) for n in range(100)]
 
     printer().print(clusters_table(rows, 200, 0, width=120, most=10))
 

@@ -46,6 +46,9 @@ def cluster(
     model: Annotated[
         bool, typer.Option(help="Keep what `shoal.load` needs to place new documents, about the size of the vectors.")
     ] = True,
+    map: Annotated[bool, typer.Option(help="Draw the map (x, y) and look for near-duplicates.")] = True,
+    labels: Annotated[bool, typer.Option(help="Name the clusters from texts.")] = True,
+    all: Annotated[bool, typer.Option("--all", help="Print every cluster, not the first 40.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost: time, memory, disk.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the folder of results.")] = False,
@@ -80,6 +83,7 @@ def cluster(
         sample_size=sample,
         seed=seed,
         threads=threads,
+        map=map,
     )
     request = Request(
         path=file,
@@ -91,6 +95,7 @@ def cluster(
         id=id,
         where=parse_filter(filter, "--where"),
         member_columns=keep or (),
+        labels=labels,
         how=how,
     )
     if plan:
@@ -110,4 +115,4 @@ def cluster(
     else:
         options = {"--vector": [vector], "--text": text, "--id": [id], "--where": where, "--sidecar": [sidecar]}
         options |= {"--format": [format], "--delimiter": [delimiter]}
-        print_table(found, folder, same_command(files, options), written=write, notes=notes)
+        print_table(found, folder, same_command(files, options), written=write, notes=notes, whole=all)

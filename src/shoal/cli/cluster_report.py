@@ -1,56 +1,76 @@
-"""What `shoal cluster` prints: the table and its facts, the plan, the summary as JSON."""
+"""What `shoal cluster` and `shoal show` print: the table and its facts, the plan, the summary as JSON."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
+from rich.console import Console
 from rich.text import Text
 
 from shoal.cli.hints import next_commands
 from shoal.cli.plan_table import plan_table
-from shoal.cli.table import Row, clusters_table, plain, printer
+from shoal.cli.table import MOST_ROWS, Row, clusters_table, plain, print_lines, printer
 from shoal.cli.terminal import escape_controls
+from shoal.plural import plural
 
 if TYPE_CHECKING:
     from shoal.from_file import FileClustering, FilePlan
 
-__all__ = ["print_json", "print_plan", "print_table"]
+__all__ = ["print_clusters", "print_json", "print_plan", "print_table"]
 
 
 def print_table(
-    found: "FileClustering", folder: Path, again: str, *, written: Path | None = None, notes: Sequence[str] = ()
+    found: "FileClustering",
+    folder: Path,
+    again: str,
+    *,
+    written: Path | None = None,
+    notes: Sequence[str] = (),
+    whole: bool = False,
 ) -> None:
-    """The clusters, facts about them, where the results are, and what to try next."""
-    clustering = found.clustering
-    rows = [Row(one.label, one.keywords, one.size, one.mean_similarity) for one in clustering.clusters]
+    """The clusters, all of them if `whole`, facts about them, where the results are, and what to try next."""
     console = printer()
-    console.print(clusters_table(rows, len(clustering), clustering.noise, width=console.width))
-    console.print(Text(plain(_facts(found))))
-    for warning in [*clustering.warnings, *notes]:
-        console.print(Text(f"Note: {plain(warning)}", "yellow"))
-    console.print(Text.assemble("Results: ", (f"{plain(str(folder))}/", "bold"), f" with {', '.join(_files(folder))}"))
+    print_clusters(console, {**found.clustering.summary(), "source": found.source}, whole=whole)
+    for note in notes:
+        print_lines(console, Text(f"Note: {plain(note)}", "yellow"))
+    results = Text.assemble("Results: ", (f"{plain(str(folder))}/", "bold"), f" with {', '.join(_files(folder))}")
+    print_lines(console, results)
     if written is not None:
-        all_rows = "the row" if found.total == 1 else f"all {found.total:,} rows"
-        console.print(Text.assemble("Written: ", (plain(str(written)), "bold"), f", {all_rows} with their clusters"))
+        rows = "the row" if found.total == 1 else f"all {found.total:,} rows"
+        print_lines(console, Text.assemble("Written: ", (plain(str(written)), "bold"), f", {rows} with their clusters"))
     for line in next_commands(found, again):
-        console.print(Text(plain(line), "dim"))
+        print_lines(console, Text(plain(line), "dim"))
 
 
-def _facts(found: "FileClustering") -> str:
-    clustering = found.clustering
-    silhouette, spare = (clustering.metrics.get(name) for name in ("silhouette_score", "near_duplicates"))
-    outcome = clustering.analysis.outcome
+def print_clusters(console: Console, summary: Mapping[str, Any], *, whole: bool) -> None:
+    """The table of a summary, at most 40 clusters unless `whole`, and the facts and notes under it."""
+    rows = [
+        Row(one["cluster_id"], one["label"], one["keywords"], one["size"], next(iter(one.get("examples", ())), ""))
+        for one in summary["clusters"]
+    ]
+    most = None if whole else MOST_ROWS
+    table = clusters_table(rows, summary["documents"], summary["noise"], width=console.width, most=most)
+    print_lines(console, table, Text(), Text(plain(_facts(summary))))
+    for warning in summary["warnings"]:
+        print_lines(console, Text(f"Note: {plain(warning)}", "yellow"))
+
+
+def _facts(summary: Mapping[str, Any]) -> str:
+    metrics, documents = summary["metrics"], summary["documents"]
+    silhouette, spare = metrics.get("silhouette_score"), metrics.get("near_duplicates")
+    text = (summary.get("source") or {}).get("text") or ()
     facts = [
-        f"{len(clustering):,} documents",
-        f"{len(clustering.clusters):,} clusters",
-        f"{clustering.noise / max(len(clustering), 1):.1%} in none",
+        plural(documents, "document"),
+        plural(len(summary["clusters"]), "cluster"),
+        f"{summary['noise'] / max(documents, 1):.1%} in none",
+        f"named from {', '.join(text)}" if text else "",
         "" if silhouette is None else f"silhouette {silhouette:.2f}",
-        f"{spare:,.0f} near-duplicates" if spare else "",
-        f"{clustering.seconds:.1f} s",
-        "exact" if outcome.exact else "approximate",
+        plural(int(spare), "near-duplicate") if spare else "",
+        f"{summary['seconds']:.1f} s",
+        "exact" if summary["exact"] else "approximate",
     ]
     return ", ".join(fact for fact in facts if fact) + "."
 

@@ -124,9 +124,7 @@ def _show(cluster: "Cluster", run: "Execution", seconds: float) -> None:
     from shoal.cli.table import Row, called_as, clusters_table, printer
 
     centroids = run.centroids or []
-    rows = [
-        Row(one.label or one.cluster_id, one.keywords, one.num_members, one.mean_cosine_similarity) for one in centroids
-    ]
+    rows = [Row(one.cluster_id, one.label or one.cluster_id, one.keywords, one.num_members) for one in centroids]
     noise = run.num_points - sum(row.size for row in rows)
     console = printer()
     console.print(Text.assemble(("What people ask a voice assistant", "bold"), ", from CLINC150 (CC BY 3.0)"))

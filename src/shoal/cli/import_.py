@@ -212,11 +212,13 @@ def _tell(
     file: "Files", collection: str, inserted: int, replaced: int, vectors: dict[str, int], warnings: list[str]
 ) -> None:
     from shoal.files.shards import name_of
+    from shoal.plural import plural
 
     again = f", {replaced:,} replaced" if replaced else ""
     held = ", ".join(f"{name} ({dimension})" for name, dimension in vectors.items()) or "none"
     print(
-        f"{inserted:,} documents stored{again} from {name_of(file)} in the collection {collection!r}; vectors: {held}."
+        f"{plural(inserted, 'document')} stored{again} from {name_of(file)} in the collection {collection!r}; "
+        f"vectors: {held}."
     )
     for warning in warnings:
         print(f"Note: {warning}")

@@ -1,7 +1,8 @@
 """The command `shoal`: what it can do, and how every error ends."""
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -15,11 +16,15 @@ from shoal.cli.import_ import import_
 from shoal.cli.keys import keys_app
 from shoal.cli.organizations import organizations_app
 from shoal.cli.serve import serve
-from shoal.cli.terminal import plain_output
+from shoal.cli.show import show
+from shoal.cli.terminal import plain_output, unfiltered
 from shoal.cli.work import worker
 from shoal.errors import ShoalError
 
 __all__ = ["app", "main"]
+
+_HUNG_UP: Final = 141
+"""How a shell counts the end by SIGPIPE."""
 
 app = typer.Typer(
     name="shoal",
@@ -49,6 +54,7 @@ def _options(
 
 
 app.command("cluster", short_help="Named clusters from a file, without a server.")(cluster)
+app.command("show", short_help="Print earlier results again, or the documents of a cluster.")(show)
 app.command("demo", short_help="Group and name 2,280 real questions, end to end.")(demo)
 app.command("serve", short_help="Serve the API on this machine.")(serve)
 app.command("import", short_help="Store a file's documents, here or on a server.")(import_)
@@ -70,9 +76,15 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except ShoalError as error:
         _stop(error.message)
+    except BrokenPipeError:  # `| head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), unfiltered(sys.stdout).fileno())
+        raise SystemExit(_HUNG_UP) from None
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         _stop(f"{error.strerror or error}{where}.")

@@ -1,5 +1,6 @@
 """The progress bar: one line on stderr that tells the stage and goes away when the work is done."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,10 +27,14 @@ STAGES: Final[Mapping[str, str]] = {
     "name": "Naming the clusters",
     "layout": "Drawing the map",
     "write": "Writing the results",
+    "write_back": "Writing the file with its clusters",
     "publish": "Publishing the results",
     "enrich": "Enriching the documents",
 }
 """The stages as people read them; one that is not listed is shown by its own name."""
+
+
+_ONE_PERCENT: Final = 0.01
 
 
 @contextmanager
@@ -68,20 +73,33 @@ def _interruptible() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _drawn(quiet: bool) -> Iterator[Progress]:
-    console = Console(file=unfiltered(sys.stderr))
+    console = _console()
     if quiet or not console.is_terminal:
         yield silent
         return
     columns = (SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(30), TaskProgressColumn())
     with Bar(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("Starting", total=1.0)
-        yield lambda stage, fraction: bar.update(task, description=STAGES.get(stage, stage), completed=fraction)
+        task = bar.add_task("Starting", total=None)
+
+        def draw(stage: str, fraction: float) -> None:
+            # A stage that has not said how far it is moves to and fro; 0 % would look like standing still.
+            shown = bar.tasks[0]
+            shown.total = 1.0 if fraction >= _ONE_PERCENT else None
+            shown.finished_time = None  # of the stage before
+            bar.update(task, description=STAGES.get(stage, stage), completed=fraction)
+
+        yield draw
+
+
+def _console() -> Console:
+    """Standard error, without any colour where `NO_COLOR` is set."""
+    return Console(file=unfiltered(sys.stderr), color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
 @contextmanager
 def counted() -> Iterator[Callable[[int], None]]:
     """A callback that shows how many documents were read so far; silent where stderr is no terminal."""
-    console = Console(file=unfiltered(sys.stderr))
+    console = _console()
     if not console.is_terminal:
         yield lambda count: None
         return

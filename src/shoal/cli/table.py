@@ -7,41 +7,61 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.box import SIMPLE_HEAD, Box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.terminal import unfiltered
 
-__all__ = ["Row", "called_as", "clusters_table", "plain", "print_listing", "printer", "readable_seconds"]
+__all__ = ["EDGES", "MOST_ROWS", "Row", "called_as", "clusters_table", "plain", "print_lines", "print_listing"]
+__all__ += ["printer", "readable_seconds"]
 
-_BAR_WIDTH: Final = 12
+_BAR_WIDTH: Final = 10
 _WIDTH_OF_A_PIPE: Final = 120
-_WIDEST: Final = 120
-_ROOM_FOR_KEYWORDS: Final = 90
-_ROOM_FOR_BARS: Final = 60
-_SHORTEST_LABEL: Final = 18
-_LONGEST_LABEL: Final = 36
+_WIDEST: Final = 160
+_ROOM_FOR_BARS: Final = 100
+_ROOM_BESIDE: Final = 76
+"""From here an example stands beside the name of its cluster, below that under it."""
+_LONGEST_LABEL: Final = 40
+EDGES: Final = Box("    \n    \n -- \n    \n -- \n -- \n    \n    \n".replace("-", "─"))
+MOST_ROWS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cluster as the table shows it; `cohesion` is the mean cosine similarity of its members to the centroid."""
+    """One cluster as the table shows it; `example` is what one of its documents says."""
 
+    id: str
     label: str
     keywords: Sequence[str]
     size: int
-    cohesion: float | None
+    example: str = ""
 
 
 def printer() -> Console:
-    """Where tables go: the terminal in its width and colours, a pipe in 120 columns and plain text."""
+    """Where tables go: the terminal in its width and colours; a pipe, as plain text, in the columns of `COLUMNS`, or
+    120. With `NO_COLOR` nothing is coloured, bold or dim."""
     stream = unfiltered(sys.stdout)
-    console = Console(highlight=False, file=stream)
-    return console if console.is_terminal else Console(highlight=False, file=stream, width=_WIDTH_OF_A_PIPE)
+    colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    console = Console(highlight=False, file=stream, color_system=colors)
+    if console.is_terminal:
+        return console
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isdecimal() and 0 < len(asked) < 6 and int(asked) else _WIDTH_OF_A_PIPE
+    return Console(highlight=False, file=stream, width=width, color_system=None)
+
+
+def print_lines(console: Console, *what: RenderableType) -> None:
+    """Print without blanks at the ends of lines, which show where text is copied or piped."""
+    for one in what:
+        with console.capture() as captured:
+            console.print(one)
+        lines = captured.get().splitlines()
+        console.file.write("".join(f"{line.rstrip()}\n" for line in lines))
 
 
 def called_as() -> str:
@@ -51,33 +71,47 @@ def called_as() -> str:
     return os.path.relpath(sys.argv[0])
 
 
-def clusters_table(rows: Sequence[Row], documents: int, noise: int, *, width: int, most: int = 40) -> Table:
+def clusters_table(
+    rows: Sequence[Row], documents: int, noise: int, *, width: int, most: int | None = MOST_ROWS
+) -> Table:
     """A table of the clusters in the order given, at most `most` of them, and of the documents in none.
 
-    On `width` columns of which it takes 120 at most; below 90 there is no room for keywords, below 60 none for bars.
+    On `width` columns, of which it takes 160 at most. Names are whole, on several lines where they must be. An example
+    of each cluster, or its keywords where there is no text, stands beside its name, or under it on narrow terminals.
     """
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, expand=True, width=min(width, _WIDEST))
-    wide, roomy = width >= _ROOM_FOR_KEYWORDS, width >= _ROOM_FOR_BARS
-    label = min(max([_SHORTEST_LABEL, *(len(plain(row.label)) for row in rows)]), _LONGEST_LABEL)
-    table.add_column("#", justify="right", style="dim", min_width=2)
-    table.add_column("cluster", style="bold", overflow="ellipsis", no_wrap=True, **_width_of(label, fixed=wide))
-    table.add_column("documents", justify="right", min_width=9)
-    table.add_column("share", no_wrap=True, min_width=_BAR_WIDTH + 7 if roomy else 6)
-    if wide:
-        table.add_column("keywords", style="dim", overflow="ellipsis", no_wrap=True, ratio=1)
-    if roomy:
-        table.add_column("cohesion", justify="right", min_width=8)
-    largest = max((row.size for row in rows), default=1) if roomy else 0
-    for rank, row in enumerate(rows[:most], 1):
-        keywords = [Text(plain(", ".join(_beside_the_label(row))))] if wide else []
-        cohesion = ["" if row.cohesion is None else f"{row.cohesion:.2f}"] if roomy else []
+    beside, bars = width >= _ROOM_BESIDE, width >= _ROOM_FOR_BARS
+    shown = rows if most is None else rows[:most]
+    table = Table(
+        box=EDGES,
+        header_style="bold",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        expand=True,
+        width=min(width, _WIDEST),
+    )
+    table.add_column("id", style="dim", no_wrap=True)
+    table.add_column(
+        "cluster",
+        overflow="fold",
+        **_width_of([*(row.label for row in shown), _rest(rows, shown)], width, fixed=beside),
+    )
+    table.add_column("documents", justify="right", no_wrap=True)
+    table.add_column("share", no_wrap=True, justify="left" if bars else "right")
+    says = any(row.example for row in rows)
+    if beside:
+        table.add_column("example" if says else "keywords", style="dim", overflow="ellipsis", no_wrap=True, ratio=1)
+    largest = max((row.size for row in rows), default=1) if bars else 0
+    for row in shown:
+        more = row.example if says else ", ".join(_beside_the_label(row))
+        label, extra = Text(plain(row.label), "bold"), Text(plain(more), "dim", no_wrap=True, overflow="ellipsis")
+        name = label if beside or not more else Group(label, extra)
         share = _share(row.size, largest, documents)
-        table.add_row(str(rank), Text(plain(row.label)), f"{row.size:,}", share, *keywords, *cohesion)
-    if len(rows) > most:
-        table.add_row("", Text(f"… and {len(rows) - most:,} more", "dim"))
+        table.add_row(row.id, name, f"{row.size:,}", share, *([extra] if beside else []))
+    if len(rows) > len(shown):
+        table.add_row("", Text(_rest(rows, shown), "dim"))
     if noise:
-        table.add_section()
-        table.add_row("", Text("in no cluster", "italic"), f"{noise:,}", _percent(noise, documents, roomy))
+        table.add_row("", Text("in no cluster", "italic"), f"{noise:,}", _percent(noise, documents, indented=bars))
     return table
 
 
@@ -91,9 +125,17 @@ def print_listing(columns: Sequence[str], rows: Iterable[tuple[Sequence[str], bo
     printer().print(table)
 
 
-def _width_of(label: int, *, fixed: bool) -> dict[str, Any]:
-    """The label column keeps its width where keywords can give way, and gives way itself where there are none."""
-    return {"min_width": label, "max_width": label} if fixed else {"ratio": 1}
+def _rest(rows: Sequence[Row], shown: Sequence[Row]) -> str:
+    return f"… and {len(rows) - len(shown):,} more: --all" if len(rows) > len(shown) else "in no cluster"
+
+
+def _width_of(names: Sequence[str], width: int, *, fixed: bool) -> dict[str, Any]:
+    """The names have the columns that the longest of them takes, up to a third of all, where examples stand beside
+    them, and all that is left where not. Characters of East Asia and emoji take two."""
+    if not fixed:
+        return {"ratio": 1}
+    own = min(max(cell_len(plain(name)) for name in names), _LONGEST_LABEL, width // 3)
+    return {"min_width": own, "max_width": own}
 
 
 def _beside_the_label(row: Row) -> list[str]:

@@ -91,6 +91,8 @@ class Wanted:
     matches: Callable[[Sequence[str], Documents], NDArray[np.bool_]] | None = None
     trim: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     trim_from: int = 0
+    tick: Callable[[int], None] | None = None
+    """Hears after every stretch how many rows were read."""
 
 
 EVERYTHING: Final = Wanted()
@@ -156,6 +158,8 @@ class Source:
             if wanted.matches is not None:
                 chosen = np.flatnonzero(wanted.matches([piece.ids[row] for row in rows], documents))
                 rows, documents = rows[chosen], documents.taken(chosen)
+            if wanted.tick is not None:
+                wanted.tick(total)
             held.append(documents if wanted.trim is None else documents.trimmed(wanted.trim, wanted.trim_from))
             ids += [piece.ids[row] for row in rows.tolist()]
             places.append(rows + piece.first)

@@ -1,0 +1,90 @@
+"""`shoal show FOLDER`: the results of an earlier run again, and the documents of one cluster."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cli.conftest import Command
+
+FOUND = ("--algorithm", "kmeans", "--clusters", 3, "--out", "found", "--keep", "topic")
+
+
+@pytest.fixture
+def folder(here: Command, parquet: Path, tmp_path: Path) -> Path:
+    """Results of three clusters, by topic."""
+    assert here("cluster", parquet, *FOUND).code == 0
+    return tmp_path / "found"
+
+
+def test_the_table_is_shown_again(here: Command, parquet: Path) -> None:
+    printed = here("cluster", parquet, *FOUND).out
+    shown = here("show", "found")
+
+    assert shown.code == 0
+    assert printed.startswith(shown.out.partition(", named from")[0])
+    assert "60 documents, 3 clusters, 0.0% in none, named from text" in shown.out
+
+
+def test_json_is_the_summary(here: Command, folder: Path) -> None:
+    assert json.loads(here("show", folder, "--json").out) == json.loads((folder / "summary.json").read_bytes())
+
+
+@pytest.mark.parametrize("asked", ["cl_1", "1", "label", "LABEL", "part"])
+def test_the_documents_of_one_cluster_are_shown(asked: str, here: Command, folder: Path) -> None:
+    one = json.loads((folder / "summary.json").read_bytes())["clusters"][1]
+    words = {"label": one["label"], "LABEL": one["label"].upper(), "part": one["label"][1:-1]}
+    done = here("show", folder, "--cluster", words.get(asked, asked))
+
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{one['label']}  cl_1, 20 documents, 33.3% of all")
+    assert all(f"“{example}”" in done.out for example in one["examples"])
+    members = pq.read_table(folder / "members.parquet").filter(pa.compute.field("cluster_id") == "cl_1")
+    assert [id for id in members["document_id"].to_pylist() if id not in done.out] == []
+    assert members["topic"][0].as_py() in done.out
+
+
+def test_members_are_firmest_first_and_all_of_them_on_demand(
+    here: Command, documents: pa.Table, tmp_path: Path
+) -> None:
+    pq.write_table(documents, tmp_path / "one.parquet")
+    here("cluster", "one.parquet", "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
+    short, whole, as_json = (
+        here("show", "found", "--cluster", "cl_0", *more).out for more in ([], ["--all"], ["--json"])
+    )
+    told = json.loads(as_json)
+
+    assert "… and 20 more: --all" in short and "more" not in whole
+    assert told["size"] == len(told["members"]) == 40
+    strengths = [row["membership_strength"] for row in told["members"]]
+    assert strengths == sorted(strengths, reverse=True)
+    assert [row["document_id"] in short for row in told["members"]] == [True] * 20 + [False] * 20
+    assert all(row["document_id"] in whole for row in told["members"])
+
+
+def test_documents_in_no_cluster_are_shown(here: Command, parquet: Path) -> None:
+    here("cluster", parquet, "--algorithm", "hdbscan", "--param", "min_cluster_size=18", "--out", "found")
+    noise = json.loads(here("show", "found", "--json").out)["noise"]
+
+    for asked in ("noise", "cl_noise"):
+        assert here("show", "found", "--cluster", asked).out.startswith(f"in no cluster  cl_noise, {noise} document")
+
+
+def test_a_cluster_or_folder_that_is_not_there_is_an_error_with_a_remedy(here: Command, folder: Path) -> None:
+    (folder.parent / "empty").mkdir()
+    (folder / "members.parquet").write_bytes(b"PAR1")
+    cases = {
+        ("show", folder, "--cluster", "nowhere"): "is none of the clusters",
+        ("show", folder, "--cluster", "9"): "is none of the clusters",
+        ("show", folder, "--cluster", "a"): "Say which by its id: cl_",
+        ("show", folder, "--cluster", "1"): "members.parquet: cannot be read",
+        ("show", "nothing"): "there is no such folder",
+        ("show", "empty"): "holds no results of Shoal",
+        ("show", folder / "summary.json"): "is no folder of results",
+    }
+    for command, words in cases.items():
+        done = here(*command)
+        assert done.code == 2
+        assert words in done.complaint, command
