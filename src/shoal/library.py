@@ -26,6 +26,9 @@ __all__ = ["Clustering", "How", "cluster_columns", "expected_cost"]
 
 _AUTO: Final = "auto"
 _KMEANS: Final = "kmeans"
+_STARTS: Final = ((5_000, 10), (20_000, 4))
+"""Rows up to which k-means takes so many starts unless it is told: of few rows one start depends on the last digits of
+the vectors, and ten cost little."""
 _CHOOSING_SECONDS: Final = 1e-6
 _LOOKED_AT: Final = 6_000
 _NAMING_SECONDS: Final = 6e-5
@@ -99,7 +102,7 @@ def _near_origin(points: Points, rest: Points | None, how: How) -> tuple[Points,
     if how.normalize:
         remedy = "Their directions hardly differ either; normalize=False compares their distances about their mean."
         return points, None, [f"{far}. {remedy}"]
-    if check_params(how.algorithm, _own_params(how))[0].get("metric") == "cosine":
+    if check_params(how.algorithm, _own_params(how, len(points)))[0].get("metric") == "cosine":
         remedy = "Their directions hardly differ either; another metric compares their distances about their mean."
         return points, None, [f"{far}. {remedy}"]
     moved, origin = moved_to_mean(points, rest)
@@ -142,12 +145,11 @@ def _in_order_given(analysis: Analysis, order: NDArray[np.int64]) -> Analysis:
 
 def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]]:
     """Everything decided, and what to tell about it. Raises InvalidField."""
-    params, told = _own_params(how), list[str]()
+    params, told = _own_params(how, len(points)), list[str]()
     if how.algorithm == _KMEANS and params.get("n_clusters") is None:
-        params["n_clusters"], reason = choose_k(
-            points, how.seed, normalize=how.normalize, threads=how.threads, progress=progress
-        )
-        told.append(reason)
+        chosen = choose_k(points, normalize=how.normalize, threads=how.threads, progress=progress)
+        params["n_clusters"] = chosen.k
+        told.append(chosen.reason)
     checked = _checked(how, params)
     _check_enough(checked.get(count_parameter(how.algorithm) or ""), len(points))
     return _plan_of(how, params), told
@@ -159,7 +161,7 @@ def expected_cost(how: How, rows: int, dimension: int, text: Volume) -> Cost:
     The memory of naming comes on top of that of clustering, since what was freed is seldom given back to the system.
     Raises InvalidField.
     """
-    params, choosing = _own_params(how), Cost(0, 0)
+    params, choosing = _own_params(how, rows), Cost(0, 0)
     if how.algorithm == _KMEANS and params.get("n_clusters") is None:
         params["n_clusters"] = max(2, min(int(rows**0.5), 300))
         choosing = Cost(_CHOOSING_SECONDS * min(rows, _LOOKED_AT) * dimension, 0)
@@ -201,8 +203,8 @@ def _check_enough(asked: object, documents: int) -> None:
         raise InvalidField("n_clusters", problem, value=asked, remedy=f"Use at most {documents:,}.")
 
 
-def _own_params(how: How) -> dict[str, object]:
-    """The parameters that were given; one k-means start unless more were asked for. Raises InvalidField for a name
+def _own_params(how: How, rows: int) -> dict[str, object]:
+    """The parameters that were given, and how many starts k-means takes of so many rows. Raises InvalidField for a name
     the algorithm does not know: people who type one want to hear of it."""
     known = [one.name for one in fields(find_algorithm(how.algorithm).params)]
     params = dict(how.params)
@@ -212,4 +214,5 @@ def _own_params(how: How) -> dict[str, object]:
         if name not in known:
             remedy = f"It takes {', '.join(known)}."
             raise InvalidField(name, f"is no parameter of {how.algorithm}", value=value, remedy=remedy)
-    return {"n_init": 1, **params} if how.algorithm == _KMEANS else params
+    starts = next((starts for most, starts in _STARTS if rows <= most), 1)
+    return {"n_init": starts, **params} if how.algorithm == _KMEANS else params

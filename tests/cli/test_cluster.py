@@ -70,7 +70,7 @@ def test_the_folder_holds_members_centroids_and_summary(here: Command, parquet: 
     assert len(centroids["vector"][0].as_py()) == 8
     assert set(told) >= SUMMARY_KEYS
     assert told["parameters"]["n_clusters"] == 3
-    assert told["parameters"]["n_init"] == 1
+    assert told["parameters"]["n_init"] == 10
     assert told["source"]["file"] == "questions.parquet"
     assert [entry["size"] for entry in told["clusters"]] == [20, 20, 20]
 

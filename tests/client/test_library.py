@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
 
 import shoal
 import shoal.from_python
+from shared_data import load, vectors
 from shoal.errors import InvalidField, ShoalError
 from trees import clusters_by_tree
 
@@ -148,6 +150,43 @@ def test_the_number_of_clusters_is_chosen_and_told() -> None:
     assert found.warnings[0].startswith("3 clusters")
 
 
+def test_the_number_that_kmeans_takes_does_not_depend_on_ids_order_or_seed() -> None:
+    points = vectors(load("fashion900"), "pca64")[:600]
+    order = np.random.default_rng(2).permutation(600)
+    ids = [f"d{number}" for number in order]
+
+    plain = shoal.cluster(points, algorithm="kmeans")
+    others = [
+        shoal.cluster(points, id=ids, algorithm="kmeans"),
+        shoal.cluster(points[order], algorithm="kmeans"),
+        shoal.cluster(points, algorithm="kmeans", seed=7),
+    ]
+
+    assert {len(one.clusters) for one in others} == {len(plain.clusters)}
+    assert same_partition(others[0].labels, plain.labels)
+    assert same_partition(others[1].labels, plain.labels[order])
+
+
+def test_two_writings_of_few_vectors_give_nearly_the_same_clusters() -> None:
+    points = vectors(load("banking77"))[::33][:400]
+    written = np.round(points, 4)
+
+    one, two = shoal.cluster(points, algorithm="kmeans"), shoal.cluster(written, algorithm="kmeans")
+
+    assert len(one.clusters) == len(two.clusters)
+    assert adjusted_rand_score(one.labels, two.labels) >= 0.7
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "kmeans"])
+def test_pure_noise_is_said_to_have_no_structure(algorithm: str) -> None:
+    for dimensions, normalize in ((2, False), (2, True), (64, True)):
+        noise = np.random.default_rng(3).normal(size=(800, dimensions))
+
+        found = shoal.cluster(noise, algorithm=algorithm, normalize=normalize)
+
+        assert any("structure" in warning.lower() for warning in found.warnings)
+
+
 def test_without_a_word_the_method_that_needs_no_parameters_is_taken() -> None:
     found = shoal.cluster(three_groups())
 
@@ -169,7 +208,7 @@ def test_the_clustering_tells_everything_about_itself() -> None:
     assert sum(one.share for one in found.clusters) == pytest.approx(1)
     for number, one in enumerate(found.clusters):
         assert found.labels[list(found.ids).index(one.medoid)] == number
-    assert json.loads(json.dumps(found.summary()))["parameters"]["n_init"] == 1
+    assert json.loads(json.dumps(found.summary()))["parameters"]["n_init"] == 10
 
 
 def test_a_clustering_cannot_be_changed() -> None:

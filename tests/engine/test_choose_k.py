@@ -19,16 +19,49 @@ def test_separate_groups_are_counted_to_within_a_step_of_the_grid(truth: int) ->
     centers = rng.normal(size=(truth, 16))
     points = (centers[rng.integers(0, truth, 1600)] + rng.normal(size=(1600, 16)) * 0.15).astype(np.float32)
 
-    k, reason = choose_k(points, 42)
+    found = choose_k(points)
 
-    assert truth / 1.5 <= k <= truth * 1.5
-    assert reason.startswith(f"{k} clusters: ")
+    assert truth / 1.5 <= found.k <= truth * 1.5
+    assert found.clear
+    assert found.reason.startswith(f"{found.k} clusters: ")
 
 
-def test_the_same_seed_gives_the_same_number_on_any_threads(blobs: Callable[..., Points]) -> None:
+def test_neither_threads_nor_the_order_of_the_rows_change_the_number(blobs: Callable[..., Points]) -> None:
     points = blobs(n=6500, d=3)
+    order = np.random.default_rng(1).permutation(len(points))
 
-    assert choose_k(points, 5, threads=1) == choose_k(points, 5, threads=3)
+    assert choose_k(points, threads=1) == choose_k(points[order], threads=3)
+
+
+def without_groups(kind: str, rows: int, dimensions: int) -> Points:
+    rng = np.random.default_rng([rows, dimensions])
+    drawn = rng.normal(size=(rows, dimensions)) if kind == "normal" else rng.uniform(size=(rows, dimensions))
+    return drawn.astype(np.float32)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("kind", ["normal", "even"])
+@pytest.mark.parametrize(
+    ("rows", "dimensions"), [(50, 2), (50, 768), (300, 2), (300, 10), (300, 128), (1500, 2), (1500, 32)]
+)
+def test_rows_without_groups_are_said_to_have_no_structure(
+    rows: int, dimensions: int, kind: str, normalize: bool
+) -> None:
+    found = choose_k(without_groups(kind, rows, dimensions), normalize=normalize)
+
+    assert not found.clear
+    assert found.k == 2
+    assert found.reason.startswith("No structure")
+
+
+def test_the_search_goes_on_where_the_best_number_lies_at_its_end() -> None:
+    rng = np.random.default_rng(5)
+    points = np.repeat(rng.normal(size=(130, 32)), 8, axis=0) + 0.1 * rng.normal(size=(1040, 32))
+
+    found = choose_k(points)
+
+    assert 1.5 * np.sqrt(len(points)) < 60
+    assert 100 <= found.k <= 160
 
 
 @pytest.mark.parametrize("total", [0, 1, 2, 3, 4, 9])
@@ -36,10 +69,10 @@ def test_the_same_seed_gives_the_same_number_on_any_threads(blobs: Callable[...,
 def test_few_or_equal_rows_have_an_answer(total: int, normalize: bool) -> None:
     rng = np.random.default_rng(0)
 
-    k, _ = choose_k(rng.normal(size=(total, 3)), 1, normalize=normalize)
+    k = choose_k(rng.normal(size=(total, 3)), normalize=normalize).k
 
     assert 2 <= k <= 4
-    assert choose_k(np.ones((total, 3)), 1, normalize=normalize)[0] == 2
+    assert choose_k(np.ones((total, 3)), normalize=normalize).k == 2
 
 
 def test_bad_rows_are_refused_and_the_search_can_be_stopped(blobs: Callable[..., Points]) -> None:
@@ -48,14 +81,14 @@ def test_bad_rows_are_refused_and_the_search_can_be_stopped(blobs: Callable[...,
         raise Cancelled("stop")
 
     with pytest.raises(InvalidField, match="row 1 is all zeros"):
-        choose_k(np.array([[1, 2], [0, 0]]), 1)
+        choose_k(np.array([[1, 2], [0, 0]]))
     with pytest.raises(Cancelled):
-        choose_k(blobs(), 1, progress=stop)
+        choose_k(blobs(), progress=stop)
 
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize(("name", "column", "truth"), [("fashion900", "pca64", 10), ("mnist10k", "pca64", 10)])
 def test_real_pictures_are_counted_to_within_a_factor_of_two(name: str, column: str, truth: int) -> None:
-    k, _ = choose_k(vectors(load(name), column), 42)
+    k = choose_k(vectors(load(name), column)).k
 
     assert truth / 2 <= k <= truth * 2

@@ -15,10 +15,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import Points, Rows
-from shoal.engine.algorithms import kmeans
 from shoal.engine.centroids import cluster_means
-from shoal.engine.geometry import squared_lengths, unit_rows
+from shoal.engine.geometry import are_directions, squared_lengths, unit_rows
+from shoal.engine.lloyd import prepared
 from shoal.engine.plan import silent
+from shoal.engine.row_keys import row_keys
+from shoal.engine.starts import Sample, spread_out
 from shoal.engine.weighted_linkage import linked
 
 __all__ = ["MOST", "Merges", "gaps", "merges_of", "middles", "separation"]
@@ -28,8 +30,6 @@ Floats = NDArray[np.float64]
 
 MOST: Final = 3000
 """Clusters that are merged at a time: all their distances are held, 72 MB several times over."""
-_UNIT: Final = 1e-4
-"""How far squared lengths may be from 1 for rows that are directions."""
 _DIGITS: Final = 20
 """Bits of a coordinate of a mean, so that sums of products are exact and the same on every processor."""
 
@@ -63,7 +63,7 @@ def middles(points: Points, labels: Places, copies: Rows) -> tuple[Points, Rows]
     inside = labels >= 0
     sizes = np.bincount(labels[inside], copies[inside], clusters).astype(np.int64)
     means = cluster_means(points, labels, clusters).astype(np.float32)
-    if len(means) and np.all(np.abs(squared_lengths(points) - 1) < _UNIT) and np.all(squared_lengths(means) > 0):
+    if len(means) and are_directions(points) and np.all(squared_lengths(means) > 0):
         means = unit_rows(means)
     return means, sizes
 
@@ -132,8 +132,10 @@ def gaps(means: Points) -> Floats:
 
 def _blocks(means: Points) -> Places:
     """(k,) some hundred groups of near means."""
-    params = kmeans.KMeansParams(n_clusters=MOST // 4, n_init=1, max_iter=20)
-    labels = kmeans.fit(means, params, seed=0, threads=1, progress=silent).labelled.labels
+    count = MOST // 4
+    lloyd = prepared(means, row_keys(means, 1), count, 1)
+    starts = spread_out(Sample(means, lloyd.rows, 1), count, np.random.default_rng(0), silent)
+    labels = lloyd.run(means[starts], 20, 0.0, silent).nearest.labels
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 

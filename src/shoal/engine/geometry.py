@@ -62,6 +62,11 @@ def squared_lengths(points: Points, threads: int = 1) -> NDArray[np.float64]:
     return squares_to(points, rows, origin, np.zeros(len(points), np.int32), threads)
 
 
+def are_directions(points: Points) -> bool:
+    """Whether all rows are of unit length, but for rounding."""
+    return bool(np.all(np.abs(squared_lengths(points) - 1.0) < 1e-4))
+
+
 def unit_rows(points: Points, threads: int = 1) -> Points:
     """Each row divided by its length unless that is 1 already, whatever the other rows are; `points` itself where all
     are. Raises InvalidField for a zero row."""

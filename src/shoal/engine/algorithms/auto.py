@@ -22,7 +22,9 @@ from shoal.engine.algorithms.base import (
 )
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
 from shoal.engine.belonging import leave_out, log_distances, robust_scores, walk_home
+from shoal.engine.choose_k import choose_k
 from shoal.engine.cluster_merges import merges_of, middles
+from shoal.engine.geometry import are_directions
 from shoal.engine.layer_choice import agreement_note, find_ground
 from shoal.engine.layer_tree import LayerTree
 from shoal.engine.layers import Layers, nested
@@ -40,6 +42,12 @@ _FAR: Final = 2.5
 """A row is left out where its neighbours are this many robust deviations farther than is usual in its cluster."""
 _HEARD: Final = 15
 """Neighbours whose distance tells how dense it is around a row."""
+
+
+_FLAT: Final = 16
+"""Dimensions up to which the agreement of runs does not tell structure from its absence."""
+_LOOKED_AT: Final = 1500
+"""Rows that are looked at there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +95,29 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
     layers, labels = found.layers, found.labels
     effective |= {"n_neighbors": near.rows.shape[1]}
     warnings = [] if near.exact else ["Neighbours were searched among near blocks of rows only."]
-    notes = [agreement_note(layers.agreement), _missed(params, int(labels.max(initial=-1)) + 1)]
+    vague = agreement_note(layers.agreement) or _shapeless(points[rows[:_LOOKED_AT]], threads)
+    notes = [vague, _missed(params, int(labels.max(initial=-1)) + 1)]
     return Fit(
         labelled=Labelled(labels[back].astype(np.int64), found.strengths[back]),
         assign=NeighborVotes(points[rows], labels, found.middle, found.spread, near.rows.shape[1], _FAR).assign,
         params=effective,
         warnings=[*warnings, *(note for note in notes if note)],
         neighborhood=Neighborhood(values, near),
-        layers=layers.taken(back),
+        layers=replace(layers.taken(back), clear=vague is None),
         exact=near.exact,
+    )
+
+
+def _shapeless(points: Points, threads: int) -> str | None:
+    """What to warn of where rows of few dimensions have no groups: there near rows hang together whatever their shape,
+    and runs agree on where to cut it."""
+    if points.shape[1] > _FLAT or len(points) < 4:
+        return None
+    if choose_k(points, normalize=are_directions(points), threads=threads).clear:
+        return None
+    return (
+        "No clear structure: rows without any groups would be divided as well. The clusters are one way among several "
+        "to divide these documents."
     )
 
 
