@@ -1,5 +1,6 @@
 """What is no table that Shoal reads: each is refused with what to do instead."""
 
+import os
 import pickle
 import sqlite3
 import zipfile
@@ -60,6 +61,13 @@ def tensors_of_pytorch(folder: Path) -> str:
 def lines_of_text(folder: Path) -> str:
     (folder / "questions.txt").write_text("\n".join(TITLES))
     return "questions.txt"
+
+
+@case(refused=["gr\\udcf6\\udcdfe.csv", "has a name that is not UTF-8", "Rename it"])
+def name_in_latin_1(folder: Path) -> str:
+    name = os.fsdecode(b"gr\xf6\xdfe.csv")
+    (folder / name).write_text("id,embedding\n")
+    return name
 
 
 @case(refused=["tickets.parqet", "there is no such file", "tickets.parquet"])

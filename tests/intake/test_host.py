@@ -1,5 +1,6 @@
 """The process that readers start from: ended from outside, it takes nobody down, and another takes its place."""
 
+import gzip
 import os
 import signal
 import threading
@@ -88,6 +89,15 @@ def test_the_host_has_one_thread_since_a_process_with_more_cannot_be_forked_safe
     threads = list(Path(f"/proc/{host()}/task").iterdir())
 
     assert [(one / "comm").read_text().strip() for one in threads if one.name != str(host())] == []
+
+
+def test_a_small_archive_has_the_memory_of_a_large_file(tmp_path: Path) -> None:
+    packed = tmp_path / "docs.jsonl.gz"
+    packed.write_bytes(gzip.compress(b'{"id": "a", "v": [1, 2]}\n'))
+    files = FileReaders(Limits())
+
+    with files.reading(packed, How(), "org_1"):
+        assert files._reading.total() == 2
 
 
 def test_files_that_are_read_at_once_have_at_most_twice_the_memory_of_one(tmp_path: Path) -> None:

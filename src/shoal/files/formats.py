@@ -110,6 +110,12 @@ def packed_format(path: Path, label: str, given: str | None = None) -> Format | 
 def check_file(path: Path, label: str) -> None:
     """Raises InvalidField for what is no file, without opening it: a pipe would be waited for without end."""
     try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = label.encode("utf-8", "backslashreplace").decode()
+        remedy = "Rename it: mv FILE docs.csv, with the ending that it has."
+        raise InvalidField(shown, "has a name that is not UTF-8", remedy=remedy) from None
+    try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise InvalidField(label, "there is no such file", remedy=_near(path)) from None

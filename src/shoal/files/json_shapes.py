@@ -31,7 +31,9 @@ def records_of(path: Path, label: str, unfolding: Unfolding) -> Records:
 
     JSON lines, or objects one after the other, as `jq` prints them; an array of objects, or of vectors; pandas'
     `columns`, `index`, `list` and `split`; objects or vectors by their ids; and such an array anywhere near the top of
-    an object, as services answer. Of OpenTelemetry's traces each span is a row. Raises InvalidField for a document that holds no rows.
+    an object, as services answer. Of OpenTelemetry's traces each span is a row.
+
+    Raises InvalidField for a document that holds no rows.
     """
     data = mapped_file(path)
     start = first_at(data, len(_BOM) if data[: len(_BOM)] == _BOM else 0)

@@ -27,6 +27,7 @@ __all__ = ["READERS", "FileReaders", "ForeignFile", "readers_for"]
 READERS: Final = 4
 """How many small files are read at once, each with half of the memory that a file may need."""
 _SMALL_BYTES: Final = 2**20
+_GZIP: Final = b"\x1f\x8b"
 _WAIT_SECONDS: Final = 10.0
 _SILENT_TIMES: Final = 5.0
 """A child is silent for no longer than its processor time, which takes longer by the clock on a busy machine."""
@@ -126,7 +127,8 @@ class FileReaders:
         Raises InvalidField or TooLarge for what is wrong with the file, Overloaded where too many are being read,
         Unavailable where the process that reads was ended from outside.
         """
-        needed = readers_for(size_of(path) or _SMALL_BYTES + 1)  # a pipe may say anything
+        # A pipe may say anything, and an archive holds many times its size.
+        needed = readers_for(_SMALL_BYTES + 1 if _is_packed(path) else size_of(path) or _SMALL_BYTES + 1)
         limits = self._limits if needed > 1 else self._limits.halved()
         with self._slot(organization_id, needed):
             try:
@@ -152,6 +154,15 @@ class FileReaders:
             with self._changed:
                 self._reading[organization_id] -= needed
                 self._changed.notify_all()
+
+
+def _is_packed(path: Files) -> bool:
+    """Whether a file is a gzip archive."""
+    if not isinstance(path, Path) or not path.is_file():
+        return False
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
+    return False
 
 
 def _open(path: Files, how: How, limits: Limits) -> ForeignFile:
