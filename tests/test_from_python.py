@@ -195,6 +195,23 @@ def test_texts_and_ids_may_stand_beside_the_table() -> None:
     assert list(found.ids) == list(range(100, 100 + ROWS))
 
 
+def test_texts_and_ids_may_be_tables_of_columns() -> None:
+    df, polars = frame(), pl.DataFrame(COLUMNS)
+    for found in (
+        shoal.cluster(df["vec"], text=df[["title", "body"]], id=df[["ticket"]], **HOW),
+        shoal.cluster(VECTORS, text=polars.select("title", "body"), id=polars.select("ticket"), **HOW),
+        shoal.cluster(df, vector=df[["vec"]], text=df[["body"]], id="ticket", **HOW),
+    ):
+        assert [one.label for one in found.clusters] == NAMES
+        assert list(found.ids) == TICKETS
+
+
+def test_sparse_columns_of_numbers_are_read() -> None:
+    sparse = pd.DataFrame(VECTORS).astype(pd.SparseDtype("float32", 0.0))
+
+    assert np.array_equal(shoal.cluster(sparse, **HOW).labels, shoal.cluster(VECTORS, **HOW).labels)
+
+
 def test_rows_can_be_numbered_whatever_the_column_of_ids_holds() -> None:
     twice = frame().assign(id="same")
 
@@ -239,6 +256,11 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "a vector that is text": (frame, {"vector": "body"}, "column 'body': holds no vectors"),
     "a text that is numbers": (frame, {"vector": "vec", "text": "n"}, "text: holds no text in any row, got 'n'"),
     "objects": (lambda: frame().assign(vec=objects([object()] * ROWS)), {"vector": "vec"}, "holds values of type obj"),
+    "only objects": (lambda: pd.DataFrame({"a": objects([object()] * 3)}), {}, "no column that can be read: 'a' holds"),
+    "single values": (lambda: {"vec": 1, "body": 2}, {}, "data['vec']: is one value and no column, got 1"),
+    "an empty list": (list, {}, "data: has no rows"),
+    "no columns": (pd.DataFrame, {}, "data: has no rows"),
+    "a table of ids": (frame, {"vector": "vec", "id": frame()[["n", "ticket"]]}, "id: is a table of 2 columns"),
     "no rows": (lambda: frame().iloc[:0], NAMED, "data: has no rows"),
     "one row": (lambda: frame().iloc[:1], NAMED, "data: holds one document"),
     "a row without a vector": (lambda: with_row(4, None), NAMED, "row 4, column 'vec': has no vector; 1 row has none"),

@@ -74,8 +74,13 @@ def frame_of(data: object, name: str = "data") -> Frame | None:
         For columns with names on several levels, two columns of one name, and columns of different lengths.
     """
     found = _frame(data, name)
-    if found is not None:
-        check_names(found.columns, name)
+    if found is None:
+        return None
+    check_names(found.columns, name)
+    if found.unreadable and not found.columns:
+        column, kind = next(iter(found.unreadable.items()))
+        remedy = "Use lists, arrays, numbers or text."
+        raise InvalidField(name, f"has no column that can be read: {column!r} holds {kind}", remedy=remedy)
     return found
 
 
@@ -163,6 +168,8 @@ def _levels(index: Any) -> list[tuple[str, Any]]:
 
 def _pandas_column(series: Any) -> pa.Array | pa.ChunkedArray | None:
     """None where Arrow has no form for the values."""
+    if hasattr(series, "sparse"):
+        series = series.sparse.to_dense()
     try:
         return pa.array(series, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):

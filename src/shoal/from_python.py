@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from shoal.clustering import Clustering, Kept
 from shoal.engine.algorithms import find_algorithm
@@ -15,10 +16,11 @@ from shoal.engine.plan import CentroidMethod, Progress, silent
 from shoal.errors import InvalidField
 from shoal.files.layout import PYTHON
 from shoal.files.shards import Files
-from shoal.frames import Frame, frame_of
+from shoal.frames import Frame, frame_of, is_pandas, is_polars
 from shoal.from_file import Given, Request, cluster_file
 from shoal.given import Named, columns_named, one_column, split_vectors, vectors_in
 from shoal.inputs import ids_of, texts_of
+from shoal.labeling import document_text
 from shoal.library import How, cluster_columns
 from shoal.precision import Split
 from shoal.scalars import flag, unwrapped, whole
@@ -181,8 +183,8 @@ def _request(request: Request, names: dict[str, Named], rows: int | None = None)
     given = replace(
         request.given,
         vectors=vectors,
-        texts=None if text.values is None else texts_of(text.values, count),
-        ids=None if id.values is None else ids_of(id.values, count),
+        texts=texts_of(_texts_in(text.values), count),
+        ids=None if id.values is None else ids_of(_ids_in(id.values), count),
     )
     column = vector.columns[0] if vector.columns is not None and len(vector.columns) == 1 else None
     return replace(
@@ -217,7 +219,7 @@ def _cluster_array(
     vectors = split_vectors(data, name=_LABEL)
     _check_directions(vectors, how)
     count = len(vectors.points)
-    ids, texts = ids_of(id, count), texts_of(text, count)
+    ids, texts = ids_of(_ids_in(id), count), texts_of(_texts_in(text), count)
     found = cluster_columns(
         vectors.points,
         ids.texts,
@@ -230,6 +232,32 @@ def _cluster_array(
         whole_ids=ids.whole,
     )
     return replace(found, kept=Kept(vectors, texts))
+
+
+def _texts_in(values: Iterable[object] | None) -> Iterable[object] | None:
+    """One text a row, also of the columns of a table."""
+    columns = _columns_in(values)
+    if columns is None or len(columns) == 1:
+        return values if columns is None else columns[0]
+    return [document_text(row) for row in zip(*columns, strict=True)]
+
+
+def _ids_in(values: Iterable[object] | None) -> Iterable[object] | None:
+    """One id a row, also of a table of one column."""
+    columns = _columns_in(values)
+    if columns is None or len(columns) == 1:
+        return values if columns is None else columns[0]
+    raise InvalidField("id", f"is a table of {len(columns)} columns", remedy="Ids stand in one.")
+
+
+def _columns_in(values: Iterable[object] | None) -> list[list[object]] | None:
+    """The columns of a data frame that stands for values; None where there is none."""
+    if not (is_pandas(values) or is_polars(values) or isinstance(values, pa.Table)):
+        return None
+    frame = frame_of(values)
+    assert frame is not None, "a data frame has columns"
+    names = [name for name in frame.columns if name not in frame.levels]
+    return [frame.table[name].to_pylist() for name in names]
 
 
 def _check_not_texts(data: object) -> None:

@@ -41,12 +41,12 @@ def points_of(vectors: object) -> Points:
 def split_points(vectors: object) -> Split:
     """The same, with what rounding to float32 left of float64 and whole numbers. Raises InvalidField."""
     raw = _table(vectors)
+    if raw.ndim > 0 and len(raw) == 0:
+        raise InvalidField("vectors", "has no rows", remedy="Give at least two.")
     if raw.ndim != 2 or raw.shape[1] == 0:
         raise InvalidField("vectors", f"must have two axes (rows, dimensions), not the shape {raw.shape}")
     if raw.dtype.kind not in "fiu":
         raise InvalidField("vectors", f"must be numbers, not {raw.dtype}")
-    if len(raw) == 0:
-        raise InvalidField("vectors", "has no rows", remedy="Give at least two.")
     found = split(raw)
     check_finite(found.points, _place)
     return found
@@ -102,6 +102,8 @@ def column_of(name: str, values: object) -> pa.Array:
     if _axes(values) == 2:
         with renamed("vectors", name):
             return _vectors_column(values)
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise InvalidField(name, "is one value and no column", value=unwrapped(values), remedy="Give one value a row.")
     held = _listed(cast("Iterable[object]", values), name) if isinstance(values, np.ma.MaskedArray) else values
     try:
         return pa.array(held)
