@@ -81,6 +81,18 @@ def test_an_import_without_ids_never_replaces_documents_of_another_file(
     assert stored(tmp_path / "data", "default", "questions") == 60
 
 
+def test_several_files_and_archives_are_imported_as_one(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+    rows = documents.select(["id", "text", "embedding"]).to_pylist()
+    for part in range(2):
+        text = "\n".join(json.dumps(row) for row in rows[30 * part : 30 * part + 30])
+        (tmp_path / f"part-{part}.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+
+    done = here("import", "part-0.jsonl.gz", "part-1.jsonl.gz", "--collection", "questions", "--data", "data")
+
+    assert "60 documents stored from part-0.jsonl.gz and 1 more" in done.out, done.err
+    assert stored(tmp_path / "data", "default", "questions") == 60
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_a_second_import_of_the_same_file_without_ids_is_recognised(
     ending: str, here: Command, documents: pa.Table, tmp_path: Path

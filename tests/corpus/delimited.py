@@ -283,6 +283,34 @@ def csv_of_chunks_numbered_by_their_rows(folder: Path) -> Sequence[str]:
     return [save(folder, "docs.csv", table({"id": ids, "text": TITLES, "embedding": JSON_TEXT})), "--id", "none"]
 
 
+@case(ids=IDS, text=["text"])
+def csv_in_several_files_one_of_them_packed(folder: Path) -> Sequence[str]:
+    for part in range(3):
+        rows = slice(8 * part, 8 * part + 8)
+        amounts = ["7", "8.5", "?"][part : part + 1] * 8
+        columns = {"id": IDS[rows], "text": TITLES[rows], "n": amounts, "embedding": JSON_TEXT[rows]}
+        save(folder, f"part-{part}.csv", table(columns, ",;\t"[part]))
+    (folder / "part-1.csv.gz").write_bytes(gzip.compress((folder / "part-1.csv").read_bytes()))
+    (folder / "part-1.csv").unlink()
+    return ["part-0.csv", "part-1.csv.gz", "part-2.csv"]
+
+
+@case(refused=["data/b.csv: row 3, column 'embedding'", "has 2 numbers where the others have 12"])
+def csv_in_a_folder_with_a_bad_row(folder: Path) -> str:
+    (folder / "data").mkdir()
+    for at, name in enumerate("ab"):
+        vectors = JSON_TEXT[12 * at : 12 * at + 12]
+        vectors[3] = "[0.5, 1.5]" if at else vectors[3]
+        save(folder, f"data/{name}.csv", table({"id": IDS[12 * at : 12 * at + 12], "embedding": vectors}))
+    return "data"
+
+
+@case(refused=["b.csv", "has no column 'text', and a.csv has one"])
+def csv_files_with_other_columns(folder: Path) -> Sequence[str]:
+    save(folder, "a.csv", table({"id": IDS, "text": TITLES, "embedding": JSON_TEXT}))
+    return ["a.csv", save(folder, "b.csv", table({"id": IDS, "embedding": JSON_TEXT}))]
+
+
 @case(text=["text"])
 def csv_whose_topics_are_no_ids(folder: Path) -> str:
     return save(folder, "docs.csv", table({"topic": TOPICS, "text": TITLES, "embedding": JSON_TEXT}))

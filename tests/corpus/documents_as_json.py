@@ -43,6 +43,15 @@ def json_lines_in_a_gzip_archive_with_base64(folder: Path) -> str:
 
 
 @case(ids=IDS, text=["text"])
+def json_lines_in_folders_of_days(folder: Path) -> str:
+    for part in range(2):
+        day = folder / "export" / f"day=2024-05-0{part + 1}"
+        day.mkdir(parents=True)
+        (day / "part-0.jsonl.gz").write_bytes(gzip.compress(lines(ROWS_OF_JSON[12 * part : 12 * part + 12]).encode()))
+    return "export"
+
+
+@case(ids=IDS, text=["text"])
 def json_lines_called_json(folder: Path) -> str:
     (folder / "docs.json").write_text(lines(ROWS_OF_JSON))
     return "docs.json"

@@ -179,7 +179,7 @@ def test_folders_and_patterns_that_hold_no_table_are_refused_in_a_line_each(tmp_
     for name in ("empty", "texts", "mixed", "damaged"):
         (tmp_path / name).mkdir()
     (tmp_path / "empty" / "_SUCCESS").touch()
-    (tmp_path / "texts" / "a.csv").write_text("id\n1\n")
+    np.save(tmp_path / "texts" / "a.npy", np.eye(2))
     shards(tmp_path / "mixed")
     (tmp_path / "mixed" / "README.md").write_text("x")
     shards(tmp_path / "damaged")
@@ -187,7 +187,7 @@ def test_folders_and_patterns_that_hold_no_table_are_refused_in_a_line_each(tmp_
     (tmp_path / "damaged" / "part-1.parquet").write_bytes(whole[: len(whole) // 2])
 
     assert refusal(tmp_path / "empty") == "empty: is a folder without files. Check the path."
-    assert refusal(tmp_path / "texts").startswith("texts: holds no Parquet file, but 'a.csv'")
+    assert refusal(tmp_path / "texts").startswith("texts: holds no file that can be one of several, but 'a.npy'")
     assert refusal(tmp_path / "mixed").startswith("mixed: holds 'README.md' beside Parquet files")
     assert refusal(tmp_path / "no-*.parquet") == "no-*.parquet: matches no file. Check the pattern."
     assert refusal(tmp_path / "damaged").startswith("damaged/part-1.parquet: cannot be read")

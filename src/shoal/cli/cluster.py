@@ -13,7 +13,7 @@ def cluster(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; several files, or a folder, of Parquet.",
+            help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; also several files, a folder, or https://.",
         ),
     ],
     vector: Annotated[str | None, typer.Option(help="The column of vectors; needed where there are several.")] = None,

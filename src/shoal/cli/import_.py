@@ -22,7 +22,7 @@ def import_(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; several files, or a folder, of Parquet.",
+            help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; also several files, a folder, or https://.",
         ),
     ],
     collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")],

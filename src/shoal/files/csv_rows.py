@@ -23,20 +23,30 @@ _BLOCK: Final = 16 * 2**20
 
 
 class CsvRows:
-    """The rows of a file. Types are told from all rows, in a first pass over the file; dates stay text."""
+    """The rows of a file. Types are told from all rows, in a first pass over the file; dates stay text. `writings` are
+    those of other files with the same columns, by name, and of this one afterwards."""
 
     shards: Shards = ()
     untyped = True
 
     def __init__(
-        self, path: Path, label: str, dialect: Dialect, text_columns: tuple[str, ...], unfolding: Unfolding
+        self,
+        path: Path,
+        label: str,
+        dialect: Dialect,
+        text_columns: tuple[str, ...],
+        unfolding: Unfolding,
+        writings: dict[str, Writing] | None = None,
     ) -> None:
         self._path, self._label, self._dialect, self._unfolding = path, label, dialect, unfolding
         unfolding.check_columns(len(dialect.names))
         self._odd: csv.InvalidRow | None = None
         self._columns, self.delimiter = dialect.names, dialect.delimiter
         comma = dialect.delimiter != ","
-        self._writings = [Writing(fixed=name in text_columns, comma=comma) for name in self._columns]
+        held = {} if writings is None else writings
+        for name in self._columns:
+            held.setdefault(name, Writing(fixed=name in text_columns, comma=comma))
+        self._writings = [held[name] for name in self._columns]
         self.count: int | None = self._look_through()
         kinds = [(name, writing.kind) for name, writing in zip(self._columns, self._writings, strict=True)]
         self.schema: pa.Schema = pa.schema(kinds)
@@ -91,6 +101,11 @@ class CsvRows:
         decoded = pa.RecordBatch.from_arrays(texts, names=batch.schema.names)
         check_values(decoded, row_place(self._label, first))
         return decoded
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._columns)
 
     def line_of(self, row: int) -> int | None:
         return line_of(self._path, self._dialect, row)

@@ -171,7 +171,9 @@ def _format_named(path: Path, label: str, given: str | None) -> Format:
 
 def format_by_name(path: Path, given: str | None = None) -> Format | None:
     """The format that is `given` or that the file's name says; None for an ending that Shoal does not know."""
-    return _format_named(path, path.name, given) if given else _SUFFIXES.get(path.suffix.lower())
+    if given:
+        return _format_named(path, path.name, given)
+    return _SUFFIXES.get(Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower())
 
 
 def _wide_encoding(head: bytes) -> str | None:

@@ -12,12 +12,14 @@ import pyarrow as pa
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.bounds import MAX_NESTING, Unfolding
+from shoal.files.json_records import Records
 from shoal.files.json_shapes import records_of
 from shoal.files.layout import Asked, Known, asked_columns, choose_id, choose_vectors
 from shoal.files.likely_ids import likely_ids, taken_for_ids
 from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, Shards, naming_document, naming_line, row_place
 from shoal.files.reading import speaking_shoal
+from shoal.files.text_shards import JsonShards
 from shoal.files.vector_forms import Form, form_of
 from shoal.files.vectors import vector_column
 from shoal.precision import split_if_it_matters
@@ -43,10 +45,21 @@ class JsonPieces:
     delimiter: str | None = None
 
     def __init__(self, path: Path, asked: Asked) -> None:
+        unfolding = Unfolding(asked.label, path.stat().st_size, asked.bounds)
+        self._look_at(records_of(path, asked.label, unfolding), unfolding, asked)
+
+    @classmethod
+    def of_shards(cls, shards: JsonShards, size: int, asked: Asked) -> "JsonPieces":
+        """Of several files of together `size` bytes."""
+        made = cls.__new__(cls)
+        made.shards = shards.shards
+        made._look_at(shards, Unfolding(asked.label, size, asked.bounds), asked)
+        return made
+
+    def _look_at(self, records: Records, unfolding: Unfolding, asked: Asked) -> None:
         label, vectors, known = asked.label, asked.vectors, asked.known
         self._label, self._most = label, asked.most
-        self._unfolding = Unfolding(label, path.stat().st_size, asked.bounds)
-        self._records = records_of(path, label, self._unfolding)
+        self._unfolding, self._records = unfolding, records
         sample = next(self._objects(_LOOKED_AT), [])
         if not sample:
             raise InvalidField(label, "has no rows", remedy="Send a file with at least one document.")

@@ -78,6 +78,8 @@ class Asked:
         Whether rows are numbered, whatever columns there are.
     delimiter
         What separates the columns of text; None where it is to be seen.
+    format
+        What the file is; None where its name says so.
     """
 
     label: str
@@ -91,6 +93,7 @@ class Asked:
     options: Options = COMMAND
     numbered: bool = False
     delimiter: str | None = None
+    format: str | None = None
 
 
 USUAL_NAMES: Final = ("embedding", "embeddings", "vector", "vectors")

@@ -19,7 +19,7 @@ from shoal.files.shards import Shard
 from shoal.files.tables import check_names
 from shoal.tables import is_json, is_text, plain
 
-__all__ = ["ShardRows"]
+__all__ = ["ShardRows", "partitions"]
 
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 
@@ -65,7 +65,7 @@ class ShardRows:
         starts = accumulate(counts[:-1], initial=0)
         self.shards: Shards = [(shard.name, first) for shard, first in zip(shards, starts, strict=True)]
         self._columns = _common(shards, [file.schema for file in self._files])
-        self._partitions = _partitions(shards, self._columns)
+        self._partitions = partitions(shards, self._columns)
         added = [(name, values.type) for name, values in self._partitions.items()]
         self.schema: pa.Schema = pa.schema([*self._columns.items(), *added])
 
@@ -139,7 +139,7 @@ def _in_order(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return pa.StructArray.from_arrays(parts, [field.name for field in kind], mask=column.is_null())
 
 
-def _partitions(shards: Sequence[Shard], columns: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
+def partitions(shards: Sequence[Shard], columns: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
     """A column of one value for each file, by name."""
     found: dict[str, pa.Array] = {}
     for name in shards[0].partition:

@@ -1,4 +1,4 @@
-"""Which files a folder or a pattern stands for: the Parquet files in it, in an order that is always the same."""
+"""Which files a folder or a pattern stands for, in an order that is always the same."""
 
 import glob
 import os
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
@@ -25,6 +26,10 @@ _SKIPPED: Final = (".", "_")
 _WILD: Final = re.compile(r"[*?\[]")
 _PARTITION: Final = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
+_TOGETHER: Final[Mapping[str, str]] = MappingProxyType(
+    {"parquet": "Parquet", "csv": "CSV", "tsv": "TSV", "jsonl": "JSON lines", "json": "JSON"}
+)
+"""The formats of files that may be read as one table."""
 _DIGITS: Final = re.compile(r"(\d+)")
 
 
@@ -52,8 +57,8 @@ def find_shards(path: Files, label: str, format: str | None) -> Sequence[Shard]:
     """The files of a folder, those that match a pattern, or those that are named, ordered by name with numbers in
     their order.
 
-    What is hidden or begins with `_` is left out. Raises InvalidField where there is no Parquet file, where there are
-    others beside them, and where the folders of partitions differ.
+    What is hidden or begins with `_` is left out. Raises InvalidField where there is no file, where they are not of one
+    format, and where the folders of partitions differ.
     """
     if not isinstance(path, Path):
         named = dict.fromkeys(path)
@@ -94,7 +99,7 @@ def _files_of(path: Path) -> Iterator[Path]:
 
 
 def check_path(path: Files) -> None:
-    """Raises InvalidField where there is no file, and no folder or pattern of Parquet files, without reading any."""
+    """Raises InvalidField where there is no file, and no folder or pattern of files, without reading any."""
     if not isinstance(path, Path) or is_pattern(path) or path.is_dir():
         find_shards(path, name_of(path), None)
     else:
@@ -177,19 +182,18 @@ def _natural(path: PurePath) -> tuple[list[tuple[list[tuple[int, int, str]]]], s
 
 
 def _check_formats(files: Sequence[Path], label: str, format: str | None) -> None:
+    """Raises InvalidField unless all files are of one format that may lie in several."""
     kinds = {file: format_by_name(file, format) for file in files}
-    other = next((file for file in files if kinds[file] != "parquet"), None)
-    if other is None:
-        return
-    if all(kind != "parquet" for kind in kinds.values()):
-        problem, remedy = (
-            f"holds no Parquet file, but {other.name!r}",
-            "Of other formats Shoal reads one file: name it.",
-        )
-    else:
-        problem = f"holds {other.name!r} beside Parquet files"
-        remedy = "Name the Parquet files alone, such as 'FOLDER/*.parquet' in quotes."
-    raise InvalidField(label, problem, remedy=remedy)
+    tables = [kind for kind in kinds.values() if kind is not None and kind in _TOGETHER]
+    if not tables:
+        problem = f"holds no file that can be one of several, but {files[0].name!r}"
+        raise InvalidField(label, problem, remedy="Of its format Shoal reads one file: name it.")
+    usual = max(dict.fromkeys(tables), key=tables.count)
+    other = next((file for file in files if kinds[file] != usual), None)
+    if other is not None:
+        problem = f"holds {other.name!r} beside {_TOGETHER[usual]} files"
+        remedy = f"Name those alone, such as 'FOLDER/*.{usual}' in quotes."
+        raise InvalidField(label, problem, remedy=remedy)
 
 
 def _partition(relative: Path) -> Mapping[str, str | None]:

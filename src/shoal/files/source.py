@@ -16,7 +16,7 @@ from shoal.errors import InvalidField, ShoalError
 from shoal.files.array_file import ArrayPieces
 from shoal.files.bounds import Bounds
 from shoal.files.documents import Documents
-from shoal.files.formats import Format, format_of, packed_format
+from shoal.files.formats import Format, format_by_name, format_of, packed_format
 from shoal.files.gzip_archive import Unpacked
 from shoal.files.ids import NO_COLUMN, IdRegister
 from shoal.files.json_lines import JsonPieces
@@ -30,6 +30,7 @@ from shoal.files.shard_rows import ShardRows
 from shoal.files.shards import Files, are_several, find_shards, name_of
 from shoal.files.table_pieces import TablePieces
 from shoal.files.tables import open_rows
+from shoal.files.text_shards import CsvShards, JsonShards
 
 __all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Source", "SourceInfo", "Wanted", "open_source"]
 
@@ -243,12 +244,13 @@ def open_source(
         options=options,
         numbered=numbered,
         delimiter=delimiter,
+        format=format,
     )
     if makes_ids:
         held = [path] if isinstance(path, Path) and not are_several(path) else _shard_paths(path, label, format)
         asked = replace(asked, number=MadeIds(held if sidecar is None else [*held, Path(sidecar)]))
     if not isinstance(path, Path) or are_several(path):
-        return _together(path, format, sidecar, asked)
+        return _together(path, format, sidecar, asked, temporary)
     unpacked = None
     if (packed := packed_format(path, label, format)) is not None:
         with speaking_shoal(label):
@@ -271,11 +273,25 @@ def _shard_paths(path: Files, label: str, format: str | None) -> list[Path]:
     return [shard.path for shard in find_shards(path, label, format)]
 
 
-def _together(path: Files, format: str | None, sidecar: Path | str | None, asked: Asked) -> Source:
-    """All Parquet files of a folder or a pattern as one table."""
+def _together(
+    path: Files, format: str | None, sidecar: Path | str | None, asked: Asked, temporary: Path | None
+) -> Source:
+    """All files of a folder or a pattern, which are of one format, as one table."""
     if sidecar is not None:
         raise _no_sidecar(sidecar)
-    rows = ShardRows(find_shards(path, asked.label, format), asked.label, asked.bounds)
+    shards = find_shards(path, asked.label, format)
+    kind = format_by_name(shards[0].path, format)
+    with speaking_shoal(asked.label):
+        if kind in ("json", "jsonl"):
+            records = JsonShards(shards, asked, temporary)
+            with naming_shard(asked.label, records.shards):
+                size = sum(shard.path.stat().st_size for shard in shards)
+                return Source(JsonPieces.of_shards(records, size, asked), kind, asked)
+        if kind in ("csv", "tsv"):
+            texts = CsvShards(shards, asked, temporary)
+            with naming_shard(asked.label, texts.shards):
+                return Source(TablePieces(texts, asked), kind, asked)
+    rows = ShardRows(shards, asked.label, asked.bounds)
     with speaking_shoal(asked.label), naming_shard(asked.label, rows.shards):
         return Source(TablePieces(rows, asked), "parquet", asked)
 

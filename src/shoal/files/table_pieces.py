@@ -18,6 +18,7 @@ from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
 from shoal.files.tables import Rows
+from shoal.files.text_shards import CsvShards
 from shoal.files.vector_forms import Form, check_vectors, form_of, is_list, is_number_list
 from shoal.files.vectors import vector_column
 from shoal.records.document import RESERVED
@@ -25,6 +26,7 @@ from shoal.tables import is_text, plain, plain_batch
 
 __all__ = ["TablePieces"]
 
+_TEXTS: Final = (CsvRows, CsvShards)
 _LOOKED_AT: Final = 1024
 _NESTED: Final = "vectors"
 _FEWEST_DIMENSIONS: Final = 8
@@ -40,7 +42,7 @@ class TablePieces:
         self._label, self._rows = label, rows
         self.count, self.shards = rows.count, rows.shards
         self.original_columns: Sequence[str] = rows.schema.names
-        self.delimiter = rows.delimiter if isinstance(rows, CsvRows) else None
+        self.delimiter = rows.delimiter if isinstance(rows, _TEXTS) else None
         self.byo = _is_byo(self._rows.schema)
         self._groups: Mapping[str, Sequence[str]] = {}
         sample = self._sample()
@@ -97,7 +99,7 @@ class TablePieces:
 
     def originals(self, size: int, columns: Sequence[str] | None, *, as_text: bool) -> Originals:
         first, wanted = 0, None if columns is None else list(columns)
-        texts = self._rows.texts if as_text and isinstance(self._rows, CsvRows) else self._rows.batches
+        texts = self._rows.texts if as_text and isinstance(self._rows, _TEXTS) else self._rows.batches
         for batch in texts(size, wanted):
             check_values(batch, row_place(self._label, first))
             yield batch

@@ -14,7 +14,7 @@ from shoal.files import open_source
 from shoal.files.bounds import Bounds
 from shoal.files.formats import packed_format
 from shoal.files.reading import out_of_memory
-from shoal.files.shards import name_of, size_of
+from shoal.files.shards import are_several, name_of, size_of
 from shoal.intake.frames import receive, send, send_batch, send_error, send_info
 from shoal.intake.request import Limits, Request
 from shoal.jobs.limits import limit_memory
@@ -85,7 +85,8 @@ def _limit(request: Request) -> None:
     seconds = int(request.limits.seconds_for(size)) + 1
     written = 0
     path = request.path
-    if isinstance(path, Path) and path.is_file() and packed_format(path, path.name, request.how.format):
+    several = not isinstance(path, Path) or are_several(path)  # archives may be among them
+    if several or (isinstance(path, Path) and path.is_file() and packed_format(path, path.name, request.how.format)):
         written = min(_bounds(request.limits).unfolded_bytes(size), sys.maxsize)
     for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, written)):
         _, hard = resource.getrlimit(kind)
