@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from shoal.labeling.phrases import Phrases, common_words, count_phrases
+from shoal.labeling.common_words import common_words
+from shoal.labeling.phrases import Phrases, count_phrases
 from shoal.labeling.tokens import TokenTable, tokenize
 
 

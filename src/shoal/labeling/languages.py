@@ -1,5 +1,5 @@
 """Function words of the languages Shoal recognises by them. Short on purpose: words that are common in a set and
-spread evenly over its clusters are left out in any language (`phrases.common_words`).
+spread evenly over its clusters are left out in any language (`common_words`).
 """
 
 from dataclasses import dataclass

@@ -5,6 +5,7 @@ Two kinds. A *term* is a run of 1-5 words that neither begins nor ends in a func
 apart only when one is shown. A *remark* is a short segment of text taken whole ("how old are you").
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
-from shoal.elementary import log
+from shoal.labeling.common_words import evenly_used
 from shoal.labeling.tokens import Role, TokenTable
 
 __all__ = ["Phrases", "count_phrases"]
@@ -26,7 +27,6 @@ NEGATION_REACH = 6
 FEW_DOCUMENTS = 6
 """In a cluster with fewer a phrase may stand in one document only."""
 
-_COMMON_SHARE, _COMMON_EVENNESS, _COMMON_CLUSTERS = 0.03, 0.85, 8
 _REMARK_KEY = np.uint64(0x9E3779B97F4A7C15)
 _FORM_FACTOR = np.uint64(1_000_003)
 
@@ -76,6 +76,8 @@ class Phrases:
     spans: Spans
     phrase_of: Ints
     """(s,) the phrase of each occurrence."""
+    held: tuple[Ints, Ints]
+    """Two aligned arrays: each phrase of each document once, and that document."""
     first: Ints
     """(p,) one occurrence of each phrase."""
     weights: NDArray[np.float64]
@@ -94,6 +96,11 @@ class Phrases:
         stems = table.vocabulary.stems[table.words[window]]
         content = self.content[window]
         return frozenset((stems[content] if content.any() else stems).tolist())
+
+    def divided(self, labels: Labels, clusters: int) -> "Phrases":
+        """The same phrases, counted in other clusters of the same documents; `labels` (n,) may have noise (-1)."""
+        sizes = np.bincount(labels[labels >= 0], minlength=clusters).astype(np.float64)
+        return replace(self, counts=_counts(self.held, labels, (clusters, len(self.first))), sizes=sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +127,24 @@ class _Words:
         return (self.roles & int(role)) > 0
 
 
-def count_phrases(table: TokenTable, labels: Labels, clusters: int) -> Phrases:
-    """Find the candidates in all documents of `table` and count them; `labels` (n,) has no noise."""
+def count_phrases(table: TokenTable, labels: Labels, clusters: int, others: Sequence[Labels] = ()) -> Phrases:
+    """Find the candidates in all documents of `table` and count them; `labels` (n,) has no noise. `others` are further
+    clusterings of the same documents (n,), where -1 is noise, in which they will be counted too (`Phrases.divided`)."""
     sizes = np.bincount(labels, minlength=clusters).astype(np.float64)
-    words = _words(table, labels, sizes)
-    spans, finished = _spans(table, words, labels, sizes)
+    words = _words(table, evenly_used(table, [labels, *others]))
+    spans, finished = _spans(table, words, _smallest_clusters([labels, *others]))
     _, first, phrase_of = np.unique(spans.keys, return_index=True, return_inverse=True)
-    counts = _document_counts(table, spans, phrase_of, labels, (clusters, len(first)))
+    held = _held(table, spans, phrase_of)
     total = np.maximum(np.bincount(phrase_of, minlength=len(first)), 1)
     word_phrase = np.full(table.vocabulary.stem_count, -1, np.int64)
     single = np.flatnonzero((spans.lengths[first] == 1) & ~spans.remarks[first])
     word_phrase[words.stems[spans.starts[first[single]]]] = single
     return Phrases(
-        counts=counts,
+        counts=_counts(held, labels, (clusters, len(first))),
         sizes=sizes,
         spans=spans,
         phrase_of=phrase_of,
+        held=held,
         first=first,
         weights=_weights(words, spans.keep(first)),
         finished=np.bincount(phrase_of, weights=finished, minlength=len(first)) / total,
@@ -147,7 +156,7 @@ def count_phrases(table: TokenTable, labels: Labels, clusters: int) -> Phrases:
 # ── what each word may do ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _words(table: TokenTable, labels: Labels, sizes: NDArray[np.float64]) -> _Words:
+def _words(table: TokenTable, common: Bools) -> _Words:
     vocabulary, segments = table.vocabulary, table.segments
     stems, roles = vocabulary.stems[table.words], vocabulary.roles[table.words]
 
@@ -160,7 +169,6 @@ def _words(table: TokenTable, labels: Labels, sizes: NDArray[np.float64]) -> _Wo
     negation = has(Role.NEGATION) | has(Role.TRAILING_NEGATION)
     measured = _before(has(Role.MEASURE), opens)
     degree = has(Role.DEGREE) & measured
-    common = common_words(stems, labels[table.documents], sizes)
     content = (~has(Role.FUNCTION) & ~(common & ~negation)) | negation | degree
     joined, particle, modifier = has(Role.JOINED), has(Role.PARTICLE), has(Role.MODIFIER)
     inner_joint = np.roll(joined & ~opens, -1)
@@ -196,23 +204,13 @@ def _after(mask: Bools, closes: Bools) -> Bools:
     return out
 
 
-def common_words(stems: Ints, clusters: Labels, sizes: NDArray[np.float64]) -> Bools:
-    """(t,) words that are frequent and evenly spread over the clusters: function words of any language.
-
-    More than 3 uses in 100 documents, and an entropy of the rates per cluster over 0.85 of the largest possible.
-    """
-    k = len(sizes)
-    if k < _COMMON_CLUSTERS:
-        return np.zeros(len(stems), np.bool_)
-    ones = np.ones(len(stems), np.float64)
-    uses = sp.csc_matrix((ones, (clusters, stems)), shape=(k, int(stems.max(initial=0)) + 1))
-    rates = uses.copy()
-    rates.data = uses.data / np.maximum(sizes, 1)[uses.indices]
-    total = np.maximum(np.asarray(rates.sum(0)).ravel(), 1e-12)
-    rates.data = rates.data * log(np.maximum(rates.data, 1e-12))
-    evenness = (log(total) - np.asarray(rates.sum(0)).ravel() / total) / log(k)
-    frequent = np.asarray(uses.sum(0)).ravel() > _COMMON_SHARE * sizes.sum()
-    return np.asarray((frequent & (evenness > _COMMON_EVENNESS))[stems])
+def _smallest_clusters(partitions: Sequence[Labels]) -> NDArray[np.float64]:
+    """(n,) the size of the smallest cluster that each document is in."""
+    smallest = np.full(len(partitions[0]), np.inf)
+    for labels in partitions:
+        sizes = np.bincount(labels[labels >= 0], minlength=1).astype(np.float64)
+        smallest = np.minimum(smallest, np.where(labels >= 0, sizes[np.maximum(labels, 0)], np.inf))
+    return smallest
 
 
 def _reversed(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bools) -> Bools:
@@ -243,8 +241,9 @@ def _within(starts: Bools, opens: Bools) -> Bools:
 # ── occurrences ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _spans(table: TokenTable, words: _Words, labels: Labels, sizes: NDArray[np.float64]) -> tuple[Spans, Bools]:
-    """All occurrences of phrases that are frequent enough to matter, and which of them are finished."""
+def _spans(table: TokenTable, words: _Words, sizes: NDArray[np.float64]) -> tuple[Spans, Bools]:
+    """All occurrences of phrases that are frequent enough to matter, and which of them are finished; `sizes` (n,) are of
+    the clusters that the documents are in."""
     stem_count = table.vocabulary.stem_count
     noise = np.random.default_rng(7)
     hashes = noise.integers(1, 2**63, stem_count, dtype=np.uint64)[words.stems]
@@ -252,7 +251,7 @@ def _spans(table: TokenTable, words: _Words, labels: Labels, sizes: NDArray[np.f
     forms = noise.integers(1, 2**63, int(folded.max(initial=-1)) + 1, dtype=np.uint64)[folded]
     glued = words.has(Role.GLUED)
     # A fragment of a script without spaces is no word until it comes again.
-    tiny = np.where(glued, sizes[labels[table.documents]] < 2, sizes[labels[table.documents]] < FEW_DOCUMENTS)
+    tiny = np.where(glued, sizes[table.documents] < 2, sizes[table.documents] < FEW_DOCUMENTS)
     rare = (np.bincount(words.stems, minlength=stem_count) < 2)[words.stems] & words.content & ~tiny
     sums = _Sums(words, rare, glued)
     longest = LONGEST_GLUED if glued.any() else LONGEST_REMARK
@@ -350,13 +349,20 @@ def _repeated(spans: Spans, tiny: Bools) -> Spans:
 # ── counts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _document_counts(
-    table: TokenTable, spans: Spans, phrase_of: Ints, labels: Labels, shape: tuple[int, int]
-) -> "sp.csr_matrix[np.float32]":
-    """(k, p): each document counts once for each phrase it holds."""
-    pairs = np.unique(phrase_of * np.int64(max(table.texts, 1)) + table.documents[spans.starts])
-    phrases, documents = np.divmod(pairs, max(table.texts, 1))
-    counts = sp.csr_matrix((np.ones(len(pairs), np.float32), (labels[documents], phrases)), shape=shape)
+def _held(table: TokenTable, spans: Spans, phrase_of: Ints) -> tuple[Ints, Ints]:
+    """Each phrase of each document once, and that document."""
+    texts = max(table.texts, 1)
+    phrases, documents = np.divmod(np.unique(phrase_of * np.int64(texts) + table.documents[spans.starts]), texts)
+    return phrases, documents
+
+
+def _counts(held: tuple[Ints, Ints], labels: Labels, shape: tuple[int, int]) -> "sp.csr_matrix[np.float32]":
+    """(k, p): each document counts once for each phrase it holds; noise does not."""
+    phrases, documents = held
+    clusters = labels[documents]
+    if (labels < 0).any():
+        phrases, clusters = phrases[clusters >= 0], clusters[clusters >= 0]
+    counts = sp.csr_matrix((np.ones(len(phrases), np.float32), (clusters, phrases)), shape=shape)
     counts.sum_duplicates()
     return counts
 

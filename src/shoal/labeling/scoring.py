@@ -13,7 +13,7 @@ from shoal.columns import Points
 from shoal.elementary import log
 from shoal.labeling.phrases import FEW_DOCUMENTS, Phrases
 
-__all__ = ["fitness", "nearest_clusters", "score_phrases"]
+__all__ = ["breadth", "fitness", "nearest_clusters", "score_phrases"]
 
 NEIGHBOURS = 4
 _COVERAGE, _SIBLINGS = 0.8, 0.35
@@ -82,13 +82,38 @@ def _in_neighbours(counts: "sp.csr_matrix[np.float32]", nearest: NDArray[np.int6
     """For each entry of `counts` the documents of the nearest clusters that hold its phrase."""
     k, width = nearest.shape
     links = sp.csr_matrix((np.ones(k * width), (np.repeat(np.arange(k), width), nearest.ravel())), shape=(k, k))
-    around = (links @ counts).tocsr()
+    return _aligned((links @ counts).tocsr(), counts)
+
+
+def _aligned(values: "sp.csr_matrix[np.float64]", counts: "sp.csr_matrix[np.float32]") -> NDArray[np.float64]:
+    """For each entry of `counts` the value there, 0 where there is none."""
     pattern = counts.copy()
     pattern.data = np.ones_like(pattern.data)
-    # The pattern is added so that entries which no neighbour holds stay in the matrix, in the order of `counts`.
-    aligned = (around.multiply(pattern) + pattern).tocsr()
+    # The pattern is added so that entries without a value stay in the matrix, in the order of `counts`.
+    aligned = (values.multiply(pattern) + pattern).tocsr()
     aligned.sort_indices()
     return np.asarray(aligned.data - 1.0, np.float64)
+
+
+def breadth(phrases: Phrases, parts: Phrases, parents: NDArray[np.int32]) -> NDArray[np.float64]:
+    """For each entry of `phrases.counts` how evenly the parts of its cluster hold the phrase: 1 where all do at one
+    rate, the square root of a part's share of the documents where it alone does. `parts` are the same phrases counted in
+    the layer below, and `parents` say of which cluster each of these is a part."""
+    k, width = phrases.counts.shape
+    entries = parts.counts.tocoo()
+    own = parents[entries.row]
+    inside = own >= 0
+    sizes = np.maximum(parts.sizes, 1)[entries.row[inside]]
+    held = entries.data[inside].astype(np.float64)
+    place = (own[inside], entries.col[inside])
+    # With weights w and rates r of the parts: (sum of w r)² / sum of w r²; a constant of the cluster is left out.
+    first = sp.csr_matrix((held, place), shape=(k, width))
+    second = sp.csr_matrix((held * held / sizes, place), shape=(k, width))
+    whole = np.maximum(np.bincount(parents[parents >= 0], parts.sizes[parents >= 0], minlength=k), 1)
+    rows = np.repeat(np.arange(k), np.diff(phrases.counts.indptr))
+    summed = _aligned(first, phrases.counts)
+    squares = np.maximum(_aligned(second, phrases.counts), 1e-12)
+    return np.asarray(np.sqrt(np.clip(summed**2 / squares / whole[rows], 0.0, 1.0)))
 
 
 def fitness(phrases: Phrases) -> NDArray[np.float64]:

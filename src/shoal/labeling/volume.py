@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shoal.labeling.naming import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET
+from shoal.labeling.reading import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET
 from shoal.labeling.tokens import LONGEST_EXCERPT, LONGEST_TEXT
 
 __all__ = ["Volume"]

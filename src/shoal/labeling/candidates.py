@@ -1,0 +1,144 @@
+"""The phrases that could name a cluster, best first, in the form in which its documents write them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Labels
+from shoal.labeling.phrases import Phrases
+from shoal.labeling.scoring import fitness
+from shoal.labeling.tokens import TokenTable
+
+__all__ = ["Candidate", "find_candidates", "keywords"]
+
+LONGEST_KEYWORD = 40
+MOST_KEYWORDS = 8
+
+_CANDIDATES = 30
+_OWN_WORDS = 0.5
+_ABSORBED = 0.7
+_LONE_CHARACTER = 0.5
+_WORTH_TELLING = 0.03
+_INNER_FUNCTION_WORD = 0.25
+
+
+@dataclass(slots=True)
+class Candidate:
+    phrase: int
+    score: float
+    """Relative to the best candidate of the cluster."""
+    stems: frozenset[int]
+    weight: float
+    documents: float
+    telling: float
+    """Share of all documents with the phrase that are in this cluster."""
+    label: str = ""
+    keyword: str = ""
+
+
+def find_candidates(
+    phrases: Phrases, scores: NDArray[np.float64], table: TokenTable, labels: Labels
+) -> list[list[Candidate]]:
+    """For each cluster its best phrases, best first, as it writes them. `scores` are aligned with `phrases.counts`,
+    `labels` (n,) with the documents of the table; -1 is noise."""
+    found = _candidates(phrases, scores, table)
+    _write(found, phrases, table, labels)
+    return found
+
+
+def _candidates(phrases: Phrases, scores: NDArray[np.float64], table: TokenTable) -> list[list[Candidate]]:
+    """For each cluster its best phrases, best first."""
+    form = fitness(phrases)
+    total = np.bincount(phrases.counts.indices, weights=phrases.counts.data, minlength=phrases.counts.shape[1])
+    stems: dict[int, frozenset[int]] = {}
+    out = []
+    for cluster in range(len(phrases.sizes)):
+        entries = slice(phrases.counts.indptr[cluster], phrases.counts.indptr[cluster + 1])
+        columns, values = phrases.counts.indices[entries], scores[entries]
+        documents = phrases.counts.data[entries]
+        best = np.argsort(-values * form[columns], kind="stable")[: 4 * _CANDIDATES]
+        best = best[values[best] > 0]
+        own = dict(zip(columns.tolist(), values.tolist(), strict=True))
+        found = []
+        for phrase, held in zip(columns[best].tolist(), documents[best].tolist(), strict=True):
+            if phrase not in stems:
+                stems[phrase] = phrases.stems(phrase, table)
+            score = (own[phrase] + _OWN_WORDS * _mean_of_words(phrase, stems[phrase], own, phrases)) * form[phrase]
+            weight = float(phrases.weights[phrase])
+            found.append(Candidate(phrase, score, stems[phrase], weight, held, held / total[phrase]))
+        out.append(_strongest(found))
+    return out
+
+
+def _mean_of_words(phrase: int, stems: Iterable[int], own: dict[int, float], phrases: Phrases) -> float:
+    if phrases.spans.remarks[phrases.first[phrase]]:
+        return own[phrase]
+    words = [own.get(int(phrases.word_phrase[stem]), 0.0) for stem in stems]
+    return sum(words) / max(len(words), 1)
+
+
+def _strongest(found: list[Candidate]) -> list[Candidate]:
+    """Best first, scores relative to the best; a phrase goes where a longer one stands in nearly the same documents."""
+    found.sort(key=lambda each: (-each.score, each.phrase))
+    whole = [each for each in found if each.weight != _LONE_CHARACTER] or found
+    kept: list[Candidate] = []
+    for each in whole:
+        if len(kept) == _CANDIDATES:
+            break
+        size, held = len(each.stems), _ABSORBED * each.documents
+        longer = (other.stems for other in found if len(other.stems) > size and other.documents >= held)
+        if not any(each.stems < stems for stems in longer):
+            kept.append(each)
+    kept = [each for each in kept if each.score >= _WORTH_TELLING * kept[0].score]
+    for each in reversed(kept):
+        each.score /= kept[0].score
+    return kept
+
+
+# ── how they are written ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write(candidates: list[list[Candidate]], phrases: Phrases, table: TokenTable, labels: Labels) -> None:
+    """Give each candidate the form in which its cluster writes it most."""
+    width = phrases.counts.shape[1]
+    wanted = [cluster * width + each.phrase for cluster, found in enumerate(candidates) for each in found]
+    spans = phrases.spans
+    named = np.zeros(width, np.bool_)
+    named[np.array(wanted, np.int64) % max(width, 1)] = True
+    here = np.flatnonzero(named[phrases.phrase_of])
+    place = labels[table.documents[spans.starts[here]]].astype(np.int64) * width + phrases.phrase_of[here]
+    there = np.isin(place, np.array(wanted, np.int64))
+    forms = _favourite_forms(place[there], here[there], phrases)
+    for cluster, found in enumerate(candidates):
+        for each in found:
+            span = forms[cluster * width + each.phrase]
+            start, length = int(spans.starts[span]), int(spans.lengths[span])
+            each.keyword = table.phrase(start, length) if bool(spans.remarks[span]) else table.title(start, length)
+            each.label = each.keyword[:1].upper() + each.keyword[1:]
+
+
+def _favourite_forms(place: NDArray[np.int64], spans: NDArray[np.int64], phrases: Phrases) -> dict[int, int]:
+    """For each place the span whose form is most frequent there; forms without function words inside are preferred."""
+    all_spans = phrases.spans
+    words = np.concatenate([[0], np.cumsum(~phrases.content)])
+    starts, lengths = all_spans.starts[spans], all_spans.lengths[spans]
+    inner = (words[starts + lengths] > words[starts]) & ~all_spans.remarks[spans]
+    code = place.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ all_spans.forms[spans]
+    _, first, counts = np.unique(code, return_index=True, return_counts=True)
+    value = counts * np.where(inner[first], _INNER_FUNCTION_WORD, 1.0) - 1e-3 * lengths[first]
+    order = np.lexsort((-first, value, place[first]))
+    return dict(zip(place[first[order]].tolist(), spans[first[order]].tolist(), strict=True))
+
+
+def keywords(found: list[Candidate]) -> tuple[str, ...]:
+    """The best candidates that add a word each."""
+    chosen: list[str] = []
+    known: set[int] = set()
+    for each in found:
+        fits = each.stems - known and len(each.keyword) <= LONGEST_KEYWORD and each.keyword not in chosen
+        if fits and len(chosen) < MOST_KEYWORDS:
+            chosen.append(each.keyword)
+            known |= each.stems
+    return tuple(chosen)
