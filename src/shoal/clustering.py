@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels
 from shoal.document_ids import DocumentIds, Id
+from shoal.engine.layers import Layers
 from shoal.engine.outlier_reduction import without_noise
 from shoal.engine.plan import Plan, Progress, silent
 from shoal.errors import InvalidField
@@ -23,11 +24,12 @@ from shoal.given import split_vectors
 from shoal.plural import plural
 from shoal.precision import moved_to_mean
 from shoal.results import write_folder
-from shoal.services.analysis import Analysis, NamedCluster
+from shoal.services.analysis import Analysis, NamedCluster, NamedLayer
 from shoal.services.analysis_tables import (
     centroids_table,
     condensed_tree_table,
     further_tables,
+    hierarchy_table,
     layers_table,
     members_table,
     near_duplicates_table,
@@ -67,10 +69,14 @@ class Clustering(Exploration):
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else the summary says, such as the file it came from."""
     _clusters: Sequence[NamedCluster] = field(init=False)
+    _layers: Sequence[NamedLayer] = field(init=False)
 
     def __post_init__(self) -> None:
         clusters = [self.document_ids.cluster(one) for one in self.analysis.clusters]
+        typed = self.document_ids.cluster
+        layers = [replace(one, clusters=list(map(typed, one.clusters))) for one in self.analysis.layers]
         object.__setattr__(self, "_clusters", clusters)  # as dataclasses do where they are frozen
+        object.__setattr__(self, "_layers", layers)
 
     @property
     def ids(self) -> Sequence[str] | Sequence[int]:
@@ -121,10 +127,22 @@ class Clustering(Exploration):
         map was drawn."""
         return self._typed(near_duplicates_table(self.analysis))
 
-    def layers(self) -> pa.Table | None:
-        """For each document its cluster in every granularity that the parameter-free method found, layer_0 the
-        coarsest; None for methods with one granularity."""
+    @property
+    def layers(self) -> Sequence[NamedLayer]:
+        """The granularities that were found, coarse to fine and nested: `auto` finds several, other methods one. Each
+        has `labels` (n,), its named `clusters`, whose `parent` is a cluster of the layer before, and `chosen`, true for
+        the one whose clusters are those of this clustering."""
+        return self._layers
+
+    def layers_table(self) -> pa.Table | None:
+        """For each document the id of its cluster in every layer, layer_0 the coarsest; None for methods with one
+        granularity."""
         return self._typed(layers_table(self.analysis))
+
+    def hierarchy(self) -> pa.Table | None:
+        """One row a cluster of each layer: layer, cluster_id, label, keywords, size, share, parent, chosen,
+        representative_ids, examples; None for methods with one granularity."""
+        return self._typed(hierarchy_table(self.analysis))
 
     @property
     def clusters(self) -> Sequence[NamedCluster]:
@@ -227,7 +245,7 @@ class Clustering(Exploration):
             "seed": self.plan.seed,
             "distance_metric": outcome.distance_metric,
             "exact": outcome.exact,
-            **({} if outcome.layers is None else {"layers": outcome.layers.summary()}),
+            **({} if outcome.layers is None else {"layers": self._layers_described(outcome.layers)}),
             "metrics": dict(self.metrics),
             "warnings": list(self.warnings),
             "seconds": round(self.seconds, 3),
@@ -289,6 +307,14 @@ class Clustering(Exploration):
         lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
         return "\n".join([head, *lines, *self._rest()])
 
+    def _layers_described(self, found: Layers) -> dict[str, Any]:
+        """Why there are these layers, and the clusters of each; of those of the chosen one what links them to others,
+        since the rest stands under `clusters`."""
+        named = [
+            [_described(one) if not layer.chosen else _linked(one) for one in layer.clusters] for layer in self.layers
+        ]
+        return {**found.summary(), "named": named}
+
     def _typed(self, table: pa.Table | None) -> pa.Table | None:
         return None if table is None else self.document_ids.table(table)
 
@@ -303,11 +329,16 @@ def _with_columns(members: pa.Table, kept: pa.Table) -> pa.Table:
     return members
 
 
+def _linked(one: NamedCluster) -> dict[str, Any]:
+    return {"cluster_id": one.cluster_id, "label": one.label, "size": one.size, "parent": one.parent}
+
+
 def _described(one: NamedCluster) -> dict[str, Any]:
     return {
         "cluster_id": one.cluster_id,
         "label": one.label,
         "keywords": list(one.keywords),
+        "parent": one.parent,
         "size": one.size,
         "share": round(one.share, 6),
         "mean_cosine_similarity": round(one.mean_similarity, 6),

@@ -140,7 +140,8 @@ def _in_order_given(analysis: Analysis, order: NDArray[np.int64]) -> Analysis:
         layers=None if outcome.layers is None else outcome.layers.taken(back),
         duplicates=None if outcome.duplicates is None else outcome.duplicates.taken(back, order),
     )
-    return replace(analysis, ids=[analysis.ids[row] for row in back], outcome=given)
+    layers = [replace(layer, labels=layer.labels[back]) for layer in analysis.layers]
+    return replace(analysis, ids=[analysis.ids[row] for row in back], outcome=given, layers=layers)
 
 
 def _plan(points: Points, how: How, progress: Progress) -> tuple[Plan, list[str]]:

@@ -20,7 +20,7 @@ __all__ = ["FORMAT", "check_folder", "read_summary", "write_folder"]
 FORMAT: Final = "shoal-results-1"
 """Stands in `summary.json` under `format`; a folder without it is not ours to replace."""
 _SUMMARY: Final = "summary.json"
-_TABLES: Final = ("members", "centroids", "condensed_tree", "near_duplicates", "layers")
+_TABLES: Final = ("members", "centroids", "condensed_tree", "near_duplicates", "layers", "hierarchy")
 _OURS: Final = frozenset({_SUMMARY, SAVED, *(f"{name}.parquet" for name in _TABLES)})
 
 

@@ -43,8 +43,8 @@ def test_near_duplicates_and_layers_of_auto(client: httpx.Client, services: Serv
     assert len(run["layers"]["clusters"]) == layers.num_columns - 1
     assert run["layers"]["reason"]
     members = table(client, run, "members")
-    numbers = {f"cl_{n}" for n in layers[f"layer_{chosen}"].to_pylist() if n is not None}
-    assert numbers == set(members["cluster_id"].to_pylist()) - {"cl_noise"}
+    ids = {id for id in layers[f"layer_{chosen}"].to_pylist() if id is not None}
+    assert ids == set(members["cluster_id"].to_pylist()) - {"cl_noise"}
 
 
 def test_the_condensed_tree_of_hdbscan(client: httpx.Client, services: Services) -> None:

@@ -400,7 +400,7 @@ def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None
     one = shoal.cluster(points, id=ids, algorithm="auto")
     two = shoal.cluster(points[order], id=[ids[row] for row in order], algorithm="auto")
 
-    for first, second in ((one.near_duplicates(), two.near_duplicates()), (one.layers(), two.layers())):
+    for first, second in ((one.near_duplicates(), two.near_duplicates()), (one.layers_table(), two.layers_table())):
         assert first is not None
         assert second is not None
         assert first.sort_by("document_id").equals(second.sort_by("document_id"))
@@ -409,7 +409,7 @@ def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None
     assert {"d003", "d007"} <= set(near["document_id"].to_pylist())
     of_one, of_two = (json.loads(json.dumps(found.summary())) for found in (one, two))
     assert of_one["layers"]["clusters"] == of_two["layers"]["clusters"]
-    assert shoal.cluster(points, algorithm="kmeans", n_clusters=3).layers() is None
+    assert shoal.cluster(points, algorithm="kmeans", n_clusters=3).layers_table() is None
 
 
 def test_a_clustering_like_an_earlier_one_keeps_its_map() -> None:

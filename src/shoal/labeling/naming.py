@@ -1,7 +1,7 @@
 """From texts to the names of clusters, in one layer or in several."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,13 @@ class Name:
     """1..80 characters, unlike that of any other cluster of the layer; plain text, to be escaped where it is shown."""
     keywords: tuple[str, ...]
     """Up to 8 phrases of at most 40 characters, most telling first; empty where there was nothing to read."""
+    made_up: bool = field(default=False, compare=False)
+    """Whether the label only counts, since there was nothing to read."""
+
+    @staticmethod
+    def of_number(number: int) -> "Name":
+        """The name of a cluster without words."""
+        return Name(f"Cluster {number}", (), made_up=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +93,16 @@ def name_layers(
     table = tokenize(read, lambda fraction: report(0.6 * fraction), topical_numerals(read, cells, count))
     report(0.6)
     if not len(table):
-        return [[Name(f"Cluster {number}", ()) for number in range(layer.clusters)] for layer in layers]
+        return [[Name.of_number(number) for number in range(layer.clusters)] for layer in layers]
     parts = [Partition(layer.labels[rows], layer.clusters, layer.centroids) for layer in layers]
     phrases = count_phrases(table, cells, count, [parts[chosen].labels, *(part.labels for part in parts)])
     report(0.8)
     found = _in_order(_Reading(table, phrases, parts, chosen), lambda fraction: report(0.8 + 0.2 * fraction))
     return [
-        [Name(label.text, keywords(ranked(each))) for label, each in zip(labels, candidates, strict=True)]
+        [
+            Name(label.text, keywords(ranked(each))) if label.phrase else Name.of_number(number)
+            for number, (label, each) in enumerate(zip(labels, candidates, strict=True))
+        ]
         for labels, candidates in found
     ]
 

@@ -242,8 +242,8 @@ def _within(starts: Bools, opens: Bools) -> Bools:
 
 
 def _spans(table: TokenTable, words: _Words, sizes: NDArray[np.float64]) -> tuple[Spans, Bools]:
-    """All occurrences of phrases that are frequent enough to matter, and which of them are finished; `sizes` (n,) are of
-    the clusters that the documents are in."""
+    """All occurrences of phrases that are frequent enough to matter, and which of them are finished; `sizes` (n,) are
+    those of the clusters that the documents are in."""
     stem_count = table.vocabulary.stem_count
     noise = np.random.default_rng(7)
     hashes = noise.integers(1, 2**63, stem_count, dtype=np.uint64)[words.stems]

@@ -97,8 +97,8 @@ def _aligned(values: "sp.csr_matrix[np.float64]", counts: "sp.csr_matrix[np.floa
 
 def breadth(phrases: Phrases, parts: Phrases, parents: NDArray[np.int32]) -> NDArray[np.float64]:
     """For each entry of `phrases.counts` how evenly the parts of its cluster hold the phrase: 1 where all do at one
-    rate, the square root of a part's share of the documents where it alone does. `parts` are the same phrases counted in
-    the layer below, and `parents` say of which cluster each of these is a part."""
+    rate, the square root of a part's share of the documents where it alone does. `parts` are the same phrases counted
+    in the layer below, and `parents` say of which cluster each of these is a part."""
     k, width = phrases.counts.shape
     entries = parts.counts.tocoo()
     own = parents[entries.row]

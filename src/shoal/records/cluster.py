@@ -20,8 +20,6 @@ __all__ = [
     "RESERVED_NAMES",
     "AttributeConfig",
     "Cluster",
-    "ClusterGroup",
-    "ClusterGroups",
     "ClusterList",
     "ClusterListStats",
     "CreateCluster",
@@ -393,32 +391,6 @@ class ClusterList(Record):
     pagination: Pagination
     total_count: int
     stats: ClusterListStats | None = None
-
-
-class ClusterGroup(Record):
-    """One group of the visible run."""
-
-    cluster_id: str
-    label: str | None = None
-    summary: str | None = None
-    keywords: list[str] | None = None
-    member_count: int
-    parent_cluster_id: str | None = None
-    """The group that this one is in, where there is a hierarchy."""
-    feature: str | None = None
-    """The feature that was clustered, where features are clustered apart."""
-    attributes: dict[str, Any] | None = None
-    """The values that make the group, where fields are grouped."""
-
-
-class ClusterGroups(Record):
-    """ClusterGroupsResponse."""
-
-    cluster_id: str
-    run_id: str | None
-    total_groups: int
-    total_documents: int
-    groups: list[ClusterGroup]
 
 
 class DeletedCluster(Done):

@@ -1,74 +1,24 @@
 """From points and words to named clusters: the middle of every execution, on the server and in the library alike."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import NOISE, Labels, Points, Rows
+from shoal.columns import NOISE, Points, Rows
 from shoal.engine import compute
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Keep, Plan, Progress, made_now, silent
-from shoal.labeling import Name, abridge, name_clusters
+from shoal.labeling import Name, Partition, abridge, main_parents, name_layers
 from shoal.services.hierarchy import Node, Tree, grow
+from shoal.services.layers import FoundLayers
+from shoal.services.named_clusters import NOISE_ID, Analysis, Group, NamedCluster, NamedLayer
 
-__all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "analyse", "weighted_means"]
+__all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "NamedLayer", "analyse", "weighted_means"]
 
-NOISE_ID = "cl_noise"
-"""The cluster id of documents that belong to no cluster (contract 6, row 9)."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedCluster:
-    """One cluster as people see it. `share` is of all rows, noise included; similarities are cosines to the
-    centroid."""
-
-    cluster_id: str
-    label: str
-    keywords: tuple[str, ...]
-    size: int
-    share: float
-    mean_similarity: float
-    min_similarity: float
-    medoid: str | int
-    representatives: tuple[str | int, ...]
-    parent: str | None = None
-    """The group of clusters it belongs to, where a hierarchy was asked for."""
-    examples: tuple[str, ...] = ()
-    """What each of the representatives says, on one line and short; none without texts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Clusters that belong together on some level above them. `children` are the ids of the clusters and groups
-    directly in it, `clusters` the numbers of all clusters below."""
-
-    group_id: str
-    label: str
-    keywords: tuple[str, ...]
-    level: int
-    size: int
-    children: tuple[str, ...]
-    parent: str | None
-    clusters: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """A clustering with names. `ids[i]` is the document of row i of `outcome.labels`."""
-
-    ids: Sequence[str]
-    outcome: Outcome
-    clusters: Sequence[NamedCluster]
-    groups: Sequence[Group] = ()
-    """Of all levels, nearest to the clusters first."""
-
-    @property
-    def noise(self) -> int:
-        """Rows that belong to no cluster."""
-        return int(np.count_nonzero(self.outcome.labels == NOISE))
+Nodes = Sequence[Node]
+NodeNames = Mapping[tuple[int, ...], Name]
 
 
 def analyse(
@@ -90,40 +40,68 @@ def analyse(
     """
     outcome = compute(points, plan, progress, places_before, keep, origin=origin)
     progress("name", 0.0)
-    names = _names(texts, outcome.labels, outcome.clusters, outcome.centroids, progress)
-    tree, groups = _groups(texts, outcome, progress)
-    named = zip(tree.clusters(), names, strict=True)
-    clusters = [_named(number, id, name, ids, texts, outcome, tree) for number, (id, name) in enumerate(named)]
-    return Analysis(ids, outcome, clusters, groups)
+    levels = list[Nodes]()
+    tree = grow(outcome.hierarchy, outcome.sizes, lambda _, nodes: levels.append(nodes))
+    found = FoundLayers.of(outcome, points, plan)
+    named = _names(texts, found.partitions, found.chosen, progress)
+    groups = _groups(tree, _names_of_nodes(texts, outcome, found, named, levels, progress))
+    own = tree.clusters()
+    above = found.parents(found.chosen, own) if not groups else [tree.parents.get(id) for id in own]
+    clusters = [
+        _named(number, id, name, above[number], ids, texts, outcome)
+        for number, (id, name) in enumerate(zip(own, named[found.chosen], strict=True))
+    ]
+    return Analysis(ids, outcome, clusters, groups, found.named(clusters, named, ids, texts))
 
 
 def _names(
-    texts: Sequence[str] | None, labels: Labels, clusters: int, centroids: Points, progress: Progress
-) -> Sequence[Name]:
+    texts: Sequence[str] | None, layers: Sequence[Partition], chosen: int, progress: Progress
+) -> list[list[Name]]:
     if texts is None:
-        return [Name(f"Cluster {number}", ()) for number in range(clusters)]
-    tick: Callable[[float], None] = partial(progress, "name")
-    return name_clusters(texts, labels, clusters, centroids=centroids, progress=tick)
+        return [[Name.of_number(number) for number in range(layer.clusters)] for layer in layers]
+    return name_layers(texts, layers, chosen=chosen, progress=partial(progress, "name"))
 
 
-def _groups(texts: Sequence[str] | None, outcome: Outcome, progress: Progress) -> tuple[Tree, list[Group]]:
-    """The tree above the clusters, and its groups, each named by its documents beside those of the same level."""
+def _names_of_nodes(
+    texts: Sequence[str] | None,
+    outcome: Outcome,
+    found: FoundLayers,
+    named: Sequence[Sequence[Name]],
+    levels: Sequence[Nodes],
+    progress: Progress,
+) -> NodeNames:
+    """What the groups of all levels are called, by the clusters in them: as the layer with such a cluster, else by a
+    reading of their own."""
     names: dict[tuple[int, ...], Name] = {}
+    for layer, labels in list(zip(found.partitions, named, strict=True))[: found.chosen]:
+        parents = main_parents(outcome.labels, layer.labels, outcome.clusters)
+        names |= {tuple(np.flatnonzero(parents == number).tolist()): name for number, name in enumerate(labels)}
+    if all(node.clusters in names or not node.children for nodes in levels for node in nodes):
+        return names
+    layers = [_partition(outcome, nodes) for nodes in reversed(levels)]
+    layers.append(Partition(outcome.labels, outcome.clusters, outcome.centroids))
+    made = _names(texts, layers, len(levels), progress)
+    for nodes, labels in zip(reversed(levels), made, strict=False):
+        names |= {node.clusters: name for node, name in zip(nodes, labels, strict=True)}
+    return names
 
-    def name_level(level: int, nodes: Sequence[Node]) -> None:
-        of_cluster = np.empty(outcome.clusters, np.int32)
-        for number, node in enumerate(nodes):
-            of_cluster[list(node.clusters)] = number
-        labels = np.where(outcome.labels >= 0, of_cluster[outcome.labels], NOISE).astype(np.int32)
-        middles = weighted_means(outcome.centroids, outcome.sizes, [node.clusters for node in nodes])
-        found = _names(texts, labels, len(nodes), middles, progress)
-        names.update({node.clusters: name for node, name in zip(nodes, found, strict=True) if node.level == level})
 
-    tree = grow(outcome.hierarchy, outcome.sizes, name_level)
-    groups = [
+def _partition(outcome: Outcome, nodes: Nodes) -> Partition:
+    """The rows by the nodes of a level."""
+    of_cluster = np.empty(outcome.clusters, np.int32)
+    for number, node in enumerate(nodes):
+        of_cluster[list(node.clusters)] = number
+    labels = np.where(outcome.labels >= 0, of_cluster[outcome.labels], NOISE).astype(np.int32)
+    middles = weighted_means(outcome.centroids, outcome.sizes, [node.clusters for node in nodes])
+    return Partition(labels, len(nodes), middles)
+
+
+def _groups(tree: Tree, names: NodeNames) -> list[Group]:
+    """The groups of the tree above the clusters, nearest to the clusters first."""
+    return [
         Group(
             id,
-            f"Group {number}" if texts is None else names[node.clusters].label,
+            f"Group {number}" if names[node.clusters].made_up else names[node.clusters].label,
             names[node.clusters].keywords,
             node.level,
             node.size,
@@ -133,7 +111,6 @@ def _groups(texts: Sequence[str] | None, outcome: Outcome, progress: Progress) -
         )
         for number, (id, node) in enumerate(tree.groups())
     ]
-    return tree, groups
 
 
 def weighted_means(rows: NDArray[np.floating], sizes: Rows, parts: Sequence[Sequence[int]]) -> Points:
@@ -146,10 +123,10 @@ def _named(
     number: int,
     id: str,
     name: Name,
+    parent: str | None,
     ids: Sequence[str],
     texts: Sequence[str] | None,
     outcome: Outcome,
-    tree: Tree,
 ) -> NamedCluster:
     size = int(outcome.sizes[number])
     chosen = outcome.representatives[number].tolist()
@@ -164,6 +141,6 @@ def _named(
         min_similarity=smallest,
         medoid=ids[int(outcome.medoids[number])],
         representatives=tuple(ids[row] for row in chosen),
-        parent=tree.parents.get(id),
+        parent=parent,
         examples=() if texts is None else tuple(abridge(texts[row]) for row in chosen),
     )

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from shoal.columns import NOISE, Points
 from shoal.engine.outcome import Outcome
-from shoal.services.analysis import NOISE_ID, Analysis, weighted_means
+from shoal.services.analysis import NOISE_ID, Analysis, NamedLayer, weighted_means
 
-__all__ = ["centroids_table", "cluster_ids", "condensed_tree_table", "further_tables", "layers_table"]
-__all__ += ["members_table", "near_duplicates_table"]
+__all__ = ["centroids_table", "cluster_ids", "condensed_tree_table", "further_tables", "hierarchy_table"]
+__all__ += ["layers_table", "members_table", "near_duplicates_table"]
 
 _EXEMPLARS: Final = 10
 """Exemplars of a cluster told by id; there may be thousands."""
@@ -95,17 +95,46 @@ def near_duplicates_table(analysis: Analysis) -> pa.Table | None:
 
 
 def layers_table(analysis: Analysis) -> pa.Table | None:
-    """One row a document: its cluster in each layer, `layer_0` the coarsest, null where it is in none. The schema's
-    metadata tells which layer was `chosen`. None where the method has one granularity."""
+    """One row a document: the id of its cluster in each layer, `layer_0` the coarsest, null where it is in none. The
+    schema's metadata says which layer was `chosen` and for what `reason`. None where the method has one granularity."""
     layers = analysis.outcome.layers
     if layers is None:
         return None
-    columns = {
-        f"layer_{number}": pa.array(layer.labels, pa.int32(), mask=layer.labels < 0)
-        for number, layer in enumerate(layers.layers)
-    }
+    columns = {f"layer_{number}": _ids_of_rows(layer) for number, layer in enumerate(analysis.layers)}
     table = pa.table({"document_id": pa.array(analysis.ids, pa.string()), **columns})
     return table.replace_schema_metadata({"chosen": str(layers.chosen), "reason": layers.reason})
+
+
+def hierarchy_table(analysis: Analysis) -> pa.Table | None:
+    """One row a cluster of each layer, coarse to fine and largest first: `layer`, `cluster_id`, `label`, `keywords`,
+    `size`, `share` of all documents, `parent` (an id of the layer before, null at the top), whether the layer is the
+    `chosen` one, and the documents that stand for it, with short texts. None where the method has one granularity."""
+    layers = analysis.outcome.layers
+    if layers is None:
+        return None
+    rows = [(number, layer.chosen, one) for number, layer in enumerate(analysis.layers) for one in layer.clusters]
+    texts = pa.list_(pa.string())
+    table = pa.table(
+        {
+            "layer": pa.array([number for number, _, _ in rows], pa.int32()),
+            "cluster_id": pa.array([one.cluster_id for _, _, one in rows], pa.string()),
+            "label": pa.array([one.label for _, _, one in rows], pa.string()),
+            "keywords": pa.array([list(one.keywords) for _, _, one in rows], texts),
+            "size": pa.array([one.size for _, _, one in rows], pa.int64()),
+            "share": pa.array([one.share for _, _, one in rows], pa.float64()),
+            "parent": pa.array([one.parent for _, _, one in rows], pa.string()),
+            "chosen": pa.array([chosen for _, chosen, _ in rows], pa.bool_()),
+            "representative_ids": pa.array([list(one.representatives) for _, _, one in rows], texts),
+            "examples": pa.array([list(one.examples) for _, _, one in rows], texts),
+        }
+    )
+    return table.replace_schema_metadata({"reason": layers.reason})
+
+
+def _ids_of_rows(layer: NamedLayer) -> pa.Array:
+    """(n,) dictionary-encoded; null where a row is in no cluster of the layer."""
+    ids = pa.array([one.cluster_id for one in layer.clusters], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(layer.labels, pa.int32(), mask=layer.labels < 0), ids)
 
 
 def further_tables(analysis: Analysis) -> dict[str, pa.Table]:
@@ -114,6 +143,7 @@ def further_tables(analysis: Analysis) -> dict[str, pa.Table]:
         "condensed_tree": condensed_tree_table(analysis),
         "near_duplicates": near_duplicates_table(analysis),
         "layers": layers_table(analysis),
+        "hierarchy": hierarchy_table(analysis),
     }
     return {name: table for name, table in found.items() if table is not None}
 

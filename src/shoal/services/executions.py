@@ -15,6 +15,7 @@ from shoal.records.ids import check_label
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.clusters import Clusters, runs_of
+from shoal.services.run_layers import is_hierarchy, layers_of_run, with_labels_of_people
 from shoal.services.run_states import RunStates
 from shoal.services.run_tables import LABELLED, ParquetTable, as_columns, flat, of_label, sampled, with_coordinates
 from shoal.storage.base import ArtifactStore, DocumentStore, Enrichment, MetadataStore, Query
@@ -132,6 +133,7 @@ class Executions:
             "total_groups": len(groups),
             "total_documents": run.num_points,
             "groups": groups,
+            "layers": layers_of_run(self._artifacts, scope, run),
         }
 
     def data(
@@ -230,7 +232,8 @@ class Executions:
             raise NotFound("table of the run", name, f"It has {', '.join(sorted(files))}.")
         if cluster_label is not None and name != "members":
             raise InvalidField("cluster_label", f"chooses members, not rows of {name}", value=cluster_label)
-        if cluster_label is None and not (run.label_overrides and name in LABELLED):
+        renamed = run.label_overrides and (name in LABELLED or is_hierarchy(name))
+        if cluster_label is None and not renamed:
             path = self._artifacts.path(scope, run.run_id, name)
             return ParquetTable(cluster.cluster_id, run.run_id, path, int(files[name]["rows"]), path.stat().st_size)
         rows = of_label(self._labelled(scope, run, name), cluster_label)
@@ -312,6 +315,8 @@ class Executions:
         table = self._artifacts.read(scope, run.run_id, name)
         if not run.label_overrides:
             return table
+        if is_hierarchy(name):
+            return with_labels_of_people(table, run)
         labels = {centroid.cluster_id: centroid.label for centroid in run.centroids or []} | run.label_overrides
         ids = table["cluster_id"].cast(pa.string())
         keys, values = pa.array(labels.keys(), pa.string()), pa.array(labels.values(), pa.string())

@@ -18,6 +18,8 @@ from shoal.records.execution import Execution
 from shoal.services.analysis import NOISE_ID
 from shoal.services.earlier_map import rows_in
 from shoal.services.groups import Groups, Values, relationship
+from shoal.services.named_clusters import BROAD, FINE
+from shoal.services.renaming import has_ids
 from shoal.services.run_input import RunInput
 from shoal.services.vector_groups import group_by_vectors
 
@@ -33,12 +35,15 @@ def group_apart(
 ) -> Groups:
     """One clustering for each feature, of the documents that have it. Raises RunFailed, InvalidField, Cancelled."""
     parts = list[_Part]()
-    first, row = 0, 0
+    first, row = dict[str, int](), 0
     for number, (feature, own) in enumerate(source.parts.items()):
         share = _shared(progress, number, len(source.parts))
         groups = group_by_vectors(own, cluster, run, share, threads, _of_part(keep, number))
         parts.append(_Part(feature, own, groups, first, row))
-        first += 1 + max((_first_number(id) for id in groups.centroids["cluster_id"].to_pylist()), default=-1)
+        ids = groups.centroids["cluster_id"].to_pylist()
+        if "hierarchy" in groups.tables:
+            ids += groups.tables["hierarchy"]["cluster_id"].to_pylist()
+        first = {series: _after(ids, series, first.get(series, 0)) for series in ("cl", BROAD, FINE)}
         row += groups.centroids.num_rows
     return _joined(source, parts)
 
@@ -62,14 +67,21 @@ def _first_number(id: str) -> int:
     return int(id.split("_")[1])
 
 
+def _after(ids: Sequence[str], series: str, before: int) -> int:
+    """The number after those that a feature has in a series of ids, on top of those before it."""
+    own = [_first_number(id) for id in ids if id.startswith(f"{series}_")]
+    return before + 1 + max(own, default=-1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The groups of one feature. The first numbers of their ids count from `first`, their rows from `row`."""
+    """The groups of one feature. The first numbers of their ids count from `first`, by what the ids begin with, their
+    rows from `row`."""
 
     feature: str
     source: RunInput
     groups: Groups
-    first: int
+    first: Mapping[str, int]
     row: int
 
     def renamed(self, id: str | None) -> str | None:
@@ -77,7 +89,7 @@ class _Part:
         if id is None or id == NOISE_ID:
             return id
         head, _, *rest = id.split("_")
-        return "_".join([head, str(_first_number(id) + self.first), *rest])
+        return "_".join([head, str(_first_number(id) + self.first.get(head, 0)), *rest])
 
     def rows(self) -> list[Values]:
         """The groups that documents are in, by their labels."""
@@ -145,9 +157,12 @@ def _with_new_ids(part: _Part, table: pa.Table) -> pa.Table:
     if b"selected" in about:  # of a condensed tree: its chosen clusters by id
         selected = {part.renamed(id): number for id, number in orjson.loads(about[b"selected"]).items()}
         about[b"selected"] = orjson.dumps(selected)
-    if "cluster_id" in table.column_names:
-        ids = pa.array([part.renamed(id) for id in table["cluster_id"].to_pylist()], pa.string())
-        table = _with(table, "cluster_id", ids)
+    for name in table.column_names:
+        if has_ids(table.schema.field(name)):
+            ids = table[name].cast(pa.string()).combine_chunks().dictionary_encode()
+            new = pa.array([part.renamed(id) for id in ids.dictionary.to_pylist()], pa.string())
+            values = pa.DictionaryArray.from_arrays(ids.indices, new)
+            table = _with(table, name, values.cast(table.schema.field(name).type))
     return table.replace_schema_metadata(about)
 
 

@@ -6,7 +6,7 @@ attempt of a run comes to the same ids.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -25,10 +25,11 @@ from shoal.records.paging import Page, Sort
 from shoal.records.scope import Scope
 from shoal.services.analysis import NOISE_ID
 from shoal.services.clusters import runs_of
+from shoal.services.lasting_layers import LayersBefore, is_layers_table, is_of_layers
 from shoal.services.repository import Repository
 from shoal.storage.base import ArtifactStore, Query
 
-__all__ = ["Identity", "Past", "identify", "numbers_used", "path_of"]
+__all__ = ["Identity", "Past", "identify", "layer_keys", "numbers_used", "path_of"]
 
 Path = tuple[int, ...]
 """The numbers of an id: (3, 0) of `cl_3_sub_0`."""
@@ -51,6 +52,8 @@ class Past:
     run: Execution
     members: pa.Table | None
     centroids: pa.Table | None
+    layers: LayersBefore | None = None
+    """Of the run that found the clusters, where this one assigned documents to them."""
 
     @staticmethod
     def before(
@@ -66,7 +69,12 @@ class Past:
         published = runs_of(run.cluster_id, Condition("published", "eq", True), same)
         order = (Sort("sequence", descending=True), Sort("created_at", descending=True))
         found = executions.search(scope, Query(published.filter, order, Page(limit=1))).items
-        return Past.of(artifacts, scope, found[0]) if found else None
+        if not found:
+            return None
+        origin = found[0]
+        while origin.mode == "assign" and (earlier := executions.find_one(scope, origin.request["assigned_to"])):
+            origin = earlier
+        return replace(Past.of(artifacts, scope, found[0]), layers=_layers_before(artifacts, scope, origin))
 
     @staticmethod
     def of(artifacts: ArtifactStore, scope: Scope, run: Execution) -> "Past":
@@ -83,6 +91,35 @@ class Past:
             return Past(run, None, None)
 
 
+def _layers_before(artifacts: ArtifactStore, scope: Scope, run: Execution) -> LayersBefore | None:
+    """The layers that a run found; None where there are none, or they are gone or without ids."""
+    manifest = artifacts.manifest(scope, run.run_id) if run.results_removed_at is None else None
+    names = [name for name in (manifest or {}).get("files", {}) if is_layers_table(name)]
+    if not names:
+        return None
+    try:
+        tables = {name: artifacts.read(scope, run.run_id, name) for name in names}
+        apart = ["feature"] if (manifest or {}).get("meta", {}).get("features") else []
+        members = artifacts.read(scope, run.run_id, "members", ["document_id", "collection_id", *apart])
+    except (NotFound, Corrupt):
+        return None
+    return LayersBefore(tables, layer_keys(tables, members))
+
+
+def layer_keys(tables: Mapping[str, pa.Table], members: pa.Table) -> dict[str, pa.Array]:
+    """For each table of layers what tells the document of each of its rows, which are those of the members (of one
+    feature, where features were clustered apart)."""
+    found = {}
+    for name, table in tables.items():
+        feature = (table.schema.metadata or {}).get(b"feature")
+        rows = members
+        if feature is not None:
+            rows = members.filter(pc.equal(members["feature"].cast(pa.string()), feature.decode()))
+        if rows.num_rows == table.num_rows:
+            found[name] = _keys(rows.select(["document_id", "collection_id"]))
+    return found
+
+
 def identify(members: pa.Table, centroids: pa.Table, past: Past | None) -> Identity:
     """Match the clusters of a run with those of the run before: by their values where they are groups of values, else
     by the documents that are in a cluster in both runs. Without a run before the ids by rank stay.
@@ -93,7 +130,8 @@ def identify(members: pa.Table, centroids: pa.Table, past: Past | None) -> Ident
     ranks = [str(id) for id in centroids["cluster_id"].to_pylist()]
     if past is None:
         return Identity({id: id for id in ranks}, _next_numbers(ranks))
-    used = {path_of(parent): number for parent, number in numbers_used(past.run).items()}
+    numbers = numbers_used(past.run)
+    used = {path_of(parent): number for parent, number in numbers.items() if not is_of_layers(parent)}
     if past.members is None or past.centroids is None:
         lasting = _numbered(map(path_of, ranks), _NO_MATCH, used)
     elif "attributes" in centroids.column_names:

@@ -6,7 +6,8 @@ from typing import Final
 
 from shoal.records.execution import Execution
 from shoal.services.groups import Groups
-from shoal.services.identity import Past, identify, numbers_used
+from shoal.services.identity import Identity, Past, identify, layer_keys, numbers_used
+from shoal.services.lasting_layers import identify_layers, is_layers_table
 from shoal.services.renaming import rename, with_labels
 
 __all__ = ["LastingGroups"]
@@ -28,7 +29,7 @@ class LastingGroups:
     @staticmethod
     def of(groups: Groups, past: Past | None) -> "LastingGroups":
         """Of groups that the run found, which have ids by rank; `past` is the run before."""
-        identity = identify(groups.members, groups.centroids, past)
+        identity = _with_layers(identify(groups.members, groups.centroids, past), groups, past)
         renamed = rename(groups, identity.ids)
         if past is None:
             return LastingGroups(renamed, identity.next_numbers, {}, None, ())
@@ -40,6 +41,15 @@ class LastingGroups:
     def assigned(groups: Groups, run: Execution) -> "LastingGroups":
         """Of groups that are those of an earlier run, with its ids."""
         return _carried(groups, numbers_used(run), run)
+
+
+def _with_layers(identity: Identity, groups: Groups, past: Past | None) -> Identity:
+    """With the lasting ids of the clusters of other layers."""
+    tables = {name: table for name, table in groups.tables.items() if is_layers_table(name)}
+    keys = layer_keys(tables, groups.members)
+    used = {} if past is None else numbers_used(past.run)
+    ids, free = identify_layers(tables, keys, None if past is None else past.layers, used)
+    return Identity({**identity.ids, **ids}, {**identity.next_numbers, **free})
 
 
 def _carried(groups: Groups, next_numbers: Mapping[str, int], run: Execution) -> LastingGroups:

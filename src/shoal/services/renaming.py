@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,10 +12,11 @@ import pyarrow.compute as pc
 from shoal.services.groups import Groups, Values, above
 from shoal.services.identity import path_of
 
-__all__ = ["labelled", "rename", "with_labels"]
+__all__ = ["has_ids", "labelled", "rename", "with_labels"]
 
-_ID_COLUMNS: Final = ("cluster_id", "parent_cluster_id")
-_PLACEHOLDER: Final = re.compile(r"(Cluster|Group) ([0-9]+)")
+_ID_COLUMNS: Final = ("cluster_id", "parent_cluster_id", "parent")
+_LAYER_COLUMN: Final = "layer_"
+_PLACEHOLDER: Final = re.compile(r"(Cluster|Group|Part) ([0-9]+)")
 Texts = Mapping[str, str]
 
 
@@ -28,9 +28,7 @@ def rename(groups: Groups, ids: Texts) -> Groups:
         groups,
         members=labelled(_renamed(groups.members, ids), labels),
         centroids=labelled(_renamed(groups.centroids, ids), labels),
-        tables={
-            name: _with_clusters(_renamed(table, ids), groups.centroids, ids) for name, table in groups.tables.items()
-        },
+        tables={name: _hierarchy(_renamed(table, ids), labels) for name, table in groups.tables.items()},
         relationships=[_renamed_link(link, ids) for link in groups.relationships],
     )
     return with_labels(renamed, labels)
@@ -42,8 +40,8 @@ def with_labels(groups: Groups, labels: Texts) -> Groups:
 
 
 def _renamed(table: pa.Table, ids: Texts) -> pa.Table:
-    for name in _ID_COLUMNS:
-        if name in table.column_names:
+    for name in table.column_names:
+        if has_ids(table.schema.field(name)):
             column = table[name].combine_chunks()
             encoded = pa.types.is_dictionary(column.type)
             known = (column.dictionary if encoded else column).to_pylist()
@@ -57,29 +55,39 @@ def _renamed(table: pa.Table, ids: Texts) -> pa.Table:
     return table
 
 
-def _with_clusters(table: pa.Table, centroids: pa.Table, ids: Texts) -> pa.Table:
-    """Layers number the clusters by size: their metadata has the ids of those in the chosen one, in this order."""
-    about = table.schema.metadata or {}
-    if b"chosen" not in about:
+def has_ids(column: pa.Field) -> bool:
+    """Whether a column of a run's tables holds ids of clusters; numbers under the same names do not."""
+    text = pa.types.is_string(column.type) or pa.types.is_dictionary(column.type)
+    return text and (column.name in _ID_COLUMNS or column.name.startswith(_LAYER_COLUMN))
+
+
+def _hierarchy(table: pa.Table, labels: Texts) -> pa.Table:
+    """A table of the clusters of all layers, renamed already, with these labels of the chosen one's; names of others
+    that only count are numbered as their ids are."""
+    if not {"layer", "label", "keywords"} <= set(table.column_names):
         return table
-    own = np.logical_not(above(centroids))
-    if b"feature" in about:
-        own &= np.asarray(pc.equal(centroids["feature"].cast(pa.string()), about[b"feature"].decode()).to_numpy(), bool)
-    clusters = [ids[id] for id in centroids["cluster_id"].filter(pa.array(own)).to_pylist()]
-    return table.replace_schema_metadata({**about, b"clusters": orjson.dumps(clusters)})
+    rows = table.select(["cluster_id", "label", "keywords"]).to_pylist()
+    new = []
+    for row in rows:
+        made = _PLACEHOLDER.fullmatch(row["label"])
+        if row["cluster_id"] not in labels and made is not None and not row["keywords"] and made[1] != "Cluster":
+            new.append(f"{made[1]} {row['cluster_id'].rpartition('_')[2]}")
+        else:
+            new.append(labels.get(row["cluster_id"], row["label"]))
+    return table.set_column(table.schema.get_field_index("label"), "label", pa.array(new, pa.string()))
 
 
-def labelled(table: pa.Table, labels: Texts) -> pa.Table:
-    """The table with these labels of clusters, by id; the others keep theirs."""
+def labelled(table: pa.Table, labels: Texts, column: str = "cluster_label") -> pa.Table:
+    """The table with these labels of clusters, by id, in the column that has them; the others keep theirs."""
     if not labels:
         return table
     ids = table["cluster_id"].cast(pa.string()).combine_chunks()
     new = pc.take(pa.array(labels.values(), pa.string()), pc.index_in(ids, value_set=pa.array(labels.keys())))
-    old = table["cluster_label"]
+    old = table[column]
     values = pc.coalesce(new, old.cast(pa.string()).combine_chunks())
     if pa.types.is_dictionary(old.type):
         values = values.dictionary_encode()
-    return table.set_column(table.schema.get_field_index("cluster_label"), "cluster_label", values)
+    return table.set_column(table.schema.get_field_index(column), column, values)
 
 
 def _placeholders(centroids: pa.Table, ids: Texts) -> dict[str, str]:

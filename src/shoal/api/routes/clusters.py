@@ -11,7 +11,6 @@ from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.records.cluster import (
     Cluster,
-    ClusterGroups,
     ClusterList,
     CreateCluster,
     DeletedCluster,
@@ -19,6 +18,7 @@ from shoal.records.cluster import (
     Enriched,
     PatchCluster,
 )
+from shoal.records.cluster_groups import ClusterGroups
 from shoal.records.execution import ExecuteCluster
 from shoal.records.paging import ListBody
 from shoal.records.run_plan import RunPlan

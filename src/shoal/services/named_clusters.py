@@ -1,0 +1,84 @@
+"""Clusters with names, in one layer or in several: what an analysis found, as people see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from shoal.columns import NOISE, Labels
+from shoal.engine.outcome import Outcome
+
+__all__ = ["BROAD", "FINE", "NOISE_ID", "Analysis", "Group", "NamedCluster", "NamedLayer"]
+
+NOISE_ID: Final = "cl_noise"
+"""The cluster id of documents that belong to no cluster (contract 6, row 9)."""
+BROAD, FINE = "broad", "fine"
+"""What ids of layers begin with: `broad_N` above the clusters, `fine_N` below them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCluster:
+    """One cluster as people see it. `share` is of all rows, noise included; similarities are cosines to the
+    centroid."""
+
+    cluster_id: str
+    label: str
+    keywords: tuple[str, ...]
+    size: int
+    share: float
+    mean_similarity: float
+    min_similarity: float
+    medoid: str | int
+    representatives: tuple[str | int, ...]
+    parent: str | None = None
+    """The cluster of the layer above, or the group, that it belongs to, where there is one."""
+    examples: tuple[str, ...] = ()
+    """What each of the representatives says, on one line and short; none without texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLayer:
+    """One granularity of n rows: `labels` (n,) are positions in `clusters`, largest first, -1 for rows in none.
+
+    The clusters of the layer that was chosen are those of the clustering. Those of coarser layers have the ids
+    `broad_N`, those of finer ones `fine_N`, counted from the coarsest on, so that an id is of one layer. `parent` is an
+    id of the layer before.
+    """
+
+    labels: Labels
+    clusters: Sequence[NamedCluster]
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Clusters that belong together on some level above them. `children` are the ids of the clusters and groups
+    directly in it, `clusters` the numbers of all clusters below."""
+
+    group_id: str
+    label: str
+    keywords: tuple[str, ...]
+    level: int
+    size: int
+    children: tuple[str, ...]
+    parent: str | None
+    clusters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A clustering with names. `ids[i]` is the document of row i of `outcome.labels`."""
+
+    ids: Sequence[str]
+    outcome: Outcome
+    clusters: Sequence[NamedCluster]
+    groups: Sequence[Group] = ()
+    """Of all levels, nearest to the clusters first."""
+    layers: Sequence[NamedLayer] = ()
+    """Coarse to fine, each nested in the one before; one where the method has one granularity."""
+
+    @property
+    def noise(self) -> int:
+        """Rows that belong to no cluster."""
+        return int(np.count_nonzero(self.outcome.labels == NOISE))
