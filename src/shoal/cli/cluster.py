@@ -50,6 +50,7 @@ def cluster(
     labels: Annotated[bool, typer.Option(help="Name the clusters from texts.")] = True,
     all: Annotated[bool, typer.Option("--all", help="Print every cluster, not the first 40.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost: time, memory, disk.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Show broad groups and the clusters in them.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the folder of results.")] = False,
 ) -> None:
@@ -115,4 +116,5 @@ def cluster(
     else:
         options = {"--vector": [vector], "--text": text, "--id": [id], "--where": where, "--sidecar": [sidecar]}
         options |= {"--format": [format], "--delimiter": [delimiter]}
-        print_table(found, folder, same_command(files, options), written=write, notes=notes, whole=all)
+        again = same_command(files, options)
+        print_table(found, folder, again, written=write, notes=notes, whole=all, tree=tree)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from shoal.cli.hints import next_commands
 from shoal.cli.plan_table import plan_table
 from shoal.cli.table import MOST_ROWS, Row, clusters_table, plain, print_lines, printer
 from shoal.cli.terminal import escape_controls
+from shoal.cli.tree import clusters_tree
 from shoal.plural import plural
 
 if TYPE_CHECKING:
@@ -30,10 +31,14 @@ def print_table(
     written: Path | None = None,
     notes: Sequence[str] = (),
     whole: bool = False,
+    tree: bool = False,
 ) -> None:
-    """The clusters, all of them if `whole`, facts about them, where the results are, and what to try next."""
+    """The clusters, all of them if `whole`, as a table, or as a `tree` from broad to narrow; facts about them, where the
+    results are, and what to try next."""
     console = printer()
-    print_clusters(console, {**found.clustering.summary(), "source": found.source}, whole=whole)
+    clustering = found.clustering
+    shown = clusters_tree(clustering.layers, console.width, every=whole) if tree else None
+    print_clusters(console, {**clustering.summary(), "source": found.source}, whole=whole, tree=shown)
     for note in notes:
         print_lines(console, Text(f"Note: {plain(note)}", "yellow"))
     results = Text.assemble("Results: ", (f"{plain(str(folder))}/", "bold"), f" with {', '.join(_files(folder))}")
@@ -45,14 +50,16 @@ def print_table(
         print_lines(console, Text(plain(line), "dim"))
 
 
-def print_clusters(console: Console, summary: Mapping[str, Any], *, whole: bool) -> None:
-    """The table of a summary, at most 40 clusters unless `whole`, and the facts and notes under it."""
+def print_clusters(
+    console: Console, summary: Mapping[str, Any], *, whole: bool, tree: RenderableType | None = None
+) -> None:
+    """The table of a summary, at most 40 clusters unless `whole`, or a tree instead, and the facts and notes under it."""
     rows = [
         Row(one["cluster_id"], one["label"], one["keywords"], one["size"], next(iter(one.get("examples", ())), ""))
         for one in summary["clusters"]
     ]
     most = None if whole else MOST_ROWS
-    table = clusters_table(rows, summary["documents"], summary["noise"], width=console.width, most=most)
+    table: RenderableType = tree or clusters_table(rows, summary["documents"], summary["noise"], width=console.width, most=most)
     print_lines(console, table, Text(), Text(plain(_facts(summary))))
     for warning in summary["warnings"]:
         print_lines(console, Text(f"Note: {plain(warning)}", "yellow"))

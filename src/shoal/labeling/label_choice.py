@@ -37,18 +37,29 @@ class Kin:
 
     below: Sequence[Sequence[tuple[int, Label]]] = ()
     """With the documents of each, largest first."""
+    deeper: Sequence[set[frozenset[int]]] = ()
+    """With `below`: the words of the names of everything below each cluster."""
     above: Sequence[Sequence[Label]] = ()
     same: Mapping[int, Label] | None = None
 
     def allows(self, cluster: int, candidate: Candidate) -> bool:
         """Whether it is broader than the names below, and narrower than those above."""
+        if candidate.label.casefold() in self.texts(cluster):
+            return False
         if self.above and any(candidate.stems <= label.stems for label in self.above[cluster]):
             return False
         if not self.below:
             return True
         size = sum(size for size, _ in self.below[cluster])
+        if candidate.stems in self.deeper[cluster]:
+            return False
         broader = not any(candidate.stems >= label.stems > set() for _, label in self.below[cluster])
         return broader and candidate.documents >= _SPEAKS_FOR * size
+
+    def texts(self, cluster: int) -> set[str]:
+        """The names next to a cluster, case-folded."""
+        above, below = self.above[cluster] if self.above else (), self.below[cluster] if self.below else ()
+        return {label.text.casefold() for label in (*above, *(label for _, label in below))}
 
 
 def choose_labels(candidates: Sequence[list[Candidate]], kin: Kin = Kin()) -> list[Label]:
@@ -59,7 +70,9 @@ def choose_labels(candidates: Sequence[list[Candidate]], kin: Kin = Kin()) -> li
     texts_used = {label.text.casefold() for label in labels.values()}
     claims = [(each.score, -i, -cluster) for cluster, found in enumerate(order) for i, each in enumerate(found)]
     for score, i, c in sorted(claims, reverse=True):
-        each, best = order[-c][-i], order[-c][0]
+        each = order[-c][-i]
+        # Where the best phrase is the name of a part, the names of the parts together say more than the next best.
+        best = candidates[-c][0] if kin.below else order[-c][0]
         free = each.stems not in words_used and each.label.casefold() not in texts_used
         if -c not in labels and free and score >= best.score - _RIVAL:
             labels[-c] = Label(each.label, each.stems, each.keyword)
@@ -68,7 +81,8 @@ def choose_labels(candidates: Sequence[list[Candidate]], kin: Kin = Kin()) -> li
     for cluster, found in enumerate(candidates):
         if cluster not in labels:
             below = kin.below[cluster] if kin.below else ()
-            label = _joined(below, texts_used) or _told_apart(ranked(found), texts_used)
+            taken = texts_used | kin.texts(cluster)
+            label = _joined(below, taken) or _told_apart(ranked(found), taken)
             labels[cluster] = label or Label(f"Cluster {cluster}")
             texts_used.add(labels[cluster].text.casefold())
     return [labels[cluster] for cluster in range(len(candidates))]

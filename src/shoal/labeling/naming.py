@@ -150,29 +150,35 @@ def _in_order(reading: _Reading, report: Progress) -> list[_Found]:
     """The chosen layer first, then those above it, then those below, since each looks at the one before."""
     layers, chosen = reading.layers, reading.chosen
     named: dict[int, _Found] = {}
+    words: list[set[frozenset[int]]] = []
     for number in (chosen, *range(chosen - 1, -1, -1), *range(chosen + 1, len(layers))):
         candidates = reading.candidates(number, layers[number + 1] if number < chosen else None)
         if number == chosen:
             kin = Kin()
         elif number < chosen:
-            kin = _below(layers[number], layers[number + 1], named[number + 1][0])
+            kin = _below(layers[number], layers[number + 1], named[number + 1][0], words)
         else:
             kin = _above(layers[number], layers[number - 1], named[number - 1][0])
         named[number] = choose_labels(candidates, kin), candidates
+        if number <= chosen:
+            below = kin.deeper or [set()] * layers[number].clusters
+            words = [{label.stems} | inside for label, inside in zip(named[number][0], below, strict=True)]
         report(len(named) / len(layers))
     return [named[number] for number in range(len(layers))]
 
 
-def _below(layer: Partition, finer: Partition, labels: Sequence[Label]) -> Kin:
-    """The names of the parts of each cluster, largest first."""
+def _below(layer: Partition, finer: Partition, labels: Sequence[Label], words: Sequence[set[frozenset[int]]]) -> Kin:
+    """The names of the parts of each cluster, largest first; `words` are of these and of all below them."""
     parents = main_parents(finer.labels, layer.labels, finer.clusters)
     sizes = np.bincount(finer.labels[finer.labels >= 0], minlength=finer.clusters)
     parts: list[list[tuple[int, Label]]] = [[] for _ in range(layer.clusters)]
+    deeper: list[set[frozenset[int]]] = [set() for _ in range(layer.clusters)]
     for part in np.argsort(-sizes, kind="stable").tolist():
         if parents[part] >= 0:
             parts[parents[part]].append((int(sizes[part]), labels[part]))
+            deeper[parents[part]] |= words[part]
     same = {cluster: own[0][1] for cluster, own in enumerate(parts) if len(own) == 1}
-    return Kin(below=parts, same=same)
+    return Kin(below=parts, deeper=deeper, same=same)
 
 
 def _above(layer: Partition, coarser: Partition, labels: Sequence[Label]) -> Kin:

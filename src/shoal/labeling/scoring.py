@@ -106,14 +106,16 @@ def breadth(phrases: Phrases, parts: Phrases, parents: NDArray[np.int32]) -> NDA
     sizes = np.maximum(parts.sizes, 1)[entries.row[inside]]
     held = entries.data[inside].astype(np.float64)
     place = (own[inside], entries.col[inside])
-    # With weights w and rates r of the parts: (sum of w r)² / sum of w r²; a constant of the cluster is left out.
+    # With weights w and rates r of the parts: (sum of w r)² / sum of w r². Documents in none are a part of their own.
     first = sp.csr_matrix((held, place), shape=(k, width))
     second = sp.csr_matrix((held * held / sizes, place), shape=(k, width))
-    whole = np.maximum(np.bincount(parents[parents >= 0], parts.sizes[parents >= 0], minlength=k), 1)
+    whole = np.bincount(parents[parents >= 0], parts.sizes[parents >= 0], minlength=k)
     rows = np.repeat(np.arange(k), np.diff(phrases.counts.indptr))
-    summed = _aligned(first, phrases.counts)
-    squares = np.maximum(_aligned(second, phrases.counts), 1e-12)
-    return np.asarray(np.sqrt(np.clip(summed**2 / squares / whole[rows], 0.0, 1.0)))
+    total = phrases.counts.data.astype(np.float64)
+    left = np.maximum(total - _aligned(first, phrases.counts), 0.0)
+    left_size = np.maximum(phrases.sizes - whole, 1.0)[rows]
+    squares = np.maximum(_aligned(second, phrases.counts) + left**2 / left_size, 1e-12)
+    return np.asarray(np.sqrt(np.clip(total**2 / squares / np.maximum(phrases.sizes, 1.0)[rows], 0.0, 1.0)))
 
 
 def fitness(phrases: Phrases) -> NDArray[np.float64]:
