@@ -105,7 +105,7 @@ class Counted(list[str]):
 
     reads = 0
 
-    def __getitem__(self, place):  # type: ignore[no-untyped-def, override]
+    def __getitem__(self, place):  # type: ignore[no-untyped-def]
         self.reads += 1
         return super().__getitem__(place)
 

@@ -3,6 +3,7 @@ into are not either."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from shoal.labeling.candidates import Candidate
 
@@ -82,7 +83,8 @@ def choose_labels(candidates: Sequence[list[Candidate]], kin: Kin = Kin()) -> li
         if cluster not in labels:
             below = kin.below[cluster] if kin.below else ()
             taken = texts_used | kin.texts(cluster)
-            label = _joined(below, taken) or _told_apart(ranked(found), taken)
+            above = kin.above[cluster] if kin.above else ()
+            label = _joined(below, taken) or _told_apart(ranked(found), taken) or _counted(above, taken)
             labels[cluster] = label or Label(f"Cluster {cluster}")
             texts_used.add(labels[cluster].text.casefold())
     return [labels[cluster] for cluster in range(len(candidates))]
@@ -105,6 +107,15 @@ def _joined(parts: Sequence[tuple[int, Label]], used: set[str]) -> Label | None:
     if len(phrases) < 2 or len(text) > LONGEST_LABEL or text.casefold() in used:
         return None
     return Label(text, frozenset(), phrases[0])
+
+
+def _counted(above: Sequence[Label], used: set[str]) -> Label | None:
+    """The name of the whole with a number, where its parts say the same."""
+    for label in above:
+        if label.phrase:
+            texts = (f"{label.text[: LONGEST_LABEL - 8]} {number}" for number in count(1))
+            return Label(next(text for text in texts if text.casefold() not in used), frozenset(), label.phrase)
+    return None
 
 
 def ranked(found: list[Candidate]) -> list[Candidate]:

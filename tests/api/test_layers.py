@@ -1,0 +1,191 @@
+"""The layers that `auto` finds, as a client of the API sees them: named, nested, and the same after a rerun."""
+
+import io
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cluster_steps import create, execute, put_documents
+from shoal import demo_data
+from shoal.assemble import Services
+
+SAMPLE = Path(demo_data.__file__).parent / "clinc150-sample.parquet"
+
+
+def documents(first: int = 0, step: int = 6, *, text: bool = True) -> list[dict[str, Any]]:
+    """Every so many-th of the demo's questions to a voice assistant."""
+    rows = pq.read_table(SAMPLE).to_pylist()[first::step]
+    return [
+        {
+            "document_id": row["id"],
+            "vectors": {"v": [round(x, 3) for x in row["embedding"]], "w": row["embedding"][:48]},
+            "payload": {"text": row["text"]} if text else {"intent": len(row["intent"])},
+        }
+        for row in rows
+    ]
+
+
+def store(client: httpx.Client, made: list[dict[str, Any]]) -> None:
+    for start in range(0, len(made), 50):
+        put_documents(client, made[start : start + 50])
+
+
+def layers(client: httpx.Client) -> list[dict[str, Any]]:
+    reply = client.get("/clusters/groups/groups")
+    assert reply.status_code == 200, reply.text
+    found: list[dict[str, Any]] = reply.json()["layers"]
+    return found
+
+
+def table(client: httpx.Client, run: dict[str, Any], name: str) -> pa.Table:
+    reply = client.get(f"/clusters/groups/executions/{run['run_id']}/download?table={name}")
+    assert reply.status_code == 200, reply.text
+    return pq.read_table(io.BytesIO(reply.content))
+
+
+def clusters(client: httpx.Client, run: dict[str, Any], among: set[str]) -> dict[tuple[str, frozenset[str]], set[str]]:
+    """The ids of clusters by what they begin with, and by those of their documents that are `among` these."""
+    found: dict[tuple[str, frozenset[str]], set[str]] = {}
+    rows = table(client, run, "layers")
+    documents = rows["document_id"].to_pylist()
+    for name in rows.column_names[1:]:
+        members: dict[str, set[str]] = {}
+        for document, id in zip(documents, rows[name].to_pylist(), strict=True):
+            if id is not None and document in among:
+                members.setdefault(id, set()).add(document)
+        for id, own in members.items():
+            found.setdefault((id.partition("_")[0], frozenset(own)), set()).add(id)
+    return found
+
+
+def test_groups_come_with_the_layers_above_and_below_them(client: httpx.Client, services: Services) -> None:
+    store(client, documents())
+    create(client, method="auto")
+
+    run = execute(client, services)
+
+    found = layers(client)
+    groups = client.get("/clusters/groups/groups").json()["groups"]
+    chosen = next(layer for layer in found if layer["chosen"])
+    assert [layer["layer"] for layer in found] == list(range(len(run["layers"]["clusters"])))
+    assert [len(layer["groups"]) for layer in found] == run["layers"]["clusters"]
+    assert len(found) > 1
+    assert [(one["cluster_id"], one["label"], one["member_count"]) for one in chosen["groups"]] == [
+        (one["cluster_id"], one["label"], one["member_count"]) for one in groups
+    ]
+    for above, below in pairwise(found):
+        ids = {one["cluster_id"] for one in above["groups"]}
+        assert {one["parent_cluster_id"] for one in below["groups"]} <= ids
+    broad = [layer for layer in found if layer["layer"] <= chosen["layer"]]
+    assert all(one["keywords"] and one["label"] for layer in broad for one in layer["groups"])
+    for layer in found:
+        labels = [one["label"].casefold() for one in layer["groups"]]
+        assert len(set(labels)) == len(labels)
+
+
+def test_the_tables_of_layers_join_by_the_id(client: httpx.Client, services: Services) -> None:
+    store(client, documents())
+    create(client, method="auto")
+
+    run = execute(client, services)
+
+    rows, clusters = table(client, run, "layers"), table(client, run, "hierarchy").to_pylist()
+    for number, name in enumerate(rows.column_names[1:]):
+        ids = rows[name].to_pylist()
+        own = [one for one in clusters if one["layer"] == number]
+        assert {one["cluster_id"]: one["size"] for one in own} == {id: ids.count(id) for id in set(ids) - {None}}
+        assert all(one["examples"] and one["representative_ids"] for one in own)
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_cluster_of_a_layer_keeps_its_id_while_it_keeps_its_documents(
+    client: httpx.Client, services: Services, text: bool
+) -> None:
+    store(client, documents(text=text))
+    create(client, method="auto")
+    first = execute(client, services)
+    among = {one["document_id"] for one in documents()}
+    before = clusters(client, first, among)
+    store(client, documents(1, 60, text=text))
+
+    second = execute(client, services)
+
+    after = clusters(client, second, among)
+    same = [key for key in before if key in after]
+    kept = [key for key in same if before[key] & after[key]]
+    assert {"broad", "cl"} <= {series for series, _ in same}
+    assert len(kept) >= 0.9 * len(same)
+    ids = {id for own in after.values() for id in own}
+    assert len([id for own in after.values() for id in own]) == len(ids)
+    assert second["next_numbers"].keys() == first["next_numbers"].keys()
+
+
+def test_the_same_documents_again_have_the_same_ids_in_every_layer(client: httpx.Client, services: Services) -> None:
+    store(client, documents())
+    create(client, method="auto")
+    first = execute(client, services)
+    tables = [table(client, first, name).to_pylist() for name in ("layers", "hierarchy")]
+
+    second = execute(client, services)
+
+    assert [table(client, second, name).to_pylist() for name in ("layers", "hierarchy")] == tables
+    assert second["next_numbers"] == first["next_numbers"]
+
+
+def test_a_label_of_a_person_is_that_of_the_chosen_layer(client: httpx.Client, services: Services) -> None:
+    store(client, documents())
+    create(client, method="auto")
+    run = execute(client, services)
+
+    path = f"/clusters/groups/executions/{run['run_id']}/labels"
+    client.patch(path, json={"labels": {"cl_0": "Mine"}}).raise_for_status()
+
+    chosen = next(layer for layer in layers(client) if layer["chosen"])
+    assert {one["cluster_id"]: one["label"] for one in chosen["groups"]}["cl_0"] == "Mine"
+    downloaded = {one["cluster_id"]: one["label"] for one in table(client, run, "hierarchy").to_pylist()}
+    assert downloaded["cl_0"] == "Mine"
+    assert None not in downloaded.values()
+
+
+def test_features_apart_have_layers_of_their_own_and_ids_once(client: httpx.Client, services: Services) -> None:
+    store(client, documents())
+    create(client, method="auto", config={"multi_feature_strategy": "independent", "feature_uris": ["v", "w"]})
+
+    execute(client, services)
+
+    found = layers(client)
+    ids = [one["cluster_id"] for layer in found for one in layer["groups"]]
+    assert {layer["feature"] for layer in found} == {"v", "w"}
+    assert len(set(ids)) == len(ids)
+    for feature in ("v", "w"):
+        own = [layer for layer in found if layer["feature"] == feature]
+        for above, below in pairwise(own):
+            assert {one["parent_cluster_id"] for one in below["groups"]} <= {g["cluster_id"] for g in above["groups"]}
+
+
+def test_nested_groups_are_called_as_their_layer_is(client: httpx.Client, services: Services) -> None:
+    store(client, documents())
+    create(client, method="auto", config={"hierarchical": True})
+
+    execute(client, services)
+
+    answer = client.get("/clusters/groups/groups").json()
+    above = [
+        one for one in answer["groups"] if any(g["parent_cluster_id"] == one["cluster_id"] for g in answer["groups"])
+    ]
+    broad = {one["label"] for layer in answer["layers"] if not layer["chosen"] for one in layer["groups"]}
+    assert above
+    assert {one["label"] for one in above} <= broad
+
+
+def test_other_methods_have_no_layers(client: httpx.Client, services: Services) -> None:
+    store(client, documents())
+    create(client)
+    execute(client, services)
+
+    assert layers(client) is None
