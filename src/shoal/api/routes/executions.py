@@ -168,8 +168,8 @@ def download_table(
     cluster_label: str | None = None,
 ) -> Response:
     """A table of a run as a Parquet file: members (of one label alone, where it is named), centroids, near_duplicates
-    and, where the method makes one, layers, hierarchy or condensed_tree. Takes the same key as every route, or the signature of a
-    link that an export made."""
+    and, where the method makes one, layers, hierarchy or condensed_tree. Takes the same key as every route, or the
+    signature of a link that an export made."""
     found = services.executions.table(scope, cluster_identifier, run_id, table, cluster_label)
     answer = _parquet(found, f"{run_id}-{table}.parquet")
     # Whoever has the link may read the table, but no proxy on the way may keep it beyond the link's end.
