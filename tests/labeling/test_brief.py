@@ -1,88 +1,118 @@
-"""Which fields are taken for the text of a document."""
+"""The text of a document: its parts, with no phrase across them."""
 
-from uuid import UUID
+import numpy as np
+import pytest
 
-from shoal.labeling import choose_text_fields, document_text
-
-
-def article(i: int) -> dict[str, object]:
-    return {
-        "id": f"doc-{i}",
-        "uuid": str(UUID(int=i * 7919)),
-        "url": f"https://example.org/articles/{i}",
-        "checksum": f"{i * 2654435761:064x}",
-        "created_at": f"2024-05-{i % 28 + 1:02d}T10:00:00Z",
-        "price": f"{i}.99 EUR",
-        "rating": 4.5,
-        "language": "en",
-        "category": ("news", "sport")[i % 2],
-        "embedding": [0.1, 0.2, 0.3],
-        "title": f"Story number {i} of today",
-        "body": f"This is the long text of story {i}, in which a fox meets the {i}th dog of the morning.",
-        "metadata": {"note": f"A reader wrote that the story {i} was well worth her time", "author_id": f"a{i}"},
-        "tags": ["animals", f"tag{i}"],
-    }
-
-
-def test_prose_is_taken_longest_first_with_titles_and_nested_fields() -> None:
-    fields = choose_text_fields([article(i) for i in range(40)])
-
-    assert fields == ["body", "metadata.note", "title"]
-
-
-def test_without_prose_short_varied_fields_are_taken() -> None:
-    sample: list[dict[str, object]] = [
-        {"name": n, "kind": "x", "sku": f"AB-{i:06d}"} for i, n in enumerate(["Ada", "Bob", "Cy"])
-    ]
-
-    assert choose_text_fields(sample) == ["name"]
-
-
-def test_categories_are_taken_only_where_nothing_else_is() -> None:
-    assert choose_text_fields([{"color": ("red", "blue")[i % 2], "n": i} for i in range(20)]) == ["color"]
-
-
-def test_numbers_identifiers_and_vectors_are_never_text() -> None:
-    sample: list[dict[str, object]] = [
-        {
-            "x": i,
-            "y": str(i * 1.5),
-            "vector": [1.0, 2.0],
-            "ok": True,
-            "seen": "2024-01-01",
-            "ref": f"a{i}b7c9d",
-            "none": None,
-        }
-        for i in range(5)
-    ]
-
-    assert choose_text_fields(sample) == []
-    assert choose_text_fields([]) == []
-
-
-def test_a_field_few_documents_have_comes_after_one_that_all_have() -> None:
-    sample: list[dict[str, object]] = [{"text": f"the quick brown fox jumps over dog {i}"} for i in range(20)]
-    sample[3]["remark"] = "one long remark " * 6
-
-    assert choose_text_fields(sample) == ["text", "remark"]
-
-
-def test_text_in_scripts_without_spaces_is_prose() -> None:
-    sample: list[dict[str, object]] = [
-        {"内容": f"这是关于第{i}个城市的一篇很长的文章，里面写了很多东西。", "类": ("甲", "乙")[i % 2]}
-        for i in range(9)
-    ]
-
-    assert choose_text_fields(sample) == ["内容"]
-
-
-def test_a_single_document_speaks_for_itself() -> None:
-    assert choose_text_fields([{"text": "only one", "id": "x1"}]) == ["text"]
+from shoal.labeling import document_text, name_clusters, trimmed
+from shoal.labeling.tokens import tokenize
 
 
 def test_values_are_joined_to_one_text_and_anything_else_is_passed_over() -> None:
     assert (
         document_text([" Title ", ["red", " blue "], None, 3, {"a": "b"}, [1.0], "", "Body"])
-        == "Title\nred\nblue\nBody"
+        == "Title\n\nred\n\nblue\n\nBody"
     )
     assert document_text([]) == ""
+
+
+def segments(text: str) -> list[str]:
+    """The runs of words in which phrases are looked for."""
+    table = tokenize([text])
+    found: dict[int, list[str]] = {}
+    for word, segment in zip(table.words.tolist(), table.segments.tolist(), strict=True):
+        found.setdefault(segment, []).append(table.vocabulary.words[word])
+    return [" ".join(words) for words in found.values()]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["Sweet Short title", "alpha beta"],
+        [["Sweet Short title", "alpha beta"]],
+        ["Sweet Short title, a long one that goes on for more than forty characters title", "alpha beta"],
+        ["Sweet Short title\nalpha beta"],
+        ["Sweet Short title\r\nalpha beta"],
+        ["Sweet Short title\ralpha beta"],
+        ["Sweet Short title\talpha beta"],
+        ["Sweet Short title\u2029alpha beta"],
+        ["Sweet Short title\x0balpha beta"],
+        ["Sweet Short title. alpha beta"],
+        ["Sweet Short title! alpha beta"],
+        ["Sweet Short title? alpha beta"],
+        ["Sweet Short title… alpha beta"],
+        ["Sweet Short title... alpha beta"],
+        ["Sweet Short title; alpha beta"],
+        ["Sweet Short title: alpha beta"],
+        ["Sweet Short title, alpha beta"],
+        ["Sweet Short title | alpha beta"],
+        ["Sweet Short title / alpha beta"],
+        ["Sweet Short title — alpha beta"],
+        ["Sweet Short title – alpha beta"],
+        ["Sweet Short title - alpha beta"],
+        ["Sweet Short title -- alpha beta"],
+        ["Sweet Short title--alpha beta"],
+        ["Sweet Short title • alpha beta"],
+        ["- Sweet Short title\n- alpha beta"],
+        ["* Sweet Short title\n* alpha beta"],
+        ["1. Sweet Short title\n2. alpha beta"],
+        ["1) Sweet Short title 2) alpha beta"],
+        ["# Sweet Short title\nalpha beta"],
+        ["#Sweet #Short title #alpha beta"],
+        ["Sweet Short title 😀 alpha beta"],
+        ["Sweet Short title 👩‍💻alpha beta"],
+        ["Sweet Short title\u3002alpha beta"],
+        ["Sweet Short title\u061f alpha beta"],
+        ["Sweet Short title (alpha beta)"],
+        ['Sweet Short title "alpha beta"'],
+        ["<p>Sweet Short title</p><p>alpha beta</p>"],
+        ["Sweet Short title<br/>alpha beta"],
+        ["<li>Sweet Short title<li>alpha beta"],
+        ["Sweet Short title https://example.org alpha beta"],
+        ["[Sweet Short title](https://example.org) alpha beta"],
+    ],
+)
+def test_no_phrase_goes_over_fields_items_lines_sentences_or_marks(values: list[object]) -> None:
+    found = segments(document_text(values))
+
+    assert not any("title" in segment and "alpha" in segment for segment in found)
+    assert any("title" in segment for segment in found)
+    assert "alpha beta" in found[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("my U.S. bank account", "U.S bank account"),
+        ("fruit, e.g. green apples", "e.g green apples"),
+        ("a jack of 3.5 mm here", "3.5mm here"),
+        ("ein Kabel mit 3.5 mm für Köpfe", "3.5mm für Köpfe"),
+        ("ask Dr. Smith again", "ask Dr Smith again"),
+        ("das ist z.B. eine Karte", "das ist z.B eine Karte"),
+        ("Karte bzw. Konto gesperrt", "Karte bzw Konto gesperrt"),
+        ("node.js server crashes", "node.js server crashes"),
+        ("<b>credit</b> <i>card</i> lost", "credit card lost"),
+        ("**credit** _card_ `lost`", "credit card lost"),
+        ("a long line of prose that was wrapped by a program\nat eighty columns", "program at eighty columns"),
+        ("AT&T phone and C++ code", "AT&T phone and C++ code"),
+    ],
+)
+def test_abbreviations_decimals_emphasis_and_wrapped_lines_do_not_cut_a_phrase(text: str, whole: str) -> None:
+    assert any(whole in segment for segment in segments(text))
+
+
+def test_names_hold_words_of_one_field_alone() -> None:
+    texts = [document_text([title, body]) for title, body in [("Sweet short title", "alpha things are here")] * 3]
+    texts = [f"{text} {number}" for number, text in enumerate(texts)]
+
+    (name,) = name_clusters(texts, np.zeros(3, np.int32), 1)
+
+    assert not any("title" in word.lower() and "alpha" in word.lower() for word in (name.label, *name.keywords))
+
+
+def test_a_trimmed_payload_says_the_same() -> None:
+    payload = {"title": " A ", "tags": ["x", " y "], "vector": [1.0], "nested": {"list": ["p", "q"], "n": 1}}
+
+    short = trimmed(payload)
+
+    assert document_text([short["title"], short["tags"]]) == document_text([payload["title"], payload["tags"]])
+    assert short["vector"] == []

@@ -1,0 +1,122 @@
+"""Which fields are taken for the text of a document."""
+
+from uuid import UUID
+
+import pytest
+
+from labeling.tables import MAKERS, table
+from shared_data import load
+from shoal.labeling import choose_text_fields
+
+
+def article(i: int) -> dict[str, object]:
+    return {
+        "id": f"doc-{i}",
+        "uuid": str(UUID(int=i * 7919)),
+        "url": f"https://example.org/articles/{i}",
+        "checksum": f"{i * 2654435761:064x}",
+        "created_at": f"2024-05-{i % 28 + 1:02d}T10:00:00Z",
+        "price": f"{i}.99 EUR",
+        "rating": 4.5,
+        "language": "en",
+        "category": ("news", "sport")[i % 2],
+        "embedding": [0.1, 0.2, 0.3],
+        "title": f"Story number {i} of today",
+        "body": f"This is the long text of story {i}, in which a fox meets the {i}th dog of the morning.",
+        "metadata": {"note": f"A reader wrote that the story {i} was well worth her time", "author_id": f"a{i}"},
+        "tags": ["animals", f"tag{i}"],
+    }
+
+
+def test_titles_and_prose_are_taken_also_from_nested_fields() -> None:
+    fields = choose_text_fields([article(i) for i in range(40)])
+
+    assert fields == ["title", "body", "metadata.note"]
+
+
+def test_without_prose_short_varied_fields_are_taken() -> None:
+    sample: list[dict[str, object]] = [
+        {"name": n, "kind": "x", "sku": f"AB-{i:06d}"} for i, n in enumerate(["Ada", "Bob", "Cy"])
+    ]
+
+    assert choose_text_fields(sample) == ["name"]
+
+
+def test_categories_are_taken_only_where_nothing_else_is() -> None:
+    assert choose_text_fields([{"color": ("red", "blue")[i % 2], "n": i} for i in range(20)]) == ["color"]
+
+
+def test_numbers_identifiers_and_vectors_are_never_text() -> None:
+    sample: list[dict[str, object]] = [
+        {
+            "x": i,
+            "y": str(i * 1.5),
+            "vector": [1.0, 2.0],
+            "ok": True,
+            "seen": "2024-01-01",
+            "ref": f"a{i}b7c9d",
+            "none": None,
+        }
+        for i in range(5)
+    ]
+
+    assert choose_text_fields(sample) == []
+    assert choose_text_fields([]) == []
+
+
+def test_a_field_few_documents_have_comes_after_one_that_all_have() -> None:
+    sample: list[dict[str, object]] = [{"text": f"the quick brown fox jumps over dog {i}"} for i in range(20)]
+    sample[3]["remark"] = "one long remark " * 6
+
+    assert choose_text_fields(sample) == ["text", "remark"]
+
+
+def test_text_in_scripts_without_spaces_is_prose() -> None:
+    sample: list[dict[str, object]] = [
+        {"内容": f"这是关于第{i}个城市的一篇很长的文章，里面写了很多东西。", "类": ("甲", "乙")[i % 2]}
+        for i in range(9)
+    ]
+
+    assert choose_text_fields(sample) == ["内容"]
+
+
+def test_a_single_document_speaks_for_itself() -> None:
+    assert choose_text_fields([{"text": "only one", "id": "x1"}]) == ["text"]
+
+
+@pytest.mark.parametrize("rows", [3, 8, 40, 200])
+@pytest.mark.parametrize("name", MAKERS)
+def test_titles_and_bodies_beat_names_codes_and_categories(name: str, rows: int) -> None:
+    sample, needed, allowed = table(name, rows)
+
+    found = set(choose_text_fields(sample))
+
+    assert needed <= found <= needed | allowed
+
+
+@pytest.mark.parametrize("name", ["tickets", "tickets_zh", "products", "movies", "unnamed_columns"])
+def test_the_choice_follows_from_the_rows_in_any_order_of_rows_and_columns(name: str) -> None:
+    sample, _, _ = table(name, 30)
+
+    turned = [dict(reversed(list(row.items()))) for row in reversed(sample)]
+
+    assert choose_text_fields(turned) == choose_text_fields(sample)
+
+
+def test_titles_come_before_bodies() -> None:
+    assert choose_text_fields(table("tickets", 30)[0]) == ["subject", "body"]
+
+
+def test_a_column_that_is_empty_in_most_rows_comes_after_the_others() -> None:
+    sample = [{**row, "resolution": "We sent it again, and it is there now."} if i == 7 else row
+              for i, row in enumerate(table("tickets", 100)[0])]  # fmt: skip
+
+    assert choose_text_fields(sample) == ["subject", "body"]
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("rows", [5, 50, 200])
+def test_films_are_named_from_plots_and_titles_and_not_from_the_cast(rows: int) -> None:
+    films = load("movies").drop(["embedding"]).slice(0, rows).to_pylist()
+
+    assert choose_text_fields(films) == ["title", "text"]
