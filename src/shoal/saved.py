@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shoal.engine.model_records import MODEL_FUNCTIONS, MODEL_RECORDS
 from shoal.engine.plan import Plan
 from shoal.errors import InvalidField
-from shoal.services.analysis import Analysis, Group, NamedCluster
+from shoal.services.analysis import Analysis, Group, NamedCluster, NamedLayer
 from shoal.services.record_codec import RecordCodec
 from shoal.services.stage_codec import STAGE_RECORDS
 
@@ -28,7 +28,9 @@ __all__ = ["SAVED", "read_saved", "write_saved"]
 SAVED: Final = "clustering.npz"
 _FORMAT: Final = "shoal-clustering-1"
 _ABOUT: Final = "about"
-_CODEC: Final = RecordCodec([*STAGE_RECORDS, *MODEL_RECORDS, Analysis, Group, NamedCluster, Plan], MODEL_FUNCTIONS)
+_CODEC: Final = RecordCodec(
+    [*STAGE_RECORDS, *MODEL_RECORDS, Analysis, Group, NamedCluster, NamedLayer, Plan], MODEL_FUNCTIONS
+)
 _DAMAGE: Final = (
     OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError,
     zipfile.BadZipFile, zlib.error, struct.error, pa.ArrowException,

@@ -200,7 +200,7 @@ def news(i: int) -> Row:
     return {
         "headline": f"Minister of {pick(['Health', 'Trade'], i)} visits {pick(CITIES, i)} for talk {i}",
         "byline": f"By {pick(PEOPLE, i)}",
-        "content": f"<p>The minister said that the talks about point {i} were <b>very</b> useful.</p><p>They go on.</p>",
+        "content": f"<p>The minister said that the talks about point {i} were <b>so</b> useful.</p><p>They go on.</p>",
         "link": f"https://news.example/{i}",
         "section": pick(["world", "sport"], i),
     }
