@@ -66,6 +66,9 @@ class Clustering(Exploration):
     """Of the pandas data frame that the rows came in."""
     member_columns: pa.Table | None = None
     """(n,) columns of the caller's that `members` shows as well."""
+    text_columns: Sequence[str] = ()
+    """The columns that named the clusters, in the order in which they were read; none where texts were given as such,
+    or there are none."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else the summary says, such as the file it came from."""
     _clusters: Sequence[NamedCluster] = field(init=False)
@@ -236,6 +239,7 @@ class Clustering(Exploration):
             "documents": len(self.ids),
             "num_clusters": len(self.clusters),
             "noise": self.noise,
+            "text": list(self.text_columns),
             "algorithm": self.plan.algorithm,
             "parameters": dict(outcome.params),
             "normalize": self.plan.normalize,
@@ -294,6 +298,7 @@ class Clustering(Exploration):
             "plan": self.plan,
             "warnings": list(self.warnings),
             "seconds": self.seconds,
+            "text_columns": list(self.text_columns),
             "member_columns": self.member_columns,
             "about": orjson.loads(orjson.dumps(dict(about))),
         }

@@ -18,7 +18,7 @@ from shoal.errors import InvalidField
 from shoal.files import Documents, FileTable, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
 from shoal.files.in_memory import open_table
-from shoal.files.layout import COMMAND, Options
+from shoal.files.layout import COMMAND, Options, listed_names
 from shoal.files.remote_names import remote_address
 from shoal.files.shards import Files, name_of
 from shoal.given import close_columns, missing_vectors
@@ -186,14 +186,20 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
     texts = (
         _texts(request, chosen, fields) if given.texts is None else [given.texts[row] for row in chosen.rows.tolist()]
     )
-    ids, points, warnings = chosen.ids, chosen.points, chosen.warnings
+    ids, points, warnings = chosen.ids, chosen.points, [*chosen.warnings, *_without_words(request, chosen, fields)]
     rest, whole_ids, source, rows, total = chosen.rest, chosen.whole_ids, chosen.source, chosen.rows, chosen.total
     del chosen  # its documents are not needed any more, and may be large
     clustering = cluster_columns(
         points, ids, texts, request.how, progress, like=given.like, rest=rest, whole_ids=whole_ids
     )
     kept = Kept(Split(points, rest), texts) if request.keep else None
-    clustering = replace(clustering, warnings=[*warnings, *clustering.warnings], kept=kept, index=given.index)
+    clustering = replace(
+        clustering,
+        warnings=[*warnings, *clustering.warnings],
+        text_columns=fields,
+        kept=kept,
+        index=given.index,
+    )
     if request.member_columns:
         clustering = replace(
             clustering, member_columns=read_kept(source, rows, find_kept(source, request.member_columns))
@@ -357,6 +363,14 @@ def _text_fields(request: Request, chosen: _Chosen) -> list[str]:
     sample = heapq.nsmallest(_LOOKED_AT, range(len(chosen.ids)), key=chosen.ids.__getitem__)
     payloads = [own_fields(one) for one in chosen.documents.taken(np.sort(sample)).read()]
     return choose_text_fields(payloads, without=RESULT_FIELDS)
+
+
+def _without_words(request: Request, chosen: _Chosen, fields: Sequence[str]) -> list[str]:
+    """What to say where the columns of a file hold no words."""
+    others = [name for name in chosen.columns if name not in (chosen.vector, request.id)]
+    if fields or request.given.texts is not None or not others:
+        return []
+    return [f"No column reads like text ({listed_names(others)}), so clusters are numbered; `text` names one to read anyway."]
 
 
 def _texts(request: Request, chosen: _Chosen, fields: Sequence[str]) -> list[str] | None:

@@ -59,6 +59,7 @@ def load(folder: str | os.PathLike[str]) -> Clustering:
             plan=parts["plan"],
             warnings=parts["warnings"],
             seconds=parts["seconds"],
+            text_columns=parts.get("text_columns", []),
             member_columns=parts["member_columns"],
             about=parts["about"],
         )

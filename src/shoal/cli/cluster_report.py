@@ -68,7 +68,7 @@ def print_clusters(
 def _facts(summary: Mapping[str, Any]) -> str:
     metrics, documents = summary["metrics"], summary["documents"]
     silhouette, spare = metrics.get("silhouette_score"), metrics.get("near_duplicates")
-    text = (summary.get("source") or {}).get("text") or ()
+    text = summary.get("text") or ()
     facts = [
         plural(documents, "document"),
         plural(len(summary["clusters"]), "cluster"),

@@ -23,6 +23,7 @@ __all__ = [
     "choose_id",
     "choose_vectors",
     "close_names",
+    "listed_names",
     "missing_column",
 ]
 
@@ -153,7 +154,7 @@ def _no_vectors(columns: Sequence[str], texts: Sequence[str], asked: Asked) -> I
         )
         return InvalidField(asked.label, problem, remedy=remedy)
     remedy = f"Name a column of number lists with {asked.options.vector}."
-    return InvalidField(asked.label, f"has no column of vectors; its columns are {_listed(columns)}", remedy=remedy)
+    return InvalidField(asked.label, f"has no column of vectors; its columns are {listed_names(columns)}", remedy=remedy)
 
 
 def asked_columns(vectors: Chosen, names: Sequence[str], *, needed: bool) -> Set[str]:
@@ -168,7 +169,7 @@ def missing_column(asked: str, columns: Iterable[str], label: str) -> InvalidFie
     there = list(columns)
     near = close_names(asked, there)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return InvalidField(label, f"has no column {asked!r}", remedy=f"Its columns are {_listed(there)}.{hint}")
+    return InvalidField(label, f"has no column {asked!r}", remedy=f"Its columns are {listed_names(there)}.{hint}")
 
 
 def close_names(asked: str, there: Sequence[str], most: int = 1) -> list[str]:
@@ -181,6 +182,6 @@ def _usual(candidates: Sequence[str]) -> str | None:
     return next((name for usual in USUAL_NAMES for name in candidates if name.lower() == usual), None)
 
 
-def _listed(columns: Sequence[str]) -> str:
+def listed_names(columns: Sequence[str]) -> str:
     more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
     return ", ".join(columns[:_SHOWN]) + more
