@@ -370,7 +370,8 @@ def _without_words(request: Request, chosen: _Chosen, fields: Sequence[str]) -> 
     others = [name for name in chosen.columns if name not in (chosen.vector, request.id)]
     if fields or request.given.texts is not None or not others:
         return []
-    return [f"No column reads like text ({listed_names(others)}), so clusters are numbered; `text` names one to read anyway."]
+    read = request.options.text
+    return [f"No column reads like text ({listed_names(others)}), so clusters are numbered; {read} reads one anyway."]
 
 
 def _texts(request: Request, chosen: _Chosen, fields: Sequence[str]) -> list[str] | None:

@@ -37,7 +37,7 @@ like one of them is that vector, and no attribute, however bad its rows."""
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the caller spells the options that a remedy names: `vector` and `id` with NAME for the column."""
+    """How the caller spells the options that a remedy names: `vector`, `id` and `text` with NAME for the column."""
 
     vector: str
     id: str
@@ -154,7 +154,8 @@ def _no_vectors(columns: Sequence[str], texts: Sequence[str], asked: Asked) -> I
         )
         return InvalidField(asked.label, problem, remedy=remedy)
     remedy = f"Name a column of number lists with {asked.options.vector}."
-    return InvalidField(asked.label, f"has no column of vectors; its columns are {listed_names(columns)}", remedy=remedy)
+    problem = f"has no column of vectors; its columns are {listed_names(columns)}"
+    return InvalidField(asked.label, problem, remedy=remedy)
 
 
 def asked_columns(vectors: Chosen, names: Sequence[str], *, needed: bool) -> Set[str]:
