@@ -33,8 +33,8 @@ def print_table(
     whole: bool = False,
     tree: bool = False,
 ) -> None:
-    """The clusters, all of them if `whole`, as a table, or as a `tree` from broad to narrow; facts about them, where the
-    results are, and what to try next."""
+    """The clusters, all of them if `whole`, as a table, or as a `tree` from broad to narrow; facts about them, where
+    the results are, and what to try next."""
     console = printer()
     clustering = found.clustering
     shown = clusters_tree(clustering.layers, console.width, every=whole) if tree else None
@@ -53,13 +53,15 @@ def print_table(
 def print_clusters(
     console: Console, summary: Mapping[str, Any], *, whole: bool, tree: RenderableType | None = None
 ) -> None:
-    """The table of a summary, at most 40 clusters unless `whole`, or a tree instead, and the facts and notes under it."""
+    """The table of a summary, at most 40 clusters unless `whole`, or a tree instead; facts and notes under it."""
     rows = [
         Row(one["cluster_id"], one["label"], one["keywords"], one["size"], next(iter(one.get("examples", ())), ""))
         for one in summary["clusters"]
     ]
     most = None if whole else MOST_ROWS
-    table: RenderableType = tree or clusters_table(rows, summary["documents"], summary["noise"], width=console.width, most=most)
+    table: RenderableType = tree or clusters_table(
+        rows, summary["documents"], summary["noise"], width=console.width, most=most
+    )
     print_lines(console, table, Text(), Text(plain(_facts(summary))))
     for warning in summary["warnings"]:
         print_lines(console, Text(f"Note: {plain(warning)}", "yellow"))
