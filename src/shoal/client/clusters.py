@@ -22,6 +22,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 
 Metric = Literal["mean", "median", "medoid"]
+Strategy = Literal["concatenate", "weighted", "independent"]
 
 
 class Clusters:
@@ -35,7 +36,8 @@ class Clusters:
         name: str,
         collections: Sequence[str],
         *,
-        feature: str,
+        feature: str | Sequence[str],
+        strategy: Strategy = "concatenate",
         algorithm: str = "auto",
         params: Mapping[str, Any] | None = None,
         filters: Mapping[str, Any] | None = None,
@@ -48,12 +50,16 @@ class Clusters:
     ) -> Cluster:
         """A cluster over the vectors `feature` of some collections; it is executed when you say so.
 
+        With several features `strategy` says how they go together: side by side with equal weights (`concatenate`),
+        with weights learned from the vectors (`weighted`), or each clustered apart (`independent`).
         `text_fields` are the fields to name clusters from, chosen by the server where none are given; `enrich` writes
         the cluster of each document back to it. `more` goes into the request as it is. Raises InvalidField,
         NotFound, AlreadyExists.
         """
+        features = [feature] if isinstance(feature, str) else list(feature)
         config = given(
-            feature_uris=[feature],
+            feature_uris=features,
+            multi_feature_strategy=strategy if len(features) > 1 else None,
             clustering_method=algorithm,
             algorithm_params=dict(params) if params else None,
             sample_size=sample_size,

@@ -1,0 +1,143 @@
+"""Pages of the documentation, carried out as they are written.
+
+Fenced blocks of `bash` and `python` are run in their order, all in one folder; the Python of a page is one session.
+A block of `text` right after one of them is what it prints: `…` stands for anything within a line, a line of `…` for
+any lines. A comment `<!-- not run: why -->` before a block leaves it out. A server that a page starts takes a free port
+in place of 8000, answers before the next block begins, and ends with the page.
+"""
+
+import contextlib
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+__all__ = ["Block", "Session", "blocks_of", "calls_of", "matches"]
+
+_FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NOT_RUN: Final = re.compile(r"<!-- not run: [^>]+ -->\s*$")
+_BLOCK_SECONDS: Final = 90
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block that is run; `printed` is None where the page does not show what it prints."""
+
+    language: str
+    code: str
+    line: int
+    printed: str | None = None
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Every block of a page that is to be run."""
+    text, found = page.read_text(), list[Block]()
+    end = 0
+    for fence in _FENCE.finditer(text):
+        language, code = fence.groups()
+        between, end = text[end : fence.start()], fence.end()
+        if language == "text" and found and not between.strip():
+            found[-1] = Block(found[-1].language, found[-1].code, found[-1].line, code)
+        elif language in {"bash", "python"} and not _NOT_RUN.search(between):
+            found.append(Block(language, code, text.count("\n", 0, fence.start()) + 2))
+    return found
+
+
+def calls_of(page: Path) -> list[Block]:
+    """The calls in the last column of the tables of a page, where that is headed Shoal."""
+    found, ours = list[Block](), False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        last = line.rstrip("| ").rpartition("| ")[2] if line.startswith("|") else ""
+        ours = (ours or last == "Shoal") and bool(last)
+        if ours and (call := re.fullmatch(r"`([^`]+)`", last)):
+            found.append(Block("python", call[1] + "\n", number))
+    return found
+
+
+def matches(printed: str, shown: str) -> bool:
+    """Whether a page shows what was printed, but for what its `…` leave open and spaces at the ends of lines."""
+    lines = [re.escape(line.rstrip()).replace("…", ".*") for line in shown.strip("\n").splitlines()]
+    pattern = "\n".join("(?:.*\n)*?.*" if line == ".*" else line for line in lines)
+    found = "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())
+    return re.fullmatch(pattern, found) is not None
+
+
+class Session:
+    """A reader who does what the page says, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, Any] = {"__name__": "__main__"}
+        self._groups: list[int] = []
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port: int = free.getsockname()[1]
+        home = folder.parent / f"{folder.name}-home"
+        home.mkdir()
+        self.environ: Mapping[str, str] = {
+            "HOME": str(home), "XDG_DATA_HOME": "", "COLUMNS": "100", "SHOAL_PORT": str(self._port),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        }  # fmt: skip
+
+    def run(self, block: Block) -> str:
+        """What the block prints. Raises AssertionError where it fails."""
+        code = block.code.replace(":8000", f":{self._port}")
+        printed = self._bash(code) if block.language == "bash" else self._python(code, block.line)
+        return printed.replace(f":{self._port}", ":8000")
+
+    def _python(self, code: str, line: int) -> str:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile("\n" * (line - 1) + code, "page", "exec"), self._names)
+        return printed.getvalue()
+
+    def _bash(self, code: str) -> str:
+        # A file for each block: what runs on in the background goes on writing to its own.
+        with (self._folder.parent / f"{self._folder.name}-{len(self._groups)}.out").open("w+") as out:
+            process = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", code], cwd=self._folder, env={**os.environ, **self.environ},
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+            self._groups.append(process.pid)
+            code_of_exit = process.wait(_BLOCK_SECONDS)
+            if "shoal serve" in code:
+                self._await_server()
+            out.seek(0)
+            printed = out.read()
+        assert code_of_exit == 0, printed
+        return printed
+
+    def _await_server(self) -> None:
+        end = time.monotonic() + _BLOCK_SECONDS
+        while time.monotonic() < end:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"http://127.0.0.1:{self._port}/readyz").status_code == httpx.codes.OK:
+                    return
+            time.sleep(0.1)
+        raise AssertionError("the server does not answer")
+
+    def close(self) -> None:
+        """End what the page started and left running."""
+        for group in self._groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGTERM)
+                for _ in _until(20):
+                    os.killpg(group, 0)
+                os.killpg(group, signal.SIGKILL)
+
+
+def _until(seconds: float) -> Iterator[None]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.05)
