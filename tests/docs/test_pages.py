@@ -8,7 +8,7 @@ import pytest
 from docs.pages import Session, blocks_of, calls_of, matches
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "python.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
 
 
 @pytest.fixture
