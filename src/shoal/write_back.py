@@ -5,6 +5,7 @@ import fnmatch
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from shoal.engine.plan import Progress, silent
 from shoal.errors import Conflict, InvalidField
 from shoal.files import Source
 from shoal.files.originals import Originals, as_batches
-from shoal.files.row_writers import json_numbers, open_writer, written_format
+from shoal.files.row_writers import RowWriter, json_numbers, open_writer, written_format
 from shoal.files.shards import is_pattern
 from shoal.services.analysis import NOISE_ID
 from shoal.storage.files import written_whole
@@ -116,19 +117,31 @@ def write_back(
                 whole = pa.schema([*kept, *results.schema], metadata=schema.metadata)
                 writer = open_writer(file, path, whole, source.info.delimiter or ",")
                 pieces = (_beside(batch, results, first, whole, kept) for batch, first in _counted(batches))
-                _write(pieces, writer.write, total, progress)
+                write: Callable[[Any], None] = writer.write
             else:
                 writer = open_writer(file, path, results.schema)
                 objects = (_merged(part, results, first, dropped) for part, first in _counted(originals()))
-                _write(objects, writer.write_objects, total, progress)
-            if results.seen != total:
-                remedy = "Run the command again once nothing writes to it."
-                problem = f"has {results.seen:,} rows, and had {total:,} when it was read"
-                raise InvalidField(path.name, problem, remedy=remedy)
-            writer.close()
+                pieces, write = objects, writer.write_objects
+            with _ended(writer):
+                _write(pieces, write, total, progress)
+                if results.seen != total:
+                    remedy = "Run the command again once nothing writes to it."
+                    problem = f"has {results.seen:,} rows, and had {total:,} when it was read"
+                    raise InvalidField(path.name, problem, remedy=remedy)
     except OSError as error:  # told of the file that was asked for, not of the name it has until it is whole
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     return notes
+
+
+@contextmanager
+def _ended(writer: RowWriter) -> Iterator[None]:
+    """Close the writer after the block, or let go of it where the block fails."""
+    try:
+        yield
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
 
 
 class _Results:

@@ -276,7 +276,7 @@ def test_documents_without_a_usable_vector_are_left_out_and_told(here: Command, 
     assert done.code == 0, done.err
     assert set(partition(tmp_path / "found")) == set("abef")
     assert "1 document has no embedding" in done.out
-    assert "1 documents have an all-zero vector" in done.out
+    assert "1 document has an all-zero vector" in done.out
 
 
 def test_a_label_cannot_steer_the_terminal(here: Command, documents: pa.Table, tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ class RowWriter(Protocol):
     def close(self) -> None:
         """Write what is left, but leave the file open."""
 
+    def abandon(self) -> None:
+        """Write no more: the file goes away."""
+
 
 def written_format(path: Path) -> WrittenFormat:
     """The format that a file's name asks for. Raises InvalidField for one that Shoal does not write."""
@@ -89,6 +92,9 @@ class _Packed:
         self._inside.close()
         self._archive.close()
 
+    def abandon(self) -> None:
+        self._inside.abandon()
+
 
 class _CsvWriter:
     """Lists, structs and maps are JSON, times ISO 8601, bytes base64; a missing value is empty, an empty text `""`.
@@ -108,6 +114,9 @@ class _CsvWriter:
         raise TypeError("A CSV file has columns.")
 
     def close(self) -> None:
+        pass
+
+    def abandon(self) -> None:
         pass
 
     def _line(self, columns: Sequence[pa.Array]) -> None:
@@ -141,6 +150,9 @@ class _JsonWriter:
     def close(self) -> None:
         if not self._lines:
             self._file.write(b"\n]\n" if self._rows else b"[]\n")
+
+    def abandon(self) -> None:
+        pass
 
     def _add(self, texts: list[bytes]) -> None:
         if not texts:
@@ -177,6 +189,11 @@ class _TableWriter:
     def close(self) -> None:
         self._flush()
         self._writer.close()
+
+    def abandon(self) -> None:
+        self._held = []
+        if isinstance(self._writer, pq.ParquetWriter):
+            self._writer.is_open = False  # or it would end the file when it is collected, and complain
 
     def _flush(self) -> None:
         if self._held:
