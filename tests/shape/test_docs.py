@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from shoal.cli.main import app
 from shoal.settings import Settings
@@ -24,6 +25,13 @@ def commands() -> list[str]:
         if inner.callback is not None
     ]
     return single + grouped
+
+
+def options_of(command: str) -> list[list[str]]:
+    """The names of each option that the help of a command shows: `-q` and `--quiet`, `--map` and `--no-map`."""
+    shown = CliRunner().invoke(app, [command, "--help"]).stdout
+    lines = re.findall(r"^  (-[a-z-]+(?:(?:, | / )-[a-z-]+)*)", shown, re.MULTILINE)
+    return [re.split(", | / ", line) for line in lines if line != "--help"]
 
 
 def test_every_setting_has_its_line_with_variable_and_default() -> None:
@@ -54,6 +62,15 @@ def test_the_index_of_the_documentation_leads_to_every_page() -> None:
     linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)\)", index.read_text())}
 
     assert {page for page in PAGES if page.parent != ROOT} - {index} <= linked
+
+
+@pytest.mark.parametrize("command", ["cluster", "import", "show"])
+def test_every_option_of_a_command_has_its_words(command: str) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    options = options_of(command)
+
+    assert options
+    assert [names for names in options if not any(f"`{name}" in page or f" {name}" in page for name in names)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
