@@ -288,6 +288,16 @@ def test_a_notebook_shows_nothing_that_documents_could_inject() -> None:
     assert "&lt;img" in page
 
 
+def test_a_notebook_says_in_how_many_clusters_the_documents_are_too() -> None:
+    rng = np.random.default_rng(3)
+    rows = (np.eye(12)[:3].repeat(4, axis=0) + np.eye(12) * 0.5).repeat(40, axis=0) + rng.normal(0, 0.06, (480, 12))
+    clustering = shoal.cluster(rows)
+    others = [len(layer.clusters) for layer in clustering.layers if not layer.chosen and len(layer.clusters) > 1]
+
+    assert others
+    assert f"clustering.layers has {', '.join(map(str, others))} clusters too" in clustering._repr_html_()
+
+
 def test_a_notebook_folds_what_is_more_than_twenty_clusters() -> None:
     rows = np.eye(30).repeat(4, axis=0)
     page = shoal.cluster(rows, algorithm="kmeans", n_clusters=30)._repr_html_()

@@ -22,7 +22,7 @@ from shoal.given import split_vectors
 from shoal.notebook import Line, Page, page_html
 from shoal.precision import Split, moved_to_mean
 from shoal.scalars import whole
-from shoal.services.analysis import Analysis, NamedCluster
+from shoal.services.analysis import Analysis, NamedCluster, NamedLayer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +60,11 @@ class Exploration(ABC):
     def clusters(self) -> Sequence[NamedCluster]:
         """The clusters, largest first."""
 
+    @property
+    @abstractmethod
+    def layers(self) -> Sequence[NamedLayer]:
+        """The granularities that were found, coarse to fine."""
+
     @abstractmethod
     def tables(self) -> dict[str, pa.Table]:
         """Every table there is by its name."""
@@ -76,7 +81,7 @@ class Exploration(ABC):
             cluster), cluster_label (null there), strength (0..1), x, y. "clusters": one row a cluster, with its label,
             keywords, size, share, similarities, examples, medoid_id, representative_ids. "representatives": one row a
             document that stands for a cluster, with its whole text. Or a name of `tables()`: members, centroids,
-            layers, near_duplicates, condensed_tree, where there are these.
+            layers, hierarchy, near_duplicates, condensed_tree, where there are these.
 
         Raises
         ------
@@ -233,6 +238,9 @@ class Exploration(ABC):
             Line(one.label, one.keywords, one.size, one.share, one.examples[0] if one.examples else "")
             for one in self.clusters
         ]
+        others = [f"{len(layer.clusters):,}" for layer in self.layers if not layer.chosen and len(layer.clusters) > 1]
+        if others:
+            facts.append(f"clustering.layers has {', '.join(others)} clusters too")
         noise = self.analysis.noise
         return page_html(Page(len(outcome.labels), lines, noise, [fact for fact in facts if fact], self.warnings))
 
