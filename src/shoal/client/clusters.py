@@ -66,15 +66,13 @@ class Clusters:
             normalize_features=normalize,
             effective_feature_method=centroid_method,
         )
-        mappings = [{"input_key": field, "source_type": "payload", "path": field} for field in text_fields]
-        labeling = {"enabled": False, "labeling_inputs": {"input_mappings": mappings}} if mappings else None
         body = given(
             cluster_name=name,
             collection_ids=list(collections),
             cluster_type="vector",
             vector_config=config,
             filters=filters,
-            llm_labeling=labeling,
+            text_fields=list(text_fields) or None,
             enrich_source_collection=enrich or None,
             **more,
         )
@@ -119,8 +117,8 @@ class Clusters:
         self._transport.call("DELETE", f"/clusters/{segment(ref)}", params=params)
 
     def execute(self, ref: str, **overrides: object) -> "Run":
-        """Start a run; `overrides` (filters, sample_size, …) hold for this run only. Raises NotFound, Conflict,
-        QueueFull where too many runs wait."""
+        """Start a run; `overrides` (filters, sample_size, text_fields, …) hold for this run only. Raises NotFound,
+        Conflict, QueueFull where too many runs wait."""
         task = self._transport.ask(Task, "POST", f"/clusters/{segment(ref)}/execute", overrides or None)
         data = task.additional_data
         return Run(self._transport, str(data["cluster_id"]), str(data["run_id"]), task.task_id)

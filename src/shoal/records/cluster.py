@@ -12,7 +12,7 @@ from pydantic import Field, computed_field, model_validator
 from shoal.records.base import Body, Done, Flag, Integral, Number, Record, Timestamp, Whole
 from shoal.records.filter_body import Filters
 from shoal.records.guide_names import specified_spelling
-from shoal.records.labeling import Labeling, StoredLabeling
+from shoal.records.labeling import Labeling, StoredLabeling, TextFields
 from shoal.records.paging import Pagination
 from shoal.records.task import Status
 
@@ -133,6 +133,8 @@ class CreateCluster(Body):
     attribute_config: AttributeConfig | None = None
     filters: Filters | None = None
     llm_labeling: Labeling | None = None
+    text_fields: TextFields | None = None
+    """The fields that name the clusters; None lets the server choose those that read most like text."""
     enrich_source_collection: Flag | None = False
     source_enrichment_config: SourceEnrichment | None = None
     auto_execute_on_batch: Flag | None = False
@@ -221,6 +223,7 @@ class PatchCluster(Body):
     description: str | None = None
     metadata: dict[str, Any] | None = None
     llm_labeling: Labeling | None = None
+    text_fields: TextFields | None = None
     filters: Filters | None = None
     face_cluster_merge: FaceClusterMerge | None = None
     sample_size: SampleSize | None = None
@@ -271,6 +274,7 @@ class Cluster(Record):
     enrich_source: bool = False
     source_enrichment_config: SourceEnrichment | None = None
     llm_labeling: StoredLabeling | None = None
+    text_fields: list[str] | None = None
     num_clusters: int | None = None
     num_documents_clustered: int | None = None
     execution_time_seconds: float | None = None

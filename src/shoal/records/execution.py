@@ -7,7 +7,7 @@ from pydantic import Field, computed_field
 
 from shoal.records.base import Body, Flag, Integral, Number, Record, Timestamp
 from shoal.records.filter_body import Filters
-from shoal.records.labeling import Labeling
+from shoal.records.labeling import Labeling, TextFields
 from shoal.records.task import Status
 
 __all__ = [
@@ -126,6 +126,8 @@ class Execution(Record):
     distance_metric: str | None = None
     exact: bool | None = None
     layers: dict[str, Any] | None = None
+    text_fields: list[str] | None = None
+    """The fields that named the clusters, asked for or chosen; empty where none holds text."""
     seed: int | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
@@ -171,6 +173,8 @@ class ExecuteCluster(Body):
     defer_visualization: Flag | None = None
     layout_stability: Literal["none", "transform", "align"] | None = None
     llm_labeling: Labeling | None = None
+    text_fields: TextFields | None = None
+    """The fields that name the clusters of this run."""
 
 
 class PatchLabels(Body):

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from shoal.records.base import READING, Body, Flag, Integral, Number
 
-__all__ = ["InputMapping", "Labeling", "LabelingInputs", "StoredLabeling"]
+__all__ = ["InputMapping", "Labeling", "LabelingInputs", "StoredLabeling", "TextFields"]
 
 _MODELS: Final = frozenset(
     [
@@ -31,6 +31,10 @@ _MODELS: Final = frozenset(
     ]
 )
 _PROVIDERS: Final = frozenset({"openai", "google", "anthropic", "typesafe"})
+
+
+TextFields = Annotated[list[Annotated[str, Field(min_length=1, max_length=512)]], Field(min_length=1, max_length=20)]
+"""Fields of the documents that clusters are named from, such as `title` or `metadata.body`."""
 
 
 class InputMapping(Body):

@@ -38,6 +38,8 @@ def ignored_parts(body: CreateCluster) -> list[str]:
             "source_enrichment_config is kept for POST /clusters/enrich; runs write nothing into source documents, "
             "because enrich_source_collection is not true."
         )
+    if body.text_fields and body.cluster_type == "attribute":
+        sentences.append("text_fields has no effect: groups of values are called by their values.")
     return sentences + ignored_labeling(body.llm_labeling)
 
 

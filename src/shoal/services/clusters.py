@@ -28,11 +28,19 @@ from shoal.services.planning import Planning
 from shoal.services.removals import Removals
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
+from shoal.services.text_fields import check_text_fields
 from shoal.storage.base import DocumentStore, MetadataStore, Query
 
 __all__ = ["Admitted", "Clusters", "runs_of"]
 
-_OVERRIDES: Final = ("filters", "sample_size", "vis_n_components", "defer_visualization", "layout_stability")
+_OVERRIDES: Final = (
+    "filters",
+    "sample_size",
+    "vis_n_components",
+    "defer_visualization",
+    "layout_stability",
+    "text_fields",
+)
 
 
 _OF_VECTORS: Final = ("algorithm_params", "sample_size", "layout_stability", "face_cluster_merge")
@@ -87,6 +95,7 @@ class Clusters:
         labeling = None if body.llm_labeling is None else body.llm_labeling.shown()
         attributes = config.fields.get("clustered_attributes") or []
         keys = [source.storage_key for source in sources]
+        check_text_fields(self._documents, scope, keys, body.text_fields or ())
         unknown = ignored_fields(self._documents, scope, keys, attributes, paths_of(labeling))
         cluster_id = new_id("clust")
         name = _name(body.cluster_name, cluster_id)
@@ -111,6 +120,7 @@ class Clusters:
                     enrich_source=enrich,
                     source_enrichment_config=enrichment,
                     llm_labeling=labeling,
+                    text_fields=body.text_fields,
                     created_at=now,
                     updated_at=now,
                     metadata=body.metadata,
@@ -162,7 +172,14 @@ class Clusters:
         if body.llm_labeling is not None:
             sent["llm_labeling"] = body.llm_labeling.shown()
         sent["warnings"] = ignored_params(body)
+        if body.text_fields:
+            check_text_fields(self._documents, scope, self._keys(scope, self.get(scope, ref)), body.text_fields)
         return self._records.change(scope, ref, lambda cluster: self._patched(cluster, sent), "cluster.change")
+
+    def _keys(self, scope: Scope, cluster: Cluster) -> list[str]:
+        """The storage keys of the sources that are there."""
+        found = (self._collections.find_one(scope, id) for id in cluster.input_collections)
+        return [source.storage_key for source in found if source is not None]
 
     def delete(self, scope: Scope, ref: str, *, cascade: bool = True, clear_results: bool = False) -> dict[str, int]:
         """Remove the cluster, its runs and artifacts and, with `cascade`, its own output collections. Documents keep
@@ -196,6 +213,7 @@ class Clusters:
         """
         cluster = self.get(scope, ref)
         request = self._request(cluster, body)
+        check_text_fields(self._documents, scope, self._keys(scope, cluster), request.get("text_fields") or ())
         active = self.active_run(scope, cluster.cluster_id)
         if active is None or active.request != request:
             plan = self._planned(scope, cluster, request)
@@ -365,7 +383,7 @@ def _assigning(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
         problem = "does not go with independent features or preprocessing steps"
     if problem is not None:
         raise InvalidField("mode", problem, value="assign", remedy="Execute with mode 'full'.")
-    for name in ("filters", "sample_size", "vis_n_components", "layout_stability"):
+    for name in ("filters", "sample_size", "vis_n_components", "layout_stability", "text_fields"):
         if getattr(body, name) is not None:
             raise InvalidField(name, "has no meaning with mode 'assign'", value=getattr(body, name), remedy="Omit it.")
     threshold = body.assignment_threshold or 0.0

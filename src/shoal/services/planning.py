@@ -15,6 +15,7 @@ from shoal.services.cluster_config import feature_name
 from shoal.services.engine_plan import plan_of
 from shoal.services.repository import Repository
 from shoal.services.run_text import volume_of_run
+from shoal.services.text_fields import named_fields
 from shoal.storage.base import DocumentStore, MetadataStore
 
 __all__ = ["Planning", "readable_bytes"]
@@ -113,7 +114,7 @@ class Planning:
         rows = sum(count for _, count in counts)
         if cluster.cluster_type == "attribute":
             return _BASE_BYTES + rows * _ROW_BYTES
-        text = volume_of_run(self._documents, scope, cluster, wanted, counts)
+        text = volume_of_run(self._documents, scope, named_fields(cluster, request), wanted, counts)
         params = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads).params
         clusters = params.get("n_clusters") or params.get("n_components")
         naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)

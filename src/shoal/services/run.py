@@ -261,6 +261,7 @@ def _run_result(work: _Work, source: RunInput, lasting: LastingGroups) -> dict[s
         "distance_metric": groups.distance_metric,
         "exact": groups.exact,
         "layers": groups.layers,
+        "text_fields": None if work.run.mode == "assign" else list(source.text_fields),
         "seed": groups.seed,
         "versions": _VERSIONS,
         "warnings": [*source.warnings, *groups.warnings, *lasting.warnings, *work.run.warnings],
@@ -279,7 +280,7 @@ _CONFIG: Final = {
     "effective_feature_method", "face_cluster_merge", "feature_uris", "feature_weights", "hierarchical_grouping",
     "hierarchical_vector", "layout_stability", "learned_weights", "llm_labeling", "max_hierarchy_depth",
     "multi_feature_strategy", "normalize_features", "output_features", "output_strategy", "preprocessing_steps",
-    "sample_size", "vis_n_components", "weight_learning_config",
+    "sample_size", "text_fields", "vis_n_components", "weight_learning_config",
 }  # fmt: skip
 """The fields of a cluster that its results depend on."""
 

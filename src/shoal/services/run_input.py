@@ -20,6 +20,7 @@ from shoal.records.scope import Scope
 from shoal.services.cluster_config import feature_name
 from shoal.services.engine_plan import documents_of
 from shoal.services.run_text import texts_of_run
+from shoal.services.text_fields import named_fields
 from shoal.storage.base import DocumentStore
 
 __all__ = ["RunInput", "read_input"]
@@ -46,6 +47,8 @@ class RunInput:
     parts: Mapping[str, "RunInput"] = field(default_factory=dict)
     """The input of each feature that is clustered apart: the documents that have it. The ids above are of all."""
 
+    text_fields: Sequence[str] = ()
+    """The fields that the texts are from."""
     fingerprint: str = ""
     """Of the vectors, see `Matrix`."""
 
@@ -68,8 +71,10 @@ def read_input(
 ) -> RunInput:
     """Everything the run needs, read once. Raises RunFailed where fewer than two documents can be clustered."""
     wanted = documents_of(cluster, run.request)
-    reader = _read_vectors if cluster.cluster_type == "vector" else _read_attributes
-    found = reader(store, scope, cluster, wanted, sources)
+    if cluster.cluster_type == "vector":
+        found = _read_vectors(store, scope, cluster, wanted, sources, named_fields(cluster, run.request))
+    else:
+        found = _read_attributes(store, scope, cluster, wanted, sources)
     for feature, part in (found.parts or {"": found}).items():
         if len(part.ids) < 2:
             raise RunFailed(
@@ -81,19 +86,25 @@ def read_input(
 
 
 def _read_vectors(
-    store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
+    store: DocumentStore,
+    scope: Scope,
+    cluster: Cluster,
+    wanted: Filter,
+    sources: Sequence[Collection],
+    asked: Sequence[str],
 ) -> RunInput:
     known = store.vector_dimensions(scope)
     features = [feature_name(uri, known) for uri in cluster.feature_uris or [""]]
     if cluster.multi_feature_strategy != "independent":
-        return _read_features(store, scope, cluster, wanted, sources, features)
-    parts = {name: _read_features(store, scope, cluster, wanted, sources, [name]) for name in features}
+        return _read_features(store, scope, cluster, wanted, sources, features, asked)
+    parts = {name: _read_features(store, scope, cluster, wanted, sources, [name], asked) for name in features}
     documents = sorted({key for part in parts.values() for key in zip(part.ids, part.collection_ids, strict=True)})
     matching = max(len(part.ids) + part.missing + part.skipped for part in parts.values())
     return RunInput(
         ids=[id for id, _ in documents],
         collection_ids=[collection for _, collection in documents],
         texts=None,
+        text_fields=list(dict.fromkeys(field for part in parts.values() for field in part.text_fields)),
         missing=matching - len(documents),
         warnings=[f"{name}: {told}" for name, part in parts.items() for told in part.warnings],
         parts=parts,
@@ -107,6 +118,7 @@ def _read_features(
     wanted: Filter,
     sources: Sequence[Collection],
     features: list[str],
+    asked: Sequence[str],
 ) -> RunInput:
     """The documents that have all of these features."""
     keys = {source.storage_key: source.collection_id for source in sources}
@@ -120,10 +132,13 @@ def _read_features(
             warnings.append(f"{skipped} documents have an all-zero vector, for which no direction exists; left out.")
             blocks = {name: points[usable] for name, points in blocks.items()}
             ids, where = [ids[row] for row in usable], [where[row] for row in usable]
+    documents = list(zip(ids, where, strict=True))
+    texts, fields = texts_of_run(store, scope, asked, wanted, list(keys), documents)
     return RunInput(
         ids=ids,
         collection_ids=[keys[key] for key in where],
-        texts=texts_of_run(store, scope, cluster, wanted, list(keys), list(zip(ids, where, strict=True))),
+        texts=texts,
+        text_fields=fields,
         blocks=blocks,
         missing=matrix.missing,
         skipped=skipped,

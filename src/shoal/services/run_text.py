@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 
 from shoal.labeling import Volume, choose_text_fields, document_text, trimmed
-from shoal.records.cluster import Cluster
 from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
 from shoal.records.filters import MATCH_ALL, Filter
@@ -27,25 +26,26 @@ _ERRORS: Final = 3.0
 def texts_of_run(
     store: DocumentStore,
     scope: Scope,
-    cluster: Cluster,
+    asked: Sequence[str],
     wanted: Filter,
     keys: Sequence[str],
     documents: Sequence[tuple[str, str]],
-) -> list[str] | None:
-    """One text for each of the documents, (id, storage key of the collection); None where no field holds any."""
-    fields = _fields(store, scope, cluster, wanted, keys)
+) -> tuple[list[str] | None, Sequence[str]]:
+    """One text for each of the documents, (id, storage key of the collection), None where no field holds any; and the
+    fields that they are from: those `asked` for, else chosen ones."""
+    fields = _fields(store, scope, asked, wanted, keys)
     if not fields:
-        return None
+        return None, ()
     ids, where, texts = store.load_made(scope, keys, fields, document_text, filter=wanted)
     found = list(zip(ids, where, strict=True))
     if found == documents:
-        return texts
+        return texts, fields
     by_document = dict(zip(found, texts, strict=True))
-    return [by_document.get(document, "") for document in documents]
+    return [by_document.get(document, "") for document in documents], fields
 
 
 def volume_of_run(
-    store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, counts: Sequence[tuple[str, int]]
+    store: DocumentStore, scope: Scope, asked: Sequence[str], wanted: Filter, counts: Sequence[tuple[str, int]]
 ) -> Volume:
     """How much text a run would read, told from a sample and rather too much than too little.
 
@@ -55,7 +55,7 @@ def volume_of_run(
         The storage key of each collection, and how many of its documents match.
     """
     total = sum(count for _, count in counts)
-    fields = _fields(store, scope, cluster, wanted, [key for key, _ in counts]) if total else []
+    fields = _fields(store, scope, asked, wanted, [key for key, _ in counts]) if total else []
     if not fields:
         return Volume(total)
     sample = [
@@ -70,25 +70,15 @@ def volume_of_run(
     return Volume(total, volume.held_bytes * more, volume.words * more, volume.long_bytes * more)
 
 
-def _fields(store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, keys: Sequence[str]) -> Sequence[str]:
-    """The fields that the configuration names, else those that read most like text, but for those that hold results of
-    clusters: names must not feed on names."""
-    named = _named_fields(cluster)
-    if named:
-        return named
+def _fields(
+    store: DocumentStore, scope: Scope, asked: Sequence[str], wanted: Filter, keys: Sequence[str]
+) -> Sequence[str]:
+    """The fields asked for, else those that read most like text, but for those that hold results of clusters: names
+    must not feed on names."""
+    if asked:
+        return asked
     sample = [payload for key in keys for payload in _first(store, scope, wanted, key)]
     return choose_text_fields(sample, without=RESULT_FIELDS | store.result_fields(scope, keys))
-
-
-def _named_fields(cluster: Cluster) -> list[str]:
-    """The payload fields that the labelling configuration names."""
-    inputs = (cluster.llm_labeling or {}).get("labeling_inputs") or {}
-    mappings = inputs.get("input_mappings") or []
-    return [
-        str(mapping["path"])
-        for mapping in mappings
-        if isinstance(mapping, dict) and mapping.get("source_type", "payload") == "payload" and mapping.get("path")
-    ]
 
 
 def _first(store: DocumentStore, scope: Scope, wanted: Filter, key: str) -> list[Json]:

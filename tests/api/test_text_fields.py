@@ -1,0 +1,132 @@
+"""Which fields name the clusters of a run: asked for, or chosen and told."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from cluster_steps import create, execute, grouped_documents, put_documents
+from shoal.assemble import Services
+
+ANIMALS, TOOLS = ("lion", "zebra", "heron"), ("hammer", "pliers", "chisel")
+
+
+@pytest.fixture(autouse=True)
+def documents(client: httpx.Client) -> None:
+    made = grouped_documents(60)
+    for one in made:
+        kind = "abc".index(one["payload"]["kind"])
+        one["payload"] |= {
+            "animal": f"a {ANIMALS[kind]} in the {one['payload']['row']}th zoo that we have seen",
+            "nested": {"tool": f"the {TOOLS[kind]} of number {one['payload']['row']}"},
+        }
+    put_documents(client, made)
+
+
+def labels(run: dict[str, Any]) -> set[str]:
+    return {word for one in run["centroids"] for word in one["label"].lower().split()}
+
+
+def test_a_cluster_is_named_from_the_fields_it_asks_for(client: httpx.Client, services: Services) -> None:
+    made = create(client, text_fields=["nested.tool"])
+
+    run = execute(client, services)
+
+    assert made["text_fields"] == ["nested.tool"]
+    assert run["text_fields"] == ["nested.tool"]
+    assert set(TOOLS) <= labels(run)
+    assert not set(ANIMALS) & labels(run)
+
+
+def test_a_run_asks_for_other_fields_and_the_next_one_has_those_of_the_cluster(
+    client: httpx.Client, services: Services
+) -> None:
+    create(client, text_fields=["nested.tool"])
+
+    run = execute(client, services, text_fields=["animal"])
+    after = execute(client, services)
+
+    assert run["text_fields"] == ["animal"] and set(ANIMALS) <= labels(run)
+    assert after["text_fields"] == ["nested.tool"] and set(TOOLS) <= labels(after)
+
+
+def test_the_inputs_of_one_run_count_for_that_run(client: httpx.Client, services: Services) -> None:
+    create(client)
+    inputs = {"input_mappings": [{"input_key": "t", "source_type": "payload", "path": "nested.tool"}]}
+
+    run = execute(client, services, llm_labeling={"enabled": False, "labeling_inputs": inputs})
+
+    assert run["text_fields"] == ["nested.tool"]
+    assert set(TOOLS) <= labels(run)
+
+
+def test_chosen_fields_are_told(client: httpx.Client, services: Services) -> None:
+    create(client)
+
+    run = execute(client, services)
+
+    assert "animal" in run["text_fields"]
+    assert "kind" not in run["text_fields"]
+
+
+@pytest.mark.parametrize("body", [["anmal"], ["animal", "tool"], ["metadata.x"]])
+def test_a_field_that_no_document_has_is_refused_with_those_there_are(client: httpx.Client, body: list[str]) -> None:
+    create(client)
+    config = {"feature_uris": ["v"], "clustering_method": "kmeans"}
+    new = {"collection_ids": ["docs"], "cluster_name": "other", "vector_config": config, "text_fields": body}
+
+    replies = [
+        client.post("/clusters", json=new),
+        client.patch("/clusters/groups", json={"text_fields": body}),
+        client.post("/clusters/groups/execute", json={"text_fields": body}),
+    ]
+
+    for reply in replies:
+        assert reply.status_code == 422, reply.text
+        assert body[-1] in reply.text
+        assert "nested.tool" in reply.text
+
+
+@pytest.mark.parametrize("body", [[], [""], "animal", [1], ["a"] * 21])
+def test_what_is_no_list_of_fields_is_refused(client: httpx.Client, body: object) -> None:
+    create(client)
+
+    reply = client.post("/clusters/groups/execute", json={"text_fields": body})
+
+    assert reply.status_code == 422
+    assert "text_fields" in reply.text
+
+
+def test_a_change_names_from_other_fields_and_null_lets_the_server_choose(
+    client: httpx.Client, services: Services
+) -> None:
+    create(client, text_fields=["animal"])
+
+    changed = client.patch("/clusters/groups", json={"text_fields": ["nested.tool"]}).json()
+    run = execute(client, services)
+    cleared = client.patch("/clusters/groups", json={"text_fields": None}).json()
+
+    assert changed["text_fields"] == ["nested.tool"] == run["text_fields"]
+    assert cleared["text_fields"] is None
+
+
+def test_fields_of_an_empty_collection_are_not_known_and_not_refused(client: httpx.Client) -> None:
+    client.post("/collections", json={"collection_name": "empty", "source": {"type": "direct_upsert"}})
+    config = {"feature_uris": ["v"], "clustering_method": "kmeans"}
+
+    reply = client.post(
+        "/clusters",
+        json={"collection_ids": ["empty"], "cluster_name": "e", "vector_config": config, "text_fields": ["later"]},
+    )
+
+    assert reply.status_code == 200, reply.text
+
+
+def test_a_run_that_assigns_has_no_fields_of_its_own(client: httpx.Client, services: Services) -> None:
+    create(client)
+    execute(client, services)
+
+    reply = client.post("/clusters/groups/execute", json={"mode": "assign", "text_fields": ["animal"]})
+
+    assert reply.status_code == 422
+    assert "assign" in reply.text
