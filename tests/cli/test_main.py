@@ -30,6 +30,15 @@ def test_an_unknown_command_ends_with_2(here: Command) -> None:
     assert "cluster" in done.err
 
 
+def test_a_file_in_the_place_of_a_command_is_answered_with_the_line_that_clusters_it(
+    here: Command, parquet: Path
+) -> None:
+    done = here(parquet, "--clusters", 3)
+
+    assert done.code == 2
+    assert done.complaint.endswith(f"is a file, and no command. To cluster it: shoal cluster {parquet} --clusters 3")
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(here: Command, parquet: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

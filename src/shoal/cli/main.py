@@ -1,10 +1,13 @@
 """The command `shoal`: what it can do, and how every error ends."""
 
 import os
+import shlex
 import sys
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from shoal.cli.audit import audit
 from shoal.cli.backup import backup, restore
@@ -26,8 +29,22 @@ __all__ = ["app", "main"]
 _HUNG_UP: Final = 141
 """How a shell counts the end by SIGPIPE."""
 
+
+class Commands(TyperGroup):
+    """The commands of Shoal, which know that a file is none of them."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begin with. Raises ShoalError for the name of a file."""
+        if args and args[0] not in self.commands and Path(args[0]).exists():
+            line = shlex.join(["shoal", "cluster", *args])
+            kind = "folder" if Path(args[0]).is_dir() else "file"
+            raise ShoalError(f"{args[0]} is a {kind}, and no command. To cluster it: {line}")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="shoal",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help answers in half the time
