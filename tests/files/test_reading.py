@@ -330,3 +330,32 @@ def test_an_array_alone_is_numbered_and_takes_the_name_given(tmp_path: Path) -> 
     assert whole.ids == ["0000000000", "0000000001", "0000000002"]
     assert np.array_equal(whole.vectors["text"], VECTORS.astype(np.float16))
     assert list(whole.documents.read()) == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("shape", ["wrapped", "lines", "traces"])
+def test_json_whose_first_line_is_very_long_is_read_by_its_shape(shape: str, tmp_path: Path) -> None:
+    rows = [{"id": f"d{n}", "note": "x" * 600_000, "vec": [n + 0.5, 1.0]} for n in range(4)]
+    path = tmp_path / "docs.json"
+    if shape == "wrapped":
+        path.write_bytes(orjson.dumps({"total": 4, "data": rows}))
+    elif shape == "lines":
+        rows[0]["note"] = "x" * 1_200_000
+        path.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    else:
+        spans = [
+            {
+                "spanId": row["id"],
+                "attributes": [
+                    {"key": "note", "value": {"stringValue": row["note"]}},
+                    {"key": "vec", "value": {"arrayValue": {"values": [{"doubleValue": n} for n in row["vec"]]}}},
+                ],
+            }
+            for row in rows
+        ]
+        exports = [{"resourceSpans": [{"scopeSpans": [{"spans": spans[at : at + 2]}]}]} for at in (0, 2)]
+        path.write_bytes(b"\n".join(map(orjson.dumps, exports)))
+
+    table = open_source(path).read()
+
+    assert table.ids == ["d0", "d1", "d2", "d3"]
+    assert table.vectors["vec"].tolist() == [[0.5, 1.0], [1.5, 1.0], [2.5, 1.0], [3.5, 1.0]]

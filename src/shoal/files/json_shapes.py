@@ -20,6 +20,7 @@ _NUMBERS: Final = b"-0123456789"
 _VECTOR: Final = "embedding"
 _ID: Final = "id"
 _DEEPEST: Final = 3
+_LONG_LINE: Final = 2**20
 _PARSED_TIMES: Final = 8
 """A document that is read as a whole takes about so many times its size."""
 _SPLIT: Final = frozenset({"columns", "data"})
@@ -65,6 +66,8 @@ def _of_array(data: Data, start: int, label: str) -> Records:
 def _of_objects(data: Data, start: int, path: Path, label: str, unfolding: Unfolding) -> Records:
     """Lines, or what one object holds. The first line decides where it is one whole object and more follow."""
     line = _first_line(path)
+    if len(line) > _LONG_LINE:
+        return _of_long_line(data, start, path, label, unfolding)
     whole = _object(line)
     if whole is not None and (TRACES.isdisjoint(whole) is False):
         return Expanded(Lines(path, label), spans_of)
@@ -82,13 +85,23 @@ def _of_objects(data: Data, start: int, path: Path, label: str, unfolding: Unfol
     raise InvalidField(label, "holds no rows: no array of objects", remedy=_REMEDY)
 
 
+def _of_long_line(data: Data, start: int, path: Path, label: str, unfolding: Unfolding) -> Records:
+    """The same where the first line is too long to be parsed for a look."""
+    *_, (_, stop) = values(data, start)
+    if first_at(data, stop) == len(data) and (found := _unwrapped(data, start, label, unfolding)) is not None:
+        return found
+    first = next(members(data, start), None)
+    return Expanded(Lines(path, label), spans_of) if first and first.key in TRACES else Lines(path, label)
+
+
 def _first_line(path: Path) -> bytes:
+    """As far as it is to be parsed for a look, and one byte more."""
     with path.open("rb") as file:
         if file.read(len(_BOM)) != _BOM:
             file.seek(0)
-        for line in file:
+        while line := file.readline(_LONG_LINE + 1):
             if line.strip():
-                return line.lstrip()
+                return line.lstrip() if len(line) <= _LONG_LINE else line
     return b""
 
 
