@@ -154,3 +154,19 @@ def test_another_version_and_a_packed_file_are_refused(tmp_path: Path) -> None:
         archive.writestr("about.npy", b"\0" * 10_000_000)
     with pytest.raises(InvalidField, match="packed"):
         shoal.load(folder)
+
+
+def test_a_data_frame_can_be_joined_after_loading(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"id": IDS, "text": TEXTS, "embedding": list(VECTORS)})
+    moments = pandas.date_range("2024-01-01", periods=len(frame), name="when")
+    pairs = pandas.MultiIndex.from_arrays([range(len(frame)), IDS], names=["n", None])
+    for index in (frame.index[::-1], pandas.Index(IDS, name="key")[::-1], moments, pairs):
+        frame.index = index
+        found = shoal.cluster(frame, vector="embedding", text="text", id="id", algorithm="kmeans", n_clusters=3)
+        loaded = shoal.load(found.save(tmp_path / "found"))
+
+        joined = frame.join(loaded.to_pandas())
+        assert joined["document_id"].tolist() == joined["id"].tolist()
+        assert loaded.to_pandas().index.equals(index)
+        assert loaded.to_pandas().index.names == index.names

@@ -20,6 +20,7 @@ from shoal.engine.outlier_reduction import without_noise
 from shoal.engine.plan import Plan, Progress, silent
 from shoal.errors import InvalidField
 from shoal.exploration import Exploration, Kept
+from shoal.exports import index_table
 from shoal.given import split_vectors
 from shoal.plural import plural
 from shoal.precision import moved_to_mean
@@ -300,6 +301,7 @@ class Clustering(Exploration):
             "seconds": self.seconds,
             "text_columns": list(self.text_columns),
             "member_columns": self.member_columns,
+            "index": index_table(self.index),
             "about": orjson.loads(orjson.dumps(dict(about))),
         }
 

@@ -1,7 +1,8 @@
 """A clustering as tables that data frames join: one row a document, a cluster, or a document that stands for one."""
 
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-__all__ = ["as_pandas", "as_polars", "clusters_table", "documents_table", "representatives_table"]
+__all__ = ["as_pandas", "as_polars", "clusters_table", "documents_table", "index_table", "representatives_table"]
 
 
 def documents_table(analysis: Analysis, ids: DocumentIds) -> pa.Table:
@@ -64,6 +65,26 @@ def representatives_table(analysis: Analysis, ids: DocumentIds, texts: Sequence[
     )
 
 
+def index_table(index: Any) -> pa.Table | None:
+    """The index of a pandas data frame as columns, to be saved; None where there is none, or it is of no Arrow type."""
+    if index is None or isinstance(index, pa.Table):
+        return index
+    try:
+        levels = [pa.array(index.get_level_values(level), from_pandas=True) for level in range(index.nlevels)]
+        names = json.dumps([name if isinstance(name, str) else None for name in index.names])
+        return pa.table(dict(zip(map(str, range(len(levels))), levels, strict=True)), metadata={"names": names})
+    except (pa.ArrowException, TypeError, ValueError):
+        return None
+
+
+def _index_of(table: pa.Table) -> "pd.Index[Any]":
+    import pandas as pd
+
+    names, frame = json.loads(table.schema.metadata[b"names"]), table.to_pandas()
+    found: pd.Index[Any] = pd.Index(frame["0"]).rename(names[0])
+    return pd.MultiIndex.from_frame(frame, names=names) if len(names) > 1 else found
+
+
 def as_pandas(table: pa.Table, index: object = None) -> "pd.DataFrame":
     """The table as a data frame of pandas, under this index where it has as many rows. Raises ShoalError where pandas
     is not installed."""
@@ -72,6 +93,8 @@ def as_pandas(table: pa.Table, index: object = None) -> "pd.DataFrame":
     except ImportError:
         raise ShoalError("to_pandas needs pandas, which is not installed: pip install pandas.") from None
     frame: pd.DataFrame = table.to_pandas()
+    if isinstance(index, pa.Table):
+        index = _index_of(index)
     if isinstance(index, pd.Index) and len(index) == len(frame):
         frame.index = index
     return frame

@@ -61,6 +61,7 @@ def load(folder: str | os.PathLike[str]) -> Clustering:
             seconds=parts["seconds"],
             text_columns=parts.get("text_columns", []),
             member_columns=parts["member_columns"],
+            index=parts.get("index"),
             about=parts["about"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
