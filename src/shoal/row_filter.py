@@ -100,11 +100,14 @@ class RowFilter:
             problem = f"compares {one.field!r} with {wanted!r}, and it holds {_listed(values)}"
             remedy = "Numbers compare with numbers, dates and texts with texts; = compares with any."
             raise InvalidField(self._option, problem, remedy=remedy)
-        if isinstance(wanted, str) and instant_of(wanted) is not None:
-            texts = [value for value in values if isinstance(value, str) and value]
-            if texts and all(instant_of(text) is None for text in texts):
-                problem = f"compares {one.field!r} with a date, and it holds {_listed(texts)}"
-                raise InvalidField(self._option, problem, remedy="Write the dates of the file as 2024-05-01.")
+        texts = [value for value in values if isinstance(value, str) and value]
+        if isinstance(wanted, str) and instant_of(wanted) is None:
+            if texts and all(instant_of(text) is not None for text in texts):
+                problem = f"compares {one.field!r} with {wanted!r}, and it holds dates"
+                raise InvalidField(self._option, problem, remedy="Write the date as 2024-05-01.")
+        elif isinstance(wanted, str) and texts and all(instant_of(text) is None for text in texts):
+            problem = f"compares {one.field!r} with a date, and it holds {_listed(texts)}"
+            raise InvalidField(self._option, problem, remedy="Write the dates of the file as 2024-05-01.")
 
     def _no_column(self, field: str) -> InvalidField:
         near = close_names(field, self._columns, 3)

@@ -311,6 +311,12 @@ def csv_files_with_other_columns(folder: Path) -> Sequence[str]:
     return ["a.csv", save(folder, "b.csv", table({"id": IDS, "embedding": JSON_TEXT}))]
 
 
+@case(ids=IDS, text=["text"])
+def csv_that_went_through_pandas_twice(folder: Path) -> str:
+    columns = {"": range(ROWS), "Unnamed: 0": range(ROWS), "ticket": IDS, "text": TITLES, "embedding": JSON_TEXT}
+    return save(folder, "docs.csv", table(columns))
+
+
 @case(text=["text"])
 def csv_whose_topics_are_no_ids(folder: Path) -> str:
     return save(folder, "docs.csv", table({"topic": TOPICS, "text": TITLES, "embedding": JSON_TEXT}))

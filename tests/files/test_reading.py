@@ -359,3 +359,13 @@ def test_json_whose_first_line_is_very_long_is_read_by_its_shape(shape: str, tmp
 
     assert table.ids == ["d0", "d1", "d2", "d3"]
     assert table.vectors["vec"].tolist() == [[0.5, 1.0], [1.5, 1.0], [2.5, 1.0], [3.5, 1.0]]
+
+
+def test_a_column_that_is_called_like_ids_and_repeats_is_noted(tmp_path: Path) -> None:
+    lines = [f'T-{row % 2900},"[{row}.5, 1.0]"' for row in range(3000)]
+    (tmp_path / "docs.csv").write_text("\n".join(["Ticket ID,embedding", *lines]))
+
+    source = open_source(tmp_path / "docs.csv")
+
+    assert source.info.id_column is None
+    assert "Column 'Ticket ID' looks like ids, but has values twice" in " ".join(source.info.warnings)

@@ -13,6 +13,9 @@ __all__ = ["parse_where"]
 _OPERATORS: Final = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "~": "contains"}
 _CONDITION: Final = re.compile(r"\s*(\"[^\"]+\"|'[^']+'|[^=!<>~]+?)\s*(==|!=|>=|<=|=|>|<|~)\s*(.*?)\s*", re.DOTALL)
 _PART: Final = re.compile(r"\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'|([^,\"'][^,]*?|))\s*(?:,|$)", re.DOTALL)
+_QUOTES: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+_SECOND: Final = re.compile(r"\s(?:and|or|&&?|\|\|?)\s+[\w. ]+(?:=|!=|<|>|~)", re.IGNORECASE)
+_MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,1000}")
 _DAY: Final = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 _OTHER_DATE: Final = re.compile(r"\d{1,4}[./]\d{1,2}[./]\d{1,4}")
@@ -45,6 +48,9 @@ def _condition(text: str) -> Json:
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise InvalidField("--where", "must be field=value or JSON", value=text, remedy=_REMEDY)
+    if _SECOND.search(_QUOTES.sub("", match[3])):
+        remedy = "Give each condition a --where of its own: all of them must hold. For one of several: lang=en,de."
+        raise InvalidField("--where", "holds two conditions", value=text, remedy=remedy)
     field, operator = match[1].strip("\"'"), _OPERATORS[match[2]]
     values = _values(match[3], text)
     if operator in ("eq", "ne"):
@@ -54,7 +60,9 @@ def _condition(text: str) -> Json:
             raise InvalidField("--where", "asks for a part of a text", value=text, remedy='Quote it: title~"null".')
         return _any([_test(field, "contains", raw) for _, raw in values])
     if len(values) > 1:
-        remedy = "Only = and != take several values; a comma in a number is none."
+        remedy = "Only = and != take several values."
+        if re.fullmatch(r"-?\d+,\d+", match[3]):
+            remedy = f"Write the number with a point: {match[3].replace(',', '.')}."
         raise InvalidField("--where", "compares with one value", value=text, remedy=remedy)
     return _ordered(field, operator, *values[0], text)
 
@@ -103,7 +111,7 @@ def _equal(field: str, values: Sequence[tuple[object, str]], written: str, *, ne
     """One of the values, or none of them."""
     missing = any(value is None for value, _ in values)
     held = [(value, raw) for value, raw in values if value is not None]
-    days = [raw for value, raw in held if value == raw and _day(raw) is not None]
+    days = [raw for value, raw in held if value == raw and _period(raw) is not None]
     plain = [(value, raw) for value, raw in held if raw not in days]
     if len(held) > 1 and written and '"' not in written and "'" not in written:
         plain.append((written, written))  # a text with commas in it
@@ -129,20 +137,26 @@ def _in(field: str, values: Sequence[tuple[object, str]]) -> Json:
 def _ordered(field: str, operator: str, value: object, raw: str, text: str) -> Json:
     if value is None or isinstance(value, bool):
         raise InvalidField("--where", "compares with a number, a date or a text", value=text, remedy=_REMEDY)
-    day = _day(raw) if value == raw else None
-    if day is not None and operator in ("lte", "gt") and day < date.max:
-        following = (day + timedelta(days=1)).isoformat()  # the day is meant, not its midnight
-        return _test(field, "lt" if operator == "lte" else "gte", following)
-    return _test(field, operator, value)
+    period = _period(raw) if value == raw else None
+    if period is not None and operator in ("lte", "gt"):  # all of the day is meant, not its midnight
+        return _test(field, "lt" if operator == "lte" else "gte", period[1])
+    return _test(field, operator, value if period is None else period[0])
 
 
 def _within(field: str, day: str) -> Json:
-    """A day as it is written, or any moment of it."""
-    parsed = _day(day)
-    if parsed is None or parsed == date.max:
-        return _test(field, "eq", day)
-    following = (parsed + timedelta(days=1)).isoformat()
-    return {"AND": [_test(field, "gte", day), _test(field, "lt", following)]}
+    """Any moment of a day or a month."""
+    start, stop = _period(day) or (day, day)
+    return {"AND": [_test(field, "gte", start), _test(field, "lt", stop)]}
+
+
+def _period(raw: str) -> tuple[str, str] | None:
+    """The first day of a day or a month, and the day after it; None for any other text."""
+    month = _MONTH.fullmatch(raw)
+    day = date(int(month[1]), int(month[2]), 1) if month and int(month[1]) else _day(raw)
+    if day is None or day.year == date.max.year:
+        return None
+    following = (day + timedelta(days=32)).replace(day=1) if month else day + timedelta(days=1)
+    return day.isoformat(), following.isoformat()
 
 
 def _day(raw: str) -> date | None:

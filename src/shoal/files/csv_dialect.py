@@ -79,8 +79,20 @@ def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect
     if has_header and any(_is_vector(name) for name in names):
         remedy = "Put the names of the columns into the first line, such as id,text,embedding."
         raise InvalidField(label, "has no header: its first line holds a vector, not names", remedy=remedy)
-    cleaned = [name.strip() or f"Unnamed: {at}" for at, name in enumerate(names)]
+    cleaned = _named([name.strip() for name in names])
     return Dialect(delimiter, skipped, has_header, cleaned if has_header else [str(at) for at in range(len(names))])
+
+
+def _named(names: list[str]) -> list[str]:
+    """The same with names for columns that have none, as pandas gives them, unless others have those."""
+    taken, found = set(names), list[str]()
+    for at, name in enumerate(names):
+        free = name or f"Unnamed: {at}"
+        while not name and free in taken:
+            free += "_"
+        taken.add(free)
+        found.append(free)
+    return found
 
 
 def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, bytes]]:

@@ -15,7 +15,7 @@ from shoal.files.bounds import MAX_NESTING, Unfolding
 from shoal.files.json_records import Records
 from shoal.files.json_shapes import records_of
 from shoal.files.layout import Asked, Known, asked_columns, choose_id, choose_vectors
-from shoal.files.likely_ids import likely_ids, taken_for_ids
+from shoal.files.likely_ids import is_named_as_ids, likely_ids, repeating_ids, taken_for_ids
 from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, Shards, naming_document, naming_line, row_place
 from shoal.files.reading import speaking_shoal
@@ -68,6 +68,7 @@ class JsonPieces:
         self._unfolding.check_columns(len(self.columns))
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
         self._asked, self._number = asked, asked.number
+        self._repeating: list[str] = []
         self.id_column = choose_id(self.columns, asked)
         meant = asked_columns(vectors, self.columns, needed=asked.needed)
         self._forms = {} if self.byo else _forms(sample, self.columns, meant)
@@ -91,6 +92,7 @@ class JsonPieces:
         unasked = found.keys() - self._left_out
         self.warnings: Sequence[str] = [
             *([] if recognised is None else [taken_for_ids(recognised)]),
+            *map(repeating_ids, self._repeating),
             *(
                 f"Column {name!r} looks like vectors that were not asked for and was left out."
                 for name in sorted(unasked)
@@ -119,7 +121,10 @@ class JsonPieces:
     def _recognised(self, sample: Sequence[Json], vectors: Mapping[str, int]) -> str | None:
         """The key that holds ids although it is not called so: the first likely one without a value twice."""
         held = {name: [row.get(name) for row in sample] for name in self.columns if name not in vectors}
-        return next((name for name in likely_ids(held) if self._are_different(name)), None)
+        likely = likely_ids(held)
+        found = next((name for name in likely if self._are_different(name)), None)
+        self._repeating = [name for name in likely if found is None and is_named_as_ids(name)][:1]
+        return found
 
     def _are_different(self, name: str) -> bool:
         seen, count = set[object](), 0

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-__all__ = ["likely_ids", "taken_for_ids"]
+__all__ = ["is_named_as_ids", "likely_ids", "repeating_ids", "taken_for_ids"]
 
 _NAMES: Final = re.compile(
     r"(?:.*[_\-. ])?(?:ids?|uuid|guid|key|code|sku|asin|isbn|ean|gtin|ticket|number|no|nr|ref|reference|hash|slug|url|"
@@ -35,11 +35,21 @@ def taken_for_ids(name: str) -> str:
     return f"Column {name!r} has another value in every row and was taken for the ids."
 
 
+def is_named_as_ids(name: str) -> bool:
+    """Whether a column has a name as ids have them."""
+    return bool(_NAMES.fullmatch(name) or _CAMEL.fullmatch(name))
+
+
+def repeating_ids(name: str) -> str:
+    """What the user is told about a column that looks like ids and is none."""
+    return f"Column {name!r} looks like ids, but has values twice; the rows are numbered instead."
+
+
 def _rank(name: str, values: Sequence[object]) -> int | None:
     if len(values) < _FEWEST or not _are_different(values):
         return None
     texts = [value for value in values if isinstance(value, str)]
-    named = bool(_NAMES.fullmatch(name) or _CAMEL.fullmatch(name))
+    named = is_named_as_ids(name)
     if len(texts) == len(values):
         short = all(0 < len(text.strip()) <= _LONGEST and "\n" not in text for text in texts)
         if named:

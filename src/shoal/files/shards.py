@@ -23,6 +23,8 @@ Files: TypeAlias = Path | Sequence[Path]
 
 _SKIPPED: Final = (".", "_")
 """Hidden files, and what Spark and Hadoop write beside the data: `_SUCCESS`, `_metadata`, `_temporary`."""
+_RESULTS: Final = "shoal-out"
+"""Where results go unless another folder is named: they are no documents."""
 _WILD: Final = re.compile(r"[*?\[]")
 _PARTITION: Final = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
@@ -124,7 +126,7 @@ def results_name(path: Files) -> str:
     if is_pattern(path):
         return _fixed_part(path).absolute().name or "results"
     if path.is_dir():
-        return path.absolute().name.removesuffix(".parquet") or "results"
+        return path.resolve().name.removesuffix(".parquet") or "results"
     return (path.stem if path.suffix.lower() != ".gz" else Path(path.stem).stem) or "results"
 
 
@@ -151,7 +153,7 @@ def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
             str(folder), f"cannot be read ({error.strerror})", remedy="Check its permissions."
         ) from error
     for entry in entries:
-        if entry.name.startswith(_SKIPPED):
+        if entry.name.startswith(_SKIPPED) or entry.name == _RESULTS:
             continue
         if entry.is_dir():
             yield from _walk(entry, above | {real})

@@ -13,7 +13,7 @@ from shoal.files.dimension_columns import find_groups, gathered
 from shoal.files.faults import check_values
 from shoal.files.ids import are_whole, are_written_whole, ids_of
 from shoal.files.layout import PYTHON, USUAL_NAMES, Asked, Chosen, asked_columns, choose_id, choose_vectors
-from shoal.files.likely_ids import likely_ids, taken_for_ids
+from shoal.files.likely_ids import is_named_as_ids, likely_ids, repeating_ids, taken_for_ids
 from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
@@ -61,6 +61,7 @@ class TablePieces:
                 if name not in forms or forms[name].share < 1:
                     forms[name] = Form(asked.known[name], "lists")
         self._asked, self._number = asked, asked.number
+        self._repeating: list[str] = []
         self._vectors = self._chosen(sample, forms, vectors)
         recognised = (
             self._recognised(sample, forms)
@@ -77,6 +78,7 @@ class TablePieces:
         ]
         self.warnings: Sequence[str] = [
             *([] if recognised is None else [taken_for_ids(recognised)]),
+            *map(repeating_ids, self._repeating),
             *(warning for name, warning in self._rows.warnings.items() if name in self._payload),
             *grouped,
             *([] if asked.options == PYTHON else left_out),
@@ -137,7 +139,10 @@ class TablePieces:
             for name in sample.schema.names
             if name not in forms and name in self._rows.schema.names and _may_be_ids(sample.column(name).type)
         }
-        return next((name for name in likely_ids(held) if self._are_different(name)), None)
+        likely = likely_ids(held)
+        found = next((name for name in likely if self._are_different(name)), None)
+        self._repeating = [name for name in likely if found is None and is_named_as_ids(name)][:1]
+        return found
 
     def _are_different(self, name: str) -> bool:
         stretches = [batch.column(0) for batch in self._rows.batches(_LOOKED_AT * 8, [name])]
