@@ -191,3 +191,49 @@ def test_what_cannot_be_done_is_refused_by_name(
         ours(algorithm, fashion[:50], **params)
 
     assert refused.value.field == f"algorithm_params.{field}"
+
+
+LEFT_TO_THE_DATA = {
+    "dbscan": "eps",
+    "optics": "cluster_method",
+    "mean_shift": "bandwidth",
+    "gaussian_mixture": "n_components",
+    "agglomerative": "n_clusters",
+    "spectral": "n_clusters",
+}
+
+
+@pytest.mark.parametrize("algorithm", LEFT_TO_THE_DATA)
+def test_what_nobody_gave_is_chosen_from_the_data_and_said(algorithm: str) -> None:
+    """Twelve groups in 48 dimensions, as far apart as embeddings are, in two orders."""
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 12, 720)
+    points = (rng.normal(size=(12, 48))[truth] + 0.6 * rng.normal(size=(720, 48))).astype(np.float32)
+    order = rng.permutation(720)
+
+    found, shuffled = (compute(rows, Plan(algorithm=algorithm, components=0)) for rows in (points, points[order]))
+
+    inside = found.labels >= 0
+    assert inside.mean() >= 0.8
+    assert adjusted_rand_score(truth[inside], found.labels[inside]) >= 0.8
+    assert adjusted_rand_score(found.labels[order], shuffled.labels) == 1.0
+    assert found.params[LEFT_TO_THE_DATA[algorithm]] is not None
+    assert algorithm == "optics" or found.warnings
+
+
+@pytest.mark.parametrize("algorithm", LEFT_TO_THE_DATA)
+def test_the_defaults_make_several_clusters_of_real_vectors_and_no_heap(fashion: Points, algorithm: str) -> None:
+    found = compute(fashion, Plan(algorithm=algorithm, components=0))
+
+    assert found.clusters >= 4
+    assert found.sizes[0] <= 0.6 * len(fashion)
+    assert (found.labels >= 0).mean() >= 0.5
+
+
+@pytest.mark.parametrize("algorithm", LEFT_TO_THE_DATA)
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+def test_few_and_equal_rows_leave_something_to_choose_from(algorithm: str, rows: int) -> None:
+    for points in (np.eye(8, dtype=np.float32)[:rows], np.ones((rows, 8), np.float32)):
+        found = compute(points, Plan(algorithm=algorithm, components=0))
+
+        assert len(found.labels) == rows

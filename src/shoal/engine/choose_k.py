@@ -32,6 +32,8 @@ _LARGEST: Final = 300
 _TRIED: Final = 14
 _WIDER: Final = 2
 """Times the search is doubled where the best k lies at its edge."""
+_WORTH: Final = 0.05
+"""The search goes on for such an advantage: less is that of near-duplicates, which are nearest in the finest groups."""
 _STEPS: Final = 8
 _ENOUGH: Final = 0.9
 _FEW: Final = 2000
@@ -83,7 +85,7 @@ def choose_k(
         for widening in range(_WIDER):
             last, most = tried[-1], min(2 * tried[-1], len(rows) // 4)
             inside = int(np.argmax(found)) < len(found) - 1
-            if inside or most < 1.2 * last or float(found.max()) < _CLEAR * first.spread:
+            if inside or most < 1.2 * last or float(found.max()) < max(_CLEAR * first.spread, _WORTH):
                 break
             wider = _grid(last, most)[1:]
             further = search.advantages(wider, 0.6 + 0.2 * widening, 0.8 + 0.2 * widening)

@@ -1,6 +1,6 @@
 """Agglomerative clustering: the two nearest clusters become one, again and again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
+from shoal.engine.algorithms.from_data import number_of_clusters
 from shoal.engine.algorithms.metric import Metric
 from shoal.engine.algorithms.micro_clusters import micro_clusters
 from shoal.engine.plan import Progress, within
@@ -42,10 +43,11 @@ _MICRO: Final = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgglomerativeParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in the contract, but for `n_clusters`. Raises InvalidField."""
 
-    n_clusters: int = 2
-    """Clusters to find; fewer where there are not so many distinct rows. Not used with `distance_threshold`."""
+    n_clusters: int | None = None
+    """Clusters to find; None chooses from the data (the contract has 2). Fewer where there are not so many distinct
+    rows. Not used with `distance_threshold`."""
     affinity: Literal["euclidean", "l2", "cosine"] = "euclidean"
     """The metric; "ward" takes Euclidean distances only."""
     memory: str | None = None
@@ -63,7 +65,8 @@ class AgglomerativeParams:
     """Accepted, without effect."""
 
     def __post_init__(self) -> None:
-        check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
+        if self.n_clusters is not None:
+            check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
         check_one_of("affinity", self.affinity, ("euclidean", "l2", "cosine"))
         check_one_of("linkage", self.linkage, ("ward", "complete", "average", "single"))
         check_flag("compute_distances", self.compute_distances)
@@ -82,6 +85,10 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
         return Fit(labelled=nothing_found(0), assign=assign_nothing)
     space = Metric.of(params.affinity)
     placed = space.placed(points)
+    reasons = list[str]()
+    if params.n_clusters is None and params.distance_threshold is None:
+        number = number_of_clusters(placed, threads, progress)
+        params, reasons = replace(params, n_clusters=number.k), [number.reason]
     values = distinct(placed, threads)
     if len(placed) <= _MOST_EXACT:
         micro = micro_clusters(placed, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=progress)
@@ -92,8 +99,8 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
         merges = weighted_linkage(micro.centers, micro.weights, params.linkage, space.told)
         labels = _cut(merges, len(micro.centers), len(micro.centers), params)
     effective = int(labels.max()) + 1
-    warnings = [] if micro.warning is None else [micro.warning]
-    if params.distance_threshold is None and effective < params.n_clusters:
+    warnings = [*reasons, *([] if micro.warning is None else [micro.warning])]
+    if params.distance_threshold is None and not reasons and effective < (params.n_clusters or 1):
         warnings.append(f"n_clusters was lowered from {params.n_clusters} to {effective}: so many rows are distinct.")
     progress("cluster", 1.0)
     return Fit(
@@ -121,7 +128,7 @@ def _exact(points: Points, values: Distinct, params: AgglomerativeParams, space:
 def _cut(merges: Floats, total: int, most: int, params: AgglomerativeParams) -> NDArray[np.int64]:
     """(m,) labels after the merges that are to be made; `most` clusters at most."""
     order = np.argsort(merges[:, 2], kind="stable")
-    done = total - min(params.n_clusters, most)
+    done = total - min(params.n_clusters or 1, most)
     if params.distance_threshold is not None:
         done = max(int((merges[:, 2] < params.distance_threshold).sum()), total - most)
     some_row = np.arange(2 * total - 1)

@@ -4,11 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from shoal.columns import NOISE, Points
+from shoal.columns import Points
 from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
@@ -19,6 +16,7 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
+from shoal.engine.algorithms.from_data import core_groups, reach_of_cores
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
 from shoal.engine.neighbor_lists import MOST_EXACT, nearest_among
 from shoal.engine.plan import Progress, within
@@ -30,10 +28,10 @@ __all__ = ["DBSCAN", "DBSCANParams", "fit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DBSCANParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in the contract, but for `eps`. Raises InvalidField."""
 
-    eps: float = 0.5
-    """How near rows must be, in the metric."""
+    eps: float | None = None
+    """How near rows must be, in the metric; None chooses it from the data (the contract's 0.5 fits few)."""
     min_samples: int = 5
     """Rows within `eps` that make a row a core row, itself counted."""
     metric: str = "euclidean"
@@ -50,7 +48,8 @@ class DBSCANParams:
     """Accepted, without effect: the server decides on threads."""
 
     def __post_init__(self) -> None:
-        check_number("eps", self.eps, 0, open_end=True)
+        if self.eps is not None:
+            check_number("eps", self.eps, 0, open_end=True)
         check_whole("min_samples", self.min_samples, 1)
         check_whole("leaf_size", self.leaf_size, 1)
         check_metric(self.metric, self.metric_params, self.p, METRICS)
@@ -67,7 +66,7 @@ def fit(points: Points, params: DBSCANParams, *, seed: int, threads: int, progre
     if len(points) < params.min_samples:
         return Fit(labelled=nothing_found(len(points)), assign=assign_nothing)
     space = Metric.of(params.metric)
-    placed, eps = space.placed(points), space.euclidean(params.eps)
+    placed = space.placed(points)
     values = distinct(placed, threads)
     edges = find_reachability(
         placed,
@@ -78,9 +77,8 @@ def fit(points: Points, params: DBSCANParams, *, seed: int, threads: int, progre
         threads=threads,
         progress=lambda _, done: progress("cluster", 0.8 * done),
     )
-    dense = edges.core <= eps
-    near = edges.weight <= eps
-    labels = _components(edges.left[near], edges.right[near], dense)
+    eps = reach_of_cores(edges, values.copies) if params.eps is None else space.euclidean(params.eps)
+    dense, labels = edges.core <= eps, core_groups(edges, eps)
     cores = placed[values.rows[dense]]
     rest = np.flatnonzero(~dense)
     if len(cores) and len(rest):
@@ -90,23 +88,18 @@ def fit(points: Points, params: DBSCANParams, *, seed: int, threads: int, progre
         )
         joined = away[:, 0] <= eps
         labels[rest[joined]] = labels[dense][found[joined, 0]]
+    told_eps = params.eps or float(space.told(np.array([eps]))[0])
+    warnings = [] if edges.recall is None else ["DBSCAN was approximate: more than 250,000 rows."]
+    if params.eps is None:
+        warnings.append(f"eps was chosen from the data: {told_eps:.4g}. A larger one gives fewer, larger clusters.")
     strengths = np.where(dense, 1.0, np.where(labels >= 0, 0.5, 0.0)).astype(np.float32)
     return Fit(
         labelled=Labelled(labels[values.back], strengths[values.back]),
         assign=FittedRows(cores, labels[dense], eps, space.placed).assign,
-        warnings=[] if edges.recall is None else ["DBSCAN was approximate: more than 250,000 rows."],
+        params={"eps": told_eps},
+        warnings=warnings,
         exact=edges.recall is None,
     )
-
-
-def _components(left: NDArray[np.int32], right: NDArray[np.int32], dense: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(m,) the component of each dense row, -1 for the others."""
-    total = len(dense)
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(total, total))
-    component = connected_components(graph, directed=False)[1]
-    labels = np.full(total, NOISE, np.int64)
-    labels[dense] = np.unique(component[dense], return_inverse=True)[1]
-    return labels
 
 
 DBSCAN: Final = Algorithm(DBSCANParams, fit)

@@ -1,7 +1,7 @@
 """Gaussian mixtures by expectation-maximisation (Dempster, Laird and Rubin 1977), through scikit-learn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -24,6 +24,7 @@ from shoal.engine.algorithms.base import (
     check_whole,
     nothing_found,
 )
+from shoal.engine.algorithms.from_data import number_of_clusters
 from shoal.engine.algorithms.library_fit import check_affordable, gathered
 from shoal.engine.plan import Progress
 from shoal.engine.row_keys import distinct, keyed_rows
@@ -33,17 +34,21 @@ __all__ = ["GAUSSIAN_MIXTURE", "GaussianMixtureParams", "fit"]
 
 _MOST_FITTED: Final = 20_000
 """Rows that a mixture is fitted on; of more, a seeded sample."""
+_ENOUGH: Final = 10
+"""Rows of a Gaussian for each dimension from which a full covariance is told well."""
 _RATE: Final = 2e9
 """Multiplications a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaussianMixtureParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in the contract, but for the first two. Raises InvalidField."""
 
-    n_components: int = 1
-    """Gaussians; fewer where there are not so many distinct rows."""
-    covariance_type: Literal["full", "tied", "diag", "spherical"] = "full"
+    n_components: int | None = None
+    """Gaussians; None chooses from the data (the contract has 1). Fewer where there are not so many distinct rows."""
+    covariance_type: Literal["full", "tied", "diag", "spherical"] | None = None
+    """None takes "full", as the contract does, where each Gaussian has ten times as many rows as dimensions, else
+    "diag"."""
     tol: float = 0.001
     reg_covar: float = 1e-6
     """Added to the variances."""
@@ -65,11 +70,13 @@ class GaussianMixtureParams:
     """Accepted, without effect."""
 
     def __post_init__(self) -> None:
-        check_whole("n_components", self.n_components, 1, MOST_CLUSTERS)
+        if self.n_components is not None:
+            check_whole("n_components", self.n_components, 1, MOST_CLUSTERS)
         check_whole("max_iter", self.max_iter, 1, MOST_STEPS)
         check_whole("n_init", self.n_init, 1, MOST_STARTS)
         check_whole("verbose_interval", self.verbose_interval, 1)
-        check_one_of("covariance_type", self.covariance_type, ("full", "tied", "diag", "spherical"))
+        if self.covariance_type is not None:
+            check_one_of("covariance_type", self.covariance_type, ("full", "tied", "diag", "spherical"))
         check_one_of("init_params", self.init_params, ("kmeans", "k-means++", "random", "random_from_data"))
         check_number("tol", self.tol, 0)
         check_number("reg_covar", self.reg_covar, 0)
@@ -90,11 +97,22 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
     if len(points) == 0:
         return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
     values = distinct(points, threads)
-    components = min(params.n_components, len(values.rows))
-    effective["n_components"] = components
     told: list[str] = []
-    if components < params.n_components:
-        told.append(f"n_components was lowered from {params.n_components} to {components}: so many rows are distinct.")
+    wanted = params.n_components
+    if wanted is None:
+        number = number_of_clusters(points, threads, progress)
+        wanted = number.k
+        told.append(number.reason)
+    components = min(wanted, len(values.rows))
+    effective["n_components"] = components
+    if components < wanted and params.n_components is not None:
+        told.append(f"n_components was lowered from {wanted} to {components}: so many rows are distinct.")
+    if params.covariance_type is None:
+        enough = len(points) >= _ENOUGH * components * points.shape[1]
+        params = replace(params, covariance_type="full" if enough else "diag")
+        if not enough:
+            told.append("covariance_type is diag: full ones have too few rows for their dimensions.")
+    effective["covariance_type"] = params.covariance_type
     by_key = keyed_rows(points, threads)[0]
     used = by_key
     if len(by_key) > _MOST_FITTED:

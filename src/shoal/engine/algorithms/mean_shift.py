@@ -4,7 +4,7 @@ The answer is scikit-learn's, but all windows move at once, which takes seconds 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -29,7 +29,7 @@ from shoal.engine.algorithms.micro_clusters import micro_clusters
 from shoal.engine.centers import nearest_two
 from shoal.engine.means import on_grid, quantum_of
 from shoal.engine.parallel import spans
-from shoal.engine.plan import Progress, within
+from shoal.engine.plan import Progress, silent, within
 from shoal.engine.row_keys import distinct
 from shoal.errors import InvalidField
 
@@ -42,17 +42,25 @@ _MOST_EXACT: Final = 3000
 _MICRO: Final = 1500
 _SAMPLE: Final = 1000
 """Rows that the bandwidth is told from."""
+_PARTS: Final = (1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+"""Multiples of the bandwidth of the contract's quantile that are tried where none was given."""
+_QUANTILE: Final = 0.1
+_JUDGED: Final = 1000
+"""Rows that tell which of these is best."""
+_GROUP: Final = 5
+"""Fewer of these rows are strays."""
 _PAIRS: Final = 1 << 20
 """Coordinates of pair differences held at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanShiftParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in the contract, but for `bandwidth_quantile`. Raises InvalidField."""
 
     bandwidth: float | None = None
     """Radius of the window; None takes the mean distance to the farthest of the nearest `bandwidth_quantile` rows."""
-    bandwidth_quantile: float = 0.1
+    bandwidth_quantile: float | None = None
+    """None chooses from the data: the contract's 0.1 makes one cluster of most."""
     seeds: Sequence[Sequence[float]] | None = None
     """(s, d) where windows start; None takes the rows."""
     bin_seeding: bool = False
@@ -68,7 +76,8 @@ class MeanShiftParams:
     def __post_init__(self) -> None:
         if self.bandwidth is not None:
             check_number("bandwidth", self.bandwidth, 0, open_end=True)
-        check_share("bandwidth_quantile", self.bandwidth_quantile)
+        if self.bandwidth_quantile is not None:
+            check_share("bandwidth_quantile", self.bandwidth_quantile)
         check_flag("bin_seeding", self.bin_seeding)
         check_flag("cluster_all", self.cluster_all)
         check_whole("min_bin_freq", self.min_bin_freq, 1)
@@ -84,7 +93,12 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
     part = within(progress, "cluster", 0, 0.3)
     micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)
     told = [] if micro.warning is None else [micro.warning]
-    bandwidth = params.bandwidth or _bandwidth(micro.centers, params.bandwidth_quantile, seed)
+    bandwidth = params.bandwidth or 0.0
+    if params.bandwidth is None and params.bandwidth_quantile is not None:
+        bandwidth = _bandwidth(micro.centers, params.bandwidth_quantile, seed)
+    elif params.bandwidth is None:
+        bandwidth = _chosen_bandwidth(micro.centers, params, seed, threads)
+        told.append(f"bandwidth was chosen from the data: {bandwidth:.4g}. A larger one gives fewer, larger clusters.")
     if bandwidth <= 0:
         labels = np.zeros(len(micro.centers), np.int64)
         centers, bandwidth = micro.centers[:1], 0.0
@@ -102,6 +116,23 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
         warnings=told,
         exact=micro.warning is None,
     )
+
+
+def _chosen_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads: int) -> float:
+    """The one at which most of some rows are in clusters of several, and two of these rows most likely in different
+    ones: neither one heap nor strays."""
+    usual = _bandwidth(rows, _QUANTILE, seed)
+    some = np.random.default_rng(seed).permutation(len(rows))[:_JUDGED]
+    chosen = np.ascontiguousarray(rows[np.sort(some)])
+    best, found = 0.0, usual
+    for bandwidth in [part * usual for part in _PARTS if usual > 0]:
+        labels = _fitted(chosen, bandwidth, replace(params, seeds=None, cluster_all=True), threads, silent)[0]
+        sizes = np.bincount(labels)
+        held = sizes[sizes >= _GROUP]
+        score = float(held.sum() / len(labels) * (1 - ((held / max(held.sum(), 1)) ** 2).sum())) if len(held) else 0.0
+        if score > best:
+            best, found = score, bandwidth
+    return found
 
 
 def _bandwidth(rows: Points, quantile: float, seed: int) -> float:

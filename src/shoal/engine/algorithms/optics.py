@@ -1,12 +1,12 @@
 """OPTICS: an order of the rows in which dense regions are valleys (Ankerst, Breunig, Kriegel and Sander 1999)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import NOISE, Points
+from shoal.columns import NOISE, Points, Rows
 from shoal.engine.algorithms.base import (
     Algorithm,
     Fit,
@@ -20,6 +20,7 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
+from shoal.engine.algorithms.from_data import reach_of_cores
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
 from shoal.engine.merge_order import walk
 from shoal.engine.neighbor_lists import MOST_EXACT
@@ -33,7 +34,7 @@ __all__ = ["OPTICS", "OPTICSParams", "fit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OPTICSParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in the contract, but for `cluster_method`. Raises InvalidField."""
 
     min_samples: int = 5
     """Rows that make a neighbourhood dense, the row itself counted."""
@@ -45,8 +46,9 @@ class OPTICSParams:
     """Of minkowski; only 2."""
     metric_params: object = None
     """Accepted empty: the metrics take none."""
-    cluster_method: Literal["xi", "dbscan"] = "xi"
-    """How clusters are taken from the order: by steep slopes, or by one distance."""
+    cluster_method: Literal["xi", "dbscan"] | None = None
+    """How clusters are taken from the order: by steep slopes, or by one distance. None takes slopes, and a distance
+    chosen from the data where slopes leave more than half of the rows out."""
     eps: float | None = None
     """The distance of "dbscan"; None takes `max_eps`."""
     xi: float = 0.05
@@ -65,7 +67,8 @@ class OPTICSParams:
     def __post_init__(self) -> None:
         check_whole("min_samples", self.min_samples, 2)
         check_metric(self.metric, self.metric_params, self.p, METRICS)
-        check_one_of("cluster_method", self.cluster_method, ("xi", "dbscan"))
+        if self.cluster_method is not None:
+            check_one_of("cluster_method", self.cluster_method, ("xi", "dbscan"))
         check_share("xi", self.xi)
         check_flag("predecessor_correction", self.predecessor_correction)
         check_whole("leaf_size", self.leaf_size, 1)
@@ -94,7 +97,7 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
     if len(values.rows) < 3:  # too few for slopes: what is there often enough is a cluster
         often = values.copies >= params.min_samples
         labels = np.where(often, np.cumsum(often) - 1, NOISE)
-        recall = None
+        recall, effective, told = None, dict[str, object](), list[str]()
     else:
         edges = find_reachability(
             placed,
@@ -106,16 +109,37 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
             progress=lambda _, done: progress("cluster", 0.9 * done),
         )
         progress("cluster", 0.9)
-        labels, recall = _valleys(edges, space, params), edges.recall
+        recall = edges.recall
+        labels, effective, told = _taken(edges, values.copies, space, params)
     kept = labels >= 0
     reach = np.inf if params.max_eps is None else space.euclidean(params.max_eps)
     return Fit(
         labelled=Labelled(labels[values.back], kept[values.back].astype(np.float32)),
         assign=FittedRows(placed[values.rows], labels, reach, space.placed).assign,
         assigns_all=params.max_eps is None,
-        warnings=[] if recall is None else ["OPTICS was approximate: more than 250,000 rows."],
+        params=effective,
+        warnings=[*told, *([] if recall is None else ["OPTICS was approximate: more than 250,000 rows."])],
         exact=recall is None,
     )
+
+
+def _taken(
+    edges: Reachability, copies: Rows, space: Metric, params: OPTICSParams
+) -> tuple[NDArray[np.int64], dict[str, object], list[str]]:
+    """(m,) labels; the parameters in effect; what to tell."""
+    if params.cluster_method is not None:
+        return _valleys(edges, space, params), {}, []
+    by_slopes = replace(params, cluster_method="xi")
+    labels = _valleys(edges, space, by_slopes)
+    if 2 * int(copies[labels >= 0].sum()) >= int(copies.sum()):
+        return labels, {"cluster_method": "xi"}, []
+    eps = params.eps or float(space.told(np.array([reach_of_cores(edges, copies)]))[0])
+    told = (
+        f"Slopes (cluster_method xi) leave more than half of the rows out; clusters were taken at one distance, eps "
+        f"{eps:.4g}, chosen from the data. cluster_method=xi keeps to slopes."
+    )
+    chosen = replace(params, cluster_method="dbscan", eps=eps)
+    return _valleys(edges, space, chosen), {"cluster_method": "dbscan", "eps": eps}, [told]
 
 
 def _valleys(edges: Reachability, space: Metric, params: OPTICSParams) -> NDArray[np.int64]:

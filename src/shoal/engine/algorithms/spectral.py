@@ -25,6 +25,7 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
+from shoal.engine.algorithms.from_data import number_of_clusters
 from shoal.engine.algorithms.library_fit import gathered
 from shoal.engine.algorithms.micro_clusters import micro_clusters
 from shoal.engine.plan import Progress, within
@@ -41,10 +42,11 @@ _AFFINITIES: Final = ("rbf", "nearest_neighbors", "poly", "polynomial", "sigmoid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpectralParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in the contract, but for `n_clusters`. Raises InvalidField."""
 
-    n_clusters: int = 8
-    """Clusters to find; fewer where there are not so many distinct rows."""
+    n_clusters: int | None = None
+    """Clusters to find; None chooses from the data (the contract has 8). Fewer where there are not so many distinct
+    rows."""
     eigen_solver: Literal["arpack", "lobpcg"] | None = None
     n_components: int | None = None
     """Eigenvectors; None takes `n_clusters`."""
@@ -68,7 +70,8 @@ class SpectralParams:
     """Accepted, without effect."""
 
     def __post_init__(self) -> None:
-        check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
+        if self.n_clusters is not None:
+            check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
         check_whole("n_init", self.n_init, 1, MOST_STARTS)
         check_whole("n_neighbors", self.n_neighbors, 1, MOST_NEIGHBORS)
         if self.n_components is not None:
@@ -97,9 +100,14 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
     part = within(progress, "cluster", 0, 0.4)
     micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)
     told = [] if micro.warning is None else [micro.warning]
-    clusters = min(params.n_clusters, len(micro.centers))
-    if clusters < params.n_clusters:
-        told.append(f"n_clusters was lowered from {params.n_clusters} to {clusters}: so many rows are distinct.")
+    wanted = params.n_clusters
+    if wanted is None:
+        number = number_of_clusters(points, threads, progress)
+        wanted = number.k
+        told.append(number.reason)
+    clusters = min(wanted, len(micro.centers))
+    if clusters < wanted and params.n_clusters is not None:
+        told.append(f"n_clusters was lowered from {wanted} to {clusters}: so many rows are distinct.")
     if clusters == 1 or clusters >= len(micro.centers) - 1:
         labels = np.arange(len(micro.centers)) if clusters > 1 else np.zeros(len(micro.centers), np.int64)
         if clusters == len(micro.centers) - 1 and clusters > 1:

@@ -1,0 +1,59 @@
+"""Parameters that nobody gave, chosen from the data: where a library's default fits no data, or only those of its
+makers."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from shoal.columns import Points, Rows
+from shoal.engine.choose_k import ChosenK, choose_k
+from shoal.engine.geometry import are_directions
+from shoal.engine.plan import Progress
+from shoal.engine.reachability import Reachability
+
+__all__ = ["core_groups", "number_of_clusters", "reach_of_cores"]
+
+_SHARES: Final = np.linspace(0.05, 0.95, 19)
+"""Shares of the rows that are core rows, at which reaches are looked at."""
+
+
+def number_of_clusters(points: Points, threads: int, progress: Progress) -> ChosenK:
+    """How many, as for k-means. Reports to `progress` as "cluster"."""
+    near = are_directions(points)
+    return choose_k(points, normalize=near, threads=threads, progress=lambda _, done: progress("cluster", 0.3 * done))
+
+
+def reach_of_cores(edges: Reachability, copies: Rows) -> float:
+    """The Euclidean distance at which core rows, each standing for the `copies` (m,) of it, make clusters that hold
+    many rows and none most of them: of the distances at which 5, 10, … 95 % are core rows the one at which a pair of
+    rows is most likely in two different clusters, times the share of rows in any."""
+    order = np.argsort(edges.core, kind="stable")
+    share = np.cumsum(copies[order]) / copies.sum()
+    tried = edges.core[order[np.minimum(np.searchsorted(share, _SHARES), len(order) - 1)]]
+    reaches = np.unique(tried[tried > 0])
+    if len(reaches) == 0:
+        return 1.0  # copies alone, which are together at any distance
+    return float(reaches[int(np.argmax([_parted(edges, copies, reach) for reach in reaches.tolist()]))])
+
+
+def _parted(edges: Reachability, copies: Rows, reach: float) -> float:
+    labels = core_groups(edges, reach)
+    inside = labels >= 0
+    sizes = np.bincount(labels[inside], copies[inside]).astype(np.float64)
+    held = float(sizes.sum())
+    return (held / float(copies.sum())) * (1.0 - float(((sizes / held) ** 2).sum())) if held else 0.0
+
+
+def core_groups(edges: Reachability, reach: float) -> NDArray[np.int64]:
+    """(m,) the cluster of each core row at this Euclidean distance, -1 for the others."""
+    dense, near = edges.core <= reach, edges.weight <= reach
+    total = len(dense)
+    ends = edges.left[near], edges.right[near]
+    graph = coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(total, total))
+    component = connected_components(graph, directed=False)[1]
+    labels = np.full(total, -1, np.int64)
+    labels[dense] = np.unique(component[dense], return_inverse=True)[1]
+    return labels
