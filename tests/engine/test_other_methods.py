@@ -110,7 +110,7 @@ def test_a_mixture_beyond_reach_is_refused_with_its_cost() -> None:
     points = np.random.default_rng(0).normal(size=(3000, 4096)).astype(np.float32)
 
     with pytest.raises(InvalidField, match="hours and") as refused:
-        ours("gaussian_mixture", points, n_components=200)
+        ours("gaussian_mixture", points, n_components=200, covariance_type="full")
 
     assert refused.value.field == "n_components"
 

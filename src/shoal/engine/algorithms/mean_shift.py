@@ -27,9 +27,11 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.micro_clusters import micro_clusters
 from shoal.engine.centers import nearest_two
+from shoal.engine.centroids import cluster_means
 from shoal.engine.means import on_grid, quantum_of
 from shoal.engine.parallel import spans
 from shoal.engine.plan import Progress, silent, within
+from shoal.engine.quality import squared_silhouette
 from shoal.engine.row_keys import distinct
 from shoal.errors import InvalidField
 
@@ -120,7 +122,7 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
 
 def _chosen_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads: int) -> float:
     """The one at which most of some rows are in clusters of several, and two of these rows most likely in different
-    ones: neither one heap nor strays."""
+    ones, times their silhouette: neither one heap nor strays."""
     usual = _bandwidth(rows, _QUANTILE, seed)
     some = np.random.default_rng(seed).permutation(len(rows))[:_JUDGED]
     chosen = np.ascontiguousarray(rows[np.sort(some)])
@@ -129,7 +131,11 @@ def _chosen_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads:
         labels = _fitted(chosen, bandwidth, replace(params, seeds=None, cluster_all=True), threads, silent)[0]
         sizes = np.bincount(labels)
         held = sizes[sizes >= _GROUP]
-        score = float(held.sum() / len(labels) * (1 - ((held / max(held.sum(), 1)) ** 2).sum())) if len(held) else 0.0
+        if len(held) == 0 or not 2 <= len(sizes) < len(chosen):
+            continue
+        means = cluster_means(chosen, labels.astype(np.int32), len(sizes))
+        parted = held.sum() / len(labels) * (1 - ((held / held.sum()) ** 2).sum())
+        score = float(parted) * squared_silhouette(chosen, labels, means)
         if score > best:
             best, found = score, bandwidth
     return found

@@ -31,6 +31,8 @@ from shoal.errors import InvalidField
 
 __all__ = ["OPTICS", "OPTICSParams", "fit"]
 
+_STEEP: Final = 0.05
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OPTICSParams:
@@ -51,8 +53,8 @@ class OPTICSParams:
     chosen from the data where slopes leave more than half of the rows out."""
     eps: float | None = None
     """The distance of "dbscan"; None takes `max_eps`."""
-    xi: float = 0.05
-    """How steep a slope bounds a cluster."""
+    xi: float | None = None
+    """How steep a slope bounds a cluster; None takes 0.05. Given, it asks for slopes."""
     predecessor_correction: bool = True
     """As in scikit-learn."""
     min_cluster_size: float | None = None
@@ -69,7 +71,8 @@ class OPTICSParams:
         check_metric(self.metric, self.metric_params, self.p, METRICS)
         if self.cluster_method is not None:
             check_one_of("cluster_method", self.cluster_method, ("xi", "dbscan"))
-        check_share("xi", self.xi)
+        if self.xi is not None:
+            check_share("xi", self.xi)
         check_flag("predecessor_correction", self.predecessor_correction)
         check_whole("leaf_size", self.leaf_size, 1)
         for name in ("max_eps", "eps"):
@@ -127,8 +130,9 @@ def _taken(
     edges: Reachability, copies: Rows, space: Metric, params: OPTICSParams
 ) -> tuple[NDArray[np.int64], dict[str, object], list[str]]:
     """(m,) labels; the parameters in effect; what to tell."""
-    if params.cluster_method is not None:
-        return _valleys(edges, space, params), {}, []
+    if params.cluster_method is not None or params.xi is not None:
+        given = replace(params, cluster_method=params.cluster_method or "xi")
+        return _valleys(edges, space, given), {"cluster_method": given.cluster_method}, []
     by_slopes = replace(params, cluster_method="xi")
     labels = _valleys(edges, space, by_slopes)
     if 2 * int(copies[labels >= 0].sum()) >= int(copies.sum()):
@@ -168,7 +172,7 @@ def _valleys(edges: Reachability, space: Metric, params: OPTICSParams) -> NDArra
                 ordering=order,
                 min_samples=min(params.min_samples, total),
                 min_cluster_size=min(smallest, total),
-                xi=params.xi,
+                xi=_STEEP if params.xi is None else params.xi,
                 predecessor_correction=params.predecessor_correction,
             )[0]
     return np.asarray(found, np.int64)
