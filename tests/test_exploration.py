@@ -264,6 +264,19 @@ def test_classes_keep_their_type_and_a_missing_one_is_a_class(clustering: shoal.
     assert {row["class"]: row["count_sum"] for row in counted} == {None: 3, 0: 15, 1: 15, 2: 15, 3: 16}
 
 
+def test_classes_are_one_column_and_one_value_a_row(clustering: shoal.Clustering) -> None:
+    team = pd.DataFrame({"team": ["a"] * ROWS})
+
+    assert clustering.per_class(team)["class"].unique().to_pylist() == ["a"]
+    assert "not one value a row" in str(refusal(lambda: clustering.per_class([["a", "b"]] * ROWS)))
+
+
+def test_periods_are_times(clustering: shoal.Clustering) -> None:
+    periods = pd.Series(pd.DatetimeIndex(TIMES)).dt.to_period("M")
+
+    assert clustering.over_time(periods, bins="month")["count"].to_numpy().sum() == ROWS
+
+
 # ── shown ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

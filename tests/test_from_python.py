@@ -354,3 +354,38 @@ def test_several_paths_are_one_table(tmp_path: Path) -> None:
 
 def test_rows_are_numbered_where_none_is_asked_for() -> None:
     assert list(shoal.cluster(frame(), vector="vec", text="body", id="none", **HOW).ids) == list(range(ROWS))
+
+
+def test_a_column_that_mixes_types_of_numbers_is_read() -> None:
+    mixed = [row.astype(np.float64 if number % 2 else np.float16) for number, row in enumerate(VECTORS)]
+    tables = [[row[None]] for row in VECTORS]
+    for column in (objects(mixed), objects([row[0] for row in tables])):
+        found = shoal.cluster(frame().assign(vec=column), vector="vec", text="body", id="ticket", **HOW)
+        assert [one.label for one in found.clusters] == NAMES
+
+
+def test_texts_come_first_where_vectors_stand_beside_them() -> None:
+    for found in (shoal.cluster(BODIES, VECTORS, id=TICKETS, **HOW), shoal.cluster(BODIES, vector=VECTORS, **HOW)):
+        assert [one.label for one in found.clusters] == NAMES
+
+
+def test_progress_can_be_seen_and_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    shoal.cluster(frame(), progress=True, **HOW)
+
+    seen = capsys.readouterr()
+    assert "cluster" in seen.err and seen.err.endswith("\r") and not seen.out
+    shoal.cluster(frame(), **HOW)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_named_the_clusters_is_shown() -> None:
+    found = shoal.cluster(frame(), text=["title", "body"], **HOW)
+
+    assert "named from title, body" in repr(found) and "named from title, body" in found._repr_html_()
+
+
+def test_assigned_documents_have_the_names_of_their_clusters() -> None:
+    found = shoal.cluster(frame(), text="body", **HOW).assign(np.vstack([VECTORS[:1], np.eye(6)[5:]]))
+
+    assert found.labels.tolist() == [0, -1]
+    assert found.cluster_labels == [NAMES[0], None]

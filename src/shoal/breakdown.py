@@ -102,7 +102,11 @@ def by_class(
     classes: object, labels: Labels, clusters: Sequence[NamedCluster], texts: Sequence[str] | None
 ) -> pa.Table:
     """One row for each class and cluster that meet; see `Clustering.per_class`. Raises InvalidField."""
-    column = _column("classes", classes, len(labels)).dictionary_encode(null_encoding="encode")
+    given = _column("classes", classes, len(labels))
+    if given.type.num_fields:
+        remedy = "Give one class a row, such as the first of its tags."
+        raise InvalidField("classes", f"holds {given.type}, not one value a row", remedy=remedy)
+    column = given.dictionary_encode(null_encoding="encode")
     codes = np.asarray(column.indices.to_numpy(zero_copy_only=False), np.int64)
     sizes = np.bincount(codes, minlength=len(column.dictionary))
     order = np.argsort(-sizes, kind="stable")  # the largest class first
@@ -152,6 +156,14 @@ def _table(
 def _column(name: str, values: Any, count: int) -> pa.Array:
     if isinstance(values, str):
         raise InvalidField(name, "must be one value a row", value=values, remedy=f'Such as df["{values}"].')
+    first = next((one for one in values if one is not None), None) if isinstance(values, (list, tuple)) else None
+    if isinstance(first, (list, tuple, set, dict)):
+        problem = f"holds values of type {type(first).__name__}, not one value a row"
+        raise InvalidField(name, problem, remedy="Such as the first of several.")
+    if (is_pandas(values) or is_polars(values)) and values.shape[1] == 1:
+        values = values.iloc[:, 0] if is_pandas(values) else values.to_series()
+    if str(getattr(values, "dtype", "")).startswith("period"):
+        values = values.dt.to_timestamp() if is_pandas(values, "Series") else values.to_timestamp()
     if is_pandas(values, "Series") or is_pandas(values, "Index"):
         column = pa.array(values, from_pandas=True)
     elif is_polars(values, "Series"):
@@ -173,7 +185,9 @@ def _moments(column: pa.Array) -> NDArray[np.datetime64]:
     if is_text(kind):
         column = _parsed(column)
     elif not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)):
-        remedy = 'Make them times: pandas.to_datetime(values), with unit="s" for seconds since 1970.'
+        remedy = (
+            'Make them times: pandas.to_datetime(values), with unit="s" for seconds since 1970, format="%Y" for years.'
+        )
         raise InvalidField("timestamps", f"holds {kind}, not times", remedy=remedy)
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         column = pc.local_timestamp(column)

@@ -45,10 +45,11 @@ _SHOWN: Final = 20
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """Clusters of m new documents: `labels` (m,) int32, the position in `Clustering.clusters`, -1 where a document fits
-    none; `strengths` (m,) float32 in 0..1, 0 there."""
+    none; `strengths` (m,) float32 in 0..1, 0 there; `cluster_labels` (m,) what the clusters are called, None there."""
 
     labels: Labels
     strengths: NDArray[np.float32]
+    cluster_labels: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -178,7 +179,9 @@ class Clustering(Exploration):
         if origin is not None and points.shape[1] == len(origin):
             points, _ = moved_to_mean(points, rest, origin)
         found = model.assign(points, self.plan.threads, progress)
-        return Assignment(found.labels.astype(np.int32), found.strengths)
+        names = [*(one.label for one in self.clusters), None]  # -1 is the last place
+        labels = found.labels.astype(np.int32)
+        return Assignment(labels, found.strengths, [names[label] for label in labels.tolist()])
 
     def reduce_outliers(
         self, vectors: object = None, *, vector: str | None = None, progress: Progress = silent
@@ -310,7 +313,7 @@ class Clustering(Exploration):
 
     def __repr__(self) -> str:
         documents, clusters = plural(len(self), "document"), plural(len(self.clusters), "cluster")
-        head = f"<Clustering of {documents}: {clusters}, {self.noise:,} in none>"
+        head = f"<Clustering of {documents}: {clusters}, {self.noise:,} in none{self._named_from()}>"
         lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
         return "\n".join([head, *lines, *self._rest()])
 
@@ -321,6 +324,9 @@ class Clustering(Exploration):
             [_described(one) if not layer.chosen else _linked(one) for one in layer.clusters] for layer in self.layers
         ]
         return {**found.summary(), "named": named}
+
+    def _named_from(self) -> str:
+        return f", named from {', '.join(self.text_columns)}" if self.text_columns else ""
 
     def _typed(self, table: pa.Table | None) -> pa.Table | None:
         return None if table is None else self.document_ids.table(table)

@@ -54,6 +54,7 @@ class Exploration(ABC):
     seconds: float
     kept: Kept | None
     index: object
+    text_columns: Sequence[str]
 
     @property
     @abstractmethod
@@ -241,6 +242,8 @@ class Exploration(ABC):
         others = [f"{len(layer.clusters):,}" for layer in self.layers if not layer.chosen and len(layer.clusters) > 1]
         if others:
             facts.append(f"clustering.layers has {', '.join(others)} clusters too")
+        if self.text_columns:
+            facts.append(f"named from {', '.join(self.text_columns)}")
         noise = self.analysis.noise
         return page_html(Page(len(outcome.labels), lines, noise, [fact for fact in facts if fact], self.warnings))
 

@@ -10,6 +10,7 @@ from shoal.document_ids import DocumentIds
 from shoal.errors import ShoalError
 from shoal.services.analysis import Analysis, NamedCluster
 from shoal.services.analysis_tables import members_table
+from shoal.tables import decoded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +93,7 @@ def as_pandas(table: pa.Table, index: object = None) -> "pd.DataFrame":
         import pandas as pd
     except ImportError:
         raise ShoalError("to_pandas needs pandas, which is not installed: pip install pandas.") from None
-    frame: pd.DataFrame = table.to_pandas()
+    frame: pd.DataFrame = decoded(table).to_pandas()  # categories refuse what fillna gives them
     if isinstance(index, pa.Table):
         index = _index_of(index)
     if isinstance(index, pd.Index) and len(index) == len(frame):

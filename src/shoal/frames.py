@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from shoal.errors import InvalidField
 from shoal.files.tables import check_names
@@ -183,9 +184,16 @@ def _column_of_objects(values: Iterable[object]) -> pa.Array | None:
     if all(isinstance(row, (str, int, float)) for row in there):
         return pa.array([None if row is None else _shown(row) for row in rows], pa.large_string())
     try:
-        return pa.array([None if row is None else np.asarray(row) for row in rows])
+        return pa.array([None if row is None else _one_row(row) for row in rows])
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return None
+
+
+def _one_row(value: object) -> NDArray[Any]:
+    """A vector of any type of numbers, also as a table of one row."""
+    row = np.asarray(value)
+    row = row.ravel() if row.ndim == 2 and 1 in row.shape else row
+    return row.astype(np.float64) if row.dtype.kind in "fiu" else row
 
 
 def _shown(value: object) -> str:

@@ -2,10 +2,11 @@
 
 import difflib
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -40,8 +41,8 @@ _ARGUMENTS: Final = (
 
 def cluster(
     data: object,
-    *,
     vector: Column | None = None,
+    *,
     text: Column | None = None,
     id: Column | None = None,
     algorithm: str = "auto",
@@ -52,7 +53,7 @@ def cluster(
     seed: int = 42,
     threads: int = 0,
     like: Clustering | None = None,
-    progress: Progress = silent,
+    progress: Progress | bool = False,
     **params: object,
 ) -> Clustering:
     """Group documents by their vectors and name the groups.
@@ -93,8 +94,9 @@ def cluster(
         How many; 0 takes all cores. The result does not depend on it.
     like : Clustering, optional
         An earlier clustering of some of the same ids: these stay where they were on its map.
-    progress : callable, optional
-        Hears (stage, fraction); what it raises stops the work.
+    progress : bool or callable, default False
+        True writes a line with the stage to standard error; a callable hears (stage, fraction), and what it raises
+        stops the work.
     **params
         Parameters of the algorithm, such as `min_cluster_size=30`.
 
@@ -128,6 +130,9 @@ def cluster(
         seed=whole("seed", seed, 0),
         threads=whole("threads", threads, 0),
     )
+    hear = _written if progress is True else silent if progress is False else progress
+    if _are_texts(data) and vector is not None and not isinstance(vector, str):
+        data = {"text": data}
     if isinstance(data, (str, os.PathLike)):
         request = _of_file(Path(data), vector, text, id)
     elif isinstance(data, (list, tuple)) and data and all(isinstance(one, os.PathLike) for one in data):
@@ -135,9 +140,17 @@ def cluster(
     elif (frame := one_column(data) or frame_of(data)) is not None:
         request = _of_frame(frame, vector, text, id)
     else:
-        return _cluster_array(data, vector, text, id, how, like, progress)
+        return _ended(_cluster_array(data, vector, text, id, how, like, hear), progress)
     given = replace(request.given, like=like)
-    return cluster_file(replace(request, how=how, given=given, keep=True), progress).clustering
+    found = cluster_file(replace(request, how=how, given=given, keep=True), hear).clustering
+    return _ended(found, progress)
+
+
+def _ended(found: Clustering, progress: Progress | bool) -> Clustering:
+    """The clustering, and the line of progress taken away."""
+    if progress is True:
+        sys.stderr.write(f"\r{'':<16}\r")
+    return found
 
 
 def _check_params(algorithm: str, params: Mapping[str, object]) -> None:
@@ -260,8 +273,17 @@ def _columns_in(values: Iterable[object] | None) -> list[list[object]] | None:
     return [frame.table[name].to_pylist() for name in names]
 
 
+def _written(stage: str, fraction: float) -> None:
+    sys.stderr.write(f"\r{stage:<10} {fraction:4.0%} ")
+    sys.stderr.flush()
+
+
+def _are_texts(data: object) -> TypeGuard[Sequence[str]]:
+    return isinstance(data, (list, tuple)) and len(data) > 0 and all(isinstance(one, str) for one in data)
+
+
 def _check_not_texts(data: object) -> None:
-    if isinstance(data, Sequence) and len(data) and all(isinstance(one, str) for one in data[:8]):
+    if _are_texts(data):
         remedy = "Shoal makes no vectors: embed the texts, then shoal.cluster(vectors, text=texts)."
         raise InvalidField(_LABEL, "is texts without vectors", value=str(data[0])[:80], remedy=remedy)
 

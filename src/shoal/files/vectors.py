@@ -64,7 +64,8 @@ def _block(lists: pa.Array, dimension: int, place: Place) -> Split:
     numbers = lists.flatten()
     if numbers.null_count:
         at = numbers.is_null().to_pylist().index(True)
-        raise InvalidField(f"{place(at // dimension)}[{at % dimension}]", "is missing")
+        remedy = "Fill it, or leave the row out."
+        raise InvalidField(f"{place(at // dimension)}[{at % dimension}]", "is missing", remedy=remedy)
     if pa.types.is_decimal(numbers.type):
         numbers = numbers.cast(pa.float64())
     block = split_if_it_matters(numbers.to_numpy(zero_copy_only=False).reshape(-1, dimension))
