@@ -377,3 +377,20 @@ def test_a_name_of_several_words_does_not_end_in_an_article_or_preposition(texts
         if len(words) > 1:
             assert words[-1] not in dangling, text
             assert words[0] not in dangling, text
+
+
+def test_a_word_that_all_use_names_the_cluster_that_uses_it_most() -> None:
+    genres = [[f"a comedy film starring {name} {row}" for row in range(20)] for name in ("Ada", "Bob")]
+    others = [[f"a film about {word} {row}{' and comedy' * (row < 3)}" for row in range(20)] for word in
+              ("war", "horses", "space", "ghosts", "trains", "pirates", "spies", "kings")]  # fmt: skip
+
+    label = named([genres[0] + genres[1], *others])[0].label
+
+    assert "comedy" in label.lower()
+    assert not label.lower().endswith("starring")
+
+
+def test_a_number_alone_is_no_name_where_words_are() -> None:
+    names = named([["20", "20 came out", "20 came out of it", "20"], ["rain today", "rain again", "more rain"]])
+
+    assert not names[0].label.isdigit()

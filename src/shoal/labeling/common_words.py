@@ -13,6 +13,7 @@ from shoal.labeling.tokens import TokenTable
 __all__ = ["common_words", "evenly_used"]
 
 _SHARE, _EVENNESS, _CLUSTERS = 0.03, 0.85, 8
+_MUCH, _TIMES = 0.4, 2.0
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -35,7 +36,8 @@ def evenly_used(table: TokenTable, partitions: Sequence[Labels]) -> Bools:
 def common_words(stems: Ints, clusters: Labels, sizes: NDArray[np.float64]) -> Bools:
     """(t,) words that are frequent and evenly spread over the clusters: function words of any language.
 
-    More than 3 uses in 100 documents, and an entropy of the rates per cluster over 0.85 of the largest possible.
+    More than 3 uses in 100 documents, and an entropy of the rates per cluster over 0.85 of the largest possible; but
+    not where one cluster has the word in 40 of 100 documents and twice as often as the others.
     """
     k = len(sizes)
     if k < _CLUSTERS:
@@ -44,8 +46,21 @@ def common_words(stems: Ints, clusters: Labels, sizes: NDArray[np.float64]) -> B
     uses = sp.csc_matrix((ones, (clusters, stems)), shape=(k, int(stems.max(initial=0)) + 1))
     rates = uses.copy()
     rates.data = uses.data / np.maximum(sizes, 1)[uses.indices]
+    telling = _telling(rates, sizes)
     total = np.maximum(np.asarray(rates.sum(0)).ravel(), 1e-12)
     rates.data = rates.data * log(np.maximum(rates.data, 1e-12))
     evenness = (log(total) - np.asarray(rates.sum(0)).ravel() / total) / log(k)
     frequent = np.asarray(uses.sum(0)).ravel() > _SHARE * sizes.sum()
-    return np.asarray((frequent & (evenness > _EVENNESS))[stems])
+    return np.asarray((frequent & (evenness > _EVENNESS) & ~telling)[stems])
+
+
+def _telling(rates: "sp.csc_matrix[np.float64]", sizes: NDArray[np.float64]) -> Bools:
+    """(stems,) words that stand in much of one cluster, and there twice as often as elsewhere: "comedy", which every
+    genre knows. Words of a language stand in much of all."""
+    own = sizes[rates.indices]
+    column = np.repeat(np.arange(rates.shape[1]), np.diff(rates.indptr))
+    whole = np.bincount(column, rates.data * own, minlength=rates.shape[1])
+    elsewhere = (whole[column] - rates.data * own) / np.maximum(sizes.sum() - own, 1.0)
+    telling = np.zeros(rates.shape[1], np.bool_)
+    telling[column[rates.data >= np.maximum(_MUCH, _TIMES * elsewhere)]] = True
+    return telling

@@ -121,6 +121,7 @@ def _counted(above: Sequence[Label], used: set[str]) -> Label | None:
 def ranked(found: list[Candidate]) -> list[Candidate]:
     """Candidates short enough for a label; before a single word a phrase with it that says more, where there is one."""
     found = [each for each in found if 0 < len(each.label) <= LONGEST_LABEL]
+    found = [each for each in found if any(map(str.isalpha, each.label))] or found  # "1099" says less than "tax form"
     if not found or found[0].weight > 1:
         return found
     head = found[0]

@@ -78,7 +78,7 @@ ENGLISH = Language(
         really very just also too only even still already yet again there here now quite rather maybe perhaps
         however ever always often sometimes usually once much many more most less least few lot lots bit well else
         almost all yes etc eg ie vs re ve ll actually currently today something's couple kind sort thing things way
-        anyway instead ago would've i.e e.g"""
+        anyway instead ago would've i.e e.g based starring featuring including"""
     ),
     barriers=_ENGLISH_BARRIERS,
     openers=_ENGLISH_OPENERS | _words("can could do does did is are am will would should may"),

@@ -142,5 +142,5 @@ def _named(
         medoid=ids[int(outcome.medoids[number])],
         representatives=tuple(ids[row] for row in chosen),
         parent=parent,
-        examples=() if texts is None else tuple(abridge(texts[row]) for row in chosen),
+        examples=() if texts is None else tuple(said for row in chosen if (said := abridge(texts[row]))),
     )

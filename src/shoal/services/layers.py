@@ -113,5 +113,5 @@ def _described(
         medoid=ids[near[0]],
         representatives=tuple(ids[row] for row in near),
         parent=parent,
-        examples=() if texts is None else tuple(abridge(texts[row]) for row in near),
+        examples=() if texts is None else tuple(said for row in near if (said := abridge(texts[row]))),
     )

@@ -34,7 +34,7 @@ class NamedCluster:
     parent: str | None = None
     """The cluster of the layer above, or the group, that it belongs to, where there is one."""
     examples: tuple[str, ...] = ()
-    """What each of the representatives says, on one line and short; none without texts."""
+    """What the representatives say, on one line and short, in their order; those without a text say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
