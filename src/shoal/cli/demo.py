@@ -121,14 +121,14 @@ def _executed(services: "Services", scope: "Scope", cluster: "Cluster", settings
 def _show(cluster: "Cluster", run: "Execution", seconds: float) -> None:
     from rich.text import Text
 
-    from shoal.cli.table import Row, called_as, clusters_table, printer
+    from shoal.cli.table import Row, called_as, clusters_table, print_lines, printer
 
     centroids = run.centroids or []
     rows = [Row(one.cluster_id, one.label or one.cluster_id, one.keywords, one.num_members) for one in centroids]
     noise = run.num_points - sum(row.size for row in rows)
     console = printer()
     console.print(Text.assemble(("What people ask a voice assistant", "bold"), ", from CLINC150 (CC BY 3.0)"))
-    console.print(clusters_table(rows, run.num_points, noise, width=console.width))
+    print_lines(console, clusters_table(rows, run.num_points, noise, width=console.width))
     console.print(
         f"{run.num_points:,} documents, {len(rows)} clusters, {noise:,} in none; stored, clustered, named and written "
         f"back in {seconds:.1f} s."
