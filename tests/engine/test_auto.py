@@ -369,3 +369,11 @@ def test_rows_that_are_copies_of_few_values_are_clustered_by_value() -> None:
 
     assert found.clusters == 4
     assert (found.labels >= 0).all()
+
+
+@pytest.mark.parametrize("rows", [3, 5, 12])
+def test_few_rows_without_groups_are_said_to_be_too_few(rows: int) -> None:
+    found = auto(unit_rows(np.random.default_rng(rows).normal(size=(rows, 32)).astype(np.float32)))
+
+    assert found.clusters < 2
+    assert any("too few" in warning for warning in found.warnings)

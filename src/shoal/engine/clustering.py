@@ -127,7 +127,10 @@ def _sample_size(plan: Plan) -> int | None:
 
 
 def _sampled(fitted: int, total: int) -> str:
-    return f"Fitted on a sample of {fitted:,} of {total:,} rows; the others were assigned to the clusters found."
+    return (
+        f"Fitted on a sample of {fitted:,} of {total:,} rows; the others were assigned to the clusters found. A "
+        "smaller sample shows fewer, coarser clusters."
+    )
 
 
 def _fitted(

@@ -46,6 +46,8 @@ _HEARD: Final = 15
 
 _FLAT: Final = 16
 """Dimensions up to which the agreement of runs does not tell structure from its absence."""
+_SMALL: Final = 30
+"""Rows up to which it is said that they are too few where fewer than two groups were found."""
 _LOOKED_AT: Final = 1500
 """Rows that are looked at there."""
 
@@ -96,7 +98,7 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
     effective |= {"n_neighbors": near.rows.shape[1]}
     warnings = [] if near.exact else ["Neighbours were searched among near blocks of rows only."]
     vague = agreement_note(layers.agreement) or _shapeless(points[rows[:_LOOKED_AT]], threads)
-    notes = [vague, _missed(params, int(labels.max(initial=-1)) + 1)]
+    notes = [vague, _missed(params, int(labels.max(initial=-1)) + 1), _too_few(len(points), params, labels)]
     return Fit(
         labelled=Labelled(labels[back].astype(np.int64), found.strengths[back]),
         assign=NeighborVotes(points[rows], labels, found.middle, found.spread, near.rows.shape[1], _FAR).assign,
@@ -126,6 +128,15 @@ def _smallest(rows: int, params: AutoParams) -> int:
     if params.approx_n_clusters is None:
         return params.min_cluster_size
     return min(params.min_cluster_size, max(rows // (2 * params.approx_n_clusters), 1))
+
+
+def _too_few(rows: int, params: AutoParams, labels: NDArray[np.int32]) -> str | None:
+    if params.approx_n_clusters is not None or rows > _SMALL or int(labels.max(initial=-1)) > 0:
+        return None
+    return (
+        f"{rows:,} rows are too few for groups of at least {params.min_cluster_size} to show. A number of clusters, "
+        "or a smaller min_cluster_size, makes smaller ones."
+    )
 
 
 def _missed(params: AutoParams, found: int) -> str | None:
