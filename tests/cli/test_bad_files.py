@@ -103,7 +103,7 @@ def test_documents_that_are_all_equal_are_one_cluster(here: Command, tmp_path: P
     done = here("cluster", "a.parquet")
 
     assert done.code == 0, done.err
-    assert "5 documents, 1 clusters" in done.out
+    assert "5 documents, 1 cluster" in done.out
 
 
 def test_two_documents_can_be_clustered(here: Command, tmp_path: Path) -> None:
