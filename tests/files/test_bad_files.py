@@ -292,7 +292,7 @@ def test_arrays_of_other_shapes_and_objects_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.ones((2, 9)))
 
     assert "two-dimensional" in refusal(tmp_path / "flat.npy").message
-    assert "cannot be read" in refusal(tmp_path / "objects.npy").message
+    assert "holds Python objects" in refusal(tmp_path / "objects.npy").message
     assert refusal(tmp_path / "nan.npy").field == "nan.npy: row 1[0]"
     assert "1 to 8 are allowed" in refusal(tmp_path / "wide.npy", max_dimension=8).message
 

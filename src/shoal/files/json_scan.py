@@ -8,7 +8,18 @@ from typing import Final, NamedTuple, TypeAlias
 
 import orjson
 
-__all__ = ["Data", "Member", "Unfinished", "first_at", "is_list_of", "mapped_file", "members", "sequence", "values"]
+__all__ = [
+    "Data",
+    "Member",
+    "Unfinished",
+    "end_of",
+    "first_at",
+    "is_list_of",
+    "mapped_file",
+    "members",
+    "sequence",
+    "values",
+]
 
 Data: TypeAlias = bytes | mmap.mmap
 
@@ -72,14 +83,22 @@ def values(data: Data, start: int) -> Iterator[tuple[int, int]]:
     raise Unfinished(begin)
 
 
+def end_of(data: Data, start: int) -> int:
+    """Where the list or object at `start` ends. Raises Unfinished."""
+    stop = start
+    for _, stop in values(data, start):  # noqa: B007  # the last is the whole
+        pass
+    return stop
+
+
 def sequence(data: Data, start: int) -> Iterator[tuple[int, int]]:
     """Where the lists and objects lie that follow each other from `start` on. Raises Unfinished."""
     while (start := first_at(data, start)) < len(data):
         if data[start] not in _OPENING:
             raise Unfinished(start)
-        *_, whole = values(data, start)
-        yield whole
-        start = whole[1]
+        stop = end_of(data, start)
+        yield start, stop
+        start = stop
 
 
 def members(data: Data, start: int) -> Iterator[Member]:

@@ -10,7 +10,7 @@ import orjson
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
 from shoal.files.json_records import Elements, Expanded, Held, Lines, Records, cut_off
-from shoal.files.json_scan import Data, Member, Unfinished, first_at, is_list_of, mapped_file, members, values
+from shoal.files.json_scan import Data, Member, Unfinished, end_of, first_at, is_list_of, mapped_file, members
 from shoal.files.telemetry import TRACES, spans_of
 
 __all__ = ["records_of"]
@@ -23,6 +23,8 @@ _DEEPEST: Final = 3
 _LONG_LINE: Final = 2**20
 _PARSED_TIMES: Final = 8
 """A document that is read as a whole takes about so many times its size."""
+_PART_BYTES: Final = 128
+"""What a list or an object of it takes beside that."""
 _SPLIT: Final = frozenset({"columns", "data"})
 _REMEDY: Final = "Write an array of objects, or one object a line (JSON lines)."
 
@@ -74,7 +76,7 @@ def _of_objects(data: Data, start: int, path: Path, label: str, unfolding: Unfol
     follows = whole is not None and first_at(data, start + len(line)) < len(data)
     if follows or (whole is None and not _is_spread(line)):
         return Lines(path, label)
-    *_, (_, stop) = values(data, start)
+    stop = end_of(data, start)
     if data[first_at(data, stop) : first_at(data, stop) + 1] == b"{":
         return Elements(data, start, label, among_others=True)
     found = _unwrapped(data, start, label, unfolding)
@@ -87,7 +89,7 @@ def _of_objects(data: Data, start: int, path: Path, label: str, unfolding: Unfol
 
 def _of_long_line(data: Data, start: int, path: Path, label: str, unfolding: Unfolding) -> Records:
     """The same where the first line is too long to be parsed for a look."""
-    *_, (_, stop) = values(data, start)
+    stop = end_of(data, start)
     if first_at(data, stop) == len(data) and (found := _unwrapped(data, start, label, unfolding)) is not None:
         return found
     first = next(members(data, start), None)
@@ -152,6 +154,8 @@ def _whole(data: Data, start: int, inside: Sequence[Member], unfolding: Unfoldin
         return None
     size = max(one.stop for one in inside) - start
     unfolding.check_at_once(_PARSED_TIMES * size, "the document")
+    text = bytes(data[start : start + size])
+    unfolding.check_at_once(_PARSED_TIMES * size + _PART_BYTES * (text.count(b"[") + text.count(b"{")), "the document")
     document = {one.key: orjson.loads(bytes(data[one.start : one.stop])) for one in inside if one.is_container}
     if split:
         rows: Iterable[dict[str, Any]] | None = _split(document)
