@@ -258,6 +258,37 @@ def test_a_csv_file_keeps_how_it_is_written(tmp_path: Path) -> None:
     assert all(line.startswith(f"{own};cl_") for line, own in zip(back[1:], lines[1:], strict=True))
 
 
+@pytest.mark.parametrize(
+    ("prices", "mark"),
+    [
+        (["22,5", "7", "1,25", ""], ","),
+        (["1.022,50", "7,00", "", "1,2"], ","),
+        (["22.5", "7", "1.25", ""], "."),
+        (["7", "8", "9", "10"], "."),
+        (["1,2", "a", "3", "4"], "."),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_numbers_of_shoal_have_the_decimal_mark_of_the_file(
+    prices: Sequence[str], mark: str, ending: str, tmp_path: Path
+) -> None:
+    lines = ["ticket;price;embedding"]
+    lines += [f"{t};{prices[n % 4]};{json.dumps(VECTORS[n].tolist())}" for n, t in enumerate(TICKETS)]
+    (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
+    found = clustered(tmp_path / "in.csv", text=[])
+    found.write_back(tmp_path / f"out.{ending}")
+
+    text = (tmp_path / f"out.{ending}").read_text("utf-8-sig").splitlines()
+    back = list(csv.DictReader(text, delimiter="\t" if ending == "tsv" else ";"))
+    assert [row["price"] for row in back] == [prices[n % 4] for n in range(COUNT)]
+    for row, place in zip(back, found.clustering.coordinates, strict=True):  # type: ignore[arg-type]
+        assert [row["x"], row["y"]] == [_digits(one).replace(".", mark) for one in place]
+    if ending == "csv":
+        again = clustered(tmp_path / "out.csv", text=[])
+        again.write_back(tmp_path / "again.csv")
+        assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
+
+
 def test_a_spreadsheet_reads_it_as_unicode_and_runs_nothing(tmp_path: Path) -> None:
     """Excel takes a CSV file without the mark for another encoding; a label that looks like a formula is text."""
     from dataclasses import replace

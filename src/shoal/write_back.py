@@ -20,6 +20,7 @@ from shoal.columns import Rows
 from shoal.engine.plan import Progress, silent
 from shoal.errors import Conflict, InvalidField
 from shoal.files import Source
+from shoal.files.decimal_mark import decimal_mark
 from shoal.files.originals import Originals, as_batches
 from shoal.files.row_writers import RowWriter, json_numbers, open_writer, written_format
 from shoal.files.shards import is_pattern
@@ -115,7 +116,9 @@ def write_back(
                     if field.name not in dropped
                 ]
                 whole = pa.schema([*kept, *results.schema], metadata=schema.metadata)
-                writer = open_writer(file, path, whole, source.info.delimiter or ",")
+                delimiter = source.info.delimiter or ","
+                as_commas = separated and delimiter != "," and isinstance(first, pa.RecordBatch)
+                writer = open_writer(file, path, whole, delimiter, decimal_mark(first) if as_commas else ".")
                 pieces = (_beside(batch, results, first, whole, kept) for batch, first in _counted(batches))
                 write: Callable[[Any], None] = writer.write
             else:

@@ -61,22 +61,22 @@ def written_format(path: Path) -> WrittenFormat:
     return kind
 
 
-def open_writer(file: BinaryIO, path: Path, schema: pa.Schema, delimiter: str = ",") -> RowWriter:
+def open_writer(file: BinaryIO, path: Path, schema: pa.Schema, delimiter: str = ",", decimal: str = ".") -> RowWriter:
     """A writer of rows of this schema into an open file, in the format that `path` asks for.
 
-    `delimiter` separates the columns of a CSV file. A plain CSV file begins with the mark of UTF-8, without which Excel
-    takes it for another encoding.
+    `delimiter` separates the columns of a CSV file, and `decimal` is the mark of fractions in columns of numbers. A
+    plain CSV file begins with the mark of UTF-8, without which Excel takes it for another encoding.
     """
     kind = written_format(path)
     if path.suffix.lower() == ".gz":
         packed = cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="wb", mtime=0))
-        return _Packed(open_writer(packed, Path(path.stem), schema, delimiter), packed)
+        return _Packed(open_writer(packed, Path(path.stem), schema, delimiter, decimal), packed)
     if kind == "csv":
         if not isinstance(file, gzip.GzipFile):
             file.write(_BOM)
-        return _CsvWriter(file, schema, delimiter)
+        return _CsvWriter(file, schema, delimiter, decimal)
     if kind == "tsv":
-        return _CsvWriter(file, schema, "\t")
+        return _CsvWriter(file, schema, "\t", decimal)
     if kind in ("jsonl", "json"):
         return _JsonWriter(file, lines=kind == "jsonl")
     return _TableWriter(file, schema, parquet=kind == "parquet")
@@ -102,8 +102,8 @@ class _CsvWriter:
     Only what needs quotes has them: Arrow's own writer puts them around all text, numbers in a column of text included.
     """
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema, delimiter: str) -> None:
-        self._file, self._delimiter = file, delimiter
+    def __init__(self, file: BinaryIO, schema: pa.Schema, delimiter: str, decimal: str) -> None:
+        self._file, self._delimiter, self._decimal = file, delimiter, decimal
         self._special = f'["\r\n{delimiter}]'
         self._line([pa.array([name], pa.large_string()) for name in schema.names])
 
@@ -120,7 +120,7 @@ class _CsvWriter:
         pass
 
     def _line(self, columns: Sequence[pa.Array]) -> None:
-        cells = [self._quoted(column) if is_text(column.type) else _unquoted(column) for column in columns]
+        cells = [self._quoted(column) if is_text(column.type) else self._unquoted(column) for column in columns]
         rows = pc.binary_join_element_wise(*cells, _text(self._delimiter), null_handling="replace")
         self._file.write("\n".join([*rows.to_pylist(), ""]).encode())
 
@@ -131,6 +131,14 @@ class _CsvWriter:
             return text
         doubled = pc.replace_substring(text, '"', '""')
         return pc.if_else(special, pc.binary_join_element_wise(_text('"'), doubled, _text('"'), _text("")), text)
+
+    def _unquoted(self, column: pa.Array) -> pa.Array:
+        """Numbers and truths as text; a whole float keeps its point, so that it is read as a float again."""
+        text = column.cast(pa.large_string())
+        if not pa.types.is_floating(column.type):
+            return text
+        text = pc.replace_substring_regex(text, r"^(-?\d+)$", r"\1.0")
+        return text if self._decimal == "." else pc.replace_substring(text, ".", self._decimal)
 
 
 class _JsonWriter:
@@ -211,14 +219,6 @@ def _without_dictionaries(schema: pa.Schema) -> pa.Schema:
 
 def _text(text: str) -> pa.Scalar:
     return pa.scalar(text, pa.large_string())
-
-
-def _unquoted(column: pa.Array) -> pa.Array:
-    """Numbers and truths as text; a whole float keeps its point, so that it is read as a float again."""
-    text = column.cast(pa.large_string())
-    if not pa.types.is_floating(column.type):
-        return text
-    return pc.replace_substring_regex(text, r"^(-?\d+)$", r"\1.0")
 
 
 def _cells(column: pa.Array) -> pa.Array:
