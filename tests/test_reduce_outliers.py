@@ -152,3 +152,41 @@ def test_outliers_of_real_questions_mostly_go_where_they_belong() -> None:
 
     assert clustering.noise > 0.3 * len(truth)
     assert adjusted_rand_score(truth, found.labels) > 0.2 + adjusted_rand_score(truth, clustering.labels)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("saved", [False, True])
+def test_other_rows_and_another_order_are_refused(normalize: bool, saved: bool, tmp_path: Path) -> None:
+    """Also far from the origin, where the rows differ little from each other."""
+    rows = ROWS + (0 if normalize else 1000)
+    ids = [f"id-{n * 7 % len(rows)}" for n in range(len(rows))]
+    found = shoal.cluster(rows, id=ids, algorithm="hdbscan", min_cluster_size=15, normalize=normalize)
+    expected = found.reduce_outliers().labels
+    if saved:
+        found = shoal.load(found.save(tmp_path / "found"))
+
+    swapped = rows.copy()
+    swapped[[3, 90]] = swapped[[90, 3]]
+    others = np.random.default_rng(1).normal(rows.mean(0), rows.std(0), rows.shape).astype(np.float32)
+    for wrong, said in (
+        (swapped, r"vectors\[3\].*2 of 208 rows differ"),
+        (rows[::-1], "rows differ"),
+        (others, "rows"),
+    ):
+        with pytest.raises(InvalidField, match=said):
+            found.reduce_outliers(wrong)
+    same = [rows, rows.astype(np.float64), 2 * rows, rows.astype(np.float16)] if normalize else [rows, rows.tolist()]
+    for right in same:
+        assert np.mean(found.reduce_outliers(right).labels == expected) > 0.99
+
+
+def test_rows_of_one_number_are_told_from_each_other(tmp_path: Path) -> None:
+    rows = np.eye(6, dtype=np.float32).repeat(5, axis=0)
+    found = shoal.load(shoal.cluster(rows, algorithm="kmeans", n_clusters=6).save(tmp_path / "found"))
+
+    assert found.reduce_outliers(rows).noise == 0
+    for column in range(1, 6):
+        other = rows.copy()
+        other[0] = np.eye(6)[column]
+        with pytest.raises(InvalidField, match=r"vectors\[0\].*1 of 30"):
+            found.reduce_outliers(other)

@@ -13,7 +13,8 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.columns import Labels
+from shoal.checksums import changed_rows
+from shoal.columns import Labels, Points
 from shoal.document_ids import DocumentIds, Id
 from shoal.engine.layers import Layers
 from shoal.engine.outlier_reduction import without_noise
@@ -40,6 +41,7 @@ from shoal.services.recounted import with_outcome
 __all__ = ["Assignment", "Clustering", "Kept"]
 
 _SHOWN: Final = 20
+_SAME_ROWS: Final = "Give the same rows in the same order, which is that of `clustering.ids`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Clustering(Exploration):
     warnings: Sequence[str] = ()
     """What was tolerated or chosen, in sentences."""
     seconds: float = 0.0
+    checksums: NDArray[np.float32] | None = None
+    """(n,) what tells whether vectors that are given later are those of the same rows; see `shoal.checksums`."""
     kept: Kept | None = None
     """The vectors and texts, for what is asked of them later; None where they were not kept."""
     index: object = None
@@ -213,12 +217,23 @@ class Clustering(Exploration):
         points = self._placed(vectors, vector)
         if len(points) != len(self):
             problem = f"must be the {len(self):,} documents that were clustered, not {len(points):,}"
-            raise InvalidField("vectors", problem, remedy="Give the same rows in the same order.")
+            raise InvalidField("vectors", problem, remedy=_SAME_ROWS)
+        if vectors is not None:
+            self._check_same(points)
         noise, outcome = self.noise, without_noise(self.analysis.outcome, points, self.plan, progress)
         joined = noise - int(np.count_nonzero(outcome.labels < 0))
         told = f"{joined:,} documents that were in no cluster were put into the nearest one."
         warnings = [*self.warnings, told] if joined else self.warnings
         return replace(self, analysis=with_outcome(self.analysis, outcome), warnings=warnings)
+
+    def _check_same(self, points: Points) -> None:
+        """Raises InvalidField where these are other rows than those that were clustered, or in another order."""
+        if self.checksums is None:
+            return
+        changed = changed_rows(points, self.checksums, normalize=self.plan.normalize)
+        if len(changed):
+            problem = f"is not the document that was clustered there ({len(changed):,} of {len(self):,} rows differ)"
+            raise InvalidField(f"vectors[{changed[0]}]", problem, remedy=_SAME_ROWS)
 
     def members(self) -> pa.Table:
         """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y, and the columns
@@ -304,6 +319,7 @@ class Clustering(Exploration):
             "seconds": self.seconds,
             "text_columns": list(self.text_columns),
             "member_columns": self.member_columns,
+            "checksums": self.checksums,
             "index": index_table(self.index),
             "about": orjson.loads(orjson.dumps(dict(about))),
         }

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.checksums import row_checksums
 from shoal.clustering import Clustering
 from shoal.columns import Points
 from shoal.document_ids import DocumentIds
@@ -80,17 +81,19 @@ def cluster_columns(
         ids = [ids[row] for row in order]
         texts = None if texts is None else [texts[row] for row in order]
     points, origin, lost = _near_origin(points, rest, how)
+    checksums = row_checksums(points, normalize=how.normalize)
     plan, told = _plan(points, how, progress)
     places = None if like is None else _places(ids, like)
     analysis = analyse(ids, points, texts, plan, progress, places, origin=origin)
     if order is not None:
-        analysis = _in_order_given(analysis, order)
+        analysis, checksums = _in_order_given(analysis, order), checksums[np.argsort(order)]
     return Clustering(
         analysis=analysis,
         document_ids=DocumentIds.of(analysis.ids, whole=whole_ids),
         plan=plan,
         warnings=[*lost, *told, *analysis.outcome.warnings],
         seconds=time.perf_counter() - started,
+        checksums=checksums,
     )
 
 

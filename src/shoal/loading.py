@@ -61,6 +61,7 @@ def load(folder: str | os.PathLike[str]) -> Clustering:
             seconds=parts["seconds"],
             text_columns=parts.get("text_columns", []),
             member_columns=parts["member_columns"],
+            checksums=parts.get("checksums"),
             index=parts.get("index"),
             about=parts["about"],
         )
