@@ -129,6 +129,38 @@ def test_the_order_of_the_rows_does_not_matter(here: Command, documents: pa.Tabl
     assert summary(tmp_path / "one")["clusters"] == summary(tmp_path / "two")["clusters"]
 
 
+def test_a_filter_is_seen_in_the_counts(here: Command, parquet: Path) -> None:
+    command = ("cluster", parquet, "--algorithm", "kmeans", "--clusters", 2, "--write", "some.csv", "--where")
+    done = here(*command, "topic!=weather")
+
+    assert "40 of 60 documents (--where), 2 clusters" in done.out
+    assert "Written: some.csv, all 60 rows, 40 of them with clusters" in done.out
+    assert "40 of 60 documents (--where), 2 clusters" in here("show", "shoal-out/questions").out
+    assert "60 documents, 2 clusters" in here(*command, "year>0").out
+
+
+def test_a_run_says_where_to_look_at_what_it_found(here: Command, parquet: Path) -> None:
+    few = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--out", "my results").out
+    many = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 45, "--out", "many").out
+
+    assert "show 'my results' --cluster 0    the documents in cl_0" in few and "--all" not in few
+    assert "show many --all    every cluster" in many
+    assert here("show", "my results", "--cluster", "0").code == 0
+
+
+def test_earlier_results_are_not_replaced_without_a_word(here: Command, parquet: Path) -> None:
+    three = ("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3)
+    assert "replaced" not in here(*three).out
+    assert "replaced" not in here(*three).out
+    for other in (["--where", "topic!=weather"], ["--clusters", 4], ["--seed", 1], ["--text", "topic"]):
+        done = here(*three, *other, "--keep", "topic")
+        assert (
+            "Earlier results in shoal-out/questions/ with other options (kmeans: 60 documents, 3 clusters)" in done.out
+        )
+        assert "replaced" in here(*three).out
+    assert "replaced" not in here(*three, "--clusters", 4, "--out", "elsewhere").out
+
+
 def test_where_chooses_documents(here: Command, parquet: Path, tmp_path: Path) -> None:
     cases = {
         ("--where", "topic=weather"): 20,

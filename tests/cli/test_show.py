@@ -28,6 +28,14 @@ def test_the_table_is_shown_again(here: Command, parquet: Path) -> None:
     assert "60 documents, 3 clusters, 0.0% in none, named from text" in shown.out
 
 
+def test_the_tree_is_shown_again(here: Command, parquet: Path) -> None:
+    printed = here("cluster", parquet, *FOUND, "--tree").out
+    shown = here("show", "found", "--tree").out
+
+    assert shown.partition("\n\n")[0] == printed.partition("\n\n")[0]
+    assert "20  " in shown and "share" not in shown
+
+
 def test_json_is_the_summary(here: Command, folder: Path) -> None:
     assert json.loads(here("show", folder, "--json").out) == json.loads((folder / "summary.json").read_bytes())
 

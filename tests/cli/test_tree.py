@@ -94,3 +94,6 @@ def test_the_tree_of_a_file_holds_every_cluster_once_and_adds_up(here: Command, 
     top = [int(line.split()[0].replace(",", "")) for line in lines if re.match(r" *[\d,]+  ", line)]
     assert sum(top) <= 3000
     assert sum(top) >= sum(clusters["num_members"].to_pylist())
+    shown = here("show", "found", "--tree")
+    assert shown.code == 0
+    assert shown.out.partition("\n\n")[0] == done.out.partition("\n\n")[0]

@@ -56,7 +56,9 @@ def cluster(
 ) -> None:
     """Group the documents of a file, name the groups, and write members, centroids and a summary."""
     # Imported here so that `shoal --help` stays fast.
-    from shoal.cli.cluster_report import print_json, print_plan, print_table
+    from dataclasses import replace
+
+    from shoal.cli.cluster_report import print_json, print_plan, print_table, what_is_replaced
     from shoal.cli.hints import same_command
     from shoal.cli.options import options_named
     from shoal.cli.params import parse_params
@@ -106,9 +108,11 @@ def cluster(
         return
     with options_named(how.params), shown(quiet) as progress:
         found = cluster_file(request, progress)
+        found = replace(found, source={**found.source, "where": filter})
         progress("write", 0.0)
-        found.clustering.save(folder, model=model, source={**found.source, "where": filter})
-        notes = [] if write is None else found.write_back(write, progress)
+        notes = what_is_replaced(folder, {**found.clustering.summary(), "source": found.source})
+        found.clustering.save(folder, model=model, source=found.source)
+        notes += [] if write is None else found.write_back(write, progress)
     if json:
         print_json(folder)
     elif quiet:

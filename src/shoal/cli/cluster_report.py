@@ -1,5 +1,6 @@
 """What `shoal cluster` and `shoal show` print: the table and its facts, the plan, the summary as JSON."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,15 +13,17 @@ from rich.text import Text
 
 from shoal.cli.hints import next_commands
 from shoal.cli.plan_table import plan_table
-from shoal.cli.table import MOST_ROWS, Row, clusters_table, plain, print_lines, printer
+from shoal.cli.table import MOST_ROWS, Row, called_as, clusters_table, plain, print_lines, printer
 from shoal.cli.terminal import escape_controls
 from shoal.cli.tree import clusters_tree
+from shoal.errors import ShoalError
 from shoal.plural import plural
+from shoal.results import read_summary
 
 if TYPE_CHECKING:
     from shoal.from_file import FileClustering, FilePlan
 
-__all__ = ["print_clusters", "print_json", "print_plan", "print_table"]
+__all__ = ["print_clusters", "print_json", "print_plan", "print_table", "what_is_replaced"]
 
 
 def print_table(
@@ -44,10 +47,49 @@ def print_table(
     results = Text.assemble("Results: ", (f"{plain(str(folder))}/", "bold"), f" with {', '.join(_files(folder))}")
     print_lines(console, results)
     if written is not None:
-        rows = "the row" if found.total == 1 else f"all {found.total:,} rows"
-        print_lines(console, Text.assemble("Written: ", (plain(str(written)), "bold"), f", {rows} with their clusters"))
-    for line in next_commands(found, again):
+        print_lines(console, Text.assemble("Written: ", (plain(str(written)), "bold"), f", {_rows_of(found)}"))
+    looks = _looks(folder, len(clustering.clusters), whole=whole)
+    for line in [*looks, *next_commands(found, again)]:
         print_lines(console, Text(plain(line), "dim"))
+
+
+def what_is_replaced(folder: Path, summary: Mapping[str, Any]) -> list[str]:
+    """A sentence on the results in a folder, where they are of other documents or options than this new summary."""
+    try:
+        earlier = read_summary(folder)
+    except ShoalError:
+        return []
+    if _asked(earlier) == _asked(summary):
+        return []
+    documents, clusters = plural(earlier["documents"], "document"), plural(earlier["num_clusters"], "cluster")
+    return [
+        f"Earlier results in {folder}/ with other options ({earlier['algorithm']}: {documents}, {clusters}) were "
+        "replaced. --out FOLDER keeps both."
+    ]
+
+
+def _asked(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, of all that a summary says."""
+    names = ("source", "text", "algorithm", "parameters", "normalize", "centroid_method", "sample_size", "seed")
+    asked: dict[str, Any] = orjson.loads(orjson.dumps({name: summary.get(name) for name in names}))
+    return asked
+
+
+def _rows_of(found: "FileClustering") -> str:
+    """What is in a file that was written back."""
+    rows = "the row" if found.total == 1 else f"all {found.total:,} rows"
+    if len(found.rows) == found.total:
+        return f"{rows} with their clusters"
+    return f"{rows}, {len(found.rows):,} of them with clusters"
+
+
+def _looks(folder: Path, clusters: int, *, whole: bool) -> list[str]:
+    """Commands that show more of the results."""
+    if not clusters:
+        return []
+    show = f"{called_as()} show {shlex.quote(str(folder))}"
+    every = [f"      {show} --all    every cluster"] if clusters > MOST_ROWS and not whole else []
+    return [f"Look: {show} --cluster 0    the documents in cl_0", *every]
 
 
 def print_clusters(
@@ -71,8 +113,11 @@ def _facts(summary: Mapping[str, Any]) -> str:
     metrics, documents = summary["metrics"], summary["documents"]
     silhouette, spare = metrics.get("silhouette_score"), metrics.get("near_duplicates")
     text = summary.get("text") or ()
+    source = summary.get("source") or {}
+    read = int(source.get("rows_read") or documents)
+    counted = plural(documents, "document") if read <= documents else f"{documents:,} of {plural(read, 'document')}"
     facts = [
-        plural(documents, "document"),
+        counted + (" (--where)" if source.get("where") and read > documents else ""),
         plural(len(summary["clusters"]), "cluster"),
         f"{summary['noise'] / max(documents, 1):.1%} in none",
         f"named from {', '.join(text)}" if text else "",

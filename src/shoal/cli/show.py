@@ -24,11 +24,13 @@ def show(
         str | None, typer.Option(help="Its documents: a label, an id such as cl_3, or its number; noise for none.")
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="Every cluster, or every document of one.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Broad groups and the clusters in them.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the clusters of earlier results again, or the documents and example texts of one cluster."""
     from shoal.cli.cluster_report import print_clusters, print_json
     from shoal.cli.table import printer
+    from shoal.cli.tree import clusters_tree, layers_of
     from shoal.results import read_summary
 
     summary = read_summary(folder)
@@ -36,7 +38,9 @@ def show(
         if json:
             print_json(folder)
         else:
-            print_clusters(printer(), summary, whole=all)
+            console = printer()
+            shown = clusters_tree(layers_of(summary), console.width, every=all) if tree else None
+            print_clusters(console, summary, whole=all, tree=shown)
         return
     one = _found(cluster, summary)
     members = _members(folder, one["cluster_id"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -11,10 +11,7 @@ from rich.tree import Tree
 
 from shoal.cli.table import plain
 
-if TYPE_CHECKING:
-    from shoal.services.named_clusters import NamedCluster, NamedLayer
-
-__all__ = ["clusters_tree", "print_tree"]
+__all__ = ["clusters_tree", "layers_of", "print_tree"]
 
 _GUIDE: Final = 4
 """Columns that each level is indented by."""
@@ -24,18 +21,85 @@ _WIDEST: Final = 120
 _ROOM_FOR_KEYWORDS: Final = 16
 
 
+class _Cluster(Protocol):
+    """What a tree shows of a cluster."""
+
+    @property
+    def cluster_id(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def keywords(self) -> Sequence[str]: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def parent(self) -> str | None: ...
+
+
+class _Layer(Protocol):
+    @property
+    def clusters(self) -> Sequence[_Cluster]: ...
+
+    @property
+    def chosen(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadCluster:
+    cluster_id: str
+    label: str
+    keywords: Sequence[str]
+    size: int
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadLayer:
+    clusters: Sequence[_Cluster]
+    chosen: bool
+
+
 @dataclass(slots=True)
 class _Node:
-    cluster: "NamedCluster"
+    cluster: _Cluster
     children: list["_Node"]
 
 
-def print_tree(console: Console, layers: Sequence["NamedLayer"], *, every: bool = False) -> None:
+def layers_of(summary: Mapping[str, Any]) -> Sequence[_Layer]:
+    """The layers that a summary describes, coarse to fine; one where the method finds one."""
+    if "layers" not in summary:
+        return [_ReadLayer(_read(summary["clusters"]), chosen=True)]
+    keywords = {one["cluster_id"]: one["keywords"] for one in summary["clusters"]}
+    described = enumerate(summary["layers"]["named"])
+    return [
+        _ReadLayer(_read(clusters, keywords), number == summary["layers"]["chosen"]) for number, clusters in described
+    ]
+
+
+def _read(clusters: Sequence[Mapping[str, Any]], keywords: Mapping[str, Sequence[str]] | None = None) -> list[_Cluster]:
+    known = keywords or {}
+    return [
+        _ReadCluster(
+            one["cluster_id"],
+            one["label"],
+            one.get("keywords") or known.get(one["cluster_id"], ()),
+            one["size"],
+            one["parent"],
+        )
+        for one in clusters
+    ]
+
+
+def print_tree(console: Console, layers: Sequence[_Layer], *, every: bool = False) -> None:
     """Print the layers down to the chosen one."""
     console.print(clusters_tree(layers, console.width, every=every), soft_wrap=True)
 
 
-def clusters_tree(layers: Sequence["NamedLayer"], width: int, *, every: bool = False) -> Tree:
+def clusters_tree(layers: Sequence[_Layer], width: int, *, every: bool = False) -> Tree:
     """A tree of the clusters down to the chosen layer, largest first: how many documents, the name, keywords as far as
     there is room. A cluster that stays whole from layer to layer is shown once. `every` shows all children of a
     cluster, else the twelve largest."""
@@ -45,7 +109,7 @@ def clusters_tree(layers: Sequence["NamedLayer"], width: int, *, every: bool = F
     return tree
 
 
-def _nodes(layers: Sequence["NamedLayer"]) -> list[_Node]:
+def _nodes(layers: Sequence[_Layer]) -> list[_Node]:
     """The clusters of the coarsest layer with what is below them. One without a parent stands beside these."""
     below: Mapping[str, list[_Node]] = {}
     top = list[_Node]()
