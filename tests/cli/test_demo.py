@@ -1,5 +1,6 @@
 """`shoal demo`: ends by itself with named clusters of the bundled data; with --serve the printed lines work."""
 
+import json
 import os
 import re
 import signal
@@ -30,11 +31,22 @@ def test_the_demo_ends_by_itself_with_named_clusters(shoal: Command, tmp_path: P
 
     assert done.code == 0, done.err
     assert done.err == ""
-    assert re.search(r"2,280 documents, 2\d clusters, \d+ in none", done.out)
+    assert re.search(r"2,280 documents, (2[6-9]|3[0-2]) clusters, \d\d in none", done.out)
     for name in ("Lost luggage", "Tire pressure", "Change language"):
         assert name in done.out
     assert "What to try next" in done.out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_gives_the_clusters_that_its_file_gives(shoal: Command, tmp_path: Path) -> None:
+    answer, of_file = shoal("demo"), shoal("cluster", str(QUESTIONS), "--json")
+    counted = re.search(r"2,280 documents, (\d+) clusters, (\d+) in none", answer.out)
+    summary = json.loads(of_file.out)
+
+    assert counted is not None
+    assert [int(number) for number in counted.groups()] == [summary["num_clusters"], summary["noise"]]
+    assert summary["algorithm"] == "auto"
+    assert all(cluster["label"] in answer.out for cluster in summary["clusters"])
 
 
 def test_the_demo_serves_what_it_made(tmp_path: Path) -> None:

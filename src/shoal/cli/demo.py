@@ -79,8 +79,7 @@ def _cluster(services: "Services", scope: "Scope") -> "Cluster":
                 "collection_ids": [_COLLECTION],
                 "vector_config": {
                     "feature_uris": ["embedding"],
-                    "clustering_method": "hdbscan",
-                    "hdbscan_parameters": {"min_cluster_size": 20, "min_samples": 2},
+                    "clustering_method": "auto",
                 },
                 "llm_labeling": {
                     "enabled": False,
@@ -139,7 +138,7 @@ def _show(cluster: "Cluster", run: "Execution", seconds: float) -> None:
     for command, purpose in (
         (f"{shoal} cluster YOUR_FILE.parquet", "the same for a file of yours, without a server"),
         (f"{shoal} demo --serve", "keep a server up and look at the result over HTTP"),
-        (f"{shoal} serve", f"your own server; {shoal} import FILE --collection NAME fills it"),
+        (f"{shoal} serve", f"your own server; `shoal import` fills it from files"),
     ):
         console.print(Text.assemble("  ", (f"{command:<{len(shoal) + 29}}", "cyan"), purpose))
 
