@@ -138,7 +138,7 @@ def _show(cluster: "Cluster", run: "Execution", seconds: float) -> None:
     for command, purpose in (
         (f"{shoal} cluster YOUR_FILE.parquet", "the same for a file of yours, without a server"),
         (f"{shoal} demo --serve", "keep a server up and look at the result over HTTP"),
-        (f"{shoal} serve", f"your own server; `shoal import` fills it from files"),
+        (f"{shoal} serve", "your own server; `shoal import` fills it from files"),
     ):
         console.print(Text.assemble("  ", (f"{command:<{len(shoal) + 29}}", "cyan"), purpose))
 
