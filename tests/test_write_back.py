@@ -1,8 +1,10 @@
 """The caller's file again, row for row, with the clusters beside its own columns."""
 
 import csv
+import fcntl
 import gzip
 import json
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -315,6 +317,44 @@ def test_a_file_that_changed_meanwhile_is_not_written(tmp_path: Path) -> None:
         with pytest.raises(InvalidField, match="when it was read"):
             found.write_back(tmp_path / "out.csv")
         assert sorted(one.name for one in tmp_path.iterdir()) == ["docs.csv"]
+
+
+@pytest.mark.parametrize("given", INPUTS)
+def test_a_file_with_other_rows_of_the_same_number_is_not_written(given: str, tmp_path: Path) -> None:
+    path = INPUTS[given](tmp_path, rows())
+    found = clustered(path)
+    time.sleep(0.02)  # longer than the clock of any file system takes for a tick
+    INPUTS[given](tmp_path, rows()[::-1])
+
+    with pytest.raises(InvalidField, match="is not as it was when it was read"):
+        found.write_back(tmp_path / "out.csv")
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_a_killed_writer_left_is_cleared_away(tmp_path: Path) -> None:
+    found = clustered(as_csv(tmp_path, rows()))
+    left, other, living = (
+        tmp_path / name for name in (".o.csv.0123456789ab.part", ".p.csv.0123456789ab.part", ".o.csv.ba9876543210.part")
+    )
+    for path in (left, other, living):
+        path.write_text("half")
+    with living.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        found.write_back(tmp_path / "o.csv")
+
+    assert not left.exists() and other.exists() and living.exists()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("given", ["csv", "parquet", "jsonl"])
+def test_columns_are_left_out_on_demand(given: str, ending: str, tmp_path: Path) -> None:
+    found = clustered(INPUTS[given](tmp_path, rows()), without=["embedding, note"])
+    found.write_back(tmp_path / f"out.{ending}")
+
+    names = [name for name in rows()[0] if name not in ("embedding", "note")]
+    assert {tuple(row) for row in read(tmp_path / f"out.{ending}")} == {(*names, *RESULT_COLUMNS)}
+    with pytest.raises(InvalidField, match=r"--without: the file.*Did you mean 'embedding'"):
+        clustered(INPUTS[given](tmp_path, rows()), without=["embeding"])
 
 
 def test_kept_columns_stand_in_the_members(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ class Request:
     """Whether clusters are named from texts."""
     member_columns: Sequence[str] = ()
     """Columns of the file that the members get as well."""
+    without: Sequence[str] = ()
+    """Columns that are not written back."""
     how: How = field(default_factory=How)
     given: Given = field(default_factory=Given)
     options: Options = COMMAND
@@ -109,10 +111,12 @@ class FileClustering:
     """(n,) where the documents stand in the file, ascending."""
     total: int
     """Rows of the file."""
+    without: Sequence[str] = ()
 
     def write_back(self, path: Path, progress: Progress = silent) -> list[str]:
         """Write the file again with the clusters beside its columns; see `shoal.write_back`."""
-        return write_back(self.opened, self.clustering, self.rows, self.total, path, progress)
+        without = find_kept(self.opened, self.without, "--without")
+        return write_back(self.opened, self.clustering, self.rows, self.total, path, progress, without=without)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +198,13 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
     )
     kept = Kept(Split(points, rest), texts) if request.keep else None
     clustering = replace(
-        clustering,
-        warnings=[*warnings, *clustering.warnings],
-        text_columns=fields,
-        kept=kept,
-        index=given.index,
+        clustering, warnings=[*warnings, *clustering.warnings], text_columns=fields, kept=kept, index=given.index
     )
     if request.member_columns:
         clustering = replace(
             clustering, member_columns=read_kept(source, rows, find_kept(source, request.member_columns))
         )
-    return FileClustering(clustering, about, source, rows, total)
+    return FileClustering(clustering, about, source, rows, total, request.without)
 
 
 def _chosen(request: Request, progress: Progress) -> _Chosen:
@@ -212,6 +212,7 @@ def _chosen(request: Request, progress: Progress) -> _Chosen:
     progress("read", 0.0)
     source = _opened(request, progress)
     find_kept(source, request.member_columns)  # refused before anything is read
+    find_kept(source, request.without, "--without")
     return _usable(request, _read(request, source, progress))
 
 

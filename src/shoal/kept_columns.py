@@ -14,14 +14,14 @@ from shoal.files.originals import as_batches
 __all__ = ["find_kept", "read_kept"]
 
 
-def find_kept(source: Source, asked: Sequence[str]) -> list[str]:
+def find_kept(source: Source, asked: Sequence[str], option: str = "--keep") -> list[str]:
     """The columns of the file that are meant; `a,b` is two unless a column is called so. Raises InvalidField."""
     there = source.info.original_columns
     parts = [part for name in asked for part in ([name] if name in there else name.split(","))]
     wanted = list(dict.fromkeys(part if part in there else part.strip() for part in parts))
     for name in wanted:
         if name not in there:
-            raise missing_column(name, there, "--keep: the file")
+            raise missing_column(name, there, f"{option}: the file")
     return wanted
 
 

@@ -24,8 +24,9 @@ from shoal.files.decimal_mark import decimal_mark
 from shoal.files.originals import Originals, as_batches
 from shoal.files.row_writers import RowWriter, json_numbers, open_writer, written_format
 from shoal.files.shards import is_pattern
+from shoal.files.stamps import changed_files
 from shoal.services.analysis import NOISE_ID
-from shoal.storage.files import written_whole
+from shoal.storage.files import written_alone
 
 __all__ = ["RESULT_COLUMNS", "check_target", "write_back"]
 
@@ -34,6 +35,7 @@ _SURE: Final = RESULT_COLUMNS[:3]
 """A file that has all of these was written by Shoal, if its cluster ids are such."""
 _PREFIX: Final = "shoal_"
 _CLUSTER_ID: Final = re.compile(r"cl_(noise|\d+(_sub_\d+)*)")
+_QUIET: Final = "Run the command again once nothing writes to it."
 _ROWS: Final = 8192
 _HEAD: Final = 2**20
 _FORMULA: Final = tuple("=+-@\t\r")
@@ -70,6 +72,8 @@ def write_back(
     total: int,
     path: Path,
     progress: Progress = silent,
+    *,
+    without: Sequence[str] = (),
 ) -> list[str]:
     """Write every row and column of a file, and the cluster of each row, whole or not at all.
 
@@ -83,6 +87,8 @@ def write_back(
         Where to; its ending says the format.
     progress
         Hears "write_back".
+    without
+        Columns of the file that are left out.
 
     Returns
     -------
@@ -96,6 +102,7 @@ def write_back(
     OSError
         Where the disk does not take it; nothing is left behind.
     """
+    _check_unchanged(source, path)
     kind = written_format(path)
     separated = kind in ("csv", "tsv")
 
@@ -104,9 +111,10 @@ def write_back(
 
     first = next(iter(originals()))
     names, dropped, notes = _names(first)
+    dropped |= frozenset(without)
     results = _Results(clustering, rows, total, names, guarded=separated)
     try:
-        with written_whole(path.resolve()) as file:
+        with written_alone(path.resolve()) as file:
             if isinstance(first, pa.RecordBatch) or kind not in ("json", "jsonl"):
                 schema, batches = as_batches(originals)
                 id_type = None if separated or source.info.delimiter is None else clustering.document_ids.type
@@ -128,12 +136,20 @@ def write_back(
             with _ended(writer):
                 _write(pieces, write, total, progress)
                 if results.seen != total:
-                    remedy = "Run the command again once nothing writes to it."
                     problem = f"has {results.seen:,} rows, and had {total:,} when it was read"
-                    raise InvalidField(path.name, problem, remedy=remedy)
+                    raise InvalidField(path.name, problem, remedy=_QUIET)
+                _check_unchanged(source, path)
     except OSError as error:  # told of the file that was asked for, not of the name it has until it is whole
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     return notes
+
+
+def _check_unchanged(source: Source, path: Path) -> None:
+    """Raises InvalidField where a file was written to after it was opened: its rows may be others."""
+    changed = changed_files(source.stamps)
+    if changed:
+        problem = f"was not written: {changed[0].name} is not as it was when it was read"
+        raise InvalidField(path.name, problem, remedy=_QUIET)
 
 
 @contextmanager

@@ -139,6 +139,16 @@ def test_a_filter_is_seen_in_the_counts(here: Command, parquet: Path) -> None:
     assert "60 documents, 2 clusters" in here(*command, "year>0").out
 
 
+def test_vectors_are_left_out_of_a_spreadsheet_on_demand(here: Command, parquet: Path, tmp_path: Path) -> None:
+    command = ("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--write")
+    assert "--without embedding leaves them out" in here(*command, "with.csv").out
+    assert "--without" not in here(*command, "with.parquet").out
+    done = here(*command, "some.csv", "--without", "embedding")
+
+    assert done.code == 0 and "--without" not in done.out
+    assert "embedding" not in (tmp_path / "some.csv").read_text("utf-8-sig").splitlines()[0]
+
+
 def test_a_run_says_where_to_look_at_what_it_found(here: Command, parquet: Path) -> None:
     few = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--out", "my results").out
     many = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 45, "--out", "many").out

@@ -35,6 +35,9 @@ def cluster(
         Path | None, typer.Option(help="Write the file again with its clusters: .csv, .parquet, .jsonl, …")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --write replace any file, but FILE.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A column that --write leaves out, such as the vectors; or a,b,c.")
+    ] = None,
     keep: Annotated[
         list[str] | None, typer.Option(help="A column of the file for members.parquet; repeat, or a,b,c.")
     ] = None,
@@ -98,6 +101,7 @@ def cluster(
         id=id,
         where=parse_filter(filter, "--where"),
         member_columns=keep or (),
+        without=without or (),
         labels=labels,
         how=how,
     )

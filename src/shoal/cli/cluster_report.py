@@ -17,6 +17,7 @@ from shoal.cli.table import MOST_ROWS, Row, called_as, clusters_table, plain, pr
 from shoal.cli.terminal import escape_controls
 from shoal.cli.tree import clusters_tree
 from shoal.errors import ShoalError
+from shoal.files.row_writers import written_format
 from shoal.plural import plural
 from shoal.results import read_summary
 
@@ -48,6 +49,7 @@ def print_table(
     print_lines(console, results)
     if written is not None:
         print_lines(console, Text.assemble("Written: ", (plain(str(written)), "bold"), f", {_rows_of(found)}"))
+        print_lines(console, *(Text(plain(line), "dim") for line in _vectors_in(found, written)))
     looks = _looks(folder, len(clustering.clusters), whole=whole)
     for line in [*looks, *next_commands(found, again)]:
         print_lines(console, Text(plain(line), "dim"))
@@ -81,6 +83,15 @@ def _rows_of(found: "FileClustering") -> str:
     if len(found.rows) == found.total:
         return f"{rows} with their clusters"
     return f"{rows}, {len(found.rows):,} of them with clusters"
+
+
+def _vectors_in(found: "FileClustering", written: Path) -> list[str]:
+    """How to leave the vectors out of a file for a spreadsheet, where they are in it."""
+    vector = found.source["vector"]
+    is_text = written_format(written) in ("csv", "tsv")
+    if not is_text or vector in found.without or vector not in found.opened.info.original_columns:
+        return []
+    return [f"      It holds the numbers of {vector} too: --without {shlex.quote(vector)} leaves them out."]
 
 
 def _looks(folder: Path, clusters: int, *, whole: bool) -> list[str]:

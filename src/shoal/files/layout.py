@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds
 from shoal.files.ids import ID_COLUMNS, NO_COLUMN, Numbering, numbered
+from shoal.files.stamps import Stamps
 
 __all__ = [
     "CLIENT",
@@ -81,6 +82,8 @@ class Asked:
         What separates the columns of text; None where it is to be seen.
     format
         What the file is; None where its name says so.
+    stamps
+        The files as they were before they were opened.
     """
 
     label: str
@@ -95,6 +98,7 @@ class Asked:
     numbered: bool = False
     delimiter: str | None = None
     format: str | None = None
+    stamps: Stamps = field(default_factory=dict)
 
 
 USUAL_NAMES: Final = ("embedding", "embeddings", "vector", "vectors")

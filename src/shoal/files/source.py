@@ -28,6 +28,7 @@ from shoal.files.pieces import Piece, Pieces, Shards, naming_line, naming_shard,
 from shoal.files.reading import converted, speaking_shoal
 from shoal.files.shard_rows import ShardRows
 from shoal.files.shards import Files, are_several, find_shards, name_of
+from shoal.files.stamps import stamps_of
 from shoal.files.table_pieces import TablePieces
 from shoal.files.tables import open_rows
 from shoal.files.text_shards import CsvShards, JsonShards
@@ -103,7 +104,7 @@ class Source:
     """A file that was opened and looked at. It can be read any number of times; ids are unique over the whole."""
 
     def __init__(self, pieces: Pieces, kind: Format, asked: Asked) -> None:
-        self._pieces, self._label = pieces, asked.label
+        self._pieces, self._label, self.stamps = pieces, asked.label, asked.stamps
         self._none = asked.options.id.replace("NAME", NO_COLUMN)
         self.info = SourceInfo(
             kind,
@@ -246,9 +247,9 @@ def open_source(
         delimiter=delimiter,
         format=format,
     )
-    if makes_ids:
-        held = [path] if isinstance(path, Path) and not are_several(path) else _shard_paths(path, label, format)
-        asked = replace(asked, number=MadeIds(held if sidecar is None else [*held, Path(sidecar)]))
+    held = [path] if isinstance(path, Path) and not are_several(path) else _shard_paths(path, label, format)
+    held = held if sidecar is None else [*held, Path(sidecar)]
+    asked = replace(asked, stamps=stamps_of(held), number=MadeIds(held) if makes_ids else asked.number)
     if not isinstance(path, Path) or are_several(path):
         return _together(path, format, sidecar, asked, temporary)
     unpacked = None

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ __all__ = [
     "remove_abandoned",
     "remove_tree",
     "sync_folder",
+    "written_alone",
     "written_whole",
 ]
 
@@ -79,6 +81,19 @@ def written_whole(path: Path, *, synced: bool = True, private: bool = False) -> 
         raise
     if synced:
         sync_folder(path.parent)
+
+
+@contextmanager
+def written_alone(path: Path) -> Iterator[BinaryIO]:
+    """The same, after clearing away what writers of `path` that were killed left beside it. Each holds a lock on its
+    own for as long as it lives."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{12}}\.part")
+    for left in [one for one in path.parent.iterdir() if ours.fullmatch(one.name)]:
+        remove_abandoned(left)
+    with written_whole(path) as file:
+        with suppress(OSError):  # a disk without locks
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
 
 
 def sync_folder(path: Path) -> None:
