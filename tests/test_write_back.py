@@ -4,6 +4,7 @@ import csv
 import fcntl
 import gzip
 import json
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import shoal
 from shoal.errors import Conflict, InvalidField
 from shoal.files.row_writers import open_writer
 from shoal.from_file import FileClustering, Request, cluster_file
@@ -355,6 +357,39 @@ def test_columns_are_left_out_on_demand(given: str, ending: str, tmp_path: Path)
     assert {tuple(row) for row in read(tmp_path / f"out.{ending}")} == {(*names, *RESULT_COLUMNS)}
     with pytest.raises(InvalidField, match=r"--without: the file.*Did you mean 'embedding'"):
         clustered(INPUTS[given](tmp_path, rows()), without=["embeding"])
+
+
+def test_python_writes_a_file_back_as_the_command_does(tmp_path: Path) -> None:
+    source = as_csv(tmp_path, rows())
+    how: Json = {"text": "body", "id": "ticket", "algorithm": "kmeans", "n_clusters": 3}
+    found = shoal.cluster(source, **how)
+    clustered(source, text=["body"]).write_back(tmp_path / "command.csv")
+
+    assert found.write(tmp_path / "python.csv") == tmp_path / "python.csv"
+    assert read(tmp_path / "python.csv") == read(tmp_path / "command.csv")
+    found.write(str(tmp_path / "python.csv"), without=["embedding"])
+    assert "embedding" not in read(tmp_path / "python.csv")[0]
+    with pytest.raises(Conflict, match="your file stays as it is"):
+        found.write(source, overwrite=True)
+    (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(Conflict, match=r"path: .*give overwrite=True"):
+        found.write(tmp_path / "mine.csv")
+    with pytest.raises(InvalidField, match=r"without: the file.*Did you mean 'note'"):
+        found.write(tmp_path / "new.csv", without=["not"])
+    loaded = shoal.load(found.save(tmp_path / "found"))
+    for other in (loaded, pickle.loads(pickle.dumps(found)), shoal.cluster(VECTORS, algorithm="kmeans", n_clusters=3)):
+        with pytest.raises(InvalidField, match=r"holds no rows to write back.*to_pandas"):
+            other.write(tmp_path / "new.csv")
+
+
+def test_python_writes_a_table_in_memory_with_its_clusters(tmp_path: Path) -> None:
+    own = [row for n, row in enumerate(rows()) if n not in (NO_VECTOR, ALL_ZERO)]
+    found = shoal.cluster(pa.Table.from_pylist(own), id="ticket", algorithm="kmeans", n_clusters=3)
+    found.write(tmp_path / "out.parquet")
+
+    back = read(tmp_path / "out.parquet")
+    assert [{name: row[name] for name in own[0]} for row in back] == own
+    assert [row["cluster_id"] for row in back] == found.members()["cluster_id"].to_pylist()
 
 
 def test_kept_columns_stand_in_the_members(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
@@ -38,6 +38,9 @@ from shoal.services.analysis_tables import (
 )
 from shoal.services.recounted import with_outcome
 
+if TYPE_CHECKING:
+    from shoal.write_back import FileRows
+
 __all__ = ["Assignment", "Clustering", "Kept"]
 
 _SHOWN: Final = 20
@@ -66,6 +69,8 @@ class Clustering(Exploration):
     seconds: float = 0.0
     checksums: NDArray[np.float32] | None = None
     """(n,) what tells whether vectors that are given later are those of the same rows; see `shoal.checksums`."""
+    file_rows: "FileRows | None" = None
+    """Where the rows stand in what was clustered, a file or a table; None where that is gone, or was an array."""
     kept: Kept | None = None
     """The vectors and texts, for what is asked of them later; None where they were not kept."""
     index: object = None

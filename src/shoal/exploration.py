@@ -1,9 +1,11 @@
 """What is asked of a clustering once it is there: tables for data frames, probabilities, clusters by time or class."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast, overload
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +29,8 @@ from shoal.services.analysis import Analysis, NamedCluster, NamedLayer
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+
+    from shoal.write_back import Clustered, FileRows
 
 __all__ = ["Exploration", "Kept"]
 
@@ -53,6 +57,7 @@ class Exploration(ABC):
     warnings: Sequence[str]
     seconds: float
     kept: Kept | None
+    file_rows: "FileRows | None"
     index: object
     text_columns: Sequence[str]
 
@@ -111,6 +116,50 @@ class Exploration(ABC):
     def to_polars(self, table: str = _DOCUMENTS) -> "pl.DataFrame":
         """`to_arrow` as a data frame of polars. Raises ShoalError where polars is not installed."""
         return as_polars(self.to_arrow(table))
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        without: Sequence[str] = (),
+        overwrite: bool = False,
+        progress: Progress = silent,
+    ) -> Path:
+        """Write the file that was clustered again, every row and column in its order, with the cluster of each row
+        beside them, as `shoal cluster --write` does.
+
+        The columns are cluster_id, cluster_label, strength, x, y; one that the file has itself stays, and Shoal's is
+        then called shoal_NAME.
+
+        Parameters
+        ----------
+        path : str or path
+            Its ending is the format: .csv, .tsv, .jsonl, .json, .parquet, .arrow; text also .gz. What was read is never
+            overwritten.
+        without : sequence of str, optional
+            Columns that are left out, such as the vectors.
+        overwrite : bool, default False
+            Whether any other file may be replaced; one that this wrote earlier is.
+        progress : callable, optional
+            Hears (stage, fraction).
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        InvalidField
+            Where the clustering is not of a file or a table, or was loaded, and for a file that was changed since.
+        Conflict
+            For a place where nothing may be written.
+        """
+        from shoal.write_back import write_clustered  # it imports all formats, which few need
+
+        return write_clustered(
+            cast("Clustered", self), Path(path), without=without, overwrite=overwrite, progress=progress
+        )
 
     # ── probabilities ────────────────────────────────────────────────────────────────────────────────────────────────
 

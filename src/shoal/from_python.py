@@ -25,6 +25,7 @@ from shoal.labeling import document_text
 from shoal.library import How, cluster_columns
 from shoal.precision import Split
 from shoal.scalars import flag, unwrapped, whole
+from shoal.write_back import FileRows
 
 __all__ = ["Column", "cluster"]
 
@@ -142,8 +143,9 @@ def cluster(
     else:
         return _ended(_cluster_array(data, vector, text, id, how, like, hear), progress)
     given = replace(request.given, like=like)
-    found = cluster_file(replace(request, how=how, given=given, keep=True), hear).clustering
-    return _ended(found, progress)
+    found = cluster_file(replace(request, how=how, given=given, keep=True), hear)
+    file_rows = FileRows(found.opened, found.rows, found.total)
+    return _ended(replace(found.clustering, file_rows=file_rows), progress)
 
 
 def _ended(found: Clustering, progress: Progress | bool) -> Clustering:

@@ -6,8 +6,9 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import orjson
@@ -15,20 +16,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shoal.clustering import Clustering
-from shoal.columns import Rows
+from shoal.columns import Labels, Rows
+from shoal.document_ids import DocumentIds
 from shoal.engine.plan import Progress, silent
 from shoal.errors import Conflict, InvalidField
 from shoal.files import Source
 from shoal.files.decimal_mark import decimal_mark
+from shoal.files.layout import COMMAND, PYTHON, Options
 from shoal.files.originals import Originals, as_batches
 from shoal.files.row_writers import RowWriter, json_numbers, open_writer, written_format
 from shoal.files.shards import is_pattern
 from shoal.files.stamps import changed_files
-from shoal.services.analysis import NOISE_ID
+from shoal.kept_columns import find_kept
+from shoal.services.analysis import NOISE_ID, NamedCluster
 from shoal.storage.files import written_alone
 
-__all__ = ["RESULT_COLUMNS", "check_target", "write_back"]
+__all__ = ["RESULT_COLUMNS", "FileRows", "check_target", "write_back"]
 
 RESULT_COLUMNS: Final = ("cluster_id", "cluster_label", "strength", "x", "y")
 _SURE: Final = RESULT_COLUMNS[:3]
@@ -42,32 +45,87 @@ _FORMULA: Final = tuple("=+-@\t\r")
 """What a cell begins with that spreadsheets take for a formula."""
 
 
-def check_target(path: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
+class Clustered(Protocol):
+    """What is written of a clustering of n documents; see `shoal.Clustering`."""
+
+    @property
+    def clusters(self) -> Sequence[NamedCluster]: ...
+
+    @property
+    def labels(self) -> Labels: ...
+
+    @property
+    def strengths(self) -> NDArray[np.float32]: ...
+
+    @property
+    def coordinates(self) -> NDArray[np.float32] | None: ...
+
+    @property
+    def document_ids(self) -> DocumentIds: ...
+
+    @property
+    def file_rows(self) -> "FileRows | None": ...
+
+
+def check_target(path: Path, sources: Sequence[Path], *, overwrite: bool, options: Options = COMMAND) -> None:
     """Whether the rows of `sources` may be written to `path`, before anything is computed.
 
     An earlier file of clustered rows is replaced; any other only with `overwrite`, and never what is read. Raises
     InvalidField for a name that no format has, Conflict for the rest.
     """
-    written_format(path)
+    option = options.write
+    written_format(path, option)
     folder = path.resolve().parent
     if not folder.is_dir():
-        raise Conflict(f"--write: there is no folder {folder}. Make it first, or choose another.")
+        raise Conflict(f"{option}: there is no folder {folder}. Make it first, or choose another.")
     for source in sources:
         if _is_read(path.resolve(), source):
             raise Conflict(
-                f"--write: {path} is or lies in what is read. Choose another name; your file stays as it is."
+                f"{option}: {path} is or lies in what is read. Choose another name; your file stays as it is."
             )
     if path.is_dir():
-        raise Conflict(f"--write: {path} is a folder. Choose the name of a file.")
+        raise Conflict(f"{option}: {path} is a folder. Choose the name of a file.")
     if path.exists() and not overwrite and not _is_earlier(path):
         raise Conflict(
-            f"--write: {path} is there already, and no file of clustered rows. Choose another name, or say --overwrite."
+            f"{option}: {path} is there already, and no file of clustered rows. Choose another name, or "
+            f"{options.overwrite}."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FileRows:
+    """Where the rows of a clustering stand: in the file that was `opened`, of `total` rows, at `rows` (n,)."""
+
+    opened: Source
+    rows: Rows
+    total: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds no open file, but None in its place."""
+        return _no_file, ()
+
+
+def _no_file() -> None:
+    return None
+
+
+def write_clustered(
+    clustering: Clustered, path: Path, *, without: Sequence[str], overwrite: bool, progress: Progress
+) -> Path:
+    """What `Clustering.write` does; see there."""
+    file = clustering.file_rows
+    if file is None:
+        remedy = "Cluster a file or a data frame, or join clustering.to_pandas() to your rows."
+        raise InvalidField("clustering", "holds no rows to write back", remedy=remedy)
+    left_out = find_kept(file.opened, [without] if isinstance(without, str) else without, "without")
+    check_target(path, list(file.opened.stamps), overwrite=overwrite, options=PYTHON)
+    write_back(file.opened, clustering, file.rows, file.total, path, progress, without=left_out)
+    return path
 
 
 def write_back(
     source: Source,
-    clustering: Clustering,
+    clustering: Clustered,
     rows: Rows,
     total: int,
     path: Path,
@@ -167,7 +225,7 @@ class _Results:
     """The columns of results for any stretch of the file."""
 
     def __init__(
-        self, clustering: Clustering, rows: Rows, total: int, names: Mapping[str, str], *, guarded: bool
+        self, clustering: Clustered, rows: Rows, total: int, names: Mapping[str, str], *, guarded: bool
     ) -> None:
         self._place = np.full(total, -1, np.int32)
         self._place[rows] = np.arange(len(rows), dtype=np.int32)

@@ -44,9 +44,11 @@ class Options:
     id: str
     where: str = "where"
     text: str = "text"
+    write: str = "path"
+    overwrite: str = "give overwrite=True"
 
 
-COMMAND: Final = Options("--vector NAME", "--id NAME", "--where", "--text")
+COMMAND: Final = Options("--vector NAME", "--id NAME", "--where", "--text", "--write", "say --overwrite")
 PYTHON: Final = Options('vector="NAME"', 'id="NAME"')
 CLIENT: Final = Options('vector_columns=["NAME"]', 'id_column="NAME"')
 HTTP: Final = Options("vector_column=NAME", "id_column=NAME")

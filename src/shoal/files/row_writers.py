@@ -50,13 +50,13 @@ class RowWriter(Protocol):
         """Write no more: the file goes away."""
 
 
-def written_format(path: Path) -> WrittenFormat:
+def written_format(path: Path, option: str = "--write") -> WrittenFormat:
     """The format that a file's name asks for. Raises InvalidField for one that Shoal does not write."""
     packed = path.suffix.lower() == ".gz"
     kind = _SUFFIXES.get((Path(path.stem) if packed else path).suffix.lower())
     if kind is None or (packed and kind not in _PACKED):
         raise InvalidField(
-            "--write", "has an ending that Shoal does not write", value=str(path), remedy=f"Use one of {WRITTEN}."
+            option, "has an ending that Shoal does not write", value=str(path), remedy=f"Use one of {WRITTEN}."
         )
     return kind
 
