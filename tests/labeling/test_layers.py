@@ -152,3 +152,33 @@ def check_parts(layers: Sequence[Partition], named: Sequence[Sequence[Name]]) ->
         parts = [named[1][part].label for part in np.flatnonzero(parents == parent).tolist()]
         assert parts != [] or layers[0].clusters > layers[1].clusters
         assert name.label not in parts or len(parts) == 1
+
+
+def test_a_broad_chosen_layer_is_not_named_after_one_of_its_many_parts() -> None:
+    said = ("my {} card please", "the {} card again", "where is a {} card", "{} card, once more")
+    kinds = ("stolen", "virtual", "declined", "expired", "metal", "swallowed", "frozen", "cracked")
+    texts = [form.format(kind) for kind in kinds for form in said]
+    texts += [f"{kind} parcel" for kind in kinds for _ in range(2)] + ["stolen card"] * 6
+    parts = np.concatenate([np.repeat(np.arange(8), 4), np.repeat(np.arange(8, 16), 2), np.zeros(6, int)]).astype(
+        np.int32
+    )
+    whole = ((parts >= 8).astype(np.int32)).astype(np.int32)
+
+    broad = name_layers(texts, layers_of([whole, parts]), chosen=0)[0]
+
+    assert [name.label for name in broad] == ["Card", "Parcel"]
+
+
+def test_a_large_cluster_of_many_topics_is_called_what_most_of_it_says() -> None:
+    """The report: 1,166 documents called "Card expires"."""
+    texts = [text or "" for text in load("banking77")["text"].to_pylist()]
+    outcome = compute(vectors(load("banking77")), Plan(algorithm="auto", params={"approx_n_clusters": 20}))
+    assert outcome.layers is not None
+    layers = layers_of([layer.labels for layer in outcome.layers.layers])
+
+    names = name_layers(texts, layers, chosen=outcome.layers.chosen)[outcome.layers.chosen]
+
+    activating = [text.startswith("How do I activate my card") for text in texts]
+    cards = int(np.argmax(np.bincount(outcome.labels[np.array(activating) & (outcome.labels >= 0)])))
+    assert outcome.sizes[cards] > 500
+    assert names[cards].label.split(", ")[0] == "Card"

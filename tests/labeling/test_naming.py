@@ -394,3 +394,34 @@ def test_a_number_alone_is_no_name_where_words_are() -> None:
     names = named([["20", "20 came out", "20 came out of it", "20"], ["rain today", "rain again", "more rain"]])
 
     assert not names[0].label.isdigit()
+
+
+def test_a_phrase_that_hardly_a_document_holds_names_no_cluster_that_says_something_else_too() -> None:
+    filler = ("monday", "tuesday", "alpha", "beta", "gamma", "delta", "north", "south", "east", "west")
+    films = [
+        f"a thriller set in the {filler[i % 10]} quarter number {i}" if i % 3 == 0 else f"{i} {filler[i % 7]}"
+        for i in range(300)
+    ]
+    films[:6] = [f"Robin Hood returns {i}" for i in range(6)]
+    meals = [f"a recipe of the {filler[i % 10]} kitchen {i}" for i in range(300)]
+
+    labels = [name.label for name in named([films, meals])]
+
+    assert "Robin" not in labels[0]
+    assert "thriller" in labels[0].lower()
+
+
+def test_where_no_phrase_is_frequent_a_name_is_of_two() -> None:
+    words = [
+        f"{first}{second}"
+        for first in ("ba", "ke", "lo", "mi", "nu", "pa", "re", "so")
+        for second in ("zan", "tor", "vil", "mak", "den")
+    ]
+    many = [word for word in words for _ in range(4)]
+    texts = [f"{word} {i}x" for i, word in enumerate(many)]
+    other = [f"refund number {i}" for i in range(len(texts))]
+
+    first, second = (name.label for name in named([texts, other]))
+
+    assert len(first.split(", ")) == 2
+    assert second.startswith("Refund")

@@ -34,6 +34,8 @@ class Candidate:
     documents: float
     telling: float
     """Share of all documents with the phrase that are in this cluster."""
+    coverage: float
+    """Share of the documents of this cluster that hold the phrase."""
     label: str = ""
     keyword: str = ""
 
@@ -67,7 +69,8 @@ def _candidates(phrases: Phrases, scores: NDArray[np.float64], table: TokenTable
                 stems[phrase] = phrases.stems(phrase, table)
             score = (own[phrase] + _OWN_WORDS * _mean_of_words(phrase, stems[phrase], own, phrases)) * form[phrase]
             weight = float(phrases.weights[phrase])
-            found.append(Candidate(phrase, score, stems[phrase], weight, held, held / total[phrase]))
+            coverage = held / max(float(phrases.sizes[cluster]), 1.0)
+            found.append(Candidate(phrase, score, stems[phrase], weight, held, held / total[phrase], coverage))
         out.append(_strongest(found))
     return out
 

@@ -7,7 +7,7 @@ from itertools import count
 
 from shoal.labeling.candidates import Candidate
 
-__all__ = ["Kin", "Label", "choose_labels", "ranked"]
+__all__ = ["Kin", "Label", "choose_labels", "ranked", "spoken_for"]
 
 LONGEST_LABEL = 80
 
@@ -19,6 +19,12 @@ _SHARE_OF_TELLING, _SHARE_OF_VAGUE = 0.2, 0.08
 _CLOSE = 0.3
 _NEARLY_AS_GOOD = 0.8
 _MOST_JOINED, _JOINED_SHARE = 3, 0.6
+_RARE, _SECOND = 0.03, 0.06
+"""Of the documents of a cluster, what holds a phrase that cannot name it where another can, and one that needs a
+second phrase beside it."""
+_GAIN = 1.5
+_FAIR = 0.2
+"""The score, of the best, from which a phrase that more documents hold stands for one that is rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class Label:
     text: str
     stems: frozenset[int] = frozenset()
     phrase: str = ""
+    coverage: float = 0.0
+    """Share of the documents of the cluster that hold one of its phrases, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Kin:
 
 def choose_labels(candidates: Sequence[list[Candidate]], kin: Kin = Kin()) -> list[Label]:
     """One label a cluster. Of two that claim the same words the stronger claim wins; the other takes its next best."""
-    order = [ranked([each for each in found if kin.allows(c, each)]) for c, found in enumerate(candidates)]
+    order = [ranked(_held([each for each in found if kin.allows(c, each)])) for c, found in enumerate(candidates)]
     labels = dict(kin.same or {})
     words_used = {label.stems for label in labels.values()}
     texts_used = {label.text.casefold() for label in labels.values()}
@@ -76,9 +84,9 @@ def choose_labels(candidates: Sequence[list[Candidate]], kin: Kin = Kin()) -> li
         best = candidates[-c][0] if kin.below else order[-c][0]
         free = each.stems not in words_used and each.label.casefold() not in texts_used
         if -c not in labels and free and score >= best.score - _RIVAL:
-            labels[-c] = Label(each.label, each.stems, each.keyword)
+            labels[-c] = _supported(each, order[-c], candidates[-c], texts_used)
             words_used.add(each.stems)
-            texts_used.add(each.label.casefold())
+            texts_used |= {each.label.casefold(), labels[-c].text.casefold()}
     for cluster, found in enumerate(candidates):
         if cluster not in labels:
             below = kin.below[cluster] if kin.below else ()
@@ -88,6 +96,38 @@ def choose_labels(candidates: Sequence[list[Candidate]], kin: Kin = Kin()) -> li
             labels[cluster] = label or Label(f"Cluster {cluster}")
             texts_used.add(labels[cluster].text.casefold())
     return [labels[cluster] for cluster in range(len(candidates))]
+
+
+def _held(found: list[Candidate]) -> list[Candidate]:
+    """Without what hardly a document of the cluster holds, where there is something else that is fair."""
+    often = [each for each in found if each.coverage >= _RARE]
+    return often if often and often[0].score >= _FAIR else found
+
+
+def _supported(head: Candidate, found: Sequence[Candidate], every: Sequence[Candidate], used: set[str]) -> Label:
+    """The label of a phrase; where few documents hold it, its longer form with the next phrase of other words."""
+    label = Label(head.label, head.stems, head.keyword, head.coverage)
+    if head.coverage >= _SECOND:
+        return label
+    longer = [each for each in every if each.stems > head.stems and 2 * each.documents >= head.documents]
+    said = longer[0].label if longer else head.label
+    for each in found:
+        text, both = f"{said}, {each.keyword}", head.stems | each.stems
+        apart = not each.stems & head.stems and not any(other.stems >= both for other in every)
+        if apart and each.score >= _FAIR and len(text) <= LONGEST_LABEL and text.casefold() not in used:
+            return replace(label, text=text, coverage=min(head.coverage + each.coverage, 1.0))
+    return label
+
+
+def spoken_for(own: Sequence[Label], shared: Sequence[Label]) -> list[Label]:
+    """For each of some broad clusters its `own` label where that speaks for it, else the one made from its parts where
+    more documents hold this; no two alike."""
+    chosen = [
+        one if not other.phrase or one.coverage >= _SPEAKS_FOR or _GAIN * one.coverage >= other.coverage else other
+        for one, other in zip(own, shared, strict=True)
+    ]
+    texts = [label.text.casefold() for label in chosen]
+    return chosen if len(set(texts)) == len(texts) else list(own)
 
 
 def _joined(parts: Sequence[tuple[int, Label]], used: set[str]) -> Label | None:
@@ -106,7 +146,8 @@ def _joined(parts: Sequence[tuple[int, Label]], used: set[str]) -> Label | None:
     text = text[:1].upper() + text[1:]
     if len(phrases) < 2 or len(text) > LONGEST_LABEL or text.casefold() in used:
         return None
-    return Label(text, frozenset(), phrases[0])
+    covered = sum(size * label.coverage for size, label in named if label.phrase in phrases)
+    return Label(text, frozenset(), phrases[0], covered / max(total, 1))
 
 
 def _counted(above: Sequence[Label], used: set[str]) -> Label | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shoal.columns import Labels, Points
 from shoal.labeling.boilerplate import drop_boilerplate
 from shoal.labeling.candidates import Candidate, find_candidates, keywords
-from shoal.labeling.label_choice import Kin, Label, choose_labels, ranked
+from shoal.labeling.label_choice import Kin, Label, choose_labels, ranked, spoken_for
 from shoal.labeling.numerals import topical_numerals
 from shoal.labeling.phrases import Phrases, count_phrases
 from shoal.labeling.reading import rows_to_read
@@ -20,6 +20,9 @@ __all__ = ["Name", "Partition", "main_parents", "name_clusters", "name_layers"]
 
 Numbers = NDArray[np.int32]
 Progress = Callable[[float], None]
+
+_BROAD = 4
+"""Times as many clusters in the finest layer as in one that is named from the names of its parts."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,10 @@ def name_layers(
 ) -> list[list[Name]]:
     """Name the clusters of several layers, coarse to fine, and read the texts once for all of them.
 
-    The clusters of `layers[chosen]` are named first and as if there were no others. Going up from there, a name is
-    one that most of the parts of a cluster share, and broader than the names of these parts; going down, narrower than
-    that of the whole. A cluster that is the only part of another has its name.
+    The clusters of `layers[chosen]` are named first, and as if there were no others; but where it is broad, over four
+    times as many clusters in the finest layer, a cluster that no phrase of its own speaks for is named after its parts.
+    Going up from there, a name is one that most of the parts of a cluster share, and broader than the names of these
+    parts; going down, narrower than that of the whole. A cluster that is the only part of another has its name.
 
     Parameters
     ----------
@@ -88,16 +92,17 @@ def name_layers(
         Receives the fraction that is done, and may raise to stop.
     """
     report = progress or _silent
-    rows, cells, count = rows_to_read(texts, [layer.labels for layer in layers], chosen)
+    first = _base(layers, chosen)
+    rows, cells, count = rows_to_read(texts, [layer.labels for layer in layers], first)
     read = drop_boilerplate([texts[row] for row in rows], cells, LONGEST_EXCERPT)
     table = tokenize(read, lambda fraction: report(0.6 * fraction), topical_numerals(read, cells, count))
     report(0.6)
     if not len(table):
         return [[Name.of_number(number) for number in range(layer.clusters)] for layer in layers]
     parts = [Partition(layer.labels[rows], layer.clusters, layer.centroids) for layer in layers]
-    phrases = count_phrases(table, cells, count, [parts[chosen].labels, *(part.labels for part in parts)])
+    phrases = count_phrases(table, cells, count, [parts[first].labels, *(part.labels for part in parts)])
     report(0.8)
-    found = _in_order(_Reading(table, phrases, parts, chosen), lambda fraction: report(0.8 + 0.2 * fraction))
+    found = _in_order(_Reading(table, phrases, parts, chosen, first), lambda fraction: report(0.8 + 0.2 * fraction))
     return [
         [
             Name(label.text, keywords(ranked(each))) if label.phrase else Name.of_number(number)
@@ -105,6 +110,12 @@ def name_layers(
         ]
         for labels, candidates in found
     ]
+
+
+def _base(layers: Sequence[Partition], chosen: int) -> int:
+    """The layer whose own words name it: the chosen one, or below it, where that is broad, the coarsest that is not."""
+    finest = layers[-1].clusters
+    return next(n for n in range(chosen, len(layers)) if layers[n].clusters * _BROAD >= finest)
 
 
 def _silent(fraction: float) -> None:
@@ -128,12 +139,14 @@ _Found = tuple[list[Label], list[list[Candidate]]]
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The phrases of all documents that were read, and the layers among these documents."""
+    """The phrases of all documents that were read, and the layers among these documents; the names of a
+    broad chosen layer build on those of `base`."""
 
     table: TokenTable
     phrases: Phrases
     layers: Sequence[Partition]
     chosen: int
+    base: int
 
     def candidates(self, number: int, parts: Partition | None = None) -> list[list[Candidate]]:
         """Of a layer; with the layer below it, phrases that one of the parts alone holds count less."""
@@ -149,22 +162,42 @@ class _Reading:
 def _in_order(reading: _Reading, report: Progress) -> list[_Found]:
     """The chosen layer first, then those above it, then those below, since each looks at the one before."""
     layers, chosen = reading.layers, reading.chosen
-    named: dict[int, _Found] = {}
-    words: list[set[frozenset[int]]] = []
-    for number in (chosen, *range(chosen - 1, -1, -1), *range(chosen + 1, len(layers))):
-        candidates = reading.candidates(number, layers[number + 1] if number < chosen else None)
-        if number == chosen:
-            kin = Kin()
-        elif number < chosen:
-            kin = _below(layers[number], layers[number + 1], named[number + 1][0], words)
-        else:
-            kin = _above(layers[number], layers[number - 1], named[number - 1][0])
+    named: dict[int, _Found] = {chosen: _of_chosen(reading)}
+    report(1 / len(layers))
+    words = [{label.stems} for label in named[chosen][0]]
+    for number in range(chosen - 1, -1, -1):
+        named[number], words = _of_parts(reading, number, named[number + 1][0], words)
+        report(len(named) / len(layers))
+    for number in range(chosen + 1, len(layers)):
+        candidates = reading.candidates(number)
+        kin = _above(layers[number], layers[number - 1], named[number - 1][0])
         named[number] = choose_labels(candidates, kin), candidates
-        if number <= chosen:
-            below = kin.deeper or [set()] * layers[number].clusters
-            words = [{label.stems} | inside for label, inside in zip(named[number][0], below, strict=True)]
         report(len(named) / len(layers))
     return [named[number] for number in range(len(layers))]
+
+
+def _of_chosen(reading: _Reading) -> _Found:
+    """By its own words; where it is broad and these speak for too few documents of a cluster, as broader layers are."""
+    candidates = reading.candidates(reading.chosen)
+    own = choose_labels(candidates)
+    if reading.base == reading.chosen:
+        return own, candidates
+    labels = choose_labels(reading.candidates(reading.base))
+    words = [{label.stems} for label in labels]
+    for number in range(reading.base - 1, reading.chosen - 1, -1):
+        (labels, _), words = _of_parts(reading, number, labels, words)
+    return spoken_for(own, labels), candidates
+
+
+def _of_parts(
+    reading: _Reading, number: int, labels: Sequence[Label], words: Sequence[set[frozenset[int]]]
+) -> tuple[_Found, list[set[frozenset[int]]]]:
+    """The names of a layer over one with these `labels`, and the words of its names and of all below them."""
+    parts = reading.layers[number + 1]
+    candidates = reading.candidates(number, parts)
+    kin = _below(reading.layers[number], parts, labels, words)
+    found = choose_labels(candidates, kin)
+    return (found, candidates), [{label.stems} | inside for label, inside in zip(found, kin.deeper, strict=True)]
 
 
 def _below(layer: Partition, finer: Partition, labels: Sequence[Label], words: Sequence[set[frozenset[int]]]) -> Kin:
