@@ -120,3 +120,14 @@ def test_films_are_named_from_plots_and_titles_and_not_from_the_cast(rows: int) 
     films = load("movies").drop(["embedding"]).slice(0, rows).to_pylist()
 
     assert choose_text_fields(films) == ["title", "text"]
+
+
+@pytest.mark.parametrize("constant", ["object", "chat.completion", "list", "Acme"])
+def test_a_column_of_one_word_alone_names_nothing(constant: str) -> None:
+    assert choose_text_fields([{"object": constant} for _ in range(20)]) == []
+    texts = ["I lost my card", "What is the rate today", "Please close my account"]
+    assert choose_text_fields([{"object": constant, "body": text} for text in texts]) == ["body"]
+
+
+def test_one_sentence_in_all_documents_is_still_text() -> None:
+    assert choose_text_fields([{"said": "same words here"}] * 20) == ["said"]

@@ -86,7 +86,7 @@ def test_keywords_are_phrases_that_add_a_word_each() -> None:
         (["🎉🎉", "🎉 party tonight 🎉", "party tonight!! 🥳"], "Party tonight"),
         (["<p>See <a href='https://x.org/z?q=1'>our</a> garden chairs</p>", "<b>garden chairs</b> &amp; more",
           "Garden chairs https://x.org/abc <script>var garden='evil'</script>"], "Garden chairs"),
-        (["the same sentence"] * 50, "Sentence"),
+        (["the same sentence"] * 50, "The same sentence"),
         (["Lighthouse keepers"], "Lighthouse keepers"),
         (["who are you", "Who are you?", "and who are you"], "Who are you"),
         (["yes", "Yes!", "yes please"], "Yes"),
@@ -398,12 +398,9 @@ def test_a_number_alone_is_no_name_where_words_are() -> None:
 
 def test_a_phrase_that_hardly_a_document_holds_names_no_cluster_that_says_something_else_too() -> None:
     filler = ("monday", "tuesday", "alpha", "beta", "gamma", "delta", "north", "south", "east", "west")
-    films = [
-        f"a thriller set in the {filler[i % 10]} quarter number {i}" if i % 3 == 0 else f"{i} {filler[i % 7]}"
-        for i in range(300)
-    ]
+    films = [f"{i} a thriller, {filler[i % 10]}" if i % 3 == 0 else f"{i} {filler[i % 7]}" for i in range(300)]
     films[:6] = [f"Robin Hood returns {i}" for i in range(6)]
-    meals = [f"a recipe of the {filler[i % 10]} kitchen {i}" for i in range(300)]
+    meals = [f"{i} a recipe, {filler[i % 10]}" for i in range(300)]
 
     labels = [name.label for name in named([films, meals])]
 
@@ -425,3 +422,11 @@ def test_where_no_phrase_is_frequent_a_name_is_of_two() -> None:
 
     assert len(first.split(", ")) == 2
     assert second.startswith("Refund")
+
+
+def test_a_cluster_whose_documents_all_say_the_same_is_called_that() -> None:
+    assert [name.label for name in named([["same words here"] * 50])] == ["Same words here"]
+    assert [name.label for name in named([["same words here"] * 25, ["Another thing."] * 25])] == [
+        "Same words here",
+        "Another thing",
+    ]

@@ -35,6 +35,10 @@ _NAME_SMALL_SHARE: Final = 0.12
 _SYMBOL_SHARE: Final = 0.08
 """Of the characters, brackets and operators, from which a text is code."""
 _ITEM_WORDS: Final = 3.0
+_SEVERAL: Final = 3
+"""Documents from which one value in all is a constant,"""
+_CONSTANT_WORDS: Final = 3.0
+"""and the words from which it may be what people wrote."""
 _RARE: Final = 0.02
 """Of the documents that have to have a field."""
 
@@ -134,7 +138,11 @@ def choose_text_fields(sample: Sequence[Mapping[str, object]], without: Collecti
         for path, parts in _texts(payload):
             if not any(path == field or path.startswith(f"{field}.") for field in without):
                 values.setdefault(path, []).append(parts)
-    fields = [_measured(path, found, len(sample)) for path, found in values.items() if _speaks(path, found)]
+    fields = [
+        _measured(path, found, len(sample))
+        for path, found in values.items()
+        if _speaks(path, found) and not _constant(found)
+    ]
     if not fields:
         return []
     best = min(field.kind for field in fields)
@@ -169,6 +177,12 @@ def _speaks(path: str, found: Sequence[tuple[str, ...]]) -> bool:
     values = [part[:_LOOKED_AT] for parts in found for part in parts[:20]]
     data = sum(1 for value in values if _DATA.fullmatch(value) or not any(c.isalpha() for c in value))
     return data < _DATA_SHARE * len(values)
+
+
+def _constant(found: Sequence[tuple[str, ...]]) -> bool:
+    """Whether several documents say one word: `object` of an API's answers. A sentence may come again and again."""
+    first = found[0]
+    return len(found) >= _SEVERAL and _count(" ".join(first)) < _CONSTANT_WORDS and all(one == first for one in found)
 
 
 def _is_long(found: Sequence[tuple[str, ...]]) -> bool:

@@ -9,18 +9,20 @@ from numpy.typing import NDArray
 from shoal.columns import Labels, Points
 from shoal.labeling.boilerplate import drop_boilerplate
 from shoal.labeling.candidates import Candidate, find_candidates, keywords
+from shoal.labeling.examples import abridge
 from shoal.labeling.label_choice import Kin, Label, choose_labels, ranked, spoken_for
 from shoal.labeling.numerals import topical_numerals
 from shoal.labeling.phrases import Phrases, count_phrases
 from shoal.labeling.reading import rows_to_read
 from shoal.labeling.scoring import breadth, nearest_clusters, score_phrases
-from shoal.labeling.tokens import LONGEST_EXCERPT, TokenTable, tokenize
+from shoal.labeling.tokens import LONGEST_EXCERPT, TokenTable, clean, tokenize
 
 __all__ = ["Name", "Partition", "main_parents", "name_clusters", "name_layers"]
 
 Numbers = NDArray[np.int32]
 Progress = Callable[[float], None]
 
+_FEW_CHARACTERS = 40
 _BROAD = 4
 """Times as many clusters in the finest layer as in one that is named from the names of its parts."""
 
@@ -97,19 +99,38 @@ def name_layers(
     read = drop_boilerplate([texts[row] for row in rows], cells, LONGEST_EXCERPT)
     table = tokenize(read, lambda fraction: report(0.6 * fraction), topical_numerals(read, cells, count))
     report(0.6)
+    parts = [Partition(layer.labels[rows], layer.clusters, layer.centroids) for layer in layers]
     if not len(table):
         return [[Name.of_number(number) for number in range(layer.clusters)] for layer in layers]
-    parts = [Partition(layer.labels[rows], layer.clusters, layer.centroids) for layer in layers]
     phrases = count_phrases(table, cells, count, [parts[first].labels, *(part.labels for part in parts)])
     report(0.8)
     found = _in_order(_Reading(table, phrases, parts, chosen, first), lambda fraction: report(0.8 + 0.2 * fraction))
-    return [
+    named = [
         [
             Name(label.text, keywords(ranked(each))) if label.phrase else Name.of_number(number)
             for number, (label, each) in enumerate(zip(labels, candidates, strict=True))
         ]
         for labels, candidates in found
     ]
+    return [_in_full(names, layer, part, read) for names, layer, part in zip(named, layers, parts, strict=True)]
+
+
+def _in_full(names: list[Name], layer: Partition, part: Partition, read: Sequence[str]) -> list[Name]:
+    """Called by their whole text where several documents of a cluster say the same few words; `part` is the layer among
+    the texts that were `read`."""
+    sizes = np.bincount(layer.labels[layer.labels >= 0], minlength=layer.clusters)
+    distinct = np.bincount(part.labels[part.labels >= 0], minlength=layer.clusters)
+    only = dict(zip(part.labels.tolist(), range(len(read)), strict=True))
+    used = {name.label.casefold() for name in names}
+    named = list(names)
+    for cluster in np.flatnonzero((sizes > 1) & (distinct == 1)).tolist():
+        text = " ".join(abridge(clean(read[only[cluster]])).split()).rstrip(" .,;:!?")
+        said = text[:1].upper() + text[1:]
+        few = len(text) <= _FEW_CHARACTERS and "\n" not in read[only[cluster]].strip()
+        if few and any(map(str.isalpha, text)) and said.casefold() not in used:
+            used.add(said.casefold())
+            named[cluster] = Name(said, names[cluster].keywords or (text,))
+    return named
 
 
 def _base(layers: Sequence[Partition], chosen: int) -> int:
