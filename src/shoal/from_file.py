@@ -32,6 +32,7 @@ from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
 from shoal.records.filters import MATCH_ALL, Filter
 from shoal.remote_files import Fetched
+from shoal.results import expected_bytes
 from shoal.row_filter import RowFilter
 from shoal.settings import Settings
 from shoal.write_back import write_back
@@ -45,7 +46,6 @@ _START_BYTES: Final = 160 * 2**20
 _READING_TIMES, _READING_FEW, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
 """Reading takes so many times the attributes that it looks at, and this more, but no more than the last: it goes by
 stretches. Half of it is not given back."""
-_RESULT_BYTES: Final = 90
 _LOOSE: Final = frozenset({"json", "jsonl"})
 _LOOKED_AT: Final = 200
 """Documents whose fields are looked at to choose the ones that speak."""
@@ -85,7 +85,6 @@ class Request:
     member_columns: Sequence[str] = ()
     """Columns of the file that the members get as well."""
     without: Sequence[str] = ()
-    """Columns that are not written back."""
     how: How = field(default_factory=How)
     given: Given = field(default_factory=Given)
     options: Options = COMMAND
@@ -156,14 +155,16 @@ class FilePlan:
     disk_bytes: int
 
 
-def plan_file(request: Request, progress: Progress = silent) -> FilePlan:
-    """Read and choose, and tell what clustering these rows would cost. Raises InvalidField as `cluster_file` does."""
+def plan_file(request: Request, progress: Progress = silent, *, model: bool = True, write: bool = False) -> FilePlan:
+    """Read and choose, and tell what clustering these rows would cost, with the `model` on disk and the file written
+    again or not. Raises InvalidField as `cluster_file` does."""
     chosen = _chosen(request, progress)
     rows, dimension = chosen.points.shape
     text = Volume.of(_texts(request, chosen, _text_fields(request, chosen)) or ())
     cost = expected_cost(request.how, rows, dimension, text)
     reading = min(_READING_TIMES * chosen.unfolded_bytes + _READING_FEW, _READING_MOST)
     # Documents and their texts are there together at the end of reading; later the texts, the engine and naming are.
+    widest = len(max(chosen.ids, key=len))
     held = text.held_bytes + max(chosen.documents.nbytes + reading, reading / 2 + cost.bytes)
     return FilePlan(
         rows=rows,
@@ -171,7 +172,8 @@ def plan_file(request: Request, progress: Progress = silent) -> FilePlan:
         algorithm=request.how.algorithm,
         seconds=wall_seconds(cost, request.how.threads),
         peak_memory_bytes=int(held + chosen.points.nbytes) + _START_BYTES,
-        disk_bytes=rows * (_RESULT_BYTES + len(max(chosen.ids, key=len))),
+        disk_bytes=expected_bytes(rows, dimension, request.how.algorithm, id_bytes=widest, model=model)
+        + (sum(size for size, _ in chosen.source.stamps.values()) if write else 0),
     )
 
 

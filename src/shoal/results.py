@@ -15,10 +15,13 @@ from shoal.errors import Conflict, InvalidField
 from shoal.saved import SAVED, write_saved
 from shoal.storage.files import locked, remove_tree, sync_folder, written_whole
 
-__all__ = ["FORMAT", "check_folder", "read_summary", "write_folder"]
+__all__ = ["FORMAT", "check_folder", "expected_bytes", "read_summary", "write_folder"]
 
 FORMAT: Final = "shoal-results-1"
 """Stands in `summary.json` under `format`; a folder without it is not ours to replace."""
+_TABLE_BYTES: Final = 90
+_MODEL_BYTES: Final = 130
+_BY_CENTERS: Final = frozenset({"kmeans", "gaussian_mixture"})
 _SUMMARY: Final = "summary.json"
 _TABLES: Final = ("members", "centroids", "condensed_tree", "near_duplicates", "layers", "hierarchy")
 _OURS: Final = frozenset({_SUMMARY, SAVED, *(f"{name}.parquet" for name in _TABLES)})
@@ -36,6 +39,13 @@ def check_folder(folder: Path) -> None:
     names = {entry.name for entry in folder.iterdir()}
     if names and not (names <= _OURS and _is_summary(folder / _SUMMARY)):
         raise Conflict(f"{folder} holds files that are no Shoal results. Choose another folder, or empty this one.")
+
+
+def expected_bytes(rows: int, dimension: int, algorithm: str, *, id_bytes: int, model: bool) -> int:
+    """About what a folder of results takes on disk; `model` says whether clustering.npz is in it, which holds the
+    vectors too but for methods that place new documents by their centers."""
+    vectors = 0 if algorithm in _BY_CENTERS else 4 * dimension
+    return rows * (_TABLE_BYTES + id_bytes + (_MODEL_BYTES + vectors if model else 0))
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -149,6 +149,17 @@ def test_vectors_are_left_out_of_a_spreadsheet_on_demand(here: Command, parquet:
     assert "embedding" not in (tmp_path / "some.csv").read_text("utf-8-sig").splitlines()[0]
 
 
+@pytest.mark.parametrize("method", ["auto", "kmeans", "agglomerative"])
+def test_a_plan_counts_all_that_is_written(method: str, here: Command, parquet: Path, tmp_path: Path) -> None:
+    command = ("cluster", parquet, "--algorithm", method)
+    sizes = [json.loads(here(*command, *more, "--plan", "--json").out)["disk_bytes"] for more in ([], ["--no-model"])]
+    both = json.loads(here(*command, "--write", "w.parquet", "--plan", "--json").out)["disk_bytes"]
+
+    assert sizes[1] < sizes[0] and both - sizes[0] == parquet.stat().st_size
+    here(*command, "--out", "found")
+    assert sizes[0] - sizes[1] <= (tmp_path / "found" / "clustering.npz").stat().st_size
+
+
 def test_a_run_says_where_to_look_at_what_it_found(here: Command, parquet: Path) -> None:
     few = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--out", "my results").out
     many = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 45, "--out", "many").out

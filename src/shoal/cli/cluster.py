@@ -107,7 +107,7 @@ def cluster(
     )
     if plan:
         with options_named(how.params), shown(quiet or json) as progress:
-            cost = plan_file(request, progress)
+            cost = plan_file(request, progress, model=model, write=write is not None)
         print_plan(cost, as_json=json)
         return
     with options_named(how.params), shown(quiet) as progress:
