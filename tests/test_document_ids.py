@@ -48,7 +48,10 @@ def test_ids_come_back_in_the_type_they_were_given_in(kind: str, algorithm: str)
     found = shoal.cluster(VECTORS, id=given, algorithm=algorithm)
 
     assert list(found.ids) == expected
-    assert {type(id) for id in found.ids} == {type(expected[0])}
+    assert {type(id) for id in found.ids.tolist()} == {type(expected[0])}
+    assert found.ids[found.labels == 0].tolist() == [
+        id for id, label in zip(expected, found.labels, strict=True) if label == 0
+    ]
     tables = found.tables()
     assert tables["members"]["document_id"].to_pylist() == expected
     singles = {("members", "document_id"), ("centroids", "medoid_id"), ("near_duplicates", "document_id")}

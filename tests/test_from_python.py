@@ -277,6 +277,7 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "uneven columns": (lambda: {"vec": VECTORS, "body": BODIES[:3]}, {}, "data: has columns of different lengths"),
     "a name beside an array": (lambda: VECTORS, {"text": "body"}, "text: belongs to a table"),
     "a vector beside an array": (lambda: VECTORS, {"vector": "vec"}, "vector: belongs to a table"),
+    "texts after the vectors": (lambda: VECTORS, {"vector": BODIES}, "Texts go with their name: "),
     "texts alone": (lambda: BODIES, {}, "data: is texts without vectors"),
     "the older name of an argument": (lambda: VECTORS, {"texts": BODIES}, "Did you mean text?"),
     "several columns of ids": (frame, {"id": ["ticket", "n"]}, "id: names several columns"),
@@ -389,3 +390,23 @@ def test_assigned_documents_have_the_names_of_their_clusters() -> None:
 
     assert found.labels.tolist() == [0, -1]
     assert found.cluster_labels == [NAMES[0], None]
+
+
+TEXTS: dict[str, Callable[[], Any]] = {
+    "list": lambda: BODIES,
+    "with one missing": lambda: [None, *BODIES[1:]],
+    "NumPy": lambda: np.array(BODIES),
+    "objects": lambda: np.array(BODIES, object),
+    "Arrow": lambda: pa.array(BODIES),
+    "pandas": lambda: pd.Series(BODIES),
+    "pandas' array": lambda: pd.Series(BODIES, dtype="string").array,
+    "polars": lambda: pl.Series(BODIES),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_texts_and_their_vectors_are_clustered_as_bertopic_takes_them(kind: str) -> None:
+    texts = TEXTS[kind]()
+    for found in (shoal.cluster(texts, VECTORS, **HOW), shoal.cluster(texts, vector=VECTORS.tolist(), **HOW)):
+        assert [one.label for one in found.clusters] == NAMES
+        assert found.text_columns == ["text"] and found.labels.tolist() == np.arange(3).repeat(ROWS // 3).tolist()

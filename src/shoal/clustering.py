@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shoal.checksums import changed_rows
 from shoal.columns import Labels, Points
-from shoal.document_ids import DocumentIds, Id
+from shoal.document_ids import DocumentIds, Id, Ids
 from shoal.engine.layers import Layers
 from shoal.engine.outlier_reduction import without_noise
 from shoal.engine.plan import Plan, Progress, silent
@@ -82,6 +82,7 @@ class Clustering(Exploration):
     or there are none."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else the summary says, such as the file it came from."""
+    _ids: Ids = field(init=False)
     _clusters: Sequence[NamedCluster] = field(init=False)
     _layers: Sequence[NamedLayer] = field(init=False)
 
@@ -89,14 +90,15 @@ class Clustering(Exploration):
         clusters = [self.document_ids.cluster(one) for one in self.analysis.clusters]
         typed = self.document_ids.cluster
         layers = [replace(one, clusters=list(map(typed, one.clusters))) for one in self.analysis.layers]
+        object.__setattr__(self, "_ids", self.document_ids.array())
         object.__setattr__(self, "_clusters", clusters)  # as dataclasses do where they are frozen
         object.__setattr__(self, "_layers", layers)
 
     @property
-    def ids(self) -> Sequence[str] | Sequence[int]:
-        """(n,) The id of each row in the type it was given in: text or whole numbers; where none were given the
-        number of the row, from 0."""
-        return self.document_ids.values
+    def ids(self) -> Ids:
+        """(n,) The id of each row in the type it was given in: an array of objects for text, of int64 (or uint64) for
+        whole numbers; where none were given the number of the row, from 0."""
+        return self._ids
 
     @property
     def labels(self) -> Labels:
@@ -129,7 +131,11 @@ class Clustering(Exploration):
     def exemplars(self) -> Sequence[Sequence[Id]] | None:
         """For each cluster the ids of its densest documents; None for algorithms without a tree of densities."""
         density = self.analysis.outcome.density
-        return None if density is None else [[self.ids[row] for row in rows.tolist()] for rows in density.exemplars]
+        return (
+            None
+            if density is None
+            else [[self.document_ids.values[row] for row in rows.tolist()] for rows in density.exemplars]
+        )
 
     def condensed_tree(self) -> pa.Table | None:
         """HDBSCAN's tree: parent, child (below n a row), lambda_val, child_size, cluster_id (of chosen clusters); None

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from shoal.services.analysis import NamedCluster
 
-__all__ = ["DocumentIds", "Id"]
+__all__ = ["DocumentIds", "Id", "Ids"]
 
 Id: TypeAlias = str | int
+Ids: TypeAlias = NDArray[np.object_] | NDArray[np.int64] | NDArray[np.uint64]
 
 _SINGLE: Final = ("document_id", "representative_id", "medoid_id")
 _SEVERAL: Final = ("representative_ids", "exemplar_ids")
@@ -42,6 +45,14 @@ class DocumentIds:
                 except pa.ArrowInvalid:
                     continue
         return cls(texts, pa.string())
+
+    def array(self) -> Ids:
+        """(n,) The ids as an array, which takes masks and positions: objects for text, else int64 or uint64."""
+        if pa.types.is_string(self.type):
+            return np.array(self.values, np.object_)
+        if pa.types.is_uint64(self.type):
+            return np.array(self.values, np.uint64)
+        return np.array(self.values, np.int64)
 
     def restored(self, id: str) -> Id:
         """One id in the caller's type."""

@@ -3,10 +3,10 @@
 import difflib
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Final, TypeAlias, TypeGuard
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from shoal.files.layout import PYTHON
 from shoal.files.shards import Files
 from shoal.frames import Frame, frame_of, is_pandas, is_polars
 from shoal.from_file import Given, Request, cluster_file
-from shoal.given import Named, columns_named, one_column, split_vectors, vectors_in
+from shoal.given import Named, columns_named, named_series, one_column, split_vectors, texts_in, vectors_in
 from shoal.inputs import ids_of, texts_of
 from shoal.labeling import document_text
 from shoal.library import How, cluster_columns
@@ -132,8 +132,7 @@ def cluster(
         threads=whole("threads", threads, 0),
     )
     hear = _written if progress is True else silent if progress is False else progress
-    if _are_texts(data) and vector is not None and not isinstance(vector, str):
-        data = {"text": data}
+    data = _with_texts(data, vector)
     if isinstance(data, (str, os.PathLike)):
         request = _of_file(Path(data), vector, text, id)
     elif isinstance(data, (list, tuple)) and data and all(isinstance(one, os.PathLike) for one in data):
@@ -229,6 +228,8 @@ def _cluster_array(
         if isinstance(value, str) or (name == "vector" and value is not None):
             problem = f"belongs to a table, and data is a {type(data).__name__} of vectors"
             remedy = "Give the values themselves, or a data frame." if name != "vector" else "Leave it out."
+            if name == "vector" and texts_in(value) is not None:
+                remedy = "Texts go with their name: shoal.cluster(vectors, text=texts)."
             raise InvalidField(name, problem, value=value if isinstance(value, str) else None, remedy=remedy)
     _check_not_texts(data)
     vectors = split_vectors(data, name=_LABEL)
@@ -280,14 +281,23 @@ def _written(stage: str, fraction: float) -> None:
     sys.stderr.flush()
 
 
-def _are_texts(data: object) -> TypeGuard[Sequence[str]]:
-    return isinstance(data, (list, tuple)) and len(data) > 0 and all(isinstance(one, str) for one in data)
+def _with_texts(data: object, vector: Column | None) -> object:
+    """What to cluster, where the vectors are given beside texts: `shoal.cluster(texts, vectors)`."""
+    if vector is None or isinstance(vector, str):
+        return data
+    if is_pandas(data, "Series") or is_polars(data, "Series"):
+        series: Any = data
+        return series if series.name not in (None, "") else named_series(series, "text")
+    texts = texts_in(data)
+    return data if texts is None else {"text": texts}
 
 
 def _check_not_texts(data: object) -> None:
-    if _are_texts(data):
+    texts = texts_in(data)
+    if texts is not None:
+        value = next(one for one in texts if isinstance(one, str))
         remedy = "Shoal makes no vectors: embed the texts, then shoal.cluster(vectors, text=texts)."
-        raise InvalidField(_LABEL, "is texts without vectors", value=str(data[0])[:80], remedy=remedy)
+        raise InvalidField(_LABEL, "is texts without vectors", value=value[:80], remedy=remedy)
 
 
 def _check_directions(vectors: Split, how: How) -> None:

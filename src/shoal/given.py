@@ -18,8 +18,20 @@ from shoal.frames import Frame, frame_of, is_pandas, is_polars
 from shoal.inputs import renamed, split_points
 from shoal.precision import Split
 from shoal.records.fields import key_paths
+from shoal.scalars import is_missing
+from shoal.tables import is_text
 
-__all__ = ["Named", "close_columns", "columns_named", "missing_vectors", "one_column", "split_vectors", "vectors_in"]
+__all__ = [
+    "Named",
+    "close_columns",
+    "columns_named",
+    "missing_vectors",
+    "named_series",
+    "one_column",
+    "split_vectors",
+    "texts_in",
+    "vectors_in",
+]
 
 _SAMPLE: Final = 1024
 _SHOWN: Final = 30
@@ -93,6 +105,33 @@ def one_column(data: object) -> Frame | None:
         column: Any = data
         return frame_of(column.to_frame(column.name or _SERIES))
     return None
+
+
+def named_series(series: Any, name: str) -> object:
+    """A column of pandas or polars under this name."""
+    return series.rename(name) if is_pandas(series, "Series") else series.alias(name)
+
+
+def texts_in(data: object) -> list[object] | None:
+    """Texts one by one, some of which may be missing; None for what holds anything else.
+
+    Parameters
+    ----------
+    data : list, tuple, array of NumPy, Arrow or pandas, column, or object
+        Columns of pandas and polars among them.
+    """
+    if isinstance(data, (pa.Array, pa.ChunkedArray)):
+        return data.to_pylist() if is_text(data.type) and data.null_count < len(data) else None
+    held: Any = data
+    dtype = getattr(data, "dtype", None)
+    if dtype is not None and getattr(data, "ndim", 1) != 1:
+        return None
+    if dtype is None and not isinstance(data, (list, tuple)):
+        return None
+    if not isinstance(next((one for one in held if not is_missing(one)), None), str):
+        return None
+    values = [None if is_missing(one) else one for one in held]
+    return values if all(one is None or isinstance(one, str) for one in values) else None
 
 
 def columns_named(name: str, given: object, frame: Frame, *, rows: int | None = None) -> Named:
