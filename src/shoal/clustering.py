@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shoal.assignment import Assignment, read_newcomers
 from shoal.checksums import changed_rows
 from shoal.columns import Labels, Points
 from shoal.document_ids import DocumentIds, Id, Ids
@@ -22,11 +23,10 @@ from shoal.engine.plan import Plan, Progress, silent
 from shoal.errors import InvalidField
 from shoal.exploration import Exploration, Kept
 from shoal.exports import index_table
-from shoal.given import split_vectors
 from shoal.plural import plural
 from shoal.precision import moved_to_mean
 from shoal.results import write_folder
-from shoal.services.analysis import Analysis, NamedCluster, NamedLayer
+from shoal.services.analysis import NOISE_ID, Analysis, NamedCluster, NamedLayer
 from shoal.services.analysis_tables import (
     centroids_table,
     condensed_tree_table,
@@ -45,16 +45,6 @@ __all__ = ["Assignment", "Clustering", "Kept"]
 
 _SHOWN: Final = 20
 _SAME_ROWS: Final = "Give the same rows in the same order, which is that of `clustering.ids`."
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """Clusters of m new documents: `labels` (m,) int32, the position in `Clustering.clusters`, -1 where a document fits
-    none; `strengths` (m,) float32 in 0..1, 0 there; `cluster_labels` (m,) what the clusters are called, None there."""
-
-    labels: Labels
-    strengths: NDArray[np.float32]
-    cluster_labels: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -179,24 +169,55 @@ class Clustering(Exploration):
         """Silhouette and friends; None where one is not defined."""
         return self.analysis.outcome.metrics
 
-    def assign(self, vectors: object, *, vector: str | None = None, progress: Progress = silent) -> Assignment:
+    def assign(
+        self,
+        vectors: object,
+        *,
+        vector: str | None = None,
+        id: str | Iterable[object] | None = None,
+        progress: Progress = silent,
+    ) -> Assignment:
         """The clusters of documents that were not clustered, -1 for those that fit none; the clusters stay as they are.
 
-        `vectors` is (m, d) as for `shoal.cluster`, or a table and `vector` its column of vectors. A document has the
-        same answer alone and among others. Density and graph methods tell by their own rule what fits; k-means and the
-        like by the distance of ordinary members to the centroid. Raises InvalidField for vectors of other dimensions or
-        without a direction.
+        A document has the same answer alone and among others. Density and graph methods tell by their own rule what
+        fits; k-means and the like by the distance of ordinary members to the centroid.
+
+        Parameters
+        ----------
+        vectors : (m, d) numbers, table or path
+            As `shoal.cluster` takes them; each row has to have a vector.
+        vector : str, optional
+            The column of vectors, where `vectors` is a table.
+        id : str, or (m,) values, optional
+            The column of ids, or the ids themselves, which the answer repeats. Without it a column `document_id`, `id`
+            or `_id`, else rows are numbered from 0.
+        progress : callable, optional
+            Hears (stage, fraction).
+
+        Raises
+        ------
+        InvalidField
+            For vectors of other dimensions or without a direction.
         """
         model = self.analysis.outcome.model
         assert model is not None, "the library keeps the model of every clustering"
-        points, rest = split_vectors(vectors, vector)
+        given = read_newcomers(vectors, vector, id)
+        points, rest = given.vectors
         origin = self.analysis.outcome.origin
         if origin is not None and points.shape[1] == len(origin):
             points, _ = moved_to_mean(points, rest, origin)
         found = model.assign(points, self.plan.threads, progress)
-        names = [*(one.label for one in self.clusters), None]  # -1 is the last place
+        ids = [*(one.cluster_id for one in self.clusters), NOISE_ID]  # -1 is the last place
+        names = [*(one.label for one in self.clusters), None]
         labels = found.labels.astype(np.int32)
-        return Assignment(labels, found.strengths, [names[label] for label in labels.tolist()])
+        return Assignment(
+            labels,
+            found.strengths,
+            [ids[label] for label in labels.tolist()],
+            [names[label] for label in labels.tolist()],
+            given.ids,
+            given.index,
+        )
 
     def reduce_outliers(
         self, vectors: object = None, *, vector: str | None = None, progress: Progress = silent

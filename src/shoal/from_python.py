@@ -119,7 +119,8 @@ def cluster(
     [0, 0, 0, 0, 0, 1]
     """
     if like is not None and not isinstance(like, Clustering):
-        raise InvalidField("like", "must be a clustering of shoal.cluster", value=like)
+        remedy = "A folder of results is loaded first: like=shoal.load(FOLDER)."
+        raise InvalidField("like", "must be a clustering", value=like, remedy=remedy)
     _check_params(algorithm, params)
     how = How(
         algorithm=algorithm,

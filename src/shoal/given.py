@@ -23,11 +23,13 @@ from shoal.tables import is_text
 
 __all__ = [
     "Named",
+    "check_columns",
     "close_columns",
     "columns_named",
     "missing_vectors",
     "named_series",
     "one_column",
+    "split_frame",
     "split_vectors",
     "texts_in",
     "vectors_in",
@@ -75,6 +77,11 @@ def split_vectors(vectors: object, vector: str | Sequence[str] | None = None, *,
             raise InvalidField("vector", "names a column, and the data have none", value=vector)
         with renamed("vectors", name):
             return split_points(vectors)
+    return split_frame(frame, vector, name)
+
+
+def split_frame(frame: Frame, vector: str | Sequence[str] | None, name: str) -> Split:
+    """The same of the columns of a table."""
     columns = columns_named("vector", vector, frame).columns
     found = vectors_in(frame, columns, taken=())
     if found is not None:
@@ -154,7 +161,7 @@ def columns_named(name: str, given: object, frame: Frame, *, rows: int | None = 
         return Named()
     if isinstance(given, str):
         if name != "id" or given != NO_COLUMN:  # which numbers the rows
-            _check_columns(name, [given], frame)
+            check_columns(name, [given], frame)
         return Named((given,))
     if not isinstance(given, (list, tuple)) or not given or not all(isinstance(one, str) for one in given):
         return Named(values=given)
@@ -162,7 +169,7 @@ def columns_named(name: str, given: object, frame: Frame, *, rows: int | None = 
     if not known and len(given) == rows:
         return Named(values=given)
     try:
-        _check_columns(name, given, frame)
+        check_columns(name, given, frame)
     except InvalidField as error:
         raise error if known or rows is None else _neither(name, given, frame, rows) from None
     return Named(tuple(given))
@@ -208,7 +215,8 @@ def _has_groups(frame: Frame, names: Sequence[str]) -> bool:
     return bool(groups) and max(map(len, groups.values())) < len(names)
 
 
-def _check_columns(name: str, asked: Sequence[str], frame: Frame) -> None:
+def check_columns(name: str, asked: Sequence[str], frame: Frame) -> None:
+    """Raises InvalidField for a column that is not there or that Arrow has no form for; `name` is the argument."""
     for column in asked:
         if column in frame.unreadable:
             remedy = "Make each a list or an array of numbers." if name == "vector" else "Make each of them text."

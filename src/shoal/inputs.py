@@ -42,7 +42,10 @@ def split_points(vectors: object) -> Split:
     """The same, with what rounding to float32 left of float64 and whole numbers. Raises InvalidField."""
     raw = _table(vectors)
     if raw.ndim > 0 and len(raw) == 0:
-        raise InvalidField("vectors", "has no rows", remedy="Give at least two.")
+        raise InvalidField("vectors", "has no rows", remedy="Give one for each document.")
+    if raw.ndim == 1 and raw.dtype.kind in "fiu":
+        problem = f"is one row of {len(raw):,} numbers, not a table of rows"
+        raise InvalidField("vectors", problem, remedy="One document is a table of one row: [vector].")
     if raw.ndim != 2 or raw.shape[1] == 0:
         raise InvalidField("vectors", f"must have two axes (rows, dimensions), not the shape {raw.shape}")
     if raw.dtype.kind not in "fiu":
@@ -215,9 +218,9 @@ def _check_rows(rows: Sequence[object]) -> None:
             remedy = "Say what number they are: numpy.frombuffer(row, numpy.float32)."
             raise InvalidField(_place(row), "is bytes, not numbers", remedy=remedy)
         elif isinstance(vector, str):
-            raise InvalidField(
-                _place(row), "is no vector of numbers but text", value=vector[:80], remedy="Use json.loads."
-            )
+            listed = vector.lstrip().startswith("[")
+            remedy = "Use json.loads." if listed else "Shoal makes no vectors: embed the texts, with one model for all."
+            raise InvalidField(_place(row), "is no vector of numbers but text", value=vector[:80], remedy=remedy)
 
 
 def _rows_of(vectors: object) -> NDArray[Any]:
