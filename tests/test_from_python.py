@@ -382,7 +382,8 @@ def test_progress_can_be_seen_and_leaves_nothing_behind(capsys: pytest.CaptureFi
 def test_what_named_the_clusters_is_shown() -> None:
     found = shoal.cluster(frame(), text=["title", "body"], **HOW)
 
-    assert "named from title, body" in repr(found) and "named from title, body" in found._repr_html_()
+    assert "; vector vec; named from title, body; id ticket>" in repr(found)
+    assert "named from title, body · id ticket" in found._repr_html_()
 
 
 def test_assigned_documents_have_the_names_of_their_clusters() -> None:
@@ -410,3 +411,24 @@ def test_texts_and_their_vectors_are_clustered_as_bertopic_takes_them(kind: str)
     for found in (shoal.cluster(texts, VECTORS, **HOW), shoal.cluster(texts, vector=VECTORS.tolist(), **HOW)):
         assert [one.label for one in found.clusters] == NAMES
         assert found.text_columns == ["text"] and found.labels.tolist() == np.arange(3).repeat(ROWS // 3).tolist()
+
+
+def test_names_and_ids_can_be_switched_off(tmp_path: Path) -> None:
+    frame().to_parquet(tmp_path / "rows.parquet")
+    for data in (frame(), str(tmp_path / "rows.parquet"), VECTORS):
+        given: dict[str, Any] = {"id": "ticket"} if data is not VECTORS else {}
+        for off in (False, "none"):
+            found = shoal.cluster(data, text=off, **given, **HOW)
+            assert [one.label for one in found.clusters] == ["Cluster 0", "Cluster 1", "Cluster 2"]
+            assert not found.text_columns and not [one for one in found.warnings if "text" in one]
+        assert shoal.cluster(data, id=False, **HOW).ids.tolist() == list(range(ROWS))
+
+
+def test_the_summary_and_what_is_loaded_say_which_columns_were_read(tmp_path: Path) -> None:
+    found = shoal.cluster(frame().rename(columns={"ticket": "id"}), **HOW)
+    assert found.vector_column == "vec" and found.id_column == "id"
+    summary = found.summary()
+    assert (summary["vector"], summary["id"], summary["text"]) == ("vec", "id", list(found.text_columns))
+    again = shoal.load(found.save(tmp_path / "found"))
+    assert repr(again) == repr(found)
+    assert "; vector" not in repr(shoal.cluster(VECTORS, **HOW))

@@ -70,6 +70,10 @@ class Clustering(Exploration):
     text_columns: Sequence[str] = ()
     """The columns that named the clusters, in the order in which they were read; none where texts were given as such,
     or there are none."""
+    vector_column: str = ""
+    """The column of vectors; empty where they were given as such."""
+    id_column: str = ""
+    """The column of ids; empty where they were given as such, or rows are numbered."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else the summary says, such as the file it came from."""
     _ids: Ids = field(init=False)
@@ -290,6 +294,7 @@ class Clustering(Exploration):
             "documents": len(self.ids),
             "num_clusters": len(self.clusters),
             "noise": self.noise,
+            **{name: one for name, one in (("vector", self.vector_column), ("id", self.id_column)) if one},
             "text": list(self.text_columns),
             "algorithm": self.plan.algorithm,
             "parameters": dict(outcome.params),
@@ -350,6 +355,8 @@ class Clustering(Exploration):
             "warnings": list(self.warnings),
             "seconds": self.seconds,
             "text_columns": list(self.text_columns),
+            "vector_column": self.vector_column,
+            "id_column": self.id_column,
             "member_columns": self.member_columns,
             "checksums": self.checksums,
             "index": index_table(self.index),
@@ -361,7 +368,8 @@ class Clustering(Exploration):
 
     def __repr__(self) -> str:
         documents, clusters = plural(len(self), "document"), plural(len(self.clusters), "cluster")
-        head = f"<Clustering of {documents}: {clusters}, {self.noise:,} in none{self._named_from()}>"
+        columns = "".join(f"; {one}" for one in self._columns_read())
+        head = f"<Clustering of {documents}: {clusters}, {self.noise:,} in none{columns}>"
         lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
         return "\n".join([head, *lines, *self._rest()])
 
@@ -372,9 +380,6 @@ class Clustering(Exploration):
             [_described(one) if not layer.chosen else _linked(one) for one in layer.clusters] for layer in self.layers
         ]
         return {**found.summary(), "named": named}
-
-    def _named_from(self) -> str:
-        return f", named from {', '.join(self.text_columns)}" if self.text_columns else ""
 
     def _typed(self, table: pa.Table | None) -> pa.Table | None:
         return None if table is None else self.document_ids.table(table)

@@ -60,6 +60,8 @@ class Exploration(ABC):
     file_rows: "FileRows | None"
     index: object
     text_columns: Sequence[str]
+    vector_column: str
+    id_column: str
 
     @property
     @abstractmethod
@@ -291,10 +293,14 @@ class Exploration(ABC):
         others = [f"{len(layer.clusters):,}" for layer in self.layers if not layer.chosen and len(layer.clusters) > 1]
         if others:
             facts.append(f"clustering.layers has {', '.join(others)} clusters too")
-        if self.text_columns:
-            facts.append(f"named from {', '.join(self.text_columns)}")
+        facts += self._columns_read()
         noise = self.analysis.noise
         return page_html(Page(len(outcome.labels), lines, noise, [fact for fact in facts if fact], self.warnings))
+
+    def _columns_read(self) -> list[str]:
+        """Which columns are what, where they were columns."""
+        read = (("vector", self.vector_column), ("named from", ", ".join(self.text_columns)), ("id", self.id_column))
+        return [f"{what} {column}" for what, column in read if column]
 
     def _placed(self, vectors: object, vector: str | None) -> Points:
         """Rows where the clusters are: those given, or those that were clustered. Raises InvalidField."""

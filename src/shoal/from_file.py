@@ -192,7 +192,12 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
     texts = (
         _texts(request, chosen, fields) if given.texts is None else [given.texts[row] for row in chosen.rows.tolist()]
     )
-    ids, points, warnings = chosen.ids, chosen.points, [*chosen.warnings, *_without_words(request, chosen, fields)]
+    ids, points, vector, warnings = (
+        chosen.ids,
+        chosen.points,
+        chosen.vector,
+        [*chosen.warnings, *_without_words(request, chosen, fields)],
+    )
     rest, whole_ids, source, rows, total = chosen.rest, chosen.whole_ids, chosen.source, chosen.rows, chosen.total
     del chosen  # its documents are not needed any more, and may be large
     clustering = cluster_columns(
@@ -201,6 +206,11 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
     kept = Kept(Split(points, rest), texts) if request.keep else None
     clustering = replace(
         clustering, warnings=[*warnings, *clustering.warnings], text_columns=fields, kept=kept, index=given.index
+    )
+    clustering = replace(
+        clustering,
+        vector_column=vector if given.vectors is None else "",
+        id_column=source.info.id_column or "" if given.ids is None else "",
     )
     if request.member_columns:
         clustering = replace(
@@ -371,7 +381,7 @@ def _text_fields(request: Request, chosen: _Chosen) -> list[str]:
 def _without_words(request: Request, chosen: _Chosen, fields: Sequence[str]) -> list[str]:
     """What to say where the columns of a file hold no words."""
     others = [name for name in chosen.columns if name not in (chosen.vector, request.id)]
-    if fields or request.given.texts is not None or not others:
+    if fields or request.given.texts is not None or not request.labels or not others:
         return []
     read = request.options.text
     return [f"No column reads like text ({listed_names(others)}), so clusters are numbered; {read} reads one anyway."]

@@ -1,12 +1,11 @@
 """`shoal.cluster(...)`: from what a program holds, or a file, to named clusters, without a server."""
 
-import difflib
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from shoal.clustering import Clustering, Kept
 from shoal.engine.algorithms import find_algorithm
 from shoal.engine.plan import CentroidMethod, Progress, silent
 from shoal.errors import InvalidField
+from shoal.files.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
 from shoal.files.shards import Files
 from shoal.frames import Frame, frame_of, is_pandas, is_polars
@@ -23,6 +23,7 @@ from shoal.given import Named, columns_named, named_series, one_column, split_ve
 from shoal.inputs import ids_of, texts_of
 from shoal.labeling import document_text
 from shoal.library import How, cluster_columns
+from shoal.parameter_names import unknown_parameter
 from shoal.precision import Split
 from shoal.scalars import flag, unwrapped, whole
 from shoal.write_back import FileRows
@@ -44,8 +45,8 @@ def cluster(
     data: object,
     vector: Column | None = None,
     *,
-    text: Column | None = None,
-    id: Column | None = None,
+    text: Column | Literal[False] | None = None,
+    id: Column | Literal[False] | None = None,
     algorithm: str = "auto",
     n_clusters: int | None = None,
     normalize: bool = True,
@@ -73,11 +74,11 @@ def cluster(
         column of vectors is taken, or the one called embedding or vector.
     text : str, sequence of str, or (n,) texts, optional
         The columns that name the clusters, or the texts themselves; None, NaN and masked ones are empty. Without it
-        the columns that read most like text are taken.
+        the columns that read most like text are taken; False, or "none", leaves the clusters numbered.
     id : str, or (n,) ids, optional
         The column of ids, or the ids themselves: unique text or whole numbers, which make the result independent of the
         order of the rows. Without it a column `document_id`, `id` or `_id` is taken, or one of unique short texts, else
-        rows are numbered from 0, as "none" asks for.
+        rows are numbered from 0, as False and "none" ask for.
     algorithm : str, default "auto"
         The method: auto, kmeans, hdbscan, leiden, agglomerative, spectral, gaussian_mixture, mean_shift, dbscan or
         optics.
@@ -134,18 +135,26 @@ def cluster(
     )
     hear = _written if progress is True else silent if progress is False else progress
     data = _with_texts(data, vector)
+    named = text is not False and not _says_none(text)
+    spoken = text if named and text is not False else None
+    ids = NO_COLUMN if id is False else id
     if isinstance(data, (str, os.PathLike)):
-        request = _of_file(Path(data), vector, text, id)
+        request = _of_file(Path(data), vector, spoken, ids)
     elif isinstance(data, (list, tuple)) and data and all(isinstance(one, os.PathLike) for one in data):
-        request = _of_file([Path(one) for one in data], vector, text, id)
+        request = _of_file([Path(one) for one in data], vector, spoken, ids)
     elif (frame := one_column(data) or frame_of(data)) is not None:
-        request = _of_frame(frame, vector, text, id)
+        request = _of_frame(frame, vector, spoken, ids)
     else:
-        return _ended(_cluster_array(data, vector, text, id, how, like, hear), progress)
+        return _ended(_cluster_array(data, vector, spoken, ids, how, like, hear), progress)
     given = replace(request.given, like=like)
-    found = cluster_file(replace(request, how=how, given=given, keep=True), hear)
+    request = replace(request, how=how, given=given, labels=named, keep=True)
+    found = cluster_file(request, hear)
     file_rows = FileRows(found.opened, found.rows, found.total)
     return _ended(replace(found.clustering, file_rows=file_rows), progress)
+
+
+def _says_none(column: object) -> bool:
+    return isinstance(column, str) and column == NO_COLUMN
 
 
 def _ended(found: Clustering, progress: Progress | bool) -> Clustering:
@@ -156,13 +165,11 @@ def _ended(found: Clustering, progress: Progress | bool) -> Clustering:
 
 
 def _check_params(algorithm: str, params: Mapping[str, object]) -> None:
-    """Raises InvalidField for a parameter that is an argument spelt wrong, such as `texts`."""
+    """Raises InvalidField for a name that is neither an argument nor a parameter of the algorithm."""
     known = {one.name for one in fields(find_algorithm(algorithm).params)}
-    for name in params.keys() - known:
-        close = difflib.get_close_matches(name, [*_ARGUMENTS, *known], 1, 0.75)
-        if close and close[0] in _ARGUMENTS:
-            remedy = f"Did you mean {close[0]}?"
-            raise InvalidField(name, f"is no parameter of {algorithm}, and no argument", remedy=remedy)
+    for name, value in params.items():
+        if name not in known:
+            raise unknown_parameter(algorithm, name, value, _ARGUMENTS)
 
 
 def _of_file(path: Files, vector: Column | None, text: Column | None, id: Column | None) -> Request:
@@ -225,6 +232,7 @@ def _cluster_array(
     like: Clustering | None,
     progress: Progress,
 ) -> Clustering:
+    id = None if _says_none(id) else id
     for name, value in (("vector", vector), ("text", text), ("id", id)):
         if isinstance(value, str) or (name == "vector" and value is not None):
             problem = f"belongs to a table, and data is a {type(data).__name__} of vectors"

@@ -20,6 +20,7 @@ from shoal.engine.density import reordered
 from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
 from shoal.errors import InvalidField
 from shoal.labeling import Volume
+from shoal.parameter_names import unknown_parameter
 from shoal.precision import matters, moved_to_mean
 from shoal.services.analysis import Analysis, analyse
 
@@ -216,7 +217,6 @@ def _own_params(how: How, rows: int) -> dict[str, object]:
         params[count_parameter(how.algorithm) or "n_clusters"] = how.n_clusters
     for name, value in params.items():
         if name not in known:
-            remedy = f"It takes {', '.join(known)}."
-            raise InvalidField(name, f"is no parameter of {how.algorithm}", value=value, remedy=remedy)
+            raise unknown_parameter(how.algorithm, name, value)
     starts = next((starts for most, starts in _STARTS if rows <= most), 1)
     return {"n_init": starts, **params} if how.algorithm == _KMEANS else params

@@ -60,6 +60,8 @@ def load(folder: str | os.PathLike[str]) -> Clustering:
             warnings=parts["warnings"],
             seconds=parts["seconds"],
             text_columns=parts.get("text_columns", []),
+            vector_column=parts.get("vector_column", ""),
+            id_column=parts.get("id_column", ""),
             member_columns=parts["member_columns"],
             checksums=parts.get("checksums"),
             index=parts.get("index"),

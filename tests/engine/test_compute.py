@@ -213,7 +213,7 @@ def test_progress_moves_forward_through_the_stages_and_may_cancel(name: str) -> 
 
 
 def test_an_unknown_algorithm_is_refused_by_name() -> None:
-    with pytest.raises(InvalidField, match=r"algorithm: is not known, got 'dbscann'. Use agglomerative or auto or"):
+    with pytest.raises(InvalidField, match=r"algorithm: is not known, got 'dbscann'. Did you mean 'dbscan'\? Use aggl"):
         compute(rows_around(0), Plan(algorithm="dbscann"))
 
 

@@ -1,7 +1,9 @@
 """The registry: every algorithm there is, and how its parameters are checked."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -57,11 +59,39 @@ _SDK_KMEANS: Final = MappingProxyType(
 """What the Mixpeek SDK makes of any dict of parameters (contract 4.2): the K-means defaults."""
 
 
-def find_algorithm(name: str) -> Algorithm:
+_OTHER_NAMES: Final = MappingProxyType(
+    {
+        "gmm": "gaussian_mixture",
+        "mixture": "gaussian_mixture",
+        "hierarchical": "agglomerative",
+        "ward": "agglomerative",
+        "linkage": "agglomerative",
+        "louvain": "leiden",
+        "communities": "leiden",
+        "bertopic": "auto",
+        "umap": "auto",
+        "minibatchkmeans": "kmeans",
+        "sphericalkmeans": "kmeans",
+    }
+)
+"""What people type who know the method, or another tool, under another name."""
+
+
+def find_algorithm(name: object) -> Algorithm:
     """The row of the registry. Raises InvalidField."""
-    if name not in ALGORITHMS:
-        raise InvalidField("algorithm", "is not known", value=name, remedy=f"Use {' or '.join(sorted(ALGORITHMS))}.")
-    return ALGORITHMS[name]
+    if isinstance(name, str) and name in ALGORITHMS:
+        return ALGORITHMS[name]
+    near = _near(name) if isinstance(name, str) else None
+    hint = f"Did you mean {near!r}? " if near else ""
+    offered = sorted(set(ALGORITHMS) - {"evoc"})  # which is auto under the name of the wire
+    raise InvalidField("algorithm", "is not known", value=name, remedy=f"{hint}Use {' or '.join(offered)}.")
+
+
+def _near(name: str) -> str | None:
+    """The algorithm that was meant: however it is spelt, or what others call it."""
+    spelt = {other.replace("_", ""): other for other in ALGORITHMS} | _OTHER_NAMES
+    close = get_close_matches(re.sub(r"[^a-z]", "", name.casefold()), spelt, 1)
+    return spelt[close[0]] if close else None
 
 
 def count_parameter(algorithm: str) -> str | None:
