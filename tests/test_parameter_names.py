@@ -22,7 +22,7 @@ VECTORS = np.eye(4, dtype=np.float32).repeat(5, axis=0)
         ("auto", "embeddings", "Did you mean vector?"),
         ("auto", "docs", "Did you mean text?"),
         ("auto", "n_jobs", "Did you mean threads?"),
-        ("kmeans", "verbose", "Did you mean progress?"),
+        ("auto", "verbose", "Did you mean progress?"),
         ("auto", "eps", "dbscan and optics have it. auto takes n_clusters,"),
         ("hdbscan", "noise_level", "auto has it. hdbscan takes min_cluster_size,"),
         ("kmeans", "min_topic_size", "got 3. kmeans takes n_clusters,"),
