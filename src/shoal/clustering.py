@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shoal.assignment import Assignment, read_newcomers
 from shoal.checksums import changed_rows
 from shoal.columns import Labels, Points
+from shoal.described import described, linked, with_columns
 from shoal.document_ids import DocumentIds, Id, Ids
 from shoal.engine.layers import Layers
 from shoal.engine.outlier_reduction import without_noise
@@ -275,7 +276,7 @@ class Clustering(Exploration):
         """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y, and the columns
         that were kept; one that is called like another is `file_NAME`."""
         members = self.document_ids.table(members_table(self.analysis))
-        return members if self.member_columns is None else _with_columns(members, self.member_columns)
+        return members if self.member_columns is None else with_columns(members, self.member_columns)
 
     def centroids(self) -> pa.Table:
         """One row a cluster: label, keywords, size, medoid, vector."""
@@ -315,7 +316,7 @@ class Clustering(Exploration):
                 "numpy": version("numpy"),
                 "scipy": version("scipy"),
             },
-            "clusters": [_described(one) for one in self.clusters],
+            "clusters": [described(one) for one in self.clusters],
         }
 
     def save(self, folder: str | os.PathLike[str], *, model: bool = True, **about: object) -> Path:
@@ -377,7 +378,7 @@ class Clustering(Exploration):
         """Why there are these layers, and the clusters of each; of those of the chosen one what links them to others,
         since the rest stands under `clusters`."""
         named = [
-            [_described(one) if not layer.chosen else _linked(one) for one in layer.clusters] for layer in self.layers
+            [described(one) if not layer.chosen else linked(one) for one in layer.clusters] for layer in self.layers
         ]
         return {**found.summary(), "named": named}
 
@@ -387,29 +388,3 @@ class Clustering(Exploration):
     def _rest(self) -> list[str]:
         more = len(self.clusters) - _SHOWN
         return [f"  … and {more:,} more"] if more > 0 else []
-
-
-def _with_columns(members: pa.Table, kept: pa.Table) -> pa.Table:
-    for name, column in zip(kept.column_names, kept.columns, strict=True):
-        members = members.append_column(f"file_{name}" if name in members.column_names else name, column)
-    return members
-
-
-def _linked(one: NamedCluster) -> dict[str, Any]:
-    return {"cluster_id": one.cluster_id, "label": one.label, "size": one.size, "parent": one.parent}
-
-
-def _described(one: NamedCluster) -> dict[str, Any]:
-    return {
-        "cluster_id": one.cluster_id,
-        "label": one.label,
-        "keywords": list(one.keywords),
-        "parent": one.parent,
-        "size": one.size,
-        "share": round(one.share, 6),
-        "mean_cosine_similarity": round(one.mean_similarity, 6),
-        "min_cosine_similarity": round(one.min_similarity, 6),
-        "medoid": one.medoid,
-        "representatives": list(one.representatives),
-        "examples": list(one.examples),
-    }

@@ -21,7 +21,7 @@ from shoal.files.in_memory import open_table
 from shoal.files.layout import COMMAND, Options, listed_names
 from shoal.files.remote_names import remote_address
 from shoal.files.shards import Files, name_of
-from shoal.given import close_columns, missing_vectors
+from shoal.given import check_count, close_columns, missing_vectors
 from shoal.inputs import GivenIds
 from shoal.kept_columns import find_kept, read_kept
 from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
@@ -205,10 +205,11 @@ def cluster_file(request: Request, progress: Progress = silent) -> FileClusterin
     )
     kept = Kept(Split(points, rest), texts) if request.keep else None
     clustering = replace(
-        clustering, warnings=[*warnings, *clustering.warnings], text_columns=fields, kept=kept, index=given.index
-    )
-    clustering = replace(
         clustering,
+        warnings=[*warnings, *clustering.warnings],
+        text_columns=fields,
+        kept=kept,
+        index=given.index,
         vector_column=vector if given.vectors is None else "",
         id_column=source.info.id_column or "" if given.ids is None else "",
     )
@@ -316,7 +317,7 @@ def _vectors(request: Request, table: FileTable) -> tuple[str, Points, Points | 
     given, total = request.given, table.read + table.missing
     for name, values in (("vector", given.vectors and given.vectors.points), ("text", given.texts)):
         if values is not None:
-            _check_count(name, len(values), total, request.label)
+            check_count(name, len(values), total, request.label)
     if given.vectors is None:
         ((vector, points),) = table.vectors.items()
         return vector, points, table.rests.get(vector)
@@ -330,14 +331,8 @@ def _ids(request: Request, table: FileTable) -> GivenIds:
     given = request.given.ids
     if given is None:
         return GivenIds(table.ids, table.whole_ids)
-    _check_count("id", len(given.texts), table.read + table.missing, request.label)
+    check_count("id", len(given.texts), table.read + table.missing, request.label)
     return GivenIds([given.texts[row] for row in table.rows.tolist()], given.whole)
-
-
-def _check_count(name: str, count: int, rows: int, label: str) -> None:
-    if count != rows:
-        remedy = f"Give one for each of the {rows:,} rows of {label}, in their order."
-        raise InvalidField(name, f"has {count:,} values", remedy=remedy)
 
 
 def _usable(request: Request, read: _Chosen) -> _Chosen:

@@ -24,6 +24,7 @@ from shoal.tables import is_text
 __all__ = [
     "Named",
     "check_columns",
+    "check_count",
     "close_columns",
     "columns_named",
     "missing_vectors",
@@ -101,6 +102,13 @@ def missing_vectors(name: str, column: str, rows: Rows, count: int) -> InvalidFi
     many = "1 row has" if count == 1 else f"{count:,} rows have"
     remedy = f'Leave them out: df.dropna(subset=["{column}"]) in pandas, df.drop_nulls("{column}") in polars.'
     return InvalidField(f"{name}: row {first}, column {column!r}", f"has no vector; {many} none", remedy=remedy)
+
+
+def check_count(name: str, count: int, rows: int, label: str) -> None:
+    """Raises InvalidField where values are not one for each of the rows."""
+    if count != rows:
+        remedy = f"Give one for each of the {rows:,} rows of {label}, in their order."
+        raise InvalidField(name, f"has {count:,} values", remedy=remedy)
 
 
 def one_column(data: object) -> Frame | None:

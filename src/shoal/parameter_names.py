@@ -51,7 +51,9 @@ def unknown_parameter(algorithm: str, name: str, value: object, arguments: Seque
         What the caller takes for every algorithm.
     """
     own = _parameters_of(algorithm)
-    meant = None if name == _COUNT else _meant(name, [*(one for one in arguments if one != _COUNT or _COUNT in own), *own])
+    meant = (
+        None if name == _COUNT else _meant(name, [*(one for one in arguments if one != _COUNT or _COUNT in own), *own])
+    )
     others = [other for other in ALGORITHMS if other != _OWN_NAME and name in _parameters_of(other)]
     if meant:
         hint = f"Did you mean {meant}? "
