@@ -1,6 +1,7 @@
 """From points and words to named clusters: the middle of every execution, on the server and in the library alike."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points, Rows
 from shoal.engine import compute
+from shoal.engine.centroids import member_rows
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Keep, Plan, Progress, made_now, silent
 from shoal.labeling import Name, Partition, abridge, main_parents, name_layers
@@ -38,7 +40,7 @@ def analyse(
     `ids` and `texts` are aligned with the (n, d) float32 rows of `points`; without texts the names are "Cluster N".
     Raises InvalidField for parameters or points the algorithm cannot take, Cancelled from `progress`.
     """
-    outcome = compute(points, plan, progress, places_before, keep, origin=origin)
+    outcome = _shown_by_text(compute(points, plan, progress, places_before, keep, origin=origin), texts)
     progress("name", 0.0)
     levels = list[Nodes]()
     tree = grow(outcome.hierarchy, outcome.sizes, lambda _, nodes: levels.append(nodes))
@@ -52,6 +54,20 @@ def analyse(
         for number, (id, name) in enumerate(zip(own, named[found.chosen], strict=True))
     ]
     return Analysis(ids, outcome, clusters, groups, found.named(clusters, named, ids, texts))
+
+
+def _shown_by_text(outcome: Outcome, texts: Sequence[str] | None) -> Outcome:
+    """Representatives with text before those without: the nearest to the centroid that have one."""
+    if texts is None or all(texts[row].strip() for rows in outcome.representatives for row in rows.tolist()):
+        return outcome
+    blank = np.fromiter((not text.strip() for text in texts), np.bool_, len(texts))
+    shown = list[Rows]()
+    all_members = member_rows(outcome.labels, outcome.clusters)
+    for rows, members in zip(outcome.representatives, all_members, strict=True):
+        if blank[rows].any():
+            rows = members[np.lexsort((outcome.distances[members], blank[members]))][: len(rows)]
+        shown.append(rows)
+    return replace(outcome, representatives=shown)
 
 
 def _names(
