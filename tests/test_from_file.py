@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shoal.engine.cost import machine_factor
 from shoal.errors import InvalidField
 from shoal.from_file import FileClustering, Request, cluster_file, plan_file
 from shoal.library import How
@@ -177,6 +178,21 @@ def test_the_planned_memory_is_at_least_what_is_seen(count: int, words: int, tmp
     seen = int(done.stdout)
 
     assert seen <= planned <= 3 * seen
+
+
+def test_a_plan_counts_the_start_and_the_choice_of_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    rng = np.random.default_rng(0)
+    pq.write_table(pa.table({"embedding": rng.normal(size=(1_000, 64)).tolist()}), path)
+
+    def seconds(**how: Any) -> float:
+        return plan_file(Request(path=path, how=How(map=False, threads=1, **how))).seconds
+
+    given, chosen = seconds(algorithm="kmeans", n_clusters=2), seconds(algorithm="kmeans")
+    linked, cut = seconds(algorithm="agglomerative", n_clusters=2), seconds(algorithm="agglomerative")
+
+    assert given > machine_factor()
+    assert chosen > given + 0.1 * machine_factor() and cut > linked + 0.1 * machine_factor()
 
 
 def test_a_long_text_names_clusters_by_its_head_its_middle_and_its_tail(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """From a file to named clusters: what `shoal cluster FILE` does, without the printing."""
 
 import heapq
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from shoal.clustering import Kept
 from shoal.columns import Points, Rows
-from shoal.engine.cost import wall_seconds
+from shoal.engine.cost import starting_seconds, wall_seconds
 from shoal.engine.plan import Progress, silent
 from shoal.errors import InvalidField
 from shoal.files import Documents, FileTable, Source, Wanted, open_source
@@ -44,11 +45,9 @@ __all__ = ["FileClustering", "FilePlan", "Given", "Request", "cluster_file", "pl
 
 _START_BYTES: Final = 160 * 2**20
 _READING_TIMES, _READING_FEW, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
-"""Reading takes so many times the attributes that it looks at, and this more, but no more than the last: it goes by
-stretches. Half of it is not given back."""
+"""Reading takes so many times the attributes, this more, and the last at most; half of it is not given back."""
 _LOOSE: Final = frozenset({"json", "jsonl"})
-_LOOKED_AT: Final = 200
-"""Documents whose fields are looked at to choose the ones that speak."""
+_LOOKED_AT: Final = 200  # documents, to choose the fields that speak
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +144,7 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """What `cluster_file` would cost once the file is read. `peak_memory_bytes` is of the whole process."""
+    """What the whole command would cost. `peak_memory_bytes` is of the whole process."""
 
     rows: int
     dimension: int
@@ -158,21 +157,24 @@ class FilePlan:
 def plan_file(request: Request, progress: Progress = silent, *, model: bool = True, write: bool = False) -> FilePlan:
     """Read and choose, and tell what clustering these rows would cost, with the `model` on disk and the file written
     again or not. Raises InvalidField as `cluster_file` does."""
+    began = time.process_time()
     chosen = _chosen(request, progress)
+    started = time.process_time() - began + starting_seconds()
     rows, dimension = chosen.points.shape
     text = Volume.of(_texts(request, chosen, _text_fields(request, chosen)) or ())
     cost = expected_cost(request.how, rows, dimension, text)
     reading = min(_READING_TIMES * chosen.unfolded_bytes + _READING_FEW, _READING_MOST)
     # Documents and their texts are there together at the end of reading; later the texts, the engine and naming are.
-    widest = len(max(chosen.ids, key=len))
     held = text.held_bytes + max(chosen.documents.nbytes + reading, reading / 2 + cost.bytes)
     return FilePlan(
         rows=rows,
         dimension=dimension,
         algorithm=request.how.algorithm,
-        seconds=wall_seconds(cost, request.how.threads),
+        seconds=started + wall_seconds(cost, request.how.threads),
         peak_memory_bytes=int(held + chosen.points.nbytes) + _START_BYTES,
-        disk_bytes=expected_bytes(rows, dimension, request.how.algorithm, id_bytes=widest, model=model)
+        disk_bytes=expected_bytes(
+            rows, dimension, request.how.algorithm, id_bytes=max(map(len, chosen.ids)), model=model
+        )
         + (sum(size for size, _ in chosen.source.stamps.values()) if write else 0),
     )
 

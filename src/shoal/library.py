@@ -15,7 +15,7 @@ from shoal.document_ids import DocumentIds
 from shoal.engine.algorithms import check_params, count_parameter, find_algorithm
 from shoal.engine.algorithms.base import check_seed
 from shoal.engine.choose_k import choose_k
-from shoal.engine.cost import Cost, cost_of
+from shoal.engine.cost import Cost, choosing_cost, cost_of
 from shoal.engine.density import reordered
 from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
 from shoal.errors import InvalidField
@@ -31,8 +31,6 @@ _KMEANS: Final = "kmeans"
 _STARTS: Final = ((5_000, 10), (20_000, 4))
 """Rows up to which k-means takes so many starts unless it is told: of few rows one start depends on the last digits of
 the vectors, and ten cost little."""
-_CHOOSING_SECONDS: Final = 1e-6
-_LOOKED_AT: Final = 6_000
 _NAMING_SECONDS: Final = 6e-5
 
 
@@ -169,7 +167,7 @@ def expected_cost(how: How, rows: int, dimension: int, text: Volume) -> Cost:
     params, choosing = _own_params(how, rows), Cost(0, 0)
     if how.algorithm == _KMEANS and params.get("n_clusters") is None:
         params["n_clusters"] = max(2, min(int(rows**0.5), 300))
-        choosing = Cost(_CHOOSING_SECONDS * min(rows, _LOOKED_AT) * dimension, 0)
+        choosing = choosing_cost(rows, dimension)
     clusters = _checked(how, params).get(count_parameter(how.algorithm) or "")
     cost = choosing + cost_of(_plan_of(how, params), rows, dimension)
     naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)

@@ -25,7 +25,7 @@ from shoal.engine.row_keys import keyed_rows, row_keys
 from shoal.engine.sampling import sample_rows
 from shoal.engine.starts import Sample, spread_out
 
-__all__ = ["ChosenK", "choose_k"]
+__all__ = ["ChosenK", "choose_k", "work_of_choosing"]
 
 _SAMPLE: Final = 6000
 _LARGEST: Final = 300
@@ -92,6 +92,15 @@ def choose_k(
             further = search.advantages(wider, 0.6 + 0.2 * widening, 0.8 + 0.2 * widening)
             tried, found = [*tried, *wider], np.concatenate([found, further.values])
     return _chosen(tried, found, first.spread)
+
+
+def work_of_choosing(total: int) -> tuple[int, int]:
+    """Rows that are looked at of so many, and those of all starts and sets of rows, by which the time goes: bounds
+    spare most of what a larger k would take."""
+    rows = min(total, _SAMPLE)
+    few = rows <= _FEW
+    sets = 1 + _SETS + (_SETS if few else 1)
+    return rows, rows * sets * (_STARTS if few else 1)
 
 
 def _chosen(tried: list[int], found: NDArray[np.float64], spread: float) -> ChosenK:

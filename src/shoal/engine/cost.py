@@ -14,10 +14,11 @@ from typing import Any, Final
 import numpy as np
 
 from shoal.engine.algorithms import check_params
+from shoal.engine.choose_k import work_of_choosing
 from shoal.engine.parallel import one_blas_thread, thread_count
 from shoal.engine.plan import Plan
 
-__all__ = ["Cost", "assigning_cost", "cost_of", "machine_factor", "wall_seconds"]
+__all__ = ["Cost", "assigning_cost", "choosing_cost", "cost_of", "machine_factor", "starting_seconds", "wall_seconds"]
 
 _EXACT: Final = 250_000
 """Rows up to which clusterings compare all pairs."""
@@ -31,6 +32,9 @@ _WIDE: Final = 64
 """Rows within a core distance beyond which pairs within it are not kept, as in `reachability`."""
 _SILHOUETTE: Final = 20_000
 """Rows up to which a Euclidean silhouette is that of all rows."""
+_CHOOSING: Final = 8e-7
+"""Seconds of choosing a number of clusters, for a dimension of a row in each run."""
+_START_SECONDS: Final = 1.7
 _REFERENCE_SECONDS: Final = 0.0026
 """A product of two 512 x 512 float32 matrices where the constants were measured."""
 
@@ -66,6 +70,12 @@ def assigning_cost(rows: int, dimensions: int, clusters: int) -> Cost:
     return Cost(whole.cpu_seconds, whole.bytes + 8.0 * rows * dimensions)
 
 
+def choosing_cost(rows: int, dimensions: int) -> Cost:
+    """Of choosing a number of clusters. How far the search goes depends on the data: this lies between the ends."""
+    looked_at, runs = work_of_choosing(rows)
+    return Cost(_CHOOSING * runs * dimensions, 50.0 * looked_at * dimensions)
+
+
 @cache
 def machine_factor() -> float:
     """How many times as much processor time this machine takes as the one that was measured, whatever else it does
@@ -74,6 +84,11 @@ def machine_factor() -> float:
     with one_blas_thread():
         best = min(_timed(lambda: left @ left) for _ in range(5))
     return max(best / _REFERENCE_SECONDS, 0.1)
+
+
+def starting_seconds() -> float:
+    """Of processor time, for a process that starts and imports what a clustering needs, on this machine."""
+    return _START_SECONDS * machine_factor()
 
 
 def wall_seconds(cost: Cost, threads: int) -> float:
@@ -149,28 +164,32 @@ def _communities(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
 def _linkage(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     """All distances in memory; of many rows micro-clusters stand for them."""
     own = rows if rows <= 20_000 else 8_000  # means of rows, and the k-means that finds them
-    return Cost(
+    linked = Cost(
         5e-8 * own * own + _micro(rows, dimensions, own),
         _bytes(rows, dimensions, 14) + 8.5 * own * own,
     )
+    known = params.get("n_clusters") or params.get("distance_threshold") is not None
+    return linked if known else linked + choosing_cost(own, dimensions)
 
 
 def _mixture(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     parts, own = int(params.get("n_components") or 1), min(rows, 20_000)
     steps = 40 * int(params.get("n_init") or 1)
     square = dimensions * dimensions
-    return Cost(
+    mixed = Cost(
         1e-10 * parts * steps * (own * square + square * dimensions) + 2e-10 * parts * rows * square,
         _bytes(rows, dimensions, 0) + 8.0 * (3 * own * dimensions + 6 * parts * square + 4 * rows * parts),
     )
+    return mixed if params.get("n_components") else mixed + choosing_cost(own, dimensions)
 
 
 def _spectral(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     own = min(rows, 5_000)
-    return Cost(
+    cut = Cost(
         6e-7 * own * own + _micro(rows, dimensions, own),
         _bytes(rows, dimensions, 14) + 40.0 * own * own,
     )
+    return cut if params.get("n_clusters") else cut + choosing_cost(own, dimensions)
 
 
 def _mean_shift(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:

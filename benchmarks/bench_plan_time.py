@@ -1,0 +1,134 @@
+"""What `shoal cluster FILE` takes, measured, beside what `shoal cluster FILE --plan` says before: CPU seconds.
+
+    python benchmarks/bench_plan_time.py --rows 5000 50000
+
+Each file holds rows of d = 384 with texts: those of banking77 and clinc150, with a jitter where more are asked for.
+Each run is a process of its own, from its start to the written results. Its processor time (user and system, of all
+threads) is compared, since wall time on a shared machine says little; a plan for one thread is the plan's processor
+time. `--stages` prints the processor time of each stage: what the constants of the plan were fitted to.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+RUNS: Final[dict[str, dict[str, object]]] = {
+    "auto": {"algorithm": "auto"},
+    "kmeans, 50 given": {"algorithm": "kmeans", "n_clusters": 50},
+    "kmeans, chosen": {"algorithm": "kmeans"},
+    "hdbscan": {"algorithm": "hdbscan"},
+    "agglomerative": {"algorithm": "agglomerative"},
+    "gaussian_mixture": {"algorithm": "gaussian_mixture"},
+    "spectral": {"algorithm": "spectral"},
+    "dbscan": {"algorithm": "dbscan"},
+    "leiden": {"algorithm": "leiden"},
+}
+USUAL: Final = ("auto", "kmeans, 50 given", "kmeans, chosen", "hdbscan")
+
+
+def write_file(rows: int, path: Path) -> None:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from shared_data import load, vectors
+
+    tables = [load(name) for name in ("banking77", "clinc150")]
+    points = np.concatenate([vectors(table) for table in tables])
+    texts = [text for table in tables for text in table["text"].to_pylist()]
+    rng = np.random.default_rng(0)
+    taken = np.concatenate([rng.permutation(len(points)) for _ in range(-(-rows // len(points)))])[:rows]
+    again = np.arange(rows) >= len(points)
+    points, texts = points[taken].astype(np.float32), [texts[row] for row in taken]
+    points[again] += rng.normal(0, 0.02, (int(again.sum()), points.shape[1])).astype(np.float32)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), points.shape[1])
+    ids = [f"doc-{row}" for row in range(rows)]
+    pq.write_table(pa.table({"id": ids, "text": texts, "embedding": column}), path)
+
+
+def run_here(path: str, given: dict[str, object], out: str) -> dict[str, Any]:
+    """In this process: seconds of processor time in all, and of each stage."""
+    stages: dict[str, float] = {}
+    last = ("start", time.process_time())
+    stages["start"] = last[1]
+
+    def progress(stage: str, _: float) -> None:
+        nonlocal last
+        now = time.process_time()
+        stages[last[0]] = stages.get(last[0], 0.0) + now - last[1]
+        last = (stage, now)
+
+    import shoal
+
+    clustering = shoal.cluster(path, progress=progress, **given)  # type: ignore[arg-type]
+    progress("save", 0.0)
+    clustering.save(out)
+    progress("end", 0.0)
+    return {
+        "cpu": processor_seconds(),
+        "stages": {name: round(value, 2) for name, value in stages.items()},
+        "clusters": len(clustering.clusters),
+        "layers": [len(layer.clusters) for layer in clustering.layers],
+        "disk": sum(file.stat().st_size for file in Path(out).iterdir()),
+    }
+
+
+def processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def planned(path: Path, given: dict[str, object], threads: int) -> dict[str, Any]:
+    options = ["--algorithm", str(given["algorithm"]), "--threads", str(threads)]
+    if "n_clusters" in given:
+        options += ["--clusters", str(given["n_clusters"])]
+    command = [sys.executable, "-m", "shoal.cli.main", "cluster", str(path), "--plan", "--json", *options]
+    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[5_000])
+    parser.add_argument("--runs", nargs="+", default=USUAL, choices=list(RUNS))
+    parser.add_argument("--limit", type=float, default=600, help="seconds for one run")
+    parser.add_argument("--stages", action="store_true")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(run_here(asked.one[0], json.loads(asked.one[1]), asked.one[2])))
+        return
+    cores = len(os.sched_getaffinity(0))
+    print(f"{'rows':>8}  {'method':<18}{'planned':>9}{'measured':>9}{'ratio':>7}{f'wall, {cores}':>9}  clusters  disk")
+    for rows in asked.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.parquet"
+            write_file(rows, path)
+            for name in asked.runs:
+                compare(path, rows, name, asked.limit, stages=asked.stages)
+
+
+def compare(path: Path, rows: int, name: str, limit: float, *, stages: bool) -> None:
+    given, out = RUNS[name], path.parent / name
+    plan, wall = planned(path, given, 1), planned(path, given, 0)["seconds"]
+    command = [sys.executable, __file__, "--one", str(path), json.dumps(given), str(out)]
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=limit, check=True).stdout)
+    print(
+        f"{rows:>8,}  {name:<18}{plan['seconds']:>8.1f}s{found['cpu']:>8.1f}s{plan['seconds'] / found['cpu']:>7.2f}"
+        f"{wall:>8.1f}s{found['clusters']:>10}  {plan['disk_bytes'] / 1e6:.1f} of {found['disk'] / 1e6:.1f} MB",
+        flush=True,
+    )
+    if stages:
+        print("         ", found["stages"], found["layers"], flush=True)
+
+
+if __name__ == "__main__":
+    main()
