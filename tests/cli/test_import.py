@@ -193,8 +193,19 @@ def test_a_wrong_key_and_none_are_told_as_the_option(here: Command, parquet: Pat
     none = here("import", parquet, "--collection", "q", "--url", server.url)
 
     assert (wrong.code, none.code) == (2, 2)
-    assert wrong.complaint == "shoal: --key: was refused by the server. Give one, or set SHOAL_API_KEY."
+    assert wrong.complaint == (
+        "shoal: --key: was refused by the server. The API key is malformed. Copy it whole: 'sk_' and 38 characters."
+    )
     assert none.complaint == "shoal: --key: is needed for this server. Give one, or set SHOAL_API_KEY."
+
+
+def test_an_import_of_text_alone_says_that_it_cannot_be_clustered(here: Command, tmp_path: Path) -> None:
+    (tmp_path / "tickets.csv").write_text("text\nwhere is my parcel\nthe invoice is wrong\n")
+
+    done = here("import", tmp_path / "tickets.csv", "--collection", "tickets")
+
+    assert done.code == 0, done.err
+    assert "vectors: none" in done.out and "Shoal makes no vectors" in done.out
 
 
 def test_the_reserve_of_the_disk_holds_without_a_server_too(

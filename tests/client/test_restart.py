@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 
 import shoal
 from server_process import ServerProcess
-from shoal.errors import InvalidField, Unavailable
+from shoal.errors import InvalidField, Unauthorized, Unavailable
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +116,32 @@ def test_who_gave_up_because_of_a_gateway_learns_what_was_stored(
         with pytest.raises(InvalidField, match="idempotency key"):
             client.repeating(Unavailable("Cannot reach it."))
     gateway.close()
+
+
+def test_a_client_finds_a_server_and_its_first_key_while_both_are_on_their_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.delenv("SHOAL_API_KEY", raising=False)
+    monkeypatch.setenv("SHOAL_DATA", str(tmp_path / "data"))
+    server = ServerProcess(tmp_path / "data", workers=0)
+    server.port = port
+    with shoal.Client(f"http://127.0.0.1:{port}") as client:
+        server.spawn()
+        try:
+            made = client.collections.create("docs")
+            assert client.collections.get("docs").collection_id == made.collection_id
+        finally:
+            server.stop()
+
+
+def test_a_client_without_any_key_names_the_file_it_looked_for(
+    own_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHOAL_API_KEY", raising=False)
+    monkeypatch.setenv("SHOAL_DATA", str(tmp_path / "other"))
+    with shoal.Client(own_server.url) as client, pytest.raises(Unauthorized) as refused:
+        client.collections.create("docs")
+
+    assert str(tmp_path / "other" / "key") in refused.value.message and "SHOAL_API_KEY" in refused.value.message

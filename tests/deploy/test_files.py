@@ -86,6 +86,22 @@ def test_the_service_has_longer_to_end_than_requests_under_way() -> None:
     assert int(service()["stop_grace_period"].rstrip("s")) > 30
 
 
+def test_kubernetes_runs_one_server_as_the_user_of_the_image_and_lets_it_end() -> None:
+    service, workload = yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_text())
+    pod = workload["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    port = Settings(data=Path("data")).port
+
+    assert workload["spec"]["replicas"] == 1
+    user = next(rest for name, rest in instructions() if name == "USER")
+    assert user == f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
+    assert pod["terminationGracePeriodSeconds"] > 30
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/var/lib/shoal", "/tmp"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": port}
+    assert container["ports"] == [{"containerPort": port}] and service["spec"]["ports"] == [{"port": port}]
+    assert pod["enableServiceLinks"] is False  # a service named shoal would set SHOAL_PORT to an address
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_takes_the_unit_without_a_complaint(tmp_path: Path) -> None:
     here = tmp_path / "shoal.service"

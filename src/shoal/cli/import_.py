@@ -28,7 +28,9 @@ def import_(
     collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")],
     namespace: Annotated[str, typer.Option(help="Made if it is not there.")] = "default",
     vector: Annotated[list[str] | None, typer.Option(help="A column of vectors; repeat for several.")] = None,
-    id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
+    id: Annotated[
+        str | None, typer.Option(help="The column of ids; else id or document_id, else made of the content.")
+    ] = None,
     sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
     format: Annotated[str | None, typer.Option(help="The format, where the file's ending does not tell.")] = None,
     delimiter: Annotated[
@@ -143,8 +145,11 @@ def _key_told(key: str | None) -> Iterator[None]:
     try:
         yield
     except Unauthorized as error:
-        problem = "is needed for this server" if key is None else "was refused by the server"
-        raise InvalidField("--key", problem, remedy="Give one, or set SHOAL_API_KEY.") from error
+        if key is None:
+            raise InvalidField(
+                "--key", "is needed for this server", remedy="Give one, or set SHOAL_API_KEY."
+            ) from error
+        raise InvalidField("--key", "was refused by the server", remedy=error.message) from error
 
 
 def _undo_namespace(client: "Client", namespace: str) -> None:
@@ -220,5 +225,7 @@ def _tell(
         f"{plural(inserted, 'document')} stored{again} from {name_of(file)} in the collection {collection!r}; "
         f"vectors: {held}."
     )
+    if not vectors:
+        print("Note: only documents with vectors can be clustered. Shoal makes no vectors: embed them with your model.")
     for warning in warnings:
         print(f"Note: {warning}")

@@ -4,22 +4,20 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from shoal.client.clusters import Clusters, Executions
 from shoal.client.collections import Collections
 from shoal.client.documents import Documents
+from shoal.client.local_key import LocalKey
 from shoal.client.namespaces import Namespaces
 from shoal.client.tasks import Tasks
 from shoal.client.transport import Transport
 from shoal.errors import InvalidField, Unavailable
 from shoal.records.organization import Me
-from shoal.settings import Settings
 
 __all__ = ["Client"]
-
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Client:
@@ -29,7 +27,8 @@ class Client:
             client.clusters.execute("reviews").wait()
 
     Without `api_key` the environment's SHOAL_API_KEY is used and then, for a server on this machine only, the key that
-    `shoal serve` keeps in its data folder. Without `namespace` the server takes the only one there is.
+    `shoal serve` keeps in its data folder; one that is just starting (`shoal serve &`) is waited for up to 10 seconds.
+    Without `namespace` the server takes the only one there is.
 
     `timeout_s` bounds the wait for an answer. A server that answered once and refuses connections now is tried for
     `restart_s` seconds, since it is probably starting again; 0 gives up at once.
@@ -45,8 +44,9 @@ class Client:
         restart_s: float = 60.0,
     ) -> None:
         address = _versioned(base_url)
-        key = api_key or os.environ.get("SHOAL_API_KEY") or _local_key(address)
-        self._transport = Transport(address, key, namespace, timeout_s, restart_s)
+        key = api_key or os.environ.get("SHOAL_API_KEY")
+        local_key = None if key else LocalKey.of(address)
+        self._transport = Transport(address, key, namespace, timeout_s, restart_s, local_key)
         self.namespaces = Namespaces(self._transport)
         self.collections = Collections(self._transport)
         self.documents = Documents(self._transport)
@@ -107,13 +107,3 @@ def _versioned(base_url: str) -> str:
         )
     address = base_url.rstrip("/")
     return address if address.endswith("/v1") else f"{address}/v1"
-
-
-def _local_key(address: str) -> str | None:
-    """The key in the data folder of this machine; never sent anywhere else."""
-    if urlsplit(address).hostname not in _LOOPBACK:
-        return None
-    try:
-        return (Settings.read().data / "key").read_text().strip() or None
-    except OSError:
-        return None

@@ -34,7 +34,7 @@ class Clusters:
     def create(
         self,
         name: str,
-        collections: Sequence[str],
+        collections: str | Sequence[str],
         *,
         feature: str | Sequence[str],
         strategy: Strategy = "concatenate",
@@ -44,11 +44,12 @@ class Clusters:
         sample_size: int | None = None,
         normalize: bool = True,
         centroid_method: Metric = "mean",
-        text_fields: Sequence[str] = (),
+        text_fields: str | Sequence[str] = (),
         enrich: bool = False,
         **more: object,
     ) -> Cluster:
-        """A cluster over the vectors `feature` of some collections; it is executed when you say so.
+        """A cluster over the vectors `feature` of some collections; it is executed when you say so. What may be several
+        may be one: a name in the place of a list.
 
         With several features `strategy` says how they go together: side by side with equal weights (`concatenate`),
         with weights learned from the vectors (`weighted`), or each clustered apart (`independent`).
@@ -56,7 +57,7 @@ class Clusters:
         the cluster of each document back to it. `more` goes into the request as it is. Raises InvalidField,
         NotFound, AlreadyExists.
         """
-        features = [feature] if isinstance(feature, str) else list(feature)
+        features = _several(feature)
         config = given(
             feature_uris=features,
             multi_feature_strategy=strategy if len(features) > 1 else None,
@@ -68,11 +69,11 @@ class Clusters:
         )
         body = given(
             cluster_name=name,
-            collection_ids=list(collections),
+            collection_ids=_several(collections),
             cluster_type="vector",
             vector_config=config,
             filters=filters,
-            text_fields=list(text_fields) or None,
+            text_fields=_several(text_fields) or None,
             enrich_source_collection=enrich or None,
             **more,
         )
@@ -81,17 +82,17 @@ class Clusters:
     def create_by_attributes(
         self,
         name: str,
-        collections: Sequence[str],
-        attributes: Sequence[str],
+        collections: str | Sequence[str],
+        attributes: str | Sequence[str],
         *,
         hierarchical: bool = False,
         **more: object,
     ) -> Cluster:
         """A cluster that groups documents with equal values of fields."""
-        config = {"attributes": list(attributes), "hierarchical_grouping": hierarchical}
+        config = {"attributes": _several(attributes), "hierarchical_grouping": hierarchical}
         body = given(
             cluster_name=name,
-            collection_ids=list(collections),
+            collection_ids=_several(collections),
             cluster_type="attribute",
             attribute_config=config,
             **more,
@@ -119,6 +120,8 @@ class Clusters:
     def execute(self, ref: str, **overrides: object) -> "Run":
         """Start a run; `overrides` (filters, sample_size, text_fields, …) hold for this run only. Raises NotFound,
         Conflict, QueueFull where too many runs wait."""
+        if isinstance(fields := overrides.get("text_fields"), str):
+            overrides["text_fields"] = [fields]
         task = self._transport.ask(Task, "POST", f"/clusters/{segment(ref)}/execute", overrides or None)
         data = task.additional_data
         return Run(self._transport, str(data["cluster_id"]), str(data["run_id"]), task.task_id)
@@ -240,3 +243,8 @@ def _completed(run: Execution) -> Execution:
 
 def _path(cluster: str, run_id: str) -> str:
     return f"/clusters/{segment(cluster)}/executions/{segment(run_id)}"
+
+
+def _several(names: str | Sequence[str]) -> list[str]:
+    """One name, or several, as a list: the letters of a name are no names."""
+    return [names] if isinstance(names, str) else list(names)

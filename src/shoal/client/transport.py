@@ -21,6 +21,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from shoal.client.attempts import Attempts, is_gateways
+from shoal.client.local_key import LocalKey
 from shoal.errors import (
     AlreadyExists,
     Conflict,
@@ -70,6 +71,7 @@ _BY_CODE: Final[Mapping[str, type[ShoalError]]] = {
 }
 _LASTING: Final = frozenset({"queue_full", "out_of_time"})
 """Busy for as long as runs take: whoever asked decides whether to wait."""
+_STARTING_SECONDS: Final = 10.0
 _CUT: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadTimeout, httpx.WriteTimeout)
 
 
@@ -83,6 +85,7 @@ class Transport:
         namespace: str | None,
         timeout_s: float,
         restart_s: float = 60.0,
+        local_key: LocalKey | None = None,
     ) -> None:
         headers = {"Accept": "application/json"}
         if api_key:
@@ -91,6 +94,7 @@ class Transport:
             headers["X-Namespace"] = namespace
         self.base_url, self._restart_s = base_url, restart_s
         self._reached = False
+        self._local_key = local_key
         self._key: ContextVar[str | None] = ContextVar("idempotency_key", default=None)
         self._http = httpx.Client(
             base_url=base_url,
@@ -161,8 +165,9 @@ class Transport:
             key = self._key.get() or uuid.uuid4().hex
             self._key.set(None)
             headers = {**headers, "Idempotency-Key": key}
-        attempts = Attempts(self._restart_s, reached=self._reached, reads=method == "GET")
+        attempts = self._attempts(method)
         while True:
+            self._take_local_key()
             try:
                 with _speaking_shoal(self.base_url):
                     response = self._http.request(method, path, content=content(), headers=headers, **options)
@@ -172,6 +177,8 @@ class Transport:
                     raise _given_up(error, key, attempts.hung_up or isinstance(error.__cause__, _CUT)) from error
             else:
                 self._reached = True
+                if response.status_code == httpx.codes.UNAUTHORIZED and self._take_local_key():
+                    continue  # the server wrote its first key after the request had been sent
                 if (
                     response.is_success
                     or (pause := attempts.pause_after_answer(response, lasting=_lasts(response))) is None
@@ -181,8 +188,30 @@ class Transport:
         if not (
             attempts.hung_up and method == "DELETE" and response.status_code == 404
         ):  # else an earlier try removed it
+            self._check_key(response)
             _check(response, key)
         return response
+
+    def _attempts(self, method: str) -> Attempts:
+        if self._local_key is not None and not self._reached:  # `shoal serve &` a moment ago
+            return Attempts(min(self._restart_s, _STARTING_SECONDS), reached=True, reads=method == "GET")
+        return Attempts(self._restart_s, reached=self._reached, reads=method == "GET")
+
+    def _take_local_key(self) -> bool:
+        """Whether a key was found that was not there before."""
+        if self._local_key is None or "Authorization" in self._http.headers or (key := self._local_key.read()) is None:
+            return False
+        self._http.headers["Authorization"] = f"Bearer {key}"
+        return True
+
+    def _check_key(self, response: httpx.Response) -> None:
+        """Raise Unauthorized, with the place that was looked at, where there was no key to send."""
+        if response.status_code != httpx.codes.UNAUTHORIZED or "Authorization" in self._http.headers:
+            return
+        where = "" if self._local_key is None else f" ({self._local_key.file} has none: is it that server's folder?)"
+        raise _as_told(
+            Unauthorized, f"There is no key for {self.base_url}{where}. Give api_key, or set SHOAL_API_KEY.", {}, 401
+        )
 
 
 def _lasts(response: httpx.Response) -> bool:

@@ -46,12 +46,20 @@ class Options:
     text: str = "text"
     write: str = "path"
     overwrite: str = "give overwrite=True"
+    joint: str = " "
+    """What stands between options that are repeated."""
+
+    def several(self, names: Sequence[str]) -> str:
+        """All of these columns as vectors."""
+        if "[" in self.vector:
+            return self.vector.replace('"NAME"', ", ".join(f'"{name}"' for name in names))
+        return self.joint.join(self.vector.replace("NAME", name) for name in names)
 
 
 COMMAND: Final = Options("--vector NAME", "--id NAME", "--where", "--text", "--write", "say --overwrite")
 PYTHON: Final = Options('vector="NAME"', 'id="NAME"')
 CLIENT: Final = Options('vector_columns=["NAME"]', 'id_column="NAME"')
-HTTP: Final = Options("vector_column=NAME", "id_column=NAME")
+HTTP: Final = Options("vector_column=NAME", "id_column=NAME", joint="&")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +150,8 @@ def choose_vectors(
         return {chosen: chosen}
     if candidates:
         names = ", ".join(candidates)
-        remedy = f"Choose: {asked.options.vector.replace('NAME', candidates[0])}."
+        remedy = f"Choose: {asked.options.several(candidates[:1])}"
+        remedy += "." if asked.needed else f", or several: {asked.options.several(candidates)}."
         raise InvalidField(asked.label, f"has several columns that may be the vectors: {names}", remedy=remedy)
     if asked.needed:
         raise _no_vectors(columns, texts, asked)
