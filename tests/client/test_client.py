@@ -377,18 +377,3 @@ def test_an_upload_says_that_float32_loses_the_digits_in_which_vectors_differ(
         warnings[offset] = [sentence for sentence in done.warnings if "float32" in sentence]
 
     assert warnings[0.0] == [] and len(warnings[1e8]) == 1
-
-
-def test_one_name_in_the_place_of_a_list_is_one_name(client: shoal.Client, columns: dict[str, object]) -> None:
-    client.collections.create("docs")
-    client.documents.upload("docs", columns)
-
-    cluster = client.clusters.create(
-        "one", "docs", feature="embedding", algorithm="kmeans", params={"n_clusters": 3}, text_fields="text"
-    )
-    groups = client.clusters.create_by_attributes("values", "docs", "n")
-
-    assert cluster.collection_ids == groups.collection_ids and len(cluster.collection_ids) == 1
-    assert cluster.text_fields == ["text"] and cluster.warnings == groups.warnings == []
-    client.clusters.execute("one", text_fields="text").wait(120)
-    assert all(group["keywords"] for group in client.clusters.groups("one"))
