@@ -3,7 +3,7 @@
 texts -> words (`tokens`) -> candidate phrases and their counts (`phrases`) -> scores (`scoring`) -> candidates as they
 are written (`candidates`) -> names (`naming`, `label_choice`); `fields` finds those that hold text, `brief` makes one
 text of them, `examples` shows a
-text beside a name.
+text beside a name; `values` names by a field of few short values instead.
 """
 
 from shoal.labeling.brief import document_text, trimmed

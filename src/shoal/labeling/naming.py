@@ -16,6 +16,7 @@ from shoal.labeling.phrases import Phrases, count_phrases
 from shoal.labeling.reading import rows_to_read
 from shoal.labeling.scoring import breadth, nearest_clusters, score_phrases
 from shoal.labeling.tokens import LONGEST_EXCERPT, TokenTable, clean, tokenize
+from shoal.labeling.values import NamedByValue, Values, find_values, name_by_values
 
 __all__ = ["Name", "Partition", "main_parents", "name_clusters", "name_layers"]
 
@@ -81,6 +82,7 @@ def name_layers(
     times as many clusters in the finest layer, a cluster that no phrase of its own speaks for is named after its parts.
     Going up from there, a name is one that most of the parts of a cluster share, and broader than the names of these
     parts; going down, narrower than that of the whole. A cluster that is the only part of another has its name.
+    Texts of few short values (`values`) name a cluster by the value of most of its documents.
 
     Parameters
     ----------
@@ -94,6 +96,10 @@ def name_layers(
         Receives the fraction that is done, and may raise to stop.
     """
     report = progress or _silent
+    values = find_values(texts)
+    if values is not None:
+        report(1.0)
+        return _by_values(values, layers, chosen)
     first = _base(layers, chosen)
     rows, cells, count = rows_to_read(texts, [layer.labels for layer in layers], first)
     read = drop_boilerplate([texts[row] for row in rows], cells, LONGEST_EXCERPT)
@@ -137,6 +143,26 @@ def _base(layers: Sequence[Partition], chosen: int) -> int:
     """The layer whose own words name it: the chosen one, or below it, where that is broad, the coarsest that is not."""
     finest = layers[-1].clusters
     return next(n for n in range(chosen, len(layers)) if layers[n].clusters * _BROAD >= finest)
+
+
+def _by_values(values: Values, layers: Sequence[Partition], chosen: int) -> list[list[Name]]:
+    """The chosen layer as if it were alone; in the others a cluster that is the only part of another has its name."""
+    named: dict[int, list[NamedByValue]] = {}
+    for number in (chosen, *range(chosen - 1, -1, -1), *range(chosen + 1, len(layers))):
+        layer, same = layers[number], dict[int, NamedByValue]()
+        if number != chosen:
+            upper, lower = (number, number + 1) if number < chosen else (number - 1, number)
+            parents = main_parents(layers[lower].labels, layers[upper].labels, layers[lower].clusters)
+            alone = np.bincount(parents[parents >= 0], minlength=layers[upper].clusters) == 1
+            for part, parent in enumerate(parents.tolist()):
+                if parent >= 0 and alone[parent]:
+                    mine, other = (parent, named[lower][part]) if number < chosen else (part, named[upper][parent])
+                    same[mine] = other
+        named[number] = name_by_values(values, layer.labels, layer.clusters, same)
+    return [
+        [Name(name.label, name.keywords) if name.label else Name.of_number(c) for c, name in enumerate(named[number])]
+        for number in range(len(layers))
+    ]
 
 
 def _silent(fraction: float) -> None:
