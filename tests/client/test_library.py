@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[object, str]] = {
     "NaN": ([[1.0, np.nan], [0.0, 1.0]], "data[0]"),
     "infinity": ([[1.0, 0.0], [np.inf, 1.0]], "data[1]"),
     "too large for float32": ([[1.0, 0.0], [1e39, 1.0]], "data[1]"),
-    "one axis": ([1.0, 2.0, 3.0], "two axes"),
+    "one axis": ([1.0, 2.0, 3.0], "One document is a table of one row: [vector]"),
     "three axes": (np.zeros((2, 2, 2)), "two axes"),
     "no columns": (np.zeros((3, 0)), "two axes"),
     "no rows": (np.zeros((0, 3)), "has no rows"),
