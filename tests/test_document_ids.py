@@ -13,8 +13,9 @@ import pytest
 
 import shoal
 from shoal.document_ids import DocumentIds
-from shoal.from_file import Request, cluster_file
+from shoal.from_file import cluster_file
 from shoal.library import How
+from shoal.request import Request
 from test_from_file import IDS, TEXTS, VECTORS, Writer, as_arrow, as_csv, as_json_lines, as_parquet
 
 COUNT = len(IDS)

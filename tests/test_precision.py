@@ -12,9 +12,10 @@ from sklearn.metrics import adjusted_rand_score
 
 import shoal
 from shoal.estimators import HDBSCAN, KMeans
-from shoal.from_file import Request, cluster_file
+from shoal.from_file import cluster_file
 from shoal.library import How
 from shoal.precision import matters, moved_to_mean, split, split_if_it_matters
+from shoal.request import Request
 
 CORNERS = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [3.0, 3.0]])
 GIVEN: dict[str, dict[str, Any]] = {

@@ -18,9 +18,10 @@ import shoal
 from shoal.cli.main import main
 from shoal.errors import InvalidField
 from shoal.files.remote_names import remote_address, remote_name, shown_address
-from shoal.from_file import Request, cluster_file
+from shoal.from_file import cluster_file
 from shoal.library import How
 from shoal.remote_files import Fetched
+from shoal.request import Request
 
 HOW = How(algorithm="kmeans", n_clusters=3)
 SECRET = "c2VjcmV0"

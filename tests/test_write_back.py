@@ -19,9 +19,10 @@ import pytest
 import shoal
 from shoal.errors import Conflict, InvalidField
 from shoal.files.row_writers import open_writer
-from shoal.from_file import FileClustering, Request, cluster_file
+from shoal.from_file import FileClustering, cluster_file
 from shoal.library import How
 from shoal.records.filters import parse_filter
+from shoal.request import Request
 from shoal.write_back import RESULT_COLUMNS, check_target
 from test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
 

@@ -4,12 +4,11 @@ import heapq
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from shoal.clustering import Kept
 from shoal.columns import Points, Rows
@@ -19,82 +18,36 @@ from shoal.errors import InvalidField
 from shoal.files import Documents, FileTable, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
 from shoal.files.in_memory import open_table
-from shoal.files.layout import COMMAND, Options, listed_names
+from shoal.files.layout import listed_names
 from shoal.files.remote_names import remote_address
-from shoal.files.shards import Files, name_of
+from shoal.files.shards import Files
 from shoal.given import check_count, close_columns, missing_vectors
 from shoal.inputs import GivenIds
 from shoal.kept_columns import find_kept, read_kept
 from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
-from shoal.library import Clustering, How, cluster_columns, expected_cost
+from shoal.library import Clustering, cluster_columns, expected_cost
 from shoal.plural import plural
 from shoal.precision import Split
 from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field
-from shoal.records.filters import MATCH_ALL, Filter
+from shoal.records.filters import MATCH_ALL
 from shoal.remote_files import Fetched
+from shoal.request import Request
 from shoal.results import expected_bytes
 from shoal.row_filter import RowFilter
 from shoal.settings import Settings
 from shoal.write_back import write_back
 
 if TYPE_CHECKING:
-    import pyarrow.dataset as pads
+    pass
 
-__all__ = ["FileClustering", "FilePlan", "Given", "Request", "cluster_file", "plan_file"]
+__all__ = ["FileClustering", "FilePlan", "cluster_file", "plan_file"]
 
 _START_BYTES: Final = 160 * 2**20
 _READING_TIMES, _READING_FEW, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
 """Reading takes so many times the attributes, this more, and the last at most; half of it is not given back."""
 _LOOSE: Final = frozenset({"json", "jsonl"})
 _LOOKED_AT: Final = 200  # documents, to choose the fields that speak
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a caller in Python holds in memory; all of it has the same n rows."""
-
-    table: "pa.Table | pads.Dataset | None" = None
-    """The rows, in place of a file. Each has to be usable."""
-    vectors: Split | None = None
-    texts: Sequence[str] | None = None
-    ids: GivenIds | None = None
-    index: object = None
-    """Of the pandas data frame that the rows came in."""
-    like: Clustering | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to read from the file, and how to cluster it."""
-
-    path: Files
-    format: str | None = None
-    delimiter: str | None = None
-    """What separates the columns of text; None where it is to be seen."""
-    sidecar: Path | None = None
-    vector: str | None = None
-    """None takes the only column of vectors."""
-    text: Sequence[str] = ()
-    """None given: the fields that read most like text."""
-    id: str | None = None
-    where: Filter = MATCH_ALL
-    labels: bool = True
-    """Whether clusters are named from texts."""
-    member_columns: Sequence[str] = ()
-    """Columns of the file that the members get as well."""
-    without: Sequence[str] = ()
-    how: How = field(default_factory=How)
-    given: Given = field(default_factory=Given)
-    options: Options = COMMAND
-    """How the caller spells the options that remedies name."""
-    keep: bool = False
-    """Whether the clustering keeps its vectors and texts, for what is asked of it later."""
-
-    @property
-    def label(self) -> str:
-        """What errors call the rows."""
-        return name_of(self.path) if self.given.table is None else str(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from shoal.files.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
 from shoal.files.shards import Files
 from shoal.frames import Frame, frame_of, is_pandas, is_polars
-from shoal.from_file import Given, Request, cluster_file
+from shoal.from_file import cluster_file
 from shoal.given import Named, columns_named, named_series, one_column, split_vectors, texts_in, vectors_in
 from shoal.inputs import ids_of, texts_of
 from shoal.labeling import document_text
 from shoal.library import How, cluster_columns
 from shoal.parameter_names import unknown_parameter
 from shoal.precision import Split
+from shoal.request import Given, Request
 from shoal.scalars import flag, unwrapped, whole
 from shoal.write_back import FileRows
 

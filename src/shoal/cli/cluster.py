@@ -68,9 +68,10 @@ def cluster(
     from shoal.cli.progress import shown
     from shoal.cli.where import parse_where
     from shoal.files.shards import results_name
-    from shoal.from_file import Request, cluster_file, plan_file
+    from shoal.from_file import cluster_file, plan_file
     from shoal.library import How
     from shoal.records.filters import parse_filter
+    from shoal.request import Request
     from shoal.results import check_folder
     from shoal.write_back import check_target
 
