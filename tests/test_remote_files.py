@@ -213,6 +213,15 @@ def test_objects_in_s3_are_clustered(address: str, bucket: dict[str, bytes]) -> 
     assert found.ids.tolist() == [f"T-{n}" for n in range(first, 24)]
 
 
+def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path: Path) -> None:
+    bucket["data/a.parquet"], bucket[f"data/{tmp_path}/made/b.parquet"] = stored(slice(0, 24)), b""
+    fetched = Fetched("s3://bucket/data")
+
+    assert [found.name for found in fetched.path.rglob("*")] == ["a.parquet"]
+    assert not (tmp_path / "made").exists()
+    fetched.close()
+
+
 def test_an_object_that_is_not_there_is_refused_without_the_keys(bucket: dict[str, bytes]) -> None:
     with pytest.raises(InvalidField) as refused:
         Fetched("s3://bucket/none.parquet")

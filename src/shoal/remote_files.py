@@ -131,7 +131,7 @@ class Fetched:
         kept = {
             name: one
             for name, one in named.items()
-            if not any(part.startswith(_SKIPPED) for part in name.split("/"))
+            if not any(not part or part.startswith(_SKIPPED) for part in name.split("/"))
             and (not pattern or fnmatch.fnmatchcase(one.path, key))
         }
         if not kept:

@@ -96,3 +96,15 @@ def test_a_cluster_or_folder_that_is_not_there_is_an_error_with_a_remedy(here: C
         done = here(*command)
         assert done.code == 2
         assert words in done.complaint, command
+
+
+def test_a_folder_of_somebody_else_does_not_steer_the_terminal(here: Command, folder: Path) -> None:
+    summary = json.loads((folder / "summary.json").read_bytes())
+    for one in summary["clusters"]:
+        one["cluster_id"] = f"\x1b]0;mine\x07[red]{one['cluster_id']}[/blue]"
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+    for found in (here("show", str(folder)), here("show", str(folder), "--cluster", summary["clusters"][0]["label"])):
+        assert found.code == 0
+        assert "[red]cl_" in found.out
+        assert not {"\x1b", "\x07"} & set(found.out)

@@ -112,7 +112,7 @@ def _print_cluster(one: Mapping[str, Any], members: "pa.Table", most: int | None
 
     console = printer()
     share = f", {one['share']:.1%} of all" if "share" in one else ""
-    facts = f"  {one['cluster_id']}, {plural(one['size'], 'document')}{share}"
+    facts = f"  {plain(one['cluster_id'])}, {plural(one['size'], 'document')}{share}"
     print_lines(console, Text.assemble((plain(one["label"]), "bold"), facts))
     if one["keywords"]:
         print_lines(console, Text(plain(", ".join(one["keywords"])), "dim"))

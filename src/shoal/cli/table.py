@@ -107,7 +107,7 @@ def clusters_table(
         label, extra = Text(plain(row.label), "bold"), Text(plain(more), "dim", no_wrap=True, overflow="ellipsis")
         name = label if beside or not more else Group(label, extra)
         share = _share(row.size, largest, documents)
-        table.add_row(row.id, name, f"{row.size:,}", share, *([extra] if beside else []))
+        table.add_row(Text(plain(row.id)), name, f"{row.size:,}", share, *([extra] if beside else []))
     if len(rows) > len(shown):
         table.add_row("", Text(_rest(rows, shown), "dim"))
     if noise:
