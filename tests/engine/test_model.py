@@ -143,7 +143,7 @@ def test_the_library_assigns_what_comes_later() -> None:
 
     assert found.labels.shape == (160,)
     assert len(set(found.labels.reshape(4, 40)[:, 0].tolist())) == 4
-    with pytest.raises(InvalidField, match="are empty"):
+    with pytest.raises(InvalidField, match="has no rows"):
         clustering.assign(np.zeros((0, 16)))
     with pytest.raises(InvalidField, match="16 dimensions"):
         clustering.assign(np.ones((2, 15)))
