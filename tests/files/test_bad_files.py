@@ -314,3 +314,49 @@ def test_a_parquet_whose_metadata_end_a_process_is_refused_in_this_one() -> None
     path = Path(__file__).parents[1] / "data" / "contradicting-metadata.parquet"
 
     assert "contradict" in refusal(path).message
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (
+            {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4], [5, 6]], "texts": ["x", "y", "z"]},
+            "3 values in 'embeddings', 2 in 'ids'",
+        ),
+        ({"embeddings": [[1, 2], [3, 4]], "texts": ["x", "y", "z"]}, "2 values in 'embeddings', 3 in 'texts'"),
+        (
+            {"columns": ["vec", "text"], "data": [[[1, 2], "x"], [[3, 4]]]},
+            "row 1: has 1 values, and 'columns' has 2 names",
+        ),
+        (
+            {"columns": ["vec", "text"], "data": [[[1, 2], "x", 3], [[3, 4], "y"]]},
+            "row 0: has 3 values, and 'columns' has 2 names",
+        ),
+        (
+            {"columns": ["vec"], "index": ["a"], "data": [[[1, 2]], [[3, 4]]]},
+            "has 1 labels in 'index' and 2 rows in 'data'",
+        ),
+    ],
+)
+def test_columns_and_rows_of_json_that_differ_in_length_are_refused_with_both_lengths(
+    document: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.json").write_bytes(orjson.dumps(document))
+
+    assert says in refusal(tmp_path / "x.json").message
+
+
+def test_a_list_of_what_a_json_document_includes_is_none_of_its_columns(tmp_path: Path) -> None:
+    document = {
+        "ids": ["a", "b", "c"],
+        "embeddings": [[1, 2], [3, 4], [5, 6]],
+        "documents": ["x", "y", "z"],
+        "included": ["embeddings", "documents"],
+        "errors": [],
+    }
+    (tmp_path / "x.json").write_bytes(orjson.dumps(document))
+
+    read = open_source(tmp_path / "x.json").read()
+
+    assert list(read.ids) == ["a", "b", "c"]
+    assert read.vectors["embeddings"].tolist() == [[1, 2], [3, 4], [5, 6]]

@@ -130,7 +130,7 @@ def _unwrapped(data: Data, start: int, label: str, unfolding: Unfolding, depth: 
     if traces is not None:
         around = b'{"resourceSpans":[%s]}'
         return Expanded(Elements(data, traces.start, label, around), spans_of)
-    if depth == 1 and (found := _whole(data, start, inside, unfolding)) is not None:
+    if depth == 1 and (found := _whole(data, start, inside, label, unfolding)) is not None:
         return Held(found)
     arrays = [one for one in inside if is_list_of(data, one.start, b"{")]
     if arrays:
@@ -142,7 +142,7 @@ def _unwrapped(data: Data, start: int, label: str, unfolding: Unfolding, depth: 
     return next((found for found in below if found is not None), None)
 
 
-def _whole(data: Data, start: int, inside: Sequence[Member], unfolding: Unfolding) -> list[bytes] | None:
+def _whole(data: Data, start: int, inside: Sequence[Member], label: str, unfolding: Unfolding) -> list[bytes] | None:
     """Rows out of a document that is a table in another order; None for any other."""
     keys = {one.key for one in inside}
     split = keys >= _SPLIT and all(data[one.start : one.start + 1] == b"[" for one in inside if one.key in _SPLIT)
@@ -158,9 +158,9 @@ def _whole(data: Data, start: int, inside: Sequence[Member], unfolding: Unfoldin
     unfolding.check_at_once(_PARSED_TIMES * size + _PART_BYTES * (text.count(b"[") + text.count(b"{")), "the document")
     document = {one.key: orjson.loads(bytes(data[one.start : one.stop])) for one in inside if one.is_container}
     if split:
-        rows: Iterable[dict[str, Any]] | None = _split(document)
+        rows: Iterable[dict[str, Any]] | None = _split(document, label)
     elif columns:
-        rows = _columns(document)
+        rows = _columns(document, label)
     elif vectors:
         rows = _by_id(document, _VECTOR)
     else:
@@ -168,21 +168,44 @@ def _whole(data: Data, start: int, inside: Sequence[Member], unfolding: Unfoldin
     return None if rows is None else [orjson.dumps(row) for row in rows]
 
 
-def _split(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _split(document: Mapping[str, Any], label: str) -> Iterator[dict[str, Any]]:
+    """Raises InvalidField for a row of another length than the names, and for labels of another number of rows."""
     names = [str(name) for name in document["columns"]]
+    rows: Sequence[object] = document["data"]
     index: Sequence[object] = document.get("index") or []
-    ids = _ids([str(label) for label in index])
-    for at, held in enumerate(document["data"]):
-        row = dict(zip(names, held, strict=False))
-        yield row if ids is None or at >= len(ids) else {_ID: ids[at], **row}
+    if index and len(index) != len(rows):
+        problem = f"has {len(index):,} labels in 'index' and {len(rows):,} rows in 'data'"
+        raise InvalidField(label, problem, remedy="Write one label for each row, or leave 'index' out.")
+    ids = _ids([str(row) for row in index])
+    for at, held in enumerate(rows):
+        if not isinstance(held, list) or len(held) != len(names):
+            found = f"{len(held):,} values" if isinstance(held, list) else "no list of values"
+            problem = f"has {found}, and 'columns' has {len(names):,} names"
+            raise InvalidField(f"{label}: row {at}", problem, remedy="Write one value for each column, null for none.")
+        row = dict(zip(names, held, strict=True))
+        yield row if ids is None else {_ID: ids[at], **row}
 
 
-def _columns(document: Mapping[str, Any]) -> Iterator[dict[str, Any]] | None:
-    """Lists of one length, that of the vectors; others are none of the table."""
-    lists = {name: held for name, held in document.items() if isinstance(held, list)}
-    count = next(len(held) for held in lists.values() if held and isinstance(held[0], list))
-    alike = {_singular(name): held for name, held in lists.items() if len(held) == count}
-    return ({name: held[at] for name, held in alike.items()} for at in range(count))
+def _columns(document: Mapping[str, Any], label: str) -> Iterator[dict[str, Any]] | None:
+    """Lists of one length, that of the vectors; empty ones, and those that list what else there is (`included` of
+    Chroma), are none of the table. Raises InvalidField for any other length."""
+    lists = {name: held for name, held in document.items() if isinstance(held, list) and held}
+    vectors = next((name for name, held in lists.items() if isinstance(held[0], list)), None)
+    if vectors is None:
+        return None
+    count = len(lists[vectors])
+    alike = {name: held for name, held in lists.items() if len(held) == count}
+    others = [name for name in lists if name not in alike and not _lists_members(lists[name], document)]
+    if others:
+        found = ", ".join(f"{len(lists[name]):,} in {name!r}" for name in others)
+        problem = f"has lists of different lengths: {count:,} values in {vectors!r}, {found}"
+        raise InvalidField(label, problem, remedy="Write one value a row in each, or leave out what is no column.")
+    columns = {_singular(name): held for name, held in alike.items()}
+    return ({name: held[at] for name, held in columns.items()} for at in range(count))
+
+
+def _lists_members(held: Sequence[object], document: Mapping[str, Any]) -> bool:
+    return all(isinstance(name, str) and name in document for name in held)
 
 
 def _singular(name: str) -> str:
