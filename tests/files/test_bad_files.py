@@ -122,6 +122,22 @@ def test_a_fault_in_a_json_array_is_named_by_row(text: bytes, row: int, problem:
     assert problem in error.message
 
 
+@pytest.mark.parametrize(
+    ("behind", "line"),
+    [("garbage", 3), ('\n\n[{"id": 3}]', 5), ("\n]", 4), (",", 3)],
+)
+@pytest.mark.parametrize(
+    "document", ['[{"id": 1},\n {"id": 2}\n]', "[[1, 2],\n [3, 4]\n]", '{"rows":\n [{"id": 1}]\n}']
+)
+def test_what_follows_the_end_of_a_json_document_is_refused_with_its_line(
+    document: str, behind: str, line: int, tmp_path: Path
+) -> None:
+    (tmp_path / "x.json").write_text(document + behind)
+
+    error = refusal(tmp_path / "x.json", needs_vectors=False)
+    assert f"x.json: goes on behind the end of its JSON, in line {line}" in error.message
+
+
 @pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
 def test_a_file_that_was_cut_off_cannot_be_read(keep: float, tmp_path: Path) -> None:
     whole = parquet(tmp_path, id=["a", "b"] * 500, embedding=[[1.0, 2.0]] * 1000)

@@ -8,7 +8,7 @@ from shoal.errors import InvalidField
 from shoal.files.json_scan import Data, Unfinished, first_at, sequence, values
 from shoal.files.pieces import line_text
 
-__all__ = ["Elements", "Expanded", "Held", "Lines", "Records"]
+__all__ = ["Elements", "Expanded", "Held", "Lines", "Records", "check_ended", "cut_off"]
 
 _LONGEST: Final = 16 * 2**20
 _PARSED_BYTES: Final = 2 * 2**20
@@ -57,13 +57,20 @@ class Lines:
 
 class Elements:
     """Each object in the array at `start` is a row, or each from there on that stands `among_others` without an array;
-    `around` is what is written about each, `%s` its text."""
+    `around` is what is written about each, `%s` its text. An array that is the `document` ends the file."""
 
     def __init__(
-        self, data: Data, start: int, label: str, around: bytes = b"%s", *, among_others: bool = False
+        self,
+        data: Data,
+        start: int,
+        label: str,
+        around: bytes = b"%s",
+        *,
+        among_others: bool = False,
+        document: bool = False,
     ) -> None:
         self._data, self._start, self._label, self._around = data, start, label, around
-        self._among_others = among_others
+        self._among_others, self._document = among_others, document
 
     def stretches(self, size: int) -> Iterator[list[bytes]]:
         yield from stretched((self._around % self._data[start:stop] for start, stop in self._places()), size)
@@ -75,7 +82,8 @@ class Elements:
         return None
 
     def _places(self) -> Iterator[tuple[int, int]]:
-        """Raises InvalidField for whatever stands between two objects, and for an array that has no end."""
+        """Raises InvalidField for whatever stands between two objects or behind the document, and for an array that has
+        no end."""
         array = not self._among_others
         past, row = self._start + array, 0
         try:
@@ -83,6 +91,8 @@ class Elements:
                 if array and start == self._start:  # the whole array
                     if self._data[past : stop - 1].strip():
                         raise self._no_object(row, past)
+                    if self._document:
+                        check_ended(self._data, stop, self._label)
                     return
                 if stop - start > _LONGEST:
                     raise InvalidField(f"{self._label}: row {row}", f"has more than {_LONGEST:,} bytes")
@@ -145,6 +155,16 @@ def line_at(data: Data, place: int) -> int:
     for start in range(0, place, step):
         found += bytes(data[start : min(start + step, place)]).count(b"\n")
     return found
+
+
+def check_ended(data: Data, stop: int, label: str) -> None:
+    """Raises InvalidField where more than white space follows the document that ends at `stop`."""
+    at = first_at(data, stop)
+    if at < len(data):
+        found = bytes(data[at : at + 40]).decode(errors="replace")
+        problem = f"goes on behind the end of its JSON, in {line_text(line_at(data, at))}"
+        remedy = "Write all rows into one array, or one object a line (JSON lines); what is no row has to go."
+        raise InvalidField(label, problem, value=found, remedy=remedy)
 
 
 def cut_off(data: Data, at: int, label: str) -> InvalidField:

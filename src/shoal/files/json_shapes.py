@@ -9,7 +9,7 @@ import orjson
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
-from shoal.files.json_records import Elements, Expanded, Held, Lines, Records, cut_off
+from shoal.files.json_records import Elements, Expanded, Held, Lines, Records, check_ended, cut_off
 from shoal.files.json_scan import Data, Member, Unfinished, end_of, first_at, is_list_of, mapped_file, members
 from shoal.files.telemetry import TRACES, spans_of
 
@@ -59,9 +59,9 @@ def _of_array(data: Data, start: int, label: str) -> Records:
         if not is_list_of(data, inside, _NUMBERS):
             remedy = "Write objects, which name the columns: df.to_json(FILE, orient='records')."
             raise InvalidField(label, "is an array of arrays without names of columns", remedy=remedy)
-        return Elements(data, start, label, b'{"' + _VECTOR.encode() + b'":%s}')
+        return Elements(data, start, label, b'{"' + _VECTOR.encode() + b'":%s}', document=True)
     if is_list_of(data, start, b"{"):
-        return Elements(data, start, label)
+        return Elements(data, start, label, document=True)
     raise InvalidField(label, "holds no rows: it is an array of single values", remedy=_REMEDY)
 
 
@@ -79,6 +79,7 @@ def _of_objects(data: Data, start: int, path: Path, label: str, unfolding: Unfol
     stop = end_of(data, start)
     if data[first_at(data, stop) : first_at(data, stop) + 1] == b"{":
         return Elements(data, start, label, among_others=True)
+    check_ended(data, stop, label)
     found = _unwrapped(data, start, label, unfolding)
     if found is not None:
         return found
