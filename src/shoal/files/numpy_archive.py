@@ -95,11 +95,14 @@ def _column(array: NDArray[Any]) -> pa.Array:
 
 
 def _shapes(path: Path, label: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and type of each array, without reading it. Raises InvalidField for Python objects."""
+    """Shape and type of each array, without reading it. Raises InvalidField for Python objects, and for two arrays of
+    one name."""
     found = {}
     with speaking_shoal(label, remedy="Write it again with numpy.savez."), zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             name = member.removesuffix(_ENDING)
+            if name in found:
+                raise InvalidField(label, f"holds two arrays named {name!r}", remedy="Write it again with numpy.savez.")
             with archive.open(member) as stream:
                 version = npy.read_magic(stream)
                 read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -114,5 +117,11 @@ def _shapes(path: Path, label: str) -> dict[str, tuple[tuple[int, ...], np.dtype
 
 
 def _loaded(path: Path, names: Sequence[str], label: str) -> dict[str, NDArray[Any]]:
-    with speaking_shoal(label, remedy="Write it again with numpy.savez."), np.load(path, allow_pickle=False) as held:
-        return {name: held[name] for name in names}
+    """The arrays from the members that `_shapes` measured; `numpy.load` may take another one of a similar name."""
+    found = {}
+    with speaking_shoal(label, remedy="Write it again with numpy.savez."), zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if (name := member.removesuffix(_ENDING)) in names:
+                with archive.open(member) as stream:
+                    found[name] = npy.read_array(stream, allow_pickle=False)
+    return found
