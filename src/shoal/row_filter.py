@@ -45,6 +45,7 @@ class RowFilter:
         self._conditions = list(_conditions(where))
         self._unknown = {one.field for one in self._conditions if not self._is_known(one.field)}
         self._met: dict[str, dict[object, None]] = {one.field: {} for one in self._conditions}
+        self._unmet = [one for one in self._conditions if one.operator in _ORDERED]
 
     def check_columns(self) -> None:
         """Raises InvalidField for a field that the file has not, with close names."""
@@ -57,15 +58,17 @@ class RowFilter:
         held = [{**document, **self._named(id)} for id, document in zip(ids, found, strict=True)]
         for document in held[:_LOOKED_AT] if not self._unknown else held:
             self._look_at(document)
+        for document in held if self._unmet else []:
+            self._unmet = [one for one in self._unmet if not _has_comparable(document, one)]
         return mask(self._where, held)
 
     def check_values(self) -> None:
         """After all rows. Raises InvalidField for a field that none has, and for one that is compared with what none
         of its values can be compared with: numbers with text, dates with texts that are no dates."""
         self.check_columns()
-        for one in self._conditions:
+        for one in self._unmet:
             values = [value for value in self._met[one.field] if value is not None]
-            if one.operator in _ORDERED and values:
+            if values:
                 self._check_order(one, values)
 
     def none_matches(self, documents: int) -> InvalidField:
@@ -123,6 +126,19 @@ def _conditions(where: Filter) -> Iterator[Condition]:
         return
     for member in where.members:
         yield from _conditions(member)
+
+
+def _has_comparable(document: dict[str, object], one: Condition) -> bool:
+    """Whether a value of the field can be compared: of the same kind, and of two texts both dates or none."""
+    there, found = find_field(document, one.field)
+    wanted = one.value
+    for value in found if isinstance(found, list) else [found] if there else []:
+        if isinstance(value, str) and isinstance(wanted, str):
+            if value and (instant_of(value) is None) == (instant_of(wanted) is None):
+                return True
+        elif kind_of(value) == kind_of(wanted):
+            return True
+    return False
 
 
 def _listed(values: Sequence[object]) -> str:

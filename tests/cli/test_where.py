@@ -1,6 +1,7 @@
 """What `--where field=value` means."""
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,33 @@ def test_ids_dates_and_lists_choose_rows_of_a_file(given: str, count: int, here:
 
     assert done.code == 0, done.err
     assert pq.read_table(tmp_path / "found" / "members.parquet").num_rows == count
+
+
+def vector_rows(folder: Path, **columns: list[Any]) -> Path:
+    """JSON lines of these values, each with a vector."""
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    lines = [json.dumps({**row, "embedding": [float(n % 3 == at) for at in range(3)]}) for n, row in enumerate(rows)]
+    (folder / "rows.jsonl").write_text("\n".join(lines))
+    return folder / "rows.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("values", "given"),
+    [
+        (["n/a"] * 3_000 + [float(n % 10) for n in range(1_000)], "v>5"),
+        ([f"n/a {n}" for n in range(3_000)] + [float(n % 10) for n in range(1_000)], "v>5"),
+        (["-"] * 3_000 + [f"2024-05-{1 + n % 10:02}" for n in range(1_000)], "v>2024-05-06"),
+    ],
+    ids=["one text", "many texts", "dates"],
+)
+def test_a_condition_is_judged_by_the_values_of_all_rows(
+    values: list[Any], given: str, here: Any, tmp_path: Path
+) -> None:
+    path = vector_rows(tmp_path, v=values)
+    done = here("cluster", path, "--where", given, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
+
+    assert done.code == 0, done.err
+    assert pq.read_table(tmp_path / "found" / "members.parquet").num_rows == 400
 
 
 @pytest.mark.parametrize(
