@@ -1,5 +1,6 @@
 """Which rows of a file are clustered: a filter, and what is wrong with it as far as the rows show."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -19,6 +20,7 @@ __all__ = ["RowFilter"]
 
 _ID: Final = "document_id"
 _ORDERED: Final = frozenset({"gt", "gte", "lt", "lte"})
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _LOOKED_AT: Final = 2_000
 _SHOWN: Final = 5
 _LISTED: Final = 30
@@ -46,6 +48,7 @@ class RowFilter:
         self._unknown = {one.field for one in self._conditions if not self._is_known(one.field)}
         self._met: dict[str, dict[object, None]] = {one.field: {} for one in self._conditions}
         self._unmet = [one for one in self._conditions if one.operator in _ORDERED]
+        self._months = {one.field for one in self._conditions if _is_month(one.value)}
 
     def check_columns(self) -> None:
         """Raises InvalidField for a field that the file has not, with close names."""
@@ -68,7 +71,7 @@ class RowFilter:
         self.check_columns()
         for one in self._unmet:
             values = [value for value in self._met[one.field] if value is not None]
-            if values:
+            if values and not (one.field in self._months and any(map(_is_month, values))):
                 self._check_order(one, values)
 
     def none_matches(self, documents: int) -> InvalidField:
@@ -126,6 +129,11 @@ def _conditions(where: Filter) -> Iterator[Condition]:
         return
     for member in where.members:
         yield from _conditions(member)
+
+
+def _is_month(value: object) -> bool:
+    """Whether a text is a month such as 2024-05: a filter that names one compares with columns of months too."""
+    return isinstance(value, str) and _MONTH.fullmatch(value) is not None
 
 
 def _has_comparable(document: dict[str, object], one: Condition) -> bool:

@@ -211,6 +211,40 @@ def test_a_condition_is_judged_by_the_values_of_all_rows(
 
 
 @pytest.mark.parametrize(
+    ("given", "months"),
+    [
+        ("month=2024-05", ["2024-05"]),
+        ("month=2024-05,2024-06", ["2024-05", "2024-06"]),
+        ("month!=2024-05", ["2023-12", "2024-04", "2024-06"]),
+        ("month>=2024-05", ["2024-05", "2024-06"]),
+        ("month>2024-05", ["2024-06"]),
+        ("month<2024-05", ["2023-12", "2024-04"]),
+        ("month<=2024-05", ["2023-12", "2024-04", "2024-05"]),
+        ("month=2023-12", ["2023-12"]),
+        ("month=2024-05-01", []),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_month_chooses_from_a_column_of_months(
+    given: str, months: list[str], ending: str, here: Any, tmp_path: Path
+) -> None:
+    held = ["2023-12", "2024-04", "2024-05", "2024-06"] * 4
+    path = vector_rows(tmp_path, month=held, id=[f"{month} {n}" for n, month in enumerate(held)])
+    if ending == "csv":
+        path = tmp_path / "rows.csv"
+        lines = [f"{n},{month} {n},{month},[{n}.5 1]" for n, month in enumerate(held)]
+        path.write_text("n,id,month,embedding\n" + "\n".join(lines))
+    done = here("cluster", path, "--where", given, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
+
+    if not months:
+        assert done.code == 2
+        return
+    assert done.code == 0, done.err
+    ids = pq.read_table(tmp_path / "found" / "members.parquet")["document_id"].to_pylist()
+    assert sorted(ids) == sorted(f"{month} {n}" for n, month in enumerate(held) if month in months)
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
         (("--clusters", "50"), "--clusters: "),

@@ -138,25 +138,42 @@ def _ordered(field: str, operator: str, value: object, raw: str, text: str) -> J
     if value is None or isinstance(value, bool):
         raise InvalidField("--where", "compares with a number, a date or a text", value=text, remedy=_REMEDY)
     period = _period(raw) if value == raw else None
-    if period is not None and operator in ("lte", "gt"):  # all of the day is meant, not its midnight
-        return _test(field, "lt" if operator == "lte" else "gte", period[1])
-    return _test(field, operator, value if period is None else period[0])
+    if period is None:
+        return _test(field, operator, value)
+    edge = period[operator in ("lte", "gt")]  # all of the day is meant, not its midnight
+    return _before(field, edge) if operator in ("lt", "lte") else _since(field, edge)
 
 
 def _within(field: str, day: str) -> Json:
     """Any moment of a day or a month."""
     start, stop = _period(day) or (day, day)
-    return {"AND": [_test(field, "gte", start), _test(field, "lt", stop)]}
+    return {"AND": [_since(field, start), _before(field, stop)]}
+
+
+def _since(field: str, edge: str) -> Json:
+    """At the beginning of a day or a month, or later. A text that is the month itself is no moment, and sorts in front
+    of the first day of it: so it is named."""
+    if not _MONTH.fullmatch(edge):
+        return _test(field, "gte", edge)
+    return {"OR": [_test(field, "gte", f"{edge}-01"), _test(field, "eq", edge)]}
+
+
+def _before(field: str, edge: str) -> Json:
+    """Before the beginning of a day or a month."""
+    if not _MONTH.fullmatch(edge):
+        return _test(field, "lt", edge)
+    return {"AND": [_test(field, "lt", f"{edge}-01"), _test(field, "ne", edge)]}
 
 
 def _period(raw: str) -> tuple[str, str] | None:
-    """The first day of a day or a month, and the day after it; None for any other text."""
+    """A day and the day after it, or a month and the month after it; None for any other text."""
     month = _MONTH.fullmatch(raw)
     day = date(int(month[1]), int(month[2]), 1) if month and int(month[1]) else _day(raw)
     if day is None or day.year == date.max.year:
         return None
-    following = (day + timedelta(days=32)).replace(day=1) if month else day + timedelta(days=1)
-    return day.isoformat(), following.isoformat()
+    if month:
+        return raw, (day + timedelta(days=32)).isoformat()[: len(raw)]
+    return day.isoformat(), (day + timedelta(days=1)).isoformat()
 
 
 def _day(raw: str) -> date | None:
