@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,32 @@ def test_a_whole_number_beyond_64_bits_is_sought_as_the_text_that_files_hold(num
 
     assert found == {"field": "account", "operator": "eq", "value": number}
     parse_filter(found, "--where")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{blanks}x",
+        "x{blanks}y",
+        'lang=a,{blanks}"',
+        'lang=x{blanks}"y"',
+        "lang=x and {blanks}!",
+        "lang='{blanks}",
+        "'{blanks}",
+    ],
+)
+def test_blanks_take_no_longer_the_more_of_them_there_are(text: str) -> None:
+    """In a process of its own: a pattern that goes back and forth cannot be stopped from Python. 200,000 blanks take
+    some milliseconds, and hours where their time grows with the square."""
+    given = text.format(blanks=" " * 200_000)
+    lines = (
+        "import sys",
+        "from shoal.cli.where import parse_where as parse",
+        "from shoal.errors import InvalidField as Refused",
+    )
+    code = "\n".join((*lines, "try: parse([sys.stdin.read()])", "except Refused: pass"))
+
+    subprocess.run([sys.executable, "-c", code], input=given, text=True, check=True, timeout=20)
 
 
 def file_of_documents(folder: Path) -> Path:

@@ -11,10 +11,13 @@ from shoal.errors import InvalidField
 __all__ = ["parse_where"]
 
 _OPERATORS: Final = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "~": "contains"}
-_CONDITION: Final = re.compile(r"\s*(\"[^\"]+\"|'[^']+'|[^=!<>~]+?)\s*(==|!=|>=|<=|=|>|<|~)\s*(.*?)\s*", re.DOTALL)
-_PART: Final = re.compile(r"\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'|([^,\"'][^,]*?|))\s*(?:,|$)", re.DOTALL)
+# No two parts of a pattern in a row take blanks: each would be tried with each share of them.
+_CONDITION: Final = re.compile(r"(?:(\"[^\"]+\"|'[^']+')\s*|([^=!<>~]+))(==|!=|>=|<=|=|>|<|~)(.*)", re.DOTALL)
+_PART: Final = re.compile(
+    r"\s*(?:\"((?:[^\"\\]|\\.)*)\"\s*|'((?:[^'\\]|\\.)*)'\s*|([^,\"'\s][^,]*)|)(?:,|\Z)", re.DOTALL
+)
 _QUOTES: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
-_SECOND: Final = re.compile(r"\s(?:and|or|&&?|\|\|?)\s+[\w. ]+(?:=|!=|<|>|~)", re.IGNORECASE)
+_SECOND: Final = re.compile(r"\s(?:and|or|&&?|\|\|?)\s+[\w.][\w. ]*(?:=|!=|<|>|~)", re.IGNORECASE)
 _MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,1000}")
 _DAY: Final = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
@@ -45,24 +48,25 @@ def _condition(text: str) -> Json:
         if isinstance(filter, dict):
             return filter
         raise InvalidField("--where", "is no valid JSON", value=text)
-    match = _CONDITION.fullmatch(text)
+    match = _CONDITION.fullmatch(text.strip())
     if match is None:
         raise InvalidField("--where", "must be field=value or JSON", value=text, remedy=_REMEDY)
-    if _SECOND.search(_QUOTES.sub("", match[3])):
+    written = match[4].strip()
+    if _SECOND.search(_QUOTES.sub("", written)):
         remedy = "Give each condition a --where of its own: all of them must hold. For one of several: lang=en,de."
         raise InvalidField("--where", "holds two conditions", value=text, remedy=remedy)
-    field, operator = match[1].strip("\"'"), _OPERATORS[match[2]]
-    values = _values(match[3], text)
+    field, operator = (match[1] or match[2]).strip().strip("\"'"), _OPERATORS[match[3]]
+    values = _values(written, text)
     if operator in ("eq", "ne"):
-        return _equal(field, values, match[3], negated=operator == "ne")
+        return _equal(field, values, written, negated=operator == "ne")
     if operator == "contains":
         if any(value is None for value, _ in values):
             raise InvalidField("--where", "asks for a part of a text", value=text, remedy='Quote it: title~"null".')
         return _any([_test(field, "contains", raw) for _, raw in values])
     if len(values) > 1:
         remedy = "Only = and != take several values."
-        if re.fullmatch(r"-?\d+,\d+", match[3]):
-            remedy = f"Write the number with a point: {match[3].replace(',', '.')}."
+        if re.fullmatch(r"-?\d+,\d+", written):
+            remedy = f"Write the number with a point: {written.replace(',', '.')}."
         raise InvalidField("--where", "compares with one value", value=text, remedy=remedy)
     return _ordered(field, operator, *values[0], text)
 
@@ -81,7 +85,8 @@ def _values(written: str, text: str) -> list[tuple[object, str]]:
             plain = re.sub(r"\\(.)", r"\1", quoted)
             found.append((plain, plain))
         elif part[3]:
-            found.append((_meant(part[3], text), part[3]))
+            raw = part[3].strip()
+            found.append((_meant(raw, text), raw))
         elif not found or part.end() < len(written):
             remedy = 'Write field=null for a missing value, field="" for an empty text.'
             raise InvalidField("--where", "has no value", value=text, remedy=remedy)
