@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from numpy.typing import NDArray
 
@@ -46,3 +47,55 @@ def test_an_array_is_read_from_its_own_member_whatever_the_others_are_called(tmp
     read = open_source(path).read()
 
     assert np.array_equal(read.vectors["e.npy"], VECTORS)
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8", np.longdouble, np.float16, ">f2"])
+def test_numbers_of_any_byte_order_and_width_are_read(kind: Any, tmp_path: Path) -> None:
+    vectors = (8 * VECTORS).astype(np.int32).astype(kind)
+    np.savez(tmp_path / "x.npz", e=vectors, n=np.arange(6, dtype=">i8"), day=np.array(["2024-05-01"] * 6, ">M8[D]"))
+
+    source = open_source(tmp_path / "x.npz")
+
+    assert source.info.warnings == []
+    assert np.array_equal(source.read().vectors["e"], vectors.astype(np.float32))
+    assert [orjson.loads(one) for batch in source.batches() for one in batch.payloads] == [
+        {"n": n, "day": "2024-05-01"} for n in range(6)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "written"),
+    [("h", "2024-05-01T13:00:00"), ("m", "2024-05-01T13:45:00"), ("M", "2024-05-01"), ("ms", "2024-05-01T13:45:10")],
+)
+def test_times_of_any_unit_are_read(unit: str, written: str, tmp_path: Path) -> None:
+    times = np.array(["2024-05-01T13:45:10"] * 6, "M8[s]").astype(f"M8[{unit}]")
+    np.savez(tmp_path / "x.npz", e=VECTORS, time=times)
+
+    payloads = [one for batch in open_source(tmp_path / "x.npz").batches() for one in batch.payloads]
+
+    assert orjson.loads(payloads[0])["time"].startswith(written)
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (np.zeros(6, np.complex64), "Arrays of a type that no column has were left out: more (complex64)."),
+        (np.zeros(6, [("a", "f4")]), "Arrays of a type that no column has were left out: more ([('a', '<f4')])."),
+        (np.zeros(6, "m8[M]"), "Arrays of a type that no column has were left out: more (timedelta64[M])."),
+        (np.zeros(5), "Arrays of another length were left out: more."),
+    ],
+)
+def test_an_array_that_is_no_column_is_left_out_with_a_word(array: NDArray[Any], says: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", e=VECTORS, more=array)
+
+    source = open_source(tmp_path / "x.npz")
+
+    assert source.info.warnings == [says]
+    assert np.array_equal(source.read().vectors["e"], VECTORS)
+
+
+def test_a_text_that_is_none_is_refused_by_the_name_of_its_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", e=VECTORS, note=np.array(["\ud800"] * 6))
+
+    with pytest.raises(InvalidField, match=r"x\.npz: array 'note': "):
+        list(open_source(tmp_path / "x.npz").batches())

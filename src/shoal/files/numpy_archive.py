@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,17 @@ __all__ = ["ArchiveRows"]
 
 _NUMBERS: Final = "fiu"
 _TEXTS: Final = "US"
+_FLAGS: Final = "b"
+_TIMES: Final = "mM"
+_UNITS: Final[Mapping[str, str]] = MappingProxyType(
+    {"Y": "D", "M": "D", "W": "D", "D": "D", "h": "s", "m": "s", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
+)
+"""Units of NumPy's times, and those that Arrow has for them."""
+_CALENDAR: Final = frozenset({"Y", "M"})
+"""Of no fixed length: no duration is counted in them."""
 _ENDING: Final = ".npy"
+
+Shaped: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 class ArchiveRows:
@@ -58,17 +68,18 @@ class ArchiveRows:
         count = next(iter(lengths), next((shape[0] for shape, _ in shapes.values() if shape), 0))
         if not count:
             raise InvalidField(asked.label, "has no rows", remedy="Save at least one vector.")
-        kept = [name for name, (shape, _) in shapes.items() if shape and shape[0] == count and len(shape) <= 2]
+        fitting = [name for name, (shape, _) in shapes.items() if shape and shape[0] == count and len(shape) <= 2]
+        kept = [name for name in fitting if _is_column(shapes[name][1])]
+        if not kept:
+            problem = f"holds no array of numbers, texts or times, but {_listed(shapes, fitting)}"
+            raise InvalidField(asked.label, problem, remedy="Save the vectors as one array of floats.")
         sizes = [int(np.prod(shapes[name][0])) * shapes[name][1].itemsize for name in kept]
         unfolding.check(sum(sizes), count)
         unfolding.check_at_once(sum(sizes), "the archive")
         self._arrays = _loaded(path, kept, asked.label)
         self.count: int | None = count
         self.schema: pa.Schema = self._batch(0, 0, kept).schema
-        left = [name for name in shapes if name not in kept]
-        self.warnings: Mapping[str, str] = MappingProxyType(
-            {kept[0]: f"Arrays of another length were left out: {', '.join(left)}."} if left else {}
-        )
+        self.warnings: Mapping[str, str] = MappingProxyType({"": left} if (left := _left_out(shapes, fitting)) else {})
 
     def line_of(self, row: int) -> int | None:
         return None
@@ -81,8 +92,12 @@ class ArchiveRows:
             yield from self._unfolding.bounded(whole, size)
 
     def _batch(self, first: int, rows: int, names: Sequence[str]) -> pa.RecordBatch:
-        parts = [_column(self._arrays[name][first : first + rows]) for name in names]
+        parts = [self._column(name, first, rows) for name in names]
         return pa.RecordBatch.from_arrays(parts, names=list(names))
+
+    def _column(self, name: str, first: int, rows: int) -> pa.Array:
+        with speaking_shoal(f"{self._label}: array {name!r}", remedy="Save it with another type, or leave it out."):
+            return _column(self._arrays[name][first : first + rows])
 
 
 def _column(array: NDArray[Any]) -> pa.Array:
@@ -90,14 +105,45 @@ def _column(array: NDArray[Any]) -> pa.Array:
         texts = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in array.ravel().tolist()]
         values = pa.array(texts, pa.string())
     else:
-        values = pa.array(np.ascontiguousarray(array).ravel())
+        values = pa.array(np.ascontiguousarray(array, _arrow_type(array.dtype)).ravel())
     return values if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(values, array.shape[1])
 
 
-def _shapes(path: Path, label: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def _arrow_type(kind: np.dtype[Any]) -> np.dtype[Any]:
+    """The type next to this one that Arrow has: of this machine's byte order, floats of 64 bits at most, and times in
+    days or seconds and below."""
+    if kind.kind in _TIMES:
+        unit = _UNITS[np.datetime_data(kind)[0]]
+        return np.dtype(f"{kind.kind}8[{'s' if kind.kind == 'm' and unit == 'D' else unit}]")
+    return np.dtype(np.float64) if kind.kind == "f" and kind.itemsize > 8 else kind.newbyteorder("=")
+
+
+def _is_column(kind: np.dtype[Any]) -> bool:
+    """Whether a column of a table holds values of a type: no complex numbers, records or bare bytes."""
+    if kind.kind in _TIMES:
+        unit = np.datetime_data(kind)[0]
+        return unit in _UNITS and (kind.kind == "M" or unit not in _CALENDAR)
+    return kind.kind in _NUMBERS + _TEXTS + _FLAGS
+
+
+def _left_out(shapes: Mapping[str, Shaped], fitting: Sequence[str]) -> str:
+    """What is said about the arrays that are no columns; nothing where all are."""
+    others = [name for name in shapes if name not in fitting]
+    unlike = [name for name in fitting if not _is_column(shapes[name][1])]
+    said = [f"Arrays of another length were left out: {', '.join(others)}."] if others else []
+    return " ".join(
+        [*said, f"Arrays of a type that no column has were left out: {_listed(shapes, unlike)}."] if unlike else said
+    )
+
+
+def _listed(shapes: Mapping[str, Shaped], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} ({shapes[name][1]})" for name in names)
+
+
+def _shapes(path: Path, label: str) -> dict[str, Shaped]:
     """Shape and type of each array, without reading it. Raises InvalidField for Python objects, and for two arrays of
     one name."""
-    found = {}
+    found: dict[str, Shaped] = {}
     with speaking_shoal(label, remedy="Write it again with numpy.savez."), zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             name = member.removesuffix(_ENDING)

@@ -79,7 +79,7 @@ class TablePieces:
         self.warnings: Sequence[str] = [
             *([] if recognised is None else [taken_for_ids(recognised)]),
             *map(repeating_ids, self._repeating),
-            *(warning for name, warning in self._rows.warnings.items() if name in self._payload),
+            *(warning for name, warning in self._rows.warnings.items() if not name or name in self._payload),
             *grouped,
             *([] if asked.options == PYTHON else left_out),
         ]
