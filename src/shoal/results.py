@@ -12,19 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.errors import Conflict, InvalidField
+from shoal.files.own_results import FORMAT, SUMMARY, is_summary
 from shoal.saved import SAVED, write_saved
 from shoal.storage.files import locked, remove_tree, sync_folder, written_whole
 
 __all__ = ["FORMAT", "check_folder", "expected_bytes", "read_summary", "write_folder"]
 
-FORMAT: Final = "shoal-results-1"
-"""Stands in `summary.json` under `format`; a folder without it is not ours to replace."""
 _TABLE_BYTES: Final = 90
 _MODEL_BYTES: Final = 130
 _BY_CENTERS: Final = frozenset({"kmeans", "gaussian_mixture"})
-_SUMMARY: Final = "summary.json"
 _TABLES: Final = ("members", "centroids", "condensed_tree", "near_duplicates", "layers", "hierarchy")
-_OURS: Final = frozenset({_SUMMARY, SAVED, *(f"{name}.parquet" for name in _TABLES)})
+_OURS: Final = frozenset({SUMMARY, SAVED, *(f"{name}.parquet" for name in _TABLES)})
 
 
 def check_folder(folder: Path) -> None:
@@ -37,7 +35,7 @@ def check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise Conflict(f"{folder} is a file. Choose another folder for the results.")
     names = {entry.name for entry in folder.iterdir()}
-    if names and not (names <= _OURS and _is_summary(folder / _SUMMARY)):
+    if names and not (names <= _OURS and is_summary(folder / SUMMARY)):
         raise Conflict(f"{folder} holds files that are no Shoal results. Choose another folder, or empty this one.")
 
 
@@ -50,7 +48,7 @@ def expected_bytes(rows: int, dimension: int, algorithm: str, *, id_bytes: int, 
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """What `summary.json` says. Raises InvalidField where there are no results, and where it is damaged."""
-    path, remedy = folder / _SUMMARY, "Name the folder that `shoal cluster` or `save` wrote, such as shoal-out/NAME."
+    path, remedy = folder / SUMMARY, "Name the folder that `shoal cluster` or `save` wrote, such as shoal-out/NAME."
     if not path.is_file():
         problem = "holds no results of Shoal" if folder.is_dir() else "is no folder of results"
         raise InvalidField(str(folder), problem if folder.exists() else "there is no such folder", remedy=remedy)
@@ -59,9 +57,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise InvalidField(str(path), f"is damaged ({error.msg})", remedy="Cluster again.") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InvalidField(
-            str(folder), f"holds no results of Shoal: its {_SUMMARY} is of something else", remedy=remedy
-        )
+        raise InvalidField(str(folder), f"holds no results of Shoal: its {SUMMARY} is of something else", remedy=remedy)
     return found
 
 
@@ -102,7 +98,7 @@ def _write(
         if saved is not None:
             with written_whole(fresh / SAVED) as file:
                 write_saved(file, saved)
-        with written_whole(fresh / _SUMMARY) as file:
+        with written_whole(fresh / SUMMARY) as file:
             file.write(orjson.dumps({"format": FORMAT, **summary}, option=orjson.OPT_INDENT_2) + b"\n")
         if folder.exists():
             locks.enter_context(locked(folder))
@@ -130,11 +126,3 @@ def _clear_leftovers(folder: Path) -> None:
                 left.rename(folder)
             else:
                 remove_tree(left)
-
-
-def _is_summary(path: Path) -> bool:
-    try:
-        found = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return False
-    return isinstance(found, dict) and found.get("format") == FORMAT

@@ -1,5 +1,6 @@
 """A folder or a pattern of Parquet files is read as one table."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from shoal.errors import InvalidField, TooLarge
 from shoal.files import Source, open_source
 from shoal.files.bounds import Bounds
+from shoal.files.own_results import FORMAT
+from shoal.files.shards import size_of
 
 FLOATS = pa.list_(pa.float32())
 
@@ -237,3 +240,24 @@ def test_vectors_come_from_each_file_in_its_own_rows(tmp_path: Path) -> None:
     table = open_source(shards(tmp_path, 5)).read()
 
     assert np.array_equal(table.vectors["embedding"], [[shard + 1, row] for shard in range(5) for row in range(4)])
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.parquet", "*/*.parquet", "**"])
+def test_results_of_earlier_runs_are_no_documents(pattern: str, tmp_path: Path) -> None:
+    """Whatever their folder is called; one that is named itself is read."""
+    folder = shards(tmp_path / "data" / "in").parent
+    write(folder / "other" / "more.parquet", ["m"], [[9, 9]], note=["m"])
+    for out in ("shoal-out/data", "topics", "in/deep/topics"):
+        write(folder / out / "centroids.parquet", None, [[1, 2]], cluster_id=[0])
+        (folder / out / "summary.json").write_text(json.dumps({"format": FORMAT}))
+    write(folder / "in" / "mine" / "mine.parquet", ["own"], [[8, 8]], note=["own"])
+
+    whole = folder / pattern if pattern else folder
+
+    ids = sorted(id for id, _, _ in rows(open_source(whole)))
+    deep = [] if pattern == "*/*.parquet" else ["own"]
+    assert ids == sorted(["m", *deep, *(f"s{shard}-{row}" for shard in range(3) for row in range(4))])
+    files = [path for path in folder.rglob("*.parquet") if path.stem != "centroids" and (deep or path.stem != "mine")]
+    assert size_of(whole) == sum(path.stat().st_size for path in files)
+    assert open_source(folder / "topics" / "*.parquet").info.rows == 1
+    assert open_source(folder / "shoal-out" / "data" / "*.parquet").info.rows == 1

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from shoal.errors import InvalidField
 from shoal.files.formats import check_file, format_by_name
+from shoal.files.own_results import ResultFolders, holds_results
 from shoal.files.remote_names import remote_address, remote_name
 
 __all__ = [
@@ -23,8 +24,6 @@ Files: TypeAlias = Path | Sequence[Path]
 
 _SKIPPED: Final = (".", "_")
 """Hidden files, and what Spark and Hadoop write beside the data: `_SUCCESS`, `_metadata`, `_temporary`."""
-_RESULTS: Final = "shoal-out"
-"""Where results go unless another folder is named: they are no documents."""
 _WILD: Final = re.compile(r"[*?\[]")
 _PARTITION: Final = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
@@ -59,8 +58,8 @@ def find_shards(path: Files, label: str, format: str | None) -> Sequence[Shard]:
     """The files of a folder, those that match a pattern, or those that are named, ordered by name with numbers in
     their order.
 
-    What is hidden or begins with `_` is left out. Raises InvalidField where there is no file, where they are not of one
-    format, and where the folders of partitions differ.
+    What is hidden or begins with `_` is left out, and so are folders of results below the one that is named. Raises
+    InvalidField where there is no file, where they are not of one format, and where the folders of partitions differ.
     """
     if not isinstance(path, Path):
         named = dict.fromkeys(path)
@@ -68,16 +67,9 @@ def find_shards(path: Files, label: str, format: str | None) -> Sequence[Shard]:
             check_path(one)
         files, parent = {file for one in named for file in _files_of(one)}, Path()
     elif is_pattern(path):
-        found = [Path(one) for one in glob.glob(str(path), recursive=True)]  # noqa: PTH207  # paths may be absolute
-        parent = _fixed_part(path)
-        roots = [
-            one
-            for one in found
-            if not any(name.startswith(_SKIPPED) for name in one.relative_to(parent).parts) and not _is_circular(one)
-        ]
-        if not roots:
+        files, parent = _matching(path), _fixed_part(path)
+        if not files:
             raise InvalidField(label, "matches no file", remedy="Check the pattern.")
-        files = {Path(one) for root in roots for one in (_walk(root, frozenset()) if root.is_dir() else [root])}
     else:
         files, parent = set(_walk(path, frozenset())), path
         if not files:
@@ -89,6 +81,23 @@ def find_shards(path: Files, label: str, format: str | None) -> Sequence[Shard]:
     shards = [Shard(file, f"{prefix}{relative[file].as_posix()}", _partition(relative[file])) for file in ordered]
     _check_partitions(shards)
     return shards
+
+
+def _matching(pattern: Path) -> set[Path]:
+    """The files that match, and those in folders that match, but for what is left out."""
+    parent, results = _fixed_part(pattern), ResultFolders()
+    found = (Path(one) for one in glob.glob(str(pattern), recursive=True))  # noqa: PTH207  # paths may be absolute
+    kept = (
+        one for one in found if not _is_left_out(one.relative_to(parent), parent, results) and not _is_circular(one)
+    )
+    return {file for one in kept for file in (_walk(one, frozenset()) if one.is_dir() else [one])}
+
+
+def _is_left_out(relative: PurePath, parent: Path, results: ResultFolders) -> bool:
+    """Whether a name on the way from `parent` is hidden or Spark's, or a folder there holds results."""
+    if any(name.startswith(_SKIPPED) for name in relative.parts):
+        return True
+    return any(parent / one in results for one in (relative, *relative.parents) if one.parts)
 
 
 def _files_of(path: Path) -> Iterator[Path]:
@@ -137,7 +146,7 @@ def size_of(path: Files) -> int:
     if path.is_dir():
         return sum(size_of(one) for one in _walk(path, frozenset()))
     if is_pattern(path):
-        return sum(size_of(Path(one)) for one in glob.glob(str(path), recursive=True))  # noqa: PTH207  # as above
+        return sum(one.stat().st_size for one in _matching(path) if one.exists())
     return path.stat().st_size if path.exists() else 0
 
 
@@ -153,7 +162,7 @@ def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
             str(folder), f"cannot be read ({error.strerror})", remedy="Check its permissions."
         ) from error
     for entry in entries:
-        if entry.name.startswith(_SKIPPED) or entry.name == _RESULTS:
+        if entry.name.startswith(_SKIPPED) or holds_results(entry):
             continue
         if entry.is_dir():
             yield from _walk(entry, above | {real})
