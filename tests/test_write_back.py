@@ -457,6 +457,42 @@ def test_a_second_run_replaces_what_the_first_wrote(ending: str, tmp_path: Path)
     assert read(path) == before
 
 
+FOREIGN = {
+    "a header like ours": "cluster_id,cluster_label,strength\n1,my hand label,3\n",
+    "a column behind ours": "cluster_id,cluster_label,strength,note\ncl_1,my hand label,3,precious\n",
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_file_of_another_with_our_header_is_not_replaced(case: str, tmp_path: Path) -> None:
+    source, path = as_csv(tmp_path, rows()), tmp_path / "mine.csv"
+    path.write_text(FOREIGN[case])
+
+    with pytest.raises(Conflict, match=r"--overwrite"):
+        check_target(path, [source], overwrite=False)
+
+
+@pytest.mark.parametrize("ending", OUTPUTS)
+def test_a_file_of_ours_with_columns_added_since_is_not_replaced(ending: str, tmp_path: Path) -> None:
+    """Neither behind the columns of results nor before them; in the second case reading the source shows it."""
+    source, path = as_csv(tmp_path, rows()), tmp_path / f"out.{ending}"
+    longer = [{"reviewed_by": "me", **row} for row in rows()]
+    clustered(as_json_lines(tmp_path, longer)).write_back(path)
+    before = path.read_bytes()
+
+    with pytest.raises(Conflict, match=r"columns that the rows to be written do not have.*--overwrite"):
+        clustered(source, replaces=path)
+    found = shoal.cluster(source, text="body", id="ticket", algorithm="kmeans", n_clusters=3)
+    with pytest.raises(Conflict, match=r"overwrite=True"):
+        found.write(path)
+
+    assert path.read_bytes() == before
+    found.write(path, overwrite=True)
+    clustered(source, replaces=path).write_back(path)
+    found.write(path)
+    assert "reviewed_by" not in read(path)[0]
+
+
 def test_a_large_file_is_held_in_stretches(tmp_path: Path) -> None:
     """The writers keep no more than about 64 MiB: a Parquet file has several row groups, none of them tiny."""
     schema = pa.schema([("text", pa.string())])

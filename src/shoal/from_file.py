@@ -36,7 +36,7 @@ from shoal.request import Request
 from shoal.results import expected_bytes
 from shoal.row_filter import RowFilter
 from shoal.settings import Settings
-from shoal.write_back import write_back
+from shoal.write_back import check_replaced, write_back
 
 if TYPE_CHECKING:
     pass
@@ -181,6 +181,8 @@ def _chosen(request: Request, progress: Progress) -> _Chosen:
     source = _opened(request, progress)
     find_kept(source, request.member_columns)  # refused before anything is read
     find_kept(source, request.without, "--without")
+    if request.replaces is not None:
+        check_replaced(request.replaces, source, request.options)
     return _usable(request, _read(request, source, progress))
 
 

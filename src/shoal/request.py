@@ -55,6 +55,8 @@ class Request:
     member_columns: Sequence[str] = ()
     """Columns of the file that the members get as well."""
     without: Sequence[str] = ()
+    replaces: Path | None = None
+    """A file of clustered rows that the rows may replace if it has their columns."""
     how: How = field(default_factory=How)
     given: Given = field(default_factory=Given)
     options: Options = COMMAND

@@ -1,9 +1,6 @@
 """The caller's file again, row for row, with the clusters beside its own columns."""
 
-import csv
 import fnmatch
-import io
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +8,12 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shoal.columns import Labels, Rows
 from shoal.document_ids import DocumentIds
+from shoal.earlier_files import CLUSTER_ID, PREFIX, RESULT_COLUMNS, is_earlier
 from shoal.engine.plan import Progress, silent
 from shoal.errors import Conflict, InvalidField
 from shoal.files import Source
@@ -31,16 +27,12 @@ from shoal.kept_columns import find_kept
 from shoal.services.analysis import NOISE_ID, NamedCluster
 from shoal.storage.files import written_alone
 
-__all__ = ["RESULT_COLUMNS", "FileRows", "check_target", "write_back"]
+__all__ = ["RESULT_COLUMNS", "FileRows", "check_replaced", "check_target", "write_back"]
 
-RESULT_COLUMNS: Final = ("cluster_id", "cluster_label", "strength", "x", "y")
 _SURE: Final = RESULT_COLUMNS[:3]
 """A file that has all of these was written by Shoal, if its cluster ids are such."""
-_PREFIX: Final = "shoal_"
-_CLUSTER_ID: Final = re.compile(r"cl_(noise|\d+(_sub_\d+)*)")
 _QUIET: Final = "Run the command again once nothing writes to it."
 _ROWS: Final = 8192
-_HEAD: Final = 2**20
 _FORMULA: Final = tuple("=+-@\t\r")
 """What a cell begins with that spreadsheets take for a formula."""
 
@@ -85,10 +77,25 @@ def check_target(path: Path, sources: Sequence[Path], *, overwrite: bool, option
             )
     if path.is_dir():
         raise Conflict(f"{option}: {path} is a folder. Choose the name of a file.")
-    if path.exists() and not overwrite and not _is_earlier(path):
+    if path.exists() and not overwrite and not is_earlier(path):
         raise Conflict(
             f"{option}: {path} is there already, and no file of clustered rows. Choose another name, or "
             f"{options.overwrite}."
+        )
+
+
+def check_replaced(path: Path, source: Source, options: Options = COMMAND) -> None:
+    """Whether a file of clustered rows that is there holds the columns of this source alone.
+
+    Columns that were added to it since, and those of other rows, would be lost. Raises Conflict.
+    """
+    if not path.exists():
+        return
+    first = next(iter(source.originals(_ROWS)))
+    if not is_earlier(path, {*_names_in(first), *source.info.original_columns}):
+        raise Conflict(
+            f"{options.write}: {path} is there already, with columns that the rows to be written do not have. Choose "
+            f"another name, or {options.overwrite}."
         )
 
 
@@ -119,6 +126,8 @@ def write_clustered(
         raise InvalidField("clustering", "holds no rows to write back", remedy=remedy)
     left_out = find_kept(file.opened, [without] if isinstance(without, str) else without, "without")
     check_target(path, list(file.opened.stamps), overwrite=overwrite, options=PYTHON)
+    if not overwrite:
+        check_replaced(path, file.opened, PYTHON)
     write_back(file.opened, clustering, file.rows, file.total, path, progress, without=left_out)
     return path
 
@@ -293,13 +302,11 @@ def _write(pieces: Iterator[Any], write: Callable[[Any], None], total: int, prog
 
 def _names(first: pa.RecordBatch | Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], frozenset[str], list[str]]:
     """What the columns of results are called beside these rows, which columns they replace, and what to say of it."""
-    there = (
-        first.schema.names if isinstance(first, pa.RecordBatch) else list({name: 0 for row in first for name in row})
-    )
+    there = _names_in(first)
     again = _is_clustered(first, there)
     names, dropped, own = dict[str, str](), set[str](), list[str]()
     for name in RESULT_COLUMNS:
-        prefixed = f"{_PREFIX}{name}"
+        prefixed = f"{PREFIX}{name}"
         theirs = name in there and not again
         names[name] = prefixed if theirs or (again and prefixed in there) else name
         if names[name] in there:
@@ -317,15 +324,22 @@ def _names(first: pa.RecordBatch | Sequence[Mapping[str, Any]]) -> tuple[dict[st
     return names, frozenset(dropped), notes
 
 
+def _names_in(first: pa.RecordBatch | Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of these rows."""
+    if isinstance(first, pa.RecordBatch):
+        return list(first.schema.names)
+    return list({name: 0 for row in first for name in row})
+
+
 def _is_clustered(first: pa.RecordBatch | Sequence[Mapping[str, Any]], there: Sequence[str]) -> bool:
     """Whether these rows were written here before: they have the columns, and cluster ids of Shoal in them."""
-    ours = [name if name in there else f"{_PREFIX}{name}" for name in _SURE]
-    prefixed = f"{_PREFIX}{_SURE[0]}"
+    ours = [name if name in there else f"{PREFIX}{name}" for name in _SURE]
+    prefixed = f"{PREFIX}{_SURE[0]}"
     id = prefixed if prefixed in there else _SURE[0]
     if not set(ours) <= set(there):
         return False
     values = first.column(id).to_pylist() if isinstance(first, pa.RecordBatch) else [row.get(id) for row in first]
-    return all(value is None or (isinstance(value, str) and _CLUSTER_ID.fullmatch(value)) for value in values)
+    return all(value is None or (isinstance(value, str) and CLUSTER_ID.fullmatch(value)) for value in values)
 
 
 def _guarded(label: str) -> str:
@@ -346,29 +360,3 @@ def _matches(path: Path, pattern: Path) -> bool:
     if "**" in pattern.parts:
         return fnmatch.fnmatchcase(str(path), str(pattern))
     return len(path.parts) == len(pattern.parts) and all(map(fnmatch.fnmatchcase, path.parts, pattern.parts))
-
-
-def _is_earlier(path: Path) -> bool:
-    """Whether a file has the columns that are written here."""
-    try:
-        names = set(_columns_of(path))
-    except (OSError, ValueError, pa.ArrowException, csv.Error, StopIteration):
-        return False
-    return all(name in names or f"{_PREFIX}{name}" in names for name in _SURE)
-
-
-def _columns_of(path: Path) -> Sequence[str]:
-    """The names of the columns of a file in one of the formats that are written."""
-    kind = written_format(path)
-    if kind == "parquet":
-        return list(pq.read_schema(path).names)
-    if kind == "arrow":
-        with pa.memory_map(str(path)) as file:
-            return list(pa.ipc.open_file(file).schema.names)
-    with pa.input_stream(str(path), compression="detect") as stream:
-        head = bytes(stream.read(_HEAD)).decode("utf-8-sig", errors="replace")
-    if kind in ("csv", "tsv"):
-        dialect = csv.Sniffer().sniff(head.partition("\n")[0], ",;\t|")
-        return next(csv.reader(io.StringIO(head), dialect))
-    line = head.lstrip("[\r\n ").partition("\n")[0].rstrip(", \r")
-    return list(orjson.loads(line))

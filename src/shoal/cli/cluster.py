@@ -103,6 +103,7 @@ def cluster(
         where=parse_filter(filter, "--where"),
         member_columns=keep or (),
         without=without or (),
+        replaces=None if plan or overwrite else write,
         labels=labels,
         how=how,
     )
