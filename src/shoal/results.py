@@ -15,6 +15,7 @@ from shoal.errors import Conflict, InvalidField
 from shoal.files.own_results import FORMAT, SUMMARY, is_summary
 from shoal.saved import SAVED, write_saved
 from shoal.storage.files import locked, remove_tree, sync_folder, written_whole
+from shoal.summary_shape import check_summary
 
 __all__ = ["FORMAT", "check_folder", "expected_bytes", "read_summary", "write_folder"]
 
@@ -47,7 +48,8 @@ def expected_bytes(rows: int, dimension: int, algorithm: str, *, id_bytes: int, 
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What `summary.json` says. Raises InvalidField where there are no results, and where it is damaged."""
+    """What `summary.json` says. Raises InvalidField where there are no results, and where it is
+    damaged or of another shape."""
     path, remedy = folder / SUMMARY, "Name the folder that `shoal cluster` or `save` wrote, such as shoal-out/NAME."
     if not path.is_file():
         problem = "holds no results of Shoal" if folder.is_dir() else "is no folder of results"
@@ -57,7 +59,10 @@ def read_summary(folder: Path) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise InvalidField(str(path), f"is damaged ({error.msg})", remedy="Cluster again.") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InvalidField(str(folder), f"holds no results of Shoal: its {SUMMARY} is of something else", remedy=remedy)
+        raise InvalidField(
+            str(folder), f"holds no results of Shoal: its {SUMMARY} is of something else", remedy=remedy
+        )
+    check_summary(found, str(path))
     return found
 
 

@@ -108,3 +108,42 @@ def test_a_folder_of_somebody_else_does_not_steer_the_terminal(here: Command, fo
         assert found.code == 0
         assert "[red]cl_" in found.out
         assert not {"\x1b", "\x07"} & set(found.out)
+
+
+EDITED: dict[str, dict[str, object]] = {
+    "no clusters": {"clusters": ...},
+    "null": {"clusters": None},
+    "no objects": {"clusters": ["a", 3]},
+    "a label of null": {"clusters": [{"cluster_id": "cl_0", "label": None, "keywords": [], "size": 1}]},
+    "sizes as text": {"clusters": [{"cluster_id": "cl_0", "label": "a", "keywords": [], "size": "1"}]},
+    "no noise": {"noise": ...},
+    "warnings as text": {"warnings": "one"},
+    "metrics as a list": {"metrics": []},
+    "a layer that is not there": {"layers": {"named": [[]], "chosen": 1}},
+    "layers without names": {"layers": {"chosen": 0}},
+}
+
+
+def test_a_summary_of_another_shape_is_refused_in_one_line(here: Command, folder: Path) -> None:
+    path = folder / "summary.json"
+    summary = json.loads(path.read_bytes())
+    for case, edits in EDITED.items():
+        edited = {name: value for name, value in {**summary, **edits}.items() if value is not ...}
+        path.write_text(json.dumps(edited))
+        for options in ((), ("--tree",), ("--cluster", "0")):
+            done = here("show", folder, *options)
+
+            assert done.code == 2, case
+            assert "summary.json" in done.err and next(iter(edits)) in done.err and "Cluster again" in done.err
+            assert "Traceback" not in done.err
+
+
+def test_a_summary_without_what_later_versions_added_is_shown(here: Command, folder: Path) -> None:
+    path = folder / "summary.json"
+    summary = json.loads(path.read_bytes())
+    for one in summary["clusters"]:
+        del one["examples"], one["parent"], one["share"]
+    path.write_text(json.dumps(summary))
+
+    for options in ((), ("--tree",), ("--cluster", "0")):
+        assert here("show", folder, *options).code == 0

@@ -111,12 +111,12 @@ def _print_cluster(one: Mapping[str, Any], members: "pa.Table", most: int | None
     from shoal.plural import plural
 
     console = printer()
-    share = f", {one['share']:.1%} of all" if "share" in one else ""
+    share = f", {one['share']:.1%} of all" if one.get("share") is not None else ""
     facts = f"  {plain(one['cluster_id'])}, {plural(one['size'], 'document')}{share}"
     print_lines(console, Text.assemble((plain(one["label"]), "bold"), facts))
     if one["keywords"]:
         print_lines(console, Text(plain(", ".join(one["keywords"])), "dim"))
-    for example in one["examples"]:
+    for example in one.get("examples", ()):
         print_lines(console, Text(f"  “{plain(example)}”", no_wrap=True, overflow="ellipsis"))
     shown = members.slice(0, most)
     print_lines(console, Text(), _table(shown))

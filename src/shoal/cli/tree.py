@@ -71,7 +71,7 @@ class _Node:
 
 def layers_of(summary: Mapping[str, Any]) -> Sequence[_Layer]:
     """The layers that a summary describes, coarse to fine; one where the method finds one."""
-    if "layers" not in summary:
+    if summary.get("layers") is None:
         return [_ReadLayer(_read(summary["clusters"]), chosen=True)]
     keywords = {one["cluster_id"]: one["keywords"] for one in summary["clusters"]}
     described = enumerate(summary["layers"]["named"])
@@ -88,7 +88,7 @@ def _read(clusters: Sequence[Mapping[str, Any]], keywords: Mapping[str, Sequence
             one["label"],
             one.get("keywords") or known.get(one["cluster_id"], ()),
             one["size"],
-            one["parent"],
+            one.get("parent"),
         )
         for one in clusters
     ]
