@@ -1,5 +1,6 @@
 """What Shoal is deployed with says the same as the code. `scripts/try-image` builds and runs the image."""
 
+import os
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shoal.engine.algorithms import ALGORITHMS
 from shoal.settings import Settings, unknown_names
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +102,26 @@ def test_kubernetes_runs_one_server_as_the_user_of_the_image_and_lets_it_end() -
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": port}
     assert container["ports"] == [{"containerPort": port}] and service["spec"]["ports"] == [{"port": port}]
     assert pod["enableServiceLinks"] is False  # a service named shoal would set SHOAL_PORT to an address
+
+
+def test_what_the_image_is_tried_with_runs_every_method(tmp_path: Path) -> None:
+    """The same Python as `scripts/try-image` runs in the image."""
+    methods = re.search(r"^METHODS='\n(.*?)^'$", (ROOT / "scripts" / "try-image").read_text(), re.MULTILINE | re.DOTALL)
+    assert methods is not None
+
+    done = subprocess.run(
+        [sys.executable, "-c", methods[1]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split() for line in done.stdout.splitlines())
+    assert found.keys() == ALGORITHMS.keys()
+    assert all(int(clusters) > 1 for clusters in found.values())
+    assert {path.parent.name for path in tmp_path.rglob("summary.json")} == ALGORITHMS.keys()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
