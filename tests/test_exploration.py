@@ -150,6 +150,10 @@ TIMES = [FIRST + datetime.timedelta(days=DAYS[row]) for row in ORDER]
 FORMS: dict[str, Callable[[], object]] = {
     "datetimes": lambda: TIMES,
     "NumPy": lambda: np.array(TIMES, "M8[ns]"),
+    "NumPy, in hours": lambda: np.array(TIMES, "M8[h]"),
+    "NumPy, in minutes": lambda: np.array(TIMES, "M8[15m]"),
+    "NumPy, masked": lambda: np.ma.array(np.array(TIMES, "M8[h]"), mask=False),
+    "a list of NumPy's": lambda: list(np.array(TIMES, "M8[m]")),
     "pandas": lambda: pd.Series(TIMES),
     "pandas, an index": lambda: pd.DatetimeIndex(TIMES),
     "polars": lambda: pl.Series(TIMES),

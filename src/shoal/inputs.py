@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,8 @@ from shoal.scalars import id_text, is_missing, unwrapped
 from shoal.tables import plain
 
 __all__ = ["GivenIds", "column_of", "ids_of", "points_of", "renamed", "split_points", "texts_of"]
+
+_ARROW_UNITS: Final = frozenset((unit, 1) for unit in ("D", "s", "ms", "us", "ns"))
 
 
 def points_of(vectors: object) -> Points:
@@ -107,15 +109,27 @@ def column_of(name: str, values: object) -> pa.Array:
             return _vectors_column(values)
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
         raise InvalidField(name, "is one value and no column", value=unwrapped(values), remedy="Give one value a row.")
-    held = _listed(cast("Iterable[object]", values), name) if isinstance(values, np.ma.MaskedArray) else values
+    held = _with_known_times(values)
+    held = _listed(cast("Iterable[object]", held), name) if isinstance(held, np.ma.MaskedArray) else held
     try:
         return pa.array(held)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        listed = [None if is_missing(value) else unwrapped(value) for value in cast("Iterable[object]", held)]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        listed = [
+            None if is_missing(value) else unwrapped(_with_known_times(value))
+            for value in cast("Iterable[object]", held)
+        ]
     try:
         return pa.array(listed)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise InvalidField(name, f"is no column ({error})") from None
+
+
+def _with_known_times(values: Any) -> Any:
+    """Times of NumPy in microseconds where their unit is one that Arrow does not have: minutes, hours, weeks, months."""
+    kind = getattr(values, "dtype", None)
+    if not isinstance(kind, np.dtype) or kind.kind != "M" or np.datetime_data(kind) in _ARROW_UNITS:
+        return values
+    return values.astype("M8[us]")
 
 
 def _vectors_column(values: Any) -> pa.Array:
