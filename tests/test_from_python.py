@@ -293,6 +293,24 @@ def test_what_cannot_be_clustered_is_refused_with_the_argument_the_value_and_the
     assert says in str(refusal(lambda: shoal.cluster(data(), **options, **HOW)))
 
 
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_a_list_of_texts_beside_a_file_is_texts_however_few_rows_it_has(ending: str, tmp_path: Path) -> None:
+    """A list of names looks the same: the columns of the file decide."""
+    path = tmp_path / f"few.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table({"vec": COLUMNS["vec"], "body": BODIES}), path)
+    else:
+        pd.DataFrame({"vec": COLUMNS["vec"], "body": BODIES}).to_json(path, orient="records", lines=True)
+
+    found = shoal.cluster(path, text=TITLES, id=TICKETS, **HOW)
+
+    assert sorted(one.label for one in found.clusters) == sorted(NAMES)
+    assert found.text_columns == []
+    assert shoal.cluster(path, text=["body"], **HOW).text_columns == ["body"]
+    with pytest.raises(InvalidField, match="is no field of the file"):
+        shoal.cluster(path, text=TITLES[1:], **HOW)
+
+
 def test_a_name_that_a_file_lacks_is_refused_with_those_it_has(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table(COLUMNS), path)

@@ -18,18 +18,18 @@ from shoal.errors import InvalidField
 from shoal.files import Documents, FileTable, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
 from shoal.files.in_memory import open_table
-from shoal.files.layout import listed_names
+from shoal.files.layout import PYTHON, listed_names
 from shoal.files.remote_names import remote_address
 from shoal.files.shards import Files
 from shoal.given import check_count, close_columns, missing_vectors
-from shoal.inputs import GivenIds
+from shoal.inputs import GivenIds, texts_of
 from shoal.kept_columns import find_kept, read_kept
 from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
 from shoal.library import Clustering, cluster_columns, expected_cost
 from shoal.plural import plural
 from shoal.precision import Split
 from shoal.records.document import RESULT_FIELDS, own_fields
-from shoal.records.fields import find_field
+from shoal.records.fields import find_field, key_paths
 from shoal.records.filters import MATCH_ALL
 from shoal.remote_files import Fetched
 from shoal.request import Request
@@ -135,6 +135,7 @@ def plan_file(request: Request, progress: Progress = silent, *, model: bool = Tr
 def cluster_file(request: Request, progress: Progress = silent) -> FileClustering:
     """Read, choose, cluster and name. Raises InvalidField for a file or parameters that cannot be used."""
     chosen = _chosen(request, progress)
+    request = _with_texts(request, chosen)
     fields = _text_fields(request, chosen)
     about = {
         "file": request.label,
@@ -317,6 +318,16 @@ def _usable(request: Request, read: _Chosen) -> _Chosen:
         documents=read.documents.taken(rows),
         warnings=[*read.warnings, warning],
     )
+
+
+def _with_texts(request: Request, chosen: _Chosen) -> Request:
+    """The request whose texts are values, where it seemed to name columns: none of it is one, and there is one for
+    each row of the file. Only in Python, where both are one argument."""
+    if request.options is not PYTHON or len(request.text) != chosen.total:
+        return request
+    if any(path[0] in chosen.columns for text in request.text for path in key_paths(text)):
+        return request
+    return replace(request, text=(), given=replace(request.given, texts=texts_of(request.text, chosen.total)))
 
 
 def _text_fields(request: Request, chosen: _Chosen) -> list[str]:

@@ -125,7 +125,7 @@ def column_of(name: str, values: object) -> pa.Array:
 
 
 def _with_known_times(values: Any) -> Any:
-    """Times of NumPy in microseconds where their unit is one that Arrow does not have: minutes, hours, weeks, months."""
+    """Times of NumPy in microseconds where Arrow does not have their unit: minutes, hours, weeks, months."""
     kind = getattr(values, "dtype", None)
     if not isinstance(kind, np.dtype) or kind.kind != "M" or np.datetime_data(kind) in _ARROW_UNITS:
         return values
