@@ -3,6 +3,7 @@
 import datetime
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -198,6 +199,26 @@ def test_bins_are_of_one_width_or_of_the_calendar(
     assert starts[1:] == ends[:-1]
     assert found["count"].sum() == ROWS
     assert np.allclose(found.groupby("start")["share"].sum().loc[lambda share: share > 0], 1)
+
+
+def test_series_of_pandas_go_by_the_index_of_the_data_frame(
+    frame: pd.DataFrame, clustering: shoal.Clustering, tmp_path: Path
+) -> None:
+    times, kinds = pd.Series(TIMES, frame.index), frame["body"].str[:8]
+    again = shoal.load(clustering.save(tmp_path / "found"))
+
+    for one in (clustering, again):
+        assert one.over_time(times.sort_index(), bins="week").equals(one.over_time(times.to_numpy(), bins="week"))
+        assert one.per_class(kinds.sort_index()).equals(one.per_class(kinds))
+    for other in (
+        times.rename(lambda name: f"{name}!"),
+        times.set_axis([0] * ROWS),
+        times.set_axis(range(1, ROWS + 1)),
+    ):
+        for field, call in (("timestamps", clustering.over_time), ("classes", clustering.per_class)):
+            with pytest.raises(ShoalError, match=f"{field}: has another index than the data"):
+                call(other)
+    assert clustering.over_time(times.reset_index(drop=True)).equals(clustering.over_time(times))  # numbered anew
 
 
 def test_a_document_without_a_time_is_counted_without_one(clustering: shoal.Clustering) -> None:

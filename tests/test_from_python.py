@@ -293,6 +293,30 @@ def test_what_cannot_be_clustered_is_refused_with_the_argument_the_value_and_the
     assert says in str(refusal(lambda: shoal.cluster(data(), **options, **HOW)))
 
 
+def test_columns_beside_a_data_frame_go_by_its_index() -> None:
+    df = frame()
+    mixed = df.sample(frac=1, random_state=1)
+    vectors = df[["vec"]]
+
+    expected = shoal.cluster(df, vector="vec", text="title", id="ticket", **HOW)
+    found = shoal.cluster(vectors, text=mixed["title"], id=mixed["ticket"], **HOW)
+    beside = shoal.cluster(df[["title"]], vector=mixed["vec"], text="title", id=mixed["ticket"], **HOW)
+    frames = shoal.cluster(vectors, text=mixed[["title"]], id=mixed[["ticket"]], **HOW)
+
+    for one in (found, beside, frames):
+        assert list(one.ids) == TICKETS
+        assert one.labels.tolist() == expected.labels.tolist()
+        assert [cluster.label for cluster in one.clusters] == [cluster.label for cluster in expected.clusters]
+    moved = df["ticket"].set_axis(df.index + 1)
+    with pytest.raises(InvalidField, match="text: has another index than the data.*to_numpy"):
+        shoal.cluster(vectors, text=moved, **HOW)
+    with pytest.raises(InvalidField, match="id: has another index than the data.*to_numpy"):
+        shoal.cluster(vectors, id=moved, **HOW)
+    assert list(shoal.cluster(vectors, id=moved.to_numpy(), **HOW).ids) == TICKETS
+    lettered = vectors.set_axis([f"row {row}" for row in range(ROWS)])
+    assert list(shoal.cluster(lettered, id=pd.Series(TICKETS), **HOW).ids) == TICKETS  # numbered anew: in order
+
+
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
 def test_a_list_of_texts_beside_a_file_is_texts_however_few_rows_it_has(ending: str, tmp_path: Path) -> None:
     """A list of names looks the same: the columns of the file decide."""

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shoal.alignment import align
 from shoal.breakdown import by_class, by_time
 from shoal.columns import Points
 from shoal.document_ids import DocumentIds
@@ -232,7 +233,8 @@ class Exploration(ABC):
         ----------
         timestamps : (n,) times
             One a document, in their order: datetime objects, NumPy's, a column of pandas, polars or Arrow, or text in
-            ISO 8601. Of times with a zone the local time there counts.
+            ISO 8601. Of times with a zone the local time there counts. Beside a data frame of pandas a series goes by
+            its index.
         bins : int or str, optional
             So many bins of one width, or calendar units: minute, hour, day, week (from Monday), month, quarter, year.
             None takes the finest unit that makes at most 40 bins.
@@ -248,9 +250,11 @@ class Exploration(ABC):
         Raises
         ------
         InvalidField
-            For another number of times, values that are none, and a unit that makes more than 10,000 bins.
+            For another number of times, a series with another index, values that are none, and a unit that makes more
+            than 10,000 bins.
         """
         outcome, texts = self.analysis.outcome, None if self.kept is None else self.kept.texts
+        timestamps = align("timestamps", timestamps, self.index)
         return by_time(timestamps, bins, outcome.labels, self.clusters, texts)
 
     def per_class(self, classes: object) -> pa.Table:
@@ -260,6 +264,7 @@ class Exploration(ABC):
         ----------
         classes : (n,) values
             One a document, in their order: text, numbers, or a column of such. A missing one is a class of its own.
+            Beside a data frame of pandas a series goes by its index.
 
         Returns
         -------
@@ -271,9 +276,10 @@ class Exploration(ABC):
         Raises
         ------
         InvalidField
-            For another number of values.
+            For another number of values, and for a series with another index.
         """
         outcome, texts = self.analysis.outcome, None if self.kept is None else self.kept.texts
+        classes = align("classes", classes, self.index)
         return by_class(classes, outcome.labels, self.clusters, texts)
 
     # ── shown ────────────────────────────────────────────────────────────────────────────────────────────────────────

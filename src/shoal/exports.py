@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-__all__ = ["as_pandas", "as_polars", "clusters_table", "documents_table", "index_table", "representatives_table"]
+__all__ = [
+    "as_pandas",
+    "as_polars",
+    "clusters_table",
+    "documents_table",
+    "index_of",
+    "index_table",
+    "representatives_table",
+]
 
 
 def documents_table(analysis: Analysis, ids: DocumentIds) -> pa.Table:
@@ -78,7 +86,7 @@ def index_table(index: Any) -> pa.Table | None:
         return None
 
 
-def _index_of(table: pa.Table) -> "pd.Index[Any]":
+def index_of(table: pa.Table) -> "pd.Index[Any]":
     import pandas as pd
 
     names, frame = json.loads(table.schema.metadata[b"names"]), table.to_pandas()
@@ -95,7 +103,7 @@ def as_pandas(table: pa.Table, index: object = None) -> "pd.DataFrame":
         raise ShoalError("to_pandas needs pandas, which is not installed: pip install pandas.") from None
     frame: pd.DataFrame = decoded(table).to_pandas()  # categories refuse what fillna gives them
     if isinstance(index, pa.Table):
-        index = _index_of(index)
+        index = index_of(index)
     if isinstance(index, pd.Index) and len(index) == len(frame):
         frame.index = index
     return frame

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from shoal.alignment import align
 from shoal.clustering import Clustering, Kept
 from shoal.engine.algorithms import find_algorithm
 from shoal.engine.plan import CentroidMethod, Progress, silent
@@ -79,7 +80,8 @@ def cluster(
     id : str, or (n,) ids, optional
         The column of ids, or the ids themselves: unique text or whole numbers, which make the result independent of the
         order of the rows. Without it a column `document_id`, `id` or `_id` is taken, or one of unique short texts, else
-        rows are numbered from 0, as False and "none" ask for.
+        rows are numbered from 0, as False and "none" ask for. A column of pandas given for `vector`, `text` or `id`
+        beside a data frame of pandas goes by the index, which has to be that of the data frame in any order.
     algorithm : str, default "auto"
         The method: auto, kmeans, hdbscan, leiden, agglomerative, spectral, gaussian_mixture, mean_shift, dbscan or
         optics.
@@ -183,7 +185,7 @@ def _of_frame(frame: Frame, vector: Column | None, text: Column | None, id: Colu
     rows = frame.rows
     if rows == 0:
         raise InvalidField(_LABEL, "has no rows", remedy="Clustering needs at least two.")
-    given = {"vector": vector, "text": text, "id": id}
+    given = {name: align(name, value, frame.index) for name, value in (("vector", vector), ("text", text), ("id", id))}
     names = {name: columns_named(name, value, frame, rows=rows) for name, value in given.items()}
     request = _request(Request(path=Path(_LABEL), options=PYTHON, given=Given(table=frame.table)), names, rows)
     if request.given.vectors is None:
