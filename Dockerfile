@@ -28,6 +28,6 @@ VOLUME /var/lib/shoal
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as url; url.urlopen('http://127.0.0.1:8000/livez', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as url; url.urlopen('http://127.0.0.1:' + (os.environ.get('SHOAL_PORT') or '8000') + '/livez', timeout=4)"]
 ENTRYPOINT ["shoal"]
 CMD ["serve"]

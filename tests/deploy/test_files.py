@@ -1,12 +1,15 @@
 """What Shoal is deployed with says the same as the code. `scripts/try-image` builds and runs the image."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +80,31 @@ def test_the_port_of_the_settings_is_the_one_that_is_published_and_probed() -> N
 
     assert ("EXPOSE", port) in instructions()
     assert service()["ports"] == [f"127.0.0.1:{port}:{port}"]
-    assert f"127.0.0.1:{port}/livez" in health
+    assert f"or '{port}') + '/livez'" in health
+
+
+def test_the_health_check_asks_the_port_that_the_settings_name() -> None:
+    health = next(rest for name, rest in instructions() if name == "HEALTHCHECK")
+    _, *arguments = json.loads(health.partition("CMD ")[2])
+
+    class Live(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/livez" else 404)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Live) as server, ThreadPoolExecutor(1) as pool:
+        port = server.server_port
+        server.timeout = 30  # or a check that asks another port would leave it waiting
+        answered = pool.submit(server.handle_request)
+        done = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, check=False, env={**os.environ, "SHOAL_PORT": str(port)}
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        answered.result()
+    gone = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, check=False, env={**os.environ, "SHOAL_PORT": str(port)}
+    )
+    assert gone.returncode == 1
 
 
 def test_the_service_has_longer_to_end_than_requests_under_way() -> None:
