@@ -308,9 +308,9 @@ def test_columns_beside_a_data_frame_go_by_its_index() -> None:
         assert one.labels.tolist() == expected.labels.tolist()
         assert [cluster.label for cluster in one.clusters] == [cluster.label for cluster in expected.clusters]
     moved = df["ticket"].set_axis(df.index + 1)
-    with pytest.raises(InvalidField, match="text: has another index than the data.*to_numpy"):
+    with pytest.raises(InvalidField, match=r"text: has another index than the data.*to_numpy"):
         shoal.cluster(vectors, text=moved, **HOW)
-    with pytest.raises(InvalidField, match="id: has another index than the data.*to_numpy"):
+    with pytest.raises(InvalidField, match=r"id: has another index than the data.*to_numpy"):
         shoal.cluster(vectors, id=moved, **HOW)
     assert list(shoal.cluster(vectors, id=moved.to_numpy(), **HOW).ids) == TICKETS
     lettered = vectors.set_axis([f"row {row}" for row in range(ROWS)])

@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from shared_data import load, vectors
 from shoal.engine import ALGORITHMS, Outcome, Plan, compute
+from shoal.engine.algorithms import gaussian_mixture
 from shoal.engine.geometry import unit_rows
 from shoal.engine.plan import silent
 from shoal.engine.weighted_linkage import weighted_linkage
@@ -113,6 +114,20 @@ def test_a_mixture_beyond_reach_is_refused_with_its_cost() -> None:
         ours("gaussian_mixture", points, n_components=200, covariance_type="full")
 
     assert refused.value.field == "n_components"
+
+
+@pytest.mark.parametrize(("sample", "expected"), [(400, "diag"), (600, "full")])
+def test_the_rows_that_a_mixture_is_fitted_on_choose_its_covariances(
+    sample: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 3,000 rows, for 6 Gaussians in 8 dimensions, which need 480."""
+    monkeypatch.setattr(gaussian_mixture, "_MOST_FITTED", sample)
+    points = np.random.default_rng(0).normal(size=(3000, 8)).astype(np.float32)
+
+    found = ours("gaussian_mixture", points, n_components=6)
+
+    assert found.params["covariance_type"] == expected
+    assert any("covariance_type is diag" in warning for warning in found.warnings) == (expected == "diag")
 
 
 def test_a_mixture_finds_blobs_and_its_strengths_are_chances() -> None:

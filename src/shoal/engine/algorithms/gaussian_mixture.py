@@ -47,8 +47,8 @@ class GaussianMixtureParams:
     n_components: int | None = None
     """Gaussians; None chooses from the data (the contract has 1). Fewer where there are not so many distinct rows."""
     covariance_type: Literal["full", "tied", "diag", "spherical"] | None = None
-    """None takes "full", as the contract does, where each Gaussian has ten times as many rows as dimensions, else
-    "diag"."""
+    """None takes "full", as the contract does, where each Gaussian has ten times as many rows as dimensions among
+    those that are fitted (20,000 at most), else "diag"."""
     tol: float = 0.001
     reg_covar: float = 1e-6
     """Added to the variances."""
@@ -108,7 +108,7 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
     if components < wanted and params.n_components is not None:
         told.append(f"n_components was lowered from {wanted} to {components}: so many rows are distinct.")
     if params.covariance_type is None:
-        enough = len(points) >= _ENOUGH * components * points.shape[1]
+        enough = min(len(points), _MOST_FITTED) >= _ENOUGH * components * points.shape[1]
         params = replace(params, covariance_type="full" if enough else "diag")
         if not enough:
             told.append("covariance_type is diag: full ones have too few rows for their dimensions.")
