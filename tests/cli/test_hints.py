@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cli.conftest import Command
+from shoal.cli.hints import same_command
 
 
 def groups(rows: int, count: int, spread: float) -> NDArray[np.float32]:
@@ -56,3 +57,28 @@ def test_every_hint_fits_the_result_and_works_as_it_stands(here: Command, tmp_pa
         )
         key = ("num_clusters", "noise", "algorithm", "parameters")
         assert [before[name] for name in key] != [after[name] for name in key]  # a hint that changes nothing is none
+
+
+def test_hints_keep_the_options_that_change_the_result(here: Command, tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", 3 * groups(300, 12, 0.15))
+    options = ["--sample", "200", "--seed", "7", "--out", "found", "--no-normalize", "--no-labels", "--no-map"]
+
+    done = here("cluster", "rows.npy", *options)
+    hints = [line.split("shoal ")[1].partition("    ")[0] for line in done.out.splitlines() if "shoal cluster" in line]
+
+    assert done.code == 0 and hints
+    before = json.loads((tmp_path / "found" / "summary.json").read_bytes())
+    for hint in hints:
+        assert here(*shlex.split(hint)).code == 0
+        after = json.loads((tmp_path / "found" / "summary.json").read_bytes())
+        for name in ("sample_size", "seed", "normalize", "text"):
+            assert after[name] == before[name]
+        assert not (tmp_path / "shoal-out").exists()
+
+
+def test_no_hint_names_an_address_whose_secret_it_would_have_to_leave_out() -> None:
+    whole, signed = Path("https://host/a.csv"), Path("https://host/a.csv?key=secret")
+
+    assert same_command([whole], {}, {}) == "shoal cluster https://host/a.csv"
+    assert same_command([signed], {}, {}) is None
+    assert same_command([Path("https://me:secret@host/a.csv")], {}, {}) is None

@@ -1,5 +1,6 @@
 """`shoal cluster FILE`: named clusters from a file, without a server."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -124,7 +125,10 @@ def cluster(
     elif quiet:
         print(folder)
     else:
-        options = {"--vector": [vector], "--text": text, "--id": [id], "--where": where, "--sidecar": [sidecar]}
+        options: dict[str, Sequence[object] | None] = {"--vector": [vector], "--text": text, "--id": [id]}
+        options |= {"--where": where, "--sidecar": [sidecar]}
         options |= {"--format": [format], "--delimiter": [delimiter]}
-        again = same_command(files, options)
+        options |= {"--sample": [sample], "--seed": [None if seed == How().seed else seed], "--out": [out]}
+        flags = {"--no-normalize": not normalize, "--no-labels": not labels, "--no-map": not map}
+        again = same_command(files, options, flags)
         print_table(found, folder, again, written=write, notes=notes, whole=all, tree=tree)

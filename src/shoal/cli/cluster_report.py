@@ -30,7 +30,7 @@ __all__ = ["print_clusters", "print_json", "print_plan", "print_table", "what_is
 def print_table(
     found: "FileClustering",
     folder: Path,
-    again: str,
+    again: str | None,
     *,
     written: Path | None = None,
     notes: Sequence[str] = (),

@@ -23,16 +23,22 @@ _MANY: Final = 8
 """Clusters of which fewer may be easier to read."""
 
 
-def same_command(files: Sequence[Path], options: Mapping[str, Sequence[object] | None]) -> str:
-    """The command that reads the same documents again."""
+def same_command(
+    files: Sequence[Path], options: Mapping[str, Sequence[object] | None], flags: Mapping[str, bool]
+) -> str | None:
+    """The command that reads and compares the same documents again, with options that have values, and `flags` that
+    were given or not; None for an address that cannot be shown whole, since it holds a key or a signature."""
+    if any(address != shown_address(address) for address in map(remote_address, files) if address is not None):
+        return None
     given = [(option, value) for option, values in options.items() for value in values or () if value is not None]
     words = [called_as(), "cluster", *(shlex.quote(_shown(file)) for file in files)]
-    return " ".join([*words, *(f"{option} {shlex.quote(str(value))}" for option, value in given)])
+    words += [f"{option} {shlex.quote(str(value))}" for option, value in given]
+    return " ".join([*words, *(flag for flag, there in flags.items() if there)])
 
 
 def _shown(file: Path) -> str:
     address = remote_address(file)
-    return str(file) if address is None else shown_address(address)
+    return str(file) if address is None else address
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +49,12 @@ class _Hint:
     purpose: str
 
 
-def next_commands(found: "FileClustering", again: str) -> list[str]:
-    """One or two commands that make sense after this result, none with a gap to fill in."""
+def next_commands(found: "FileClustering", again: str | None) -> list[str]:
+    """One or two commands that make sense after this result, none with a gap to fill in, and none where there is no
+    command to run `again`."""
     clustering = found.clustering
     layers = clustering.analysis.outcome.layers
-    hints = _hints(clustering)
+    hints = [] if again is None else _hints(clustering)
     told = [] if layers is None else _other_layers(layers)
     first = ["Try: ", *["     "] * len(hints)]
     commands = [f"{again} {hint.options}".rstrip() for hint in hints]
