@@ -59,9 +59,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise InvalidField(str(path), f"is damaged ({error.msg})", remedy="Cluster again.") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InvalidField(
-            str(folder), f"holds no results of Shoal: its {SUMMARY} is of something else", remedy=remedy
-        )
+        raise InvalidField(str(folder), f"holds no results of Shoal: its {SUMMARY} is of something else", remedy=remedy)
     check_summary(found, str(path))
     return found
 
