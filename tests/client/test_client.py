@@ -58,7 +58,7 @@ def test_health_needs_no_key_and_me_needs_one(server: ServerProcess, monkeypatch
         assert nobody.health()["status"] == "OK"
         assert somebody.me().organization_id
 
-        with pytest.raises(Unauthorized, match="API key"):
+        with pytest.raises(Unauthorized, match="There is no key"):
             nobody.me()
 
 

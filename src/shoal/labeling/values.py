@@ -26,6 +26,8 @@ _REPEATS = 4
 _MOST_JOINED = 3
 _MINORITY = 0.1
 """The share of the documents of a cluster below which a value has no place in its name."""
+_SENTENCE_WORDS = 4
+"""From so many words on, an article, pronoun or preposition among them makes a value a sentence."""
 _LARGE_SECOND, _ENOUGH = 1 / 3, 2 / 3
 """The share from which a value stands beside that of a majority, and that from which a name needs no other value."""
 _KEYWORD_SHARE = 0.02
@@ -94,11 +96,18 @@ def find_values(texts: Sequence[str]) -> Values | None:
     again = sum(spelled.total() > 1 for spelled in spellings.values())
     if not pairs or len(pairs) < _REPEATS * len(spellings) or 2 * again < len(spellings):
         return None
+    if 3 * sum(map(_is_sentence, spellings)) > len(spellings):
+        return None
     keys = sorted(spellings)
     number = {key: position for position, key in enumerate(keys)}
     written = [min(spellings[key].items(), key=lambda one: (-one[1], one[0]))[0] for key in keys]
     rows = np.array([row for row, _ in pairs], np.int32)
     return Values(written, rows, np.array([number[key] for _, key in pairs], np.int32))
+
+
+def _is_sentence(value: str) -> bool:
+    words = value.split()
+    return len(words) >= _SENTENCE_WORDS and not _FUNCTION.isdisjoint(words)
 
 
 def _parts(text: str) -> list[str] | None:
