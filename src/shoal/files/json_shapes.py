@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from shoal.errors import InvalidField
-from shoal.files.bounds import Unfolding
+from shoal.files.bounds import MAX_NESTING, Unfolding
 from shoal.files.json_records import Elements, Expanded, Held, Lines, Records, check_ended, cut_off
 from shoal.files.json_scan import Data, Member, Unfinished, end_of, first_at, is_list_of, mapped_file, members
 from shoal.files.telemetry import TRACES, spans_of
@@ -166,7 +166,10 @@ def _whole(data: Data, start: int, inside: Sequence[Member], label: str, unfoldi
         rows = _by_id(document, _VECTOR)
     else:
         rows = _objects(document)
-    return None if rows is None else [orjson.dumps(row) for row in rows]
+    try:
+        return None if rows is None else [orjson.dumps(row) for row in rows]
+    except TypeError:  # orjson writes fewer levels than it reads
+        raise InvalidField(label, f"is nested more than {MAX_NESTING} deep", remedy="Flatten it.") from None
 
 
 def _split(document: Mapping[str, Any], label: str) -> Iterator[dict[str, Any]]:
