@@ -280,7 +280,7 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "a vector beside an array": (lambda: VECTORS, {"vector": "vec"}, "vector: belongs to a table"),
     "texts after the vectors": (lambda: VECTORS, {"vector": BODIES}, "Texts go with their name: "),
     "texts alone": (lambda: BODIES, {}, "data: is texts without vectors"),
-    "the older name of an argument": (lambda: VECTORS, {"texts": BODIES}, "Did you mean text?"),
+    "texts under both names": (lambda: VECTORS, {"texts": BODIES, "text": BODIES}, "give one of them"),
     "several columns of ids": (frame, {"id": ["ticket", "n"]}, "id: names several columns"),
     "a file that is not there": (lambda: "nowhere.parquet", {}, "there is no such file"),
 }  # fmt: skip
@@ -475,3 +475,11 @@ def test_the_summary_and_what_is_loaded_say_which_columns_were_read(tmp_path: Pa
     again = shoal.load(found.save(tmp_path / "found"))
     assert repr(again) == repr(found)
     assert "; vector" not in repr(shoal.cluster(VECTORS, **HOW))
+
+
+def test_texts_and_ids_beside_vectors_may_be_named_in_the_plural() -> None:
+    plural = shoal.cluster(VECTORS, texts=BODIES, ids=[f"t{row}" for row in range(len(BODIES))])
+    singular = shoal.cluster(VECTORS, text=BODIES, id=[f"t{row}" for row in range(len(BODIES))])
+
+    assert list(plural.ids) == list(singular.ids)
+    assert [one.label for one in plural.clusters] == [one.label for one in singular.clusters]

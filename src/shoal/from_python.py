@@ -49,6 +49,8 @@ def cluster(
     *,
     text: Column | Literal[False] | None = None,
     id: Column | Literal[False] | None = None,
+    texts: Column | None = None,
+    ids: Column | None = None,
     algorithm: str = "auto",
     n_clusters: int | None = None,
     normalize: bool = True,
@@ -82,6 +84,8 @@ def cluster(
         order of the rows. Without it a column `document_id`, `id` or `_id` is taken, or one of unique short texts, else
         rows are numbered from 0, as False and "none" ask for. A column of pandas given for `vector`, `text` or `id`
         beside a data frame of pandas goes by the index, which has to be that of the data frame in any order.
+    texts, ids : (n,) values, optional
+        Other names for `text` and `id`, as they read beside an array of vectors.
     algorithm : str, default "auto"
         The method: auto, kmeans, hdbscan, leiden, agglomerative, spectral, gaussian_mixture, mean_shift, dbscan or
         optics.
@@ -125,6 +129,7 @@ def cluster(
     if like is not None and not isinstance(like, Clustering):
         remedy = "A folder of results is loaded first: like=shoal.load(FOLDER)."
         raise InvalidField("like", "must be a clustering", value=like, remedy=remedy)
+    text, id = _either("text", text, texts), _either("id", id, ids)
     _check_params(algorithm, params)
     how = How(
         algorithm=algorithm,
@@ -154,6 +159,15 @@ def cluster(
     found = cluster_file(request, hear)
     file_rows = FileRows(found.opened, found.rows, found.total)
     return _ended(replace(found.clustering, file_rows=file_rows), progress)
+
+
+def _either(name: str, one: Column | Literal[False] | None, other: Column | None) -> Column | Literal[False] | None:
+    """What was given under either name. Raises InvalidField for both."""
+    if other is None:
+        return one
+    if one is not None:
+        raise InvalidField(f"{name}s", f"is given beside {name}", remedy="They mean the same: give one of them.")
+    return other
 
 
 def _says_none(column: object) -> bool:

@@ -99,6 +99,7 @@ def test_what_was_unpacked_is_private_and_gone_with_the_source(tmp_path: Path, m
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    gc.collect()  # what earlier tests left open
     before = open_files()
 
     source = open_source(packed(tmp_path, "x.jsonl.gz", JSONL))
@@ -109,7 +110,7 @@ def test_what_was_unpacked_is_private_and_gone_with_the_source(tmp_path: Path, m
 
     del source
     gc.collect()
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_an_archive_of_a_bad_file_leaves_nothing_behind(tmp_path: Path) -> None:
