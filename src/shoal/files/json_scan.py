@@ -66,6 +66,14 @@ def first_at(data: Data, start: int) -> int:
 def values(data: Data, start: int) -> Iterator[tuple[int, int]]:
     """Where the lists and objects lie that are directly inside of the list or object at `start`; the last pair is the
     whole, from `start` to its end. Raises Unfinished where it has none."""
+    for token, place in _tokens(data, start):
+        if place is not None:
+            yield place, token.end()
+
+
+def _tokens(data: Data, start: int) -> Iterator[tuple[re.Match[bytes], int | None]]:
+    """The tokens directly inside of the list or object at `start`: texts with None, and the ends of what is inside and
+    of the whole, each with the place where it begins. Raises Unfinished where the whole has no end."""
     depth, begin = 0, start
     for token in _TOKEN.finditer(data, start):
         char = data[token.start()]
@@ -76,10 +84,12 @@ def values(data: Data, start: int) -> Iterator[tuple[int, int]]:
         elif char in _CLOSING:
             depth -= 1
             if depth == 1:
-                yield begin, token.end()
+                yield token, begin
             elif depth == 0:
-                yield start, token.end()
+                yield token, start
                 return
+        elif depth == 1:
+            yield token, None
     raise Unfinished(begin)
 
 
@@ -103,24 +113,15 @@ def sequence(data: Data, start: int) -> Iterator[tuple[int, int]]:
 
 def members(data: Data, start: int) -> Iterator[Member]:
     """The members of the object at `start`. Raises Unfinished."""
-    depth, key, begin = 0, "", start
-    for token in _TOKEN.finditer(data, start):
-        char = data[token.start()]
-        if char in _OPENING:
-            depth += 1
-            if depth == 2:
-                begin = token.start()
-        elif char in _CLOSING:
-            depth -= 1
-            if depth == 1:
-                yield Member(key, begin, token.end())
-            elif depth == 0:
-                return
-        elif depth == 1 and (colon := _COLON.match(data, token.end())) is not None:
+    key = ""
+    for token, place in _tokens(data, start):
+        if place is not None:
+            if place != start:
+                yield Member(key, place, token.end())
+        elif (colon := _COLON.match(data, token.end())) is not None:
             key = str(orjson.loads(token[0]))
             if data[colon.end() : colon.end() + 1] not in (b"[", b"{"):
                 yield Member(key, colon.end(), colon.end())
-    raise Unfinished(begin)
 
 
 def is_list_of(data: Data, start: int, inside: bytes) -> bool:
