@@ -24,7 +24,7 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
-from shoal.engine.algorithms.from_data import number_of_clusters
+from shoal.engine.algorithms.from_data import choose_number
 from shoal.engine.algorithms.metric import Metric
 from shoal.engine.algorithms.micro_clusters import micro_clusters
 from shoal.engine.plan import Progress, within
@@ -87,7 +87,7 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
     placed = space.placed(points)
     reasons = list[str]()
     if params.n_clusters is None and params.distance_threshold is None:
-        number = number_of_clusters(placed, threads, progress)
+        number = choose_number(placed, threads, progress)
         params, reasons = replace(params, n_clusters=number.k), [number.reason]
     values = distinct(placed, threads)
     if len(placed) <= _MOST_EXACT:

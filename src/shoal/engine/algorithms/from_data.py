@@ -1,5 +1,4 @@
-"""Parameters that nobody gave, chosen from the data: where a library's default fits no data, or only those of its
-makers."""
+"""Parameters that are absent, chosen from the data: where a library's default fits hardly any data."""
 
 from typing import Final
 
@@ -14,16 +13,29 @@ from shoal.engine.geometry import are_directions
 from shoal.engine.plan import Progress
 from shoal.engine.reachability import Reachability
 
-__all__ = ["core_groups", "number_of_clusters", "reach_of_cores"]
+__all__ = ["choose_number", "core_groups", "number_of_clusters", "reach_of_cores"]
 
 _SHARES: Final = np.linspace(0.05, 0.95, 19)
 """Shares of the rows that are core rows, at which reaches are looked at."""
 
 
-def number_of_clusters(points: Points, threads: int, progress: Progress) -> ChosenK:
-    """How many, as for k-means. Reports to `progress` as "cluster"."""
+def choose_number(points: Points, threads: int, progress: Progress) -> ChosenK:
+    """The number of clusters, chosen as for k-means. Reports to `progress` as "cluster"."""
     near = are_directions(points)
     return choose_k(points, normalize=near, threads=threads, progress=lambda _, done: progress("cluster", 0.3 * done))
+
+
+def number_of_clusters(
+    name: str, given: int | None, most: int, points: Points, threads: int, progress: Progress
+) -> tuple[int, list[str]]:
+    """The number of clusters, at most `most`, and the warnings about it: `given` as the parameter `name`, or chosen
+    from the data where that is None. `most` is the number of distinct rows."""
+    if given is None:
+        chosen = choose_number(points, threads, progress)
+        return min(chosen.k, most), [chosen.reason]
+    if given > most:
+        return most, [f"{name} was lowered from {given} to {most}: so many rows are distinct."]
+    return given, []
 
 
 def reach_of_cores(edges: Reachability, copies: Rows) -> float:

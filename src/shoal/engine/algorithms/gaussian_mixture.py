@@ -97,30 +97,24 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
     if len(points) == 0:
         return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
     values = distinct(points, threads)
-    told: list[str] = []
-    wanted = params.n_components
-    if wanted is None:
-        number = number_of_clusters(points, threads, progress)
-        wanted = number.k
-        told.append(number.reason)
-    components = min(wanted, len(values.rows))
+    components, warnings = number_of_clusters(
+        "n_components", params.n_components, len(values.rows), points, threads, progress
+    )
     effective["n_components"] = components
-    if components < wanted and params.n_components is not None:
-        told.append(f"n_components was lowered from {wanted} to {components}: so many rows are distinct.")
     if params.covariance_type is None:
         enough = min(len(points), _MOST_FITTED) >= _ENOUGH * components * points.shape[1]
         params = replace(params, covariance_type="full" if enough else "diag")
         if not enough:
-            told.append("covariance_type is diag: full ones have too few rows for their dimensions.")
+            warnings.append("covariance_type is diag: full ones have too few rows for their dimensions.")
     effective["covariance_type"] = params.covariance_type
     by_key = keyed_rows(points, threads)[0]
     used = by_key
     if len(by_key) > _MOST_FITTED:
         used = by_key[np.sort(np.random.default_rng(seed).choice(len(by_key), _MOST_FITTED, replace=False))]
-        told.append(f"The mixture was fitted on a sample of {_MOST_FITTED:,} of {len(by_key):,} rows.")
+        warnings.append(f"The mixture was fitted on a sample of {_MOST_FITTED:,} of {len(by_key):,} rows.")
     _check_cost(len(used), points.shape[1], components, params)
     progress("cluster", 0.05)
-    model = _fitted(points[used], components, params, seed, told)
+    model = _fitted(points[used], components, params, seed, warnings)
     found = np.unique(model.predict(points[used].astype(np.float64)))
     labelled = FittedMixture.of(model, found).assign(points, threads, progress)
     present, numbered = np.unique(labelled.labels, return_inverse=True)
@@ -129,7 +123,7 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
         assign=FittedMixture.of(model, found[present]).assign,
         assigns_all=True,
         params=effective,
-        warnings=told,
+        warnings=warnings,
         exact=len(used) == len(points),
     )
 

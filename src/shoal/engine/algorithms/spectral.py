@@ -99,21 +99,16 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
     values = distinct(points, threads)
     part = within(progress, "cluster", 0, 0.4)
     micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)
-    told = [] if micro.warning is None else [micro.warning]
-    wanted = params.n_clusters
-    if wanted is None:
-        number = number_of_clusters(points, threads, progress)
-        wanted = number.k
-        told.append(number.reason)
-    clusters = min(wanted, len(micro.centers))
-    if clusters < wanted and params.n_clusters is not None:
-        told.append(f"n_clusters was lowered from {wanted} to {clusters}: so many rows are distinct.")
+    clusters, choice = number_of_clusters(
+        "n_clusters", params.n_clusters, len(micro.centers), points, threads, progress
+    )
+    warnings = [*([] if micro.warning is None else [micro.warning]), *choice]
     if clusters == 1 or clusters >= len(micro.centers) - 1:
         labels = np.arange(len(micro.centers)) if clusters > 1 else np.zeros(len(micro.centers), np.int64)
         if clusters == len(micro.centers) - 1 and clusters > 1:
             labels = _nearest_pair_joined(micro.centers)
     else:
-        labels = _fitted(micro.centers, clusters, params, seed, told)
+        labels = _fitted(micro.centers, clusters, params, seed, warnings)
     effective["n_clusters"] = int(labels.max()) + 1
     progress("cluster", 1.0)
     return Fit(
@@ -121,7 +116,7 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
         assign=FittedRows(micro.centers, labels.astype(np.int64)).assign,
         assigns_all=True,
         params=effective,
-        warnings=told,
+        warnings=warnings,
         exact=micro.warning is None,
     )
 
