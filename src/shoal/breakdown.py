@@ -27,7 +27,7 @@ _MOST_BINS: Final = 10_000
 _FEW: Final = 20
 _WORDS: Final = 5
 _MOST_SPOKEN: Final = 200
-"""Parts of a cluster whose words are told, the largest ones."""
+"""The largest parts of a cluster, for which words are found."""
 
 Numbers = NDArray[np.int64]
 

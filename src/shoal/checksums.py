@@ -1,4 +1,4 @@
-"""Whether rows are those that were clustered, told by one number a row.
+"""One number a row, which shows whether rows are those that were clustered.
 
 The number is the row's place along a fixed direction. Rows that were rounded since, to float16 say, are the same rows;
 others, or the same in another order, are not: a digest of bytes would refuse the first.

@@ -59,7 +59,7 @@ class Clustering(Exploration):
     """What was tolerated or chosen, in sentences."""
     seconds: float = 0.0
     checksums: NDArray[np.float32] | None = None
-    """(n,) what tells whether vectors that are given later are those of the same rows; see `shoal.checksums`."""
+    """(n,) checksums that show whether vectors given later are those of the same rows; see `shoal.checksums`."""
     file_rows: "FileRows | None" = None
     """Where the rows stand in what was clustered, a file or a table; None where that is gone, or was an array."""
     kept: Kept | None = None

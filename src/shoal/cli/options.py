@@ -1,4 +1,4 @@
-"""Errors about a parameter, told as the option that was typed."""
+"""Errors about a parameter name the option that was typed."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager

@@ -31,7 +31,7 @@ def likely_ids(columns: Mapping[str, Sequence[object]]) -> list[str]:
 
 
 def taken_for_ids(name: str) -> str:
-    """What the user is told about a column that was chosen."""
+    """The note on a column that was chosen."""
     return f"Column {name!r} has another value in every row and was taken for the ids."
 
 
@@ -41,7 +41,7 @@ def is_named_as_ids(name: str) -> bool:
 
 
 def repeating_ids(name: str) -> str:
-    """What the user is told about a column that looks like ids and is none."""
+    """The note on a column that looks like ids and is none."""
     return f"Column {name!r} looks like ids, but has values twice; the rows are numbered instead."
 
 

@@ -41,7 +41,7 @@ class MadeIds:
 
 
 def made_for(option: str) -> str:
-    """What the user is told about a file whose ids were made. `option` names a column of ids."""
+    """The note on a file whose ids were made. `option` names a column of ids."""
     return (
         "There is no column of ids, so ids were made of the file's content: another file replaces none of these "
         f"documents. To update them by a later file, name a column of ids: {option}."
@@ -49,6 +49,6 @@ def made_for(option: str) -> str:
 
 
 def imported_before(documents: int) -> str:
-    """What the user is told where all of a file's made ids were there."""
+    """The note where all of a file's made ids were stored before."""
     are = "1 document is" if documents == 1 else f"{documents:,} documents are"
     return f"The same file was imported before: its {are} there already, and none was added."
