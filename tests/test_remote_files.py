@@ -1,13 +1,9 @@
 """Files at addresses, fetched from real servers on this machine: HTTP, and as much of S3 as its client asks for."""
 
 import functools
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import shoal
+from file_servers import S3, Web, serving
 from shoal.cli.main import main
 from shoal.errors import InvalidField
-from shoal.files.remote_names import remote_address, remote_name, shown_address
+from shoal.files.addresses import Address, as_place
 from shoal.from_file import cluster_file
 from shoal.library import How
 from shoal.remote_files import Fetched
@@ -31,92 +28,6 @@ def table(rows: slice = slice(0, 24)) -> pa.Table:
     vectors = np.repeat(np.eye(3, 8), 8, axis=0) + np.random.default_rng(0).normal(0, 0.05, (24, 8))
     ids = [f"T-{n}" for n in range(24)]
     return pa.table({"ticket": ids[rows], "text": ["rain today"] * len(ids[rows]), "vec": vectors[rows].tolist()})
-
-
-@contextmanager
-def serving(handler: Any) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class Web(SimpleHTTPRequestHandler):
-    """A folder, a page, and an address that passes on."""
-
-    def do_GET(self) -> None:
-        if self.path.startswith("/old"):
-            self.send_response(302)
-            self.send_header("Location", "/docs.parquet")
-            self.end_headers()
-        elif self.path.startswith("/private"):
-            self.send_error(403)
-        else:
-            self.path = self.path.partition("?")[0]
-            super().do_GET()
-
-    def log_message(self, *_: object) -> None: ...
-
-
-class S3(BaseHTTPRequestHandler):
-    """One bucket: GET and HEAD of objects, and the list of them."""
-
-    objects: dict[str, bytes]
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def _answer(self, *, body: bool) -> None:
-        parts = urlsplit(self.path)
-        _, _, key = unquote(parts.path).lstrip("/").partition("/")
-        query = parse_qs(parts.query)
-        if not key and "list-type" in query:
-            self._send(200, self._listed(query.get("prefix", [""])[0]), "application/xml", body=body)
-        elif not key:
-            self._send(200, b"", "application/xml", body=body)
-        elif key in self.objects:
-            self._send(200, self.objects[key], "application/octet-stream", body=body)
-        else:
-            self._send(404, b"", "application/xml", body=body)
-
-    def _listed(self, prefix: str) -> bytes:
-        contents = "".join(
-            f"<Contents><Key>{key}</Key><Size>{len(held)}</Size><LastModified>2024-05-01T00:00:00.000Z</LastModified>"
-            "</Contents>"
-            for key, held in self.objects.items()
-            if key.startswith(prefix)
-        )
-        return (
-            '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            f"<Name>bucket</Name><KeyCount>{contents.count('<Key>')}</KeyCount><IsTruncated>false</IsTruncated>{contents}"
-            "</ListBucketResult>"
-        ).encode()
-
-    def _send(self, code: int, content: bytes, kind: str, *, body: bool) -> None:
-        ranged = self.headers.get("Range")
-        if ranged and code == 200:
-            first, _, last = ranged.removeprefix("bytes=").partition("-")
-            whole, code = len(content), 206
-            content = content[int(first) : int(last or whole - 1) + 1]
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        if code == 206:
-            self.send_header("Content-Range", f"bytes {first}-{int(first) + len(content) - 1}/{whole}")
-        self.send_header("Last-Modified", "Wed, 01 May 2024 00:00:00 GMT")
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None: ...
 
 
 @pytest.fixture
@@ -184,19 +95,21 @@ def test_python_reads_an_address_as_the_command_does(web: str) -> None:
 )
 def test_an_address_without_a_file_is_refused_and_no_key_is_shown(path: str, says: str, web: str) -> None:
     with pytest.raises(InvalidField) as refused:
-        Fetched(web.replace("http://", f"http://user:{SECRET}@") + path)
+        Fetched(Address(web.replace("http://", f"http://user:{SECRET}@") + path))
 
     assert says in refused.value.message
     assert SECRET not in refused.value.message
 
 
-def test_a_server_that_is_not_there_is_said(web: str) -> None:
-    with pytest.raises(InvalidField, match=r"docs.csv: cannot be fetched \(ConnectError\)"):
-        Fetched("http://127.0.0.1:9/docs.csv")
+def test_a_server_that_is_not_there_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.web_files._WAITS", (0.0,))
+    with pytest.raises(InvalidField, match=r"docs.csv: cannot be fetched: no connection to the server"):
+        Fetched(Address("http://127.0.0.1:9/docs.csv"))
 
 
 def test_what_was_fetched_is_gone_when_it_was_read(web: str) -> None:
-    fetched = Fetched(f"{web}/docs.parquet")
+    fetched = Fetched(Address(f"{web}/docs.parquet"))
+    assert isinstance(fetched.path, Path)
     assert pq.read_table(fetched.path).num_rows == 24
     fetched.close()
 
@@ -207,7 +120,7 @@ def test_what_was_fetched_is_gone_when_it_was_read(web: str) -> None:
 def test_objects_in_s3_are_clustered(address: str, bucket: dict[str, bytes]) -> None:
     bucket["data/a.parquet"], bucket["data/b.parquet"] = stored(slice(0, 12)), stored(slice(12, 24))
     bucket["data/_SUCCESS"] = b""
-    found = cluster_file(Request(path=Path(address), how=HOW)).clustering
+    found = cluster_file(Request(path=Address(address), how=HOW)).clustering
 
     first = 12 if address.endswith("b.parquet") else 0
     assert found.ids.tolist() == [f"T-{n}" for n in range(first, 24)]
@@ -215,8 +128,9 @@ def test_objects_in_s3_are_clustered(address: str, bucket: dict[str, bytes]) -> 
 
 def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path: Path) -> None:
     bucket["data/a.parquet"], bucket[f"data/{tmp_path}/made/b.parquet"] = stored(slice(0, 24)), b""
-    fetched = Fetched("s3://bucket/data")
+    fetched = Fetched(Address("s3://bucket/data"))
 
+    assert isinstance(fetched.path, Path)
     assert [found.name for found in fetched.path.rglob("*")] == ["a.parquet"]
     assert not (tmp_path / "made").exists()
     fetched.close()
@@ -224,15 +138,115 @@ def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path:
 
 def test_an_object_that_is_not_there_is_refused_without_the_keys(bucket: dict[str, bytes]) -> None:
     with pytest.raises(InvalidField) as refused:
-        Fetched("s3://bucket/none.parquet")
+        Fetched(Address("s3://bucket/none.parquet"))
 
     assert refused.value.message.startswith("none.parquet: is not there.")
     assert SECRET not in refused.value.message
 
 
-def test_addresses_are_known_although_a_path_drops_a_slash() -> None:
-    assert remote_address(Path("https://host/a.csv")) == "https://host/a.csv"
-    assert remote_address(Path("s3://bucket/a.csv")) == "s3://bucket/a.csv"
-    assert remote_address(Path("https-notes/a.csv")) is None
-    assert remote_name("https://host/%2e%2e%2f%2e%2e%2fx.csv?y=/z") == "x.csv"
-    assert shown_address(f"https://me:{SECRET}@host/a.csv?key={SECRET}") == "https://host/a.csv"
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [
+        ("https://h/get?url=https://o/x.csv", "https://h/get?url=https://o/x.csv"),
+        ("https://h/a//b/./c.csv/", "https://h/a//b/./c.csv/"),
+        ("HTTPS://Host/a.csv", "https://Host/a.csv"),
+        ("s3://bucket/a//b#1?.csv", "s3://bucket/a//b#1?.csv"),
+    ],
+)
+def test_an_address_is_kept_as_it_was_written(address: str, asked: str) -> None:
+    assert as_place(address) == Address(asked)
+
+
+def test_paths_stay_paths_and_a_file_address_is_one() -> None:
+    assert as_place("https-notes/a.csv") == Path("https-notes/a.csv")
+    assert as_place("file:///data/a%20b.csv") == Path("/data/a b.csv")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (Path(f"https://h/a.csv?key={SECRET}"), "a.csv: is an address in a Path"),
+        (f"ftp://me:{SECRET}@h/a.csv", "ftp://…: is an address of a kind that Shoal does not read"),
+        (f"gs://bucket/{SECRET}.csv", "gs://…: is an address of a kind"),
+        (f"https://[{SECRET}/a.csv", "https://…: is no address"),
+        (f"https://me:{SECRET}@/a.csv", "https://…: is no address"),
+    ],
+)
+def test_what_is_no_address_that_is_read_is_refused_without_showing_it(given: str | Path, says: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        shoal.cluster(given)
+
+    assert refused.value.message.startswith(says)
+    assert SECRET not in refused.value.message
+
+
+def test_an_address_shows_nothing_secret() -> None:
+    address = Address(f"https://me:{SECRET}@host/%2e%2e%2f%2e%2e%2fx.csv?key={SECRET}#{SECRET}")
+
+    assert address.name == "x.csv"
+    assert address.shown == "https://host/%2e%2e%2f%2e%2e%2fx.csv"
+    assert SECRET not in repr(Request(path=address))
+
+
+def test_the_server_is_asked_for_the_address_as_it_was_written(tmp_path: Path) -> None:
+    asked = list[str]()
+
+    class Asked(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(stored(slice(0, 24)))
+
+        def log_message(self, *_: object) -> None: ...
+
+    with serving(Asked) as host:
+        shoal.cluster(f"http://{host}/a//x.parquet?url=https://o//./y", algorithm="kmeans", n_clusters=3)
+
+    assert asked == ["/a//x.parquet?url=https://o//./y"]
+
+
+def test_several_addresses_are_read_as_one_table(
+    web: str, bucket: dict[str, bytes], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pq.write_table(table(slice(0, 8)), tmp_path / "web/first.parquet")
+    bucket["data/a.parquet"], bucket["data/b.parquet"] = stored(slice(8, 12)), stored(slice(12, 24))
+
+    found = cluster_file(Request(path=(Address(f"{web}/first.parquet"), Address("s3://bucket/data")), how=HOW))
+
+    assert found.clustering.ids.tolist() == [f"T-{n}" for n in range(24)]
+
+
+def test_an_error_in_one_of_several_addresses_names_it_without_its_query(web: str, tmp_path: Path) -> None:
+    (tmp_path / "web/a").mkdir()
+    (tmp_path / "web/b").mkdir()
+    (tmp_path / "web/a/x.jsonl").write_text('{"id": "1", "v": [1, 2]}\n')
+    (tmp_path / "web/b/x.jsonl").write_text('{"id": "2", "v": [1, 2]}\n{"id": "3", "v": [1, 2, 3]}\n')
+    with pytest.raises(InvalidField) as refused:
+        shoal.cluster([f"{web}/a/x.jsonl?k={SECRET}", f"{web}/b/x.jsonl?k={SECRET}"])
+
+    assert refused.value.message.startswith(f"{web}/b/x.jsonl: row 1, column 'v'")
+    assert SECRET not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [
+        ("data/*.parquet", ["a.parquet", "b#2?.parquet"]),
+        ("data/**/*.parquet", ["a.parquet", "b#2?.parquet", "old/c.parquet"]),
+        ("data/b#?\\?.parquet".replace("\\", ""), ["b#2?.parquet"]),
+        ("data/b#2?.parquet", ["b#2?.parquet"]),
+        ("data/ol?", ["c.parquet"]),
+        ("**", ["a.parquet", "b#2?.parquet", "old/c.parquet"]),
+    ],
+)
+def test_patterns_in_s3_match_part_by_part(pattern: str, matched: list[str], bucket: dict[str, bytes]) -> None:
+    for key in ("data/a.parquet", "data/b#2?.parquet", "data/old/c.parquet"):
+        bucket[key] = b"held"
+
+    fetched = Fetched(Address(f"s3://bucket/{pattern}"))
+
+    assert isinstance(fetched.path, Path)
+    files = [fetched.path] if fetched.path.is_file() else [one for one in fetched.path.rglob("*") if one.is_file()]
+    assert sorted(one.name for one in files) == sorted(name.rpartition("/")[2] for name in matched)
+    fetched.close()

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from shoal.files import Documents, FileTable, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
 from shoal.files.in_memory import open_table
 from shoal.files.layout import PYTHON, listed_names
-from shoal.files.remote_names import remote_address
 from shoal.files.shards import Files
 from shoal.given import check_count, close_columns, missing_vectors
 from shoal.inputs import GivenIds, texts_of
@@ -31,15 +30,12 @@ from shoal.precision import Split
 from shoal.records.document import RESULT_FIELDS, own_fields
 from shoal.records.fields import find_field, key_paths
 from shoal.records.filters import MATCH_ALL
-from shoal.remote_files import Fetched
+from shoal.remote_files import Fetched, files_here
 from shoal.request import Request
 from shoal.results import expected_bytes
 from shoal.row_filter import RowFilter
 from shoal.settings import Settings
 from shoal.write_back import check_replaced, write_back
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["FileClustering", "FilePlan", "cluster_file", "plan_file"]
 
@@ -189,12 +185,11 @@ def _chosen(request: Request, progress: Progress) -> _Chosen:
 
 def _opened(request: Request, progress: Progress) -> Source:
     """A file at an address stays on this machine for as long as its source is there."""
-    address = remote_address(request.path) if request.given.table is None else None
-    if address is None:
-        return _opened_here(request, request.path)
-    fetched = Fetched(address, progress)
+    if (here := files_here(request.path)) is not None:
+        return _opened_here(request, here, {})
+    fetched = Fetched(request.path, progress)
     try:
-        source = _opened_here(request, fetched.path)
+        source = _opened_here(request, fetched.path, fetched.names)
     except BaseException:
         fetched.close()
         raise
@@ -202,7 +197,7 @@ def _opened(request: Request, progress: Progress) -> Source:
     return source
 
 
-def _opened_here(request: Request, path: Files) -> Source:
+def _opened_here(request: Request, path: Files, names: Mapping[Path, str]) -> Source:
     given = request.given
     vectors = None if request.vector is None else [request.vector]
     if given.vectors is not None:
@@ -228,6 +223,7 @@ def _opened_here(request: Request, path: Files) -> Source:
         bounds=Bounds.in_memory(Settings.read().import_unfolded_mib),
         options=request.options,
         numbered=given.ids is not None,
+        names=names,
     )
 
 

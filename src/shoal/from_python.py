@@ -15,9 +15,9 @@ from shoal.clustering import Clustering, Kept
 from shoal.engine.algorithms import find_algorithm
 from shoal.engine.plan import CentroidMethod, Progress, silent
 from shoal.errors import InvalidField
+from shoal.files.addresses import Places, as_place, is_address
 from shoal.files.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
-from shoal.files.shards import Files
 from shoal.frames import Frame, frame_of, is_pandas, is_polars
 from shoal.from_file import cluster_file
 from shoal.given import Named, columns_named, named_series, one_column, split_vectors, texts_in, vectors_in
@@ -147,9 +147,9 @@ def cluster(
     spoken = text if named and text is not False else None
     ids = NO_COLUMN if id is False else id
     if isinstance(data, (str, os.PathLike)):
-        request = _of_file(Path(data), vector, spoken, ids)
-    elif isinstance(data, (list, tuple)) and data and all(isinstance(one, os.PathLike) for one in data):
-        request = _of_file([Path(one) for one in data], vector, spoken, ids)
+        request = _of_file(as_place(data), vector, spoken, ids)
+    elif isinstance(data, (list, tuple)) and data and all(isinstance(o, os.PathLike) or is_address(o) for o in data):
+        request = _of_file([as_place(one) for one in data], vector, spoken, ids)
     elif (frame := one_column(data) or frame_of(data)) is not None:
         request = _of_frame(frame, vector, spoken, ids)
     else:
@@ -189,7 +189,7 @@ def _check_params(algorithm: str, params: Mapping[str, object]) -> None:
             raise unknown_parameter(algorithm, name, value, _ARGUMENTS)
 
 
-def _of_file(path: Files, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+def _of_file(path: Places, vector: Column | None, text: Column | None, id: Column | None) -> Request:
     """Columns of a file are looked for where it is read."""
     names = {"vector": _named(vector), "text": _named(text), "id": _named(id, most=1)}
     return _request(Request(path=path, options=PYTHON), names)

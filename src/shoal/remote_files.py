@@ -3,210 +3,158 @@
 For the command line and the library, whose user names the address. A server never fetches what a caller names.
 """
 
-import fnmatch
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from pathlib import Path, PurePosixPath
+from typing import Final
 
-import pyarrow as pa
-
+from shoal import bucket_files, web_files
 from shoal.engine.plan import Progress, silent
-from shoal.errors import InvalidField, TooLarge
+from shoal.errors import TooLarge
+from shoal.files.addresses import Address, Place, Places
 from shoal.files.bounds import size_text
-from shoal.files.remote_names import remote_address, remote_name
 from shoal.files.shards import Files
+from shoal.settings import Settings
 
-if TYPE_CHECKING:
-    import httpx
-    from pyarrow.fs import FileInfo, S3FileSystem
+__all__ = ["Fetched", "files_here", "local_files"]
 
-__all__ = ["Fetched", "local_files"]
-
-_PIECE: Final = 2**20
 _ROOM_LEFT: Final = 256 * 2**20
 """What fetching leaves free on the disk."""
-_SECONDS: Final = 30.0
-_SKIPPED: Final = (".", "_")
-_WILD: Final = frozenset("*?[")
-_KEYS: Final = "Check the address, and the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, or a profile)."
+_LONGEST_NAME: Final = 200
+_MIB: Final = 2**20
+
+
+def files_here(places: Places) -> Files | None:
+    """The same where none of them is an address, else None."""
+    if isinstance(places, Path):
+        return places
+    paths = [place for place in _each(places) if isinstance(place, Path)]
+    return paths if len(paths) == len(_each(places)) else None
 
 
 class Fetched:
-    """The file at an address, or the files of a folder or a pattern in S3, on this machine at `path`.
+    """The files at addresses, on this machine until they are closed.
 
     Parameters
     ----------
-    address
-        `https://`, `http://` or `s3://`.
+    places
+        An address, or several places of which some are addresses: `https://`, `http://` or `s3://`, there also a
+        folder or a pattern.
     progress
         Hears "read" with the part that is there.
+
+    Attributes
+    ----------
+    path
+        Where they lie.
+    names
+        What the folders stand for that hold them, where there are several.
 
     Raises
     ------
     InvalidField
         For an address that does not answer with a file.
     TooLarge
-        For more than there is room for on the disk.
+        For more than there is room for on the disk, or than `fetch_mib` allows.
     """
 
-    def __init__(self, address: str, progress: Progress = silent) -> None:
-        self._label, self._progress = remote_name(address), progress
+    def __init__(self, places: Places, progress: Progress = silent) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="shoal-")
+        root = Path(self._folder.name)
+        self.names: Mapping[Path, str] = {}
         try:
-            get = self._from_s3 if address.startswith("s3:") else self._from_web
-            self.path: Path = get(address, Path(self._folder.name))
+            room = _Room(root, progress)
+            if isinstance(places, Address):
+                self.path: Files = _fetched(places, root, room)
+                return
+            names, paths = dict[Path, str](), list[Path]()
+            for number, place in enumerate(dict.fromkeys(_each(places))):
+                if isinstance(place, Path):
+                    paths.append(place)
+                    continue
+                (folder := root / str(number)).mkdir()
+                paths.append(_fetched(place, folder, room))
+                names[folder] = place.shown if paths[-1] == folder else place.shown.rpartition("/")[0]
+            self.path, self.names = paths, names
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the files."""
         self._folder.cleanup()
 
-    def _from_web(self, address: str, folder: Path) -> Path:
-        import httpx
 
-        target = folder / self._label
-        # Not packed on its way: the name says whether the file itself is.
-        headers = {"Accept-Encoding": "identity"}
-        try:
-            with (
-                httpx.Client(follow_redirects=True, timeout=_SECONDS, headers=headers) as client,
-                client.stream("GET", address) as answer,
-            ):
-                self._check_answer(address, answer)
-                size = int(answer.headers.get("content-length", 0))
-                packed = target.suffix.lower() == ".gz"
-                with target.open("wb") as file:
-                    self._write(answer.iter_raw() if packed else answer.iter_bytes(), file, size)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:  # their texts may hold the address with its keys
-            problem = f"cannot be fetched ({type(error).__name__})"
-            raise InvalidField(self._label, problem, remedy="Check the address and the network.") from None
-        return target
+def _each(places: Places) -> list[Place]:
+    return [places] if isinstance(places, (Path, Address)) else list(places)
 
-    def _check_answer(self, address: str, answer: "httpx.Response") -> None:
-        if address.startswith("https:") and any(one.url.scheme != "https" for one in (*answer.history, answer)):
-            raise InvalidField(self._label, "is passed on to an address without encryption", remedy="Name it yourself.")
-        if not answer.is_success:
-            remedy = "Check the address." if answer.status_code == 404 else "Check the address and its keys."
-            raise InvalidField(self._label, f"cannot be fetched: the server says {answer.status_code}", remedy=remedy)
-        if answer.headers.get("content-type", "").startswith("text/html"):
-            remedy = "Name the address of the file itself, such as the one behind Raw or Download."
-            raise InvalidField(self._label, "is a web page, not a file", remedy=remedy)
 
-    def _from_s3(self, address: str, folder: Path) -> Path:
-        from pyarrow.fs import FileType
+def _fetched(address: Address, folder: Path, room: "_Room") -> Path:
+    if address.scheme == "s3":
+        return bucket_files.fetch(address, folder, room)
+    target = folder / _file_name(address.name)
+    web_files.fetch(address, target, room)
+    return target
 
-        parts = urlsplit(address)
-        key = f"{parts.netloc}{parts.path}".rstrip("/")
-        try:
-            store = _s3(parts.netloc)
-            if _WILD & set(parts.path):
-                return self._all(store, key, folder, pattern=True)
-            found = store.get_file_info(key)
-            if found.type == FileType.Directory:
-                return self._all(store, key, folder, pattern=False)
-            if found.type == FileType.NotFound:
-                raise InvalidField(self._label, "is not there", remedy=_KEYS)
-            self._copy(store, found, folder / self._label)
-        except (OSError, pa.ArrowException) as error:
-            problem = f"cannot be fetched ({_reason(error)})"
-            raise InvalidField(self._label, problem, remedy=_KEYS) from None
-        return folder / self._label
 
-    def _all(self, store: "S3FileSystem", key: str, folder: Path, *, pattern: bool) -> Path:
-        """The files below a key, or those that match it, in the folders that they lie in."""
-        from pyarrow.fs import FileSelector
+def _file_name(name: str) -> str:
+    """A name that a folder takes, with the ending that says the format."""
+    if len(os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    return "download" + "".join(PurePosixPath(name).suffixes[-2:])[-_LONGEST_NAME // 4 :]
 
-        above = key
-        while pattern and _WILD & set(above):
-            above = above.rpartition("/")[0]
-        found = [one for one in store.get_file_info(FileSelector(above, recursive=True)) if one.is_file]
-        named = {one.path.removeprefix(f"{above}/"): one for one in found}
-        kept = {
-            name: one
-            for name, one in named.items()
-            if not any(not part or part.startswith(_SKIPPED) for part in name.split("/"))
-            and (not pattern or fnmatch.fnmatchcase(one.path, key))
-        }
-        if not kept:
-            raise InvalidField(self._label, "holds no file", remedy=_KEYS)
-        self._check_room(sum(one.size for one in kept.values()))
-        for name, one in kept.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            self._copy(store, one, folder / name)
-        return folder
 
-    def _copy(self, store: "S3FileSystem", found: "FileInfo", target: Path) -> None:
-        with store.open_input_stream(found.path) as source, target.open("wb") as file:
-            self._write(iter(lambda: source.read(_PIECE), b""), file, found.size)
+class _Room:
+    """The disk that files are fetched to, and how much of it."""
 
-    def _write(self, pieces: Iterator[bytes], file: IO[bytes], size: int) -> None:
-        """Raises TooLarge as soon as the disk would be full, whatever size was announced."""
-        self._check_room(size)
-        written = 0
-        for piece in pieces:
-            file.write(piece)
-            if (written + len(piece)) // _ROOM_LEFT != written // _ROOM_LEFT:
-                self._check_room(0)
-            written += len(piece)
-            if size:
-                self._progress("read", min(written / size, 1.0))
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        self._folder, self._progress = folder, progress
+        self._most = Settings.read().fetch_mib * _MIB
 
-    def _check_room(self, size: int) -> None:
-        free = shutil.disk_usage(self._folder.name).free
+    def check(self, name: str, size: int) -> None:
+        """Raises TooLarge where so many more bytes do not fit."""
+        if size > self._most:
+            raise TooLarge(
+                f"{name}: cannot be fetched, as it holds more than {size_text(self._most)}. Raise SHOAL_FETCH_MIB, or "
+                "copy it here first.",
+                field=name,
+            )
+        free = shutil.disk_usage(self._folder).free
         if free < size + _ROOM_LEFT:
             raise TooLarge(
-                f"{self._label}: cannot be fetched, as only {size_text(free)} are free on the disk of "
+                f"{name}: cannot be fetched, as only {size_text(free)} are free on the disk of "
                 f"{tempfile.gettempdir()}. Make room there, or name another folder with TMPDIR.",
-                field=self._label,
+                field=name,
             )
+
+    def write(self, pieces: Iterator[bytes], target: Path, size: int) -> None:
+        """All pieces into a file, of `size` bytes where that is not 0.
+
+        Raises TooLarge as soon as the disk would be full, or more came than is allowed, whatever size was announced.
+        """
+        self.check(target.name, size)
+        written = 0
+        with target.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                written, before = written + len(piece), written
+                if written > self._most or written // _ROOM_LEFT != before // _ROOM_LEFT:
+                    self.check(target.name, written if written > self._most else 0)
+                self._progress("read", min(written / size, 1.0) if size else 0.0)
 
 
 @contextmanager
-def local_files(path: Files, progress: Progress = silent) -> Iterator[Files]:
-    """The path itself, or where the file at an address lies until the block ends. Raises as `Fetched`."""
-    address = remote_address(path)
-    if address is None:
-        yield path
+def local_files(places: Places, progress: Progress = silent) -> Iterator[tuple[Files, Mapping[Path, str]]]:
+    """Where files lie until the block ends, and what the folders of those that were fetched stand for. Raises as
+    `Fetched`."""
+    if (here := files_here(places)) is not None:
+        yield here, {}
         return
-    fetched = Fetched(address, progress)
+    fetched = Fetched(places, progress)
     try:
-        yield fetched.path
+        yield fetched.path, fetched.names
     finally:
         fetched.close()
-
-
-def _s3(bucket: str) -> "S3FileSystem":
-    """The store of a bucket, with the keys and the endpoint of the environment, as AWS's own tools have them."""
-    from pyarrow.fs import S3FileSystem, resolve_s3_region
-
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if region is None and not endpoint:
-        region = resolve_s3_region(bucket)
-    parts = urlsplit(endpoint)
-    return S3FileSystem(
-        region=region,
-        scheme=parts.scheme or "https",
-        endpoint_override=parts.netloc or None,
-        anonymous=os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true"),
-    )
-
-
-def _reason(error: Exception) -> str:
-    """The kind of an error of S3, without its text: that may hold keys and addresses."""
-    text = str(error)
-    known = (
-        "ACCESS_DENIED",
-        "NO_SUCH_BUCKET",
-        "INVALID_ACCESS_KEY_ID",
-        "SIGNATURE_DOES_NOT_MATCH",
-        "NETWORK_CONNECTION",
-    )
-    return next((one.replace("_", " ").lower() for one in known if one in text), type(error).__name__)

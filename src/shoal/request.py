@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from shoal.clustering import Clustering
+from shoal.files.addresses import Places
 from shoal.files.layout import COMMAND, Options
-from shoal.files.shards import Files, name_of
+from shoal.files.shards import name_of
 from shoal.inputs import GivenIds
 from shoal.library import How
 from shoal.precision import Split
@@ -39,7 +40,7 @@ class Given:
 class Request:
     """What to read from the file, and how to cluster it."""
 
-    path: Files
+    path: Places
     format: str | None = None
     delimiter: str | None = None
     """What separates the columns of text; None where it is to be seen."""

@@ -21,7 +21,8 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "port": (0, 65_535), "metrics_port": (0, 65_535), "workers": (0, 1024), "threads": (0, 1024),
     "max_body_mib": (1, _MOST), "max_upload_mib": (1, _MOST), "max_bodies_mib": (1, _MOST), "max_requests": (1, 10_000),
     "max_connections": (0, 1_000_000),
-    "max_dimension": (1, _MOST), "body_timeout_seconds": (0.1, _MOST_SECONDS), "lease_seconds": (0.1, _MOST_SECONDS),
+    "fetch_mib": (1, _MOST), "max_dimension": (1, _MOST),
+    "body_timeout_seconds": (0.1, _MOST_SECONDS), "lease_seconds": (0.1, _MOST_SECONDS),
     "checkpoint_seconds": (0, _MOST_SECONDS), "output_grace_seconds": (0, _MOST_SECONDS),
     "request_seconds": (0, _MOST_SECONDS), "import_seconds": (1, _MOST_SECONDS),
     "run_seconds": (0, _MOST_SECONDS), "drain_seconds": (0, _MOST_SECONDS),
@@ -98,6 +99,8 @@ class Settings:
     machine's for `shoal import`."""
     import_unfolded_mib: int = 0
     """What a small file may unfold to, in MiB; 0 takes 256. A large file may unfold to 200 times its size."""
+    fetch_mib: int = 65_536
+    """Most that one file may hold which `shoal cluster` and `shoal import` fetch from an address, in MiB."""
     import_seconds: float = 60.0
     """Processor time that reading a file may take; a second more for each MiB of it."""
     threads: int = 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cli.conftest import Command
 from shoal.cli.hints import same_command
+from shoal.files.addresses import Address
 
 
 def groups(rows: int, count: int, spread: float) -> NDArray[np.float32]:
@@ -77,8 +78,8 @@ def test_hints_keep_the_options_that_change_the_result(here: Command, tmp_path: 
 
 
 def test_no_hint_names_an_address_whose_secret_it_would_have_to_leave_out() -> None:
-    whole, signed = Path("https://host/a.csv"), Path("https://host/a.csv?key=secret")
+    whole, signed = Address("https://host/a.csv"), Address("https://host/a.csv?key=secret")
 
     assert same_command([whole], {}, {}) == "shoal cluster https://host/a.csv"
     assert same_command([signed], {}, {}) is None
-    assert same_command([Path("https://me:secret@host/a.csv")], {}, {}) is None
+    assert same_command([Address("https://me:secret@host/a.csv")], {}, {}) is None

@@ -11,7 +11,7 @@ __all__ = ["cluster"]
 
 def cluster(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="FILE...",
             help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; also several files, a folder, or https://.",
@@ -68,6 +68,7 @@ def cluster(
     from shoal.cli.params import parse_params
     from shoal.cli.progress import shown
     from shoal.cli.where import parse_where
+    from shoal.files.addresses import as_place
     from shoal.files.shards import results_name
     from shoal.from_file import cluster_file, plan_file
     from shoal.library import How
@@ -76,12 +77,14 @@ def cluster(
     from shoal.results import check_folder
     from shoal.write_back import check_target
 
-    file = files[0] if len(files) == 1 else tuple(files)
+    places = [as_place(file) for file in files]
+    file = places[0] if len(places) == 1 else tuple(places)
     folder = out or Path("shoal-out") / results_name(file)
     if not plan:
         check_folder(folder)
         if write is not None:
-            check_target(write, files if sidecar is None else [*files, sidecar], overwrite=overwrite)
+            read = [place for place in places if isinstance(place, Path)]
+            check_target(write, read if sidecar is None else [*read, sidecar], overwrite=overwrite)
     filter = parse_where(where or [])
     how = How(
         algorithm=algorithm,
@@ -130,5 +133,5 @@ def cluster(
         options |= {"--format": [format], "--delimiter": [delimiter]}
         options |= {"--sample": [sample], "--seed": [None if seed == How().seed else seed], "--out": [out]}
         flags = {"--no-normalize": not normalize, "--no-labels": not labels, "--no-map": not map}
-        again = same_command(files, options, flags)
+        again = same_command(places, options, flags)
         print_table(found, folder, again, written=write, notes=notes, whole=all, tree=tree)

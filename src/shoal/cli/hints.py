@@ -3,12 +3,11 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shoal.cli.table import called_as
 from shoal.engine.algorithms import count_parameter
-from shoal.files.remote_names import remote_address, shown_address
+from shoal.files.addresses import Address, Place
 
 if TYPE_CHECKING:
     from shoal.clustering import Clustering
@@ -24,21 +23,20 @@ _MANY: Final = 8
 
 
 def same_command(
-    files: Sequence[Path], options: Mapping[str, Sequence[object] | None], flags: Mapping[str, bool]
+    files: Sequence[Place], options: Mapping[str, Sequence[object] | None], flags: Mapping[str, bool]
 ) -> str | None:
     """The command that reads and compares the same documents again, with options that have values, and `flags` that
     were given or not; None for an address that cannot be shown whole, since it holds a key or a signature."""
-    if any(address != shown_address(address) for address in map(remote_address, files) if address is not None):
+    if any(isinstance(file, Address) and file.holds_secrets for file in files):
         return None
     given = [(option, value) for option, values in options.items() for value in values or () if value is not None]
-    words = [called_as(), "cluster", *(shlex.quote(_shown(file)) for file in files)]
+    words = [
+        called_as(),
+        "cluster",
+        *(shlex.quote(file.text if isinstance(file, Address) else str(file)) for file in files),
+    ]
     words += [f"{option} {shlex.quote(str(value))}" for option, value in given]
     return " ".join([*words, *(flag for flag, there in flags.items() if there)])
-
-
-def _shown(file: Path) -> str:
-    address = remote_address(file)
-    return str(file) if address is None else address
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ __all__ = ["ensured_collection", "ensured_namespace", "import_"]
 
 def import_(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="FILE...",
             help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; also several files, a folder, or https://.",
@@ -42,21 +42,23 @@ def import_(
 ) -> None:
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
     from shoal.cli.options import options_named
-    from shoal.files.remote_names import remote_address
+    from shoal.files.addresses import as_place
     from shoal.files.shards import check_path
-    from shoal.remote_files import local_files
+    from shoal.remote_files import files_here, local_files
 
-    file = files[0] if len(files) == 1 else tuple(files)
-    if remote_address(file) is None:
-        check_path(file)
+    places = [as_place(file) for file in files]
+    file = places[0] if len(places) == 1 else tuple(places)
+    if (here := files_here(file)) is not None:
+        check_path(here)
     if sidecar is not None:
         check_path(sidecar)
-    with options_named(), local_files(file) as here:
-        _import(here, collection, namespace, vector, id, sidecar, format, delimiter, data, url, key)
+    with options_named(), local_files(file) as (local, names):
+        _import(local, names, collection, namespace, vector, id, sidecar, format, delimiter, data, url, key)
 
 
 def _import(
     file: "Files",
+    names: Mapping[Path, str],
     collection: str,
     namespace: str,
     vector: list[str] | None,
@@ -69,7 +71,14 @@ def _import(
     key: str | None,
 ) -> None:
     if url is None:
-        how = {"id_column": id, "vector_columns": vector, "sidecar": sidecar, "format": format, "delimiter": delimiter}
+        how: dict[str, Any] = {
+            "id_column": id,
+            "vector_columns": vector,
+            "sidecar": sidecar,
+            "format": format,
+            "delimiter": delimiter,
+        }
+        how["names"] = names
         _to_folder(file, collection, namespace, data, how)
     else:
         _to_server(file, collection, namespace, vector or [], id, sidecar, url, key, format, delimiter)

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 from shoal.client.sending import Sent, of_file, of_frame
 from shoal.client.transport import Transport, given, parsed, segment
 from shoal.errors import InvalidField
+from shoal.files.addresses import as_place
 from shoal.files.layout import CLIENT
 from shoal.files.made_ids import imported_before, made_for
 from shoal.frames import frame_of
@@ -145,14 +146,22 @@ def _sent(
     source: object, vector_columns: Sequence[str], id_column: str | None, format: str | None, delimiter: str | None
 ) -> Sent:
     if isinstance(source, (str, Path)):
-        return of_file(Path(source), vector_columns, id_column, format, delimiter)
+        return of_file(_here(source), vector_columns, id_column, format, delimiter)
     if isinstance(source, Sequence) and source and all(isinstance(one, (str, Path)) for one in source):
-        return of_file([Path(one) for one in source], vector_columns, id_column, format, delimiter)
+        return of_file([_here(one) for one in source], vector_columns, id_column, format, delimiter)
     frame = frame_of(source, "source")
     if frame is None:
         problem = f"must be a file, a table or columns by name, not a {type(source).__name__}"
         raise InvalidField("source", problem, remedy='Such as {"document_id": ids, "embedding": vectors}.')
     return of_frame(frame, vector_columns, id_column)
+
+
+def _here(source: str | Path) -> Path:
+    place = as_place(source)
+    if isinstance(place, Path):
+        return place
+    remedy = "Fetch it first, or use shoal import, which does."
+    raise InvalidField(place.name, "lies elsewhere, and uploads are files of this machine", remedy=remedy)
 
 
 def _in(collection: str) -> str:

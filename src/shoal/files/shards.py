@@ -11,16 +11,16 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from shoal.errors import InvalidField
+from shoal.files.addresses import Address, Places
 from shoal.files.formats import check_file, format_by_name
 from shoal.files.own_results import ResultFolders, holds_results
-from shoal.files.remote_names import remote_address, remote_name
 
 __all__ = [
     "Files", "Shard", "are_several", "check_path", "find_shards", "is_pattern", "name_of", "results_name", "size_of",
 ]  # fmt: skip
 
 Files: TypeAlias = Path | Sequence[Path]
-"""A file, a folder, a pattern, or several of them."""
+"""A file, a folder, a pattern, or several of them, on this machine."""
 
 _SKIPPED: Final = (".", "_")
 """Hidden files, and what Spark and Hadoop write beside the data: `_SUCCESS`, `_metadata`, `_temporary`."""
@@ -32,6 +32,7 @@ _TOGETHER: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The formats of files that may be read as one table."""
 _DIGITS: Final = re.compile(r"(\d+)")
+_NO_NAMES: Final[Mapping[Path, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Shard:
 
 def is_pattern(path: Path) -> bool:
     """Whether a path stands for all files that match it: it has a wildcard, and there is no file of that name."""
-    return _WILD.search(str(path)) is not None and remote_address(path) is None and not path.exists()
+    return _WILD.search(str(path)) is not None and not path.exists()
 
 
 def are_several(path: Files) -> bool:
@@ -54,33 +55,43 @@ def are_several(path: Files) -> bool:
     return not isinstance(path, Path) or is_pattern(path) or path.is_dir()
 
 
-def find_shards(path: Files, label: str, format: str | None) -> Sequence[Shard]:
+def find_shards(path: Files, label: str, format: str | None, names: Mapping[Path, str] = _NO_NAMES) -> Sequence[Shard]:
     """The files of a folder, those that match a pattern, or those that are named, ordered by name with numbers in
     their order.
 
-    What is hidden or begins with `_` is left out, and so are folders of results below the one that is named. Raises
+    What is hidden or begins with `_` is left out, and so are folders of results below the one that is named. `names`
+    says what folders stand for that hold what was fetched from elsewhere. Raises
     InvalidField where there is no file, where they are not of one format, and where the folders of partitions differ.
     """
     if not isinstance(path, Path):
         named = dict.fromkeys(path)
         for one in named:
             check_path(one)
-        files, parent = {file for one in named for file in _files_of(one)}, Path()
+        files, parent = {file: 0 for one in named for file in _files_of(one)}, Path()
     elif is_pattern(path):
-        files, parent = _matching(path), _fixed_part(path)
+        files, parent = dict.fromkeys(_matching(path), 0), _fixed_part(path)
         if not files:
             raise InvalidField(label, "matches no file", remedy="Check the pattern.")
     else:
-        files, parent = set(_walk(path, frozenset())), path
+        files, parent = dict.fromkeys(_walk(path, frozenset()), 0), path
         if not files:
             raise InvalidField(label, "is a folder without files", remedy="Check the path.")
     prefix = f"{label}/" if isinstance(path, Path) and not is_pattern(path) else ""
     relative = {file: file.relative_to(parent) if isinstance(path, Path) else file for file in files}
-    ordered = sorted(files, key=lambda file: _natural(relative[file]))
+    shown = {file: _shown(file, names) or f"{prefix}{one.as_posix()}" for file, one in relative.items()}
+    ordered = sorted(files, key=lambda file: _natural(PurePath(shown[file])))
     _check_formats(ordered, label, format)
-    shards = [Shard(file, f"{prefix}{relative[file].as_posix()}", _partition(relative[file])) for file in ordered]
+    shards = [Shard(file, shown[file], _partition(relative[file])) for file in ordered]
     _check_partitions(shards)
     return shards
+
+
+def _shown(file: Path, names: Mapping[Path, str]) -> str | None:
+    """Where a file was fetched from; None for one that lies here."""
+    for folder, name in names.items():
+        if file.is_relative_to(folder):
+            return f"{name.rstrip('/')}/{file.relative_to(folder).as_posix()}"
+    return None
 
 
 def _matching(pattern: Path) -> set[Path]:
@@ -117,25 +128,32 @@ def check_path(path: Files) -> None:
         check_file(path, name_of(path))
 
 
-def name_of(path: Files) -> str:
-    """What names a path in errors, `.` too."""
+def name_of(path: Places) -> str:
+    """What names a path or an address in errors, `.` too."""
+    if isinstance(path, Address):
+        return path.name
     if not isinstance(path, Path):
-        return f"{name_of(path[0])} and {len(path) - 1:,} more"
-    if (address := remote_address(path)) is not None:
-        return remote_name(address)
+        return f"{name_of(path[0])} and {len(path) - 1:,} more" if len(path) > 1 else name_of(path[0])
     return path.name or path.absolute().name or str(path)
 
 
-def results_name(path: Files) -> str:
+def results_name(path: Places) -> str:
     """A name for what is made of a file: its own without the ending; of several that of the folder they are in."""
+    if isinstance(path, Address):
+        return _name_without_ending(_WILD.sub("_", path.name))
     if not isinstance(path, Path):
-        return path[0].absolute().parent.name or "results"
-    if (address := remote_address(path)) is not None:
-        path = Path(_WILD.sub("_", remote_name(address)))
+        first = path[0]
+        parent = first.absolute().parent.name if isinstance(first, Path) else first.shown.split("/")[-2]
+        return parent or "results"
     if is_pattern(path):
         return _fixed_part(path).absolute().name or "results"
     if path.is_dir():
         return path.resolve().name.removesuffix(".parquet") or "results"
+    return _name_without_ending(path.name)
+
+
+def _name_without_ending(name: str) -> str:
+    path = Path(name)
     return (path.stem if path.suffix.lower() != ".gz" else Path(path.stem).stem) or "results"
 
 

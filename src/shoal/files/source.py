@@ -213,6 +213,7 @@ def open_source(
     numbered: bool = False,
     delimiter: str | None = None,
     makes_ids: bool = False,
+    names: Mapping[Path, str] | None = None,
 ) -> Source:
     """Open a file of documents, or several Parquet files as one.
 
@@ -228,7 +229,8 @@ def open_source(
     folder `temporary`, None for the system's, that lives as long as the source. `options` is how the caller spells the
     options that remedies name. `numbered` numbers the rows, whatever columns there are; so does the `id_column` "none",
     unless there is a column of that name. `delimiter` separates the columns of text; None where it is to be seen.
-    With `makes_ids` rows without ids have such as no other file has.
+    With `makes_ids` rows without ids have such as no other file has. `names` says what folders stand for that hold what
+    was fetched from elsewhere.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
     path = Path(path) if isinstance(path, str) else path if isinstance(path, Path) or len(path) > 1 else path[0]
@@ -247,11 +249,13 @@ def open_source(
         delimiter=delimiter,
         format=format,
     )
-    held = [path] if isinstance(path, Path) and not are_several(path) else _shard_paths(path, label, format)
+    held = (
+        [path] if isinstance(path, Path) and not are_several(path) else _shard_paths(path, label, format, names or {})
+    )
     held = held if sidecar is None else [*held, Path(sidecar)]
     asked = replace(asked, stamps=stamps_of(held), number=MadeIds(held) if makes_ids else asked.number)
     if not isinstance(path, Path) or are_several(path):
-        return _together(path, format, sidecar, asked, temporary)
+        return _together(path, format, sidecar, asked, temporary, names or {})
     unpacked = None
     if (packed := packed_format(path, label, format)) is not None:
         with speaking_shoal(label):
@@ -270,17 +274,22 @@ def open_source(
     return source
 
 
-def _shard_paths(path: Files, label: str, format: str | None) -> list[Path]:
-    return [shard.path for shard in find_shards(path, label, format)]
+def _shard_paths(path: Files, label: str, format: str | None, names: Mapping[Path, str]) -> list[Path]:
+    return [shard.path for shard in find_shards(path, label, format, names)]
 
 
 def _together(
-    path: Files, format: str | None, sidecar: Path | str | None, asked: Asked, temporary: Path | None
+    path: Files,
+    format: str | None,
+    sidecar: Path | str | None,
+    asked: Asked,
+    temporary: Path | None,
+    names: Mapping[Path, str],
 ) -> Source:
     """All files of a folder or a pattern, which are of one format, as one table."""
     if sidecar is not None:
         raise _no_sidecar(sidecar)
-    shards = find_shards(path, asked.label, format)
+    shards = find_shards(path, asked.label, format, names)
     kind = format_by_name(shards[0].path, format)
     with speaking_shoal(asked.label):
         if kind in ("json", "jsonl"):

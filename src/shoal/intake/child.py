@@ -66,6 +66,7 @@ def _send_file(to: socket.socket, request: Request) -> None:
         delimiter=how.delimiter,
         options=how.options,
         makes_ids=how.makes_ids,
+        names={Path(folder): name for folder, name in how.names.items()},
     )
     send_info(to, source.info)
     for batch in source.batches():

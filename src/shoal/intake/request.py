@@ -30,6 +30,8 @@ class How:
     delimiter: str | None = None
     options: Options = COMMAND
     makes_ids: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What folders stand for that hold what was fetched from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +76,7 @@ class Bulk:
         options: Options = HTTP,
         on_conflict: OnConflict = "replace",
         label: str | None = None,
+        names: Mapping[Path, str] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Imported:
         """Write all documents of a file, or none of them. `progress` is called with the documents read so far.
@@ -84,7 +85,7 @@ class Bulk:
         too much to read, AlreadyExists with on_conflict="fail".
         """
         collection = self._collections.find(scope, ref)
-        names = self._documents.vector_names(scope)
+        known = self._documents.vector_names(scope)
         label = label or name_of(path)
         how = How(
             format=format,
@@ -92,13 +93,14 @@ class Bulk:
             vector_columns=vector_columns,
             sidecar=sidecar,
             label=label,
-            known_vectors=dict(names.dimensions),
+            known_vectors=dict(known.dimensions),
             needs_vectors=False,
             max_dimension=self._max_dimension,
             temporary=self._spool,
             delimiter=delimiter,
             options=options,
             makes_ids=True,
+            names={str(folder): name for folder, name in (names or {}).items()},
         )
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen, coarse, zeros = dict[str, int](), set[str](), Counter[str]()
@@ -106,8 +108,8 @@ class Bulk:
             self._readers.reading(path, how, scope.organization_id) as source,
             naming_shard(label, source.info.shards),
         ):
-            check_dimensions(source.info.vectors, names, self._max_dimension, label)
-            batches = _told(_noted(source, seen, coarse, zeros, names, label), progress)
+            check_dimensions(source.info.vectors, known, self._max_dimension, label)
+            batches = _told(_noted(source, seen, coarse, zeros, known, label), progress)
             count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
         counts = {"inserted": count.inserted, "replaced": count.replaced}
         warnings = [*source.info.warnings, *(rounded(name) for name in sorted(coarse))]

@@ -1,0 +1,316 @@
+"""Web servers that pass on, fail, lie, pack and never end: what is fetched from them, and what is said instead."""
+
+import gzip
+import logging
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import traceback
+import zlib
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from file_servers import serving
+from shoal.errors import ShoalError, TooLarge
+from shoal.files.addresses import Address
+from shoal.remote_files import Fetched
+
+SECRET = "c2VjcmV0"
+ROWS = b'{"id": "a", "v": [1, 2]}\n{"id": "b", "v": [2, 1]}\n'
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Whatever `answer` writes, after noting what was asked for."""
+
+    protocol_version = "HTTP/1.1"
+    answer: Callable[[Any], None]
+    asked: list[tuple[str, str | None]]
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers.get("Authorization")))
+        self.close_connection = True
+        type(self).answer(self)
+
+    def send(self, code: int, content: bytes = b"", **headers: str) -> None:
+        self.send_response(code)
+        for name, value in ({"Content_Length": str(len(content))} | headers).items():
+            if value:
+                self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def answering(answer: Callable[[Any], None]) -> Any:
+    """A server that answers so, and `asked` of it."""
+    return type("Answering", (Answers,), {"answer": staticmethod(answer), "asked": []})
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.web_files._WAITS", (0.0, 0.0))
+
+
+def fetched(address: str) -> bytes:
+    """What is at an address."""
+    file = Fetched(Address(address))
+    try:
+        assert isinstance(file.path, Path)
+        return file.path.read_bytes()
+    finally:
+        file.close()
+
+
+def refused(address: str) -> ShoalError:
+    """The error for an address, in which nothing secret is, nor in how Python prints it."""
+    with pytest.raises(ShoalError) as error:
+        Fetched(Address(address))
+    printed = "".join(traceback.format_exception(error.value))
+    assert SECRET not in error.value.message + str(error.value.details) + printed
+    return error.value
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("file:///etc/passwd", "is passed on to file://"),
+        ("ftp://host/a.jsonl", "is passed on to ftp://"),
+        ("/a.jsonl", "is passed on more than 10 times"),
+        ("http://[", "cannot be fetched"),
+    ],
+)
+def test_a_server_passes_on_to_web_addresses_alone_and_not_without_end(location: str, says: str) -> None:
+    handler = answering(lambda server: server.send(302, Location=location))
+    with serving(handler) as host:
+        assert says in refused(f"http://{host}/a.jsonl?k={SECRET}").message
+
+
+def test_the_password_of_one_server_is_not_sent_to_another() -> None:
+    other = answering(lambda server: server.send(200, ROWS))
+    with serving(other) as second:
+        handler = answering(lambda server: server.send(307, Location=f"http://{second}/b.jsonl"))
+        with serving(handler) as first:
+            assert fetched(f"http://me:{SECRET}@{first}/a.jsonl") == ROWS
+
+    assert handler.asked[0][1] is not None
+    assert other.asked == [("/b.jsonl", None)]
+
+
+def test_a_server_of_the_internet_does_not_lead_into_the_network_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = answering(
+        lambda server: (
+            server.send(302, Location="http://169.254.169.254/latest/keys.jsonl")
+            if "93.184" in server.path
+            else server.send(200, ROWS)
+        )
+    )
+    with serving(handler) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{proxy}")
+        monkeypatch.setenv("no_proxy", "")
+        error = refused("http://93.184.216.34/a.jsonl")
+        inside = fetched("http://169.254.169.254/a.jsonl")
+
+    assert "is passed on to an address inside of this network" in error.message
+    assert [path for path, _ in handler.asked] == ["http://93.184.216.34/a.jsonl", "http://169.254.169.254/a.jsonl"]
+    assert inside == ROWS
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "times"),
+    [
+        (401, "the server says 401. It asks for a user and a password", 1),
+        (403, "the server says 403. Check the address and its keys", 1),
+        (404, "the server says 404. Check the address", 1),
+        (500, "the server says 500. It is not well", 1),
+        (503, "the server says 503. It is not well: try again later", 3),
+        (429, "the server says 429. It has too many requests", 3),
+    ],
+)
+def test_what_the_server_says_comes_with_a_remedy_and_is_tried_again_where_that_helps(
+    code: int, says: str, times: int
+) -> None:
+    handler = answering(lambda server: server.send(code, SECRET.encode()))
+    with serving(handler) as host:
+        assert says in refused(f"http://{host}/a.jsonl?k={SECRET}").message
+
+    assert len(handler.asked) == times
+
+
+def test_a_server_that_is_well_at_the_second_try_is_read() -> None:
+    handler = answering(lambda server: server.send(200 if len(server.asked) > 1 else 503, ROWS))
+    with serving(handler) as host:
+        assert fetched(f"http://{host}/a.jsonl") == ROWS
+
+
+@pytest.mark.parametrize("announced", [str(len(ROWS) + 5), "-3", "many"])
+def test_a_body_that_is_not_what_was_announced_is_no_file(announced: str) -> None:
+    handler = answering(lambda server: server.send(200, ROWS, Content_Length=announced))
+    with serving(handler) as host:
+        assert (
+            "cannot be fetched: the connection ended before the file did" in refused(f"http://{host}/a.jsonl").message
+        )
+
+
+def test_a_body_that_is_longer_than_announced_ends_where_it_should() -> None:
+    handler = answering(lambda server: server.send(200, ROWS + b"more", Content_Length=str(len(ROWS))))
+    with serving(handler) as host:
+        assert fetched(f"http://{host}/a.jsonl") == ROWS
+
+
+def endless(server: Any) -> None:
+    server.send(200, Content_Length="")
+    try:
+        while True:
+            server.wfile.write(bytes(2**16))
+    except OSError:
+        pass
+
+
+def test_a_body_without_end_ends_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_FETCH_MIB", "3")
+    with serving(answering(endless)) as host:
+        error = refused(f"http://{host}/a.jsonl")
+
+    assert isinstance(error, TooLarge)
+    assert error.message.startswith("a.jsonl: cannot be fetched, as it holds more than 3.0 MiB. Raise SHOAL_FETCH_MIB")
+
+
+def test_a_file_that_is_announced_larger_than_the_bound_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_FETCH_MIB", "3")
+    handler = answering(lambda server: server.send(200, Content_Length=str(2**40)))
+    with serving(handler) as host:
+        assert "holds more than 3.0 MiB" in refused(f"http://{host}/a.jsonl").message
+
+
+def test_a_body_that_was_packed_for_its_way_is_unpacked_and_an_archive_stays_one() -> None:
+    packed = gzip.compress(ROWS)
+    handler = answering(lambda server: server.send(200, packed, Content_Encoding="gzip"))
+    with serving(handler) as host:
+        assert fetched(f"http://{host}/a.jsonl") == ROWS
+        assert fetched(f"http://{host}/a.jsonl.gz") == packed
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "says"),
+    [
+        ("gzip", gzip.compress(ROWS)[:-9], "packed for its way, and cut off"),
+        ("gzip", ROWS, "packed for its way, and damaged"),
+        ("gzip, gzip", gzip.compress(gzip.compress(ROWS)), "is sent packed as 'gzip, gzip'"),
+        ("br", ROWS, "is sent packed as 'br'"),
+    ],
+)
+def test_what_is_packed_otherwise_is_refused(encoding: str, content: bytes, says: str) -> None:
+    handler = answering(lambda server: server.send(200, content, Content_Encoding=encoding))
+    with serving(handler) as host:
+        assert says in refused(f"http://{host}/a.jsonl").message
+
+
+def test_a_body_that_unpacks_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.files.bounds.available_bytes", lambda: 10 * 2**20)
+    packer = zlib.compressobj(wbits=31)
+    bomb = packer.compress(bytes(64 * 2**20)) + packer.flush()
+    handler = answering(lambda server: server.send(200, bomb, Content_Encoding="gzip"))
+    with serving(handler) as host:
+        error = refused(f"http://{host}/a.jsonl")
+
+    assert isinstance(error, TooLarge)
+    assert "unpacks to more than 8.0 MiB of" in error.message
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for this machine that signed itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", "key.pem", "-out", "cert.pem"], check=True, capture_output=True, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def safe_host(certificate: Path) -> Iterator[str]:
+    """A server with TLS that has rows, and passes `/on` on to where there is none."""
+    handler = answering(
+        lambda server: (
+            server.send(302, Location="http://127.0.0.1:9/a.jsonl")
+            if server.path == "/on.jsonl"
+            else server.send(200, ROWS)
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    with serving(handler, context) as host:
+        yield host
+
+
+def test_a_certificate_that_nobody_vouches_for_is_named_with_the_remedy(safe_host: str) -> None:
+    message = refused(f"https://{safe_host}/a.jsonl?k={SECRET}").message
+
+    assert "certificate is not trusted (self-signed certificate)" in message.replace("self signed", "self-signed")
+    assert "SSL_CERT_FILE" in message
+
+
+def test_a_certificate_of_ones_own_is_trusted_and_encryption_is_not_given_up(
+    safe_host: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+
+    assert fetched(f"https://{safe_host}/a.jsonl") == ROWS
+    assert "is passed on to an address without encryption" in refused(f"https://{safe_host}/on.jsonl").message
+
+
+def test_no_log_has_the_address_and_others_keep_theirs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    handler = answering(
+        lambda server: (
+            server.send(302, Location=f"/b.jsonl?k={SECRET}") if server.path[1] == "a" else server.send(200, ROWS)
+        )
+    )
+    with serving(handler) as host:
+        fetched(f"http://me:{SECRET}@{host}/a.jsonl?k={SECRET}")
+    logging.getLogger("httpx").info("another request")
+
+    assert SECRET not in caplog.text
+    assert "another request" in caplog.text
+
+
+def test_a_long_name_keeps_its_ending() -> None:
+    handler = answering(lambda server: server.send(200, ROWS))
+    with serving(handler) as host:
+        file = Fetched(Address(f"http://{host}/{'n' * 300}.jsonl"))
+
+    assert isinstance(file.path, Path)
+    assert file.path.suffix == ".jsonl"
+
+
+def test_ctrl_c_ends_a_fetch_from_a_server_that_says_nothing(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+
+    def silent(server: Any) -> None:
+        server.send(200, Content_Length="1000")
+        asked.touch()
+        time.sleep(20)
+
+    command = [sys.executable, "-m", "shoal.cli.start"]
+    with serving(answering(silent)) as host:
+        environ = os.environ | {"TMPDIR": str(tmp_path)}
+        script = "from shoal.cli.start import main; main()"
+        command = [sys.executable, "-c", script, "cluster", f"http://{host}/a.jsonl?k={SECRET}"]
+        run = subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, stderr=subprocess.PIPE)
+        while not asked.exists():
+            time.sleep(0.05)
+        time.sleep(0.2)
+        run.send_signal(signal.SIGINT)
+        _, printed = run.communicate(timeout=15)
+
+    assert run.returncode == 130
+    assert SECRET not in printed
+    assert not list(tmp_path.glob("shoal-*"))
