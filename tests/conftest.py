@@ -1,10 +1,27 @@
-"""How a parallel run (`-n 2`) hands out the tests, and what its processes tell the one that prints."""
+"""What all tests have: their environment, the examples that Hypothesis makes, and how a parallel run hands them out."""
 
+import os
+from dataclasses import fields
 from typing import Any
 
 import pytest
+from hypothesis import settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it ships no types
 
+from shoal.settings import Settings
+
+# The same examples in every run, so that the gate fails for a change and never for the day. `make fuzz` looks for new
+# ones, with `--hypothesis-profile random`.
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+settings.register_profile("random", derandomize=False, database=None, deadline=None, print_blob=True)
+settings.load_profile("fixed")
+# It also draws the constants of all modules imported so far, which depend on what else the process has run.
+providers._get_local_constants = Constants
+
+_OF_TERMINALS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
+_OF_SETTINGS = ["SHOAL_API_KEY", *(f"SHOAL_{field.name.upper()}" for field in fields(Settings))]
 _LINES = pytest.StashKey[list[str]]()
 _TOGETHER = "tests/sdk/"
 
@@ -17,6 +34,9 @@ class _FilesTogether(LoadScopeScheduling):  # type: ignore[misc]  # for the same
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Tables are as wide as in a pipe, and the server's settings its own, whatever shell the tests are started from."""
+    for name in (*_OF_TERMINALS, *_OF_SETTINGS):
+        os.environ.pop(name, None)
     config.stash[_LINES] = []
 
 

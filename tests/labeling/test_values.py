@@ -127,3 +127,20 @@ def test_values_of_two_fields_and_other_letter_case_count_for_their_document() -
     assert values is not None
     held = Counter(values.written[number] for number in values.numbers.tolist())
     assert held == {"Sneaker": 12, "Red": 9, "Blue": 3}
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("shoes\x1b", "Shoes"),
+        ("\x1b[31mred\x1b[0m shoes", "Red shoes"),
+        ("sh\u202eoes", "Shoes"),
+        ("red\u2028shoes", "Red shoes"),
+        ("red\x00\u00a0shoes", "Red shoes"),
+    ],
+)
+def test_a_value_is_a_name_without_what_steers_a_terminal(written: str, shown: str) -> None:
+    name = name_clusters([written] * 4, np.zeros(4, np.int32), 1)[0]
+
+    assert name.label == shown
+    assert [word.capitalize() for word in name.keywords] == [shown]

@@ -23,6 +23,7 @@ from shoal.cli.show import show
 from shoal.cli.terminal import plain_output, unfiltered
 from shoal.cli.work import worker
 from shoal.errors import ShoalError
+from shoal.without_pandas import keep_pandas_out
 
 __all__ = ["app", "main"]
 
@@ -116,4 +117,5 @@ def _stop(message: str) -> None:
 
 
 if __name__ == "__main__":
+    keep_pandas_out()
     main()

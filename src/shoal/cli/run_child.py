@@ -24,6 +24,7 @@ from shoal.jobs.stages import StageClock
 from shoal.library import How, cluster_columns
 from shoal.records.scope import Scope
 from shoal.settings import Settings
+from shoal.without_pandas import keep_pandas_out
 
 __all__ = ["main"]
 
@@ -103,6 +104,7 @@ def _teller(clock: Callable[[], float]) -> Callable[[str, float], None]:
 
 
 if __name__ == "__main__":
+    keep_pandas_out()
     code = main()
     logging.shutdown()
     os._exit(code)  # taking the interpreter down would take longer than many a run

@@ -17,6 +17,7 @@ from shoal.jobs.worker import Worker
 from shoal.services.run_states import QUEUE
 from shoal.settings import Settings
 from shoal.storage.base import Job
+from shoal.without_pandas import keep_pandas_out
 
 __all__ = ["CHILD_COMMAND", "main", "work"]
 
@@ -108,4 +109,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_pandas_out()
     main()

@@ -17,6 +17,7 @@ import sys
 from shoal.intake.child import read_file
 from shoal.intake.frames import STATUS
 from shoal.jobs.lifeline import killed_with_parent
+from shoal.without_pandas import keep_pandas_out
 
 __all__ = ["main"]
 
@@ -103,6 +104,7 @@ def _kill_all(children: dict[int, int]) -> None:
 
 
 if __name__ == "__main__":
+    keep_pandas_out()  # or each child would import it again
     main()
     sys.stdout.flush()
     os._exit(0)

@@ -3,7 +3,9 @@
 import unicodedata
 from typing import Final
 
-__all__ = ["LONGEST_SHOWN", "abridge"]
+from shoal.labeling.tokens import ESCAPE
+
+__all__ = ["LONGEST_SHOWN", "abridge", "visible"]
 
 LONGEST_SHOWN: Final = 160
 """Characters of an example."""
@@ -17,7 +19,7 @@ def abridge(text: str) -> str:
 
     Line breaks and tabs become spaces; control and direction characters are left out.
     """
-    line = " ".join(_visible(text[:_READ]).split())
+    line = " ".join(visible(text[:_READ]).split())
     if len(line) <= LONGEST_SHOWN and len(text) <= _READ:
         return line
     cut = line[: LONGEST_SHOWN - 1]
@@ -25,10 +27,13 @@ def abridge(text: str) -> str:
     return f"{(cut[:between] if between >= _LEAST else cut).rstrip()}…"
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """The text without control and direction characters and the colours of terminals, and with a plain space for each
+    kind of blank."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(" " if c.isspace() else c for c in text if c.isspace() or _shows(c))
+    plain = ESCAPE.sub("", text) if "\x1b" in text else text
+    return "".join(" " if c.isspace() else c for c in plain if c.isspace() or _shows(c))
 
 
 def _shows(character: str) -> bool:

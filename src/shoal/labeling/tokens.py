@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shoal.labeling.languages import ACRONYMS, LANGUAGES, Language
 
 __all__ = [
+    "ESCAPE",
     "LONGEST_EXCERPT",
     "LONGEST_READ",
     "LONGEST_TEXT",
@@ -185,7 +186,7 @@ _ELISION = re.compile(r"(?i)\b(?:[ldjmtscn]|qu|dell|all|nell|sull|dall|un)'(?=[^
 _INVISIBLE = re.compile(
     "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CUT_OFF_END, _CUT_OFF_START = re.compile(r"\s\S{0,40}\Z"), re.compile(r"\A\S{0,40}\s")
 _APOSTROPHE = re.compile("[\u2018\u2019\u02bc\u00b4`]")
 
@@ -215,7 +216,7 @@ def clean(text: str) -> str:
         text = _MARKUP.sub(" . ", _INLINE.sub("", text))
     text = excerpt(text, LONGEST_EXCERPT)
     if "\x1b" in text:
-        text = _ESCAPE.sub(" . ", text)
+        text = ESCAPE.sub(" . ", text)
     if not text.isascii():
         text = _APOSTROPHE.sub("'", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
     return _plain(_in_lines(text) if _HINT_OF_LINES.search(text) else text)

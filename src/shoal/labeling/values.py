@@ -14,6 +14,7 @@ import numpy as np
 
 from shoal.columns import Labels
 from shoal.labeling.candidates import LONGEST_KEYWORD, MOST_KEYWORDS
+from shoal.labeling.examples import visible
 from shoal.labeling.languages import LANGUAGES
 
 __all__ = ["NamedByValue", "Values", "find_values", "name_by_values"]
@@ -114,7 +115,7 @@ def _parts(text: str) -> list[str] | None:
     """The values of one document, None where it is longer text."""
     if len(text) > _MOST_JOINED * _MOST_VALUES:
         return None
-    parts = [" ".join(part.replace("_", " ").split()).rstrip("?!.:;, ") for part in _PARTS.split(text)]
+    parts = [" ".join(visible(part).replace("_", " ").split()).rstrip("?!.:;, ") for part in _PARTS.split(text)]
     parts = [part for part in parts if any(map(str.isalnum, part))]
     short = all(len(part) <= _LONGEST_VALUE and part.count(" ") < _MOST_WORDS for part in parts)
     return parts if short else None
