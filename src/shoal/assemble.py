@@ -25,6 +25,7 @@ from shoal.services.links import Links
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
 from shoal.services.planning import Planning
+from shoal.services.relabeling import Relabelings
 from shoal.services.removals import Removals, check_known
 from shoal.services.retention_clock import RetentionClock
 from shoal.services.run import Runner
@@ -128,6 +129,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     )
     clusters = Clusters(metadata, documents_store, states, removals, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
+    relabelings = Relabelings(metadata, documents_store, artifacts, states, now)
     links = Links(data / "links.secret", now)
     return Services(
         settings=settings,
@@ -139,6 +141,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
             retention,
             states,
             removals,
+            relabelings,
             generations,
             artifacts,
             checkpoints,
@@ -148,7 +151,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         enrichment=enrichment,
         idempotency=Idempotency(metadata, documents_store, now, retention),
         clusters=clusters,
-        executions=Executions(metadata, documents_store, clusters, states, artifacts),
+        executions=Executions(metadata, documents_store, clusters, states, artifacts, relabelings),
         tasks=Tasks(metadata, states),
         states=states,
         runner=Runner(
@@ -157,6 +160,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
             artifacts,
             states,
             enrichment,
+            relabelings,
             generations,
             checkpoints,
             now,

@@ -152,6 +152,47 @@ def test_a_label_of_a_person_is_that_of_the_chosen_layer(client: httpx.Client, s
     assert None not in downloaded.values()
 
 
+def test_a_label_of_a_broad_group_lasts_over_assignments_and_reruns(client: httpx.Client, services: Services) -> None:
+    store(client, documents())
+    create(client, method="auto")
+    first = execute(client, services)
+    path = f"/clusters/groups/executions/{first['run_id']}/labels"
+    group = max(layers(client)[0]["groups"], key=lambda one: one["member_count"])["cluster_id"]
+    assert group.startswith("broad_")
+
+    reply = client.patch(path, json={"labels": {group: "Everything else"}})
+
+    assert (reply.status_code, reply.json()["label_overrides"]) == (200, {group: "Everything else"})
+    execute(client, services, mode="assign")
+    store(client, documents(1, 60))
+    run = execute(client, services)
+    assert run["label_overrides"] == {group: "Everything else"}
+    assert {one["cluster_id"]: one["label"] for one in layers(client)[0]["groups"]}[group] == "Everything else"
+    reply = client.patch(path, json={"labels": {"broad_9999": "Nothing"}})
+    assert (reply.status_code, reply.json()["error"]["details"]["field"]) == (422, "labels.broad_9999")
+
+
+def test_a_cluster_that_is_the_whole_of_a_broad_group_gives_it_its_label(
+    client: httpx.Client, services: Services
+) -> None:
+    store(client, documents())
+    create(client, method="auto")
+    run = execute(client, services)
+    rows = {one["cluster_id"]: one for one in table(client, run, "hierarchy").to_pylist()}
+    whole = next(one for one in rows.values() if one["chosen"] and rows[one["parent"]]["size"] == one["size"])
+
+    path = f"/clusters/groups/executions/{run['run_id']}/labels"
+    client.patch(path, json={"labels": {whole["cluster_id"]: "Mine"}}).raise_for_status()
+
+    labels = {one["cluster_id"]: one["label"] for layer in layers(client) for one in layer["groups"]}
+    assert (labels[whole["cluster_id"]], labels[whole["parent"]]) == ("Mine", "Mine")
+    same = {one["cluster_id"] for one in rows.values() if labels[one["cluster_id"]] == "Mine"}
+    assert all(rows[id]["size"] == whole["size"] for id in same)
+    client.patch(path, json={"labels": {whole["parent"]: "Wider"}}).raise_for_status()
+    labels = {one["cluster_id"]: one["label"] for layer in layers(client) for one in layer["groups"]}
+    assert (labels[whole["cluster_id"]], labels[whole["parent"]]) == ("Mine", "Wider")
+
+
 def test_features_apart_have_layers_of_their_own_and_ids_once(client: httpx.Client, services: Services) -> None:
     store(client, documents())
     create(client, method="auto", config={"multi_feature_strategy": "independent", "feature_uris": ["v", "w"]})

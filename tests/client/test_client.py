@@ -263,10 +263,12 @@ def test_runs_are_listed_named_and_relabelled(filled: shoal.Client) -> None:
     run.wait(60)
 
     filled.executions.rename("topics", run.run_id, "first")
-    filled.executions.relabel("topics", run.run_id, {"cl_0": "Mine"})
+    done = filled.executions.relabel("topics", run.run_id, {"cl_0": "Mine"})
 
     latest = filled.executions.latest("topics", vectors=True)
     assert latest is not None and latest.centroids is not None
+    members = latest.centroids[0].num_members
+    assert (done.label_overrides, done.documents_relabelled, done.warnings) == ({"cl_0": "Mine"}, members + 1, [])
     assert (latest.run_id, latest.run_name, latest.centroids[0].label) == (run.run_id, "first", "Mine")
     assert len(latest.centroids[0].centroid_vector or []) == 6
     assert [item.run_id for item in filled.executions.list("topics")] == [run.run_id]

@@ -125,7 +125,7 @@ class Runs(RuleBasedStateMachine):
             if counts and status in ACTIVE:
                 self.status[id] = "processing"
         elif move == "publish" and status == "processing":
-            self.allowed(counts, lambda: self.states.publish(job, {"num_clusters": 1}, {}, lambda: None))
+            self.allowed(counts, lambda: self.states.publish(job, {"num_clusters": 1}, {}, lambda _: None))
             self.published |= {id} if counts else set()
         elif move == "complete" and status == "processing" and (id in self.published or not counts):
             self.allowed(counts, lambda: self.states.complete(job, enriched=None, imperfect=False))
@@ -228,7 +228,7 @@ def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes
     job = store.claim(QUEUE, "w", BEGINNING, BEGINNING + LEASE)
     assert job is not None
     states.processing(job)
-    states.publish(job, {}, {}, lambda: None)
+    states.publish(job, {}, {}, lambda _: None)
 
     with pytest.raises(Conflict, match="visible already"):
         states.cancel(SCOPE, run_id)

@@ -147,7 +147,7 @@ class SimulatedChild:
             held = parts.states.holding
             parts.artifacts.write(job.scope, job.job_id, {}, {"fence": job.fence}, while_holding=lambda: held(job))
             yield
-            parts.states.publish(job, {"num_clusters": 1}, {"num_clusters": 1}, lambda: self._flipped(parts))
+            parts.states.publish(job, {"num_clusters": 1}, {"num_clusters": 1}, lambda _: self._flipped(parts))
             yield
         parts.states.check(job)
         yield

@@ -14,6 +14,7 @@ from shoal.client.transport import Transport, given, parsed, segment
 from shoal.errors import Cancelled, Overloaded, RateLimited, RunFailed, Unavailable
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
+from shoal.records.run_results import LabelledRun
 from shoal.records.task import Task
 
 __all__ = ["Clusters", "Executions", "Run"]
@@ -167,9 +168,33 @@ class Executions:
         """Give the run a name; an empty one takes it away."""
         self._transport.call("PATCH", f"{_path(cluster, run_id)}/name", {"run_name": name})
 
-    def relabel(self, cluster: str, run_id: str, labels: Mapping[str, str]) -> None:
-        """Give clusters of the run labels of your own, by cluster id; an empty one takes it away."""
-        self._transport.call("PATCH", f"{_path(cluster, run_id)}/labels", {"labels": dict(labels)})
+    def relabel(self, cluster: str, run_id: str, labels: Mapping[str, str]) -> LabelledRun:
+        """Give clusters of the run, and groups of its other layers, labels of your own.
+
+        Parameters
+        ----------
+        cluster : str
+            Id or name.
+        run_id : str
+            The run; documents show the labels of the newest one.
+        labels : mapping of str to str
+            By cluster id, such as `cl_0` or `broad_2`, at most 200 characters each; an empty one takes it away.
+
+        Returns
+        -------
+        LabelledRun
+            All labels that people gave (`label_overrides`), how many documents hold the new ones by now
+            (`documents_relabelled`), and `warnings`: that many documents follow later, for example.
+
+        Raises
+        ------
+        NotFound
+            For an unknown cluster or run.
+        InvalidField
+            For a cluster that the run does not have, or a label that is too long.
+        """
+        path = f"{_path(cluster, run_id)}/labels"
+        return self._transport.ask(LabelledRun, "PATCH", path, {"labels": dict(labels)})
 
     def members(self, cluster: str, run_id: str) -> pa.Table:
         """One row a document: id, cluster, distance, strength, place on the map. Raises NotFound."""

@@ -59,6 +59,9 @@ class LabelledRun(Record):
     cluster_id: str
     run_id: str
     label_overrides: dict[str, str]
+    documents_relabelled: int
+    """Documents of enriched and output collections that hold the new labels by now."""
+    warnings: list[str]
 
 
 class NamedRun(Record):

@@ -32,7 +32,7 @@ from shoal.storage import base
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 from shoal.tables import decoded
 
-__all__ = ["Enrichment"]
+__all__ = ["Enrichment", "of_feature", "set_field"]
 
 _BATCH: Final = 5_000
 Json = dict[str, Any]
@@ -81,9 +81,14 @@ class Enrichment:
         runs = [self._visible(scope, ref) for ref in body.clusters()]
         enriched = total = 0
         for cluster, run in runs:
-            results = self._results(scope, cluster, run)
             key = target.storage_key
-            written = self._write(scope, results, source.collection_id, key, lambda _: None, again=True)
+            while True:
+                results = self._results(scope, cluster, run)
+                written = self._write(scope, results, source.collection_id, key, lambda _: None, again=True)
+                newest = self._states.executions.get(scope, run.run_id)
+                if newest.label_overrides == run.label_overrides:
+                    break
+                run = newest  # somebody changed labels meanwhile
             self._clear_earlier(scope, results.intent("", key, 0, by_run=False), lambda _: None)
             note_done(
                 scope, "collection.enrich", target.collection_id, cluster_id=cluster.cluster_id, documents=written
@@ -236,7 +241,7 @@ class _Results:
             for mapping in mappings:
                 name = mapping.source_field
                 told = metadata.get(name.removeprefix("metadata.")) if name.startswith("metadata.") else None
-                _set(update, mapping.target_field.split("."), told if told is not None else values.get(name))
+                set_field(update, mapping.target_field.split("."), told if told is not None else values.get(name))
             yield row["document_id"], update
 
     @property
@@ -258,10 +263,16 @@ def _for_feature(mapping: EnrichmentMapping, feature: str | None) -> EnrichmentM
     """The target with the feature behind it: cluster_id becomes cluster_id_text."""
     if feature is None:
         return mapping
-    return mapping.model_copy(update={"target_field": f"{mapping.target_field}_{feature.replace('.', '_')}"})
+    return mapping.model_copy(update={"target_field": of_feature(mapping.target_field, feature)})
 
 
-def _set(target: Json, path: Sequence[str], value: object) -> None:
+def of_feature(field: str, feature: str | None) -> str:
+    """The field that results of one feature go to, where features were clustered apart."""
+    return field if feature is None else f"{field}_{feature.replace('.', '_')}"
+
+
+def set_field(target: Json, path: Sequence[str], value: object) -> None:
+    """Put a value at a path of keys into nested objects, which are made where there are none."""
     for part in path[:-1]:
         inner = target.setdefault(part, {})
         if not isinstance(inner, dict):

@@ -11,22 +11,21 @@ from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Centroid, ClusterData, Execution
 from shoal.records.filters import And
-from shoal.records.ids import check_label
 from shoal.records.paging import Listing
 from shoal.records.scope import Scope
 from shoal.services.clusters import Clusters, runs_of
+from shoal.services.relabeling import Relabelings, Relabelled
 from shoal.services.run_layers import is_hierarchy, layers_of_run, with_labels_of_people
 from shoal.services.run_states import RunStates
 from shoal.services.run_tables import LABELLED, ParquetTable, as_columns, flat, of_label, sampled, with_coordinates
 from shoal.storage.base import ArtifactStore, DocumentStore, Enrichment, MetadataStore, Query
 from shoal.tables import decoded
 
-__all__ = ["CSV_ROWS", "Executions"]
+__all__ = ["CSV_ROWS", "Executions", "Relabelled"]
 
 CSV_ROWS: Final = 100_000
 """Rows a CSV export may have (contract 1.3, row 413)."""
 _LONGEST_OFFSET: Final = 15
-_MAX_LABEL: Final = 200
 _SUMMED: Final = ("execution_time_seconds", "num_points", "num_clusters")
 
 
@@ -40,9 +39,10 @@ class Executions:
         clusters: Clusters,
         states: RunStates,
         artifacts: ArtifactStore,
+        relabelings: Relabelings,
     ) -> None:
         self._metadata, self._documents, self._clusters = metadata, documents, clusters
-        self._states, self._artifacts = states, artifacts
+        self._states, self._artifacts, self._relabelings = states, artifacts, relabelings
 
     def latest(self, scope: Scope, ref: str, *, vectors: bool = False) -> Execution | None:
         """The newest run, None where there was none. Raises NotFound for the cluster."""
@@ -82,23 +82,11 @@ class Executions:
         self._run(scope, self._clusters.get(scope, ref), run_id)
         return self._states.cancel(scope, run_id)
 
-    def relabel(self, scope: Scope, ref: str, run_id: str, labels: Mapping[str, str]) -> Execution:
-        """Labels of people's own; an empty text takes one away. Raises NotFound, InvalidField."""
-        run = self._run(scope, self._clusters.get(scope, ref), run_id)
-        known = {centroid.cluster_id for centroid in run.centroids or []}
-        for id, label in labels.items():
-            if id not in known:
-                raise InvalidField(f"labels.{id}", "is no cluster of this run", value=id)
-            if len(label) > _MAX_LABEL:
-                raise InvalidField(f"labels.{id}", f"must have at most {_MAX_LABEL} characters", value=label)
-            if label:
-                check_label(f"labels.{id}", label)
-
-        def edited(run: Execution) -> Execution:
-            merged = {**run.label_overrides, **labels}
-            return run.model_copy(update={"label_overrides": {id: text for id, text in merged.items() if text}})
-
-        return self._states.executions.change(scope, run_id, edited, "run.change")
+    def relabel(self, scope: Scope, ref: str, run_id: str, labels: Mapping[str, str]) -> Relabelled:
+        """Labels of people's own, of clusters of the run and of its other layers; an empty text takes one away. The
+        documents that hold the labels before follow, at once where they are few. Raises NotFound, InvalidField."""
+        cluster = self._clusters.get(scope, ref)
+        return self._relabelings.relabel(scope, cluster, self._run(scope, cluster, run_id), labels)
 
     def rename(self, scope: Scope, ref: str, run_id: str, name: str) -> Execution:
         """Raises NotFound."""

@@ -14,7 +14,7 @@ from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
 from shoal.storage.base import DocumentStore, Job, MetadataStore
 
-__all__ = ["Generations", "generation_of"]
+__all__ = ["Generations", "generation_of", "is_of_run"]
 
 _BEFORE_ATTEMPT: Final = "-"
 
@@ -23,6 +23,11 @@ def generation_of(job: Job) -> str:
     """The generation that this claim of a run writes. The fence is part of it, so that a worker that was taken over
     can never touch what its successor wrote or published."""
     return f"{job.job_id}{_BEFORE_ATTEMPT}{job.fence}"
+
+
+def is_of_run(generation: str | None, run_id: str) -> bool:
+    """Whether a generation was written by an attempt of this run."""
+    return generation is not None and generation.startswith(f"{run_id}{_BEFORE_ATTEMPT}")
 
 
 class Generations:

@@ -14,6 +14,7 @@ from shoal.services.clusters import runs_of
 from shoal.services.generations import Generations
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
+from shoal.services.relabeling import Relabelings
 from shoal.services.removals import Removals
 from shoal.services.retention_clock import RetentionClock
 from shoal.services.run_states import RunStates
@@ -46,6 +47,7 @@ class Housekeeping:
         retention: RetentionClock,
         states: RunStates,
         removals: Removals,
+        relabelings: Relabelings,
         generations: Generations,
         artifacts: ArtifactStore,
         checkpoints: CheckpointStore,
@@ -55,12 +57,14 @@ class Housekeeping:
     ) -> None:
         self._keys, self._namespaces, self._documents, self._audit = keys, namespaces, documents, audit
         self._states, self._removals, self._retention = states, removals, retention
+        self._relabelings = relabelings
         self._generations, self._artifacts, self._checkpoints = generations, artifacts, checkpoints
         self._now, self._keep_runs = now, keep_runs
 
     def tidy(self) -> Tidied:
         """Remove superseded outputs, results beyond the ones to keep, and what crashed, cancelled and deleted runs
-        left. A removal that is interrupted is made up for by the next call."""
+        left, and bring documents up to labels that people changed. What is interrupted is made up for by the next
+        call."""
         self._retention.tick()
         generations = 0
         for scope in self._scopes():
@@ -72,6 +76,7 @@ class Housekeeping:
 
     def _tidy_scope(self, scope: Scope) -> int:
         self._removals.finish_all(scope)
+        self._relabelings.finish_all(scope)
         # Asked of the documents, since the collection itself may be gone.
         generated = self._documents.generated_collections(scope)
         cleared = sum(self._generations.clear(scope, id) for id in generated)

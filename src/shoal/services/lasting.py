@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from shoal.records.execution import Execution
 from shoal.services.groups import Groups
 from shoal.services.identity import Identity, Past, identify, layer_keys, numbers_used
-from shoal.services.lasting_layers import identify_layers, is_layers_table
+from shoal.services.lasting_layers import identify_layers, is_layers_table, is_of_layer
 from shoal.services.renaming import rename, with_labels
+from shoal.services.run_layers import is_hierarchy
 
 __all__ = ["LastingGroups"]
 
@@ -25,6 +29,13 @@ class LastingGroups:
     labels: Mapping[str, str]
     labels_from: str | None
     warnings: Sequence[str]
+    keeps_layers: bool = False
+    """Whether the clusters are those of an earlier run, whose other layers are not there but come back with a full
+    run."""
+
+    def carries(self, id: str) -> bool:
+        """Whether the run takes over a label that people gave to the cluster of this id."""
+        return _has(self.groups, id, assigned=self.keeps_layers)
 
     @staticmethod
     def of(groups: Groups, past: Past | None) -> "LastingGroups":
@@ -40,7 +51,7 @@ class LastingGroups:
     @staticmethod
     def assigned(groups: Groups, run: Execution) -> "LastingGroups":
         """Of groups that are those of an earlier run, with its ids."""
-        return _carried(groups, numbers_used(run), run)
+        return _carried(groups, numbers_used(run), run, assigned=True)
 
 
 def _with_layers(identity: Identity, groups: Groups, past: Past | None) -> Identity:
@@ -52,12 +63,27 @@ def _with_layers(identity: Identity, groups: Groups, past: Past | None) -> Ident
     return Identity({**identity.ids, **ids}, {**identity.next_numbers, **free})
 
 
-def _carried(groups: Groups, next_numbers: Mapping[str, int], run: Execution) -> LastingGroups:
-    there = set(groups.centroids["cluster_id"].to_pylist())
+def _carried(
+    groups: Groups, next_numbers: Mapping[str, int], run: Execution, *, assigned: bool = False
+) -> LastingGroups:
+    there = frozenset(id for id in run.label_overrides if _has(groups, id, assigned=assigned))
     labels = {id: label for id, label in run.label_overrides.items() if id in there}
     lost = [(id, label) for id, label in sorted(run.label_overrides.items()) if id not in there]
     warnings = [_lost(run, lost)] if lost else []
-    return LastingGroups(with_labels(groups, labels), next_numbers, labels, run.run_id, warnings)
+    return LastingGroups(with_labels(groups, labels), next_numbers, labels, run.run_id, warnings, assigned)
+
+
+def _has(groups: Groups, id: str, *, assigned: bool) -> bool:
+    """Whether groups have a cluster of this id, in their own layer or in another; layers of an earlier run, whose
+    clusters were `assigned` to, count as well."""
+    if is_of_layer(id):
+        tables = (table for name, table in groups.tables.items() if is_hierarchy(name))
+        return assigned or any(pc.is_in(pa.scalar(id), value_set=_ids(table)).as_py() for table in tables)
+    return bool(pc.is_in(pa.scalar(id), value_set=_ids(groups.centroids)).as_py())
+
+
+def _ids(table: pa.Table) -> pa.Array:
+    return table["cluster_id"].cast(pa.string()).combine_chunks()
 
 
 def _gone(run: Execution) -> str:

@@ -16,7 +16,7 @@ from shoal.columns import NOISE, Labels
 from shoal.engine.matching import match_clusters, shared_rows
 from shoal.services.named_clusters import BROAD, FINE
 
-__all__ = ["LAYERS", "LayersBefore", "identify_layers", "is_layers_table", "is_of_layers"]
+__all__ = ["LAYERS", "LayersBefore", "identify_layers", "is_layers_table", "is_of_layer", "is_of_layers"]
 
 LAYERS = "layers"
 """What the names of their tables begin with."""
@@ -41,6 +41,11 @@ class _Layer:
 def is_of_layers(parent: str) -> bool:
     """Whether a key of `next_numbers` counts clusters of layers, and not of groups."""
     return parent in (BROAD, FINE)
+
+
+def is_of_layer(id: str) -> bool:
+    """Whether an id is that of a cluster of a layer above or below the clusters of a run."""
+    return is_of_layers(id.partition("_")[0])
 
 
 def identify_layers(

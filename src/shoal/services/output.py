@@ -16,7 +16,7 @@ from shoal.services.groups import Groups
 from shoal.services.renaming import labelled
 from shoal.tables import decoded
 
-__all__ = ["output_batches", "wire_ids"]
+__all__ = ["member_ids", "output_batches", "wire_ids"]
 
 _BATCH: Final = 8192
 _OF_SOURCE: Final = {"document_id": "source_document_id", "collection_id": "source_collection_id"}
@@ -47,7 +47,7 @@ def _batches(run: Execution, groups: Groups, feature: str | None) -> Iterator[Do
         plain = decoded(batch)
         rows = _member_fields(plain, run.partition).to_pylist()
         payloads = [orjson.dumps({"is_centroid": False, **row, **about}) for row in rows]
-        yield DocumentBatch(_member_ids(plain, several), payloads)
+        yield DocumentBatch(member_ids(plain, several), payloads)
 
 
 def _centroids(run: Execution, groups: Groups, feature: str | None, about: Mapping[str, str]) -> DocumentBatch:
@@ -81,7 +81,7 @@ def _vectors(groups: Groups, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:
         yield name, VectorColumn(np.searchsorted(kept, column.rows[here]), column.values[here])
 
 
-def _member_ids(members: pa.RecordBatch, several: bool) -> list[str]:
+def member_ids(members: pa.RecordBatch, several: bool) -> list[str]:
     """Apart from the centroids' ids, and unique where sources share document ids or features are clustered apart."""
     told = [*(["feature"] if "feature" in members.schema.names else []), *(["collection_id"] if several else [])]
     ids: list[str] = pc.binary_join_element_wise(

@@ -1,7 +1,7 @@
 """Groups under their lasting ids: every table, link and placeholder name that has an id in it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from shoal.services.groups import Groups, Values, above
 from shoal.services.identity import path_of
 
-__all__ = ["has_ids", "labelled", "rename", "with_labels"]
+__all__ = ["has_ids", "labelled", "rename", "with_labels", "with_link_labels"]
 
 _ID_COLUMNS: Final = ("cluster_id", "parent_cluster_id", "parent")
 _LAYER_COLUMN: Final = "layer_"
@@ -36,7 +36,12 @@ def rename(groups: Groups, ids: Texts) -> Groups:
 
 def with_labels(groups: Groups, labels: Texts) -> Groups:
     """The groups with these labels, by id, in their relationships. The tables keep those that were made."""
-    return replace(groups, relationships=[_labelled_link(link, labels) for link in groups.relationships])
+    return replace(groups, relationships=with_link_labels(groups.relationships, labels))
+
+
+def with_link_labels(links: Sequence[Values], labels: Texts) -> list[Values]:
+    """Relationships with these labels, by id, of their two clusters; the others keep theirs."""
+    return [_labelled_link(link, labels) for link in links]
 
 
 def _renamed(table: pa.Table, ids: Texts) -> pa.Table:

@@ -32,6 +32,7 @@ from shoal.services.groups import Groups
 from shoal.services.identity import Past
 from shoal.services.lasting import LastingGroups
 from shoal.services.output import output_batches
+from shoal.services.relabeling import Relabelings
 from shoal.services.repository import Repository
 from shoal.services.run_input import RunInput, read_input
 from shoal.services.run_states import RunStates
@@ -75,6 +76,7 @@ class Runner:
         artifacts: ArtifactStore,
         states: RunStates,
         enrichment: Enrichment,
+        relabelings: Relabelings,
         generations: Generations,
         checkpoints: CheckpointStore,
         now: Callable[[], datetime],
@@ -84,7 +86,8 @@ class Runner:
     ) -> None:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
         self._checkpoints, self._worth = checkpoints, worth_seconds
-        self._enrichment, self._generations, self._threads = enrichment, generations, threads
+        self._enrichment, self._relabelings = enrichment, relabelings
+        self._generations, self._threads = generations, threads
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
@@ -136,6 +139,7 @@ class Runner:
         hit("run.cleared")
         progress("enrich", 0.0)
         enriched = self._enrich(work, progress) if work.cluster.enrich_source else None
+        self._relabelings.finish(work.scope, work.run.run_id)
         imperfect = bool(self._states.executions.get(work.scope, work.run.run_id).llm_labeling_errors)
         hit("run.before_complete")
         self._states.complete(job, enriched=enriched, imperfect=imperfect)
@@ -208,8 +212,9 @@ class Runner:
             work.job,
             {**_run_result(work, source, lasting), "resumed_stages": list(resumed)},
             _cluster_result(work, source, groups),
-            lambda: self._flip_generations(work),
+            lambda run: self._flip_generations(work, run, lasting),
             labels_from=lasting.labels_from,
+            carries=lasting.carries,
         )
         hit("run.after_flip")
 
@@ -221,7 +226,11 @@ class Runner:
         run = self._states.executions.get(work.scope, work.run.run_id)
         return self._enrichment.enrich(work.scope, work.cluster, run, after_batch)
 
-    def _flip_generations(self, work: _Work) -> None:
+    def _flip_generations(self, work: _Work, run: Execution, lasting: LastingGroups) -> None:
+        """Show what was written; labels that people changed since then follow."""
+        late = {id for id, _ in lasting.labels.items() ^ run.label_overrides.items()}
+        if late:
+            self._relabelings.begin(work.scope, run, late)
         for output, _ in work.outputs:
             self._collections.change(
                 work.scope,

@@ -116,27 +116,29 @@ class RunStates:
         job: Job,
         run_edits: Edits,
         cluster_edits: Edits,
-        generations: Callable[[], None],
+        generations: Callable[[Execution], None],
         *,
         labels_from: str | None = None,
+        carries: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """The one flip: results, cluster summary and output generations become visible together. The run takes over
-        the labels that people gave to its clusters in the run `labels_from`, as they are at this moment.
+        the labels that people gave to clusters of the run `labels_from`, as they are at this moment, whose ids it
+        `carries`; `generations` is called with the run as it is then.
 
         Raises Cancelled where the run was cancelled or another worker holds it.
         """
         with self._store.transaction():
             self.check(job)
-            generations()
-            edits = {**run_edits, "label_overrides": self._labels(job.scope, labels_from, run_edits), "published": True}
+            labels = self._labels(job.scope, labels_from, carries)
+            edits = {**run_edits, "label_overrides": labels, "published": True}
             run = self.executions.change(job.scope, job.job_id, lambda run: run.model_copy(update=edits))
+            generations(run)
             self._on_cluster(job.scope, run.cluster_id, current_run_id=run.run_id, **cluster_edits)
 
-    def _labels(self, scope: Scope, run_id: str | None, run_edits: Edits) -> dict[str, str]:
+    def _labels(self, scope: Scope, run_id: str | None, carries: Callable[[str], bool]) -> dict[str, str]:
         """The labels that people gave in a run, of those clusters that the results have too."""
         run = None if run_id is None else self.executions.find_one(scope, run_id)
-        there = {centroid.cluster_id for centroid in run_edits.get("centroids") or ()}
-        return {id: label for id, label in run.label_overrides.items() if id in there} if run is not None else {}
+        return {id: label for id, label in run.label_overrides.items() if carries(id)} if run is not None else {}
 
     def complete(self, job: Job, *, enriched: int | None, imperfect: bool) -> None:
         """Everything is written: the run is over."""

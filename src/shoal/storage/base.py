@@ -58,6 +58,7 @@ Kind = Literal[
     "task",
     "audit",
     "removal",
+    "relabeling",
     "clock",
 ]
 
@@ -388,10 +389,18 @@ class DocumentStore(Protocol):
         are in a piece and one list of values per field; rows by id. All are of one moment."""
 
     def update(
-        self, scope: Scope, collection: str, updates: Iterable[tuple[str, Json]], *, now: datetime, merge: bool = True
+        self,
+        scope: Scope,
+        collection: str,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        now: datetime,
+        merge: bool = True,
+        only_changes: bool = False,
     ) -> list[str]:
         """Merge each update into its document's payload (objects merge key by key, all else replaces), or replace the
-        payload whole. Vectors stay. All or nothing; ids that do not exist are skipped. Returns the ids updated."""
+        payload whole. Vectors stay. All or nothing; ids that do not exist are skipped. With `only_changes` a document
+        that stays as it was keeps its time too. Returns the ids found."""
 
     def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
         """Merge one update into every document that matches. Returns how many."""
@@ -419,6 +428,19 @@ class DocumentStore(Protocol):
         are, ids that do not exist are skipped. Returns the intent as it is then.
 
         Raises StaleVersion where somebody else moved it meanwhile, Conflict where a later run was written."""
+
+    def rewrite_results(
+        self,
+        scope: Scope,
+        collection: str,
+        cluster_id: str,
+        run_id: str,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        now: datetime,
+    ) -> int:
+        """Merge each update into its document as far as the fields hold what this run wrote there: a field that holds
+        another value by now, or that another run wrote, stays. Returns how many documents changed."""
 
     def clear_results(self, scope: Scope, intent: Enrichment, *, after: int, now: datetime) -> int | None:
         """Clear fields that earlier runs of the intent's cluster wrote and this one did not write again, in documents

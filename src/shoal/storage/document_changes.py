@@ -85,6 +85,17 @@ class Change(View):
             known = [(numbers[document_id], update) for document_id, update in piece if document_id in numbers]
             Written(self.connection).note(intent, known)
 
+    def rewrite_results(
+        self, collection: str, cluster_id: str, run_id: str, updates: Iterable[tuple[str, Json]], now: datetime
+    ) -> int:
+        """Replace what a run wrote into documents and nobody changed since; how many documents changed."""
+        changed = 0
+        for piece in pieces(updates):
+            numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
+            known = {numbers[document_id]: update for document_id, update in piece if document_id in numbers}
+            changed += Written(self.connection).rewrite(cluster_id, run_id, known, stamp_of(now))
+        return changed
+
     def update_where(self, collection: str, filter: Filter, update: Json, now: datetime) -> int:
         numbers = self.numbers(collection, filter)
         for piece in pieces(numbers):

@@ -100,10 +100,19 @@ class SqliteDocuments:
         return count
 
     def update(
-        self, scope: Scope, collection: str, updates: Iterable[tuple[str, Json]], *, now: datetime, merge: bool = True
+        self,
+        scope: Scope,
+        collection: str,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        now: datetime,
+        merge: bool = True,
+        only_changes: bool = False,
     ) -> list[str]:
-        """See DocumentStore. Each id is told once, in the order of its first update."""
-        return self._change(scope, lambda change: change.update(collection, updates, now, merge), [])
+        """See DocumentStore. Each id is listed once, in the order of its first update."""
+        return self._change(
+            scope, lambda change: change.update(collection, updates, now, merge, only_changes=only_changes), []
+        )
 
     def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
         """See DocumentStore."""
@@ -136,6 +145,21 @@ class SqliteDocuments:
             hit("enrich.batch")
         hit("enrich.batch_committed")
         return moved
+
+    def rewrite_results(
+        self,
+        scope: Scope,
+        collection: str,
+        cluster_id: str,
+        run_id: str,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        now: datetime,
+    ) -> int:
+        """See DocumentStore."""
+        return self._change(
+            scope, lambda change: change.rewrite_results(collection, cluster_id, run_id, updates, now), 0
+        )
 
     def clear_results(self, scope: Scope, intent: Enrichment, *, after: int, now: datetime) -> int | None:
         """See DocumentStore."""

@@ -32,6 +32,7 @@ ALTER TABLE enrichments ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
 """`run` and `intent` are hashes of ids. `stale` are fields of earlier intents that this one has not written so far."""
 
 _AT_ONCE: Final = 1_000
+_STORE: Final = "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?"
 
 
 class Written:
@@ -69,6 +70,34 @@ class Written:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 rows.values(),
             )
+
+    def rewrite(self, cluster_id: str, run_id: str, updates: Mapping[int, Json], stamp: str) -> int:
+        """Replace fields of documents (by row number) that hold what this run wrote. How many documents changed."""
+        run, numbers = _hash(run_id), _listed(updates)
+        marks = {
+            number: orjson.loads(fields)
+            for number, fields in self._rows(
+                "SELECT document, fields FROM written WHERE run = ? "
+                "AND writer = (SELECT number FROM writers WHERE cluster_id = ?) "
+                "AND document IN (SELECT value FROM json_each(?))",
+                *(run, cluster_id, numbers),
+            )
+        }
+        documents, fields = [], []
+        for number, id, text, created, updated, checksum in self._payloads(marks):
+            _check_payload(text, id, created, updated, checksum)
+            payload = orjson.loads(text)
+            fresh = _unchanged(payload, marks[number], updates[number])
+            after = orjson.dumps(_union(payload, fresh)).decode()
+            if after != text:
+                documents.append((after, stamp, text_checksum(after, id, created, stamp), number))
+                fields.append((orjson.dumps(_union(marks[number], _marks(fresh))).decode(), number, run))
+        self._connection.executemany(_STORE, documents)
+        self._connection.executemany(
+            f"UPDATE written SET fields = ? WHERE document = ? AND run = ? AND writer = {self._writer(cluster_id)}",
+            fields,
+        )
+        return len(documents)
 
     def clear_earlier(self, intent: Enrichment, after: int, most: int, stamp: str) -> int | None:
         """Clear what the cluster wrote in earlier runs and has not written again: at most `most` documents whose row
@@ -161,19 +190,19 @@ class Written:
         ):
             others[number] = _union(others.get(number, {}), orjson.loads(fields))
         changed = []
-        for number, id, text, created, updated, checksum in self._rows(
-            "SELECT number, document_id, payload, created_at, updated_at, checksum FROM documents "
-            "WHERE number IN (SELECT value FROM json_each(?))",
-            listed,
-        ):
-            if checksum is not None and text_checksum(text, id, created, updated) != checksum:
-                raise Corrupt(f"The payload of document {id!r} is damaged on disk. Store the document again.")
+        for number, id, text, created, updated, checksum in self._payloads(doomed):
+            _check_payload(text, id, created, updated, checksum)
             payload = _cleared(orjson.loads(text), doomed[number], others.get(number, {}))
             after = orjson.dumps(payload).decode()
             if after != text:
                 changed.append((after, stamp, text_checksum(after, id, created, stamp), number))
-        self._connection.executemany(
-            "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?", changed
+        self._connection.executemany(_STORE, changed)
+
+    def _payloads(self, numbers: Iterable[int]) -> list[tuple[Any, ...]]:
+        return self._rows(
+            "SELECT number, document_id, payload, created_at, updated_at, checksum FROM documents "
+            "WHERE number IN (SELECT value FROM json_each(?))",
+            _listed(numbers),
         )
 
     def _writer(self, cluster_id: str) -> int:
@@ -182,6 +211,12 @@ class Written:
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return self._connection.execute(statement, values).fetchall()
+
+
+def _check_payload(text: str, id: str, created: str, updated: str, checksum: int | None) -> None:
+    """Damage must not be taken for the old state. Raises Corrupt."""
+    if checksum is not None and text_checksum(text, id, created, updated) != checksum:
+        raise Corrupt(f"The payload of document {id!r} is damaged on disk. Store the document again.")
 
 
 def _hash(text: str) -> int:
@@ -226,6 +261,19 @@ def _without(one: Json, two: Json) -> Json:
             left[name] = value
         elif isinstance(value, dict) and isinstance(two[name], dict) and (inner := _without(value, two[name])):
             left[name] = inner
+    return left
+
+
+def _unchanged(payload: Json, marks: Json, update: Json) -> Json:
+    """The part of an update whose fields hold the values that they were written with."""
+    left: Json = {}
+    for name, value in update.items():
+        mark, held = marks.get(name), payload.get(name)
+        if isinstance(value, dict):
+            if isinstance(mark, dict) and isinstance(held, dict) and (inner := _unchanged(held, mark, value)):
+                left[name] = inner
+        elif name in payload and not isinstance(mark, dict) and crc32(orjson.dumps(held)) == mark:
+            left[name] = value
     return left
 
 

@@ -106,9 +106,12 @@ def cancel_execution(
 def patch_labels(
     services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, body: PatchLabels
 ) -> Response:
-    """Labels of people's own; an empty text takes one away."""
-    run = services.executions.relabel(scope, cluster_identifier, run_id, body.labels)
-    return reply({"cluster_id": run.cluster_id, "run_id": run.run_id, "label_overrides": run.label_overrides})
+    """Labels of people's own, of clusters and of groups of other layers; an empty text takes one away. Documents that
+    hold the label before get the new one: at once where they are few, else within some minutes, as `warnings` says."""
+    done = services.executions.relabel(scope, cluster_identifier, run_id, body.labels)
+    run = done.run
+    about = {"cluster_id": run.cluster_id, "run_id": run.run_id, "label_overrides": run.label_overrides}
+    return reply({**about, "documents_relabelled": done.documents, "warnings": done.warnings})
 
 
 @router.patch("/executions/{run_id}/name", response_model=NamedRun)

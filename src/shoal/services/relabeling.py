@@ -1,0 +1,245 @@
+"""Labels that people change, in the documents that hold the ones before: enriched sources and output collections.
+
+What is to be done stands on record in the transaction that changes the labels. Documents follow in batches; a batch
+that is repeated changes nothing, so what was interrupted can begin again, and housekeeping does that. In a document of
+a source only what the run wrote is replaced: a label that was changed there by hand stays.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.errors import Corrupt, InvalidField, NotFound, ShoalError
+from shoal.records import collection as records
+from shoal.records.cluster import Cluster
+from shoal.records.execution import ACTIVE, Execution
+from shoal.records.ids import check_label
+from shoal.records.relabeling import Relabeling
+from shoal.records.scope import Scope
+from shoal.services.cluster_config import DEFAULT_MAPPINGS
+from shoal.services.enrichment import of_feature, set_field
+from shoal.services.generations import is_of_run
+from shoal.services.output import member_ids, wire_ids
+from shoal.services.renaming import with_link_labels
+from shoal.services.repository import Repository
+from shoal.services.run_layers import ids_of_layers
+from shoal.services.run_states import RunStates
+from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
+from shoal.tables import decoded
+
+__all__ = ["Relabelings", "Relabelled"]
+
+_BATCH: Final = 5_000
+_MAX_LABEL: Final = 200
+_FOLLOW_AT_ONCE: Final = 20_000
+"""Documents that get new labels before the call that changed them is answered: about a second's worth."""
+_log = logging.getLogger("shoal.relabeling")
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelled:
+    """A run whose labels were changed: how many documents have the new ones by now, and what to know of it."""
+
+    run: Execution
+    documents: int
+    warnings: list[str]
+
+
+class Relabelings:
+    """Changed labels on their way into documents. `now` is UTC."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        artifacts: ArtifactStore,
+        states: RunStates,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store, self._documents, self._artifacts = metadata, documents, artifacts
+        self._states, self._now = states, now
+        self._records = Repository(metadata, "relabeling", Relabeling, id_field="run_id")
+        self._collections = Repository(
+            metadata, "collection", records.Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def relabel(self, scope: Scope, cluster: Cluster, run: Execution, labels: Mapping[str, str]) -> Relabelled:
+        """Labels of people's own, of clusters of the run and of its other layers; an empty text takes one away. The
+        documents that hold the labels before follow, at once where they are few. Raises InvalidField."""
+        self._check(scope, run, labels)
+
+        def edited(run: Execution) -> Execution:
+            merged = {**run.label_overrides, **labels}
+            return run.model_copy(update={"label_overrides": {id: text for id, text in merged.items() if text}})
+
+        own = {centroid.cluster_id for centroid in run.centroids or []} & labels.keys()
+        with self._store.transaction():
+            run = self._states.executions.change(scope, run.run_id, edited, "run.change")
+            if own:
+                self.begin(scope, run, own)
+            if cluster.current_run_id == run.run_id and own:
+                self._states.clusters.change(scope, cluster.cluster_id, lambda newest: _relinked(newest, run))
+        return self._followed(scope, cluster, run, own)
+
+    def _followed(self, scope: Scope, cluster: Cluster, run: Execution, ids: Set[str]) -> Relabelled:
+        """The run after its documents got new labels, or will get them."""
+        size = self.size(scope, cluster, run, ids)
+        later = f"{size:,} documents hold these labels; they get the new ones within some minutes."
+        if size > _FOLLOW_AT_ONCE:
+            return Relabelled(run, 0, [later])
+        try:
+            changed = self.finish(scope, run.run_id)
+        except (ShoalError, OSError) as error:  # the labels are stored, and housekeeping tries again
+            _log.warning("relabeling.postponed", extra={"run_id": run.run_id, "cause": str(error)})
+            return Relabelled(run, 0, [later])
+        other = cluster.current_run_id not in (None, run.run_id)
+        note = f"Run {run.run_id} is not the one that is shown; {cluster.current_run_id} keeps its labels."
+        return Relabelled(run, changed, [note] if other else [])
+
+    def _check(self, scope: Scope, run: Execution, labels: Mapping[str, str]) -> None:
+        known = {centroid.cluster_id for centroid in run.centroids or []}
+        if not labels.keys() <= known:
+            known |= ids_of_layers(self._artifacts, scope, run)
+        for id, label in labels.items():
+            if id not in known:
+                near = get_close_matches(id, known, n=1)
+                remedy = f"Did you mean {near[0]!r}?" if near else "GET …/groups lists them."
+                raise InvalidField(f"labels.{id}", "is no cluster of this run", value=id, remedy=remedy)
+            if len(label) > _MAX_LABEL:
+                raise InvalidField(f"labels.{id}", f"must have at most {_MAX_LABEL} characters", value=label)
+            if label:
+                check_label(f"labels.{id}", label)
+
+    def begin(self, scope: Scope, run: Execution, ids: Collection[str]) -> None:
+        """Put on record that labels of these clusters of a run changed. Call it in the transaction that changes
+        them."""
+        known = self._records.find_one(scope, run.run_id)
+        if known is None:
+            new = Relabeling(run_id=run.run_id, created_at=self._now(), cluster_ids=sorted(ids))
+            self._records.add(scope, new)
+            return
+        both = {"cluster_ids": sorted({*known.cluster_ids, *ids}), "changes": known.changes + 1}
+        self._records.change(scope, run.run_id, lambda record: record.model_copy(update=both))
+
+    def size(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> int:
+        """How many documents hold labels of these clusters, as far as the records show."""
+        members = sum(one.num_members for one in run.centroids or [] if one.cluster_id in ids)
+        return members * (len(self._targets(scope, run)) + len(self._outputs(scope, cluster, run)))
+
+    def finish(self, scope: Scope, run_id: str) -> int:
+        """Write what is on record for a run; how many documents changed. A run that is still under way is looked at
+        again when it is over: it may write documents at this moment."""
+        record = self._records.find_one(scope, run_id)
+        if record is None:
+            return 0
+        run = self._states.executions.find_one(scope, run_id)
+        cluster = None if run is None else self._states.clusters.find_one(scope, run.cluster_id)
+        changed = 0
+        if run is not None and cluster is not None and run.results_removed_at is None:
+            changed = self.write(scope, cluster, run, record.cluster_ids)
+        if run is None or run.status not in ACTIVE:
+            with self._store.transaction():
+                if self._records.find_one(scope, run_id) == record:
+                    self._records.remove(scope, run_id)
+        return changed
+
+    def finish_all(self, scope: Scope) -> int:
+        """Write what is on record for all runs; how many documents changed. Damage of one is not in the way of the
+        others."""
+        changed = 0
+        for record in self._records.all(scope):
+            try:
+                changed += self.finish(scope, record.run_id)
+            except (ShoalError, OSError) as error:
+                _log.warning("relabeling.postponed", extra={"run_id": record.run_id, "cause": str(error)})
+        return changed
+
+    def write(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> int:
+        """The labels of these clusters into the documents that hold results of the run; how many documents changed."""
+        try:
+            every = self._members(scope, run)
+        except (NotFound, Corrupt):
+            return 0
+        members = every.filter(pc.is_in(every["cluster_id"].cast(pa.string()), value_set=pa.array(ids, pa.string())))
+        several = len(every["collection_id"].unique()) > 1
+        labels, changed = _labels_of(run), 0
+        for source, target in self._targets(scope, run):
+            for batch in _batches(_from(members, source)):
+                updates = _of_members(cluster, batch, labels)
+                changed += self._documents.rewrite_results(
+                    scope, target, cluster.cluster_id, run.run_id, updates, now=self._now()
+                )
+        for output in self._outputs(scope, cluster, run):
+            groups = [(wire_ids(id, run.partition), labels[id]) for id in ids if id in labels]
+            changed += self._update(scope, output.storage_key, groups)
+            for batch in _batches(members):
+                rows = zip(member_ids(batch, several), batch["cluster_id"].to_pylist(), strict=True)
+                changed += self._update(scope, output.storage_key, [(id, labels[cluster]) for id, cluster in rows])
+        return changed
+
+    def _update(self, scope: Scope, key: str, new: Sequence[tuple[str, str]]) -> int:
+        """Labels by document id, in an output collection."""
+        updates = ((id, {"cluster_label": label}) for id, label in new)
+        return len(self._documents.update(scope, key, updates, now=self._now(), only_changes=True))
+
+    def _members(self, scope: Scope, run: Execution) -> pa.Table:
+        """The members of all clusters, with what tells them apart."""
+        manifest = self._artifacts.manifest(scope, run.run_id) or {}
+        apart = ["feature"] if (manifest.get("meta") or {}).get("features") else []
+        return self._artifacts.read(
+            scope, run.run_id, "members", ["document_id", "collection_id", "cluster_id", *apart]
+        )
+
+    def _targets(self, scope: Scope, run: Execution) -> list[tuple[str, str]]:
+        """Where documents were enriched: the collection that the members come from, and the storage key."""
+        begun = self._documents.enrichments(scope, run.run_id)
+        return list(dict.fromkeys((one.id.split(":")[1], one.target) for one in begun))
+
+    def _outputs(self, scope: Scope, cluster: Cluster, run: Execution) -> list[records.Collection]:
+        """The output collections that show the run."""
+        if cluster.enrich_source:
+            return []
+        found = (self._collections.find_one(scope, id) for id in cluster.output_collection_ids)
+        return [one for one in found if one is not None and is_of_run(one.generation, run.run_id)]
+
+
+def _relinked(cluster: Cluster, run: Execution) -> Cluster:
+    """With the labels of the run in the relationships of its clusters."""
+    links = cluster.hierarchy_relationships
+    if not links:
+        return cluster
+    return cluster.model_copy(update={"hierarchy_relationships": with_link_labels(links, _labels_of(run))})
+
+
+def _labels_of(run: Execution) -> dict[str, str]:
+    """The label of each cluster of a run by its id, people's own before those that were made."""
+    made = {one.cluster_id: one.label or "" for one in run.centroids or []}
+    return made | run.label_overrides
+
+
+def _batches(members: pa.Table) -> Iterator[pa.RecordBatch]:
+    for batch in members.combine_chunks().to_batches(_BATCH):
+        yield decoded(batch)
+
+
+def _from(members: pa.Table, source: str) -> pa.Table:
+    return members.filter(pc.equal(members["collection_id"].cast(pa.string()), source))
+
+
+def _of_members(cluster: Cluster, members: pa.RecordBatch, labels: Mapping[str, str]) -> Iterator[tuple[str, Json]]:
+    """(document id, nested update) of each member: the fields that enrichment wrote labels into."""
+    config = cluster.source_enrichment_config
+    mappings = (config.field_mappings if config else None) or DEFAULT_MAPPINGS
+    targets = [one.target_field for one in mappings if one.source_field == "cluster_label"]
+    for row in members.to_pylist() if targets else ():
+        update: Json = {}
+        for target in targets:
+            set_field(update, of_feature(target, row.get("feature")).split("."), labels[row["cluster_id"]])
+        yield row["document_id"], update

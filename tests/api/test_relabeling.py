@@ -1,0 +1,187 @@
+"""Labels that people change, as they reach the documents that hold the ones before."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from api.conftest import Clock
+from api.test_enrichment import scope_of, stored
+from cluster_steps import carry_out, create, execute, grouped_documents, put_documents
+from shoal.assemble import Services
+from shoal.errors import Unavailable
+from shoal.services import relabeling
+from shoal.storage.base import Query
+
+
+@pytest.fixture(autouse=True)
+def documents(client: httpx.Client) -> None:
+    put_documents(client, grouped_documents(60))
+
+
+def relabel(client: httpx.Client, run: dict[str, Any], **labels: str) -> dict[str, Any]:
+    reply = client.patch(f"/clusters/groups/executions/{run['run_id']}/labels", json={"labels": labels})
+    assert reply.status_code == 200, reply.text
+    answer: dict[str, Any] = reply.json()
+    return answer
+
+
+def labels_of(client: httpx.Client, cluster_id: str, field: str = "cluster_label") -> set[str]:
+    return {one[field] for one in stored(client).values() if one["cluster_id"] == cluster_id}
+
+
+def test_enriched_documents_have_a_new_label_when_the_call_is_answered(
+    client: httpx.Client, services: Services
+) -> None:
+    create(client, enrich_source_collection=True)
+    run = execute(client, services)
+    before = stored(client)
+    inside = [id for id, one in before.items() if one["cluster_id"] == "cl_0"]
+
+    answer = relabel(client, run, cl_0="Parcels")
+
+    assert (answer["documents_relabelled"], answer["warnings"]) == (len(inside), [])
+    after = stored(client)
+    assert {id for id, one in after.items() if one != before[id]} == set(inside)
+    assert {after[id]["cluster_label"] for id in inside} == {"Parcels"}
+    relabel(client, run, cl_0="")
+    assert labels_of(client, "cl_0") == {before[inside[0]]["cluster_label"]}
+
+
+def test_a_label_that_was_changed_in_a_document_by_hand_stays(client: httpx.Client, services: Services) -> None:
+    create(client, enrich_source_collection=True)
+    run = execute(client, services)
+    id = next(id for id, one in stored(client).items() if one["cluster_id"] == "cl_0")
+    client.patch(f"/collections/docs/documents/{id}", json={"cluster_label": "By hand"}).raise_for_status()
+
+    relabel(client, run, cl_0="Parcels")
+
+    assert labels_of(client, "cl_0") == {"Parcels", "By hand"}
+    assert stored(client)[id]["cluster_label"] == "By hand"
+
+
+def test_what_a_document_lost_its_cluster_for_is_cleared_by_the_next_run(
+    client: httpx.Client, services: Services, clock: Clock
+) -> None:
+    create(client, enrich_source_collection=True)
+    run = execute(client, services)
+    relabel(client, run, cl_0="Parcels")
+    clock.forward(minutes=1)
+
+    client.patch("/clusters/groups", json={"filters": {"even": True}}).raise_for_status()
+    execute(client, services)
+
+    odd = [one for one in stored(client).values() if not one["even"]]
+    assert odd
+    assert not any("cluster_label" in one or "cluster_id" in one for one in odd)
+
+
+def test_mapped_fields_and_documents_of_an_output_collection_follow(client: httpx.Client, services: Services) -> None:
+    mapping = {"field_mappings": [{"source_field": "cluster_label", "target_field": "topic.name"}]}
+    create(client, enrich_source_collection=True, source_enrichment_config=mapping)
+    create(client, name="apart")
+    first, second = execute(client, services), execute(client, services, "apart")
+
+    relabel(client, first, cl_0="Parcels")
+    path = f"/clusters/apart/executions/{second['run_id']}/labels"
+    answer = client.patch(path, json={"labels": {"cl_1": "Music"}}).json()
+
+    names = [one["topic"]["name"] for one in stored(client).values()]
+    assert names.count("Parcels") == 20
+    output = client.get("/clusters/apart").json()["output_collection_ids"][0]
+    rows = client.get(f"/collections/{output}/documents?limit=1000").json()["results"]
+    assert [one["cluster_label"] for one in rows if one["cluster_id"] == "cl_1"] == ["Music"] * 21
+    assert answer["documents_relabelled"] == 21
+    assert "Music" not in [one["cluster_label"] for one in rows if one["cluster_id"] != "cl_1"]
+
+
+def test_labels_of_features_apart_reach_the_fields_of_their_feature(client: httpx.Client, services: Services) -> None:
+    for one in (rows := grouped_documents(60)):
+        one["vectors"]["w"] = one["vectors"]["v"][::-1]
+    put_documents(client, rows)
+    config = {"multi_feature_strategy": "independent", "feature_uris": ["v", "w"]}
+    create(client, enrich_source_collection=True, config=config)
+    run = execute(client, services)
+    second = next(one["cluster_id"] for one in run["centroids"] if one["feature"] == "w")
+
+    relabel(client, run, **{second: "Parcels"})
+
+    found = stored(client).values()
+    assert {one["cluster_label_w"] for one in found if one["cluster_id_w"] == second} == {"Parcels"}
+    assert "Parcels" not in {one["cluster_label_v"] for one in found}
+
+
+def test_many_documents_follow_after_the_answer_which_says_so(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relabeling, "_FOLLOW_AT_ONCE", 10)
+    create(client, enrich_source_collection=True)
+    run = execute(client, services)
+
+    answer = relabel(client, run, cl_0="Parcels")
+
+    assert (answer["documents_relabelled"], labels_of(client, "cl_0") == {"Parcels"}) == (0, False)
+    assert answer["warnings"] == ["20 documents hold these labels; they get the new ones within some minutes."]
+    services.housekeeping.tidy()
+    assert labels_of(client, "cl_0") == {"Parcels"}
+
+
+def test_a_relabelling_that_was_interrupted_is_finished_with_the_newest_labels(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relabeling, "_BATCH", 5)
+    create(client, enrich_source_collection=True)
+    run = execute(client, services)
+    rewrite, calls = services.documents_store.rewrite_results, []
+
+    def broken(*given: Any, **more: Any) -> int:
+        calls.append(given)
+        if len(calls) == 3:
+            raise Unavailable("The store does not answer.")
+        return rewrite(*given, **more)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(services.documents_store, "rewrite_results", broken)
+        assert relabel(client, run, cl_0="Parcels")["warnings"]
+    assert "Parcels" in labels_of(client, "cl_0") != {"Parcels"}
+
+    relabel(client, run, cl_1="Music")
+
+    assert (labels_of(client, "cl_0"), labels_of(client, "cl_1")) == ({"Parcels"}, {"Music"})
+    before = stored(client)
+    services.housekeeping.tidy()
+    assert stored(client) == before
+    assert services.metadata.find(scope_of(services), "relabeling", Query()).items == []
+
+
+def test_a_label_given_while_the_next_run_writes_reaches_its_output(client: httpx.Client, services: Services) -> None:
+    create(client, name="groups")
+    first = execute(client, services)
+    client.post("/clusters/groups/execute").raise_for_status()
+
+    def at_publish(stage: str, fraction: float) -> None:
+        if stage == "publish":
+            services.states.executions.change(
+                scope_of(services),
+                first["run_id"],
+                lambda run: run.model_copy(update={"label_overrides": {"cl_0": "Parcels"}}),
+            )
+
+    carry_out(services, at_publish)
+
+    output = client.get("/clusters/groups").json()["output_collection_ids"][0]
+    rows = client.get(f"/collections/{output}/documents?limit=1000").json()["results"]
+    assert {one["cluster_label"] for one in rows if one["cluster_id"] == "cl_0"} == {"Parcels"}
+
+
+def test_a_cluster_that_the_run_does_not_have_is_refused_with_the_nearest(
+    client: httpx.Client, services: Services
+) -> None:
+    create(client)
+    run = execute(client, services)
+
+    path = f"/clusters/groups/executions/{run['run_id']}/labels"
+    reply = client.patch(path, json={"labels": {"cl0": "Parcels"}})
+
+    assert reply.status_code == 422
+    assert "Did you mean 'cl_0'?" in reply.json()["error"]["message"]
