@@ -42,7 +42,7 @@ def asked_for(name: str) -> list[dict[str, object]]:
     found = list[dict[str, object]]()
     for wanted in ASKED:
         started = time.process_time()
-        params = {} if wanted is None else {"approx_n_clusters": wanted}
+        params = {} if wanted is None else {"n_clusters": wanted}
         outcome = compute(points, Plan(algorithm="auto", params=params, components=0))
         clustered, overall = agreement(truth, outcome.labels)
         assert outcome.layers is not None

@@ -255,10 +255,10 @@ class AutoCluster(_Clusterer):
     def __init__(
         self,
         *,
-        n_neighbors: int = 25,
+        n_neighbors: int | None = None,
         min_cluster_size: int = 5,
         noise_level: float = 0.5,
-        approx_n_clusters: int | None = None,
+        n_clusters: int | None = None,
         normalize: bool = True,
         random_state: int | None = None,
         n_jobs: int | None = None,
@@ -266,13 +266,13 @@ class AutoCluster(_Clusterer):
         self.n_neighbors = n_neighbors
         self.min_cluster_size = min_cluster_size
         self.noise_level = noise_level
-        self.approx_n_clusters = approx_n_clusters
+        self.n_clusters = n_clusters
         self.normalize = normalize
         self.random_state = random_state
         self.n_jobs = n_jobs
 
     def _plan(self) -> tuple[str, dict[str, Any]]:
-        names = ("n_neighbors", "min_cluster_size", "noise_level", "approx_n_clusters")
+        names = ("n_neighbors", "min_cluster_size", "noise_level", "n_clusters")
         return "auto", {name: getattr(self, name) for name in names}
 
     def _keep(self, points: Points, found: Fit) -> None:

@@ -122,14 +122,14 @@ def test_eight_topics_behind_43_groups_are_a_layer(shape: tuple[int, float, floa
     assert abs(found.clusters - 43) <= 5
     assert adjusted_rand_score(group[inside], found.labels[inside]) >= 0.95
     assert adjusted_rand_score(topic[inside], by_count[8][inside]) >= 0.95
-    assert np.array_equal(auto(points, approx_n_clusters=8).labels, by_count[8])
+    assert np.array_equal(auto(points, n_clusters=8).labels, by_count[8])
 
 
 def test_ten_clusters_of_clinc150_are_more_like_its_domains_than_chance_or_a_heap() -> None:
     table = load("clinc150").take(np.arange(0, 23_700, 3))
     domain = table["domain"].to_numpy(zero_copy_only=False).astype(str)
 
-    found = auto(vectors(table), approx_n_clusters=10)
+    found = auto(vectors(table), n_clusters=10)
 
     inside = (domain != "oos") & (found.labels >= 0)
     assert found.clusters == 10
@@ -143,7 +143,7 @@ def test_so_many_clusters_as_asked_for_are_given(
 ) -> None:
     points, truth, shown = banking
 
-    found = auto(points, approx_n_clusters=wanted)
+    found = auto(points, n_clusters=wanted)
 
     inside = found.labels >= 0
     assert found.clusters == wanted
@@ -161,8 +161,8 @@ def test_joined_and_split_clusters_do_not_depend_on_order_or_threads() -> None:
 
     for wanted in (3, 40):
         found, shuffled = (
-            auto(points, approx_n_clusters=wanted),
-            auto(points[order], threads=1, approx_n_clusters=wanted),
+            auto(points, n_clusters=wanted),
+            auto(points[order], threads=1, n_clusters=wanted),
         )
 
         assert found.clusters == shuffled.clusters == wanted
@@ -173,7 +173,7 @@ def test_joined_and_split_clusters_do_not_depend_on_order_or_threads() -> None:
 def test_few_rows_give_as_many_clusters_as_asked_for(rows: int, wanted: int) -> None:
     points = np.random.default_rng(rows).normal(size=(rows, 8)).astype(np.float32)
 
-    found = auto(points, approx_n_clusters=wanted, noise_level=0.0)
+    found = auto(points, n_clusters=wanted, noise_level=0.0)
 
     assert found.clusters == wanted
     check_nested(found)
@@ -182,17 +182,17 @@ def test_few_rows_give_as_many_clusters_as_asked_for(rows: int, wanted: int) -> 
 def test_copies_of_few_values_are_joined_to_the_number_asked_for() -> None:
     points = np.repeat(np.eye(6, dtype=np.float32), 10, axis=0)
 
-    found = auto(points, approx_n_clusters=2)
+    found = auto(points, n_clusters=2)
 
     assert found.clusters == 2
     check_nested(found)
-    assert any("9 clusters were asked for and 6 found" in one for one in auto(points, approx_n_clusters=9).warnings)
+    assert any("9 clusters were asked for and 6 found" in one for one in auto(points, n_clusters=9).warnings)
 
 
 @pytest.mark.parametrize("wanted", [None, 8, 120])
 def test_layers_are_nested_where_a_sample_was_fitted_and_the_rest_assigned(wanted: int | None) -> None:
     points, group, _ = topics(0, 0.6, 0.45, 0.5)
-    params = {} if wanted is None else {"approx_n_clusters": wanted}
+    params = {} if wanted is None else {"n_clusters": wanted}
 
     found = compute(points, Plan(algorithm="auto", params=params, components=0, sample_size=2000))
 

@@ -63,6 +63,40 @@ def test_the_kmeans_set_of_the_sdk_is_recognised_under_another_method() -> None:
     assert check_params("kmeans", SDK_SET) == (SDK_SET, [])
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "own"),
+    [
+        ("auto", "n_clusters"),
+        ("gaussian_mixture", "n_components"),
+        ("spectral", "n_clusters"),
+        ("evoc", "approx_n_clusters"),
+    ],
+)
+@pytest.mark.parametrize("name", ["n_clusters", "n_components", "approx_n_clusters"])
+def test_the_number_of_clusters_is_taken_under_every_name(algorithm: str, own: str, name: str) -> None:
+    assert check_params(algorithm, {name: 3}) == check_params(algorithm, {own: 3})
+    assert check_params(algorithm, {name: 3})[1] == []
+
+    with pytest.raises(InvalidField) as refused:
+        check_params(algorithm, {name: -3})
+    assert refused.value.field == f"algorithm_params.{name}"
+    assert "-3" in str(refused.value)
+
+
+def test_the_own_name_of_the_number_counts_where_two_are_given() -> None:
+    checked, (warning,) = check_params("auto", {"n_clusters": 3, "approx_n_clusters": 5})
+
+    assert checked["n_clusters"] == 3
+    assert "approx_n_clusters" in warning
+
+
+def test_a_number_in_the_set_of_the_sdk_is_taken_and_the_rest_of_the_set_is_no_matter() -> None:
+    checked, warnings = check_params("auto", {**SDK_SET, "n_clusters": 3})
+
+    assert checked["n_clusters"] == 3 and warnings == []
+    assert check_params("auto", SDK_SET)[0]["n_clusters"] is None
+
+
 WRONG: list[tuple[str, str, object]] = [
     ("kmeans", "n_clusters", 0),
     ("kmeans", "n_clusters", True),

@@ -172,7 +172,7 @@ def test_a_broad_chosen_layer_is_not_named_after_one_of_its_many_parts() -> None
 def test_a_large_cluster_of_many_topics_is_called_what_most_of_it_says() -> None:
     """The report: 1,166 documents called "Card expires"."""
     texts = [text or "" for text in load("banking77")["text"].to_pylist()]
-    outcome = compute(vectors(load("banking77")), Plan(algorithm="auto", params={"approx_n_clusters": 20}))
+    outcome = compute(vectors(load("banking77")), Plan(algorithm="auto", params={"n_clusters": 20}))
     assert outcome.layers is not None
     layers = layers_of([layer.labels for layer in outcome.layers.layers])
 

@@ -25,7 +25,7 @@ from shoal.scalars import unwrapped
 __all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "count_parameter", "find_algorithm"]
 
 _COUNTS: Final = ("n_clusters", "n_components", "approx_n_clusters")
-"""What algorithms call the number of clusters."""
+"""What algorithms call the number of clusters. Each takes it by the others' names too."""
 
 ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
     {
@@ -103,30 +103,47 @@ def count_parameter(algorithm: str) -> str | None:
 def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
     """The parameters with defaults filled in, and warnings about those that were dropped.
 
-    Numbers of NumPy count as the numbers they are. Names the algorithm does not know are dropped; null stands for the
-    default. Raises InvalidField for an algorithm that is not known (`algorithm`) and for a value that is not allowed
-    (`algorithm_params.<name>`).
+    Numbers of NumPy count as the numbers they are. The number of clusters may go by the name that another algorithm
+    has for it. Names the algorithm does not know are dropped; null stands for the default. Raises InvalidField for an
+    algorithm that is not known (`algorithm`) and for a value that is not allowed (`algorithm_params.<name>`).
     """
     kind = find_algorithm(algorithm).params
-    known = {field.name for field in fields(kind)}
-    given = {name: unwrapped(value) for name, value in params.items() if name in known and value is not None}
+    names = {field.name: field.name for field in fields(kind)}
+    count = count_parameter(algorithm)
+    alias = None if count is None else _count_alias(count, params)
+    if count is not None and alias is not None:
+        names[alias] = count
+    meant = {} if algorithm != "kmeans" and dict(params) == dict(_SDK_KMEANS) else params
+    given = {names[name]: unwrapped(value) for name, value in meant.items() if name in names and value is not None}
     try:
         checked = kind(**given)
     except InvalidField as error:
-        raise InvalidField(f"algorithm_params.{error.field}", error.problem, value=params[error.field]) from None
-    return asdict(checked), _warnings(algorithm, params, sorted(known))
+        name = alias if alias is not None and error.field == count else error.field
+        raise InvalidField(f"algorithm_params.{name}", error.problem, value=params[name]) from None
+    return asdict(checked), _warnings(algorithm, params, names)
 
 
-def _warnings(algorithm: str, params: Mapping[str, object], known: list[str]) -> list[str]:
-    unknown = sorted(name for name in params if name not in known)
+def _count_alias(count: str, params: Mapping[str, object]) -> str | None:
+    """The other name by which the number of clusters is given; None where its own is."""
+    if params.get(count) is not None:
+        return None
+    return next((name for name in _COUNTS if name != count and params.get(name) is not None), None)
+
+
+def _warnings(algorithm: str, params: Mapping[str, object], known: Mapping[str, str]) -> list[str]:
+    filled = _SDK_KMEANS if set(params) == set(_SDK_KMEANS) and dict(params) != dict(_SDK_KMEANS) else {}
+    unknown = sorted(
+        name for name, value in params.items() if name not in known and value not in (None, filled.get(name))
+    )
     if not unknown:
         return []
     if dict(params) == dict(_SDK_KMEANS):
         hint = " or send them as hdbscan_parameters" if algorithm == "hdbscan" else ""
         return [
-            f"algorithm_params holds the K-means defaults, which {algorithm} does not know; they were ignored. The "
+            f"algorithm_params holds the K-means defaults, which are not those of {algorithm}; they were ignored. The "
             "Mixpeek SDK turns a plain dict into this set, and your values are lost before they are sent: wrap them "
             f"in AlgorithmParams({{...}}){hint}."
         ]
     names = ", ".join(repr(name) for name in unknown)
-    return [f"algorithm_params: {algorithm} does not know {names}; ignored. It knows {', '.join(known)}."]
+    own = ", ".join(sorted(set(known.values())))
+    return [f"algorithm_params: {algorithm} does not know {names}; ignored. It knows {own}."]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points, Rows
+from shoal.elementary import exp
 from shoal.engine.algorithms.base import (
     MOST_NEIGHBORS,
     Algorithm,
@@ -25,12 +26,13 @@ from shoal.engine.belonging import leave_out, log_distances, robust_scores, walk
 from shoal.engine.choose_k import choose_k
 from shoal.engine.cluster_merges import merges_of, middles
 from shoal.engine.geometry import are_directions
-from shoal.engine.layer_choice import agreement_note, find_ground
+from shoal.engine.layer_choice import Ground, agreement_note, find_ground
 from shoal.engine.layer_tree import LayerTree
 from shoal.engine.layers import Layers, nested
 from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
 from shoal.engine.neighbor_lists import NeighborLists, find_neighbors
 from shoal.engine.neighborhood import Neighborhood
+from shoal.engine.plain_groups import join_plain_groups, well_inside
 from shoal.engine.plan import Progress, within
 from shoal.engine.row_keys import distinct
 
@@ -44,6 +46,11 @@ _HEARD: Final = 15
 """Neighbours whose distance tells how dense it is around a row."""
 
 
+_NEAREST: Final = 5
+"""Neighbours whose distance is compared with that of other clusters."""
+_NEIGHBORS: Final = 25
+_LEAST: Final = 15
+"""Neighbours of a row in the graph, and of one of few rows, where nothing else is asked for."""
 _FLAT: Final = 16
 """Dimensions up to which the agreement of runs does not tell structure from its absence."""
 _SMALL: Final = 30
@@ -56,23 +63,25 @@ _LOOKED_AT: Final = 1500
 class AutoParams:
     """None is needed. Raises InvalidField."""
 
-    n_neighbors: int = 25
-    """Neighbours of a row in the graph; hardly matters between 15 and 40."""
+    n_neighbors: int | None = None
+    """Neighbours of a row in the graph; hardly matters between 15 and 40. None takes 25, of less than 278 rows 1.5
+    times the square root of their number, at least 15."""
     min_cluster_size: int = 5
     """Clusters of fewer rows are noise; less where more clusters are asked for than could hold so many."""
     noise_level: float = 0.5
     """How readily rows are left out, 0..1: 0 leaves out none."""
-    approx_n_clusters: int | None = None
+    n_clusters: int | None = None
     """So many clusters, joined or split from those that the data show; None shows these."""
     random_state: int | None = None
     """Seed of the runs whose consensus is taken; None takes the plan's."""
 
     def __post_init__(self) -> None:
-        check_whole("n_neighbors", self.n_neighbors, 2, MOST_NEIGHBORS)
+        if self.n_neighbors is not None:
+            check_whole("n_neighbors", self.n_neighbors, 2, MOST_NEIGHBORS)
         check_whole("min_cluster_size", self.min_cluster_size, 1)
         check_share("noise_level", self.noise_level)
-        if self.approx_n_clusters is not None:
-            check_whole("approx_n_clusters", self.approx_n_clusters, 2)
+        if self.n_clusters is not None:
+            check_whole("n_clusters", self.n_clusters, 1)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
 
@@ -87,7 +96,7 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
     if len(points) >= max(params.min_cluster_size, 2) * len(rows):
         return _by_value(points, rows, back, copies, params, effective)
     part = within(progress, "cluster", 0, 0.6)
-    near = find_neighbors(points, rows, params.n_neighbors, threads=threads, progress=part)
+    near = find_neighbors(points, rows, _degree(len(rows), params), threads=threads, progress=part)
     part("cluster", 1.0)
     local = near.ordered()
     graph = fuzzy_graph(local.halved(), threads)
@@ -123,15 +132,22 @@ def _shapeless(points: Points, threads: int) -> str | None:
     )
 
 
+def _degree(rows: int, params: AutoParams) -> int:
+    """Neighbours of a row: few rows have small groups, and a list that is longer than these ties them together."""
+    if params.n_neighbors is not None:
+        return params.n_neighbors
+    return int(np.clip(1.5 * np.sqrt(rows), _LEAST, _NEIGHBORS))
+
+
 def _smallest(rows: int, params: AutoParams) -> int:
     """Fewest rows of a cluster: no more than half of what each of the clusters asked for would hold."""
-    if params.approx_n_clusters is None:
+    if params.n_clusters is None:
         return params.min_cluster_size
-    return min(params.min_cluster_size, max(rows // (2 * params.approx_n_clusters), 1))
+    return min(params.min_cluster_size, max(rows // (2 * params.n_clusters), 1))
 
 
 def _too_few(rows: int, params: AutoParams, labels: NDArray[np.int32]) -> str | None:
-    if params.approx_n_clusters is not None or rows > _SMALL or int(labels.max(initial=-1)) > 0:
+    if params.n_clusters is not None or rows > _SMALL or int(labels.max(initial=-1)) > 0:
         return None
     return (
         f"{rows:,} rows are too few for groups of at least {params.min_cluster_size} to show. A number of clusters, "
@@ -140,7 +156,7 @@ def _too_few(rows: int, params: AutoParams, labels: NDArray[np.int32]) -> str | 
 
 
 def _missed(params: AutoParams, found: int) -> str | None:
-    wanted = params.approx_n_clusters
+    wanted = params.n_clusters
     if wanted is None or found == wanted:
         return None
     return (
@@ -155,7 +171,7 @@ def _by_value(
     """Where rows mostly are copies of each other, each value that is there often enough is a cluster."""
     nobody = np.zeros(len(rows), np.bool_)
     labels = leave_out(np.arange(len(rows), dtype=np.int32), nobody, copies, params.min_cluster_size)
-    shown, wanted = int(labels.max(initial=-1)) + 1, params.approx_n_clusters
+    shown, wanted = int(labels.max(initial=-1)) + 1, params.n_clusters
     layers, reason = [labels], "the rows are copies of a few values"
     if wanted is not None and wanted < shown:
         group = merges_of(*middles(points[rows], labels, copies)).cut(wanted)
@@ -205,11 +221,14 @@ def _find(
 ) -> _Found:
     seed = params.random_state or 0
     ground = find_ground(graph, seed, threads, within(progress, "cluster", 0, 0.8))
+    ground = _joined(ground, points, copies, threads)
     away = log_distances(near.first(_HEARD).distances)
     share = walk_home(graph, ground.communities, threads)[1]
     far = robust_scores(away, ground.communities)[0]
     level = 2 * params.noise_level
-    out = (share < level * _STRAY * np.median(share)) | (far * level > _FAR)
+    stray = (share < level * _STRAY * np.median(share)) | (far * level > _FAR)
+    reach = np.sqrt(2 * exp(log_distances(near.first(_NEAREST).distances)))
+    out = stray & ~well_inside(points, ground.communities, copies, reach)
     tree = LayerTree(
         points=points,
         copies=copies,
@@ -221,7 +240,7 @@ def _find(
         threads=threads,
         progress=within(progress, "cluster", 0.8, 1),
     )
-    wanted = params.approx_n_clusters
+    wanted = params.n_clusters
     found, chosen = tree.natural() if wanted is None else tree.with_clusters(wanted)
     layers = nested(found)
     labels, clusters = layers[chosen].labels, layers[chosen].clusters
@@ -242,6 +261,15 @@ def _find(
         middle=middle[:clusters],
         spread=spread[:clusters],
     )
+
+
+def _joined(ground: Ground, points: Points, copies: Rows, threads: int) -> Ground:
+    """Without divisions of groups that are far apart and have no structure inside."""
+    communities = join_plain_groups(points, ground.communities, copies, threads)
+    if communities is ground.communities:
+        return ground
+    reason = f"{ground.choice.reason}; groups far apart that show no structure inside are left whole"
+    return replace(ground, communities=communities, choice=replace(ground.choice, reason=reason))
 
 
 def _asked(wanted: int, shown: int) -> str:

@@ -50,7 +50,7 @@ def fit(points: Points, params: EVoCParams, *, seed: int, threads: int, progress
         n_neighbors=params.n_neighbors,
         min_cluster_size=params.base_min_cluster_size,
         noise_level=params.noise_level,
-        approx_n_clusters=params.approx_n_clusters,
+        n_clusters=params.approx_n_clusters,
         random_state=params.random_state,
     )
     found = auto.fit(points, own, seed=seed, threads=threads, progress=progress)
