@@ -1,8 +1,10 @@
 """The caller's file again, row for row, with the clusters beside its own columns."""
 
 import fnmatch
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -33,6 +35,7 @@ _SURE: Final = RESULT_COLUMNS[:3]
 """A file that has all of these was written by Shoal, if its cluster ids are such."""
 _QUIET: Final = "Run the command again once nothing writes to it."
 _ROWS: Final = 8192
+_WRITABLE: Final = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _FORMULA: Final = tuple("=+-@\t\r")
 """What a cell begins with that spreadsheets take for a formula."""
 
@@ -59,15 +62,18 @@ class Clustered(Protocol):
     def file_rows(self) -> "FileRows | None": ...
 
 
-def check_target(path: Path, sources: Sequence[Path], *, overwrite: bool, options: Options = COMMAND) -> None:
+def check_target(
+    path: Path, sources: Sequence[Path], *, overwrite: bool, options: Options = COMMAND, results: Path | None = None
+) -> None:
     """Whether the rows of `sources` may be written to `path`, before anything is computed.
 
-    An earlier file of clustered rows is replaced; any other only with `overwrite`, and never what is read. Raises
-    InvalidField for a name that no format has, Conflict for the rest.
+    An earlier file of clustered rows is replaced, unless it is read-only; any other only with `overwrite`, and never
+    what is read. Raises InvalidField for a name that no format has, Conflict for the rest, and for a file in the folder
+    of `results`, which holds nothing else.
     """
     option = options.write
     written_format(path, option)
-    folder = path.resolve().parent
+    folder = _target(path, option).parent
     if not folder.is_dir():
         raise Conflict(f"{option}: there is no folder {folder}. Make it first, or choose another.")
     for source in sources:
@@ -77,11 +83,39 @@ def check_target(path: Path, sources: Sequence[Path], *, overwrite: bool, option
             )
     if path.is_dir():
         raise Conflict(f"{option}: {path} is a folder. Choose the name of a file.")
+    if path.exists() and not path.is_file():
+        raise Conflict(f"{option}: {path} is a pipe or a device, which takes no whole file. Choose the name of a file.")
+    if results is not None and _target(path, option).is_relative_to(results.resolve()):
+        raise Conflict(
+            f"{option}: {path} lies in the folder of results, which is replaced whole. Choose another folder."
+        )
+    if path.exists() and not overwrite and not path.stat().st_mode & _WRITABLE:
+        raise Conflict(f"{option}: {path} is read-only. Choose another name, or {options.overwrite}.")
     if path.exists() and not overwrite and not is_earlier(path):
         raise Conflict(
             f"{option}: {path} is there already, and no file of clustered rows. Choose another name, or "
             f"{options.overwrite}."
         )
+
+
+def _target(path: Path, option: str) -> Path:
+    """Where a path leads to. Raises InvalidField for one that leads nowhere, and for a name that no disk takes."""
+    try:
+        found = path.resolve()
+        found.parent.stat()
+        with suppress(FileNotFoundError):
+            found.stat()
+    except FileNotFoundError:
+        return found
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (
+            error.strerror if isinstance(error, OSError) else "symbolic links in a circle, or a character of no name"
+        )
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise InvalidField(
+            option, f"cannot be written ({reason})", value=shown, remedy="Choose another name."
+        ) from None
+    return found
 
 
 def check_replaced(path: Path, source: Source, options: Options = COMMAND) -> None:
@@ -182,6 +216,8 @@ def write_back(
     results = _Results(clustering, rows, total, names, guarded=separated)
     try:
         with written_alone(path.resolve()) as file:
+            with suppress(FileNotFoundError):  # whoever may read the file that it replaces
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             if isinstance(first, pa.RecordBatch) or kind not in ("json", "jsonl"):
                 schema, batches = as_batches(originals)
                 id_type = None if separated or source.info.delimiter is None else clustering.document_ids.type

@@ -84,7 +84,7 @@ def cluster(
         check_folder(folder)
         if write is not None:
             read = [place for place in places if isinstance(place, Path)]
-            check_target(write, read if sidecar is None else [*read, sidecar], overwrite=overwrite)
+            check_target(write, read if sidecar is None else [*read, sidecar], overwrite=overwrite, results=folder)
     filter = parse_where(where or [])
     how = How(
         algorithm=algorithm,
