@@ -4,7 +4,7 @@ import datetime
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -293,7 +293,50 @@ def test_classes_are_one_column_and_one_value_a_row(clustering: shoal.Clustering
     team = pd.DataFrame({"team": ["a"] * ROWS})
 
     assert clustering.per_class(team)["class"].unique().to_pylist() == ["a"]
-    assert "not one value a row" in str(refusal(lambda: clustering.per_class([["a", "b"]] * ROWS)))
+    assert "not one value a row" in str(refusal(lambda: clustering.per_class([{"a": 1}] * ROWS)))
+    assert "not one value a row" in str(refusal(lambda: clustering.per_class(VECTORS)))
+
+
+TAGS: list[Any] = [["a", "b"], ["a"], [], None] * (ROWS // 4)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        TAGS,
+        [None if tags is None else set(tags) for tags in TAGS],
+        [None if tags is None else [*tags, *tags] for tags in TAGS],
+        [None if tags is None else np.array(tags) for tags in TAGS],
+        pd.Series(TAGS),
+        pl.Series(TAGS),
+        pa.array(TAGS),
+    ],
+    ids=["lists", "sets", "repeated", "arrays", "pandas", "polars", "arrow"],
+)
+def test_of_lists_of_tags_each_tag_counts(classes: object) -> None:
+    clustering = shoal.cluster(VECTORS, text=TEXTS, **HOW)
+
+    found = clustering.per_class(classes).to_pandas()
+
+    counted = found.fillna({"class": "none"}).groupby("class")["count"].sum().to_dict()
+    assert counted == {"a": ROWS // 2, "b": ROWS // 4, "none": ROWS // 2}
+    assert (
+        found["lift"]
+        * (found["cluster_id"].map(clustering.per_class(["x"] * ROWS).to_pandas().set_index("cluster_id")["share"]))
+    ).tolist() == pytest.approx(found["share"].tolist())
+
+
+@pytest.mark.parametrize(
+    "make", [list, pd.Series, lambda values: np.array(values, object)], ids=["list", "pandas", "numpy"]
+)
+def test_classes_of_several_types_are_text_as_a_spreadsheet_holds_them(clustering: shoal.Clustering, make: Any) -> None:
+    found = clustering.per_class(make([1, "a", None, 2.0] * (ROWS // 4)))
+
+    assert sorted(found["class"].unique().to_pylist(), key=str) == ["1", "2", None, "a"]
+
+
+def test_numbers_of_bins_may_be_those_of_numpy(clustering: shoal.Clustering) -> None:
+    assert clustering.over_time(TIMES, bins=cast(int, np.int64(5))).equals(clustering.over_time(TIMES, bins=5))
 
 
 def test_periods_are_times(clustering: shoal.Clustering) -> None:

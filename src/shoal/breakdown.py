@@ -14,6 +14,7 @@ from shoal.errors import InvalidField
 from shoal.frames import is_pandas, is_polars
 from shoal.inputs import column_of
 from shoal.labeling import name_clusters
+from shoal.scalars import is_missing, unwrapped
 from shoal.services.analysis import NOISE_ID, NamedCluster
 from shoal.tables import is_text, plain
 
@@ -26,6 +27,7 @@ _MOST_CHOSEN: Final = 40
 _MOST_BINS: Final = 10_000
 _FEW: Final = 20
 _WORDS: Final = 5
+_TAGS: Final = (list, tuple, set, frozenset, np.ndarray)
 _MOST_SPOKEN: Final = 200
 """The largest parts of a cluster, for which words are found."""
 
@@ -102,10 +104,9 @@ def by_class(
     classes: object, labels: Labels, clusters: Sequence[NamedCluster], texts: Sequence[str] | None
 ) -> pa.Table:
     """One row for each class and cluster that meet; see `Clustering.per_class`. Raises InvalidField."""
-    given = _column("classes", classes, len(labels))
-    if given.type.num_fields:
-        remedy = "Give one class a row, such as the first of its tags."
-        raise InvalidField("classes", f"holds {given.type}, not one value a row", remedy=remedy)
+    given, rows = _classes(classes, len(labels))
+    overall = _Cells.of(np.zeros_like(labels, np.int64), labels, len(clusters)).counts(1)[0] / max(len(labels), 1)
+    labels, texts = labels[rows], None if texts is None else [texts[row] for row in rows.tolist()]
     column = given.dictionary_encode(null_encoding="encode")
     codes = np.asarray(column.indices.to_numpy(zero_copy_only=False), np.int64)
     sizes = np.bincount(codes, minlength=len(column.dictionary))
@@ -118,9 +119,43 @@ def by_class(
     part = there // counts.shape[1]
     own = {"class": column.dictionary.take(pa.array(order[part]))}
     table = _table(own, cells, counts, there, clusters, texts)
-    overall = (counts.sum(axis=0) / max(len(labels), 1))[there % counts.shape[1]]
-    lift = pa.array(table["share"].to_numpy() / overall, pa.float64())
+    lift = pa.array(table["share"].to_numpy() / overall[there % counts.shape[1]], pa.float64())
     return table.add_column(table.column_names.index("share") + 1, "lift", lift)
+
+
+def _classes(values: Any, count: int) -> tuple[pa.Array, Numbers]:
+    """The classes of n documents, and (classes,) the document of each: several where it has a list of tags, which count
+    once each, and a missing one where the list is empty. Raises InvalidField."""
+    column = _column("classes", _as_lists(values), count)
+    if not _is_list(column.type):
+        if column.type.num_fields:
+            remedy = "Give one class a row, or a list of tags."
+            raise InvalidField("classes", f"holds {column.type}, not one value a row", remedy=remedy)
+        return column, np.arange(count)
+    tags = [None if row is None else list(dict.fromkeys(row)) or None for row in column.to_pylist()]
+    rows = np.repeat(np.arange(count), [1 if row is None else len(row) for row in tags])
+    flat = [tag for row in tags for tag in ([None] if row is None else row)]
+    return pa.array(flat, column.type.value_type), rows
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Whether values are lists of tags, and no vectors."""
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(lists and not kind.value_type.num_fields and not pa.types.is_floating(kind.value_type))
+
+
+def _as_lists(values: Any) -> Any:
+    """Tuples, sets and arrays of tags as lists, which Arrow reads; anything else as it is."""
+    if not isinstance(values, (list, tuple, np.ndarray)) and not is_pandas(values, "Series"):
+        return values
+    if str(getattr(values, "dtype", "object")) != "object" or not any(isinstance(one, _TAGS) for one in values):
+        return values
+    listed = [sorted(one, key=str) if isinstance(one, (set, frozenset)) else one for one in values]
+    rows = [None if is_missing(one) else list(one) if isinstance(one, _TAGS) else [one] for one in listed]
+    try:
+        return pa.array([None if row is None else [unwrapped(tag) for tag in row] for row in rows])
+    except pa.ArrowException:
+        raise InvalidField("classes", "holds tags of several types", remedy="Make all of them text.") from None
 
 
 def _table(
@@ -164,12 +199,15 @@ def _column(name: str, values: Any, count: int) -> pa.Array:
         values = values.iloc[:, 0] if is_pandas(values) else values.to_series()
     if str(getattr(values, "dtype", "")).startswith("period"):
         values = values.dt.to_timestamp() if is_pandas(values, "Series") else values.to_timestamp()
-    if is_pandas(values, "Series") or is_pandas(values, "Index"):
-        column = pa.array(values, from_pandas=True)
-    elif is_polars(values, "Series"):
-        column = pa.chunked_array(values)
-    else:
-        column = column_of(name, values)
+    try:
+        if is_pandas(values, "Series") or is_pandas(values, "Index"):
+            column = pa.array(values, from_pandas=True)
+        elif is_polars(values, "Series"):
+            column = pa.chunked_array(values)
+        else:
+            column = column_of(name, values)
+    except (pa.ArrowException, TypeError):  # objects of several types
+        column = column_of(name, values.to_list())
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     column = plain(column)
@@ -208,8 +246,9 @@ def _parsed(column: pa.Array) -> pa.Array:
     )
 
 
-def _binned(moments: NDArray[np.datetime64], bins: int | str | None) -> tuple[Numbers, NDArray[np.datetime64]]:
+def _binned(moments: NDArray[np.datetime64], bins: object) -> tuple[Numbers, NDArray[np.datetime64]]:
     """The bin of each moment, and the (b + 1,) edges of the bins, from the first to the last that holds one."""
+    bins = unwrapped(bins)
     if isinstance(bins, int) and not isinstance(bins, bool) and 1 <= bins <= _MOST_BINS:
         return _even(moments, bins)
     if bins is None:

@@ -263,8 +263,9 @@ class Exploration(ABC):
         Parameters
         ----------
         classes : (n,) values
-            One a document, in their order: text, numbers, or a column of such. A missing one is a class of its own.
-            Beside a data frame of pandas a series goes by its index.
+            One a document, in their order: text, numbers, or a column of such; or a list of tags, of which each counts,
+            so that counts may sum to more than n. A missing one, or an empty list, is a class of its own. Beside a data
+            frame of pandas a series goes by its index.
 
         Returns
         -------

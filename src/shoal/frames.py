@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shoal.errors import InvalidField
 from shoal.files.tables import check_names
 from shoal.inputs import column_of
-from shoal.scalars import is_missing, unwrapped
+from shoal.scalars import cell_text, is_missing, unwrapped
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -182,7 +182,7 @@ def _column_of_objects(values: Iterable[object]) -> pa.Array | None:
     rows = [None if is_missing(value) else unwrapped(value) for value in values]
     there = [row for row in rows if row is not None]
     if all(isinstance(row, (str, int, float)) for row in there):
-        return pa.array([None if row is None else _shown(row) for row in rows], pa.large_string())
+        return pa.array([None if row is None else cell_text(row) for row in rows], pa.large_string())
     try:
         return pa.array([None if row is None else _one_row(row) for row in rows])
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -194,10 +194,6 @@ def _one_row(value: object) -> NDArray[Any]:
     row = np.asarray(value)
     row = row.ravel() if row.ndim == 2 and 1 in row.shape else row
     return row.astype(np.float64) if row.dtype.kind in "fiu" else row
-
-
-def _shown(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _kind_in(values: Any) -> str:

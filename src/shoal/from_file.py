@@ -220,6 +220,7 @@ def _opened_here(request: Request, path: Files, names: Mapping[Path, str]) -> So
         sidecar=request.sidecar,
         needs_vectors=given.vectors is None,
         delimiter=request.delimiter,
+        encoding=request.encoding,
         bounds=Bounds.in_memory(Settings.read().import_unfolded_mib),
         options=request.options,
         numbered=given.ids is not None,

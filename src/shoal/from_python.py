@@ -39,7 +39,7 @@ _LABEL: Final = "data"
 _MOST_NAMES: Final = 64
 _ARGUMENTS: Final = (
     "data", "vector", "text", "id", "algorithm", "n_clusters", "normalize", "centroid_method", "sample_size", "seed",
-    "threads", "like", "progress",
+    "threads", "encoding", "like", "progress",
 )  # fmt: skip
 
 
@@ -58,6 +58,7 @@ def cluster(
     sample_size: int | None = None,
     seed: int = 42,
     threads: int = 0,
+    encoding: str | None = None,
     like: Clustering | None = None,
     progress: Progress | bool = False,
     **params: object,
@@ -101,6 +102,8 @@ def cluster(
         The same seed gives the same clusters.
     threads : int, default 0
         How many; 0 takes all cores. The result does not depend on it.
+    encoding : str, optional
+        Of a file of text that is not UTF-8, such as "cp1252" for plain CSV files of Excel.
     like : Clustering, optional
         An earlier clustering of some of the same ids: these stay where they were on its map.
     progress : bool or callable, default False
@@ -146,10 +149,10 @@ def cluster(
     named = text is not False and not _says_none(text)
     spoken = text if named and text is not False else None
     ids = NO_COLUMN if id is False else id
-    if isinstance(data, (str, os.PathLike)):
-        request = _of_file(as_place(data), vector, spoken, ids)
-    elif isinstance(data, (list, tuple)) and data and all(isinstance(o, os.PathLike) or is_address(o) for o in data):
-        request = _of_file([as_place(one) for one in data], vector, spoken, ids)
+    if (places := _places(data)) is not None:
+        request = replace(_of_file(places, vector, spoken, ids), encoding=encoding)
+    elif encoding is not None:
+        raise InvalidField("encoding", "belongs to a file", value=encoding, remedy="Leave it out.")
     elif (frame := one_column(data) or frame_of(data)) is not None:
         request = _of_frame(frame, vector, spoken, ids)
     else:
@@ -159,6 +162,15 @@ def cluster(
     found = cluster_file(request, hear)
     file_rows = FileRows(found.opened, found.rows, found.total)
     return _ended(replace(found.clustering, file_rows=file_rows), progress)
+
+
+def _places(data: object) -> Places | None:
+    """The files that data names, here or elsewhere; None for anything else."""
+    if isinstance(data, (str, os.PathLike)):
+        return as_place(data)
+    if isinstance(data, (list, tuple)) and data and all(isinstance(o, os.PathLike) or is_address(o) for o in data):
+        return [as_place(one) for one in data]
+    return None
 
 
 def _either(name: str, one: Column | Literal[False] | None, other: Column | None) -> Column | Literal[False] | None:

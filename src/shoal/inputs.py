@@ -16,7 +16,7 @@ from shoal.errors import InvalidField
 from shoal.precision import Split, split, split_if_it_matters
 from shoal.records.ids import check_id
 from shoal.records.vectors import check_finite
-from shoal.scalars import id_text, is_missing, unwrapped
+from shoal.scalars import cell_text, id_text, is_missing, unwrapped
 from shoal.tables import plain
 
 __all__ = ["GivenIds", "column_of", "ids_of", "points_of", "renamed", "split_points", "texts_of"]
@@ -120,8 +120,12 @@ def column_of(name: str, values: object) -> pa.Array:
         ]
     try:
         return pa.array(listed)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise InvalidField(name, f"is no column ({error})") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        if all(value is None or isinstance(value, (str, int, float)) for value in listed):  # as spreadsheets hold them
+            return pa.array([None if value is None else cell_text(value) for value in listed], pa.large_string())
+        kinds = sorted({type(value).__name__ for value in listed if value is not None})
+        problem = f"holds values of several types ({', '.join(kinds[:4])}), or of one that no column holds"
+        raise InvalidField(name, problem, remedy="Give values of one type.") from None
 
 
 def _with_known_times(values: Any) -> Any:

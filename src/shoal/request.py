@@ -44,6 +44,8 @@ class Request:
     format: str | None = None
     delimiter: str | None = None
     """What separates the columns of text; None where it is to be seen."""
+    encoding: str | None = None
+    """How text is written; None for UTF-8, and for what a mark says."""
     sidecar: Path | None = None
     vector: str | None = None
     """None takes the only column of vectors."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from shoal.errors import InvalidField
 
-__all__ = ["flag", "id_text", "is_missing", "unwrapped", "whole"]
+__all__ = ["cell_text", "flag", "id_text", "is_missing", "unwrapped", "whole"]
 
 _EXACT: Final = 2**53
 """Up to here every whole number is a float of its own."""
@@ -36,6 +36,11 @@ def flag(field: str, value: object) -> bool:
     if not isinstance(plain, bool):
         raise InvalidField(field, "must be true or false", value=value)
     return plain
+
+
+def cell_text(value: object) -> str:
+    """A value among text as text: whole floats as the numbers that they were before a gap made them floats."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def is_missing(value: object) -> bool:

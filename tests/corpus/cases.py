@@ -52,11 +52,11 @@ class Case:
     ids
         The ids in the order of the rows; None where they are the numbers of the rows.
     text
-        The columns that may give the clusters their names; empty where there are none.
+        The columns that give the clusters their names; empty where there are none.
     rows
         Which of the documents are clustered.
-    note
-        Words of a note that the user has to see.
+    notes
+        Words of each of the notes that the user sees, in their order; there are no others.
     refused
         Words of the one line on stderr; empty where the file is read.
     """
@@ -66,7 +66,7 @@ class Case:
     ids: Sequence[object] | None = None
     text: Sequence[str] = ()
     rows: Sequence[int] = range(ROWS)
-    note: str = ""
+    notes: Sequence[str] = ()
     refused: Sequence[str] = ()
 
 
@@ -79,7 +79,7 @@ def case(
     ids: Sequence[object] | None = None,
     text: Sequence[str] = (),
     rows: Sequence[int] = range(ROWS),
-    note: str = "",
+    notes: Sequence[str] = (),
     refused: Sequence[str] = (),
 ) -> Callable[[Writer], Writer]:
     """Register a function that writes a file and returns its name, or the arguments of the command."""
@@ -92,7 +92,7 @@ def case(
             return [given] if isinstance(given, str) else given
 
         assert name not in CASES, name
-        CASES[name] = Case(name=name, write=arguments, ids=ids, text=text, rows=rows, note=note, refused=refused)
+        CASES[name] = Case(name=name, write=arguments, ids=ids, text=text, rows=rows, notes=notes, refused=refused)
         return write
 
     return register

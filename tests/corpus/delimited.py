@@ -62,18 +62,25 @@ def csv_with_numpy_vectors_that_were_cut(folder: Path) -> str:
     return save(folder, "docs.csv", table({"id": NUMBERS, "text": TITLES, "embedding": vectors}))
 
 
-@case(ids=UUIDS, text=["title", "body"])
+@case(ids=UUIDS, text=["title", "body"], notes=["Column 'uuid' has another value in every row"])
 def csv_with_vectors_as_json_and_uuids(folder: Path) -> str:
     return save(folder, "docs.csv", table({"uuid": UUIDS, "title": TITLES, "body": BODIES, "vector": JSON_TEXT}))
 
 
-@case(ids=IDS, text=["subject"])
+@case(ids=IDS, text=["subject"], notes=["Column 'ticket' has another value in every row"])
 def csv_with_numpy_scalars_in_lists_and_a_ticket(folder: Path) -> str:
     vectors = ["[" + ", ".join(f"np.float32({n})" for n in vector) + "]" for vector in VECTORS.tolist()]
     return save(folder, "tickets.csv", table({"ticket": IDS, "subject": TITLES, "embedding": vectors}))
 
 
-@case(ids=IDS, text=["Betreff"])
+@case(
+    ids=IDS,
+    text=["Betreff"],
+    notes=[
+        "Column 'Ticket-Nr' has another value in every row",
+        "Columns 'dim_0' to 'dim_11' were read as one vector 'dim'",
+    ],
+)
 def csv_of_a_german_office(folder: Path) -> str:
     columns: dict[str, Sequence[object]] = {
         "Ticket-Nr": IDS,
@@ -120,20 +127,32 @@ def csv_with_line_breaks_in_quotes_and_empty_lines_at_the_end(folder: Path) -> s
     return save(folder, "notes.csv", table({"id": IDS, "note": notes, "embedding": JSON_TEXT}) + "\n\n\n")
 
 
-@case(ids=IDS, text=["text"])
+@case(ids=IDS, text=["text"], notes=["Columns 'emb.0' to 'emb.11' were read as one vector 'emb'"])
 def csv_with_everything_in_quotes(folder: Path) -> str:
     columns: dict[str, Sequence[object]] = {"id": IDS, "text": TITLES}
     columns |= {f"emb.{at}": VECTORS[:, at].tolist() for at in range(DIMENSION)}
     return save(folder, "docs.csv", table(columns, quoting=csv.QUOTE_ALL))
 
 
-@case(refused=["row 0 (line 2)", "'text'", "not UTF-8", "iconv"])
+@case(refused=["row 0 (line 2)", "'text'", "not UTF-8", "--encoding cp1252"])
 def csv_in_latin_1(folder: Path) -> str:
     texts = [f"Größe: {title}" for title in TITLES]
     return save(folder, "docs.csv", table({"id": IDS, "text": texts, "embedding": JSON_TEXT}), "latin-1")
 
 
-@case(refused=["UTF-16", "iconv -f utf-16"])
+@case(ids=IDS, text=["text"])
+def text_file_in_cp1252_whose_encoding_is_named(folder: Path) -> Sequence[str]:
+    texts = [f"Größe: {title}" for title in TITLES]
+    text = table({"id": IDS, "text": texts, "embedding": JSON_TEXT}, ";")
+    return [save(folder, "docs.csv", text, "cp1252"), "--encoding", "cp1252"]
+
+
+@case(ids=IDS, text=["text"])
+def text_file_with_tabs_in_utf_16_as_excel_calls_it(folder: Path) -> str:
+    return save(folder, "docs.txt", table({"id": IDS, "text": TITLES, "embedding": JSON_TEXT}, "\t"), "utf-16")
+
+
+@case(ids=IDS, text=["text"])
 def csv_in_utf_16_as_excel_saves_unicode_text(folder: Path) -> str:
     return save(folder, "docs.csv", table({"id": IDS, "text": TITLES, "embedding": JSON_TEXT}, "\t"), "utf-16")
 
@@ -163,19 +182,19 @@ def csv_in_a_bzip2_archive(folder: Path) -> str:
     return "docs.csv.bz2"
 
 
-@case(text=["text"])
+@case(text=["text"], notes=["Columns '0' to '11' were read as one vector 'vector'"])
 def csv_with_the_index_of_a_data_frame_and_a_column_for_each_dimension(folder: Path) -> str:
     columns: dict[str, Sequence[object]] = {"": range(ROWS)}
     columns |= {str(at): VECTORS[:, at].tolist() for at in range(DIMENSION)} | {"text": TITLES}
     return save(folder, "docs.csv", table(columns))
 
 
-@case(ids=IDS, text=["text"])
+@case(ids=IDS, text=["text"], notes=["Column 'Unnamed: 0' has another value in every row"])
 def csv_with_an_unnamed_column_of_ids(folder: Path) -> str:
     return save(folder, "docs.csv", table({"Unnamed: 0": IDS, "text": TITLES, "embeddings": JSON_TEXT}))
 
 
-@case()
+@case(notes=["Columns '0' to '11' were read as one vector 'vector'"])
 def csv_of_numbers_without_a_header(folder: Path) -> str:
     out = io.BytesIO()
     np.savetxt(out, VECTORS, delimiter=",")
@@ -245,7 +264,7 @@ def csv_with_a_bad_vector_below_texts_of_many_lines(folder: Path) -> str:
 
 
 @case(ids=[IDS[row] for row in range(ROWS) if row not in (4, 9)], rows=[n for n in range(ROWS) if n not in (4, 9)],
-      text=["text"], note="2 documents have no embedding")  # fmt: skip
+      text=["text"], notes=["2 documents have no embedding"])  # fmt: skip
 def csv_with_missing_vectors_as_programs_write_them(folder: Path) -> str:
     vectors = list(JSON_TEXT)
     vectors[4], vectors[9] = "", "NULL"
@@ -257,14 +276,21 @@ def csv_with_two_columns_of_one_name(folder: Path) -> str:
     return save(folder, "docs.csv", table({"id": IDS, "text": TITLES, "embedding": JSON_TEXT}).replace("id", "text", 1))
 
 
-@case(ids=IDS, text=["text"])
+@case(
+    ids=IDS,
+    text=["text"],
+    notes=[
+        "Column 'doc_id' has another value in every row",
+        "Columns 'embedding[0]' to 'embedding[11]' were read as one vector 'embedding'",
+    ],
+)
 def csv_with_dimensions_in_brackets_and_scientific_numbers(folder: Path) -> str:
     columns: dict[str, Sequence[object]] = {"doc_id": IDS, "text": TITLES}
     columns |= {f"embedding[{at}]": [f"{n:.6e}" for n in VECTORS[:, at]] for at in range(DIMENSION)}
     return save(folder, "docs.csv", table(columns))
 
 
-@case(text=["text"], ids=NUMBERS)
+@case(text=["text"], ids=NUMBERS, notes=["Column 'ticket_id' has another value in every row"])
 def csv_with_ids_as_floats(folder: Path) -> str:
     return save(
         folder, "docs.csv", table({"ticket_id": [f"{n}.0" for n in NUMBERS], "text": TITLES, "embedding": JSON_TEXT})
@@ -311,7 +337,7 @@ def csv_files_with_other_columns(folder: Path) -> Sequence[str]:
     return ["a.csv", save(folder, "b.csv", table({"id": IDS, "embedding": JSON_TEXT}))]
 
 
-@case(ids=IDS, text=["text"])
+@case(ids=IDS, text=["text"], notes=["Column 'ticket' has another value in every row"])
 def csv_that_went_through_pandas_twice(folder: Path) -> str:
     columns = {"": range(ROWS), "Unnamed: 0": range(ROWS), "ticket": IDS, "text": TITLES, "embedding": JSON_TEXT}
     return save(folder, "docs.csv", table(columns))

@@ -76,18 +76,6 @@ def test_a_file_that_is_not_what_its_name_says_is_told_what_it_is(
     assert f"its content is {found}" in refusal(tmp_path / name).message
 
 
-@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl"])
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_text_in_wide_characters_is_told_its_encoding_and_the_remedy(name: str, encoding: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text('id,t,embedding\n1,Größe und 雨,"[1, 2]"\n' * 3, encoding)
-
-    told = refusal(tmp_path / name).message
-
-    assert told.startswith(f"{name}: is {encoding.upper()[:6]}")
-    assert "Save it as UTF-8: iconv -f utf-" in told
-    assert f"iconv -f {encoding.replace('-le', 'le').replace('-be', 'be')} " in told
-
-
 @pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.parquet", "x.npy", "pipe"])
 @pytest.mark.parametrize("format", [None, "csv"])
 def test_a_pipe_is_refused_at_once(name: str, format: str | None, tmp_path: Path) -> None:

@@ -33,15 +33,18 @@ def check_read(case: Case, folder: Path) -> None:
     summary = json.loads((folder / "found" / "summary.json").read_text())
     members = pq.read_table(folder / "found" / "members.parquet").to_pylist()
     ids = list(range(ROWS)) if case.ids is None else list(case.ids)
-    found = {str(row["document_id"]).lstrip("0") or "0": row["cluster_id"] for row in members}
-    topics = dict(zip((str(id) for id in ids), (TOPICS[row] for row in case.rows), strict=case.ids is not None))
+    found = {row["document_id"]: row["cluster_id"] for row in members}
+    topics = dict(zip(ids, (TOPICS[row] for row in case.rows), strict=case.ids is not None))
 
-    assert found.keys() == {id.lstrip("0") or "0" for id in topics}
-    clusters = {topic: {found[id.lstrip("0") or "0"] for id, of in topics.items() if of == topic} for topic in TOPICS}
+    assert set(map(type, found)) == set(map(type, topics))
+    assert found.keys() == topics.keys()
+    clusters = {topic: {found[id] for id, of in topics.items() if of == topic} for topic in TOPICS}
     assert sorted(map(len, clusters.values())) == [1, 1, 1]
     assert len(set.union(*clusters.values())) == 3
-    assert set(case.text) <= set(summary["source"]["text"])
-    assert case.note in " ".join(summary["warnings"])
+    assert summary["source"]["text"] == list(case.text)
+    assert len(summary["warnings"]) == len(case.notes)
+    for note, warning in zip(case.notes, summary["warnings"], strict=True):
+        assert note in warning
 
 
 @pytest.mark.parametrize("name", READ)

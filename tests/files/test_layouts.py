@@ -395,7 +395,7 @@ def test_text_that_is_no_utf8_is_named_with_the_remedy(kind: str, tmp_path: Path
 
     assert error.field == f"docs.{kind}: row 4, column 'note'"
     assert "is not UTF-8 text" in error.message
-    assert "iconv" in error.message
+    assert "Write the column again as text in UTF-8" in error.message
 
 
 # ── the layouts themselves ───────────────────────────────────────────────────────────────────────────────────────────

@@ -47,6 +47,9 @@ def cluster(
     delimiter: Annotated[
         str | None, typer.Option(help="What separates the columns of CSV, where it is not seen.")
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of text that is not UTF-8: cp1252 for Excel's plain CSV.")
+    ] = None,
     model: Annotated[
         bool, typer.Option(help="Keep what `shoal.load` needs to place new documents, about the size of the vectors.")
     ] = True,
@@ -100,6 +103,7 @@ def cluster(
         path=file,
         format=format,
         delimiter=delimiter,
+        encoding=encoding,
         sidecar=sidecar,
         vector=vector,
         text=text or (),
@@ -130,7 +134,7 @@ def cluster(
     else:
         options: dict[str, Sequence[object] | None] = {"--vector": [vector], "--text": text, "--id": [id]}
         options |= {"--where": where, "--sidecar": [sidecar]}
-        options |= {"--format": [format], "--delimiter": [delimiter]}
+        options |= {"--format": [format], "--delimiter": [delimiter], "--encoding": [encoding]}
         options |= {"--sample": [sample], "--seed": [None if seed == How().seed else seed], "--out": [out]}
         flags = {"--no-normalize": not normalize, "--no-labels": not labels, "--no-map": not map}
         again = same_command(places, options, flags)

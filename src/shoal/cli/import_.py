@@ -36,6 +36,9 @@ def import_(
     delimiter: Annotated[
         str | None, typer.Option(help="What separates the columns of CSV, where it is not seen.")
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of text that is not UTF-8: cp1252 for Excel's plain CSV.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="The folder that holds everything.")] = None,
     url: Annotated[str | None, typer.Option(help="Send to this server instead, such as http://host:8000.")] = None,
     key: Annotated[str | None, typer.Option(help="API key for --url.", envvar="SHOAL_API_KEY")] = None,
@@ -53,7 +56,7 @@ def import_(
     if sidecar is not None:
         check_path(sidecar)
     with options_named(), local_files(file) as (local, names):
-        _import(local, names, collection, namespace, vector, id, sidecar, format, delimiter, data, url, key)
+        _import(local, names, collection, namespace, vector, id, sidecar, format, delimiter, encoding, data, url, key)
 
 
 def _import(
@@ -66,6 +69,7 @@ def _import(
     sidecar: Path | None,
     format: str | None,
     delimiter: str | None,
+    encoding: str | None,
     data: Path | None,
     url: str | None,
     key: str | None,
@@ -78,8 +82,12 @@ def _import(
             "format": format,
             "delimiter": delimiter,
         }
-        how["names"] = names
+        how |= {"encoding": encoding, "names": names}
         _to_folder(file, collection, namespace, data, how)
+    elif encoding is not None:
+        from shoal.errors import InvalidField
+
+        raise InvalidField("--encoding", "goes with a data folder only", remedy="Save the file as UTF-8 first.")
     else:
         _to_server(file, collection, namespace, vector or [], id, sidecar, url, key, format, delimiter)
 

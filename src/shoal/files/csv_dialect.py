@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import InvalidField
+from shoal.files.faults import NOT_UTF8
 
 __all__ = ["Dialect", "check_delimiter", "dialect_of", "line_of", "records"]
 
@@ -20,6 +21,7 @@ _SEP: Final = re.compile(rb"sep=(.)\r?\n?", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan")
 _BY_NAME: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _LOOKED_AT: Final = 50
+_NO_TEXT: Final = re.compile("[\udc80-\udcff]")
 _VECTOR: Final = "embedding"
 
 
@@ -73,6 +75,9 @@ def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect
         delimiter = check_delimiter(given) if given else named or _sniffed(text[start:], usual, whole=len(head) < _HEAD)
         file.seek(len(head) - len(text) + start)
         names = _header(file.read(max(_HEAD, 16 * 2**20)), delimiter)
+    if odd := next((name for name in names if _NO_TEXT.search(name)), None):
+        place, written = f"{label}: line {skipped + 1}", odd.encode("utf-8", "surrogateescape").decode("latin-1")
+        raise InvalidField(place, "is not UTF-8 text", value=written, remedy=NOT_UTF8)
     if len(names) == 1 and _is_row(names[0]):
         return Dialect(delimiter, skipped, False, [_VECTOR])
     has_header = not _is_numbers(names)
@@ -148,7 +153,7 @@ def _in_header(counts: dict[str, list[int]], usual: str) -> str:
 
 
 def _header(text: bytes, delimiter: str) -> list[str]:
-    lines = io.StringIO(text.decode("utf-8", "replace"), newline="")
+    lines = io.StringIO(text.decode("utf-8", "surrogateescape"), newline="")
     return next(csv.reader(lines, delimiter=delimiter, strict=False), [])
 
 

@@ -12,7 +12,7 @@ from pyarrow import csv
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
 from shoal.files.csv_dialect import Dialect, line_of, records
-from shoal.files.faults import check_values
+from shoal.files.faults import NOT_UTF8, check_values
 from shoal.files.pieces import Shards, naming_line, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.writing import Writing
@@ -99,7 +99,7 @@ class CsvRows:
         """Raises InvalidField naming row and column for what is no UTF-8."""
         texts = [column.view(pa.string()) for column in batch.columns]
         decoded = pa.RecordBatch.from_arrays(texts, names=batch.schema.names)
-        check_values(decoded, row_place(self._label, first))
+        check_values(decoded, row_place(self._label, first), NOT_UTF8)
         return decoded
 
     @property

@@ -8,9 +8,14 @@ import pyarrow as pa
 from shoal.errors import InvalidField
 from shoal.records.vectors import Place
 
-__all__ = ["check_values", "first_unfit"]
+__all__ = ["NOT_UTF8", "check_values", "first_unfit"]
 
-_LATIN: Final = "Save it as UTF-8: iconv -f latin1 -t utf-8 FILE, or pandas.read_csv(…, encoding='latin-1') and to_csv."
+NOT_UTF8: Final = (
+    "Say how it is written: --encoding cp1252 (encoding='cp1252' in Python) for CSV files of Excel; or save it there "
+    "as CSV UTF-8."
+)
+
+_WRITE_AGAIN: Final = "Write the column again as text in UTF-8, or as bytes."
 
 
 def first_unfit(column: pa.Array, fits: Callable[[pa.Array], bool]) -> int:
@@ -22,14 +27,15 @@ def first_unfit(column: pa.Array, fits: Callable[[pa.Array], bool]) -> int:
     return good
 
 
-def check_values(batch: pa.RecordBatch, place: Place) -> None:
+def check_values(batch: pa.RecordBatch, place: Place, not_utf8: str = _WRITE_AGAIN) -> None:
     """Raises InvalidField naming row and column for values that their type does not allow: text that is no UTF-8, times
-    that are none, offsets that lead out of the file. Files do not promise it, and what comes after trusts it."""
+    that are none, offsets that lead out of the file. Files do not promise it, and what comes after trusts it.
+    `not_utf8` is the remedy for such text."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         reason = _fault(column)
         if reason is not None:
             row = first_unfit(column, lambda part: _fault(part) is None)
-            problem, remedy = _explained(reason)
+            problem, remedy = _explained(reason, not_utf8)
             raise InvalidField(f"{place(row)}, column {name!r}", problem, remedy=remedy)
 
 
@@ -41,9 +47,9 @@ def _fault(column: pa.Array) -> str | None:
     return None
 
 
-def _explained(reason: str) -> tuple[str, str]:
+def _explained(reason: str, not_utf8: str) -> tuple[str, str]:
     if "UTF8" in reason:
-        return "is not UTF-8 text", _LATIN
+        return "is not UTF-8 text", not_utf8
     if "not within the acceptable range" in reason:
         return "is not a time of day", "Leave it empty, or send it as text."
     if "does not represent a whole number of days" in reason:

@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 from shoal.errors import InvalidField
 from shoal.files.other_formats import refused_by_content, refused_by_name
 
-__all__ = ["FORMATS", "Format", "check_file", "format_by_name", "format_of", "packed_format"]
+__all__ = ["FORMATS", "Format", "check_file", "format_by_name", "format_of", "packed_format", "wide_encoding_of"]
 
 Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "json", "npy", "npz"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -40,6 +40,7 @@ _MAGIC: Final = (
     (b"\xff\xff\xff\xff", "arrow"),  # an IPC stream: continuation marker of the schema message
     (b"\x93NUMPY", "npy"),
 )
+_TEXT: Final = ".txt"
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
 _WIDE_MARKS: Final = (
@@ -77,9 +78,6 @@ def format_of(path: Path, label: str, given: str | None = None) -> Format:
         raise other
     if expected in _BINARY:
         raise _mismatch(label, expected, "text" if _is_text(head) else "something else")
-    if (wide := _wide_encoding(head)) is not None:
-        remedy = f"Save it as UTF-8: iconv -f {wide.lower()} -t utf-8 FILE > FILE.utf8."
-        raise InvalidField(label, f"is {wide} text, and Shoal reads UTF-8", remedy=remedy)
     if not _is_text(head):
         raise _mismatch(label, expected, "binary data")
     if expected in ("json", "jsonl") and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"[", b"{"):
@@ -158,6 +156,8 @@ def _format_named(path: Path, label: str, given: str | None) -> Format:
             raise InvalidField("format", "is unknown", value=given, remedy=f"Use one of: {', '.join(FORMATS)}.")
         return known[given]
     expected = _SUFFIXES.get(path.suffix.lower())
+    if expected is None and path.suffix.lower() == _TEXT and _is_table(path):
+        return "tsv"
     if expected is None:
         if (other := refused_by_name(label, path.suffix)) is not None:
             raise other
@@ -169,11 +169,28 @@ def _format_named(path: Path, label: str, given: str | None) -> Format:
     return expected
 
 
+def _is_table(path: Path) -> bool:
+    """Whether the first line of a text has tabs in it, as in what Excel calls text."""
+    try:
+        with path.open("rb") as file:
+            return b"\t" in file.read(_HEAD_BYTES).partition(b"\n")[0]
+    except OSError:
+        return False
+
+
 def format_by_name(path: Path, given: str | None = None) -> Format | None:
     """The format that is `given` or that the file's name says; None for an ending that Shoal does not know."""
     if given:
         return _format_named(path, path.name, given)
-    return _SUFFIXES.get(Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower())
+    suffix = Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower()
+    return "tsv" if suffix == path.suffix.lower() == _TEXT and _is_table(path) else _SUFFIXES.get(suffix)
+
+
+def wide_encoding_of(path: Path, label: str) -> str | None:
+    """The encoding of a file of text in two or four bytes a character; None for any other file. Raises InvalidField for
+    what is no file."""
+    head = _head(path, label)
+    return None if any(head.startswith(magic) for magic, _ in _MAGIC) else _wide_encoding(head)
 
 
 def _wide_encoding(head: bytes) -> str | None:

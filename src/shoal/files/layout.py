@@ -92,6 +92,8 @@ class Asked:
         What separates the columns of text; None where it is to be seen.
     format
         What the file is; None where its name says so.
+    encoding
+        How text is written; None for UTF-8, and for what a mark says.
     stamps
         The files as they were before they were opened.
     """
@@ -108,6 +110,7 @@ class Asked:
     numbered: bool = False
     delimiter: str | None = None
     format: str | None = None
+    encoding: str | None = None
     stamps: Stamps = field(default_factory=dict)
 
 

@@ -16,8 +16,7 @@ from shoal.errors import InvalidField, ShoalError
 from shoal.files.array_file import ArrayPieces
 from shoal.files.bounds import Bounds
 from shoal.files.documents import Documents
-from shoal.files.formats import Format, format_by_name, format_of, packed_format
-from shoal.files.gzip_archive import Unpacked
+from shoal.files.formats import Format, format_by_name, format_of
 from shoal.files.ids import NO_COLUMN, IdRegister
 from shoal.files.json_lines import JsonPieces
 from shoal.files.layout import COMMAND, Asked, Chosen, Known, Options
@@ -25,6 +24,7 @@ from shoal.files.made_ids import MadeIds
 from shoal.files.originals import Originals
 from shoal.files.payloads import json_of_batch, json_of_rows
 from shoal.files.pieces import Piece, Pieces, Shards, naming_line, naming_shard, row_place
+from shoal.files.plain_text import PlainText
 from shoal.files.reading import converted, speaking_shoal
 from shoal.files.shard_rows import ShardRows
 from shoal.files.shards import Files, are_several, find_shards, name_of
@@ -213,6 +213,7 @@ def open_source(
     numbered: bool = False,
     delimiter: str | None = None,
     makes_ids: bool = False,
+    encoding: str | None = None,
     names: Mapping[Path, str] | None = None,
 ) -> Source:
     """Open a file of documents, or several Parquet files as one.
@@ -229,8 +230,9 @@ def open_source(
     folder `temporary`, None for the system's, that lives as long as the source. `options` is how the caller spells the
     options that remedies name. `numbered` numbers the rows, whatever columns there are; so does the `id_column` "none",
     unless there is a column of that name. `delimiter` separates the columns of text; None where it is to be seen.
-    With `makes_ids` rows without ids have such as no other file has. `names` says what folders stand for that hold what
-    was fetched from elsewhere.
+    With `makes_ids` rows without ids have such as no other file has. Text is UTF-8, UTF-16 or UTF-32 with a mark, or of
+    the `encoding`; what is not UTF-8 is read from a copy in `temporary`. `names` says what folders stand for that hold
+    what was fetched from elsewhere.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
     path = Path(path) if isinstance(path, str) else path if isinstance(path, Path) or len(path) > 1 else path[0]
@@ -248,6 +250,7 @@ def open_source(
         numbered=numbered,
         delimiter=delimiter,
         format=format,
+        encoding=encoding,
     )
     held = (
         [path] if isinstance(path, Path) and not are_several(path) else _shard_paths(path, label, format, names or {})
@@ -256,22 +259,22 @@ def open_source(
     asked = replace(asked, stamps=stamps_of(held), number=MadeIds(held) if makes_ids else asked.number)
     if not isinstance(path, Path) or are_several(path):
         return _together(path, format, sidecar, asked, temporary, names or {})
-    unpacked = None
-    if (packed := packed_format(path, label, format)) is not None:
-        with speaking_shoal(label):
-            unpacked = Unpacked(path, label, bounds, temporary)
-        # What comes out of an archive counts against the size of the archive.
+    with speaking_shoal(label):
+        text = PlainText(path, label, format, encoding, bounds, temporary)
+    if text.is_packed:  # what comes out of an archive counts against its size
         asked = replace(asked, bounds=replace(bounds, most_bytes=bounds.unfolded_bytes(path.stat().st_size)))
-        path, format = unpacked.path, packed
     try:
-        source = _source(path, format, sidecar, asked)
+        source = _source(text.path, format_of(text.path, label, text.format or _named(path, format)), sidecar, asked)
     except BaseException:
-        if unpacked is not None:
-            unpacked.close()
+        text.close()
         raise
-    if unpacked is not None:
-        weakref.finalize(source, unpacked.close)
+    weakref.finalize(source, text.close)
     return source
+
+
+def _named(path: Path, format: str | None) -> str | None:
+    """The format that a file's own name says, whatever its copy is called."""
+    return format or format_by_name(path)
 
 
 def _shard_paths(path: Files, label: str, format: str | None, names: Mapping[Path, str]) -> list[Path]:
@@ -306,8 +309,7 @@ def _together(
         return Source(TablePieces(rows, asked), "parquet", asked)
 
 
-def _source(path: Path, format: str | None, sidecar: Path | str | None, asked: Asked) -> Source:
-    kind = format_of(path, asked.label, format)
+def _source(path: Path, kind: Format, sidecar: Path | str | None, asked: Asked) -> Source:
     with speaking_shoal(asked.label):
         if kind == "npy":
             return Source(_array(path, sidecar, asked), kind, asked)

@@ -13,13 +13,13 @@ from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
 from shoal.files.csv_dialect import dialect_of
 from shoal.files.csv_rows import CsvRows
-from shoal.files.formats import Format, format_of, packed_format
-from shoal.files.gzip_archive import Unpacked
+from shoal.files.formats import Format, format_by_name, format_of
 from shoal.files.ids import ID_COLUMNS
 from shoal.files.json_records import Records
 from shoal.files.json_shapes import records_of
 from shoal.files.layout import Asked
 from shoal.files.pieces import Shards
+from shoal.files.plain_text import PlainText
 from shoal.files.reading import speaking_shoal
 from shoal.files.shard_rows import partitions
 from shoal.files.shards import Shard
@@ -126,13 +126,11 @@ class _Text:
 
     def __init__(self, shard: Shard, asked: Asked, temporary: Path | None) -> None:
         self.name, self.size = shard.name, shard.path.stat().st_size
-        self.path, given = shard.path, asked.format
-        if (packed := packed_format(shard.path, shard.name, asked.format)) is not None:
-            with speaking_shoal(shard.name):
-                unpacked = Unpacked(shard.path, shard.name, asked.bounds, temporary)
-            weakref.finalize(self, unpacked.close)
-            self.path, given = unpacked.path, packed
-        self.kind: Format = format_of(self.path, shard.name, given)
+        with speaking_shoal(shard.name):
+            text = PlainText(shard.path, shard.name, asked.format, asked.encoding, asked.bounds, temporary)
+        weakref.finalize(self, text.close)
+        self.path = text.path
+        self.kind: Format = format_of(self.path, shard.name, text.format or format_by_name(shard.path))
 
 
 def _rows(text: _Text, asked: Asked, writings: dict[str, Writing]) -> CsvRows:

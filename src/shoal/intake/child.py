@@ -12,7 +12,7 @@ from typing import Final
 from shoal.errors import InvalidField, ShoalError
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
-from shoal.files.formats import packed_format
+from shoal.files.plain_text import is_written_anew
 from shoal.files.reading import out_of_memory
 from shoal.files.shards import are_several, name_of, size_of
 from shoal.intake.frames import receive, send, send_batch, send_error, send_info
@@ -66,6 +66,7 @@ def _send_file(to: socket.socket, request: Request) -> None:
         delimiter=how.delimiter,
         options=how.options,
         makes_ids=how.makes_ids,
+        encoding=how.encoding,
         names={Path(folder): name for folder, name in how.names.items()},
     )
     send_info(to, source.info)
@@ -87,7 +88,9 @@ def _limit(request: Request) -> None:
     written = 0
     path = request.path
     several = not isinstance(path, Path) or are_several(path)  # archives may be among them
-    if several or (isinstance(path, Path) and path.is_file() and packed_format(path, path.name, request.how.format)):
+    if several or (
+        isinstance(path, Path) and path.is_file() and is_written_anew(path, request.how.format, request.how.encoding)
+    ):
         written = min(_bounds(request.limits).unfolded_bytes(size), sys.maxsize)
     for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, written)):
         _, hard = resource.getrlimit(kind)

@@ -30,6 +30,7 @@ class How:
     delimiter: str | None = None
     options: Options = COMMAND
     makes_ids: bool = False
+    encoding: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     """What folders stand for that hold what was fetched from elsewhere."""
 

@@ -1,0 +1,114 @@
+"""Where `--write` may write: links, pipes, devices, read-only and private files, and the folder of results itself."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import shoal
+from shoal.clustering import Clustering
+from shoal.errors import Conflict, InvalidField, ShoalError
+from shoal.write_back import check_target
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Clustering:
+    vectors = np.eye(3).repeat(4, axis=0)
+    path = tmp_path_factory.mktemp("source") / "docs.parquet"
+    pq.write_table(pa.table({"id": [f"d{n}" for n in range(12)], "vec": vectors.tolist()}), path)
+    return shoal.cluster(path, algorithm="kmeans", n_clusters=3)
+
+
+def source_of(found: Clustering) -> Path:
+    assert found.file_rows is not None
+    return next(iter(found.file_rows.opened.stamps))
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link_to_nothing(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+def circle(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (pipe, "is a pipe or a device"),
+        (link_to_nothing, "is a pipe or a device"),
+        (circle, "cannot be written"),
+        (folder, "is a folder"),
+    ],
+)
+def test_what_is_no_file_is_not_written_to_and_not_opened(
+    make: Callable[[Path], None], says: str, found: Clustering, tmp_path: Path
+) -> None:
+    make(tmp_path / "out.csv")
+    with pytest.raises(ShoalError, match=says):
+        found.write(tmp_path / "out.csv", overwrite=True)
+
+
+def test_a_name_that_no_disk_takes_is_refused(found: Clustering, tmp_path: Path) -> None:
+    with pytest.raises(InvalidField, match="cannot be written"):
+        found.write(tmp_path / f"{'n' * 300}.csv")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_the_source_is_safe_behind_any_link(
+    link: Callable[[Path, Path], None], found: Clustering, tmp_path: Path
+) -> None:
+    source = source_of(found)
+    before = source.read_bytes()
+    link(source, source.parent / "other.parquet")
+    (tmp_path / "linked").symlink_to(source.parent)
+    for target in (source.parent / "other.parquet", tmp_path / "linked" / source.name):
+        with pytest.raises(Conflict, match="lies in what is read"):
+            found.write(target, overwrite=True)
+
+    (source.parent / "other.parquet").unlink()
+    assert source.read_bytes() == before
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_replaced(found: Clustering, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    for _ in range(2):
+        found.write(tmp_path / "link.csv")
+
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text().count("cl_") == 12
+
+
+def test_a_read_only_file_stays_and_a_private_one_stays_private(found: Clustering, tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    found.write(path)
+    path.chmod(0o600)
+    found.write(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    path.chmod(0o400)
+    with pytest.raises(Conflict, match=r"is read-only. Choose another name, or"):
+        found.write(path)
+    found.write(path, overwrite=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
+
+
+def test_the_folder_of_results_takes_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "found").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "found")
+    for folder in ("found", "link"):
+        with pytest.raises(Conflict, match="lies in the folder of results"):
+            check_target(tmp_path / folder / "out.csv", [], overwrite=True, results=tmp_path / "found")
