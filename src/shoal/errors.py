@@ -104,9 +104,10 @@ class Forbidden(ShoalError):
 
 
 class NotFound(ShoalError):
-    """No such thing in this scope."""
+    """No such thing in this scope. `near` is the name that was meant perhaps, for those who may read."""
 
-    def __init__(self, resource: str, ref: str, hint: str = "") -> None:
+    def __init__(self, resource: str, ref: str, hint: str = "", *, near: str | None = None) -> None:
+        self.near = near
         super().__init__(
             f"No {resource} {shorten(ref)} here.{' ' + hint if hint else ''}", resource=resource, id=ref[:_SHOWN]
         )

@@ -7,6 +7,7 @@ import pytest
 
 from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal.assemble import Services
+from shoal.errors import OutOfTime
 
 ANIMALS, TOOLS = ("lion", "zebra", "heron"), ("hammer", "pliers", "chisel")
 
@@ -130,3 +131,58 @@ def test_a_run_that_assigns_has_no_fields_of_its_own(client: httpx.Client, servi
 
     assert reply.status_code == 422
     assert "assign" in reply.text
+
+
+def test_a_field_of_one_document_far_from_the_first_is_known(client: httpx.Client) -> None:
+    rows = grouped_documents(400)
+    rows[213]["payload"]["motto"] = "seen once"
+    put_documents(client, rows, "many")
+    config = {"feature_uris": ["v"], "clustering_method": "kmeans"}
+    body = {"collection_ids": ["many"], "vector_config": config}
+
+    known = client.post("/clusters", json=body | {"cluster_name": "a", "text_fields": ["motto"]})
+    typo = client.post("/clusters", json=body | {"cluster_name": "b", "text_fields": ["txet"]})
+
+    assert (known.status_code, typo.status_code) == (200, 422)
+    assert "Did you mean 'text'?" in typo.json()["error"]["message"]
+
+
+def test_a_search_for_a_field_that_takes_too_long_is_given_up_and_leaves_a_warning(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def long(*_: Any, **__: Any) -> None:
+        raise OutOfTime(1.0)
+
+    find = services.documents_store.find
+    monkeypatch.setattr(
+        services.documents_store,
+        "find",
+        lambda scope, key, query, **more: find(scope, key, query, **more) if query.page.limit > 1 else long(),
+    )
+
+    made = create(client, text_fields=["txet"])
+
+    (warning,) = made["warnings"]
+    assert warning.startswith("None of the documents looked at has the field 'txet'")
+    assert "Did you mean 'text'?" in warning
+
+
+def test_each_run_warns_of_a_field_that_no_document_has_by_now(client: httpx.Client, services: Services) -> None:
+    client.post("/collections", json={"collection_name": "later", "source": {"type": "direct_upsert"}})
+    create(client, name="early", text_fields=["txt"], collection_ids=["later"])
+    put_documents(client, grouped_documents(60), "later")
+
+    first, second = execute(client, services, "early"), execute(client, services, "early")
+
+    for run in (first, second):
+        assert any("'txt'" in warning and "Did you mean 'text'?" in warning for warning in run["warnings"])
+
+
+def test_each_run_warns_of_an_input_that_no_document_has(client: httpx.Client, services: Services) -> None:
+    inputs = {"input_mappings": [{"input_key": "t", "source_type": "payload", "path": "nested.tol"}]}
+    made = create(client, llm_labeling={"enabled": False, "labeling_inputs": inputs})
+
+    run = execute(client, services)
+
+    for warnings in (made["warnings"], run["warnings"]):
+        assert any("Did you mean 'nested.tool'?" in warning for warning in warnings)

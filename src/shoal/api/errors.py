@@ -4,8 +4,10 @@ Every error leaves as `{"success": false, "status": n, "error": {"message", "typ
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from shoal import errors
 from shoal.api.methods import allowed_methods
 from shoal.api.replies import reply
 from shoal.errors import ShoalError, shorten
+from shoal.records.key import Caller
 from shoal.storage.files import disk_error, is_of_disk
 
 __all__ = ["ERRORS", "ErrorBoundary", "ErrorResponse", "Wire", "error_reply", "handle_errors", "wire_of"]
@@ -160,7 +163,18 @@ async def _on_shoal_error(request: Request, error: Exception) -> Response:
     if wire_of(type(error)).status >= 500 and not isinstance(error, (errors.Overloaded, errors.OutOfTime)):
         trace = None if isinstance(error, errors.Corrupt) else error  # foreseen, and no bug of ours
         _log.error("Request %s: %s", request.state.request_id, error.message, exc_info=trace)
-    return error_reply(error)
+    return error_reply(_with_nearest(request, error) if isinstance(error, errors.NotFound) else error)
+
+
+def _with_nearest(request: Request, error: errors.NotFound) -> errors.ShoalError:
+    """With the name that was meant perhaps, where the caller may read it."""
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if error.near is None or caller is None or not caller.may("read"):
+        return error
+    hint = f"Did you mean {shorten(error.near)}?"
+    told = errors.NotFound(str(error.details["resource"]), str(error.details["id"]), hint)
+    told.details = {**error.details, "did_you_mean": error.near}
+    return told
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -213,9 +227,11 @@ def _code_of(status: int) -> str:
 
 
 def _hint(path: str) -> str:
-    parts = [part for part in path.split("/") if part not in ("", "v1", "api")]
+    parts = list(filter(None, path.removeprefix("/api").removeprefix("/v1").split("/")))
     if parts and parts[0] in _LEFT_OUT:
         return f"{parts[0]!r} is not part of Shoal. GET /openapi.json lists every route there is."
+    if parts[:1] == ["v1"]:
+        return "/v1 stands there twice: leave it out of the host or base URL, as in http://127.0.0.1:8000."
     return "Routes start with /v1; GET /openapi.json lists them all."
 
 
@@ -244,9 +260,19 @@ def _sentence(fault: Mapping[str, Any]) -> str:
     field = _dotted(fault["loc"][1:]) or str(fault["loc"][0])
     if fault["type"] == "missing":
         return f"{field}: is required. Add it to the {'request body' if fault['loc'][0] == 'body' else 'request'}."
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in ("extra_forbidden", "required"):
         return f"{field}: {_problem(fault)[:300]}".removesuffix(".") + ("" if _problem(fault).endswith("?") else ".")
-    return f"{field}: {_problem(fault)[:300]}, got {shorten(fault.get('input'))}."
+    return f"{field}: {_problem(fault)[:300]}, got {shorten(fault.get('input'))}.{_nearest_choice(fault)}"
+
+
+def _nearest_choice(fault: Mapping[str, Any]) -> str:
+    """Which of the words that are allowed was meant perhaps."""
+    value = fault.get("input")
+    if fault["type"] != "literal_error" or not isinstance(value, str):
+        return ""
+    words = re.findall(r"'([^']*)'", str((fault.get("ctx") or {}).get("expected", "")))
+    near = get_close_matches(value.casefold(), words, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _dotted(location: Sequence[str | int]) -> str:

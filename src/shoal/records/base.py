@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, LiteralString, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -173,6 +173,8 @@ class Body(BaseModel):
     )
     UNUSED: ClassVar[Mapping[str, str]] = NO_REASONS
     UNAVAILABLE: ClassVar[Mapping[str, str]] = NO_REASONS
+    REQUIRED: ClassVar[Mapping[str, str]] = NO_REASONS
+    """What to say where a key is missing, for those with a remedy of their own."""
     _set_aside: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="wrap")
@@ -186,6 +188,9 @@ class Body(BaseModel):
         known, closed = cls._known(), cls.model_config.get("extra") == "forbid"
         if info.context is READING and closed:
             return check({name: value for name, value in raw.items() if name in known})
+        for name, problem in cls.REQUIRED.items():
+            if name not in raw:
+                raise _refusal(name, None, problem, kind="required")
         for name in (cls.UNAVAILABLE.keys() & asked.keys()) - known:
             raise _refusal(name, asked[name], cls.UNAVAILABLE[name])
         kept = {name: value for name, value in raw.items() if name in known or name not in cls._without_effect()}
@@ -225,9 +230,9 @@ def _is_one_of(value: object, values: tuple[object, ...]) -> bool:
     return any(type(value) is type(one) and value == one for one in values)
 
 
-def _refusal(name: str, value: object, problem: str) -> PydanticCustomError:
+def _refusal(name: str, value: object, problem: str, *, kind: LiteralString = "extra_forbidden") -> PydanticCustomError:
     """An error about one key of a body; `api/errors.py` adds the key to the place of the body."""
-    return PydanticCustomError("extra_forbidden", "{problem}", {"problem": problem, "key": name, "value": value})
+    return PydanticCustomError(kind, "{problem}", {"problem": problem, "key": name, "value": value})
 
 
 def _is_not_known(name: str, known: list[str]) -> str:

@@ -70,6 +70,10 @@ class FaceClusterMerge(Body):
 class VectorConfig(Body):
     """VectorBasedConfig: which vectors, which method, how the result is described."""
 
+    REQUIRED: ClassVar[Mapping[str, str]] = {
+        "clustering_method": 'is required. Say "auto", which needs no parameters, or another method by its name.'
+    }
+
     feature_uri: str | None = None
     feature_uris: list[str] | None = Field(default=None, min_length=1)
     feature_extractor_name: str | None = None

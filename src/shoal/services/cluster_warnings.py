@@ -13,7 +13,7 @@ from shoal.records.paging import Page
 from shoal.records.scope import Scope
 from shoal.storage.base import DocumentStore, Query
 
-__all__ = ["ignored_fields", "ignored_labeling", "ignored_overrides", "ignored_params", "ignored_parts", "paths_of"]
+__all__ = ["ignored_fields", "ignored_labeling", "ignored_overrides", "ignored_params", "ignored_parts"]
 
 _LOOKED_AT: Final = 100
 """Documents of each collection that a field is looked for in."""
@@ -68,28 +68,15 @@ def ignored_overrides(body: ExecuteCluster) -> list[str]:
     return [*later, *ignored_labeling(body.llm_labeling)]
 
 
-def paths_of(labeling: Mapping[str, Any] | None) -> list[str]:
-    """The fields that a labelling configuration names."""
-    inputs = (labeling or {}).get("labeling_inputs") or {}
-    return [
-        str(mapping["path"])
-        for mapping in inputs.get("input_mappings") or []
-        if mapping.get("source_type") in (None, "payload") and mapping.get("path")
-    ]
-
-
-def ignored_fields(
-    store: DocumentStore, scope: Scope, keys: Sequence[str], attributes: Sequence[str], texts: Sequence[str]
-) -> list[str]:
-    """For attributes and text fields that no document among the first of each collection has. Nothing is said of
-    collections that are empty."""
-    wanted = [*attributes, *texts]
-    looked = _sample(store, scope, keys) if wanted else []
+def ignored_fields(store: DocumentStore, scope: Scope, keys: Sequence[str], attributes: Sequence[str]) -> list[str]:
+    """For attributes that no document among the first of each collection has. Nothing is said of collections that are
+    empty."""
+    looked = _sample(store, scope, keys) if attributes else []
     if not looked:
         return []
-    missing = [name for name in wanted if not any(_has(document, name) for document in looked)]
+    missing = [name for name in attributes if not any(_has(document, name) for document in looked)]
     known = sorted({name for document in looked for name in _names(document)})
-    return [_no_field(name, known, "groups" if name in attributes else "names") for name in missing]
+    return [_no_field(name, known) for name in missing]
 
 
 def _of_type(body: CreateCluster) -> Iterator[str]:
@@ -161,8 +148,10 @@ def _names(document: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _no_field(name: str, known: list[str], what: str) -> str:
+def _no_field(name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=1) or get_close_matches(f"metadata.{name}", known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(known[:20])}." if known else ""
-    effect = "those without it go to the group '__missing__'" if what == "groups" else "no name can come from it"
-    return f"None of the documents looked at ({_LOOKED_AT} a collection) has the field {name!r}: {effect}.{hint}"
+    return (
+        f"None of the documents looked at ({_LOOKED_AT} a collection) has the field {name!r}: those without it go to "
+        f"the group '__missing__'.{hint}"
+    )

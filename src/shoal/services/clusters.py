@@ -22,13 +22,13 @@ from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Task
 from shoal.services.cluster_config import check_config, check_mappings
-from shoal.services.cluster_warnings import ignored_fields, ignored_overrides, ignored_params, ignored_parts, paths_of
+from shoal.services.cluster_warnings import ignored_fields, ignored_overrides, ignored_params, ignored_parts
 from shoal.services.engine_plan import documents_of
 from shoal.services.planning import Planning
 from shoal.services.removals import Removals
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
-from shoal.services.text_fields import check_text_fields
+from shoal.services.text_fields import check_text_fields, inputs_of, named_fields
 from shoal.storage.base import DocumentStore, MetadataStore, Query
 
 __all__ = ["Admitted", "Clusters", "runs_of"]
@@ -95,8 +95,10 @@ class Clusters:
         labeling = None if body.llm_labeling is None else body.llm_labeling.shown()
         attributes = config.fields.get("clustered_attributes") or []
         keys = [source.storage_key for source in sources]
-        check_text_fields(self._documents, scope, keys, body.text_fields or ())
-        unknown = ignored_fields(self._documents, scope, keys, attributes, paths_of(labeling))
+        unknown = [
+            *ignored_fields(self._documents, scope, keys, attributes),
+            *check_text_fields(self._documents, scope, keys, body.text_fields or (), inputs_of(labeling)),
+        ]
         cluster_id = new_id("clust")
         name = _name(body.cluster_name, cluster_id)
         now = self._now()
@@ -172,8 +174,10 @@ class Clusters:
         if body.llm_labeling is not None:
             sent["llm_labeling"] = body.llm_labeling.shown()
         sent["warnings"] = ignored_params(body)
-        if body.text_fields:
-            check_text_fields(self._documents, scope, self._keys(scope, self.get(scope, ref)), body.text_fields)
+        inputs = inputs_of(sent.get("llm_labeling"))
+        if body.text_fields or inputs:
+            keys = self._keys(scope, self.get(scope, ref))
+            sent["warnings"] += check_text_fields(self._documents, scope, keys, body.text_fields or (), inputs)
         return self._records.change(scope, ref, lambda cluster: self._patched(cluster, sent), "cluster.change")
 
     def _keys(self, scope: Scope, cluster: Cluster) -> list[str]:
@@ -213,12 +217,13 @@ class Clusters:
         """
         cluster = self.get(scope, ref)
         request = self._request(cluster, body)
-        check_text_fields(self._documents, scope, self._keys(scope, cluster), request.get("text_fields") or ())
+        keys, own = self._keys(scope, cluster), request.get("text_fields") or ()
+        unknown = check_text_fields(self._documents, scope, keys, own, named_fields(cluster, request))
         active = self.active_run(scope, cluster.cluster_id)
         if active is None or active.request != request:
             plan = self._planned(scope, cluster, request)
             self._check(cluster, request, plan)
-            return Admitted(cluster.cluster_id, request, plan, ignored_overrides(body))
+            return Admitted(cluster.cluster_id, request, plan, [*ignored_overrides(body), *unknown])
         return Admitted(cluster.cluster_id, request)
 
     def execute(self, scope: Scope, admitted: "Admitted") -> Task:

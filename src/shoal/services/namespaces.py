@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from shoal.errors import AlreadyExists, InvalidField, InvalidRequest, NotFound
+from shoal.errors import AlreadyExists, InvalidField, InvalidRequest
 from shoal.records.collection import Collection
 from shoal.records.filters import Condition
 from shoal.records.ids import check_name, new_id
@@ -135,7 +135,7 @@ class Namespaces:
         if ref:
             found = self._namespaces.find_one(organization, ref)
             if found is None:
-                raise NotFound("namespace", ref)
+                raise self._namespaces.not_found(organization, ref)
             return Scope(organization.organization_id, found.namespace_id)
         listing = self._namespaces.search(organization, Query(page=Page(limit=2)))
         if len(listing.items) != 1:

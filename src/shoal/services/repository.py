@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Generic, TypeVar
 
 from shoal.errors import NotFound, StaleVersion
@@ -16,6 +17,8 @@ __all__ = ["Repository"]
 
 R = TypeVar("R", bound=Record)
 _RETRIES = 20
+_COMPARED = 1_000
+"""Names that a wrong one is compared with."""
 
 
 class Repository(Generic[R]):
@@ -95,8 +98,13 @@ class Repository(Generic[R]):
     def _stored(self, scope: Scope, ref: str) -> Stored:
         stored = self._store.get(scope, self._kind, ref) or self._store.get_by_name(scope, self._kind, ref)
         if stored is None:
-            raise NotFound(self._kind, ref)
+            raise self.not_found(scope, ref)
         return stored
+
+    def not_found(self, scope: Scope, ref: str) -> NotFound:
+        """The error about a reference that leads nowhere, with the name in the scope that is most like it."""
+        known = [] if self._name_field is None else self._store.names(scope, self._kind, _COMPARED)
+        return NotFound(self._kind, ref, near=next(iter(get_close_matches(ref, known, n=1)), None))
 
     def _parse(self, stored: Stored) -> R:
         return self._record.model_validate(stored.body, context=READING)

@@ -142,6 +142,9 @@ class MetadataStore(Protocol):
 
     def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None: ...
 
+    def names(self, scope: Scope, kind: Kind, most: int) -> list[str]:
+        """The names of records of a kind in exactly this scope, the first in alphabetical order."""
+
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
         """Filtered, searched, sorted (default: the last one stored first), paged."""
 

@@ -140,6 +140,11 @@ class SqliteMetadata(SqliteJobQueue):
         """None where no record of this kind in the scope has the name."""
         return self._one(scope, kind, "name", name)
 
+    def names(self, scope: Scope, kind: Kind, most: int) -> list[str]:
+        """See MetadataStore."""
+        select = f"SELECT name FROM records WHERE {_HERE} AND name IS NOT NULL ORDER BY name LIMIT ?"
+        return [row[0] for row in self._database.read().execute(select, (*_key(scope, kind), most)).fetchall()]
+
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
         """Filtered, searched, sorted (default: the last one stored first), paged. `total` is always exact."""
         where, values = _where(scope, kind, query)
