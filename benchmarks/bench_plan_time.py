@@ -56,6 +56,7 @@ def write_file(rows: int, path: Path) -> None:
 
 def run_here(path: str, given: dict[str, object], out: str) -> dict[str, Any]:
     """In this process: seconds of processor time in all, and of each stage."""
+    began = time.perf_counter()
     stages: dict[str, float] = {}
     last = ("start", time.process_time())
     stages["start"] = last[1]
@@ -74,11 +75,19 @@ def run_here(path: str, given: dict[str, object], out: str) -> dict[str, Any]:
     progress("end", 0.0)
     return {
         "cpu": processor_seconds(),
+        "wall": time.perf_counter() - began,
+        "peak": peak_bytes(),
         "stages": {name: round(value, 2) for name, value in stages.items()},
         "clusters": len(clustering.clusters),
         "layers": [len(layer.clusters) for layer in clustering.layers],
         "disk": sum(file.stat().st_size for file in Path(out).iterdir()),
     }
+
+
+def peak_bytes() -> int:
+    """Of this process since it started; `ru_maxrss` would count what its parent held when it was forked."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def processor_seconds() -> float:
@@ -107,7 +116,8 @@ def main() -> None:
         print(json.dumps(run_here(asked.one[0], json.loads(asked.one[1]), asked.one[2])))
         return
     cores = len(os.sched_getaffinity(0))
-    print(f"{'rows':>8}  {'method':<18}{'planned':>9}{'measured':>9}{'ratio':>7}{f'wall, {cores}':>9}  clusters  disk")
+    times = f"{'planned':>9}{'measured':>9}{'ratio':>7}{f'wall, {cores}':>9}{'took':>8}"
+    print(f"{'rows':>8}  {'method':<18}{times}  clusters  memory, disk")
     for rows in asked.rows:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.parquet"
@@ -123,7 +133,8 @@ def compare(path: Path, rows: int, name: str, limit: float, *, stages: bool) -> 
     found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=limit, check=True).stdout)
     print(
         f"{rows:>8,}  {name:<18}{plan['seconds']:>8.1f}s{found['cpu']:>8.1f}s{plan['seconds'] / found['cpu']:>7.2f}"
-        f"{wall:>8.1f}s{found['clusters']:>10}  {plan['disk_bytes'] / 1e6:.1f} of {found['disk'] / 1e6:.1f} MB",
+        f"{wall:>8.1f}s{found['wall']:>7.1f}s{found['clusters']:>10}  {plan['peak_memory_bytes'] / 1e9:.2f} of "
+        f"{found['peak'] / 1e9:.2f} GB, {plan['disk_bytes'] / 1e6:.1f} of {found['disk'] / 1e6:.1f} MB",
         flush=True,
     )
     if stages:

@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from shoal.engine import ALGORITHMS, Outcome, Plan, compute
+from shoal.engine import ALGORITHMS, Outcome, Plan, clustering, compute
+from shoal.engine.algorithms import agglomerative, mean_shift, spectral
 from shoal.engine.plan import steady
 
 PARAMS: dict[str, dict[str, object]] = {
@@ -28,19 +29,31 @@ def run(algorithm: str, tell: object, *, normalize: bool = True, rows: int = 300
     return compute(points, plan, tell)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("few", [True, False], ids=["all rows", "micro-clusters"])
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
-@pytest.mark.parametrize("normalize", [True, False])
-def test_progress_never_goes_backwards(algorithm: str, normalize: bool) -> None:
-    told: list[tuple[str, float]] = []
+def test_progress_never_goes_backwards_and_ends_at_1(
+    algorithm: str, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part reports after the one before, so that nothing has to be held back: on one thread, without `steady`."""
+    monkeypatch.setattr(clustering, "steady", lambda progress: progress)
+    method = {"agglomerative": agglomerative, "mean_shift": mean_shift, "spectral": spectral}.get(algorithm)
+    if method is not None and not few:  # as of many rows
+        monkeypatch.setattr(method, "_MOST_EXACT", 200)
+        monkeypatch.setattr(method, "_MICRO", 100)
+    rng = np.random.default_rng(0)
+    points = (rng.normal(size=(9, 12))[rng.integers(0, 9, 400)] + 0.3 * rng.normal(size=(400, 12))).astype(np.float32)
+    params = {"n_clusters": 9} if algorithm == "kmeans" else {}  # others choose theirs from the data
+    heard: list[tuple[str, float]] = []
 
-    run(algorithm, lambda stage, fraction: told.append((stage, fraction)), normalize=normalize, rows=700)
+    plan = Plan(algorithm=algorithm, params=params, normalize=few, threads=1)
+    compute(points, plan, lambda *of: heard.append(of))
 
-    for stage in {stage for stage, _ in told}:
-        fractions = [fraction for of, fraction in told if of == stage]
-        assert fractions == sorted(fractions) and fractions[0] >= 0 and fractions[-1] <= 1
-    stages = [stage for stage, _ in told]
-    order = sorted(set(stages), key=stages.index)
-    assert stages == sorted(stages, key=order.index)
+    stages = list(dict.fromkeys(stage for stage, _ in heard))
+    assert stages == ["cluster", "describe", "layout"]
+    assert heard == sorted(heard, key=lambda of: (stages.index(of[0]), of[1]))
+    for stage in stages:
+        fractions = [fraction for of, fraction in heard if of == stage]
+        assert fractions[0] == 0 and fractions[-1] == 1
 
 
 def test_overlapping_parts_of_a_stage_are_told_in_order() -> None:

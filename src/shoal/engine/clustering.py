@@ -34,6 +34,7 @@ from shoal.engine.plan import CentroidMethod, DistanceMetric, Keep, Plan, Progre
 from shoal.engine.prediction import Reach
 from shoal.engine.quality import Grouping, measure
 from shoal.engine.sampling import sample_rows
+from shoal.engine.uneven import uneven_note
 from shoal.errors import InvalidField
 
 __all__ = ["Clustered", "compute"]
@@ -95,11 +96,13 @@ def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
     fit, labelled = _fitted(space, fitted, plan, params, progress)
     labels = by_size(labelled.labels)
     sampled = [] if fitted is None else [_sampled(len(fitted), len(space))]
+    params |= fit.params
+    uneven = uneven_note(plan.algorithm, params, labels)
     return Clustered(
         labels=labels,
         strengths=labelled.strengths,
-        params={**params, **fit.params},
-        warnings=[*told, *sampled, *fit.warnings],
+        params=params,
+        warnings=[*told, *sampled, *fit.warnings, *([] if uneven is None else [uneven])],
         fitted=fitted,
         exact=fit.exact and fitted is None,
         density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
@@ -142,6 +145,7 @@ def _fitted(
     progress("cluster", 0.0)
     if sample is None:
         fit = algorithm.fit(space, checked, seed=plan.seed, threads=plan.threads, progress=progress)
+        progress("cluster", 1.0)
         return fit, fit.labelled
     part = within(progress, "cluster", 0, 0.7)
     fit = algorithm.fit(space[sample], checked, seed=plan.seed, threads=plan.threads, progress=part)
@@ -149,6 +153,7 @@ def _fitted(
     assigned = fit.assign(space[rest], plan.threads, within(progress, "cluster", 0.7, 1))
     known = KnownRows.of(space[sample], fit.labelled, plan.threads)
     assigned = known.recall(space[rest], assigned, plan.threads)  # equal rows are together
+    progress("cluster", 1.0)
     labels, strengths = np.empty(len(space), np.int64), np.empty(len(space), np.float32)
     labels[sample], labels[rest] = fit.labelled.labels, assigned.labels
     strengths[sample], strengths[rest] = fit.labelled.strengths, assigned.strengths
@@ -177,10 +182,12 @@ def _described(
     memberships = distances_to(space, labels, targets, metric, origin, threads=plan.threads, progress=part)
     grouping = Grouping(space, labels, means, memberships, metric)
     metrics = measure(grouping, plan.seed, plan.threads, within(progress, "describe", 0.5, 1))
+    progress("describe", 1.0)
     progress("layout", 0.0)
     near = _neighborhood(space, plan, found, within(progress, "layout", 0, 0.5))
     drawn = _drawn(space, plan, places_before, near, within(progress, "layout", 0.5, 1))
     duplicates = None if near is None else near_duplicates(space, near, unit=plan.normalize)
+    progress("layout", 1.0)
     return Outcome(
         labels=labels,
         strengths=found.strengths,

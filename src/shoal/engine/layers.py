@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine.centers import nearest_two
-from shoal.engine.centroids import cluster_means
+from shoal.engine.centroids import cluster_means, member_rows
 from shoal.engine.labels import by_size
 
-__all__ = ["Layer", "Layers", "nested"]
+__all__ = ["Layer", "Layers", "nearest_parts", "nested", "parents_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,13 @@ def nested(layers: Sequence[NDArray[np.integer]]) -> list[Layer]:
     """Layers of labels (n,) in any numbering, from coarse to fine, each cluster inside one of the layer before."""
     numbered = [by_size(labels) for labels in layers]
     return [
-        Layer(labels, _parents(labels, numbered[place - 1] if place else None)) for place, labels in enumerate(numbered)
+        Layer(labels, parents_of(labels, numbered[place - 1] if place else None))
+        for place, labels in enumerate(numbered)
     ]
 
 
-def _parents(labels: Labels, coarser: Labels | None) -> Labels:
+def parents_of(labels: Labels, coarser: Labels | None) -> Labels:
+    """(k,) the cluster of `coarser` (n,) that each cluster of `labels` (n,) lies in; -1 where there is none."""
     parents = np.full(int(labels.max(initial=-1)) + 1, NOISE, np.int32)
     if coarser is not None:
         inside = labels >= 0
@@ -105,16 +107,27 @@ def _above(coarser: Labels, own: Labels, labels: Labels) -> Labels:
 
 def _joined_nearest(finer: Labels, fitted: Rows, labels: Labels, points: Points, threads: int) -> Labels:
     """`finer` (m,) of the `fitted` rows for all rows, which are in the larger clusters `labels` (n,)."""
-    found = np.full(len(labels), NOISE, np.int32)
-    found[fitted] = finer
     means = cluster_means(points[fitted], finer, int(finer.max(initial=-1)) + 1).astype(np.float32)
-    parents = _parents(finer, labels[fitted])
     rest = np.ones(len(labels), np.bool_)
     rest[fitted] = False
-    for cluster in range(int(labels.max(initial=-1)) + 1):
-        parts, rows = np.flatnonzero(parents == cluster), np.flatnonzero(rest & (labels == cluster))
+    rows = np.flatnonzero(rest)
+    found = np.empty(len(labels), np.int32)
+    found[fitted] = finer
+    found[rows] = nearest_parts(parents_of(finer, labels[fitted]), means, labels[rows], points, rows, threads)
+    return found
+
+
+def nearest_parts(parents: Labels, means: Points, labels: Labels, points: Points, rows: Rows, threads: int) -> Labels:
+    """(m,) the part of its cluster that each of the `rows` (m,) of `points` (n, d) is nearest to; -1 where it has none.
+
+    `parents` (k,) says which cluster each part lies in, `means` (k, d) where it is; `labels` (m,) are the clusters of
+    the rows, -1 for noise. O(m d) for each part of a row's own cluster.
+    """
+    found = np.full(len(rows), NOISE, np.int32)
+    clusters = max(int(labels.max(initial=-1)), int(parents.max(initial=-1))) + 1
+    for parts, mine in zip(member_rows(parents, clusters), member_rows(labels, clusters), strict=True):
         if len(parts) == 1:
-            found[rows] = parts[0]
-        elif len(parts) > 1 and len(rows):
-            found[rows] = parts[nearest_two(points[rows], means[parts], threads, None).labels]
+            found[mine] = parts[0]
+        elif len(parts) > 1 and len(mine):
+            found[mine] = parts[nearest_two(points[rows[mine]], means[parts], threads, None).labels]
     return found

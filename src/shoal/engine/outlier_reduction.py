@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine.algorithms.base import Labelled
-from shoal.engine.centers import nearest_two
 from shoal.engine.centroids import Memberships, cluster_means, distances_to, member_rows
 from shoal.engine.known_rows import KnownRows
-from shoal.engine.layers import Layers
+from shoal.engine.layers import Layers, nearest_parts, parents_of
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import Plan, Progress, silent
@@ -93,7 +92,9 @@ def _deepened(layers: Layers, noise: Rows, labels: Labels, points: Points, threa
     for coarser in own[: layers.chosen]:
         coarser[noise] = _main_groups(before, coarser)[labels[noise]]
     for place in range(layers.chosen + 1, len(own)):
-        own[place][noise] = _nearest_parts(own[place], own[place - 1], noise, points, threads)
+        finer, above = own[place], own[place - 1]
+        means = cluster_means(points, finer, layers.layers[place].clusters).astype(np.float32)
+        finer[noise] = nearest_parts(parents_of(finer, above), means, above[noise], points, noise, threads)
     placed = [replace(layer, labels=of_layer) for layer, of_layer in zip(layers.layers, own, strict=True)]
     return replace(layers, layers=placed)
 
@@ -106,18 +107,3 @@ def _main_groups(labels: Labels, coarser: Labels) -> Labels:
     groups = np.full(int(labels.max()) + 1, NOISE, np.int32)
     groups[pairs[0, order]] = pairs[1, order]
     return groups
-
-
-def _nearest_parts(finer: Labels, above: Labels, rows: Rows, points: Points, threads: int) -> Labels:
-    """(m,) of the `rows` (m,) the finer cluster with the nearest mean among those inside their cluster `above`; -1
-    where it has no parts."""
-    means = cluster_means(points, finer, int(finer.max(initial=-1)) + 1).astype(np.float32)
-    found = np.full(len(rows), NOISE, np.int32)
-    for cluster in np.unique(above[rows][above[rows] >= 0]).tolist():
-        mine = np.flatnonzero(above[rows] == cluster)
-        parts = np.unique(finer[(above == cluster) & (finer >= 0)])
-        if len(parts) == 1:
-            found[mine] = parts[0]
-        elif len(parts) > 1:
-            found[mine] = parts[nearest_two(points[rows[mine]], means[parts], threads, None).labels]
-    return found

@@ -87,14 +87,15 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
     placed = space.placed(points)
     reasons = list[str]()
     if params.n_clusters is None and params.distance_threshold is None:
-        number = choose_number(placed, threads, progress)
+        number = choose_number(placed, threads, within(progress, "cluster", 0, 0.3))
         params, reasons = replace(params, n_clusters=number.k), [number.reason]
     values = distinct(placed, threads)
     if len(placed) <= _MOST_EXACT:
+        progress("cluster", 0.3)
         micro = micro_clusters(placed, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=progress)
         labels = _exact(placed, values, params, space)
     else:
-        part = within(progress, "cluster", 0, 0.5)
+        part = within(progress, "cluster", 0.3, 0.7)
         micro = micro_clusters(placed, values, _MICRO, _MICRO, seed=seed, threads=threads, progress=part)
         merges = weighted_linkage(micro.centers, micro.weights, params.linkage, space.told)
         labels = _cut(merges, len(micro.centers), len(micro.centers), params)

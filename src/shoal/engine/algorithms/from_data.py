@@ -22,14 +22,14 @@ _SHARES: Final = np.linspace(0.05, 0.95, 19)
 def choose_number(points: Points, threads: int, progress: Progress) -> ChosenK:
     """The number of clusters, chosen as for k-means. Reports to `progress` as "cluster"."""
     near = are_directions(points)
-    return choose_k(points, normalize=near, threads=threads, progress=lambda _, done: progress("cluster", 0.3 * done))
+    return choose_k(points, normalize=near, threads=threads, progress=lambda _, done: progress("cluster", done))
 
 
 def number_of_clusters(
     name: str, given: int | None, most: int, points: Points, threads: int, progress: Progress
 ) -> tuple[int, list[str]]:
     """The number of clusters, at most `most`, and the warnings about it: `given` as the parameter `name`, or chosen
-    from the data where that is None. `most` is the number of distinct rows."""
+    from the data where that is None, which reports to `progress`. `most` is the number of distinct rows."""
     if given is None:
         chosen = choose_number(points, threads, progress)
         return min(chosen.k, most), [chosen.reason]

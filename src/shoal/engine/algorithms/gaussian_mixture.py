@@ -26,7 +26,7 @@ from shoal.engine.algorithms.base import (
 )
 from shoal.engine.algorithms.from_data import number_of_clusters
 from shoal.engine.algorithms.library_fit import check_affordable, gathered
-from shoal.engine.plan import Progress
+from shoal.engine.plan import Progress, within
 from shoal.engine.row_keys import distinct, keyed_rows
 from shoal.errors import InvalidField
 
@@ -98,7 +98,7 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
         return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
     values = distinct(points, threads)
     components, warnings = number_of_clusters(
-        "n_components", params.n_components, len(values.rows), points, threads, progress
+        "n_components", params.n_components, len(values.rows), points, threads, within(progress, "cluster", 0, 0.4)
     )
     effective["n_components"] = components
     if params.covariance_type is None:
@@ -113,10 +113,10 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
         used = by_key[np.sort(np.random.default_rng(seed).choice(len(by_key), _MOST_FITTED, replace=False))]
         warnings.append(f"The mixture was fitted on a sample of {_MOST_FITTED:,} of {len(by_key):,} rows.")
     _check_cost(len(used), points.shape[1], components, params)
-    progress("cluster", 0.05)
+    progress("cluster", 0.4)
     model = _fitted(points[used], components, params, seed, warnings)
     found = np.unique(model.predict(points[used].astype(np.float64)))
-    labelled = FittedMixture.of(model, found).assign(points, threads, progress)
+    labelled = FittedMixture.of(model, found).assign(points, threads, within(progress, "cluster", 0.9, 1))
     present, numbered = np.unique(labelled.labels, return_inverse=True)
     return Fit(
         labelled=Labelled(numbered.astype(np.int64), labelled.strengths),

@@ -99,13 +99,13 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
     if params.bandwidth is None and params.bandwidth_quantile is not None:
         bandwidth = _bandwidth(micro.centers, params.bandwidth_quantile, seed)
     elif params.bandwidth is None:
-        bandwidth = _chosen_bandwidth(micro.centers, params, seed, threads)
+        bandwidth = _chosen_bandwidth(micro.centers, params, seed, threads, within(progress, "cluster", 0.3, 0.6))
         told.append(f"bandwidth was chosen from the data: {bandwidth:.4g}. A larger one gives fewer, larger clusters.")
     if bandwidth <= 0:
         labels = np.zeros(len(micro.centers), np.int64)
         centers, bandwidth = micro.centers[:1], 0.0
     else:
-        part = within(progress, "cluster", 0.3, 1)
+        part = within(progress, "cluster", 0.6, 1)
         labels, centers = _fitted(micro.centers, bandwidth, params, threads, part)
     reach = np.inf if params.cluster_all else bandwidth
     progress("cluster", 1.0)
@@ -120,14 +120,15 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
     )
 
 
-def _chosen_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads: int) -> float:
+def _chosen_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads: int, progress: Progress) -> float:
     """The one at which most of some rows are in clusters of several, and two of these rows most likely in different
     ones, times their silhouette: neither one heap nor strays."""
     usual = _bandwidth(rows, _QUANTILE, seed)
     some = np.random.default_rng(seed).permutation(len(rows))[:_JUDGED]
     chosen = np.ascontiguousarray(rows[np.sort(some)])
     best, found = 0.0, usual
-    for bandwidth in [part * usual for part in _PARTS if usual > 0]:
+    for number, bandwidth in enumerate(part * usual for part in _PARTS if usual > 0):
+        progress("cluster", number / len(_PARTS))
         labels = _fitted(chosen, bandwidth, replace(params, seeds=None, cluster_all=True), threads, silent)[0]
         sizes = np.bincount(labels)
         held = sizes[sizes >= _GROUP]

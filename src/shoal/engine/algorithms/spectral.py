@@ -99,9 +99,9 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
     values = distinct(points, threads)
     part = within(progress, "cluster", 0, 0.4)
     micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)
-    clusters, choice = number_of_clusters(
-        "n_clusters", params.n_clusters, len(micro.centers), points, threads, progress
-    )
+    part = within(progress, "cluster", 0 if micro.warning is None else 0.4, 0.7)
+    clusters, choice = number_of_clusters("n_clusters", params.n_clusters, len(micro.centers), points, threads, part)
+    progress("cluster", 0.7)
     warnings = [*([] if micro.warning is None else [micro.warning]), *choice]
     if clusters == 1 or clusters >= len(micro.centers) - 1:
         labels = np.arange(len(micro.centers)) if clusters > 1 else np.zeros(len(micro.centers), np.int64)
