@@ -2,7 +2,8 @@
 
     python benchmarks/bench_plan_time.py --rows 5000 50000
 
-Each file holds rows of d = 384 with texts: those of banking77 and clinc150, with a jitter where more are asked for.
+Each file holds rows of d = 384 with texts: those of banking77 and clinc150; where more are asked for, rows between two
+of the same intent, as far from both as chance has it.
 Each run is a process of its own, from its start to the written results. Its processor time (user and system, of all
 threads) is compared, since wall time on a shared machine says little; a plan for one thread is the plan's processor
 time. `--stages` prints the processor time of each stage: what the constants of the plan were fitted to.
@@ -42,13 +43,17 @@ def write_file(rows: int, path: Path) -> None:
     from shared_data import load, vectors
 
     tables = [load(name) for name in ("banking77", "clinc150")]
-    points = np.concatenate([vectors(table) for table in tables])
+    known = np.concatenate([vectors(table) for table in tables])
     texts = [text for table in tables for text in table["text"].to_pylist()]
+    intents = [f"{number} {one}" for number, table in enumerate(tables) for one in table["label"].to_pylist()]
     rng = np.random.default_rng(0)
-    taken = np.concatenate([rng.permutation(len(points)) for _ in range(-(-rows // len(points)))])[:rows]
-    again = np.arange(rows) >= len(points)
-    points, texts = points[taken].astype(np.float32), [texts[row] for row in taken]
-    points[again] += rng.normal(0, 0.02, (int(again.sum()), points.shape[1])).astype(np.float32)
+    taken = np.concatenate([rng.permutation(len(known)) for _ in range(-(-rows // len(known)))])[:rows]
+    points, texts = known[taken], [texts[row] for row in taken]
+    made = np.arange(len(known), rows)
+    intent, sizes = np.unique(intents, return_inverse=True, return_counts=True)[1:]
+    members, own = np.argsort(intent, kind="stable"), intent[taken[made]]
+    others = members[(np.cumsum(sizes) - sizes)[own] + rng.integers(0, sizes[own])]
+    points[made] += rng.uniform(0, 1, (len(made), 1)).astype(np.float32) * (known[others] - points[made])
     column = pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), points.shape[1])
     ids = [f"doc-{row}" for row in range(rows)]
     pq.write_table(pa.table({"id": ids, "text": texts, "embedding": column}), path)

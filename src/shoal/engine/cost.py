@@ -34,7 +34,7 @@ _SILHOUETTE: Final = 20_000
 """Rows up to which a Euclidean silhouette is that of all rows."""
 _CHOOSING: Final = 8e-7
 """Seconds of choosing a number of clusters, for a dimension of a row in each run."""
-_START_SECONDS: Final = 1.7
+_START_SECONDS: Final = 1.9
 _REFERENCE_SECONDS: Final = 0.0026
 """A product of two 512 x 512 float32 matrices where the constants were measured."""
 
@@ -58,7 +58,9 @@ def cost_of(plan: Plan, rows: int, dimensions: int) -> Cost:
     fit = _FITS[plan.algorithm](fitted, dimensions, params)
     rest = Cost((rows - fitted) * dimensions * 3e-9 * 50, rows * 24.0)
     working = 8.0 * rows * dimensions if plan.normalize else 4.0 * rows * dimensions
-    whole = fit + rest + _described(rows, dimensions, directions=plan.normalize) + _drawn(plan, rows, dimensions)
+    clusters = _expected_clusters(plan.algorithm, params, rows)
+    described = _described(rows, dimensions, clusters, directions=plan.normalize)
+    whole = fit + rest + described + _drawn(plan, rows, dimensions)
     return Cost(whole.cpu_seconds, whole.bytes + working)
 
 
@@ -66,7 +68,7 @@ def assigning_cost(rows: int, dimensions: int, clusters: int) -> Cost:
     """Of rows that join clusters which are there: nearest centroids, and their places on the map."""
     fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _bytes(rows, dimensions, 14))
     drawn = _neighbors(rows, dimensions, _EXACT_MAP) + Cost(6e-5 * rows, _bytes(rows, dimensions, 0, 2500))
-    whole = fit + _described(rows, dimensions, directions=True) + drawn
+    whole = fit + _described(rows, dimensions, clusters, directions=True) + drawn
     return Cost(whole.cpu_seconds, whole.bytes + 8.0 * rows * dimensions)
 
 
@@ -118,10 +120,22 @@ def _neighbors(rows: int, dimensions: int, exact: int = _EXACT) -> Cost:
     return Cost(seconds, _bytes(rows, dimensions, 14, 2500))
 
 
-def _described(rows: int, dimensions: int, *, directions: bool) -> Cost:
-    """A Euclidean silhouette compares as many pairs as those of 20,000 rows at most."""
+def _expected_clusters(algorithm: str, params: Mapping[str, Any], rows: int) -> float:
+    """The number that was given; else about as many as are found in embeddings of text."""
+    given = params.get("n_clusters") or params.get("n_components") or params.get("approx_n_clusters")
+    if given:
+        return float(given)
+    if _FITS[algorithm] is _density:
+        return rows / (8 * (params.get("min_cluster_size") or params.get("min_samples") or 5))
+    return 1.3 * rows**0.5
+
+
+def _described(rows: int, dimensions: int, clusters: float, *, directions: bool) -> Cost:
+    """Rows are compared with all centroids; a Euclidean silhouette compares as many pairs as those of 20,000 rows at
+    most."""
     pairs = 0.0 if directions else float(min(rows, _SILHOUETTE)) ** 2
     seconds = 1.5e-8 * rows * dimensions + 1e-6 * rows + pairs * (1.5e-11 * dimensions + 4e-9)
+    seconds += 5e-11 * rows * min(clusters, rows) * dimensions
     return Cost(seconds, _bytes(rows, dimensions, 14))
 
 
@@ -143,11 +157,15 @@ def _kmeans(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
 
 def _density(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     """Core distances of more than 64 rows are found by themselves, in two passes over all pairs; where lists of
-    neighbours stand for all pairs they are as long as that."""
+    neighbours stand for all pairs they are as long as that.
+
+    The time is that of embeddings. Of rows that are spread evenly in all of their dimensions no pair can be left out
+    early, which takes up to ten times as long.
+    """
     samples = min(int(params.get("min_samples") or params.get("min_cluster_size") or 5), rows)
     approximate = params.get("approximate")
     listed = rows > _EXACT if approximate is None else bool(approximate)
-    seconds = 3.2e-11 * _pairs(rows, dimensions) + 1.5e-5 * rows
+    seconds = 2.7e-12 * _pairs(rows, dimensions) + 2.5e-5 * rows
     of_a_row = 6500.0 + 130.0 * max(min(samples, _WIDE) - 20, 0)
     if samples <= _WIDE:
         return Cost(seconds, _bytes(rows, dimensions, 20, of_a_row))
