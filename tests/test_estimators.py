@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import shoal
 from shared_data import load, vectors
+from shoal.errors import InvalidField
 
 
 def expected_failures(estimator: Any) -> dict[str, str]:
@@ -57,6 +58,26 @@ def test_auto_needs_no_parameters_and_tells_its_layers() -> None:
 
     assert adjusted_rand_score(truth, fitted.labels_) > 0.3
     assert np.array_equal(fitted.layers_[fitted.layer_], fitted.labels_)
+
+
+def test_a_random_state_gives_the_seed_of_each_fit() -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 8))
+    state, same = np.random.RandomState(3), np.random.RandomState(3)
+    model, other = shoal.KMeans(20, random_state=state), shoal.KMeans(20, random_state=same)
+
+    first, second = model.fit_predict(rows), model.fit_predict(rows)
+
+    assert np.array_equal(first, other.fit_predict(rows)) and not np.array_equal(first, second)
+    assert model.random_state is state  # as it was given: clones and get_params rely on it
+
+
+@pytest.mark.parametrize("given", [np.random.default_rng(0), "seed", 1.5, -1])
+def test_any_other_random_state_is_refused_with_what_is_taken(given: Any) -> None:
+    with pytest.raises(InvalidField, match=r"random_state.*must be") as refused:
+        shoal.KMeans(2, random_state=given).fit(np.eye(4))
+
+    if isinstance(given, np.random.Generator):
+        assert "rng.integers" in str(refused.value)
 
 
 def test_estimators_stand_in_a_pipeline() -> None:

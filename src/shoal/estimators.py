@@ -22,7 +22,8 @@ from shoal.engine.known_rows import KnownRows
 from shoal.engine.labels import by_size
 from shoal.engine.model import Model
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import silent
+from shoal.engine.plan import MOST_SEED, silent
+from shoal.errors import InvalidField
 from shoal.given import one_column, split_vectors
 from shoal.inputs import texts_of
 from shoal.labeling import Name, name_clusters
@@ -36,6 +37,15 @@ Integers = NDArray[np.int64]
 
 class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What the estimators share.
+
+    Parameters
+    ----------
+    normalize : bool
+        Compare directions: rows are brought to unit length first.
+    random_state : int from 0 to 2^32 - 1, numpy.random.RandomState or None
+        The seed, or where to draw it from at each fit; None is a fixed seed.
+    n_jobs : int or None
+        Threads; None and negative numbers take all cores.
 
     Attributes
     ----------
@@ -59,7 +69,7 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     cluster_keywords_: list[tuple[str, ...]]
     n_features_in_: int
     normalize: bool
-    random_state: int | None
+    random_state: int | np.random.RandomState | None
     n_jobs: int | None
 
     @abstractmethod
@@ -135,9 +145,18 @@ class _Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         return found.points if self._origin is None else moved_to_mean(*found, self._origin)[0]
 
     def _seed(self) -> int:
-        if self.random_state is None:
+        """Drawn from a RandomState, as scikit-learn does, so that each fit moves it on."""
+        given = self.random_state
+        if given is None:
             return 42
-        seed = whole("random_state", self.random_state, 0)
+        if isinstance(given, np.random.RandomState):
+            return int(given.randint(0, MOST_SEED, dtype=np.int64))
+        if isinstance(given, np.random.Generator):
+            remedy = "Draw a whole number from it: random_state=int(rng.integers(2**32))."
+            raise InvalidField(
+                "random_state", "must be None, a whole number or a RandomState, no Generator", remedy=remedy
+            )
+        seed = whole("random_state", given, 0)
         check_seed("random_state", seed)
         return seed
 
@@ -181,7 +200,7 @@ class KMeans(_Clusterer):
         max_iter: int = 300,
         tol: float = 1e-4,
         normalize: bool = True,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -219,7 +238,7 @@ class HDBSCAN(_Clusterer):
         allow_single_cluster: bool = False,
         approximate: bool | None = None,
         normalize: bool = True,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.min_cluster_size = min_cluster_size
@@ -260,7 +279,7 @@ class AutoCluster(_Clusterer):
         noise_level: float = 0.5,
         n_clusters: int | None = None,
         normalize: bool = True,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.n_neighbors = n_neighbors
