@@ -56,3 +56,26 @@ def test_lists_that_stand_for_all_pairs_are_planned_as_long_as_min_samples() -> 
 
 def test_a_core_distance_never_holds_more_rows_than_there_are() -> None:
     assert planned(1000, 16, min_samples=10**9).bytes == planned(1000, 16, min_samples=1000).bytes
+
+
+MEASURED: dict[tuple[str, int], float] = {
+    ("auto", 5_000): 0.97,
+    ("auto", 50_000): 11.4,
+    ("auto", 200_000): 64.6,
+    ("hdbscan", 5_000): 0.72,
+    ("hdbscan", 50_000): 9.8,
+    ("kmeans", 5_000): 2.0,
+    ("kmeans", 50_000): 8.7,
+    ("kmeans", 200_000): 37.9,
+}
+"""Seconds of CPU that clustering, describing and drawing real embeddings of 384 dimensions took, on the machine of the
+constants: `benchmarks/bench_plan_time.py --stages`."""
+
+
+@pytest.mark.parametrize(("algorithm", "rows"), MEASURED)
+def test_the_time_of_embeddings_is_planned_to_within_a_factor_of_one_and_a_half(algorithm: str, rows: int) -> None:
+    params = {"n_clusters": 50, "n_init": 10 if rows <= 5_000 else 1} if algorithm == "kmeans" else {}
+
+    ratio = cost_of(Plan(algorithm=algorithm, params=params), rows, 384).cpu_seconds / MEASURED[algorithm, rows]
+
+    assert 1 / 1.5 < ratio < 1.5

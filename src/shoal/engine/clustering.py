@@ -18,6 +18,7 @@ from shoal.engine.centroids import (
     member_rows,
     nearest_members,
 )
+from shoal.engine.cluster_sizes import sizes_note
 from shoal.engine.density import Density, settled
 from shoal.engine.geometry import LARGEST, checked_points, unit_rows
 from shoal.engine.hierarchy import levels_above, levels_of_layers
@@ -34,7 +35,6 @@ from shoal.engine.plan import CentroidMethod, DistanceMetric, Keep, Plan, Progre
 from shoal.engine.prediction import Reach
 from shoal.engine.quality import Grouping, measure
 from shoal.engine.sampling import sample_rows
-from shoal.engine.uneven import uneven_note
 from shoal.errors import InvalidField
 
 __all__ = ["Clustered", "compute"]
@@ -97,12 +97,12 @@ def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
     labels = by_size(labelled.labels)
     sampled = [] if fitted is None else [_sampled(len(fitted), len(space))]
     params |= fit.params
-    uneven = uneven_note(plan.algorithm, params, labels)
+    sizes = sizes_note(plan.algorithm, params, labels)
     return Clustered(
         labels=labels,
         strengths=labelled.strengths,
         params=params,
-        warnings=[*told, *sampled, *fit.warnings, *([] if uneven is None else [uneven])],
+        warnings=[*told, *sampled, *fit.warnings, *([] if sizes is None else [sizes])],
         fitted=fitted,
         exact=fit.exact and fitted is None,
         density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,

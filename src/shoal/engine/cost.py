@@ -5,6 +5,7 @@ k-means, rows for what comes after. The constants were measured (`benchmarks/ben
 server processor with AVX2; `machine_factor` tells how this machine compares. Memory constants lie above what was seen.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -126,8 +127,9 @@ def _expected_clusters(algorithm: str, params: Mapping[str, Any], rows: int) -> 
     if given:
         return float(given)
     if _FITS[algorithm] is _density:
-        return rows / (8 * (params.get("min_cluster_size") or params.get("min_samples") or 5))
-    return 1.3 * rows**0.5
+        smallest = float(params.get("min_cluster_size") or params.get("min_samples") or 5)
+        return 4 * math.sqrt(5 * rows / smallest)
+    return 1.3 * math.sqrt(rows)
 
 
 def _described(rows: int, dimensions: int, clusters: float, *, directions: bool) -> Cost:
@@ -165,7 +167,7 @@ def _density(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     samples = min(int(params.get("min_samples") or params.get("min_cluster_size") or 5), rows)
     approximate = params.get("approximate")
     listed = rows > _EXACT if approximate is None else bool(approximate)
-    seconds = 2.7e-12 * _pairs(rows, dimensions) + 2.5e-5 * rows
+    seconds = 2.7e-12 * _pairs(rows, dimensions) + (5e-5 if listed else 2.5e-5) * rows
     of_a_row = 6500.0 + 130.0 * max(min(samples, _WIDE) - 20, 0)
     if samples <= _WIDE:
         return Cost(seconds, _bytes(rows, dimensions, 20, of_a_row))

@@ -297,10 +297,10 @@ class Clusters:
         """Refuse at once what could only fail later: fewer than two documents, fewer than clusters asked for, or more
         than memory and disk allow. Raises InvalidField, InsufficientStorage."""
         if plan.documents < 2:
-            what = "no documents" if plan.documents == 0 else "one document"
+            what = "no documents that match" if plan.documents == 0 else "one document that matches"
             raise InvalidField(
                 "collection_ids",
-                f"hold {what} that match; clustering needs at least two",
+                f"hold {what}; clustering needs at least two",
                 value=cluster.input_collections,
                 remedy="Add documents or relax the filters.",
             )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shoal.engine import Plan, compute
-from shoal.engine.uneven import uneven_note
+from shoal.engine.cluster_sizes import sizes_note
 
 RNG = np.random.default_rng(0)
 LOOSE = RNG.uniform(-30, 30, (60, 6))
@@ -68,8 +68,8 @@ def test_noise_and_a_heap_are_one_sentence() -> None:
 
 def test_one_cluster_that_was_asked_for_is_no_surprise() -> None:
     one = np.zeros(60, np.int32)
-    assert uneven_note("hdbscan", {"allow_single_cluster": False}, one)
-    assert not uneven_note("hdbscan", {"allow_single_cluster": True}, one)
+    assert sizes_note("hdbscan", {"allow_single_cluster": False}, one)
+    assert not sizes_note("hdbscan", {"allow_single_cluster": True}, one)
     assert not noted(groups(30, 30), "agglomerative", n_clusters=1)
 
 
@@ -81,3 +81,16 @@ def test_two_clusters_may_differ_in_size() -> None:
 def test_methods_that_divide_by_their_nature_say_nothing() -> None:
     assert not noted(groups(70, 15, 15), "kmeans", n_clusters=3)
     assert not noted(groups(70, 15, 15), "auto")
+
+
+def test_more_clusters_than_few_documents_can_show_are_said_to_be_chance() -> None:
+    few = RNG.normal(size=(12, 6)).astype(np.float32)
+    warnings = compute(few, Plan(algorithm="kmeans", params={"n_clusters": 5}, components=0)).warnings
+
+    assert warnings == ["5 clusters of 12 documents hold 2.4 on average: too few to tell groups from chance."]
+    assert not compute(few, Plan(algorithm="kmeans", params={"n_clusters": 4}, components=0)).warnings
+
+
+def test_none_in_a_cluster_is_said_in_a_word() -> None:
+    (note,) = noted(LOOSE[:12], "hdbscan")
+    assert note.startswith("All 12 documents are in no cluster. Try the algorithm auto")
