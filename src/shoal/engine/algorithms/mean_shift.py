@@ -51,6 +51,8 @@ _JUDGED: Final = 1000
 """Rows that tell which of these is best."""
 _GROUP: Final = 5
 """Fewer of these rows are strays."""
+_FLAT: Final = 16
+"""Dimensions up to which windows of one size fit many regions."""
 _PAIRS: Final = 1 << 20
 """Coordinates of pair differences held at a time."""
 
@@ -100,7 +102,7 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
         bandwidth = _bandwidth(micro.centers, params.bandwidth_quantile, seed)
     elif params.bandwidth is None:
         bandwidth = _chosen_bandwidth(micro.centers, params, seed, threads, within(progress, "cluster", 0.3, 0.6))
-        told.append(f"bandwidth was chosen from the data: {bandwidth:.4g}. A larger one gives fewer, larger clusters.")
+        told.append(_chosen(bandwidth, points.shape[1]))
     if bandwidth <= 0:
         labels = np.zeros(len(micro.centers), np.int64)
         centers, bandwidth = micro.centers[:1], 0.0
@@ -117,6 +119,15 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
         params={"bandwidth": bandwidth},
         warnings=told,
         exact=micro.warning is None,
+    )
+
+
+def _chosen(bandwidth: float, dimensions: int) -> str:
+    if dimensions <= _FLAT:
+        return f"bandwidth was chosen from the data: {bandwidth:.4g}. A larger one gives fewer, larger clusters."
+    return (
+        f"bandwidth was chosen from the data: {bandwidth:.4g}. In {dimensions} dimensions windows of one size make a "
+        "heap or strays, whatever their size: the algorithm auto does better."
     )
 
 
