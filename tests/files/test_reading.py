@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -11,7 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shoal.errors import InvalidField, TooLarge
 from shoal.files import open_source
+from shoal.files.bounds import Bounds
+from shoal.files.likely_ids import DifferentColumns
 from shoal.records.document import own_fields
 
 FLOAT = pa.float32()
@@ -369,3 +373,84 @@ def test_a_column_that_is_called_like_ids_and_repeats_is_noted(tmp_path: Path) -
 
     assert source.info.id_column is None
     assert "Column 'Ticket ID' looks like ids, but has values twice" in " ".join(source.info.warnings)
+
+
+def spans(*values: dict[str, Any]) -> bytes:
+    held = [
+        {
+            "spanId": f"{number:016x}",
+            "attributes": [
+                {"key": "n", "value": value},
+                {"key": "vec", "value": {"arrayValue": {"values": [{"doubleValue": number}, {"doubleValue": 1.0}]}}},
+            ],
+        }
+        for number, value in enumerate(values)
+    ]
+    return orjson.dumps({"resourceSpans": [{"scopeSpans": [{"spans": held}]}]})
+
+
+def test_numbers_of_spans_that_are_none_stay_text(tmp_path: Path) -> None:
+    texts: list[Any] = ["5", "abc", "9" * 30, "9" * 6000, str(2**63), "-7"]
+    (tmp_path / "t.jsonl").write_bytes(spans(*({"intValue": text} for text in texts)))
+
+    read = [orjson.loads(one)["n"] for batch in open_source(tmp_path / "t.jsonl").batches() for one in batch.payloads]
+
+    assert read == [5, "abc", "9" * 30, "9" * 6000, 2**63, -7]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"[]", "t.jsonl: line 3: is no JSON object, got []"),
+        (b'{"resourceSpans":[{"scope', "t.jsonl: line 3: is not JSON"),
+        (b'{"resourceSpans":5}', "t.jsonl: line 3, 'resourceSpans': is no array, got 5"),
+    ],
+)
+def test_a_bad_line_of_traces_is_named_with_its_key(line: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(spans({"intValue": "1"}, {"intValue": "2"}) + b"\n\n" + line)
+    with pytest.raises(InvalidField) as refused:
+        open_source(tmp_path / "t.jsonl").read()
+
+    assert refused.value.message.startswith(says)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_the_first_of_the_likely_ids_that_never_repeats_is_taken(ending: str, tmp_path: Path) -> None:
+    rows = [{"order_no": f"A-{n % 5000}", "sku": f"S-{n}", "vec": [n + 0.5, 1.0]} for n in range(6000)]
+    lines = [orjson.dumps(row) for row in rows]
+    if ending == "csv":
+        lines = [b"order_no,sku,vec", *(f'{r["order_no"]},{r["sku"]},"{r["vec"]}"'.encode() for r in rows)]
+    (tmp_path / f"docs.{ending}").write_bytes(b"\n".join(lines))
+
+    assert open_source(tmp_path / f"docs.{ending}").info.id_column == "sku"
+
+
+def test_values_that_are_one_as_ids_are_one_value() -> None:
+    columns = DifferentColumns(["same", "gap", "other"])
+    columns.add({"same": [1, "a"], "gap": ["x", "y"], "other": ["1", 2.0]})
+    columns.add({"same": ["1", "b"], "gap": [None, "z"], "other": [3, "4"]})
+
+    assert columns.ended() == ["other"]
+
+
+def test_a_header_of_years_is_read_as_values_and_noted(tmp_path: Path) -> None:
+    (tmp_path / "years.csv").write_text("2019,2020,2021\n1.5,2.5,3.5\n")
+    (tmp_path / "plain.csv").write_text("0.5,1.5,1.5\n1.5,2.5,3.5\n")
+
+    assert open_source(tmp_path / "years.csv").info.warnings[0].startswith("The first line is whole numbers")
+    assert not any("first line" in one for one in open_source(tmp_path / "plain.csv").info.warnings)
+
+
+def test_too_many_columns_are_refused_by_the_first_line(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text(",".join(f"c{n}" for n in range(20_000)) + '\n"')
+    with pytest.raises(InvalidField, match="has 20,000 columns"):
+        open_source(tmp_path / "wide.csv")
+
+
+def test_a_text_that_stands_for_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    rows = 300_000
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * 10_000]))
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(2 * rows, np.float32)), 2)
+    pq.write_table(pa.table({"text": text, "embedding": vectors}), tmp_path / "x.parquet")
+    with pytest.raises(TooLarge, match=r"unfolds to 300,000 documents of together 2\.\d GiB"):
+        open_source(tmp_path / "x.parquet", bounds=Bounds(free_bytes=2**30))

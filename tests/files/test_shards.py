@@ -220,6 +220,17 @@ def test_what_files_unfold_to_is_counted_over_all_of_them(tmp_path: Path) -> Non
         open_source(tmp_path, bounds=bounds)
 
 
+def test_a_link_to_a_folder_around_it_does_not_lead_out_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "around" / "data"
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_text('{"id": "a", "v": [1, 2]}\n')
+    (tmp_path / "around" / "b.parquet").write_bytes(b"no part of it")
+    (folder / "up").symlink_to("..")
+    (folder / "all").symlink_to("/")
+
+    assert open_source(folder).read().ids == ["a"]
+
+
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
     shards(tmp_path / "data")
     (tmp_path / "data" / "again").symlink_to(tmp_path / "data")

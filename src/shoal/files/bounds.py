@@ -14,7 +14,16 @@ import pyarrow as pa
 from shoal.errors import InvalidField, TooLarge
 from shoal.files.unfolding import depth_of, row_bytes
 
-__all__ = ["MAX_COLUMNS", "MAX_NESTING", "ROW_BYTES", "Bounds", "Unfolding", "available_bytes", "size_text"]
+__all__ = [
+    "MAX_COLUMNS",
+    "MAX_NESTING",
+    "ROW_BYTES",
+    "Bounds",
+    "Unfolding",
+    "available_bytes",
+    "check_columns",
+    "size_text",
+]
 
 MAX_COLUMNS: Final = 16_384
 """Most columns of a file, fields of structs counted."""
@@ -105,9 +114,7 @@ class Unfolding:
 
     def check_columns(self, columns: int) -> None:
         """Raises InvalidField for too many."""
-        if columns > MAX_COLUMNS:
-            problem = f"has {columns:,} columns, more than the {MAX_COLUMNS:,} allowed"
-            raise InvalidField(self._label, problem, remedy="Keep numbers that belong together in a column of lists.")
+        check_columns(columns, self._label)
 
     def bounded(self, batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
         """The same rows, counted, in batches of at most `rows` that unfold to at most 8 MiB, or are single rows.
@@ -132,6 +139,13 @@ class Unfolding:
             f"unfolds to {size_text(size)}, and a row may have {size_text(_ROW_MOST)}",
             remedy="Leave large columns out.",
         )
+
+
+def check_columns(columns: int, label: str) -> None:
+    """Raises InvalidField about the file `label` for too many columns."""
+    if columns > MAX_COLUMNS:
+        problem = f"has {columns:,} columns, more than the {MAX_COLUMNS:,} allowed"
+        raise InvalidField(label, problem, remedy="Keep numbers that belong together in a column of lists.")
 
 
 def sizes_of(batch: pa.RecordBatch) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

@@ -3,12 +3,14 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from shoal.errors import InvalidField
+from shoal.files.bounds import check_columns
 from shoal.files.faults import NOT_UTF8
 
 __all__ = ["Dialect", "check_delimiter", "dialect_of", "line_of", "records"]
@@ -39,12 +41,15 @@ class Dialect:
         False for rows of numbers alone, as `numpy.savetxt` writes them.
     names
         The names of the columns: those of the header, or their numbers.
+    looks_named
+        Whether a first line that was taken for values may have been meant for names.
     """
 
     delimiter: str
     skipped: int
     has_header: bool
     names: list[str]
+    looks_named: bool = False
 
 
 def check_delimiter(given: str) -> str:
@@ -75,17 +80,20 @@ def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect
         delimiter = check_delimiter(given) if given else named or _sniffed(text[start:], usual, whole=len(head) < _HEAD)
         file.seek(len(head) - len(text) + start)
         names = _header(file.read(max(_HEAD, 16 * 2**20)), delimiter)
+    check_columns(len(names), label)
     if odd := next((name for name in names if _NO_TEXT.search(name)), None):
         place, written = f"{label}: line {skipped + 1}", odd.encode("utf-8", "surrogateescape").decode("latin-1")
         raise InvalidField(place, "is not UTF-8 text", value=written, remedy=NOT_UTF8)
     if len(names) == 1 and _is_row(names[0]):
         return Dialect(delimiter, skipped, False, [_VECTOR])
     has_header = not _is_numbers(names)
+    looks_named = not has_header and _are_years(names)
     if has_header and any(_is_vector(name) for name in names):
         remedy = "Put the names of the columns into the first line, such as id,text,embedding."
         raise InvalidField(label, "has no header: its first line holds a vector, not names", remedy=remedy)
     cleaned = _named([name.strip() for name in names])
-    return Dialect(delimiter, skipped, has_header, cleaned if has_header else [str(at) for at in range(len(names))])
+    numbered = [str(at) for at in range(len(names))]
+    return Dialect(delimiter, skipped, has_header, cleaned if has_header else numbered, looks_named=looks_named)
 
 
 def _named(names: list[str]) -> list[str]:
@@ -100,7 +108,7 @@ def _named(names: list[str]) -> list[str]:
     return found
 
 
-def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
+def records(path: Path, dialect: Dialect) -> Generator[tuple[int, bytes], None, None]:
     """The line, from 1, in which each row begins, and its text."""
     quoted, begun, held = False, 0, list[bytes]()
     header = dialect.has_header
@@ -122,7 +130,8 @@ def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
 
 def line_of(path: Path, dialect: Dialect, row: int) -> int | None:
     """The line in which a row begins."""
-    return next((line for number, (line, _) in enumerate(records(path, dialect)) if number == row), None)
+    with closing(records(path, dialect)) as rows:
+        return next((line for number, (line, _) in enumerate(rows) if number == row), None)
 
 
 def _leading(text: bytes, start: int = 0) -> tuple[int, int]:
@@ -163,6 +172,12 @@ def _is_numbers(names: list[str]) -> bool:
     if len(numbers) < 2 or not all(_NUMBER.fullmatch(number) for number in numbers):
         return False
     return numbers not in ([str(at + first) for at in range(len(numbers))] for first in (0, 1))
+
+
+def _are_years(names: list[str]) -> bool:
+    """Whether numbers are all different and whole, as years and codes are that name columns."""
+    numbers = [name.strip() for name in names]
+    return len(set(numbers)) == len(numbers) and all(map(str.isdecimal, numbers))
 
 
 def _is_row(line: str) -> bool:

@@ -1,7 +1,7 @@
 """CSV and TSV files. Nothing in them is guessed against its writing: what is read can be written again as it stood."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +55,9 @@ class CsvRows:
             for name, writing in zip(self._columns, self._writings, strict=True)
             if (warning := _warning_about(name, writing)) is not None
         }
+        if dialect.looks_named:
+            note = "The first line is whole numbers and was read as values; if it holds names, put letters into them."
+            self.warnings = {"": note, **self.warnings}
 
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         chosen = columns or self.schema.names
@@ -137,15 +140,19 @@ class CsvRows:
             odd = self._odd
             if odd is None:
                 raise
-            texts = enumerate(records(self._path, self._dialect))
-            row = next(
-                (row for row, (_, text) in texts if text.rstrip(b"\r\n").decode("utf-8", "replace") == odd.text), 0
-            )
+            with closing(records(self._path, self._dialect)) as texts:
+                found = (row for row, (_, text) in enumerate(texts) if _shown(text) == odd.text)
+                row = next(found, 0)
             problem = f"has {odd.actual_columns} columns, and the header {odd.expected_columns}"
             remedy = "Put a value that holds the delimiter into quotes, or name another with --delimiter."
             if f'{self.delimiter} "' in odd.text:
                 remedy = "A quote counts only right behind the delimiter: leave out the space in front of it."
             raise InvalidField(f"{self._label}: row {row}", problem, value=odd.text, remedy=remedy) from None
+
+
+def _shown(text: bytes) -> str:
+    """A row as Arrow shows it."""
+    return text.rstrip(b"\r\n").decode("utf-8", "replace")
 
 
 def _warning_about(name: str, writing: Writing) -> str | None:

@@ -15,7 +15,7 @@ from shoal.files.bounds import MAX_NESTING, Unfolding
 from shoal.files.json_records import Records
 from shoal.files.json_shapes import records_of
 from shoal.files.layout import Asked, Known, asked_columns, choose_id, choose_vectors
-from shoal.files.likely_ids import is_named_as_ids, likely_ids, repeating_ids, taken_for_ids
+from shoal.files.likely_ids import DifferentColumns, is_named_as_ids, likely_ids, repeating_ids, taken_for_ids
 from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, Shards, naming_document, naming_line, row_place
 from shoal.files.reading import speaking_shoal
@@ -122,21 +122,18 @@ class JsonPieces:
         """The key that holds ids although it is not called so: the first likely one without a value twice."""
         held = {name: [row.get(name) for row in sample] for name in self.columns if name not in vectors}
         likely = likely_ids(held)
-        found = next((name for name in likely if self._are_different(name)), None)
+        found = next(iter(self._different(likely)), None)
         self._repeating = [name for name in likely if found is None and is_named_as_ids(name)][:1]
         return found
 
-    def _are_different(self, name: str) -> bool:
-        seen, count = set[object](), 0
-        for rows in self._objects(_LOOKED_AT):
-            values = [row.get(name) for row in rows]
-            if not all(isinstance(value, (str, int, float)) for value in values):
-                return False
-            seen.update(values)
-            count += len(values)
-            if len(seen) < count:
-                return False
-        return True
+    def _different(self, names: Sequence[str]) -> list[str]:
+        """Those of the keys that have another value in every row, in one pass over the file."""
+        columns = DifferentColumns(names)
+        for rows in self._objects(_LOOKED_AT) if names else ():
+            columns.add({name: [row.get(name) for row in rows] for name in columns.names})
+            if not columns.names:
+                break
+        return columns.ended()
 
     def _attributes(self, row: Json) -> Json:
         return {name: value for name, value in row.items() if name not in self._left_out}

@@ -123,14 +123,24 @@ class Held:
 
 
 class Expanded:
-    """Several rows out of each of others."""
+    """Several rows out of each of others. What is wrong with one of these is named by its line and key."""
 
-    def __init__(self, records: Records, rows_of: Callable[[bytes], Iterable[bytes]]) -> None:
-        self._records, self._rows_of = records, rows_of
+    def __init__(self, records: Records, rows_of: Callable[[bytes], Iterable[bytes]], label: str) -> None:
+        self._records, self._rows_of, self._label = records, rows_of, label
 
     def stretches(self, size: int) -> Iterator[list[bytes]]:
+        yield from stretched(self._rows(size), size)
+
+    def _rows(self, size: int) -> Iterator[bytes]:
         whole = (record for stretch in self._records.stretches(size) for record in stretch)
-        yield from stretched((row for record in whole for row in self._rows_of(record)), size)
+        for number, record in enumerate(whole):
+            try:
+                yield from self._rows_of(record)
+            except InvalidField as error:
+                line = self._records.line_of(number)
+                place = self._label if line is None else f"{self._label}: {line_text(line)}"
+                error.move(f"{place}, {error.field!r}" if error.field else place, error.problem)
+                raise
 
     def line_of(self, row: int) -> int | None:
         return None

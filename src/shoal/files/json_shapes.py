@@ -72,7 +72,7 @@ def _of_objects(data: Data, start: int, path: Path, label: str, unfolding: Unfol
         return _of_long_line(data, start, path, label, unfolding)
     whole = _object(line)
     if whole is not None and (TRACES.isdisjoint(whole) is False):
-        return Expanded(Lines(path, label), spans_of)
+        return Expanded(Lines(path, label), spans_of, label)
     follows = whole is not None and first_at(data, start + len(line)) < len(data)
     if follows or (whole is None and not _is_spread(line)):
         return Lines(path, label)
@@ -94,7 +94,7 @@ def _of_long_line(data: Data, start: int, path: Path, label: str, unfolding: Unf
     if first_at(data, stop) == len(data) and (found := _unwrapped(data, start, label, unfolding)) is not None:
         return found
     first = next(members(data, start), None)
-    return Expanded(Lines(path, label), spans_of) if first and first.key in TRACES else Lines(path, label)
+    return Expanded(Lines(path, label), spans_of, label) if first and first.key in TRACES else Lines(path, label)
 
 
 def _first_line(path: Path) -> bytes:
@@ -130,7 +130,7 @@ def _unwrapped(data: Data, start: int, label: str, unfolding: Unfolding, depth: 
     traces = next((one for one in inside if one.key in TRACES and is_list_of(data, one.start, b"{")), None)
     if traces is not None:
         around = b'{"resourceSpans":[%s]}'
-        return Expanded(Elements(data, traces.start, label, around), spans_of)
+        return Expanded(Elements(data, traces.start, label, around), spans_of, label)
     if depth == 1 and (found := _whole(data, start, inside, label, unfolding)) is not None:
         return Held(found)
     arrays = [one for one in inside if is_list_of(data, one.start, b"{")]

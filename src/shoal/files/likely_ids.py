@@ -1,10 +1,16 @@
 """Which column holds ids although it is not called so: its values are all different, and are codes or keys."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-__all__ = ["is_named_as_ids", "likely_ids", "repeating_ids", "taken_for_ids"]
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.scalars import cell_text
+
+__all__ = ["DifferentColumns", "is_named_as_ids", "likely_ids", "repeating_ids", "taken_for_ids"]
 
 _NAMES: Final = re.compile(
     r"(?:.*[_\-. ])?(?:ids?|uuid|guid|key|code|sku|asin|isbn|ean|gtin|ticket|number|no|nr|ref|reference|hash|slug|url|"
@@ -28,6 +34,51 @@ def likely_ids(columns: Mapping[str, Sequence[object]]) -> list[str]:
     """
     ranked = [(rank, name) for name, values in columns.items() if (rank := _rank(name, values)) is not None]
     return [name for _, name in sorted(ranked, key=lambda one: one[0])]
+
+
+class DifferentColumns:
+    """The columns, of those with these names, that have had no gap and no value twice in the rows so far.
+
+    It keeps 8 bytes of a digest for each value. Two values with one digest count as a value twice: of 10 million rows
+    that happens in one of 370,000 files, and costs the column its place, not the rows.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._seen: dict[str, list[NDArray[np.uint64]]] = {name: [] for name in names}
+        self._checked = dict.fromkeys(names, 0)
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are left."""
+        return list(self._seen)
+
+    def add(self, rows: Mapping[str, Sequence[object]]) -> None:
+        """Look at the values of further rows, by column."""
+        for name in self.names:
+            values = rows[name]
+            if not all(isinstance(value, (str, int, float)) for value in values):
+                del self._seen[name]
+                continue
+            self._seen[name].append(np.array([_digest(value) for value in values], np.uint64))
+            if sum(map(len, self._seen[name])) >= 2 * self._checked[name]:
+                self._check(name)
+
+    def ended(self) -> list[str]:
+        """Those that are left after the last row."""
+        for name in self.names:
+            self._check(name)
+        return self.names
+
+    def _check(self, name: str) -> None:
+        together = np.sort(np.concatenate(self._seen[name] or [np.zeros(0, np.uint64)]))
+        self._seen[name], self._checked[name] = [together], len(together)
+        if (together[1:] == together[:-1]).any():
+            del self._seen[name]
+
+
+def _digest(value: object) -> int:
+    text = cell_text(value).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
 def taken_for_ids(name: str) -> str:

@@ -1,6 +1,6 @@
 """Parquet files, read so that what a few bytes stand for is counted before it is made."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,9 @@ __all__ = ["ParquetRows"]
 _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 _BATCH_BYTES: Final = 16 * 2**20
 _BUFFER_BYTES: Final = 2**20
+_FEW: Final = 100_000
+_LOOKED_AT: Final = 8
+"""Row groups of which the dictionaries are looked at before anything is read."""
 _HARMLESS: Final = 64 * 2**20
 _DELTA_ROWS: Final = 256
 """Rows decoded at once where texts are stored as what differs from the one before: their sizes are nowhere told."""
@@ -40,7 +43,7 @@ class ParquetRows:
             unfolding.check_schema(self.schema)
         self.count: int | None = self._metadata.num_rows
         self._paths = [self._metadata.schema.column(at).path for at in range(self._metadata.num_columns)]
-        self.least_bytes = self._least_bytes()
+        self.least_bytes = self._least_bytes() + self._least_repeated()
         unfolding.check(self.least_bytes, self._metadata.num_rows)
 
     def line_of(self, row: int) -> int | None:
@@ -77,6 +80,32 @@ class ParquetRows:
             for at in range(row_group.num_columns):
                 column = row_group.column(at)
                 total += column.num_values * self._width(at, column.physical_type)
+        return total
+
+    def _least_repeated(self) -> int:
+        """What texts come to at least that stand in a dictionary and are repeated by number, in the largest row groups:
+        a few kilobytes may stand for any number of gigabytes."""
+        total, metadata = 0, self._metadata
+        groups = sorted(range(metadata.num_row_groups), key=lambda group: -metadata.row_group(group).num_rows)
+        for group in groups[:_LOOKED_AT]:
+            row_group = metadata.row_group(group)
+            columns = [row_group.column(at) for at in range(row_group.num_columns)]
+            names = {
+                column.path_in_schema: column.num_values - (column.statistics.null_count or 0)
+                for column in columns
+                if column.physical_type == "BYTE_ARRAY"
+                and column.has_dictionary_page
+                and column.num_values > max(column.total_uncompressed_size, _FEW)
+                and column.statistics is not None
+                and column.statistics.has_null_count
+            }
+            if not names:
+                continue
+            with self._open(list(names)) as file:
+                first = next(file.iter_batches(batch_size=1, row_groups=[group], columns=list(names)), None)
+            for name, count in names.items():
+                if first is not None and name in first.schema.names:
+                    total += count * min(_dictionaries(first.column(name), pc.min), default=0)
         return total
 
     def _width(self, at: int, physical: str) -> int:
@@ -122,15 +151,15 @@ def _belongs(path: str, names: frozenset[str]) -> bool:
     return any(".".join(parts[:count]) in names for count in range(1, len(parts) + 1))
 
 
-def _dictionaries(column: pa.Array) -> Iterator[int]:
-    """The largest value in each dictionary of a column, in the order of its fields."""
+def _dictionaries(column: pa.Array, extreme: Callable[[pa.Array], pa.Scalar] = pc.max) -> Iterator[int]:
+    """The bytes of the largest value in each dictionary of a column, in the order of its fields, or of the smallest."""
     if pa.types.is_dictionary(column.type):
-        yield int(pc.max(pc.binary_length(column.dictionary)).as_py() or 0)
+        yield int(extreme(pc.binary_length(column.dictionary)).as_py() or 0)
     elif pa.types.is_struct(column.type):
         for field in column.flatten():
-            yield from _dictionaries(field)
+            yield from _dictionaries(field, extreme)
     elif pa.types.is_map(column.type):
-        yield from _dictionaries(column.keys)
-        yield from _dictionaries(column.items)
+        yield from _dictionaries(column.keys, extreme)
+        yield from _dictionaries(column.items, extreme)
     elif column.type.num_fields:
-        yield from _dictionaries(column.values)
+        yield from _dictionaries(column.values, extreme)

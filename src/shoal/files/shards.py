@@ -169,9 +169,9 @@ def size_of(path: Files) -> int:
 
 
 def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
-    """All files below a folder. Links are followed, but not in circles."""
+    """All files below a folder. Links are followed, but neither in circles nor to a folder that this one lies in."""
     real = os.path.realpath(folder)
-    if real in above:
+    if any(Path(one).is_relative_to(real) for one in above):
         return
     try:
         entries = list(folder.iterdir())

@@ -3,22 +3,35 @@
 Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
+from shoal.errors import InvalidField
+
 __all__ = ["TRACES", "spans_of"]
 
 TRACES: Final = frozenset({"resourceSpans", "resource_spans"})
 _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _NANOSECONDS: Final = 10**9
+_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
 def spans_of(record: bytes) -> Iterator[bytes]:
-    """A row of JSON for each span of an export."""
-    document = orjson.loads(record)
+    """A row of JSON for each span of an export. Raises InvalidField with an empty field for what is none."""
+    remedy = 'Each line is an export of traces: {"resourceSpans": […]}.'
+    try:
+        document = orjson.loads(record)
+    except orjson.JSONDecodeError as error:
+        raise InvalidField("", f"is not JSON ({error.msg})", remedy=remedy) from None
+    if not isinstance(document, dict):
+        raise InvalidField("", "is no JSON object", value=document, remedy=remedy)
+    for key in sorted(TRACES & document.keys()):
+        if not isinstance(document[key], list):
+            raise InvalidField(key, "is no array", value=document[key], remedy=remedy)
     for key in TRACES & document.keys():
         for resource in _listed(document[key]):
             of_resource = _attributes(_field(resource, "resource"))
@@ -56,7 +69,7 @@ def _value(any_value: object) -> object:
     ((kind, value),) = any_value.items()
     match kind:
         case "intValue" | "int_value":
-            return int(value)
+            return _whole(value)
         case "arrayValue" | "array_value":
             return [_value(one) for one in _listed(_field(any_value, kind).get("values"))]
         case "kvlistValue" | "kvlist_value":
@@ -64,6 +77,13 @@ def _value(any_value: object) -> object:
             return {str(pair.get("key")): _value(pair.get("value")) for pair in pairs}
         case _:
             return value
+
+
+def _whole(value: object) -> object:
+    """A number of 64 bits, which comes as text; any other text stays as it is."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value) and -(2**63) <= int(value) < 2**64:
+        return int(value)
+    return value
 
 
 def _time(nanoseconds: object) -> str | None:
