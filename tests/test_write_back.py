@@ -23,7 +23,8 @@ from shoal.from_file import FileClustering, cluster_file
 from shoal.library import How
 from shoal.records.filters import parse_filter
 from shoal.request import Request
-from shoal.write_back import RESULT_COLUMNS, check_target
+from shoal.write_back import RESULT_COLUMNS
+from shoal.write_targets import check_target
 from test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
 
 COUNT = len(TEXTS)

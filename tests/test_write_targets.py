@@ -13,7 +13,7 @@ import pytest
 import shoal
 from shoal.clustering import Clustering
 from shoal.errors import Conflict, InvalidField, ShoalError
-from shoal.write_back import check_target
+from shoal.write_targets import check_target
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +112,16 @@ def test_the_folder_of_results_takes_no_other_file(tmp_path: Path) -> None:
     for folder in ("found", "link"):
         with pytest.raises(Conflict, match="lies in the folder of results"):
             check_target(tmp_path / folder / "out.csv", [], overwrite=True, results=tmp_path / "found")
+
+
+def test_a_column_without_a_name_stays_without_one_as_often_as_it_is_written(tmp_path: Path) -> None:
+    lines = [f'{row},{row},{"abc"[row % 3]} rain,"{np.eye(3)[row % 3].tolist()}"' for row in range(9)]
+    (tmp_path / "docs.csv").write_text("\n".join([",Unnamed: 0,text,vec", *lines]))
+    for _ in range(2):
+        shoal.cluster(tmp_path / "docs.csv", algorithm="kmeans", n_clusters=3).write(tmp_path / "out.csv")
+    found = shoal.cluster(tmp_path / "docs.csv", algorithm="kmeans", n_clusters=3)
+    found.write(tmp_path / "out.parquet")
+
+    header = (tmp_path / "out.csv").read_text(encoding="utf-8-sig").splitlines()[0]
+    assert header == ",Unnamed: 0,text,vec,cluster_id,cluster_label,strength,x,y"
+    assert pq.read_schema(tmp_path / "out.parquet").names[:2] == ["Unnamed: 0_", "Unnamed: 0"]

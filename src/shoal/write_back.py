@@ -1,6 +1,5 @@
 """The caller's file again, row for row, with the clusters beside its own columns."""
 
-import fnmatch
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,19 +22,18 @@ from shoal.files.decimal_mark import decimal_mark
 from shoal.files.layout import COMMAND, PYTHON, Options
 from shoal.files.originals import Originals, as_batches
 from shoal.files.row_writers import RowWriter, json_numbers, open_writer, written_format
-from shoal.files.shards import is_pattern
 from shoal.files.stamps import changed_files
 from shoal.kept_columns import find_kept
 from shoal.services.analysis import NOISE_ID, NamedCluster
 from shoal.storage.files import written_alone
+from shoal.write_targets import check_target
 
-__all__ = ["RESULT_COLUMNS", "FileRows", "check_replaced", "check_target", "write_back"]
+__all__ = ["RESULT_COLUMNS", "FileRows", "check_replaced", "write_back"]
 
 _SURE: Final = RESULT_COLUMNS[:3]
 """A file that has all of these was written by Shoal, if its cluster ids are such."""
 _QUIET: Final = "Run the command again once nothing writes to it."
 _ROWS: Final = 8192
-_WRITABLE: Final = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _FORMULA: Final = tuple("=+-@\t\r")
 """What a cell begins with that spreadsheets take for a formula."""
 
@@ -62,62 +60,6 @@ class Clustered(Protocol):
     def file_rows(self) -> "FileRows | None": ...
 
 
-def check_target(
-    path: Path, sources: Sequence[Path], *, overwrite: bool, options: Options = COMMAND, results: Path | None = None
-) -> None:
-    """Whether the rows of `sources` may be written to `path`, before anything is computed.
-
-    An earlier file of clustered rows is replaced, unless it is read-only; any other only with `overwrite`, and never
-    what is read. Raises InvalidField for a name that no format has, Conflict for the rest, and for a file in the folder
-    of `results`, which holds nothing else.
-    """
-    option = options.write
-    written_format(path, option)
-    folder = _target(path, option).parent
-    if not folder.is_dir():
-        raise Conflict(f"{option}: there is no folder {folder}. Make it first, or choose another.")
-    for source in sources:
-        if _is_read(path.resolve(), source):
-            raise Conflict(
-                f"{option}: {path} is or lies in what is read. Choose another name; your file stays as it is."
-            )
-    if path.is_dir():
-        raise Conflict(f"{option}: {path} is a folder. Choose the name of a file.")
-    if path.exists() and not path.is_file():
-        raise Conflict(f"{option}: {path} is a pipe or a device, which takes no whole file. Choose the name of a file.")
-    if results is not None and _target(path, option).is_relative_to(results.resolve()):
-        raise Conflict(
-            f"{option}: {path} lies in the folder of results, which is replaced whole. Choose another folder."
-        )
-    if path.exists() and not overwrite and not path.stat().st_mode & _WRITABLE:
-        raise Conflict(f"{option}: {path} is read-only. Choose another name, or {options.overwrite}.")
-    if path.exists() and not overwrite and not is_earlier(path):
-        raise Conflict(
-            f"{option}: {path} is there already, and no file of clustered rows. Choose another name, or "
-            f"{options.overwrite}."
-        )
-
-
-def _target(path: Path, option: str) -> Path:
-    """Where a path leads to. Raises InvalidField for one that leads nowhere, and for a name that no disk takes."""
-    try:
-        found = path.resolve()
-        found.parent.stat()
-        with suppress(FileNotFoundError):
-            found.stat()
-    except FileNotFoundError:
-        return found
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = (
-            error.strerror if isinstance(error, OSError) else "symbolic links in a circle, or a character of no name"
-        )
-        shown = str(path).encode("utf-8", "backslashreplace").decode()
-        raise InvalidField(
-            option, f"cannot be written ({reason})", value=shown, remedy="Choose another name."
-        ) from None
-    return found
-
-
 def check_replaced(path: Path, source: Source, options: Options = COMMAND) -> None:
     """Whether a file of clustered rows that is there holds the columns of this source alone.
 
@@ -126,7 +68,8 @@ def check_replaced(path: Path, source: Source, options: Options = COMMAND) -> No
     if not path.exists():
         return
     first = next(iter(source.originals(_ROWS)))
-    if not is_earlier(path, {*_names_in(first), *source.info.original_columns}):
+    nameless = {""} if source.info.nameless else set()
+    if not is_earlier(path, {*_names_in(first), *source.info.original_columns, *nameless}):
         raise Conflict(
             f"{options.write}: {path} is there already, with columns that the rows to be written do not have. Choose "
             f"another name, or {options.overwrite}."
@@ -226,7 +169,9 @@ def write_back(
                     for field in schema
                     if field.name not in dropped
                 ]
-                whole = pa.schema([*kept, *results.schema], metadata=schema.metadata)
+                nameless = source.info.nameless if separated else ()
+                named = [field.with_name("") if field.name in nameless else field for field in kept]
+                whole = pa.schema([*named, *results.schema], metadata=schema.metadata)
                 delimiter = source.info.delimiter or ","
                 as_commas = separated and delimiter != "," and isinstance(first, pa.RecordBatch)
                 writer = open_writer(file, path, whole, delimiter, decimal_mark(first) if as_commas else ".")
@@ -381,18 +326,3 @@ def _is_clustered(first: pa.RecordBatch | Sequence[Mapping[str, Any]], there: Se
 def _guarded(label: str) -> str:
     """The label as a cell that no spreadsheet takes for a formula."""
     return f"'{label}" if label.startswith(_FORMULA) else label
-
-
-def _is_read(path: Path, source: Path) -> bool:
-    """Whether a path is a file that is read, or lies in the folder, or would match the pattern, that is read."""
-    if is_pattern(source):
-        return _matches(path, source.absolute())
-    if source.is_dir():
-        return path.is_relative_to(source.resolve())
-    return path.exists() and source.exists() and path.samefile(source)
-
-
-def _matches(path: Path, pattern: Path) -> bool:
-    if "**" in pattern.parts:
-        return fnmatch.fnmatchcase(str(path), str(pattern))
-    return len(path.parts) == len(pattern.parts) and all(map(fnmatch.fnmatchcase, path.parts, pattern.parts))

@@ -158,3 +158,21 @@ def test_a_column_that_is_a_dimension_of_a_vector_may_be_written_as_it_likes(tmp
 
     assert dict(source.info.vectors) == {"v": 2}
     assert not any("several writings" in warning for warning in source.info.warnings)
+
+
+def test_a_row_that_no_block_holds_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text('id,t,embedding\n1,a,"[1, 2]"\n2,"' + "x" * 17_000_000 * 2 + '\n3,c,"[1, 2]"\n')
+    with pytest.raises(InvalidField, match=r"x.csv: line 3: has a row of more than 16.0 MiB. Close a quote"):
+        open_source(tmp_path / "x.csv")
+
+
+def test_a_header_that_is_no_header_is_named_as_one(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id," + "t" * 200_000 + ",embedding\n")
+    with pytest.raises(InvalidField, match=r"x.csv: line 1: has a name of more than 131,072 characters"):
+        open_source(tmp_path / "x.csv")
+
+
+def test_json_that_is_not_utf8_is_named_as_that(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes('{"id": 1, "t": "Grün", "v": [1, 2]}\n'.encode("latin-1") * 2)
+    with pytest.raises(InvalidField, match=r"x.jsonl: row 0 \(line 1\): is not UTF-8 text. Say how it is written"):
+        open_source(tmp_path / "x.jsonl")

@@ -78,7 +78,7 @@ def cluster(
     from shoal.records.filters import parse_filter
     from shoal.request import Request
     from shoal.results import check_folder
-    from shoal.write_back import check_target
+    from shoal.write_targets import check_target
 
     places = [as_place(file) for file in files]
     file = places[0] if len(places) == 1 else tuple(places)

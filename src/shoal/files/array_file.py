@@ -40,6 +40,7 @@ class ArrayPieces:
         self.dimensions: Mapping[str, int] = {self._name: int(self._array.shape[1])}
         self.columns: Sequence[str] = [] if sidecar is None else sidecar.columns
         self.delimiter = None if sidecar is None else sidecar.delimiter
+        self.nameless: Sequence[str] = () if sidecar is None else sidecar.nameless
         self.id_column = None if sidecar is None else sidecar.id_column
         self.warnings: Sequence[str] = [] if sidecar is None else sidecar.warnings
         beside = [] if sidecar is None else list(sidecar.original_columns)

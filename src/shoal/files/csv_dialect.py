@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,8 @@ class Dialect:
         The names of the columns: those of the header, or their numbers.
     looks_named
         Whether a first line that was taken for values may have been meant for names.
+    nameless
+        The names of those columns that have none in the file.
     """
 
     delimiter: str
@@ -50,6 +52,7 @@ class Dialect:
     has_header: bool
     names: list[str]
     looks_named: bool = False
+    nameless: Sequence[str] = ()
 
 
 def check_delimiter(given: str) -> str:
@@ -79,7 +82,12 @@ def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect
         named = None if told is None else told[1].decode("latin-1")
         delimiter = check_delimiter(given) if given else named or _sniffed(text[start:], usual, whole=len(head) < _HEAD)
         file.seek(len(head) - len(text) + start)
-        names = _header(file.read(max(_HEAD, 16 * 2**20)), delimiter)
+        try:
+            names = _header(file.read(max(_HEAD, 16 * 2**20)), delimiter)
+        except csv.Error:  # a field longer than that reader takes
+            problem = f"has a name of more than {csv.field_size_limit():,} characters in the header"
+            remedy = "Put the names of the columns into the first line, and close each quote."
+            raise InvalidField(f"{label}: line {skipped + 1}", problem, remedy=remedy) from None
     check_columns(len(names), label)
     if odd := next((name for name in names if _NO_TEXT.search(name)), None):
         place, written = f"{label}: line {skipped + 1}", odd.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -93,7 +101,10 @@ def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect
         raise InvalidField(label, "has no header: its first line holds a vector, not names", remedy=remedy)
     cleaned = _named([name.strip() for name in names])
     numbered = [str(at) for at in range(len(names))]
-    return Dialect(delimiter, skipped, has_header, cleaned if has_header else numbered, looks_named=looks_named)
+    if not has_header:
+        return Dialect(delimiter, skipped, has_header, numbered, looks_named=looks_named)
+    nameless = [free for name, free in zip(names, cleaned, strict=True) if not name.strip()]
+    return Dialect(delimiter, skipped, has_header, cleaned, nameless=nameless)
 
 
 def _named(names: list[str]) -> list[str]:

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from shoal.errors import InvalidField
-from shoal.files.bounds import Unfolding
+from shoal.files.bounds import Unfolding, size_text
 from shoal.files.csv_dialect import Dialect, line_of, records
 from shoal.files.faults import NOT_UTF8, check_values
-from shoal.files.pieces import Shards, naming_line, row_place
+from shoal.files.pieces import Shards, line_text, naming_line, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.writing import Writing
 
@@ -42,6 +42,7 @@ class CsvRows:
         unfolding.check_columns(len(dialect.names))
         self._odd: csv.InvalidRow | None = None
         self._columns, self.delimiter = dialect.names, dialect.delimiter
+        self.nameless = dialect.nameless
         comma = dialect.delimiter != ","
         held = {} if writings is None else writings
         for name in self._columns:
@@ -127,6 +128,14 @@ class CsvRows:
         with self._naming_odd_row():
             return csv.open_csv(self._path, read_options=read, parse_options=parse, convert_options=convert)
 
+    def _too_long(self) -> InvalidField:
+        """The error about a row that no block holds."""
+        with closing(records(self._path, self._dialect)) as rows:
+            line = next((line for line, text in rows if len(text) > _BLOCK), None)
+        place = self._label if line is None else f"{self._label}: {line_text(line)}"
+        remedy = "Close a quote that was left open, or leave large columns out."
+        return InvalidField(place, f"has a row of more than {size_text(_BLOCK)}", remedy=remedy)
+
     def _note(self, row: csv.InvalidRow) -> str:
         self._odd = row
         return "error"
@@ -136,8 +145,10 @@ class CsvRows:
         """Arrow does not say which row has too many columns, or too few."""
         try:
             yield
-        except pa.ArrowInvalid:
+        except pa.ArrowInvalid as error:
             odd = self._odd
+            if odd is None and "straddl" in str(error):
+                raise self._too_long() from None
             if odd is None:
                 raise
             with closing(records(self._path, self._dialect)) as texts:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.bounds import MAX_NESTING, Unfolding
+from shoal.files.faults import NOT_UTF8
 from shoal.files.json_records import Records
 from shoal.files.json_shapes import records_of
 from shoal.files.layout import Asked, Known, asked_columns, choose_id, choose_vectors
@@ -43,6 +44,7 @@ class JsonPieces:
     count: int | None = None
     shards: Shards = ()
     delimiter: str | None = None
+    nameless: Sequence[str] = ()
 
     def __init__(self, path: Path, asked: Asked) -> None:
         unfolding = Unfolding(asked.label, path.stat().st_size, asked.bounds)
@@ -216,10 +218,12 @@ class JsonPieces:
         return [self._object(line, first + i) for i, line in enumerate(lines)]
 
     def _object(self, line: bytes, number: int) -> Json:
-        place, remedy = f"{self._label}: row {number}", "Every line is one JSON object; NaN is not JSON."
+        place, remedy = f"{self._label}: row {number}", "Every row is one JSON object; NaN is not JSON: write null."
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError as error:
+            if "UTF-8" in error.msg:
+                raise InvalidField(place, "is not UTF-8 text", remedy=NOT_UTF8) from None
             raise InvalidField(place, f"is not JSON ({error.msg})", remedy=remedy) from None
         if not isinstance(row, dict):
             raise InvalidField(place, "is no JSON object", value=row, remedy=remedy)

@@ -55,6 +55,8 @@ class Pieces(Protocol):
     """As they stand in the file, before columns that belong together are made one."""
     delimiter: str | None
     """What separates the columns of a CSV file."""
+    nameless: Sequence[str]
+    """Of the original columns those that have no name in the file."""
     id_column: str | None
     count: int | None
     byo: bool

@@ -105,7 +105,7 @@ class _CsvWriter:
     def __init__(self, file: BinaryIO, schema: pa.Schema, delimiter: str, decimal: str) -> None:
         self._file, self._delimiter, self._decimal = file, delimiter, decimal
         self._special = f'["\r\n{delimiter}]'
-        self._line([pa.array([name], pa.large_string()) for name in schema.names])
+        self._line([pa.array([name or None], pa.large_string()) for name in schema.names])
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._line([_cells(column) for column in batch.columns])

@@ -56,6 +56,8 @@ class SourceInfo:
     """As they stand in the file, before columns that belong together are made one."""
     delimiter: str | None = None
     """What separates the columns of a CSV file."""
+    nameless: Sequence[str] = ()
+    """Of the original columns those that have no name in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Source:
             pieces.shards,
             pieces.original_columns,
             pieces.delimiter,
+            pieces.nameless,
         )
 
     def batches(self, rows: int = _ROWS) -> Iterator[DocumentBatch]:
@@ -264,17 +267,12 @@ def open_source(
     if text.is_packed:  # what comes out of an archive counts against its size
         asked = replace(asked, bounds=replace(bounds, most_bytes=bounds.unfolded_bytes(path.stat().st_size)))
     try:
-        source = _source(text.path, format_of(text.path, label, text.format or _named(path, format)), sidecar, asked)
+        source = _source(text.path, format_of(text.path, label, text.format or format_by_name(path)), sidecar, asked)
     except BaseException:
         text.close()
         raise
     weakref.finalize(source, text.close)
     return source
-
-
-def _named(path: Path, format: str | None) -> str | None:
-    """The format that a file's own name says, whatever its copy is called."""
-    return format or format_by_name(path)
 
 
 def _shard_paths(path: Files, label: str, format: str | None, names: Mapping[Path, str]) -> list[Path]:

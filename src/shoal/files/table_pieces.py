@@ -43,6 +43,7 @@ class TablePieces:
         self.count, self.shards = rows.count, rows.shards
         self.original_columns: Sequence[str] = rows.schema.names
         self.delimiter = rows.delimiter if isinstance(rows, _TEXTS) else None
+        self.nameless: Sequence[str] = rows.nameless if isinstance(rows, _TEXTS) else ()
         self.byo = _is_byo(self._rows.schema)
         self._groups: Mapping[str, Sequence[str]] = {}
         sample = self._sample()

@@ -62,7 +62,7 @@ class CsvShards:
         counts = [file.count or 0 for file in self._files]
         self.count: int | None = sum(counts)
         self.shards: Shards = _starts(shards, counts)
-        self.delimiter = self._files[0].delimiter
+        self.delimiter, self.nameless = self._files[0].delimiter, self._files[0].nameless
         stored = {name: writings[name].kind for name in self._files[0].columns}
         self._partitions = partitions(shards, stored)
         added = {name: values.type for name, values in self._partitions.items()}
