@@ -483,3 +483,21 @@ def test_texts_and_ids_beside_vectors_may_be_named_in_the_plural() -> None:
 
     assert list(plural.ids) == list(singular.ids)
     assert [one.label for one in plural.clusters] == [one.label for one in singular.clusters]
+
+
+def test_columns_that_pandas_numbers_are_named_by_their_number() -> None:
+    frame = pd.DataFrame(
+        {0: ["rain today", "sun today"] * 6, 1: list(np.eye(2).tolist() * 6), 2: [f"d{n}" for n in range(12)]}
+    )
+
+    names: dict[str, Any] = {"vector": 1, "text": 0, "id": np.int64(2)}
+    found = shoal.cluster(frame, algorithm="kmeans", n_clusters=2, **names)
+
+    assert found.text_columns == ["0"]
+    assert found.ids[:2].tolist() == ["d0", "d1"]
+
+
+@pytest.mark.parametrize("given", [{"text": 5.0}, {"id": 5.0}, {"text": object()}])
+def test_one_value_is_no_column_of_values(given: Any) -> None:
+    with pytest.raises(InvalidField, match="is one value, not one a row"):
+        shoal.cluster(np.eye(2).repeat(6, axis=0), algorithm="kmeans", n_clusters=2, **given)

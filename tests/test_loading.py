@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import shoal
 from shoal.engine import ALGORITHMS
 from shoal.errors import InvalidField
-from shoal.saved import SAVED
+from shoal.saved import SAVED, read_saved, write_saved
 from test_from_file import IDS, TEXTS, VECTORS
 
 NEW = np.random.default_rng(3).normal(size=(40, VECTORS.shape[1])).astype(np.float32)
@@ -170,3 +171,31 @@ def test_a_data_frame_can_be_joined_after_loading(tmp_path: Path) -> None:
         assert joined["document_id"].tolist() == joined["id"].tolist()
         assert loaded.to_pandas().index.equals(index)
         assert loaded.to_pandas().index.names == index.names
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"labels": np.zeros(len(VECTORS) - 1, np.int32)},
+        {"labels": np.full(len(VECTORS), 99, np.int32)},
+        {"labels": np.full(len(VECTORS), -2, np.int32)},
+        {"labels": np.zeros((len(VECTORS), 1), np.int32)},
+        {"labels": np.zeros(len(VECTORS))},
+        {"labels": None},
+        {"strengths": np.zeros(3, np.float32)},
+        {"strengths": "x"},
+        {"distances": np.array(["x"] * len(VECTORS))},
+        {"coordinates": np.zeros((3, 2), np.float32)},
+        {"metrics": []},
+        {"params": None},
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit_together_are_refused(changed: dict[str, Any], tmp_path: Path) -> None:
+    path = shoal.cluster(VECTORS, text=TEXTS, algorithm="kmeans", n_clusters=3).save(tmp_path / "found") / SAVED
+    parts = read_saved(path)
+    outcome = replace(parts["analysis"].outcome, **changed)
+    with path.open("wb") as file:
+        write_saved(file, parts | {"analysis": replace(parts["analysis"], outcome=outcome)})
+    with pytest.raises(InvalidField, match=f"found/{SAVED}: is damaged"):
+        shoal.load(path.parent)

@@ -132,7 +132,8 @@ def cluster(
     if like is not None and not isinstance(like, Clustering):
         remedy = "A folder of results is loaded first: like=shoal.load(FOLDER)."
         raise InvalidField("like", "must be a clustering", value=like, remedy=remedy)
-    text, id = _either("text", text, texts), _either("id", id, ids)
+    text, id = _named_by_number(_either("text", text, texts)), _named_by_number(_either("id", id, ids))
+    vector = _named_by_number(vector)
     _check_params(algorithm, params)
     how = How(
         algorithm=algorithm,
@@ -180,6 +181,12 @@ def _either(name: str, one: Column | Literal[False] | None, other: Column | None
     if one is not None:
         raise InvalidField(f"{name}s", f"is given beside {name}", remedy="They mean the same: give one of them.")
     return other
+
+
+def _named_by_number(column: Any) -> Any:
+    """A whole number as the name of a column, as pandas has them without a header; anything else as it is."""
+    number = unwrapped(column)
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else column
 
 
 def _says_none(column: object) -> bool:

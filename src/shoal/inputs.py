@@ -173,6 +173,8 @@ def _listed(values: Iterable[object], field: str) -> list[object]:
         )
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return [value for chunk in _chunks(values) for value in plain(chunk).to_pylist()]
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise InvalidField(field, "is one value, not one a row", value=unwrapped(values), remedy="Give one a row.")
     return list(values)
 
 

@@ -8,6 +8,7 @@ from shoal.document_ids import DocumentIds
 from shoal.errors import InvalidField
 from shoal.results import read_summary
 from shoal.saved import SAVED, read_saved
+from shoal.saved_shape import check_parts
 
 __all__ = ["load"]
 
@@ -50,6 +51,7 @@ def load(folder: str | os.PathLike[str]) -> Clustering:
         )
     parts = read_saved(path / SAVED)
     try:
+        check_parts(parts)
         analysis = parts["analysis"]
         if len(analysis.ids) != len(analysis.outcome.labels) or len(analysis.clusters) != analysis.outcome.clusters:
             raise ValueError("its parts do not fit together")

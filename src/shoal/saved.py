@@ -32,8 +32,8 @@ _CODEC: Final = RecordCodec(
     [*STAGE_RECORDS, *MODEL_RECORDS, Analysis, Group, NamedCluster, NamedLayer, Plan], MODEL_FUNCTIONS
 )
 _DAMAGE: Final = (
-    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError,
-    zipfile.BadZipFile, zlib.error, struct.error, pa.ArrowException,
+    OSError, EOFError, MemoryError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError,
+    RuntimeError, zipfile.BadZipFile, zlib.error, struct.error, pa.ArrowException,
 )  # fmt: skip
 """What readers raise for bytes that are not as they were written."""
 
