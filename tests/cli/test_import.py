@@ -54,6 +54,18 @@ def test_a_file_goes_into_the_data_folder(here: Command, parquet: Path, tmp_path
     assert stored(tmp_path / "data", "shop", "questions") == 60
 
 
+@pytest.mark.parametrize(("encoding", "options"), [("utf-16", []), ("cp1252", ["--encoding", "cp1252"])])
+def test_text_that_is_not_utf8_goes_in_through_the_process_that_reads(
+    encoding: str, options: list[str], here: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "docs.csv").write_text('id,Größe,embedding\nä1,groß,"[1, 2]"\nä2,grün,"[2, 1]"\n', encoding)
+
+    done = here("import", "docs.csv", "--collection", "docs", "--data", "data", *options)
+
+    assert done.code == 0, done.err
+    assert "2 documents stored" in done.out
+
+
 def test_the_same_ids_replace(here: Command, parquet: Path, tmp_path: Path) -> None:
     here("import", parquet, "--collection", "questions", "--data", "data")
 
