@@ -1,5 +1,6 @@
 """The only file that knows which concrete parts are in use. Everything above gets finished services."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,10 +38,10 @@ from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 from shoal.storage.checkpoints import LocalCheckpoints
 from shoal.storage.disk import Disk
 from shoal.storage.documents import SqliteDocuments
-from shoal.storage.files import locked, make_folder, sync_folder
+from shoal.storage.files import locked, make_folder, on_read_only_disk, sync_folder
 from shoal.storage.inspection import held_without_metadata
 from shoal.storage.metadata import SqliteMetadata
-from shoal.storage.privacy import make_private
+from shoal.storage.privacy import make_private, not_ours
 
 __all__ = ["Services", "assemble", "utc_now"]
 
@@ -93,9 +94,14 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         raise InvalidField("--data", "is a file", value=str(data), remedy="Name a folder, or one that is to be made.")
     _refuse_without_metadata(data)
     if not data.is_dir():
-        make_folder(data.parent)
-        data.mkdir(mode=0o700, exist_ok=True)
+        try:
+            make_folder(data.parent)
+            data.mkdir(mode=0o700, exist_ok=True)
+        except PermissionError:
+            raise not_ours(_nearest(data)) from None
         sync_folder(data.parent)
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK, effective_ids=True) and not on_read_only_disk(data):
+        raise not_ours(data)
     make_private(data)
     metadata = SqliteMetadata(data / "metadata.sqlite")
     documents_store = SqliteDocuments(data / "documents", check=check_known(metadata))
@@ -189,6 +195,11 @@ def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(mode=0o700, exist_ok=True)
     with locked(folder):
         yield
+
+
+def _nearest(path: Path) -> Path:
+    """The folder that is there, of a path and those above it."""
+    return next(one for one in (path, *path.parents) if one.is_dir())
 
 
 def _checkpoint(metadata: MetadataStore, documents: DocumentStore) -> None:

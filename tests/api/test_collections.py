@@ -4,6 +4,8 @@ from typing import Any
 
 import httpx
 
+import cluster_steps
+
 SOURCE: dict[str, Any] = {"type": "bucket", "field_map": {}}
 
 
@@ -132,3 +134,14 @@ def test_taken_bad_and_foreign_things_are_refused(client: httpx.Client, stranger
     assert refused(metadata={"vector_configs": [{"name": "v", "dimension": 2}, {"name": "v", "dimension": 3}]}) == 422
     assert client.get("/collections/fresh").status_code == 404
     assert stranger.get("/collections/products").status_code == 404
+
+
+def test_a_deleted_collection_is_answered_with_its_documents_and_the_clusters_over_it(client: httpx.Client) -> None:
+    cluster_steps.put_documents(client, cluster_steps.grouped_documents(12))
+    cluster = cluster_steps.create(client)
+
+    answer = client.delete("/collections/docs").json()
+
+    assert answer["documents_deleted"] == 12
+    (warning,) = answer["warnings"]
+    assert cluster["cluster_id"] in warning and "cannot be executed any more" in warning

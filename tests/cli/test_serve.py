@@ -1,5 +1,6 @@
 """`shoal serve` as a process."""
 
+import json
 import os
 import pty
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -105,3 +107,60 @@ def test_kernels_that_cannot_be_had_are_refused_before_the_server_starts(
     refused = shoal(*command, "--data", tmp_path / "data")
 
     assert refused.code == 2 and variable in refused.complaint and "'abacus'" in refused.complaint
+
+
+def test_serving_beyond_this_machine_without_tls_is_warned_of_and_greeted_with_an_address_that_works(
+    tmp_path: Path,
+) -> None:
+    with ServerProcess(tmp_path / "open", workers=0, SHOAL_HOST="0.0.0.0") as server:
+        said = "".join(server.output)
+        assert "server.plain_http" in said and "SHOAL_TRUSTED_PROXIES" in said
+        assert f"Shoal is serving {server.url}/v1" in said and "http://0.0.0.0" not in said
+
+    behind = {"SHOAL_HOST": "0.0.0.0", "SHOAL_TRUSTED_PROXIES": "10.0.0.0/8"}
+    with ServerProcess(tmp_path / "behind", workers=0, **behind) as proxied:
+        assert "server.plain_http" not in "".join(proxied.output)
+
+
+def test_in_json_logs_the_start_is_one_event(tmp_path: Path) -> None:
+    settings = {"SHOAL_LOG_FORMAT": "json", "SHOAL_LOG_LEVEL": "info"}
+    with ServerProcess(tmp_path / "data", workers=0, **settings) as server:
+        lines = [json.loads(line) for line in list(server.output)]
+
+    (started,) = [line for line in lines if line["message"] == "server.started"]
+    assert started["url"] == f"{server.url}/v1"
+    assert (started["data"], started["workers"], started["first_start"]) == (str(server.data), 0, True)
+    assert started["version"] == version("shoal") and isinstance(started["native_core"], bool)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
+def test_a_folder_of_another_user_is_refused_with_its_owner_the_user_and_the_remedy(tmp_path: Path) -> None:
+    nobody = 65534
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from shoal.assemble import assemble\n"
+        "from shoal.errors import InvalidField\n"
+        "from shoal.settings import Settings\n"
+        f"os.setgid({nobody}); os.setuid({nobody})\n"
+        "for folder in sys.argv[1:]:\n"
+        "    try:\n"
+        "        assemble(Settings(data=Path(folder)))\n"
+        "    except InvalidField as error:\n"
+        "        print(error.message)\n"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(data), str(data / "new")], capture_output=True, text=True, check=True
+    )
+
+    lines = ran.stdout.splitlines()
+    assert len(lines) == 2, ran.stderr
+    for line in lines:
+        assert f"--data: the folder {data} belongs to root (0), mode 0755, and Shoal runs as" in line
+        assert f"({nobody})" in line and f"chown -R {nobody}:{nobody} {data}" in line
+    assert list(data.iterdir()) == []

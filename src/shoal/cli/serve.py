@@ -1,12 +1,15 @@
 """`shoal serve`: the HTTP server with its workers, until SIGTERM or Ctrl-C."""
 
 import errno
+import logging
 import shlex
 import signal
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import version
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from shoal.assemble import Services
 
 __all__ = ["serve"]
+
+_log = logging.getLogger("shoal.server")
 
 
 def serve(
@@ -100,10 +105,12 @@ def _serve(services: "Services", listener: socket.socket, ending: Ending) -> Non
 def _known(folder: Path) -> Iterator[None]:
     """Tell of other servers on the data folder, and be known to later ones; a full disk is no hindrance."""
     if living(folder):
-        print(
-            "shoal: another server works on this data folder already. Nothing breaks, but limits count for each of "
-            "them; for more workers start `shoal worker`.",
-            file=sys.stderr,
+        _log.warning(
+            "server.another_one",
+            extra={
+                "advice": "another server works on this data folder already. Nothing breaks, but limits count for each "
+                "of them; for more workers start `shoal worker`."
+            },
         )
     with ExitStack() as held:
         with suppress(OSError):
@@ -139,9 +146,28 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> None:
-    """`good`: whether the key in the file `key` opens anything."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    base, key_file = f"http://{host}:{port}/v1", settings.data / "key"
+    """Say where the server is: one event in JSON logs, lines for people else. `good`: whether the key in the file `key`
+    opens anything."""
+    from shoal.engine import kernels
+
+    base, key_file = f"http://{_reached(settings.host)}:{port}/v1", settings.data / "key"
+    if not _is_loopback(settings.host) and not (settings.trusted_proxies or settings.public_url):
+        _log.warning(
+            "server.plain_http",
+            extra={
+                "address": f"{settings.host}:{port}",
+                "advice": "API keys and documents cross the network unencrypted. Put a proxy with TLS in front and set "
+                "SHOAL_TRUSTED_PROXIES and SHOAL_PUBLIC_URL, or listen on 127.0.0.1.",
+            },
+        )
+    if settings.log_format == "json":
+        about = {
+            "version": version("shoal"), "address": f"{settings.host}:{port}", "url": base, "data": str(settings.data),
+            "workers": settings.workers, "native_core": kernels.native() is not None, "key_file": str(key_file),
+            "first_start": secret is not None,
+        }  # fmt: skip
+        _log.info("server.started", extra=about)
+        return
     print(f"Shoal is serving {base}, data in {settings.data}")
     if secret is not None and sys.stdout.isatty():  # elsewhere it would end in a log
         print(f"Your API key, shown only now: {secret}")
@@ -153,3 +179,17 @@ def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> 
             print(f"The key in {key_file} was changed or revoked: delete the file.")
         print(f"Make a key with: shoal keys create NAME --permission admin{here(settings.data)}")
     sys.stdout.flush()
+
+
+def _reached(host: str) -> str:
+    """What a caller on this machine writes for the address that is listened on."""
+    if host in ("0.0.0.0", ""):
+        return "127.0.0.1"
+    return f"[{'::1' if host == '::' else host}]" if ":" in host else host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -139,6 +139,9 @@ class DeletedCollection(Done):
     """The answer to `DELETE /collections/{id or name}`."""
 
     collection_id: str
+    documents_deleted: int
+    warnings: list[str]
+    """A sentence for each cluster over the collection; none for a key that may not read."""
 
 
 class FeatureIndex(Record):

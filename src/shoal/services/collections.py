@@ -7,11 +7,13 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from shoal.errors import AlreadyExists, InvalidField
+from shoal.records.cluster import Cluster
 from shoal.records.collection import (
     Collection,
     CollectionSource,
     CollectionVectorIndex,
     CreateCollection,
+    DeletedCollection,
     FeatureExtractor,
     PatchCollection,
 )
@@ -51,6 +53,7 @@ class Collections:
         self.records = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
+        self._clusters = Repository(metadata, "cluster", Cluster, id_field="cluster_id", name_field="cluster_name")
 
     def create(self, scope: Scope, body: CreateCollection) -> Collection:
         """Raises InvalidField, AlreadyExists for the name, NotFound for a source that is not there."""
@@ -128,14 +131,21 @@ class Collections:
                 self._documents.declare_vector(scope, config.name, config.dimension)
         return self._described(scope, changed)
 
-    def delete(self, scope: Scope, ref: str) -> Collection:
+    def delete(self, scope: Scope, ref: str) -> DeletedCollection:
         """Remove the collection and its documents, for readers at one moment. Raises NotFound."""
         with self._metadata.transaction():
             collection = self.records.get(scope, ref)
+            documents = self._documents.count(scope, collection.storage_key)
+            left = [one for one in self._clusters.all(scope) if collection.collection_id in one.input_collections]
             self.records.remove(scope, collection.collection_id, "collection.delete")
             removal = self._removals.begin(scope, collections=[collection.collection_id])
         self._removals.finish(scope, removal)
-        return collection
+        return DeletedCollection(
+            message=f"The collection {collection.collection_name!r} and its documents are gone.",
+            collection_id=collection.collection_id,
+            documents_deleted=documents,
+            warnings=[_left_behind(one) for one in left],
+        )
 
     def features(self, scope: Scope, ref: str) -> list[dict[str, Any]]:
         """CollectionFeatureDescriptors: what can be clustered. Raises NotFound."""
@@ -220,3 +230,9 @@ def _extractor(given: FeatureExtractor | None) -> FeatureExtractor:
 
 def _checked(name: str) -> str:
     return check_name("collection_name", name, "col", shortest=3, reserved=_RESERVED)
+
+
+def _left_behind(cluster: Cluster) -> str:
+    """What becomes of a cluster whose source is deleted."""
+    name = f"The cluster {cluster.cluster_name!r} ({cluster.cluster_id})"
+    return f"{name} reads this collection: its results stay, and it cannot be executed any more."

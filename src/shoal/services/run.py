@@ -13,7 +13,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
-import orjson
 
 from shoal.engine.plan import Keep, Progress
 from shoal.errors import Cancelled, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
@@ -273,9 +272,11 @@ def _run_result(work: _Work, source: RunInput, lasting: LastingGroups) -> dict[s
         "text_fields": None if work.run.mode == "assign" else list(source.text_fields),
         "seed": groups.seed,
         "versions": _VERSIONS,
-        "warnings": [*source.warnings, *groups.warnings, *lasting.warnings, *work.run.warnings],
+        "warnings": [
+            *(*source.warnings, *groups.warnings, *lasting.warnings),
+            *(*_without_model(work), *work.run.warnings),
+        ],
         "next_numbers": dict(lasting.next_numbers),
-        "llm_labeling_errors": _labeling_errors(work, groups),
     }
 
 
@@ -314,15 +315,17 @@ def _cluster_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, 
         "hierarchy_relationships": groups.relationships or None,
         "child_cluster_ids": list(dict.fromkeys(link["child_cluster_id"] for link in nested)) or None,
         "source_bucket_ids": list(dict.fromkeys(b for source in work.sources for b in source.source.buckets())),
-        "llm_labeling_errors": _labeling_errors(work, groups) or None,
+        "llm_labeling_errors": None,
     }
 
 
-def _labeling_errors(work: _Work, groups: Groups) -> list[str]:
-    """JSON strings, as the SDK wants them. Names come from the documents' words while no LLM is connected."""
+def _without_model(work: _Work) -> list[str]:
+    """Names come from the documents' words while no LLM is connected: nothing failed, but something else was asked
+    for."""
     config = {**(work.cluster.llm_labeling or {}), **(work.run.request.get("llm_labeling") or {})}
     if not config.get("enabled"):
         return []
-    error = "No language model is connected to this server; the labels were made from the documents' own words."
-    ids = [row["cluster_id"] for row in groups.summary()]
-    return [orjson.dumps({"error": error, "clusters": ids}).decode()]
+    return [
+        "llm_labeling is enabled, but no language model is connected to this server: the labels were made from the "
+        "documents' own words."
+    ]

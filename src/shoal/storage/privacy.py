@@ -2,11 +2,15 @@
 
 import logging
 import os
+import pwd
+import shlex
 import stat
 from pathlib import Path
 from typing import Final
 
-__all__ = ["OURS", "make_private", "others_may_enter"]
+from shoal.errors import InvalidField
+
+__all__ = ["OURS", "make_private", "not_ours", "others_may_enter"]
 
 OURS: Final = (
     *("documents", "artifacts", "checkpoints", "spool"),
@@ -20,6 +24,26 @@ _log = logging.getLogger("shoal.privacy")
 def others_may_enter(path: Path) -> bool:
     """Whether a file or folder is open to others than its owner."""
     return bool(path.stat().st_mode & _OTHERS)
+
+
+def not_ours(folder: Path) -> InvalidField:
+    """The error about a folder that the user who runs Shoal may not write to: whose it is, and the remedy."""
+    about = folder.stat()
+    runs, owner = f"{_user(os.geteuid())} ({os.geteuid()})", f"{_user(about.st_uid)} ({about.st_uid})"
+    give = f"chown -R {os.geteuid()}:{os.getegid()} {shlex.quote(str(folder))}"
+    return InvalidField(
+        "--data",
+        f"the folder {folder} belongs to {owner}, mode {stat.S_IMODE(about.st_mode):04o}, and Shoal runs as {runs}, "
+        "who may not write there",
+        remedy=f"Give it away ({give}, as root), or name another folder.",
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return "a user without a name"
 
 
 def make_private(data: Path) -> None:

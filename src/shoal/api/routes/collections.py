@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from shoal.api.bodies import JsonRoute
-from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
+from shoal.api.deps import Called, Listed, ListQuery, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
@@ -57,11 +57,10 @@ def patch_collection(services: Wired, scope: Namespaced, collection: str, body: 
 
 
 @router.delete("/{collection}", response_model=DeletedCollection)
-def delete_collection(services: Wired, scope: Namespaced, collection: str) -> Response:
-    """Remove a collection with its documents."""
+def delete_collection(services: Wired, scope: Namespaced, caller: Called, collection: str) -> Response:
+    """Remove a collection with its documents; `warnings` names the clusters over it, which stay."""
     removed = services.collections.delete(scope, collection)
-    message = f"The collection {removed.collection_name!r} and its documents are gone."
-    return reply({"success": True, "message": message, "collection_id": removed.collection_id})
+    return reply(removed if caller.may("read") else removed.model_copy(update={"warnings": []}))
 
 
 @router.get("/{collection}/features", response_model=CollectionFeatures)
