@@ -1,6 +1,10 @@
 """What all tests have: their environment, the examples that Hypothesis makes, and how a parallel run hands them out."""
 
+import logging
 import os
+import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -38,6 +42,20 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in (*_OF_TERMINALS, *_OF_SETTINGS):
         os.environ.pop(name, None)
     config.stash[_LINES] = []
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command that is run in this process sends its log to a stream that ends with its test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    hooks = sys.excepthook, threading.excepthook
+    yield
+    if root.handlers != handlers:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.captureWarnings(False)
+        sys.excepthook, threading.excepthook = hooks
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,7 +2,6 @@
 
 import io
 import logging
-from collections.abc import Iterator
 
 import orjson
 import pytest
@@ -11,16 +10,6 @@ from shoal import logs
 from shoal.errors import InvalidField
 
 CANARY = "cAnArY7f3a9b1c5d"
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
 
 
 def logged(format: str, *arguments: object, environ: dict[str, str] | None = None, **extra: object) -> str:
