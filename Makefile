@@ -4,12 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
+# Rooms whose tests start no server and take seconds.
+QUICK := tests/records tests/labeling tests/services tests/shape tests/files/test_reading.py tests/cli/test_table.py
+
 .DEFAULT_GOAL := help
-.PHONY: help hostile demo test test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture wheel image clean
+.PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture wheel image clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
 	@echo "make test          format, lint, types, import rules and all tests"
+	@echo "make check         format, lint, types and the tests of the quick rooms, in under three minutes"
+	@echo "make fuzz          the generated tests with new examples, SEEDS=10; make test takes the same ones every time"
 	@echo "make test-plain    the engine's tests without the native core, in $(VENV)-plain"
 	@echo "make fuzz-native   every instruction set against the definition, 15 kinds of data, SEEDS=10 (an hour)"
 	@echo "make sanitize      the native tests under ASan, UBSan and TSan (half an hour)"
@@ -33,6 +38,15 @@ demo: $(VENV)/.ready $(VENV)/.native
 
 test: lint $(VENV)/.native
 	@$(BIN)/python -m pytest -n $(JOBS)
+
+check: lint $(VENV)/.native
+	@$(BIN)/python -m pytest -n $(JOBS) $(QUICK)
+
+# What it finds is printed with its seed, and becomes an @example.
+fuzz: $(VENV)/.ready-dev $(VENV)/.native
+	@for round in $$(seq $(or $(SEEDS),10)); do seed=$$RANDOM; echo "seed $$seed"; \
+	  $(BIN)/python -m pytest -n $(JOBS) -q --hypothesis-profile random --hypothesis-seed $$seed \
+	    $$(grep -rlE "^from hypothesis" tests --include="test_*.py") || exit 1; done
 
 test-plain:
 	@SHOAL_NATIVE=OFF $(MAKE) VENV=$(VENV)-plain $(VENV)-plain/.ready-dev

@@ -28,13 +28,30 @@ _OF_TERMINALS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLI
 _OF_SETTINGS = ["SHOAL_API_KEY", *(f"SHOAL_{field.name.upper()}" for field in fields(Settings))]
 _LINES = pytest.StashKey[list[str]]()
 _TOGETHER = "tests/sdk/"
+_LONG = ("docs", "faults", "jobs", "ops", "contract", "sdk", "tenancy", "simulation", "hostile", "engine", "cli")
+"""Folders with files that take minutes, longest first."""
+
+# Two processes whose linear algebra spins on both cores are many times slower than two with a core each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class _FilesTogether(LoadScopeScheduling):  # type: ignore[misc]  # for the same reason
     """A file is run by one process, so its fixtures are made once. The SDK's suite counts calls over all its files."""
 
+    def _assign_work_unit(self, node: Any) -> None:
+        """Long files first, so that no process has one left when the others are done; then those of many tests."""
+        self.workqueue.move_to_end(min(self.workqueue, key=_turn), last=False)
+        super()._assign_work_unit(node)
+
     def _split_scope(self, nodeid: str) -> str:
         return _TOGETHER if nodeid.startswith(_TOGETHER) else nodeid.partition("::")[0]
+
+
+def _turn(scope: str) -> int:
+    folder = scope.split("/")[1]
+    return _LONG.index(folder) if folder in _LONG else len(_LONG)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -26,9 +26,7 @@ _EXAMPLES: Final = 400 if LONG else 30
 
 fuzzed = settings(
     max_examples=_EXAMPLES,
-    derandomize=True,
     deadline=None,
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -19,9 +19,7 @@ _PER_CALL: Final = 5
 
 fuzzed = settings(
     max_examples=_EXAMPLES,
-    derandomize=True,
     deadline=None,
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

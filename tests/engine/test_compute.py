@@ -49,7 +49,7 @@ def assert_sound(outcome: Outcome, total: int, columns: int) -> None:
 
 
 @each
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_outcomes_are_sound_repeatable_and_leave_the_input_alone(name: str, seed: int) -> None:
     points = rows_around(seed)
@@ -64,7 +64,8 @@ def test_outcomes_are_sound_repeatable_and_leave_the_input_alone(name: str, seed
 
 @each
 def test_the_number_of_threads_changes_nothing(name: str) -> None:
-    points = rows_around(1, n=5000, d=8)
+    rows = 1500 if name in ("spectral", "agglomerative") else 5000  # time grows with the square of these
+    points = rows_around(1, n=rows, d=8)
 
     one, three = compute(points, plan(name, threads=1)), compute(points, plan(name, threads=3))
 

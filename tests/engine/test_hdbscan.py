@@ -107,7 +107,7 @@ def sklearn_with_equal_rows_first(points: Points, params: dict[str, Any]) -> tup
     return labels, points[by_key]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     distinct=st.integers(2, 60),
@@ -133,7 +133,7 @@ def test_equal_rows_are_one_row_with_a_weight(
     assert len(np.unique(np.stack([where, found]), axis=1).T) == where.max() + 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(6, 70),

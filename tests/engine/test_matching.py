@@ -49,7 +49,7 @@ def labellings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return np.array(draw(label), np.int32), np.array(draw(label), np.int32)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(labellings(), st.integers(0, 9))
 def test_every_pair_that_shares_more_than_half_is_matched_and_no_other(
     case: tuple[np.ndarray, np.ndarray], seed: int

@@ -267,8 +267,8 @@ def fitted(points: Points, algorithm: str, **params: object) -> Fit:
 
 @pytest.mark.parametrize("params", [{}, {"min_samples": 1}, {"metric": "cosine", "alpha": 1.5}, {"min_samples": 40}])
 def test_hdbscan_places_rows_the_same_in_any_company_and_after_any_order(params: dict[str, object]) -> None:
-    points = unit_rows(vectors(load("banking77")))[:3000]
-    old, new = points[:1500], points[1500:1800]
+    points = unit_rows(vectors(load("banking77")))[:1580]
+    old, new = points[:1500], points[1500:1580]
     order = np.random.default_rng(0).permutation(len(old))
     fit, shuffled = fitted(old, "hdbscan", **params), fitted(old[order], "hdbscan", **params)
 

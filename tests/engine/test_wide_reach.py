@@ -47,7 +47,7 @@ def taken(points: Points, min_samples: int, wide: bool, plain: bool) -> tuple[li
     return order.tolist(), steps.tolist()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(points=crowds, share=st.floats(0, 1))
 def test_a_few_pairs_lead_the_same_way_as_all_within_core_distances(points: Points, share: float) -> None:
     min_samples = max(1, round(share * len(points)))

@@ -66,16 +66,16 @@ def test_a_disk_that_is_full_at_a_failpoint_leaves_all_invariants_standing(
 
 def test_what_is_being_deleted_when_its_process_ends_is_whole_or_gone() -> None:
     with quick_folder() as folder, Template(folder, scratch=True) as template:
-        deleted = die_in_deletes(template, 12, seed=3)
+        deleted = die_in_deletes(template, 8, seed=3)
 
     assert deleted.violations == []
-    assert deleted.deaths == 12
+    assert deleted.deaths == 8
     assert deleted.fates.keys() & {("namespace", "open"), ("collection", "open"), ("cluster", "open")}
 
 
 @needs_shim
 def test_system_calls_that_fail_lose_nothing_and_are_answered_in_words(template: Template) -> None:
-    swept = sweep.sweep(template, sweep.calls(template, step=140, start=7))
+    swept = sweep.sweep(template, sweep.calls(template, step=280, start=7))
 
     assert swept.violations == []
     assert swept.done >= 5
@@ -85,7 +85,7 @@ def test_system_calls_that_fail_lose_nothing_and_are_answered_in_words(template:
 
 @needs_shim
 def test_what_was_acknowledged_survives_a_power_cut(template: Template) -> None:
-    states, violations = power_loss.sweep(template, count=12, seed=1)
+    states, violations = power_loss.sweep(template, count=8, seed=1)
 
     assert violations == []
     assert states >= 20

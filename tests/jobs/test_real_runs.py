@@ -90,12 +90,12 @@ def test_runs_cancelled_at_random_moments_show_all_or_nothing(data: Path, tmp_pa
         upload(client, 2_000, tmp_path)
         make_cluster(client, "groups", "kmeans")
 
-        ended = cancel_at_random(client, "groups", 12, random.Random(5), within_s=1.5)
+        ended = cancel_at_random(client, "groups", 6, random.Random(5), within_s=1.5)
 
         wait_for(lambda: client.post("/clusters/groups/execute", json={}).status_code == 200)
         last = client.post("/clusters/groups/execute", json={}).json()["additional_data"]["run_id"]
         wait_for(lambda: is_over(client, "groups", last))
-        assert sum(ended.values()) == 12
+        assert sum(ended.values()) == 6
         assert set(run_folders(data)) <= {
             run["run_id"]
             for run in client.post("/clusters/groups/executions/list?limit=100").json()["results"]
@@ -108,10 +108,11 @@ def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
     data: Path, tmp_path: Path, with_child: bool
 ) -> None:
     lease = {"SHOAL_LEASE_SECONDS": "2"}
+    rows = 15_000 if with_child else 60_000  # a child that goes on must not be done before the lease is over
     with ExitStack() as opened:
         server = opened.enter_context(ServerProcess(data, workers=0))
         client = opened.enter_context(server.client())
-        upload(client, 60_000, tmp_path)
+        upload(client, rows, tmp_path)
         make_cluster(client, "groups", "hdbscan")
         hung = opened.enter_context(worker(data, **lease))
         run_id = execute(client, "groups")
@@ -147,7 +148,7 @@ def test_a_worker_that_is_killed_costs_the_run_no_attempt(data: Path, tmp_path: 
         upload(client, 15_000, tmp_path)
         make_cluster(client, "groups", "hdbscan")
         run_id = execute(client, "groups")
-        for _ in range(4):
+        for _ in range(2):
             wait_for(lambda: run_of(client, "groups", run_id)["status"] == "processing")
             begun = len(run_of(client, "groups", run_id)["history"])
             (one,) = worker_processes(server.pid)
@@ -159,7 +160,7 @@ def test_a_worker_that_is_killed_costs_the_run_no_attempt(data: Path, tmp_path: 
 
         run = run_of(client, "groups", run_id)
         assert (run["status"], run["attempts"]) == ("completed", 1)
-        assert len({change["worker"] for change in run["history"][1:]}) == 5
+        assert len({change["worker"] for change in run["history"][1:]}) == 3
 
 
 def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_p
         assert {(run["status"], run["attempts"], len(run["history"])) for run in ended} == {("completed", 1, 3)}
 
 
-@pytest.mark.parametrize("limit", [1, 15, 40, 90, 3000])
+@pytest.mark.parametrize("limit", [1, 40, 90, 3000])
 def test_a_run_that_needs_too_much_memory_fails_alone_and_says_so(data: Path, tmp_path: Path, limit: int) -> None:
     # The worker has the limit and the server has not: it would refuse such a run at once.
     with (

@@ -19,7 +19,7 @@ from shoal.storage.documents import SqliteDocuments
 from shoal.storage.files import disk_error
 
 MIB = 2**20
-SIZES = range(8, 64, 5)
+SIZES = (8, 21, 38, 63)
 
 needs_mounts = pytest.mark.skipif(not can_mount(), reason="a tmpfs cannot be mounted here (needs root)")
 

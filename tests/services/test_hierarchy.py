@@ -36,7 +36,7 @@ def trees(draw: st.DrawFn) -> Any:
     return [np.array(one, np.int32) for one in draw(st.lists(level, max_size=4))], np.array(sizes)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(trees())
 def test_every_tree_is_one(case: Any) -> None:
     levels, sizes = case

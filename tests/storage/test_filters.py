@@ -182,7 +182,7 @@ def answers(connection: sqlite3.Connection, text: str, params: tuple[object, ...
     return [row[0] for row in connection.execute(f"SELECT {text} FROM d ORDER BY n", params)]
 
 
-@settings(max_examples=700, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(aimed())
 @example(([{"a": "x\0y"}, {"a": "x"}], Condition("a", "eq", "x")))
 @example(([{"a": 2**63 + 1}], Condition("a", "eq", float(2**63))))
@@ -205,7 +205,7 @@ def test_sql_and_the_oracle_give_the_same_answer(case: tuple[list[dict[str, Any]
     assert [answer == 1 for answer in given_by_sql] == expected
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(documents, min_size=1, max_size=3), texts, st.lists(fields, max_size=2))
 def test_sql_and_the_oracle_find_the_same_text(bodies: list[dict[str, Any]], text: str, searched: list[str]) -> None:
     connection = table(bodies)
