@@ -50,7 +50,7 @@ class _FilesTogether(LoadScopeScheduling):  # type: ignore[misc]  # for the same
 
 
 def _turn(scope: str) -> int:
-    folder = scope.split("/")[1]
+    folder = scope.removeprefix("tests/").partition("/")[0]
     return _LONG.index(folder) if folder in _LONG else len(_LONG)
 
 

@@ -85,7 +85,7 @@ def test_system_calls_that_fail_lose_nothing_and_are_answered_in_words(template:
 
 @needs_shim
 def test_what_was_acknowledged_survives_a_power_cut(template: Template) -> None:
-    states, violations = power_loss.sweep(template, count=8, seed=1)
+    states, violations = power_loss.sweep(template, count=12, seed=1)
 
     assert violations == []
     assert states >= 20
