@@ -39,7 +39,7 @@ from shoal.write_back import check_replaced, write_back
 
 __all__ = ["FileClustering", "FilePlan", "cluster_file", "plan_file"]
 
-_START_BYTES: Final = 160 * 2**20
+_START_BYTES: Final = 256 * 2**20
 _READING_TIMES, _READING_FEW, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
 """Reading takes so many times the attributes, this more, and the last at most; half of it is not given back."""
 _LOOSE: Final = frozenset({"json", "jsonl"})
