@@ -206,6 +206,7 @@ def test_a_body_that_was_packed_for_its_way_is_unpacked_and_an_archive_stays_one
         ("gzip, gzip", gzip.compress(gzip.compress(ROWS)), "is sent packed as 'gzip, gzip'"),
         ("br", ROWS, "is sent packed as 'br'"),
     ],
+    ids=["cut-off", "damaged", "packed-twice", "brotli"],
 )
 def test_what_is_packed_otherwise_is_refused(encoding: str, content: bytes, says: str) -> None:
     handler = answering(lambda server: server.send(200, content, Content_Encoding=encoding))
