@@ -20,7 +20,7 @@ def documents(client: httpx.Client) -> None:
 
 
 def relabel(client: httpx.Client, run: dict[str, Any], **labels: str) -> dict[str, Any]:
-    reply = client.patch(f"/clusters/groups/executions/{run['run_id']}/labels", json={"labels": labels})
+    reply = client.patch(f"/clusters/{run['cluster_id']}/executions/{run['run_id']}/labels", json={"labels": labels})
     assert reply.status_code == 200, reply.text
     answer: dict[str, Any] = reply.json()
     return answer
@@ -58,6 +58,29 @@ def test_a_label_that_was_changed_in_a_document_by_hand_stays(client: httpx.Clie
 
     assert labels_of(client, "cl_0") == {"Parcels", "By hand"}
     assert stored(client)[id]["cluster_label"] == "By hand"
+
+
+def test_labels_of_another_cluster_that_wrote_the_documents_later_stay(
+    client: httpx.Client, services: Services, clock: Clock
+) -> None:
+    create(client, enrich_source_collection=True)
+    create(client, enrich_source_collection=True, cluster_name="others")
+    run = execute(client, services)
+    clock.forward(minutes=1)
+    later = execute(client, services, "others")
+    before = stored(client)
+
+    answer = relabel(client, run, cl_0="Parcels")
+
+    assert answer["documents_relabelled"] == 0
+    assert stored(client) == before
+    relabel(client, later, cl_0="Letters")
+    assert labels_of(client, "cl_0") == {"Letters"}
+    clock.forward(minutes=1)
+    run = execute(client, services)
+    assert labels_of(client, "cl_0") == {"Parcels"}
+    relabel(client, run, cl_0="Boxes")
+    assert labels_of(client, "cl_0") == {"Boxes"}
 
 
 def test_what_a_document_lost_its_cluster_for_is_cleared_by_the_next_run(

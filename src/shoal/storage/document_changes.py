@@ -93,7 +93,7 @@ class Change(View):
         for piece in pieces(updates):
             numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
             known = {numbers[document_id]: update for document_id, update in piece if document_id in numbers}
-            changed += Written(self.connection).rewrite(cluster_id, run_id, known, stamp_of(now))
+            changed += Written(self.connection).rewrite(collection, cluster_id, run_id, known, stamp_of(now))
         return changed
 
     def update_where(self, collection: str, filter: Filter, update: Json, now: datetime) -> int:

@@ -71,8 +71,9 @@ class Written:
                 rows.values(),
             )
 
-    def rewrite(self, cluster_id: str, run_id: str, updates: Mapping[int, Json], stamp: str) -> int:
-        """Replace fields of documents (by row number) that hold what this run wrote. How many documents changed."""
+    def rewrite(self, target: str, cluster_id: str, run_id: str, updates: Mapping[int, Json], stamp: str) -> int:
+        """Replace fields of documents (by row number) of a collection that hold what this run wrote, except those that
+        another cluster wrote after it, were it with the same value. How many documents changed."""
         run, numbers = _hash(run_id), _listed(updates)
         marks = {
             number: orjson.loads(fields)
@@ -83,11 +84,12 @@ class Written:
                 *(run, cluster_id, numbers),
             )
         }
+        later = self._written_later(target, cluster_id, marks)
         documents, fields = [], []
         for number, id, text, created, updated, checksum in self._payloads(marks):
             _check_payload(text, id, created, updated, checksum)
             payload = orjson.loads(text)
-            fresh = _unchanged(payload, marks[number], updates[number])
+            fresh = _unchanged(payload, marks[number], _without(updates[number], later.get(number, {})))
             after = orjson.dumps(_union(payload, fresh)).decode()
             if after != text:
                 documents.append((after, stamp, text_checksum(after, id, created, stamp), number))
@@ -197,6 +199,20 @@ class Written:
             if after != text:
                 changed.append((after, stamp, text_checksum(after, id, created, stamp), number))
         self._connection.executemany(_STORE, changed)
+
+    def _written_later(self, target: str, cluster_id: str, numbers: Iterable[int]) -> dict[int, Json]:
+        """The fields of documents of a collection that other clusters wrote after this one did."""
+        rows = self._rows(
+            "SELECT document, fields FROM written WHERE document IN (SELECT value FROM json_each(?)) AND writer IN ("
+            "SELECT number FROM writers WHERE cluster_id IN (SELECT cluster_id FROM enrichments WHERE target = ? "
+            "GROUP BY cluster_id HAVING max(updated_at) > (SELECT max(updated_at) FROM enrichments WHERE target = ? "
+            "AND cluster_id = ?)))",
+            *(_listed(numbers), target, target, cluster_id),
+        )
+        found: dict[int, Json] = {}
+        for number, fields in rows:
+            found[number] = _union(found.get(number, {}), orjson.loads(fields))
+        return found
 
     def _payloads(self, numbers: Iterable[int]) -> list[tuple[Any, ...]]:
         return self._rows(
