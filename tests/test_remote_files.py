@@ -13,7 +13,7 @@ import pytest
 import shoal
 from file_servers import S3, Web, serving
 from shoal.cli.main import main
-from shoal.errors import InvalidField
+from shoal.errors import InvalidField, TooLarge
 from shoal.files.addresses import Address, as_place
 from shoal.from_file import cluster_file
 from shoal.library import How
@@ -170,6 +170,13 @@ def test_paths_stay_paths_and_a_file_address_is_one() -> None:
         (f"gs://bucket/{SECRET}.csv", "gs://…: is an address of a kind"),
         (f"https://[{SECRET}/a.csv", "https://…: is no address"),
         (f"https://me:{SECRET}@/a.csv", "https://…: is no address"),
+        (f"s3://KEY:{SECRET}@bucket/a.csv", "s3://…: holds keys, or no bucket. Set AWS_ACCESS_KEY_ID"),
+        (f"s3://KEY:{SECRET}/x@bucket", "s3://…: holds keys, or no bucket"),
+        (Path(f"s3://KEY:{SECRET}@bucket"), "bucket: is an address in a Path"),
+        ("s3://", "s3://…: is no address. Such as s3://bucket/docs.csv"),
+        ("https:///docs.csv", "https://…: is no address. Such as https://host/docs.csv"),
+        (f"https:/me:{SECRET}@host/x.csv", "https:/…: is no address. Write https://…"),
+        ("http:host/x.csv", "http:…: is no address. Write http://…"),
     ],
 )
 def test_what_is_no_address_that_is_read_is_refused_without_showing_it(given: str | Path, says: str) -> None:
@@ -178,6 +185,24 @@ def test_what_is_no_address_that_is_read_is_refused_without_showing_it(given: st
 
     assert refused.value.message.startswith(says)
     assert SECRET not in refused.value.message
+
+
+@pytest.mark.parametrize("path", ["", "/", "/*", "/x/"])
+def test_an_address_in_s3_shows_nothing_secret(path: str) -> None:
+    address = Address(f"s3://KEY:{SECRET}@bucket{path}")
+
+    assert SECRET not in address.name + address.shown
+
+
+def test_a_sidecar_at_an_address_is_refused_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "v.npy", np.eye(4))
+    for command in (["cluster"], ["import", "--collection", "c", "--data", str(tmp_path / "data")]):
+        monkeypatch.setattr("sys.argv", ["shoal", *command, str(tmp_path / "v.npy"), "--sidecar", "https://h/side.csv"])
+        with pytest.raises(SystemExit):
+            main()
+        assert "--sidecar: is an address, and has to be a file here. Copy it here first." in capfd.readouterr().err
 
 
 def test_an_address_shows_nothing_secret() -> None:
@@ -250,3 +275,30 @@ def test_patterns_in_s3_match_part_by_part(pattern: str, matched: list[str], buc
     files = [fetched.path] if fetched.path.is_file() else [one for one in fetched.path.rglob("*") if one.is_file()]
     assert sorted(one.name for one in files) == sorted(name.rpartition("/")[2] for name in matched)
     fetched.close()
+
+
+def test_each_object_of_a_folder_is_held_to_the_bound_of_a_file(
+    bucket: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_FETCH_MIB", "1")
+    bucket.update({f"data/{n}.csv": bytes(700 * 1024) for n in range(3)})
+    fetched = Fetched(Address("s3://bucket/data/*.csv"))
+    assert isinstance(fetched.path, Path)
+    assert len(list(fetched.path.iterdir())) == 3
+    fetched.close()
+
+    bucket["data/3.csv"] = bytes(2**20 + 1)
+    with pytest.raises(TooLarge, match=r"3\.csv: cannot be fetched, as it holds more than 1\.0 MiB"):
+        Fetched(Address("s3://bucket/data/*.csv"))
+
+
+def test_an_object_that_is_a_folder_too_is_named_unless_it_is_empty(bucket: dict[str, bytes]) -> None:
+    bucket.update({"data/x": b"", "data/x/y.csv": b"2"})
+    fetched = Fetched(Address("s3://bucket/data/**"))
+    assert isinstance(fetched.path, Path)
+    assert [one.name for one in fetched.path.rglob("*.*")] == ["y.csv"]
+    fetched.close()
+
+    bucket["data/x"] = b"1"
+    with pytest.raises(InvalidField, match=r": x: is an object and a folder of objects"):
+        Fetched(Address("s3://bucket/data/**"))

@@ -4,6 +4,7 @@ import gzip
 import logging
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from file_servers import serving
 from shoal.errors import ShoalError, TooLarge
 from shoal.files.addresses import Address
 from shoal.remote_files import Fetched
+from shoal.web_network import is_all_inside, may_be_inside
 
 SECRET = "c2VjcmV0"
 ROWS = b'{"id": "a", "v": [1, 2]}\n{"id": "b", "v": [2, 1]}\n'
@@ -85,6 +87,7 @@ def refused(address: str) -> ShoalError:
         ("ftp://host/a.jsonl", "is passed on to ftp://"),
         ("/a.jsonl", "is passed on more than 10 times"),
         ("http://[", "cannot be fetched"),
+        ("http://[::bad/", "is passed on to what is no address"),
     ],
 )
 def test_a_server_passes_on_to_web_addresses_alone_and_not_without_end(location: str, says: str) -> None:
@@ -121,6 +124,33 @@ def test_a_server_of_the_internet_does_not_lead_into_the_network_of_the_reader(m
     assert "is passed on to an address inside of this network" in error.message
     assert [path for path, _ in handler.asked] == ["http://93.184.216.34/a.jsonl", "http://169.254.169.254/a.jsonl"]
     assert inside == ROWS
+
+
+@pytest.mark.parametrize(
+    ("addresses", "all_inside", "some_inside"),
+    [
+        (["8.8.8.8"], False, False),
+        (["2606:4700::1"], False, False),
+        (["8.8.8.8", "10.0.0.1"], False, True),
+        (["10.0.0.1", "127.0.0.1"], True, True),
+        ([], False, False),
+        *(
+            ([one], True, True)
+            for one in (
+                "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:a9fe:a9fe::1", "::ffff:169.254.169.254", "::a9fe:a9fe",
+                "224.0.0.1", "ff02::1", "fec0::1", "fe80::1%lo", "0.0.0.0", "100.64.0.1", "240.0.0.1",
+            )
+        ),
+        *(([one], False, False) for one in ("64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8")),
+    ],
+)  # fmt: skip
+def test_a_name_is_inside_where_all_its_addresses_are_and_may_be_where_one_is(
+    addresses: list[str], all_inside: bool, some_inside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infos = [(0, 0, 6, "", (one, 0)) for one in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
+
+    assert (is_all_inside("a.example"), may_be_inside("a.example")) == (all_inside, some_inside)
 
 
 @pytest.mark.parametrize(
@@ -198,15 +228,26 @@ def test_a_body_that_was_packed_for_its_way_is_unpacked_and_an_archive_stays_one
         assert fetched(f"http://{host}/a.jsonl.gz") == packed
 
 
+@pytest.mark.parametrize("between", [b"", bytes(512)], ids=["side-by-side", "padded"])
+def test_all_members_of_a_body_that_was_packed_are_kept(between: bytes) -> None:
+    packed = between.join([gzip.compress(ROWS), gzip.compress(b"more"), gzip.compress(b"")]) + between
+    handler = answering(lambda server: server.send(200, packed, Content_Encoding="gzip"))
+    with serving(handler) as host:
+        assert fetched(f"http://{host}/a.jsonl") == ROWS + b"more"
+
+
 @pytest.mark.parametrize(
     ("encoding", "content", "says"),
     [
         ("gzip", gzip.compress(ROWS)[:-9], "packed for its way, and cut off"),
+        ("gzip", gzip.compress(ROWS) + gzip.compress(ROWS)[:-9], "packed for its way, and cut off"),
+        ("gzip", b"", "packed for its way, and cut off"),
         ("gzip", ROWS, "packed for its way, and damaged"),
+        ("gzip", gzip.compress(ROWS) + b"rest", "packed for its way, and damaged"),
         ("gzip, gzip", gzip.compress(gzip.compress(ROWS)), "is sent packed as 'gzip, gzip'"),
         ("br", ROWS, "is sent packed as 'br'"),
     ],
-    ids=["cut-off", "damaged", "packed-twice", "brotli"],
+    ids=["cut-off", "second-cut-off", "empty", "damaged", "other-rest", "packed-twice", "brotli"],
 )
 def test_what_is_packed_otherwise_is_refused(encoding: str, content: bytes, says: str) -> None:
     handler = answering(lambda server: server.send(200, content, Content_Encoding=encoding))
@@ -224,6 +265,79 @@ def test_a_body_that_unpacks_without_end_is_stopped(monkeypatch: pytest.MonkeyPa
 
     assert isinstance(error, TooLarge)
     assert "unpacks to more than 8.0 MiB of" in error.message
+
+
+def test_the_setting_says_what_a_packed_body_may_unpack_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_IMPORT_UNFOLDED_MIB", "1")
+    handler = answering(lambda server: server.send(200, gzip.compress(bytes(2**21)), Content_Encoding="gzip"))
+    with serving(handler) as host:
+        assert "unpacks to more than 1.0 MiB of" in refused(f"http://{host}/a.jsonl").message
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "says"),
+    [
+        (200, "Text/HTML; charset=utf-8", "is a web page, not a file"),
+        (202, "", "the server says 202. The file is being made"),
+        (204, "", "the server says 204. The address holds nothing"),
+        (206, "", "the server says 206"),
+    ],
+)
+def test_an_answer_that_sends_no_whole_file_is_no_file(code: int, kind: str, says: str) -> None:
+    handler = answering(lambda server: server.send(code, Content_Type=kind))
+    with serving(handler) as host:
+        assert says in refused(f"http://{host}/a.jsonl").message
+
+    assert len(handler.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (
+            "ALL_PROXY",
+            f"socks5://me:{SECRET}@127.0.0.1:9",
+            "the SOCKS proxy that ALL_PROXY names needs the package socksio",
+        ),
+        ("HTTP_PROXY", f"socks://me:{SECRET}@127.0.0.1:9", "HTTP_PROXY holds no address of a proxy"),
+        (
+            "HTTP_PROXY",
+            f"http://me:{SECRET}@127.0.0.1:9",
+            "no connection to the server, or to the proxy that HTTP_PROXY names",
+        ),
+        ("SSL_CERT_FILE", "none.pem", "the certificates that SSL_CERT_FILE names cannot be read (No such file"),
+        ("SSL_CERT_FILE", __file__, "the certificates that SSL_CERT_FILE names cannot be read"),
+    ],
+)
+def test_a_variable_that_keeps_files_from_being_fetched_is_named(
+    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for proxy in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+    ):
+        monkeypatch.delenv(proxy, raising=False)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(name, value)
+
+    assert says in refused("http://host.invalid/a.jsonl").message
+
+
+@pytest.mark.parametrize("code", [407, 502])
+def test_a_proxy_that_lets_nothing_through_is_named(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = type("Proxy", (answering(lambda server: None),), {"do_CONNECT": lambda self: self.send(code)})
+    with serving(handler) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:{SECRET}@{proxy}")
+        monkeypatch.setenv("NO_PROXY", "")
+        message = refused("https://host.invalid/a.jsonl").message
+
+    assert "the proxy that HTTPS_PROXY names does not let it through" in message
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +404,7 @@ def test_a_long_name_keeps_its_ending() -> None:
 
     assert isinstance(file.path, Path)
     assert file.path.suffix == ".jsonl"
+    file.close()
 
 
 def test_ctrl_c_ends_a_fetch_from_a_server_that_says_nothing(tmp_path: Path) -> None:

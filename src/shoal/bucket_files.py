@@ -3,35 +3,26 @@
 import fnmatch
 import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from shoal.errors import InvalidField
+from shoal.fetch_room import Room
 from shoal.files.addresses import Address
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, S3FileSystem
 
-__all__ = ["Room", "fetch", "key_matches"]
+__all__ = ["fetch", "key_matches"]
 
 _PIECE: Final = 2**20
 _SKIPPED: Final = (".", "_")
 _WILD: Final = re.compile(r"[*?\[]")
 _KEYS: Final = "Check the address, and the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, or a profile)."
-
-
-class Room(Protocol):
-    """Where the bytes go."""
-
-    def check(self, name: str, size: int) -> None:
-        """Raises TooLarge where so many more bytes do not fit."""
-
-    def write(self, pieces: Iterator[bytes], target: Path, size: int) -> None:
-        """All pieces into a file, of `size` bytes where that is not 0. Raises TooLarge where there is no room."""
 
 
 def fetch(address: Address, folder: Path, room: Room) -> Path:
@@ -110,11 +101,25 @@ def _all(store: "S3FileSystem", bucket: str, pattern: str, folder: Path, room: R
     kept = {name: one for name, one in named.items() if not _is_left_out(name) and key_matches(name, wanted)}
     if not kept:
         raise InvalidField(label, "holds no file", remedy=_KEYS)
-    room.check(label, sum(one.size for one in kept.values()))
-    for name, one in kept.items():
+    files = _without_markers(kept, label)
+    for name, one in files.items():
+        room.check_file(name, one.size)
+    room.check_disk(label, sum(one.size for one in files.values()))
+    for name, one in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         _copy(store, one, folder / name, room)
     return folder
+
+
+def _without_markers(found: Mapping[str, "FileInfo"], label: str) -> Mapping[str, "FileInfo"]:
+    """Without the empty objects that stand for a folder. Raises InvalidField for an object that holds something, and
+    has others below it: no file is a folder as well."""
+    folders = {str(above) for name in found for above in PurePosixPath(name).parents}
+    for name in folders & found.keys():
+        if found[name].size:
+            remedy = f"Name the objects below with a pattern, such as s3://BUCKET/…/{name}/*, or that one alone."
+            raise InvalidField(f"{label}: {name}", "is an object and a folder of objects", remedy=remedy)
+    return {name: one for name, one in found.items() if name not in folders}
 
 
 def _is_left_out(name: str) -> bool:

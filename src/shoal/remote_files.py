@@ -4,7 +4,6 @@ For the command line and the library, whose user names the address. A server nev
 """
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,18 +12,13 @@ from typing import Final
 
 from shoal import bucket_files, web_files
 from shoal.engine.plan import Progress, silent
-from shoal.errors import TooLarge
+from shoal.fetch_room import Room
 from shoal.files.addresses import Address, Place, Places
-from shoal.files.bounds import size_text
 from shoal.files.shards import Files
-from shoal.settings import Settings
 
 __all__ = ["Fetched", "files_here", "local_files"]
 
-_ROOM_LEFT: Final = 256 * 2**20
-"""What fetching leaves free on the disk."""
 _LONGEST_NAME: Final = 200
-_MIB: Final = 2**20
 
 
 def files_here(places: Places) -> Files | None:
@@ -66,7 +60,7 @@ class Fetched:
         root = Path(self._folder.name)
         self.names: Mapping[Path, str] = {}
         try:
-            room = _Room(root, progress)
+            room = Room(root, progress)
             if isinstance(places, Address):
                 self.path: Files = _fetched(places, root, room)
                 return
@@ -92,7 +86,7 @@ def _each(places: Places) -> list[Place]:
     return [places] if isinstance(places, (Path, Address)) else list(places)
 
 
-def _fetched(address: Address, folder: Path, room: "_Room") -> Path:
+def _fetched(address: Address, folder: Path, room: Room) -> Path:
     if address.scheme == "s3":
         return bucket_files.fetch(address, folder, room)
     target = folder / _file_name(address.name)
@@ -105,45 +99,6 @@ def _file_name(name: str) -> str:
     if len(os.fsencode(name)) <= _LONGEST_NAME:
         return name
     return "download" + "".join(PurePosixPath(name).suffixes[-2:])[-_LONGEST_NAME // 4 :]
-
-
-class _Room:
-    """The disk that files are fetched to, and how much of it."""
-
-    def __init__(self, folder: Path, progress: Progress) -> None:
-        self._folder, self._progress = folder, progress
-        self._most = Settings.read().fetch_mib * _MIB
-
-    def check(self, name: str, size: int) -> None:
-        """Raises TooLarge where so many more bytes do not fit."""
-        if size > self._most:
-            raise TooLarge(
-                f"{name}: cannot be fetched, as it holds more than {size_text(self._most)}. Raise SHOAL_FETCH_MIB, or "
-                "copy it here first.",
-                field=name,
-            )
-        free = shutil.disk_usage(self._folder).free
-        if free < size + _ROOM_LEFT:
-            raise TooLarge(
-                f"{name}: cannot be fetched, as only {size_text(free)} are free on the disk of "
-                f"{tempfile.gettempdir()}. Make room there, or name another folder with TMPDIR.",
-                field=name,
-            )
-
-    def write(self, pieces: Iterator[bytes], target: Path, size: int) -> None:
-        """All pieces into a file, of `size` bytes where that is not 0.
-
-        Raises TooLarge as soon as the disk would be full, or more came than is allowed, whatever size was announced.
-        """
-        self.check(target.name, size)
-        written = 0
-        with target.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-                written, before = written + len(piece), written
-                if written > self._most or written // _ROOM_LEFT != before // _ROOM_LEFT:
-                    self.check(target.name, written if written > self._most else 0)
-                self._progress("read", min(written / size, 1.0) if size else 0.0)
 
 
 @contextmanager

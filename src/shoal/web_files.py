@@ -3,25 +3,26 @@
 What a server may do is bounded: how often it passes on and where to, how much it sends, what that unpacks to.
 """
 
-import ipaddress
 import logging
-import socket
 import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shoal.errors import InvalidField, TooLarge
+from shoal.fetch_room import Room
 from shoal.files.addresses import Address
 from shoal.files.bounds import Bounds, size_text
+from shoal.settings import Settings
+from shoal.web_network import is_all_inside, may_be_inside, named_proxy, web_client
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Room", "fetch"]
+__all__ = ["fetch"]
 
 _PIECE: Final = 2**20
 _SECONDS: Final = 30.0
@@ -31,22 +32,20 @@ _WAITS: Final = (0.5, 2.0)
 """Seconds before each further try, where trying again may help."""
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
 _WEB: Final = ("http", "https")
+_FILES: Final = frozenset({200, 203})
+"""What a server says as it sends a file, and not that there is none yet, or a part of one."""
 _REMEDIES: Final = {
+    202: "The file is being made: try again later.",
+    204: "The address holds nothing.",
     401: "It asks for a user and a password, or a key: https://USER:PASSWORD@host/…, or an address that is signed.",
     403: "Check the address and its keys; a signed address may have expired.",
     404: "Check the address.",
+    407: "The proxy asks for a user and a password: http://USER:PASSWORD@proxy:3128.",
     410: "Check the address.",
     429: "It has too many requests: try again later.",
 }
 _LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 _fetching: ContextVar[bool] = ContextVar("fetching", default=False)
-
-
-class Room(Protocol):
-    """Where the bytes go."""
-
-    def write(self, pieces: Iterator[bytes], target: Path, size: int) -> None:
-        """All pieces into a file, of `size` bytes where that is not 0. Raises TooLarge where there is no room."""
 
 
 class _Passing(Exception):
@@ -96,10 +95,8 @@ def _fetch(address: Address, target: Path, room: Room) -> None:
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_is_quiet)  # they log whole addresses
     label = address.name
-    # Not packed on its way: the name says whether the file itself is.
-    headers = {"Accept-Encoding": "identity"}
     try:
-        with httpx.Client(timeout=_SECONDS, headers=headers) as client:
+        with web_client(label, _SECONDS) as client:
             answer = _answer(client, address)
             try:
                 _check_answer(label, answer)
@@ -113,6 +110,9 @@ def _fetch(address: Address, target: Path, room: Room) -> None:
         raise _unreachable(label, error) from None
     except httpx.TimeoutException:
         raise _Passing(f"the server said nothing for {_SECONDS:.0f} seconds") from None
+    except httpx.ProxyError:
+        problem = f"cannot be fetched: the proxy that {named_proxy()} names does not let it through"
+        raise InvalidField(label, problem, remedy="Check the proxy, and the user and password for it.") from None
     except (httpx.NetworkError, httpx.RemoteProtocolError):
         raise _Passing("the connection ended before the file did") from None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # their texts may hold the address with its keys
@@ -125,7 +125,7 @@ def _answer(client: "httpx.Client", address: Address) -> "httpx.Response":
     label, request = address.name, client.build_request("GET", address.text)
     named = request.url.host
     for _ in range(_HOPS + 1):
-        answer = client.send(request, stream=True)
+        answer = _sent(client, request, label)
         following = answer.next_request
         if following is None:
             return answer
@@ -135,21 +135,23 @@ def _answer(client: "httpx.Client", address: Address) -> "httpx.Response":
             raise InvalidField(label, problem, remedy="Name the address of the file itself.")
         if request.url.scheme == "https" and following.url.scheme != "https":
             raise InvalidField(label, "is passed on to an address without encryption", remedy="Name it yourself.")
-        if _is_inside(following.url.host) and not _is_inside(named):
+        if may_be_inside(following.url.host) and not is_all_inside(named):
             problem = "is passed on to an address inside of this network, from one outside of it"
             raise InvalidField(label, problem, remedy="Name it yourself.")
         request = following
     raise InvalidField(label, f"is passed on more than {_HOPS} times", remedy="Name the address of the file itself.")
 
 
-def _is_inside(host: str) -> bool:
-    """Whether a host is this machine, or one that the internet does not reach, such as those that hand out the keys of
-    a cloud. A name that is not known here is left to whoever connects."""
+def _sent(client: "httpx.Client", request: "httpx.Request", label: str) -> "httpx.Response":
+    import httpx
+
     try:
-        found = {info[4][0] for info in socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)}
-    except (OSError, UnicodeError):
-        return False
-    return any(not ipaddress.ip_address(str(one).partition("%")[0]).is_global for one in found)
+        return client.send(request, stream=True)
+    except httpx.RemoteProtocolError as error:
+        if not isinstance(error.__context__, httpx.InvalidURL):
+            raise
+    problem = "is passed on to what is no address"
+    raise InvalidField(label, problem, remedy="Name the address of the file itself.")
 
 
 def _check_answer(label: str, answer: "httpx.Response") -> None:
@@ -157,11 +159,11 @@ def _check_answer(label: str, answer: "httpx.Response") -> None:
     if status in _TRY_AGAIN:
         remedy = _REMEDIES.get(status, "It is not well: try again later.")
         raise _Passing(f"the server says {status}", remedy)
-    if not answer.is_success:
+    if status not in _FILES:
         usual = "It is not well: try again later." if status >= 500 else "Check the address and its keys."
         remedy = _REMEDIES.get(status, usual)
         raise InvalidField(label, f"cannot be fetched: the server says {status}", remedy=remedy)
-    if answer.headers.get("content-type", "").startswith("text/html"):
+    if answer.headers.get("content-type", "").lower().startswith("text/html"):
         remedy = "Name the address of the file itself, such as the one behind Raw or Download."
         raise InvalidField(label, "is a web page, not a file", remedy=remedy)
 
@@ -175,7 +177,8 @@ def _unreachable(label: str, error: "httpx.ConnectError") -> Exception:
         remedy = "Check the address; for an authority of your own set SSL_CERT_FILE to the file with its certificate."
         why = f"the server's certificate is not trusted ({cause.verify_message.rstrip('.')})"
         return InvalidField(label, f"cannot be fetched: {why}", remedy=remedy)
-    return _Passing("no connection to the server")
+    proxy = named_proxy()
+    return _Passing("no connection to the server" + (f", or to the proxy that {proxy} names" if proxy else ""))
 
 
 def _counted(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
@@ -196,25 +199,29 @@ def _unpacked(pieces: Iterator[bytes], label: str, answer: "httpx.Response") -> 
     if packing not in ("gzip", "x-gzip"):
         problem = f"is sent packed as {packing!r}, which Shoal does not unpack"
         raise InvalidField(label, problem, remedy="Fetch it another way, and name the file.")
-    yield from _inflated(pieces, label, Bounds.in_memory().unfolded_bytes)
+    yield from _inflated(pieces, label, Bounds.in_memory(Settings.read().import_unfolded_mib).unfolded_bytes)
 
 
 def _inflated(pieces: Iterator[bytes], label: str, most: Callable[[int], int]) -> Iterator[bytes]:
-    stream, received, made = zlib.decompressobj(31), 0, 0
+    """All members of a gzip stream one after the other, as `gzip -d` has them; zeros may lie behind one."""
+    stream: zlib._Decompress | None = zlib.decompressobj(31)
+    received = made = 0
     for piece in pieces:
         received += len(piece)
         left = piece
-        while left and not stream.eof:
+        while left := left.lstrip(b"\0") if stream is None else left:
+            stream = stream or zlib.decompressobj(31)
             try:
                 plain = stream.decompress(left, _PIECE)
             except zlib.error:
                 raise _Passing("it is packed for its way, and damaged") from None
-            left, made = stream.unconsumed_tail, made + len(plain)
+            left, made = stream.unused_data if stream.eof else stream.unconsumed_tail, made + len(plain)
+            stream = None if stream.eof else stream
             if made > most(received):
                 problem = f"unpacks to more than {size_text(most(received))} of {size_text(received)} that were sent"
                 raise TooLarge(f"{label}: {problem}. Fetch it another way, and name the file.", field=label)
             yield plain
-    if not stream.eof:
+    if stream is not None:
         raise _Passing("it is packed for its way, and cut off")
 
 

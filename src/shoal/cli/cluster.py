@@ -71,7 +71,7 @@ def cluster(
     from shoal.cli.params import parse_params
     from shoal.cli.progress import shown
     from shoal.cli.where import parse_where
-    from shoal.files.addresses import as_place
+    from shoal.files.addresses import as_place, check_here
     from shoal.files.shards import results_name
     from shoal.from_file import cluster_file, plan_file
     from shoal.library import How
@@ -82,6 +82,8 @@ def cluster(
 
     places = [as_place(file) for file in files]
     file = places[0] if len(places) == 1 else tuple(places)
+    if sidecar is not None:
+        check_here(sidecar, "--sidecar")
     folder = out or Path("shoal-out") / results_name(file)
     if not plan:
         check_folder(folder)

@@ -45,7 +45,7 @@ def import_(
 ) -> None:
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
     from shoal.cli.options import options_named
-    from shoal.files.addresses import as_place
+    from shoal.files.addresses import as_place, check_here
     from shoal.files.shards import check_path
     from shoal.remote_files import files_here, local_files
 
@@ -54,6 +54,7 @@ def import_(
     if (here := files_here(file)) is not None:
         check_path(here)
     if sidecar is not None:
+        check_here(sidecar, "--sidecar")
         check_path(sidecar)
     with options_named(), local_files(file) as (local, names):
         _import(local, names, collection, namespace, vector, id, sidecar, format, delimiter, encoding, data, url, key)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import DocumentBatch, Points, Rows, VectorColumn
 from shoal.errors import InvalidField, ShoalError
+from shoal.files.addresses import check_here
 from shoal.files.array_file import ArrayPieces
 from shoal.files.bounds import Bounds
 from shoal.files.documents import Documents
@@ -238,6 +239,8 @@ def open_source(
     what was fetched from elsewhere.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
+    if sidecar is not None:
+        check_here(sidecar, "sidecar")
     path = Path(path) if isinstance(path, str) else path if isinstance(path, Path) or len(path) > 1 else path[0]
     label = label or name_of(path)
     bounds = bounds or Bounds.in_memory()
