@@ -1,13 +1,12 @@
 """The only file that knows which concrete parts are in use. Everything above gets finished services."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shoal.errors import Corrupt, InvalidField
+from shoal.errors import Corrupt
 from shoal.intake import FileReaders, Limits
 from shoal.jobs.limits import run_memory_mib
 from shoal.services.audit import Audit
@@ -36,12 +35,13 @@ from shoal.settings import Settings
 from shoal.storage.artifacts import LocalArtifacts
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 from shoal.storage.checkpoints import LocalCheckpoints
+from shoal.storage.data_folder import make_data_folder
 from shoal.storage.disk import Disk
 from shoal.storage.documents import SqliteDocuments
-from shoal.storage.files import locked, make_folder, on_read_only_disk, sync_folder
+from shoal.storage.files import locked
 from shoal.storage.inspection import held_without_metadata
 from shoal.storage.metadata import SqliteMetadata
-from shoal.storage.privacy import make_private, not_ours
+from shoal.storage.privacy import make_private
 
 __all__ = ["Services", "assemble", "utc_now"]
 
@@ -87,21 +87,11 @@ def utc_now() -> datetime:
 def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Services:
     """Open the data folder, made private (0700), and wire everything on it.
 
-    Raises InvalidField for what is no folder, Corrupt for one that has lost what tells of its contents.
+    Raises InvalidField for what cannot be one, Corrupt for one that has lost what tells of its contents.
     """
     data = settings.data
-    if data.exists() and not data.is_dir():
-        raise InvalidField("--data", "is a file", value=str(data), remedy="Name a folder, or one that is to be made.")
+    make_data_folder(data)
     _refuse_without_metadata(data)
-    if not data.is_dir():
-        try:
-            make_folder(data.parent)
-            data.mkdir(mode=0o700, exist_ok=True)
-        except PermissionError:
-            raise not_ours(_nearest(data)) from None
-        sync_folder(data.parent)
-    if not os.access(data, os.R_OK | os.W_OK | os.X_OK, effective_ids=True) and not on_read_only_disk(data):
-        raise not_ours(data)
     make_private(data)
     metadata = SqliteMetadata(data / "metadata.sqlite")
     documents_store = SqliteDocuments(data / "documents", check=check_known(metadata))
@@ -195,11 +185,6 @@ def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(mode=0o700, exist_ok=True)
     with locked(folder):
         yield
-
-
-def _nearest(path: Path) -> Path:
-    """The folder that is there, of a path and those above it."""
-    return next(one for one in (path, *path.parents) if one.is_dir())
 
 
 def _checkpoint(metadata: MetadataStore, documents: DocumentStore) -> None:

@@ -95,6 +95,22 @@ def test_a_data_folder_that_is_a_file_is_told(here: Command, tmp_path: Path) -> 
     assert "--data: is a file" in here("serve", "--port", 0, "--data", tmp_path / "file").complaint
 
 
+@pytest.mark.parametrize("command", ["serve --port 0", "worker", "doctor", "keys list", "audit"])
+def test_a_backup_is_no_data_folder_and_the_command_that_makes_one_of_it_is_named(
+    here: Command, tmp_path: Path, command: str
+) -> None:
+    kept = tmp_path / "kept"
+    (kept / "data").mkdir(parents=True)
+    (kept / "shoal-backup.json").write_text("{}")
+
+    refused = here(*command.split(), "--data", kept)
+
+    assert refused.code == 2
+    assert "--data: is a backup, not a data folder" in refused.complaint
+    assert f"shoal restore {kept} --data NEW_FOLDER" in refused.complaint
+    assert sorted(path.name for path in kept.iterdir()) == ["data", "shoal-backup.json"]
+
+
 @pytest.mark.parametrize("command", [("serve", "--port", 0), ("worker",)])
 @pytest.mark.parametrize("variable", ["SHOAL_INSTRUCTIONS", "SHOAL_KERNELS"])
 def test_kernels_that_cannot_be_had_are_refused_before_the_server_starts(
@@ -133,11 +149,14 @@ def test_in_json_logs_the_start_is_one_event(tmp_path: Path) -> None:
     assert started["version"] == version("shoal") and isinstance(started["native_core"], bool)
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o700], ids=["open", "private"])
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
-def test_a_folder_of_another_user_is_refused_with_its_owner_the_user_and_the_remedy(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_refused_with_its_owner_the_user_and_the_remedy(tmp_path: Path, mode: int) -> None:
     nobody = 65534
     data = tmp_path / "data"
-    data.mkdir(mode=0o755)
+    data.mkdir()
+    data.chmod(mode)
+    folders = [data, data / "new", data / "new" / "below"]
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     script = (
@@ -154,13 +173,11 @@ def test_a_folder_of_another_user_is_refused_with_its_owner_the_user_and_the_rem
         "        print(error.message)\n"
     )
 
-    ran = subprocess.run(
-        [sys.executable, "-c", script, str(data), str(data / "new")], capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-c", script, *map(str, folders)], capture_output=True, text=True, check=True)
 
     lines = ran.stdout.splitlines()
-    assert len(lines) == 2, ran.stderr
+    assert len(lines) == len(folders), ran.stderr
     for line in lines:
-        assert f"--data: the folder {data} belongs to root (0), mode 0755, and Shoal runs as" in line
+        assert f"--data: the folder {data} belongs to root (0), mode {mode:04o}, and Shoal runs as" in line
         assert f"({nobody})" in line and f"chown -R {nobody}:{nobody} {data}" in line
     assert list(data.iterdir()) == []

@@ -29,8 +29,10 @@ def doctor(
     # Imported here so that `shoal --help` stays fast.
     from shoal.errors import InvalidField
     from shoal.services import doctor as service
+    from shoal.storage.data_folder import check_data_folder
 
     settings = Settings.read(data=data)
+    check_data_folder(settings.data)
     if not settings.data.is_dir():
         raise InvalidField("--data", "is no folder", value=str(settings.data))
     report = service.examine(settings, quick=quick, idle_minutes=idle_minutes)

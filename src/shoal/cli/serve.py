@@ -120,8 +120,10 @@ def _known(folder: Path) -> Iterator[None]:
 
 def _make_room(settings: Settings) -> None:
     """On a disk that is full nothing could be opened: the ballast goes before that."""
+    from shoal.storage.data_folder import check_data_folder
     from shoal.storage.disk import Disk
 
+    check_data_folder(settings.data)
     if settings.data.is_dir():
         Disk(settings.data, reserve_mib=settings.disk_reserve_mib, ballast_mib=settings.ballast_mib).tend()
 
