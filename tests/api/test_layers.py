@@ -188,9 +188,30 @@ def test_a_cluster_that_is_the_whole_of_a_broad_group_gives_it_its_label(
     assert (labels[whole["cluster_id"]], labels[whole["parent"]]) == ("Mine", "Mine")
     same = {one["cluster_id"] for one in rows.values() if labels[one["cluster_id"]] == "Mine"}
     assert all(rows[id]["size"] == whole["size"] for id in same)
-    client.patch(path, json={"labels": {whole["parent"]: "Wider"}}).raise_for_status()
-    labels = {one["cluster_id"]: one["label"] for layer in layers(client) for one in layer["groups"]}
-    assert (labels[whole["cluster_id"]], labels[whole["parent"]]) == ("Mine", "Wider")
+
+
+def test_a_broad_group_that_is_the_whole_of_a_cluster_gives_it_its_label_in_documents_too(
+    client: httpx.Client, services: Services
+) -> None:
+    store(client, documents())
+    create(client, method="auto", enrich_source_collection=True)
+    run = execute(client, services)
+    rows = {one["cluster_id"]: one for one in table(client, run, "hierarchy").to_pylist()}
+    whole = next(one for one in rows.values() if one["chosen"] and rows[one["parent"]]["size"] == one["size"])
+    path = f"/clusters/groups/executions/{run['run_id']}/labels"
+    client.patch(path, json={"labels": {whole["cluster_id"]: "Mine"}}).raise_for_status()
+
+    answer = client.patch(path, json={"labels": {whole["parent"]: "Wider"}}).json()
+
+    assert answer["documents_relabelled"] == whole["size"]
+    assert answer["label_overrides"] == {whole["parent"]: "Wider", whole["cluster_id"]: "Wider"}
+    shown = {one["cluster_id"]: one["label"] for layer in layers(client) for one in layer["groups"]}
+    assert (shown[whole["cluster_id"]], shown[whole["parent"]]) == ("Wider", "Wider")
+    found = client.get("/collections/docs/documents?limit=1000").json()["results"]
+    assert {one["cluster_label"] for one in found if one["cluster_id"] == whole["cluster_id"]} == {"Wider"}
+    differ = {"labels": {whole["parent"]: "Wide", whole["cluster_id"]: "Narrow"}}
+    assert client.patch(path, json=differ).json()["error"]["details"]["field"] == f"labels.{whole['parent']}"
+    assert client.patch(path, json={"labels": {whole["parent"]: ""}}).json()["label_overrides"] == {}
 
 
 def test_features_apart_have_layers_of_their_own_and_ids_once(client: httpx.Client, services: Services) -> None:

@@ -1,5 +1,7 @@
 """Labels that people change, as they reach the documents that hold the ones before."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -7,7 +9,7 @@ import pytest
 
 from api.conftest import Clock
 from api.test_enrichment import scope_of, stored
-from cluster_steps import carry_out, create, execute, grouped_documents, put_documents
+from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal.assemble import Services
 from shoal.errors import Unavailable
 from shoal.services import relabeling
@@ -24,6 +26,33 @@ def relabel(client: httpx.Client, run: dict[str, Any], **labels: str) -> dict[st
     assert reply.status_code == 200, reply.text
     answer: dict[str, Any] = reply.json()
     return answer
+
+
+def give(services: Services, run: dict[str, Any], **labels: str) -> None:
+    """Another one's call, in the middle of what is under way."""
+    services.executions.relabel(scope_of(services), run["cluster_id"], run["run_id"], labels)
+
+
+def at_the_flip(services: Services, patched: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Do something when a run has written everything and is about to be published."""
+    publish = services.states.publish
+
+    def acted(*given: Any, **more: Any) -> None:
+        act()
+        publish(*given, **more)
+
+    patched.setattr(services.states, "publish", acted)
+
+
+def on_record(services: Services) -> list[Any]:
+    return list(services.metadata.find(scope_of(services), "relabeling", Query()).items)
+
+
+def links_of(client: httpx.Client, name: str, cluster_id: str) -> set[str]:
+    """The labels of a cluster in the relationships of clusters."""
+    links = client.get(f"/clusters/{name}").json()["hierarchy_relationships"]
+    ends = [(link[f"{end}_cluster_id"], link[f"{end}_label"]) for link in links for end in ("parent", "child")]
+    return {label for id, label in ends if id == cluster_id}
 
 
 def labels_of(client: httpx.Client, cluster_id: str, field: str = "cluster_label") -> set[str]:
@@ -174,27 +203,126 @@ def test_a_relabelling_that_was_interrupted_is_finished_with_the_newest_labels(
     before = stored(client)
     services.housekeeping.tidy()
     assert stored(client) == before
-    assert services.metadata.find(scope_of(services), "relabeling", Query()).items == []
+    assert on_record(services) == []
 
 
-def test_a_label_given_while_the_next_run_writes_reaches_its_output(client: httpx.Client, services: Services) -> None:
-    create(client, name="groups")
+@pytest.mark.parametrize("postponed", [False, True])
+def test_the_newest_of_two_labels_given_at_once_is_in_the_documents(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch, postponed: bool
+) -> None:
+    create(client, enrich_source_collection=True)
+    run = execute(client, services)
+    rewrite, calls = services.documents_store.rewrite_results, []
+
+    def overtaken(*given: Any, **more: Any) -> int:
+        calls.append(given)
+        if len(calls) == 1:
+            with monkeypatch.context() as second:
+                second.setattr(relabeling, "_FOLLOW_AT_ONCE", 0 if postponed else 20_000)
+                give(services, run, cl_0="Second", cl_1="Music")
+            assert bool(on_record(services)) is postponed
+        return rewrite(*given, **more)
+
+    monkeypatch.setattr(services.documents_store, "rewrite_results", overtaken)
+    relabel(client, run, cl_0="First")
+
+    assert (labels_of(client, "cl_0"), labels_of(client, "cl_1")) == ({"Second"}, {"Music"})
+    assert on_record(services) == []
+
+
+def test_a_label_of_a_run_that_another_one_has_just_replaced_stays_with_it(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(client, config={"hierarchical": True})
     first = execute(client, services)
-    client.post("/clusters/groups/execute").raise_for_status()
+    own = next(one["cluster_id"] for one in first["centroids"] if one["parent_cluster_id"])
+    check, newer = services.executions._relabelings._check, []
 
-    def at_publish(stage: str, fraction: float) -> None:
-        if stage == "publish":
-            services.states.executions.change(
-                scope_of(services),
-                first["run_id"],
-                lambda run: run.model_copy(update={"label_overrides": {"cl_0": "Parcels"}}),
-            )
+    def late(*given: Any) -> Any:
+        if not newer:
+            newer.append({})
+            newer[0] = execute(client, services)
+            give(services, newer[0], **{own: "New run"})
+        return check(*given)
 
-    carry_out(services, at_publish)
+    monkeypatch.setattr(services.executions._relabelings, "_check", late)
+    answer = relabel(client, first, **{own: "Old run"})
+
+    assert links_of(client, "groups", own) == {"New run"}
+    assert answer["warnings"] == [
+        f"Run {first['run_id']} is not the one that is shown; {newer[0]['run_id']} keeps its labels."
+    ]
+
+
+def test_few_documents_wait_for_those_that_an_earlier_call_left(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relabeling, "_FOLLOW_AT_ONCE", 30)
+    create(client, enrich_source_collection=True)
+    run = execute(client, services)
+    assert relabel(client, run, cl_0="Parcels", cl_1="Music")["documents_relabelled"] == 0
+
+    answer = relabel(client, run, cl_2="Credit")
+
+    assert answer["documents_relabelled"] == 0
+    assert answer["warnings"] == ["60 documents hold these labels; they get the new ones within some minutes."]
+    services.housekeeping.tidy()
+    assert [labels_of(client, id) for id in ("cl_0", "cl_1", "cl_2")] == [{"Parcels"}, {"Music"}, {"Credit"}]
+    assert relabel(client, run, cl_2="Loans")["documents_relabelled"] == 20
+
+
+@pytest.mark.parametrize("enriches", [True, False])
+def test_where_the_results_are_gone_the_answer_and_the_log_say_that_documents_stay_as_they_are(
+    client: httpx.Client, services: Services, caplog: pytest.LogCaptureFixture, enriches: bool
+) -> None:
+    create(client, enrich_source_collection=enriches)
+    run = execute(client, services)
+    services.artifacts.delete(scope_of(services), run["run_id"])
+
+    with caplog.at_level(logging.WARNING, "shoal.relabeling"):
+        answer = relabel(client, run, cl_0="Parcels")
+
+    assert (answer["documents_relabelled"], answer["label_overrides"]) == (0, {"cl_0": "Parcels"})
+    assert [text.partition(",")[0] for text in answer["warnings"]] == [
+        f"The results of run {run['run_id']} were removed or are damaged"
+    ]
+    assert "relabeling.results_gone" in caplog.messages
+    assert on_record(services) == []
+
+
+def test_a_label_given_when_the_next_run_has_written_its_output_reaches_it(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(client, config={"hierarchical": True})
+    first = execute(client, services)
+    own = next(one["cluster_id"] for one in first["centroids"] if one["parent_cluster_id"])
+    relabel(client, first, **{own: "Earlier"})
+    at_the_flip(services, monkeypatch, lambda: give(services, first, **{own: "Parcels"}))
+
+    run = execute(client, services)
+
+    assert run["label_overrides"] == {own: "Parcels"}
+    output = client.get("/clusters/groups").json()["output_collection_ids"][0]
+    rows = client.get(f"/collections/{output}/documents?limit=1000").json()["results"]
+    assert {one["cluster_label"] for one in rows if one["cluster_id"] == own} == {"Parcels"}
+    assert links_of(client, "groups", own) == {"Parcels"}
+
+
+def test_a_label_taken_away_when_the_next_run_has_written_its_output_is_gone_there_too(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(client, config={"hierarchical": True})
+    first = execute(client, services)
+    own, made = next((one["cluster_id"], one["label"]) for one in first["centroids"] if one["parent_cluster_id"])
+    relabel(client, first, **{own: "Earlier"})
+    at_the_flip(services, monkeypatch, lambda: give(services, first, **{own: ""}))
+
+    execute(client, services)
 
     output = client.get("/clusters/groups").json()["output_collection_ids"][0]
     rows = client.get(f"/collections/{output}/documents?limit=1000").json()["results"]
-    assert {one["cluster_label"] for one in rows if one["cluster_id"] == "cl_0"} == {"Parcels"}
+    assert {one["cluster_label"] for one in rows if one["cluster_id"] == own} == {made}
+    assert links_of(client, "groups", own) == {made}
 
 
 def test_a_cluster_that_the_run_does_not_have_is_refused_with_the_nearest(

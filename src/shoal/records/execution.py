@@ -153,6 +153,11 @@ class Execution(Record):
     history: list[StatusChange] = Field(default_factory=list)
     """Every move with its time, oldest first."""
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """The label of each cluster by its id, people's own before those that were made."""
+        return {one.cluster_id: one.label or "" for one in self.centroids or []} | self.label_overrides
+
     @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
     @property
     def searched_labels(self) -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels, VectorColumn
 
-__all__ = ["Groups", "above", "relationship", "tree_of"]
+__all__ = ["Groups", "above", "relationship", "tree_of", "with_link_labels"]
 
 Values = dict[str, Any]
 
@@ -112,6 +112,20 @@ def tree_of(centroids: pa.Table, levels: Mapping[str, int]) -> list[Values]:
     rows: dict[str, Values] = {row["cluster_id"]: row for row in centroids.select(kept).to_pylist()}
     links = [(rows[row["parent_cluster_id"]], row) for row in rows.values() if row.get("parent_cluster_id") in rows]
     return [relationship(parent, row, level=levels[parent["cluster_id"]]) for parent, row in links]
+
+
+def with_link_labels(links: Sequence[Values], labels: Mapping[str, str]) -> list[Values]:
+    """Relationships with these labels, by id, of their two clusters; the others keep theirs."""
+    return [_labelled_link(link, labels) for link in links]
+
+
+def _labelled_link(link: Values, labels: Mapping[str, str]) -> Values:
+    new: dict[str, Any] = {
+        f"{end}_label": labels[link[f"{end}_cluster_id"]]
+        for end in ("parent", "child")
+        if link[f"{end}_cluster_id"] in labels
+    }
+    return {**link, **new}
 
 
 def _decoded(row: Values) -> Values:

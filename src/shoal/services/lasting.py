@@ -12,7 +12,7 @@ from shoal.services.groups import Groups
 from shoal.services.identity import Identity, Past, identify, layer_keys, numbers_used
 from shoal.services.lasting_layers import identify_layers, is_layers_table, is_of_layer
 from shoal.services.renaming import rename, with_labels
-from shoal.services.run_layers import is_hierarchy
+from shoal.services.run_layers import is_hierarchy, wholes_of, with_inner_labels
 
 __all__ = ["LastingGroups"]
 
@@ -33,9 +33,9 @@ class LastingGroups:
     """Whether the clusters are those of an earlier run, whose other layers are not there but come back with a full
     run."""
 
-    def carries(self, id: str) -> bool:
-        """Whether the run takes over a label that people gave to the cluster of this id."""
-        return _has(self.groups, id, assigned=self.keeps_layers)
+    def carried(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Of labels that people gave in the run before, those that the run takes over."""
+        return _taken_over(self.groups, labels, assigned=self.keeps_layers)
 
     @staticmethod
     def of(groups: Groups, past: Past | None) -> "LastingGroups":
@@ -66,11 +66,17 @@ def _with_layers(identity: Identity, groups: Groups, past: Past | None) -> Ident
 def _carried(
     groups: Groups, next_numbers: Mapping[str, int], run: Execution, *, assigned: bool = False
 ) -> LastingGroups:
-    there = frozenset(id for id in run.label_overrides if _has(groups, id, assigned=assigned))
-    labels = {id: label for id, label in run.label_overrides.items() if id in there}
-    lost = [(id, label) for id, label in sorted(run.label_overrides.items()) if id not in there]
+    labels = _taken_over(groups, run.label_overrides, assigned=assigned)
+    lost = [(id, label) for id, label in sorted(run.label_overrides.items()) if id not in labels]
     warnings = [_lost(run, lost)] if lost else []
     return LastingGroups(with_labels(groups, labels), next_numbers, labels, run.run_id, warnings, assigned)
+
+
+def _taken_over(groups: Groups, labels: Mapping[str, str], *, assigned: bool) -> dict[str, str]:
+    """The labels of clusters that are there, and of those that are the whole of one of another layer now."""
+    there = {id: label for id, label in labels.items() if _has(groups, id, assigned=assigned)}
+    tables = [table for name, table in groups.tables.items() if is_hierarchy(name)] if there else []
+    return with_inner_labels(there, [whole for table in tables for whole in wholes_of(table)])
 
 
 def _has(groups: Groups, id: str, *, assigned: bool) -> bool:

@@ -6,7 +6,7 @@ a source only what the run wrote is replaced: a label that was changed there by 
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -25,15 +25,15 @@ from shoal.records.scope import Scope
 from shoal.services.cluster_config import DEFAULT_MAPPINGS
 from shoal.services.enrichment import of_feature, set_field
 from shoal.services.generations import is_of_run
+from shoal.services.groups import with_link_labels
 from shoal.services.output import member_ids, wire_ids
-from shoal.services.renaming import with_link_labels
 from shoal.services.repository import Repository
-from shoal.services.run_layers import ids_of_layers
+from shoal.services.run_layers import hierarchies, wholes_of, with_new_labels
 from shoal.services.run_states import RunStates
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 from shoal.tables import decoded
 
-__all__ = ["Relabelings", "Relabelled"]
+__all__ = ["Followed", "Relabelings", "Relabelled"]
 
 _BATCH: Final = 5_000
 _MAX_LABEL: Final = 200
@@ -50,6 +50,18 @@ class Relabelled:
     run: Execution
     documents: int
     warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How many documents got new labels; `gone` where some may hold the ones before and cannot be found any more,
+    because the results of the run were removed or are damaged."""
+
+    documents: int = 0
+    gone: bool = False
+
+    def __or__(self, other: "Followed") -> "Followed":
+        return Followed(self.documents + other.documents, self.gone or other.gone)
 
 
 class Relabelings:
@@ -72,41 +84,54 @@ class Relabelings:
 
     def relabel(self, scope: Scope, cluster: Cluster, run: Execution, labels: Mapping[str, str]) -> Relabelled:
         """Labels of people's own, of clusters of the run and of its other layers; an empty text takes one away. The
-        documents that hold the labels before follow, at once where they are few. Raises InvalidField."""
-        self._check(scope, run, labels)
+        label of a group is that of each other one which is the whole of it. The documents that hold the labels before
+        follow, at once where they are few. Raises InvalidField."""
+        wholes = self._check(scope, run, labels)
 
         def edited(run: Execution) -> Execution:
-            merged = {**run.label_overrides, **labels}
-            return run.model_copy(update={"label_overrides": {id: text for id, text in merged.items() if text}})
+            return run.model_copy(update={"label_overrides": with_new_labels(run.label_overrides, labels, wholes)})
 
-        own = {centroid.cluster_id for centroid in run.centroids or []} & labels.keys()
+        named = {*labels, *(id for whole in wholes if not labels.keys().isdisjoint(whole) for id in whole)}
+        own = {centroid.cluster_id for centroid in run.centroids or []} & named
         with self._store.transaction():
-            run = self._states.executions.change(scope, run.run_id, edited, "run.change")
-            if own:
-                self.begin(scope, run, own)
-            if cluster.current_run_id == run.run_id and own:
-                self._states.clusters.change(scope, cluster.cluster_id, lambda newest: _relinked(newest, run))
-        return self._followed(scope, cluster, run, own)
+            changed = self._states.executions.change(scope, run.run_id, edited, "run.change")
+            waiting = self.begin(scope, changed, own).cluster_ids if own else []
+            newest = self._states.clusters.get(scope, cluster.cluster_id)
+            if own and newest.current_run_id == run.run_id:
+                self._states.clusters.change(scope, newest.cluster_id, lambda cluster: _relinked(cluster, changed))
+        other = newest.current_run_id not in (None, run.run_id)
+        note = f"Run {run.run_id} is not the one that is shown; {newest.current_run_id} keeps its labels."
+        return self._followed(scope, newest, changed, waiting, [note] if other else [])
 
-    def _followed(self, scope: Scope, cluster: Cluster, run: Execution, ids: Set[str]) -> Relabelled:
-        """The run after its documents got new labels, or will get them."""
-        size = self.size(scope, cluster, run, ids)
+    def _followed(
+        self, scope: Scope, cluster: Cluster, run: Execution, waiting: Sequence[str], notes: list[str]
+    ) -> Relabelled:
+        """The run after its documents got new labels, or will get them. All that wait for labels of the run count, also
+        those of earlier calls."""
+        size = self.size(scope, cluster, run, waiting)
         later = f"{size:,} documents hold these labels; they get the new ones within some minutes."
-        if size > _FOLLOW_AT_ONCE:
-            return Relabelled(run, 0, [later])
+        if size > _FOLLOW_AT_ONCE and not self._is_gone(scope, run):
+            return Relabelled(run, 0, [*notes, later])
         try:
-            changed = self.finish(scope, run.run_id)
+            done = self.finish(scope, run.run_id) if waiting else Followed()
         except (ShoalError, OSError) as error:  # the labels are stored, and housekeeping tries again
             _log.warning("relabeling.postponed", extra={"run_id": run.run_id, "cause": str(error)})
-            return Relabelled(run, 0, [later])
-        other = cluster.current_run_id not in (None, run.run_id)
-        note = f"Run {run.run_id} is not the one that is shown; {cluster.current_run_id} keeps its labels."
-        return Relabelled(run, changed, [note] if other else [])
+            return Relabelled(run, 0, [*notes, later])
+        return Relabelled(run, done.documents, [*notes, _gone(run)] if done.gone else notes)
 
-    def _check(self, scope: Scope, run: Execution, labels: Mapping[str, str]) -> None:
+    def _check(self, scope: Scope, run: Execution, labels: Mapping[str, str]) -> list[list[str]]:
+        """The groups of other layers that are one with another. Raises InvalidField."""
         known = {centroid.cluster_id for centroid in run.centroids or []}
-        if not labels.keys() <= known:
-            known |= ids_of_layers(self._artifacts, scope, run)
+        wholes = list[list[str]]()
+        try:
+            tables = hierarchies(self._artifacts, scope, run)
+        except (NotFound, Corrupt):
+            if not labels.keys() <= known:
+                raise
+            tables = []
+        for table in tables:
+            known |= set(table["cluster_id"].to_pylist())
+            wholes += wholes_of(table)
         for id, label in labels.items():
             if id not in known:
                 near = get_close_matches(id, known, n=1)
@@ -116,39 +141,53 @@ class Relabelings:
                 raise InvalidField(f"labels.{id}", f"must have at most {_MAX_LABEL} characters", value=label)
             if label:
                 check_label(f"labels.{id}", label)
+        for whole in wholes:
+            _check_one_label([id for id in whole if id in labels], labels)
+        return wholes
 
-    def begin(self, scope: Scope, run: Execution, ids: Collection[str]) -> None:
+    def begin(self, scope: Scope, run: Execution, ids: Collection[str]) -> Relabeling:
         """Put on record that labels of these clusters of a run changed. Call it in the transaction that changes
         them."""
         known = self._records.find_one(scope, run.run_id)
         if known is None:
             new = Relabeling(run_id=run.run_id, created_at=self._now(), cluster_ids=sorted(ids))
-            self._records.add(scope, new)
-            return
+            return self._records.add(scope, new)
         both = {"cluster_ids": sorted({*known.cluster_ids, *ids}), "changes": known.changes + 1}
-        self._records.change(scope, run.run_id, lambda record: record.model_copy(update=both))
+        return self._records.change(scope, run.run_id, lambda record: record.model_copy(update=both))
 
     def size(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> int:
         """How many documents hold labels of these clusters, as far as the records show."""
         members = sum(one.num_members for one in run.centroids or [] if one.cluster_id in ids)
         return members * (len(self._targets(scope, run)) + len(self._outputs(scope, cluster, run)))
 
-    def finish(self, scope: Scope, run_id: str) -> int:
-        """Write what is on record for a run; how many documents changed. A run that is still under way is looked at
-        again when it is over: it may write documents at this moment."""
-        record = self._records.find_one(scope, run_id)
-        if record is None:
-            return 0
-        run = self._states.executions.find_one(scope, run_id)
-        cluster = None if run is None else self._states.clusters.find_one(scope, run.cluster_id)
-        changed = 0
-        if run is not None and cluster is not None and run.results_removed_at is None:
-            changed = self.write(scope, cluster, run, record.cluster_ids)
-        if run is None or run.status not in ACTIVE:
-            with self._store.transaction():
-                if self._records.find_one(scope, run_id) == record:
-                    self._records.remove(scope, run_id)
-        return changed
+    def finish(self, scope: Scope, run_id: str) -> Followed:
+        """Write what is on record for a run. A run that is still under way is looked at again when it is over: it may
+        write documents at this moment."""
+        record, done = self._records.find_one(scope, run_id), Followed()
+        while record is not None:
+            run = self._states.executions.find_one(scope, run_id)
+            cluster = None if run is None else self._states.clusters.find_one(scope, run.cluster_id)
+            if run is not None and cluster is not None:
+                done |= self.write(scope, cluster, run, record.cluster_ids)
+            record = self._left(scope, record, run)
+        return done
+
+    def _left(self, scope: Scope, record: Relabeling, run: Execution | None) -> Relabeling | None:
+        """What is still to be written, after the labels that `run` had were. Others may have changed labels meanwhile,
+        written them and taken the record away: what they wrote was perhaps replaced by the labels before."""
+        with self._store.transaction():
+            newest = self._states.executions.find_one(scope, record.run_id)
+            if run is None or newest is None:
+                self._records.remove(scope, record.run_id)
+                return None
+            left, same = self._records.find_one(scope, record.run_id), newest.labels == run.labels
+            if same and left in (record, None):
+                if left is not None and run.status not in ACTIVE:
+                    self._records.remove(scope, record.run_id)
+                return None
+            if left is None or not set(record.cluster_ids) <= set(left.cluster_ids):
+                return self.begin(scope, newest, record.cluster_ids)
+            return left
 
     def finish_all(self, scope: Scope) -> int:
         """Write what is on record for all runs; how many documents changed. Damage of one is not in the way of the
@@ -156,33 +195,37 @@ class Relabelings:
         changed = 0
         for record in self._records.all(scope):
             try:
-                changed += self.finish(scope, record.run_id)
+                changed += self.finish(scope, record.run_id).documents
             except (ShoalError, OSError) as error:
                 _log.warning("relabeling.postponed", extra={"run_id": record.run_id, "cause": str(error)})
         return changed
 
-    def write(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> int:
-        """The labels of these clusters into the documents that hold results of the run; how many documents changed."""
+    def write(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> Followed:
+        """The labels of these clusters into the documents that hold results of the run."""
+        targets, outputs = self._targets(scope, run), self._outputs(scope, cluster, run)
+        if not targets and not outputs:
+            return Followed()
         try:
             every = self._members(scope, run)
-        except (NotFound, Corrupt):
-            return 0
+        except (NotFound, Corrupt) as error:
+            _log.warning("relabeling.results_gone", extra={"run_id": run.run_id, "cause": str(error)})
+            return Followed(gone=True)
         members = every.filter(pc.is_in(every["cluster_id"].cast(pa.string()), value_set=pa.array(ids, pa.string())))
         several = len(every["collection_id"].unique()) > 1
-        labels, changed = _labels_of(run), 0
-        for source, target in self._targets(scope, run):
+        labels, changed = run.labels, 0
+        for source, target in targets:
             for batch in _batches(_from(members, source)):
                 updates = _of_members(cluster, batch, labels)
                 changed += self._documents.rewrite_results(
                     scope, target, cluster.cluster_id, run.run_id, updates, now=self._now()
                 )
-        for output in self._outputs(scope, cluster, run):
+        for output in outputs:
             groups = [(wire_ids(id, run.partition), labels[id]) for id in ids if id in labels]
             changed += self._update(scope, output.storage_key, groups)
             for batch in _batches(members):
                 rows = zip(member_ids(batch, several), batch["cluster_id"].to_pylist(), strict=True)
                 changed += self._update(scope, output.storage_key, [(id, labels[cluster]) for id, cluster in rows])
-        return changed
+        return Followed(changed)
 
     def _update(self, scope: Scope, key: str, new: Sequence[tuple[str, str]]) -> int:
         """Labels by document id, in an output collection."""
@@ -190,12 +233,18 @@ class Relabelings:
         return len(self._documents.update(scope, key, updates, now=self._now(), only_changes=True))
 
     def _members(self, scope: Scope, run: Execution) -> pa.Table:
-        """The members of all clusters, with what tells them apart."""
+        """The members of all clusters, with what tells them apart. Raises NotFound, Corrupt."""
+        if self._is_gone(scope, run):
+            raise NotFound("results of run", run.run_id, "They were removed.")
         manifest = self._artifacts.manifest(scope, run.run_id) or {}
         apart = ["feature"] if (manifest.get("meta") or {}).get("features") else []
         return self._artifacts.read(
             scope, run.run_id, "members", ["document_id", "collection_id", "cluster_id", *apart]
         )
+
+    def _is_gone(self, scope: Scope, run: Execution) -> bool:
+        """Whether the results of a run that had some are not there any more."""
+        return run.results_removed_at is not None or self._artifacts.manifest(scope, run.run_id) is None
 
     def _targets(self, scope: Scope, run: Execution) -> list[tuple[str, str]]:
         """Where documents were enriched: the collection that the members come from, and the storage key."""
@@ -215,13 +264,22 @@ def _relinked(cluster: Cluster, run: Execution) -> Cluster:
     links = cluster.hierarchy_relationships
     if not links:
         return cluster
-    return cluster.model_copy(update={"hierarchy_relationships": with_link_labels(links, _labels_of(run))})
+    return cluster.model_copy(update={"hierarchy_relationships": with_link_labels(links, run.labels)})
 
 
-def _labels_of(run: Execution) -> dict[str, str]:
-    """The label of each cluster of a run by its id, people's own before those that were made."""
-    made = {one.cluster_id: one.label or "" for one in run.centroids or []}
-    return made | run.label_overrides
+def _check_one_label(ids: Sequence[str], labels: Mapping[str, str]) -> None:
+    """Raises InvalidField where groups that are one get labels that differ."""
+    for id in ids[1:]:
+        if labels[id] != labels[ids[0]]:
+            problem = f"is the same group as {ids[0]}, which gets another label in this call: {labels[ids[0]]!r}"
+            raise InvalidField(f"labels.{id}", problem, value=labels[id], remedy="Send one of the two.")
+
+
+def _gone(run: Execution) -> str:
+    return (
+        f"The results of run {run.run_id} were removed or are damaged, so documents that hold labels of it keep them. "
+        "Execute the cluster to write them anew."
+    )
 
 
 def _batches(members: pa.Table) -> Iterator[pa.RecordBatch]:

@@ -1,18 +1,18 @@
 """Groups under their lasting ids: every table, link and placeholder name that has an id in it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.services.groups import Groups, Values, above
+from shoal.services.groups import Groups, Values, above, with_link_labels
 from shoal.services.identity import path_of
 
-__all__ = ["has_ids", "labelled", "rename", "with_labels", "with_link_labels"]
+__all__ = ["has_ids", "labelled", "rename", "with_labels"]
 
 _ID_COLUMNS: Final = ("cluster_id", "parent_cluster_id", "parent")
 _LAYER_COLUMN: Final = "layer_"
@@ -37,11 +37,6 @@ def rename(groups: Groups, ids: Texts) -> Groups:
 def with_labels(groups: Groups, labels: Texts) -> Groups:
     """The groups with these labels, by id, in their relationships. The tables keep those that were made."""
     return replace(groups, relationships=with_link_labels(groups.relationships, labels))
-
-
-def with_link_labels(links: Sequence[Values], labels: Texts) -> list[Values]:
-    """Relationships with these labels, by id, of their two clusters; the others keep theirs."""
-    return [_labelled_link(link, labels) for link in links]
 
 
 def _renamed(table: pa.Table, ids: Texts) -> pa.Table:
@@ -116,12 +111,3 @@ def _placeholders(centroids: pa.Table, ids: Texts) -> dict[str, str]:
 
 def _renamed_link(link: Values, ids: Texts) -> Values:
     return {**link, **{name: ids.get(link[name], link[name]) for name in ("parent_cluster_id", "child_cluster_id")}}
-
-
-def _labelled_link(link: Values, labels: Texts) -> Values:
-    new: dict[str, Any] = {
-        f"{end}_label": labels[link[f"{end}_cluster_id"]]
-        for end in ("parent", "child")
-        if link[f"{end}_cluster_id"] in labels
-    }
-    return {**link, **new}

@@ -213,7 +213,7 @@ class Runner:
             _cluster_result(work, source, groups),
             lambda run: self._flip_generations(work, run, lasting),
             labels_from=lasting.labels_from,
-            carries=lasting.carries,
+            carried=lasting.carried,
         )
         hit("run.after_flip")
 
@@ -227,7 +227,8 @@ class Runner:
 
     def _flip_generations(self, work: _Work, run: Execution, lasting: LastingGroups) -> None:
         """Show what was written; labels that people changed since then follow."""
-        late = {id for id, _ in lasting.labels.items() ^ run.label_overrides.items()}
+        changed = {id for id, _ in lasting.labels.items() ^ run.label_overrides.items()}
+        late = changed & {centroid.cluster_id for centroid in run.centroids or []}
         if late:
             self._relabelings.begin(work.scope, run, late)
         for output, _ in work.outputs:

@@ -1,7 +1,7 @@
 """The layers of a run as they are answered: the named clusters of each, with the labels that people gave."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -10,10 +10,20 @@ from shoal.records.scope import Scope
 from shoal.services.renaming import labelled
 from shoal.storage.base import ArtifactStore
 
-__all__ = ["HIERARCHY", "ids_of_layers", "is_hierarchy", "layers_of_run", "with_labels_of_people"]
+__all__ = [
+    "HIERARCHY",
+    "hierarchies",
+    "is_hierarchy",
+    "layers_of_run",
+    "wholes_of",
+    "with_inner_labels",
+    "with_labels_of_people",
+    "with_new_labels",
+]
 
 HIERARCHY = "hierarchy"
 """What the names of the tables with the clusters of all layers begin with."""
+_TREE: Final = ["layer", "chosen", "cluster_id", "size", "parent"]
 
 
 def is_hierarchy(name: str) -> bool:
@@ -27,10 +37,50 @@ def with_labels_of_people(table: pa.Table, run: Execution) -> pa.Table:
     return labelled(table, _spread(table, run.label_overrides), "label") if run.label_overrides else table
 
 
-def ids_of_layers(artifacts: ArtifactStore, scope: Scope, run: Execution) -> set[str]:
-    """The ids of the clusters of all layers; none where the run has no layers or its results are gone."""
-    names = _hierarchies(artifacts, scope, run)
-    return {id for name in names for id in artifacts.read(scope, run.run_id, name, ["cluster_id"])[0].to_pylist()}
+def hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[pa.Table]:
+    """How the clusters of all layers lie in each other, feature by feature; none where the run has no layers or its
+    results are gone. Raises Corrupt."""
+    return [artifacts.read(scope, run.run_id, name, _TREE) for name in _hierarchies(artifacts, scope, run)]
+
+
+def wholes_of(table: pa.Table) -> list[list[str]]:
+    """The clusters that stay whole from one layer to the next: the ids of each, that of the layer nearest to the chosen
+    one first."""
+    rows = {row["cluster_id"]: row for row in table.select(_TREE).to_pylist()}
+    chosen = next((row["layer"] for row in rows.values() if row["chosen"]), 0)
+    below = {row["parent"]: id for id, row in rows.items() if _size(rows, row["parent"]) == row["size"]}
+    wholes = []
+    for top in below.keys() - set(below.values()):
+        ids = [top]
+        while ids[-1] in below:
+            ids.append(below[ids[-1]])
+        wholes.append(sorted(ids, key=lambda id: (abs(rows[id]["layer"] - chosen), rows[id]["layer"])))
+    return sorted(wholes)
+
+
+def _size(rows: Mapping[str, Mapping[str, Any]], id: str | None) -> int | None:
+    return None if id is None or id not in rows else rows[id]["size"]
+
+
+def with_new_labels(
+    given: Mapping[str, str], new: Mapping[str, str], wholes: Sequence[Sequence[str]]
+) -> dict[str, str]:
+    """The labels that people gave up to now and these new ones, of which an empty one takes a label away. That of a
+    cluster that stays whole over several layers is kept with the one nearest to the chosen layer as well, and takes the
+    place of all others' there."""
+    labels = {**given, **new}
+    for whole in wholes:
+        sent = [id for id in whole if id in new]
+        if sent:
+            labels |= {id: "" for id in whole if id not in new} | {whole[0]: new[sent[0]]}
+    return {id: label for id, label in labels.items() if label}
+
+
+def with_inner_labels(given: Mapping[str, str], wholes: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The labels that people gave, of clusters nearest to the chosen layer too where they are the whole of another one
+    that has a label, and have none."""
+    found = {whole[0]: given[id] for whole in wholes for id in reversed(whole) if id in given}
+    return found | dict(given)
 
 
 def _hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[str]:
@@ -40,7 +90,7 @@ def _hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list
 
 def _spread(table: pa.Table, given: Mapping[str, str]) -> dict[str, str]:
     """Labels by id, those of clusters that are the whole of another one included."""
-    rows = table.select(["layer", "chosen", "cluster_id", "size", "parent"]).to_pylist()
+    rows = table.select(_TREE).to_pylist()
     sizes = {row["cluster_id"]: row["size"] for row in rows}
     whole = [(row["parent"], row["cluster_id"]) for row in rows if sizes.get(row["parent"]) == row["size"]]
     chosen = next((row["layer"] for row in rows if row["chosen"]), 0)

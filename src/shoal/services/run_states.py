@@ -19,6 +19,7 @@ from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Status, Task
 from shoal.services.audit import note
+from shoal.services.groups import with_link_labels
 from shoal.services.repository import Repository
 from shoal.storage.base import Job, MetadataStore
 
@@ -119,26 +120,32 @@ class RunStates:
         generations: Callable[[Execution], None],
         *,
         labels_from: str | None = None,
-        carries: Callable[[str], bool] = lambda _: False,
+        carried: Callable[[Mapping[str, str]], dict[str, str]] = lambda _: {},
     ) -> None:
         """The one flip: results, cluster summary and output generations become visible together. The run takes over
-        the labels that people gave to clusters of the run `labels_from`, as they are at this moment, whose ids it
-        `carries`; `generations` is called with the run as it is then.
+        the labels that people gave to clusters of the run `labels_from`, as they are at this moment, of which it has
+        those that are `carried`; `generations` is called with the run as it is then, and the relationships of its
+        clusters get its labels.
 
         Raises Cancelled where the run was cancelled or another worker holds it.
         """
         with self._store.transaction():
             self.check(job)
-            labels = self._labels(job.scope, labels_from, carries)
+            labels = self._labels(job.scope, labels_from, carried)
             edits = {**run_edits, "label_overrides": labels, "published": True}
             run = self.executions.change(job.scope, job.job_id, lambda run: run.model_copy(update=edits))
             generations(run)
-            self._on_cluster(job.scope, run.cluster_id, current_run_id=run.run_id, **cluster_edits)
+            links = cluster_edits.get("hierarchy_relationships")
+            relinked = {"hierarchy_relationships": with_link_labels(links, run.labels)} if links else {}
+            summary = {**cluster_edits, **relinked, "current_run_id": run.run_id}
+            self._on_cluster(job.scope, run.cluster_id, **summary)
 
-    def _labels(self, scope: Scope, run_id: str | None, carries: Callable[[str], bool]) -> dict[str, str]:
+    def _labels(
+        self, scope: Scope, run_id: str | None, carried: Callable[[Mapping[str, str]], dict[str, str]]
+    ) -> dict[str, str]:
         """The labels that people gave in a run, of those clusters that the results have too."""
         run = None if run_id is None else self.executions.find_one(scope, run_id)
-        return {id: label for id, label in run.label_overrides.items() if carries(id)} if run is not None else {}
+        return {} if run is None else carried(run.label_overrides)
 
     def complete(self, job: Job, *, enriched: int | None, imperfect: bool) -> None:
         """Everything is written: the run is over."""
