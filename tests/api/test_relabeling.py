@@ -236,7 +236,8 @@ def test_a_label_of_a_run_that_another_one_has_just_replaced_stays_with_it(
     create(client, config={"hierarchical": True})
     first = execute(client, services)
     own = next(one["cluster_id"] for one in first["centroids"] if one["parent_cluster_id"])
-    check, newer = services.executions._relabelings._check, []
+    check = services.executions._relabelings._check
+    newer: list[dict[str, Any]] = []
 
     def late(*given: Any) -> Any:
         if not newer:
