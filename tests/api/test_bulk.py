@@ -165,6 +165,7 @@ BAD: list[tuple[bytes, str, dict[str, str], str]] = [
     (b'{"id": 1, "v": [1, 2]}\n{"id": 2, "v": "x"}', LINES, {"vector_column": "v"}, "must be a list of numbers"),
     (b'{"id": 1, "v": [1, 2]}\n{"id": 2, "v": [3, 1e39]}', LINES, {}, "not a finite float32"),
     (b'{"id": 1, "v": [1, 2]}', LINES, {"id_column": "key"}, "has no column 'key'"),
+    ("id,v\nä,1\n".encode("cp1252"), "", {"format": "csv"}, "is not UTF-8 text. Save it as UTF-8"),
     (b'{"id": 1, "v": [1, 2]}', "text/plain", {}, "Content-Type"),
     (b'{"id": 1, "v": [1, 2]}', "", {"format": "xml"}, "format: is unknown"),
 ]

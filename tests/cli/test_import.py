@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -59,11 +60,14 @@ def test_text_that_is_not_utf8_goes_in_through_the_process_that_reads(
     encoding: str, options: list[str], here: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "docs.csv").write_text('id,Größe,embedding\nä1,groß,"[1, 2]"\nä2,grün,"[2, 1]"\n', encoding)
+    (tmp_path / "array.csv").write_text("id,Größe\nä3,groß\nä4,grün\n", encoding)
+    np.save(tmp_path / "array.npy", np.eye(2))
 
-    done = here("import", "docs.csv", "--collection", "docs", "--data", "data", *options)
+    for file in ("docs.csv", "array.npy"):
+        done = here("import", file, "--collection", "docs", "--data", "data", *options)
 
-    assert done.code == 0, done.err
-    assert "2 documents stored" in done.out
+        assert done.code == 0, done.err
+        assert "2 documents stored" in done.out
 
 
 def test_the_same_ids_replace(here: Command, parquet: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import check_columns
-from shoal.files.faults import NOT_UTF8
+from shoal.files.layout import Asked
 
 __all__ = ["Dialect", "check_delimiter", "dialect_of", "line_of", "records"]
 
@@ -63,12 +63,12 @@ def check_delimiter(given: str) -> str:
     return delimiter
 
 
-def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect:
+def dialect_of(path: Path, label: str, usual: str, asked: Asked) -> Dialect:
     """The dialect of a file, seen by its first lines.
 
-    The delimiter is what is `given`, what Excel's first line `sep=;` says, or `usual`, unless another splits all of
-    the first lines into equally many parts and `usual` does not. Raises InvalidField for a file whose first line holds
-    a vector and no names.
+    The delimiter is what was `asked` for, what Excel's first line `sep=;` says, or `usual`, unless another splits all
+    of the first lines into equally many parts and `usual` does not. Raises InvalidField for a file whose first line
+    holds a vector and no names.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -80,7 +80,11 @@ def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect
             more, start = _leading(text, start)
             skipped += more
         named = None if told is None else told[1].decode("latin-1")
-        delimiter = check_delimiter(given) if given else named or _sniffed(text[start:], usual, whole=len(head) < _HEAD)
+        delimiter = (
+            check_delimiter(asked.delimiter)
+            if asked.delimiter
+            else named or _sniffed(text[start:], usual, whole=len(head) < _HEAD)
+        )
         file.seek(len(head) - len(text) + start)
         try:
             names = _header(file.read(max(_HEAD, 16 * 2**20)), delimiter)
@@ -91,7 +95,7 @@ def dialect_of(path: Path, label: str, usual: str, given: str | None) -> Dialect
     check_columns(len(names), label)
     if odd := next((name for name in names if _NO_TEXT.search(name)), None):
         place, written = f"{label}: line {skipped + 1}", odd.encode("utf-8", "surrogateescape").decode("latin-1")
-        raise InvalidField(place, "is not UTF-8 text", value=written, remedy=NOT_UTF8)
+        raise InvalidField(place, "is not UTF-8 text", value=written, remedy=asked.options.not_utf8)
     if len(names) == 1 and _is_row(names[0]):
         return Dialect(delimiter, skipped, False, [_VECTOR])
     has_header = not _is_numbers(names)

@@ -12,7 +12,8 @@ from pyarrow import csv
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding, size_text
 from shoal.files.csv_dialect import Dialect, line_of, records
-from shoal.files.faults import NOT_UTF8, check_values
+from shoal.files.faults import check_values
+from shoal.files.layout import COMMAND, Options
 from shoal.files.pieces import Shards, line_text, naming_line, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.writing import Writing
@@ -36,10 +37,12 @@ class CsvRows:
         dialect: Dialect,
         text_columns: tuple[str, ...],
         unfolding: Unfolding,
+        options: Options = COMMAND,
         writings: dict[str, Writing] | None = None,
     ) -> None:
         self._path, self._label, self._dialect, self._unfolding = path, label, dialect, unfolding
         unfolding.check_columns(len(dialect.names))
+        self._not_utf8 = options.not_utf8
         self._odd: csv.InvalidRow | None = None
         self._columns, self.delimiter = dialect.names, dialect.delimiter
         self.nameless = dialect.nameless
@@ -103,7 +106,7 @@ class CsvRows:
         """Raises InvalidField naming row and column for what is no UTF-8."""
         texts = [column.view(pa.string()) for column in batch.columns]
         decoded = pa.RecordBatch.from_arrays(texts, names=batch.schema.names)
-        check_values(decoded, row_place(self._label, first), NOT_UTF8)
+        check_values(decoded, row_place(self._label, first), self._not_utf8)
         return decoded
 
     @property
@@ -132,8 +135,15 @@ class CsvRows:
         """The error about a row that no block holds."""
         with closing(records(self._path, self._dialect)) as rows:
             line = next((line for line, text in rows if len(text) > _BLOCK), None)
-        place = self._label if line is None else f"{self._label}: {line_text(line)}"
-        remedy = "Close a quote that was left open, or leave large columns out."
+        if line is None:
+            remedy = (
+                "Check that it is text, in the encoding and with the delimiter that were named, and a row on each line."
+            )
+            return InvalidField(self._label, "has no row that ends", remedy=remedy)
+        place, remedy = (
+            f"{self._label}: {line_text(line)}",
+            "Close a quote that was left open, or leave large columns out.",
+        )
         return InvalidField(place, f"has a row of more than {size_text(_BLOCK)}", remedy=remedy)
 
     def _note(self, row: csv.InvalidRow) -> str:

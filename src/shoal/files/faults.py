@@ -8,12 +8,7 @@ import pyarrow as pa
 from shoal.errors import InvalidField
 from shoal.records.vectors import Place
 
-__all__ = ["NOT_UTF8", "check_values", "first_unfit"]
-
-NOT_UTF8: Final = (
-    "Say how it is written: --encoding cp1252 (encoding='cp1252' in Python) for CSV files of Excel; or save it there "
-    "as CSV UTF-8."
-)
+__all__ = ["check_values", "first_unfit"]
 
 _WRITE_AGAIN: Final = "Write the column again as text in UTF-8, or as bytes."
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.bounds import MAX_NESTING, Unfolding
-from shoal.files.faults import NOT_UTF8
 from shoal.files.json_records import Records
 from shoal.files.json_shapes import records_of
 from shoal.files.layout import Asked, Known, asked_columns, choose_id, choose_vectors
@@ -60,7 +59,7 @@ class JsonPieces:
 
     def _look_at(self, records: Records, unfolding: Unfolding, asked: Asked) -> None:
         label, vectors, known = asked.label, asked.vectors, asked.known
-        self._label, self._most = label, asked.most
+        self._asked, self._label, self._most = asked, label, asked.most
         self._unfolding, self._records = unfolding, records
         sample = next(self._objects(_LOOKED_AT), [])
         if not sample:
@@ -69,7 +68,7 @@ class JsonPieces:
         self.original_columns: Sequence[str] = self.columns
         self._unfolding.check_columns(len(self.columns))
         self.byo = any(isinstance(row.get(_NESTED), dict) for row in sample)
-        self._asked, self._number = asked, asked.number
+        self._number = asked.number
         self._repeating: list[str] = []
         self.id_column = choose_id(self.columns, asked)
         meant = asked_columns(vectors, self.columns, needed=asked.needed)
@@ -223,7 +222,7 @@ class JsonPieces:
             row = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             if "UTF-8" in error.msg:
-                raise InvalidField(place, "is not UTF-8 text", remedy=NOT_UTF8) from None
+                raise InvalidField(place, "is not UTF-8 text", remedy=self._asked.options.not_utf8) from None
             raise InvalidField(place, f"is not JSON ({error.msg})", remedy=remedy) from None
         if not isinstance(row, dict):
             raise InvalidField(place, "is no JSON object", value=row, remedy=remedy)

@@ -48,6 +48,15 @@ class Options:
     overwrite: str = "give overwrite=True"
     joint: str = " "
     """What stands between options that are repeated."""
+    encoding: str | None = None
+    """How the encoding of text is named; None where only UTF-8 is read."""
+
+    @property
+    def not_utf8(self) -> str:
+        """The remedy for text that is not UTF-8."""
+        if self.encoding is None:
+            return "Save it as UTF-8, which Excel calls CSV UTF-8."
+        return f"Say how it is written: {self.encoding} for CSV files of Excel; or save it there as CSV UTF-8."
 
     def several(self, names: Sequence[str]) -> str:
         """All of these columns as vectors."""
@@ -56,8 +65,10 @@ class Options:
         return self.joint.join(self.vector.replace("NAME", name) for name in names)
 
 
-COMMAND: Final = Options("--vector NAME", "--id NAME", "--where", "--text", "--write", "say --overwrite")
-PYTHON: Final = Options('vector="NAME"', 'id="NAME"')
+COMMAND: Final = Options(
+    "--vector NAME", "--id NAME", "--where", "--text", "--write", "say --overwrite", encoding="--encoding cp1252"
+)
+PYTHON: Final = Options('vector="NAME"', 'id="NAME"', encoding='encoding="cp1252"')
 CLIENT: Final = Options('vector_columns=["NAME"]', 'id_column="NAME"')
 HTTP: Final = Options("vector_column=NAME", "id_column=NAME", joint="&")
 

@@ -15,16 +15,22 @@ __all__ = ["PlainText", "check_encoding", "is_written_anew"]
 _PIECE: Final = 2**20
 _UTF8: Final = frozenset({"utf-8", "utf-8-sig", "ascii"})
 _BINARY: Final = frozenset({"parquet", "arrow", "npy", "npz"})
+_OF_NAMES: Final = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
+"""Encodings of names of hosts, and of text in source code."""
+_SUCH: Final = "Such as cp1252 for CSV files of Excel, latin-1 or shift_jis."
 
 
-def check_encoding(given: str) -> str:
-    """The name of an encoding of text as Python has it. Raises InvalidField."""
+def check_encoding(given: object) -> str:
+    """The name of an encoding of files of text as Python has it. Raises InvalidField."""
+    if not isinstance(given, str):
+        raise InvalidField("encoding", "must be the name of an encoding", value=given, remedy=_SUCH)
     try:
         found = codecs.lookup(given)
         "".encode(found.name)
-    except (LookupError, ValueError):
-        remedy = "Such as cp1252 for CSV files of Excel, latin-1 or shift_jis."
-        raise InvalidField("encoding", "is unknown", value=given, remedy=remedy) from None
+    except (LookupError, ValueError):  # and what makes bytes of bytes, such as rot13
+        raise InvalidField("encoding", "is unknown", value=given, remedy=_SUCH) from None
+    if found.name in _OF_NAMES:
+        raise InvalidField("encoding", "is none of files", value=given, remedy=_SUCH)
     return found.name
 
 
@@ -129,6 +135,9 @@ class _Decoded:
                     remedy = "Name the encoding that it has, or save it as UTF-8."
                     place = f"{label}: line {lines}"
                     raise InvalidField(place, f"is not {encoding} text (byte 0x{byte:02x})", remedy=remedy) from None
+                except UnicodeError:  # without a place: UTF-16 and UTF-32 ask for a mark
+                    remedy = f"Name {encoding}-le or {encoding}-be, or the encoding that it has."
+                    raise InvalidField(label, f"is not {encoding} text: it has no mark", remedy=remedy) from None
                 lines += text.count("\n")
                 self._file.write(text.encode())
         self._file.flush()

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from shoal.columns import DocumentBatch, Points, Rows, VectorColumn
 from shoal.errors import InvalidField, ShoalError
-from shoal.files.addresses import check_here
-from shoal.files.array_file import ArrayPieces
 from shoal.files.bounds import Bounds
 from shoal.files.documents import Documents
 from shoal.files.formats import Format, format_by_name, format_of
@@ -22,6 +20,7 @@ from shoal.files.ids import NO_COLUMN, IdRegister
 from shoal.files.json_lines import JsonPieces
 from shoal.files.layout import COMMAND, Asked, Chosen, Known, Options
 from shoal.files.made_ids import MadeIds
+from shoal.files.opening import find_sidecar, no_sidecar, open_array, open_pieces
 from shoal.files.originals import Originals
 from shoal.files.payloads import json_of_batch, json_of_rows
 from shoal.files.pieces import Piece, Pieces, Shards, naming_line, naming_shard, row_place
@@ -31,14 +30,12 @@ from shoal.files.shard_rows import ShardRows
 from shoal.files.shards import Files, are_several, find_shards, name_of
 from shoal.files.stamps import stamps_of
 from shoal.files.table_pieces import TablePieces
-from shoal.files.tables import open_rows
 from shoal.files.text_shards import CsvShards, JsonShards
 
 __all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Source", "SourceInfo", "Wanted", "open_source"]
 
 MAX_DIMENSION: Final = 65_536
 _ROWS: Final = 8192
-_SIDECARS: Final = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".arrow", ".feather")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +236,6 @@ def open_source(
     what was fetched from elsewhere.
     Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
     """
-    if sidecar is not None:
-        check_here(sidecar, "sidecar")
     path = Path(path) if isinstance(path, str) else path if isinstance(path, Path) or len(path) > 1 else path[0]
     label = label or name_of(path)
     bounds = bounds or Bounds.in_memory()
@@ -265,12 +260,14 @@ def open_source(
     asked = replace(asked, stamps=stamps_of(held), number=MadeIds(held) if makes_ids else asked.number)
     if not isinstance(path, Path) or are_several(path):
         return _together(path, format, sidecar, asked, temporary, names or {})
+    beside = find_sidecar(path, format, sidecar)
     with speaking_shoal(label):
-        text = PlainText(path, label, format, encoding, bounds, temporary)
+        text = PlainText(path, label, format, encoding if beside is None else None, bounds, temporary)
     if text.is_packed:  # what comes out of an archive counts against its size
         asked = replace(asked, bounds=replace(bounds, most_bytes=bounds.unfolded_bytes(path.stat().st_size)))
     try:
-        source = _source(text.path, format_of(text.path, label, text.format or format_by_name(path)), sidecar, asked)
+        kind = format_of(text.path, label, text.format or format_by_name(path))
+        source = _source(text.path, kind, beside, asked, temporary)
     except BaseException:
         text.close()
         raise
@@ -292,7 +289,7 @@ def _together(
 ) -> Source:
     """All files of a folder or a pattern, which are of one format, as one table."""
     if sidecar is not None:
-        raise _no_sidecar(sidecar)
+        raise no_sidecar(sidecar)
     shards = find_shards(path, asked.label, format, names)
     kind = format_by_name(shards[0].path, format)
     with speaking_shoal(asked.label):
@@ -310,43 +307,11 @@ def _together(
         return Source(TablePieces(rows, asked), "parquet", asked)
 
 
-def _source(path: Path, kind: Format, sidecar: Path | str | None, asked: Asked) -> Source:
+def _source(path: Path, kind: Format, beside: Path | None, asked: Asked, temporary: Path | None) -> Source:
     with speaking_shoal(asked.label):
         if kind == "npy":
-            return Source(_array(path, sidecar, asked), kind, asked)
-        if sidecar is not None:
-            raise _no_sidecar(sidecar)
-        return Source(_opened(path, kind, asked), kind, asked)
-
-
-def _no_sidecar(sidecar: Path | str) -> InvalidField:
-    return InvalidField("sidecar", "belongs to a .npy file only", value=str(sidecar))
-
-
-def _opened(path: Path, kind: Format, asked: Asked) -> Pieces:
-    if kind in ("json", "jsonl"):
-        return JsonPieces(path, asked)
-    rows = open_rows(path, kind, asked)
-    with naming_line(asked.label, rows.line_of):
-        return TablePieces(rows, asked)
-
-
-def _array(path: Path, sidecar: Path | str | None, asked: Asked) -> ArrayPieces:
-    names = list(asked.vectors or [])
-    if len(names) > 1:
-        raise InvalidField(asked.label, "holds one array, so it has one vector", remedy="Give one name at most.")
-    beside = Path(sidecar) if sidecar else next((p for s in _SIDECARS if (p := path.with_suffix(s)).exists()), None)
-    pieces = None
-    if beside is not None:
-        kind = format_of(beside, beside.name)
-        if kind == "npy":
-            raise InvalidField("sidecar", "must be a table of ids and attributes", value=beside.name)
-        pieces = _opened(beside, kind, replace(asked, label=beside.name, vectors=[], known={}, needed=False))
-    elif asked.id_column is not None:
-        raise InvalidField(
-            "id_column", "needs a file beside the array", value=asked.id_column, remedy="Give a sidecar."
-        )
-    return ArrayPieces(path, pieces, names[0] if names else None, asked)
+            return Source(open_array(path, beside, asked, temporary), kind, asked)
+        return Source(open_pieces(path, kind, asked), kind, asked)
 
 
 def _as_json(column: pa.Array) -> None:

@@ -63,9 +63,9 @@ def _rows(path: Path, kind: Format, asked: Asked, unfolding: Unfolding) -> Rows:
         return ArrowRows(path, asked.label, unfolding)
     if kind == "npz":
         return ArchiveRows(path, asked, unfolding)
-    dialect = dialect_of(path, asked.label, "\t" if kind == "tsv" else ",", asked.delimiter)
+    dialect = dialect_of(path, asked.label, "\t" if kind == "tsv" else ",", asked)
     ids = (asked.id_column,) if asked.id_column else tuple(n for n in dialect.names if n.casefold() in ID_COLUMNS)
-    return CsvRows(path, asked.label, dialect, ids, unfolding)
+    return CsvRows(path, asked.label, dialect, ids, unfolding, asked.options)
 
 
 def check_names(names: list[str], label: str) -> None:

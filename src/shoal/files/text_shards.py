@@ -135,10 +135,10 @@ class _Text:
 
 def _rows(text: _Text, asked: Asked, writings: dict[str, Writing]) -> CsvRows:
     with speaking_shoal(text.name):
-        dialect = dialect_of(text.path, text.name, "\t" if text.kind == "tsv" else ",", asked.delimiter)
+        dialect = dialect_of(text.path, text.name, "\t" if text.kind == "tsv" else ",", asked)
         ids = (asked.id_column,) if asked.id_column else tuple(n for n in dialect.names if n.casefold() in ID_COLUMNS)
         unfolding = Unfolding(text.name, text.size, asked.bounds)
-        return CsvRows(text.path, text.name, dialect, ids, unfolding, writings)
+        return CsvRows(text.path, text.name, dialect, ids, unfolding, asked.options, writings)
 
 
 def _starts(shards: Sequence[Shard], counts: Sequence[int]) -> Shards:

@@ -12,6 +12,7 @@ from typing import Final
 from shoal.errors import InvalidField, ShoalError
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
+from shoal.files.opening import find_sidecar
 from shoal.files.plain_text import is_written_anew
 from shoal.files.reading import out_of_memory
 from shoal.files.shards import are_several, name_of, size_of
@@ -80,6 +81,15 @@ def _bounds(limits: Limits) -> Bounds:
     return Bounds(free_bytes=limits.unfolded_mib * _MIB, batch_bytes=int(limits.memory_mib * _MIB * _AT_ONCE))
 
 
+def _is_copied(path: Path, request: Request) -> bool:
+    """Whether a file, or the table beside it, is read from a copy."""
+    how = request.how
+    beside = find_sidecar(path, how.format, how.sidecar)
+    if beside is not None:
+        return beside.is_file() and is_written_anew(beside, None, how.encoding)
+    return is_written_anew(path, how.format, how.encoding)
+
+
 def _limit(request: Request) -> None:
     """Memory and processor time as allowed; nothing written but what a gzip archive holds, no core left behind."""
     limit_memory(request.limits.memory_mib)
@@ -88,9 +98,7 @@ def _limit(request: Request) -> None:
     written = 0
     path = request.path
     several = not isinstance(path, Path) or are_several(path)  # archives may be among them
-    if several or (
-        isinstance(path, Path) and path.is_file() and is_written_anew(path, request.how.format, request.how.encoding)
-    ):
+    if several or (isinstance(path, Path) and path.is_file() and _is_copied(path, request)):
         written = min(_bounds(request.limits).unfolded_bytes(size), sys.maxsize)
     for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, written)):
         _, hard = resource.getrlimit(kind)
