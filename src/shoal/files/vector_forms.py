@@ -47,10 +47,13 @@ _MISSING: Final = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "\\
 """What programs write where there is no vector."""
 _LONGEST_MARKER: Final = 8
 _STARTS: Final = re.compile(r"\s*([\[({]|[-+.]?\d|(?:np\.|numpy\.|torch\.)?(?:array|tensor|Vector|c)\s*\()")
+_COMMA_NUMBER: Final = re.compile(r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?")
+_PADDED: Final = re.compile(r"(?:^|[\s,;])[-+]?0\d")
+"""A whole number that begins with 0: the digits behind a decimal comma, as nobody writes numbers so."""
 _CLEAR: Final = 8
 """Least numbers of what is taken for a vector unasked, in writings that are used for other things as well: coordinates,
 amounts, hashes."""
-_FORM: Final = 'Such as "[0.1, 0.2]".'
+_FORM: Final = 'Such as "[0.1, 0.2]", or "[0,1; 0,2]" where fractions have a comma.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +123,27 @@ def parse_vector(text: str) -> list[float] | None:
     inner = (text if printed is None else printed[1]).strip()
     while inner[:1] in _BRACKETS and inner.endswith(_BRACKETS[inner[0]]):
         inner = inner[1:-1].strip()
-    parts = re.split(r"\s*[,;]\s*|\s+", inner.rstrip(",; \n"))
+    inner = inner.rstrip(",; \n")
+    if "," in inner and "." not in inner:
+        if (fractions := _with_decimal_commas(inner)) is not None:
+            return fractions
+        if _PADDED.search(inner):
+            return None
+    parts = re.split(r"\s*[,;]\s*|\s+", inner)
     try:
         return None if "_" in inner else [float(part) for part in parts]
     except ValueError:
         return None
+
+
+def _with_decimal_commas(inner: str) -> list[float] | None:
+    """Numbers whose fractions have a comma, as in German or French, with something else between them; None for others.
+    A comma and a space between them may be lists of whole numbers, unless a fraction begins with 0."""
+    apart = r"\s*;\s*" if ";" in inner else r",\s+" if _PADDED.search(inner) and ", " in inner else r"\s+"
+    parts = re.split(apart, inner)
+    if len(parts) < 2 or "," not in "".join(parts) or not all(map(_COMMA_NUMBER.fullmatch, parts)):
+        return None
+    return [float(part.replace(",", ".")) for part in parts]
 
 
 def _as_lists(column: pa.Array) -> pa.Array | None:
