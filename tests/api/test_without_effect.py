@@ -1,6 +1,7 @@
 """What is sent and has no effect is said: a warning where the official clients send it, otherwise a refusal that names
 the key and the nearest one there is."""
 
+import re
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from cluster_steps import carry_out, create, grouped_documents, put_documents, vector_body
 from shoal.assemble import Services
+from shoal.records.cluster import VectorConfig
 
 CONFIG: dict[str, Any] = {"kmeans_parameters": {"n_clusters": 2}}
 HDBSCAN: dict[str, Any] = {"feature_uris": ["v"], "clustering_method": "hdbscan"}
@@ -101,6 +103,48 @@ def test_a_key_that_is_not_known_is_refused_with_the_nearest_that_is(
 ) -> None:
     assert told in refusal(filled.post("/clusters", json=body))
     assert filled.get("/clusters/groups").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("n_clusters", 10), ("min_cluster_size", 5), ("auto_parameters", {}), ("parameters", {}), ("leiden_params", {})],
+)
+def test_parameters_that_stand_in_the_wrong_place_are_answered_with_the_right_one(
+    filled: httpx.Client, key: str, value: object
+) -> None:
+    told = refusal(filled.post("/clusters", json=vector_body(config={key: value})))
+
+    assert f"vector_config.{key}: is not known. Did you mean algorithm_params?" in told
+
+
+def test_what_belongs_into_the_vector_config_is_answered_with_it(filled: httpx.Client) -> None:
+    told = {
+        key: refusal(filled.post("/clusters", json={**vector_body(), key: value}))
+        for key, value in {"n_clusters": 10, "clustering_method": "auto", "feature_uris": ["v"]}.items()
+    }
+
+    assert "Did you mean vector_config.algorithm_params?" in told["n_clusters"]
+    assert "Did you mean vector_config.clustering_method?" in told["clustering_method"]
+    assert "Did you mean vector_config.feature_uris?" in told["feature_uris"]
+
+
+def test_a_misspelt_parameter_block_is_answered_with_the_block(filled: httpx.Client) -> None:
+    told = refusal(filled.post("/clusters", json=vector_body(config={"hdbscan_params": {}})))
+
+    assert "Did you mean 'hdbscan_parameters'?" in told
+
+
+def test_a_key_like_no_other_is_answered_with_every_key_there_is(filled: httpx.Client) -> None:
+    told = refusal(filled.post("/clusters", json=vector_body(config={"zzz": 1})))
+
+    assert set(VectorConfig.model_fields) <= set(re.findall(r"\w+", told))
+
+
+def test_the_block_of_another_method_is_warned_of_with_the_right_place(filled: httpx.Client) -> None:
+    config = {"feature_uris": ["v"], "clustering_method": "auto", "kmeans_parameters": {"n_clusters": 4}}
+    (told,) = filled.post("/clusters", json={**vector_body(), "vector_config": config}).json()["warnings"]
+
+    assert "clustering_method is 'auto', whose parameters stand in algorithm_params" in told
 
 
 @pytest.mark.parametrize("targets", [("topic", "topic"), ("topic", "topic.id"), ("topic.id", "topic")])

@@ -97,6 +97,29 @@ def test_a_number_in_the_set_of_the_sdk_is_taken_and_the_rest_of_the_set_is_no_m
     assert check_params("auto", SDK_SET)[0]["n_clusters"] is None
 
 
+@pytest.mark.parametrize(
+    ("name", "sent", "meant"),
+    [
+        ("auto", "n_cluster", "n_clusters"),
+        ("auto", "n_Clusters", "n_clusters"),
+        ("hdbscan", "min_clustersize", "min_cluster_size"),
+        ("gaussian_mixture", "n_component", "n_components"),
+        ("gaussian_mixture", "n_cluster", "n_clusters"),
+    ],
+)
+def test_a_misspelt_parameter_is_dropped_with_the_one_that_was_meant(name: str, sent: str, meant: str) -> None:
+    checked, (told,) = check_params(name, {sent: 12})
+
+    assert checked == check_params(name, {})[0]
+    assert f"{name} does not know {sent!r}; ignored. Did you mean {meant!r}?" in told
+
+
+def test_a_parameter_that_is_like_none_is_dropped_without_a_guess() -> None:
+    (told,) = check_params("hdbscan", {"n_clusters": 12})[1]
+
+    assert "Did you mean" not in told and "It knows" in told
+
+
 WRONG: list[tuple[str, str, object]] = [
     ("kmeans", "n_clusters", 0),
     ("kmeans", "n_clusters", True),

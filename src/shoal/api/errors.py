@@ -260,8 +260,9 @@ def _sentence(fault: Mapping[str, Any]) -> str:
     field = _dotted(fault["loc"][1:]) or str(fault["loc"][0])
     if fault["type"] == "missing":
         return f"{field}: is required. Add it to the {'request body' if fault['loc'][0] == 'body' else 'request'}."
-    if fault["type"] in ("extra_forbidden", "required"):
-        return f"{field}: {_problem(fault)[:300]}".removesuffix(".") + ("" if _problem(fault).endswith("?") else ".")
+    if fault["type"] in ("extra_forbidden", "required"):  # our own words, which list every key
+        problem = _problem(fault)
+        return f"{field}: {problem.removesuffix('.')}" + ("" if problem.endswith("?") else ".")
     return f"{field}: {_problem(fault)[:300]}, got {shorten(fault.get('input'))}.{_nearest_choice(fault)}"
 
 

@@ -197,7 +197,7 @@ class Body(BaseModel):
         if closed:
             for name in kept:
                 if name not in known:
-                    raise _refusal(name, kept[name], _is_not_known(str(name), sorted(known)))
+                    raise _refusal(name, kept[name], cls.unknown(str(name), kept[name], sorted(known)))
         made = check(kept)
         made._set_aside = {name: why for name, why in cls.UNUSED.items() if name in asked and name not in known}
         return made
@@ -206,6 +206,12 @@ class Body(BaseModel):
     def translated(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         """What was sent, with other names for the same turned into those of the fields."""
         return raw
+
+    @classmethod
+    def unknown(cls, name: str, value: object, known: list[str]) -> str:
+        """What to say of a key that is not known: the nearest one that is, else all."""
+        near = get_close_matches(name, known, n=1)
+        return f"is not known. Did you mean {near[0]!r}?" if near else f"is not known. Known are: {', '.join(known)}"
 
     def ignored(self, place: str = "") -> list[str]:
         """A sentence for each key of this body, and of those inside, that was sent and has no effect."""
@@ -233,11 +239,6 @@ def _is_one_of(value: object, values: tuple[object, ...]) -> bool:
 def _refusal(name: str, value: object, problem: str, *, kind: LiteralString = "extra_forbidden") -> PydanticCustomError:
     """An error about one key of a body; `api/errors.py` adds the key to the place of the body."""
     return PydanticCustomError(kind, "{problem}", {"problem": problem, "key": name, "value": value})
-
-
-def _is_not_known(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"is not known. Did you mean {near[0]!r}?" if near else f"is not known. Known are: {', '.join(known)}"
 
 
 def _bodies_in(value: object, place: str) -> Iterator[tuple[str, Body]]:

@@ -14,6 +14,7 @@ from shoal.records.filter_body import Filters
 from shoal.records.guide_names import specified_spelling
 from shoal.records.labeling import Labeling, StoredLabeling, TextFields
 from shoal.records.paging import Pagination
+from shoal.records.parameter_places import right_place
 from shoal.records.task import Status
 
 __all__ = [
@@ -100,6 +101,10 @@ class VectorConfig(Body):
     vis_n_components: Literal[2, 3] | None = 2
     layout_stability: Literal["none", "transform", "align"] | None = None
 
+    @classmethod
+    def unknown(cls, name: str, value: object, known: list[str]) -> str:
+        return right_place(name, known) or super().unknown(name, value, known)
+
     def features(self) -> list[str]:
         """The feature URIs as sent; the deprecated single one counts, whole or in parts."""
         if self.feature_uris or self.feature_uri:
@@ -144,6 +149,12 @@ class CreateCluster(Body):
     auto_execute_on_batch: Flag | None = False
     auto_execute_min_documents: Whole | None = None
     auto_execute_cooldown_seconds: Whole | None = 3600
+
+    @classmethod
+    def unknown(cls, name: str, value: object, known: list[str]) -> str:
+        if name in VectorConfig.model_fields:
+            return f"is not known. Did you mean vector_config.{name}?"
+        return right_place(name, known, "vector_config.algorithm_params") or super().unknown(name, value, known)
 
     @classmethod
     def translated(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -234,6 +245,10 @@ class PatchCluster(Body):
     algorithm_params: dict[str, Any] | None = None
     source_cluster_ids: list[str] | None = None
     layout_stability: Literal["none", "transform", "align"] | None = None
+
+    @classmethod
+    def unknown(cls, name: str, value: object, known: list[str]) -> str:
+        return right_place(name, known) or super().unknown(name, value, known)
 
 
 class Cluster(Record):

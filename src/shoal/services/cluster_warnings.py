@@ -96,7 +96,11 @@ def _of_vectors(config: VectorConfig) -> Iterator[str]:
     method = config.clustering_method
     for other in _OWN_PARAMS:
         if other != method and getattr(config, f"{other}_parameters"):
-            yield f"vector_config.{other}_parameters has no effect: clustering_method is {method!r}."
+            own_block = f"{method}_parameters or algorithm_params" if method in _OWN_PARAMS else "algorithm_params"
+            yield (
+                f"vector_config.{other}_parameters has no effect: clustering_method is {method!r}, whose parameters "
+                f"stand in {own_block}."
+            )
     own = getattr(config, f"{method}_parameters", None) or {}
     both = sorted(name for name in own if (config.algorithm_params or {}).get(name, own[name]) != own[name])
     if both:

@@ -26,6 +26,8 @@ __all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "count_
 
 _COUNTS: Final = ("n_clusters", "n_components", "approx_n_clusters")
 """What algorithms call the number of clusters. Each takes it by the others' names too."""
+_CLOSE: Final = 0.8
+"""How much a name that is not known is like the one that was meant, at least."""
 
 ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
     {
@@ -146,4 +148,11 @@ def _warnings(algorithm: str, params: Mapping[str, object], known: Mapping[str, 
         ]
     names = ", ".join(repr(name) for name in unknown)
     own = ", ".join(sorted(set(known.values())))
-    return [f"algorithm_params: {algorithm} does not know {names}; ignored. It knows {own}."]
+    near = [get_close_matches(name.casefold(), [*known, *_count_names(known)], 1, _CLOSE) for name in unknown]
+    hint = "".join(f" Did you mean {found[0]!r}?" for found in near if found)
+    return [f"algorithm_params: {algorithm} does not know {names}; ignored.{hint} It knows {own}."]
+
+
+def _count_names(known: Mapping[str, str]) -> tuple[str, ...]:
+    """The names that the number of clusters may go by, where the algorithm takes one."""
+    return _COUNTS if any(name in known for name in _COUNTS) else ()
