@@ -400,3 +400,52 @@ def test_after_the_clock_was_set_back_the_next_run_is_still_the_later_one(
     assert (run["status"], run["enriched_documents"], run["sequence"]) == ("completed", 60, 2)
     assert client.get("/clusters/groups/executions").json()["run_id"] == run["run_id"]
     assert client.post("/clusters/groups/executions/list", json={}).json()["results"][0]["run_id"] == run["run_id"]
+
+
+def test_two_clusters_that_write_into_the_same_fields_of_documents_say_so(
+    client: httpx.Client, services: Services
+) -> None:
+    def apart(field: str) -> dict[str, Any]:
+        return {"field_mappings": [{"source_field": "cluster_label", "target_field": field}]}
+
+    first = create(client, enrich_source_collection=True)
+    second = create(client, enrich_source_collection=True, name="fine")
+    create(client, name="output")
+    others = [
+        create(client, enrich_source_collection=True, name=name, source_enrichment_config=apart(field))
+        for name, field in (("own", "topic.label"), ("inside", "topic"), ("like", "topics"))
+    ]
+    put_documents(client, grouped_documents(30), "elsewhere")
+    body = vector_body(name="elsewhere", enrich_source_collection=True) | {"collection_ids": ["elsewhere"]}
+    elsewhere = client.post("/clusters", json=body).json()
+
+    run = execute(client, services)
+    task = client.get(f"/tasks/{run['task_id']}").json()
+
+    assert (first["warnings"], elsewhere["warnings"]) == ([], [])
+    (warning,) = second["warnings"]
+    assert warning.startswith("cluster_id, cluster_label, distance_to_centroid: the cluster 'groups' writes into")
+    assert "source_enrichment_config" in warning
+    (again,) = run["warnings"]
+    assert again == warning.replace("'groups'", "'fine'")
+    assert again in task["additional_data"]["warnings"]
+    assert [[text.partition(" writes")[0] for text in one["warnings"]] for one in others] == [
+        [],
+        ["topic: the cluster 'own'"],
+        [],
+    ]
+
+
+def test_features_apart_have_fields_of_their_own_beside_those_of_another_cluster(client: httpx.Client) -> None:
+    rows = grouped_documents(60)
+    put_documents(client, [{**one, "vectors": {**one["vectors"], "w": one["vectors"]["v"][::-1]}} for one in rows])
+    create(client, enrich_source_collection=True)
+    config = {"multi_feature_strategy": "independent", "feature_uris": ["v", "w"]}
+    one = create(client, enrich_source_collection=True, name="one", config=config)
+
+    two = create(client, enrich_source_collection=True, name="two", config=config)
+
+    assert one["warnings"] == []
+    assert [text.partition(":")[0] for text in two["warnings"]] == [
+        "cluster_id_v, cluster_id_w, cluster_label_v and 3 more"
+    ]

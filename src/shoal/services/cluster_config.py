@@ -19,6 +19,7 @@ __all__ = [
     "check_config",
     "check_mappings",
     "feature_name",
+    "of_feature",
 ]
 
 ENRICHABLE: Final = frozenset(
@@ -152,6 +153,11 @@ def _features(features: list[str], dimensions: Mapping[str, int]) -> list[str]:
 def feature_name(uri: str, dimensions: Mapping[str, int]) -> str:
     """The vector name a feature URI means: itself, or its last segment (contract 3.1)."""
     return uri if uri in dimensions else uri.rsplit("/", 1)[-1]
+
+
+def of_feature(field: str, feature: str | None) -> str:
+    """The field that results of one feature go to, where features were clustered apart."""
+    return field if feature is None else f"{field}_{feature.replace('.', '_')}"
 
 
 def _attribute(config: AttributeConfig) -> ClusterConfig:

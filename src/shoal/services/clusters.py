@@ -28,6 +28,7 @@ from shoal.services.planning import Planning
 from shoal.services.removals import Removals
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
+from shoal.services.shared_fields import shared_fields
 from shoal.services.text_fields import check_text_fields, inputs_of, named_fields
 from shoal.storage.base import DocumentStore, MetadataStore, Query
 
@@ -105,35 +106,33 @@ class Clusters:
         with self._metadata.transaction():
             parts = [f"_{feature}" for feature in config.fields.get("output_features") or []] or [""]
             outputs = sources if enrich else [self._output_collection(scope, name, part, sources) for part in parts]
-            return self._records.add(
-                scope,
-                Cluster(
-                    cluster_id=cluster_id,
-                    cluster_name=name,
-                    description=body.description,
-                    namespace_id=scope.namespace_id,
-                    organization_id=scope.organization_id,
-                    input_collections=[source.collection_id for source in sources],
-                    source_bucket_ids=_buckets(sources),
-                    filters=body.filters,
-                    cluster_type=body.cluster_type or "vector",
-                    output_collection_ids=[output.collection_id for output in outputs],
-                    output_collection_names=[output.collection_name for output in outputs],
-                    enrich_source=enrich,
-                    source_enrichment_config=enrichment,
-                    llm_labeling=labeling,
-                    text_fields=body.text_fields,
-                    created_at=now,
-                    updated_at=now,
-                    metadata=body.metadata,
-                    auto_execute_on_batch=bool(body.auto_execute_on_batch),
-                    auto_execute_min_documents=body.auto_execute_min_documents,
-                    auto_execute_cooldown_seconds=body.auto_execute_cooldown_seconds,
-                    warnings=[*config.warnings, *ignored_parts(body), *unknown],
-                    **config.fields,
-                ),
-                "cluster.create",
+            made = Cluster(
+                cluster_id=cluster_id,
+                cluster_name=name,
+                description=body.description,
+                namespace_id=scope.namespace_id,
+                organization_id=scope.organization_id,
+                input_collections=[source.collection_id for source in sources],
+                source_bucket_ids=_buckets(sources),
+                filters=body.filters,
+                cluster_type=body.cluster_type or "vector",
+                output_collection_ids=[output.collection_id for output in outputs],
+                output_collection_names=[output.collection_name for output in outputs],
+                enrich_source=enrich,
+                source_enrichment_config=enrichment,
+                llm_labeling=labeling,
+                text_fields=body.text_fields,
+                created_at=now,
+                updated_at=now,
+                metadata=body.metadata,
+                auto_execute_on_batch=bool(body.auto_execute_on_batch),
+                auto_execute_min_documents=body.auto_execute_min_documents,
+                auto_execute_cooldown_seconds=body.auto_execute_cooldown_seconds,
+                warnings=[*config.warnings, *ignored_parts(body), *unknown],
+                **config.fields,
             )
+            warnings = [*made.warnings, *shared_fields(self._records, scope, made)]
+            return self._records.add(scope, made.model_copy(update={"warnings": warnings}), "cluster.create")
 
     def get(self, scope: Scope, ref: str) -> Cluster:
         """Raises NotFound."""
@@ -223,7 +222,8 @@ class Clusters:
         if active is None or active.request != request:
             plan = self._planned(scope, cluster, request)
             self._check(cluster, request, plan)
-            return Admitted(cluster.cluster_id, request, plan, [*ignored_overrides(body), *unknown])
+            shared = shared_fields(self._records, scope, cluster)
+            return Admitted(cluster.cluster_id, request, plan, [*ignored_overrides(body), *unknown, *shared])
         return Admitted(cluster.cluster_id, request)
 
     def execute(self, scope: Scope, admitted: "Admitted") -> Task:

@@ -24,7 +24,7 @@ from shoal.records.collection import Collection
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope
 from shoal.services.audit import note_done
-from shoal.services.cluster_config import DEFAULT_MAPPINGS
+from shoal.services.cluster_config import DEFAULT_MAPPINGS, of_feature
 from shoal.services.output import wire_ids
 from shoal.services.repository import Repository
 from shoal.services.run_states import RunStates
@@ -32,7 +32,7 @@ from shoal.storage import base
 from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
 from shoal.tables import decoded
 
-__all__ = ["Enrichment", "of_feature", "set_field"]
+__all__ = ["Enrichment", "set_field"]
 
 _BATCH: Final = 5_000
 Json = dict[str, Any]
@@ -264,11 +264,6 @@ def _for_feature(mapping: EnrichmentMapping, feature: str | None) -> EnrichmentM
     if feature is None:
         return mapping
     return mapping.model_copy(update={"target_field": of_feature(mapping.target_field, feature)})
-
-
-def of_feature(field: str, feature: str | None) -> str:
-    """The field that results of one feature go to, where features were clustered apart."""
-    return field if feature is None else f"{field}_{feature.replace('.', '_')}"
 
 
 def set_field(target: Json, path: Sequence[str], value: object) -> None:

@@ -22,8 +22,8 @@ from shoal.records.execution import ACTIVE, Execution
 from shoal.records.ids import check_label
 from shoal.records.relabeling import Relabeling
 from shoal.records.scope import Scope
-from shoal.services.cluster_config import DEFAULT_MAPPINGS
-from shoal.services.enrichment import of_feature, set_field
+from shoal.services.cluster_config import DEFAULT_MAPPINGS, of_feature
+from shoal.services.enrichment import set_field
 from shoal.services.generations import is_of_run
 from shoal.services.groups import with_link_labels
 from shoal.services.output import member_ids, wire_ids
