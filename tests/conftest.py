@@ -22,6 +22,7 @@ settings.register_profile("fixed", derandomize=True, database=None, deadline=Non
 settings.register_profile("random", derandomize=False, database=None, deadline=None, print_blob=True)
 settings.load_profile("fixed")
 # It also draws the constants of all modules imported so far, which depend on what else the process has run.
+assert hasattr(providers, "_get_local_constants"), "Hypothesis has renamed where it collects constants"
 providers._get_local_constants = Constants
 
 _OF_TERMINALS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")

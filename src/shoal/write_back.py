@@ -159,7 +159,7 @@ def write_back(
     results = _Results(clustering, rows, total, names, guarded=separated)
     try:
         with written_alone(path.resolve()) as file:
-            with suppress(FileNotFoundError):  # whoever may read the file that it replaces
+            with suppress(FileNotFoundError):  # the same may read it as the file that it replaces
                 os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             if isinstance(first, pa.RecordBatch) or kind not in ("json", "jsonl"):
                 schema, batches = as_batches(originals)

@@ -172,9 +172,9 @@ def _with_nearest(request: Request, error: errors.NotFound) -> errors.ShoalError
     if error.near is None or caller is None or not caller.may("read"):
         return error
     hint = f"Did you mean {shorten(error.near)}?"
-    told = errors.NotFound(str(error.details["resource"]), str(error.details["id"]), hint)
-    told.details = {**error.details, "did_you_mean": error.near}
-    return told
+    hinted = errors.NotFound(str(error.details["resource"]), str(error.details["id"]), hint)
+    hinted.details = {**error.details, "did_you_mean": error.near}
+    return hinted
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

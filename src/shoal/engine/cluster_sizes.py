@@ -47,8 +47,10 @@ def sizes_note(algorithm: str, params: Mapping[str, object], labels: Labels) -> 
         found.append(f"one cluster holds {_part(largest, rows)}")
     if not found:
         return None
-    told = " and ".join(found)
-    return f"{told[0].upper()}{told[1:]}. Try the algorithm auto: it finds a scale for every region of the data."
+    sentence = " and ".join(found)
+    return (
+        f"{sentence[0].upper()}{sentence[1:]}. Try the algorithm auto: it finds a scale for every region of the data."
+    )
 
 
 def _asked_for(algorithm: str, params: Mapping[str, object], clusters: int) -> bool:

@@ -91,7 +91,7 @@ class Clustered:
 
 
 def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
-    params, told = check_params(plan.algorithm, plan.params)
+    params, noticed = check_params(plan.algorithm, plan.params)
     fitted = sample_rows(len(space), _sample_size(plan), plan.seed)
     fit, labelled = _fitted(space, fitted, plan, params, progress)
     labels = by_size(labelled.labels)
@@ -102,7 +102,7 @@ def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
         labels=labels,
         strengths=labelled.strengths,
         params=params,
-        warnings=[*told, *sampled, *fit.warnings, *([] if sizes is None else [sizes])],
+        warnings=[*noticed, *sampled, *fit.warnings, *([] if sizes is None else [sizes])],
         fitted=fitted,
         exact=fit.exact and fitted is None,
         density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,

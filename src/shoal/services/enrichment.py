@@ -88,7 +88,7 @@ class Enrichment:
                 newest = self._states.executions.get(scope, run.run_id)
                 if newest.label_overrides == run.label_overrides:
                     break
-                run = newest  # somebody changed labels meanwhile
+                run = newest  # labels were changed meanwhile
             self._clear_earlier(scope, results.intent("", key, 0, by_run=False), lambda _: None)
             note_done(
                 scope, "collection.enrich", target.collection_id, cluster_id=cluster.cluster_id, documents=written
@@ -133,7 +133,7 @@ class Enrichment:
             intent = self._documents.begin_enrichment(scope, asked, again=again, now=self._now())
             try:
                 return self._go_on(scope, results, parts, intent, after_batch)
-            except StaleVersion:  # somebody else is at it as well: go on from where it stands
+            except StaleVersion:  # another process is at it as well: go on from where it stands
                 again = False
 
     def _clear_earlier(self, scope: Scope, intent: base.Enrichment, after_batch: Callable[[float], None]) -> None:
@@ -199,8 +199,8 @@ class _Results:
 
     def intent(self, source: str, target: str, total: int, *, by_run: bool) -> base.Enrichment:
         """Another one for other fields and for labels that people gave since."""
-        told = [target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
-        digest = hashlib.blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
+        shape = [target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
+        digest = hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
         return base.Enrichment(
             id=f"{self.run.run_id}:{source}:{digest}",
             cluster_id=self.cluster.cluster_id,
@@ -240,8 +240,8 @@ class _Results:
             update: Json = {}
             for mapping in mappings:
                 name = mapping.source_field
-                told = metadata.get(name.removeprefix("metadata.")) if name.startswith("metadata.") else None
-                set_field(update, mapping.target_field.split("."), told if told is not None else values.get(name))
+                copied = metadata.get(name.removeprefix("metadata.")) if name.startswith("metadata.") else None
+                set_field(update, mapping.target_field.split("."), copied if copied is not None else values.get(name))
             yield row["document_id"], update
 
     @property

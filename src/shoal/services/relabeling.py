@@ -233,7 +233,7 @@ class Relabelings:
         return len(self._documents.update(scope, key, updates, now=self._now(), only_changes=True))
 
     def _members(self, scope: Scope, run: Execution) -> pa.Table:
-        """The members of all clusters, with what tells them apart. Raises NotFound, Corrupt."""
+        """The members of all clusters, with what distinguishes them. Raises NotFound, Corrupt."""
         if self._is_gone(scope, run):
             raise NotFound("results of run", run.run_id, "They were removed.")
         manifest = self._artifacts.manifest(scope, run.run_id) or {}

@@ -43,7 +43,7 @@ Places = NDArray[np.int64]
 _MOST_EXACT: Final = 3000
 _MICRO: Final = 1500
 _SAMPLE: Final = 1000
-"""Rows that the bandwidth is told from."""
+"""Rows that the bandwidth is estimated from."""
 _PARTS: Final = (1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 """Multiples of the bandwidth of the contract's quantile that are tried where none was given."""
 _QUANTILE: Final = 0.1
@@ -96,13 +96,13 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
     values = distinct(points, threads)
     part = within(progress, "cluster", 0, 0.3)
     micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)
-    told = [] if micro.warning is None else [micro.warning]
+    warnings = [] if micro.warning is None else [micro.warning]
     bandwidth = params.bandwidth or 0.0
     if params.bandwidth is None and params.bandwidth_quantile is not None:
         bandwidth = _bandwidth(micro.centers, params.bandwidth_quantile, seed)
     elif params.bandwidth is None:
         bandwidth = _chosen_bandwidth(micro.centers, params, seed, threads, within(progress, "cluster", 0.3, 0.6))
-        told.append(_chosen(bandwidth, points.shape[1]))
+        warnings.append(_chosen(bandwidth, points.shape[1]))
     if bandwidth <= 0:
         labels = np.zeros(len(micro.centers), np.int64)
         centers, bandwidth = micro.centers[:1], 0.0
@@ -117,7 +117,7 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
         assign=FittedRows(centers, np.arange(len(centers)), reach).assign,
         assigns_all=params.cluster_all,
         params={"bandwidth": bandwidth},
-        warnings=told,
+        warnings=warnings,
         exact=micro.warning is None,
     )
 
