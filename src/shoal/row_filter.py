@@ -79,7 +79,20 @@ class RowFilter:
         fields = dict.fromkeys(one.field for one in self._conditions)
         there = [f"{field} has {_listed([*self._met[field]])}" for field in fields if self._met[field]]
         remedy = f"{'; '.join(there)}." if there else f"Its columns are {', '.join(self._columns[:_LISTED])}."
+        remedy = " ".join([remedy, *dict.fromkeys(self._hints())])
         return InvalidField(self._option, f"matches none of {documents:,} documents", remedy=remedy)
+
+    def _hints(self) -> Iterator[str]:
+        """How conditions are written for what the values that were met seem to be."""
+        for one in self._conditions:
+            met = [value for value in self._met[one.field] if value is not None]
+            texts = [value for value in met if isinstance(value, str) and value]
+            if one.operator == "is_null" and one.value is True and "" in met:
+                yield f'Empty cells are empty texts: {one.field}="".'
+            wanted = one.value if isinstance(one.value, tuple) else (one.value,)
+            odd = any(isinstance(v, str) and instant_of(v) is None and not _is_month(v) for v in wanted)
+            if odd and texts and all(instant_of(text) is not None for text in texts):
+                yield f"{one.field} holds dates: write a day as 2024-05-01, and a month as 2024-05."
 
     def _is_known(self, field: str) -> bool:
         names = {*self._columns, _ID}

@@ -193,6 +193,29 @@ def test_a_condition_that_does_not_fit_the_file_is_refused_with_what_is_there(
 
 
 @pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("created=May", " created holds dates: write a day as 2024-05-01, and a month as 2024-05."),
+        ("created=05.2026", " created holds dates: write a day as 2024-05-01, and a month as 2024-05."),
+        ("created=2026-07", ""),
+        ("priority=null", ' Empty cells are empty texts: priority="".'),
+        ("priority=medium", ""),
+    ],
+)
+def test_a_condition_that_matches_nothing_says_how_the_values_that_are_there_are_written(
+    given: str, hint: str, here: Any, tmp_path: Path
+) -> None:
+    rows = ['a,2026-05-01T10:00:00Z,high,"[1, 2]"', 'b,2026-05-02T10:00:00Z,,"[2, 1]"']
+    (tmp_path / "docs.csv").write_text("\n".join(["id,created,priority,embedding", *rows]))
+
+    done = here("cluster", "docs.csv", "--where", given)
+
+    assert done.code == 2
+    assert "matches none of 2 documents" in done.complaint
+    assert done.complaint.rpartition("'.")[2].strip() == hint.strip()
+
+
+@pytest.mark.parametrize(
     ("given", "count"),
     [
         ("ticket>=1007", 6),
