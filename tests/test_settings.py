@@ -37,5 +37,6 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_was_meant() -> None
     environ = {"SHOAL_WORKRS": "2", "SHOAL_WORKERS": "2", "SHOAL_API_KEY": "x", "SHOAL_ZZZ": "1", "HOME": "/"}
 
     assert unknown_names(environ) == [
+        "SHOAL_API_KEY is for clients: a server takes no key from it, and keeps its first one in DATA/key.",
         "SHOAL_WORKRS is no setting; did you mean SHOAL_WORKERS?", "SHOAL_ZZZ is no setting.",
     ]  # fmt: skip

@@ -165,6 +165,8 @@ def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     known = {f"SHOAL_{field.name.upper()}" for field in fields(Settings)}
     others = known | {f"SHOAL_{name}" for name in _OTHER_NAMES}
     told = []
+    if environ.get("SHOAL_API_KEY"):
+        told.append("SHOAL_API_KEY is for clients: a server takes no key from it, and keeps its first one in DATA/key.")
     for name in sorted(name for name in environ if name.startswith("SHOAL_") and name not in others):
         near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
         told.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))

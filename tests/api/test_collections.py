@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 import cluster_steps
 
@@ -145,3 +146,13 @@ def test_a_deleted_collection_is_answered_with_its_documents_and_the_clusters_ov
     assert answer["documents_deleted"] == 12
     (warning,) = answer["warnings"]
     assert cluster["cluster_id"] in warning and "cannot be executed any more" in warning
+
+
+@pytest.mark.parametrize("source", [None, {}], ids=["no source", "no type"])
+def test_a_collection_without_a_source_is_answered_with_the_usual_one(
+    client: httpx.Client, source: dict[str, Any] | None
+) -> None:
+    body = {"collection_name": "new"} | ({} if source is None else {"source": source})
+    told = client.post("/collections", json=body).json()["error"]["message"]
+
+    assert 'is required. Say {"type": "direct_upsert"}' in told

@@ -6,8 +6,13 @@ import httpx
 import pytest
 
 from cluster_steps import create, execute, grouped_documents, put_documents
+from shoal import deadline
 from shoal.assemble import Services
 from shoal.errors import OutOfTime
+from shoal.records.filters import Condition
+from shoal.records.scope import Scope
+from shoal.storage.base import Query
+from shoal.storage.documents import SqliteDocuments
 
 ANIMALS, TOOLS = ("lion", "zebra", "heron"), ("hammer", "pliers", "chisel")
 
@@ -186,3 +191,21 @@ def test_each_run_warns_of_an_input_that_no_document_has(client: httpx.Client, s
 
     for warnings in (made["warnings"], run["warnings"]):
         assert any("Did you mean 'nested.tool'?" in warning for warning in warnings)
+
+
+def test_all_fields_together_are_looked_for_under_one_deadline(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = list[float]()
+    find = SqliteDocuments.find
+
+    def noted(store: SqliteDocuments, scope: Scope, collection: str, query: Query) -> Any:
+        if isinstance(query.filter, Condition):
+            ends.append(deadline._end.get()[0])
+        return find(store, scope, collection, query)
+
+    monkeypatch.setattr(SqliteDocuments, "find", noted)
+    mappings = [{"input_key": name, "path": name} for name in ("one", "two", "three")]
+    create(client, llm_labeling={"labeling_inputs": {"input_mappings": mappings}})
+
+    assert len(ends) == 3 and len(set(ends)) == 1

@@ -147,6 +147,14 @@ def test_in_json_logs_the_start_is_one_event(tmp_path: Path) -> None:
     assert started["url"] == f"{server.url}/v1"
     assert (started["data"], started["workers"], started["first_start"]) == (str(server.data), 0, True)
     assert started["version"] == version("shoal") and isinstance(started["native_core"], bool)
+    assert started["key_good"] is True
+
+    (server.data / "key").write_text("sk_of_another_time")
+    with ServerProcess(server.data, workers=0, **settings, SHOAL_API_KEY="sk_x") as again:
+        events = {line["message"]: line for line in map(json.loads, list(again.output))}
+    assert events["server.started"]["key_good"] is False
+    assert "was changed or revoked: delete the file. Make a key with" in events["server.stale_key_file"]["advice"]
+    assert "a server takes no key from it" in events["settings.unknown"]["advice"]
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o700], ids=["open", "private"])

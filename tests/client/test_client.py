@@ -256,6 +256,25 @@ def test_a_cluster_is_made_executed_and_read(filled: shoal.Client) -> None:
     assert stages
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"feature": "embedding", "n_clusters": 10}, 'n_clusters: is no argument of clusters.create, got 10. Did you '
+         'mean params={"n_clusters": 10}?'),
+        ({"feature": "embedding", "method": "kmeans"}, 'Did you mean algorithm="auto"?'),
+        ({"vector": "embedding"}, 'Did you mean feature="embedding"?'),
+        ({}, 'feature: is required. Name a vector of the documents: feature="embedding".'),
+    ],
+)  # fmt: skip
+def test_an_argument_that_create_does_not_have_is_answered_with_the_one_that_it_has(
+    given: dict[str, Any], told: str
+) -> None:
+    with shoal.Client("http://127.0.0.1:9", api_key="sk_x") as client, pytest.raises(InvalidField) as refused:
+        client.clusters.create("topics", ["docs"], **given)
+
+    assert told in refused.value.message
+
+
 def test_runs_are_listed_named_and_relabelled(filled: shoal.Client) -> None:
     filled.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
     assert filled.executions.latest("topics") is None

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _log = logging.getLogger("shoal.server")
+_STALE: Final = "The key in {} was changed or revoked: delete the file."
 
 
 def serve(
@@ -47,7 +48,10 @@ def serve(
     _check_ports(settings)
     logs.configure(settings.log_level, settings.log_format)
     for told in unknown_names():
-        print(f"shoal: {told}", file=sys.stderr)
+        if settings.log_format == "json":
+            _log.warning("settings.unknown", extra={"advice": told})
+        else:
+            print(f"shoal: {told}", file=sys.stderr)
     ending = Ending()
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, ending)
@@ -166,9 +170,12 @@ def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> 
         about = {
             "version": version("shoal"), "address": f"{settings.host}:{port}", "url": base, "data": str(settings.data),
             "workers": settings.workers, "native_core": kernels.native() is not None, "key_file": str(key_file),
-            "first_start": secret is not None,
+            "first_start": secret is not None, "key_good": good,
         }  # fmt: skip
         _log.info("server.started", extra=about)
+        if key_file.exists() and not good:
+            advice = f"{_STALE.format(key_file)} {_make_key(settings)}"
+            _log.warning("server.stale_key_file", extra={"key_file": str(key_file), "advice": advice})
         return
     print(f"Shoal is serving {base}, data in {settings.data}")
     if secret is not None and sys.stdout.isatty():  # elsewhere it would end in a log
@@ -178,9 +185,13 @@ def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> 
         print(f'Try: curl -H "Authorization: Bearer $(cat {shlex.quote(str(key_file))})" {base}/me')
     else:
         if key_file.exists():
-            print(f"The key in {key_file} was changed or revoked: delete the file.")
-        print(f"Make a key with: shoal keys create NAME --permission admin{here(settings.data)}")
+            print(_STALE.format(key_file))
+        print(_make_key(settings))
     sys.stdout.flush()
+
+
+def _make_key(settings: Settings) -> str:
+    return f"Make a key with: shoal keys create NAME --permission admin{here(settings.data)}"
 
 
 def _reached(host: str) -> str:

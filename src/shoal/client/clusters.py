@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.client.transport import Transport, given, parsed, segment
-from shoal.errors import Cancelled, Overloaded, RateLimited, RunFailed, Unavailable
+from shoal.errors import Cancelled, InvalidField, Overloaded, RateLimited, RunFailed, Unavailable
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
+from shoal.records.parameter_places import is_method_parameter
 from shoal.records.run_results import LabelledRun
 from shoal.records.task import Task
 
@@ -37,7 +38,7 @@ class Clusters:
         name: str,
         collections: str | Sequence[str],
         *,
-        feature: str | Sequence[str],
+        feature: str | Sequence[str] | None = None,
         strategy: Strategy = "concatenate",
         algorithm: str = "auto",
         params: Mapping[str, Any] | None = None,
@@ -55,9 +56,13 @@ class Clusters:
         With several features `strategy` says how they go together: side by side with equal weights (`concatenate`),
         with weights learned from the vectors (`weighted`), or each clustered apart (`independent`).
         `text_fields` are the fields to name clusters from, chosen by the server where none are given; `enrich` writes
-        the cluster of each document back to it. `more` goes into the request as it is. Raises InvalidField,
-        NotFound, AlreadyExists.
+        the cluster of each document back to it. `params` are those of the algorithm, as in
+        `params={"n_clusters": 10}`. `more` goes into the request as it is. Raises InvalidField, NotFound,
+        AlreadyExists.
         """
+        _refuse_misplaced(more)
+        if feature is None:
+            raise InvalidField("feature", "is required", remedy='Name a vector of the documents: feature="embedding".')
         features = _several(feature)
         config = given(
             feature_uris=features,
@@ -268,6 +273,27 @@ def _completed(run: Execution) -> Execution:
 
 def _path(cluster: str, run_id: str) -> str:
     return f"/clusters/{segment(cluster)}/executions/{segment(run_id)}"
+
+
+_MEANT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("method", "clustering_method"), 'algorithm="auto"'),
+    **dict.fromkeys(("features", "feature_uri", "feature_uris", "vector", "vectors"), 'feature="embedding"'),
+    **dict.fromkeys(("parameters", "algorithm_params", "algorithm_parameters"), 'params={"n_clusters": 10}'),
+    **dict.fromkeys(("multi_feature_strategy",), 'strategy="concatenate"'),
+    **dict.fromkeys(("text", "texts"), 'text_fields="title"'),
+}
+"""What the wire and `shoal.cluster` call an argument of `create`."""
+
+
+def _refuse_misplaced(more: Mapping[str, object]) -> None:
+    """Raises InvalidField for what would go into the request under a name that it does not have."""
+    for name, value in more.items():
+        meant = _MEANT.get(name)
+        if meant is None and is_method_parameter(name):
+            meant = f'params={{"{name}": {value!r}}}'
+        if meant is not None:
+            remedy = f"Did you mean {meant}? The vector goes by feature=, the method by algorithm= and params=."
+            raise InvalidField(name, "is no argument of clusters.create", value=value, remedy=remedy)
 
 
 def _several(names: str | Sequence[str]) -> list[str]:

@@ -30,12 +30,17 @@ SourceType = Literal["bucket", "collection", "taxonomy", "cluster", "direct_upse
 _PLACEHOLDER: Final = "bring_your_own_vectors"
 
 
+_USUAL_SOURCE: Final = 'Say {"type": "direct_upsert"} for a collection that documents are sent to.'
+
+
 class CollectionSource(Body):
     """SourceConfig: what feeds a collection."""
 
     UNUSED: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("source_namespace_id", "source_filters", "field_map"), "Shoal fills no collection by itself"
     )
+
+    REQUIRED: ClassVar[Mapping[str, str]] = {"type": f"is required. {_USUAL_SOURCE}"}
 
     type: SourceType
     bucket_ids: list[str] | None = Field(None, min_length=1, max_length=1000)
@@ -200,6 +205,8 @@ class _CollectionBody(Body):
 
 class CreateCollection(_CollectionBody):
     """Body of `POST /collections`. `metadata.vector_configs` declares vectors, as the SDK sends them."""
+
+    REQUIRED: ClassVar[Mapping[str, str]] = {"source": f"is required. {_USUAL_SOURCE}"}
 
     collection_name: str
     source: CollectionSource

@@ -36,6 +36,11 @@ _LEAST_SECONDS: Final = 900.0
 _NAMING_SECONDS: Final = 6e-5
 _OUTPUT_SECONDS: Final = 3e-5
 
+_GONE: Final = (
+    "The runs that there are can still be read; for new ones make a cluster over collections that are there. One that "
+    "is made under the same name is another collection."
+)
+
 
 class Planning:
     """Estimates runs. `free_bytes` asks the disk, `memory_limit` what a run may use, in bytes; `run_seconds` is the
@@ -126,7 +131,7 @@ class Planning:
         for id in cluster.input_collections:
             collection = self._collections.find_one(scope, id)
             if collection is None:
-                raise InvalidField("collection_ids", "names a collection that was deleted", value=id)
+                raise InvalidField("collection_ids", "names a collection that was deleted", value=id, remedy=_GONE)
             counts.append((collection.storage_key, self._documents.count(scope, collection.storage_key, wanted)))
         return counts
 

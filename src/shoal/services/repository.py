@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
+from heapq import nsmallest
 from typing import Generic, TypeVar
 
 from shoal.errors import NotFound, StaleVersion
@@ -17,8 +18,8 @@ __all__ = ["Repository"]
 
 R = TypeVar("R", bound=Record)
 _RETRIES = 20
-_COMPARED = 1_000
-"""Names that a wrong one is compared with."""
+_KNOWN, _COMPARED = 1_000, 100
+"""Names that are looked at, and those of them, the nearest in length, that a wrong one is compared with."""
 
 
 class Repository(Generic[R]):
@@ -103,7 +104,8 @@ class Repository(Generic[R]):
 
     def not_found(self, scope: Scope, ref: str) -> NotFound:
         """The error about a reference that leads nowhere, with the name in the scope that is most like it."""
-        known = [] if self._name_field is None else self._store.names(scope, self._kind, _COMPARED)
+        known = [] if self._name_field is None else self._store.names(scope, self._kind, _KNOWN)
+        known = nsmallest(_COMPARED, known, key=lambda name: (abs(len(name) - len(ref)), name[:1] != ref[:1]))
         return NotFound(self._kind, ref, near=next(iter(get_close_matches(ref, known, n=1)), None))
 
     def _parse(self, stored: Stored) -> R:

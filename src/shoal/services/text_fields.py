@@ -68,8 +68,7 @@ def check_text_fields(
         return []
     known = sorted({name for payload in sample for name in _names(payload)})
     sentences = list[str]()
-    for name in missing:
-        found = _found_soon(store, scope, keys, name)
+    for name, found in _found_soon(store, scope, keys, missing).items():
         if found is False and name in fields:
             remedy = f"{_hint(name, known)}They have {', '.join(known[:_LISTED])}. Without text_fields they are chosen."
             raise InvalidField("text_fields", "is no field of the documents", value=name, remedy=remedy)
@@ -80,15 +79,19 @@ def check_text_fields(
     return sentences
 
 
-def _found_soon(store: DocumentStore, scope: Scope, keys: Sequence[str], field: str) -> bool | None:
-    """Whether a document has a field; None where that is not known within a second."""
-    there = Query(filter=Condition(field, "is_null", False), page=Page(limit=1))
+def _found_soon(
+    store: DocumentStore, scope: Scope, keys: Sequence[str], fields: Sequence[str]
+) -> dict[str, bool | None]:
+    """Whether a document has each of the fields; None where that is not known once the second for all is over."""
+    found: dict[str, bool | None] = dict.fromkeys(fields)
     try:
         with deadline.within(_SEARCH_SECONDS):
-            return any(store.find(scope, key, there).items for key in keys)
+            for field in fields:
+                there = Query(filter=Condition(field, "is_null", False), page=Page(limit=1))
+                found[field] = any(store.find(scope, key, there).items for key in keys)
     except OutOfTime:
         deadline.check()  # the request's own time may be over as well
-        return None
+    return found
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
