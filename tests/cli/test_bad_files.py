@@ -50,7 +50,7 @@ FILES: dict[str, tuple[str, Make, tuple[str, ...], str]] = {
         "a.parquet", write(GOOD), ("--algorithm", "kmeans", "--param", "max_iter=lots"), "max_iter"
     ),
     "a parameter without a value": ("a.parquet", write(GOOD), ("--param", "n_init"), "name=value"),
-    "no cluster": ("a.parquet", write(GOOD), ("--clusters", "0"), "at least 2"),
+    "no cluster": ("a.parquet", write(GOOD), ("--clusters", "0"), "at least 1"),
     "a filter that matches nothing": (
         "a.parquet", write(GOOD, lang=["en"] * 4), ("--where", "lang=de"), "matches none of 4 documents"
     ),
