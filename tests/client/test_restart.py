@@ -145,3 +145,16 @@ def test_a_client_without_any_key_names_the_file_it_looked_for(
         client.collections.create("docs")
 
     assert str(tmp_path / "other" / "key") in refused.value.message and "SHOAL_API_KEY" in refused.value.message
+
+
+def test_a_wrong_key_that_was_found_on_this_machine_is_told_with_its_file(
+    own_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHOAL_API_KEY", raising=False)
+    monkeypatch.setenv("SHOAL_DATA", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "key").write_text("sk_of_another_server")
+    with shoal.Client(own_server.url) as client, pytest.raises(Unauthorized) as refused:
+        client.me()
+
+    assert f"It was read from {tmp_path / 'other' / 'key'}" in refused.value.message

@@ -205,8 +205,14 @@ class Transport:
         return True
 
     def _check_key(self, response: httpx.Response) -> None:
-        """Raise Unauthorized, with the place that was looked at, where there was no key to send."""
-        if response.status_code != httpx.codes.UNAUTHORIZED or "Authorization" in self._http.headers:
+        """Raise Unauthorized, with the place that was looked at, where there was no key to send or its key is wrong."""
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return
+        if "Authorization" in self._http.headers:
+            if self._local_key is not None:
+                said = str(_error_of(response)["message"])
+                hint = f"It was read from {self._local_key.file}: is it that server's folder? Else give api_key, or set"
+                raise _as_told(Unauthorized, f"{said} {hint} SHOAL_API_KEY or SHOAL_DATA.", {}, 401)
             return
         where = "" if self._local_key is None else f" ({self._local_key.file} has none: is it that server's folder?)"
         raise _as_told(
