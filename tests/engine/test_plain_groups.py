@@ -7,6 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from shoal.engine import Outcome, Plan, compute
 from shoal.engine.plain_groups import join_plain_groups, well_inside
+from shoal.engine.plan import still
 
 
 def made(sizes: list[int], dimensions: int, spread: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -45,11 +46,12 @@ def test_a_large_group_beside_small_ones_stays_whole(dimensions: int, spread: fl
     assert "left whole" in found.layers.reason
 
 
-def test_groups_far_apart_with_groups_inside_are_still_divided() -> None:
+@pytest.mark.parametrize("rows", [60, 600])
+def test_groups_far_apart_with_groups_inside_are_still_divided(rows: int) -> None:
     rng = np.random.default_rng(3)
-    topics = np.repeat(np.arange(12), 60)
+    topics = np.repeat(np.arange(12), rows)
     middles = np.eye(32)[topics // 4] * 4 + np.eye(32)[8 + topics] * 0.7
-    points = (middles + rng.normal(0, 0.05, (720, 32))).astype(np.float32)
+    points = (middles + rng.normal(0, 0.05, (12 * rows, 32))).astype(np.float32)
 
     assert adjusted_rand_score(topics, auto(points).labels) > 0.95
 
@@ -75,5 +77,5 @@ def test_communities_of_which_none_is_far_are_left_alone() -> None:
     communities = (np.arange(300) % 6).astype(np.int32)
     copies = np.ones(300, np.int64)
 
-    assert join_plain_groups(points, communities, copies, 1) is communities
+    assert join_plain_groups(points, communities, copies, 1, still) is communities
     assert not well_inside(points, communities, copies, np.full(300, 0.5)).any()

@@ -4,6 +4,7 @@ Modularity cuts a large group to the size of the small ones beside it (its resol
 Fortunato and Barthelemy 2007): of 300 rows around one point and twice 20 around others, the 300 come in five parts.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from shoal.engine.belonging import robust_scores
 from shoal.engine.choose_k import choose_k
 from shoal.engine.cluster_merges import MOST, gaps, merges_of, middles
 from shoal.engine.geometry import are_directions, squared_lengths
+from shoal.engine.plan import Pulse
 
 __all__ = ["join_plain_groups", "well_inside"]
 
@@ -27,16 +29,21 @@ _MOST: Final = 500
 """Communities, of more of which none are joined."""
 _GROUPS: Final = 64
 """Groups that are looked for at most."""
-_LOOKED_AT: Final = 1500
-"""Rows of a group that are looked at."""
+_OF_EACH: Final = 20
+_FEWEST: Final = 300
+_LARGEST: Final = 1500
+"""Rows of a group that are looked at: so many for each of its communities, within these bounds."""
+_IN_ALL: Final = 3000
+"""Rows of all groups that are looked at, the largest groups first; others stay as they are."""
 _INSIDE: Final = 5.0
 """A row is inside where its distance to the mean is at most so many robust deviations above the median. Of normal rows
 in 2 to 384 dimensions hardly one in 100,000 is not."""
 
 
-def join_plain_groups(points: Points, communities: Places, copies: Rows, threads: int) -> Places:
+def join_plain_groups(points: Points, communities: Places, copies: Rows, threads: int, pulse: Pulse) -> Places:
     """The communities (m,) of the rows `points` (m, d), those joined that lie in one of several groups far apart and
-    that no structure tells from each other. `copies` (m,) says how many documents a row stands for."""
+    that no structure tells from each other. `copies` (m,) says how many documents a row stands for; `pulse` is called
+    every now and then."""
     count = int(communities.max(initial=-1)) + 1
     if not 2 < count <= _MOST:
         return communities
@@ -44,16 +51,29 @@ def join_plain_groups(points: Points, communities: Places, copies: Rows, threads
     group = _far_apart(means)
     if group is None:
         return communities
-    parts = np.bincount(group)
     joined = np.arange(count)
-    for number in np.flatnonzero(parts > 1).tolist():
-        own = np.flatnonzero(group == number)
-        rows = np.flatnonzero(np.isin(communities, own))[:_LOOKED_AT]
-        if not choose_k(points[rows], normalize=are_directions(points), threads=threads).clear:
+    for own, rows in _looked_at(communities, group):
+        looked = points[rows]
+        found = choose_k(looked, normalize=are_directions(points), threads=threads, progress=lambda *_: pulse())
+        if not found.clear:
             joined[own] = own[0]
     if np.array_equal(joined, np.arange(count)):
         return communities
     return np.unique(joined, return_inverse=True)[1].astype(np.int32)[communities]
+
+
+def _looked_at(communities: Places, group: Places) -> Iterator[tuple[Rows, Rows]]:
+    """The communities of each group that has several, and a sample of the rows from all over it, largest first."""
+    parts, sizes = np.bincount(group), np.bincount(group[communities])
+    left = _IN_ALL
+    for number in np.lexsort((np.arange(len(parts)), -sizes)).tolist():
+        wanted = int(np.clip(_OF_EACH * parts[number], _FEWEST, _LARGEST))
+        if parts[number] < 2 or parts[number] * _OF_EACH > _LARGEST or min(wanted, sizes[number]) > left:
+            continue
+        rows = np.flatnonzero(group[communities] == number)
+        chosen = rows[:: max(-(-len(rows) // wanted), 1)]
+        left -= len(chosen)
+        yield np.flatnonzero(group == number), chosen
 
 
 def _far_apart(means: Points) -> Places | None:

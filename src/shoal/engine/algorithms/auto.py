@@ -33,7 +33,7 @@ from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
 from shoal.engine.neighbor_lists import NeighborLists, find_neighbors
 from shoal.engine.neighborhood import Neighborhood
 from shoal.engine.plain_groups import join_plain_groups, well_inside
-from shoal.engine.plan import Progress, within
+from shoal.engine.plan import Progress, Pulse, pulse_at, within
 from shoal.engine.row_keys import distinct
 
 __all__ = ["AUTO", "AutoParams", "fit"]
@@ -221,7 +221,7 @@ def _find(
 ) -> _Found:
     seed = params.random_state or 0
     ground = find_ground(graph, seed, threads, within(progress, "cluster", 0, 0.8))
-    ground = _joined(ground, points, copies, threads)
+    ground = _joined(ground, points, copies, threads, pulse_at(progress, "cluster", 0.8))
     away = log_distances(near.first(_HEARD).distances)
     share = walk_home(graph, ground.communities, threads)[1]
     far = robust_scores(away, ground.communities)[0]
@@ -263,9 +263,9 @@ def _find(
     )
 
 
-def _joined(ground: Ground, points: Points, copies: Rows, threads: int) -> Ground:
+def _joined(ground: Ground, points: Points, copies: Rows, threads: int, pulse: Pulse) -> Ground:
     """Without divisions of groups that are far apart and have no structure inside."""
-    communities = join_plain_groups(points, ground.communities, copies, threads)
+    communities = join_plain_groups(points, ground.communities, copies, threads, pulse)
     if communities is ground.communities:
         return ground
     reason = f"{ground.choice.reason}; groups far apart that show no structure inside are left whole"
