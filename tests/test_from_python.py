@@ -501,3 +501,13 @@ def test_columns_that_pandas_numbers_are_named_by_their_number() -> None:
 def test_one_value_is_no_column_of_values(given: Any) -> None:
     with pytest.raises(InvalidField, match="is one value, not one a row"):
         shoal.cluster(np.eye(2).repeat(6, axis=0), algorithm="kmeans", n_clusters=2, **given)
+
+
+@pytest.mark.parametrize("name", ["n_clusters", "n_components", "approx_n_clusters"])
+@pytest.mark.parametrize("algorithm", ["auto", "kmeans", "gaussian_mixture"])
+def test_the_number_of_clusters_goes_by_every_name(algorithm: str, name: str) -> None:
+    vectors = np.eye(8, dtype=np.float32)[np.repeat([0, 1, 2], 20)] + np.random.default_rng(0).normal(0, 0.03, (60, 8))
+
+    params: Any = {name: 3}
+
+    assert len(shoal.cluster(vectors, algorithm=algorithm, **params).clusters) == 3

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from shoal.alignment import align
 from shoal.clustering import Clustering, Kept
-from shoal.engine.algorithms import find_algorithm
+from shoal.engine.algorithms import parameter_names
 from shoal.engine.plan import CentroidMethod, Progress, silent
 from shoal.errors import InvalidField
 from shoal.files.addresses import Places, as_place, is_address
@@ -202,7 +202,7 @@ def _ended(found: Clustering, progress: Progress | bool) -> Clustering:
 
 def _check_params(algorithm: str, params: Mapping[str, object]) -> None:
     """Raises InvalidField for a name that is neither an argument nor a parameter of the algorithm."""
-    known = {one.name for one in fields(find_algorithm(algorithm).params)}
+    known = parameter_names(algorithm)
     for name, value in params.items():
         if name not in known:
             raise unknown_parameter(algorithm, name, value, _ARGUMENTS)

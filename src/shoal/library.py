@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from shoal.checksums import row_checksums
 from shoal.clustering import Clustering
 from shoal.columns import Points
 from shoal.document_ids import DocumentIds
-from shoal.engine.algorithms import check_params, count_parameter, find_algorithm
+from shoal.engine.algorithms import check_params, count_parameter, parameter_names, with_own_count
 from shoal.engine.algorithms.base import check_seed
 from shoal.engine.choose_k import choose_k
 from shoal.engine.cost import Cost, choosing_cost, cost_of, expected_clusters
@@ -219,12 +219,13 @@ def _check_enough(asked: object, documents: int) -> None:
 def _own_params(how: How, rows: int) -> dict[str, object]:
     """The parameters that were given, and how many starts k-means takes of so many rows. Raises InvalidField for a name
     the algorithm does not know: people who type one want to hear of it."""
-    known = [one.name for one in fields(find_algorithm(how.algorithm).params)]
+    known = parameter_names(how.algorithm)
     params = dict(how.params)
     if how.n_clusters is not None:
         params[count_parameter(how.algorithm) or "n_clusters"] = how.n_clusters
     for name, value in params.items():
         if name not in known:
             raise unknown_parameter(how.algorithm, name, value)
+    params = with_own_count(how.algorithm, params)
     starts = next((starts for most, starts in _STARTS if rows <= most), 1)
     return {"n_init": starts, **params} if how.algorithm == _KMEANS else params

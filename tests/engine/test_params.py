@@ -68,7 +68,7 @@ def test_the_kmeans_set_of_the_sdk_is_recognised_under_another_method() -> None:
     [
         ("auto", "n_clusters"),
         ("gaussian_mixture", "n_components"),
-        ("spectral", "n_clusters"),
+        ("kmeans", "n_clusters"),
         ("evoc", "approx_n_clusters"),
     ],
 )
@@ -81,6 +81,13 @@ def test_the_number_of_clusters_is_taken_under_every_name(algorithm: str, own: s
         check_params(algorithm, {name: -3})
     assert refused.value.field == f"algorithm_params.{name}"
     assert "-3" in str(refused.value)
+
+
+def test_a_parameter_of_its_own_is_not_taken_for_the_number() -> None:
+    checked, warnings = check_params("spectral", {"n_components": 3})
+
+    assert (checked["n_components"], checked["n_clusters"]) == (3, check_params("spectral", {})[0]["n_clusters"])
+    assert warnings == []
 
 
 def test_the_own_name_of_the_number_counts_where_two_are_given() -> None:

@@ -23,6 +23,7 @@ from shoal.errors import InvalidField
 from shoal.scalars import unwrapped
 
 __all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "count_parameter", "find_algorithm"]
+__all__ += ["parameter_names", "with_own_count"]
 
 _COUNTS: Final = ("n_clusters", "n_components", "approx_n_clusters")
 """What algorithms call the number of clusters. Each takes it by the others' names too."""
@@ -102,6 +103,20 @@ def count_parameter(algorithm: str) -> str | None:
     return next((name for name in _COUNTS if name in known), None)
 
 
+def parameter_names(algorithm: str) -> frozenset[str]:
+    """What the algorithm takes: its parameters, and the number of clusters by every name. Raises InvalidField."""
+    own = frozenset(field.name for field in fields(find_algorithm(algorithm).params))
+    return own if own.isdisjoint(_COUNTS) else own.union(_COUNTS)
+
+
+def with_own_count(algorithm: str, params: Mapping[str, object]) -> dict[str, object]:
+    """The parameters with the number of clusters under the name that the algorithm has for it."""
+    alias = _count_alias(algorithm, params)
+    if alias is None:
+        return dict(params)
+    return {name: value for name, value in params.items() if name not in alias} | {alias[1]: params[alias[0]]}
+
+
 def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
     """The parameters with defaults filled in, and warnings about those that were dropped.
 
@@ -111,25 +126,25 @@ def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str
     """
     kind = find_algorithm(algorithm).params
     names = {field.name: field.name for field in fields(kind)}
-    count = count_parameter(algorithm)
-    alias = None if count is None else _count_alias(count, params)
-    if count is not None and alias is not None:
-        names[alias] = count
+    alias = _count_alias(algorithm, params)
+    names |= {} if alias is None else dict([alias])
     meant = {} if algorithm != "kmeans" and dict(params) == dict(_SDK_KMEANS) else params
     given = {names[name]: unwrapped(value) for name, value in meant.items() if name in names and value is not None}
     try:
         checked = kind(**given)
     except InvalidField as error:
-        name = alias if alias is not None and error.field == count else error.field
+        name = alias[0] if alias is not None and error.field == alias[1] else error.field
         raise InvalidField(f"algorithm_params.{name}", error.problem, value=params[name]) from None
     return asdict(checked), _warnings(algorithm, params, names)
 
 
-def _count_alias(count: str, params: Mapping[str, object]) -> str | None:
-    """The other name by which the number of clusters is given; None where its own is."""
-    if params.get(count) is not None:
+def _count_alias(algorithm: str, params: Mapping[str, object]) -> tuple[str, str] | None:
+    """The name by which the number of clusters is given, and the algorithm's own; None where they are the same."""
+    count, own = count_parameter(algorithm), {field.name for field in fields(find_algorithm(algorithm).params)}
+    if count is None or params.get(count) is not None:
         return None
-    return next((name for name in _COUNTS if name != count and params.get(name) is not None), None)
+    others = (name for name in _COUNTS if name not in own and params.get(name) is not None)
+    return next(((name, count) for name in others), None)
 
 
 def _warnings(algorithm: str, params: Mapping[str, object], known: Mapping[str, str]) -> list[str]:
