@@ -46,6 +46,17 @@ def test_a_large_group_beside_small_ones_stays_whole(dimensions: int, spread: fl
     assert "left whole" in found.layers.reason
 
 
+@pytest.mark.parametrize("normalize", [False, True])
+def test_groups_of_few_dimensions_are_not_cut_along_their_shape(normalize: bool) -> None:
+    rng = np.random.default_rng(0)
+    angles = np.repeat([0.0, 2.0, 4.0], [200, 200, 60])
+    points = 8 * np.column_stack([np.cos(angles), np.sin(angles)]) + rng.normal(0, 0.7, (460, 2))
+
+    found = compute(points.astype(np.float32), Plan(algorithm="auto", normalize=normalize, threads=2))
+
+    assert adjusted_rand_score(angles, found.labels) > 0.95
+
+
 @pytest.mark.parametrize("rows", [60, 600])
 def test_groups_far_apart_with_groups_inside_are_still_divided(rows: int) -> None:
     rng = np.random.default_rng(3)

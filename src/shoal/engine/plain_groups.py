@@ -9,6 +9,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import Points, Rows
 from shoal.engine.belonging import robust_scores
@@ -17,7 +19,7 @@ from shoal.engine.cluster_merges import MOST, gaps, merges_of, middles
 from shoal.engine.geometry import are_directions, squared_lengths
 from shoal.engine.plan import Pulse
 
-__all__ = ["join_plain_groups", "well_inside"]
+__all__ = ["join_flat_groups", "join_plain_groups", "well_inside"]
 
 Places = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -34,7 +36,11 @@ _FEWEST: Final = 300
 _LARGEST: Final = 1500
 """Rows of a group that are looked at: so many for each of its communities, within these bounds."""
 _IN_ALL: Final = 3000
-"""Rows of all groups that are looked at, the largest groups first; others stay as they are."""
+_IN_ALL_FLAT: Final = 30_000
+"""Rows of all groups that are looked at, the largest groups first, and those of rows of few dimensions; what is not
+looked at stays as it is."""
+_GAP: Final = 4.5
+"""Standard deviations between parts with a gap. The halves of normal rows are some three apart."""
 _INSIDE: Final = 5.0
 """A row is inside where its distance to the mean is at most so many robust deviations above the median. Of normal rows
 in 2 to 384 dimensions hardly one in 100,000 is not."""
@@ -62,6 +68,58 @@ def join_plain_groups(points: Points, communities: Places, copies: Rows, threads
     return np.unique(joined, return_inverse=True)[1].astype(np.int32)[communities]
 
 
+def join_flat_groups(points: Points, communities: Places, copies: Rows, threads: int, pulse: Pulse) -> Places:
+    """The same for rows of few dimensions, whose neighbour graph hangs together along any shape: the rows are divided
+    into as many groups as their silhouette shows, each of these again, until a group has no structure inside; the
+    communities of such a group are joined."""
+    count = int(communities.max(initial=-1)) + 1
+    if not 2 < count <= _MOST:
+        return communities
+    means, sizes = middles(points, communities, copies)
+    joined, left, waiting = np.arange(count), _IN_ALL_FLAT, [np.arange(count)]
+    while waiting:
+        own = waiting.pop()
+        rows = _spread(np.flatnonzero(np.isin(communities, own)), _LARGEST)
+        left -= len(rows)
+        if left < 0:
+            break
+        looked = points[rows]
+        found = choose_k(looked, normalize=are_directions(points), threads=threads, progress=lambda *_: pulse())
+        if found.clear and found.k < len(own):
+            group = merges_of(means[own], sizes[own]).cut(found.k)
+            waiting += [own[group == number] for number in np.flatnonzero(np.bincount(group) > 1).tolist()]
+        elif not found.clear and len(own) < count:
+            joined[own] = own[0] + count * _touching(looked, communities[rows], own)
+    if np.array_equal(joined, np.arange(count)):
+        return communities
+    return np.unique(joined, return_inverse=True)[1].astype(np.int32)[communities]
+
+
+def _touching(points: Points, communities: Places, own: Rows) -> Places:
+    """(k,) the groups of communities `own` whose rows leave no gap between them. Few rows may show no structure though
+    they lie in two places."""
+    parts = [points[communities == one].astype(np.float64) for one in own.tolist()]
+    ones, others = np.triu_indices(len(own), 1)
+    near = [_is_near(parts[one], parts[other]) for one, other in zip(ones.tolist(), others.tolist(), strict=True)]
+    ties = coo_array((np.ones(sum(near)), (ones[near], others[near])), shape=(len(own), len(own)))
+    return connected_components(ties, directed=False)[1].astype(np.int32)
+
+
+def _is_near(one: Floats, other: Floats) -> bool:
+    """Whether two parts are at most so many standard deviations apart, along the line between their means."""
+    if len(one) == 0 or len(other) == 0:
+        return True
+    between = other.mean(axis=0) - one.mean(axis=0)
+    along = [part @ between for part in (one, other)]
+    deviation = np.sqrt(np.mean([part.var() for part in along]))
+    return bool(along[1].mean() - along[0].mean() <= _GAP * deviation)
+
+
+def _spread(rows: Rows, wanted: int) -> Rows:
+    """At most so many of the rows, from all over them."""
+    return rows[:: max(-(-len(rows) // wanted), 1)]
+
+
 def _looked_at(communities: Places, group: Places) -> Iterator[tuple[Rows, Rows]]:
     """The communities of each group that has several, and a sample of the rows from all over it, largest first."""
     parts, sizes = np.bincount(group), np.bincount(group[communities])
@@ -70,8 +128,7 @@ def _looked_at(communities: Places, group: Places) -> Iterator[tuple[Rows, Rows]
         wanted = int(np.clip(_OF_EACH * parts[number], _FEWEST, _LARGEST))
         if parts[number] < 2 or parts[number] * _OF_EACH > _LARGEST or min(wanted, sizes[number]) > left:
             continue
-        rows = np.flatnonzero(group[communities] == number)
-        chosen = rows[:: max(-(-len(rows) // wanted), 1)]
+        chosen = _spread(np.flatnonzero(group[communities] == number), wanted)
         left -= len(chosen)
         yield np.flatnonzero(group == number), chosen
 

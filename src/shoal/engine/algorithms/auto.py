@@ -32,7 +32,7 @@ from shoal.engine.layers import Layers, nested
 from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
 from shoal.engine.neighbor_lists import NeighborLists, find_neighbors
 from shoal.engine.neighborhood import Neighborhood
-from shoal.engine.plain_groups import join_plain_groups, well_inside
+from shoal.engine.plain_groups import join_flat_groups, join_plain_groups, well_inside
 from shoal.engine.plan import Progress, Pulse, pulse_at, within
 from shoal.engine.row_keys import distinct
 
@@ -265,10 +265,11 @@ def _find(
 
 def _joined(ground: Ground, points: Points, copies: Rows, threads: int, pulse: Pulse) -> Ground:
     """Without divisions of groups that are far apart and have no structure inside."""
-    communities = join_plain_groups(points, ground.communities, copies, threads, pulse)
+    join = join_flat_groups if points.shape[1] <= _FLAT else join_plain_groups
+    communities = join(points, ground.communities, copies, threads, pulse)
     if communities is ground.communities:
         return ground
-    reason = f"{ground.choice.reason}; groups far apart that show no structure inside are left whole"
+    reason = f"{ground.choice.reason}; groups that show no structure inside are left whole"
     return replace(ground, communities=communities, choice=replace(ground.choice, reason=reason))
 
 
