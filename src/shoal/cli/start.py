@@ -1,10 +1,14 @@
-"""The first lines of the command `shoal`. Nothing is loaded yet, so Ctrl-C ends it quietly from the first moment on."""
+"""The first and last lines of the command `shoal`. Nothing is loaded yet, so Ctrl-C ends it quietly from the first
+moment on."""
+
+from typing import NoReturn
 
 __all__ = ["main"]
 
 
-def main() -> None:
-    """Load the command line and run one command. Ends as `shoal.cli.main.main` does."""
+def main() -> NoReturn:
+    """Load the command line, run one command and end the process, with the code of `shoal.cli.main.main`."""
+    code: object = 0
     try:
         from shoal.without_pandas import keep_pandas_out
 
@@ -13,4 +17,27 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        code = 130
+    except SystemExit as end:
+        code = end.code
+    _end(code)
+
+
+def _end(code: object) -> NoReturn:
+    """What the interpreter does at its end, except for taking itself down: a thread of Arrow that reads ahead and asks
+    for Python then aborts the process ("terminate called without an active exception")."""
+    import atexit
+    import os
+    import sys
+    import threading
+
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and executors
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads any more
+        pass
+    os._exit(code if isinstance(code, int) else int(code is not None))
