@@ -116,7 +116,7 @@ def test_vectors_that_cannot_be_clustered_are_refused_in_words(kind: str) -> Non
         ({"text": [7, *["a"] * 44]}, "text[0]: must be text"),
         ({"algorithm": "magic"}, "algorithm"),
         ({"n_cluster": 3}, "n_cluster: is no parameter of auto"),
-        ({"n_clusters": 1}, "n_clusters: must be a whole number of at least 2"),
+        ({"n_clusters": -1}, "n_clusters: must be a whole number of at least 1"),
         ({"n_clusters": 46}, "n_clusters: is more than the 45 documents"),
         ({"algorithm": "hdbscan", "n_clusters": 3}, "no parameter of hdbscan"),
         ({"n_clusters": 0}, "n_clusters"),

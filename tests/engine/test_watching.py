@@ -4,6 +4,7 @@ No piece of work ends here before so many ticks have come while it was under way
 """
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -76,6 +77,7 @@ def test_a_tick_that_raises_stops_the_work_at_the_pieces_under_way(run: Run, thr
     def work(piece: int) -> None:
         begun.append(piece)
         assert cancelled.wait(_PATIENCE), "nobody ticked while this piece was under way"
+        time.sleep(0.02)  # so that no thread takes all pieces before the one that ticked has the interpreter again
 
     with pytest.raises(Stopped):
         run(work, 100, threads, tick)
