@@ -87,7 +87,7 @@ def utc_now() -> datetime:
 def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Services:
     """Open the data folder, made private (0700), and wire everything on it.
 
-    Raises InvalidField for what cannot be one, Corrupt for one that has lost what tells of its contents.
+    Raises InvalidField for what cannot be one, Corrupt for one that has lost the record of its contents.
     """
     data = settings.data
     make_data_folder(data)

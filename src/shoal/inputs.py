@@ -21,6 +21,8 @@ from shoal.tables import plain
 
 __all__ = ["GivenIds", "column_of", "ids_of", "points_of", "renamed", "split_points", "texts_of"]
 
+_MIXED: Final = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError)
+"""How Arrow refuses values of several types, and of types that it does not know."""
 _ARROW_UNITS: Final = frozenset((unit, 1) for unit in ("D", "s", "ms", "us", "ns"))
 
 
@@ -113,14 +115,14 @@ def column_of(name: str, values: object) -> pa.Array:
     held = _listed(cast("Iterable[object]", held), name) if isinstance(held, np.ma.MaskedArray) else held
     try:
         return pa.array(held)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except _MIXED:
         listed = [
             None if is_missing(value) else unwrapped(_with_known_times(value))
             for value in cast("Iterable[object]", held)
         ]
     try:
         return pa.array(listed)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except _MIXED:
         if all(value is None or isinstance(value, (str, int, float)) for value in listed):  # as spreadsheets hold them
             return pa.array([None if value is None else cell_text(value) for value in listed], pa.large_string())
         kinds = sorted({type(value).__name__ for value in listed if value is not None})

@@ -5,14 +5,14 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from shoal.errors import InvalidField
 
-__all__ = ["Settings", "default_data_folder", "unknown_names"]
+__all__ = ["Settings", "default_data_folder", "is_loopback", "unknown_names"]
 
 _MOST: Final = 2**40
 _MOST_SECONDS: Final = 1e9
@@ -160,17 +160,27 @@ class Settings:
         return {**base, **{f"SHOAL_{field.name.upper()}": str(getattr(self, field.name)) for field in fields(self)}}
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address is of this machine alone: 127.0.0.1, ::1 and the like, or localhost."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     """A sentence for each variable that looks like a setting and is none."""
     known = {f"SHOAL_{field.name.upper()}" for field in fields(Settings)}
     others = known | {f"SHOAL_{name}" for name in _OTHER_NAMES}
-    told = []
+    sentences = []
     if environ.get("SHOAL_API_KEY"):
-        told.append("SHOAL_API_KEY is for clients: a server takes no key from it, and keeps its first one in DATA/key.")
+        sentences.append(
+            "SHOAL_API_KEY is for clients: a server takes no key from it, and keeps its first one in DATA/key."
+        )
     for name in sorted(name for name in environ if name.startswith("SHOAL_") and name not in others):
         near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
-        told.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
-    return told
+        sentences.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
+    return sentences
 
 
 def _check_url(url: str) -> None:

@@ -153,6 +153,6 @@ def test_a_collection_without_a_source_is_answered_with_the_usual_one(
     client: httpx.Client, source: dict[str, Any] | None
 ) -> None:
     body = {"collection_name": "new"} | ({} if source is None else {"source": source})
-    told = client.post("/collections", json=body).json()["error"]["message"]
+    message = client.post("/collections", json=body).json()["error"]["message"]
 
-    assert 'is required. Say {"type": "direct_upsert"}' in told
+    assert 'is required. Say {"type": "direct_upsert"}' in message

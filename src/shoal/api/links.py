@@ -1,16 +1,11 @@
 """Absolute links. A caller chooses the Host header of a request, so no link follows one that names another machine."""
 
-from ipaddress import ip_address
-from typing import Final
-
 from fastapi import Request
 from starlette.datastructures import Headers
 
-from shoal.settings import Settings
+from shoal.settings import Settings, is_loopback
 
 __all__ = ["base_url"]
-
-_LOOPBACK: Final = "localhost"
 
 
 def base_url(request: Request) -> str:
@@ -24,7 +19,7 @@ def base_url(request: Request) -> str:
         return settings.public_url.rstrip("/")
     host = Headers(scope=request.scope).get("host", "")
     address, port = request.scope.get("server") or (settings.host, settings.port)
-    if _name_of(host) not in {_LOOPBACK, settings.host, address} and not _is_loopback(_name_of(host)):
+    if _name_of(host) not in {settings.host, address} and not is_loopback(_name_of(host)):
         host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     return f"{request.scope['scheme']}://{host}"
 
@@ -33,10 +28,3 @@ def _name_of(host: str) -> str:
     """The host without its port: `[::1]:8000` is `::1`. Empty where it is none."""
     name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
     return name.removeprefix("[").removesuffix("]").lower() if not port or port.isdigit() else ""
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False

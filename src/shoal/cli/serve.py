@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,7 +19,7 @@ from shoal.cli.installation import here
 from shoal.errors import InvalidField
 from shoal.jobs.ending import Ending, every_second
 from shoal.jobs.liveness import held_alive, living, process_name
-from shoal.settings import Settings, unknown_names
+from shoal.settings import Settings, is_loopback, unknown_names
 
 if TYPE_CHECKING:
     from shoal.assemble import Services
@@ -47,11 +46,11 @@ def serve(
     )  # fmt: skip
     _check_ports(settings)
     logs.configure(settings.log_level, settings.log_format)
-    for told in unknown_names():
+    for advice in unknown_names():
         if settings.log_format == "json":
-            _log.warning("settings.unknown", extra={"advice": told})
+            _log.warning("settings.unknown", extra={"advice": advice})
         else:
-            print(f"shoal: {told}", file=sys.stderr)
+            print(f"shoal: {advice}", file=sys.stderr)
     ending = Ending()
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, ending)
@@ -157,7 +156,7 @@ def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> 
     from shoal.engine import kernels
 
     base, key_file = f"http://{_reached(settings.host)}:{port}/v1", settings.data / "key"
-    if not _is_loopback(settings.host) and not (settings.trusted_proxies or settings.public_url):
+    if not is_loopback(settings.host) and not (settings.trusted_proxies or settings.public_url):
         _log.warning(
             "server.plain_http",
             extra={
@@ -199,10 +198,3 @@ def _reached(host: str) -> str:
     if host in ("0.0.0.0", ""):
         return "127.0.0.1"
     return f"[{'::1' if host == '::' else host}]" if ":" in host else host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -48,7 +48,7 @@ in 2 to 384 dimensions hardly one in 100,000 is not."""
 
 def join_plain_groups(points: Points, communities: Places, copies: Rows, threads: int, pulse: Pulse) -> Places:
     """The communities (m,) of the rows `points` (m, d), those joined that lie in one of several groups far apart and
-    that no structure tells from each other. `copies` (m,) says how many documents a row stands for; `pulse` is called
+    between which there is no structure. `copies` (m,) says how many documents a row stands for; `pulse` is called
     every now and then."""
     count = int(communities.max(initial=-1)) + 1
     if not 2 < count <= _MOST:
@@ -57,15 +57,11 @@ def join_plain_groups(points: Points, communities: Places, copies: Rows, threads
     group = _far_apart(means)
     if group is None:
         return communities
-    joined = np.arange(count)
+    joined, normalize = np.arange(count), are_directions(points)
     for own, rows in _looked_at(communities, group):
-        looked = points[rows]
-        found = choose_k(looked, normalize=are_directions(points), threads=threads, progress=lambda *_: pulse())
-        if not found.clear:
+        if not choose_k(points[rows], normalize=normalize, threads=threads, progress=lambda *_: pulse()).clear:
             joined[own] = own[0]
-    if np.array_equal(joined, np.arange(count)):
-        return communities
-    return np.unique(joined, return_inverse=True)[1].astype(np.int32)[communities]
+    return _renumbered(communities, joined)
 
 
 def join_flat_groups(points: Points, communities: Places, copies: Rows, threads: int, pulse: Pulse) -> Places:
@@ -76,7 +72,8 @@ def join_flat_groups(points: Points, communities: Places, copies: Rows, threads:
     if not 2 < count <= _MOST:
         return communities
     means, sizes = middles(points, communities, copies)
-    joined, left, waiting = np.arange(count), _IN_ALL_FLAT, [np.arange(count)]
+    joined, normalize = np.arange(count), are_directions(points)
+    left, waiting = _IN_ALL_FLAT, [np.arange(count)]
     while waiting:
         own = waiting.pop()
         rows = _spread(np.flatnonzero(np.isin(communities, own)), _LARGEST)
@@ -84,13 +81,18 @@ def join_flat_groups(points: Points, communities: Places, copies: Rows, threads:
         if left < 0:
             break
         looked = points[rows]
-        found = choose_k(looked, normalize=are_directions(points), threads=threads, progress=lambda *_: pulse())
+        found = choose_k(looked, normalize=normalize, threads=threads, progress=lambda *_: pulse())
         if found.clear and found.k < len(own):
             group = merges_of(means[own], sizes[own]).cut(found.k)
             waiting += [own[group == number] for number in np.flatnonzero(np.bincount(group) > 1).tolist()]
         elif not found.clear and len(own) < count:
             joined[own] = own[0] + count * _touching(looked, communities[rows], own)
-    if np.array_equal(joined, np.arange(count)):
+    return _renumbered(communities, joined)
+
+
+def _renumbered(communities: Places, joined: Rows) -> Places:
+    """The communities by the numbers (k,) of what they were joined into; the same array where none were."""
+    if np.array_equal(joined, np.arange(len(joined))):
         return communities
     return np.unique(joined, return_inverse=True)[1].astype(np.int32)[communities]
 
