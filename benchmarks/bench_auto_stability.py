@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
-from shoal.engine import communities, layer_choice, neighbor_graph
 from shoal.engine.algorithms import auto
-from shoal.engine.geometry import unit_rows
+from shoal.engine.communities import leiden as communities
+from shoal.engine.layers import choice as layer_choice
+from shoal.engine.neighbors import graph as neighbor_graph
 from shoal.engine.plan import silent
+from shoal.engine.rows.geometry import unit_rows
 
 SETS = {
     "clinc150": "embedding",

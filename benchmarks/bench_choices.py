@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
 from shoal.engine.cluster_probabilities import Mixture
-from shoal.engine.geometry import unit_rows
+from shoal.engine.rows.geometry import unit_rows
 
 ROWS, CLUSTERS, SETS = 400, 20, 5
 BINS = 10

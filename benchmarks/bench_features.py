@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import normalized_mutual_info_score
 
 from shoal.engine import Plan, compute
-from shoal.engine.feature_weights import Metric, WeightLearning, learn_weights
-from shoal.engine.features import concatenated
+from shoal.engine.features.spaces import concatenated
+from shoal.engine.features.weights import Metric, WeightLearning, learn_weights
 
 Points = NDArray[np.float32]
 Labels = NDArray[np.int64]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from measure.sets import Sources
 from shoal.engine import kernels
-from shoal.engine.coding import block_pairs, encode, frame_of, near_order
 from shoal.engine.parallel import one_blas_thread, thread_count
+from shoal.engine.rows.coding import block_pairs, encode, frame_of, near_order
 
 SETS = ("banking77", "clinc150", "synth-50k")
 MARGINS = {"provable": 1.0, "statistical": 0.35}

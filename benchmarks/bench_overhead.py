@@ -27,7 +27,7 @@ from server_process import ServerProcess
 from shoal.assemble import Services, assemble
 from shoal.records.execution import ExecuteCluster
 from shoal.records.scope import Scope
-from shoal.services.run_states import QUEUE
+from shoal.runs.states import QUEUE
 from shoal.settings import Settings
 
 NOT_COMPUTING: Final = ("take", "load", "publish", "enrich")

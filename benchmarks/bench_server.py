@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from server_process import ServerProcess
 from shoal.records.scope import Scope
-from shoal.storage.documents import SqliteDocuments
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 DIMENSION, CHUNK, CONNECTIONS = 384, 10_000, 32
 MARKS = ("<!-- bench-server -->", "<!-- /bench-server -->")

@@ -8,7 +8,7 @@ import numpy as np
 
 from shoal.assemble import Services
 from shoal.engine.plan import Progress, silent
-from shoal.services.run_states import QUEUE
+from shoal.runs.states import QUEUE
 
 WORDS = ("lost my luggage at the airport", "improve my credit score", "play some jazz music")
 DIMENSION = 8

@@ -19,13 +19,14 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.engine import centers, kernels
-from shoal.engine.merge_order import walk
-from shoal.engine.neighbor_lists import find_neighbors
+from shoal.engine import kernels
+from shoal.engine.density.merge_order import walk
+from shoal.engine.density.reachability import find_reachability
+from shoal.engine.kmeans import centers
+from shoal.engine.neighbors.lists import find_neighbors
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import silent
-from shoal.engine.reachability import find_reachability
-from shoal.engine.row_keys import keyed_rows
+from shoal.engine.rows.row_keys import keyed_rows
 
 __all__ = ["DIMENSIONS", "KINDS", "Case", "core", "distances", "mismatches", "on", "sides"]
 

@@ -82,7 +82,7 @@ def is_over(client: httpx.Client, name: str, run_id: str) -> bool:
 
 def worker_processes(parent: int) -> list[psutil.Process]:
     """The workers that a server keeps, or the process itself where it is one."""
-    found = [one for one in psutil.Process(parent).children() if "shoal.cli.worker" in one.cmdline()]
+    found = [one for one in psutil.Process(parent).children() if "shoal.cli.processes.worker" in one.cmdline()]
     return found or [psutil.Process(parent)]
 
 
@@ -93,7 +93,7 @@ def children_of(worker: psutil.Process) -> list[psutil.Process]:
 
 def _is_a_run(process: psutil.Process) -> bool:
     try:
-        return "shoal.cli.run_child" in process.cmdline()
+        return "shoal.cli.processes.run_child" in process.cmdline()
     except psutil.NoSuchProcess:  # a zombie as well
         return False
 

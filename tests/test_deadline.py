@@ -10,11 +10,11 @@ import pytest
 from shoal import deadline
 from shoal.columns import DocumentBatch
 from shoal.errors import OutOfTime
-from shoal.records.filters import Filter, parse_filter
-from shoal.records.paging import Page
+from shoal.records.queries.filters import Filter, parse_filter
+from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
-from shoal.storage.base import Query
-from shoal.storage.documents import SqliteDocuments
+from shoal.storage.protocols.records import Query
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 SCOPE = Scope("org", "ns")

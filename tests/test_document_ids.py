@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import shoal
-from shoal.document_ids import DocumentIds
-from shoal.from_file import cluster_file
-from shoal.library import How
-from shoal.request import Request
+from shoal.library.from_columns import How
+from shoal.library.from_file import cluster_file
+from shoal.library.input.document_ids import DocumentIds
+from shoal.library.request import Request
 from test_from_file import IDS, TEXTS, VECTORS, Writer, as_arrow, as_csv, as_json_lines, as_parquet
 
 COUNT = len(IDS)

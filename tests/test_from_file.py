@@ -15,10 +15,10 @@ import pytest
 
 from shoal.engine.cost import machine_factor
 from shoal.errors import InvalidField
-from shoal.from_file import FileClustering, cluster_file, plan_file
-from shoal.library import How
-from shoal.records.filters import parse_filter
-from shoal.request import Request
+from shoal.library.from_columns import How
+from shoal.library.from_file import FileClustering, cluster_file, plan_file
+from shoal.library.request import Request
+from shoal.records.queries.filters import parse_filter
 
 TOPICS = ("refund request", "password reset", "parcel delivery")
 TEXTS = [f"{topic} number {letter}" for topic in TOPICS for letter in "abcdefghij"]
@@ -157,9 +157,9 @@ def test_the_order_of_the_rows_chooses_no_fields(tmp_path: Path) -> None:
 PEAK = """
 import sys
 from pathlib import Path
-from shoal.from_file import cluster_file
-from shoal.request import Request
-from shoal.library import How
+from shoal.library.from_file import cluster_file
+from shoal.library.request import Request
+from shoal.library.from_columns import How
 cluster_file(Request(path=Path(sys.argv[1]), how=How(n_clusters=3)))
 # Not ru_maxrss, which counts the process that this one was forked from.
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 import shoal
 from shoal.errors import InvalidField
-from shoal.frames import frame_of
-from shoal.from_file import cluster_file
-from shoal.library import How
-from shoal.request import Request
+from shoal.library.from_columns import How
+from shoal.library.from_file import cluster_file
+from shoal.library.input.frames import frame_of
+from shoal.library.request import Request
 
 ABOUT = ["refund for my card payment", "password reset does not work", "parcel arrived late again"]
 ROWS = 45

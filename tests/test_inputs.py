@@ -15,7 +15,7 @@ import shoal
 from shoal.client.documents import _sent
 from shoal.engine.algorithms import ALGORITHMS
 from shoal.errors import InvalidField
-from shoal.inputs import column_of, ids_of, points_of, texts_of
+from shoal.library.input.inputs import column_of, ids_of, points_of, texts_of
 
 BLOCK = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 TEXTS = ["refund", "password", "parcel"]

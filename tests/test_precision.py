@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 import shoal
-from shoal.estimators import HDBSCAN, KMeans
-from shoal.from_file import cluster_file
-from shoal.library import How
+from shoal.library.estimators import HDBSCAN, KMeans
+from shoal.library.from_columns import How
+from shoal.library.from_file import cluster_file
+from shoal.library.request import Request
 from shoal.precision import matters, moved_to_mean, split, split_if_it_matters
-from shoal.request import Request
 
 CORNERS = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [3.0, 3.0]])
 GIVEN: dict[str, dict[str, Any]] = {

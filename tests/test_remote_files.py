@@ -15,10 +15,10 @@ from file_servers import S3, Web, serving
 from shoal.cli.main import main
 from shoal.errors import InvalidField, TooLarge
 from shoal.files.addresses import Address, as_place
-from shoal.from_file import cluster_file
-from shoal.library import How
-from shoal.remote_files import Fetched
-from shoal.request import Request
+from shoal.library.from_columns import How
+from shoal.library.from_file import cluster_file
+from shoal.library.request import Request
+from shoal.remote.remote_files import Fetched
 
 HOW = How(algorithm="kmeans", n_clusters=3)
 SECRET = "c2VjcmV0"
@@ -102,7 +102,7 @@ def test_an_address_without_a_file_is_refused_and_no_key_is_shown(path: str, say
 
 
 def test_a_server_that_is_not_there_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.web_files._WAITS", (0.0,))
+    monkeypatch.setattr("shoal.remote.web_files._WAITS", (0.0,))
     with pytest.raises(InvalidField, match=r"docs.csv: cannot be fetched: no connection to the server"):
         Fetched(Address("http://127.0.0.1:9/docs.csv"))
 

@@ -13,7 +13,7 @@ from shoal import deadline, turns
 from shoal.columns import DocumentBatch
 from shoal.errors import OutOfTime
 from shoal.records.scope import Scope
-from shoal.storage.documents import SqliteDocuments
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 from shoal.turns import Turn, Turns
 
 EVER = float("inf")

@@ -21,8 +21,8 @@ import pytest
 from file_servers import serving
 from shoal.errors import ShoalError, TooLarge
 from shoal.files.addresses import Address
-from shoal.remote_files import Fetched
-from shoal.web_network import is_all_inside, may_be_inside
+from shoal.remote.remote_files import Fetched
+from shoal.remote.web_network import is_all_inside, may_be_inside
 
 SECRET = "c2VjcmV0"
 ROWS = b'{"id": "a", "v": [1, 2]}\n{"id": "b", "v": [2, 1]}\n'
@@ -58,7 +58,7 @@ def answering(answer: Callable[[Any], None]) -> Any:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.web_files._WAITS", (0.0, 0.0))
+    monkeypatch.setattr("shoal.remote.web_files._WAITS", (0.0, 0.0))
 
 
 def fetched(address: str) -> bytes:

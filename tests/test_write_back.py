@@ -18,13 +18,13 @@ import pytest
 
 import shoal
 from shoal.errors import Conflict, InvalidField
-from shoal.files.row_writers import open_writer
-from shoal.from_file import FileClustering, cluster_file
-from shoal.library import How
-from shoal.records.filters import parse_filter
-from shoal.request import Request
-from shoal.write_back import RESULT_COLUMNS
-from shoal.write_targets import check_target
+from shoal.files.columnar.row_writers import open_writer
+from shoal.library.from_columns import How
+from shoal.library.from_file import FileClustering, cluster_file
+from shoal.library.request import Request
+from shoal.library.written.write_back import RESULT_COLUMNS
+from shoal.library.written.write_targets import check_target
+from shoal.records.queries.filters import parse_filter
 from test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
 
 COUNT = len(TEXTS)

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import shoal
-from shoal.clustering import Clustering
 from shoal.errors import Conflict, InvalidField, ShoalError
-from shoal.write_targets import check_target
+from shoal.library.clustering import Clustering
+from shoal.library.written.write_targets import check_target
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shoal.engine import kernels
-from shoal.engine.linkage import Linkage, single_linkage
+from shoal.engine.density.linkage import Linkage, single_linkage
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -92,7 +92,7 @@ def shoal_auto(threads: int) -> Fit:
 
 def shoal_map(threads: int) -> Fit:
     """Shoal's map in two dimensions, neighbours included."""
-    from shoal.engine.layout import lay_out
+    from shoal.engine.map.layout import lay_out
     from shoal.engine.parallel import one_blas_thread
     from shoal.engine.plan import silent
 
@@ -114,10 +114,10 @@ def shoal_neighbors(threads: int, *, count: int, share: float = 1.0) -> Fit:
     """Shoal's nearest rows: exact where all pairs of blocks of rows are compared, approximate where each block is only
     compared with this `share` of them."""
     from shoal.engine import kernels
-    from shoal.engine.coding import block_pairs, encode, frame_of, near_order, near_pairs
-    from shoal.engine.neighbors import find_neighborhoods
+    from shoal.engine.neighbors.nearest import find_neighborhoods
     from shoal.engine.parallel import one_blas_thread
     from shoal.engine.plan import silent
+    from shoal.engine.rows.coding import block_pairs, encode, frame_of, near_order, near_pairs
 
     core = kernels.native()
     if core is None and share < 1:
@@ -158,7 +158,7 @@ def sklearn_hdbscan(threads: int, *, min_cluster_size: int) -> Fit:
 def sklearn_hdbscan_keyed(threads: int, *, min_cluster_size: int) -> Fit:
     """The same on float64 and with the rows in the order in which Shoal numbers them. Where distances are equal,
     scikit-learn's labels depend on the order of the rows; this is the order in which they ought to be Shoal's."""
-    from shoal.engine.row_keys import keyed_rows
+    from shoal.engine.rows.row_keys import keyed_rows
 
     plain = sklearn_hdbscan(threads, min_cluster_size=min_cluster_size)
 

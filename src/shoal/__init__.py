@@ -14,23 +14,23 @@ from shoal.errors import ShoalError
 
 if TYPE_CHECKING:
     from shoal.client import Client
-    from shoal.clustering import Clustering
-    from shoal.estimators import HDBSCAN, AutoCluster, KMeans
-    from shoal.from_python import cluster
-    from shoal.loading import load
+    from shoal.library.clustering import Clustering
+    from shoal.library.estimators import HDBSCAN, AutoCluster, KMeans
+    from shoal.library.from_python import cluster
+    from shoal.library.loading import load
 
     __version__: str
 
 __all__ = ["HDBSCAN", "AutoCluster", "Client", "Clustering", "KMeans", "ShoalError", "__version__", "cluster", "load"]
 
 _HOMES = {
-    "AutoCluster": "shoal.estimators",
+    "AutoCluster": "shoal.library.estimators",
     "Client": "shoal.client",
-    "Clustering": "shoal.clustering",
-    "HDBSCAN": "shoal.estimators",
-    "KMeans": "shoal.estimators",
-    "cluster": "shoal.from_python",
-    "load": "shoal.loading",
+    "Clustering": "shoal.library.clustering",
+    "HDBSCAN": "shoal.library.estimators",
+    "KMeans": "shoal.library.estimators",
+    "cluster": "shoal.library.from_python",
+    "load": "shoal.library.loading",
 }
 
 

@@ -6,42 +6,44 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shoal.durable import locked
 from shoal.errors import Corrupt
 from shoal.intake import FileReaders, Limits
 from shoal.jobs.limits import run_memory_mib
-from shoal.services.audit import Audit
+from shoal.maintenance.inspection import held_without_metadata
+from shoal.repositories.audit import Audit
+from shoal.repositories.retention_clock import RetentionClock
+from shoal.runs.enrichment import Enrichment
+from shoal.runs.generations import Generations
+from shoal.runs.planning import Planning
+from shoal.runs.relabeling import Relabelings
+from shoal.runs.run import Runner
+from shoal.runs.states import RunStates
 from shoal.services.buckets import Buckets
 from shoal.services.bulk import Bulk
 from shoal.services.clusters import Clusters
 from shoal.services.collections import Collections
 from shoal.services.documents import Documents
-from shoal.services.enrichment import Enrichment
 from shoal.services.executions import Executions
-from shoal.services.generations import Generations
 from shoal.services.housekeeping import Housekeeping
 from shoal.services.idempotency import Idempotency
 from shoal.services.keys import Keys
 from shoal.services.links import Links
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
-from shoal.services.planning import Planning
-from shoal.services.relabeling import Relabelings
 from shoal.services.removals import Removals, check_known
-from shoal.services.retention_clock import RetentionClock
-from shoal.services.run import Runner
-from shoal.services.run_states import RunStates
 from shoal.services.tasks import Tasks
 from shoal.settings import Settings
-from shoal.storage.artifacts import LocalArtifacts
-from shoal.storage.base import ArtifactStore, DocumentStore, MetadataStore
-from shoal.storage.checkpoints import LocalCheckpoints
-from shoal.storage.data_folder import make_data_folder
-from shoal.storage.disk import Disk
-from shoal.storage.documents import SqliteDocuments
-from shoal.storage.files import locked
-from shoal.storage.inspection import held_without_metadata
-from shoal.storage.metadata import SqliteMetadata
-from shoal.storage.privacy import make_private
+from shoal.storage.local.artifacts import LocalArtifacts
+from shoal.storage.local.checkpoints import LocalCheckpoints
+from shoal.storage.local.data_folder import make_data_folder
+from shoal.storage.local.disk import Disk
+from shoal.storage.local.privacy import make_private
+from shoal.storage.protocols.artifacts import ArtifactStore
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.sqlite.documents.store import SqliteDocuments
+from shoal.storage.sqlite.metadata import SqliteMetadata
 
 __all__ = ["Services", "assemble", "utc_now"]
 

@@ -16,7 +16,7 @@ from shoal.api.auth import MOUNTS, PUBLIC, needed_permission
 from shoal.assemble import Services, assemble
 from shoal.records.key import CreateKey, Key, PatchKey, Permission, has_checksum, new_key
 from shoal.records.scope import Scope
-from shoal.storage.base import Stored
+from shoal.storage.protocols.records import Stored
 
 ClientMaker = Callable[..., httpx.Client]
 

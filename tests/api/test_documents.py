@@ -15,8 +15,8 @@ import pytest
 from api.conftest import Clock
 from cluster_steps import put_documents
 from shoal.assemble import Services
-from shoal.records.filters import parse_filter
 from shoal.records.key import CreateKey
+from shoal.records.queries.filters import parse_filter
 from shoal.records.scope import Scope
 from shoal.services.keys import LOCAL_USER
 from shoal.storage.filters.to_mask import mask

@@ -11,7 +11,7 @@ from shoal.assemble import Services
 from shoal.records.cluster import Cluster, EnrichmentMapping, SourceEnrichment
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope
-from shoal.services import enrichment
+from shoal.runs import enrichment
 
 
 class Crash(BaseException):
@@ -280,7 +280,7 @@ def test_what_another_cluster_wrote_into_the_same_field_stays(client: httpx.Clie
 def test_a_clearing_that_was_interrupted_goes_on(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.storage.documents._CLEARED_AT_ONCE", 4)
+    monkeypatch.setattr("shoal.storage.sqlite.documents.store._CLEARED_AT_ONCE", 4)
     with_sides(client)
     create(client, enrich_source_collection=True, filters=INSIDE)
     execute(client, services)

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from shoal import errors
 from shoal.api.bodies import JsonRoute
 from shoal.api.errors import ERRORS, error_reply, wire_of
-from shoal.api.json_text import parse_json
+from shoal.api.guards.json_text import parse_json
 from shoal.api.routes import ROUTERS
 from shoal.assemble import Services
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from shoal.api.limits import BodyLimit
-from shoal.api.overload import Admission, Gate
+from shoal.api.guards.limits import BodyLimit
+from shoal.api.guards.overload import Admission, Gate
 from shoal.errors import Overloaded
 from shoal.records.key import Caller
 from shoal.settings import Settings

@@ -11,7 +11,7 @@ import pytest
 from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal.api.routes import executions
 from shoal.assemble import Services
-from shoal.storage.artifacts import LocalArtifacts
+from shoal.storage.local.artifacts import LocalArtifacts
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from cluster_steps import carry_out, create, execute, put_documents
 from shoal.assemble import Services
-from shoal.services.run_states import QUEUE
+from shoal.runs.states import QUEUE
 
 TEXTS = ("refund order", "password reset", "parcel late", "crypto wallet")
 Ids = dict[str, str]

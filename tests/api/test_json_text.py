@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from shoal.api import json_text
-from shoal.api.json_text import parse_json
-from shoal.api.rooms import SMALL, Room
+from shoal.api.guards import json_text
+from shoal.api.guards.json_text import parse_json
+from shoal.api.guards.rooms import SMALL, Room
 from shoal.errors import InvalidRequest, ShoalError, TooLarge
 
 MIB = 2**20
@@ -109,7 +109,7 @@ def test_a_body_of_many_values_is_refused_before_they_are_made(body: bytes, monk
     def never(text: bytes) -> None:
         raise AssertionError("it was parsed")
 
-    monkeypatch.setattr("shoal.api.json_text.orjson.loads", never)
+    monkeypatch.setattr("shoal.api.guards.json_text.orjson.loads", never)
     with pytest.raises(TooLarge, match="100,000 JSON values or 20,000 lists"):
         parse_json(body)
 

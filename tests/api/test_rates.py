@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server_process import ServerProcess
-from shoal.api.rates import Buckets, Standing
+from shoal.api.guards.rates import Buckets, Standing
 from shoal.assemble import assemble
 from shoal.settings import Settings
 

@@ -12,8 +12,8 @@ from api.test_enrichment import scope_of, stored
 from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal.assemble import Services
 from shoal.errors import Unavailable
-from shoal.services import relabeling
-from shoal.storage.base import Query
+from shoal.runs import relabeling
+from shoal.storage.protocols.records import Query
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 
 from cluster_steps import carry_out, create, grouped_documents, put_documents
 from shoal.assemble import Services
-from shoal.services.run_states import QUEUE
+from shoal.runs.states import QUEUE
 
 STAGES = {"cluster": set(), "layout": {"cluster"}, "name": {"layout"}, "publish": {"name"}}
 """For the stage in which an attempt crashes those that the next one finds."""

@@ -9,10 +9,10 @@ from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal import deadline
 from shoal.assemble import Services
 from shoal.errors import OutOfTime
-from shoal.records.filters import Condition
+from shoal.records.queries.filters import Condition
 from shoal.records.scope import Scope
-from shoal.storage.base import Query
-from shoal.storage.documents import SqliteDocuments
+from shoal.storage.protocols.records import Query
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 ANIMALS, TOOLS = ("lion", "zebra", "heron"), ("hammer", "pliers", "chisel")
 

@@ -21,7 +21,7 @@ import pytest
 
 from cli.conftest import Command
 from shared_data import load, vectors
-from shoal.results import write_folder
+from shoal.library.results import write_folder
 from trees import clusters_by_tree
 
 SUMMARY_KEYS = {
@@ -254,12 +254,12 @@ def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path: Path, moment: s
     """The killed one is real: SIGKILL at a chosen call, after which nothing of it can tidy up."""
     table, folder = pa.table({"a": [1]}), tmp_path / "found"
     write_folder(folder, {"members": table}, {"run": "first"})
-    where = "shoal.results.pq.write_table" if moment == "while it writes" else "pathlib.Path.rename"
+    where = "shoal.library.results.pq.write_table" if moment == "while it writes" else "pathlib.Path.rename"
     code = f"""
 import os, pathlib, signal, sys
 from unittest.mock import patch
 import pyarrow as pa
-from shoal.results import write_folder
+from shoal.library.results import write_folder
 rename = pathlib.Path.rename
 def killed(first, second, **more):
     if isinstance(first, pathlib.Path) and first.name == "found":
@@ -272,7 +272,7 @@ with patch({where!r}, killed):
     left = {entry.name for entry in tmp_path.iterdir()} - {"found"}
     (tmp_path / ".found.of-somebody-else.new").mkdir()
 
-    with pytest.raises(ZeroDivisionError), patch("shoal.results.pq.write_table", side_effect=ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError), patch("shoal.library.results.pq.write_table", side_effect=ZeroDivisionError):
         write_folder(folder, {"members": table}, {"run": "second"})
 
     assert left
@@ -285,12 +285,12 @@ def test_a_run_leaves_what_another_one_is_writing(tmp_path: Path) -> None:
     during: list[set[str]] = []
 
     def write_while_another_does(table: pa.Table, file: Any, **options: Any) -> None:
-        with patch("shoal.results.pq.write_table", write):
+        with patch("shoal.library.results.pq.write_table", write):
             write_folder(folder, {"members": table}, {"run": "inner"})
         during.append({entry.name for entry in tmp_path.iterdir()})
         write(table, file, **options)
 
-    with patch("shoal.results.pq.write_table", write_while_another_does):
+    with patch("shoal.library.results.pq.write_table", write_while_another_does):
         write_folder(folder, {"members": table}, {"run": "outer"})
 
     assert [len(names) for names in during] == [2]

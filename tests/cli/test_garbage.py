@@ -5,7 +5,7 @@ import sys
 
 CODE = """
 import gc
-from shoal.cli.garbage import collect_when_cheap, prepare_collector
+from shoal.cli.processes.garbage import collect_when_cheap, prepare_collector
 
 class Node:
     pass

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cli.conftest import Command
-from shoal.cli.hints import same_command
+from shoal.cli.output.hints import same_command
 from shoal.files.addresses import Address
 
 

@@ -17,7 +17,7 @@ from shoal.assemble import assemble
 from shoal.errors import NotFound
 from shoal.records.scope import Scope
 from shoal.settings import Settings
-from shoal.storage.base import Query
+from shoal.storage.protocols.records import Query
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from cli.conftest import Command
 
 STOP_AT_A_STAGE = """
 import os, signal, sys
-import shoal.cli.progress as progress
+import shoal.cli.output.progress as progress
 
 from contextlib import contextmanager
 

@@ -15,8 +15,8 @@ import pytest
 from cli.conftest import Command
 from server_process import ServerProcess
 from shoal.assemble import assemble
+from shoal.durable import written_whole
 from shoal.settings import Settings
-from shoal.storage.files import written_whole
 
 
 @pytest.fixture

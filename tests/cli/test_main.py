@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Command
-from shoal.cli.table import Row, clusters_table, plain, printer
+from shoal.cli.output.table import Row, clusters_table, plain, printer
 
 
 def test_help_names_every_command(shoal: Command) -> None:

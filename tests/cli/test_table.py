@@ -12,7 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from cli.conftest import Command
-from shoal.cli.table import Row, clusters_table, print_lines, printer
+from shoal.cli.output.table import Row, clusters_table, print_lines, printer
 from shoal.plural import plural
 
 NAMES = {

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from cli.conftest import Command
 from shared_data import load
-from shoal.cli.tree import print_tree
-from shoal.services.named_clusters import NamedCluster, NamedLayer
+from shoal.analysis.named_clusters import NamedCluster, NamedLayer
+from shoal.cli.output.tree import print_tree
 
 
 def cluster(id: str, label: str, size: int, parent: str | None = None, *keywords: str) -> NamedCluster:

@@ -13,7 +13,7 @@ import pytest
 
 from shoal.cli.where import parse_where
 from shoal.errors import InvalidField
-from shoal.records.filters import parse_filter
+from shoal.records.queries.filters import parse_filter
 from shoal.storage.filters.to_mask import matches
 
 Documents = list[dict[str, Any]]

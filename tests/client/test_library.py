@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 import shoal
-import shoal.from_python
+import shoal.library.from_python
 from shared_data import load, vectors
 from shoal.errors import InvalidField, ShoalError
 from trees import clusters_by_tree
@@ -384,7 +384,7 @@ def test_progress_hears_the_stages_and_can_stop_it() -> None:
 
 
 def test_the_example_in_the_docstring_is_true() -> None:
-    tested = doctest.testmod(shoal.from_python)
+    tested = doctest.testmod(shoal.library.from_python)
 
     assert tested.attempted > 0
     assert tested.failed == 0

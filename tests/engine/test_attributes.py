@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shoal.engine.attributes import Aggregation, aggregate, group_by_attributes
+from shoal.engine.features.attributes import Aggregation, aggregate, group_by_attributes
 
 
 def test_each_combination_is_a_group_numbered_by_size_then_path() -> None:

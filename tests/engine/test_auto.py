@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from shared_data import load, vectors
-from shoal.engine import Outcome, Plan, communities_twin, compute, kernels
+from shoal.engine import Outcome, Plan, compute, kernels
 from shoal.engine.algorithms import find_algorithm
-from shoal.engine.belonging import walk_home
-from shoal.engine.communities import consensus, fitness, small_groups
-from shoal.engine.geometry import unit_rows
-from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
-from shoal.engine.neighbor_lists import NeighborLists, find_neighbors, nearest_among
+from shoal.engine.communities import leiden_twin as communities_twin
+from shoal.engine.communities.belonging import walk_home
+from shoal.engine.communities.leiden import consensus, fitness, small_groups
+from shoal.engine.neighbors.graph import NeighborGraph, fuzzy_graph
+from shoal.engine.neighbors.lists import NeighborLists, find_neighbors, nearest_among
 from shoal.engine.plan import silent
-from shoal.engine.row_keys import keyed_rows
+from shoal.engine.rows.geometry import unit_rows
+from shoal.engine.rows.row_keys import keyed_rows
 
 Points = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared_data import load, vectors
-from shoal.engine.choose_k import choose_k
+from shoal.engine.kmeans.choose_k import choose_k
 from shoal.errors import Cancelled, InvalidField
 
 Points = NDArray[np.float32]

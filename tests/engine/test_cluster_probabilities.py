@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from shared_data import load, vectors
 from shoal.engine import compute
 from shoal.engine.cluster_probabilities import Mixture
-from shoal.engine.geometry import unit_rows
 from shoal.engine.plan import Plan
+from shoal.engine.rows.geometry import unit_rows
 
 ROWS = np.random.default_rng(3).normal(size=(600, 12)).astype(np.float32)
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.cluster import HDBSCAN
 from sklearn.cluster._hdbscan._tree import _condense_tree
 
-from shoal.engine.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
-from shoal.engine.linkage import Linkage, single_linkage
-from shoal.engine.outliers import exemplars, outlier_scores
-from shoal.engine.spanning_forest import spanning_forest
-from shoal.engine.tree_table import CondensedTreeTable, tabulate
+from shoal.engine.density.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
+from shoal.engine.density.linkage import Linkage, single_linkage
+from shoal.engine.density.outliers import exemplars, outlier_scores
+from shoal.engine.density.spanning_forest import spanning_forest
+from shoal.engine.density.tree_table import CondensedTreeTable, tabulate
 from trees import Floats, Ints, Tree, make_tree, needs_core, plain, trees
 
 METHODS: list[Literal["eom", "leaf"]] = ["eom", "leaf"]

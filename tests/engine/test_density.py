@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from shoal.engine import Outcome, Plan, compute
 from shoal.engine.algorithms.hdbscan import HDBSCANParams, fit
-from shoal.engine.density import reordered
+from shoal.engine.density.density_tree import reordered
 from shoal.engine.plan import silent
-from shoal.engine.sampling import sample_rows
+from shoal.engine.rows.sampling import sample_rows
 
 Blobs = Callable[..., NDArray[np.float32]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shoal.engine.feature_overlap import ABSENT, agreement, overlap
+from shoal.engine.features.overlap import ABSENT, agreement, overlap
 from shoal.errors import InvalidField
 
 

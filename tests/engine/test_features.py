@@ -10,10 +10,10 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
-from shoal.engine.feature_weights import WeightLearning, learn_weights
-from shoal.engine.features import check_weights, concatenated, directions
-from shoal.engine.geometry import unit_rows
-from shoal.engine.preprocessing import check_steps, prepared
+from shoal.engine.features.preprocessing import check_steps, prepared
+from shoal.engine.features.spaces import check_weights, concatenated, directions
+from shoal.engine.features.weights import WeightLearning, learn_weights
+from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import InvalidField
 
 Points = NDArray[np.float32]

@@ -8,7 +8,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
-from shoal.engine.preprocessing import check_steps, prepared
+from shoal.engine.features.preprocessing import check_steps, prepared
 
 STEPS: list[dict[str, Any]] = [
     {"method": "umap", "n_components": 10},

@@ -17,8 +17,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from shared_data import load, vectors
 from shoal.engine import Outcome, Plan, compute
-from shoal.engine.geometry import unit_rows
-from shoal.engine.row_keys import keyed_rows
+from shoal.engine.rows.geometry import unit_rows
+from shoal.engine.rows.row_keys import keyed_rows
 from shoal.errors import InvalidField
 
 Points = NDArray[np.float32]

@@ -9,11 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from native_fuzz import DIMENSIONS, KINDS, Case, core, distances, mismatches, on
-from shoal.engine import coding, kernels, neighbor_lists
-from shoal.engine.coding import block_pairs, encode, frame_of
-from shoal.engine.neighbor_lists import find_neighbors
+from shoal.engine import kernels
+from shoal.engine.neighbors import lists as neighbor_lists
+from shoal.engine.neighbors.lists import find_neighbors
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import silent
+from shoal.engine.rows import coding
+from shoal.engine.rows.coding import block_pairs, encode, frame_of
 
 Points = NDArray[np.float32]
 

@@ -9,8 +9,8 @@ from sklearn.cluster import KMeans
 
 from shared_data import load, vectors
 from shoal.engine import Outcome, Plan, compute
-from shoal.engine.geometry import unit_rows
 from shoal.engine.parallel import one_blas_thread
+from shoal.engine.rows.geometry import unit_rows
 
 Points = NDArray[np.float32]
 Blobs = Callable[..., Points]

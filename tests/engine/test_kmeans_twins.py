@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from shared_data import load, vectors
-from shoal.engine import batches, centers, kernels, starts
+from shoal.engine import kernels
 from shoal.engine.algorithms import kmeans
 from shoal.engine.algorithms.base import Fit
 from shoal.engine.algorithms.kmeans import KMeansParams
-from shoal.engine.centers import assigning, coded, nearest_two
-from shoal.engine.coding import encode
-from shoal.engine.geometry import unit_rows
-from shoal.engine.means import move_rows, quantum_of, squares_to
+from shoal.engine.kmeans import batches, centers, starts
+from shoal.engine.kmeans.centers import assigning, coded, nearest_two
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import silent
-from shoal.engine.row_keys import row_keys
+from shoal.engine.rows.coding import encode
+from shoal.engine.rows.geometry import unit_rows
+from shoal.engine.rows.means import move_rows, quantum_of, squares_to
+from shoal.engine.rows.row_keys import row_keys
 
 Points = NDArray[np.float32]
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shoal.engine.layers import nearest_parts
+from shoal.engine.layers.layers import nearest_parts
 
 
 def test_a_row_joins_the_nearest_of_the_parts_of_its_own_cluster() -> None:

@@ -8,10 +8,10 @@ from sklearn.metrics import silhouette_score
 from degenerate import DEGENERATE, Make
 from shared_data import load, vectors
 from shoal.engine import kernels
-from shoal.engine.geometry import unit_rows
-from shoal.engine.layout import lay_out
+from shoal.engine.map.layout import lay_out
+from shoal.engine.map.projection import project
 from shoal.engine.plan import silent
-from shoal.engine.projection import project
+from shoal.engine.rows.geometry import unit_rows
 
 
 @pytest.mark.parametrize("components", [2, 3])

@@ -7,10 +7,10 @@ from sklearn.manifold import trustworthiness
 
 from degenerate import DEGENERATE, Make
 from shared_data import load, vectors
-from shoal.engine.geometry import unit_rows
-from shoal.engine.layout import lay_out
-from shoal.engine.map_stability import REACH, extent, lay_out_again
+from shoal.engine.map.layout import lay_out
+from shoal.engine.map.stability import REACH, extent, lay_out_again
 from shoal.engine.plan import silent
+from shoal.engine.rows.geometry import unit_rows
 
 Floats = NDArray[np.float32]
 Marks = NDArray[np.bool_]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoal.engine.matching import match_clusters, shared_rows
+from shoal.engine.clusters.matching import match_clusters, shared_rows
 
 
 def matched(old: list[int], new: list[int]) -> dict[int, int]:

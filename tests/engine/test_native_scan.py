@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared_data import load, vectors
-from shoal.engine import Plan, compute, kernels, reachability
-from shoal.engine.coding import CERTAINTY, block_pairs, encode, frame_of
-from shoal.engine.geometry import pair_distances, unit_rows
-from shoal.engine.merge_order import walk
+from shoal.engine import Plan, compute, kernels
+from shoal.engine.density import reachability
+from shoal.engine.density.merge_order import walk
+from shoal.engine.density.reachability import find_reachability
 from shoal.engine.plan import silent
-from shoal.engine.reachability import find_reachability
-from shoal.engine.row_keys import keyed_rows
+from shoal.engine.rows.coding import CERTAINTY, block_pairs, encode, frame_of
+from shoal.engine.rows.geometry import pair_distances, unit_rows
+from shoal.engine.rows.row_keys import keyed_rows
 from shoal.errors import Cancelled
 
 Points = NDArray[np.float32]

@@ -6,10 +6,10 @@ import pytest
 from degenerate import DEGENERATE
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
-from shoal.engine.geometry import unit_rows
-from shoal.engine.near_duplicates import NEAR, NearDuplicates, near_duplicates
-from shoal.engine.neighborhood import find_neighborhood
+from shoal.engine.neighbors.near_duplicates import NEAR, NearDuplicates, near_duplicates
+from shoal.engine.neighbors.neighborhood import find_neighborhood
 from shoal.engine.plan import silent
+from shoal.engine.rows.geometry import unit_rows
 
 
 def found(points: np.ndarray, *, unit: bool = True) -> NearDuplicates:

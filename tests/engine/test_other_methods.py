@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 from shared_data import load, vectors
 from shoal.engine import ALGORITHMS, Outcome, Plan, compute
 from shoal.engine.algorithms import gaussian_mixture
-from shoal.engine.geometry import unit_rows
+from shoal.engine.layers.weighted_linkage import weighted_linkage
 from shoal.engine.plan import silent
-from shoal.engine.weighted_linkage import weighted_linkage
+from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import InvalidField
 
 Points = NDArray[np.float32]

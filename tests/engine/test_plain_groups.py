@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from shoal.engine import Outcome, Plan, compute
-from shoal.engine.plain_groups import join_plain_groups, well_inside
+from shoal.engine.algorithms.plain_groups import join_plain_groups, well_inside
 from shoal.engine.plan import still
 
 

@@ -15,12 +15,12 @@ from shared_data import load, vectors
 from shoal.columns import Points
 from shoal.engine import kernels
 from shoal.engine.algorithms import Fit, Labelled, find_algorithm
-from shoal.engine.centroids import cluster_means, distances_to
 from shoal.engine.clustering import compute
-from shoal.engine.core_points import CorePoints
-from shoal.engine.geometry import unit_rows
+from shoal.engine.clusters.centroids import cluster_means, distances_to
+from shoal.engine.density.core_points import CorePoints
 from shoal.engine.plan import DistanceMetric, Plan, silent
 from shoal.engine.prediction import Assigner, reaches
+from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import Cancelled, InvalidField
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

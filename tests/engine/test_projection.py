@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shoal.engine.map.projection import project
 from shoal.engine.plan import silent
-from shoal.engine.projection import project
 
 Points = NDArray[np.float32]
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
 
-from shoal.engine.condensed_tree import Selection, condense, label_rows, select_clusters
-from shoal.engine.geometry import distinct_rows
-from shoal.engine.linkage import Minimax, leaf_order, single_linkage
-from shoal.engine.neighbors import find_neighborhoods
+from shoal.engine.density.condensed_tree import Selection, condense, label_rows, select_clusters
+from shoal.engine.density.linkage import Minimax, leaf_order, single_linkage
+from shoal.engine.density.spanning_tree import listed_edges, reachability_tree
+from shoal.engine.neighbors.nearest import find_neighborhoods
 from shoal.engine.plan import silent
-from shoal.engine.spanning_tree import listed_edges, reachability_tree
+from shoal.engine.rows.geometry import distinct_rows
 
 Points = NDArray[np.float32]
 Blobs = Callable[..., Points]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from shoal.engine.linkage import Minimax, gaps_along, leaf_order, single_linkage
-from shoal.engine.spanning_forest import spanning_forest
+from shoal.engine.density.linkage import Minimax, gaps_along, leaf_order, single_linkage
+from shoal.engine.density.spanning_forest import spanning_forest
 from trees import Floats, Ints, Tree, make_tree, needs_core, plain, trees
 
 

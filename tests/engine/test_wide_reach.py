@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from shoal.engine import Plan, compute, kernels, reachability
-from shoal.engine.merge_order import walk
+from shoal.engine import Plan, compute, kernels
+from shoal.engine.density import reachability
+from shoal.engine.density.merge_order import walk
+from shoal.engine.density.reachability import find_reachability
+from shoal.engine.density.wide_reach import Crowds, widest_gaps
 from shoal.engine.plan import silent
-from shoal.engine.reachability import find_reachability
-from shoal.engine.row_keys import keyed_rows
-from shoal.engine.wide_reach import Crowds, widest_gaps
+from shoal.engine.rows.row_keys import keyed_rows
 
 Points = NDArray[np.float32]
 

@@ -26,14 +26,14 @@ from faults.workload import Operations, Tenants
 from shoal import failpoints
 from shoal.api.app import create_app
 from shoal.assemble import Services, assemble, utc_now
-from shoal.cli.worker import _Runs
+from shoal.cli.processes.worker import _Runs
 from shoal.errors import ShoalError
 from shoal.jobs.child import Progress
 from shoal.jobs.liveness import is_alive, process_name
 from shoal.jobs.worker import Worker
-from shoal.services.run_states import QUEUE
+from shoal.runs.states import QUEUE
 from shoal.settings import Settings
-from shoal.storage.base import Job
+from shoal.storage.protocols.queue import Job
 
 __all__ = ["SCRIPT", "Installation", "act", "examine", "inline_worker", "prepare", "recover", "seen_of", "zombie"]
 

@@ -25,9 +25,9 @@ from files.mutations import Mutation, mutations
 from peak_memory import PeakMemory
 from server_process import ServerProcess
 from shoal.errors import ShoalError
-from shoal.from_file import cluster_file
-from shoal.library import How
-from shoal.request import Request
+from shoal.library.from_columns import How
+from shoal.library.from_file import cluster_file
+from shoal.library.request import Request
 
 __all__ = ["Outcome", "run_library", "run_server"]
 

@@ -9,8 +9,8 @@ import pytest
 
 from shoal.errors import InvalidField
 from shoal.files import open_source
-from shoal.files.decimal_mark import decimal_mark
-from shoal.files.vector_forms import parse_vector
+from shoal.files.columnar.vector_forms import parse_vector
+from shoal.files.csv_text.decimal_mark import decimal_mark
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from shoal.errors import InvalidField, TooLarge
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
-from shoal.files.likely_ids import DifferentColumns
+from shoal.files.ids.likely import DifferentColumns
 from shoal.records.document import own_fields
 
 FLOAT = pa.float32()

@@ -19,8 +19,8 @@ from shoal.jobs.limits import OUT_OF_MEMORY
 from shoal.jobs.liveness import is_alive
 from shoal.jobs.worker import MAX_ATTEMPTS, MAX_STARTS, Worker
 from shoal.records.scope import Scope
-from shoal.storage.base import Job
-from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.protocols.queue import Job
+from shoal.storage.sqlite.metadata import SqliteMetadata
 
 SCOPE = Scope("org_a", "ns_a")
 
@@ -349,7 +349,7 @@ def test_a_process_waits_ready_and_takes_the_next_job(store: SqliteMetadata, tmp
 
 
 def test_a_process_that_waits_ends_with_its_worker(store: SqliteMetadata, tmp_path: Path) -> None:
-    children = ChildProcesses([sys.executable, "-m", "shoal.cli.run_child", "--data", str(tmp_path / "data")])
+    children = ChildProcesses([sys.executable, "-m", "shoal.cli.processes.run_child", "--data", str(tmp_path / "data")])
     children.prepare()
     ready = children._ready
     assert ready is not None and ready._process.stdin is not None

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from server_process import ServerProcess
-from shoal.storage.disk import BALLAST_NAME
+from shoal.storage.local.disk import BALLAST_NAME
 
 __all__ = ["Outcome", "can_mount", "fill_and_free", "mounted"]
 

@@ -13,7 +13,7 @@ from shoal.records.document import UpsertDocuments
 from shoal.records.execution import ExecuteCluster
 from shoal.records.scope import Scope
 from shoal.settings import Settings
-from shoal.storage.base import Reply, SavedReply
+from shoal.storage.protocols.replies import Reply, SavedReply
 
 __all__ = ["fill", "flip", "made", "only", "settings_of", "update"]
 

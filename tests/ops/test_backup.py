@@ -16,13 +16,14 @@ from ops.folders import fill, flip, made, only, settings_of
 from shoal.assemble import Services, assemble
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.errors import Conflict, Corrupt, InvalidField
+from shoal.maintenance.backup import back_up, restore
+from shoal.maintenance.doctor import examine
 from shoal.records.collection import CreateCollection
-from shoal.records.filters import MATCH_ALL
 from shoal.records.namespace import CreateNamespace
+from shoal.records.queries.filters import MATCH_ALL
 from shoal.records.scope import Scope
-from shoal.services.doctor import examine
-from shoal.storage.backup import MANIFEST, back_up, restore
-from shoal.storage.base import Query
+from shoal.storage.local.data_folder import BACKUP_MANIFEST
+from shoal.storage.protocols.records import Query
 
 ABOUT = {"shoal": "test"}
 ROWS = 7
@@ -194,7 +195,7 @@ def test_later_writes_to_the_folder_do_not_reach_a_backup(live: tuple[Services, 
     assert {path: path.read_bytes() for path in (tmp_path / "backup").rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("pattern", ["metadata.sqlite", "*.f32", "members.parquet", "manifest.json", MANIFEST])
+@pytest.mark.parametrize("pattern", ["metadata.sqlite", "*.f32", "members.parquet", "manifest.json", BACKUP_MANIFEST])
 def test_a_damaged_backup_is_refused_with_the_file_and_restores_nothing(
     kept: Path, tmp_path: Path, pattern: str
 ) -> None:
@@ -295,8 +296,8 @@ def resigned(copy: Path, **edits: object) -> None:
     """Change a manifest and its checksum with it."""
     from shoal.storage.checksums import manifest_checksum
 
-    manifest = orjson.loads((copy / MANIFEST).read_bytes()) | edits
-    (copy / MANIFEST).write_bytes(orjson.dumps(manifest | {"checksum": manifest_checksum(manifest)}))
+    manifest = orjson.loads((copy / BACKUP_MANIFEST).read_bytes()) | edits
+    (copy / BACKUP_MANIFEST).write_bytes(orjson.dumps(manifest | {"checksum": manifest_checksum(manifest)}))
 
 
 def test_a_backup_of_a_newer_version_is_refused(kept: Path, tmp_path: Path) -> None:

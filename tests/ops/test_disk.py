@@ -11,12 +11,12 @@ import pytest
 
 from ops.disk_sweep import BATCH, can_mount, fill_and_free, mounted
 from shoal.columns import DocumentBatch, VectorColumn
+from shoal.durable import disk_error
 from shoal.errors import InsufficientStorage, Unavailable
-from shoal.records.filters import MATCH_ALL
+from shoal.records.queries.filters import MATCH_ALL
 from shoal.records.scope import Scope
-from shoal.storage.disk import BALLAST_NAME, Disk, room
-from shoal.storage.documents import SqliteDocuments
-from shoal.storage.files import disk_error
+from shoal.storage.local.disk import BALLAST_NAME, Disk, room
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 MIB = 2**20
 SIZES = (8, 21, 38, 63)

@@ -16,12 +16,12 @@ from faults.disk import NoDisk, small_disk
 from ops.folders import flip, made, only, settings_of, update
 from shoal.assemble import assemble
 from shoal.cli.main import main
+from shoal.durable import new_file_held
 from shoal.errors import Unavailable
+from shoal.maintenance.backup import back_up
+from shoal.maintenance.doctor import Report, examine, repair
 from shoal.records.scope import Scope
-from shoal.services.doctor import Report, examine, repair
-from shoal.storage.backup import back_up
-from shoal.storage.documents import SqliteDocuments
-from shoal.storage.files import new_file_held
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 Break = Callable[[Path], object]
 

@@ -22,8 +22,8 @@ from mixpeek.models.weight_learning_config import WeightLearningConfig
 from mixpeek.models.whitening_params import WhiteningParams
 
 from shoal.engine import ALGORITHMS, check_params
-from shoal.engine.feature_weights import WeightLearning
-from shoal.engine.preprocessing import check_steps
+from shoal.engine.features.preprocessing import check_steps
+from shoal.engine.features.weights import WeightLearning
 from shoal.records.cluster import VectorConfig
 
 MODELS: dict[str, Any] = {

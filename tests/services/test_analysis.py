@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from shoal.analysis.analyse import analyse
 from shoal.engine.plan import Plan
-from shoal.services.analysis import analyse
 
 
 @pytest.mark.parametrize("blank", ["", "   ", "\n"])

@@ -11,11 +11,11 @@ from shoal.errors import AlreadyExists, Unauthorized
 from shoal.records.audit import AuditEntry, AuditQuestion, Origin
 from shoal.records.bucket import BucketSchema, CreateBucket
 from shoal.records.key import CreateKey, new_key
-from shoal.records.paging import Page
+from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
-from shoal.services.audit import INSTALLATION, note
+from shoal.repositories.audit import INSTALLATION, note
 from shoal.settings import Settings
-from shoal.storage.base import Query
+from shoal.storage.protocols.records import Query
 
 ORIGIN = Origin("command line", user="ann")
 
@@ -113,7 +113,7 @@ def test_a_row_survives_the_namespace_it_tells_of(services: Services, scope: Sco
 def test_the_oldest_rows_go_when_they_are_too_old_or_too_many(
     services: Services, scope: Scope, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.services.audit._PRUNED_EVERY", 5)
+    monkeypatch.setattr("shoal.repositories.audit._PRUNED_EVERY", 5)
     with services.audit.acting(ORIGIN):
         for _ in range(12):
             note(scope, "bucket.create", "old")

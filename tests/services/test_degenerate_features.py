@@ -12,9 +12,9 @@ from shoal.engine import ALGORITHMS, check_params
 from shoal.engine.plan import silent
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
-from shoal.services.grouping import group
-from shoal.services.groups import Groups
-from shoal.services.run_input import RunInput
+from shoal.runs.grouping.group import group
+from shoal.runs.grouping.groups import Groups
+from shoal.runs.input import RunInput
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PARAMS = {"kmeans": {"n_clusters": 3, "n_init": 1}, "gaussian_mixture": {"n_components": 3}}

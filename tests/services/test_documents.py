@@ -14,13 +14,13 @@ from shoal.assemble import Services, assemble
 from shoal.errors import AlreadyExists, InvalidField, NotFound
 from shoal.records.collection import CollectionSource, CreateCollection
 from shoal.records.document import AggregateDocuments, BatchDelete, CreateDocument, DistinctValues, UpsertDocuments
-from shoal.records.filters import parse_filter
 from shoal.records.namespace import CreateNamespace, VectorConfigSpec
+from shoal.records.queries.filters import parse_filter
 from shoal.records.scope import Scope
 from shoal.records.vectors import float_block
 from shoal.services.vector_check import VectorNames, columns_of
 from shoal.settings import Settings
-from shoal.storage.base import Query
+from shoal.storage.protocols.records import Query
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OPEN = VectorNames({}, closed=False)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoal.services.hierarchy import grow
+from shoal.analysis.hierarchy import grow
 
 
 def test_ids_tell_the_way_and_the_size() -> None:

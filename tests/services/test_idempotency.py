@@ -16,13 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from shoal.columns import DocumentBatch
 from shoal.errors import InvalidRequest, KeyReused
-from shoal.records.paging import Page
+from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
 from shoal.services import idempotency
 from shoal.services.idempotency import Answer, Idempotency, Keyed
-from shoal.storage.base import Kind, Query, Reply
-from shoal.storage.documents import SqliteDocuments
-from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.protocols.records import Kind, Query
+from shoal.storage.protocols.replies import Reply
+from shoal.storage.sqlite.documents.store import SqliteDocuments
+from shoal.storage.sqlite.metadata import SqliteMetadata
 
 SCOPES = (Scope("org_a", "ns_a"), Scope("org_a", "ns_b"), Scope("org_b", "ns_a"))
 KEYS = ("k1", "k2")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from shoal.records.execution import Centroid, Execution
-from shoal.services.identity import Identity, Past, identify
+from shoal.runs.identity.identify import Identity, Past, identify
 
 Groups = dict[str, list[str]]
 

@@ -14,7 +14,7 @@ from shoal.records.collection import CollectionSource, CreateCollection
 from shoal.records.namespace import CreateNamespace
 from shoal.records.scope import Scope
 from shoal.settings import Settings
-from shoal.storage.base import Query
+from shoal.storage.protocols.records import Query
 
 ORIGIN = Origin("command line", user="ann")
 

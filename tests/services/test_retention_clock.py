@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shoal.services.retention_clock import FASTEST, RetentionClock
-from shoal.storage.metadata import SqliteMetadata
+from shoal.repositories.retention_clock import FASTEST, RetentionClock
+from shoal.storage.sqlite.metadata import SqliteMetadata
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shoal.services.run_layers import wholes_of, with_inner_labels, with_new_labels
+from shoal.runs.layers import wholes_of, with_inner_labels, with_new_labels
 
 
 def row(layer: int, id: str, size: int, parent: str | None = None) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from shoal.records.cluster import Cluster
 from shoal.records.execution import ACTIVE, MOVES, Execution
 from shoal.records.scope import Scope
 from shoal.records.task import TERMINAL
-from shoal.services.run_states import QUEUE, RunStates
-from shoal.storage.base import Job
-from shoal.storage.metadata import SqliteMetadata
+from shoal.runs.states import QUEUE, RunStates
+from shoal.storage.protocols.queue import Job
+from shoal.storage.sqlite.metadata import SqliteMetadata
 
 SCOPE = Scope("org_a", "ns_1")
 LEASE = timedelta(seconds=30)
@@ -46,7 +46,7 @@ class Runs(RuleBasedStateMachine):
     def begin(self) -> None:
         ids = count()
         # Ids decide ties: the same steps must give the same ones again.
-        self.named = mock.patch("shoal.services.run_states.new_id", lambda prefix: f"{prefix}_{next(ids):04d}")
+        self.named = mock.patch("shoal.runs.states.new_id", lambda prefix: f"{prefix}_{next(ids):04d}")
         self.named.start()
         self.folder = tempfile.TemporaryDirectory()
         self.store = SqliteMetadata(Path(self.folder.name) / "metadata.sqlite")

@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 import shoal
-from shoal.clustering import Assignment
 from shoal.engine.cluster_probabilities import TopClusters
+from shoal.library.clustering import Assignment
 
 
 def clusters_of_data_frames(df: pd.DataFrame, pf: pl.DataFrame, lazy: pl.LazyFrame) -> None:

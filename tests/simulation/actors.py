@@ -23,9 +23,9 @@ from shoal.jobs.worker import Worker
 from shoal.records.cluster import Cluster
 from shoal.records.execution import ACTIVE, ExecuteCluster
 from shoal.records.scope import Scope
+from shoal.runs.states import QUEUE, RunStates
 from shoal.services.clusters import Clusters
-from shoal.services.run_states import QUEUE, RunStates
-from shoal.storage.base import Job
+from shoal.storage.protocols.queue import Job
 from simulation.world import Artifacts, Clock, Died, Store
 
 __all__ = ["LEASE_SECONDS", "Actor", "Client", "Parts", "SimulatedChild", "SimulatedWorker"]

@@ -10,7 +10,7 @@ import orjson
 from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.records.execution import ACTIVE, MOVES
 from shoal.records.scope import Scope
-from shoal.storage.base import Job
+from shoal.storage.protocols.queue import Job
 from simulation.actors import Client, Parts, SimulatedWorker
 
 __all__ = ["Promises"]

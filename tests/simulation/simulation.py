@@ -14,10 +14,10 @@ from shoal.errors import Unavailable
 from shoal.jobs.worker import BEAT_SECONDS
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.scope import Scope
+from shoal.runs.planning import Planning
+from shoal.runs.states import RunStates
 from shoal.services.clusters import Clusters
-from shoal.services.planning import Planning
 from shoal.services.removals import Removals
-from shoal.services.run_states import RunStates
 from simulation.actors import LEASE_SECONDS, Actor, Client, Parts, SimulatedWorker
 from simulation.promises import Promises
 from simulation.world import Artifacts, Checkpoints, Clock, Died, Documents, Store
@@ -58,7 +58,7 @@ class Simulation:
         with ExitStack() as patches:
             # Names are part of what happens: they decide ties, so a seed must give the same ones again.
             for place in ("new_id", "new_task_id"):
-                named = mock.patch(f"shoal.services.run_states.{place}", lambda prefix="task": self._name(prefix))
+                named = mock.patch(f"shoal.runs.states.{place}", lambda prefix="task": self._name(prefix))
                 patches.enter_context(named)
             store, promises = self.parts.store, self.promises
             patches.enter_context(mock.patch.object(store, "claim", promises.watching(store.claim)))

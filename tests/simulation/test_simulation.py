@@ -12,10 +12,10 @@ from unittest import mock
 import pytest
 
 from shoal.records.base import stored_time
-from shoal.services.run_states import RunStates
-from shoal.storage import job_queue
-from shoal.storage.base import Job
-from shoal.storage.job_queue import SqliteJobQueue
+from shoal.runs.states import RunStates
+from shoal.storage.protocols.queue import Job
+from shoal.storage.sqlite import job_queue
+from shoal.storage.sqlite.job_queue import SqliteJobQueue
 from simulation.promises import Promises
 from simulation.run import broken
 

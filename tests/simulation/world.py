@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from shoal.errors import Unavailable
-from shoal.records.paging import Listing
+from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
-from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, Json, StoredDocument
 from shoal.storage.filters.to_sql import register_functions
-from shoal.storage.metadata import _SCHEMA, SqliteMetadata
-from shoal.storage.sqlite import Database
+from shoal.storage.protocols.artifacts import ArtifactStore
+from shoal.storage.protocols.checkpoints import CheckpointStore
+from shoal.storage.protocols.documents import DocumentStore, StoredDocument
+from shoal.storage.protocols.records import Json
+from shoal.storage.sqlite.database import Database
+from shoal.storage.sqlite.metadata import _SCHEMA, SqliteMetadata
 
 __all__ = ["Artifacts", "Checkpoints", "Clock", "Died", "Documents", "Store"]
 

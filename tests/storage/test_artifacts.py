@@ -15,8 +15,8 @@ import pytest
 
 from shoal.errors import Conflict, Corrupt, InvalidField, NotFound, Unavailable
 from shoal.records.scope import Scope
-from shoal.storage.artifacts import LocalArtifacts
-from shoal.storage.base import ArtifactStore
+from shoal.storage.local.artifacts import LocalArtifacts
+from shoal.storage.protocols.artifacts import ArtifactStore
 
 RUN = "run_0000000000000001"
 
@@ -362,7 +362,7 @@ import sys
 from pathlib import Path
 import pyarrow as pa
 from shoal.records.scope import Scope
-from shoal.storage.artifacts import LocalArtifacts
+from shoal.storage.local.artifacts import LocalArtifacts
 store, number = LocalArtifacts(Path(sys.argv[1])), int(sys.argv[2])
 while True:
     table = pa.table({"n": [number] * 1000})

@@ -12,10 +12,10 @@ import pytest
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.errors import Corrupt
 from shoal.records.scope import Scope
-from shoal.storage.base import Query
 from shoal.storage.checksums import UNKNOWN, damaged_rows, row_checksums, text_checksum
-from shoal.storage.documents import SqliteDocuments
-from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.protocols.records import Query
+from shoal.storage.sqlite.documents.store import SqliteDocuments
+from shoal.storage.sqlite.metadata import SqliteMetadata
 
 COL, COUNT, DIMENSION = "col_1", 20, 6
 

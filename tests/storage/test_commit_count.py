@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shoal.errors import Corrupt
-from shoal.storage.inspection import check_file
-from shoal.storage.sqlite import Database
+from shoal.maintenance.inspection import check_file
+from shoal.storage.sqlite.database import Database
 
 SCHEMA = ["CREATE TABLE things (name TEXT)"]
 COMMITS = 20

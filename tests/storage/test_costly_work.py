@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from shoal.columns import DocumentBatch
-from shoal.records.filters import parse_filter
+from shoal.records.queries.filters import parse_filter
 from shoal.records.scope import Scope
-from shoal.storage import document_changes
-from shoal.storage.documents import SqliteDocuments
 from shoal.storage.filters import to_sql
+from shoal.storage.sqlite.documents import changes as document_changes
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 SCOPE = Scope("org", "ns")

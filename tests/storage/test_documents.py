@@ -24,11 +24,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from shoal.columns import DocumentBatch, Matrix, VectorColumn
 from shoal.errors import AlreadyExists, Corrupt, InvalidField, NotFound, Unavailable
-from shoal.records.filters import MATCH_ALL, Condition, parse_filter
-from shoal.records.paging import Page, Sort
+from shoal.records.queries.filters import MATCH_ALL, Condition, parse_filter
+from shoal.records.queries.paging import Page, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import DocumentStore, Query, StoredDocument, WriteCount
-from shoal.storage.documents import SqliteDocuments
+from shoal.storage.protocols.documents import DocumentStore, StoredDocument, WriteCount
+from shoal.storage.protocols.records import Query
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 COL = "col_1"
 RUN = "col_1@run_7"
@@ -786,7 +787,7 @@ from pathlib import Path
 import numpy as np
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.records.scope import Scope
-from shoal.storage.documents import SqliteDocuments
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 root, name, first, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 store = SqliteDocuments(root, segment_bytes=4096)

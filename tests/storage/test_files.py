@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.storage.files import (
+from shoal.durable import (
     is_abandoned,
     make_folder,
     new_file_held,

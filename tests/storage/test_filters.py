@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shoal.errors import InvalidField
-from shoal.records.filters import MATCH_ALL, And, Condition, Filter, Not, Operator, Or, parse_filter
+from shoal.records.queries.filters import MATCH_ALL, And, Condition, Filter, Not, Operator, Or, parse_filter
 from shoal.storage.filters.to_mask import found, mask, matches
 from shoal.storage.filters.to_sql import compile_filter, compile_search, field_sql, order_sql, register_functions
 

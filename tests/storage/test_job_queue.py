@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from shoal.errors import Conflict
 from shoal.records.scope import Scope
-from shoal.storage.base import Job
-from shoal.storage.metadata import _SCHEMA, SqliteMetadata
-from shoal.storage.sqlite import Database
+from shoal.storage.protocols.queue import Job
+from shoal.storage.sqlite.database import Database
+from shoal.storage.sqlite.metadata import _SCHEMA, SqliteMetadata
 
 LEASE = timedelta(seconds=30)
 A, B, C = (Scope(f"org_{letter}", "ns_1") for letter in "abc")
@@ -218,7 +218,7 @@ from datetime import datetime
 from pathlib import Path
 from shoal.errors import Conflict
 from shoal.records.scope import Scope
-from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.sqlite.metadata import SqliteMetadata
 store, now = SqliteMetadata(Path(sys.argv[1])), datetime.fromisoformat(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()

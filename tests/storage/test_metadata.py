@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion, Unavailable
 from shoal.records.base import wire_time
-from shoal.records.filters import parse_filter
-from shoal.records.paging import Page, Sort
+from shoal.records.queries.filters import parse_filter
+from shoal.records.queries.paging import Page, Sort
 from shoal.records.scope import Scope
-from shoal.storage.base import Kind, MetadataStore, Query, Stored
 from shoal.storage.filters.to_sql import register_functions
-from shoal.storage.metadata import _HERE, _NEWEST_FIRST, _SCHEMA, SqliteMetadata
-from shoal.storage.sqlite import Database
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Kind, Query, Stored
+from shoal.storage.sqlite.database import Database
+from shoal.storage.sqlite.metadata import _HERE, _NEWEST_FIRST, _SCHEMA, SqliteMetadata
 
 LEASE = timedelta(seconds=30)
 ALL = Query(page=Page(limit=1000))
@@ -662,7 +663,7 @@ CLAIMING = """
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.sqlite.metadata import SqliteMetadata
 store, now = SqliteMetadata(Path(sys.argv[1])), datetime.fromisoformat(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -700,7 +701,7 @@ import sys
 from datetime import datetime, UTC
 from pathlib import Path
 from shoal.records.scope import Scope
-from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.sqlite.metadata import SqliteMetadata
 store, scope = SqliteMetadata(Path(sys.argv[1])), Scope("org_1", "ns_1")
 number = int(sys.argv[2])
 while True:

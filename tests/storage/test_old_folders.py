@@ -16,9 +16,9 @@ from data.make_folder import answers
 from server_process import ServerProcess
 from shoal import failpoints
 from shoal.records.scope import Scope
-from shoal.storage.documents import SqliteDocuments
-from shoal.storage.metadata import SqliteMetadata
-from shoal.storage.migrations import copies_of
+from shoal.storage.sqlite.documents.store import SqliteDocuments
+from shoal.storage.sqlite.metadata import SqliteMetadata
+from shoal.storage.sqlite.migrations import copies_of
 
 FOLDERS = sorted((Path(__file__).parents[1] / "data").glob("folder-*.tar.xz"))
 

@@ -12,9 +12,9 @@ import pytest
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.errors import AlreadyExists, Corrupt
 from shoal.records.scope import Scope
-from shoal.storage.base import Reply, SavedReply
-from shoal.storage.documents import SqliteDocuments
-from shoal.storage.metadata import SqliteMetadata
+from shoal.storage.protocols.replies import Reply, SavedReply
+from shoal.storage.sqlite.documents.store import SqliteDocuments
+from shoal.storage.sqlite.metadata import SqliteMetadata
 
 DAY = timedelta(hours=24)
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from shoal.errors import Conflict, Corrupt, InsufficientStorage, Unavailable
-from shoal.storage.sqlite import Database
+from shoal.storage.sqlite.database import Database
 
 SCHEMA = (
     "CREATE TABLE words (word TEXT PRIMARY KEY, number INTEGER);",
@@ -171,7 +171,7 @@ def test_a_file_locked_by_another_program_is_unavailable_and_then_works(database
 
 
 def test_waiting_for_a_thread_that_never_ends_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.storage.sqlite._WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("shoal.storage.sqlite.database._WAIT_SECONDS", 0.05)
 
     with database.transaction(), ThreadPoolExecutor(1) as other:
         refused = other.submit(add, database, "one").exception()
@@ -346,7 +346,7 @@ def test_sql_functions_are_registered_on_the_connection_of_each_thread(path: Pat
 FORKING = """
 import os, sys
 from pathlib import Path
-from shoal.storage.sqlite import Database
+from shoal.storage.sqlite.database import Database
 database = Database(Path(sys.argv[1]), ())
 def add(word):
     with database.transaction() as connection:
@@ -378,7 +378,7 @@ def test_both_sides_of_a_fork_may_go_on_writing(path: Path) -> None:
 OPENING = """
 import sys
 from pathlib import Path
-from shoal.storage.sqlite import Database
+from shoal.storage.sqlite.database import Database
 sys.stdin.readline()
 for number in range(10):
     database = Database(Path(sys.argv[1]) / f"{number}.sqlite", SCHEMA)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shoal.columns import Points
 from shoal.errors import Corrupt
-from shoal.storage.vectors import SegmentKey, VectorSegments, safe_name
+from shoal.storage.sqlite.documents.vectors import SegmentKey, VectorSegments, safe_name
 
 KEY = SegmentKey("col_1@run_2", "text/../é", 1)
 

@@ -10,16 +10,16 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from shoal.api.auth import MOUNTS, Authentication
-from shoal.api.disk_guard import DiskGuard
 from shoal.api.errors import ErrorBoundary, handle_errors
-from shoal.api.framing import OneFraming
-from shoal.api.limits import BodyLimit
+from shoal.api.guards.disk_guard import DiskGuard
+from shoal.api.guards.framing import OneFraming
+from shoal.api.guards.limits import BodyLimit
+from shoal.api.guards.overload import Admission
+from shoal.api.guards.rates import LoginLimit, RateLimit
 from shoal.api.methods import HeadLikeGet
 from shoal.api.metrics import Metrics
 from shoal.api.observed import Observed
 from shoal.api.openapi import complete
-from shoal.api.overload import Admission
-from shoal.api.rates import LoginLimit, RateLimit
 from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
 from shoal.api.routes import ROUTERS

@@ -17,7 +17,7 @@ from shoal.api.errors import error_reply
 from shoal.errors import Forbidden, ShoalError, Unauthorized
 from shoal.records.audit import Origin
 from shoal.records.key import Caller, Permission
-from shoal.services.audit import Audit
+from shoal.repositories.audit import Audit
 from shoal.services.keys import Keys
 from shoal.services.links import Links
 

@@ -18,12 +18,12 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.types import Scope as Connection
 
-from shoal.api.json_text import parse_json
+from shoal.api.guards.json_text import parse_json
+from shoal.api.guards.rooms import ROOM, SMALL
 from shoal.api.methods import HeadOnly, asks_for_head
 from shoal.api.older_clients import for_older_client, is_older
 from shoal.api.queries import check_query, query_names
 from shoal.api.replies import effect_for_writer, shown_to_writer
-from shoal.api.rooms import ROOM, SMALL
 
 __all__ = ["JsonRoute", "validated"]
 

@@ -17,11 +17,11 @@ from fastapi import Depends, Header, Query, Request
 
 from shoal.assemble import Services
 from shoal.errors import InvalidRequest
-from shoal.records.filters import parse_filter
 from shoal.records.key import Caller
-from shoal.records.paging import ListBody, Listing, Page, Pagination, fold_page
+from shoal.records.queries.filters import parse_filter
+from shoal.records.queries.paging import ListBody, Listing, Page, Pagination, fold_page
 from shoal.records.scope import Scope
-from shoal.storage.base import Query as StoreQuery
+from shoal.storage.protocols.records import Query as StoreQuery
 
 __all__ = ["Called", "ListQuery", "Listed", "Namespaced", "Organized", "Wired", "decoded", "pagination"]
 

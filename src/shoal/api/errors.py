@@ -22,9 +22,9 @@ from starlette.types import Scope as Connection
 from shoal import errors
 from shoal.api.methods import allowed_methods
 from shoal.api.replies import reply
+from shoal.durable import disk_error, is_of_disk
 from shoal.errors import ShoalError, shorten
 from shoal.records.key import Caller
-from shoal.storage.files import disk_error, is_of_disk
 
 __all__ = ["ERRORS", "ErrorBoundary", "ErrorResponse", "Wire", "error_reply", "handle_errors", "wire_of"]
 

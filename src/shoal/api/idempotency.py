@@ -18,7 +18,7 @@ from shoal.api.deps import Wired, decoded
 from shoal.records.scope import Scope
 from shoal.services.idempotency import MAX_KEY_LENGTH, Act, Answer, Idempotency, check_key
 from shoal.services.idempotency import Keyed as KeyedRequest
-from shoal.storage.base import Reply
+from shoal.storage.protocols.replies import Reply
 
 __all__ = ["BODY", "BODY_HASH", "HEADER", "REPLAYED", "Keyed"]
 

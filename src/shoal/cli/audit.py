@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from shoal.cli.installation import opened
-from shoal.cli.terminal import escape_controls
+from shoal.cli.output.terminal import escape_controls
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from shoal.records.audit import AuditEntry, AuditQuestion, Origin
     from shoal.records.scope import Scope
-    from shoal.services.audit import Audit
+    from shoal.repositories.audit import Audit
 
 __all__ = ["at_the_command_line", "audit"]
 
@@ -40,7 +40,7 @@ def audit(
     # Imported here so that `shoal --help` stays fast.
     from shoal.records.audit import AuditQuestion
     from shoal.records.scope import Scope
-    from shoal.services.audit import INSTALLATION
+    from shoal.repositories.audit import INSTALLATION
 
     asked = AuditQuestion(action="key.refuse" if refused else action, key=key, since=_moment(since))
     with opened(data) as services:
@@ -68,8 +68,8 @@ def at_the_command_line() -> "Origin":
 
 def _newest(log: "Audit", scope: "Scope", asked: "AuditQuestion") -> "Iterator[AuditEntry]":
     """One organisation's rows, a page at a time."""
-    from shoal.records.paging import Page
-    from shoal.storage.base import Query
+    from shoal.records.queries.paging import Page
+    from shoal.storage.protocols.records import Query
 
     offset, more = 0, True
     while more:
@@ -97,7 +97,7 @@ def _moment(text: str | None) -> datetime | None:
 
 def _print_table(entries: "Sequence[AuditEntry]", names: Mapping[str, str]) -> None:
     """`names` of the organisations by id; they are told where there are several."""
-    from shoal.cli.table import printer
+    from shoal.cli.output.table import printer
 
     console = printer()
     if not entries:
@@ -114,7 +114,7 @@ def _table(entries: "Iterable[AuditEntry]", names: Mapping[str, str], *, width: 
     from rich.table import Table
     from rich.text import Text
 
-    from shoal.cli.table import plain
+    from shoal.cli.output.table import plain
 
     roomy, several = width >= _ROOM_FOR_DETAILS, len(names) > 1
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, expand=roomy)

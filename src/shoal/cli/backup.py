@@ -22,7 +22,7 @@ def backup(
     from datetime import UTC, datetime
     from importlib.metadata import version
 
-    from shoal.storage.backup import back_up
+    from shoal.maintenance.backup import back_up
 
     settings = Settings.read(data=data)
     about = {"shoal": version("shoal"), "created_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -37,7 +37,7 @@ def restore(
     data: Annotated[Path | None, typer.Option(help="The data folder to make; it must not exist, or be empty.")] = None,
 ) -> None:
     """Make a data folder from a backup; every byte is checked, and it appears whole or not at all."""
-    from shoal.storage.backup import restore as put_back
+    from shoal.maintenance.backup import restore as put_back
 
     settings = Settings.read(data=data)
     copied = put_back(source, settings.data)

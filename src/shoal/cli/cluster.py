@@ -65,20 +65,20 @@ def cluster(
     # Imported here so that `shoal --help` stays fast.
     from dataclasses import replace
 
-    from shoal.cli.cluster_report import print_json, print_plan, print_table, what_is_replaced
-    from shoal.cli.hints import same_command
     from shoal.cli.options import options_named
+    from shoal.cli.output.cluster_report import print_json, print_plan, print_table, what_is_replaced
+    from shoal.cli.output.hints import same_command
+    from shoal.cli.output.progress import shown
     from shoal.cli.params import parse_params
-    from shoal.cli.progress import shown
     from shoal.cli.where import parse_where
     from shoal.files.addresses import as_place, check_here
     from shoal.files.shards import results_name
-    from shoal.from_file import cluster_file, plan_file
-    from shoal.library import How
-    from shoal.records.filters import parse_filter
-    from shoal.request import Request
-    from shoal.results import check_folder
-    from shoal.write_targets import check_target
+    from shoal.library.from_columns import How
+    from shoal.library.from_file import cluster_file, plan_file
+    from shoal.library.request import Request
+    from shoal.library.results import check_folder
+    from shoal.library.written.write_targets import check_target
+    from shoal.records.queries.filters import parse_filter
 
     places = [as_place(file) for file in files]
     file = places[0] if len(places) == 1 else tuple(places)

@@ -95,7 +95,7 @@ def _cluster(services: "Services", scope: "Scope") -> "Cluster":
 
 def _executed(services: "Services", scope: "Scope", cluster: "Cluster", settings: "Settings") -> "Execution":
     """The run, carried out by a worker process as on a server. Raises RunFailed."""
-    from shoal.cli.progress import shown
+    from shoal.cli.output.progress import shown
     from shoal.errors import RunFailed
     from shoal.jobs.supervisor import Workers
     from shoal.records.execution import ACTIVE, ExecuteCluster
@@ -120,7 +120,7 @@ def _executed(services: "Services", scope: "Scope", cluster: "Cluster", settings
 def _show(cluster: "Cluster", run: "Execution", seconds: float) -> None:
     from rich.text import Text
 
-    from shoal.cli.table import Row, called_as, clusters_table, print_lines, printer
+    from shoal.cli.output.table import Row, called_as, clusters_table, print_lines, printer
 
     centroids = run.centroids or []
     rows = [Row(one.cluster_id, one.label or one.cluster_id, one.keywords, one.num_members) for one in centroids]

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shoal.cli.terminal import escape_controls
+from shoal.cli.output.terminal import escape_controls
 from shoal.settings import Settings
 
 if TYPE_CHECKING:
-    from shoal.services.doctor import Finding, Report
+    from shoal.maintenance.doctor import Finding, Report
 
 __all__ = ["doctor"]
 
@@ -28,8 +28,8 @@ def doctor(
     """Look through a data folder, also of a running server. Exit code 1 where something is to be put right."""
     # Imported here so that `shoal --help` stays fast.
     from shoal.errors import InvalidField
-    from shoal.services import doctor as service
-    from shoal.storage.data_folder import check_data_folder
+    from shoal.maintenance import doctor as service
+    from shoal.storage.local.data_folder import check_data_folder
 
     settings = Settings.read(data=data)
     check_data_folder(settings.data)
@@ -65,7 +65,7 @@ def _print_tables(settings: Settings, report: "Report", removed: "list[Finding]"
     from rich.table import Table
     from rich.text import Text
 
-    from shoal.cli.table import plain, printer
+    from shoal.cli.output.table import plain, printer
 
     console = printer()
     console.print(Text.assemble(("Data folder ", "dim"), plain(str(settings.data))))
@@ -98,6 +98,6 @@ def _versions() -> dict[str, str]:
     import platform
     from importlib.metadata import version
 
-    from shoal.storage.sqlite import SQLITE_VERSION
+    from shoal.storage.sqlite.database import SQLITE_VERSION
 
     return {"shoal": version("shoal"), "python": platform.python_version(), "sqlite": SQLITE_VERSION}

@@ -47,7 +47,7 @@ def import_(
     from shoal.cli.options import options_named
     from shoal.files.addresses import as_place, check_here
     from shoal.files.shards import check_path
-    from shoal.remote_files import files_here, local_files
+    from shoal.remote.remote_files import files_here, local_files
 
     places = [as_place(file) for file in files]
     file = places[0] if len(places) == 1 else tuple(places)
@@ -97,7 +97,7 @@ def _to_folder(file: "Files", collection: str, namespace: str, data: Path | None
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
     from shoal.cli.audit import at_the_command_line
-    from shoal.cli.progress import counted
+    from shoal.cli.output.progress import counted
     from shoal.files.layout import COMMAND
     from shoal.files.shards import size_of
     from shoal.jobs.limits import run_memory_mib

@@ -34,7 +34,7 @@ def opened(data: Path | None) -> "Iterator[Services]":
 
 def check_is_there(settings: Settings) -> None:
     """Raises InvalidField where there is no data folder, or not one for this user."""
-    from shoal.storage.data_folder import check_data_folder
+    from shoal.storage.local.data_folder import check_data_folder
 
     check_data_folder(settings.data)
     if not (settings.data / "metadata.sqlite").exists():

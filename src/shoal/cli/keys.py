@@ -29,7 +29,7 @@ Of = Annotated[str | None, typer.Option("--organization", help="Whose keys: a na
 @keys_app.command("list")
 def list_keys(organization: Of = None, data: Data = None) -> None:
     """Show every key, without its secret."""
-    from shoal.cli.table import print_listing
+    from shoal.cli.output.table import print_listing
 
     with _keys(data, organization) as (services, scope):
         rows = [(_cells(key), key.status == "active") for key in services.keys.all(scope)]

@@ -18,9 +18,9 @@ from shoal.cli.doctor import doctor
 from shoal.cli.import_ import import_
 from shoal.cli.keys import keys_app
 from shoal.cli.organizations import organizations_app
+from shoal.cli.output.terminal import plain_output, unfiltered
 from shoal.cli.serve import serve
 from shoal.cli.show import show
-from shoal.cli.terminal import plain_output, unfiltered
 from shoal.cli.work import worker
 from shoal.errors import ShoalError
 from shoal.without_pandas import keep_pandas_out

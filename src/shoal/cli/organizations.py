@@ -17,7 +17,7 @@ Data = Annotated[Path | None, typer.Option(help="The folder that holds everythin
 @organizations_app.command("list")
 def list_organizations(data: Data = None) -> None:
     """Show every organisation, oldest first."""
-    from shoal.cli.table import print_listing
+    from shoal.cli.output.table import print_listing
 
     with opened(data) as services:
         rows = [

@@ -84,7 +84,7 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
 def _serve(services: "Services", listener: socket.socket, ending: Ending) -> None:
     from shoal.api.app import create_app
     from shoal.api.metrics import serve_metrics
-    from shoal.cli.http_server import HttpServer
+    from shoal.cli.processes.http_server import HttpServer
     from shoal.jobs.supervisor import Workers
 
     settings = services.settings
@@ -123,8 +123,8 @@ def _known(folder: Path) -> Iterator[None]:
 
 def _make_room(settings: Settings) -> None:
     """On a disk that is full nothing could be opened: the ballast goes before that."""
-    from shoal.storage.data_folder import check_data_folder
-    from shoal.storage.disk import Disk
+    from shoal.storage.local.data_folder import check_data_folder
+    from shoal.storage.local.disk import Disk
 
     check_data_folder(settings.data)
     if settings.data.is_dir():

@@ -28,10 +28,10 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the clusters of earlier results again, or the documents and example texts of one cluster."""
-    from shoal.cli.cluster_report import print_clusters, print_json
-    from shoal.cli.table import printer
-    from shoal.cli.tree import clusters_tree, layers_of
-    from shoal.results import read_summary
+    from shoal.cli.output.cluster_report import print_clusters, print_json
+    from shoal.cli.output.table import printer
+    from shoal.cli.output.tree import clusters_tree, layers_of
+    from shoal.library.results import read_summary
 
     summary = read_summary(folder)
     if cluster is None:
@@ -96,7 +96,7 @@ def _members(folder: Path, cluster_id: str) -> "pa.Table":
 
 
 def _print_as_json(one: Mapping[str, Any], members: "pa.Table") -> None:
-    from shoal.cli.terminal import escape_controls
+    from shoal.cli.output.terminal import escape_controls
     from shoal.files.payloads import json_of_batch, json_text
 
     rows = [row for batch in members.to_batches() for row in json_of_batch(batch, str, byo=False, stored=False)]
@@ -107,7 +107,7 @@ def _print_as_json(one: Mapping[str, Any], members: "pa.Table") -> None:
 def _print_cluster(one: Mapping[str, Any], members: "pa.Table", most: int | None) -> None:
     from rich.text import Text
 
-    from shoal.cli.table import plain, print_lines, printer
+    from shoal.cli.output.table import plain, print_lines, printer
     from shoal.plural import plural
 
     console = printer()
@@ -128,7 +128,7 @@ def _table(members: "pa.Table") -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from shoal.cli.table import EDGES, plain
+    from shoal.cli.output.table import EDGES, plain
 
     table = Table(box=EDGES, header_style="bold", pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     names: Sequence[str] = [_HEADS.get(name, name) for name in members.column_names]

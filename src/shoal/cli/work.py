@@ -20,7 +20,7 @@ def worker(
 ) -> None:
     """Carry out runs until Ctrl-C; only needed beside `shoal serve --workers 0`."""
     # Imported here so that `shoal --help` stays fast.
-    from shoal.cli.worker import work
+    from shoal.cli.processes.worker import work
     from shoal.engine import kernels
 
     kernels.native()  # what SHOAL_KERNELS or SHOAL_INSTRUCTIONS cannot have is refused now, not at the first run

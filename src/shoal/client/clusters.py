@@ -14,7 +14,7 @@ from shoal.client.transport import Transport, given, parsed, segment
 from shoal.errors import Cancelled, InvalidField, Overloaded, RateLimited, RunFailed, Unavailable
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
-from shoal.records.parameter_places import is_method_parameter
+from shoal.records.queries.parameter_places import is_method_parameter
 from shoal.records.run_results import LabelledRun
 from shoal.records.task import Task
 

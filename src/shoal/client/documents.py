@@ -9,9 +9,9 @@ from shoal.client.sending import Sent, of_file, of_frame
 from shoal.client.transport import Transport, given, parsed, segment
 from shoal.errors import InvalidField
 from shoal.files.addresses import as_place
+from shoal.files.ids.made import imported_before, made_for
 from shoal.files.layout import CLIENT
-from shoal.files.made_ids import imported_before, made_for
-from shoal.frames import frame_of
+from shoal.library.input.frames import frame_of
 from shoal.records.base import Record
 
 __all__ = ["Documents", "Uploaded"]

@@ -16,7 +16,7 @@ from shoal.files import Source, open_source
 from shoal.files.in_memory import MemoryRows
 from shoal.files.layout import CLIENT
 from shoal.files.shards import Files
-from shoal.frames import Frame
+from shoal.library.input.frames import Frame
 
 __all__ = ["Sent", "of_file", "of_frame"]
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from shoal.columns import Labels, Points, Rows
 from shoal.engine.algorithms import Fit, Labelled, check_params, find_algorithm
 from shoal.engine.algorithms.base import check_seed
-from shoal.engine.centroids import (
+from shoal.engine.cluster_sizes import sizes_note
+from shoal.engine.clusters.centroids import (
     centroids,
     cluster_means,
     distances_to,
@@ -18,23 +19,22 @@ from shoal.engine.centroids import (
     member_rows,
     nearest_members,
 )
-from shoal.engine.cluster_sizes import sizes_note
-from shoal.engine.density import Density, settled
-from shoal.engine.geometry import LARGEST, checked_points, unit_rows
-from shoal.engine.hierarchy import levels_above, levels_of_layers
+from shoal.engine.clusters.labels import by_size
+from shoal.engine.clusters.quality import Grouping, measure
+from shoal.engine.density.density_tree import Density, settled
 from shoal.engine.known_rows import KnownRows
-from shoal.engine.labels import by_size
-from shoal.engine.layers import Layers
-from shoal.engine.map_stability import Redrawn, lay_out_again
+from shoal.engine.layers.hierarchy import levels_above, levels_of_layers
+from shoal.engine.layers.layers import Layers
+from shoal.engine.map.stability import Redrawn, lay_out_again
 from shoal.engine.model import Model
-from shoal.engine.near_duplicates import NearDuplicates, near_duplicates
-from shoal.engine.neighborhood import COUNT, Neighborhood, find_neighborhood
+from shoal.engine.neighbors.near_duplicates import NearDuplicates, near_duplicates
+from shoal.engine.neighbors.neighborhood import COUNT, Neighborhood, find_neighborhood
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import CentroidMethod, DistanceMetric, Keep, Plan, Progress, made_now, silent, steady, within
 from shoal.engine.prediction import Reach
-from shoal.engine.quality import Grouping, measure
-from shoal.engine.sampling import sample_rows
+from shoal.engine.rows.geometry import LARGEST, checked_points, unit_rows
+from shoal.engine.rows.sampling import sample_rows
 from shoal.errors import InvalidField
 
 __all__ = ["Clustered", "compute"]

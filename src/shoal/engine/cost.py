@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from shoal.engine.algorithms import check_params
-from shoal.engine.choose_k import work_of_choosing
+from shoal.engine.kmeans.choose_k import work_of_choosing
 from shoal.engine.parallel import one_blas_thread, thread_count
 from shoal.engine.plan import Plan
 

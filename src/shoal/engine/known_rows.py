@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.algorithms.base import Labelled
-from shoal.engine.row_keys import Keys, row_keys
+from shoal.engine.rows.row_keys import Keys, row_keys
 
 __all__ = ["KnownRows"]
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points
 from shoal.engine.algorithms.base import Assign, Fit, Labelled
-from shoal.engine.geometry import unit_rows
 from shoal.engine.known_rows import KnownRows
-from shoal.engine.new_rows import new_points
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import Progress, silent
 from shoal.engine.prediction import Reach
+from shoal.engine.rows.geometry import unit_rows
+from shoal.engine.rows.new_rows import new_points
 
 __all__ = ["Model"]
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
-from shoal.engine.density import Density
-from shoal.engine.layers import Layers
+from shoal.engine.density.density_tree import Density
+from shoal.engine.layers.layers import Layers
 from shoal.engine.model import Model
-from shoal.engine.near_duplicates import NearDuplicates
+from shoal.engine.neighbors.near_duplicates import NearDuplicates
 from shoal.engine.plan import DistanceMetric
 
 __all__ = ["Outcome"]

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine.algorithms.base import Labelled
-from shoal.engine.centroids import Memberships, cluster_means, distances_to, member_rows
+from shoal.engine.clusters.centroids import Memberships, cluster_means, distances_to, member_rows
+from shoal.engine.clusters.quality import Grouping, measure
 from shoal.engine.known_rows import KnownRows
-from shoal.engine.layers import Layers, nearest_parts, parents_of
+from shoal.engine.layers.layers import Layers, nearest_parts, parents_of
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import Plan, Progress, silent
 from shoal.engine.prediction import Assigner
-from shoal.engine.quality import Grouping, measure
 
 __all__ = ["without_noise"]
 

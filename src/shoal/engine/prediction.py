@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine.algorithms.base import Labelled, nothing_found
-from shoal.engine.centers import TwoNearest
-from shoal.engine.geometry import checked_points, half_squares, squared_lengths, unit_rows
-from shoal.engine.means import squares_to
-from shoal.engine.neighbors import cells_of
-from shoal.engine.new_rows import lengths_of, longest_of, new_points, score_slack
+from shoal.engine.kmeans.centers import TwoNearest
+from shoal.engine.neighbors.nearest import cells_of
 from shoal.engine.parallel import in_order, one_blas_thread, spans
 from shoal.engine.plan import DistanceMetric, Progress
+from shoal.engine.rows.geometry import checked_points, half_squares, squared_lengths, unit_rows
+from shoal.engine.rows.means import squares_to
+from shoal.engine.rows.new_rows import lengths_of, longest_of, new_points, score_slack
 from shoal.errors import InvalidField
 
 __all__ = ["Assigner", "Reach", "reaches"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shoal.files.payloads import check_types, json_of_batch, json_of_rows
 from shoal.files.pieces import Attributes
-from shoal.records.fields import key_paths
+from shoal.records.queries.fields import key_paths
 from shoal.records.vectors import Place
 
 __all__ = ["Documents"]

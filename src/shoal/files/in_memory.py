@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from shoal.files.bounds import Bounds
+from shoal.files.columnar.table_pieces import TablePieces
 from shoal.files.layout import PYTHON, Asked, Chosen
 from shoal.files.pieces import Shards
 from shoal.files.reading import speaking_shoal
 from shoal.files.source import MAX_DIMENSION, Source
-from shoal.files.table_pieces import TablePieces
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads  # a data set comes from those who imported it

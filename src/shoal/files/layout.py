@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds
-from shoal.files.ids import ID_COLUMNS, NO_COLUMN, Numbering, numbered
+from shoal.files.ids.ids import ID_COLUMNS, NO_COLUMN, Numbering, numbered
 from shoal.files.stamps import Stamps
 
 __all__ = [

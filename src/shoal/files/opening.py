@@ -7,15 +7,15 @@ from typing import Final
 
 from shoal.errors import InvalidField
 from shoal.files.addresses import check_here
-from shoal.files.array_file import ArrayPieces
+from shoal.files.columnar.array_file import ArrayPieces
+from shoal.files.columnar.table_pieces import TablePieces
+from shoal.files.columnar.tables import open_rows
+from shoal.files.csv_text.plain_text import PlainText
 from shoal.files.formats import Format, format_by_name, format_of
-from shoal.files.json_lines import JsonPieces
+from shoal.files.json_text.lines import JsonPieces
 from shoal.files.layout import Asked
 from shoal.files.pieces import Pieces, naming_line
-from shoal.files.plain_text import PlainText
 from shoal.files.reading import speaking_shoal
-from shoal.files.table_pieces import TablePieces
-from shoal.files.tables import open_rows
 
 __all__ = ["find_sidecar", "no_sidecar", "open_array", "open_pieces"]
 

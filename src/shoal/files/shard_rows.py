@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds, Unfolding
+from shoal.files.columnar.parquet import ParquetRows
+from shoal.files.columnar.parquet_probe import check_metadata
+from shoal.files.columnar.tables import check_names
 from shoal.files.formats import format_of
-from shoal.files.parquet import ParquetRows
-from shoal.files.parquet_probe import check_metadata
 from shoal.files.pieces import Shards
 from shoal.files.reading import speaking_shoal
 from shoal.files.shards import Shard
-from shoal.files.tables import check_names
 from shoal.tables import is_json, is_text, plain
 
 __all__ = ["ShardRows", "partitions"]

@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from shoal.columns import DocumentBatch, Points, Rows, VectorColumn
 from shoal.errors import InvalidField, ShoalError
 from shoal.files.bounds import Bounds
+from shoal.files.columnar.table_pieces import TablePieces
+from shoal.files.csv_text.plain_text import PlainText
 from shoal.files.documents import Documents
 from shoal.files.formats import Format, format_by_name, format_of
-from shoal.files.ids import NO_COLUMN, IdRegister
-from shoal.files.json_lines import JsonPieces
+from shoal.files.ids.ids import NO_COLUMN, IdRegister
+from shoal.files.ids.made import MadeIds
+from shoal.files.json_text.lines import JsonPieces
 from shoal.files.layout import COMMAND, Asked, Chosen, Known, Options
-from shoal.files.made_ids import MadeIds
 from shoal.files.opening import find_sidecar, no_sidecar, open_array, open_pieces
 from shoal.files.originals import Originals
 from shoal.files.payloads import json_of_batch, json_of_rows
 from shoal.files.pieces import Piece, Pieces, Shards, naming_line, naming_shard, row_place
-from shoal.files.plain_text import PlainText
 from shoal.files.reading import converted, speaking_shoal
 from shoal.files.shard_rows import ShardRows
 from shoal.files.shards import Files, are_several, find_shards, name_of
 from shoal.files.stamps import stamps_of
-from shoal.files.table_pieces import TablePieces
 from shoal.files.text_shards import CsvShards, JsonShards
 
 __all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Source", "SourceInfo", "Wanted", "open_source"]

@@ -11,19 +11,19 @@ import pyarrow as pa
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Unfolding
-from shoal.files.csv_dialect import dialect_of
-from shoal.files.csv_rows import CsvRows
+from shoal.files.csv_text.dialect import dialect_of
+from shoal.files.csv_text.notation import Writing
+from shoal.files.csv_text.plain_text import PlainText
+from shoal.files.csv_text.rows import CsvRows
 from shoal.files.formats import Format, format_by_name, format_of
-from shoal.files.ids import ID_COLUMNS
-from shoal.files.json_records import Records
-from shoal.files.json_shapes import records_of
+from shoal.files.ids.ids import ID_COLUMNS
+from shoal.files.json_text.records import Records
+from shoal.files.json_text.shapes import records_of
 from shoal.files.layout import Asked
 from shoal.files.pieces import Shards
-from shoal.files.plain_text import PlainText
 from shoal.files.reading import speaking_shoal
 from shoal.files.shard_rows import partitions
 from shoal.files.shards import Shard
-from shoal.files.writing import Writing
 
 __all__ = ["CsvShards", "JsonShards"]
 

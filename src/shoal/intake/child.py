@@ -12,8 +12,8 @@ from typing import Final
 from shoal.errors import InvalidField, ShoalError
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
+from shoal.files.csv_text.plain_text import is_written_anew
 from shoal.files.opening import find_sidecar
-from shoal.files.plain_text import is_written_anew
 from shoal.files.reading import out_of_memory
 from shoal.files.shards import are_several, name_of, size_of
 from shoal.intake.frames import receive, send, send_batch, send_error, send_info

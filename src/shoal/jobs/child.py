@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import orjson
 
-from shoal.storage.base import Job
+from shoal.storage.protocols.queue import Job
 
 __all__ = ["Child", "ChildProcesses", "Executor", "Progress"]
 

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from shoal.durable import locked
 from shoal.errors import ShoalError
-from shoal.storage.files import locked
 
 __all__ = ["Periodic"]
 

@@ -18,7 +18,7 @@ _GRACE_SECONDS: Final = 10.0
 _log = logging.getLogger("shoal.supervisor")
 
 
-_COMMAND: Final = (sys.executable, "-m", "shoal.cli.worker")
+_COMMAND: Final = (sys.executable, "-m", "shoal.cli.processes.worker")
 
 
 class Workers:

@@ -22,7 +22,8 @@ from typing import Final, Literal, Protocol
 from shoal.errors import ShoalError, Unavailable
 from shoal.jobs.child import Child, Executor
 from shoal.jobs.limits import OUT_OF_MEMORY
-from shoal.storage.base import Job, MetadataStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.queue import Job
 
 __all__ = ["BEAT_SECONDS", "MAX_ATTEMPTS", "MAX_STARTS", "Handler", "Worker"]
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shoal.records.base import Record, Timestamp
 from shoal.records.key import Caller
-from shoal.records.paging import Pagination
+from shoal.records.queries.paging import Pagination
 
 __all__ = ["Action", "AuditEntry", "AuditList", "AuditQuestion", "Origin", "Outcome"]
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ConfigDict, Field
 
 from shoal.records.base import Body, Done, Flag, Kept, Record, Timestamp
-from shoal.records.paging import Pagination
+from shoal.records.queries.paging import Pagination
 
 __all__ = [
     "OWN_FIELDS",

@@ -10,11 +10,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, computed_field, model_validator
 
 from shoal.records.base import Body, Done, Flag, Integral, Number, Record, Timestamp, Whole
-from shoal.records.filter_body import Filters
 from shoal.records.guide_names import specified_spelling
 from shoal.records.labeling import Labeling, StoredLabeling, TextFields
-from shoal.records.paging import Pagination
-from shoal.records.parameter_places import right_place
+from shoal.records.queries.filter_body import Filters
+from shoal.records.queries.paging import Pagination
+from shoal.records.queries.parameter_places import right_place
 from shoal.records.task import Status
 
 __all__ = [

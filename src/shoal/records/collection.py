@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shoal.records.base import Body, Done, Flag, Integral, Kept, Record, Timestamp, Whole
 from shoal.records.bucket import BucketSchema
-from shoal.records.paging import Pagination
+from shoal.records.queries.paging import Pagination
 
 __all__ = [
     "Collection",

@@ -13,8 +13,8 @@ from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError, Wi
 
 from shoal.errors import InvalidField
 from shoal.records.base import Body, Described, Flag, Integral
-from shoal.records.filter_body import Filters
-from shoal.records.paging import ListBody
+from shoal.records.queries.filter_body import Filters
+from shoal.records.queries.paging import ListBody
 
 __all__ = [
     "MAX_PAYLOAD_BYTES",

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from shoal.records.base import Effect, Record
-from shoal.records.paging import Pagination
+from shoal.records.queries.paging import Pagination
 
 __all__ = [
     "AggregatedGroups",

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from shoal.records.base import Body, Record, Timestamp
-from shoal.records.paging import Pagination
+from shoal.records.queries.paging import Pagination
 
 __all__ = [
     "ALL_PERMISSIONS",

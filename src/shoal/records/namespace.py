@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from shoal.records.base import Body, Done, Flag, Integral, Readable, Record, Timestamp, Whole
-from shoal.records.paging import Pagination
+from shoal.records.queries.paging import Pagination
 
 __all__ = [
     "CreateNamespace",

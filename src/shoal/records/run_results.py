@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from shoal.records.base import Record, Timestamp
 from shoal.records.execution import Centroid, Execution, RunStatus
-from shoal.records.paging import Pagination
+from shoal.records.queries.paging import Pagination
 
 __all__ = [
     "CancelledRun",

@@ -16,7 +16,7 @@ from shoal import deadline
 from shoal.errors import InvalidField
 from shoal.records.document import AggregateDocuments, Aggregation
 from shoal.services.accumulators import ACCUMULATORS, Accumulator, Meter, identity_of
-from shoal.storage.base import Json
+from shoal.storage.protocols.records import Json
 
 __all__ = ["Aggregator", "fields_of"]
 

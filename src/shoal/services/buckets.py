@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from shoal.records.bucket import Bucket, CreateBucket, PatchBucket
-from shoal.records.filters import Condition
 from shoal.records.ids import check_name, new_id
-from shoal.records.paging import Listing
+from shoal.records.queries.filters import Condition
+from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
-from shoal.services.repository import Repository
-from shoal.storage.base import MetadataStore, Query
+from shoal.repositories.repository import Repository
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Query
 
 __all__ = ["Buckets", "inside"]
 

@@ -11,19 +11,19 @@ from typing import Literal
 import numpy as np
 
 from shoal.columns import DocumentBatch, VectorColumn
+from shoal.durable import new_file_held, remove_abandoned
+from shoal.files.ids.made import imported_before, made_for
 from shoal.files.layout import HTTP, Chosen, Options
-from shoal.files.made_ids import imported_before, made_for
 from shoal.files.pieces import naming_document, naming_shard, row_place
 from shoal.files.shards import Files, name_of
 from shoal.intake import FileReaders, ForeignFile, How
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place
-from shoal.services.audit import note_done
+from shoal.repositories.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.documents import Documents
 from shoal.services.vector_check import VectorNames, check_dimensions, check_directions, is_coarse, rounded
-from shoal.storage.base import DocumentStore
-from shoal.storage.files import new_file_held, remove_abandoned
+from shoal.storage.protocols.documents import DocumentStore
 
 __all__ = ["Bulk", "Imported", "OnConflict"]
 

@@ -7,11 +7,12 @@ from typing import Any, Final
 from shoal.labeling import trimmed
 from shoal.records.cluster import CreateCluster, PatchCluster, VectorConfig
 from shoal.records.execution import ExecuteCluster
-from shoal.records.filters import MATCH_ALL
 from shoal.records.labeling import Labeling
-from shoal.records.paging import Page
+from shoal.records.queries.filters import MATCH_ALL
+from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
-from shoal.storage.base import DocumentStore, Query
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.records import Query
 
 __all__ = ["ignored_fields", "ignored_labeling", "ignored_overrides", "ignored_params", "ignored_parts"]
 

@@ -9,30 +9,32 @@ from typing import Any, Final
 import orjson
 
 from shoal.engine import check_params
-from shoal.engine.preprocessing import check_steps
+from shoal.engine.features.preprocessing import check_steps
 from shoal.errors import Conflict, InsufficientStorage, InvalidField
 from shoal.failpoints import hit
 from shoal.records.cluster import RESERVED_NAMES, Cluster, CreateCluster, PatchCluster
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.execution import ACTIVE, ExecuteCluster, Execution
-from shoal.records.filters import MATCH_ALL, And, Condition, Filter, parse_filter
 from shoal.records.ids import check_name, new_id
-from shoal.records.paging import Listing
+from shoal.records.queries.filters import MATCH_ALL, Condition, parse_filter
+from shoal.records.queries.paging import Listing
 from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Task
-from shoal.services.cluster_config import check_config, check_mappings
+from shoal.repositories.repository import Repository
+from shoal.runs.cluster_config import check_config, check_mappings
+from shoal.runs.engine_plan import documents_of
+from shoal.runs.planning import Planning
+from shoal.runs.shared_fields import shared_fields
+from shoal.runs.states import RunStates, runs_of
+from shoal.runs.text_fields import check_text_fields, inputs_of, named_fields
 from shoal.services.cluster_warnings import ignored_fields, ignored_overrides, ignored_params, ignored_parts
-from shoal.services.engine_plan import documents_of
-from shoal.services.planning import Planning
 from shoal.services.removals import Removals
-from shoal.services.repository import Repository
-from shoal.services.run_states import RunStates
-from shoal.services.shared_fields import shared_fields
-from shoal.services.text_fields import check_text_fields, inputs_of, named_fields
-from shoal.storage.base import DocumentStore, MetadataStore, Query
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Query
 
-__all__ = ["Admitted", "Clusters", "runs_of"]
+__all__ = ["Admitted", "Clusters"]
 
 _OVERRIDES: Final = (
     "filters",
@@ -345,11 +347,6 @@ class Clusters:
             params, warnings = check_params(cluster.algorithm, sent["algorithm_params"] or {})
             edits |= {"algorithm_params": dict(params), "warnings": [*edits["warnings"], *warnings]}
         return cluster.model_copy(update=edits)
-
-
-def runs_of(cluster_id: str, *more: Filter) -> Query:
-    """All runs of a cluster, newest first."""
-    return Query(filter=And((Condition("cluster_id", "eq", cluster_id, case_sensitive=True), *more)))
 
 
 def _name(given: str | None, cluster_id: str) -> str:

@@ -19,12 +19,14 @@ from shoal.records.collection import (
 )
 from shoal.records.ids import check_name, new_id
 from shoal.records.namespace import VectorConfigSpec
-from shoal.records.paging import Listing
+from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
+from shoal.repositories.repository import Repository
 from shoal.services.buckets import Buckets
 from shoal.services.removals import Removals
-from shoal.services.repository import Repository
-from shoal.storage.base import DocumentStore, MetadataStore, Query
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Query
 
 __all__ = ["DEFAULT_COLLECTION", "Collections"]
 

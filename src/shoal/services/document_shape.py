@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from shoal.records.fields import KeyPath, find_field, key_paths
-from shoal.storage.base import Json
+from shoal.records.queries.fields import KeyPath, find_field, key_paths
+from shoal.storage.protocols.records import Json
 
 __all__ = ["group_documents", "select_fields"]
 

@@ -29,17 +29,19 @@ from shoal.records.document import (
     checked_fields,
     internal_of,
 )
-from shoal.records.filters import Condition, Filter, parse_filter
 from shoal.records.ids import check_id, new_id
 from shoal.records.namespace import Namespace
-from shoal.records.paging import Listing
+from shoal.records.queries.filters import Condition, Filter, parse_filter
+from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
+from shoal.repositories.audit import note_done
+from shoal.repositories.repository import Repository
 from shoal.services.aggregation import Aggregator, fields_of
-from shoal.services.audit import note_done
 from shoal.services.collections import Collections
-from shoal.services.repository import Repository
 from shoal.services.vector_check import VectorNames, columns_of, is_coarse, rounded
-from shoal.storage.base import DocumentStore, Json, MetadataStore, Query, StoredDocument
+from shoal.storage.protocols.documents import DocumentStore, StoredDocument
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Json, Query
 
 __all__ = ["Documents", "Upsert", "Upserted"]
 

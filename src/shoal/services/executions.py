@@ -10,15 +10,18 @@ import pyarrow.parquet as pq
 from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Centroid, ClusterData, Execution
-from shoal.records.filters import And
-from shoal.records.paging import Listing
+from shoal.records.queries.filters import And
+from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
-from shoal.services.clusters import Clusters, runs_of
-from shoal.services.relabeling import Relabelings, Relabelled
-from shoal.services.run_layers import is_hierarchy, layers_of_run, with_labels_of_people
-from shoal.services.run_states import RunStates
-from shoal.services.run_tables import LABELLED, ParquetTable, as_columns, flat, of_label, sampled, with_coordinates
-from shoal.storage.base import ArtifactStore, DocumentStore, Enrichment, MetadataStore, Query
+from shoal.runs.layers import is_hierarchy, layers_of_run, with_labels_of_people
+from shoal.runs.relabeling import Relabelings, Relabelled
+from shoal.runs.states import RunStates, runs_of
+from shoal.runs.tables import LABELLED, ParquetTable, as_columns, flat, of_label, sampled, with_coordinates
+from shoal.services.clusters import Clusters
+from shoal.storage.protocols.artifacts import ArtifactStore
+from shoal.storage.protocols.documents import DocumentStore, Enrichment
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Query
 from shoal.tables import decoded
 
 __all__ = ["CSV_ROWS", "Executions", "Relabelled"]

@@ -7,18 +7,19 @@ from datetime import datetime
 
 from shoal.errors import Corrupt
 from shoal.records.execution import ACTIVE, Execution
-from shoal.records.filters import Condition
+from shoal.records.queries.filters import Condition
 from shoal.records.scope import Scope
-from shoal.services.audit import Audit
-from shoal.services.clusters import runs_of
-from shoal.services.generations import Generations
+from shoal.repositories.audit import Audit
+from shoal.repositories.retention_clock import RetentionClock
+from shoal.runs.generations import Generations
+from shoal.runs.relabeling import Relabelings
+from shoal.runs.states import RunStates, runs_of
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
-from shoal.services.relabeling import Relabelings
 from shoal.services.removals import Removals
-from shoal.services.retention_clock import RetentionClock
-from shoal.services.run_states import RunStates
-from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore
+from shoal.storage.protocols.artifacts import ArtifactStore
+from shoal.storage.protocols.checkpoints import CheckpointStore
+from shoal.storage.protocols.documents import DocumentStore
 
 __all__ = ["Housekeeping", "Tidied"]
 

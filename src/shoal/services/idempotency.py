@@ -13,8 +13,10 @@ from typing import Final, TypeAlias
 from shoal.errors import InvalidField, KeyReused
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
-from shoal.services.audit import noted_afterwards
-from shoal.storage.base import DocumentStore, MetadataStore, Reply, SavedReply
+from shoal.repositories.audit import noted_afterwards
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.replies import Reply, SavedReply
 
 __all__ = ["KEPT", "MAX_KEY_LENGTH", "Act", "Answer", "Idempotency", "Keyed", "check_key"]
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from shoal.durable import locked, written_whole
 from shoal.errors import AlreadyExists, Conflict, InvalidField, NotFound, Unauthorized, Unavailable
 from shoal.records.audit import Action
-from shoal.records.filters import And, Condition
 from shoal.records.ids import check_name, new_id
 from shoal.records.key import (
     ALL_PERMISSIONS,
@@ -27,13 +27,14 @@ from shoal.records.key import (
     new_key,
 )
 from shoal.records.organization import Organization
-from shoal.records.paging import Listing, Page
+from shoal.records.queries.filters import And, Condition
+from shoal.records.queries.paging import Listing, Page
 from shoal.records.scope import Scope
-from shoal.services.audit import Audit
+from shoal.repositories.audit import Audit
+from shoal.repositories.repository import Repository
 from shoal.services.namespaces import Namespaces
-from shoal.services.repository import Repository
-from shoal.storage.base import MetadataStore, Query
-from shoal.storage.files import locked, written_whole
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Query
 
 __all__ = ["LOCAL_USER", "Keys"]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
+from shoal.durable import locked, written_whole
 from shoal.errors import Forbidden
 from shoal.records.base import wire_time
 from shoal.records.scope import Scope
-from shoal.storage.files import locked, written_whole
 
 __all__ = ["LINK_LIFE", "Links", "SignedLink"]
 

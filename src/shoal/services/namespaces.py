@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from shoal.errors import AlreadyExists, InvalidField, InvalidRequest
 from shoal.records.collection import Collection
-from shoal.records.filters import Condition
 from shoal.records.ids import check_name, new_id
 from shoal.records.namespace import (
     CreateNamespace,
@@ -15,11 +14,14 @@ from shoal.records.namespace import (
     PatchNamespace,
     VectorConfigSpec,
 )
-from shoal.records.paging import Listing, Page
+from shoal.records.queries.filters import Condition
+from shoal.records.queries.paging import Listing, Page
 from shoal.records.scope import Scope
+from shoal.repositories.repository import Repository
 from shoal.services.removals import Removals
-from shoal.services.repository import Repository
-from shoal.storage.base import DocumentStore, Kind, MetadataStore, Query
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Kind, Query
 
 __all__ = ["Namespaces"]
 

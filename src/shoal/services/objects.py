@@ -19,13 +19,14 @@ from shoal.records.bucket import (
     Edge,
     PatchObject,
 )
-from shoal.records.filters import And, Condition
 from shoal.records.ids import new_id
-from shoal.records.paging import Listing
+from shoal.records.queries.filters import And, Condition
+from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
+from shoal.repositories.repository import Repository
 from shoal.services.buckets import Buckets, inside
-from shoal.services.repository import Repository
-from shoal.storage.base import MetadataStore, Query
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Query
 
 __all__ = ["Objects"]
 

@@ -13,12 +13,16 @@ from datetime import datetime
 
 from shoal.errors import NotFound, ShoalError, Unavailable
 from shoal.failpoints import hit
-from shoal.records.filters import And, Condition
 from shoal.records.ids import new_id
+from shoal.records.queries.filters import And, Condition
 from shoal.records.removal import Removal
 from shoal.records.scope import Scope
-from shoal.services.repository import Repository
-from shoal.storage.base import ArtifactStore, CheckpointStore, DocumentStore, MetadataStore, Query
+from shoal.repositories.repository import Repository
+from shoal.storage.protocols.artifacts import ArtifactStore
+from shoal.storage.protocols.checkpoints import CheckpointStore
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Query
 
 __all__ = ["Removals", "check_known"]
 

@@ -1,10 +1,11 @@
 """Tasks: what is under way, and how far."""
 
-from shoal.records.paging import Listing
+from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.records.task import TERMINAL, Task
-from shoal.services.run_states import RunStates
-from shoal.storage.base import MetadataStore, Query
+from shoal.runs.states import RunStates
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Query
 
 __all__ = ["Tasks"]
 

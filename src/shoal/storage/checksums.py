@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from shoal.columns import Points, Rows
-from shoal.storage.base import Json
+from shoal.storage.protocols.records import Json
 
 __all__ = ["UNKNOWN", "damaged_rows", "manifest_checksum", "row_checksums", "text_checksum"]
 

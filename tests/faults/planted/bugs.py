@@ -110,16 +110,16 @@ def _abort(run: Any) -> None:
 
 
 BUGS: Final[Mapping[str, Mapping[str, Change]]] = {
-    "reply_before_commit": {"shoal.storage.documents": _reply_before_commit},
-    "flip_before_artifacts": {"shoal.storage.artifacts": _artifacts_later, "shoal.services.run_states": _flip_first},
-    "tenant_clause_dropped": {"shoal.storage.metadata": _every_tenant},
+    "reply_before_commit": {"shoal.storage.sqlite.documents.store": _reply_before_commit},
+    "flip_before_artifacts": {"shoal.storage.local.artifacts": _artifacts_later, "shoal.runs.states": _flip_first},
+    "tenant_clause_dropped": {"shoal.storage.sqlite.metadata": _every_tenant},
     "idempotency_reply_not_saved": {
-        "shoal.storage.metadata": _no_reply_kept,
-        "shoal.storage.documents": _no_reply_kept,
+        "shoal.storage.sqlite.metadata": _no_reply_kept,
+        "shoal.storage.sqlite.documents.store": _no_reply_kept,
     },
-    "enrichment_without_intent": {"shoal.storage.documents": _no_intent},
-    "no_fsync": {"shoal.storage.files": _no_sync, "shoal.storage.sqlite": _no_sync_in_sqlite},
+    "enrichment_without_intent": {"shoal.storage.sqlite.documents.store": _no_intent},
+    "no_fsync": {"shoal.durable": _no_sync, "shoal.storage.sqlite.database": _no_sync_in_sqlite},
     "removal_without_tombstone": {"shoal.services.removals": _no_tombstone},
-    "fencing_ignored": {"shoal.services.run_states": _no_fence},
-    "abort_poison": {"shoal.services.run": _abort},
+    "fencing_ignored": {"shoal.runs.states": _no_fence},
+    "abort_poison": {"shoal.runs.run": _abort},
 }

@@ -8,7 +8,7 @@ from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.records.bucket import Bucket, BucketList, CreateBucket, DeletedBucket, PatchBucket
-from shoal.records.paging import ListBody
+from shoal.records.queries.paging import ListBody
 from shoal.records.scope import Scope
 
 __all__ = ["router"]

@@ -20,7 +20,7 @@ from shoal.records.cluster import (
 )
 from shoal.records.cluster_groups import ClusterGroups
 from shoal.records.execution import ExecuteCluster
-from shoal.records.paging import ListBody
+from shoal.records.queries.paging import ListBody
 from shoal.records.run_plan import RunPlan
 from shoal.records.task import Task
 

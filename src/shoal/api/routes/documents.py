@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from shoal.api.bodies import JsonRoute, validated
 from shoal.api.deps import Listed, ListQuery, MayRead, Namespaced, Organized, Wired
+from shoal.api.guards.json_text import parse_json
 from shoal.api.idempotency import Keyed
-from shoal.api.json_text import parse_json
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.errors import InvalidField, InvalidRequest, NotFound
@@ -37,7 +37,7 @@ from shoal.records.document_answers import (
     DocumentCount,
     DocumentList,
 )
-from shoal.records.paging import SortBody
+from shoal.records.queries.paging import SortBody
 from shoal.records.scope import Scope
 from shoal.services.bulk import Imported, OnConflict
 from shoal.services.document_shape import group_documents, select_fields

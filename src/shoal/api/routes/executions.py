@@ -19,7 +19,7 @@ from shoal.api.links import base_url
 from shoal.api.methods import asks_for_head
 from shoal.api.replies import encode, reply
 from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName
-from shoal.records.paging import ListBody
+from shoal.records.queries.paging import ListBody
 from shoal.records.run_results import (
     CancelledRun,
     ExecutionList,
@@ -29,7 +29,7 @@ from shoal.records.run_results import (
     RunData,
     Visualization,
 )
-from shoal.services.run_tables import ParquetTable
+from shoal.runs.tables import ParquetTable
 from shoal.tables import decoded
 
 __all__ = ["router"]

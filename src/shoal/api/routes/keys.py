@@ -8,8 +8,8 @@ from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Called, Listed, Organized, Wired
 from shoal.api.replies import reply
 from shoal.records.base import Done
-from shoal.records.filters import And, Condition
 from shoal.records.key import CreatedKey, CreateKey, Key, KeyList, PatchKey
+from shoal.records.queries.filters import And, Condition
 
 __all__ = ["router"]
 

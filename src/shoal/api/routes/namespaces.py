@@ -15,7 +15,7 @@ from shoal.records.namespace import (
     NamespaceList,
     PatchNamespace,
 )
-from shoal.records.paging import ListBody
+from shoal.records.queries.paging import ListBody
 from shoal.records.scope import Scope
 
 __all__ = ["router"]

@@ -16,7 +16,7 @@ from shoal.records.bucket import (
     ObjectStats,
     PatchObject,
 )
-from shoal.records.paging import ListBody
+from shoal.records.queries.paging import ListBody
 from shoal.records.scope import Scope
 
 __all__ = ["router"]

@@ -9,10 +9,10 @@ from shoal.api.deps import Listed, Organized, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
 from shoal.records.base import Record
-from shoal.records.filters import And, Condition, Filter
-from shoal.records.paging import ListBody, Pagination
+from shoal.records.queries.filters import And, Condition, Filter
+from shoal.records.queries.paging import ListBody, Pagination
 from shoal.records.task import Task
-from shoal.storage.base import Query
+from shoal.storage.protocols.records import Query
 
 __all__ = ["router"]
 

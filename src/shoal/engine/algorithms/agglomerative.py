@@ -27,9 +27,9 @@ from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.from_data import choose_number
 from shoal.engine.algorithms.metric import Metric
 from shoal.engine.algorithms.micro_clusters import micro_clusters
+from shoal.engine.layers.weighted_linkage import weighted_linkage
 from shoal.engine.plan import Progress, within
-from shoal.engine.row_keys import Distinct, distinct
-from shoal.engine.weighted_linkage import weighted_linkage
+from shoal.engine.rows.row_keys import Distinct, distinct
 from shoal.errors import InvalidField
 
 __all__ = ["AGGLOMERATIVE", "AgglomerativeParams", "fit"]

@@ -22,19 +22,19 @@ from shoal.engine.algorithms.base import (
     check_whole,
 )
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
-from shoal.engine.belonging import leave_out, log_distances, robust_scores, walk_home
-from shoal.engine.choose_k import choose_k
-from shoal.engine.cluster_merges import merges_of, middles
-from shoal.engine.geometry import are_directions
-from shoal.engine.layer_choice import Ground, agreement_note, find_ground
-from shoal.engine.layer_tree import LayerTree
-from shoal.engine.layers import Layers, nested
-from shoal.engine.neighbor_graph import NeighborGraph, fuzzy_graph
-from shoal.engine.neighbor_lists import NeighborLists, find_neighbors
-from shoal.engine.neighborhood import Neighborhood
-from shoal.engine.plain_groups import join_flat_groups, join_plain_groups, well_inside
+from shoal.engine.algorithms.plain_groups import join_flat_groups, join_plain_groups, well_inside
+from shoal.engine.communities.belonging import leave_out, log_distances, robust_scores, walk_home
+from shoal.engine.kmeans.choose_k import choose_k
+from shoal.engine.layers.choice import Ground, agreement_note, find_ground
+from shoal.engine.layers.cluster_merges import merges_of, middles
+from shoal.engine.layers.layers import Layers, nested
+from shoal.engine.layers.tree import LayerTree
+from shoal.engine.neighbors.graph import NeighborGraph, fuzzy_graph
+from shoal.engine.neighbors.lists import NeighborLists, find_neighbors
+from shoal.engine.neighbors.neighborhood import Neighborhood
 from shoal.engine.plan import Progress, Pulse, pulse_at, within
-from shoal.engine.row_keys import distinct
+from shoal.engine.rows.geometry import are_directions
+from shoal.engine.rows.row_keys import distinct
 
 __all__ = ["AUTO", "AutoParams", "fit"]
 

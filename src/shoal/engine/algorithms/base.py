@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points
-from shoal.engine.density import Density
-from shoal.engine.layers import Layers
-from shoal.engine.neighborhood import Neighborhood
+from shoal.engine.density.density_tree import Density
+from shoal.engine.layers.layers import Layers
+from shoal.engine.neighbors.neighborhood import Neighborhood
 from shoal.engine.plan import MOST_SEED, Progress
 from shoal.errors import InvalidField
 

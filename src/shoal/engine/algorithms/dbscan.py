@@ -18,10 +18,10 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.from_data import core_groups, reach_of_cores
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
-from shoal.engine.neighbor_lists import MOST_EXACT, nearest_among
+from shoal.engine.density.reachability import find_reachability
+from shoal.engine.neighbors.lists import MOST_EXACT, nearest_among
 from shoal.engine.plan import Progress, within
-from shoal.engine.reachability import find_reachability
-from shoal.engine.row_keys import distinct
+from shoal.engine.rows.row_keys import distinct
 
 __all__ = ["DBSCAN", "DBSCANParams", "fit"]
 

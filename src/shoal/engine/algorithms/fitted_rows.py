@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points
 from shoal.engine.algorithms.base import Labelled, nothing_found
-from shoal.engine.neighbor_lists import nearest_among
+from shoal.engine.neighbors.lists import nearest_among
 from shoal.engine.plan import Progress
 
 __all__ = ["FittedRows", "as_they_are"]

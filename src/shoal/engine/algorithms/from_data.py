@@ -8,10 +8,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import Points, Rows
-from shoal.engine.choose_k import ChosenK, choose_k
-from shoal.engine.geometry import are_directions
+from shoal.engine.density.reachability import Reachability
+from shoal.engine.kmeans.choose_k import ChosenK, choose_k
 from shoal.engine.plan import Progress
-from shoal.engine.reachability import Reachability
+from shoal.engine.rows.geometry import are_directions
 
 __all__ = ["choose_number", "core_groups", "number_of_clusters", "reach_of_cores"]
 

@@ -27,7 +27,7 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.algorithms.from_data import number_of_clusters
 from shoal.engine.algorithms.library_fit import check_affordable, gathered
 from shoal.engine.plan import Progress, within
-from shoal.engine.row_keys import distinct, keyed_rows
+from shoal.engine.rows.row_keys import distinct, keyed_rows
 from shoal.errors import InvalidField
 
 __all__ = ["GAUSSIAN_MIXTURE", "GaussianMixtureParams", "fit"]

@@ -26,18 +26,18 @@ from shoal.engine.algorithms.base import (
     check_whole,
     nothing_found,
 )
-from shoal.engine.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
-from shoal.engine.core_points import CorePoints
-from shoal.engine.density import Density
-from shoal.engine.geometry import unit_rows
-from shoal.engine.linkage import single_linkage
-from shoal.engine.merge_order import walk
-from shoal.engine.neighbor_lists import MOST_EXACT
-from shoal.engine.outliers import exemplars, outlier_scores
+from shoal.engine.density.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
+from shoal.engine.density.core_points import CorePoints
+from shoal.engine.density.density_tree import Density
+from shoal.engine.density.linkage import single_linkage
+from shoal.engine.density.merge_order import walk
+from shoal.engine.density.outliers import exemplars, outlier_scores
+from shoal.engine.density.reachability import find_reachability
+from shoal.engine.density.tree_table import tabulate
+from shoal.engine.neighbors.lists import MOST_EXACT
 from shoal.engine.plan import Progress
-from shoal.engine.reachability import find_reachability
-from shoal.engine.row_keys import keyed_rows
-from shoal.engine.tree_table import tabulate
+from shoal.engine.rows.geometry import unit_rows
+from shoal.engine.rows.row_keys import keyed_rows
 
 __all__ = ["HDBSCAN", "HDBSCANParams", "fit"]
 

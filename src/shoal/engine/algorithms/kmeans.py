@@ -27,15 +27,15 @@ from shoal.engine.algorithms.base import (
     check_whole,
     nothing_found,
 )
-from shoal.engine.batches import follow
-from shoal.engine.centers import TwoNearest, nearest_two
-from shoal.engine.centroids import cluster_means
-from shoal.engine.cluster_merges import merges_of
-from shoal.engine.lloyd import Lloyd, Run, prepared
+from shoal.engine.clusters.centroids import cluster_means
+from shoal.engine.kmeans.batches import follow
+from shoal.engine.kmeans.centers import TwoNearest, nearest_two
+from shoal.engine.kmeans.lloyd import Lloyd, Run, prepared
+from shoal.engine.kmeans.starts import Sample, sample_of, spread_out
+from shoal.engine.layers.cluster_merges import merges_of
 from shoal.engine.plan import Progress, pulse_at, within
 from shoal.engine.prediction import Assigner
-from shoal.engine.row_keys import Keys, row_keys
-from shoal.engine.starts import Sample, sample_of, spread_out
+from shoal.engine.rows.row_keys import Keys, row_keys
 
 __all__ = ["KMEANS", "KMeansParams", "fit"]
 

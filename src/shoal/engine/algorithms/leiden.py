@@ -19,13 +19,13 @@ from shoal.engine.algorithms.base import (
     nothing_found,
 )
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
-from shoal.engine.belonging import leave_out, log_distances, robust_scores, walk_home
-from shoal.engine.communities import community_runs
-from shoal.engine.features import directions
-from shoal.engine.neighbor_graph import fuzzy_graph
-from shoal.engine.neighbor_lists import find_neighbors
+from shoal.engine.communities.belonging import leave_out, log_distances, robust_scores, walk_home
+from shoal.engine.communities.leiden import community_runs
+from shoal.engine.features.spaces import directions
+from shoal.engine.neighbors.graph import fuzzy_graph
+from shoal.engine.neighbors.lists import find_neighbors
 from shoal.engine.plan import Progress, within
-from shoal.engine.row_keys import distinct
+from shoal.engine.rows.row_keys import distinct
 from shoal.errors import InvalidField
 
 __all__ = ["LEIDEN", "LeidenParams", "fit"]

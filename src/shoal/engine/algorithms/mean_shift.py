@@ -26,13 +26,13 @@ from shoal.engine.algorithms.base import (
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.micro_clusters import micro_clusters
-from shoal.engine.centers import nearest_two
-from shoal.engine.centroids import cluster_means
-from shoal.engine.means import on_grid, quantum_of
+from shoal.engine.clusters.centroids import cluster_means
+from shoal.engine.clusters.quality import squared_silhouette
+from shoal.engine.kmeans.centers import nearest_two
 from shoal.engine.parallel import spans
 from shoal.engine.plan import Progress, silent, within
-from shoal.engine.quality import squared_silhouette
-from shoal.engine.row_keys import distinct
+from shoal.engine.rows.means import on_grid, quantum_of
+from shoal.engine.rows.row_keys import distinct
 from shoal.errors import InvalidField
 
 __all__ = ["MEAN_SHIFT", "MeanShiftParams", "fit"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.geometry import unit_rows
+from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import InvalidField
 
 __all__ = ["METRICS", "Metric", "check_metric"]

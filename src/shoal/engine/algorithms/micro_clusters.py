@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shoal.columns import Points, Rows
 from shoal.engine.algorithms import kmeans
 from shoal.engine.plan import Progress
-from shoal.engine.row_keys import Distinct
+from shoal.engine.rows.row_keys import Distinct
 
 __all__ = ["MicroClusters", "micro_clusters"]
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.algorithms.base import Labelled, nothing_found
-from shoal.engine.belonging import log_distances
-from shoal.engine.neighbor_graph import memberships
-from shoal.engine.neighbor_lists import nearest_among
+from shoal.engine.communities.belonging import log_distances
+from shoal.engine.neighbors.graph import memberships
+from shoal.engine.neighbors.lists import nearest_among
 from shoal.engine.parallel import spans
 from shoal.engine.plan import Progress
 

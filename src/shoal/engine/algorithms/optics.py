@@ -22,11 +22,11 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.from_data import reach_of_cores
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
-from shoal.engine.merge_order import walk
-from shoal.engine.neighbor_lists import MOST_EXACT
+from shoal.engine.density.merge_order import walk
+from shoal.engine.density.reachability import Reachability, find_reachability
+from shoal.engine.neighbors.lists import MOST_EXACT
 from shoal.engine.plan import Progress
-from shoal.engine.reachability import Reachability, find_reachability
-from shoal.engine.row_keys import distinct
+from shoal.engine.rows.row_keys import distinct
 from shoal.errors import InvalidField
 
 __all__ = ["OPTICS", "OPTICSParams", "fit"]

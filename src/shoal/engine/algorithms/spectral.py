@@ -29,7 +29,7 @@ from shoal.engine.algorithms.from_data import number_of_clusters
 from shoal.engine.algorithms.library_fit import gathered
 from shoal.engine.algorithms.micro_clusters import micro_clusters
 from shoal.engine.plan import Progress, within
-from shoal.engine.row_keys import distinct
+from shoal.engine.rows.row_keys import distinct
 from shoal.errors import InvalidField
 
 __all__ = ["SPECTRAL", "SpectralParams", "fit"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, cast
 
-from shoal.records.filters import Condition, Operator
+from shoal.records.queries.filters import Condition, Operator
 from shoal.storage.filters.expressions import FALSE, TRUE, Sql, folded, folded_words, joined, one_of, sql
 from shoal.storage.filters.instants import days_around, instant_of
 from shoal.storage.filters.words import phrase_of, wanted_words

@@ -13,8 +13,8 @@ import numpy as np
 import re2
 from numpy.typing import NDArray
 
-from shoal.records.fields import find_field
-from shoal.records.filters import And, Condition, Filter, Operator, Or
+from shoal.records.queries.fields import find_field
+from shoal.records.queries.filters import And, Condition, Filter, Operator, Or
 from shoal.storage.filters.instants import instant_of
 from shoal.storage.filters.words import holds_phrase, holds_words, phrase_of, tokens_of, wanted_words
 

@@ -21,9 +21,9 @@ from typing import Any, Final, NamedTuple, cast
 import orjson
 
 from shoal import deadline
-from shoal.records.fields import KeyPath, find_field, key_paths
-from shoal.records.filters import And, Condition, Filter, Operator, Or
 from shoal.records.ids import encoded
+from shoal.records.queries.fields import KeyPath, find_field, key_paths
+from shoal.records.queries.filters import And, Condition, Filter, Operator, Or
 from shoal.storage.filters.expressions import FALSE, TRUE, Sql, folded, joined, one_of, sql
 from shoal.storage.filters.instants import instant_of
 from shoal.storage.filters.text_tests import (

@@ -1,0 +1,1 @@
+"""Limits that a request passes before it reaches its route."""

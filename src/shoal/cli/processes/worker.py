@@ -1,0 +1,113 @@
+"""One worker process: `shoal worker`, or started by `shoal serve` as `python -m shoal.cli.processes.worker`."""
+
+import signal
+import sys
+from datetime import timedelta
+from typing import Final
+
+from shoal import logs
+from shoal.assemble import Services, assemble, utc_now
+from shoal.jobs.child import ChildProcesses
+from shoal.jobs.lifeline import when_parent_ends
+from shoal.jobs.limits import run_memory_mib
+from shoal.jobs.liveness import held_alive, is_alive, living, process_name
+from shoal.jobs.periodic import Periodic
+from shoal.jobs.supervisor import most_of_one
+from shoal.jobs.worker import Worker
+from shoal.runs.states import QUEUE
+from shoal.settings import Settings
+from shoal.storage.protocols.queue import Job
+from shoal.without_pandas import keep_pandas_out
+
+__all__ = ["CHILD_COMMAND", "main", "work"]
+
+
+_PLAIN_ALLOCATOR: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow's own allocator takes a gigabyte of address space at once, which the limit of memory would count as used."""
+
+
+class _Runs:
+    """What the worker tells us: how runs ended whose process could not record it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def gave_up(self, job: Job, cause: str) -> None:
+        self._failed(job, cause, "infrastructure")
+
+    def out_of_memory(self, job: Job) -> None:
+        limit = run_memory_mib(self._services.settings, several=self._services.keys.several_organizations())
+        message = (
+            f"The run needs more memory than the limit of {limit:,} MiB. Set a sample_size or a cheaper algorithm, or "
+            "let whoever runs the server raise SHOAL_RUN_MEMORY_MIB."
+        )
+        self._failed(job, message, "pipeline")
+
+    def out_of_time(self, job: Job) -> None:
+        most, planned, limit = (
+            self._services.settings.run_seconds, job.payload.get("planned"), job.payload.get("seconds")
+        )  # fmt: skip
+        if planned is None or limit is None or limit >= most > 0:
+            told = f"the limit of {most:g} s. Set a sample_size or a cheaper algorithm, or let whoever runs the server "
+            told += "raise SHOAL_RUN_SECONDS."
+        else:
+            told = f"{limit:,.0f} s, far more than the {planned:,.0f} s that were planned, and was given up. Execute "
+            told += "again while the machine is less busy, set a sample_size, or let whoever runs the server set "
+            told += "SHOAL_RUN_SECONDS=0 for no limits."
+        self._failed(job, f"The run took longer than {told}", "timeout")
+
+    def stopped(self, job: Job) -> None:
+        self._services.runner.discard(job)
+
+    def _failed(self, job: Job, message: str, category: str) -> None:
+        self._services.states.fail(job, message, category)
+        self._services.runner.discard(job)
+
+
+_TIDY_SECONDS: Final = 60.0
+CHILD_COMMAND: Final = (sys.executable, "-m", "shoal.cli.processes.run_child")
+"""The command line of the processes that carry out runs; their settings come by the environment."""
+
+
+def work(settings: Settings, *, attached: bool = False) -> None:
+    """Carry out runs until SIGTERM or Ctrl-C; when `attached`, also until standard input closes."""
+    services = assemble(settings)
+    name, folder = process_name(), settings.data / "workers"
+    try:
+        worker = Worker(
+            services.metadata,
+            _Runs(services),
+            ChildProcesses(CHILD_COMMAND, settings.environ() | _PLAIN_ALLOCATOR),
+            name=name,
+            queue=QUEUE,
+            lease=timedelta(seconds=settings.lease_seconds),
+            is_alive=lambda name: is_alive(folder, name),
+            now=utc_now,
+            run_seconds=settings.run_seconds,
+            most_of_one=lambda: most_of_one(len(living(folder)), several=services.keys.several_organizations()),
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.stop())
+        if attached:
+            when_parent_ends(worker.stop)
+        tidying = Periodic("tidy", services.housekeeping.tidy, _TIDY_SECONDS, settings.data / "housekeeping")
+        tidying.start()
+        try:
+            with held_alive(folder, name):
+                worker.run()
+        finally:
+            tidying.stop()
+    finally:
+        services.close()
+
+
+def main() -> None:
+    """The entry of a worker that a server starts: settings come by the environment."""
+    settings = Settings.read()
+    logs.configure(settings.log_level, settings.log_format)
+    work(settings, attached=True)
+
+
+if __name__ == "__main__":
+    keep_pandas_out()
+    main()

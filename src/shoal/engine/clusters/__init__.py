@@ -1,0 +1,1 @@
+"""Descriptions of clusters: labels, centroids, quality, and matches between two clusterings."""

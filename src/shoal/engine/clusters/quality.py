@@ -1,0 +1,286 @@
+"""How good a clustering is, by the field's measures. Noise is left out of all of them but the noise ratio."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Labels, Points, Rows
+from shoal.engine.clusters.centroids import Memberships
+from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import DistanceMetric, Progress, silent, within
+from shoal.engine.rows.geometry import half_squares, moved, origin_shift
+from shoal.engine.rows.row_keys import row_keys
+from shoal.engine.rows.sampling import sample_rows
+
+__all__ = ["Grouping", "measure", "silhouette", "silhouettes", "squared_silhouette"]
+
+Floats = NDArray[np.float64]
+_EXACT_TO: Final = 20_000
+"""Rows up to which a Euclidean silhouette is that of all rows; above, that of as many as make the same work."""
+_FEWEST: Final = 1000
+"""Rows that are sampled however many there are."""
+_ROWS: Final = 512
+_OTHERS: Final = 8192
+_COORDINATES: Final = 1 << 20
+"""Numbers of a block of products held at a time by one thread."""
+_CLOSE: Final = 1e-6
+"""Share of their squared lengths below which the distance of two means is told by their difference."""
+_DEVIATIONS: Final = 1.96
+"""Standard errors to either side that hold 95 of 100 means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """A clustering to measure: `means` (k, d) of the members, and how members lie to their centroid."""
+
+    points: Points
+    labels: Labels
+    means: Floats
+    memberships: Memberships
+    metric: DistanceMetric
+
+    @property
+    def sizes(self) -> Rows:
+        return np.bincount(self.labels[self.labels >= 0], minlength=len(self.means)).astype(np.int64)
+
+
+def measure(grouping: Grouping, seed: int, threads: int, progress: Progress = silent) -> dict[str, float | None]:
+    """All measures by the contract's names; None where one is not defined (fewer than two clusters, as a rule).
+
+    `silhouette_score` is in the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum
+    of squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k where all are of one size.
+    Above 20,000 members a Euclidean silhouette is the mean over a seeded sample of them, each compared with all
+    members: then `silhouette_sampled` tells how many rows that are, and `silhouette_low` to `silhouette_high` holds the
+    mean over all members in 95 of 100 samples (normal approximation with the correction for a finite population,
+    Cochran 1977). It speaks of this clustering of these rows only, not of another seed or of rows to come. Reports to
+    `progress` as "describe".
+    """
+    sizes, total = grouping.sizes, len(grouping.labels)
+    inside = int(sizes.sum())
+    return {
+        **_silhouette_of_rows(grouping, seed, threads, within(progress, "describe", 0, 0.7)),
+        **_scatter(grouping, threads, within(progress, "describe", 0.7, 1)),
+        "noise_ratio": 1 - inside / total if total else None,
+        "avg_cluster_size": inside / len(sizes) if len(sizes) else None,
+        "cluster_size_entropy": _entropy(sizes / inside) if inside else None,
+        **_closeness(grouping.memberships),
+    }
+
+
+def _entropy(shares: Floats) -> float:
+    return float(max(0.0, -(shares * np.log(shares)).sum()))
+
+
+def _closeness(memberships: Memberships) -> dict[str, float | None]:
+    cosine = memberships.cosine[~np.isnan(memberships.cosine)]
+    return {
+        "mean_cosine_to_centroid": float(cosine.mean()) if len(cosine) else None,
+        "min_cosine_to_centroid": float(cosine.min()) if len(cosine) else None,
+    }
+
+
+def _scatter(grouping: Grouping, threads: int, progress: Progress) -> dict[str, float | None]:
+    """Inertia, Davies-Bouldin (1979) and Calinski-Harabasz (1974)."""
+    sizes, means = grouping.sizes, grouping.means
+    clusters, inside = len(sizes), int(sizes.sum())
+    if clusters == 0:
+        return {"inertia": None, "davies_bouldin_index": None, "calinski_harabasz_score": None}
+    distance = _to_means(grouping, threads, within(progress, "describe", 0, 0.4))
+    members = grouping.labels >= 0
+    inner = float((distance[members] ** 2).sum())
+    index = score = None
+    if 2 <= clusters < inside:
+        spread = np.bincount(grouping.labels[members], distance[members], clusters) / sizes
+        index = _davies_bouldin(means, spread, threads, within(progress, "describe", 0.4, 1))
+        middle = (means * sizes[:, None]).sum(axis=0) / inside
+        between = float((((means - middle) ** 2).sum(axis=1) * sizes).sum())
+        score = between / inner * (inside - clusters) / (clusters - 1) if inner > 0 else None
+    return {"inertia": inner, "davies_bouldin_index": index, "calinski_harabasz_score": score}
+
+
+def _to_means(grouping: Grouping, threads: int, progress: Progress) -> Floats:
+    """(n,) Euclidean distance to the mean of the own cluster; 0 for noise."""
+    distance = np.zeros(len(grouping.labels))
+
+    def tell(block: slice) -> None:
+        inside = block.start + np.flatnonzero(grouping.labels[block] >= 0)
+        away = grouping.points[inside] - grouping.means[grouping.labels[inside]]
+        distance[inside] = np.sqrt(np.einsum("ij,ij->i", away, away))
+
+    blocks = spans(len(distance), 1024)
+    for block, _ in zip(blocks, in_order(tell, blocks, threads), strict=True):
+        progress("describe", block.stop / len(distance))
+    return distance
+
+
+def _davies_bouldin(means: Floats, spread: Floats, threads: int, progress: Progress) -> float | None:
+    """Mean over clusters of the worst (spread + spread) / distance of means; None where two means are one point.
+
+    Products tell the distances but of means too near each other for that, whose differences are taken.
+    """
+    near = means - means.mean(axis=0)
+    squares = np.einsum("ij,ij->i", near, near)
+
+    def worst(block: slice) -> Floats:
+        lengths = squares[block][:, None] + squares
+        apart = lengths - 2 * (near[block] @ near.T)
+        own, other = np.nonzero(apart <= _CLOSE * lengths)
+        for pair in spans(len(own), max(1, _COORDINATES // means.shape[1])):
+            gap = means[block.start + own[pair]] - means[other[pair]]
+            apart[own[pair], other[pair]] = np.einsum("ij,ij->i", gap, gap)
+        apart[np.arange(len(apart)), np.arange(block.start, block.stop)] = np.inf
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = (spread + spread[block][:, None]) / np.sqrt(apart)
+        return np.where(apart.all(axis=1), ratios.max(axis=1), np.nan)
+
+    told, blocks = [], spans(len(means), max(1, min(_ROWS, _COORDINATES // len(means))))
+    for block, part in zip(blocks, in_order(worst, blocks, threads), strict=True):
+        told.append(part)
+        progress("describe", block.stop / len(means))
+    mean = float(np.concatenate(told).mean())
+    return None if np.isnan(mean) else mean
+
+
+def _silhouette_of_rows(grouping: Grouping, seed: int, threads: int, progress: Progress) -> dict[str, float | None]:
+    rows = np.flatnonzero(grouping.labels >= 0)
+    if len(grouping.means) < 2 or len(rows) <= len(grouping.means):
+        return {"silhouette_score": None}
+    if grouping.metric == "cosine":
+        of_members = grouping.points[rows], grouping.labels[rows], grouping.means
+        return {"silhouette_score": squared_silhouette(*of_members, threads, progress)}
+    chosen = sample_rows(len(rows), max(_FEWEST, _EXACT_TO**2 // len(rows)), seed)
+    if chosen is None:
+        return {"silhouette_score": silhouette(grouping.points, grouping.labels, threads, progress)}
+    by_key = rows[np.argsort(row_keys(grouping.points, threads)[rows], kind="stable")]
+    return _sampled(grouping, np.sort(by_key[chosen]), threads, progress)
+
+
+def _sampled(grouping: Grouping, rows: Rows, threads: int, progress: Progress) -> dict[str, float | None]:
+    scores = silhouettes(grouping.points, grouping.labels, threads, rows, progress)
+    score = _mean(scores)
+    if scores is None or score is None:
+        return {"silhouette_score": None}
+    left_out = 1 - len(rows) / int(grouping.sizes.sum())
+    half = _DEVIATIONS * float(scores.std(ddof=1)) * (left_out / len(rows)) ** 0.5
+    return {
+        "silhouette_score": score,
+        "silhouette_sampled": float(len(rows)),
+        "silhouette_low": max(score - half, -1.0),
+        "silhouette_high": min(score + half, 1.0),
+    }
+
+
+def squared_silhouette(
+    points: Points, labels: NDArray[np.integer], means: Floats, threads: int = 1, progress: Progress = silent
+) -> float:
+    """Mean silhouette with squared Euclidean distances, on unit rows that with cosine distances; exact in O(n k d).
+
+    The mean squared distance of a row to a cluster is that to its mean plus the cluster's own variance. `means` (k, d)
+    are those of the members, every cluster has one, `labels` (n,) are not negative.
+    """
+    sizes = np.bincount(labels, minlength=len(means))
+    lengths = np.concatenate([_lengths(points[block]) for block in spans(len(points), 4096)])
+    own = np.bincount(labels, lengths, len(means)) / sizes
+
+    def scores(block: slice) -> float:
+        squares = lengths[block][:, None] + own - 2.0 * (points[block] @ means.T)
+        return float(_scores(np.maximum(squares, 0.0) * sizes, labels[block], sizes).sum())
+
+    total, blocks = 0.0, spans(len(points), max(16, min(2048, _COORDINATES // len(means))))
+    for block, part in zip(blocks, in_order(scores, blocks, threads), strict=True):
+        total += part
+        progress("describe", block.stop / len(points))
+    return float(np.clip(total / len(points), -1.0, 1.0))
+
+
+def _lengths(points: Points) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", points, points, dtype=np.float64), np.float64)
+
+
+def silhouette(points: Points, labels: Labels, threads: int, progress: Progress = silent) -> float | None:
+    """The mean of `silhouettes`."""
+    return _mean(silhouettes(points, labels, threads, progress=progress))
+
+
+def _mean(scores: Floats | None) -> float | None:
+    return None if scores is None else float(np.clip(scores.mean(), -1.0, 1.0))
+
+
+def silhouettes(
+    points: Points, labels: Labels, threads: int, rows: Rows | None = None, progress: Progress = silent
+) -> Floats | None:
+    """Silhouettes (Rousseeuw 1987) with Euclidean distances of the members `rows` (m,), of all in ascending order where
+    None, each compared with all members; 0 for the only member of a cluster.
+
+    O(m n d) time, 16 MiB and 16,384 rows for each thread beside `points` (n, d). Rows with a negative label are no
+    members. None with fewer than two clusters present, or only single ones.
+    """
+    inside = np.flatnonzero(labels >= 0)
+    numbers = np.full(len(labels), -1, np.int64)
+    numbers[inside] = np.unique(labels[inside], return_inverse=True)[1]
+    sizes = np.bincount(numbers[inside])
+    if not 2 <= len(sizes) < len(inside):
+        return None
+    wanted = inside if rows is None else rows
+    others = _Others.of(points, inside[np.argsort(numbers[inside], kind="stable")], numbers)
+
+    def block_scores(block: slice) -> Floats:
+        return _scores(others.sums(wanted[block], len(sizes)), numbers[wanted[block]], sizes)
+
+    told, blocks = [], spans(len(wanted), _ROWS)
+    for block, part in zip(blocks, in_order(block_scores, blocks, threads), strict=True):
+        told.append(part)
+        progress("describe", block.stop / len(wanted))
+    return np.concatenate(told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Others:
+    """The members that others are compared with: `order` cluster by cluster, `places` (n,) in it, `numbers` (n,) of the
+    clusters."""
+
+    points: Points
+    order: Rows
+    places: Rows
+    numbers: Rows
+    shift: NDArray[np.float32] | None
+    halves: NDArray[np.float32]
+
+    @staticmethod
+    def of(points: Points, order: Rows, numbers: Rows) -> "_Others":
+        shift, places = origin_shift(points), np.full(len(points), -1, np.int64)
+        places[order] = np.arange(len(order))
+        halves = np.concatenate([half_squares(moved(points[part], shift)) for part in spans(len(points), _OTHERS)])
+        return _Others(points, order, places, numbers, shift, halves)
+
+    def sums(self, rows: Rows, clusters: int) -> Floats:
+        """(b, k) the summed distances of `rows` (b,) to the members of each cluster."""
+        near, found = moved(self.points[rows], self.shift), np.zeros((len(rows), clusters))
+        for part in spans(len(self.order), _OTHERS):
+            others = self.order[part]
+            squares = near @ moved(self.points[others], self.shift).T
+            squares -= self.halves[others]
+            squares -= self.halves[rows][:, None]
+            squares *= -2
+            np.maximum(squares, 0, out=squares)
+            own = np.flatnonzero((self.places[rows] >= part.start) & (self.places[rows] < part.stop))
+            squares[own, self.places[rows[own]] - part.start] = 0
+            starts = np.flatnonzero(np.diff(self.numbers[others], prepend=-1))
+            first = self.numbers[others[0]]
+            here = slice(first, first + len(starts))
+            found[:, here] += np.add.reduceat(np.sqrt(squares, out=squares), starts, axis=1)
+        return found
+
+
+def _scores(sums: Floats, labels: NDArray[np.integer], sizes: Rows) -> Floats:
+    """(b,) silhouettes from the (b, k) sums of the distances of each row to the members of each cluster."""
+    rows = np.arange(len(labels))
+    alone = sizes[labels] == 1
+    inner = np.maximum(sums[rows, labels], 0.0) / np.maximum(sizes[labels] - 1, 1)
+    means = sums / sizes
+    means[rows, labels] = np.inf
+    outer = np.maximum(means.min(axis=1), 0.0)
+    larger = np.maximum(inner, outer)
+    return np.where(alone | (larger == 0), 0.0, (outer - inner) / np.where(larger > 0, larger, 1.0))

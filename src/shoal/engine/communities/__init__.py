@@ -1,0 +1,1 @@
+"""Communities in a nearest-neighbour graph."""

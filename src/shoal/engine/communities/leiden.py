@@ -1,0 +1,193 @@
+"""Communities of the neighbour graph, at many resolutions, and what tells a good resolution.
+
+The Leiden algorithm (Traag, Waltman and van Eck 2019) for modularity with a resolution (Reichardt and Bornholdt 2006)
+or the constant Potts model. One run depends on the order of its visits; the consensus of several hardly does
+(Lancichinetti and Fortunato 2012).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.elementary import log
+from shoal.engine import kernels
+from shoal.engine.communities import leiden_twin as communities_twin
+from shoal.engine.neighbors.graph import NeighborGraph
+from shoal.engine.parallel import thread_count
+from shoal.engine.plan import Progress
+from shoal.engine.plan import within as part_of
+
+__all__ = ["Fitness", "common_groups", "community_layers", "community_runs", "consensus", "fitness", "small_groups"]
+
+Places = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+_GROUPING: Final = 32.0
+"""The resolution at which small groups hold together."""
+_GROUPS: Final = 16_384
+"""Groups that runs over many rows start from, at most."""
+_RUNS: Final = 10
+"""Runs that a consensus is made of: with five, another seed moves twice as many rows."""
+_FIRST: Final = 4
+_AGREED: Final = 0.95
+"""Runs that start from the same groups differ less: four do where they agree by this share."""
+
+
+def small_groups(graph: NeighborGraph, threads: int, progress: Progress) -> Places:
+    """(n,) groups that hold together at a resolution above those of interest, 0..k-1 in the order of their first rows:
+    what runs over many rows start from. Reports to `progress` as "communities"."""
+    core = kernels.native() or communities_twin
+    tick = partial(progress, "communities")
+    threads = thread_count(threads)
+    found: Places = core.groups_of_vertices(*_told(graph, graph.strength()), _GROUPING, _GROUPS, threads, tick)
+    return found.reshape(-1)
+
+
+def common_groups(layers: Places) -> Places:
+    """(n,) the groups of rows that no layer of (r, n) tells apart, 0..k-1 in the order of their first rows."""
+    core = kernels.native() or communities_twin
+    found: Places = core.common_groups(np.ascontiguousarray(layers, np.int32))
+    return found
+
+
+def community_layers(
+    graph: NeighborGraph,
+    resolutions: Floats,
+    seed: int,
+    *,
+    groups: Places | None = None,
+    threads: int,
+    progress: Progress,
+) -> Places:
+    """(len(resolutions), n) the community of each row, 0..k-1 in the order of their first rows.
+
+    `groups` (n,) are never taken apart; beyond 4096 rows or groups small ones are joined first that hold together at
+    the largest resolution. The answer depends on the seed and the order of the rows, not on the number of threads.
+    Reports to `progress` as "communities".
+    """
+    core = kernels.native() or communities_twin
+    found: Places = core.layers_of_communities(
+        *_told(graph, graph.strength()),
+        groups,
+        np.ascontiguousarray(resolutions, np.float64),
+        seed,
+        thread_count(threads),
+        partial(progress, "communities"),
+    )
+    return found
+
+
+def community_runs(
+    graph: NeighborGraph,
+    resolution: float,
+    seeds: Sequence[int],
+    *,
+    rounds: int = 2,
+    groups: Places | None = None,
+    within: Places | None = None,
+    strength: Floats | None = None,
+    potts: bool = False,
+    threads: int,
+    progress: Progress,
+) -> Places:
+    """(len(seeds), n) the same at one resolution for each of the seeds, `rounds` rounds from single rows or from
+    `groups` (n,), which are never taken apart. Edges between different communities of `within` (n,) do not count.
+
+    `strength` (n,) is what rows count in the expectation, by default their weights in this graph; with `potts` each
+    counts as one and nothing is divided by the total (constant Potts model).
+    """
+    core = kernels.native() or communities_twin
+    if strength is None:
+        strength = np.ones(graph.rows) if potts else graph.strength()
+    found: Places = core.runs_of_communities(
+        *_told(graph, strength, 1.0 if potts else None),
+        groups,
+        within,
+        resolution,
+        np.array([seed % (1 << 64) for seed in seeds], np.uint64),
+        rounds,
+        thread_count(threads),
+        partial(progress, "communities"),
+    )
+    return found
+
+
+def _told(
+    graph: NeighborGraph, strength: Floats, total: float | None = None
+) -> tuple[NDArray[np.int64], Places, NDArray[np.float32], Floats, float]:
+    return graph.start, graph.to, graph.weight, strength, float(strength.sum()) if total is None else total
+
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """How well a layer fits: the resolution at which modularity would be the likelihood of a planted partition with
+    the edge rates inside and between that the layer shows (Newman 2016), as a multiple of its own resolution; and the
+    share of the edges that lie inside."""
+
+    contrast: float
+    inside: float
+
+
+def fitness(graph: NeighborGraph, layers: Places, resolutions: Sequence[float], threads: int) -> list[Fitness]:
+    """Of each of the layers (r, n)."""
+    core = kernels.native() or communities_twin
+    layers = np.ascontiguousarray(layers, np.int32)
+    weights, edges = core.weights_within(graph.start, graph.to, graph.weight, layers, thread_count(threads))
+    strength = graph.strength()
+    total = float(np.cumsum(strength)[-1]) if len(strength) else 0.0
+    found = []
+    for labels, weight, inside, resolution in zip(layers, weights.tolist(), edges.tolist(), resolutions, strict=True):
+        expected = float((np.bincount(labels, strength) ** 2).sum()) / max(total, 1e-300)
+        share = inside / max(len(graph.to), 1)
+        found.append(Fitness(_contrast(weight, expected, total) / resolution, share))
+    return found
+
+
+def _contrast(weight: float, expected: float, total: float) -> float:
+    """The resolution of the planted partition with so much weight inside of the total, where so much is expected."""
+    if weight == 0:
+        return 0.0
+    inner, outer = weight / expected, (total - weight) / max(total - expected, 1e-12 * total)
+    if outer <= 0 or inner == outer:
+        return inner
+    return float((inner - outer) / (log(inner) - log(outer)))
+
+
+def consensus(
+    graph: NeighborGraph,
+    resolution: float,
+    seed: int,
+    *,
+    groups: Places | None = None,
+    threads: int,
+    progress: Progress,
+) -> tuple[Places, float]:
+    """The communities of the graph whose edges count as often as several runs put their ends together, (n,); and how
+    much the runs agree: the mean over edges of whether a second run says what a first one says, 1 where all agree.
+
+    Ten runs, of those from given `groups` (n,) four where these agree. Rows that all runs put together stay so
+    (Ovelgoenne and Geyer-Schulz 2012).
+    """
+    seeds = [seed * _RUNS + run for run in range(_RUNS)]
+    look = partial(community_runs, graph, resolution, groups=groups, threads=threads)
+    first = _RUNS if groups is None else _FIRST
+    runs = look(seeds[:first], progress=part_of(progress, "communities", 0, 0.4))
+    agreed, agreement = _agreed(graph, runs, threads)
+    if first < _RUNS and agreement < _AGREED:
+        more = look(seeds[first:], progress=part_of(progress, "communities", 0.4, 0.8))
+        runs = np.concatenate([runs, more])
+        agreed, agreement = _agreed(graph, runs, threads)
+    part = part_of(progress, "communities", 0.8, 1)
+    kept = common_groups(runs)
+    return community_runs(agreed, resolution, seeds[:1], groups=kept, threads=threads, progress=part)[0], agreement
+
+
+def _agreed(graph: NeighborGraph, runs: Places, threads: int) -> tuple[NeighborGraph, float]:
+    """The graph weighed by how often the runs (r, n) put both ends of an edge together; and how far they agree."""
+    core = kernels.native() or communities_twin
+    *fields, together, pairs = core.agreed_graph(graph.start, graph.to, graph.weight, runs, thread_count(threads))
+    return NeighborGraph(*fields), float(pairs) / max(float(together) * (len(runs) - 1), 1.0)

@@ -1,0 +1,1 @@
+"""Density-based clustering: core distances, spanning trees, condensed trees, outlier scores."""

@@ -1,0 +1,134 @@
+"""Where a new row joins a clustering by density: at the fitted row with the smallest mutual reachability to it."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine.neighbors.nearest import block_rows, cells_of
+from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import Progress
+from shoal.engine.rows.geometry import half_squares, moved, origin_shift
+from shoal.engine.rows.means import squares_to
+from shoal.engine.rows.new_rows import lengths_of, longest_of, score_slack
+
+__all__ = ["CorePoints", "Joining"]
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+_GROUPS: Final = 12
+"""Groups of columns for each neighbour wanted: then most of the largest scores are the largest of their group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """For new rows the fitted row at the smallest mutual reachability, `rows` (n,), -1 where none is within the limit;
+    and that reachability, `away` (n,), infinite there."""
+
+    rows: Rows
+    away: Doubles
+
+
+@dataclass(frozen=True, slots=True)
+class CorePoints:
+    """The m distinct rows of a fit, in an order that does not depend on how they came. Make it with `of`."""
+
+    points: Points
+    copies: Rows
+    core: Doubles
+    min_samples: int
+    _shift: Floats | None
+    _near: Points
+    _halves: Floats
+    _joined: Floats
+    _longest: float
+
+    @staticmethod
+    def of(points: Points, copies: Rows, core: Doubles, joined: NDArray[np.bool_], min_samples: int) -> "CorePoints":
+        """`points` (m, d) distinct, `copies` (m,) how often each is there, `core` (m,) core distances, `joined` (m,)
+        which of them a new row may join, `min_samples` the rows that make a neighbourhood dense, at most all."""
+        shift = origin_shift(points)
+        near = moved(points, shift)
+        halves = half_squares(near)
+        squares = np.where(joined, core**2, np.inf).astype(np.float32)
+        return CorePoints(points, copies, core, min_samples, shift, near, halves, squares, longest_of(halves))
+
+    def join(self, rows: Points, limit: float, threads: int, progress: Progress) -> Joining:
+        """Where each of `rows` (n, d) joins; farther than `limit` need not be told.
+
+        The core distance of a row is the radius that holds `min_samples` fitted rows: a fitted row so has its own, and
+        is not one more neighbour of itself. Of equal reachabilities the nearer row counts, then the one earlier in the
+        order. float32 products choose candidates within their rounding error and float64 distances decide: the same
+        for a row alone and among others. O(n m d) time, 16 MiB for each thread beside `points`. Reports to `progress`
+        as "cluster".
+        """
+        found = Joining(np.full(len(rows), -1, np.int64), np.full(len(rows), np.inf))
+        if not np.isfinite(self._joined).any():
+            return found
+        blocks = spans(len(rows), block_rows(len(self.points)))
+        work = partial(self._block, rows=rows, limit=limit)
+        for block, part in zip(blocks, in_order(work, blocks, threads), strict=True):
+            found.rows[block], found.away[block] = part.rows, part.away
+            progress("cluster", block.stop / len(rows))
+        return found
+
+    def _block(self, block: slice, *, rows: Points, limit: float) -> Joining:
+        own = np.ascontiguousarray(rows[block])
+        apart = moved(own, self._shift)
+        lengths = lengths_of(apart)
+        slack = score_slack(lengths, self._longest, own.shape[1])
+        scores = apart @ self._near.T
+        scores -= self._halves
+        core = self._core(own, scores, slack)
+        scores *= np.float32(-2)
+        scores += (lengths**2).astype(np.float32)[:, None]
+        return self._nearest(own, np.maximum(scores, self._joined, out=scores), core, 2 * slack, limit)
+
+    def _core(self, own: Points, scores: Floats, slack: Doubles) -> Doubles:
+        """(b,) squared core distances."""
+        count = min(self.min_samples, len(self.points))
+        least = _reached(scores, count) - 2 * slack
+        row, column = cells_of(scores >= _rounded(least, -np.inf)[:, None])
+        squares = self._squares(own, row, column)
+        order = np.lexsort((squares, row))
+        row, column, squares = row[order], column[order], squares[order]
+        starts = np.searchsorted(row, np.arange(len(own)))
+        held = np.cumsum(self.copies[column])
+        before = held[starts] - self.copies[column[starts]]
+        return squares[np.searchsorted(held, before + self.min_samples)]
+
+    def _nearest(self, own: Points, reachable: Floats, core: Doubles, slack: Doubles, limit: float) -> Joining:
+        """`reachable` (b, m) is the larger of squared distance and squared core distance, within `slack`."""
+        least = reachable.min(axis=1).astype(np.float64)
+        wanted = np.maximum(core, least + slack) + slack
+        wanted[least - slack > limit**2] = -np.inf
+        row, column = cells_of(reachable <= _rounded(wanted, np.inf)[:, None])
+        squares = self._squares(own, row, column)
+        away = np.maximum(np.sqrt(np.maximum(squares, core[row])), self.core[column])
+        order = np.lexsort((column, squares, away, row))
+        first = order[np.flatnonzero(np.diff(row[order], prepend=-1))]
+        found = Joining(np.full(len(own), -1, np.int64), np.full(len(own), np.inf))
+        found.rows[row[first]], found.away[row[first]] = column[first], away[first]
+        return found
+
+    def _squares(self, own: Points, row: Rows, column: Rows) -> Doubles:
+        return squares_to(own, row, self.points, column.astype(np.int32), 1)
+
+
+def _rounded(values: Doubles, towards: float) -> Floats:
+    return np.nextafter(values.astype(np.float32), np.float32(towards))
+
+
+def _reached(scores: Floats, count: int) -> Floats:
+    """(b,) a value that at least `count` scores of the row reach: the count-th largest of the maxima of groups of
+    columns, which takes a tenth of the time of a partition of them all."""
+    groups = _GROUPS * count
+    depth = scores.shape[1] // groups
+    if depth >= 4:
+        scores = scores[:, : groups * depth].reshape(len(scores), depth, groups).max(axis=1)
+    reached: Floats = np.partition(scores, scores.shape[1] - count, axis=1)[:, scores.shape[1] - count]
+    return reached

@@ -1,0 +1,226 @@
+"""The exact minimum spanning tree of mutual reachability, without an n x n matrix.
+
+The mutual reachability of two rows is the largest of their distance and their two core distances (Campello, Moulavi
+and Sander 2013). Three steps, each exact in itself or made exact by the next:
+
+1. the lightest forest of the neighbour lists (Kruskal);
+2. trees of the forest are joined by the shortest edge from some of their densest rows: not yet minimal;
+3. one pass over all pairs looks for edges shorter than the way between their ends in the tree found so far. By the
+   cycle property no other edge can belong to the minimum spanning tree, so Kruskal over tree and finds gives it.
+
+In leaf order the way between two rows is a range maximum that grows with the distance of their places, which makes the
+third step a matrix product, one outer maximum and one comparison; stretches of the order too near to hold an unlisted
+edge are not even multiplied.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+
+from shoal.columns import Points, Rows
+from shoal.engine.density.linkage import Linkage, Minimax, leaf_order, single_linkage
+from shoal.engine.neighbors.nearest import Neighborhoods, block_rows, cells_of
+from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import Progress
+from shoal.engine.rows.geometry import Floats, Near, pair_distances
+
+__all__ = ["Edges", "listed_edges", "reachability_tree"]
+
+_SPEAKERS: Final = 32
+"""Rows of each tree that look for a way out of it in step 2."""
+_BLOCKS_BETWEEN: Final = 16
+_WORTH_FOLDING: Final = 20_000
+"""Finds after which the tree is improved within step 3, so that later blocks have tighter bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Undirected edges, `left < right`, with `weight` in float64; all (m,)."""
+
+    left: Rows
+    right: Rows
+    weight: NDArray[np.float64]
+
+    def plus(self, other: "Edges") -> "Edges":
+        return Edges(
+            np.concatenate([self.left, other.left]),
+            np.concatenate([self.right, other.right]),
+            np.concatenate([self.weight, other.weight]),
+        )
+
+    def at(self, chosen: Rows) -> "Edges":
+        return Edges(self.left[chosen], self.right[chosen], self.weight[chosen])
+
+
+def listed_edges(near: Neighborhoods) -> Edges:
+    """Every pair of which one lists the other, once, with its mutual reachability."""
+    total, listed = near.rows.shape
+    rows = np.repeat(np.arange(total), listed)
+    columns = near.rows.ravel().astype(np.int64)
+    left, right = np.minimum(rows, columns), np.maximum(rows, columns)
+    _, first = np.unique(left * total + right, return_index=True)
+    left, right = left[first], right[first]
+    weight = np.maximum(near.distances.ravel()[first], np.maximum(near.core[left], near.core[right]))
+    return Edges(left, right, weight)
+
+
+def reachability_tree(points: Points, near: Neighborhoods, listed: Edges, threads: int, progress: Progress) -> Edges:
+    """The n - 1 edges of the minimum spanning tree, ties by (left, right), sorted. Reports to `progress` as "tree"."""
+    search = _Search(points, Near.of(points), near.core, threads, progress)
+    tree = _joined(search, _lightest_forest(len(points), listed))
+    bound = np.maximum(near.core, near.distances[:, -1]) if near.distances.shape[1] else near.core
+    return _verified(search, tree, bound)
+
+
+def _lightest_forest(total: int, edges: Edges) -> Edges:
+    """Kruskal, ties by (left, right): ranks stand for weights, so that zeros are edges too and order is total."""
+    order = np.lexsort((edges.right, edges.left, edges.weight))
+    edges = edges.at(order)
+    _, first = np.unique(edges.left * total + edges.right, return_index=True)
+    ranks = csr_array((first + 1.0, (edges.left[first], edges.right[first])), shape=(total, total))
+    chosen = np.sort(minimum_spanning_tree(ranks).data).astype(np.int64) - 1
+    return edges.at(chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    points: Points
+    near: Near
+    core: NDArray[np.float64]
+    threads: int
+    progress: Progress
+
+    def edges(self, left: Rows, right: Rows) -> Edges:
+        distance = pair_distances(self.points, left, right)
+        weight = np.maximum(distance, np.maximum(self.core[left], self.core[right]))
+        return Edges(np.minimum(left, right), np.maximum(left, right), weight)
+
+
+def _joined(search: _Search, forest: Edges) -> Edges:
+    """A spanning tree over the forest: in each round every tree but the largest takes an edge out."""
+    total = len(search.points)
+    while len(forest.left) < total - 1:
+        graph = csr_array((np.ones(len(forest.left)), (forest.left, forest.right)), shape=(total, total))
+        _, tree_of = connected_components(graph, directed=False)
+        forest = _lightest_forest(total, forest.plus(_ways_out(search, tree_of.astype(np.int64))))
+    return forest
+
+
+def _ways_out(search: _Search, tree_of: Rows) -> Edges:
+    """For each tree but the largest a short edge to another one: the shortest from its `_SPEAKERS` densest rows."""
+    speakers = _speakers(tree_of, search.core)
+    nearest = np.empty(len(speakers), np.int64)
+    squares = (search.core**2).astype(np.float32)
+
+    def find(block: slice) -> Rows:
+        rows = speakers[block]
+        reach = search.near.rows[rows] @ search.near.rows.T
+        reach -= search.near.halves
+        reach -= search.near.halves[rows][:, None]
+        reach *= -2
+        np.maximum(reach, squares, out=reach)
+        reach[tree_of[rows][:, None] == tree_of] = np.inf
+        return np.asarray(np.argmin(reach, axis=1), np.int64)
+
+    blocks = spans(len(speakers), block_rows(len(search.points)))
+    for block, found in zip(blocks, in_order(find, blocks, search.threads), strict=True):
+        nearest[block] = found
+        search.progress("tree", 0.2 * block.stop / len(speakers))
+    edges = search.edges(speakers, nearest)
+    order = np.lexsort((edges.right, edges.left, edges.weight, tree_of[speakers]))
+    _, first = np.unique(tree_of[speakers][order], return_index=True)
+    return edges.at(order[first])
+
+
+def _speakers(tree_of: Rows, core: NDArray[np.float64]) -> Rows:
+    """The rows of smallest core distance of every tree but the largest."""
+    sizes = np.bincount(tree_of)
+    order = np.lexsort((core, tree_of))
+    rank = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[tree_of[order]]
+    speakers: Rows = order[(rank < _SPEAKERS) & (tree_of[order] != np.argmax(sizes))]
+    return speakers
+
+
+def _verified(search: _Search, tree: Edges, bound: NDArray[np.float64]) -> Edges:
+    """The tree made minimal. `bound` (n,) is below or at the reachability of every unlisted edge of a row."""
+    total = len(search.points)
+    order, gaps = leaf_order(_linked(tree))
+    layout = _Layout(search.near.rows[order], search.near.halves[order], search.near.slack, order, bound[order])
+    blocks = spans(total, block_rows(total))
+    finds = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    for chapter in spans(len(blocks), _BLOCKS_BETWEEN):
+        parts = in_order(partial(layout.shorter, gaps=gaps), blocks[chapter], search.threads)
+        for number, (left, right, way) in enumerate(parts):
+            edges = search.edges(left, right)
+            finds = finds.plus(edges.at(np.flatnonzero(edges.weight < way)))
+            search.progress("tree", 0.2 + 0.8 * (chapter.start + number + 1) / len(blocks))
+        if len(finds.left) > _WORTH_FOLDING:
+            tree = _lightest_forest(total, tree.plus(finds))
+            finds = finds.at(np.empty(0, np.int64))
+            gaps = Minimax(_linked(tree)).between(order[:-1], order[1:])
+    return _lightest_forest(total, tree.plus(finds))
+
+
+def _linked(tree: Edges) -> Linkage:
+    return single_linkage(tree.left, tree.right, tree.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The rows in the leaf order of a tree: everything (n,) or (n, d) in that order, `rows` the row numbers."""
+
+    points: Points
+    halves: Floats
+    slack: float
+    rows: Rows
+    bound: NDArray[np.float64]
+
+    def shorter(self, block: slice, gaps: NDArray[np.float64]) -> tuple[Rows, Rows, NDArray[np.float64]]:
+        """Pairs of a row of the block with one behind it that may be nearer than their way in the tree, and that way.
+
+        `gaps` are heights between neighbours in the order, at least those of the best tree known.
+        """
+        inner = gaps[block.start : block.stop - 1]
+        ways = _ways_within(inner)
+        place, column = self._hits(block, block, _half_square(ways))
+        found = [(place, column + block.start, ways[place, column])]
+        own = np.append(np.maximum.accumulate(inner[::-1])[::-1], 0.0)
+        beyond = np.maximum.accumulate(gaps[block.stop - 1 :])
+        needed = np.where(own > self.bound[block], -1.0, self.bound[block]).min()
+        first = int(np.searchsorted(beyond, needed, side="right"))
+        if first < len(beyond):
+            room = np.maximum.outer(_half_square(own), _half_square(beyond[first:]))
+            place, column = self._hits(block, slice(block.stop + first, len(self.rows)), room)
+            column += first
+            found.append((place, column + block.stop, np.maximum(own[place], beyond[column])))
+        place, column, way = (np.concatenate(part) for part in zip(*found, strict=True))
+        return self._unlisted(place + block.start, column, way)
+
+    def _hits(self, block: slice, columns: slice, room: Floats) -> tuple[Rows, Rows]:
+        """Cells whose pair is nearer than the way, of which `room` is half the square, or too near to tell."""
+        room += self.points[block] @ self.points[columns].T
+        room -= self.halves[columns]
+        return cells_of(room > (self.halves[block] - np.float32(2 * self.slack))[:, None])
+
+    def _unlisted(self, place: Rows, column: Rows, way: NDArray[np.float64]) -> tuple[Rows, Rows, NDArray[np.float64]]:
+        """Of the pairs those that no list holds: their reachability is at least the bound of either row."""
+        open_to = way > np.maximum(self.bound[place], self.bound[column])
+        kept = np.flatnonzero(open_to & (place < column))
+        return self.rows[place[kept]], self.rows[column[kept]], way[kept]
+
+
+def _half_square(way: NDArray[np.float64]) -> Floats:
+    return (way * way / 2).astype(np.float32)
+
+
+def _ways_within(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(b, b) heights at which the rows of a block meet, from the (b - 1,) gaps between them; 0 below the diagonal."""
+    size = len(gaps) + 1
+    steps = np.zeros((size, size))
+    steps[:, 1:] = np.triu(np.broadcast_to(gaps, (size, size - 1)))
+    return np.maximum.accumulate(steps, axis=1)

@@ -1,0 +1,157 @@
+"""Core distances that hold many rows, and the ties they set, block by block: nothing of the size of all pairs within a
+core distance is ever held.
+
+A row sets the pace of all pairs within its core distance, n times `min_samples` of them. A walk by mutual reachability
+needs few: below the core distance of a row its neighbours fall into components, which the walk visits one by one, and
+enters each by its lowest row. So for each row the lowest neighbour in each of these components is enough, at most two
+edges a row in all. In the leaf order of the minimum spanning tree components are stretches between wide gaps.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine.neighbors.nearest import cells_of
+from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import Progress
+from shoal.engine.rows.geometry import Near
+from shoal.engine.rows.means import squares_to
+
+__all__ = ["Crowds", "widest_gaps"]
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Places = NDArray[np.int32]
+
+_PAIRS: Final = 1 << 19
+
+
+@dataclass(frozen=True, slots=True)
+class Crowds:
+    """Distinct rows (m, d), of which row i stands for `copies[i]` equal ones. Make it with `of`."""
+
+    points: Points
+    copies: Rows
+    near: Near
+    threads: int
+
+    @staticmethod
+    def of(points: Points, copies: Rows, threads: int) -> "Crowds":
+        return Crowds(points, copies, Near.of(points), threads)
+
+    def core_distances(self, min_samples: int, progress: Progress) -> Floats:
+        """(m,) the radius that holds `min_samples` rows, itself and equal ones counted; min_samples <= all rows.
+
+        float32 products leave out what is certainly nearer or farther, float64 distances decide: the answer is that of
+        a brute force. O(m^2 d) time, some 30 MiB for each thread. Reports to `progress` as "reachability".
+        """
+        core, blocks = np.empty(len(self.points)), self._blocks()
+        work = partial(self._core, min_samples=min_samples)
+        for block, part in zip(blocks, in_order(work, blocks, self.threads), strict=True):
+            core[block] = part
+            progress("reachability", block.stop / len(self.points))
+        return core
+
+    def paced(self, core: Floats, order: Rows, gaps: Floats, progress: Progress) -> tuple[Places, Places]:
+        """Pairs of rows (e,) whose mutual reachability is the core distance of the first, `core` (m,): of the rows
+        within it, in each component below it, the lowest. `order` (m,) are the rows in the leaf order of the minimum
+        spanning tree, `gaps` (m - 1,) the heights at which neighbours in it meet."""
+        one, two = list[Places](), list[Places]()
+        blocks = self._blocks()
+        work = partial(self._paced, core=core, order=order, gaps=_WidestGaps.of(gaps))
+        for block, (left, right) in zip(blocks, in_order(work, blocks, self.threads), strict=True):
+            one.append(left)
+            two.append(right)
+            progress("reachability", block.stop / len(self.points))
+        return np.concatenate(one), np.concatenate(two)
+
+    def _blocks(self) -> list[slice]:
+        """Each with so many pairs that what is told of them takes some 30 MiB."""
+        return spans(len(self.points), max(8, min(256, _PAIRS // len(self.points))))
+
+    def _squares(self, block: slice, columns: Rows | slice) -> Singles:
+        """(b, m) squared distances, each within four times the slack of the products."""
+        squares: Singles = self.near.rows[block] @ self.near.rows[columns].T
+        squares -= self.near.halves[columns]
+        squares -= self.near.halves[block][:, None]
+        squares *= np.float32(-2)
+        return squares
+
+    def _distances(self, left: Rows, right: Rows) -> Floats:
+        return np.asarray(np.sqrt(squares_to(self.points, left, self.points, right.astype(np.int32), 1)), np.float64)
+
+    def _core(self, block: slice, min_samples: int) -> Floats:
+        squares = self._squares(block, slice(None))
+        middle = self._reached(squares, min_samples)
+        slack = np.float32(8 * self.near.slack)
+        held = ((squares < (middle - slack)[:, None]) * self.copies).sum(axis=1)
+        row, column = cells_of((squares >= (middle - slack)[:, None]) & (squares <= (middle + slack)[:, None]))
+        distance = self._distances(row + block.start, column)
+        order = np.lexsort((distance, row))
+        row, distance, copies = row[order], distance[order], self.copies[column[order]]
+        starts = np.searchsorted(row, np.arange(len(squares)))
+        total = np.cumsum(copies)
+        before = total[starts] - copies[starts]
+        core: Floats = distance[np.searchsorted(total, before + min_samples - held)]
+        return core
+
+    def _reached(self, squares: Singles, min_samples: int) -> Singles:
+        """(b,) about the squared radius that holds `min_samples` rows."""
+        if (self.copies == 1).all():
+            return np.asarray(np.partition(squares, min_samples - 1, axis=1)[:, min_samples - 1], np.float32)
+        order = np.argsort(squares, axis=1, kind="stable")
+        enough = np.argmax(np.cumsum(self.copies[order], axis=1) >= min_samples, axis=1)
+        own = np.arange(len(squares))
+        return np.asarray(squares[own, order[own, enough]], np.float32)
+
+    def _paced(self, block: slice, core: Floats, order: Rows, gaps: "_WidestGaps") -> tuple[Places, Places]:
+        own, pace = np.arange(block.start, block.stop), core[block]
+        squares, slack = self._squares(block, order), 4 * self.near.slack
+        far = np.nextafter((pace**2 + slack).astype(np.float32), np.float32(np.inf))
+        row, place = cells_of((squares <= far[:, None]) & (core[order] <= pace[:, None]))
+        near = squares[row, place] < pace[row] ** 2 - 2 * slack
+        unclear = np.flatnonzero(~near)
+        near[unclear] = self._distances(own[row[unclear]], order[place[unclear]]) <= pace[row[unclear]]
+        kept = near & (order[place] != own[row])
+        row, place = row[kept], place[kept]
+        if len(row) == 0:
+            return np.empty(0, np.int32), np.empty(0, np.int32)
+        first = np.ones(len(row), np.bool_)
+        same = np.flatnonzero(row[1:] == row[:-1]) + 1
+        first[same] = gaps.between(place[same - 1], place[same]) >= pace[row[same]]
+        starts = np.flatnonzero(first)
+        lowest = np.minimum.reduceat(order[place], starts)
+        return own[row[starts]].astype(np.int32), lowest.astype(np.int32)
+
+
+def widest_gaps(gaps: Floats, first: Rows, last: Rows) -> Floats:
+    """(e,) the widest gap between the places of each pair, first < last."""
+    return _WidestGaps.of(gaps).between(first, last)
+
+
+@dataclass(frozen=True, slots=True)
+class _WidestGaps:
+    """Range maxima by doubling: level l holds the maxima of stretches of 2^l gaps."""
+
+    levels: list[Floats]
+
+    @staticmethod
+    def of(gaps: Floats) -> "_WidestGaps":
+        levels, width = [gaps], 1
+        while 2 * width <= len(gaps):
+            levels.append(np.maximum(levels[-1][:-width], levels[-1][width:]))
+            width *= 2
+        return _WidestGaps(levels)
+
+    def between(self, first: Rows, last: Rows) -> Floats:
+        level = np.frexp((last - first).astype(np.float64))[1] - 1
+        widest = np.empty(len(first))
+        for depth in np.unique(level).tolist():
+            mine = np.flatnonzero(level == depth)
+            table = self.levels[depth]
+            widest[mine] = np.maximum(table[first[mine]], table[last[mine] - (1 << depth)])
+        return widest

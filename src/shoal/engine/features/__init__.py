@@ -1,0 +1,1 @@
+"""Several features of a document: their scales, weights and agreement."""

@@ -1,0 +1,179 @@
+"""Steps that a space goes through before it is clustered."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.engine.features.spaces import directions
+from shoal.engine.map.graph_embedding import embed, fewest_rows
+from shoal.engine.map.projection import principal_axes
+from shoal.engine.parallel import one_blas_thread, spans
+from shoal.engine.plan import Progress, silent, within
+from shoal.errors import InvalidField
+
+__all__ = ["Prepared", "Step", "check_steps", "prepared"]
+
+Floats = NDArray[np.float64]
+Apply = Callable[[Points], Points]
+
+_BLOCK: Final = 8192
+_KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "none": (),
+    "pca": ("n_components", "random_state", "whiten", "svd_solver"),
+    "whitening": ("regularization",),
+    "umap": ("n_components", "random_state", "n_neighbors", "min_dist", "metric"),
+    "tsne": ("n_components", "random_state", "perplexity", "learning_rate"),
+}
+_DIMENSIONS: Final = {"pca": 50, "umap": 50, "tsne": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step. Names and defaults as in the contract."""
+
+    method: Literal["none", "pca", "whitening", "umap", "tsne"]
+    n_components: int | None = None
+    """Dimensions that are kept; None takes 50, for "tsne" 2, fewer where there are not so many."""
+    whiten: bool = False
+    """Whether "pca" scales its axes to unit variance."""
+    regularization: float = 1e-5
+    """Added by "whitening" to the variances, as a share of the largest."""
+    n_neighbors: int = 30
+    """Neighbours of a row in the graph of "umap" and "tsne", whose perplexity it is."""
+    metric: Literal["cosine", "euclidean"] = "cosine"
+    """What "umap" compares rows by; "tsne" takes the rows as they are."""
+    random_state: int | None = None
+    """Seed of "umap" and "tsne"; None takes the plan's."""
+    without_effect: tuple[str, ...] = ()
+    """Parameters that were given and that our way of doing it does not have."""
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the rows get places rather than coordinates: their lengths mean nothing then."""
+        return self.method in ("umap", "tsne")
+
+
+class Prepared(NamedTuple):
+    """The rows (n, d') after all steps, what each step does to other rows of the same kind, and what to tell those who
+    asked for the steps."""
+
+    points: Points
+    applied: list[Apply]
+    notes: list[str]
+
+
+def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
+    """The steps but "none". Raises InvalidField (`field`[i]...) for what is not known or cannot be done."""
+    found = []
+    for number, given in enumerate(steps):
+        where = f"{field}[{number}]"
+        method = given.get("method", "none")
+        if not isinstance(method, str) or method not in _KNOWN:
+            raise InvalidField(f"{where}.method", f"must be {' or '.join(_KNOWN)}", value=method)
+        params = {name: value for name, value in given.items() if name != "method" and value is not None}
+        for name, value in params.items():
+            if name not in _KNOWN[method]:
+                remedy = f"It takes {', '.join(_KNOWN[method]) or 'none'}."
+                raise InvalidField(f"{where}.{name}", f"is no parameter of {method}", value=value, remedy=remedy)
+        if method in ("umap", "tsne"):
+            found.append(_graph_step(method, params, where))
+        elif method != "none":
+            found.append(_step(method, params, where))
+    return found
+
+
+_DEFAULTS: Final = {"min_dist": 0.0, "learning_rate": 200.0}
+_WHOLE: Final = {"n_components": (2, 256), "n_neighbors": (2, 200), "random_state": (0, 2**32 - 1)}
+_NUMBERS: Final = {"perplexity": (2, 200), "min_dist": (0, 1), "learning_rate": (0, 1e9)}
+
+
+def _graph_step(method: Any, params: Mapping[str, Any], where: str) -> Step:
+    for kinds, bounds, kind in (((int,), _WHOLE, "whole number"), ((int, float), _NUMBERS, "number")):
+        for name, (least, most) in bounds.items():
+            value = params.get(name, least)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+                raise InvalidField(f"{where}.{name}", f"must be a {kind} from {least} to {most:.10g}", value=value)
+    metric = params.get("metric", "cosine" if method == "umap" else "euclidean")
+    if metric not in ("cosine", "euclidean"):
+        raise InvalidField(f"{where}.metric", "must be cosine or euclidean", value=metric)
+    return Step(
+        method=method,
+        n_components=params.get("n_components", _DIMENSIONS[method]),
+        n_neighbors=params.get("n_neighbors", max(2, round(params.get("perplexity", 30)))),
+        metric=metric,
+        random_state=params.get("random_state"),
+        without_effect=tuple(name for name, usual in _DEFAULTS.items() if params.get(name, usual) != usual),
+    )
+
+
+def _step(method: Any, params: Mapping[str, Any], where: str) -> Step:
+    components = params.get("n_components")
+    if components is not None and (isinstance(components, bool) or not isinstance(components, int) or components < 1):
+        raise InvalidField(f"{where}.n_components", "must be a whole number of at least 1", value=components)
+    regularization = params.get("regularization", 1e-5)
+    if isinstance(regularization, bool) or not isinstance(regularization, int | float) or not regularization >= 0:
+        raise InvalidField(f"{where}.regularization", "must be a number of at least 0", value=regularization)
+    whiten = params.get("whiten", False)
+    if not isinstance(whiten, bool):
+        raise InvalidField(f"{where}.whiten", "must be true or false", value=whiten)
+    return Step(method=method, n_components=components, whiten=whiten, regularization=float(regularization))
+
+
+def prepared(points: Points, steps: Sequence[Step], seed: int, threads: int, progress: Progress = silent) -> Prepared:
+    """`points` (n, d) after all steps. Reports to `progress` as "prepare", which may raise Cancelled."""
+    applied, notes = list[Apply](), list[str]()
+    with one_blas_thread():
+        for number, step in enumerate(steps):
+            share = within(progress, "prepare", number / len(steps), (number + 1) / len(steps))
+            points, transform, note = _fitted(points, step, seed, threads, share)
+            share("prepare", 1.0)
+            applied.append(transform)
+            notes += [note] if note else []
+    return Prepared(points, applied, notes)
+
+
+def _fitted(
+    points: Points, step: Step, seed: int, threads: int, progress: Progress
+) -> tuple[Points, Apply, str | None]:
+    if not step.embeds:
+        transform = _axes(points, step, seed, threads)
+        return transform(points), transform, None
+    space = directions if step.metric == "cosine" else np.asarray
+    own, components = seed if step.random_state is None else step.random_state, step.n_components or 2
+    found = embed(space(points), components, step.n_neighbors, own, threads, progress)
+    if found is None:
+        transform = _axes(points, step, seed, threads)
+        few = f"there are fewer than the {fewest_rows(components)} distinct rows that a neighbour graph takes"
+        return transform(points), transform, f"{step.method} was done by principal axes: {few}."
+    places, model = found
+    how = "the layout of maps" if components in (2, 3) else "a diffusion map"
+    idle = f"; without effect: {', '.join(step.without_effect)}" if step.without_effect else ""
+    note = f"{step.method} is done by {how} of the same neighbour graph, not by {step.method} itself{idle}."
+    return places, lambda rows: model.placed(space(rows), threads), note
+
+
+def _axes(points: Points, step: Step, seed: int, threads: int) -> Apply:
+    """Principal axes, each scaled to unit variance by "whitening" (ZCA would turn back; distances are the same). Also
+    for rows too few for a graph."""
+    columns = points.shape[1]
+    wanted = columns if step.method == "whitening" else min(step.n_components or _DIMENSIONS[step.method], columns)
+    if len(points) < 2:
+        return lambda rows: np.ascontiguousarray(rows[:, :wanted])
+    mean = points.mean(axis=0, dtype=np.float64)
+    axes, variances = principal_axes(points, mean, wanted, seed, threads)
+    if step.method == "whitening" or step.whiten:
+        largest = float(variances.max(initial=0.0))
+        floor = (step.regularization if step.method == "whitening" else 1e-12) * largest
+        axes = axes / np.sqrt(np.maximum(variances + floor, 1e-30 + 1e-12 * largest))
+    return lambda rows: _turned(rows, mean, axes)
+
+
+def _turned(points: Points, mean: Floats, axes: Floats) -> Points:
+    turned = np.empty((len(points), axes.shape[1]), np.float32)
+    for block in spans(len(points), _BLOCK):
+        turned[block] = (points[block] - mean) @ axes
+    return turned

@@ -1,0 +1,67 @@
+"""Several vectors a document, as one space."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.engine.parallel import spans
+from shoal.engine.rows.geometry import unit_rows
+from shoal.errors import InvalidField
+
+__all__ = ["check_weights", "concatenated", "directions"]
+
+_BLOCK = 8192
+
+
+def check_weights(weights: Mapping[str, object], features: Sequence[str], field: str) -> dict[str, float]:
+    """Weights that sum to 1, in the order of the features; a feature that is not named weighs nothing.
+
+    Raises InvalidField (`field`) for a feature that is not clustered, a number that is negative or not finite, and
+    where all are 0.
+    """
+    for name, weight in weights.items():
+        if name not in features:
+            known = f"Name {' or '.join(features)}."
+            raise InvalidField(f"{field}.{name}", "is no feature of this cluster", value=weight, remedy=known)
+        number = weight if isinstance(weight, int | float) and not isinstance(weight, bool) else np.nan
+        if not 0 <= number < np.inf:
+            raise InvalidField(f"{field}.{name}", "must be a finite number of at least 0", value=weight)
+    numbers = {name: float(str(weights.get(name, 0.0))) for name in features}
+    total = sum(numbers.values())
+    if total == 0:
+        raise InvalidField(field, "must hold a number above 0", value=dict(weights))
+    return {name: number / total for name, number in numbers.items()}
+
+
+def directions(points: Points) -> Points:
+    """(n, d) rows scaled to unit length; rows of zeros, which are missing values, stay as they are."""
+    known = points.any(axis=1)
+    if known.all():
+        return unit_rows(points)
+    scaled = np.zeros_like(points, order="C")
+    scaled[known] = unit_rows(points[known])
+    return scaled
+
+
+def concatenated(blocks: Mapping[str, Points], weights: Mapping[str, float], *, normalize: bool) -> Points:
+    """(n, sum of d) float32: the blocks (n, d_i) side by side, each times the root of its weight; features that weigh
+    nothing are left out.
+
+    With `normalize` each row of a block is scaled to unit length first, so that the squared distance of two rows is the
+    weighted mean of those in the blocks. A row that lacks a feature, being all zero there, is told by the others: once
+    it is scaled to unit length they weigh more.
+    """
+    used = [name for name in blocks if weights[name] > 0]
+    total = len(next(iter(blocks.values())))
+    joined = np.empty((total, sum(blocks[name].shape[1] for name in used)), np.float32)
+    column = 0
+    for name in used:
+        points, factor = blocks[name], np.float32(np.sqrt(weights[name]))
+        into = slice(column, column + points.shape[1])
+        for part in spans(total, _BLOCK):
+            rows: NDArray[np.float32] = directions(np.ascontiguousarray(points[part])) if normalize else points[part]
+            joined[part, into] = rows * factor
+        column += points.shape[1]
+    return joined

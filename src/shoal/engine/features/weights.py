@@ -1,0 +1,258 @@
+"""How much each feature should count, learned from the data alone.
+
+A measure of the clusters in the joined space cannot compare weights: it is best where one feature that falls into tight
+groups counts alone. So each weighting is judged in the features themselves: how much of what a clustering of that
+feature alone would reach there, beyond chance, do the clusters of the joined space reach? The weights with the largest
+product of these shares win, which is Nash's bargain (1950) between the features; each has a say by its structure, and a
+feature whose neighbour graph looks like that of shuffled columns has none and weighs nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.elementary import exp, log
+from shoal.engine.algorithms import kmeans
+from shoal.engine.clusters.centroids import cluster_means
+from shoal.engine.clusters.quality import squared_silhouette
+from shoal.engine.communities.leiden import community_layers
+from shoal.engine.features.spaces import concatenated, directions
+from shoal.engine.neighbors.graph import fuzzy_graph
+from shoal.engine.neighbors.lists import find_neighbors
+from shoal.engine.parallel import one_blas_thread
+from shoal.engine.plan import MOST_SEED, Progress, silent
+from shoal.engine.rows.row_keys import mixed, row_keys
+from shoal.errors import InvalidField
+
+__all__ = ["LearnedWeights", "Metric", "WeightLearning", "learn_weights"]
+
+Labels = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Metric = Literal["silhouette", "davies_bouldin", "calinski_harabasz"]
+
+_SAMPLE: Final = 2500
+_NEIGHBORS: Final = 15
+_NO_STRUCTURE: Final = 0.1
+"""A feature with less structure than this, of 1, weighs nothing."""
+_LEAST: Final = 1e-3
+"""The least share that counts: a product with a 0 would say nothing of the others."""
+_CANDIDATES: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightLearning:
+    """Names as in the contract, and its defaults but that of `metric`. Raises InvalidField."""
+
+    method: Literal["bayesian", "grid_search"] = "bayesian"
+    """Where to look next: where a Gaussian process expects most, or on a regular grid."""
+    max_iterations: int = 20
+    """Weightings that are tried, at most."""
+    metric: Metric = "calinski_harabasz"
+    """What is measured in each feature. The contract's default is silhouette, which falls below chance in a feature as
+    soon as another one counts, and so leaves little to bargain about."""
+    sample_size: int | None = None
+    """Rows that are looked at; None takes 2,500."""
+    random_state: int | None = 42
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("method", ("bayesian", "grid_search")),
+            ("metric", ("silhouette", "davies_bouldin", "calinski_harabasz")),
+        ):
+            if getattr(self, name) not in known:
+                raise InvalidField(name, f"must be {' or '.join(known)}", value=getattr(self, name))
+        _check_whole("max_iterations", self.max_iterations, 5, 100)
+        if self.sample_size is not None:
+            _check_whole("sample_size", self.sample_size, 100, None)
+        if self.random_state is not None:
+            _check_whole("random_state", self.random_state, 0, MOST_SEED)
+
+
+def _check_whole(name: str, value: object, least: int, most: int | None) -> None:
+    bounds = f"must be a whole number of at least {least}" + ("" if most is None else f" and at most {most}")
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        raise InvalidField(name, bounds, value=value)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedWeights:
+    """`weights` sum to 1. `structure` of each feature is in 0..1; `score` is the mean log of the shares, 0 where the
+    clusters are as good in each feature as its own; `tried` are all weightings with their scores."""
+
+    weights: Mapping[str, float]
+    score: float
+    structure: Mapping[str, float]
+    tried: Sequence[tuple[Mapping[str, float], float]]
+    rows: int
+
+
+def learn_weights(
+    blocks: Mapping[str, Points], how: WeightLearning, *, seed: int = 42, threads: int = 0, progress: Progress = silent
+) -> LearnedWeights:
+    """The weights of the features (n, d_i), from a sample of the rows that lack none. The same for the rows in any
+    order. O(m^2 d) time for m sampled rows, and as much for each weighting tried. Reports to `progress` as "weights".
+    """
+    names = list(blocks)
+    with one_blas_thread():
+        sample = _sampled(blocks, how, seed, threads)
+        rows = len(next(iter(sample.values())))
+        structure = {name: _structure(points, threads) if rows > 30 else 1.0 for name, points in sample.items()}
+        used = [name for name in names if structure[name] >= _NO_STRUCTURE] or names
+        equal = {name: 1 / len(used) if name in used else 0.0 for name in names}
+        if len(used) == 1 or rows <= 30 or not any(structure.values()):
+            return LearnedWeights(equal, 0.0, structure, [(equal, 0.0)], rows)
+        judge = _Judge.of({name: sample[name] for name in used}, structure, how.metric, seed, threads)
+        tried = _search(judge, len(used), how, seed, progress)
+    found = [({**dict.fromkeys(names, 0.0), **dict(zip(used, place, strict=True))}, score) for place, score in tried]
+    best = max(range(len(found)), key=lambda number: found[number][1])
+    return LearnedWeights(found[best][0], found[best][1], structure, found, rows)
+
+
+def _sampled(blocks: Mapping[str, Points], how: WeightLearning, seed: int, threads: int) -> dict[str, Points]:
+    """Unit rows of each feature, of the rows whose mixed keys are smallest: they do not depend on the order."""
+    keys = np.zeros(len(next(iter(blocks.values()))), np.uint64)
+    known = np.ones(len(keys), np.bool_)
+    for points in blocks.values():
+        keys = mixed(keys * np.uint64(3) + row_keys(np.ascontiguousarray(points), threads))
+        known &= points.any(axis=1)
+    keys = mixed(keys ^ np.uint64(seed if how.random_state is None else how.random_state))
+    rows = np.flatnonzero(known)
+    chosen = rows[np.argsort(keys[rows], kind="stable")[: how.sample_size or _SAMPLE]]
+    return {name: directions(np.ascontiguousarray(points[chosen], np.float32)) for name, points in blocks.items()}
+
+
+def _structure(points: Points, threads: int) -> float:
+    """How far the modularity of the rows' neighbour graph lies above that of rows with shuffled columns, 0..1."""
+    rng = np.random.default_rng(0)
+    shuffled = directions(np.ascontiguousarray(rng.permuted(points, axis=0)))
+    own, chance = _modularity(points, threads), _modularity(shuffled, threads)
+    return max(0.0, (own - chance) / max(1.0 - chance, 1e-9))
+
+
+def _modularity(points: Points, threads: int) -> float:
+    near = find_neighbors(points, np.arange(len(points)), _NEIGHBORS, threads=threads, progress=silent)
+    graph = fuzzy_graph(near.halved(), threads)
+    labels = community_layers(graph, np.ones(1), 0, threads=threads, progress=silent)[0]
+    strength = graph.strength()
+    total = float(strength.sum())
+    if total == 0:
+        return 0.0
+    inside = float(graph.weight[labels[graph.row_of_edges()] == labels[graph.to]].sum(dtype=np.float64))
+    return inside / total - float(((np.bincount(labels, strength) / total) ** 2).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Tells how good weights are: `own` and `chance` are what each feature's own clusters, and random ones, reach."""
+
+    blocks: Mapping[str, Points]
+    say: Floats
+    own: Floats
+    chance: Floats
+    metric: Metric
+    clusters: int
+    seed: int
+    threads: int
+
+    @staticmethod
+    def of(
+        blocks: Mapping[str, Points], structure: Mapping[str, float], metric: Metric, seed: int, threads: int
+    ) -> "_Judge":
+        rows = len(next(iter(blocks.values())))
+        clusters = max(2, round(rows**0.5))
+        say = np.array([structure[name] for name in blocks])
+        empty = np.zeros(len(blocks))
+        judge = _Judge(blocks, say / say.sum(), empty, empty, metric, clusters, seed, threads)
+        own = [_measured(points, judge.labels(points), metric) for points in blocks.values()]
+        random = np.random.default_rng(seed).permutation(np.arange(rows) % clusters).astype(np.int32)
+        chance = [_measured(points, random, metric) for points in blocks.values()]
+        return _Judge(blocks, say / say.sum(), np.array(own), np.array(chance), metric, clusters, seed, threads)
+
+    def labels(self, points: Points) -> Labels:
+        params = kmeans.KMeansParams(n_clusters=self.clusters, n_init=1, max_iter=50)
+        found = kmeans.fit(points, params, seed=self.seed, threads=self.threads, progress=silent)
+        return found.labelled.labels.astype(np.int32)
+
+    def score(self, weights: Sequence[float]) -> float:
+        """The mean log of the shares, each feature having a say by its structure."""
+        labels = self.labels(concatenated(self.blocks, dict(zip(self.blocks, weights, strict=True)), normalize=False))
+        reached = np.array([_measured(points, labels, self.metric) for points in self.blocks.values()])
+        shares = (reached - self.chance) / np.maximum(self.own - self.chance, 1e-9)
+        return float((self.say * log(np.maximum(shares, _LEAST))).sum())
+
+
+def _measured(points: Points, labels: Labels, metric: Metric) -> float:
+    """More is better: the silhouette of squared distances; 1 / (1 + Davies-Bouldin); or the share of the variance that
+    lies between clusters, which Calinski-Harabasz is a ratio of."""
+    labels = np.unique(labels, return_inverse=True)[1].astype(np.int32)
+    clusters = int(labels.max()) + 1
+    means = cluster_means(points, labels, clusters)
+    if metric == "silhouette":
+        return squared_silhouette(points, labels, means)
+    away = ((points - means[labels]) ** 2).sum(axis=1)
+    if metric == "calinski_harabasz":
+        whole = float(((points - points.mean(axis=0, dtype=np.float64)) ** 2).sum())
+        return 1.0 - float(away.sum()) / max(whole, 1e-12)
+    spread = np.bincount(labels, np.sqrt(away), clusters) / np.bincount(labels, minlength=clusters)
+    squares = (means**2).sum(axis=1)
+    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * means @ means.T, 1e-12))
+    np.fill_diagonal(apart, np.inf)
+    return 1.0 / (1.0 + float(((spread[:, None] + spread) / apart).max(axis=1).mean()))
+
+
+Tried = list[tuple[tuple[float, ...], float]]
+
+
+def _search(judge: _Judge, features: int, how: WeightLearning, seed: int, progress: Progress) -> Tried:
+    tried: Tried = []
+
+    def look(place: Sequence[float]) -> None:
+        tried.append((tuple(float(part) for part in place), judge.score(place)))
+        progress("weights", len(tried) / how.max_iterations)
+
+    places = _grid(features, how.max_iterations)
+    if how.method == "grid_search":
+        for place in places:
+            look(place)
+        return tried
+    look([1 / features] * features)
+    for place in _grid(features, max(5, how.max_iterations // 3)):
+        if len(tried) < how.max_iterations:
+            look(place)
+    rng = np.random.default_rng(seed if how.random_state is None else how.random_state)
+    while len(tried) < how.max_iterations:
+        look(_most_promising(tried, rng.dirichlet(np.ones(features), _CANDIDATES)).tolist())
+    return tried
+
+
+def _grid(features: int, most: int) -> list[tuple[float, ...]]:
+    """The points of the finest regular grid inside the simplex that has at most `most`, at least the middle."""
+    best: list[tuple[float, ...]] = [tuple([1 / features] * features)]
+    for steps in range(features + 1, most + features + 1):
+        inner = [parts for parts in product(range(1, steps), repeat=features - 1) if sum(parts) < steps]
+        if len(inner) > most:
+            break
+        best = [tuple(part / steps for part in (*parts, steps - sum(parts))) for parts in inner]
+    return best
+
+
+def _most_promising(tried: Tried, candidates: Floats) -> Floats:
+    """The candidate with the largest expected improvement (Mockus 1978) by a Gaussian process over what was tried."""
+    from scipy.special import erf
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Matern
+
+    places, scores = np.array([place for place, _ in tried]), np.array([score for _, score in tried])
+    scale = max(float(scores.std()), 1e-9)
+    model = GaussianProcessRegressor(Matern(0.3, nu=2.5), alpha=1e-3, optimizer=None)
+    mean, deviation = model.fit(places, (scores - scores.mean()) / scale).predict(candidates, return_std=True)
+    gain = mean - (scores.max() - scores.mean()) / scale
+    deviation = np.maximum(deviation, 1e-9)
+    ratio = gain / deviation
+    improvement = gain * 0.5 * (1 + erf(ratio / np.sqrt(2))) + deviation * exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(candidates[int(np.argmax(improvement))], np.float64)

@@ -1,0 +1,59 @@
+"""k-means for rows whose codes do not fit in memory: means that follow batch after batch (Sculley 2010)."""
+
+from math import fsum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.engine.kmeans.centers import nearest_two
+from shoal.engine.parallel import spans
+from shoal.engine.plan import Progress, Pulse, pulse_at
+from shoal.engine.rows.means import move_rows, quantum_of
+
+__all__ = ["follow"]
+
+Doubles = NDArray[np.float64]
+
+_BATCH: Final = 1 << 16
+_ENOUGH: Final = 1e-3
+"""Passes end when one brings the mean square down by less than this share."""
+
+
+def follow(
+    points: Points, centers: Points, passes: int, rng: np.random.Generator, threads: int, progress: Progress
+) -> tuple[Doubles, bool]:
+    """(k, d) means after at most so many passes over the rows, and whether they ended before. Each batch is a stretch
+    of 65,536 rows, the stretches come in a seeded order; each center weighs a row by 1 / rows it has had."""
+    current, held = centers.astype(np.float64), np.zeros(len(centers), np.int64)
+    blocks = spans(len(points), _BATCH)
+    last = np.inf
+    for number in range(passes):
+        squares = []
+        for place, at in enumerate(rng.permutation(len(blocks))):
+            batch = np.ascontiguousarray(points[blocks[at]])
+            begun = number + place / len(blocks)
+            pulse = pulse_at(progress, "steps", begun / (begun + 2))
+            current, held, own = _followed(batch, current, held, threads, pulse)
+            squares.append(own)
+            done = number + (place + 1) / len(blocks)
+            progress("steps", done / (done + 2))
+        total = fsum(squares)
+        if total >= last * (1 - _ENOUGH):
+            return current, True
+        last = total
+    return current, False
+
+
+def _followed(
+    batch: Points, current: Doubles, held: NDArray[np.int64], threads: int, pulse: Pulse
+) -> tuple[Doubles, NDArray[np.int64], float]:
+    found = nearest_two(batch, current.astype(np.float32), threads, lambda _: pulse())
+    sizes = np.bincount(found.labels, minlength=len(current))
+    rows, none = np.arange(len(batch)), np.full(len(batch), -1, np.int32)
+    quantum = quantum_of(max(float(batch.max()), -float(batch.min())), len(batch))
+    sums = move_rows(batch, (rows, none, found.labels), np.zeros_like(current), quantum, threads)
+    total = held + sizes
+    means = (current * held[:, None] + sums) / np.maximum(total, 1)[:, None]
+    return np.where(sizes[:, None] > 0, means, current), total, fsum(found.squares[:, 0])

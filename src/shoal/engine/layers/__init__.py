@@ -1,0 +1,1 @@
+"""Several resolutions of one clustering, and the trees that connect them."""

@@ -1,0 +1,64 @@
+"""Levels above the clusters: which of them belong together."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from shoal.columns import Labels, Points, Rows
+from shoal.engine.layers.layers import Layers
+from shoal.engine.layers.weighted_linkage import weighted_linkage
+
+__all__ = ["MOST_CLUSTERS", "levels_above", "levels_of_layers"]
+
+Numbers = NDArray[np.int32]
+
+MOST_CLUSTERS: Final = 8000
+"""Clusters that a hierarchy is made of at most: all their distances are held, 512 MB."""
+
+
+def levels_above(centroids: Points, sizes: Rows, depth: int) -> list[Numbers]:
+    """For each level above the clusters, nearest first, the group (k,) of every cluster; at most `depth` - 1 of them.
+
+    Ward's hierarchy of the centroids (k, d), each counting as the `sizes` (k,) of its members, cut where the number of
+    groups falls by the same factor from level to level, down to the `depth`-th root of k.
+    """
+    clusters = len(centroids)
+    if clusters < 3 or depth < 2 or clusters > MOST_CLUSTERS:
+        return []
+    merges = weighted_linkage(centroids, sizes, "ward", lambda away: away)
+    some = np.arange(2 * clusters - 1)
+    for number, first in enumerate(merges[:, 0].astype(np.int64).tolist()):
+        some[clusters + number] = some[first]
+    ends = some[merges[:, :2].astype(np.int64)]
+    levels, last = list[Numbers](), clusters
+    for level in range(depth - 1, 0, -1):
+        groups = round(clusters ** (level / depth))
+        if not 2 <= groups < last:
+            continue
+        made = ends[: clusters - groups]
+        graph = coo_array((np.ones(len(made), np.int8), (made[:, 0], made[:, 1])), shape=(clusters, clusters))
+        levels.append(connected_components(graph, directed=False)[1].astype(np.int32))
+        last = groups
+    return levels
+
+
+def levels_of_layers(layers: Layers, labels: Labels, depth: int) -> list[Numbers]:
+    """The same where coarser layers were found: each cluster of `labels` (n,) belongs to the group most of its members
+    are in."""
+    clusters = int(labels.max(initial=-1)) + 1
+    levels, last = list[Numbers](), clusters
+    for layer in reversed(layers.layers[: layers.chosen]):
+        if len(levels) == depth - 1:
+            break
+        both = (labels >= 0) & (layer.labels >= 0)
+        table = coo_array(
+            (np.ones(int(both.sum())), (labels[both], layer.labels[both])), shape=(clusters, layer.clusters)
+        )
+        group = np.unique(np.asarray(table.toarray().argmax(axis=1)), return_inverse=True)[1].astype(np.int32)
+        if 2 <= int(group.max(initial=0)) + 1 < last:
+            levels.append(group)
+            last = int(group.max()) + 1
+    return levels

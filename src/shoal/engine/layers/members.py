@@ -1,0 +1,77 @@
+"""What stands for the clusters of a layer: their means, and the rows nearest to these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from shoal.columns import Labels, Points, Rows
+from shoal.engine.clusters.centroids import Memberships, distances_to, member_rows, nearest_members
+from shoal.engine.parallel import spans
+from shoal.engine.plan import DistanceMetric
+from shoal.engine.rows.geometry import unit_rows
+
+__all__ = ["LayerMembers", "members_of_layers"]
+
+_BLOCK: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMembers:
+    """Of k clusters: their `sizes` (k,) and `means` (k, d), up to five rows of each nearest to its mean, nearest first,
+    and the mean and the smallest cosine of a member to it."""
+
+    sizes: Rows
+    means: Points
+    representatives: Sequence[Rows]
+    cohesion: Sequence[tuple[float, float]]
+
+
+def members_of_layers(
+    points: Points,
+    layers: Sequence[Labels],
+    *,
+    normalize: bool,
+    origin: NDArray[np.float64] | None = None,
+    threads: int = 1,
+) -> list[LayerMembers]:
+    """Describe the clusters of each layer, with two passes over the rows for all of them.
+
+    Parameters
+    ----------
+    points : float32 array of shape (n, d)
+        As they were given; brought to unit length, block by block, where `normalize`.
+    layers : sequence of int32 arrays of shape (n,)
+        The clusters of each layer, each with a member; -1 is noise.
+    origin : float64 array of shape (d,)
+        What was subtracted from the points; cosines are taken with it added.
+    """
+    counts = [int(labels.max(initial=-1)) + 1 for labels in layers]
+    sums = [np.zeros((count, points.shape[1])) for count in counts]
+    for block in spans(len(points), _BLOCK):
+        rows = unit_rows(points[block], threads) if normalize else points[block]
+        for labels, total in zip(layers, sums, strict=True):
+            inside = np.flatnonzero(labels[block] >= 0)
+            cells = (np.ones(len(inside)), (labels[block][inside], inside))
+            total += csr_array(cells, shape=(len(total), len(rows))) @ rows
+    means = [
+        (total / np.maximum(np.bincount(labels[labels >= 0], minlength=len(total)), 1)[:, None]).astype(np.float32)
+        for labels, total in zip(layers, sums, strict=True)
+    ]
+    metric: DistanceMetric = "cosine" if normalize else "euclidean"
+    lies = [Memberships(np.full(len(points), np.nan), np.full(len(points), np.nan)) for _ in layers]
+    for block in spans(len(points), _BLOCK):
+        rows = unit_rows(points[block], threads) if normalize else points[block]
+        for labels, own, found in zip(layers, means, lies, strict=True):
+            here = distances_to(rows, labels[block], own, metric, origin, threads=threads)
+            found.distance[block], found.cosine[block] = here.distance, here.cosine
+    return [_described(labels, own, found) for labels, own, found in zip(layers, means, lies, strict=True)]
+
+
+def _described(labels: Labels, means: Points, found: Memberships) -> LayerMembers:
+    members = member_rows(labels, len(means))
+    sizes = np.array([len(rows) for rows in members], np.int64)
+    return LayerMembers(sizes, means, nearest_members(found.distance, members), found.cohesion(members))

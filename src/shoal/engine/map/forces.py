@@ -1,0 +1,199 @@
+"""The forces of the map: neighbours attract each other, all vertices repel each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from shoal.elementary import exp, log
+from shoal.engine import kernels
+from shoal.engine.map.levels import Level
+from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.plan import Progress
+from shoal.engine.rows.row_keys import mixed
+
+__all__ = ["FINE", "STEEPNESS", "Schedule", "settled", "unit_of"]
+
+Floats = NDArray[np.float32]
+
+STEEPNESS: Final = 1.6
+_FORCES: Final = (STEEPNESS, 2.5, 0.01)
+"""Steepness, repulsion and softness, see `native/layout.hpp`."""
+_MOMENTUM: Final = 0.8
+_BLOCK: Final = 256
+"""Vertices that meet the same sample of others, as in `native/layout.hpp`."""
+_PAIRS: Final = 64
+"""Others that each row is compared with to tell the unit of a map."""
+_COMPARED: Final = 20_000
+"""Rows that are compared."""
+_STEPS: Final = 40
+_CHUNK: Final = 64 * _BLOCK
+"""Vertices that one thread of the plain twin moves at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """`rounds` steps whose length falls evenly from `rate` to `last`; `sample` others repel a vertex in each."""
+
+    rounds: int
+    sample: int
+    rate: float
+    last: float
+
+
+FINE: Final = Schedule(150, 64, 0.3, 0.02)
+"""Of the rows themselves."""
+
+
+def settled(
+    level: Level, places: Floats, reach: Floats, schedule: Schedule, seed: int, threads: int, progress: Progress
+) -> Floats:
+    """(m, 2 or 3) places after all rounds, from `places`; no vertex goes farther from there than its `reach` (m,),
+    which may be infinite. Reports to `progress` as "layout"."""
+    core = kernels.native()
+    move = _plain if core is None else core.settled
+    found: Floats = move(
+        level.weights.indptr.astype(np.int64),
+        level.weights.indices.astype(np.int32),
+        level.pull(),
+        (level.mass / level.mass.mean()).astype(np.float32),
+        reach.astype(np.float32),
+        np.ascontiguousarray(places.T, dtype=np.float32),
+        (*_FORCES, schedule.sample),
+        (schedule.rounds, schedule.rate, schedule.last, _MOMENTUM, seed),
+        thread_count(threads),
+        partial(progress, "layout"),
+    )
+    return np.ascontiguousarray(found.T)
+
+
+def unit_of(level: Level, places: Floats) -> float:
+    """By how much `places` must be multiplied for attraction and repulsion to stretch them as much as each other, as in
+    a map that has settled (the virial theorem; rows are compared with 63 others each). Their order must be no order of
+    place. 1 where all are on one spot."""
+    steepness, repulsion, softness = _FORCES
+    row = np.repeat(np.arange(len(places)), np.diff(level.weights.indptr))
+    wide = places.astype(np.float64)
+    near = ((wide[row] - wide[level.weights.indices]) ** 2).sum(axis=1)
+    pull = level.pull().astype(np.float64)
+    some = wide[:_COMPARED]
+    step = max(len(some) // _PAIRS, 1)
+    far = np.concatenate([((some - np.roll(some, step * turn, axis=0)) ** 2).sum(axis=1) for turn in range(1, _PAIRS)])
+    if not far.any():
+        return 1.0
+
+    def stretch(unit: float) -> float:
+        close, apart = near * unit**2, far * unit**2
+        inward = (pull * steepness * close / (1 + steepness * close)).sum()
+        outward = (repulsion * apart / ((softness + apart) * (1 + steepness * apart))).mean() * len(places)
+        return float(outward - inward)
+
+    # From where all lie within the softness to where none meets another.
+    middle = float(log(1 / np.sqrt(far.mean())))
+    low, high = middle - float(log(100.0)), middle + float(log(1e4))
+    for _ in range(_STEPS):
+        half = (low + high) / 2
+        low, high = (half, high) if stretch(float(exp(half))) > 0 else (low, half)
+    return float(exp((low + high) / 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """The twin of the compiled `settled`, with the same bits: every sum is taken in the same order, in float32."""
+
+    start: NDArray[np.int64]
+    to: NDArray[np.int32]
+    pull: Floats
+    mass: Floats
+    reach: Floats
+    home: Floats
+    steepness: np.float32
+    repulsion: np.float32
+    softness: np.float32
+    sample: int
+
+    def repelled(self, part: slice, places: Floats, turn: int, seed: int) -> Floats:
+        """(components, rows) the push of the others."""
+        count = places.shape[1]
+        blocks = np.arange(part.start // _BLOCK, -(-part.stop // _BLOCK), dtype=np.uint64)
+        turns = np.full(len(blocks), turn, np.uint64) * _GOLDEN
+        drawn = mixed(np.uint64(seed) + mixed(turns + blocks)) % np.uint64(count)
+        first = np.repeat(drawn.astype(np.int64), _BLOCK)[: part.stop - part.start]
+        here = places[:, part]
+        force = np.zeros_like(here)
+        for taken in range(self.sample):
+            other = (first + taken) % count
+            gap = here - places[:, other]
+            square = _squares(gap)
+            push = self.mass[other] / ((self.softness + square) * (1 + self.steepness * square))
+            force += push * gap
+        force *= self.repulsion / np.float32(self.sample)
+        return force
+
+    def attracted(self, part: slice, places: Floats) -> Floats:
+        """(components, rows) the pull of the neighbours."""
+        start = self.start[part.start : part.stop + 1]
+        edges = slice(int(start[0]), int(start[-1]))
+        row = np.repeat(np.arange(part.start, part.stop), np.diff(start))
+        gap = places[:, self.to[edges]] - places[:, row]
+        gap *= self.pull[edges] / (1 + self.steepness * _squares(gap))
+        ones = np.zeros(len(row), np.int32), start - start[0]
+        one = np.ones(1, np.float32)  # a sparse product adds up in the order of the edges
+        sums = [csr_array((along, *ones), shape=(len(start) - 1, 1)) @ one for along in gap]
+        return np.asarray(self.steepness * np.stack(sums), np.float32)
+
+    def moved(self, part: slice, places: Floats, speed: Floats) -> Floats:
+        """(components, rows) where the vertices go, no farther than they may."""
+        new = places[:, part] + speed[:, part]
+        away = new - self.home[:, part]
+        square, reach = _squares(away), self.reach[part]
+        beyond = ~(square <= reach * reach)
+        kept = reach[beyond] / np.sqrt(square[beyond])
+        new[:, beyond] = self.home[:, part][:, beyond] + kept * away[:, beyond]
+        return new
+
+
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _squares(gap: Floats) -> Floats:
+    square = np.zeros(gap.shape[1:], np.float32)
+    for along in gap:
+        square += along * along
+    return square
+
+
+def _plain(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    pull: Floats,
+    mass: Floats,
+    reach: Floats,
+    places: Floats,
+    forces: tuple[float, float, float, int],
+    schedule: tuple[int, float, float, float, int],
+    threads: int,
+    tick: Callable[[float], None],
+) -> Floats:
+    count = places.shape[1]
+    steepness, repulsion, softness = (np.float32(force) for force in forces[:3])
+    graph = _Plain(start, to, pull, mass, reach, places, steepness, repulsion, softness, max(min(forces[3], count), 1))
+    rounds, seed = schedule[0], schedule[4]
+    rate, last, momentum = (np.float32(number) for number in schedule[1:4])
+    speed, parts = np.zeros_like(places), spans(count, _CHUNK)
+
+    def step(part: slice, turn: int, length: np.float32, places: Floats) -> Floats:
+        force = graph.repelled(part, places, turn, seed) + graph.attracted(part, places)
+        speed[:, part] = momentum * speed[:, part] + length * force
+        return graph.moved(part, places, speed)
+
+    for turn in range(rounds):
+        length = rate + (last - rate) * np.float32(turn / rounds)
+        work = partial(step, turn=turn, length=length, places=places)
+        places = np.concatenate([*in_order(work, parts, threads)], axis=1) if parts else places
+        tick(turn / rounds)
+    return places

@@ -1,0 +1,134 @@
+"""Few dimensions in which neighbours lie together: what the names umap and tsne stand for here.
+
+Neither UMAP nor t-SNE itself, but the same neighbour graph: in two and three dimensions the layout that maps have, in
+more a diffusion map (Coifman and Lafon 2006), which no random start changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from shoal.columns import Points
+from shoal.elementary import log
+from shoal.engine.map.layout import FEWEST, places_of
+from shoal.engine.neighbors.graph import fuzzy_graph, memberships
+from shoal.engine.neighbors.lists import find_neighbors, nearest_among
+from shoal.engine.parallel import spans
+from shoal.engine.plan import Progress, silent, within
+from shoal.engine.rows.row_keys import distinct, mixed
+
+__all__ = ["GraphEmbedding", "embed", "fewest_rows"]
+
+_STEPS: Final = 8
+"""Steps of the diffusion: directions in which neighbours hardly differ count, others fade."""
+_AROUND: Final = 15
+"""Neighbours that tell where a new row belongs."""
+_MANY: Final = 50_000
+"""Rows above which neighbours are searched among near blocks of rows only, as for maps."""
+_USUAL: Final = 8
+"""Products of the graph and a vector that an eigenvector takes, for the progress alone."""
+_BLOCK: Final = 4096
+_TOLERANCE: Final = 1e-3
+"""Relative error of the eigenvectors: they are told apart by far more where there is structure."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEmbedding:
+    """The distinct rows that were embedded, `points` (m, d), their `places` (m, c), and how many `neighbors` a new row
+    looks at."""
+
+    points: Points
+    places: Points
+    neighbors: int
+
+    def placed(self, points: Points, threads: int) -> Points:
+        """(n, c): a row that was embedded has its place, another one that of the near row which the places of all its
+        near rows lie around. The same for a row alone and among others."""
+        found = np.empty((len(points), self.places.shape[1]), np.float32)
+        count = min(self.neighbors, _AROUND, len(self.points))
+        near, away = nearest_among(points, self.points, count, threads=threads, progress=silent)
+        for block in spans(len(points), _BLOCK):
+            weight, spots = memberships(away[block] ** 2 / 2), self.places[near[block]].astype(np.float64)
+            best = _middles(spots, weight)
+            best[away[block][:, 0] == 0] = 0
+            found[block] = self.places[near[block][np.arange(len(best)), best]]
+        return found
+
+
+def _middles(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(b,) the spot of each row's (b, k, c) that the others, by their `weight` (b, k), lie around. A mean would lie
+    between groups, where nothing is; the logarithm lets spots far away count as far, however far. Sums go in a fixed
+    order."""
+    squares = np.zeros((*weight.shape, weight.shape[1]))
+    for along in np.moveaxis(spots, 2, 0):
+        squares += (along[:, :, None] - along[:, None]) ** 2
+    unit = np.maximum(np.median(squares.reshape(len(weight), -1), axis=1), 1e-300)
+    cost = np.zeros(weight.shape)
+    for place in range(weight.shape[1]):
+        cost += weight[:, place, None] * log(1.0 + squares[:, :, place] / unit[:, None])
+    return np.asarray(np.argmin(cost, axis=1), np.int64)
+
+
+def fewest_rows(components: int) -> int:
+    """Distinct rows below which there is no graph to speak of."""
+    return max(FEWEST, 2 * components)
+
+
+def embed(
+    points: Points, components: int, neighbors: int, seed: int, threads: int, progress: Progress
+) -> tuple[Points, GraphEmbedding] | None:
+    """(n, components) places of the rows of `points` (n, d), and what places others; None for fewer than
+    `fewest_rows` distinct ones.
+
+    The same in any order of the rows and on any number of threads. O(n log n) for the layout, O(n c (k + c)) a step of
+    the eigenvectors' iteration for the diffusion map, beside the neighbours; above 50,000 rows these are searched
+    among near blocks of rows only. Reports to `progress` as "prepare".
+    """
+    values = distinct(points, threads)
+    if len(values.rows) < fewest_rows(components):
+        return None
+    searched, placed = within(progress, "prepare", 0, 0.5), within(progress, "prepare", 0.5, 1)
+    many = len(values.rows) > _MANY
+    near = find_neighbors(points, values.rows, neighbors, threads=threads, progress=searched, approximate=many)
+    weights = fuzzy_graph(near.halved(), threads).matrix()
+    fitted = np.ascontiguousarray(points[values.rows])
+    make: Callable[..., Points] = _layout if components in (2, 3) else _diffusion_map
+    places = make(weights, fitted, components, seed, threads, placed)
+    return np.ascontiguousarray(places[values.back]), GraphEmbedding(fitted, places, near.rows.shape[1])
+
+
+def _layout(weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress) -> Points:
+    return places_of(weights, points, components, seed, threads, progress)
+
+
+def _diffusion_map(
+    weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress
+) -> Points:
+    """The eigenvectors of the random walk on the graph but the constant one, each times its eigenvalue to the power of
+    the steps; the sign such that the largest entry is positive."""
+    count = weights.shape[0]
+    root = np.sqrt(np.maximum(np.asarray(weights.sum(axis=1), np.float64), 1.0))
+    row = np.repeat(np.arange(count), np.diff(weights.indptr))
+    data = weights.data / root[row] / root[weights.indices]
+    symmetric = csr_array((data, weights.indices, weights.indptr), shape=weights.shape)
+    start = mixed(np.arange(count, dtype=np.uint64) + np.uint64(seed)).astype(np.float64) / 2.0**64 - 0.5
+    done = 0
+
+    def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        nonlocal done
+        done += 1
+        progress("prepare", done / (done + _USUAL * components))
+        return np.asarray(symmetric @ vector)
+
+    walk = LinearOperator(symmetric.shape, matvec=product, dtype=np.float64)
+    values, vectors = eigsh(walk, k=components + 1, which="LA", v0=start, tol=_TOLERANCE)
+    order = np.argsort(-values, kind="stable")[1:]
+    found: NDArray[np.float64] = vectors[:, order] / root[:, None] * np.clip(values[order], 0, 1) ** _STEPS
+    found *= np.sqrt(root @ root)
+    largest = np.argmax(np.abs(found), axis=0)
+    return np.asarray(found * np.sign(found[largest, np.arange(components)]), np.float32)

@@ -1,0 +1,102 @@
+"""The map: places in two or three dimensions where neighbours lie together and clusters apart.
+
+Neighbours in the fuzzy graph attract each other and all rows repel each other, with the likelihood 1 / (1 + a d^2) of
+two rows a distance d apart being neighbours (Tang et al. 2016, LargeVis; McInnes et al. 2018, UMAP). The graph is laid
+out coarse first: its vertices are joined level by level to a few hundred, which start from their principal axes, and
+each level starts from the places of the one above.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from shoal.columns import Points
+from shoal.engine.map.forces import FINE, Schedule, settled
+from shoal.engine.map.levels import Level, joined_levels
+from shoal.engine.map.projection import project
+from shoal.engine.neighbors.graph import fuzzy_graph
+from shoal.engine.neighbors.neighborhood import COUNT, Neighborhood, find_neighborhood
+from shoal.engine.plan import Progress, Pulse, pulse_at, still, within
+from shoal.engine.rows.row_keys import mixed
+
+__all__ = ["FEWEST", "lay_out", "map_graph", "places_of", "shaken"]
+
+Floats = NDArray[np.float32]
+
+FEWEST: Final = 50
+"""Distinct rows below which principal axes are the map."""
+_COARSE: Final = Schedule(200, 256, 0.3, 0.075)
+"""Of all levels but the rows themselves."""
+_JITTER: Final = 0.3
+_WIDTH: Final = 5.0
+
+
+def lay_out(
+    points: Points, components: int, seed: int, threads: int, progress: Progress, near: Neighborhood | None = None
+) -> Floats:
+    """(n, components) float32 coordinates, 2 or 3, around the origin; equal rows have one place. `near` are the
+    neighbours, found where not given.
+
+    The same in any order of the rows and on any number of threads. O(n log n) beside the neighbours, O(n k) memory.
+    For fewer than 50 distinct rows the principal axes. Reports to `progress` as "layout".
+    """
+    near = near or find_neighborhood(points, threads, within(progress, "layout", 0, 0.5))
+    values = near.values
+    if len(values.rows) < FEWEST:
+        return project(points, components, seed, threads, progress)
+    graph = map_graph(near, threads, pulse_at(progress, "layout", 0.5))
+    places = places_of(graph, points[values.rows], components, seed, threads, within(progress, "layout", 0.5, 1))
+    progress("layout", 1.0)
+    return np.ascontiguousarray(places[values.back])
+
+
+def map_graph(near: Neighborhood, threads: int, pulse: Pulse = still) -> csr_array:
+    """(m, m) how strongly the distinct rows belong together."""
+    return fuzzy_graph(near.lists.first(COUNT).halved(), threads, pulse).matrix()
+
+
+def places_of(
+    weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress
+) -> Floats:
+    """(m, components) places around the origin for rows that belong together by `weights` (m, m), from scratch.
+    `points` (m, d) decides only how the coarsest level begins."""
+    pulse = pulse_at(progress, "layout", 0.0)
+    levels = joined_levels(weights, seed, pulse)
+    places = _start(levels, points, components, seed, pulse)
+    for depth in range(len(levels) - 1, -1, -1):
+        level = levels[depth]
+        if level.above is not None:
+            places = _unfolded(level, places)
+        share = within(progress, "layout", 1 - (depth + 1) / len(levels), 1 - depth / len(levels))
+        free = np.full(len(places), np.inf, np.float32)
+        places = settled(level, places, free, FINE if depth == 0 else _COARSE, seed + depth, threads, share)
+    places -= places.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return places
+
+
+def _start(levels: list[Level], points: Points, components: int, seed: int, pulse: Pulse) -> Floats:
+    """The coarsest level along the principal axes of its means."""
+    group = np.arange(len(points))
+    for level in levels[:-1]:
+        assert level.above is not None, "only the top has none above"
+        group = level.above[group]
+    top = levels[-1]
+    cells = (np.ones(len(group), np.float32), (group, np.arange(len(group))))
+    means = (csr_array(cells, shape=(len(top.mass), len(group))) @ points) / top.mass[:, None]
+    places = project(np.ascontiguousarray(means, np.float32), components, seed, 1, lambda *_: pulse())
+    return np.asarray(places * (_WIDTH / max(float(np.sqrt((places**2).sum(axis=1).mean())), 1e-30)), np.float32)
+
+
+def _unfolded(level: Level, places: Floats) -> Floats:
+    """Each vertex between its group and the groups of its neighbours."""
+    own = places[level.above]
+    around = csr_array((level.pull(), level.weights.indices, level.weights.indptr), shape=level.weights.shape) @ own
+    return shaken(0.5 * own + 0.5 * around)
+
+
+def shaken(places: Floats) -> Floats:
+    """A little off, so that none lie on one spot."""
+    lots = mixed(np.arange(places.size, dtype=np.uint64) + np.uint64(99)).astype(np.float64) / 2.0**64
+    return (places + _JITTER * (lots.reshape(places.shape) - 0.5)).astype(np.float32)

@@ -1,0 +1,96 @@
+"""A neighbour graph joined level by level to a few hundred vertices: what a map is laid out from, coarse first."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from shoal.engine.plan import Pulse, still
+from shoal.engine.rows.row_keys import mixed
+
+__all__ = ["Level", "joined_levels"]
+
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+
+_TOP: Final = 512
+"""Vertices of the coarsest level, about."""
+_LEAST_JOINED: Final = 0.2
+"""Share of the vertices that must vanish for another level to be worth it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A graph: its `weights` (m, m), how many rows each vertex stands for, `mass` (m,), the weight inside it, `inner`
+    (m,), and the vertex of the level above it belongs to, `above` (m,), None at the top."""
+
+    weights: csr_array
+    mass: NDArray[np.float64]
+    inner: NDArray[np.float64]
+    above: Numbers | None
+
+    def pull(self) -> Floats:
+        """(e,) how much of a vertex's attraction each of its neighbours has."""
+        strength = np.asarray(self.weights.sum(axis=1)).ravel() + self.inner
+        edges = np.diff(self.weights.indptr)
+        return np.asarray(self.weights.data / np.repeat(np.maximum(strength, 1e-30), edges), np.float32)
+
+    @staticmethod
+    def of_rows(weights: csr_array, above: Numbers | None = None) -> "Level":
+        """The graph of the rows themselves."""
+        return Level(weights, np.ones(weights.shape[0]), np.zeros(weights.shape[0]), above)
+
+
+def joined_levels(weights: csr_array, seed: int, pulse: Pulse = still) -> list[Level]:
+    """From the rows to the coarsest."""
+    found = list[Level]()
+    level = Level.of_rows(weights)
+    while level.weights.shape[0] > _TOP:
+        group = _joined(level.weights, seed, pulse)
+        count = int(group.max()) + 1
+        if count > (1 - _LEAST_JOINED) * len(group):
+            break
+        found.append(Level(level.weights, level.mass, level.inner, group))
+        level = _above(level, group, count)
+        pulse()
+    return [*found, level]
+
+
+def _above(level: Level, group: Numbers, count: int) -> Level:
+    cells = (np.ones(len(group), np.float32), (np.arange(len(group)), group))
+    belongs = csr_array(cells, shape=(len(group), count))
+    weights = csr_array(belongs.T @ level.weights @ belongs)
+    inner = np.asarray(np.bincount(group, level.inner, count) + weights.diagonal(), np.float64)
+    mass = np.asarray(np.bincount(group, level.mass, count), np.float64)
+    weights.setdiag(0)
+    weights.eliminate_zeros()
+    weights.sort_indices()
+    return Level(weights, mass, inner, None)
+
+
+def _joined(weights: csr_array, seed: int, pulse: Pulse) -> Numbers:
+    """(m,) groups: vertices that draw the highest lot among their neighbours, which join the one they are tied to most
+    (Luby 1986)."""
+    count = weights.shape[0]
+    row = np.repeat(np.arange(count), np.diff(weights.indptr))
+    to, weight = weights.indices.astype(np.int64), weights.data
+    lot = np.empty(count, np.int64)
+    lot[np.argsort(mixed(np.arange(count, dtype=np.uint64) + np.uint64(seed * 7919 + 1)))] = np.arange(1, count + 1)
+    root = np.full(count, -1, np.int64)
+    while (root < 0).any():
+        pulse()
+        free = root < 0
+        live = free[row] & free[to]
+        highest = np.zeros(count, np.int64)
+        np.maximum.at(highest, row[live], lot[to[live]])
+        fresh = free & (lot > highest)
+        root[fresh] = np.flatnonzero(fresh)
+        tied = free[row] & ~fresh[row] & fresh[to]
+        order = np.lexsort((to[tied], -weight[tied], row[tied]))
+        source, target = row[tied][order], to[tied][order]
+        first = np.ones(len(source), np.bool_)
+        first[1:] = source[1:] != source[:-1]
+        root[source[first]] = target[first]
+    return np.unique(root, return_inverse=True)[1].astype(np.int64)

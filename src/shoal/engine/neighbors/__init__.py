@@ -1,0 +1,1 @@
+"""Nearest rows: exact search, k-nearest-neighbour lists and graphs, near-duplicates."""

@@ -1,0 +1,117 @@
+"""The fuzzy neighbour graph: how strongly rows belong together, told by their neighbour lists.
+
+The weights are those of UMAP (McInnes, Healy and Melville 2018): each row's distances count from its nearest neighbour
+on and in a unit of its own, such that its weights sum to log2 k, so that dense and sparse regions count alike.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from shoal.elementary import exp, log
+from shoal.engine import kernels
+from shoal.engine.communities import leiden_twin as communities_twin
+from shoal.engine.neighbors.lists import NeighborLists
+from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.plan import Pulse, still
+
+__all__ = ["NeighborGraph", "fuzzy_graph", "memberships"]
+
+_BLOCK: Final = 16_384
+_HALVINGS: Final = 20
+"""Steps of the bisection: the unit is found to one in a hundred thousand."""
+_SHORTEST: Final = 1e-4
+_LONGEST: Final = 1e3
+"""Units are told as multiples of the way from the nearest to the farthest neighbour."""
+_LEAST: Final = 1e-3
+"""A unit is at least this share of a row's mean distance."""
+_MOST: Final = 1e6
+"""Times the reach of a row; units larger than that make all its neighbours equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborGraph:
+    """Symmetric, without loops. Neighbours of row i are to[start[i]:start[i + 1]], ascending, with their `weight` in
+    0..1; `start` (n + 1,) int64, `to` (e,) int32, `weight` (e,) float32; each edge is there twice."""
+
+    start: NDArray[np.int64]
+    to: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+    @property
+    def rows(self) -> int:
+        return len(self.start) - 1
+
+    def row_of_edges(self) -> NDArray[np.int32]:
+        """(e,) the row that each edge starts from."""
+        return np.repeat(np.arange(self.rows, dtype=np.int32), np.diff(self.start))
+
+    def strength(self) -> NDArray[np.float64]:
+        """(n,) the sum of the weights of each row."""
+        return np.bincount(self.row_of_edges(), self.weight, self.rows).astype(np.float64)
+
+    def joined(self, labels: NDArray[np.int32], threads: int) -> "NeighborGraph":
+        """The graph between groups `labels` (n,), 0..k-1: the weights from one to the other, summed."""
+        core = kernels.native() or communities_twin
+        return NeighborGraph(*core.joined_groups(self.start, self.to, self.weight, labels, thread_count(threads)))
+
+    def matrix(self) -> csr_array:
+        """The (n, n) weights."""
+        return csr_array((self.weight, self.to, self.start), shape=(self.rows, self.rows))
+
+
+def fuzzy_graph(near: NeighborLists, threads: int, pulse: Pulse = still) -> NeighborGraph:
+    """The union w = a + b - ab of what two rows are to each other, a = exp(-(d - d_first) / unit). O(n k)."""
+    rows, count = near.rows.shape
+    weight = np.empty((rows, count), np.float32)
+
+    def weigh(block: slice) -> None:
+        weight[block] = memberships(near.distances[block])
+
+    for _ in in_order(weigh, spans(rows, _BLOCK), threads, pulse):
+        pass
+    pulse()
+    core = kernels.native()
+    if core is not None:
+        return NeighborGraph(*core.joined_both_ways(near.rows, weight, thread_count(threads)))
+    start = np.arange(rows + 1, dtype=np.int64) * count
+    single = csr_array((weight.ravel(), near.rows.ravel(), start), shape=(rows, rows))
+    other = single.T.tocsr()
+    union = single + other - single.multiply(other)
+    return _graph_of(csr_array(union))
+
+
+def _graph_of(matrix: csr_array) -> NeighborGraph:
+    matrix.setdiag(0)
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    return NeighborGraph(
+        matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), np.ascontiguousarray(matrix.data, np.float32)
+    )
+
+
+def memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m, k) in 0..1, 1 for the nearest, of distances (m, k) that ascend in each row; 0 for infinite ones."""
+    known = np.isfinite(distances)
+    finite = np.where(known, distances, 0.0)
+    beyond = np.maximum(finite - finite[:, :1], 0.0)
+    reach = np.maximum(beyond.max(axis=1, initial=0.0), 1e-100)  # what units are told in, so that float32 is enough
+    count = np.maximum(known.sum(axis=1), 1)
+    least = np.minimum(_LEAST * finite.sum(axis=1) / count / reach, _MOST).astype(np.float32)
+    share = np.where(known, beyond / reach[:, None], np.inf).astype(np.float32)
+    unit = np.maximum(_units(share, (log(np.maximum(count, 2)) / log(2.0)).astype(np.float32)), least)
+    return np.asarray(exp(-share / unit[:, None]), np.float64)
+
+
+def _units(share: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(m,) such that the sum of exp(-share / unit) is `wanted`, at least 1e-4 and at most 1e3, or one of these."""
+    low = np.full(len(share), log(_SHORTEST), np.float32)
+    high = np.full(len(share), log(_LONGEST), np.float32)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        enough = exp(-share * exp(-middle)[:, None]).sum(axis=1) > wanted
+        high, low = np.where(enough, middle, high), np.where(enough, low, middle)
+    return exp(high).astype(np.float32)

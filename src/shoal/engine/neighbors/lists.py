@@ -1,0 +1,139 @@
+"""The nearest other rows of every row: what graphs, maps and density estimates start from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine import kernels
+from shoal.engine.neighbors.nearest import block_rows, cells_of, find_neighborhoods
+from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.plan import Progress, pulse_at
+from shoal.engine.rows.coding import CERTAINTY, block_pairs, encode, frame_of, near_order, near_pairs
+from shoal.engine.rows.geometry import half_squares, moved, origin_shift, rounding_slack
+from shoal.engine.rows.means import squares_to
+
+__all__ = ["MOST_EXACT", "NeighborLists", "find_neighbors", "nearest_among"]
+
+MOST_EXACT: Final = 250_000
+"""Rows up to which all pairs are compared."""
+_WIDEST_CODED: Final = 8192
+"""Sums of more products of codes might not fit 32 bits."""
+_NEAR: Final = 0.7
+"""Approximate, each block of rows is compared with this many times the square root of all blocks."""
+_FEWEST_BLOCKS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborLists:
+    """`rows` (m, k) int32 positions of the nearest others, nearest first, equal distances by position; `distances`
+    (m, k) float64 Euclidean. `exact` is False where only near blocks of rows were compared; a place left over then
+    holds the row itself at an infinite distance. `order` (m,) int32 holds all positions, those of near rows mostly side
+    by side."""
+
+    rows: NDArray[np.int32]
+    distances: NDArray[np.float64]
+    exact: bool
+    order: NDArray[np.int32]
+
+    def halved(self) -> "NeighborLists":
+        """With half the squared distances, which are cosine distances between rows of unit length."""
+        return replace(self, distances=self.distances**2 / 2)
+
+    def ordered(self) -> "NeighborLists":
+        """Of the rows in their `order`: place i of the answer is row order[i]. What walks from neighbour to neighbour
+        stays in the processor's cache there."""
+        own = np.arange(len(self.order), dtype=np.int32)
+        place = np.empty_like(own)
+        place[self.order] = own
+        return NeighborLists(place[self.rows[self.order]], self.distances[self.order], self.exact, own)
+
+    def first(self, count: int) -> "NeighborLists":
+        """The nearest `count` of each."""
+        rows, distances = np.ascontiguousarray(self.rows[:, :count]), np.ascontiguousarray(self.distances[:, :count])
+        return replace(self, rows=rows, distances=distances)
+
+
+def find_neighbors(
+    points: Points, rows: Rows, count: int, *, threads: int, progress: Progress, approximate: bool | None = None
+) -> NeighborLists:
+    """The `count` nearest others of each row of `points[rows]`, at most len(rows) - 1, equal rows counted.
+
+    `points` is (n, d) float32, maybe a memory map; positions in the answer are positions in `rows` (m,). The answer
+    depends on the order of `rows` only where distances are equal, and not on the number of threads. `approximate`
+    None compares all pairs up to 250,000 rows. O(m^2 d) time, approximate O(m^1.5 d); O(m (k + d)) memory. Reports to
+    `progress` as "neighbors".
+    """
+    count = max(0, min(count, len(rows) - 1))
+    core = kernels.native()
+    if core is None or points.shape[1] > _WIDEST_CODED or count == 0:
+        return _plain(points[rows], count, threads, progress)
+    threads = thread_count(threads)
+    approximate = len(rows) > MOST_EXACT if approximate is None else approximate
+    pulse = pulse_at(progress, "neighbors", 0.0)
+    frame = frame_of(points, core.levels(), rows=rows, pulse=pulse)
+    near = near_order(points, frame, threads, rows=rows, pulse=pulse)
+    order = np.ascontiguousarray(rows[near], dtype=np.int32)
+    codes = encode(points, frame, order, threads, pulse)
+    pairs = block_pairs(len(rows), core.BLOCK)
+    if approximate:
+        blocks = -(-len(rows) // core.BLOCK)
+        enough = max(_FEWEST_BLOCKS, -(-(count + 1) // core.BLOCK) + 1, round(_NEAR * blocks**0.5))
+        pairs = near_pairs(points, frame, order, core.BLOCK, enough)
+    places, squares, _, _ = core.nearest_rows(
+        codes, points, order, near, count, CERTAINTY, pairs, threads, _tick(progress)
+    )
+    found = NeighborLists(np.empty((len(rows), count), np.int32), np.empty((len(rows), count)), not approximate, near)
+    own = np.arange(len(rows), dtype=np.int32)[:, None]
+    found.rows[near] = np.where(places >= 0, near[places], near[own])
+    found.distances[near] = np.sqrt(squares)
+    return found
+
+
+def nearest_among(
+    points: Points, fitted: Points, count: int, *, threads: int, progress: Progress
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The `count` nearest rows of `fitted` (m, d) for each of other rows (n, d): positions and Euclidean distances
+    (n, count), nearest first, equal distances by position.
+
+    float32 products find candidates within their rounding error and float64 distances choose among them, so a row has
+    the same answer alone and among others. count <= m. O(n m d). Reports to `progress` as "neighbors".
+    """
+    shift = origin_shift(fitted)
+    targets, rows, against = moved(fitted, shift), moved(points, shift), np.ascontiguousarray(fitted)
+    halves, block = half_squares(targets), block_rows(len(fitted))
+    slack = rounding_slack(targets) + rounding_slack(rows)
+    found = np.empty((len(rows), count), np.int32), np.empty((len(rows), count))
+
+    def search(part: slice) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        scores = rows[part] @ targets.T - halves
+        least = np.partition(scores, -count, axis=1)[:, -count] - np.float32(2 * slack)
+        place, column = cells_of(scores >= least[:, None])
+        own = np.ascontiguousarray(points[part])
+        squares = squares_to(own, place, against, column.astype(np.int32), 1)
+        order = np.lexsort((column, squares, place))
+        chosen = order[np.searchsorted(place[order], np.arange(len(scores)))[:, None] + np.arange(count)]
+        return column[chosen].astype(np.int32), np.sqrt(squares[chosen])
+
+    parts = spans(len(rows), block)
+    for part, (near, away) in zip(parts, in_order(search, parts, threads), strict=True):
+        found[0][part], found[1][part] = near, away
+        progress("neighbors", part.stop / len(rows))
+    return found
+
+
+def _plain(points: Points, count: int, threads: int, progress: Progress) -> NeighborLists:
+    total = len(points)
+    order = np.arange(total, dtype=np.int32)
+    if count == 0:
+        return NeighborLists(np.empty((total, 0), np.int32), np.empty((total, 0)), True, order)
+    found = find_neighborhoods(points, np.ones(total, np.int64), count + 1, threads, progress)
+    return NeighborLists(found.rows, found.distances, True, order).first(count)
+
+
+def _tick(progress: Progress) -> Callable[[float], None]:
+    return partial(progress, "neighbors")

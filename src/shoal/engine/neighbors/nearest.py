@@ -1,0 +1,120 @@
+"""Exact nearest neighbours by blocked matrix products: O(n^2 d) time, O(n k) memory, no n x n matrix."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points, Rows
+from shoal.engine.parallel import in_order, spans
+from shoal.engine.plan import Progress
+from shoal.engine.rows.geometry import Floats, Near, pair_squares
+
+__all__ = ["Neighborhoods", "block_rows", "cells_of", "find_neighborhoods"]
+
+_CELLS: Final = 4 << 20
+"""Products of a block of rows with all rows held at a time by one thread: 16 MiB in float32."""
+_FEWEST_LISTED: Final = 16
+_MOST_LISTED: Final = 512
+_GROUPS_PER_NEIGHBOR: Final = 12
+_CROWDED: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Neighborhoods:
+    """The nearest other rows of each row: `rows` (n, k) int32, `distances` (n, k) float64 Euclidean ascending, ties by
+    row. `core` (n,) float64 is the core distance: the radius that holds `min_samples` rows, the row itself counted."""
+
+    rows: NDArray[np.int32]
+    distances: NDArray[np.float64]
+    core: NDArray[np.float64]
+
+
+def block_rows(columns: int) -> int:
+    """Rows of a block whose products with `columns` rows fit the memory meant for one thread."""
+    return max(16, min(512, _CELLS // max(columns, 1)))
+
+
+def find_neighborhoods(
+    points: Points, weights: Rows, min_samples: int, threads: int, progress: Progress
+) -> Neighborhoods:
+    """Lists of 16 to 512 neighbours, all those within the core distance where these are at most 512.
+
+    `points` are distinct; row i stands for `weights[i]` equal ones, and min_samples <= sum of weights. float32
+    products find candidates within their rounding error, float64 distances choose among them, so the answer is that of
+    a brute force in float64. Reports to `progress` as "neighbors".
+    """
+    total = len(points)
+    count = min(max(min_samples - 1, _FEWEST_LISTED), total - 1)
+    listed = min(count, _MOST_LISTED)
+    search = _Search(points, Near.of(points), weights, min_samples, count)
+    found = Neighborhoods(np.empty((total, listed), np.int32), np.empty((total, listed)), np.empty(total))
+    blocks = spans(total, block_rows(total))
+    for block, part in zip(blocks, in_order(search.block, blocks, threads), strict=True):
+        found.rows[block], found.distances[block] = part.rows[:, :listed], part.distances[:, :listed]
+        found.core[block] = part.core
+        progress("neighbors", block.stop / total)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    points: Points
+    near: Near
+    weights: Rows
+    min_samples: int
+    count: int
+
+    def block(self, block: slice) -> Neighborhoods:
+        own = np.arange(block.start, block.stop)
+        if self.count == 0:
+            return Neighborhoods(np.empty((len(own), 0), np.int32), np.empty((len(own), 0)), np.zeros(len(own)))
+        scores = self.near.rows[block] @ self.near.rows.T
+        scores -= self.near.halves
+        scores[own - block.start, own] = -np.inf
+        place, column = _candidates(scores, self.count, self.near.slack)
+        square = pair_squares(self.points, place + block.start, column)
+        order = np.lexsort((column, square, place))
+        starts = np.searchsorted(place[order], np.arange(len(own)))
+        chosen = order[starts[:, None] + np.arange(self.count)]
+        rows, distances = column[chosen], np.sqrt(square[chosen])
+        return Neighborhoods(rows.astype(np.int32), distances, self._core(own, rows, distances))
+
+    def _core(self, own: Rows, rows: Rows, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The first distance at which a row, its equals and its neighbours with theirs are `min_samples`."""
+        held = self.weights[own][:, None] + np.cumsum(self.weights[rows], axis=1)
+        enough = np.argmax(held >= self.min_samples, axis=1)
+        radius = distances[np.arange(len(own)), enough]
+        return np.where(self.weights[own] >= self.min_samples, 0.0, radius)
+
+
+def _candidates(scores: Floats, count: int, slack: float) -> tuple[Rows, Rows]:
+    """Cells that may hold one of the `count` largest scores of their row, as (row, column) in row order."""
+    least = _lower_bounds(scores, count) - np.float32(2 * slack)
+    place, column = cells_of(scores >= least[:, None])
+    crowded = np.flatnonzero(np.bincount(place, minlength=len(scores)) > _CROWDED * (count + 8))
+    if len(crowded):  # the groups were no help there: take the bound from the row itself
+        exact = np.partition(scores[crowded], -count, axis=1)[:, -count]
+        least[crowded] = exact - np.float32(2 * slack)
+        place, column = cells_of(scores >= least[:, None])
+    return place, column
+
+
+def cells_of(mask: NDArray[np.bool_]) -> tuple[Rows, Rows]:
+    """np.nonzero, which takes five times as long on tables."""
+    return np.divmod(np.flatnonzero(mask), mask.shape[1])
+
+
+def _lower_bounds(scores: Floats, count: int) -> Floats:
+    """For each row a value that at least `count` scores reach: the count-th largest of the maxima of many groups of
+    columns, which costs one pass where a partition of the row costs ten."""
+    width = scores.shape[1]
+    groups = _GROUPS_PER_NEIGHBOR * count
+    depth = width // groups
+    if depth < 4:
+        bounds: Floats = np.partition(scores, width - count, axis=1)[:, width - count]
+        return bounds
+    maxima = scores[:, : groups * depth].reshape(len(scores), depth, groups).max(axis=1)
+    best: Floats = np.partition(maxima, groups - count, axis=1)[:, groups - count]
+    return best

@@ -1,0 +1,55 @@
+"""What it takes to place new rows so that each has the same answer alone and in a batch, to the last bit.
+
+A product of matrices rounds differently for one row than for many; a sum in a fixed order does not. So products in
+float32 only choose candidates, within `score_slack` of the best, and what decides is computed row by row.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.engine.rows.geometry import LARGEST, checked_points, half_squares
+from shoal.errors import InvalidField
+
+__all__ = ["lengths_of", "longest_of", "new_points", "score_slack"]
+
+Doubles = NDArray[np.float64]
+
+_TINIEST: Final = 1e-30
+"""Numbers below this may be lost in products, whatever the length of a row."""
+
+
+def new_points(points: NDArray[np.floating], dimensions: int) -> Points:
+    """`points` (n, d) as float32. Raises InvalidField where they are no such table, hold a number that is not finite
+    or beyond 1e15, or have not as many `dimensions` as the rows that were clustered."""
+    table = checked_points(points)
+    if table.shape[1] != dimensions:
+        raise InvalidField(
+            "vectors",
+            f"must have {dimensions} dimensions, as those that were clustered",
+            value=table.shape[1],
+        )
+    largest = float(max(table.max(initial=0.0), -table.min(initial=0.0)))
+    if largest > LARGEST:
+        raise InvalidField("vectors", f"hold numbers beyond {LARGEST:g}", value=largest)
+    return table
+
+
+def score_slack(lengths: Doubles, longest: float, dimensions: int) -> Doubles:
+    """(n,) how far the float32 score x.y - |y|^2/2 of rows of these `lengths` may lie from the truth, as may half of
+    |x|^2 - 2 times it; `longest` is that of the y. The usual bound, d eps |x| |y|."""
+    share = (dimensions + 16) * float(np.finfo(np.float32).eps)
+    slack: Doubles = share * ((lengths + longest) ** 2 + _TINIEST)
+    return slack
+
+
+def longest_of(halves: NDArray[np.float32]) -> float:
+    """The largest length of rows by half their squares."""
+    return float(np.sqrt(2.0 * float(halves.max(initial=0.0))))
+
+
+def lengths_of(points: Points) -> Doubles:
+    """(n,) lengths, for bounds: not summed in a fixed order."""
+    return np.sqrt(2.0 * half_squares(points).astype(np.float64))

@@ -1,0 +1,1 @@
+"""Parquet, Arrow, NumPy and other columnar files."""

@@ -1,0 +1,1 @@
+"""Document ids in files: found, likely, or generated."""

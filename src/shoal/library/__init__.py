@@ -1,0 +1,1 @@
+"""Shoal without a server: `shoal.cluster`, estimators, saved clusterings."""

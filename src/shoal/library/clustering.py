@@ -1,0 +1,390 @@
+"""What a clustering in memory shows of itself: arrays, clusters, tables, a summary, a folder of results."""
+
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shoal.analysis.analyse import NOISE_ID, Analysis, NamedCluster, NamedLayer
+from shoal.analysis.recounted import with_outcome
+from shoal.analysis.tables import (
+    centroids_table,
+    condensed_tree_table,
+    further_tables,
+    hierarchy_table,
+    layers_table,
+    members_table,
+    near_duplicates_table,
+)
+from shoal.columns import Labels, Points
+from shoal.engine.layers.layers import Layers
+from shoal.engine.outlier_reduction import without_noise
+from shoal.engine.plan import Plan, Progress, silent
+from shoal.errors import InvalidField
+from shoal.library.assignment import Assignment, read_newcomers
+from shoal.library.checksums import changed_rows
+from shoal.library.input.document_ids import DocumentIds, Id, Ids
+from shoal.library.results import write_folder
+from shoal.library.views.described import described, linked, with_columns
+from shoal.library.views.exploration import Exploration, Kept
+from shoal.library.views.exports import index_table
+from shoal.plural import plural
+from shoal.precision import moved_to_mean
+
+if TYPE_CHECKING:
+    from shoal.library.written.write_back import FileRows
+
+__all__ = ["Assignment", "Clustering", "Kept"]
+
+_SHOWN: Final = 20
+_SAME_ROWS: Final = "Give the same rows in the same order, which is that of `clustering.ids`."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Clustering(Exploration):
+    """Named clusters of n documents; rows in the order in which the vectors were given."""
+
+    analysis: Analysis
+    document_ids: DocumentIds
+    plan: Plan
+    warnings: Sequence[str] = ()
+    """What was tolerated or chosen, in sentences."""
+    seconds: float = 0.0
+    checksums: NDArray[np.float32] | None = None
+    """(n,) checksums that show whether vectors given later are those of the same rows; see `library.checksums`."""
+    file_rows: "FileRows | None" = None
+    """Where the rows stand in what was clustered, a file or a table; None where that is gone, or was an array."""
+    kept: Kept | None = None
+    """The vectors and texts, for what is asked of them later; None where they were not kept."""
+    index: object = None
+    """Of the pandas data frame that the rows came in."""
+    member_columns: pa.Table | None = None
+    """(n,) columns of the caller's that `members` shows as well."""
+    text_columns: Sequence[str] = ()
+    """The columns that named the clusters, in the order in which they were read; none where texts were given as such,
+    or there are none."""
+    vector_column: str = ""
+    """The column of vectors; empty where they were given as such."""
+    id_column: str = ""
+    """The column of ids; empty where they were given as such, or rows are numbered."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What else the summary says, such as the file it came from."""
+    _ids: Ids = field(init=False)
+    _clusters: Sequence[NamedCluster] = field(init=False)
+    _layers: Sequence[NamedLayer] = field(init=False)
+
+    def __post_init__(self) -> None:
+        clusters = [self.document_ids.cluster(one) for one in self.analysis.clusters]
+        typed = self.document_ids.cluster
+        layers = [replace(one, clusters=list(map(typed, one.clusters))) for one in self.analysis.layers]
+        object.__setattr__(self, "_ids", self.document_ids.array())
+        object.__setattr__(self, "_clusters", clusters)  # as dataclasses do where they are frozen
+        object.__setattr__(self, "_layers", layers)
+
+    @property
+    def ids(self) -> Ids:
+        """(n,) The id of each row in the type it was given in: an array of objects for text, of int64 (or uint64) for
+        whole numbers; where none were given the number of the row, from 0."""
+        return self._ids
+
+    @property
+    def labels(self) -> Labels:
+        """(n,) int32: the position in `clusters`, -1 for documents in no cluster."""
+        return self.analysis.outcome.labels
+
+    @property
+    def strengths(self) -> NDArray[np.float32]:
+        """(n,) how firmly each document belongs to its cluster, 0..1; 0 for noise."""
+        return self.analysis.outcome.strengths
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """(n,) distance to the centroid of the own cluster; NaN for noise."""
+        return self.analysis.outcome.distances
+
+    @property
+    def coordinates(self) -> NDArray[np.float32] | None:
+        """(n, 2) a place on the map for each document."""
+        return self.analysis.outcome.coordinates
+
+    @property
+    def outlier_scores(self) -> NDArray[np.float32] | None:
+        """(n,) in 0..1, 1 for documents far sparser than the densest around them, NaN for those a sample left out; None
+        for algorithms without a tree of densities."""
+        density = self.analysis.outcome.density
+        return None if density is None else density.outlier_scores
+
+    @property
+    def exemplars(self) -> Sequence[Sequence[Id]] | None:
+        """For each cluster the ids of its densest documents; None for algorithms without a tree of densities."""
+        density = self.analysis.outcome.density
+        return (
+            None
+            if density is None
+            else [[self.document_ids.values[row] for row in rows.tolist()] for rows in density.exemplars]
+        )
+
+    def condensed_tree(self) -> pa.Table | None:
+        """HDBSCAN's tree: parent, child (below n a row), lambda_val, child_size, cluster_id (of chosen clusters); None
+        for algorithms without one."""
+        return condensed_tree_table(self.analysis)
+
+    def near_duplicates(self) -> pa.Table | None:
+        """Documents that say almost the same: document_id, duplicate_group, representative_id, distance; None where no
+        map was drawn."""
+        return self._typed(near_duplicates_table(self.analysis))
+
+    @property
+    def layers(self) -> Sequence[NamedLayer]:
+        """The granularities that were found, coarse to fine and nested: `auto` finds several, other methods one. Each
+        has `labels` (n,), its named `clusters`, whose `parent` is a cluster of the layer before, and `chosen`, true for
+        the one whose clusters are those of this clustering."""
+        return self._layers
+
+    def layers_table(self) -> pa.Table | None:
+        """For each document the id of its cluster in every layer, layer_0 the coarsest; None for methods with one
+        granularity."""
+        return self._typed(layers_table(self.analysis))
+
+    def hierarchy(self) -> pa.Table | None:
+        """One row a cluster of each layer: layer, cluster_id, label, keywords, size, share, parent, chosen,
+        representative_ids, examples; None for methods with one granularity."""
+        return self._typed(hierarchy_table(self.analysis))
+
+    @property
+    def clusters(self) -> Sequence[NamedCluster]:
+        """The clusters, largest first: label, keywords, size, medoid and more."""
+        return self._clusters
+
+    @property
+    def noise(self) -> int:
+        """Documents in no cluster."""
+        return self.analysis.noise
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """Silhouette and friends; None where one is not defined."""
+        return self.analysis.outcome.metrics
+
+    def assign(
+        self,
+        vectors: object,
+        *,
+        vector: str | None = None,
+        id: str | Iterable[object] | None = None,
+        progress: Progress = silent,
+    ) -> Assignment:
+        """The clusters of documents that were not clustered, -1 for those that fit none; the clusters stay as they are.
+
+        A document has the same answer alone and among others. Density and graph methods tell by their own rule what
+        fits; k-means and the like by the distance of ordinary members to the centroid.
+
+        Parameters
+        ----------
+        vectors : (m, d) numbers, table or path
+            As `shoal.cluster` takes them; each row has to have a vector.
+        vector : str, optional
+            The column of vectors, where `vectors` is a table.
+        id : str, or (m,) values, optional
+            The column of ids, or the ids themselves, which the answer repeats. Without it a column `document_id`, `id`
+            or `_id`, else rows are numbered from 0.
+        progress : callable, optional
+            Hears (stage, fraction).
+
+        Raises
+        ------
+        InvalidField
+            For vectors of other dimensions or without a direction.
+        """
+        model = self.analysis.outcome.model
+        assert model is not None, "the library keeps the model of every clustering"
+        given = read_newcomers(vectors, vector, id)
+        points, rest = given.vectors
+        origin = self.analysis.outcome.origin
+        if origin is not None and points.shape[1] == len(origin):
+            points, _ = moved_to_mean(points, rest, origin)
+        found = model.assign(points, self.plan.threads, progress)
+        ids = [*(one.cluster_id for one in self.clusters), NOISE_ID]  # -1 is the last place
+        names = [*(one.label for one in self.clusters), None]
+        labels = found.labels.astype(np.int32)
+        return Assignment(
+            labels,
+            found.strengths,
+            [ids[label] for label in labels.tolist()],
+            [names[label] for label in labels.tolist()],
+            given.ids,
+            given.index,
+        )
+
+    def reduce_outliers(
+        self, vectors: object = None, *, vector: str | None = None, progress: Progress = silent
+    ) -> "Clustering":
+        """The same clusters with every document in one: those in none join the nearest.
+
+        Nearest is what the method's own rule says, whatever the distance: with auto and leiden the vote of the nearest
+        documents that are in a cluster, with HDBSCAN the member at the smallest mutual reachability, with DBSCAN and
+        OPTICS the nearest core or member, else the nearest centroid. Clusters keep their ids, names, order, medoids and
+        representatives; sizes, shares, distances, metrics and layers count the documents that came.
+
+        Parameters
+        ----------
+        vectors, vector : optional
+            The rows that were clustered, as `shoal.cluster` takes them; None takes those that were kept.
+        progress : callable, optional
+            Hears (stage, fraction).
+
+        Returns
+        -------
+        Clustering
+            A new one; this one stays as it is. Where there is no cluster to join, noise stays noise.
+
+        Raises
+        ------
+        InvalidField
+            For vectors that are other rows, or were not kept.
+        """
+        points = self._placed(vectors, vector)
+        if len(points) != len(self):
+            problem = f"must be the {len(self):,} documents that were clustered, not {len(points):,}"
+            raise InvalidField("vectors", problem, remedy=_SAME_ROWS)
+        if vectors is not None:
+            self._check_same(points)
+        noise, outcome = self.noise, without_noise(self.analysis.outcome, points, self.plan, progress)
+        joined = noise - int(np.count_nonzero(outcome.labels < 0))
+        told = f"{joined:,} documents that were in no cluster were put into the nearest one."
+        warnings = [*self.warnings, told] if joined else self.warnings
+        return replace(self, analysis=with_outcome(self.analysis, outcome), warnings=warnings)
+
+    def _check_same(self, points: Points) -> None:
+        """Raises InvalidField where these are other rows than those that were clustered, or in another order."""
+        if self.checksums is None:
+            return
+        changed = changed_rows(points, self.checksums, normalize=self.plan.normalize)
+        if len(changed):
+            problem = f"is not the document that was clustered there ({len(changed):,} of {len(self):,} rows differ)"
+            raise InvalidField(f"vectors[{changed[0]}]", problem, remedy=_SAME_ROWS)
+
+    def members(self) -> pa.Table:
+        """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y, and the columns
+        that were kept; one that is called like another is `file_NAME`."""
+        members = self.document_ids.table(members_table(self.analysis))
+        return members if self.member_columns is None else with_columns(members, self.member_columns)
+
+    def centroids(self) -> pa.Table:
+        """One row a cluster: label, keywords, size, medoid, vector."""
+        return self.document_ids.table(centroids_table(self.analysis))
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Every table there is by its name."""
+        further = {name: self.document_ids.table(table) for name, table in further_tables(self.analysis).items()}
+        return {"members": self.members(), "centroids": self.centroids(), **further}
+
+    def summary(self) -> dict[str, object]:
+        """Everything about this clustering but its rows, ready for JSON: parameters with their defaults, seed,
+        versions, metrics, warnings, clusters."""
+        outcome = self.analysis.outcome
+        return {
+            "documents": len(self.ids),
+            "num_clusters": len(self.clusters),
+            "noise": self.noise,
+            **{name: one for name, one in (("vector", self.vector_column), ("id", self.id_column)) if one},
+            "text": list(self.text_columns),
+            "algorithm": self.plan.algorithm,
+            "parameters": dict(outcome.params),
+            "normalize": self.plan.normalize,
+            "centroid_method": self.plan.centroid_method,
+            "sample_size": self.plan.sample_size,
+            "fitted": outcome.fitted,
+            "seed": self.plan.seed,
+            "distance_metric": outcome.distance_metric,
+            "exact": outcome.exact,
+            **({} if outcome.layers is None else {"layers": self._layers_described(outcome.layers)}),
+            "metrics": dict(self.metrics),
+            "warnings": list(self.warnings),
+            "seconds": round(self.seconds, 3),
+            "versions": {
+                "shoal": version("shoal"),
+                "python": platform.python_version(),
+                "numpy": version("numpy"),
+                "scipy": version("scipy"),
+            },
+            "clusters": [described(one) for one in self.clusters],
+        }
+
+    def save(self, folder: str | os.PathLike[str], *, model: bool = True, **about: object) -> Path:
+        """Write every table as Parquet, summary.json and clustering.npz, from which `shoal.load` makes this clustering
+        again; earlier results there are replaced whole, at one moment.
+
+        Parameters
+        ----------
+        folder : str or path
+            Absent, empty, or with earlier results in it.
+        model : bool, default True
+            Whether `shoal.load` is to work. Density and graph methods place new documents by the vectors they were
+            made of, so this takes about as much room as those.
+        **about
+            Goes into the summary as it is.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        Conflict
+            Where the folder holds anything that is not results of Shoal.
+        """
+        path = Path(folder)
+        told = {**self.about, **about}
+        write_folder(path, self.tables(), {**told, **self.summary()}, self._parts(told) if model else None)
+        return path
+
+    def _parts(self, about: Mapping[str, object]) -> dict[str, object]:
+        return {
+            "analysis": self.analysis,
+            "whole_ids": not pa.types.is_string(self.document_ids.type),
+            "plan": self.plan,
+            "warnings": list(self.warnings),
+            "seconds": self.seconds,
+            "text_columns": list(self.text_columns),
+            "vector_column": self.vector_column,
+            "id_column": self.id_column,
+            "member_columns": self.member_columns,
+            "checksums": self.checksums,
+            "index": index_table(self.index),
+            "about": orjson.loads(orjson.dumps(dict(about))),
+        }
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        documents, clusters = plural(len(self), "document"), plural(len(self.clusters), "cluster")
+        columns = "".join(f"; {one}" for one in self._columns_read())
+        head = f"<Clustering of {documents}: {clusters}, {self.noise:,} in none{columns}>"
+        lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
+        return "\n".join([head, *lines, *self._rest()])
+
+    def _layers_described(self, found: Layers) -> dict[str, Any]:
+        """Why there are these layers, and the clusters of each; of those of the chosen one what links them to others,
+        since the rest stands under `clusters`."""
+        named = [
+            [described(one) if not layer.chosen else linked(one) for one in layer.clusters] for layer in self.layers
+        ]
+        return {**found.summary(), "named": named}
+
+    def _typed(self, table: pa.Table | None) -> pa.Table | None:
+        return None if table is None else self.document_ids.table(table)
+
+    def _rest(self) -> list[str]:
+        more = len(self.clusters) - _SHOWN
+        return [f"  … and {more:,} more"] if more > 0 else []

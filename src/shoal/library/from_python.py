@@ -1,0 +1,361 @@
+"""`shoal.cluster(...)`: from what a program holds, or a file, to named clusters, without a server."""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.engine.algorithms import parameter_names
+from shoal.engine.plan import CentroidMethod, Progress, silent
+from shoal.errors import InvalidField
+from shoal.files.addresses import Places, as_place, is_address
+from shoal.files.ids.ids import NO_COLUMN
+from shoal.files.layout import PYTHON
+from shoal.labeling import document_text
+from shoal.library.clustering import Clustering, Kept
+from shoal.library.from_columns import How, cluster_columns
+from shoal.library.from_file import cluster_file
+from shoal.library.input.alignment import align
+from shoal.library.input.frames import Frame, frame_of, is_pandas, is_polars
+from shoal.library.input.given import (
+    Named,
+    columns_named,
+    named_series,
+    one_column,
+    split_vectors,
+    texts_in,
+    vectors_in,
+)
+from shoal.library.input.inputs import ids_of, texts_of
+from shoal.library.parameter_names import unknown_parameter
+from shoal.library.request import Given, Request
+from shoal.library.written.write_back import FileRows
+from shoal.precision import Split
+from shoal.scalars import flag, unwrapped, whole
+
+__all__ = ["Column", "cluster"]
+
+Column: TypeAlias = str | Iterable[object]
+"""The name of a column, names of several, or one value a row: a list, an array, a column of a data frame."""
+
+_LABEL: Final = "data"
+_MOST_NAMES: Final = 64
+_ARGUMENTS: Final = (
+    "data", "vector", "text", "id", "algorithm", "n_clusters", "normalize", "centroid_method", "sample_size", "seed",
+    "threads", "encoding", "like", "progress",
+)  # fmt: skip
+
+
+def cluster(
+    data: object,
+    vector: Column | None = None,
+    *,
+    text: Column | Literal[False] | None = None,
+    id: Column | Literal[False] | None = None,
+    texts: Column | None = None,
+    ids: Column | None = None,
+    algorithm: str = "auto",
+    n_clusters: int | None = None,
+    normalize: bool = True,
+    centroid_method: CentroidMethod = "mean",
+    sample_size: int | None = None,
+    seed: int = 42,
+    threads: int = 0,
+    encoding: str | None = None,
+    like: Clustering | None = None,
+    progress: Progress | bool = False,
+    **params: object,
+) -> Clustering:
+    """Group documents by their vectors and name the groups.
+
+        shoal.cluster(df, vector="embedding", text=["title", "body"], id="ticket")
+        shoal.cluster(embeddings, text=df["body"])
+        shoal.cluster("tickets.parquet", text="body")
+
+    Parameters
+    ----------
+    data : data frame, table, array, sequence or path
+        A table of pandas, polars or Arrow, columns by name, or a list of records; vectors (n, d) of any number type
+        as an array, lists, or one column; or the path of a file, or several, read as `shoal cluster` reads them.
+    vector : str, sequence of str, or (n, d) vectors, optional
+        The column of vectors, the columns that hold a dimension each, or the vectors themselves. Without it the only
+        column of vectors is taken, or the one called embedding or vector.
+    text : str, sequence of str, or (n,) texts, optional
+        The columns that name the clusters, or the texts themselves; None, NaN and masked ones are empty. Without it
+        the columns that read most like text are taken; False, or "none", leaves the clusters numbered.
+    id : str, or (n,) ids, optional
+        The column of ids, or the ids themselves: unique text or whole numbers, which make the result independent of the
+        order of the rows. Without it a column `document_id`, `id` or `_id` is taken, or one of unique short texts, else
+        rows are numbered from 0, as False and "none" ask for. A column of pandas given for `vector`, `text` or `id`
+        beside a data frame of pandas goes by the index, which has to be that of the data frame in any order.
+    texts, ids : (n,) values, optional
+        Other names for `text` and `id`, as they read beside an array of vectors.
+    algorithm : str, default "auto"
+        The method: auto, kmeans, hdbscan, leiden, agglomerative, spectral, gaussian_mixture, mean_shift, dbscan or
+        optics.
+    n_clusters : int, optional
+        How many, whatever the algorithm calls it. None lets the data say.
+    normalize : bool, default True
+        Compare directions (cosine) and not lengths.
+    centroid_method : {"mean", "medoid", ...}, default "mean"
+        What stands for a cluster.
+    sample_size : int, optional
+        Learn from so many rows, and assign the others.
+    seed : int, default 42
+        The same seed gives the same clusters.
+    threads : int, default 0
+        How many; 0 takes all cores. The result does not depend on it.
+    encoding : str, optional
+        Of a file of text that is not UTF-8, such as "cp1252" for plain CSV files of Excel.
+    like : Clustering, optional
+        An earlier clustering of some of the same ids: these stay where they were on its map.
+    progress : bool or callable, default False
+        True writes a line with the stage to standard error; a callable hears (stage, fraction), and what it raises
+        stops the work.
+    **params
+        Parameters of the algorithm, such as `min_cluster_size=30`.
+
+    Returns
+    -------
+    Clustering
+        Its rows are those of `data`, in their order. A file is read without the rows that have no vector; a table in
+        memory has to have one in each row.
+
+    Raises
+    ------
+    InvalidField
+        Naming the argument, the row or the column, what is wrong, and the remedy.
+
+    Examples
+    --------
+    >>> import numpy as np, shoal
+    >>> shoal.cluster(np.eye(4).repeat(5, axis=0), algorithm="kmeans", n_clusters=4).labels.tolist()[:6]
+    [0, 0, 0, 0, 0, 1]
+    """
+    if like is not None and not isinstance(like, Clustering):
+        remedy = "A folder of results is loaded first: like=shoal.load(FOLDER)."
+        raise InvalidField("like", "must be a clustering", value=like, remedy=remedy)
+    text, id = _named_by_number(_either("text", text, texts)), _named_by_number(_either("id", id, ids))
+    vector = _named_by_number(vector)
+    _check_params(algorithm, params)
+    how = How(
+        algorithm=algorithm,
+        n_clusters=None if n_clusters is None else whole("n_clusters", n_clusters, 1),
+        params={name: unwrapped(value) for name, value in params.items()},
+        normalize=flag("normalize", normalize),
+        centroid_method=centroid_method,
+        sample_size=None if sample_size is None else whole("sample_size", sample_size, 1),
+        seed=whole("seed", seed, 0),
+        threads=whole("threads", threads, 0),
+    )
+    hear = _written if progress is True else silent if progress is False else progress
+    data = _with_texts(data, vector)
+    named = text is not False and not _says_none(text)
+    spoken = text if named and text is not False else None
+    ids = NO_COLUMN if id is False else id
+    if (places := _places(data)) is not None:
+        request = replace(_of_file(places, vector, spoken, ids), encoding=encoding)
+    elif encoding is not None:
+        raise InvalidField("encoding", "belongs to a file", value=encoding, remedy="Leave it out.")
+    elif (frame := one_column(data) or frame_of(data)) is not None:
+        request = _of_frame(frame, vector, spoken, ids)
+    else:
+        return _ended(_cluster_array(data, vector, spoken, ids, how, like, hear), progress)
+    given = replace(request.given, like=like)
+    request = replace(request, how=how, given=given, labels=named, keep=True)
+    found = cluster_file(request, hear)
+    file_rows = FileRows(found.opened, found.rows, found.total)
+    return _ended(replace(found.clustering, file_rows=file_rows), progress)
+
+
+def _places(data: object) -> Places | None:
+    """The files that data names, here or elsewhere; None for anything else."""
+    if isinstance(data, (str, os.PathLike)):
+        return as_place(data)
+    if isinstance(data, (list, tuple)) and data and all(isinstance(o, os.PathLike) or is_address(o) for o in data):
+        return [as_place(one) for one in data]
+    return None
+
+
+def _either(name: str, one: Column | Literal[False] | None, other: Column | None) -> Column | Literal[False] | None:
+    """What was given under either name. Raises InvalidField for both."""
+    if other is None:
+        return one
+    if one is not None:
+        raise InvalidField(f"{name}s", f"is given beside {name}", remedy="They mean the same: give one of them.")
+    return other
+
+
+def _named_by_number(column: Any) -> Any:
+    """A whole number as the name of a column, as pandas has them without a header; anything else as it is."""
+    number = unwrapped(column)
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else column
+
+
+def _says_none(column: object) -> bool:
+    return isinstance(column, str) and column == NO_COLUMN
+
+
+def _ended(found: Clustering, progress: Progress | bool) -> Clustering:
+    """The clustering, and the line of progress taken away."""
+    if progress is True:
+        sys.stderr.write(f"\r{'':<16}\r")
+    return found
+
+
+def _check_params(algorithm: str, params: Mapping[str, object]) -> None:
+    """Raises InvalidField for a name that is neither an argument nor a parameter of the algorithm."""
+    known = parameter_names(algorithm)
+    for name, value in params.items():
+        if name not in known:
+            raise unknown_parameter(algorithm, name, value, _ARGUMENTS)
+
+
+def _of_file(path: Places, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+    """Columns of a file are looked for where it is read."""
+    names = {"vector": _named(vector), "text": _named(text), "id": _named(id, most=1)}
+    return _request(Request(path=path, options=PYTHON), names)
+
+
+def _of_frame(frame: Frame, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+    rows = frame.rows
+    if rows == 0:
+        raise InvalidField(_LABEL, "has no rows", remedy="Clustering needs at least two.")
+    given = {name: align(name, value, frame.index) for name, value in (("vector", vector), ("text", text), ("id", id))}
+    names = {name: columns_named(name, value, frame, rows=rows) for name, value in given.items()}
+    request = _request(Request(path=Path(_LABEL), options=PYTHON, given=Given(table=frame.table)), names, rows)
+    if request.given.vectors is None:
+        taken = [column for name in ("text", "id") for column in names[name].columns or ()]
+        vectors = vectors_in(frame, names["vector"].columns, taken)
+        request = replace(request, given=replace(request.given, vectors=vectors))
+    return replace(request, given=replace(request.given, index=frame.index))
+
+
+def _request(request: Request, names: dict[str, Named], rows: int | None = None) -> Request:
+    """The request with what the arguments name, and what they hold themselves."""
+    vector, text, id = names["vector"], names["text"], names["id"]
+    if id.columns is not None and len(id.columns) > 1:
+        raise InvalidField("id", "names several columns", value=list(id.columns), remedy="Ids stand in one.")
+    if rows is None and vector.columns is not None and len(vector.columns) > 1:
+        remedy = "Name one: shoal.cluster reads columns such as emb_0, emb_1, … of a file by what they begin with, emb."
+        raise InvalidField("vector", "names several columns of a file", value=list(vector.columns), remedy=remedy)
+    vectors = None if vector.values is None else split_vectors(vector.values, name="vector")
+    count = len(vectors.points) if vectors is not None else rows
+    given = replace(
+        request.given,
+        vectors=vectors,
+        texts=texts_of(_texts_in(text.values), count),
+        ids=None if id.values is None else ids_of(_ids_in(id.values), count),
+    )
+    column = vector.columns[0] if vector.columns is not None and len(vector.columns) == 1 else None
+    return replace(
+        request, vector=column, text=text.columns or (), id=None if id.columns is None else id.columns[0], given=given
+    )
+
+
+def _named(given: Column | None, most: int = _MOST_NAMES) -> Named:
+    """What an argument says about a file, whose columns are not known yet: a longer list is no list of names."""
+    if isinstance(given, str):
+        return Named((given,))
+    if isinstance(given, (list, tuple)) and 0 < len(given) <= most and all(isinstance(one, str) for one in given):
+        return Named(tuple(given))
+    return Named(values=given)
+
+
+def _cluster_array(
+    data: object,
+    vector: Column | None,
+    text: Column | None,
+    id: Column | None,
+    how: How,
+    like: Clustering | None,
+    progress: Progress,
+) -> Clustering:
+    id = None if _says_none(id) else id
+    for name, value in (("vector", vector), ("text", text), ("id", id)):
+        if isinstance(value, str) or (name == "vector" and value is not None):
+            problem = f"belongs to a table, and data is a {type(data).__name__} of vectors"
+            remedy = "Give the values themselves, or a data frame." if name != "vector" else "Leave it out."
+            if name == "vector" and texts_in(value) is not None:
+                remedy = "Texts go with their name: shoal.cluster(vectors, text=texts)."
+            raise InvalidField(name, problem, value=value if isinstance(value, str) else None, remedy=remedy)
+    _check_not_texts(data)
+    vectors = split_vectors(data, name=_LABEL)
+    _check_directions(vectors, how)
+    count = len(vectors.points)
+    ids, texts = ids_of(_ids_in(id), count), texts_of(_texts_in(text), count)
+    found = cluster_columns(
+        vectors.points,
+        ids.texts,
+        texts,
+        how,
+        progress,
+        sort=id is not None,
+        like=like,
+        rest=vectors.rest,
+        whole_ids=ids.whole,
+    )
+    return replace(found, kept=Kept(vectors, texts))
+
+
+def _texts_in(values: Iterable[object] | None) -> Iterable[object] | None:
+    """One text a row, also of the columns of a table."""
+    columns = _columns_in(values)
+    if columns is None or len(columns) == 1:
+        return values if columns is None else columns[0]
+    return [document_text(row) for row in zip(*columns, strict=True)]
+
+
+def _ids_in(values: Iterable[object] | None) -> Iterable[object] | None:
+    """One id a row, also of a table of one column."""
+    columns = _columns_in(values)
+    if columns is None or len(columns) == 1:
+        return values if columns is None else columns[0]
+    raise InvalidField("id", f"is a table of {len(columns)} columns", remedy="Ids stand in one.")
+
+
+def _columns_in(values: Iterable[object] | None) -> list[list[object]] | None:
+    """The columns of a data frame that stands for values; None where there is none."""
+    if not (is_pandas(values) or is_polars(values) or isinstance(values, pa.Table)):
+        return None
+    frame = frame_of(values)
+    assert frame is not None, "a data frame has columns"
+    names = [name for name in frame.columns if name not in frame.levels]
+    return [frame.table[name].to_pylist() for name in names]
+
+
+def _written(stage: str, fraction: float) -> None:
+    sys.stderr.write(f"\r{stage:<10} {fraction:4.0%} ")
+    sys.stderr.flush()
+
+
+def _with_texts(data: object, vector: Column | None) -> object:
+    """What to cluster, where the vectors are given beside texts: `shoal.cluster(texts, vectors)`."""
+    if vector is None or isinstance(vector, str):
+        return data
+    if is_pandas(data, "Series") or is_polars(data, "Series"):
+        series: Any = data
+        return series if series.name not in (None, "") else named_series(series, "text")
+    texts = texts_in(data)
+    return data if texts is None else {"text": texts}
+
+
+def _check_not_texts(data: object) -> None:
+    texts = texts_in(data)
+    if texts is not None:
+        value = next(one for one in texts if isinstance(one, str))
+        remedy = "Shoal makes no vectors: embed the texts, then shoal.cluster(vectors, text=texts)."
+        raise InvalidField(_LABEL, "is texts without vectors", value=value[:80], remedy=remedy)
+
+
+def _check_directions(vectors: Split, how: How) -> None:
+    if not how.normalize or vectors.points.any(axis=1).all():
+        return
+    row = int(np.flatnonzero(~vectors.points.any(axis=1))[0])
+    remedy = "Leave the row out, or compare lengths too: normalize=False."
+    raise InvalidField(f"{_LABEL}[{row}]", "is all zero, and such a vector has no direction", remedy=remedy)

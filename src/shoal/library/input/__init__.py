@@ -1,0 +1,1 @@
+"""Data as callers of the library pass it, converted to columns."""

@@ -1,0 +1,76 @@
+"""Ids in the caller's own type: inside Shoal an id is text, outside whole numbers stay whole numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shoal.analysis.analyse import NamedCluster
+
+__all__ = ["DocumentIds", "Id", "Ids"]
+
+Id: TypeAlias = str | int
+Ids: TypeAlias = NDArray[np.object_] | NDArray[np.int64] | NDArray[np.uint64]
+
+_SINGLE: Final = ("document_id", "representative_id", "medoid_id")
+_SEVERAL: Final = ("representative_ids", "exemplar_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentIds:
+    """The ids of n documents as the caller wrote them.
+
+    Parameters
+    ----------
+    values
+        (n,) all text or all whole numbers.
+    type
+        Of a column of them: string, int64, or uint64 where a number needs it.
+    """
+
+    values: Sequence[str] | Sequence[int]
+    type: pa.DataType
+
+    @classmethod
+    def of(cls, texts: Sequence[str], *, whole: bool) -> "DocumentIds":
+        """Of ids as text, `whole` where the caller gave whole numbers. Numbers of more than 64 bits stay text."""
+        if whole and len(texts):
+            column = pa.array(texts, pa.string())
+            for kind in (pa.int64(), pa.uint64()):
+                try:
+                    return cls(column.cast(kind).to_pylist(), kind)
+                except pa.ArrowInvalid:
+                    continue
+        return cls(texts, pa.string())
+
+    def array(self) -> Ids:
+        """(n,) The ids as an array, which takes masks and positions: objects for text, else int64 or uint64."""
+        if pa.types.is_string(self.type):
+            return np.array(self.values, np.object_)
+        if pa.types.is_uint64(self.type):
+            return np.array(self.values, np.uint64)
+        return np.array(self.values, np.int64)
+
+    def restored(self, id: str) -> Id:
+        """One id in the caller's type."""
+        return id if pa.types.is_string(self.type) else int(id)
+
+    def cluster(self, one: NamedCluster) -> NamedCluster:
+        """The cluster with its documents named in the caller's type."""
+        if pa.types.is_string(self.type):
+            return one
+        chosen = tuple(self.restored(str(id)) for id in one.representatives)
+        return replace(one, medoid=self.restored(str(one.medoid)), representatives=chosen)
+
+    def table(self, table: pa.Table) -> pa.Table:
+        """The table with every column of ids in the caller's type."""
+        if pa.types.is_string(self.type):
+            return table
+        kinds = {name: self.type for name in _SINGLE} | {name: pa.list_(self.type) for name in _SEVERAL}
+        for at, name in enumerate(table.schema.names):
+            if name in kinds:
+                table = table.set_column(at, name, table.column(at).cast(kinds[name]))
+        return table

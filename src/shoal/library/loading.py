@@ -1,0 +1,73 @@
+"""`shoal.load(folder)`: a clustering that was saved, able to do what it could."""
+
+import os
+from pathlib import Path
+
+from shoal.errors import InvalidField
+from shoal.library.clustering import Clustering
+from shoal.library.input.document_ids import DocumentIds
+from shoal.library.results import read_summary
+from shoal.library.saved import SAVED, read_saved
+from shoal.library.saved_shape import check_parts
+
+__all__ = ["load"]
+
+
+def load(folder: str | os.PathLike[str]) -> Clustering:
+    """The clustering that `Clustering.save`, or `shoal cluster`, left in a folder.
+
+    Labels, ids, clusters, tables, summary and `assign` are as they were; the vectors and texts
+    themselves are not saved.
+
+    Parameters
+    ----------
+    folder : str or path
+        A folder of results.
+
+    Returns
+    -------
+    Clustering
+
+    Raises
+    ------
+    InvalidField
+        Where there is no folder of results, and for a file that is damaged or was written by another version of Shoal;
+        it is named.
+
+    Examples
+    --------
+    >>> import shoal, numpy as np, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = shoal.cluster(np.eye(4).repeat(5, axis=0), algorithm="kmeans", n_clusters=4).save(f"{folder}/found")
+    ...     found = shoal.load(f"{folder}/found")
+    >>> found.assign(np.eye(4)).labels.tolist()
+    [0, 1, 2, 3]
+    """
+    path = Path(folder)
+    read_summary(path)
+    if not (path / SAVED).exists():
+        raise InvalidField(
+            str(path), f"holds tables but no {SAVED} to go on with", remedy="Cluster without --no-model."
+        )
+    parts = read_saved(path / SAVED)
+    try:
+        check_parts(parts)
+        analysis = parts["analysis"]
+        if len(analysis.ids) != len(analysis.outcome.labels) or len(analysis.clusters) != analysis.outcome.clusters:
+            raise ValueError("its parts do not fit together")
+        return Clustering(
+            analysis=analysis,
+            document_ids=DocumentIds.of(analysis.ids, whole=bool(parts["whole_ids"])),
+            plan=parts["plan"],
+            warnings=parts["warnings"],
+            seconds=parts["seconds"],
+            text_columns=parts.get("text_columns", []),
+            vector_column=parts.get("vector_column", ""),
+            id_column=parts.get("id_column", ""),
+            member_columns=parts["member_columns"],
+            checksums=parts.get("checksums"),
+            index=parts.get("index"),
+            about=parts["about"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidField(f"{path.name}/{SAVED}", f"is damaged ({error})", remedy="Cluster again.") from error

@@ -1,0 +1,75 @@
+"""Whether the parts of a clustering that was saved fit together: a file may be damaged, edited, or made to hurt."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shoal.analysis.analyse import Analysis, NamedCluster
+from shoal.engine.plan import Plan
+
+__all__ = ["check_parts"]
+
+_REAL: Final = "fiu"
+
+
+def check_parts(parts: Mapping[str, Any]) -> None:
+    """Raises ValueError, TypeError, AttributeError or KeyError for parts of which one is of another type, or holds
+    another number of rows, or numbers a cluster that is not there."""
+    analysis = parts["analysis"]
+    kinds: dict[str, tuple[object, tuple[type, ...]]] = {
+        "analysis": (analysis, (Analysis,)),
+        "plan": (parts["plan"], (Plan,)),
+        "member_columns": (parts["member_columns"], (pa.Table, type(None))),
+        "warnings": (parts["warnings"], (list,)),
+        "seconds": (parts["seconds"], (int, float)),
+        "text_columns": (parts.get("text_columns", []), (list, tuple)),
+        "metrics": (analysis.outcome.metrics, (dict,)),
+        "params": (analysis.outcome.params, (dict,)),
+    }
+    for name, (value, kind) in kinds.items():
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is a {type(value).__name__}")
+    rows, outcome = len(analysis.ids), analysis.outcome
+    _check_clusters(analysis.clusters)
+    _check_labels("labels", outcome.labels, rows, len(analysis.clusters))
+    for name, values, shape in _numbers(analysis, rows):
+        array: NDArray[Any] = np.asarray(values)
+        if array.dtype.kind not in _REAL or array.ndim != len(shape) or array.shape[0] != shape[0]:
+            raise ValueError(f"{name} does not fit the rows")
+    if outcome.duplicates is not None:
+        _check_labels("duplicates", outcome.duplicates.labels, rows, len(outcome.duplicates.representatives))
+        _check_labels("representatives", outcome.duplicates.representatives, None, rows)
+    for number, layer in enumerate(analysis.layers):
+        _check_clusters(layer.clusters)
+        _check_labels(f"layer {number}", layer.labels, rows, len(layer.clusters))
+
+
+def _numbers(analysis: Analysis, rows: int) -> Iterator[tuple[str, object, tuple[int, ...]]]:
+    """The arrays of numbers, and the shape of each as far as it is known."""
+    outcome = analysis.outcome
+    yield "strengths", outcome.strengths, (rows,)
+    yield "distances", outcome.distances, (rows,)
+    if outcome.coordinates is not None:
+        yield "coordinates", outcome.coordinates, (rows, 2)
+    if outcome.duplicates is not None:
+        yield "duplicates", outcome.duplicates.away, (rows,)
+
+
+def _check_labels(name: str, labels: object, rows: int | None, most: int) -> None:
+    """Whole numbers from -1 to below `most`, one a row."""
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"{name} are no whole numbers")
+    if (rows is not None and len(labels) != rows) or (len(labels) and not -1 <= labels.min() <= labels.max() < most):
+        raise ValueError(f"{name} do not fit the rows")
+
+
+def _check_clusters(clusters: object) -> None:
+    if not isinstance(clusters, (list, tuple)):
+        raise TypeError("clusters are no list")
+    for one in clusters:
+        texts = isinstance(one, NamedCluster) and [one.cluster_id, one.label, *one.keywords, *one.examples]
+        if not texts or not all(isinstance(text, str) for text in texts) or not isinstance(one.size, int):
+            raise TypeError("a cluster has no id, label or size")

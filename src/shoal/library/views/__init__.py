@@ -1,0 +1,1 @@
+"""Views of a clustering: tables, breakdowns, notebook output."""

@@ -1,0 +1,1 @@
+"""The caller's file written again with its clusters."""

@@ -1,0 +1,1 @@
+"""Care of an installation: diagnosis, backup and restore."""

@@ -1,0 +1,1 @@
+"""Filters, sorting and paging."""

@@ -1,0 +1,112 @@
+"""Paging and sorting as the contract tells them (1.5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from shoal.errors import InvalidField
+from shoal.records.base import Body, Flag, Integral, Record
+from shoal.records.queries.filter_body import Filters
+
+__all__ = ["ListBody", "Listing", "Page", "Pagination", "Sort", "SortBody", "fold_page"]
+
+Item = TypeVar("Item")
+DEFAULT_LIMIT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Order by a dotted field; rows without it come last both ways; ties by id ascending."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A window on a list: already folded from limit / page_size / offset / page / cursor."""
+
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+    include_total: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Item]):
+    """One page of items. `total` counts everything that matched; `more` says whether a next page exists; `pin` names
+    the results the items are of, where others may take their place before the next page is asked for."""
+
+    items: list[Item]
+    total: int
+    more: bool
+    pin: str = ""
+
+
+class Pagination(Record):
+    """The wire's `pagination` object; totals only when they were asked for."""
+
+    total: int | None = None
+    page: int | None = None
+    page_size: int | None = None
+    total_pages: int | None = None
+    next_page: str | None = None
+    previous_page: str | None = None
+    next_cursor: str | None = None
+
+
+Direction = Literal["asc", "desc"]
+Limit = Annotated[int, Field(ge=1, le=1000), Integral]
+Offset = Annotated[int, Field(ge=0, le=10_000), Integral]
+PageNumber = Annotated[int, Field(ge=1, le=1_000_000), Integral]
+
+
+class SortBody(Body):
+    """The wire's `sort` object."""
+
+    field: str = Field(min_length=1, max_length=512)
+    direction: Direction = "asc"
+
+    def sort(self, path: str) -> Sort:
+        """Raises InvalidField for a path with an empty part."""
+        if not all(self.field.split(".")):
+            raise InvalidField(f"{path}.field", "must be a dotted path without empty parts", value=self.field)
+        return Sort(self.field, self.direction == "desc")
+
+
+class ListBody(Body):
+    """What every `POST .../list` may carry; a field here beats the query parameter of the same meaning."""
+
+    UNAVAILABLE: ClassVar[Mapping[str, str]] = {
+        "case_sensitive": "is not available for the whole list; set it within filters",
+        "include_system": "is not available: Shoal has no system resources",
+        "select": "is not available for this list",
+        "return_presigned_urls": "is not available: Shoal stores addresses as they were sent",
+    }
+
+    limit: Limit | None = None
+    page_size: Limit | None = None
+    offset: Offset | None = None
+    page: PageNumber | None = None
+    cursor: str | None = Field(None, max_length=512)
+    include_total: Flag | None = None
+    filters: Filters | None = None
+    sort: SortBody | None = None
+    sorts: list[SortBody] | None = Field(None, max_length=16)
+    search: str | None = Field(None, max_length=500)
+
+    def order(self) -> tuple[Sort, ...]:
+        """`sorts` where given, else `sort`. Raises InvalidField."""
+        if self.sorts:
+            return tuple(sort.sort(f"sorts[{i}]") for i, sort in enumerate(self.sorts))
+        return () if self.sort is None else (self.sort.sort("sort"),)
+
+
+def fold_page(
+    limit: int | None, page_size: int | None, offset: int | None, page: int | None, include_total: bool
+) -> Page:
+    """`limit` beats `page_size`, `offset` beats `page`, page n starts at (n - 1) * limit (contract 1.5)."""
+    size = limit or page_size or DEFAULT_LIMIT
+    start = offset if offset is not None else ((page or 1) - 1) * size
+    return Page(size, start, include_total)

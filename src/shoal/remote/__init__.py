@@ -1,0 +1,1 @@
+"""Files at https:// and s3:// addresses."""

@@ -1,0 +1,1 @@
+"""Typed records and the audit log over the metadata store."""

@@ -1,0 +1,119 @@
+"""Typed records over the metadata store: one repository per kind, always asked within a scope."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from difflib import get_close_matches
+from heapq import nsmallest
+from typing import Generic, TypeVar
+
+from shoal.errors import NotFound, StaleVersion
+from shoal.records.audit import Action
+from shoal.records.base import READING, Record
+from shoal.records.queries.paging import Listing
+from shoal.records.scope import Scope
+from shoal.repositories.audit import note
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.records import Json, Kind, Query, Stored
+
+__all__ = ["Repository"]
+
+R = TypeVar("R", bound=Record)
+_RETRIES = 20
+_KNOWN, _COMPARED = 1_000, 100
+"""Names that are looked at, and those of them, the nearest in length, that a wrong one is compared with."""
+
+
+class Repository(Generic[R]):
+    """Records of one kind. `ref` is an id or a name everywhere; the id wins (contract 6, row 2)."""
+
+    def __init__(
+        self, store: MetadataStore, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None
+    ) -> None:
+        self._store, self._kind, self._record = store, kind, record
+        self._id_field, self._name_field = id_field, name_field
+
+    def add(self, scope: Scope, record: R, action: Action | None = None) -> R:
+        """Raises AlreadyExists for a taken id or name. `action` goes into the audit log, in the same transaction."""
+        body = self._body(record)
+        id = str(body[self._id_field])
+        with self._store.transaction():
+            self._store.insert(scope, self._kind, id, body, name=self._name(body))
+            self._note(scope, action, id, self._name(body))
+        return record
+
+    def get(self, scope: Scope, ref: str) -> R:
+        """Raises NotFound."""
+        return self._parse(self._stored(scope, ref))
+
+    def find_one(self, scope: Scope, ref: str) -> R | None:
+        """None where there is no such record."""
+        stored = self._store.get(scope, self._kind, ref) or self._store.get_by_name(scope, self._kind, ref)
+        return None if stored is None else self._parse(stored)
+
+    def search(self, scope: Scope, query: Query) -> Listing[R]:
+        found = self._store.find(scope, self._kind, query)
+        return Listing([self._parse(item) for item in found.items], found.total, found.more)
+
+    def change(self, scope: Scope, ref: str, edit: Callable[[R], R], action: Action | None = None) -> R:
+        """Apply a pure edit to the newest version; retried when somebody else wrote in between.
+
+        Raises NotFound, AlreadyExists for a new name that is taken, StaleVersion after 20 lost races.
+        """
+        for _ in range(_RETRIES):
+            stored = self._stored(scope, ref)
+            edited = edit(self._parse(stored))
+            body = self._body(edited)
+            try:
+                with self._store.transaction():
+                    self._store.replace(
+                        scope, self._kind, stored.id, body, name=self._name(body), expect_version=stored.version
+                    )
+                    self._note(scope, action, stored.id, self._name(body))
+            except StaleVersion:
+                continue
+            return edited
+        raise StaleVersion(f"The {self._kind} {ref!r} changed too often while it was being written. Try again.")
+
+    def remove(self, scope: Scope, id: str, action: Action | None = None) -> bool:
+        """Whether there was something to remove."""
+        with self._store.transaction():
+            stored = None if action is None else self._store.get(scope, self._kind, id)
+            if stored is not None:
+                self._note(scope, action, id, stored.name)
+            return self._store.delete(scope, self._kind, id)
+
+    def all(self, scope: Scope, query: Query | None = None) -> list[R]:
+        """Every match, page by page."""
+        query = query or Query()
+        page, found = replace(query.page, limit=1000, offset=0), []
+        while True:
+            listing = self.search(scope, replace(query, page=page))
+            found += listing.items
+            if not listing.more:
+                return found
+            page = replace(page, offset=page.offset + page.limit)
+
+    def _note(self, scope: Scope, action: Action | None, id: str, name: str | None) -> None:
+        if action is not None:
+            note(scope, action, id, name=name)
+
+    def _stored(self, scope: Scope, ref: str) -> Stored:
+        stored = self._store.get(scope, self._kind, ref) or self._store.get_by_name(scope, self._kind, ref)
+        if stored is None:
+            raise self.not_found(scope, ref)
+        return stored
+
+    def not_found(self, scope: Scope, ref: str) -> NotFound:
+        """The error about a reference that leads nowhere, with the name in the scope that is most like it."""
+        known = [] if self._name_field is None else self._store.names(scope, self._kind, _KNOWN)
+        known = nsmallest(_COMPARED, known, key=lambda name: (abs(len(name) - len(ref)), name[:1] != ref[:1]))
+        return NotFound(self._kind, ref, near=next(iter(get_close_matches(ref, known, n=1)), None))
+
+    def _parse(self, stored: Stored) -> R:
+        return self._record.model_validate(stored.body, context=READING)
+
+    def _body(self, record: R) -> Json:
+        return record.model_dump(mode="json")
+
+    def _name(self, body: Json) -> str | None:
+        return None if self._name_field is None else body[self._name_field]

@@ -1,0 +1,1 @@
+"""One execution on the server: what it reads, computes and publishes."""

@@ -1,0 +1,278 @@
+"""Enrichment: the results of a run copied into the documents it read.
+
+What is to be written stands on record before the first document changes, and how far it has come changes with the
+documents, in one transaction each batch. So an enrichment that was interrupted goes on where it stopped, what people
+changed behind it meanwhile stays, and a repetition finds nothing to do.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from shoal.errors import NotFound, StaleVersion
+from shoal.failpoints import hit
+from shoal.records.cluster import Cluster, EnrichClusters, EnrichmentMapping
+from shoal.records.collection import Collection
+from shoal.records.execution import Execution
+from shoal.records.scope import Scope
+from shoal.repositories.audit import note_done
+from shoal.repositories.repository import Repository
+from shoal.runs.cluster_config import DEFAULT_MAPPINGS, of_feature
+from shoal.runs.output import wire_ids
+from shoal.runs.states import RunStates
+from shoal.storage.protocols import documents as stored
+from shoal.storage.protocols.artifacts import ArtifactStore
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.tables import decoded
+
+__all__ = ["Enrichment", "set_field"]
+
+_BATCH: Final = 5_000
+Json = dict[str, Any]
+
+
+class Enrichment:
+    """Writes mapped result fields into documents. Fields that are not mapped stay as they are."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        artifacts: ArtifactStore,
+        states: RunStates,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
+        self._collections = Repository(
+            metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def enrich(
+        self, scope: Scope, cluster: Cluster, run: Execution, after_batch: Callable[[float], None] = lambda _: None
+    ) -> int:
+        """Copy the run's results into its sources; the number of documents that hold them. `after_batch` hears the
+        fraction done and may raise to stop. An enrichment of this run that was interrupted is carried on. What earlier
+        runs wrote and this one did not write again is cleared, wherever it is."""
+        found = [self._collections.find_one(scope, id) for id in cluster.input_collections]
+        sources = [source for source in found if source is not None]
+        results = self._results(scope, cluster, run)
+        enriched = 0
+        for number, source in enumerate(sources):
+            share = _shared(after_batch, number, len(sources))
+            enriched += self._write(scope, results, source.collection_id, source.storage_key, share, again=False)
+        self._clear_earlier(scope, results.intent("", "", 0, by_run=True), after_batch)
+        return enriched
+
+    def enrich_collection(self, scope: Scope, body: EnrichClusters) -> dict[str, int]:
+        """Copy the visible results of several clusters into one collection (contract 2, row 20). Repeated, it looks at
+        every document once more and changes those that differ.
+
+        Raises NotFound for a cluster without results or an unknown collection, Conflict where a later run was written.
+        """
+        source = self._collections.get(scope, body.source_collection_id)
+        target = self._collections.get(scope, body.target_collection_id or body.source_collection_id)
+        runs = [self._visible(scope, ref) for ref in body.clusters()]
+        enriched = total = 0
+        for cluster, run in runs:
+            key = target.storage_key
+            while True:
+                results = self._results(scope, cluster, run)
+                written = self._write(scope, results, source.collection_id, key, lambda _: None, again=True)
+                newest = self._states.executions.get(scope, run.run_id)
+                if newest.label_overrides == run.label_overrides:
+                    break
+                run = newest  # labels were changed meanwhile
+            self._clear_earlier(scope, results.intent("", key, 0, by_run=False), lambda _: None)
+            note_done(
+                scope, "collection.enrich", target.collection_id, cluster_id=cluster.cluster_id, documents=written
+            )
+            enriched += written
+            total += run.num_points
+        batches = -(-total // body.batch_size)
+        return {"processed": total, "enriched": enriched, "failed": 0, "batches": batches}
+
+    def _visible(self, scope: Scope, ref: str) -> tuple[Cluster, Execution]:
+        cluster = self._states.clusters.get(scope, ref)
+        if cluster.current_run_id is None:
+            raise NotFound("results of cluster", ref, "Execute it first.")
+        return cluster, self._states.executions.get(scope, cluster.current_run_id)
+
+    def _results(self, scope: Scope, cluster: Cluster, run: Execution) -> "_Results":
+        config = cluster.source_enrichment_config
+        summaries = self._artifacts.read(scope, run.run_id, "centroids", ["cluster_id", "num_members", "keywords"])
+        return _Results(
+            cluster,
+            run,
+            self._artifacts.read(scope, run.run_id, "members"),
+            {row["cluster_id"]: row for row in summaries.to_pylist()},
+            list((config.field_mappings if config else None) or DEFAULT_MAPPINGS),
+        )
+
+    def _write(
+        self,
+        scope: Scope,
+        results: "_Results",
+        source: str,
+        target: str,
+        after_batch: Callable[[float], None],
+        *,
+        again: bool,
+    ) -> int:
+        """Into the collection stored as `target` what was found of the documents of `source`."""
+        parts = results.of(source)
+        rows = sum(part.rows.num_rows for part in parts)
+        asked = results.intent(source, target, rows, by_run=not again)
+        while True:
+            intent = self._documents.begin_enrichment(scope, asked, again=again, now=self._now())
+            try:
+                return self._go_on(scope, results, parts, intent, after_batch)
+            except StaleVersion:  # another process is at it as well: go on from where it stands
+                again = False
+
+    def _clear_earlier(self, scope: Scope, intent: stored.Enrichment, after_batch: Callable[[float], None]) -> None:
+        """What is cleared leaves the list of what was written in the same transaction, so this can be interrupted."""
+        position: int | None = 0
+        while position is not None:
+            position = self._documents.clear_results(scope, intent, after=position, now=self._now())
+            after_batch(1.0)
+        hit("enrich.cleared")
+
+    def _go_on(
+        self,
+        scope: Scope,
+        results: "_Results",
+        parts: Sequence["_Part"],
+        intent: stored.Enrichment,
+        after_batch: Callable[[float], None],
+    ) -> int:
+        start = 0
+        for part in parts:
+            for batch in part.rows.to_batches(_BATCH):
+                stop = start + batch.num_rows
+                if intent.position < stop:
+                    rows, counted = decoded(batch).to_pylist(), part.first[start - part.start : stop - part.start]
+                    intent = self._documents.enrich(
+                        scope,
+                        intent,
+                        results.updates(rows, part.feature),
+                        stop=stop,
+                        counted={row["document_id"] for row, once in zip(rows, counted.tolist(), strict=True) if once},
+                        now=self._now(),
+                    )
+                    after_batch(stop / max(intent.total, 1))
+                start = stop
+        hit("enrich.done")
+        return intent.enriched
+
+
+def _shared(after_batch: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
+    return lambda fraction: after_batch((number + fraction) / count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Members of one feature, where features were clustered apart; they count from `start`. `first` (n,) marks those
+    whose document no part before has."""
+
+    feature: str | None
+    rows: pa.Table
+    start: int
+    first: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What a run found, and how it is written."""
+
+    cluster: Cluster
+    run: Execution
+    members: pa.Table
+    summaries: Mapping[str, Json]
+    mappings: Sequence[EnrichmentMapping]
+
+    def intent(self, source: str, target: str, total: int, *, by_run: bool) -> stored.Enrichment:
+        """Another one for other fields and for labels that people gave since."""
+        shape = [target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
+        digest = hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
+        return stored.Enrichment(
+            id=f"{self.run.run_id}:{source}:{digest}",
+            cluster_id=self.cluster.cluster_id,
+            run_id=self.run.run_id,
+            run_time=self.run.created_at,
+            sequence=self.run.sequence,
+            by_run=by_run,
+            partition=self.run.partition or "",
+            target=target,
+            total=total,
+        )
+
+    def of(self, source: str) -> list[_Part]:
+        """The members that come from one collection: those of all features one after the other, in a fixed order."""
+        where = self.members["collection_id"].cast(pa.string())
+        own = self.members.filter(pc.equal(where, source)).combine_chunks()
+        parts, start, seen = list[_Part](), 0, pa.array([], pa.string())
+        for feature, rows in _by_feature(own):
+            ids = rows["document_id"].combine_chunks()
+            first = np.logical_not(pc.is_in(ids, value_set=seen).to_numpy(zero_copy_only=False))
+            parts.append(_Part(feature, rows, start, first))
+            start, seen = start + rows.num_rows, pa.concat_arrays([seen, ids])
+        return parts
+
+    def updates(self, rows: Iterable[Json], feature: str | None) -> Iterator[tuple[str, Json]]:
+        """(document id, nested update) for each member."""
+        mappings, metadata = [_for_feature(mapping, feature) for mapping in self.mappings], self.cluster.metadata or {}
+        for row in rows:
+            summary = self.summaries.get(row["cluster_id"], {})
+            values = {
+                **row,
+                "cluster_id": wire_ids(row["cluster_id"], self.run.partition),
+                "cluster_label": self._labels.get(row["cluster_id"], row["cluster_label"]),
+                "member_count": summary.get("num_members"),
+                "keywords": summary.get("keywords"),
+            }
+            update: Json = {}
+            for mapping in mappings:
+                name = mapping.source_field
+                copied = metadata.get(name.removeprefix("metadata.")) if name.startswith("metadata.") else None
+                set_field(update, mapping.target_field.split("."), copied if copied is not None else values.get(name))
+            yield row["document_id"], update
+
+    @property
+    def _labels(self) -> Mapping[str, str]:
+        return self.run.label_overrides
+
+
+def _by_feature(members: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
+    """The members of each feature where features were clustered apart: a document is there once in each."""
+    if "feature" not in members.column_names:
+        yield None, members
+        return
+    features = members["feature"].cast(pa.string())
+    for feature in features.unique().to_pylist():
+        yield feature, members.filter(pc.equal(features, feature))
+
+
+def _for_feature(mapping: EnrichmentMapping, feature: str | None) -> EnrichmentMapping:
+    """The target with the feature behind it: cluster_id becomes cluster_id_text."""
+    if feature is None:
+        return mapping
+    return mapping.model_copy(update={"target_field": of_feature(mapping.target_field, feature)})
+
+
+def set_field(target: Json, path: Sequence[str], value: object) -> None:
+    """Put a value at a path of keys into nested objects, which are made where there are none."""
+    for part in path[:-1]:
+        inner = target.setdefault(part, {})
+        if not isinstance(inner, dict):
+            inner = target[part] = {}
+        target = inner
+    target[path[-1]] = value

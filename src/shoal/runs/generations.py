@@ -1,0 +1,83 @@
+"""The generations of output collections: each attempt of a run writes one of its own, and one at a time is visible.
+
+One that is not shown any more stays for a while, so that a reader who has begun a list of it can end it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from shoal.records.collection import Collection
+from shoal.records.execution import ACTIVE
+from shoal.records.scope import Scope
+from shoal.repositories.repository import Repository
+from shoal.runs.states import RunStates
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.queue import Job
+
+__all__ = ["Generations", "generation_of", "is_of_run"]
+
+_BEFORE_ATTEMPT: Final = "-"
+
+
+def generation_of(job: Job) -> str:
+    """The generation that this claim of a run writes. The fence is part of it, so that a worker that was taken over
+    can never touch what its successor wrote or published."""
+    return f"{job.job_id}{_BEFORE_ATTEMPT}{job.fence}"
+
+
+def is_of_run(generation: str | None, run_id: str) -> bool:
+    """Whether a generation was written by an attempt of this run."""
+    return generation is not None and generation.startswith(f"{run_id}{_BEFORE_ATTEMPT}")
+
+
+class Generations:
+    """Removes what nobody sees any more and no run that is under way may still publish."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        states: RunStates,
+        now: Callable[[], datetime],
+        grace: timedelta,
+    ) -> None:
+        self._documents, self._states, self._now, self._grace = documents, states, now, grace
+        self._collections = Repository(
+            metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def clear(self, scope: Scope, collection_id: str, *, published: str | None = None) -> int:
+        """Remove the generations that are neither visible, nor were so a moment ago, nor of an active run; everything
+        where the collection is gone. `published` is a run whose other attempts count as over. Returns how many."""
+        written = self._documents.generations(scope, collection_id)
+        # The runs are asked before the collection: one that is over by now has flipped already if it ever will.
+        over = [one for one in written if not self._may_publish(scope, one, published)]
+        collection = self._collections.find_one(scope, collection_id)
+        dropped = [one for one in over if collection is None or not self._readable(collection, one)]
+        # The record first: whoever pages through a generation that is going must be told, not given an empty page.
+        if collection is not None and not collection.superseded.keys() <= set(written) - set(dropped):
+            self._forget(scope, collection_id)
+        for generation in dropped:
+            self._drop(scope, collection_id, generation)
+        return len(dropped)
+
+    def _readable(self, collection: Collection, generation: str) -> bool:
+        left = collection.superseded.get(generation)
+        return generation == collection.generation or (left is not None and self._now() < left + self._grace)
+
+    def _forget(self, scope: Scope, collection_id: str) -> None:
+        def edited(newest: Collection) -> Collection:
+            kept = {one: left for one, left in newest.superseded.items() if self._now() < left + self._grace and one}
+            return newest.model_copy(update={"superseded": kept})
+
+        self._collections.change(scope, collection_id, edited)
+
+    def _drop(self, scope: Scope, collection_id: str, generation: str) -> None:
+        self._documents.drop_collection(scope, f"{collection_id}@{generation}")
+
+    def _may_publish(self, scope: Scope, generation: str, published: str | None) -> bool:
+        run_id = generation.partition(_BEFORE_ATTEMPT)[0]
+        run = self._states.executions.find_one(scope, run_id)
+        return run is not None and run.status in ACTIVE and run_id != published

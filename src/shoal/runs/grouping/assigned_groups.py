@@ -1,0 +1,264 @@
+"""Groups of a run that finds none of its own: its documents join the groups of the run that is visible, or none."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from shoal.analysis.analyse import NOISE_ID
+from shoal.columns import NOISE, Labels, Points
+from shoal.engine.clusters.centroids import Memberships, cluster_means, distances_to
+from shoal.engine.clusters.quality import Grouping, measure
+from shoal.engine.map.stability import lay_out_again
+from shoal.engine.plan import DistanceMetric, Progress
+from shoal.engine.prediction import Assigner, reaches
+from shoal.engine.rows.geometry import unit_rows
+from shoal.errors import RunFailed
+from shoal.records.cluster import Cluster
+from shoal.records.execution import Execution
+from shoal.records.scope import Scope
+from shoal.runs.engine_plan import SEED
+from shoal.runs.grouping.earlier_map import rows_in
+from shoal.runs.grouping.feature_space import feature_space
+from shoal.runs.grouping.groups import Groups, above, tree_of
+from shoal.runs.grouping.vector_groups import feature_vectors
+from shoal.runs.input import RunInput
+from shoal.storage.protocols.artifacts import ArtifactStore
+
+__all__ = ["Earlier", "group_assigned"]
+
+_MOVED = 1e-4
+"""A document whose distance to its centroid differs by more than this from what it was has another vector now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The run that is assigned to, with its tables: `centroids` are the groups that documents are in, `above` those
+    that hold other groups."""
+
+    run: Execution
+    members: pa.Table
+    centroids: pa.Table
+    above: pa.Table
+
+    @staticmethod
+    def of(artifacts: ArtifactStore, scope: Scope, run: Execution) -> "Earlier":
+        """Raises NotFound, Corrupt."""
+        members, centroids = (artifacts.read(scope, run.run_id, name) for name in ("members", "centroids"))
+        higher = above(centroids)
+        return Earlier(run, members, centroids.filter(pa.array(~higher)), centroids.filter(pa.array(higher)))
+
+    @property
+    def vectors(self) -> Points:
+        """(k, d) what stands for the groups."""
+        flat = self.centroids["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return np.ascontiguousarray(flat.reshape(self.centroids.num_rows, -1), np.float32)
+
+    @property
+    def labels(self) -> Labels:
+        """(m,) the row in `centroids` of each member, -1 for noise."""
+        ids = self.centroids["cluster_id"].cast(pa.string()).combine_chunks()
+        found = pc.index_in(self.members["cluster_id"].cast(pa.string()), value_set=ids)
+        return np.asarray(pc.fill_null(found, NOISE).to_numpy(), np.int32)
+
+    @property
+    def distances(self) -> NDArray[np.float64]:
+        """(m,) of the members to their centroid, NaN for noise."""
+        return np.asarray(self.members["distance_to_centroid"].to_numpy(), np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """Of n documents the group, -1 for none, and how firmly they belong to it; `fresh` are those that were looked at,
+    `changed` of them because their vector is another one now."""
+
+    labels: Labels
+    strengths: NDArray[np.float32]
+    fresh: NDArray[np.bool_]
+    changed: int
+
+
+def group_assigned(
+    source: RunInput, cluster: Cluster, run: Execution, earlier: Earlier, threads: int, progress: Progress
+) -> Groups:
+    """The groups of the earlier run with these documents in them. Documents that were there stay where they were unless
+    their vector changed; new ones join the group of the nearest centroid, if they are as near to it as its ordinary
+    members (`reaches`) and, with cosine distances, as similar as the run's `assignment_threshold` asks.
+
+    Raises RunFailed where the vectors have other dimensions now, Cancelled.
+    """
+    space = _space(source, cluster, threads, progress)
+    vectors = earlier.vectors
+    if space.shape[1] != vectors.shape[1]:
+        raise RunFailed(
+            f"The vectors have {space.shape[1]} dimensions, those of run {earlier.run.run_id} had {vectors.shape[1]}. "
+            "Execute the cluster in full."
+        )
+    metric: DistanceMetric = "cosine" if cluster.normalize_features else "euclidean"
+    threshold = float(run.request.get("assignment_threshold", 0.0))
+    placed = _placed(space, source, earlier, metric, threshold, threads, progress)
+    memberships = distances_to(space, placed.labels, vectors, metric)
+    progress("describe", 0.0)
+    metrics = _metrics(space, placed.labels, memberships, metric, threads)
+    progress("layout", 0.0)
+    before = source.places_before
+    places = np.full((len(space), 2), np.nan, np.float32) if before is None else before
+    drawn = lay_out_again(space, places, "transform", places.shape[1], SEED, threads, progress)
+    sizes = np.bincount(placed.labels[placed.labels >= 0], minlength=len(vectors))
+    centroids = _centroids(earlier, placed.labels, memberships, drawn.places, sizes)
+    centroids = pa.concat_tables([centroids, _above(earlier, centroids)], promote_options="permissive")
+    return Groups(
+        members=source.located(_members(source, earlier, placed, memberships, drawn.places)),
+        centroids=centroids,
+        labels=placed.labels,
+        metrics={**metrics, **({} if drawn.moved is None else {"map_moved": drawn.moved})},
+        params=earlier.run.algorithm_params,
+        warnings=[_told(placed, earlier, metric, threshold), *drawn.warnings],
+        learned_weights=cluster.learned_weights,
+        learning_quality=cluster.learning_quality_score,
+        distance_metric=metric,
+        exact=bool(earlier.run.exact),
+        seed=earlier.run.seed,
+        vectors=feature_vectors(source, cluster, placed.labels, vectors),
+        relationships=tree_of(centroids, _levels(cluster)),
+    )
+
+
+def _space(source: RunInput, cluster: Cluster, threads: int, progress: Progress) -> Points:
+    """As the earlier run made it: with the weights that it learned."""
+    if cluster.multi_feature_strategy == "weighted" and cluster.learned_weights:
+        learned = cluster.learned_weights
+        uris = zip(source.blocks, cluster.feature_uris or source.blocks, strict=True)
+        # Runs before these were kept by URI had them by the name of the vector.
+        by_name = {name: learned.get(uri, learned.get(name, 0.0)) for name, uri in uris}
+        known = {"multi_feature_strategy": "concatenate", "feature_weights": by_name}
+        cluster = cluster.model_copy(update=known)
+    points = feature_space(source, cluster, SEED, threads, progress).points
+    return unit_rows(points) if cluster.normalize_features else points
+
+
+def _placed(
+    space: Points,
+    source: RunInput,
+    earlier: Earlier,
+    metric: DistanceMetric,
+    threshold: float,
+    threads: int,
+    progress: Progress,
+) -> _Placed:
+    vectors, old = earlier.vectors, rows_in(earlier.members, source)
+    was = np.where(old >= 0, earlier.labels[old], NOISE).astype(np.int32)
+    moved = _moved(space, was, vectors, metric, earlier.distances[old])
+    fresh = (old < 0) | moved
+    reach = reaches(earlier.distances, earlier.labels, len(vectors), metric=metric)
+    found = Assigner.of(vectors, metric=metric, reach=reach).assign(space[fresh], threads, progress)
+    labels, strengths = was, earlier.members["membership_strength"].to_numpy().astype(np.float32)[old]
+    labels[fresh], strengths[fresh] = found.labels, found.strengths
+    if metric == "cosine":
+        similar = distances_to(space[fresh], labels[fresh], vectors, metric).cosine
+        unlike = np.flatnonzero(fresh)[similar < threshold]
+        labels[unlike], strengths[unlike] = NOISE, 0.0
+    return _Placed(labels, strengths, fresh, int(moved.sum()))
+
+
+def _moved(
+    space: Points, labels: Labels, vectors: Points, metric: DistanceMetric, before: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(n,) which rows of a group lie elsewhere now; of those in none nothing is known."""
+    now = distances_to(space, labels, vectors, metric).distance
+    with np.errstate(invalid="ignore"):
+        return (labels >= 0) & (np.abs(now - before) > _MOVED * np.maximum(1.0, np.abs(before)))
+
+
+def _metrics(
+    space: Points, labels: Labels, memberships: Memberships, metric: DistanceMetric, threads: int
+) -> Mapping[str, float | None]:
+    """Of the groups that have members."""
+    used, dense = np.unique(labels[labels >= 0], return_inverse=True)
+    own = np.full(len(labels), NOISE, np.int32)
+    own[labels >= 0] = dense
+    return measure(Grouping(space, own, cluster_means(space, own, len(used)), memberships, metric), SEED, threads)
+
+
+def _members(source: RunInput, earlier: Earlier, placed: _Placed, memberships: Memberships, places: Points) -> pa.Table:
+    table = earlier.centroids
+    ids = pa.array([*table["cluster_id"].to_pylist(), NOISE_ID], pa.string())
+    at = np.where(placed.labels >= 0, placed.labels, table.num_rows)
+    noise = placed.labels < 0
+    axes = {axis: pa.array(np.ascontiguousarray(own)) for axis, own in zip("xyz", places.T, strict=False)}
+    names = table["cluster_label"].cast(pa.string()).combine_chunks()
+    return pa.table(
+        {
+            "document_id": pa.array(source.ids, pa.string()),
+            "cluster_id": pa.DictionaryArray.from_arrays(pa.array(at, pa.int32()), ids),
+            "cluster_label": pa.DictionaryArray.from_arrays(pa.array(at, pa.int32(), mask=noise), names),
+            "distance_to_centroid": pa.array(memberships.distance.astype(np.float32), from_pandas=True),
+            "membership_strength": pa.array(placed.strengths, pa.float32()),
+            **axes,
+        }
+    )
+
+
+def _centroids(
+    earlier: Earlier, labels: Labels, memberships: Memberships, places: Points, sizes: NDArray[np.int64]
+) -> pa.Table:
+    """The earlier table with what the members changed; a group without members keeps its place on the map."""
+    inside, some = labels >= 0, np.maximum(sizes, 1)
+    cosine = memberships.cosine[inside]
+    least = np.full(len(sizes), np.inf)
+    np.minimum.at(least, labels[inside], cosine)
+    mean = np.bincount(labels[inside], cosine, len(sizes)) / some
+    none = sizes == 0
+    columns = {
+        "num_members": pa.array(sizes, pa.int64()),
+        "mean_cosine_similarity": pa.array(mean, pa.float64(), mask=none),
+        "min_cosine_similarity": pa.array(least, pa.float64(), mask=none),
+    }
+    for axis, own in zip("xyz", places.T, strict=False):
+        middle = np.bincount(labels[inside], own[inside], len(sizes)) / some
+        old = earlier.centroids[axis].to_numpy() if axis in earlier.centroids.column_names else middle
+        columns[axis] = pa.array(np.where(none, old, middle).astype(np.float32))
+    table = earlier.centroids
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, values) if at >= 0 else table.append_column(name, values)
+    return table
+
+
+def _above(earlier: Earlier, centroids: pa.Table) -> pa.Table:
+    """The groups of groups, with the sizes of now."""
+    table = earlier.above
+    if not table.num_rows:
+        return table
+    parents = {id: parent for part in (centroids, table) for id, parent in _pairs(part, "parent_cluster_id")}
+    size = dict.fromkeys(table["cluster_id"].to_pylist(), 0)
+    for id, count in _pairs(centroids, "num_members"):
+        place = parents[id]
+        while place is not None:
+            size[place] += count
+            place = parents[place]
+    sizes = pa.array(size.values(), pa.int64())
+    return table.set_column(table.schema.get_field_index("num_members"), "num_members", sizes)
+
+
+def _pairs(table: pa.Table, name: str) -> Iterator[tuple[str, Any]]:
+    return zip(table["cluster_id"].to_pylist(), table[name].to_pylist(), strict=True)
+
+
+def _levels(cluster: Cluster) -> dict[str, int]:
+    links = cluster.hierarchy_relationships or []
+    return {link["parent_cluster_id"]: link["level"] for link in links if link.get("level")}
+
+
+def _told(placed: _Placed, earlier: Earlier, metric: DistanceMetric, threshold: float) -> str:
+    looked = int(placed.fresh.sum())
+    joined = int((placed.labels[placed.fresh] >= 0).sum())
+    asked = f" (cosine similarity of at least {threshold:g})" if metric == "cosine" and threshold > 0 else ""
+    return (
+        f"Assigned to the clusters of {earlier.run.run_id}{asked}: of {looked - placed.changed:,} new documents and "
+        f"{placed.changed:,} whose vectors changed, {joined:,} joined a cluster and {looked - joined:,} fit none."
+    )

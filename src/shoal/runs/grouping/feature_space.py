@@ -1,0 +1,58 @@
+"""From the features of a run to the one space that is clustered."""
+
+from dataclasses import dataclass, field
+
+from shoal.columns import Points
+from shoal.engine.features.preprocessing import check_steps, prepared
+from shoal.engine.features.spaces import concatenated
+from shoal.engine.features.weights import WeightLearning, learn_weights
+from shoal.engine.plan import Keep, Progress, made_now
+from shoal.records.cluster import Cluster
+from shoal.runs.input import RunInput
+
+__all__ = ["FeatureSpace", "feature_space"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpace:
+    """`points` (n, d), with the `weights` of the features where there are several, and what is to be told."""
+
+    points: Points
+    normalize: bool
+    """Whether rows are compared by their direction."""
+    weights: dict[str, float] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def feature_space(
+    source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress, keep: Keep = made_now
+) -> FeatureSpace:
+    """The features side by side, with equal, given or learned weights, after the preprocessing steps. `keep` is asked
+    for "fuse" where that is more than the vectors as they are stored."""
+    if len(source.blocks) == 1 and not cluster.preprocessing_steps:
+        return _joined(source, cluster, seed, threads, progress)
+    return keep("fuse", lambda: _fused(source, cluster, seed, threads, progress))
+
+
+def _fused(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
+    joined = _joined(source, cluster, seed, threads, progress)
+    steps = check_steps(cluster.preprocessing_steps or [], "preprocessing_steps")
+    if not steps:
+        return joined
+    points, _, notes = prepared(joined.points, steps, seed, threads, progress)
+    normalize = joined.normalize and not any(step.embeds for step in steps)
+    return FeatureSpace(points, normalize, joined.weights, [*joined.warnings, *notes])
+
+
+def _joined(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
+    if len(source.blocks) == 1:
+        return FeatureSpace(next(iter(source.blocks.values())), cluster.normalize_features)
+    weights, warnings = cluster.feature_weights or dict.fromkeys(source.blocks, 1 / len(source.blocks)), list[str]()
+    if cluster.multi_feature_strategy == "weighted":
+        how = WeightLearning(**(cluster.weight_learning_config or {}))
+        learned = learn_weights(source.blocks, how, seed=seed, threads=threads, progress=progress)
+        weights = dict(learned.weights)
+        told = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+        warnings.append(f"Feature weights were learned from {learned.rows:,} documents: {told}.")
+    points = concatenated(source.blocks, weights, normalize=bool(cluster.normalize_features))
+    return FeatureSpace(points, cluster.normalize_features, weights, warnings)

@@ -1,0 +1,109 @@
+"""Groups of a run by vectors: one space from the features, one clustering of it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from shoal.analysis.analyse import Analysis, analyse, weighted_means
+from shoal.analysis.tables import centroids_table, further_tables, members_table
+from shoal.columns import NOISE, Labels, Points, VectorColumn
+from shoal.engine.clusters.centroids import cluster_means
+from shoal.engine.features.preprocessing import check_steps
+from shoal.engine.features.spaces import directions
+from shoal.engine.features.weights import WeightLearning
+from shoal.engine.plan import Keep, Progress
+from shoal.errors import RunFailed
+from shoal.records.cluster import Cluster
+from shoal.records.execution import Execution
+from shoal.runs.engine_plan import SEED, plan_of
+from shoal.runs.grouping.feature_space import feature_space
+from shoal.runs.grouping.groups import Groups, tree_of
+from shoal.runs.input import RunInput
+
+__all__ = ["feature_vectors", "group_by_vectors"]
+
+_MEASURES: Final[Mapping[str, str]] = {
+    "silhouette": "silhouette_score",
+    "davies_bouldin": "davies_bouldin_index",
+    "calinski_harabasz": "calinski_harabasz_score",
+}
+"""What the measures of weight learning are called among the metrics of a run."""
+
+
+def group_by_vectors(
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+) -> Groups:
+    """Find and name the groups. Raises RunFailed, InvalidField, Cancelled."""
+    if not source.blocks:
+        raise RunFailed("The documents have no vectors of this feature.")
+    space = feature_space(source, cluster, SEED, threads, progress, keep)
+    plan = plan_of(cluster, run.request, normalize=space.normalize, threads=threads)
+    analysis = analyse(source.ids, space.points, source.texts, plan, progress, source.places_before, keep)
+    outcome = analysis.outcome
+    centroids = centroids_table(analysis)
+    learned = cluster.multi_feature_strategy == "weighted"
+    return Groups(
+        members=source.located(members_table(analysis)),
+        centroids=centroids,
+        labels=outcome.labels,
+        metrics=outcome.metrics,
+        params=outcome.params,
+        warnings=[*space.warnings, *outcome.warnings, *_all_noise(outcome.labels, plan.algorithm)],
+        learned_weights=_by_uri(cluster, space.weights or dict.fromkeys(source.blocks, 1.0)) if learned else None,
+        learning_quality=_learning_quality(cluster, outcome.metrics) if learned else None,
+        distance_metric=outcome.distance_metric,
+        exact=outcome.exact,
+        seed=SEED if outcome.params.get("random_state") is None else int(str(outcome.params["random_state"])),
+        vectors=_with_groups(feature_vectors(source, cluster, outcome.labels, outcome.centroids), analysis),
+        tables=further_tables(analysis),
+        layers=None if outcome.layers is None else outcome.layers.summary(),
+        relationships=tree_of(centroids, {group.group_id: group.level for group in analysis.groups}),
+    )
+
+
+def _by_uri(cluster: Cluster, weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights by the feature URIs of the configuration, which are in the order of the vectors."""
+    return dict(zip(cluster.feature_uris or weights, weights.values(), strict=True))
+
+
+def _learning_quality(cluster: Cluster, metrics: Mapping[str, float | None]) -> float | None:
+    """The measure that the weights were to make good, of the clusters found; None where it is not defined."""
+    return metrics.get(_MEASURES[WeightLearning(**(cluster.weight_learning_config or {})).metric])
+
+
+def _all_noise(labels: Labels, algorithm: str) -> list[str]:
+    if not len(labels) or (labels != NOISE).any():
+        return []
+    other = "" if algorithm == "auto" else ", or the method auto"
+    return [f"No group was found: every document is noise. Try smaller groups (min_cluster_size){other}."]
+
+
+def _with_groups(vectors: dict[str, VectorColumn], analysis: Analysis) -> dict[str, VectorColumn]:
+    """With those of the groups above, which come after the clusters: the means of theirs, by their sizes."""
+    if not analysis.groups:
+        return vectors
+    first, sizes = analysis.outcome.clusters, analysis.outcome.sizes
+    found = {}
+    for name, column in vectors.items():
+        at = np.full(first, -1, np.int64)
+        at[column.rows] = np.arange(len(column.rows))
+        parts = [[n for n in group.clusters if at[n] >= 0] for group in analysis.groups]
+        some = [number for number, part in enumerate(parts) if part]
+        rows = np.concatenate([column.rows, first + np.array(some, np.int64)])
+        means = weighted_means(column.values, sizes[column.rows], [at[parts[number]].tolist() for number in some])
+        found[name] = VectorColumn(rows, np.concatenate([column.values, means]))
+    return found
+
+
+def feature_vectors(source: RunInput, cluster: Cluster, labels: Labels, centroids: Points) -> dict[str, VectorColumn]:
+    """For each feature what stands for the k groups: the `centroids` (k, d) where it was clustered itself, else the
+    members' means; a group without members has none there."""
+    sizes = np.bincount(labels[labels >= 0], minlength=len(centroids))
+    if len(source.blocks) == 1 and not check_steps(cluster.preprocessing_steps or [], "preprocessing_steps"):
+        return {name: VectorColumn(np.arange(len(centroids)), centroids) for name in source.blocks}
+    scaled, some = directions if cluster.normalize_features else np.asarray, np.flatnonzero(sizes)
+    return {
+        name: VectorColumn(some, cluster_means(scaled(points), labels, len(sizes))[some].astype(np.float32))
+        for name, points in source.blocks.items()
+    }

@@ -1,0 +1,1 @@
+"""Cluster ids that last from one run to the next."""

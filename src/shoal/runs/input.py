@@ -1,0 +1,166 @@
+"""What a run reads: the points or the attribute values, and the words to name groups with."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.errors import RunFailed
+from shoal.records.cluster import Cluster
+from shoal.records.collection import Collection
+from shoal.records.execution import Execution
+from shoal.records.queries.filters import Filter
+from shoal.records.scope import Scope
+from shoal.runs.cluster_config import feature_name
+from shoal.runs.engine_plan import documents_of
+from shoal.runs.text import texts_of_run
+from shoal.runs.text_fields import named_fields
+from shoal.storage.protocols.documents import DocumentStore
+
+__all__ = ["RunInput", "read_input"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """Aligned columns, rows sorted by (document id, collection).
+
+    `blocks` (one a feature) for vector clusters, `values` (one list a field) for attribute clusters. `missing`
+    documents had no vector, `skipped` ones a vector that cannot be used.
+    """
+
+    ids: Sequence[str]
+    collection_ids: Sequence[str]
+    texts: Sequence[str] | None
+    blocks: Mapping[str, Points] = field(default_factory=dict)
+    values: Sequence[Sequence[Any]] = ()
+    missing: int = 0
+    skipped: int = 0
+    warnings: list[str] = field(default_factory=list)
+    places_before: NDArray[np.float32] | None = None
+    """(n, 2 or 3) where the documents are on the map of the run that is visible, NaN for new ones."""
+    parts: Mapping[str, "RunInput"] = field(default_factory=dict)
+    """The input of each feature that is clustered apart: the documents that have it. The ids above are of all."""
+
+    text_fields: Sequence[str] = ()
+    """The fields that the texts are from."""
+    fingerprint: str = ""
+    """Of the vectors, see `Matrix`."""
+
+    def told(self) -> Any:
+        """What stands for the whole input, as JSON: two with the same one give the same groups."""
+        digest = hashlib.blake2b(digest_size=16)
+        for column in (self.ids, self.collection_ids, self.texts, self.values):
+            digest.update(orjson.dumps(column))
+        if self.places_before is not None:
+            digest.update(np.ascontiguousarray(self.places_before).data)
+        return [digest.hexdigest(), self.fingerprint, {name: part.told() for name, part in self.parts.items()}]
+
+    def located(self, members: pa.Table) -> pa.Table:
+        """A table of these documents with the collection each comes from."""
+        return members.add_column(1, "collection_id", pa.array(self.collection_ids, pa.string()).dictionary_encode())
+
+
+def read_input(
+    store: DocumentStore, scope: Scope, cluster: Cluster, run: Execution, sources: Sequence[Collection]
+) -> RunInput:
+    """Everything the run needs, read once. Raises RunFailed where fewer than two documents can be clustered."""
+    wanted = documents_of(cluster, run.request)
+    if cluster.cluster_type == "vector":
+        found = _read_vectors(store, scope, cluster, wanted, sources, named_fields(cluster, run.request))
+    else:
+        found = _read_attributes(store, scope, cluster, wanted, sources)
+    for feature, part in (found.parts or {"": found}).items():
+        if len(part.ids) < 2:
+            raise RunFailed(
+                f"{len(part.ids)} of {len(part.ids) + part.missing + part.skipped} matching documents can be clustered"
+                f"{feature and ' by ' + feature} ({part.missing} have no vector, {part.skipped} have an all-zero one); "
+                "clustering needs at least two."
+            )
+    return found
+
+
+def _read_vectors(
+    store: DocumentStore,
+    scope: Scope,
+    cluster: Cluster,
+    wanted: Filter,
+    sources: Sequence[Collection],
+    asked: Sequence[str],
+) -> RunInput:
+    known = store.vector_dimensions(scope)
+    features = [feature_name(uri, known) for uri in cluster.feature_uris or [""]]
+    if cluster.multi_feature_strategy != "independent":
+        return _read_features(store, scope, cluster, wanted, sources, features, asked)
+    parts = {name: _read_features(store, scope, cluster, wanted, sources, [name], asked) for name in features}
+    documents = sorted({key for part in parts.values() for key in zip(part.ids, part.collection_ids, strict=True)})
+    matching = max(len(part.ids) + part.missing + part.skipped for part in parts.values())
+    return RunInput(
+        ids=[id for id, _ in documents],
+        collection_ids=[collection for _, collection in documents],
+        texts=None,
+        text_fields=list(dict.fromkeys(field for part in parts.values() for field in part.text_fields)),
+        missing=matching - len(documents),
+        warnings=[f"{name}: {told}" for name, part in parts.items() for told in part.warnings],
+        parts=parts,
+    )
+
+
+def _read_features(
+    store: DocumentStore,
+    scope: Scope,
+    cluster: Cluster,
+    wanted: Filter,
+    sources: Sequence[Collection],
+    features: list[str],
+    asked: Sequence[str],
+) -> RunInput:
+    """The documents that have all of these features."""
+    keys = {source.storage_key: source.collection_id for source in sources}
+    matrix = store.load_matrix(scope, list(keys), features, filter=wanted)
+    ids, where, blocks = list(matrix.ids), list(matrix.collections), {name: matrix.blocks[name] for name in features}
+    warnings, skipped = [], 0
+    if cluster.normalize_features:
+        usable = _nonzero(list(blocks.values()))
+        skipped = len(ids) - len(usable)
+        if skipped:
+            warnings.append(f"{skipped} documents have an all-zero vector, for which no direction exists; left out.")
+            blocks = {name: points[usable] for name, points in blocks.items()}
+            ids, where = [ids[row] for row in usable], [where[row] for row in usable]
+    documents = list(zip(ids, where, strict=True))
+    texts, fields = texts_of_run(store, scope, asked, wanted, list(keys), documents)
+    return RunInput(
+        ids=ids,
+        collection_ids=[keys[key] for key in where],
+        texts=texts,
+        text_fields=fields,
+        blocks=blocks,
+        missing=matrix.missing,
+        skipped=skipped,
+        warnings=warnings,
+        fingerprint=matrix.fingerprint,
+    )
+
+
+def _nonzero(features: Sequence[Points]) -> list[int]:
+    """Rows that are not all zero in every feature, found block by block."""
+    block = 65_536
+    parts = [
+        np.flatnonzero(np.any([points[at : at + block].any(axis=1) for points in features], axis=0)) + at
+        for at in range(0, len(features[0]), block)
+    ]
+    return np.concatenate(parts).tolist() if parts else []
+
+
+def _read_attributes(
+    store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
+) -> RunInput:
+    keys = {source.storage_key: source.collection_id for source in sources}
+    fields = cluster.clustered_attributes or []
+    ids, where, values = store.load_fields(scope, list(keys), fields, filter=wanted)
+    return RunInput(ids=ids, collection_ids=[keys[key] for key in where], texts=None, values=values)

@@ -1,0 +1,143 @@
+"""The layers of a run as they are answered: the named clusters of each, with the labels that people gave."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shoal.records.execution import Execution
+from shoal.records.scope import Scope
+from shoal.runs.identity.renaming import labelled
+from shoal.storage.protocols.artifacts import ArtifactStore
+
+__all__ = [
+    "HIERARCHY",
+    "hierarchies",
+    "is_hierarchy",
+    "layers_of_run",
+    "wholes_of",
+    "with_inner_labels",
+    "with_labels_of_people",
+    "with_new_labels",
+]
+
+HIERARCHY = "hierarchy"
+"""What the names of the tables with the clusters of all layers begin with."""
+_TREE: Final = ["layer", "chosen", "cluster_id", "size", "parent"]
+
+
+def is_hierarchy(name: str) -> bool:
+    """Whether an artifact of this name holds the clusters of all layers."""
+    return name == HIERARCHY or name.startswith(f"{HIERARCHY}_")
+
+
+def with_labels_of_people(table: pa.Table, run: Execution) -> pa.Table:
+    """A table of the clusters of all layers, with the labels that people gave. A cluster that stays whole from one
+    layer to the next has one label: that of the layer nearer to the chosen one, unless it was given its own."""
+    return labelled(table, _spread(table, run.label_overrides), "label") if run.label_overrides else table
+
+
+def hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[pa.Table]:
+    """How the clusters of all layers lie in each other, feature by feature; none where the run has no layers or its
+    results are gone. Raises Corrupt."""
+    return [artifacts.read(scope, run.run_id, name, _TREE) for name in _hierarchies(artifacts, scope, run)]
+
+
+def wholes_of(table: pa.Table) -> list[list[str]]:
+    """The clusters that stay whole from one layer to the next: the ids of each, that of the layer nearest to the chosen
+    one first."""
+    rows = {row["cluster_id"]: row for row in table.select(_TREE).to_pylist()}
+    chosen = next((row["layer"] for row in rows.values() if row["chosen"]), 0)
+    below = {row["parent"]: id for id, row in rows.items() if _size(rows, row["parent"]) == row["size"]}
+    wholes = []
+    for top in below.keys() - set(below.values()):
+        ids = [top]
+        while ids[-1] in below:
+            ids.append(below[ids[-1]])
+        wholes.append(sorted(ids, key=lambda id: (abs(rows[id]["layer"] - chosen), rows[id]["layer"])))
+    return sorted(wholes)
+
+
+def _size(rows: Mapping[str, Mapping[str, Any]], id: str | None) -> int | None:
+    return None if id is None or id not in rows else rows[id]["size"]
+
+
+def with_new_labels(
+    given: Mapping[str, str], new: Mapping[str, str], wholes: Sequence[Sequence[str]]
+) -> dict[str, str]:
+    """The labels that people gave up to now and these new ones, of which an empty one takes a label away. That of a
+    cluster that stays whole over several layers is kept with the one nearest to the chosen layer as well, and takes the
+    place of all others' there."""
+    labels = {**given, **new}
+    for whole in wholes:
+        sent = [id for id in whole if id in new]
+        if sent:
+            labels |= {id: "" for id in whole if id not in new} | {whole[0]: new[sent[0]]}
+    return {id: label for id, label in labels.items() if label}
+
+
+def with_inner_labels(given: Mapping[str, str], wholes: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The labels that people gave, of clusters nearest to the chosen layer too where they are the whole of another one
+    that has a label, and have none."""
+    found = {whole[0]: given[id] for whole in wholes for id in reversed(whole) if id in given}
+    return found | dict(given)
+
+
+def _hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[str]:
+    files = (artifacts.manifest(scope, run.run_id) or {}).get("files", {}) if run.results_removed_at is None else {}
+    return sorted(name for name in files if is_hierarchy(name))
+
+
+def _spread(table: pa.Table, given: Mapping[str, str]) -> dict[str, str]:
+    """Labels by id, those of clusters that are the whole of another one included."""
+    rows = table.select(_TREE).to_pylist()
+    sizes = {row["cluster_id"]: row["size"] for row in rows}
+    whole = [(row["parent"], row["cluster_id"]) for row in rows if sizes.get(row["parent"]) == row["size"]]
+    chosen = next((row["layer"] for row in rows if row["chosen"]), 0)
+    layer_of = {row["cluster_id"]: row["layer"] for row in rows}
+    labels = dict(given)
+    for above, below in sorted(whole, key=lambda pair: layer_of[pair[1]], reverse=True):
+        if layer_of[below] <= chosen and below in labels:
+            labels.setdefault(above, labels[below])
+    for above, below in sorted(whole, key=lambda pair: layer_of[pair[0]]):
+        if layer_of[above] >= chosen and above in labels:
+            labels.setdefault(below, labels[above])
+    return labels
+
+
+def layers_of_run(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[dict[str, Any]] | None:
+    """The layers from coarse to fine, feature by feature; None where the run has none.
+
+    Raises Corrupt where the table is damaged.
+    """
+    found = list[dict[str, Any]]()
+    for name in _hierarchies(artifacts, scope, run):
+        found += _layers(with_labels_of_people(artifacts.read(scope, run.run_id, name), run))
+    return found or None
+
+
+def _layers(table: pa.Table) -> list[dict[str, Any]]:
+    feature = (table.schema.metadata or {}).get(b"feature")
+    layers: dict[int, dict[str, Any]] = {}
+    for row in table.select(["layer", "chosen", "cluster_id", "label", "keywords", "size", "parent"]).to_pylist():
+        layer = layers.setdefault(
+            row["layer"],
+            {
+                "layer": row["layer"],
+                "chosen": row["chosen"],
+                "feature": None if feature is None else feature.decode(),
+                "groups": [],
+            },
+        )
+        layer["groups"].append(_group(row))
+    return list(layers.values())
+
+
+def _group(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "cluster_id": row["cluster_id"],
+        "label": row["label"],
+        "keywords": row["keywords"],
+        "member_count": row["size"],
+        "parent_cluster_id": row["parent"],
+    }

@@ -1,0 +1,100 @@
+"""The documents of an output collection: one per cluster and one per member (contract 2.3)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.analysis.analyse import NOISE_ID
+from shoal.columns import DocumentBatch, Rows, VectorColumn
+from shoal.records.execution import Execution
+from shoal.runs.grouping.groups import Groups
+from shoal.runs.identity.renaming import labelled
+from shoal.tables import decoded
+
+__all__ = ["member_ids", "output_batches", "wire_ids"]
+
+_BATCH: Final = 8192
+_OF_SOURCE: Final = {"document_id": "source_document_id", "collection_id": "source_collection_id"}
+
+
+def wire_ids(cluster_id: str, partition: str | None) -> str:
+    """`cl_0`, or `<partition>:cl_0` where the run has a filter of its own."""
+    return cluster_id if partition is None else f"{partition}:{cluster_id}"
+
+
+def output_batches(
+    run: Execution, groups: Groups, feature: str | None, labels: Mapping[str, str]
+) -> Iterator[DocumentBatch]:
+    """Batches for the store: centroids first (with their vectors), then members; only those of `feature` where one is
+    given. `labels` are people's own, by cluster id."""
+    shown = replace(groups, members=labelled(groups.members, labels), centroids=labelled(groups.centroids, labels))
+    return _batches(run, shown, feature)
+
+
+def _batches(run: Execution, groups: Groups, feature: str | None) -> Iterator[DocumentBatch]:
+    about = {"run_id": run.run_id, "source_cluster_id": run.cluster_id}
+    yield _centroids(run, groups, feature, about)
+    members = groups.members
+    several = len(members["collection_id"].unique()) > 1 if members.num_rows else False
+    if feature is not None:
+        members = members.filter(pc.equal(members["feature"].cast(pa.string()), feature))
+    for batch in members.to_batches(_BATCH):
+        plain = decoded(batch)
+        rows = _member_fields(plain, run.partition).to_pylist()
+        payloads = [orjson.dumps({"is_centroid": False, **row, **about}) for row in rows]
+        yield DocumentBatch(member_ids(plain, several), payloads)
+
+
+def _centroids(run: Execution, groups: Groups, feature: str | None, about: Mapping[str, str]) -> DocumentBatch:
+    table = groups.centroids
+    table = table.drop_columns([name for name in ("vector",) if name in table.column_names])
+    every = np.arange(table.num_rows, dtype=np.int64)
+    kept = every if feature is None else every[np.equal(table["feature"].to_numpy(), feature)]
+    rows = table.take(pa.array(kept)).to_pylist()
+    ids = [wire_ids(row["cluster_id"], run.partition) for row in rows]
+    payloads = [
+        orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **_told(row, run.partition), **about})
+        for row, id in zip(rows, ids, strict=True)
+    ]
+    return DocumentBatch(ids, payloads, {name: c for name, c in _vectors(groups, kept) if len(c.rows)})
+
+
+def _told(row: Mapping[str, Any], partition: str | None) -> dict[str, Any]:
+    """What a document says otherwise than the table: its parent's id there, and attributes, which the table has as JSON
+    text."""
+    parent, attributes = row.get("parent_cluster_id"), row.get("attributes")
+    return {
+        **({} if parent is None else {"parent_cluster_id": wire_ids(parent, partition)}),
+        **({} if attributes is None else {"attributes": orjson.loads(attributes)}),
+    }
+
+
+def _vectors(groups: Groups, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:
+    """For each feature the vectors of the groups `kept` (ascending), rows counted among those."""
+    for name, column in groups.vectors.items():
+        here = np.isin(column.rows, kept)
+        yield name, VectorColumn(np.searchsorted(kept, column.rows[here]), column.values[here])
+
+
+def member_ids(members: pa.RecordBatch, several: bool) -> list[str]:
+    """Apart from the centroids' ids, and unique where sources share document ids or features are clustered apart."""
+    told = [*(["feature"] if "feature" in members.schema.names else []), *(["collection_id"] if several else [])]
+    ids: list[str] = pc.binary_join_element_wise(
+        "m", *(members[name] for name in (*told, "document_id")), ":"
+    ).to_pylist()
+    return ids
+
+
+def _member_fields(members: pa.RecordBatch, partition: str | None) -> pa.RecordBatch:
+    """The payload of each member, as columns."""
+    if partition is not None:
+        ids = members["cluster_id"]
+        within = pc.binary_join_element_wise(partition, ids, ":")
+        place = members.schema.get_field_index("cluster_id")
+        members = members.set_column(place, "cluster_id", pc.if_else(pc.equal(ids, NOISE_ID), ids, within))
+    return members.rename_columns([_OF_SOURCE.get(name, name) for name in members.schema.names])

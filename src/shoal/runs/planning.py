@@ -1,0 +1,187 @@
+"""What a run would cost, and whether it may be asked for: told before anything is queued."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from shoal.engine.cost import Cost, assigning_cost, cost_of, wall_seconds
+from shoal.engine.plan import Plan
+from shoal.errors import InvalidField
+from shoal.records.cluster import Cluster
+from shoal.records.collection import Collection
+from shoal.records.queries.filters import Filter
+from shoal.records.run_plan import RunPlan
+from shoal.records.scope import Scope
+from shoal.repositories.repository import Repository
+from shoal.runs.cluster_config import feature_name
+from shoal.runs.engine_plan import plan_of
+from shoal.runs.text import volume_of_run
+from shoal.runs.text_fields import named_fields
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+
+__all__ = ["Planning", "readable_bytes"]
+
+_BASE_BYTES: Final = 30 * 2**20
+"""What a run's process takes beyond its start, however few documents there are."""
+_ROW_BYTES: Final = 1_000
+"""A document beside its vector and its text: its ids, and what is told of it."""
+_RESULT_BYTES: Final = 90
+_KEPT_BYTES: Final = 450
+_OUTPUT_BYTES: Final = 900
+_ENRICHED_BYTES: Final = 600
+"""The four on disk for each document: results, stages kept in case of a crash, output documents, enrichment."""
+_RAISE: Final = "Whoever runs the server can raise SHOAL_RUN_MEMORY_MIB."
+_PLANS: Final = 20
+_LEAST_SECONDS: Final = 900.0
+"""A run may take so many times its plan, and so long in any case."""
+_NAMING_SECONDS: Final = 6e-5
+_OUTPUT_SECONDS: Final = 3e-5
+
+_GONE: Final = (
+    "The runs that there are can still be read; for new ones make a cluster over collections that are there. One that "
+    "is made under the same name is another collection."
+)
+
+
+class Planning:
+    """Estimates runs. `free_bytes` asks the disk, `memory_limit` what a run may use, in bytes; `run_seconds` is the
+    longest any run may take, 0 for no limit."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        free_bytes: Callable[[], int],
+        *,
+        memory_limit: Callable[[], int],
+        threads: int,
+        run_seconds: float = 0.0,
+    ) -> None:
+        self._documents, self._free, self._memory_limit, self._threads = documents, free_bytes, memory_limit, threads
+        self._run_seconds = run_seconds
+        self._collections = Repository(
+            metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def plan(self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], wanted: Filter) -> RunPlan:
+        """The cost of a run of `cluster` that differs from it as `request` says, over the documents `wanted`.
+
+        Raises InvalidField for a collection that was deleted or parameters that cannot be.
+        """
+        counts, limit = self._counts(scope, cluster, wanted), self._memory_limit()
+        documents = sum(count for _, count in counts)
+        sizes = self._dimensions(scope, cluster)
+        cost = self._cost(cluster, request, documents, sizes)
+        apart = cluster.multi_feature_strategy == "independent"
+        output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
+        disk, free = documents * (_RESULT_BYTES + _KEPT_BYTES + output), self._free()
+        held = self._held(scope, cluster, request, wanted, counts)
+        memory = int(held + cost.bytes)
+        seconds = round(wall_seconds(cost, self._threads) + documents * (_NAMING_SECONDS + _OUTPUT_SECONDS) + 0.1, 1)
+        in_time = not 0 < self._run_seconds < seconds
+        notes = [*self._memory_notes(cluster, request, documents, sizes, held, limit), *_disk_notes(disk, free)]
+        if not in_time:
+            notes.append(
+                f"It would take about {seconds:,.0f} s; a run may take {self._run_seconds:,.0f} s. Set a sample_size, "
+                "fewer starts or steps, or a cheaper algorithm. Whoever runs the server can raise SHOAL_RUN_SECONDS."
+            )
+        if (cluster.llm_labeling or {}).get("enabled"):
+            notes.append("No language model is connected: labels come from the documents' own words.")
+        return RunPlan(
+            cluster_id=cluster.cluster_id,
+            mode=str(request.get("mode", "full")),
+            algorithm=cluster.algorithm,
+            documents=documents,
+            dimensions=sum(sizes),
+            seconds=seconds,
+            seconds_limit=self._longest(seconds),
+            peak_memory_bytes=memory,
+            memory_limit_bytes=limit,
+            disk_bytes=disk,
+            disk_free_bytes=free,
+            llm_calls=0,
+            fits=memory <= limit and disk <= free and in_time,
+            notes=notes,
+        )
+
+    def _longest(self, seconds: float) -> float:
+        """How long an attempt may take: plans err, and machines have other work."""
+        return min(max(_PLANS * seconds, _LEAST_SECONDS), self._run_seconds) if self._run_seconds else 0.0
+
+    def _held(
+        self,
+        scope: Scope,
+        cluster: Cluster,
+        request: Mapping[str, Any],
+        wanted: Filter,
+        counts: Sequence[tuple[str, int]],
+    ) -> float:
+        """Bytes that are held beside what the engine takes: documents, their texts, and what naming makes of them."""
+        rows = sum(count for _, count in counts)
+        if cluster.cluster_type == "attribute":
+            return _BASE_BYTES + rows * _ROW_BYTES
+        text = volume_of_run(self._documents, scope, named_fields(cluster, request), wanted, counts)
+        params = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads).params
+        clusters = params.get("n_clusters") or params.get("n_components")
+        naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)
+        return _BASE_BYTES + rows * _ROW_BYTES + text.held_bytes + naming
+
+    def _counts(self, scope: Scope, cluster: Cluster, wanted: Filter) -> list[tuple[str, int]]:
+        """The storage key of each collection, and how many of its documents are wanted."""
+        counts = []
+        for id in cluster.input_collections:
+            collection = self._collections.find_one(scope, id)
+            if collection is None:
+                raise InvalidField("collection_ids", "names a collection that was deleted", value=id, remedy=_GONE)
+            counts.append((collection.storage_key, self._documents.count(scope, collection.storage_key, wanted)))
+        return counts
+
+    def _dimensions(self, scope: Scope, cluster: Cluster) -> list[int]:
+        if cluster.cluster_type == "attribute":
+            return []
+        known = self._documents.vector_dimensions(scope)
+        return [known.get(feature_name(uri, known), 0) for uri in cluster.feature_uris or [""]]
+
+    def _cost(self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int]) -> Cost:
+        if not sizes or not rows:
+            return Cost(rows * 1e-5, rows * 500.0)
+        if request.get("mode") == "assign":
+            return assigning_cost(rows, sum(sizes), cluster.num_clusters or 0)
+        plan = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads)
+        return _costs(plan, rows, sizes, apart=cluster.multi_feature_strategy == "independent")
+
+    def _memory_notes(
+        self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int], held: float, limit: int
+    ) -> list[str]:
+        memory = held + self._cost(cluster, request, rows, sizes).bytes
+        if memory <= limit:
+            return []
+        told = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(limit)}."
+        if request.get("mode") == "assign":
+            return [told, _RAISE]
+        sample, rest = rows // 2, limit - held
+        while sample >= 2 and self._cost(cluster, {**request, "sample_size": sample}, rows, sizes).bytes > rest:
+            sample //= 2
+        if sample < 2:
+            return [told, f"Narrow it down with filters. {_RAISE}"]
+        return [told, f"Set a sample_size of at most {sample:,}, or narrow it down with filters. {_RAISE}"]
+
+
+def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:
+    """Of all features: one after the other, or side by side."""
+    return sum((cost_of(plan, rows, size) for size in (sizes if apart else [sum(sizes)])), Cost(0, 0))
+
+
+def readable_bytes(count: float) -> str:
+    """`3.2 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GiB"
+
+
+def _disk_notes(needed: int, free: int) -> list[str]:
+    if needed <= free:
+        return []
+    return [f"Its results take about {readable_bytes(needed)} of disk, and {readable_bytes(free)} are free."]

@@ -1,0 +1,336 @@
+"""ONE EXECUTION, top to bottom: read → compute → name → publish → enrich.
+
+Each step takes what the one before returned. A crash before the flip in `publish` leaves the earlier results visible,
+a crash after it the new ones; a run that is taken up again after the flip goes on with enrichment.
+"""
+
+import logging
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+
+from shoal.engine.plan import Keep, Progress
+from shoal.errors import Cancelled, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
+from shoal.failpoints import hit
+from shoal.jobs.worker import MAX_ATTEMPTS
+from shoal.records.cluster import Cluster
+from shoal.records.collection import Collection
+from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
+from shoal.records.scope import Scope
+from shoal.repositories.repository import Repository
+from shoal.runs.enrichment import Enrichment
+from shoal.runs.generations import Generations, generation_of
+from shoal.runs.grouping.assigned_groups import Earlier, group_assigned
+from shoal.runs.grouping.earlier_map import with_places
+from shoal.runs.grouping.group import group
+from shoal.runs.grouping.groups import Groups
+from shoal.runs.identity.identify import Past
+from shoal.runs.identity.lasting import LastingGroups
+from shoal.runs.input import RunInput, read_input
+from shoal.runs.output import output_batches
+from shoal.runs.relabeling import Relabelings
+from shoal.runs.stages import Stages
+from shoal.runs.states import RunStates
+from shoal.storage.protocols.artifacts import ArtifactStore
+from shoal.storage.protocols.checkpoints import CheckpointStore
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.queue import Job
+
+__all__ = ["Runner"]
+
+_log = logging.getLogger("shoal.run")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every step of one run needs."""
+
+    job: Job
+    run: Execution
+    cluster: Cluster
+    sources: Sequence[Collection]
+    outputs: Sequence[tuple[Collection, str | None]]
+    """Own output collections, with the feature whose groups each takes, None for all."""
+
+    @property
+    def scope(self) -> Scope:
+        return self.job.scope
+
+    @property
+    def keeps_map(self) -> bool:
+        """Whether the map before matters."""
+        stability = self.run.request.get("layout_stability", self.cluster.layout_stability)
+        return self.run.mode == "assign" or stability in ("align", "transform")
+
+
+class Runner:
+    """Carries out claimed runs. Everything it needs is passed in, the clock included."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        documents: DocumentStore,
+        artifacts: ArtifactStore,
+        states: RunStates,
+        enrichment: Enrichment,
+        relabelings: Relabelings,
+        generations: Generations,
+        checkpoints: CheckpointStore,
+        now: Callable[[], datetime],
+        *,
+        threads: int = 0,
+        worth_seconds: float = 1.0,
+    ) -> None:
+        self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
+        self._checkpoints, self._worth = checkpoints, worth_seconds
+        self._enrichment, self._relabelings = enrichment, relabelings
+        self._generations, self._threads = generations, threads
+        self._collections = Repository(
+            metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
+        )
+
+    def run(self, job: Job, progress: Progress) -> None:
+        """Bring the run to its end. An error of the input is recorded as the run's failure; a run that was cancelled or
+        taken over ends without a trace. Raises MemoryError, which the worker records: it has room for it, and
+        Unavailable where a store did not answer and another attempt is left."""
+        try:
+            self._run(job, progress)
+            return
+        except Cancelled:
+            _log.info("run.cancelled", extra={"run_id": job.job_id})
+        except (InsufficientStorage, Corrupt) as error:
+            self._states.fail(job, error.message, "infrastructure")
+        except Unavailable as error:
+            if job.attempts < MAX_ATTEMPTS:
+                raise
+            self._states.fail(job, error.message, "infrastructure")
+        except ShoalError as error:
+            self._states.fail(job, error.message, "validation")
+        self.discard(job)
+
+    def discard(self, job: Job) -> None:
+        """Remove what a run that ended early wrote and nobody will see. A run that is active, here or with another
+        worker, and what was published stay as they are."""
+        for id in job.payload.get("outputs", []):
+            self._generations.clear(job.scope, id)
+        run = self._states.executions.find_one(job.scope, job.job_id)
+        if run is None or (run.status not in ACTIVE and not run.published):
+            self._artifacts.delete(job.scope, job.job_id)
+        if run is None or run.status not in ACTIVE:
+            self._checkpoints.delete(job.scope, job.job_id)
+
+    def _run(self, job: Job, progress: Progress) -> None:
+        work = self._take(job)
+        if not work.run.published:
+            progress("load", 0.0)
+            source = read_input(self._documents, work.scope, work.cluster, work.run, work.sources)
+            if work.keeps_map:
+                source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
+            hit("run.loaded")
+            stages = self._stages(work, source)
+            groups = stages("name", lambda: self._group(work, source, progress, stages))
+            progress("publish", 0.0)
+            self._publish(work, source, self._lasting(work, groups), stages.resumed)
+        for output, _ in work.outputs:
+            self._generations.clear(work.scope, output.collection_id, published=work.run.run_id)
+        hit("run.cleared")
+        progress("enrich", 0.0)
+        enriched = self._enrich(work, progress) if work.cluster.enrich_source else None
+        self._relabelings.finish(work.scope, work.run.run_id)
+        imperfect = bool(self._states.executions.get(work.scope, work.run.run_id).llm_labeling_errors)
+        hit("run.before_complete")
+        self._states.complete(job, enriched=enriched, imperfect=imperfect)
+        hit("run.after_complete")
+        self._checkpoints.delete(work.scope, work.run.run_id)
+
+    def _stages(self, work: _Work, source: RunInput) -> Stages:
+        """Stages depend on the documents, the configuration and the code."""
+
+        def made_from() -> Any:
+            config = work.cluster.model_dump(mode="json", include=_CONFIG)
+            return [config, work.run.request, _VERSIONS, source.told()]
+
+        return Stages(self._checkpoints, work.scope, work.run.run_id, made_from, worth_seconds=self._worth)
+
+    def _group(self, work: _Work, source: RunInput, progress: Progress, keep: Keep) -> Groups:
+        if work.run.mode != "assign":
+            return group(source, work.cluster, work.run, progress, self._threads, keep)
+        run = self._states.executions.get(work.scope, work.run.request["assigned_to"])
+        earlier = Earlier.of(self._artifacts, work.scope, run)
+        return group_assigned(source, work.cluster, work.run, earlier, self._threads, progress)
+
+    def _lasting(self, work: _Work, groups: Groups) -> LastingGroups:
+        """Made again by each attempt: it takes seconds at most and follows from the groups and the run before."""
+        executions = self._states.executions
+        if work.run.mode == "assign":
+            return LastingGroups.assigned(groups, executions.get(work.scope, work.run.request["assigned_to"]))
+        return LastingGroups.of(groups, Past.before(executions, self._artifacts, work.scope, work.run))
+
+    def _take(self, job: Job) -> _Work:
+        run = self._states.processing(job)
+        hit("run.claimed")
+        cluster = self._states.clusters.get(job.scope, run.cluster_id)
+        sources = [self._source(job.scope, id) for id in cluster.input_collections]
+        own = [] if cluster.enrich_source else cluster.outputs()
+        outputs = [
+            (found, feature) for id, feature in own if (found := self._collections.find_one(job.scope, id)) is not None
+        ]
+        return _Work(job, run, cluster, sources, outputs)
+
+    def _source(self, scope: Scope, id: str) -> Collection:
+        found = self._collections.find_one(scope, id)
+        if found is None:
+            raise RunFailed(f"The source collection {id} was deleted.")
+        return found
+
+    def _publish(self, work: _Work, source: RunInput, lasting: LastingGroups, resumed: Sequence[str]) -> None:
+        """Write everything where nobody looks yet, then flip."""
+        groups = lasting.groups
+        self._states.check(work.job)
+        self._artifacts.write(
+            work.scope,
+            work.run.run_id,
+            {"members": groups.members, "centroids": groups.centroids, **groups.tables},
+            {
+                "cluster_id": work.cluster.cluster_id,
+                "metrics": groups.metrics,
+                "dimensions": groups.dimensions,
+                "features": list(source.parts),
+            },
+            while_holding=lambda: self._states.holding(work.job),
+        )
+        for output, feature in work.outputs:
+            batches = output_batches(work.run, groups, feature, lasting.labels)
+            key = output.key_of(generation_of(work.job))
+            self._documents.write(work.scope, key, batches, now=self._now())
+            hit("run.output_written")
+        hit("run.before_flip")
+        self._states.publish(
+            work.job,
+            {**_run_result(work, source, lasting), "resumed_stages": list(resumed)},
+            _cluster_result(work, source, groups),
+            lambda run: self._flip_generations(work, run, lasting),
+            labels_from=lasting.labels_from,
+            carried=lasting.carried,
+        )
+        hit("run.after_flip")
+
+    def _enrich(self, work: _Work, progress: Progress) -> int:
+        def after_batch(fraction: float) -> None:
+            progress("enrich", fraction)
+            self._states.check(work.job)
+
+        run = self._states.executions.get(work.scope, work.run.run_id)
+        return self._enrichment.enrich(work.scope, work.cluster, run, after_batch)
+
+    def _flip_generations(self, work: _Work, run: Execution, lasting: LastingGroups) -> None:
+        """Show what was written; labels that people changed since then follow."""
+        changed = {id for id, _ in lasting.labels.items() ^ run.label_overrides.items()}
+        late = changed & {centroid.cluster_id for centroid in run.centroids or []}
+        if late:
+            self._relabelings.begin(work.scope, run, late)
+        for output, _ in work.outputs:
+            self._collections.change(
+                work.scope,
+                output.collection_id,
+                lambda newest: newest.flipped(generation_of(work.job), self._now()),
+            )
+
+
+def _run_result(work: _Work, source: RunInput, lasting: LastingGroups) -> dict[str, Any]:
+    """The fields of the Execution record that the outcome decides."""
+    groups = lasting.groups
+    home = work.sources[0].collection_id if len(work.sources) == 1 else None
+    where = dict(zip(source.ids, source.collection_ids, strict=True))
+    centroids = [
+        Centroid(
+            **{name: row[name] for name in _CENTROID_FIELDS if name in row},
+            representative_ids=[
+                Representative(document_id=id, collection_id=home or where.get(id))
+                for id in row["representative_ids"] or ()
+            ],
+        )
+        for row in groups.summary()
+    ]
+    counted = len(source.ids)
+    return {
+        "num_clusters": groups.count,
+        "num_points": counted,
+        "metrics": groups.metrics,
+        "centroids": centroids,
+        "source_documents": counted + source.missing + source.skipped,
+        "vectors_retrieved": counted + source.skipped,
+        "vectors_clustered": counted - groups.noise,
+        "index_gap": source.missing,
+        "pipeline_drop": source.skipped,
+        "input_reconciliation_ok": True,
+        "algorithm_params": dict(groups.params),
+        "distance_metric": groups.distance_metric,
+        "exact": groups.exact,
+        "layers": groups.layers,
+        "text_fields": None if work.run.mode == "assign" else list(source.text_fields),
+        "seed": groups.seed,
+        "versions": _VERSIONS,
+        "warnings": [
+            *(*source.warnings, *groups.warnings, *lasting.warnings),
+            *(*_without_model(work), *work.run.warnings),
+        ],
+        "next_numbers": dict(lasting.next_numbers),
+    }
+
+
+_VERSIONS: Final = {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
+    name: version(name) for name in ("scipy", "pyarrow")
+}
+"""What a result depends on, besides data and parameters. Looked up before there is a run: it takes milliseconds."""
+
+_CONFIG: Final = {
+    "aggregation_method", "algorithm", "algorithm_params", "cluster_type", "clustered_attributes",
+    "effective_feature_method", "face_cluster_merge", "feature_uris", "feature_weights", "hierarchical_grouping",
+    "hierarchical_vector", "layout_stability", "learned_weights", "llm_labeling", "max_hierarchy_depth",
+    "multi_feature_strategy", "normalize_features", "output_features", "output_strategy", "preprocessing_steps",
+    "sample_size", "text_fields", "vis_n_components", "weight_learning_config",
+}  # fmt: skip
+"""The fields of a cluster that its results depend on."""
+
+_CENTROID_FIELDS: Final = (
+    "cluster_id", "num_members", "label", "keywords", "mean_cosine_similarity", "min_cosine_similarity", "medoid_id",
+    "parent_cluster_id", "feature", "attributes", "x", "y", "z",
+)  # fmt: skip
+
+
+def _cluster_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:
+    """The fields of the Cluster record that the outcome decides."""
+    metrics = {name: value for name, value in groups.metrics.items() if name != "davies_bouldin_index"}
+    nested = [link for link in groups.relationships if link["relation"] != "same"]
+    return {
+        "num_clusters": groups.count,
+        "num_documents_clustered": len(source.ids),
+        "noise_points": groups.noise,
+        "quality_metrics": {**metrics, "davies_bouldin_score": groups.metrics.get("davies_bouldin_index")},
+        "learned_weights": dict(groups.learned_weights) if groups.learned_weights else None,
+        "learning_quality_score": groups.learning_quality,
+        "hierarchy_detected": bool(nested),
+        "hierarchy_relationships": groups.relationships or None,
+        "child_cluster_ids": list(dict.fromkeys(link["child_cluster_id"] for link in nested)) or None,
+        "source_bucket_ids": list(dict.fromkeys(b for source in work.sources for b in source.source.buckets())),
+        "llm_labeling_errors": None,
+    }
+
+
+def _without_model(work: _Work) -> list[str]:
+    """Names come from the documents' words while no LLM is connected: nothing failed, but something else was asked
+    for."""
+    config = {**(work.cluster.llm_labeling or {}), **(work.run.request.get("llm_labeling") or {})}
+    if not config.get("enabled"):
+        return []
+    return [
+        "llm_labeling is enabled, but no language model is connected to this server: the labels were made from the "
+        "documents' own words."
+    ]

@@ -1,0 +1,327 @@
+"""The moves of a run. Execution, task, cluster and job change together, in one transaction, or not at all.
+
+What a worker or a run's process writes carries its claim (`Job`), and the claim's fence is compared inside the same
+transaction: who was taken over, or whose run was cancelled, writes nothing any more.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from shoal.errors import Cancelled, Conflict, QueueFull
+from shoal.jobs.worker import MAX_ATTEMPTS
+from shoal.records.cluster import Cluster
+from shoal.records.execution import ACTIVE, MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
+from shoal.records.ids import new_id, new_task_id
+from shoal.records.queries.filters import And, Condition, Filter
+from shoal.records.run_plan import RunPlan
+from shoal.records.scope import Scope
+from shoal.records.task import Status, Task
+from shoal.repositories.audit import note
+from shoal.repositories.repository import Repository
+from shoal.runs.grouping.groups import with_link_labels
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.queue import Job
+from shoal.storage.protocols.records import Query
+
+__all__ = ["QUEUE", "RunStates", "runs_of"]
+
+QUEUE = "executions"
+_log = logging.getLogger("shoal.run")
+Edits = Mapping[str, Any]
+_NONE: Edits = {}
+_QUEUE_FULL_RETRY_SECONDS = 10
+
+
+class RunStates:
+    """Every change of a run's state goes through here."""
+
+    def __init__(self, store: MetadataStore, now: Callable[[], datetime], *, max_queued: int = 0) -> None:
+        self._store, self._now, self._max_queued = store, now, max_queued
+        self.clusters = Repository(store, "cluster", Cluster, id_field="cluster_id", name_field="cluster_name")
+        self.executions = Repository(store, "execution", Execution, id_field="run_id")
+        self.tasks = Repository(store, "task", Task, id_field="task_id")
+
+    def create(
+        self,
+        scope: Scope,
+        cluster: Cluster,
+        request: dict[str, Any],
+        partition: str | None,
+        plan: RunPlan | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Task:
+        """A pending run with its task, in the queue; both carry the warnings.
+
+        Raises Conflict while another run of the cluster is active, QueueFull where too many of the organisation wait.
+        """
+        now, run_id, task_id = self._now(), new_id("run"), new_task_id()
+        run = Execution(
+            run_id=run_id,
+            cluster_id=cluster.cluster_id,
+            sequence=1,
+            namespace_id=scope.namespace_id,
+            task_id=task_id,
+            mode=request.get("mode", "full"),
+            created_at=now,
+            request=request,
+            algorithm=cluster.algorithm,
+            algorithm_params=cluster.algorithm_params,
+            partition=partition,
+            warnings=list(warnings),
+            history=[StatusChange(status="pending", at=now)],
+        )
+        about = {"run_id": run_id, "cluster_id": cluster.cluster_id, "namespace_id": scope.namespace_id}
+        task = Task(
+            task_id=task_id,
+            task_type="engine_cluster_build",
+            inputs=[cluster.cluster_id],
+            additional_data=about | ({"warnings": list(warnings)} if warnings else {}),
+            created_at=now,
+            updated_at=now,
+        )
+        with self._store.transaction():
+            self._check_queue(scope)
+            run.sequence = self.clusters.get(scope, cluster.cluster_id).runs_started + 1
+            self.executions.add(scope, run)
+            self.tasks.add(scope.organization, task)
+            self._on_cluster(
+                scope,
+                cluster.cluster_id,
+                status="PENDING",
+                last_execution_task_id=task_id,
+                last_run_id=run_id,
+                last_executed_at=now,
+                runs_started=run.sequence,
+            )
+            # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
+            outputs = [] if cluster.enrich_source else cluster.output_collection_ids
+            payload = about | {"outputs": outputs} | _time_of(plan)
+            self._store.enqueue(scope, run_id, QUEUE, payload, now, subject=cluster.cluster_id)
+            note(scope, "cluster.execute", cluster.cluster_id, run_id=run_id, mode=run.mode)
+        return task
+
+    def processing(self, job: Job) -> Execution:
+        """A worker took the run up. Raises Cancelled where it is over already."""
+        with self._store.transaction():
+            self.check(job)
+            run = self.executions.find_one(job.scope, job.job_id)
+            if run is None or not MOVES[run.status]:
+                raise Cancelled(f"Run {job.job_id} is over.")
+            begun = {"started_at": self._now(), "attempts": job.attempts, "worker": job.worker}
+            run = self._move(job.scope, job.job_id, "processing", job, **begun)
+            self._on_cluster(job.scope, run.cluster_id, status="PROCESSING")
+        return run
+
+    def publish(
+        self,
+        job: Job,
+        run_edits: Edits,
+        cluster_edits: Edits,
+        generations: Callable[[Execution], None],
+        *,
+        labels_from: str | None = None,
+        carried: Callable[[Mapping[str, str]], dict[str, str]] = lambda _: {},
+    ) -> None:
+        """The one flip: results, cluster summary and output generations become visible together. The run takes over
+        the labels that people gave to clusters of the run `labels_from`, as they are at this moment, of which it has
+        those that are `carried`; `generations` is called with the run as it is then, and the relationships of its
+        clusters get its labels.
+
+        Raises Cancelled where the run was cancelled or another worker holds it.
+        """
+        with self._store.transaction():
+            self.check(job)
+            labels = self._labels(job.scope, labels_from, carried)
+            edits = {**run_edits, "label_overrides": labels, "published": True}
+            run = self.executions.change(job.scope, job.job_id, lambda run: run.model_copy(update=edits))
+            generations(run)
+            links = cluster_edits.get("hierarchy_relationships")
+            relinked = {"hierarchy_relationships": with_link_labels(links, run.labels)} if links else {}
+            summary = {**cluster_edits, **relinked, "current_run_id": run.run_id}
+            self._on_cluster(job.scope, run.cluster_id, **summary)
+
+    def _labels(
+        self, scope: Scope, run_id: str | None, carried: Callable[[Mapping[str, str]], dict[str, str]]
+    ) -> dict[str, str]:
+        """The labels that people gave in a run, of those clusters that the results have too."""
+        run = None if run_id is None else self.executions.find_one(scope, run_id)
+        return {} if run is None else carried(run.label_overrides)
+
+    def complete(self, job: Job, *, enriched: int | None, imperfect: bool) -> None:
+        """Everything is written: the run is over."""
+        status: Status = "COMPLETED_WITH_ERRORS" if imperfect else "COMPLETED"
+        with self._store.transaction():
+            self.check(job)
+            run = self.executions.get(job.scope, job.job_id)
+            seconds = _seconds(run.started_at, self._now())
+            self._move(
+                job.scope,
+                job.job_id,
+                "completed",
+                job,
+                completed_at=self._now(),
+                execution_time_seconds=seconds,
+                enriched_documents=enriched,
+            )
+            self._store.let_go(job.scope, job.job_id)
+            self._on_task(job.scope, run, status, warnings=run.warnings, num_clusters=run.num_clusters)
+            self._on_cluster(
+                job.scope,
+                run.cluster_id,
+                status=status,
+                completed_at=self._now(),
+                execution_time_seconds=seconds,
+                error=None,
+                failure_category=None,
+            )
+        _log.info("run.completed", extra={"run_id": job.job_id, "seconds": round(seconds or 0.0, 2)})
+
+    def fail(self, job: Job, message: str, category: str) -> None:
+        """Record the failure; results of earlier runs stay visible. Nothing happens to a run that is over or gone, or
+        that was cancelled or taken over."""
+        with self._store.transaction():
+            run = self.executions.find_one(job.scope, job.job_id)
+            if run is None or not MOVES[run.status] or not self._holds(job):
+                return
+            over = {"error_message": message, "completed_at": self._now(), "attempts": min(job.attempts, MAX_ATTEMPTS)}
+            self._move(job.scope, job.job_id, "failed", job, **over)
+            self._store.let_go(job.scope, job.job_id)
+            self._on_task(job.scope, run, "FAILED", message=message)
+            self._on_cluster(job.scope, run.cluster_id, status="FAILED", error=message, failure_category=category)
+        _log.warning("run.failed", extra={"run_id": job.job_id, "category": category})
+
+    def cancel(self, scope: Scope, run_id: str) -> Execution:
+        """Stop a run. Its worker kills the child at the next heartbeat; nothing it does afterwards can be published.
+
+        Raises NotFound, Conflict where the run is over or its results are visible already.
+        """
+        with self._store.transaction():
+            run = self.executions.get(scope, run_id)
+            if not MOVES[run.status]:
+                raise Conflict(f"Run {run_id} is {run.status} already.", run_id=run_id, status=run.status)
+            if run.published:
+                raise Conflict(
+                    f"The results of run {run_id} are visible already, it is about to complete. Wait for it.",
+                    run_id=run_id,
+                    status=run.status,
+                )
+            self._store.request_cancel(scope, run_id)
+            cancelled = self._move(scope, run_id, "canceled", completed_at=self._now())
+            self._on_task(scope, run, "CANCELED")
+            self._on_cluster(scope, run.cluster_id, status="CANCELED")
+            note(scope, "run.cancel", run_id, cluster_id=run.cluster_id)
+        _log.info("run.canceled", extra={"run_id": run_id})
+        return cancelled
+
+    def forget(self, scope: Scope, run: Execution) -> None:
+        """Remove a run with its task and its job. Where it is under way its worker stops at the next heartbeat, and its
+        task stays, cancelled, for those who wait for it."""
+        self._store.remove_job(scope, run.run_id)
+        if run.status in ACTIVE and self.tasks.find_one(scope.organization, run.task_id) is not None:
+            self._on_task(scope, run, "CANCELED", "The cluster was deleted.")
+        else:
+            self.tasks.remove(scope.organization, run.task_id)
+        self.executions.remove(scope, run.run_id)
+
+    def note_figures(self, job: Job, seconds: Mapping[str, float]) -> None:
+        """Count what a run's process did, for the operator: seconds by stage and algorithm, and whether it took up a
+        run that another had begun."""
+        run = self.executions.find_one(job.scope, job.job_id)
+        with self._store.transaction():
+            if job.fence > 1:
+                self._store.count("recoveries")
+            for stage, spent in seconds.items():
+                self._store.count("stage", stage, run.algorithm or "none" if run else "none", amount=spent)
+
+    def waiting(self) -> tuple[int, float]:
+        """How many runs wait for a worker, and how many seconds the oldest does."""
+        count, oldest = self._store.waiting(QUEUE)
+        return count, 0.0 if oldest is None else max(0.0, (self._now() - oldest).total_seconds())
+
+    def check(self, job: Job) -> None:
+        """Raises Cancelled where this claim of the job is no longer the one that counts."""
+        if not self._holds(job):
+            raise Cancelled(f"Run {job.job_id} was cancelled or taken over.")
+
+    @contextmanager
+    def holding(self, job: Job) -> Iterator[None]:
+        """A transaction in which this claim of the job counts: nobody takes the run over or cancels it meanwhile, so
+        keep it short. For what becomes visible outside this store. Raises Cancelled."""
+        with self._store.transaction():
+            self.check(job)
+            yield
+
+    def _holds(self, job: Job) -> bool:
+        held = self._store.get_job(job.scope, job.job_id)
+        if held is None or held.cancel_requested:
+            return False
+        return held.state == "running" and held.fence == job.fence
+
+    def _check_queue(self, scope: Scope) -> None:
+        if not self._max_queued:
+            return
+        waiting = self._store.queued(scope, QUEUE)
+        if waiting >= self._max_queued:
+            raise QueueFull(
+                f"{waiting:,} runs of this organisation wait already, which is the limit. Wait until some are done, or "
+                "cancel some. Whoever runs the server can raise SHOAL_MAX_QUEUED_RUNS.",
+                queued=waiting,
+                limit=self._max_queued,
+                retry_after_seconds=_QUEUE_FULL_RETRY_SECONDS,
+            )
+
+    def _move(self, scope: Scope, run_id: str, to: RunStatus, claim: Job | None = None, **edits: object) -> Execution:
+        def moved(run: Execution) -> Execution:
+            if to not in MOVES[run.status]:
+                raise Conflict(f"Run {run_id} is {run.status} and cannot become {to}.", run_id=run_id)
+            change = StatusChange(status=to, at=self._now())
+            if claim is not None:
+                change = change.model_copy(update={"attempt": claim.attempts, "worker": claim.worker})
+            return run.model_copy(update={**edits, "status": to, "history": [*run.history, change]})
+
+        run = self.executions.change(scope, run_id, moved)
+        if not MOVES[to]:
+            self._store.count("runs", to)
+        if to == "processing":
+            self._on_task(scope, run, STATUS_ON_TASK[to])
+        return run
+
+    def _on_task(
+        self, scope: Scope, run: Execution, status: Status, message: str | None = None, **more: object
+    ) -> None:
+        def edited(task: Task) -> Task:
+            data = {**task.additional_data, **more, **({"error": message} if message else {})}
+            return task.model_copy(
+                update={
+                    "status": status,
+                    "error": message,
+                    "error_message": message,
+                    "additional_data": data,
+                    "updated_at": self._now(),
+                }
+            )
+
+        self.tasks.change(scope.organization, run.task_id, edited)
+
+    def _on_cluster(self, scope: Scope, cluster_id: str, **edits: object) -> None:
+        self.clusters.change(
+            scope, cluster_id, lambda cluster: cluster.model_copy(update={**edits, "updated_at": self._now()})
+        )
+
+
+def runs_of(cluster_id: str, *more: Filter) -> Query:
+    """All runs of a cluster, newest first."""
+    return Query(filter=And((Condition("cluster_id", "eq", cluster_id, case_sensitive=True), *more)))
+
+
+def _seconds(start: datetime | None, end: datetime) -> float | None:
+    # A clock that was set back meanwhile tells of no time at all.
+    return None if start is None else max(0.0, round((end - start).total_seconds(), 3))
+
+
+def _time_of(plan: RunPlan | None) -> dict[str, float]:
+    """How long the job may take, and why, as its worker reads it."""
+    return {} if plan is None else {"seconds": plan.seconds_limit, "planned": plan.seconds}

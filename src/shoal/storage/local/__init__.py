@@ -1,0 +1,1 @@
+"""What lies on the local disk: artifacts, checkpoints, the data folder."""

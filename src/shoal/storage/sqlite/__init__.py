@@ -1,0 +1,1 @@
+"""The metadata store and the document store on SQLite."""

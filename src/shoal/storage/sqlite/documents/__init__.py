@@ -1,0 +1,1 @@
+"""Documents and vectors of a namespace in SQLite and segment files."""

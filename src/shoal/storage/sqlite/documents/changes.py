@@ -1,0 +1,220 @@
+"""What may be done to the documents of a namespace inside one write transaction."""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from sqlite3 import Connection
+from typing import Any, Final, cast
+
+import orjson
+
+from shoal.columns import DocumentBatch
+from shoal.records.queries.filters import Filter
+from shoal.records.scope import Scope
+from shoal.storage.checksums import text_checksum
+from shoal.storage.filters.expressions import sql
+from shoal.storage.protocols.documents import Enrichment
+from shoal.storage.protocols.records import Json
+from shoal.storage.sqlite.batches import batched
+from shoal.storage.sqlite.documents.enrichments import Enrichments
+from shoal.storage.sqlite.documents.intake import Intake
+from shoal.storage.sqlite.documents.rows import check_payloads, json_list, missing_file, pieces, stamp_of
+from shoal.storage.sqlite.documents.slots import compact
+from shoal.storage.sqlite.documents.vectors import SegmentKey, VectorSegments
+from shoal.storage.sqlite.documents.view import View
+from shoal.storage.sqlite.documents.written import Written
+
+__all__ = ["Change", "empty"]
+
+_TABLES: Final = (
+    "written",
+    "writers",
+    "enrichments",
+    "replies",
+    "slots",
+    "segments",
+    "vector_spaces",
+    "documents",
+    "collections",
+)
+_PIECE: Final = 1_000
+_CHANGED_CHARACTERS: Final = 8 * 2**20
+"""Of payloads, changed in one go."""
+
+
+class Change(View):
+    """What may be done inside a write transaction. `left` are the segments to unlink after its commit."""
+
+    def __init__(self, connection: Connection, files: VectorSegments, scope: Scope) -> None:
+        super().__init__(connection, files, scope)
+        self.left: list[SegmentKey] = []
+
+    def intake(self, collection: str, now: datetime) -> "Intake":
+        if self.collection_number(collection) is None:
+            self.connection.execute("INSERT INTO collections (key) VALUES (?)", (collection,))
+        return Intake(self, collection, stamp_of(now))
+
+    def replace_vectors(self, collection: str, document_id: str, batch: DocumentBatch) -> bool:
+        numbers = list(self.numbers_of(collection, [document_id]).values())
+        if not numbers:
+            return False
+        with Intake(self, collection, "") as intake:
+            self.slots.add_to_lists(numbers, intake.take_vectors(batch, numbers))
+            intake.finish()
+        return True
+
+    def update(
+        self,
+        collection: str,
+        updates: Iterable[tuple[str, Json]],
+        now: datetime,
+        merge: bool,
+        *,
+        only_changes: bool = False,
+    ) -> list[str]:
+        updated: dict[str, None] = {}
+        for piece in pieces(updates):
+            numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
+            known = [(document_id, update) for document_id, update in piece if document_id in numbers]
+            self._put([(numbers[document_id], update) for document_id, update in known], now, merge, only_changes)
+            updated |= dict.fromkeys(document_id for document_id, _ in known)
+        return list(updated)
+
+    def note_results(self, intent: Enrichment, updates: Sequence[tuple[str, Json]]) -> None:
+        """What documents hold by now of the results of a run."""
+        for piece in pieces(updates):
+            numbers = self.numbers_of(intent.target, [document_id for document_id, _ in piece])
+            known = [(numbers[document_id], update) for document_id, update in piece if document_id in numbers]
+            Written(self.connection).note(intent, known)
+
+    def rewrite_results(
+        self, collection: str, cluster_id: str, run_id: str, updates: Iterable[tuple[str, Json]], now: datetime
+    ) -> int:
+        """Replace what a run wrote into documents and nobody changed since; how many documents changed."""
+        changed = 0
+        for piece in pieces(updates):
+            numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
+            known = {numbers[document_id]: update for document_id, update in piece if document_id in numbers}
+            changed += Written(self.connection).rewrite(collection, cluster_id, run_id, known, stamp_of(now))
+        return changed
+
+    def update_where(self, collection: str, filter: Filter, update: Json, now: datetime) -> int:
+        numbers = self.numbers(collection, filter)
+        for piece in pieces(numbers):
+            self._put([(number, update) for number in piece], now, True)
+        return len(numbers)
+
+    def delete(self, collection: str, ids: Sequence[str]) -> list[str]:
+        numbers: dict[str, int] = {}
+        for piece in batched(ids, _PIECE):
+            numbers |= self.numbers_of(collection, piece)
+        self._forget(collection, list(numbers.values()))
+        return [document_id for document_id in dict.fromkeys(ids) if document_id in numbers]
+
+    def delete_where(self, collection: str, filter: Filter) -> int:
+        numbers = self.numbers(collection, filter)
+        self._forget(collection, numbers)
+        return len(numbers)
+
+    def delete_some(self, collection: str, filter: Filter, most: int) -> int:
+        numbers = self.numbers(collection, filter)[:most]
+        self._forget(collection, numbers)
+        return len(numbers)
+
+    def drop_collection(self, collection: str) -> None:
+        number = self.collection_number(collection)
+        if number is None:
+            return
+        self.left += self.slots.segments_of(number)
+        documents = "(SELECT number FROM documents WHERE collection = ?)"
+        self.connection.execute(f"DELETE FROM slots WHERE document IN {documents}", (number,))
+        Enrichments(self.connection).forget(collection)
+        Written(self.connection).forget_collection(number)
+        for table, column in (("segments", "collection"), ("documents", "collection"), ("collections", "number")):
+            self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
+
+    def compact(self) -> int:
+        known = self.slots.segments_of()
+        freed = self.files.sweep(known)
+        try:
+            self.left += compact(self.connection, self.files)
+        except FileNotFoundError as error:
+            # Under the write lock nobody takes files away.
+            raise missing_file(error) from error
+        made = set(self.slots.segments_of()) - set(known)
+        return freed + self.files.size_of(self.left) - self.files.size_of(made)
+
+    def _put(self, updates: Sequence[tuple[int, Json]], now: datetime, merge: bool, only_changes: bool = False) -> None:
+        """Merge each update into the payload of its document (or replace it), in order; with `only_changes` a document
+        that stays as it was keeps its time too."""
+        left = list(updates)
+        while left and (rows := self._some_rows([number for number, _ in left])):
+            found = {row[0] for row in rows}
+            self._put_into(rows, [one for one in left if one[0] in found], stamp_of(now), merge, only_changes)
+            left = [one for one in left if one[0] not in found]
+
+    def _some_rows(self, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
+        """As many of these documents as are changed in one go: payloads of some megabytes, one at least."""
+        query = sql(
+            "SELECT number, document_id, payload, created_at, updated_at, checksum FROM documents "
+            "WHERE number IN (SELECT value FROM json_each({}))",
+            json_list(numbers),
+        )
+        rows: list[tuple[Any, ...]] = []
+        size = 0
+        with contextlib.closing(self.connection.execute(*query)) as cursor:
+            while size < _CHANGED_CHARACTERS and (row := cursor.fetchone()):
+                rows.append(row)
+                size += len(row[2])
+        return rows
+
+    def _put_into(
+        self,
+        rows: Sequence[tuple[Any, ...]],
+        updates: Sequence[tuple[int, Json]],
+        stamp: str,
+        merge: bool,
+        only_changes: bool,
+    ) -> None:
+        if merge:  # damage must not be taken for the old state
+            check_payloads(row[1:] for row in rows)
+        payloads: dict[int, Json] = {row[0]: orjson.loads(row[2]) if merge else {} for row in rows}
+        about = {row[0]: (row[1], row[3]) for row in rows}
+        for number, update in updates:
+            payloads[number] = _merged(payloads[number], update) if merge else update
+        before = {row[0]: row[2] for row in rows} if only_changes else {}
+        texts = ((number, orjson.dumps(payload).decode()) for number, payload in payloads.items())
+        self.connection.executemany(
+            "UPDATE documents SET payload = ?, updated_at = ?, checksum = ? WHERE number = ?",
+            (
+                (text, stamp, text_checksum(text, *about[number], stamp), number)
+                for number, text in texts
+                if text != before.get(number)
+            ),
+        )
+
+    def _forget(self, collection: str, numbers: Sequence[int]) -> None:
+        Written(self.connection).forget_documents(numbers)
+        listed = json_list(numbers)
+        for table, column in (("slots", "document"), ("documents", "number")):
+            self.connection.execute(
+                f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (listed,)
+            )
+        if numbers and not self._rows(sql("SELECT 1 FROM documents d WHERE {} LIMIT 1", self._where([collection]))):
+            self.drop_collection(collection)
+
+
+def empty(connection: Connection) -> None:
+    """Remove every row of a namespace. Call it within a write transaction."""
+    for table in _TABLES:
+        connection.execute(f"DELETE FROM {table}")
+
+
+def _merged(old: Json, update: Json) -> Json:
+    """Objects merge key by key, all else replaces."""
+    merged = dict(old)
+    for key, value in update.items():
+        before = merged.get(key)
+        nested = isinstance(before, dict) and isinstance(value, dict)
+        merged[key] = _merged(cast("Json", before), value) if nested else value
+    return merged

@@ -1,0 +1,424 @@
+"""Documents and vectors on local disk: one folder a namespace, with a SQLite file and vector segments.
+
+`<root>/<organization>/<namespace>/documents.sqlite` holds payloads as JSON text and says in which slots the vectors of
+`vectors/` lie. A write appends vectors, syncs them and then commits the rows, all under SQLite's write lock: a crash at
+any moment leaves either all of it or bytes that no row speaks of.
+
+Payloads are kept in the form in which `orjson` writes them (keys must be unique). Readers take no lock: they read rows
+in one snapshot and map files that nobody overwrites.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, Final, Literal, TypeVar
+
+import numpy as np
+
+from shoal.columns import DocumentBatch, Matrix
+from shoal.errors import Corrupt, InsufficientStorage, NotFound, Unavailable
+from shoal.failpoints import hit
+from shoal.records.queries.filters import MATCH_ALL, Filter
+from shoal.records.queries.paging import Listing
+from shoal.records.scope import Scope
+from shoal.storage.protocols.documents import Enrichment, StoredDocument, WriteCount
+from shoal.storage.protocols.records import Json, Query
+from shoal.storage.protocols.replies import SavedReply
+from shoal.storage.sqlite.documents.changes import Change, empty
+from shoal.storage.sqlite.documents.enrichments import Enrichments
+from shoal.storage.sqlite.documents.namespaces import Namespace, Namespaces
+from shoal.storage.sqlite.documents.outer_transactions import OuterTransactions
+from shoal.storage.sqlite.documents.rows import missing_file, snapshot, stamp_of
+from shoal.storage.sqlite.documents.view import Made, Names, View
+from shoal.storage.sqlite.documents.written import Written
+from shoal.storage.sqlite.replies import find_reply, put_reply
+
+__all__ = ["SqliteDocuments"]
+
+Answer = TypeVar("Answer")
+Check = Callable[[Scope, str], None]
+
+_CLEARED_AT_ONCE: Final = 5_000
+_PIECE_WHEN_FULL: Final = 200
+_TRIES: Final = 5
+
+
+def _nothing_to_check(scope: Scope, key: str) -> None:
+    """Where nobody keeps records of namespaces and collections, all are there."""
+
+
+class SqliteDocuments:
+    """The document store below a folder. See `storage.protocols.documents` for the promises.
+
+    Deleting leaves holes in the vector files; they are closed by `compact`, which the caller runs when it is quiet.
+    Only a collection that loses its last document gives its space back at once.
+
+    `check` is asked before a write makes a namespace, and again within the write's transaction: it raises where the
+    namespace, or the collection of a storage key ("" for none), was removed.
+    """
+
+    def __init__(self, root: Path, *, segment_bytes: int = 1 << 30, check: Check = _nothing_to_check) -> None:
+        self._namespaces, self._check = Namespaces(root, segment_bytes), check
+        self._outer = OuterTransactions()
+
+    # ── vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            change.slots.declare(name, dimension)
+
+    def vector_dimensions(self, scope: Scope) -> Mapping[str, int]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: {s.name: s.dimension for s in view.slots.spaces().values()}, {})
+
+    def replace_vectors(self, scope: Scope, collection: str, document_id: str, batch: DocumentBatch) -> None:
+        """See DocumentStore. Raises NotFound where there is no such document, InvalidField for a wrong dimension."""
+        if not self._change(scope, lambda change: change.replace_vectors(collection, document_id, batch), False):
+            raise NotFound("document", document_id)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def write(
+        self,
+        scope: Scope,
+        collection: str,
+        batches: Iterable[DocumentBatch],
+        *,
+        now: datetime,
+        on_conflict: Literal["replace", "fail"] = "replace",
+    ) -> WriteCount:
+        """See DocumentStore. Keeps one batch in memory; other writers of the namespace wait until it is done."""
+        with self._writing(scope, collection) as change, change.intake(collection, now) as intake:
+            for batch in batches:
+                intake.take(batch, may_replace=on_conflict == "replace")
+            hit("ingest.appended")
+            count = intake.finish()
+            hit("ingest.synced")
+        hit("ingest.committed")
+        return count
+
+    def update(
+        self,
+        scope: Scope,
+        collection: str,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        now: datetime,
+        merge: bool = True,
+        only_changes: bool = False,
+    ) -> list[str]:
+        """See DocumentStore. Each id is listed once, in the order of its first update."""
+        return self._change(
+            scope, lambda change: change.update(collection, updates, now, merge, only_changes=only_changes), []
+        )
+
+    def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
+        """See DocumentStore."""
+        return self._change(scope, lambda change: change.update_where(collection, filter, update, now), 0)
+
+    def begin_enrichment(self, scope: Scope, intent: Enrichment, *, again: bool = False, now: datetime) -> Enrichment:
+        """See DocumentStore."""
+        with self._writing(scope, intent.target) as change:
+            begun = Enrichments(change.connection).begin(intent, stamp_of(now), again=again)
+        hit("enrich.intent")
+        return begun
+
+    def enrich(
+        self,
+        scope: Scope,
+        intent: Enrichment,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        stop: int,
+        counted: Set[str],
+        now: datetime,
+    ) -> Enrichment:
+        """See DocumentStore."""
+        with self._writing(scope, intent.target) as change:
+            written = list(updates)
+            found = change.update(intent.target, written, now, merge=True, only_changes=True)
+            change.note_results(intent, written)
+            moved = replace(intent, position=stop, enriched=intent.enriched + len(counted & set(found)))
+            Enrichments(change.connection).move(intent, moved, stamp_of(now))
+            hit("enrich.batch")
+        hit("enrich.batch_committed")
+        return moved
+
+    def rewrite_results(
+        self,
+        scope: Scope,
+        collection: str,
+        cluster_id: str,
+        run_id: str,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        now: datetime,
+    ) -> int:
+        """See DocumentStore."""
+        return self._change(
+            scope, lambda change: change.rewrite_results(collection, cluster_id, run_id, updates, now), 0
+        )
+
+    def clear_results(self, scope: Scope, intent: Enrichment, *, after: int, now: datetime) -> int | None:
+        """See DocumentStore."""
+
+        def clear(change: "Change") -> int | None:
+            Enrichments(change.connection).check_latest_anywhere(intent)
+            last = Written(change.connection).clear_earlier(intent, after, _CLEARED_AT_ONCE, stamp_of(now))
+            hit("enrich.clear")
+            return last
+
+        return self._change(scope, clear, None)
+
+    def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
+        """See DocumentStore."""
+        stamp = stamp_of(now)
+        return self._change(
+            scope,
+            lambda change: Written(change.connection).clear_all(cluster_id, _CLEARED_AT_ONCE, stamp),
+            False,
+        )
+
+    def forget_results(self, scope: Scope, cluster_id: str) -> None:
+        """See DocumentStore."""
+        self._change(scope, lambda change: Written(change.connection).forget_cluster(cluster_id), None)
+
+    def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: Written(view.connection).result_fields(collections), frozenset())
+
+    def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: Enrichments(view.connection).of_run(run_id), [])
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def get(
+        self, scope: Scope, collection: str, ids: Sequence[str], *, vectors: Names = ()
+    ) -> list[StoredDocument | None]:
+        """See DocumentStore."""
+        nothing: list[StoredDocument | None] = [None] * len(ids)
+        return self._read(scope, lambda view: view.get(collection, ids, vectors), nothing)
+
+    def find(self, scope: Scope, collection: str, query: Query, *, vectors: Names = ()) -> Listing[StoredDocument]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.find(collection, query, vectors), Listing([], 0, False))
+
+    def count(self, scope: Scope, collection: str, filter: Filter = MATCH_ALL) -> int:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.count([collection], filter), 0)
+
+    def distinct(
+        self, scope: Scope, collection: str, field: str, filter: Filter, limit: int
+    ) -> tuple[list[tuple[Any, int]], int]:
+        """See DocumentStore. Absent fields and nulls are no values; 1 and 1.0 are one; a document whose list holds a
+        value twice counts once for it. Equally frequent values: booleans, numbers, lists and objects, text."""
+        nothing: tuple[list[tuple[Any, int]], int] = [], 0
+        return self._read(scope, lambda view: view.distinct(collection, field, filter, limit), nothing)
+
+    def load_matrix(
+        self,
+        scope: Scope,
+        collections: Sequence[str],
+        vector_names: Sequence[str],
+        *,
+        filter: Filter = MATCH_ALL,
+        sample: int | None = None,
+        seed: int = 42,
+    ) -> Matrix:
+        """See DocumentStore. Blocks that are maps are read-only."""
+        nothing = Matrix([], [], {name: np.empty((0, 0), dtype=np.float32) for name in vector_names})
+        return self._read(scope, lambda view: view.matrix(collections, vector_names, filter, sample, seed), nothing)
+
+    def load_fields(
+        self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
+    ) -> tuple[list[str], list[str], list[list[Any]]]:
+        """See DocumentStore. All documents that match, with vectors or without."""
+        nothing: tuple[list[str], list[str], list[list[Any]]] = [], [], [[] for _ in fields]
+        return self._read(scope, lambda view: view.fields(collections, fields, filter), nothing)
+
+    def load_made(
+        self,
+        scope: Scope,
+        collections: Sequence[str],
+        fields: Sequence[str],
+        make: Callable[[Sequence[Any]], Made],
+        *,
+        filter: Filter = MATCH_ALL,
+    ) -> tuple[list[str], list[str], list[Made]]:
+        """See DocumentStore."""
+        nothing: tuple[list[str], list[str], list[Made]] = [], [], []
+        return self._read(scope, lambda view: view.made(collections, fields, make, filter), nothing)
+
+    def each_fields(
+        self,
+        scope: Scope,
+        collection: str,
+        fields: Sequence[str],
+        take: Callable[[int, Sequence[Sequence[Any]]], None],
+        *,
+        filter: Filter = MATCH_ALL,
+    ) -> None:
+        """See DocumentStore."""
+        self._read(scope, lambda view: view.each_fields(collection, fields, filter, take), None)
+
+    # ── removing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def delete(self, scope: Scope, collection: str, ids: Sequence[str]) -> list[str]:
+        """See DocumentStore. Each id is told once, in the order given."""
+        return self._change(scope, lambda change: change.delete(collection, ids), [])
+
+    def delete_where(self, scope: Scope, collection: str, filter: Filter) -> int:
+        """See DocumentStore."""
+        try:
+            return self._change(scope, lambda change: change.delete_where(collection, filter), 0)
+        except InsufficientStorage:
+            if self._outer.any():  # the caller's transaction is one whole
+                raise
+            return self._delete_by_pieces(scope, collection, filter)
+
+    def drop_collection(self, scope: Scope, collection: str) -> None:
+        """See DocumentStore."""
+        try:
+            self._change(scope, lambda change: change.drop_collection(collection), None)
+        except InsufficientStorage:
+            if self._outer.any():
+                raise
+            self._delete_by_pieces(scope, collection, MATCH_ALL)
+
+    def generations(self, scope: Scope, collection_id: str) -> list[str]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.generations(collection_id), [])
+
+    def generated_collections(self, scope: Scope) -> list[str]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.generated_collections(), [])
+
+    def drop_namespace(self, scope: Scope) -> None:
+        """See DocumentStore."""
+        try:
+            self._empty(scope)
+        except Corrupt:  # what is damaged goes all the same
+            self._namespaces.move_away(scope)
+        hit("remove.moved")
+        self._namespaces.remove_moved(scope)
+
+    def _empty(self, scope: Scope) -> None:
+        """Move a namespace away while nobody can write, and leave it empty for those in other processes who have it
+        open."""
+        with self._namespaces.opened(scope) as namespace:
+            if namespace is None:
+                self._namespaces.move_away(scope)  # a folder that a killed or refused writer made
+                return
+            moved = False
+            try:
+                with namespace.database.transaction() as connection:
+                    namespace.check_current()
+                    empty(connection)
+                    self._namespaces.move_away(scope)
+                    moved = True
+            except Unavailable:
+                if not moved:  # else it is gone, whatever became of the commit
+                    raise
+            self._namespaces.forget(namespace)
+
+    def compact(self, scope: Scope) -> int:
+        """See DocumentStore. Segments with more than 20 % holes are rewritten in the order of document ids, and files
+        left by crashes are removed; writers of the namespace wait."""
+        return self._change(scope, lambda change: change.compact(), 0)
+
+    def checkpoint(self) -> None:
+        """See DocumentStore."""
+        self._namespaces.checkpoint()
+
+    def close(self) -> None:
+        """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
+        self._namespaces.close()
+
+    # ── several changes as one ───────────────────────────────────────────────────────────────────────────────────────
+
+    @contextlib.contextmanager
+    def transaction(self, scope: Scope) -> Iterator[None]:
+        """See DocumentStore. The namespace is made where it does not exist."""
+        self._check(scope, "")
+        with self._namespaces.made(scope) as namespace:
+            with self._joined(namespace), self._outer.around(namespace) as left:
+                self._check(scope, "")
+                yield
+            for key in left:
+                namespace.files.remove(key)
+
+    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: find_reply(view.connection, scope, key), None)
+
+    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
+        """See DocumentStore."""
+        with self._writing(scope) as change:
+            put_reply(change.connection, scope, key, saved, forget_before)
+
+    # ── how a call is run ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, scope: Scope, ask: Callable[["View"], Answer], nothing: Answer) -> Answer:
+        """Ask one snapshot of the namespace; `nothing` is the answer of one that does not exist."""
+        tries = 0
+        while True:
+            with self._namespaces.opened(scope) as namespace:
+                if namespace is None:
+                    return nothing
+                try:
+                    with snapshot(namespace.database.read()) as connection:
+                        return ask(View(connection, namespace.files, scope))
+                except FileNotFoundError as error:
+                    # Compacted or dropped between reading the rows and mapping the file: the next look sees new rows.
+                    tries += 1
+                    if tries == _TRIES:
+                        raise missing_file(error) from error
+
+    def _delete_by_pieces(self, scope: Scope, collection: str, filter: Filter) -> int:
+        """On a full disk, where one transaction would not fit: each piece is a transaction, and its journal is emptied
+        before the next. Raises InsufficientStorage where not even a piece fits; what is gone by then stays gone."""
+        self.checkpoint()
+        gone = 0
+        while True:
+            piece = self._change(scope, lambda change: change.delete_some(collection, filter, _PIECE_WHEN_FULL), 0)
+            gone += piece
+            self.checkpoint()
+            if piece < _PIECE_WHEN_FULL:
+                return gone
+
+    @contextlib.contextmanager
+    def _writing(self, scope: Scope, key: str = "") -> Iterator["Change"]:
+        """A transaction on a namespace that is made where it does not exist; `key` is what is written to. Whoever
+        removes them deletes their records first: what is checked within the transaction is found by its removal."""
+        self._check(scope, key)
+        with self._namespaces.made(scope) as namespace, self._joined(namespace) as connection:
+            self._check(scope, key)
+            yield Change(connection, namespace.files, scope)
+
+    @contextlib.contextmanager
+    def _joined(self, namespace: Namespace) -> Iterator[Connection]:
+        """A transaction, or the one that this thread has open around it."""
+        if namespace in self._outer:
+            with self._outer.change(namespace):
+                yield namespace.database.read()
+        else:
+            with namespace.database.transaction() as connection:
+                namespace.check_current()
+                yield connection
+
+    def _change(self, scope: Scope, action: Callable[["Change"], Answer], nothing: Answer) -> Answer:
+        """A transaction on a namespace that exists; `nothing` is the answer of one that does not."""
+        with self._namespaces.opened(scope) as namespace:
+            if namespace is None:
+                return nothing
+            with self._joined(namespace) as connection:
+                change = Change(connection, namespace.files, scope)
+                answer = action(change)
+            for key in self._outer.kept_back(namespace, change.left):
+                namespace.files.remove(key)
+            return answer

@@ -1,0 +1,86 @@
+"""Saved replies to requests with an idempotency key: a table that each store has in its own file, so that a reply and
+the effect it tells of are written in one transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from sqlite3 import Connection
+from typing import Any, Final
+from zlib import crc32
+
+from shoal.errors import Corrupt
+from shoal.records.base import stored_time
+from shoal.records.scope import Scope
+from shoal.storage.protocols.replies import Reply, SavedReply
+
+__all__ = [
+    "REPLIES_CHECKSUM",
+    "REPLIES_SCHEMA",
+    "REPLY_COLUMNS",
+    "find_reply",
+    "forget_replies",
+    "is_sound_reply",
+    "put_reply",
+]
+
+REPLIES_SCHEMA: Final = """
+CREATE TABLE replies (
+    number INTEGER PRIMARY KEY, organization_id TEXT NOT NULL, namespace_id TEXT NOT NULL, key TEXT NOT NULL,
+    request TEXT NOT NULL, status INTEGER NOT NULL, media_type TEXT, saved_at TEXT NOT NULL, body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX replies_by_key ON replies (organization_id, namespace_id, key);
+CREATE INDEX replies_by_age ON replies (saved_at);
+"""
+
+REPLIES_CHECKSUM: Final = "ALTER TABLE replies ADD COLUMN checksum INTEGER;"
+"""A later step of the schema; null for what was saved before."""
+REPLY_COLUMNS: Final = "key, request, status, media_type, saved_at, body, checksum"
+_REMEDY: Final = "Look whether it was done before you ask again with another key; a backup has the answer."
+_FORGOTTEN_AT_ONCE: Final = 100
+
+
+def find_reply(connection: Connection, scope: Scope, key: str) -> SavedReply | None:
+    """The reply saved under a key of exactly this scope, however old. Raises Corrupt for one that is damaged."""
+    rows = connection.execute(
+        f"SELECT {REPLY_COLUMNS} FROM replies WHERE organization_id = ? AND namespace_id = ? AND key = ?",
+        (scope.organization_id, scope.namespace_id, key),
+    ).fetchall()
+    if not rows:
+        return None
+    if not is_sound_reply(rows[0]):
+        raise Corrupt(f"What was answered to the request with the idempotency key {key!r} is damaged. {_REMEDY}")
+    _, request, status, media_type, saved_at, body, _ = rows[0]
+    return SavedReply(request, Reply(status, media_type, body), datetime.fromisoformat(saved_at))
+
+
+def is_sound_reply(row: Sequence[Any]) -> bool:
+    """Whether a row of `REPLY_COLUMNS` is what was saved."""
+    return row[-1] is None or bool(row[-1] == _checksum(row[:-1]))
+
+
+def _checksum(row: Sequence[Any]) -> int:
+    """A damaged row may hold any type."""
+    *about, body = row
+    return crc32(body if isinstance(body, bytes) else b"", crc32("\0".join(map(str, about)).encode()))
+
+
+def put_reply(connection: Connection, scope: Scope, key: str, saved: SavedReply, forget_before: datetime) -> None:
+    """Save a reply in place of one with the same key; up to 100 that are older than `forget_before` make room."""
+    connection.execute(
+        "DELETE FROM replies WHERE number IN (SELECT number FROM replies WHERE saved_at < ? ORDER BY saved_at LIMIT ?)",
+        (stored_time(forget_before), _FORGOTTEN_AT_ONCE),
+    )
+    reply = saved.reply
+    places = ", ".join("?" * 9)
+    row = (key, saved.request, reply.status, reply.media_type, stored_time(saved.saved_at), reply.body)
+    connection.execute(
+        f"INSERT OR REPLACE INTO replies (organization_id, namespace_id, {REPLY_COLUMNS}) VALUES ({places})",
+        (scope.organization_id, scope.namespace_id, *row, _checksum(row)),
+    )
+
+
+def forget_replies(connection: Connection, scope: Scope) -> None:
+    """Remove every reply of exactly this organisation and namespace."""
+    connection.execute(
+        "DELETE FROM replies WHERE organization_id = ? AND namespace_id = ?",
+        (scope.organization_id, scope.namespace_id),
+    )
