@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 # Rooms whose tests start no server and take seconds.
-QUICK := tests/records tests/labeling tests/services tests/shape tests/files/test_reading.py tests/cli/test_table.py
+QUICK := tests/records tests/labeling tests/services tests/analysis tests/runs tests/repositories tests/shape tests/files/test_reading.py tests/cli/test_table.py
 
 .DEFAULT_GOAL := help
 .PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture wheel image clean

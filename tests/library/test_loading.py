@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from test_from_file import IDS, TEXTS, VECTORS
 
 import shoal
 from shoal.engine import ALGORITHMS
 from shoal.errors import InvalidField
 from shoal.library.saved import SAVED, read_saved, write_saved
-from test_from_file import IDS, TEXTS, VECTORS
 
 NEW = np.random.default_rng(3).normal(size=(40, VECTORS.shape[1])).astype(np.float32)
 

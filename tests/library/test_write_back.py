@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
 
 import shoal
 from shoal.errors import Conflict, InvalidField
@@ -25,7 +26,6 @@ from shoal.library.request import Request
 from shoal.library.written.write_back import RESULT_COLUMNS
 from shoal.library.written.write_targets import check_target
 from shoal.records.queries.filters import parse_filter
-from test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
 
 COUNT = len(TEXTS)
 TICKETS = [9000 - 7 * n for n in range(COUNT)]
