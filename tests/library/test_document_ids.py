@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from test_from_file import IDS, TEXTS, VECTORS, Writer, as_arrow, as_csv, as_json_lines, as_parquet
 
 import shoal
+from library.test_from_file import IDS, TEXTS, VECTORS, Writer, as_arrow, as_csv, as_json_lines, as_parquet
 from shoal.library.from_columns import How
 from shoal.library.from_file import cluster_file
 from shoal.library.input.document_ids import DocumentIds

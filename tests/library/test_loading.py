@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from test_from_file import IDS, TEXTS, VECTORS
 
 import shoal
+from library.test_from_file import IDS, TEXTS, VECTORS
 from shoal.engine import ALGORITHMS
 from shoal.errors import InvalidField
 from shoal.library.saved import SAVED, read_saved, write_saved

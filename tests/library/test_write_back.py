@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
 
 import shoal
+from library.test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
 from shoal.errors import Conflict, InvalidField
 from shoal.files.columnar.row_writers import open_writer
 from shoal.library.from_columns import How
