@@ -65,7 +65,7 @@ class Actor(Protocol):
 
 
 class SimulatedChild:
-    """The process of one run: the moves of `services/run.py`, without the computing. It can die between any two."""
+    """The process of one run: the moves of `runs/run.py`, without the computing. It can die between any two."""
 
     def __init__(self, parts: Parts, job: Job) -> None:
         self.job, self.code, self.dead = job, None, False

@@ -45,7 +45,7 @@ def test_a_change_is_noted_with_who_made_it(name: str, world: World, bare: httpx
     assert _call(bare, cedar, name, call, id=request_id).status_code in (200, 204)
 
     rows = _rows(cedar, search=request_id)
-    assert rows, f"{name} changes something and notes nothing; see services/audit.py"
+    assert rows, f"{name} changes something and notes nothing; see repositories/audit.py"
     for row in rows:
         assert (row["key_name"], row["user"], row["via"]) == ("first", "local@shoal", "http")
         assert (row["outcome"], row["organization_id"]) == ("done", cedar.organization_id)

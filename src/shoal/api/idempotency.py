@@ -26,7 +26,7 @@ HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 BODY: Final = "body"
 BODY_HASH: Final = "body_hash"
-"""Where `api/limits.py` leaves the bytes of a JSON body, and the hash object that saw an upload as it streamed in."""
+"""Where `api/guards/limits.py` leaves the bytes of a JSON body, and the hash of an upload that was streamed."""
 
 _TOLD: Final = (
     "Makes a retry safe: the same request under the same key is done once, and answered alike for 24 hours. At most "

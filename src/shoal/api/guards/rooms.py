@@ -14,7 +14,7 @@ from shoal.settings import Settings
 __all__ = ["ROOM", "SMALL", "Room", "room_of"]
 
 ROOM: Final = "room"
-"""Where `api/limits.py` leaves the room of a request, in its state."""
+"""Where `api/guards/limits.py` leaves the room of a request, in its state."""
 
 _VALUES_PER_MIB: Final = 100_000
 _MOST_CONTAINERS: Final = 500_000

@@ -1,7 +1,7 @@
 """k-means: k groups around k means, with the least sum of squared distances that was found.
 
-The method of scikit-learn's KMeans, with steps of our own: see `engine/lloyd.py` for why. Rows too many for their codes
-to fit in memory are fitted batch by batch (`engine/batches.py`).
+The method of scikit-learn's KMeans, with steps of our own: see `engine/kmeans/lloyd.py` for why. Where the
+codes of the rows do not fit in memory they are fitted in batches (`engine/kmeans/batches.py`).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How a filter looks in a body. `records/filters.py` parses it; these models only describe it."""
+"""How a filter looks in a body. `records/queries/filters.py` parses it; these models only describe it."""
 
 from typing import Annotated, Any, Final
 

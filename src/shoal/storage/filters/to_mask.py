@@ -1,4 +1,4 @@
-"""Filters over plain dicts: the semantics of `records/filters.py` in their simplest form.
+"""Filters over plain dicts: the semantics of `records/queries/filters.py` in their simplest form.
 
 Every other compiler is tested against this one. Documents are what `orjson.loads` gives, so an integer beyond 64 bits
 is already a float.

@@ -60,7 +60,7 @@ class Database:
     """A SQLite file with a schema.
 
     `schema[i]` is the script that takes format i to format i + 1 (`PRAGMA user_version`); never change one that was
-    released, append another (`storage/migrations.py` runs them). `setup` runs on each new connection and registers
+    released, append another (`migrations.py` runs them). `setup` runs on each new connection and registers
     SQL functions.
     Raises Conflict where the file was written by a newer Shoal, Corrupt where it is no database or has lost commits,
     Unavailable.

@@ -7,7 +7,7 @@ A series (one collection, one vector name) is a row of segment files. Row number
 - Segment numbers are never used twice in a namespace, so a path never changes its meaning.
 - A file that goes away is unlinked: whoever holds a map of it keeps the bytes.
 
-Which slots are committed is told by the caller (`storage/slots.py` keeps it in SQLite). Bytes beyond are what a writer
+Which slots are committed is told by the caller (`slots.py` keeps it in SQLite). Bytes beyond are what a writer
 left that did not finish; the next writer cuts them. Writers of a namespace come one at a time.
 """
 
