@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster_steps import carry_out, grouped_documents, vector_body
 from shoal.assemble import Services, assemble
-from shoal.records.cluster import CreateCluster
+from shoal.records.cluster_requests import CreateCluster
 from shoal.records.collection import CreateCollection
 from shoal.records.document import UpsertDocuments
 from shoal.records.execution import ExecuteCluster

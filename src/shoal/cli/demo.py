@@ -67,7 +67,7 @@ def _run(folder: Path) -> None:
 def _cluster(services: "Services", scope: "Scope") -> "Cluster":
     """The demo's cluster; the one of an earlier demo in the same folder is used again."""
     from shoal.errors import NotFound
-    from shoal.records.cluster import CreateCluster
+    from shoal.records.cluster_requests import CreateCluster
 
     try:
         return services.clusters.get(scope, _CLUSTER)

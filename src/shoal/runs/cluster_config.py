@@ -9,7 +9,13 @@ from shoal.engine.features.preprocessing import check_steps
 from shoal.engine.features.spaces import check_weights
 from shoal.engine.features.weights import WeightLearning
 from shoal.errors import InvalidField
-from shoal.records.cluster import AttributeConfig, CreateCluster, EnrichmentMapping, SourceEnrichment, VectorConfig
+from shoal.records.cluster_requests import (
+    AttributeConfig,
+    CreateCluster,
+    EnrichmentMapping,
+    SourceEnrichment,
+    VectorConfig,
+)
 from shoal.records.document import RESERVED, TYPED_FIELDS
 
 __all__ = [

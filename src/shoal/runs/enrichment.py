@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from shoal.errors import NotFound, StaleVersion
 from shoal.failpoints import hit
-from shoal.records.cluster import Cluster, EnrichClusters, EnrichmentMapping
+from shoal.records.cluster import Cluster
+from shoal.records.cluster_requests import EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from shoal.labeling import trimmed
-from shoal.records.cluster import CreateCluster, PatchCluster, VectorConfig
+from shoal.records.cluster_requests import CreateCluster, PatchCluster, VectorConfig
 from shoal.records.execution import ExecuteCluster
 from shoal.records.labeling import Labeling
 from shoal.records.queries.filters import MATCH_ALL

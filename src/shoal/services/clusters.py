@@ -12,7 +12,8 @@ from shoal.engine import check_params
 from shoal.engine.features.preprocessing import check_steps
 from shoal.errors import Conflict, InsufficientStorage, InvalidField
 from shoal.failpoints import hit
-from shoal.records.cluster import RESERVED_NAMES, Cluster, CreateCluster, PatchCluster
+from shoal.records.cluster import RESERVED_NAMES, Cluster
+from shoal.records.cluster_requests import CreateCluster, PatchCluster
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.execution import ACTIVE, ExecuteCluster, Execution
 from shoal.records.ids import check_name, new_id

@@ -9,16 +9,9 @@ from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.idempotency import Keyed
 from shoal.api.replies import reply
-from shoal.records.cluster import (
-    Cluster,
-    ClusterList,
-    CreateCluster,
-    DeletedCluster,
-    EnrichClusters,
-    Enriched,
-    PatchCluster,
-)
+from shoal.records.cluster import Cluster, ClusterList, DeletedCluster, Enriched
 from shoal.records.cluster_groups import ClusterGroups
+from shoal.records.cluster_requests import CreateCluster, EnrichClusters, PatchCluster
 from shoal.records.execution import ExecuteCluster
 from shoal.records.queries.paging import ListBody
 from shoal.records.run_plan import RunPlan
