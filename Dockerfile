@@ -9,7 +9,7 @@ COPY pyproject.toml constraints.txt CMakeLists.txt README.md LICENSE ./
 COPY native native
 COPY src src
 RUN python -m venv /opt/shoal \
-    && SHOAL_NATIVE=ON PIP_CONSTRAINT=/src/constraints.txt /opt/shoal/bin/pip install --no-cache-dir .
+    && SHOAL_NATIVE=ON PIP_CONSTRAINT=/src/constraints.txt /opt/shoal/bin/pip install --no-cache-dir '.[server]'
 COPY scripts/slim-install scripts/slim-install
 RUN scripts/slim-install /opt/shoal
 

@@ -23,7 +23,7 @@ help:
 	@echo "make native        build the native core again, in seconds (make test does it by itself)"
 	@echo "make install       set up $(VENV) for work on Shoal (make test does it by itself)"
 	@echo "make picture       redraw docs/images/demo.svg from a real run"
-	@echo "make wheel         build dist/shoal-*.whl, use it in a fresh environment, say what it takes (three minutes)"
+	@echo "make wheel         build sdist and wheel into dist/, use each in an empty environment, say what it takes (four minutes)"
 	@echo "make image         build the image and try it without rights (Docker, or buildah and root)"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
@@ -31,7 +31,7 @@ help:
 	@echo "make hostile       send everything hostile at once and measure what the others notice of it (five minutes)"
 	@echo "make mutations     2,400 damaged and unusual files against a server and the library (a quarter of an hour)"
 	@echo "make simulate      10,000 seeds of workers, queue and store under a virtual clock"
-	@echo "make clean         remove $(VENV), $(VENV)-plain, $(VENV)-wheel, dist, caches and results"
+	@echo "make clean         remove $(VENV), $(VENV)-plain, $(VENV)-wheel*, dist, caches and results"
 
 demo: $(VENV)/.ready $(VENV)/.native
 	@$(BIN)/shoal demo
@@ -83,7 +83,7 @@ picture: $(VENV)/.ready $(VENV)/.native
 
 # PYTHON=python3.13 make wheel: for another Python.
 wheel:
-	@scripts/try-wheel $(VENV)-wheel $(or $(PYTHON),python3)
+	@scripts/try-packages $(VENV)-wheel $(or $(PYTHON),python3)
 
 image:
 	@scripts/try-image
@@ -125,5 +125,5 @@ $(VENV)/.native: $(wildcard native/*) | $(VENV)/.ready
 	@scripts/build-native $(VENV)
 
 clean:
-	rm -rf $(VENV) $(VENV)-plain $(VENV)-wheel dist .demo shoal-out fault-results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-plain $(VENV)-wheel $(VENV)-wheel-sdist dist docs/_build .demo shoal-out fault-results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,12 +7,14 @@ import pytest
 
 import shoal
 
+WEB = {"fastapi", "starlette", "uvicorn", "prometheus_client"}
+"""What the extra `server` brings."""
 HEAVY = ("fastapi", "uvicorn", "httpx", "pydantic", "pyarrow", "numpy", "scipy", "sklearn", "re2", "rich")
 
 
 def loaded_by(code: str) -> set[str]:
     """The heavy packages in memory after running some code in a fresh interpreter."""
-    program = f"import sys\n{code}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
+    program = f"import sys\n{code}\nprint(*[name for name in {(*HEAVY, *WEB)!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
 
@@ -45,3 +47,17 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_the_engine_loads_no_web_and_no_files() -> None:
     assert loaded_by("import shoal.engine") <= {"numpy", "scipy", "sklearn"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import shoal, numpy\nshoal.cluster(numpy.eye(40, dtype='float32').repeat(3, axis=0), algorithm='kmeans')",
+        "import shoal\nshoal.Client",
+        "import shoal\nshoal.KMeans, shoal.load",
+        "import shoal.cli.worker, shoal.cli.run_child, shoal.cli.cluster_report",
+    ],
+    ids=["cluster", "Client", "estimators", "workers"],
+)
+def test_only_the_server_loads_what_the_extra_server_brings(code: str) -> None:
+    assert loaded_by(code) & WEB == set()

@@ -16,6 +16,7 @@ import typer
 
 from shoal import logs
 from shoal.cli.installation import here
+from shoal.cli.server_packages import check_server_packages
 from shoal.errors import InvalidField
 from shoal.jobs.ending import Ending, every_second
 from shoal.jobs.liveness import held_alive, living, process_name
@@ -40,6 +41,7 @@ def serve(
     metrics_port: Annotated[int | None, typer.Option(min=0, max=65_535, help="For Prometheus; 0 for none.")] = None,
 ) -> None:
     """Serve the API on this machine. The first start makes an API key and shows it once."""
+    check_server_packages()
     settings = Settings.read(
         data=data, host=host, port=port, workers=workers,
         log_level=log_level, log_format=log_format, metrics_port=metrics_port,
