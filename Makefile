@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+# Where a shell sets this, each process compiles all of Shoal again: two seconds for each server, worker and command.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Rooms whose tests start no server and take seconds.
 QUICK := tests/records tests/labeling tests/services tests/analysis tests/runs tests/repositories tests/shape tests/files/test_reading.py tests/cli/test_table.py

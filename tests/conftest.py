@@ -32,6 +32,11 @@ _TOGETHER = "tests/sdk/"
 _LONG = ("docs", "faults", "jobs", "ops", "contract", "sdk", "tenancy", "simulation", "hostile", "engine", "cli")
 """Folders with files that take minutes, longest first."""
 
+# Some shells and containers forbid it; then every server and command that a test starts compiles all of Shoal again, which
+# takes longer than what the test looks at.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Two processes whose linear algebra spins on both cores are many times slower than two with a core each.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
