@@ -1,11 +1,12 @@
 """The application: the same routers under each mount, behind boundary, authentication and limits."""
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
@@ -39,6 +40,7 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
+        routes=list(_ROUTES),
     )
     app.state.services = services
     handle_errors(app)
@@ -56,11 +58,6 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Observed, metrics=app.state.metrics, readiness=app.state.readiness)
     # Outermost, so that all see one path and, afterwards, the route that was found.
     app.add_middleware(_OneSlash)
-    for mount in MOUNTS:
-        official = mount == MOUNTS[0]
-        for router in ROUTERS:
-            app.include_router(router, prefix=mount, include_in_schema=official)
-        app.add_route(f"{mount}/openapi.json", _openapi, include_in_schema=False)
     return app
 
 
@@ -98,3 +95,18 @@ def _ends_plainly(scope: Connection) -> bool:
 async def _openapi(request: Request) -> Response:
     # Made at the first call, which takes a second: not on the event loop.
     return reply(await run_sync(request.app.openapi))
+
+
+def _mounted() -> tuple[BaseRoute, ...]:
+    everything = APIRouter(generate_unique_id_function=_operation_id)
+    for mount in MOUNTS:
+        official = mount == MOUNTS[0]
+        for router in ROUTERS:
+            everything.include_router(router, prefix=mount, include_in_schema=official)
+        everything.add_route(f"{mount}/openapi.json", _openapi, include_in_schema=False)
+    return tuple(everything.routes)
+
+
+_ROUTES: Final = _mounted()
+"""Shared by all applications of a process: FastAPI analyses the signatures of a router's handlers at the first request
+that reaches it, 0.15 s of CPU in all, and keeps the result with the router."""
