@@ -24,7 +24,7 @@ from faults.invariants import Violated, check_all, check_canary, check_files, ch
 from faults.ledger import Ledger
 from faults.workload import Operations, Tenants
 from shoal import failpoints
-from shoal.api.app import create_app
+from shoal.api.app import _ROUTES, create_app
 from shoal.assemble import Services, assemble, utc_now
 from shoal.cli.processes.worker import _Runs
 from shoal.errors import ShoalError
@@ -35,7 +35,18 @@ from shoal.runs.states import QUEUE
 from shoal.settings import Settings
 from shoal.storage.protocols.queue import Job
 
-__all__ = ["SCRIPT", "Installation", "act", "examine", "inline_worker", "prepare", "recover", "seen_of", "zombie"]
+__all__ = [
+    "SCRIPT",
+    "Installation",
+    "act",
+    "examine",
+    "inline_worker",
+    "prepare",
+    "recover",
+    "seen_of",
+    "warm_up",
+    "zombie",
+]
 
 Json = dict[str, Any]
 SCRIPT: Final[tuple[tuple[str, int], ...]] = (
@@ -321,6 +332,12 @@ def prepare(data: str, ledger: str, tenants: Json, scratch: bool = False) -> Non
     if wrong:
         raise RuntimeError(f"The set-up failed: {wrong[0]}")
     book.close()
+
+
+def warm_up() -> None:
+    """Before the first fork: let FastAPI analyse every route, which it does at the first request to each otherwise."""
+    for route in _ROUTES:
+        route.matches({"type": "http", "path": "/", "method": "GET"})
 
 
 def arm_failpoints(text: str) -> None:

@@ -7,6 +7,7 @@ It has one thread when it forks, so that a fork is as good as a start. The victi
 below zero where it was killed, as in `subprocess`.
 """
 
+import gc
 import importlib
 import os
 import signal
@@ -73,7 +74,9 @@ class Zygote:
 
 
 def _serve() -> None:
-    importlib.import_module("faults.inside")
+    importlib.import_module("faults.inside").warm_up()
+    gc.collect()
+    gc.freeze()  # or the first collection of each victim writes to, and so copies, all it shares with this process
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what victims print goes to the log
     for line in sys.stdin.buffer:
