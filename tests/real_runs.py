@@ -30,10 +30,12 @@ OVER = ("completed", "failed", "canceled")
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
+    """Ask often at first and then less: what is asked is a server, which may share its core with what is waited for."""
+    end, pause = time.monotonic() + seconds, 0.02
     while not condition():
         assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.2)
 
 
 def upload(client: httpx.Client, rows: int, folder: Path, name: str = "docs") -> None:

@@ -107,15 +107,20 @@ def test_runs_cancelled_at_random_moments_show_all_or_nothing(data: Path, tmp_pa
 def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
     data: Path, tmp_path: Path, with_child: bool
 ) -> None:
+    """Its run waits at a failpoint, loaded and not yet computed, so that there is time to stop the worker. `with_child`:
+    the run's process is stopped with it; else it goes on after its wait, and nothing but its fence holds it back."""
+    once = tmp_path / "once"
+    once.mkdir()
     lease = {"SHOAL_LEASE_SECONDS": "2"}
+    waits = {"SHOAL_FAILPOINTS": "run.loaded=sleep:8", "SHOAL_FAILPOINTS_ONCE": str(once)}
     with ExitStack() as opened:
         server = opened.enter_context(ServerProcess(data, workers=0))
         client = opened.enter_context(server.client())
-        upload(client, 60_000, tmp_path)
+        upload(client, 2_000, tmp_path)
         make_cluster(client, "groups", "hdbscan")
-        hung = opened.enter_context(worker(data, **lease))
+        hung = opened.enter_context(worker(data, **lease, **waits))
         run_id = execute(client, "groups")
-        wait_for(lambda: run_of(client, "groups", run_id)["status"] == "processing")
+        wait_for(lambda: (once / "run.loaded").exists())
         at_work = process_of_the_run(hung)
         stopped = [hung, *(hung.children() if with_child else [])]
         for process in stopped:
@@ -125,6 +130,8 @@ def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
         wait_for(lambda: is_over(client, "groups", run_id))
         ended = run_of(client, "groups", run_id)
         tables = client.get("/clusters/groups/artifacts?include_members=true").json()
+        if not with_child:
+            wait_for(lambda: at_work.status() == psutil.STATUS_ZOMBIE)
         for process in reversed(stopped):
             process.resume()
         wait_for(lambda: not at_work.is_running())
@@ -143,8 +150,9 @@ def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
 
 
 def test_a_worker_that_is_killed_costs_the_run_no_attempt(data: Path, tmp_path: Path) -> None:
-    with ServerProcess(data) as server, server.client() as client:
-        upload(client, 15_000, tmp_path)
+    # Each process waits with its first run, so that there is time to kill its worker.
+    with ServerProcess(data, SHOAL_FAILPOINTS="run.loaded=sleep:2") as server, server.client() as client:
+        upload(client, 2_000, tmp_path)
         make_cluster(client, "groups", "hdbscan")
         run_id = execute(client, "groups")
         for _ in range(2):
@@ -167,7 +175,7 @@ def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_p
         server = opened.enter_context(ServerProcess(data, workers=0))
         client = opened.enter_context(server.client())
         upload(client, 200, tmp_path)
-        names = [f"groups{number}" for number in range(6)]
+        names = [f"groups{number}" for number in range(4)]
         for name in names:
             make_cluster(client, name, "kmeans")
         for _ in range(3):
@@ -180,16 +188,23 @@ def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_p
         assert {(run["status"], run["attempts"], len(run["history"])) for run in ended} == {("completed", 1, 3)}
 
 
-@pytest.mark.parametrize("limit", [1, 40, 90, 3000])
-def test_a_run_that_needs_too_much_memory_fails_alone_and_says_so(data: Path, tmp_path: Path, limit: int) -> None:
-    # The worker has the limit and the server has not: it would refuse such a run at once.
-    with (
-        ServerProcess(data, workers=0) as server,
-        server.client() as client,
-        worker(data, SHOAL_RUN_MEMORY_MIB=str(limit)) as limited,
-    ):
-        upload(client, 4_000, tmp_path)
+@pytest.fixture(scope="module")
+def unlimited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server without workers, 4,000 documents and a cluster of them. It would refuse a run that its own limits are
+    too low for at once: the workers have them."""
+    folder = tmp_path_factory.mktemp("unlimited")
+    with ServerProcess(folder / "data", workers=0) as server, server.client() as client:
+        upload(client, 4_000, folder)
         make_cluster(client, "groups", "agglomerative")
+        yield server
+
+
+@pytest.mark.parametrize("limit", [1, 40, 90, 3000])
+def test_a_run_that_needs_too_much_memory_fails_alone_and_says_so(unlimited: ServerProcess, limit: int) -> None:
+    with (
+        unlimited.client() as client,
+        worker(unlimited.data, SHOAL_RUN_MEMORY_MIB=str(limit)) as limited,
+    ):
         run_id = execute(client, "groups")
         wait_for(lambda: is_over(client, "groups", run_id))
 
