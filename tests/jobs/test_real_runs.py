@@ -107,8 +107,10 @@ def test_runs_cancelled_at_random_moments_show_all_or_nothing(data: Path, tmp_pa
 def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
     data: Path, tmp_path: Path, with_child: bool
 ) -> None:
-    """Its run waits at a failpoint, loaded and not yet computed, so that there is time to stop the worker. `with_child`:
-    the run's process is stopped with it; else it goes on after its wait, and nothing but its fence holds it back."""
+    """Its run waits at a failpoint, loaded and not yet computed, so that there is time to stop the worker.
+
+    `with_child`: the run's process is stopped with it; else it goes on after its wait, and only its fence holds it back.
+    """
     once = tmp_path / "once"
     once.mkdir()
     lease = {"SHOAL_LEASE_SECONDS": "2"}
