@@ -109,7 +109,7 @@ def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
 ) -> None:
     """Its run waits at a failpoint, loaded and not yet computed, so that there is time to stop the worker.
 
-    `with_child`: the run's process is stopped with it; else it goes on after its wait, and only its fence holds it back.
+    `with_child`: the run's process is stopped with it; else it goes on after its wait, held back by its fence alone.
     """
     once = tmp_path / "once"
     once.mkdir()
