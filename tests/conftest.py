@@ -32,8 +32,8 @@ _TOGETHER = "tests/sdk/"
 _LONG = ("docs", "faults", "jobs", "ops", "contract", "sdk", "tenancy", "simulation", "hostile", "engine", "cli")
 """Folders with files that take minutes, longest first."""
 
-# Some shells forbid it; then every server and command that a test starts compiles all of Shoal again, which takes longer
-# than what the test looks at.
+# Some shells forbid it, and then every server and command that a test starts compiles all of Shoal again, which takes
+# longer than what the test looks at.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
