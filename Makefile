@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 QUICK := tests/records tests/labeling tests/services tests/analysis tests/runs tests/repositories tests/shape tests/files/test_reading.py tests/cli/test_table.py
 
 .DEFAULT_GOAL := help
-.PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract openapi lint install native bench-server bench-engine faults mutations simulate picture wheel image clean
+.PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract docs openapi lint install native bench-server bench-engine faults mutations simulate picture wheel image clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -21,6 +21,7 @@ help:
 	@echo "make fuzz-native   every instruction set against the definition, 15 kinds of data, SEEDS=10 (an hour)"
 	@echo "make sanitize      the native tests under ASan, UBSan and TSan (half an hour)"
 	@echo "make contract      the tests made from the OpenAPI file, in their long form (half an hour)"
+	@echo "make docs          build the documentation site in docs/_build/html; every warning is an error"
 	@echo "make openapi       tell what changed in the OpenAPI file and renew the reviewed copy"
 	@echo "make native        build the native core again, in seconds (make test does it by itself)"
 	@echo "make install       set up $(VENV) for work on Shoal (make test does it by itself)"
@@ -64,6 +65,11 @@ sanitize: $(VENV)/.ready-dev $(VENV)/.native
 
 contract: $(VENV)/.ready-dev $(VENV)/.native
 	@SHOAL_CONTRACT=long $(BIN)/python -m pytest -n $(JOBS) tests/contract
+
+docs: $(VENV)/.ready-docs
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs $(JOBS) docs docs/_build/html
+	@$(BIN)/python scripts/check_site.py docs/_build/html
+	@echo "Open docs/_build/html/index.html"
 
 openapi: $(VENV)/.ready-dev
 	@PYTHONPATH=tests $(BIN)/python -m contract.description
@@ -121,6 +127,10 @@ $(VENV)/.ready: $(SET_UP)
 
 $(VENV)/.ready-dev: $(SET_UP)
 	@scripts/set-up $(VENV) dev
+
+$(VENV)/.ready-docs: pyproject.toml constraints.txt | $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group docs
+	@touch $@
 
 # An edit in native/ needs no set-up, only the compiler.
 $(VENV)/.native: $(wildcard native/*) | $(VENV)/.ready

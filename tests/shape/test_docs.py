@@ -11,7 +11,7 @@ from shoal.cli.main import app
 from shoal.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)])
 
 
 def commands() -> list[str]:
@@ -58,8 +58,9 @@ def test_every_command_is_told() -> None:
 
 
 def test_the_index_of_the_documentation_leads_to_every_page() -> None:
-    index = ROOT / "docs" / "README.md"
-    linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)\)", index.read_text())}
+    index = ROOT / "docs" / "index.md"
+    trees = re.findall(r"^```{toctree}\n(?::[^\n]*\n)*\n(.*?)^```$", index.read_text(), re.MULTILINE | re.DOTALL)
+    linked = {(index.parent / f"{target}.md").resolve() for tree in trees for target in tree.split()}
 
     assert {page for page in PAGES if page.parent != ROOT} - {index} <= linked
 
