@@ -1,4 +1,4 @@
-"""Check that the pages of a built site ask no other host for anything: python scripts/check_site.py docs/_build/html."""
+"""Check that a built site asks no other host for anything: python scripts/check_site.py docs/_build/html."""
 
 import re
 import sys
