@@ -52,7 +52,7 @@ def nothing_stored(client: httpx.Client) -> bool:
 
 
 def refused(answer: httpx.Response, status: int, type: str) -> dict[str, Any]:
-    """The error object of an answer, after its shape was checked (contract 1.3)."""
+    """The error object of an answer, after its shape was checked (contract.md#errors)."""
     body = answer.json()
     assert (answer.status_code, body["status"], body["success"]) == (status, status, False), answer.text
     assert body["error"]["type"] == type

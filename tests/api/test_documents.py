@@ -1,4 +1,4 @@
-"""Documents over the wire, in the words the official client was recorded with (contract 7)."""
+"""Documents over the wire, in the words the official client was recorded with (contract.md#recorded-requests)."""
 
 import gzip
 import io

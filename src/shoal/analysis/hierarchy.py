@@ -1,7 +1,7 @@
 """The tree above the clusters: which groups there are, and what they and the clusters are called.
 
 A group that would hold a single cluster or group is left out, and what it held stands in its place. Ids tell the way:
-`cl_0` is the largest at the top, `cl_0_sub_1` the second largest in it (contract 6, row 11). Without groups the
+`cl_0` is the largest at the top, `cl_0_sub_1` the second largest in it (contract.md#hierarchies). Without groups the
 clusters are `cl_0`, `cl_1`, …, largest first.
 """
 

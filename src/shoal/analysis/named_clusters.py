@@ -12,7 +12,7 @@ from shoal.engine.outcome import Outcome
 __all__ = ["BROAD", "FINE", "NOISE_ID", "Analysis", "Group", "NamedCluster", "NamedLayer"]
 
 NOISE_ID: Final = "cl_noise"
-"""The cluster id of documents that belong to no cluster (contract 6, row 9)."""
+"""The cluster id of documents that belong to no cluster (contract.md#noise)."""
 BROAD, FINE = "broad", "fine"
 """What ids of layers begin with: `broad_N` above the clusters, `fine_N` below them."""
 

@@ -1,4 +1,4 @@
-"""One table from errors to the wire (contract 1.3), and the outermost layer that turns a bug into a quiet 500.
+"""One table from errors to the wire (contract.md#errors), and the outermost layer that turns a bug into a quiet 500.
 
 Every error leaves as `{"success": false, "status": n, "error": {"message", "type", "code", "details"}}`.
 """

@@ -34,7 +34,7 @@ class Outcome:
     coordinates: NDArray[np.float32] | None
     """(n, 2 or 3), or None where no map was asked for."""
     metrics: Mapping[str, float | None]
-    """Keys as in the contract's ClusterExecutionMetrics; None where a metric is not defined (fewer than two clusters).
+    """Keys as in contract.md#metrics; None where a metric is not defined (fewer than two clusters).
     """
     cohesion: Sequence[tuple[float, float]]
     """For each cluster the mean and the smallest cosine similarity of a member to the centroid."""

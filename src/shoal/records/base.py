@@ -46,7 +46,7 @@ __all__ = [
 
 
 def wire_time(moment: datetime) -> str:
-    """UTC, milliseconds, `Z`: the one form in which times leave Shoal (contract 6, row 38)."""
+    """UTC, milliseconds, `Z`: the one form in which times leave Shoal (contract.md#times)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 

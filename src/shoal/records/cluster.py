@@ -1,6 +1,6 @@
 """A cluster: the job that groups documents, its configuration, and the state of its latest run.
 
-One record serves `ClusterMetadata` and `ClusterModel` of the contract (appendix): it is the superset of both, and the
+One record serves `ClusterMetadata` and `ClusterModel` (contract.md#the-records): it is the superset of both, and the
 SDK ignores keys it does not know.
 """
 
@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 RESERVED_NAMES: Final = frozenset({"list", "enrich", "triggers", "execute", "jobs", "templates"})
-"""Words the routes use where a cluster's name could stand (contract 2)."""
+"""Words the routes use where a cluster's name could stand (contract.md#cluster-routes)."""
 
 
 class Cluster(Record):
-    """All fields of the contract's seed page (5.1), those version E added, and ClusterModel's names for the same."""
+    """What ClusterMetadata and ClusterModel hold, under all names (contract.md#the-records)."""
 
     schema_version: int = 1
     cluster_id: str

@@ -115,7 +115,7 @@ class AttributeConfig(Body):
 
 
 class CreateCluster(Body):
-    """CreateClusterRequest, with the names that guides use accepted as aliases (contract 5.4)."""
+    """CreateClusterRequest, with the names that guides use accepted as aliases (contract.md#names-from-the-guides)."""
 
     collection_ids: list[str] | None = Field(default=None, min_length=1, max_length=100)
     source_cluster_ids: list[str] | None = None
@@ -179,7 +179,7 @@ def _spoken_as_specified(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 class EnrichClusters(Body):
-    """ApplyClusterEnrichmentRequest (contract 2, row 20). `batch_size` and `parallelism` are accepted for older
+    """ApplyClusterEnrichmentRequest (contract.md#enrichment). `batch_size` and `parallelism` are accepted for older
     clients; batches are written in order."""
 
     clustering_ids: list[str] | None = Field(default=None, min_length=1, max_length=100)
@@ -215,7 +215,7 @@ _FIXED: Final[Mapping[str, str]] = {
 
 class PatchCluster(Body):
     """PatchClusterRequest. A key that is absent leaves its field alone; null clears, but leaves `sample_size` and
-    `face_cluster_merge` (contract 6, row 23)."""
+    `face_cluster_merge` (contract.md#changing-a-cluster)."""
 
     UNAVAILABLE: ClassVar[Mapping[str, str]] = _FIXED
 

@@ -1,6 +1,6 @@
 """Documents on the wire: the bodies that make and change them, and the one JSON object they are stored as.
 
-Stored: `{...own fields at the root, "metadata": {...}, "_internal": {"lineage": {...}}}` (contract 6, row 35). Vectors
+Stored: `{...own fields at the root, "metadata": {...}, "_internal": {"lineage": {...}}}` (contract.md#filters). Vectors
 are kept apart. `_internal` is never taken from a caller.
 """
 

@@ -93,7 +93,7 @@ class StatusChange(Record):
 
 
 class Execution(Record):
-    """A ClusterExecutionResult (contract appendix) and what Shoal adds: how the run was done and what to know of it."""
+    """A ClusterExecutionResult (contract.md#the-records), and how the run was done."""
 
     schema_version: int = 1
     run_id: str

@@ -1,4 +1,4 @@
-"""Spellings of the guide pages that were never in a specification (contract 5.4): people paste from them."""
+"""Names from the guide pages that are in no specification (contract.md#names-from-the-guides)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How each id is made and recognised (contract 1.4). Random part: 16 characters of [a-z0-9], 82 bits."""
+"""How each id is made and recognised (contract.md#identifiers). Random part: 16 characters of [a-z0-9], 82 bits."""
 
 import re
 import secrets
@@ -32,7 +32,7 @@ def new_task_id() -> str:
 
 def looks_like_id(text: str, prefix: str) -> bool:
     """Whether a name has exactly the shape of the ids of its own kind of resource, so that it could shadow one
-    (contract 6, row 1). `doc_topics` and `run_times` are names like any other."""
+    (contract.md#names-and-ids). `doc_topics` and `run_times` are names like any other."""
     return re.fullmatch(rf"{prefix}_[{_ALPHABET}]{{{_RANDOM}}}", text) is not None
 
 

@@ -81,7 +81,7 @@ class Labeling(Body):
 
     def shown(self) -> dict[str, Any]:
         """What was sent, as it is kept and shown. A provider or model that the SDK cannot read goes to `parameters`
-        (contract 6, row 27)."""
+        (contract.md#models-that-name-clusters)."""
         kept = self.model_dump(exclude_unset=True)
         for name, known in (("provider", _PROVIDERS), ("model_name", _MODELS)):
             value = kept.get(name)

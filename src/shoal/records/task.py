@@ -18,7 +18,7 @@ TERMINAL: Final[frozenset[Status]] = frozenset({"COMPLETED", "COMPLETED_WITH_ERR
 
 
 class Task(Record):
-    """A TaskResponse (contract appendix). Belongs to the organisation: the SDK asks for tasks without a namespace."""
+    """A TaskResponse (contract.md#the-records). It belongs to the organisation (contract.md#addresses-and-headers)."""
 
     schema_version: int = 1
     task_id: str

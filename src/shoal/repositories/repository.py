@@ -24,7 +24,7 @@ _KNOWN, _COMPARED = 1_000, 100
 
 
 class Repository(Generic[R]):
-    """Records of one kind. `ref` is an id or a name everywhere; the id wins (contract 6, row 2)."""
+    """Records of one kind. `ref` is an id or a name everywhere; the id wins (contract.md#names-and-ids)."""
 
     def __init__(
         self, store: MetadataStore, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None

@@ -157,7 +157,7 @@ def _features(features: list[str], dimensions: Mapping[str, int]) -> list[str]:
 
 
 def feature_name(uri: str, dimensions: Mapping[str, int]) -> str:
-    """The vector name a feature URI means: itself, or its last segment (contract 3.1)."""
+    """The vector name a feature URI means: itself, or its last segment (contract.md#feature-names)."""
     return uri if uri in dimensions else uri.rsplit("/", 1)[-1]
 
 

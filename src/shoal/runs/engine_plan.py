@@ -10,7 +10,7 @@ from shoal.records.queries.filters import Filter, parse_filter
 __all__ = ["SEED", "documents_of", "plan_of"]
 
 SEED: Final = 42
-"""The seed of every run that names none (contract 6, row 18)."""
+"""The seed of every run that names none (contract.md#sampling-and-seed)."""
 
 
 def documents_of(cluster: Cluster, request: Mapping[str, Any]) -> Filter:

@@ -74,8 +74,8 @@ class Enrichment:
         return enriched
 
     def enrich_collection(self, scope: Scope, body: EnrichClusters) -> dict[str, int]:
-        """Copy the visible results of several clusters into one collection (contract 2, row 20). Repeated, it looks at
-        every document once more and changes those that differ.
+        """Copy the visible results of several clusters into one collection (contract.md#enrichment). A repetition
+        looks at every document again and changes those that differ.
 
         Raises NotFound for a cluster without results or an unknown collection, Conflict where a later run was written.
         """

@@ -1,4 +1,4 @@
-"""The documents of an output collection: one per cluster and one per member (contract 2.3)."""
+"""The documents of an output collection: one per cluster and one per member (contract.md#output-documents)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

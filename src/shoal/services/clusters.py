@@ -261,8 +261,8 @@ class Clusters:
         return self._planning.plan(scope, cluster, request, documents_of(cluster, request))
 
     def _partition(self, scope: Scope, request: Mapping[str, Any]) -> str | None:
-        """A short hash of the run's own filter: its cluster ids carry it (contract 2.3). A run that assigns to the
-        results of another has the ids of that one."""
+        """A short hash of the run's own filter, part of its cluster ids (contract.md#output-documents). A run that
+        assigns to the results of another has the ids of that one."""
         if "assigned_to" in request:
             return self._states.executions.get(scope, request["assigned_to"]).partition
         if "filters" not in request:
@@ -324,7 +324,7 @@ class Clusters:
             raise InvalidField("sample_size", problem, remedy=" ".join(plan.notes))
 
     def _output_collection(self, scope: Scope, name: str, part: str, sources: list[Collection]) -> Collection:
-        """The collection that holds centroid and member documents (contract 2.3)."""
+        """The collection that holds centroid and member documents (contract.md#output-documents)."""
         now, id = self._now(), new_id("col")
         wanted = f"{name[:80]}{part[:80]}_output"
         taken = self._collections.find_one(scope, wanted) is not None

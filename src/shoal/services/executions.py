@@ -27,7 +27,7 @@ from shoal.tables import decoded
 __all__ = ["CSV_ROWS", "Executions", "Relabelled"]
 
 CSV_ROWS: Final = 100_000
-"""Rows a CSV export may have (contract 1.3, row 413)."""
+"""Rows a CSV export may have (contract.md#errors)."""
 _LONGEST_OFFSET: Final = 15
 _SUMMED: Final = ("execution_time_seconds", "num_points", "num_clusters")
 
@@ -130,8 +130,8 @@ class Executions:
     def data(
         self, scope: Scope, ref: str, run_id: str | None, window: ClusterData, *, axes: int | None = None
     ) -> dict[str, Any]:
-        """Centroids and members of a finished run (contract 3.4): the visible one where `run_id` is None; with the
-        first `axes` coordinates, all where None.
+        """Centroids and members of a finished run (contract.md#bodies-left-open-by-the-vendor): the visible one
+        where `run_id` is None; with the first `axes` coordinates, all where None.
 
         A cursor goes on in the run of the page before. Raises NotFound where there are no results, InvalidField.
         """

@@ -11,7 +11,7 @@ __all__ = ["Tasks"]
 
 
 class Tasks:
-    """Tasks belong to the organisation, because the SDK asks for them without a namespace (contract 1.1)."""
+    """Tasks belong to the organisation (contract.md#addresses-and-headers)."""
 
     def __init__(self, store: MetadataStore, states: RunStates) -> None:
         self._store, self._states = store, states

@@ -59,7 +59,7 @@ _SDK_KMEANS: Final = MappingProxyType(
         "algorithm": "lloyd",
     }
 )
-"""What the Mixpeek SDK makes of any dict of parameters (contract 4.2): the K-means defaults."""
+"""The k-means defaults, which the SDK makes of any dict (contract.md#what-the-official-sdk-sends)."""
 
 
 _OTHER_NAMES: Final = MappingProxyType(

@@ -43,10 +43,10 @@ _MICRO: Final = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgglomerativeParams:
-    """Names and defaults as in the contract, but for `n_clusters`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, but for `n_clusters`. Raises InvalidField."""
 
     n_clusters: int | None = None
-    """Clusters to find; None chooses from the data (the contract has 2). Fewer where there are not so many distinct
+    """Clusters to find; None chooses from the data (the wire has 2). Fewer where there are not so many distinct
     rows. Not used with `distance_threshold`."""
     affinity: Literal["euclidean", "l2", "cosine"] = "euclidean"
     """The metric; "ward" takes Euclidean distances only."""

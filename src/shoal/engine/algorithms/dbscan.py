@@ -28,10 +28,10 @@ __all__ = ["DBSCAN", "DBSCANParams", "fit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DBSCANParams:
-    """Names and defaults as in the contract, but for `eps`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, but for `eps`. Raises InvalidField."""
 
     eps: float | None = None
-    """How near rows must be, in the metric; None chooses it from the data (the contract's 0.5 fits few)."""
+    """How near rows must be, in the metric; None chooses it from the data (the wire's 0.5 fits few)."""
     min_samples: int = 5
     """Rows within `eps` that make a row a core row, itself counted."""
     metric: str = "euclidean"

@@ -18,7 +18,7 @@ _TOLD: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EVoCParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters. Raises InvalidField."""
 
     noise_level: float = 0.5
     """How readily rows are left out, 0..1."""

@@ -42,10 +42,10 @@ _RATE: Final = 2e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaussianMixtureParams:
-    """Names and defaults as in the contract, but for the first two. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, but for the first two. Raises InvalidField."""
 
     n_components: int | None = None
-    """Gaussians; None chooses from the data (the contract has 1). Fewer where there are not so many distinct rows."""
+    """Gaussians; None chooses from the data (the wire has 1). Fewer where there are not so many distinct rows."""
     covariance_type: Literal["full", "tied", "diag", "spherical"] | None = None
     """None takes "full", as the contract does, where each Gaussian has ten times as many rows as dimensions among
     those that are fitted (20,000 at most), else "diag"."""

@@ -47,7 +47,7 @@ _METRICS: Final = ("euclidean", "cosine")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HDBSCANParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters. Raises InvalidField."""
 
     min_cluster_size: int = 5
     """Fewer rows than this are never a cluster; more of it gives fewer, larger clusters."""

@@ -51,14 +51,14 @@ _PASSES: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KMeansParams:
-    """Names and defaults as in the contract, whose 1,000 clusters are no limit here. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters. Raises InvalidField."""
 
     n_clusters: int = 8
     """Clusters to find; fewer where there are not so many distinct rows."""
     max_iter: int = 300
     """Most steps of one start."""
     random_state: int | None = None
-    """Seed of the starts; None takes the plan's, whose default is the contract's 42."""
+    """Seed of the starts; None takes the plan's, whose default is the wire's 42."""
     n_init: int = 10
     """Starts, of which the best is kept. Of several on up to 1,500 rows the first are the means of Ward's groups, which
     the last digits of the vectors hardly move; another one is kept if it is better by more than half a percent."""

@@ -33,7 +33,7 @@ __all__ = ["LEIDEN", "LeidenParams", "fit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeidenParams:
-    """Names and defaults as in the contract. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters. Raises InvalidField."""
 
     resolution: float = 1.0
     """More of it gives more, smaller clusters."""

@@ -45,7 +45,7 @@ _MICRO: Final = 1500
 _SAMPLE: Final = 1000
 """Rows that the bandwidth is estimated from."""
 _PARTS: Final = (1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-"""Multiples of the bandwidth of the contract's quantile that are tried where none was given."""
+"""Multiples of the bandwidth of the wire's default quantile that are tried where none was given."""
 _QUANTILE: Final = 0.1
 _JUDGED: Final = 1000
 """Rows that tell which of these is best."""
@@ -59,12 +59,12 @@ _PAIRS: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanShiftParams:
-    """Names and defaults as in the contract, but for `bandwidth_quantile`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, but for `bandwidth_quantile`. Raises InvalidField."""
 
     bandwidth: float | None = None
     """Radius of the window; None takes the mean distance to the farthest of the nearest `bandwidth_quantile` rows."""
     bandwidth_quantile: float | None = None
-    """None chooses from the data: the contract's 0.1 makes one cluster of most."""
+    """None chooses from the data: the wire's 0.1 makes one cluster of most."""
     seeds: Sequence[Sequence[float]] | None = None
     """(s, d) where windows start; None takes the rows."""
     bin_seeding: bool = False

@@ -36,7 +36,7 @@ _STEEP: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OPTICSParams:
-    """Names and defaults as in the contract, but for `cluster_method`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, but for `cluster_method`. Raises InvalidField."""
 
     min_samples: int = 5
     """Rows that make a neighbourhood dense, the row itself counted."""

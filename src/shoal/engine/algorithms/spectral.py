@@ -42,10 +42,10 @@ _AFFINITIES: Final = ("rbf", "nearest_neighbors", "poly", "polynomial", "sigmoid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpectralParams:
-    """Names and defaults as in the contract, but for `n_clusters`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, but for `n_clusters`. Raises InvalidField."""
 
     n_clusters: int | None = None
-    """Clusters to find; None chooses from the data (the contract has 8). Fewer where there are not so many distinct
+    """Clusters to find; None chooses from the data (the wire has 8). Fewer where there are not so many distinct
     rows."""
     eigen_solver: Literal["arpack", "lobpcg"] | None = None
     n_components: int | None = None

@@ -47,7 +47,7 @@ class Grouping:
 
 
 def measure(grouping: Grouping, seed: int, threads: int, progress: Progress = silent) -> dict[str, float | None]:
-    """All measures by the contract's names; None where one is not defined (fewer than two clusters, as a rule).
+    """All measures, named as in contract.md#metrics; None if undefined (usually: fewer than two clusters).
 
     `silhouette_score` is in the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum
     of squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k where all are of one size.

@@ -1,6 +1,7 @@
 """Grouping by attribute values: one group per combination, or a tree with one level per attribute.
 
-A missing or null value is the group `__missing__`; a list is one value, its sorted elements (contract 6, row 21).
+A missing or null value is the group `__missing__`; a list is one value, its sorted elements
+(contract.md#attribute-groups).
 """
 
 from collections import Counter

@@ -33,7 +33,7 @@ _DIMENSIONS: Final = {"pca": 50, "umap": 50, "tsne": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step. Names and defaults as in the contract."""
+    """One step, with the names and defaults of the wire."""
 
     method: Literal["none", "pca", "whitening", "umap", "tsne"]
     n_components: int | None = None

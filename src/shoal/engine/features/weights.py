@@ -46,14 +46,14 @@ _CANDIDATES: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightLearning:
-    """Names as in the contract, and its defaults but that of `metric`. Raises InvalidField."""
+    """Names and defaults of the wire, except the default of `metric`. Raises InvalidField."""
 
     method: Literal["bayesian", "grid_search"] = "bayesian"
     """Where to look next: where a Gaussian process expects most, or on a regular grid."""
     max_iterations: int = 20
     """Weightings that are tried, at most."""
     metric: Metric = "calinski_harabasz"
-    """What is measured in each feature. The contract's default is silhouette, which falls below chance in a feature as
+    """What is measured in each feature. The wire's default is silhouette, which falls below chance in a feature as
     soon as another one counts, and so leaves little to bargain about."""
     sample_size: int | None = None
     """Rows that are looked at; None takes 2,500."""

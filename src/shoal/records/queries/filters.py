@@ -1,8 +1,8 @@
-"""The filter language of the contract (1.6), parsed once to a closed tree.
+"""The filter language (contract.md#filters), parsed once to a closed tree.
 
 Each store compiles the tree (`storage/filters/`); the in-memory mask there is the oracle for all others.
 
-Semantics (contract 1.6 and 6, rows 34 and 35):
+Semantics:
 - A field is a dotted path. `category` also finds `metadata.category` and `metadata.category` also finds `category`,
   the path as written first.
 - `eq`, `in`, `contains`, `starts_with`, `ends_with`, `regex` compare text without regard to case unless
@@ -121,7 +121,7 @@ def _operator(raw: object, path: str, inherited: bool, depth: int, budget: _Budg
         case = inherited
     if not isinstance(case, bool):
         raise InvalidField(f"{path}.case_sensitive", "must be true or false", value=case)
-    # The SDK sends conditions inside what looks like an operator (contract 1.6, quirk 1).
+    # The SDK sends conditions inside what looks like an operator (contract.md#filters).
     if "field" in raw and ("value" in raw or "operator" in raw):
         return _condition(raw, path, case, budget)
     members: list[Filter] = []

@@ -1,4 +1,4 @@
-"""Paging and sorting as the contract tells them (1.5)."""
+"""Paging and sorting (contract.md#pages-and-sorting)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ class ListBody(Body):
 def fold_page(
     limit: int | None, page_size: int | None, offset: int | None, page: int | None, include_total: bool
 ) -> Page:
-    """`limit` beats `page_size`, `offset` beats `page`, page n starts at (n - 1) * limit (contract 1.5)."""
+    """`limit` beats `page_size`, `offset` beats `page` (contract.md#pages-and-sorting)."""
     size = limit or page_size or DEFAULT_LIMIT
     start = offset if offset is not None else ((page or 1) - 1) * size
     return Page(size, start, include_total)

@@ -27,7 +27,7 @@ __all__ = ["group_apart"]
 
 Made = TypeVar("Made")
 _OVERLAP: Final = 0.7
-"""The share of a group's documents in another one that makes a relationship (contract 6, row 16)."""
+"""Least share of a group's documents in another group (contract.md#relationships-between-features)."""
 
 
 def group_apart(
