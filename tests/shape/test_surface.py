@@ -55,7 +55,7 @@ def test_the_engine_loads_no_web_and_no_files() -> None:
         "import shoal, numpy\nshoal.cluster(numpy.eye(40, dtype='float32').repeat(3, axis=0), algorithm='kmeans')",
         "import shoal\nshoal.Client",
         "import shoal\nshoal.KMeans, shoal.load",
-        "import shoal.cli.worker, shoal.cli.run_child, shoal.cli.cluster_report",
+        "import shoal.cli.processes.worker, shoal.cli.processes.run_child, shoal.cli.output.cluster_report",
     ],
     ids=["cluster", "Client", "estimators", "workers"],
 )

@@ -19,8 +19,31 @@ BROAD, FINE = "broad", "fine"
 
 @dataclass(frozen=True, slots=True)
 class NamedCluster:
-    """One cluster as people see it. `share` is of all rows, noise included; similarities are cosines to the
-    centroid."""
+    """One cluster as people see it.
+
+    Attributes
+    ----------
+    cluster_id : str
+        Such as `cl_0`.
+    label : str
+        Its name.
+    keywords : tuple of str
+        Its most telling phrases.
+    size : int
+        Number of members.
+    share : float
+        Of all rows, noise included.
+    mean_similarity, min_similarity : float
+        Cosine similarity of the members to the centroid.
+    medoid : str or int
+        Id of the most central member.
+    representatives : tuple of str or int
+        Ids of the members nearest to the centroid.
+    parent : str or None
+        The cluster of the layer above, or the group, that it belongs to.
+    examples : tuple of str
+        Texts of the representatives, shortened to one line, in their order; members without a text are left out.
+    """
 
     cluster_id: str
     label: str
@@ -32,9 +55,7 @@ class NamedCluster:
     medoid: str | int
     representatives: tuple[str | int, ...]
     parent: str | None = None
-    """The cluster of the layer above, or the group, that it belongs to, where there is one."""
     examples: tuple[str, ...] = ()
-    """What the representatives say, on one line and short, in their order; those without a text say nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The same wire from Python: `Client` speaks to a running server."""
 
 from shoal.client.client import Client
-from shoal.client.clusters import Run
+from shoal.client.executions import Run
 
 __all__ = ["Client", "Run"]

@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from shoal.client.clusters import Clusters, Executions
+from shoal.client.clusters import Clusters
 from shoal.client.collections import Collections
 from shoal.client.documents import Documents
+from shoal.client.executions import Executions
 from shoal.client.local_key import LocalKey
 from shoal.client.namespaces import Namespaces
 from shoal.client.tasks import Tasks
@@ -21,17 +22,46 @@ __all__ = ["Client"]
 
 
 class Client:
-    """Everything a server offers, as records; errors are Shoal's own, with the server's words.
+    """Client of a Shoal server: one server, one key, one namespace.
 
-        with Client("http://127.0.0.1:8000", namespace="shop") as client:
+    Answers are typed records; errors are those of `shoal.errors`, with the server's words. A client is safe to use
+    from several threads, closes its connections in `close`, and works in a `with` block.
+
+    Parameters
+    ----------
+    base_url : str, default "http://127.0.0.1:8000"
+        Address of the server, with or without `/v1`.
+    api_key : str, optional
+        Key to send. None takes SHOAL_API_KEY from the environment and then, for a server on this machine, the key
+        that `shoal serve` keeps in its data folder; a server that is just starting is waited for up to 10 seconds.
+    namespace : str, optional
+        Id or name. None lets the server take the only one there is.
+    timeout_s : float, default 60.0
+        Seconds to wait for an answer.
+    restart_s : float, default 60.0
+        Seconds to keep trying a server that answered before and now refuses connections, as it does during a restart;
+        0 gives up at once.
+
+    Attributes
+    ----------
+    namespaces : Namespaces
+    collections : Collections
+    documents : Documents
+    clusters : Clusters
+    executions : Executions
+    tasks : Tasks
+
+    Raises
+    ------
+    InvalidField
+        `base_url` is no HTTP address.
+
+    Examples
+    --------
+    ::
+
+        with shoal.Client("http://127.0.0.1:8000", namespace="shop") as client:
             client.clusters.execute("reviews").wait()
-
-    Without `api_key` the environment's SHOAL_API_KEY is used and then, for a server on this machine only, the key that
-    `shoal serve` keeps in its data folder; one that is just starting (`shoal serve &`) is waited for up to 10 seconds.
-    Without `namespace` the server takes the only one there is.
-
-    `timeout_s` bounds the wait for an answer. A server that answered once and refuses connections now is tried for
-    `restart_s` seconds, since it is probably starting again; 0 gives up at once.
     """
 
     def __init__(
@@ -56,27 +86,63 @@ class Client:
 
     @property
     def base_url(self) -> str:
-        """Where the routes start, with the version."""
+        """Address that the routes start from, with the version."""
         return self._transport.base_url
 
     def health(self) -> Mapping[str, Any]:
-        """Whether every part of the server answers; needs no key."""
+        """Ask whether every part of the server works; needs no key.
+
+        Returns
+        -------
+        mapping
+            `status` and the state of each part.
+        """
         answer: Mapping[str, Any] = self._transport.call("GET", "/health")
         return answer
 
     def me(self) -> Me:
-        """The organisation and the key in use. Raises Unauthorized."""
+        """Fetch the organisation and the key in use.
+
+        Returns
+        -------
+        Me
+
+        Raises
+        ------
+        Unauthorized
+            The key is wrong or missing.
+        """
         return self._transport.ask(Me, "GET", "/me")
 
     def repeating(self, given_up: Unavailable | str) -> AbstractContextManager[None]:
-        """Find out what became of a call that gave up: the first write within the block goes under its idempotency key
-        (of the error, or the key itself). It is done then, or answered as it was done before; never twice.
+        """Complete a write that gave up before its answer came, without doing it twice.
 
+        The first write in the block is sent under the idempotency key of the failed one: the server carries it out
+        now, or repeats its answer if it was done before.
+
+        Parameters
+        ----------
+        given_up : Unavailable or str
+            The error that was raised, or its idempotency key.
+
+        Returns
+        -------
+        context manager
+
+        Raises
+        ------
+        InvalidField
+            The error has no key: the request was never sent, so call again.
+
+        Examples
+        --------
+        ::
+
+            try:
+                client.documents.upload("reviews", "reviews.parquet")
             except shoal.errors.Unavailable as error:
                 with client.repeating(error):
                     client.documents.upload("reviews", "reviews.parquet")
-
-        Raises InvalidField where the error has no key, because nothing can have been done.
         """
         key = given_up if isinstance(given_up, str) else given_up.details.get("idempotency_key")
         if not isinstance(key, str):

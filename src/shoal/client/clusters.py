@@ -1,34 +1,24 @@
-"""Clusters and their runs over the wire."""
+"""Clusters over the wire."""
 
 import builtins
-import io
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from shoal.client.transport import Transport, given, parsed, segment
-from shoal.errors import Cancelled, InvalidField, Overloaded, RateLimited, RunFailed, Unavailable
+from shoal.client.executions import Run
+from shoal.client.transport import Transport, given, segment
+from shoal.errors import InvalidField
 from shoal.records.cluster import Cluster
-from shoal.records.execution import Execution
 from shoal.records.queries.parameter_places import is_method_parameter
-from shoal.records.run_results import LabelledRun
 from shoal.records.task import Task
 
-__all__ = ["Clusters", "Executions", "Run"]
-
-_FIRST_PAUSE_SECONDS: Final = 0.05
-_LONGEST_PAUSE_SECONDS: Final = 1.0
+__all__ = ["Clusters"]
 
 Metric = Literal["mean", "median", "medoid"]
 Strategy = Literal["concatenate", "weighted", "independent"]
 
 
 class Clusters:
-    """`ref` is an id or a name everywhere."""
+    """Cluster definitions; reached as `client.clusters`."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -50,15 +40,51 @@ class Clusters:
         enrich: bool = False,
         **more: object,
     ) -> Cluster:
-        """A cluster over the vectors `feature` of some collections; it is executed when you say so. What may be several
-        may be one: a name in the place of a list.
+        """Create a cluster over vectors of some collections; nothing is executed yet.
 
-        With several features `strategy` says how they go together: side by side with equal weights (`concatenate`),
-        with weights learned from the vectors (`weighted`), or each clustered apart (`independent`).
-        `text_fields` are the fields to name clusters from, chosen by the server where none are given; `enrich` writes
-        the cluster of each document back to it. `params` are those of the algorithm, as in
-        `params={"n_clusters": 10}`. `more` goes into the request as it is. Raises InvalidField, NotFound,
-        AlreadyExists.
+        Parameters
+        ----------
+        name : str
+            Unique in the namespace.
+        collections : str or sequence of str
+            Ids or names of the collections.
+        feature : str or sequence of str, default None
+            Names of the vectors to cluster. Required: None is refused.
+        strategy : {"concatenate", "weighted", "independent"}, default "concatenate"
+            How several features combine: side by side with equal weights, with weights learned from the vectors, or
+            each clustered apart. Ignored for one feature.
+        algorithm : str, default "auto"
+            The method, as in `shoal.cluster`.
+        params : mapping, optional
+            Parameters of the method, such as `{"n_clusters": 10}`.
+        filters : mapping, optional
+            Filter in the language of the API, such as `{"lang": "en"}`. Only matching documents are clustered.
+        sample_size : int, optional
+            Documents to fit on; the others are assigned. None fits on all.
+        normalize : bool, default True
+            Compare directions (cosine) instead of lengths.
+        centroid_method : {"mean", "median", "medoid"}, default "mean"
+            How the centroid of a cluster is made.
+        text_fields : str or sequence of str, default ()
+            Fields to name the clusters from; empty lets the server choose.
+        enrich : bool, default False
+            Write the cluster of each document back to it.
+        **more
+            Further fields of the request, by the names of the wire.
+
+        Returns
+        -------
+        Cluster
+            The new cluster, not executed.
+
+        Raises
+        ------
+        InvalidField
+            An argument is wrong or has another name.
+        NotFound
+            No such collection.
+        AlreadyExists
+            The name is taken.
         """
         _refuse_misplaced(more)
         if feature is None:
@@ -94,7 +120,35 @@ class Clusters:
         hierarchical: bool = False,
         **more: object,
     ) -> Cluster:
-        """A cluster that groups documents with equal values of fields."""
+        """Create a cluster that groups documents with equal values of fields.
+
+        Parameters
+        ----------
+        name : str
+            Unique in the namespace.
+        collections : str or sequence of str
+            Ids or names of the collections.
+        attributes : str or sequence of str
+            Names of the fields, at most 10.
+        hierarchical : bool, default False
+            One level of groups for each field, instead of one group for each combination.
+        **more
+            Further fields of the request, by the names of the wire.
+
+        Returns
+        -------
+        Cluster
+            The new cluster, not executed.
+
+        Raises
+        ------
+        InvalidRequest
+            A field is wrong.
+        NotFound
+            No such collection.
+        AlreadyExists
+            The name is taken.
+        """
         config = {"attributes": _several(attributes), "hierarchical_grouping": hierarchical}
         body = given(
             cluster_name=name,
@@ -106,26 +160,111 @@ class Clusters:
         return self._transport.ask(Cluster, "POST", "/clusters", body)
 
     def get(self, ref: str) -> Cluster:
-        """Raises NotFound."""
+        """Fetch one cluster.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the cluster.
+
+        Returns
+        -------
+        Cluster
+
+        Raises
+        ------
+        NotFound
+            No such cluster.
+        """
         return self._transport.ask(Cluster, "GET", f"/clusters/{segment(ref)}")
 
     def list(self, *, search: str | None = None, limit: int = 100, offset: int = 0) -> list[Cluster]:
-        """Newest first."""
+        """List clusters, newest first.
+
+        Parameters
+        ----------
+        search : str, optional
+            Return only those whose id, name or description contains this text, in any case.
+        limit : int, default 100
+            Most items to return, 1 to 1,000.
+        offset : int, default 0
+            Items to skip, at most 10,000.
+
+        Returns
+        -------
+        list of Cluster
+        """
         params = {"limit": limit, "offset": offset}
         return self._transport.asks(Cluster, "POST", "/clusters/list", given(search=search), params=params)
 
     def patch(self, ref: str, **changes: object) -> Cluster:
-        """Change the fields that are given; nothing is executed. Raises NotFound, InvalidField, AlreadyExists."""
+        """Change the given fields; executes nothing.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the cluster.
+        **changes
+            Fields by the names of the wire, such as `description` and `filters`.
+
+        Returns
+        -------
+        Cluster
+            The cluster after the change.
+
+        Raises
+        ------
+        NotFound
+            No such cluster.
+        InvalidRequest
+            A field is wrong or cannot be changed.
+        AlreadyExists
+            The new name is taken.
+        """
         return self._transport.ask(Cluster, "PATCH", f"/clusters/{segment(ref)}", changes)
 
     def delete(self, ref: str, *, output_collections: bool = True) -> None:
-        """Remove it with its runs and, unless told otherwise, its output collections. Raises NotFound."""
+        """Delete a cluster with its runs.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the cluster.
+        output_collections : bool, default True
+            Delete its output collections too.
+
+        Raises
+        ------
+        NotFound
+            No such cluster.
+        """
         params = {"cascade_output_collections": output_collections}
         self._transport.call("DELETE", f"/clusters/{segment(ref)}", params=params)
 
-    def execute(self, ref: str, **overrides: object) -> "Run":
-        """Start a run; `overrides` (filters, sample_size, text_fields, …) hold for this run only. Raises NotFound,
-        Conflict, QueueFull where too many runs wait."""
+    def execute(self, ref: str, **overrides: object) -> Run:
+        """Start a run.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the cluster.
+        **overrides
+            Fields for this run only: `filters`, `sample_size`, `text_fields`, `mode` and others of the wire.
+
+        Returns
+        -------
+        Run
+            The run; call its `wait`.
+
+        Raises
+        ------
+        NotFound
+            No such cluster.
+        Conflict
+            Another run of this cluster is active.
+        QueueFull
+            As many runs wait as may.
+        """
         if isinstance(fields := overrides.get("text_fields"), str):
             overrides["text_fields"] = [fields]
         task = self._transport.ask(Task, "POST", f"/clusters/{segment(ref)}/execute", overrides or None)
@@ -133,146 +272,51 @@ class Clusters:
         return Run(self._transport, str(data["cluster_id"]), str(data["run_id"]), task.task_id)
 
     def groups(self, ref: str) -> builtins.list[dict[str, Any]]:
-        """The groups of the visible run, largest first: label, keywords, member_count."""
-        found: builtins.list[dict[str, Any]] = self._transport.call("GET", f"/clusters/{segment(ref)}/groups")["groups"]
-        return found
-
-    def map(self, ref: str, *, run_id: str | None = None, max_points: int = 10_000) -> dict[str, Any]:
-        """Places of documents and centroids on the map of the visible run."""
-        params = given(run_id=run_id, max_points=max_points)
-        found: dict[str, Any] = self._transport.call("GET", f"/clusters/{segment(ref)}/visualization", params=params)
-        return found
-
-
-class Executions:
-    """The runs of clusters."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def get(self, cluster: str, run_id: str, *, vectors: bool = False) -> Execution:
-        """Raises NotFound."""
-        return self._transport.ask(Execution, "GET", _path(cluster, run_id), params={"include_vectors": vectors})
-
-    def latest(self, cluster: str, *, vectors: bool = False) -> Execution | None:
-        """The newest run; None before the first."""
-        params = {"include_vectors": vectors}
-        found = self._transport.call("GET", f"/clusters/{segment(cluster)}/executions", params=params)
-        return None if found is None else parsed(Execution, found)
-
-    def list(self, cluster: str, *, limit: int = 100, offset: int = 0) -> list[Execution]:
-        """Newest first."""
-        path, params = f"/clusters/{segment(cluster)}/executions/list", {"limit": limit, "offset": offset}
-        return self._transport.asks(Execution, "POST", path, {}, params=params)
-
-    def cancel(self, cluster: str, run_id: str) -> None:
-        """Nothing of it will be published. Raises NotFound, Conflict where it is over."""
-        self._transport.call("POST", f"{_path(cluster, run_id)}/cancel")
-
-    def rename(self, cluster: str, run_id: str, name: str) -> None:
-        """Give the run a name; an empty one takes it away."""
-        self._transport.call("PATCH", f"{_path(cluster, run_id)}/name", {"run_name": name})
-
-    def relabel(self, cluster: str, run_id: str, labels: Mapping[str, str]) -> LabelledRun:
-        """Give clusters of the run, and groups of its other layers, labels of your own.
+        """List the groups of the visible run.
 
         Parameters
         ----------
-        cluster : str
-            Id or name.
-        run_id : str
-            The run; documents show the labels of the newest one.
-        labels : mapping of str to str
-            By cluster id, such as `cl_0` or `broad_2`, at most 200 characters each; an empty one takes it away.
+        ref : str
+            Id or name of the cluster.
 
         Returns
         -------
-        LabelledRun
-            All labels that people gave (`label_overrides`), how many documents hold the new ones by now
-            (`documents_relabelled`), and `warnings`: that many documents follow later, for example.
+        list of dict
+            Largest first: label, keywords, member_count and more.
 
         Raises
         ------
         NotFound
-            For an unknown cluster or run.
-        InvalidField
-            For a cluster that the run does not have, or a label that is too long.
+            No such cluster.
         """
-        path = f"{_path(cluster, run_id)}/labels"
-        return self._transport.ask(LabelledRun, "PATCH", path, {"labels": dict(labels)})
+        found: builtins.list[dict[str, Any]] = self._transport.call("GET", f"/clusters/{segment(ref)}/groups")["groups"]
+        return found
 
-    def members(self, cluster: str, run_id: str) -> pa.Table:
-        """One row a document: id, cluster, distance, strength, place on the map. Raises NotFound."""
-        return pq.read_table(io.BytesIO(self._transport.download(f"{_path(cluster, run_id)}/download")))
+    def map(self, ref: str, *, run_id: str | None = None, max_points: int = 10_000) -> dict[str, Any]:
+        """Fetch the map of a run.
 
+        Parameters
+        ----------
+        ref : str
+            Id or name of the cluster.
+        run_id : str, optional
+            The run; None takes the visible one.
+        max_points : int, default 10000
+            Most documents to return; more are sampled.
 
-class Run:
-    """A run that was started."""
+        Returns
+        -------
+        dict
+            Places of documents and centroids.
 
-    def __init__(self, transport: Transport, cluster_id: str, run_id: str, task_id: str) -> None:
-        self._transport = transport
-        self.cluster_id, self.run_id, self.task_id = cluster_id, run_id, task_id
-
-    def status(self) -> Execution:
-        """The run as it is now."""
-        return Executions(self._transport).get(self.cluster_id, self.run_id)
-
-    def wait(self, timeout_s: float | None = None, progress: Callable[[str, float], None] | None = None) -> Execution:
-        """Wait until it is over, and return it completed.
-
-        `progress` is told the stage and its fraction. Raises RunFailed with the cause, Cancelled, and Unavailable after
-        `timeout_s`; the run goes on then. A server that starts again meanwhile is waited for (`restart_s` of the
-        client), a busy one as long as it takes.
+        Raises
+        ------
+        NotFound
+            No such cluster or run.
         """
-        end = None if timeout_s is None else time.monotonic() + timeout_s
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            run = self._asked_patiently()
-            if run is not None and run.status in ("completed", "failed", "canceled"):
-                return _completed(run)
-            if end is not None and time.monotonic() >= end:
-                status = "under way" if run is None else run.status
-                raise Unavailable(f"The run {self.run_id} is still {status} after {timeout_s} s.")
-            if progress is not None and run is not None:
-                with suppress(Overloaded, RateLimited):
-                    progress(*self._progress())
-            time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-
-    def _asked_patiently(self) -> Execution | None:
-        """None where the server is too busy to say."""
-        try:
-            return self.status()
-        except (Overloaded, RateLimited):
-            return None
-
-    def cancel(self) -> None:
-        """Raises Conflict where it is over."""
-        Executions(self._transport).cancel(self.cluster_id, self.run_id)
-
-    def members(self) -> pa.Table:
-        """The members of a completed run."""
-        return Executions(self._transport).members(self.cluster_id, self.run_id)
-
-    def _progress(self) -> tuple[str, float]:
-        task = self._transport.ask(Task, "GET", f"/tasks/{segment(self.task_id)}")
-        told = task.additional_data.get("progress") or {}
-        return str(told.get("stage") or "start"), float(told.get("fraction") or 0.0)
-
-    def __repr__(self) -> str:
-        return f"<Run {self.run_id} of {self.cluster_id}>"
-
-
-def _completed(run: Execution) -> Execution:
-    if run.status == "failed":
-        raise RunFailed(run.error_message or "The run failed.", run_id=run.run_id)
-    if run.status == "canceled":
-        raise Cancelled(f"The run {run.run_id} was cancelled.", run_id=run.run_id)
-    return run
-
-
-def _path(cluster: str, run_id: str) -> str:
-    return f"/clusters/{segment(cluster)}/executions/{segment(run_id)}"
+        params = given(run_id=run_id, max_points=max_points)
+        found: dict[str, Any] = self._transport.call("GET", f"/clusters/{segment(ref)}/visualization", params=params)
+        return found
 
 
 _MEANT: Final[Mapping[str, str]] = {

@@ -10,7 +10,7 @@ __all__ = ["Collections"]
 
 
 class Collections:
-    """`ref` is an id or a name everywhere."""
+    """Collections of documents; reached as `client.collections`."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -18,23 +18,105 @@ class Collections:
     def create(
         self, name: str, *, description: str | None = None, metadata: Mapping[str, Any] | None = None
     ) -> Collection:
-        """An empty collection for documents that bring their vectors. Raises AlreadyExists."""
+        """Create an empty collection for documents that bring their vectors.
+
+        Parameters
+        ----------
+        name : str
+            3 to 100 characters, unique in the namespace.
+        description : str, optional
+            What the collection is for.
+        metadata : mapping, optional
+            Any JSON object; Shoal keeps it as it is.
+
+        Returns
+        -------
+        Collection
+            The new collection.
+
+        Raises
+        ------
+        AlreadyExists
+            The name is taken.
+        InvalidField
+            The name is not allowed.
+        """
         body = given(collection_name=name, source={"type": "direct_upsert"}, description=description, metadata=metadata)
         return self._transport.ask(Collection, "POST", "/collections", body)
 
     def get(self, ref: str) -> Collection:
-        """Raises NotFound."""
+        """Fetch one collection.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the collection.
+
+        Returns
+        -------
+        Collection
+
+        Raises
+        ------
+        NotFound
+            No such collection.
+        """
         return self._transport.ask(Collection, "GET", f"/collections/{segment(ref)}")
 
     def list(self, *, search: str | None = None, limit: int = 100, offset: int = 0) -> list[Collection]:
-        """Newest first."""
+        """List collections, newest first.
+
+        Parameters
+        ----------
+        search : str, optional
+            Return only those whose id, name or description contains this text, in any case.
+        limit : int, default 100
+            Most items to return, 1 to 1,000.
+        offset : int, default 0
+            Items to skip, at most 10,000.
+
+        Returns
+        -------
+        list of Collection
+        """
         params = {"limit": limit, "offset": offset}
         return self._transport.asks(Collection, "POST", "/collections/list", given(search=search), params=params)
 
     def patch(self, ref: str, **changes: object) -> Collection:
-        """Change the fields that are given. Raises NotFound, AlreadyExists."""
+        """Change the given fields and leave the others alone.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the collection.
+        **changes
+            Fields by the names of the wire, such as `description` and `metadata`.
+
+        Returns
+        -------
+        Collection
+            The collection after the change.
+
+        Raises
+        ------
+        NotFound
+            No such collection.
+        AlreadyExists
+            The new name is taken.
+        """
         return self._transport.ask(Collection, "PATCH", f"/collections/{segment(ref)}", changes)
 
     def delete(self, ref: str) -> None:
-        """Remove it with its documents. Raises NotFound."""
+        """Delete a collection with its documents.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the collection.
+
+        Raises
+        ------
+        NotFound
+            No such collection.
+        """
         self._transport.call("DELETE", f"/collections/{segment(ref)}")

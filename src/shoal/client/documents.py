@@ -31,7 +31,7 @@ class Uploaded(Record):
 
 
 class Documents:
-    """`collection` is an id or a name everywhere. Documents are plain objects, since their fields are yours."""
+    """Documents of a collection, as plain dictionaries, since their fields are yours; reached as `client.documents`."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -47,34 +47,47 @@ class Documents:
         delimiter: str | None = None,
         on_conflict: OnConflict = "replace",
     ) -> Uploaded:
-        """Store all documents of a file or a table; or none, where one is wrong.
-
-            client.documents.upload("reviews", "reviews.parquet")
-            client.documents.upload("reviews", df, vector_columns=["embedding"])
-            client.documents.upload("reviews", {"document_id": ids, "text": texts, "embedding": vectors})
+        """Store all documents of a file or a table, or none if one of them is wrong.
 
         Parameters
         ----------
         collection : str
-            Its id or name.
-        source : path, several paths, or table
-            A file as `shoal.cluster` reads it, or a table as it takes it: of pandas, polars or Arrow, columns by name
-            (one with two axes is a vector), or a list of records. A named index of pandas is a column.
-        vector_columns, id_column
-            The columns of vectors and of ids; without them those that are found.
-        format, delimiter : str, optional
-            Of a file, where its name and its first lines do not tell.
-        on_conflict : {"replace", "fail"}
-            What happens where a document of that id is there.
+            Id or name of the collection.
+        source : path, sequence of paths, or table
+            A file as `shoal.cluster` reads it, or a table: a data frame of pandas or polars, an Arrow table, columns
+            by name (one with two axes is a vector), or a list of records. A named index of pandas is a column.
+        vector_columns : sequence of str, default ()
+            Columns that hold vectors; empty detects them.
+        id_column : str, optional
+            Column that holds the ids; None detects it.
+        format : str, optional
+            Format of a file; None goes by its name and first lines.
+        delimiter : str, optional
+            Delimiter of a CSV file; None detects it.
+        on_conflict : {"replace", "fail"}, default "replace"
+            What to do with a document whose id exists.
+
+        Returns
+        -------
+        Uploaded
+            Numbers of inserted and replaced documents, dimensions of the vectors by name, and warnings.
 
         Raises
         ------
         InvalidField
-            For what is wrong here.
+            The source cannot be read or its columns do not fit.
         InvalidRequest
-            With the server's words for what is wrong there.
+            The server refused a document; the message is the server's.
         NotFound
-            For the collection.
+            No such collection.
+
+        Examples
+        --------
+        ::
+
+            client.documents.upload("reviews", "reviews.parquet")
+            client.documents.upload("reviews", df, vector_columns=["embedding"])
+            client.documents.upload("reviews", {"document_id": ids, "text": texts, "embedding": vectors})
         """
         sent = _sent(source, vector_columns, id_column, format, delimiter)
         params = given(**sent.params, on_conflict=on_conflict)
@@ -94,12 +107,55 @@ class Documents:
         vectors: Mapping[str, Sequence[float]] | None = None,
         document_id: str | None = None,
     ) -> Json:
-        """One document. Raises InvalidRequest, AlreadyExists for the id."""
+        """Create one document.
+
+        Parameters
+        ----------
+        collection : str
+            Id or name of the collection.
+        fields : mapping
+            The document's own fields.
+        vectors : mapping of str to sequence of float, optional
+            Its vectors by name.
+        document_id : str, optional
+            Its id; None lets the server make one.
+
+        Returns
+        -------
+        dict
+            The document as stored.
+
+        Raises
+        ------
+        InvalidRequest
+            A field or a vector is wrong.
+        AlreadyExists
+            The id is taken.
+        """
         body = {**fields, **given(vectors=vectors, document_id=document_id)}
         return self._json("POST", _in(collection), body)
 
     def get(self, collection: str, document_id: str, *, vectors: bool = False) -> Json:
-        """Raises NotFound."""
+        """Fetch one document.
+
+        Parameters
+        ----------
+        collection : str
+            Id or name of the collection.
+        document_id : str
+            Id of the document.
+        vectors : bool, default False
+            Include the vectors.
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        NotFound
+            No such document.
+        """
         return self._json("GET", f"{_in(collection)}/{segment(document_id)}", params={"return_vectors": vectors})
 
     def list(
@@ -112,29 +168,126 @@ class Documents:
         offset: int = 0,
         vectors: bool = False,
     ) -> list[Json]:
-        """Documents by id."""
+        """List documents by id.
+
+        Parameters
+        ----------
+        collection : str
+            Id or name of the collection.
+        filters : mapping, optional
+            Filter in the language of the API, such as `{"lang": "en"}`.
+        search : str, optional
+            Return only documents that contain this text.
+        limit : int, default 100
+            Most items to return, 1 to 1,000.
+        offset : int, default 0
+            Items to skip, at most 10,000.
+        vectors : bool, default False
+            Include the vectors.
+
+        Returns
+        -------
+        list of dict
+
+        Raises
+        ------
+        NotFound
+            No such collection.
+        InvalidRequest
+            The filter is wrong.
+        """
         body = given(filters=filters, search=search, limit=limit, offset=offset, return_vectors=vectors)
         results: list[Json] = self._json("POST", f"{_in(collection)}/list", body)["results"]
         return results
 
     def count(self, collection: str) -> int:
-        """How many there are."""
+        """Count the documents of a collection.
+
+        Parameters
+        ----------
+        collection : str
+            Id or name of the collection.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        NotFound
+            No such collection.
+        """
         return int(self._json("GET", f"{_in(collection)}/count")["count"])
 
     def distinct(
         self, collection: str, field: str, *, filters: Mapping[str, Any] | None = None
     ) -> builtins.list[tuple[Any, int]]:
-        """The values of a field and how often they occur, most frequent first."""
+        """Count the values of a field.
+
+        Parameters
+        ----------
+        collection : str
+            Id or name of the collection.
+        field : str
+            Name of the field; dots lead into objects.
+        filters : mapping, optional
+            Filter in the language of the API, such as `{"lang": "en"}`.
+
+        Returns
+        -------
+        list of (value, count)
+            Most frequent value first.
+
+        Raises
+        ------
+        NotFound
+            No such collection.
+        InvalidRequest
+            The filter is wrong.
+        """
         body = given(field=field, filters=filters)
         values = self._json("POST", f"{_in(collection)}/distinct", body)["values"]
         return [(entry["value"], entry["count"]) for entry in values]
 
     def patch(self, collection: str, document_id: str, **fields: Any) -> Json:
-        """Merge fields into a document. Raises NotFound."""
+        """Merge fields into a document.
+
+        Parameters
+        ----------
+        collection : str
+            Id or name of the collection.
+        document_id : str
+            Id of the document.
+        **fields
+            The fields to set; others stay.
+
+        Returns
+        -------
+        dict
+            The document after the change.
+
+        Raises
+        ------
+        NotFound
+            No such document.
+        """
         return self._json("PATCH", f"{_in(collection)}/{segment(document_id)}", fields)
 
     def delete(self, collection: str, document_id: str) -> None:
-        """Raises NotFound."""
+        """Delete one document.
+
+        Parameters
+        ----------
+        collection : str
+            Id or name of the collection.
+        document_id : str
+            Id of the document.
+
+        Raises
+        ------
+        NotFound
+            No such document.
+        """
         self._transport.call("DELETE", f"{_in(collection)}/{segment(document_id)}")
 
     def _json(self, method: str, path: str, body: object = None, *, params: Mapping[str, Any] | None = None) -> Json:

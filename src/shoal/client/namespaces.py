@@ -10,7 +10,7 @@ __all__ = ["Namespaces"]
 
 
 class Namespaces:
-    """`ref` is an id or a name everywhere."""
+    """Namespaces, which keep tenants or projects apart; reached as `client.namespaces`."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -23,9 +23,28 @@ class Namespaces:
         description: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Namespace:
-        """A namespace for own vectors; `vectors` maps names to dimensions, others are learned from the first upload.
+        """Create a namespace for documents that bring their vectors.
 
-        Raises AlreadyExists.
+        Parameters
+        ----------
+        name : str
+            3 to 64 characters.
+        vectors : mapping of str to int, optional
+            Dimension of each vector by name. Others are learned from the first upload.
+        description : str, optional
+            What the namespace is for.
+        metadata : mapping, optional
+            Any JSON object; Shoal keeps it as it is.
+
+        Returns
+        -------
+        Namespace
+            The new namespace.
+
+        Raises
+        ------
+        AlreadyExists
+            The name is taken.
         """
         configs = [{"name": vector, "dimension": dimension} for vector, dimension in (vectors or {}).items()]
         body = given(
@@ -38,17 +57,75 @@ class Namespaces:
         return self._transport.ask(Namespace, "POST", "/namespaces", body)
 
     def get(self, ref: str) -> Namespace:
-        """Raises NotFound."""
+        """Fetch one namespace.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the namespace.
+
+        Returns
+        -------
+        Namespace
+
+        Raises
+        ------
+        NotFound
+            No such namespace.
+        """
         return self._transport.ask(Namespace, "GET", f"/namespaces/{segment(ref)}")
 
     def list(self, *, limit: int = 100, offset: int = 0) -> list[Namespace]:
-        """Newest first."""
+        """List namespaces, newest first.
+
+        Parameters
+        ----------
+        limit : int, default 100
+            Most items to return, 1 to 1,000.
+        offset : int, default 0
+            Items to skip, at most 10,000.
+
+        Returns
+        -------
+        list of Namespace
+        """
         return self._transport.asks(Namespace, "GET", "/namespaces", params={"limit": limit, "offset": offset})
 
     def patch(self, ref: str, **changes: object) -> Namespace:
-        """Change the fields that are given. Raises NotFound, AlreadyExists."""
+        """Change the given fields and leave the others alone.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the namespace.
+        **changes
+            Fields by the names of the wire, such as `description` and `metadata`.
+
+        Returns
+        -------
+        Namespace
+            The namespace after the change.
+
+        Raises
+        ------
+        NotFound
+            No such namespace.
+        AlreadyExists
+            The new name is taken.
+        """
         return self._transport.ask(Namespace, "PATCH", f"/namespaces/{segment(ref)}", changes)
 
     def delete(self, ref: str) -> None:
-        """Remove it with everything inside. Raises NotFound."""
+        """Delete a namespace with everything in it.
+
+        Parameters
+        ----------
+        ref : str
+            Id or name of the namespace.
+
+        Raises
+        ------
+        NotFound
+            No such namespace.
+        """
         self._transport.call("DELETE", f"/namespaces/{segment(ref)}")

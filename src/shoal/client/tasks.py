@@ -7,20 +7,66 @@ __all__ = ["Tasks"]
 
 
 class Tasks:
-    """What is under way on the server."""
+    """Work in progress on the server; reached as `client.tasks`."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def get(self, task_id: str) -> Task:
-        """While it is processing, `additional_data["progress"]` tells how far it is. Raises NotFound."""
+        """Fetch one task.
+
+        Parameters
+        ----------
+        task_id : str
+            As in `Run.task_id`.
+
+        Returns
+        -------
+        Task
+            While it runs, `additional_data["progress"]` holds its stage and fraction.
+
+        Raises
+        ------
+        NotFound
+            No such task.
+        """
         return self._transport.ask(Task, "GET", f"/tasks/{segment(task_id)}")
 
     def list(self, *, status: str | None = None, limit: int = 100, offset: int = 0) -> list[Task]:
-        """Newest first."""
+        """List tasks, newest first.
+
+        Parameters
+        ----------
+        status : str, optional
+            Only tasks in this state, such as "PROCESSING" or "FAILED".
+        limit : int, default 100
+            Most items to return, 1 to 1,000.
+        offset : int, default 0
+            Items to skip, at most 10,000.
+
+        Returns
+        -------
+        list of Task
+        """
         params = {"limit": limit, "offset": offset}
         return self._transport.asks(Task, "POST", "/tasks/list", given(status=status), params=params)
 
     def kill(self, task_id: str) -> Task:
-        """Cancel what it does; harmless where it is over."""
+        """Cancel the work of a task; has no effect on a task that has ended.
+
+        Parameters
+        ----------
+        task_id : str
+            As in `Run.task_id`.
+
+        Returns
+        -------
+        Task
+            The task after the call.
+
+        Raises
+        ------
+        NotFound
+            No such task.
+        """
         return self._transport.ask(Task, "DELETE", f"/tasks/{segment(task_id)}")

@@ -197,7 +197,7 @@ class Clustering(Exploration):
             The column of ids, or the ids themselves, which the answer repeats. Without it a column `document_id`, `id`
             or `_id`, else rows are numbered from 0.
         progress : callable, optional
-            Hears (stage, fraction).
+            Called with (stage, fraction).
 
         Raises
         ------
@@ -236,10 +236,12 @@ class Clustering(Exploration):
 
         Parameters
         ----------
-        vectors, vector : optional
+        vectors : (n, d) numbers, table or path, optional
             The rows that were clustered, as `shoal.cluster` takes them; None takes those that were kept.
+        vector : str, optional
+            The column of vectors, if `vectors` is a table.
         progress : callable, optional
-            Hears (stage, fraction).
+            Called with (stage, fraction).
 
         Returns
         -------

@@ -73,66 +73,71 @@ def cluster(
 ) -> Clustering:
     """Group documents by their vectors and name the groups.
 
-        shoal.cluster(df, vector="embedding", text=["title", "body"], id="ticket")
-        shoal.cluster(embeddings, text=df["body"])
-        shoal.cluster("tickets.parquet", text="body")
-
     Parameters
     ----------
     data : data frame, table, array, sequence or path
-        A table of pandas, polars or Arrow, columns by name, or a list of records; vectors (n, d) of any number type
-        as an array, lists, or one column; or the path of a file, or several, read as `shoal cluster` reads them.
+        What to cluster: a table of pandas, polars or Arrow, columns by name, or a list of records; vectors (n, d) of
+        any number type, as an array, as lists or as one column; or the path of a file or of several, read as `shoal
+        cluster` reads them.
     vector : str, sequence of str, or (n, d) vectors, optional
-        The column of vectors, the columns that hold a dimension each, or the vectors themselves. Without it the only
-        column of vectors is taken, or the one called embedding or vector.
-    text : str, sequence of str, or (n,) texts, optional
-        The columns that name the clusters, or the texts themselves; None, NaN and masked ones are empty. Without it
-        the columns that read most like text are taken; False, or "none", leaves the clusters numbered.
-    id : str, or (n,) ids, optional
-        The column of ids, or the ids themselves: unique text or whole numbers, which make the result independent of the
-        order of the rows. Without it a column `document_id`, `id` or `_id` is taken, or one of unique short texts, else
-        rows are numbered from 0, as False and "none" ask for. A column of pandas given for `vector`, `text` or `id`
-        beside a data frame of pandas goes by the index, which has to be that of the data frame in any order.
-    texts, ids : (n,) values, optional
-        Other names for `text` and `id`, as they read beside an array of vectors.
+        Column of vectors, the columns that hold one dimension each, or the vectors themselves. None takes the only
+        column of vectors, or the one named embedding or vector.
+    text : str, sequence of str, (n,) texts or False, optional
+        Columns to name the clusters from, or the texts themselves; None, NaN and masked values count as empty. None
+        takes the columns that read most like text; False (or "none") leaves the clusters numbered.
+    id : str, (n,) ids or False, optional
+        Column of ids, or the ids themselves: unique texts or whole numbers, which make the result independent of the
+        order of the rows. None takes a column `document_id`, `id` or `_id`, or one of unique short texts; without
+        any, and for False (or "none"), rows are numbered from 0. A pandas series given for `vector`, `text` or `id`
+        beside a pandas data frame is matched by index.
+    texts : (n,) texts, optional
+        Another name for `text`; giving both is an error.
+    ids : (n,) ids, optional
+        Another name for `id`; giving both is an error.
     algorithm : str, default "auto"
-        The method: auto, kmeans, hdbscan, leiden, agglomerative, spectral, gaussian_mixture, mean_shift, dbscan or
+        Method: auto, kmeans, hdbscan, leiden, agglomerative, spectral, gaussian_mixture, mean_shift, dbscan or
         optics.
     n_clusters : int, optional
-        How many, whatever the algorithm calls it. None lets the data say.
+        Number of clusters, whatever the method calls it. None lets the data decide.
     normalize : bool, default True
-        Compare directions (cosine) and not lengths.
-    centroid_method : {"mean", "medoid", ...}, default "mean"
-        What stands for a cluster.
+        Compare directions (cosine) instead of lengths.
+    centroid_method : {"mean", "median", "medoid"}, default "mean"
+        How the centroid of a cluster is made.
     sample_size : int, optional
-        Learn from so many rows, and assign the others.
+        Rows to fit on; the others are assigned. None fits on all.
     seed : int, default 42
-        The same seed gives the same clusters.
+        The same data, parameters and seed give the same clusters.
     threads : int, default 0
-        How many; 0 takes all cores. The result does not depend on it.
+        Number of threads; 0 uses all cores. The result does not depend on it.
     encoding : str, optional
-        Of a file of text that is not UTF-8, such as "cp1252" for plain CSV files of Excel.
+        Encoding of a text file that is not UTF-8, such as "cp1252" for CSV files saved by Excel. Only for files.
     like : Clustering, optional
-        An earlier clustering of some of the same ids: these stay where they were on its map.
+        An earlier clustering of some of the same ids, whose places on its map they keep.
     progress : bool or callable, default False
-        True writes a line with the stage to standard error; a callable hears (stage, fraction), and what it raises
-        stops the work.
+        True writes the current stage to standard error; a callable is called with (stage, fraction), and an exception
+        that it raises stops the work.
     **params
-        Parameters of the algorithm, such as `min_cluster_size=30`.
+        Parameters of the method, such as `min_cluster_size=30`.
 
     Returns
     -------
     Clustering
-        Its rows are those of `data`, in their order. A file is read without the rows that have no vector; a table in
-        memory has to have one in each row.
+        Its rows are those of `data`, in their order. Rows of a file without a vector are left out; every row of a
+        table in memory must have one.
 
     Raises
     ------
     InvalidField
-        Naming the argument, the row or the column, what is wrong, and the remedy.
+        An argument, a row or a column is wrong; the message names it, its value and the remedy.
 
     Examples
     --------
+    A data frame, an array with texts beside it, a file::
+
+        shoal.cluster(df, vector="embedding", text=["title", "body"], id="ticket")
+        shoal.cluster(embeddings, text=df["body"])
+        shoal.cluster("tickets.parquet", text="body")
+
     >>> import numpy as np, shoal
     >>> shoal.cluster(np.eye(4).repeat(5, axis=0), algorithm="kmeans", n_clusters=4).labels.tolist()[:6]
     [0, 0, 0, 0, 0, 1]

@@ -14,15 +14,15 @@ __all__ = ["load"]
 
 
 def load(folder: str | os.PathLike[str]) -> Clustering:
-    """The clustering that `Clustering.save`, or `shoal cluster`, left in a folder.
+    """Load a clustering that was saved.
 
-    Labels, ids, clusters, tables, summary and `assign` are as they were; the vectors and texts
-    themselves are not saved.
+    It can do what the saved one could: labels, ids, clusters, tables, summary and `assign` are the same. Vectors and
+    texts are not saved.
 
     Parameters
     ----------
     folder : str or path
-        A folder of results.
+        Folder of results that `Clustering.save` or `shoal cluster` wrote.
 
     Returns
     -------
@@ -31,8 +31,7 @@ def load(folder: str | os.PathLike[str]) -> Clustering:
     Raises
     ------
     InvalidField
-        Where there is no folder of results, and for a file that is damaged or was written by another version of Shoal;
-        it is named.
+        The folder holds no results, or a file in it is damaged or of another version of Shoal; the message names it.
 
     Examples
     --------

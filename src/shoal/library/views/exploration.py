@@ -111,13 +111,48 @@ class Exploration(ABC):
         return tables[table]
 
     def to_pandas(self, table: str = _DOCUMENTS) -> "pd.DataFrame":
-        """`to_arrow` as a data frame of pandas. That of the documents has the index of the data frame that was
-        clustered, so that `df.join(clustering.to_pandas())` puts each row beside its own. Raises ShoalError where
-        pandas is not installed."""
+        """Return `to_arrow` as a data frame of pandas.
+
+        The documents have the index of the data frame that was clustered, so that `df.join(clustering.to_pandas())`
+        puts each row beside its own.
+
+        Parameters
+        ----------
+        table : str, default "documents"
+            Name of the table, as in `to_arrow`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        InvalidField
+            There is no such table.
+        ShoalError
+            pandas is not installed.
+        """
         return as_pandas(self.to_arrow(table), self.index if table == _DOCUMENTS else None)
 
     def to_polars(self, table: str = _DOCUMENTS) -> "pl.DataFrame":
-        """`to_arrow` as a data frame of polars. Raises ShoalError where polars is not installed."""
+        """Return `to_arrow` as a data frame of polars.
+
+        Parameters
+        ----------
+        table : str, default "documents"
+            Name of the table, as in `to_arrow`.
+
+        Returns
+        -------
+        polars.DataFrame
+
+        Raises
+        ------
+        InvalidField
+            There is no such table.
+        ShoalError
+            polars is not installed.
+        """
         return as_polars(self.to_arrow(table))
 
     def write(
@@ -139,12 +174,12 @@ class Exploration(ABC):
         path : str or path
             Its ending is the format: .csv, .tsv, .jsonl, .json, .parquet, .arrow; text also .gz. What was read is never
             overwritten.
-        without : sequence of str, optional
+        without : sequence of str, default ()
             Columns that are left out, such as the vectors.
         overwrite : bool, default False
             Whether any other file may be replaced; one that this wrote earlier is.
         progress : callable, optional
-            Hears (stage, fraction).
+            Called with (stage, fraction).
 
         Returns
         -------
@@ -193,13 +228,15 @@ class Exploration(ABC):
 
         Parameters
         ----------
-        vectors : optional
+        vectors : (m, d) numbers, table or path, optional
             Of m documents, as `assign` takes them. None takes those that were clustered.
         vector : str, optional
             The column of vectors, where `vectors` is a table.
         top : int, optional
             Only the so many most probable clusters of each document: memory for m × top numbers. Without it there are
             m × k of 4 bytes, and more than 2 GiB are refused; beside them 8 MiB a thread are needed either way.
+        progress : callable, optional
+            Called with (stage, fraction).
 
         Returns
         -------

@@ -1,0 +1,192 @@
+"""What the estimators share: fitting, prediction, naming, in the conventions of scikit-learn."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from shoal.columns import Points
+from shoal.engine.algorithms import Fit, Labelled, find_algorithm
+from shoal.engine.algorithms.base import check_seed
+from shoal.engine.clusters.centroids import cluster_means
+from shoal.engine.clusters.labels import by_size
+from shoal.engine.known_rows import KnownRows
+from shoal.engine.model import Model
+from shoal.engine.parallel import one_blas_thread
+from shoal.engine.plan import MOST_SEED, silent
+from shoal.engine.rows.geometry import checked_points, unit_rows
+from shoal.errors import InvalidField
+from shoal.labeling import Name, name_clusters
+from shoal.library.input.given import one_column, split_vectors
+from shoal.library.input.inputs import texts_of
+from shoal.precision import Split, matters, moved_to_mean, split
+from shoal.scalars import unwrapped, whole
+
+__all__ = ["Clusterer", "Integers"]
+
+Integers = NDArray[np.int64]
+
+
+class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Base class of the estimators: fitting, prediction, naming."""
+
+    labels_: Integers
+    probabilities_: NDArray[np.float32]
+    cluster_centers_: NDArray[np.floating]
+    cluster_names_: list[str]
+    cluster_keywords_: list[tuple[str, ...]]
+    n_features_in_: int
+    normalize: bool
+    random_state: int | np.random.RandomState | None
+    n_jobs: int | None
+
+    @abstractmethod
+    def _plan(self) -> tuple[str, dict[str, Any]]:
+        """The method in `ALGORITHMS` and its parameters."""
+
+    def fit(self, X: object, y: object = None, *, text: Iterable[object] | None = None) -> Self:  # noqa: N803
+        """Cluster rows and, if texts are given, name the clusters.
+
+        Parameters
+        ----------
+        X : (n, d) numbers, or one column of n vectors
+            An array, a data frame of numbers, or a column of pandas or polars that holds vectors. Rows of zeros have
+            no direction; with `normalize` they stay as they are, as in scikit-learn's own `normalize`.
+        y : object, default None
+            Ignored; present by convention of scikit-learn.
+        text : (n,) texts, optional
+            What the rows are about, for `cluster_names_` and `cluster_keywords_`. In a pipeline: `pipeline.fit(X,
+            autocluster__text=text)`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidField
+            A parameter or the texts are wrong.
+        ValueError
+            scikit-learn refuses the rows.
+        """
+        rows = validate_data(self, _rows_of(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+        texts = texts_of(text, len(rows))
+        self._origin = self._origin_of(split(rows))
+        points = self._placed(rows)
+        algorithm, given = self._plan()
+        method = find_algorithm(algorithm)
+        params = method.params(**{name: unwrapped(value) for name, value in given.items()})
+        with one_blas_thread():
+            found = method.fit(points, params, seed=self._seed(), threads=self._threads(), progress=silent)
+        self._keep(points, found)
+        self._name(texts)
+        return self
+
+    def fit_predict(self, X: object, y: object = None, *, text: Iterable[object] | None = None) -> Integers:  # noqa: N803
+        """Cluster rows and return their labels.
+
+        Parameters
+        ----------
+        X : (n, d) numbers, or one column of n vectors
+            Rows, as in `fit`.
+        y : object, default None
+            Ignored; present by convention of scikit-learn.
+        text : (n,) texts, optional
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            `labels_`.
+        """
+        return self.fit(X, y, text=text).labels_
+
+    def predict(self, X: object) -> Integers:  # noqa: N803
+        """Assign new rows to the clusters.
+
+        Parameters
+        ----------
+        X : (m, d) numbers, or one column of m vectors
+            Rows, as in `fit`.
+
+        Returns
+        -------
+        ndarray of int64, shape (m,)
+            Cluster of each row, -1 for rows that fit none. A row gets the same answer alone and among others.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` was not called yet.
+        """
+        check_is_fitted(self)
+        rows = self._placed(validate_data(self, _rows_of(X), dtype=[np.float64, np.float32], reset=False))
+        return np.asarray(self._model.assign(rows, self._threads()).labels, np.int64)
+
+    def _placed(self, rows: NDArray[np.floating]) -> Points:
+        points = checked_points(self._near(rows))
+        if not self.normalize:
+            return points
+        directed = points.any(axis=1)
+        if directed.all():
+            return unit_rows(points, self._threads())
+        placed = points.copy()
+        placed[directed] = unit_rows(points[directed], self._threads())
+        return placed
+
+    def _origin_of(self, rows: Split) -> NDArray[np.float64] | None:
+        """The mean of rows whose differences float32 would lose."""
+        if self.normalize or rows.rest is None or not matters(rows.points, rows.rest):
+            return None
+        return moved_to_mean(*rows)[1]
+
+    def _near(self, rows: NDArray[np.floating]) -> Points:
+        found = split(rows)
+        return found.points if self._origin is None else moved_to_mean(*found, self._origin)[0]
+
+    def _seed(self) -> int:
+        """Drawn from a RandomState, as scikit-learn does, so that each fit moves it on."""
+        given = self.random_state
+        if given is None:
+            return 42
+        if isinstance(given, np.random.RandomState):
+            return int(given.randint(0, MOST_SEED, dtype=np.int64))
+        if isinstance(given, np.random.Generator):
+            remedy = "Draw a whole number from it: random_state=int(rng.integers(2**32))."
+            raise InvalidField(
+                "random_state", "must be None, a whole number or a RandomState, no Generator", remedy=remedy
+            )
+        seed = whole("random_state", given, 0)
+        check_seed("random_state", seed)
+        return seed
+
+    def _threads(self) -> int:
+        return 0 if self.n_jobs is None or self.n_jobs < 0 else whole("n_jobs", self.n_jobs, 0)
+
+    def _keep(self, points: Points, found: Fit) -> None:
+        labels = by_size(found.labelled.labels)
+        clusters = int(labels.max(initial=-1)) + 1
+        known = KnownRows.of(points, Labelled(labels.astype(np.int64), found.labelled.strengths), self._threads())
+        self._model = Model.of(found, labels, points.shape[1], False, None, known)  # rows are placed before
+        self.labels_ = labels.astype(np.int64)
+        self.probabilities_ = found.labelled.strengths
+        means = cluster_means(points, labels, clusters)
+        self.cluster_centers_ = means.astype(np.float32) if self._origin is None else means + self._origin
+
+    def _name(self, texts: list[str] | None) -> None:
+        clusters = len(self.cluster_centers_)
+        names = [Name(f"Cluster {number}", ()) for number in range(clusters)]
+        if texts is not None:
+            centers = self.cluster_centers_.astype(np.float32)
+            names = name_clusters(texts, self.labels_.astype(np.int32), clusters, centroids=centers)
+        self.cluster_names_ = [name.label for name in names]
+        self.cluster_keywords_ = [name.keywords for name in names]
+
+
+def _rows_of(given: object) -> Any:
+    """A column of vectors as rows; anything else as it is, for scikit-learn to look at."""
+    return given if one_column(given) is None else split_vectors(given, name="X").points

@@ -1,0 +1,87 @@
+"""The public Python API is described where it is defined: parameters with type and default, examples that run."""
+
+import doctest
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from numpydoc.docscrape import FunctionDoc
+
+import shoal
+from shoal import errors
+from shoal.client.clusters import Clusters
+from shoal.client.collections import Collections
+from shoal.client.documents import Documents
+from shoal.client.executions import Executions, Run
+from shoal.client.namespaces import Namespaces
+from shoal.client.tasks import Tasks
+from shoal.library.assignment import Assignment
+
+ESTIMATORS = (shoal.AutoCluster, shoal.KMeans, shoal.HDBSCAN)
+CLASSES = (
+    shoal.Clustering, Assignment, shoal.Client, Clusters, Collections, Documents, Executions, Run, Namespaces, Tasks,
+    *ESTIMATORS,
+)  # fmt: skip
+MADE_BY_CALLERS = (shoal.Client, *ESTIMATORS)
+"""Classes whose constructor is public; its parameters stand in the docstring of the class."""
+
+
+def methods_of(kind: type) -> list[Callable[..., Any]]:
+    """The public methods that Shoal defines, also in its base classes."""
+    found = inspect.getmembers(kind, inspect.isfunction)
+    return [one for name, one in found if not name.startswith("_") and one.__module__.startswith("shoal.")]
+
+
+FUNCTIONS: list[Any] = [
+    shoal.cluster,
+    shoal.load,
+    *MADE_BY_CALLERS,
+    *dict.fromkeys(method for kind in CLASSES for method in methods_of(kind)),
+]
+
+
+def shown(default: object) -> str:
+    """A default as a docstring states it."""
+    return f'"{default}"' if isinstance(default, str) else str(getattr(default, "__name__", default))
+
+
+def described(parameter: inspect.Parameter, kind: str) -> bool:
+    """Whether the type in a docstring, such as `int, default 5`, agrees with the signature."""
+    default = parameter.default
+    if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        return True
+    if default is parameter.empty:
+        return bool(kind) and "default" not in kind and "optional" not in kind
+    if default is None or callable(default):
+        return kind.endswith("optional") or kind.endswith("default None")
+    return kind.endswith(f"default {shown(default)}") or (
+        re.fullmatch(r".*default [\d.e+-]+", kind) is not None and (float(kind.rpartition(" ")[2]) == default)
+    )
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.__qualname__)
+def test_every_parameter_is_described_with_its_type_and_default(function: Any) -> None:
+    signature = [one for one in inspect.signature(function).parameters.values() if one.name != "self"]
+    doc = FunctionDoc(function)
+
+    assert doc["Summary"], "no summary"
+    names = [name for one in doc["Parameters"] for name in one.name.replace("*", "").split(", ")]
+    assert names == [one.name for one in signature]
+    for parameter, section in zip(signature, doc["Parameters"], strict=True):
+        assert described(parameter, section.type), f"{parameter} is described as {section.type!r}"
+        assert any(line.strip() for line in section.desc), parameter.name
+
+
+@pytest.mark.parametrize("kind", [*CLASSES, *(getattr(errors, name) for name in errors.__all__)])
+def test_every_public_class_has_a_summary(kind: type) -> None:
+    assert "__doc__" in vars(kind)
+    assert inspect.getdoc(kind)
+
+
+@pytest.mark.parametrize("function", [shoal.cluster, shoal.load, shoal.KMeans], ids=lambda one: one.__name__)
+def test_examples_in_docstrings_print_what_they_show(function: Any) -> None:
+    (examples,) = [one for one in doctest.DocTestFinder(recurse=False).find(function) if one.examples]
+
+    assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples).failed == 0
