@@ -1,16 +1,11 @@
-"""The only file that knows which concrete parts are in use. Everything above gets finished services."""
+"""Wires the services on the stores. Everything above gets finished services."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from shoal.durable import locked
-from shoal.errors import Corrupt
 from shoal.intake import FileReaders, Limits
 from shoal.jobs.limits import run_memory_mib
-from shoal.maintenance.inspection import held_without_metadata
 from shoal.repositories.audit import Audit
 from shoal.repositories.retention_clock import RetentionClock
 from shoal.runs.enrichment import Enrichment
@@ -31,19 +26,14 @@ from shoal.services.keys import Keys
 from shoal.services.links import Links
 from shoal.services.namespaces import Namespaces
 from shoal.services.objects import Objects
-from shoal.services.removals import Removals, check_known
+from shoal.services.removals import Removals
 from shoal.services.tasks import Tasks
 from shoal.settings import Settings
-from shoal.storage.local.artifacts import LocalArtifacts
-from shoal.storage.local.checkpoints import LocalCheckpoints
-from shoal.storage.local.data_folder import make_data_folder
 from shoal.storage.local.disk import Disk
-from shoal.storage.local.privacy import make_private
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.metadata import MetadataStore
-from shoal.storage.sqlite.documents.store import SqliteDocuments
-from shoal.storage.sqlite.metadata import SqliteMetadata
+from shoal.storage.stores import Stores, open_stores
 
 __all__ = ["Services", "assemble", "utc_now"]
 
@@ -53,6 +43,7 @@ class Services:
     """Everything that can be done, and the stores below it. `close` ends it all."""
 
     settings: Settings
+    stores: Stores
     metadata: MetadataStore
     documents_store: DocumentStore
     artifacts: ArtifactStore
@@ -77,8 +68,7 @@ class Services:
 
     def close(self) -> None:
         """Close every store."""
-        self.documents_store.close()
-        self.metadata.close()
+        self.stores.close()
 
 
 def utc_now() -> datetime:
@@ -86,20 +76,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Services:
-    """Open the data folder, made private (0700), and wire everything on it.
+def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: Stores | None = None) -> Services:
+    """Wire everything on the stores, those of the settings' data folder by default.
 
-    Raises InvalidField for what cannot be one, Corrupt for one that has lost the record of its contents.
+    Raises what `open_stores` does.
     """
-    data = settings.data
-    make_data_folder(data)
-    _refuse_without_metadata(data)
-    make_private(data)
-    metadata = SqliteMetadata(data / "metadata.sqlite")
-    documents_store = SqliteDocuments(data / "documents", check=check_known(metadata))
-    artifacts = LocalArtifacts(data / "artifacts")
-    checkpoints = LocalCheckpoints(data / "checkpoints")
-    removals = Removals(metadata, documents_store, artifacts, checkpoints, now, lambda: _alone(data / "removals"))
+    data, stores = settings.data, stores or open_stores(settings)
+    metadata, documents_store = stores.metadata, stores.documents
+    artifacts, checkpoints = stores.artifacts, stores.checkpoints
+    removals = Removals(metadata, documents_store, artifacts, checkpoints, now, lambda: stores.exclusively("removals"))
     namespaces = Namespaces(metadata, documents_store, removals, now, settings.max_dimension)
     retention = RetentionClock(metadata, now)
     audit = Audit(metadata, now, retention, days=settings.audit_days, rows=settings.audit_rows)
@@ -114,7 +99,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         data,
         reserve_mib=settings.disk_reserve_mib,
         ballast_mib=settings.ballast_mib,
-        emptied=lambda: _checkpoint(metadata, documents_store),
+        emptied=stores.checkpoint,
     )
     keys = Keys(metadata, namespaces, audit, now)
     planning = Planning(
@@ -131,6 +116,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
     links = Links(data / "links.secret", now)
     return Services(
         settings=settings,
+        stores=stores,
         housekeeping=Housekeeping(
             keys,
             namespaces,
@@ -179,26 +165,3 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now) -> Servi
         bulk=bulk,
         disk=disk,
     )
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock over all processes of the data folder."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with locked(folder):
-        yield
-
-
-def _checkpoint(metadata: MetadataStore, documents: DocumentStore) -> None:
-    metadata.checkpoint()
-    documents.checkpoint()
-
-
-def _refuse_without_metadata(data: Path) -> None:
-    """Taken for a new installation, the folder would get a new key, and tidying would remove results as nobody's."""
-    held = held_without_metadata(data)
-    if held is not None:
-        raise Corrupt(
-            f"{data} holds {held} and has lost its metadata.sqlite, which tells what they are. "
-            "Restore the folder from a backup; for a new beginning name another folder."
-        )

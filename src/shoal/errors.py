@@ -15,6 +15,7 @@ ShoalError
 ├── RateLimited             more requests than are allowed: retry later
 ├── QueueFull               more runs than may wait: retry later
 ├── Unavailable             a store did not answer in time: retry later
+│   ├── Contended           others changed the same data each time it was tried: retry later
 │   ├── InsufficientStorage the disk has no room for it: free some, then retry
 │   ├── Overloaded          too many requests at once: retry later
 │   └── OutOfTime           a request needs longer than it may take: ask for less
@@ -29,6 +30,7 @@ __all__ = [
     "AlreadyExists",
     "Cancelled",
     "Conflict",
+    "Contended",
     "Corrupt",
     "Forbidden",
     "InsufficientStorage",
@@ -179,6 +181,10 @@ class Unavailable(ShoalError):
 
     def __init__(self, message: str, retry_after_seconds: int = 1, **details: object) -> None:
         super().__init__(message, retryable=True, retry_after_seconds=retry_after_seconds, **details)
+
+
+class Contended(Unavailable):
+    """Others changed the same data each time a transaction was tried; nothing of it is stored."""
 
 
 class InsufficientStorage(Unavailable):

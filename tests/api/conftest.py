@@ -1,5 +1,6 @@
 """A real server on a free loopback port for each test, over a data folder of its own and a clock that tests move."""
 
+import os
 import socket
 import threading
 import time
@@ -13,9 +14,15 @@ import httpx
 import pytest
 import uvicorn
 
+from memory_stores import memory_stores
 from shoal.api.app import create_app
 from shoal.assemble import Services, assemble
 from shoal.settings import Settings
+from shoal.storage.stores import open_stores
+
+ON_BOTH_STORES = frozenset(
+    {"test_buckets", "test_collections", "test_idempotency", "test_keys", "test_namespaces", "test_optimistic_store"}
+)
 
 
 @dataclass
@@ -43,10 +50,22 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-def services(tmp_path: Path, clock: Clock, settings: dict[str, Any]) -> Iterator[Services]:
+def store_kind() -> str:
+    """Where the records are kept: `sqlite`, or `memory` for the optimistic store with conflicts."""
+    return os.environ.get("SHOAL_TEST_STORE", "sqlite")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Suites that are about changes of records run on both stores."""
+    if "store_kind" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in ON_BOTH_STORES:
+        metafunc.parametrize("store_kind", ["sqlite", "memory"])
+
+
+@pytest.fixture
+def services(tmp_path: Path, clock: Clock, settings: dict[str, Any], store_kind: str) -> Iterator[Services]:
     """Everything, on a fresh folder, before the first start. Bodies over 1 MiB are too large here."""
-    given = {"workers": 0, "max_body_mib": 1, "max_upload_mib": 2, **settings}
-    opened = assemble(Settings(data=tmp_path / "data", **given), clock)
+    given = Settings(**{"data": tmp_path / "data", "workers": 0, "max_body_mib": 1, "max_upload_mib": 2, **settings})
+    opened = assemble(given, clock, open_stores(given) if store_kind == "sqlite" else memory_stores(given))
     yield opened
     opened.close()
 

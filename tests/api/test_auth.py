@@ -17,6 +17,7 @@ from shoal.assemble import Services, assemble
 from shoal.records.key import CreateKey, Key, PatchKey, Permission, has_checksum, new_key
 from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Stored
+from shoal.storage.sqlite.transaction import SqliteTransaction
 
 ClientMaker = Callable[..., httpx.Client]
 
@@ -223,19 +224,19 @@ def test_calls_that_come_at_once_all_pass_and_note_the_use_once(
     """Each thread reads the key before any of them has noted its use."""
     services.keys.authenticate(admin_key)
     clock.forward(minutes=2)
-    ready, replace, writes = Barrier(40), services.metadata.replace, list[str]()
+    ready, replace, writes = Barrier(40), SqliteTransaction.replace, list[str]()
     noted = services.keys._note_use
 
     def note_together(scope: Scope, key: Key) -> None:
         ready.wait(30)
         noted(scope, key)
 
-    def counted(*given: Any, **named: Any) -> Stored:
+    def counted(tx: SqliteTransaction, *given: Any, **named: Any) -> Stored:
         writes.append(given[2])
-        return replace(*given, **named)
+        return replace(tx, *given, **named)
 
     monkeypatch.setattr(services.keys, "_note_use", note_together)
-    monkeypatch.setattr(services.metadata, "replace", counted)
+    monkeypatch.setattr(SqliteTransaction, "replace", counted)
     with ThreadPoolExecutor(40) as pool:
         callers = list(pool.map(services.keys.authenticate, [admin_key] * 40))
 

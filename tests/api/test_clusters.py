@@ -358,7 +358,7 @@ class TestExecution:
 
         services.runner.run(stale, lambda *_: None)
         with pytest.raises(Cancelled):
-            services.states.check(stale)
+            services.states.check_now(stale)
 
         assert client.get("/clusters/groups").json()["current_run_id"] is None
         services.runner.run(fresh, lambda *_: None)

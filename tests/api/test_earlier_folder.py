@@ -13,7 +13,7 @@ import pytest
 from data.make_whole_folder import HERE, read_all, repeat_keyed, wait_for
 from server_process import ServerProcess
 from shoal.assemble import Services, assemble
-from shoal.services.doctor import examine
+from shoal.maintenance.doctor import examine
 from shoal.settings import Settings
 
 ClientMaker = Callable[..., httpx.Client]

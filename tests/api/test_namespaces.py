@@ -11,6 +11,7 @@ from shoal.assemble import Services
 from shoal.columns import DocumentBatch
 from shoal.errors import InvalidRequest, NotFound
 from shoal.records.scope import Scope
+from shoal.storage.protocols.records import Json, Kind
 
 ClientMaker = Callable[..., httpx.Client]
 
@@ -220,6 +221,10 @@ def test_a_change_cannot_take_a_name_or_another_dimension(client: httpx.Client) 
     assert client.get("/namespaces/one").json()["vector_configs"][0]["dimension"] == 2
 
 
+def insert(services: Services, scope: Scope, kind: Kind, id: str, body: Json, name: str | None = None) -> None:
+    services.metadata.transact(lambda tx: tx.insert(scope, kind, id, body, name=name))
+
+
 def test_removal_takes_everything_inside_and_nothing_else(
     services: Services, client: httpx.Client, clock: Callable[[], datetime]
 ) -> None:
@@ -227,8 +232,8 @@ def test_removal_takes_everything_inside_and_nothing_else(
     for name in ("gone", "stays"):
         made = make(client, name)
         scope = Scope(str(made["organization_id"]), str(made["namespace_id"]))
-        services.metadata.insert(scope, "bucket", "bkt_1", {"bucket_name": "b"}, name="b")
-        services.metadata.insert(scope, "collection", "col_1", {"collection_name": "c"}, name="c")
+        insert(services, scope, "bucket", "bkt_1", {"bucket_name": "b"}, name="b")
+        insert(services, scope, "collection", "col_1", {"collection_name": "c"}, name="c")
         batch = DocumentBatch(["d1"], [b'{"a": 1}'])
         services.documents_store.write(scope, "col_1", [batch], now=clock())
         services.artifacts.write(scope, "run_1", {"members": pa.table({"x": [1]})}, {})
@@ -269,7 +274,7 @@ def test_two_organisations_do_not_see_each_other(
     assert set(names(client.get("/namespaces"))) == {"default", "mine", "other"}
 
     scope = Scope(str(mine["organization_id"]), "shared-id")
-    services.metadata.insert(scope, "bucket", "bkt_1", {"bucket_name": "b"})
+    insert(services, scope, "bucket", "bkt_1", {"bucket_name": "b"})
     assert stranger.delete("/namespaces/shared-id").json()["namespace_id"] == theirs["namespace_id"]
     assert services.metadata.get(scope, "bucket", "bkt_1") is not None
 

@@ -135,7 +135,7 @@ def inline_worker(services: Services, at_publish: Callable[[], None] = lambda: N
         _Runs(services),
         _InThisProcess(services, at_publish),
         name=process_name(),
-        queue=QUEUE,
+        queue_name=QUEUE,
         lease=timedelta(seconds=services.settings.lease_seconds),
         is_alive=lambda name: is_alive(folder, name),
         now=utc_now,

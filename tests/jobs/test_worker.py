@@ -20,7 +20,7 @@ from shoal.jobs.liveness import is_alive
 from shoal.jobs.worker import MAX_ATTEMPTS, MAX_STARTS, Worker
 from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
-from shoal.storage.sqlite.metadata import SqliteMetadata
+from single_writes import SqliteStore
 
 SCOPE = Scope("org_a", "ns_a")
 
@@ -51,21 +51,21 @@ class Script:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteMetadata]:
-    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "metadata.sqlite")
     yield store
     store.close()
 
 
 def worker_of(
-    store: SqliteMetadata, handler: Script, folder: Path, *, children: ChildProcesses | None = None, **more: Any
+    store: SqliteStore, handler: Script, folder: Path, *, children: ChildProcesses | None = None, **more: Any
 ) -> Worker:
     given: dict[str, Any] = {"is_alive": lambda name: is_alive(folder, name), **more}
     children = children or ChildProcesses(handler.command, standby=False)
-    return Worker(store, handler, children, name="this", queue="q", lease=timedelta(seconds=30), now=now, **given)
+    return Worker(store, handler, children, name="this", queue_name="q", lease=timedelta(seconds=30), now=now, **given)
 
 
-def job_of(store: SqliteMetadata, id: str) -> Job:
+def job_of(store: SqliteStore, id: str) -> Job:
     job = store.get_job(SCOPE, id)
     assert job is not None
     return job
@@ -78,7 +78,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_job_whose_child_ends_well_is_done_after_one_attempt(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_job_whose_child_ends_well_is_done_after_one_attempt(store: SqliteStore, tmp_path: Path) -> None:
     store.enqueue(SCOPE, "one", "q", {}, now())
 
     assert worker_of(store, Script("pass"), tmp_path / "workers").run_one()
@@ -87,7 +87,7 @@ def test_a_job_whose_child_ends_well_is_done_after_one_attempt(store: SqliteMeta
     assert (job.state, job.attempts) == ("done", 1)
 
 
-def test_progress_that_the_child_tells_reaches_the_store(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_progress_that_the_child_tells_reaches_the_store(store: SqliteStore, tmp_path: Path) -> None:
     code = 'import time; print(\'{"stage": "cluster", "fraction": 0.5}\', flush=True); time.sleep(1)'
     store.enqueue(SCOPE, "one", "q", {}, now())
 
@@ -97,7 +97,7 @@ def test_progress_that_the_child_tells_reaches_the_store(store: SqliteMetadata, 
     assert (job.stage, job.fraction) == ("cluster", 0.5)
 
 
-def test_a_child_that_always_crashes_is_given_up_after_three_attempts(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_child_that_always_crashes_is_given_up_after_three_attempts(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, handler, tmp_path / "workers")
@@ -109,7 +109,7 @@ def test_a_child_that_always_crashes_is_given_up_after_three_attempts(store: Sql
     assert handler.failures == ["The run was tried 3 times; the last time it was killed by SIGSEGV."]
 
 
-def test_a_child_that_crashes_once_is_tried_again(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_child_that_crashes_once_is_tried_again(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import sys; sys.exit(1 if JOB['attempt'] == 1 else 0)")
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, handler, tmp_path / "workers")
@@ -121,7 +121,7 @@ def test_a_child_that_crashes_once_is_tried_again(store: SqliteMetadata, tmp_pat
     assert (job.state, job.attempts, handler.failures) == ("done", 2, [])
 
 
-def test_cancelling_kills_the_child_even_where_it_does_not_listen(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_cancelling_kills_the_child_even_where_it_does_not_listen(store: SqliteStore, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
         "import os, pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -141,9 +141,7 @@ def test_cancelling_kills_the_child_even_where_it_does_not_listen(store: SqliteM
         os.kill(int(pid_file.read_text()), 0)
 
 
-def test_a_stopping_worker_hands_its_job_back_without_counting_the_attempt(
-    store: SqliteMetadata, tmp_path: Path
-) -> None:
+def test_a_stopping_worker_hands_its_job_back_without_counting_the_attempt(store: SqliteStore, tmp_path: Path) -> None:
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, Script("import time; time.sleep(600)"), tmp_path / "workers")
     thread = threading.Thread(target=worker.run)
@@ -157,7 +155,7 @@ def test_a_stopping_worker_hands_its_job_back_without_counting_the_attempt(
     assert (job.state, job.attempts) == ("queued", 0)
 
 
-def test_the_job_of_a_worker_that_was_killed_is_taken_up_at_once(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_the_job_of_a_worker_that_was_killed_is_taken_up_at_once(store: SqliteStore, tmp_path: Path) -> None:
     """The lease has minutes to go; the dead worker's lock tells."""
     folder = tmp_path / "workers"
     folder.mkdir()
@@ -184,7 +182,7 @@ def test_the_job_of_a_worker_that_was_killed_is_taken_up_at_once(store: SqliteMe
 
 
 def test_a_run_outlives_any_number_of_killed_workers_that_is_less_than_the_bound(
-    store: SqliteMetadata, tmp_path: Path
+    store: SqliteStore, tmp_path: Path
 ) -> None:
     """A server that is restarted, or killed with its workers, takes no attempt from a run."""
     handler = Script("pass")
@@ -199,7 +197,7 @@ def test_a_run_outlives_any_number_of_killed_workers_that_is_less_than_the_bound
     assert (job.state, job.attempts, handler.failures) == ("done", 1, [])
 
 
-def test_a_run_that_takes_its_worker_down_each_time_is_given_up_at_last(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_run_that_takes_its_worker_down_each_time_is_given_up_at_last(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("pass")
     store.enqueue(SCOPE, "one", "q", {}, now())
     for _ in range(MAX_STARTS):
@@ -212,7 +210,7 @@ def test_a_run_that_takes_its_worker_down_each_time_is_given_up_at_last(store: S
     assert handler.failures == ["The run was started 25 times, and its server or worker ended each time."]
 
 
-def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("raise SystemExit(1)")
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, handler, tmp_path / "workers")
@@ -226,7 +224,7 @@ def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: 
     assert handler.failures == ["The run was tried 3 times; the last time it exited with code 1 (its log tells why)."]
 
 
-def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteMetadata) -> None:
+def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteStore) -> None:
     store.enqueue(SCOPE, "one", "q", {}, now())
     first = store.claim("q", "slow", now(), now() - timedelta(seconds=1))
     second = store.claim("q", "quick", now(), now() + timedelta(seconds=30))
@@ -237,7 +235,7 @@ def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteMetadat
     assert store.finish("one", second.fence)
 
 
-def test_a_poisoned_job_among_fifty_good_ones_stops_none_of_them(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_poisoned_job_among_fifty_good_ones_stops_none_of_them(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import os; os.abort() if JOB['job'] == 'poison' else None")
     for number in range(25):
         store.enqueue(SCOPE, f"before_{number}", "q", {}, now())
@@ -255,7 +253,7 @@ def test_a_poisoned_job_among_fifty_good_ones_stops_none_of_them(store: SqliteMe
     assert handler.failures == ["The run was tried 3 times; the last time it was killed by SIGABRT."]
 
 
-def test_a_child_that_met_its_memory_limit_is_not_tried_again(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_child_that_met_its_memory_limit_is_not_tried_again(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script(f"sys.exit({OUT_OF_MEMORY})")
     store.enqueue(SCOPE, "one", "q", {}, now())
 
@@ -265,7 +263,7 @@ def test_a_child_that_met_its_memory_limit_is_not_tried_again(store: SqliteMetad
     assert handler.failures == ["memory"]
 
 
-def test_a_child_that_takes_too_long_is_killed_and_not_tried_again(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_child_that_takes_too_long_is_killed_and_not_tried_again(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import time; time.sleep(600)")
     store.enqueue(SCOPE, "one", "q", {}, now())
 
@@ -274,7 +272,7 @@ def test_a_child_that_takes_too_long_is_killed_and_not_tried_again(store: Sqlite
     assert (job_of(store, "one").state, handler.failures) == ("done", ["time"])
 
 
-def test_a_job_that_names_its_time_has_no_more_than_that(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_job_that_names_its_time_has_no_more_than_that(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import time; time.sleep(600)")
     store.enqueue(SCOPE, "one", "q", {"seconds": 0.3}, now())
     store.enqueue(SCOPE, "two", "q", {"seconds": 3600}, now())
@@ -285,7 +283,7 @@ def test_a_job_that_names_its_time_has_no_more_than_that(store: SqliteMetadata, 
     assert handler.failures == ["time", "time"]
 
 
-def test_a_worker_leaves_jobs_of_who_has_enough_under_way(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_worker_leaves_jobs_of_who_has_enough_under_way(store: SqliteStore, tmp_path: Path) -> None:
     for id in ("one", "two"):
         store.enqueue(SCOPE, id, "q", {}, now())
     store.claim("q", "other", now(), now() + timedelta(minutes=10))
@@ -320,7 +318,7 @@ except MemoryError:
     assert said.split() == ["1", "refused"]
 
 
-def test_a_process_waits_ready_and_takes_the_next_job(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_process_waits_ready_and_takes_the_next_job(store: SqliteStore, tmp_path: Path) -> None:
     """And where it died meanwhile, another one takes its place."""
     pids = tmp_path / "pids"
     handler = Script(f"import os; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')")
@@ -348,7 +346,7 @@ def test_a_process_waits_ready_and_takes_the_next_job(store: SqliteMetadata, tmp
     assert {job_of(store, id).attempts for id in ("one", "two", "three")} == {1}
 
 
-def test_a_process_that_waits_ends_with_its_worker(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_process_that_waits_ends_with_its_worker(store: SqliteStore, tmp_path: Path) -> None:
     children = ChildProcesses([sys.executable, "-m", "shoal.cli.processes.run_child", "--data", str(tmp_path / "data")])
     children.prepare()
     ready = children._ready
@@ -361,7 +359,7 @@ def test_a_process_that_waits_ends_with_its_worker(store: SqliteMetadata, tmp_pa
 
 
 def test_an_idle_worker_hears_of_a_job_before_it_would_look_by_itself(
-    store: SqliteMetadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only a write of somebody else makes a worker look again before its second is over."""
     steady = [0.0]
@@ -378,7 +376,7 @@ def test_an_idle_worker_hears_of_a_job_before_it_would_look_by_itself(
         assert not worker.step()
     assert len(claims) == 1
 
-    other = SqliteMetadata(tmp_path / "metadata.sqlite")
+    other = SqliteStore(tmp_path / "metadata.sqlite")
     other.enqueue(SCOPE, "one", "q", {}, now())
     other.close()
 
@@ -388,7 +386,7 @@ def test_an_idle_worker_hears_of_a_job_before_it_would_look_by_itself(
 
 
 def test_a_lease_that_a_clock_set_back_would_stretch_ends_by_the_steady_clock(
-    store: SqliteMetadata, tmp_path: Path
+    store: SqliteStore, tmp_path: Path
 ) -> None:
     """A worker that is stopped, not dead, holds its lock; its lease seems to last for a day."""
     steady = [0.0]
@@ -409,7 +407,7 @@ def test_a_lease_that_a_clock_set_back_would_stretch_ends_by_the_steady_clock(
     assert job_of(store, "one").fence == 2
 
 
-def test_a_store_that_does_not_answer_for_a_while_costs_no_run(store: SqliteMetadata, tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_for_a_while_costs_no_run(store: SqliteStore, tmp_path: Path) -> None:
     """Neither the child nor its outcome is lost."""
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, Script("import time; time.sleep(1)"), tmp_path / "workers")

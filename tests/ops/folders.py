@@ -43,9 +43,9 @@ def fill(services: Services) -> Scope:
     services.clusters.execute(scope, services.clusters.admit(scope, "groups", ExecuteCluster()))
     assert carry_out(services) == 1
     now = datetime.now(UTC)
-    for store in (services.metadata, services.documents_store):
-        saved = SavedReply("request", Reply(200, None, b"{}"), now)
-        store.save_reply(scope, "key", saved, forget_before=now)
+    saved = SavedReply("request", Reply(200, None, b"{}"), now)
+    services.metadata.transact(lambda tx: tx.save_reply(scope, "key", saved, forget_before=now))
+    services.documents_store.save_reply(scope, "key", saved, forget_before=now)
     return scope
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,11 @@ from shoal.records.bucket import BucketSchema, CreateBucket
 from shoal.records.key import CreateKey, new_key
 from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
-from shoal.repositories.audit import INSTALLATION, note
+from shoal.repositories.audit import INSTALLATION, note, note_done
 from shoal.settings import Settings
-from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.records import Kind, Query, Stored
+from shoal.storage.protocols.transactions import Transaction
+from shoal.storage.sqlite.transaction import SqliteTransaction
 
 ORIGIN = Origin("command line", user="ann")
 
@@ -56,9 +59,14 @@ def bucket(name: str) -> CreateBucket:
 
 def test_a_change_and_its_row_are_stored_together_or_not_at_all(services: Services, scope: Scope) -> None:
     def stopped_before_the_commit() -> None:
-        with services.audit.acting(ORIGIN), services.metadata.transaction():
-            services.buckets.create(scope, bucket("lost"))
+        create = services.buckets.creation(scope, bucket("lost"))
+
+        def body(tx: Transaction) -> None:
+            create(tx)
             raise RuntimeError("power cut")
+
+        with services.audit.acting(ORIGIN):
+            services.metadata.transact(body)
 
     with pytest.raises(RuntimeError, match="power"):
         stopped_before_the_commit()
@@ -80,14 +88,14 @@ def test_a_change_and_its_row_are_stored_together_or_not_at_all(services: Servic
 def test_where_a_row_cannot_be_written_the_change_is_not_made(
     services: Services, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert = services.metadata.insert
+    insert = SqliteTransaction.insert
 
-    def fails_for_the_log(scope: Scope, kind: str, *given: object, **named: object) -> object:
+    def fails_for_the_log(tx: SqliteTransaction, scope: Scope, kind: Kind, *given: Any, **named: Any) -> Stored:
         if kind == "audit":
             raise OSError("no space left")
-        return insert(scope, kind, *given, **named)  # type: ignore[arg-type]  # handed on as they came
+        return insert(tx, scope, kind, *given, **named)
 
-    monkeypatch.setattr(services.metadata, "insert", fails_for_the_log)
+    monkeypatch.setattr(SqliteTransaction, "insert", fails_for_the_log)
     with pytest.raises(OSError, match="no space"), services.audit.acting(ORIGIN):
         services.buckets.create(scope, bucket("never"))
     monkeypatch.undo()
@@ -97,7 +105,7 @@ def test_where_a_row_cannot_be_written_the_change_is_not_made(
 
 def test_nothing_is_noted_where_nobody_is_calling(services: Services, scope: Scope) -> None:
     services.buckets.create(scope, bucket("quiet"))
-    note(scope, "bucket.create", "x")
+    services.metadata.transact(lambda tx: note(tx, scope, "bucket.create", "x"))
 
     assert rows(services, scope) == []
 
@@ -116,14 +124,14 @@ def test_the_oldest_rows_go_when_they_are_too_old_or_too_many(
     monkeypatch.setattr("shoal.repositories.audit._PRUNED_EVERY", 5)
     with services.audit.acting(ORIGIN):
         for _ in range(12):
-            note(scope, "bucket.create", "old")
+            note_done(scope, "bucket.create", "old")
         clock.moment += timedelta(days=31)
         for _ in range(5):
-            note(scope, "bucket.create", "new")
+            note_done(scope, "bucket.create", "new")
         assert {row.resource_id for row in rows(services, scope)} == {"new"}
         for number in range(40):
             clock.moment += timedelta(seconds=1)
-            note(scope, "bucket.create", f"{number}")
+            note_done(scope, "bucket.create", f"{number}")
 
     kept = [row.resource_id for row in rows(services, scope)]
     assert 20 <= len(kept) < 20 + 5

@@ -15,7 +15,7 @@ from shoal.errors import Cancelled, Conflict, QueueFull
 from shoal.records.cluster import Cluster
 from shoal.records.execution import ACTIVE, MOVES, Execution
 from shoal.records.scope import Scope
-from shoal.records.task import TERMINAL
+from shoal.records.task import TERMINAL, Task
 from shoal.runs.states import QUEUE, RunStates
 from shoal.storage.protocols.queue import Job
 from shoal.storage.sqlite.metadata import SqliteMetadata
@@ -75,7 +75,7 @@ class Runs(RuleBasedStateMachine):
     def create(self, cluster: str) -> None:
         active = [id for id, status in self.status.items() if status in ACTIVE and self.cluster_of(id) == cluster]
         try:
-            task = self.states.create(SCOPE, self.states.clusters.get(SCOPE, cluster), {}, None)
+            task = created(self.states, SCOPE, self.states.clusters.get(SCOPE, cluster))
         except Conflict:
             assert active
             return
@@ -125,7 +125,7 @@ class Runs(RuleBasedStateMachine):
             if counts and status in ACTIVE:
                 self.status[id] = "processing"
         elif move == "publish" and status == "processing":
-            self.allowed(counts, lambda: self.states.publish(job, {"num_clusters": 1}, {}, lambda _: None))
+            self.allowed(counts, lambda: self.states.publish(job, {"num_clusters": 1}, {}, lambda *_: None))
             self.published |= {id} if counts else set()
         elif move == "complete" and status == "processing" and (id in self.published or not counts):
             self.allowed(counts, lambda: self.states.complete(job, enriched=None, imperfect=False))
@@ -209,11 +209,11 @@ def store(tmp_path: Path) -> SqliteMetadata:
 def test_a_full_queue_refuses_the_next_run_of_its_organisation_only(store: SqliteMetadata) -> None:
     states = RunStates(store, lambda: BEGINNING, max_queued=3)
     for number in range(3):
-        states.create(SCOPE, cluster_called_and_stored(states, f"clust_{number}"), {}, None)
+        created(states, SCOPE, cluster_called_and_stored(states, f"clust_{number}"))
     with pytest.raises(QueueFull, match="3 runs of this organisation wait already") as refused:
-        states.create(SCOPE, cluster_called_and_stored(states, "clust_3"), {}, None)
+        created(states, SCOPE, cluster_called_and_stored(states, "clust_3"))
     elsewhere = Scope("org_b", "ns_1")
-    states.create(elsewhere, cluster_called_and_stored(states, "clust_4", elsewhere), {}, None)
+    created(states, elsewhere, cluster_called_and_stored(states, "clust_4", elsewhere))
 
     assert "SHOAL_MAX_QUEUED_RUNS" in refused.value.message
     assert refused.value.details == {"queued": 3, "limit": 3, "retry_after_seconds": 10, "retryable": True}
@@ -223,12 +223,12 @@ def test_a_full_queue_refuses_the_next_run_of_its_organisation_only(store: Sqlit
 
 def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes(store: SqliteMetadata) -> None:
     states = RunStates(store, lambda: BEGINNING)
-    task = states.create(SCOPE, cluster_called_and_stored(states, "clust_1"), {}, None)
+    task = created(states, SCOPE, cluster_called_and_stored(states, "clust_1"))
     run_id = str(task.additional_data["run_id"])
     job = store.claim(QUEUE, "w", BEGINNING, BEGINNING + LEASE)
     assert job is not None
     states.processing(job)
-    states.publish(job, {}, {}, lambda _: None)
+    states.publish(job, {}, {}, lambda *_: None)
 
     with pytest.raises(Conflict, match="visible already"):
         states.cancel(SCOPE, run_id)
@@ -245,7 +245,7 @@ def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes
 
 def test_a_failure_told_by_a_worker_that_was_taken_over_is_not_recorded(store: SqliteMetadata) -> None:
     states = RunStates(store, lambda: BEGINNING)
-    states.create(SCOPE, cluster_called_and_stored(states, "clust_1"), {}, None)
+    created(states, SCOPE, cluster_called_and_stored(states, "clust_1"))
     stale = store.claim(QUEUE, "slow", BEGINNING, BEGINNING)
     fresh = store.claim(QUEUE, "quick", BEGINNING, BEGINNING + LEASE)
     assert stale is not None and fresh is not None
@@ -257,6 +257,10 @@ def test_a_failure_told_by_a_worker_that_was_taken_over_is_not_recorded(store: S
     run = states.executions.get(SCOPE, stale.job_id)
     assert (told_by_stale, run.status, run.attempts) == ("pending", "failed", 2)  # though none of them began
     store.close()
+
+
+def created(states: RunStates, scope: Scope, cluster: Cluster) -> Task:
+    return states._store.transact(states.creation(scope, cluster, {}, None))
 
 
 def cluster_called_and_stored(states: RunStates, id: str, scope: Scope = SCOPE) -> Cluster:

@@ -22,8 +22,9 @@ from shoal.services import idempotency
 from shoal.services.idempotency import Answer, Idempotency, Keyed
 from shoal.storage.protocols.records import Kind, Query
 from shoal.storage.protocols.replies import Reply
+from shoal.storage.protocols.transactions import Transaction
 from shoal.storage.sqlite.documents.store import SqliteDocuments
-from shoal.storage.sqlite.metadata import SqliteMetadata
+from single_writes import SqliteStore
 
 SCOPES = (Scope("org_a", "ns_a"), Scope("org_a", "ns_b"), Scope("org_b", "ns_a"))
 KEYS = ("k1", "k2")
@@ -118,6 +119,7 @@ class Requests(RuleBasedStateMachine):
 
     def _send(self, scope: Scope, key: str, route: Route, asked: str, effect: str, ending: str) -> Answer:
         act = self._act(scope, route, effect, ending)
+        body = self._body(scope, route, effect, ending)
         keyed = Keyed(key, asked)
 
         def before_save(_: str) -> None:
@@ -126,7 +128,7 @@ class Requests(RuleBasedStateMachine):
 
         with patch.object(idempotency, "hit", before_save):
             if route == "records":
-                return self.keys.once(scope, keyed, lambda: act)
+                return self.keys.once(scope, keyed, lambda: body)
             if route == "documents":
                 return self.keys.once_with_documents(scope, keyed, lambda: act)
             return self.keys.once_repeatable(scope, keyed, act)
@@ -145,9 +147,20 @@ class Requests(RuleBasedStateMachine):
 
         return act
 
+    def _body(self, scope: Scope, route: Route, effect: str, ending: str) -> Callable[[Transaction], Reply]:
+        def body(tx: Transaction) -> Reply:
+            if ending == "error":
+                raise InvalidRequest("refused")
+            tx.insert(scope, KINDS[route], effect, {"id": effect})
+            if ending == "late error":
+                raise InvalidRequest("refused after all")
+            return Reply(200, "application/json", orjson.dumps(effect))
+
+        return body
+
     def _open(self) -> None:
         root = Path(self.folder.name)
-        self.metadata = SqliteMetadata(root / "metadata.sqlite")
+        self.metadata = SqliteStore(root / "metadata.sqlite")
         self.documents = SqliteDocuments(root / "documents")
         self.keys = Idempotency(self.metadata, self.documents, lambda: self.now, lambda: self.now)
 

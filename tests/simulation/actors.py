@@ -26,7 +26,8 @@ from shoal.records.scope import Scope
 from shoal.runs.states import QUEUE, RunStates
 from shoal.services.clusters import Clusters
 from shoal.storage.protocols.queue import Job
-from simulation.world import Artifacts, Clock, Died, Store
+from shoal.storage.protocols.transactions import Transaction
+from simulation.world import Artifacts, Clock, Died, MemoryStore, Store
 
 __all__ = ["LEASE_SECONDS", "Actor", "Client", "Parts", "SimulatedChild", "SimulatedWorker"]
 
@@ -39,7 +40,7 @@ class Parts:
 
     rng: random.Random
     clock: Clock
-    store: Store
+    store: Store | MemoryStore
     artifacts: Artifacts
     states: RunStates
     clusters: Clusters
@@ -142,14 +143,14 @@ class SimulatedChild:
             for _ in range(parts.rng.randrange(4)):
                 yield
             self._perhaps_fail(parts)
-            parts.states.check(job)
+            parts.states.check_now(job)
             yield
-            held = parts.states.holding
-            parts.artifacts.write(job.scope, job.job_id, {}, {"fence": job.fence}, while_holding=lambda: held(job))
+            held, fence = parts.states.while_holding, {"fence": job.fence}
+            parts.artifacts.write(job.scope, job.job_id, {}, fence, while_holding=lambda place: held(job, place))
             yield
-            parts.states.publish(job, {"num_clusters": 1}, {"num_clusters": 1}, lambda _: self._flipped(parts))
+            parts.states.publish(job, {"num_clusters": 1}, {"num_clusters": 1}, lambda tx, _: self._flip(parts, tx))
             yield
-        parts.states.check(job)
+        parts.states.check_now(job)
         yield
         parts.states.complete(job, enriched=None, imperfect=False)
 
@@ -161,8 +162,8 @@ class SimulatedChild:
             self.crash(OUT_OF_MEMORY)
             raise Died
 
-    def _flipped(self, parts: Parts) -> None:
-        parts.published[self.job.job_id] = self.job.fence
+    def _flip(self, parts: Parts, tx: Transaction) -> None:
+        tx.on_commit(lambda: parts.published.update({self.job.job_id: self.job.fence}))
 
 
 def discard(parts: Parts, job: Job) -> None:
@@ -184,7 +185,7 @@ class SimulatedWorker:
             self,
             self,
             name=name,
-            queue=QUEUE,
+            queue_name=QUEUE,
             lease=timedelta(seconds=LEASE_SECONDS),
             is_alive=lambda other: not is_alive[other].dead,
             now=parts.clock.now,

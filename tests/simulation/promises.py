@@ -5,13 +5,12 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-import orjson
-
 from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.records.execution import ACTIVE, MOVES
 from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
 from simulation.actors import Client, Parts, SimulatedWorker
+from simulation.world import JobSeen
 
 __all__ = ["Promises"]
 
@@ -40,31 +39,22 @@ class Promises:
 
     def _changed_records(self) -> bool:
         """Whether any record of a run or a cluster changed; each that did is looked at."""
-        rows = self._parts.store.rows(
-            "SELECT kind, organization_id, namespace_id, id, version FROM records "
-            "WHERE kind IN ('execution', 'cluster')"
-        )
-        now = {(kind, organization, namespace, id): version for kind, organization, namespace, id, version in rows}
+        versions = self._parts.store.versions()
+        now = {key: version for key, version in versions.items() if key[0] in ("execution", "cluster")}
         changed = [key for key, version in now.items() if self._versions.get(key) != version]
         gone = [key for key in self._versions if key not in now]
         self._versions = now
         for key in gone:
             self._runs.pop(key[3], None)
         for kind, organization, namespace, id in changed:
-            body = self._body(kind, organization, namespace, id)
+            body = self._parts.store.body(kind, organization, namespace, id)
             if kind == "execution":
                 self._check_run(Scope(organization, namespace), self._runs.get(id), body)
                 self._runs[id] = body
         for kind, organization, namespace, id in changed:
             if kind == "cluster":
-                self._check_visible(self._body(kind, organization, namespace, id))
+                self._check_visible(self._parts.store.body(kind, organization, namespace, id))
         return bool(changed or gone)
-
-    def _body(self, kind: str, organization: str, namespace: str, id: str) -> Json:
-        where = "kind = ? AND organization_id = ? AND namespace_id = ? AND id = ?"
-        rows = self._parts.store.rows(f"SELECT body FROM records WHERE {where}", kind, organization, namespace, id)
-        body: Json = orjson.loads(rows[0][0])
-        return body
 
     def _check_run(self, scope: Scope, before: Json | None, run: Json) -> None:
         id, status = run["run_id"], run["status"]
@@ -79,7 +69,7 @@ class Promises:
             assert status != "canceled", f"{id}: published and cancelled"
         if status == "completed":
             assert run["published"], f"{id}: completed without results"
-        task = self._body("task", scope.organization_id, "", run["task_id"])
+        task = self._parts.store.body("task", scope.organization_id, "", run["task_id"])
         assert task["status"] == _TASK_OF.get(status, "COMPLETED"), f"{id}: {status}, its task {task['status']}"
         crashes = self._parts.crashes.get(id, 0)
         assert crashes <= MAX_ATTEMPTS, f"{id}: crashed {crashes} times and was begun again each time"
@@ -110,14 +100,12 @@ class Promises:
     def _check_jobs(self) -> None:
         subjects: dict[str, str] = {}
         now = self._parts.clock.now()
-        for job_id, fence, state, subject, lease in self._parts.store.rows(
-            "SELECT job_id, fence, state, subject, lease_until FROM jobs"
-        ):
-            assert fence >= self._fences.get(job_id, 0), f"{job_id}: the fence went back"
-            self._fences[job_id] = fence
-            if state == "running" and datetime.fromisoformat(lease) > now:
-                other = subjects.setdefault(subject, job_id)
-                assert other == job_id, f"{job_id} and {other} of one cluster run at once"
+        for job in self._parts.store.jobs():
+            assert job.fence >= self._fences.get(job.job_id, 0), f"{job.job_id}: the fence went back"
+            self._fences[job.job_id] = job.fence
+            if job.state == "running" and _lasts(job, now):
+                other = subjects.setdefault(str(job.subject), job.job_id)
+                assert other == job.job_id, f"{job.job_id} and {other} of one cluster run at once"
 
     # ── at each claim ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -127,7 +115,7 @@ class Promises:
         def watched(
             queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None
         ) -> Job | None:
-            with self._parts.store.transaction():
+            with self._parts.store.uninterrupted():
                 fair = self._fair(now)
                 job = claim(queue, worker, now, lease_until, most_of_one)
                 chosen = None if job is None else job.scope.organization_id
@@ -142,28 +130,25 @@ class Promises:
         """The release of a dead worker's jobs: those claims do not count."""
 
         def watched(worker: str) -> int:
-            with self._parts.store.transaction():
-                for (id,) in self._parts.store.rows(
-                    "SELECT job_id FROM jobs WHERE worker = ? AND state = 'running'", worker
-                ):
-                    self._tried[id] -= 1
+            with self._parts.store.uninterrupted():
+                for job in self._parts.store.jobs():
+                    if job.worker == worker and job.state == "running":
+                        self._tried[job.job_id] -= 1
                 return release(worker)
 
         return watched
 
     def _fair(self, now: datetime) -> set[str]:
-        rows = self._parts.store.rows(
-            "SELECT job_id, organization_id, namespace_id, state, subject, lease_until FROM jobs WHERE state <> 'done'"
-        )
-        held = [row for row in rows if row[3] == "running" and datetime.fromisoformat(row[5]) > now]
-        at_work = [row for row in rows if row[3] == "running"]
+        jobs = [job for job in self._parts.store.jobs() if job.state != "done"]
+        at_work = [job for job in jobs if job.state == "running"]
+        held = [job for job in at_work if _lasts(job, now)]
         waiting = {
-            row[1]
-            for row in rows
-            if row not in held
-            and not any(other[:1] != row[:1] and _subject(other) == _subject(row) for other in at_work)
+            job.organization_id
+            for job in jobs
+            if job not in held
+            and not any(other.job_id != job.job_id and other.cluster == job.cluster for other in at_work)
         }
-        running = {one: len([row for row in held if row[1] == one]) for one in waiting}
+        running = {one: len([job for job in held if job.organization_id == one]) for one in waiting}
         fewest = [one for one in waiting if running[one] == min(running.values())]
         oldest = min((self._turns.get(one, 0) for one in fewest), default=0)
         return {one for one in fewest if self._turns.get(one, 0) == oldest}
@@ -178,8 +163,8 @@ class Promises:
 
     # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def under_way(self) -> list[Any]:
-        return self._parts.store.rows("SELECT job_id, state, fence, attempts, worker FROM jobs WHERE state <> 'done'")
+    def under_way(self) -> list[JobSeen]:
+        return [job for job in self._parts.store.jobs() if job.state != "done"]
 
     def all_over(self) -> bool:
         return not self.under_way() and not any(
@@ -192,7 +177,7 @@ class Promises:
             assert len([change for change in run["history"] if not MOVES[change["status"]]]) == 1
             self._check_why(id, run)
         for client in self._clients:
-            left = {row[0] for row in self._parts.store.rows("SELECT id FROM records WHERE kind = 'cluster'")}
+            left = {key[3] for key in self._parts.store.versions() if key[0] == "cluster"}
             for id, cluster in client.accepted.items():
                 assert id in self._runs or cluster not in left, f"{id} was accepted and is lost"
             for id in client.cancelled & set(self._runs):
@@ -207,7 +192,6 @@ class Promises:
             assert tried >= MAX_ATTEMPTS, f"{id} was given up after {tried} claims by workers that lived"
 
 
-def _subject(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The cluster of a job, in its namespace."""
-    _, organization, namespace, _, subject, _ = row
-    return organization, namespace, subject
+def _lasts(job: JobSeen, now: datetime) -> bool:
+    """Whether the lease of a running job lasts."""
+    return job.lease_until is not None and job.lease_until > now

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from simulation.simulation import Simulation
-from simulation.world import Store
+from simulation.world import MemoryStore, Store
 
 __all__ = ["STEPS", "broken", "broken_in_pieces", "fresh_store", "main"]
 
@@ -18,8 +18,8 @@ STEPS = 200
 _IN_MEMORY = Path("/dev/shm")
 
 
-def fresh_store(folder: Path) -> Store:
-    return Store(folder / "simulated.sqlite")
+def fresh_store(folder: Path, kind: str = "sqlite") -> Store | MemoryStore:
+    return Store(folder / "simulated.sqlite") if kind == "sqlite" else MemoryStore()
 
 
 def memory_folder() -> str | None:
@@ -27,12 +27,12 @@ def memory_folder() -> str | None:
     return str(_IN_MEMORY) if _IN_MEMORY.is_dir() else None
 
 
-def broken(seeds: Sequence[int], steps: int = STEPS) -> list[tuple[int, str]]:
+def broken(seeds: Sequence[int], steps: int = STEPS, kind: str = "sqlite") -> list[tuple[int, str]]:
     """The seeds that break a promise, each with where."""
     found = []
     logging.disable(logging.WARNING)  # crashes are what happens here all the time
     with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
-        store = fresh_store(Path(folder))
+        store = fresh_store(Path(folder), kind)
         for seed in seeds:
             store.empty()
             try:
@@ -43,11 +43,13 @@ def broken(seeds: Sequence[int], steps: int = STEPS) -> list[tuple[int, str]]:
     return found
 
 
-def broken_in_pieces(seeds: Sequence[int], steps: int = STEPS, processes: int = 2) -> list[tuple[int, str]]:
+def broken_in_pieces(
+    seeds: Sequence[int], steps: int = STEPS, processes: int = 2, kind: str = "sqlite"
+) -> list[tuple[int, str]]:
     """The same on several processes, 50 seeds at a time."""
     pieces = [seeds[start : start + 50] for start in range(0, len(seeds), 50)]
     with ProcessPoolExecutor(processes) as pool:
-        return [one for found in pool.map(broken, pieces, [steps] * len(pieces)) for one in found]
+        return [one for found in pool.map(broken, pieces, [steps] * len(pieces), [kind] * len(pieces)) for one in found]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,10 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--store", choices=["sqlite", "memory"], default="sqlite")
     given = parser.parse_args(arguments)
     began = time.monotonic()
     seeds = [given.seed] if given.seed is not None else list(range(given.first, given.first + given.seeds))
-    failures = broken_in_pieces(seeds, given.steps, given.processes)
+    failures = broken_in_pieces(seeds, given.steps, given.processes, given.store)
     for seed, where in failures[:5]:
         print(f"seed {seed}\n{where}")  # noqa: T201
     seconds = time.monotonic() - began

@@ -18,9 +18,10 @@ from shoal.runs.planning import Planning
 from shoal.runs.states import RunStates
 from shoal.services.clusters import Clusters
 from shoal.services.removals import Removals
+from shoal.storage.protocols.records import Json
 from simulation.actors import LEASE_SECONDS, Actor, Client, Parts, SimulatedWorker
 from simulation.promises import Promises
-from simulation.world import Artifacts, Checkpoints, Clock, Died, Documents, Store
+from simulation.world import Artifacts, Checkpoints, Clock, Died, Documents, MemoryStore, Store
 
 __all__ = ["Simulation"]
 
@@ -33,7 +34,7 @@ CLIENT_WEIGHT = 0.3
 class Simulation:
     """The world of one seed on a store that is empty. `run` raises AssertionError where a promise is broken."""
 
-    def __init__(self, store: Store, seed: int) -> None:
+    def __init__(self, store: Store | MemoryStore, seed: int) -> None:
         rng, clock, artifacts = random.Random(seed), Clock(), Artifacts()
         states = RunStates(store, clock.now, max_queued=6)
         documents = Documents().as_store()
@@ -86,7 +87,7 @@ class Simulation:
                 collection_id="docs", collection_name="docs", source=source, created_at=now, updated_at=now
             )
             body = docs.model_dump(mode="json")
-            self.parts.store.insert(client.scope, "collection", "docs", body, name="docs")
+            insert(self.parts.store, client.scope, body)
             for _ in range(CLUSTERS):
                 client.add_cluster()
         for _ in range(WORKERS):
@@ -182,3 +183,7 @@ class Simulation:
                 self._stack.pop()
             self.promises.check()
         raise AssertionError(f"something is under way still: {self.promises.under_way()}")
+
+
+def insert(store: Store | MemoryStore, scope: Scope, body: Json) -> None:
+    store.transact(lambda tx: tx.insert(scope, "collection", "docs", body, name="docs"))

@@ -15,7 +15,7 @@ from shoal.records.scope import Scope
 from shoal.storage.checksums import UNKNOWN, damaged_rows, row_checksums, text_checksum
 from shoal.storage.protocols.records import Query
 from shoal.storage.sqlite.documents.store import SqliteDocuments
-from shoal.storage.sqlite.metadata import SqliteMetadata
+from single_writes import SqliteStore
 
 COL, COUNT, DIMENSION = "col_1", 20, 6
 
@@ -171,7 +171,7 @@ def test_what_was_stored_before_there_were_checksums_is_read_as_it_is(
 
 
 def test_a_changed_record_is_told_and_the_others_are_served(tmp_path: Path, scope: Scope) -> None:
-    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    store = SqliteStore(tmp_path / "metadata.sqlite")
     for name in ("one", "two"):
         store.insert(scope, "bucket", f"bkt_{name}", {"size": 1}, name=name)
     store.replace(scope, "bucket", "bkt_two", {"size": 2}, name="two", expect_version=1)

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,21 +17,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from shoal.errors import Conflict
 from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
+from shoal.storage.protocols.transactions import Transaction
 from shoal.storage.sqlite.database import Database
-from shoal.storage.sqlite.metadata import _SCHEMA, SqliteMetadata
+from shoal.storage.sqlite.metadata_schema import METADATA_SCHEMA
+from single_writes import MemoryStore, SqliteStore
 
 LEASE = timedelta(seconds=30)
 A, B, C = (Scope(f"org_{letter}", "ns_1") for letter in "abc")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteMetadata]:
-    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+Store = SqliteStore | MemoryStore
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = SqliteStore(tmp_path / "metadata.sqlite") if request.param == "sqlite" else MemoryStore()
     yield store
     store.close()
 
 
-def claimed(store: SqliteMetadata, now: datetime, worker: str = "w") -> str | None:
+def claimed(store: Store, now: datetime, worker: str = "w") -> str | None:
     job = store.claim("q", worker, now, now + LEASE)
     return None if job is None else job.job_id
 
@@ -38,11 +45,14 @@ def claimed(store: SqliteMetadata, now: datetime, worker: str = "w") -> str | No
 
 
 def test_thousands_of_jobs_of_one_organisation_do_not_delay_the_single_one_of_another(
-    store: SqliteMetadata, now: datetime
+    store: Store, now: datetime
 ) -> None:
-    with store.transaction():
+
+    def enqueue(tx: Transaction) -> None:
         for number in range(10_000):
-            store.enqueue(A, f"a{number:05d}", "q", {}, now)
+            tx.enqueue(A, f"a{number:05d}", "q", {}, now)
+
+    store.transact(enqueue)
     first = store.claim("q", "w", now, now + LEASE)
     assert first is not None
     store.finish(first.job_id, first.fence)
@@ -51,7 +61,7 @@ def test_thousands_of_jobs_of_one_organisation_do_not_delay_the_single_one_of_an
     assert claimed(store, now) == "b"
 
 
-def test_organisations_take_turns_and_each_has_its_jobs_in_order(store: SqliteMetadata, now: datetime) -> None:
+def test_organisations_take_turns_and_each_has_its_jobs_in_order(store: Store, now: datetime) -> None:
     for number in range(3):
         for letter, scope in (("a", A), ("b", B), ("c", C)):
             store.enqueue(scope, f"{letter}{number}", "q", {}, now + timedelta(seconds=number))
@@ -63,9 +73,7 @@ def test_organisations_take_turns_and_each_has_its_jobs_in_order(store: SqliteMe
     assert order == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]
 
 
-def test_who_has_fewer_jobs_running_comes_before_who_was_served_longer_ago(
-    store: SqliteMetadata, now: datetime
-) -> None:
+def test_who_has_fewer_jobs_running_comes_before_who_was_served_longer_ago(store: Store, now: datetime) -> None:
     for number in range(3):
         store.enqueue(A, f"a{number}", "q", {}, now)
     assert [claimed(store, now) for _ in range(2)] == ["a0", "a1"]
@@ -76,9 +84,7 @@ def test_who_has_fewer_jobs_running_comes_before_who_was_served_longer_ago(
     assert [claimed(store, now) for _ in range(3)] == ["b0", "b1", "a2"]
 
 
-def test_an_organisation_with_as_many_running_as_it_may_have_keeps_nobody_waiting(
-    store: SqliteMetadata, now: datetime
-) -> None:
+def test_an_organisation_with_as_many_running_as_it_may_have_keeps_nobody_waiting(store: Store, now: datetime) -> None:
     for number in range(3):
         store.enqueue(A, f"a{number}", "q", {}, now)
     first = store.claim("q", "w", now, now + LEASE, 1)
@@ -94,7 +100,7 @@ def test_an_organisation_with_as_many_running_as_it_may_have_keeps_nobody_waitin
     assert following is not None and following.job_id == "a1"
 
 
-def test_queues_have_turns_of_their_own(store: SqliteMetadata, now: datetime) -> None:
+def test_queues_have_turns_of_their_own(store: Store, now: datetime) -> None:
     store.enqueue(A, "a0", "other", {}, now)
     store.claim("other", "w", now, now + LEASE)
     store.enqueue(A, "a1", "q", {}, now)
@@ -103,9 +109,7 @@ def test_queues_have_turns_of_their_own(store: SqliteMetadata, now: datetime) ->
     assert claimed(store, now) == "a1"
 
 
-def test_the_jobs_that_wait_are_counted_for_an_organisation_over_its_namespaces(
-    store: SqliteMetadata, now: datetime
-) -> None:
+def test_the_jobs_that_wait_are_counted_for_an_organisation_over_its_namespaces(store: Store, now: datetime) -> None:
     store.enqueue(A, "a0", "q", {}, now)
     store.enqueue(Scope(A.organization_id, "ns_2"), "a1", "q", {}, now)
     store.enqueue(A, "a2", "other", {}, now)
@@ -117,32 +121,49 @@ def test_the_jobs_that_wait_are_counted_for_an_organisation_over_its_namespaces(
 
 def test_an_idle_claim_does_not_wait_for_who_writes(tmp_path: Path, now: datetime) -> None:
     """It reads; only a job to take asks for the write lock."""
-    store, other = (SqliteMetadata(tmp_path / "metadata.sqlite") for _ in range(2))
+    store, other = (SqliteStore(tmp_path / "metadata.sqlite") for _ in range(2))
     other._database.read().execute("PRAGMA busy_timeout=0")
-    with store.transaction():
-        store.enqueue(A, "a0", "q", {}, now)
-        assert claimed(other, now) is None
+
+    def enqueue(tx: Transaction) -> str | None:
+        tx.enqueue(A, "a0", "q", {}, now)
+        return claimed(other, now)
+
+    assert store.transact(enqueue) is None
     assert claimed(other, now) == "a0"
     store.close()
     other.close()
 
 
-def test_a_write_of_another_process_changes_the_revision_and_ones_own_does_not(tmp_path: Path, now: datetime) -> None:
-    store, other = (SqliteMetadata(tmp_path / "metadata.sqlite") for _ in range(2))
-    before = store.revision()
+def test_a_write_of_another_process_ends_the_wait_for_a_change_and_ones_own_does_not(
+    tmp_path: Path, now: datetime
+) -> None:
+    store, other = (SqliteStore(tmp_path / "metadata.sqlite") for _ in range(2))
+    before = store.wait_for_change(None, 60.0)
     store.enqueue(A, "a0", "q", {}, now)
-    own = store.revision()
+    own = store.wait_for_change(before, 0.0)
     other.enqueue(A, "a1", "q", {}, now)
 
-    assert (before == own, own == store.revision()) == (True, False)
+    assert (before == own, own == store.wait_for_change(own, 60.0)) == (True, False)
     store.close()
     other.close()
+
+
+def test_a_wait_for_a_change_ends_with_the_change_or_with_its_bound(store: Store, now: datetime) -> None:
+    seen = store.wait_for_change(None, 60.0)
+    assert store.wait_for_change(seen, 0.02) == seen
+
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(lambda: store.wait_for_change(store.wait_for_change(None, 0.0), 60.0) == seen)
+        while not waiting.done():
+            store.enqueue(A, f"a{time.monotonic_ns()}", "q", {}, now)
+
+    assert not waiting.result()
 
 
 # ── subjects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_second_job_of_a_subject_is_refused_until_the_first_is_over(store: SqliteMetadata, now: datetime) -> None:
+def test_a_second_job_of_a_subject_is_refused_until_the_first_is_over(store: Store, now: datetime) -> None:
     store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
     for free in (Scope("org_a", "ns_2"), B):
         store.enqueue(free, f"free_{free.namespace_id}_{free.organization_id}", "q", {}, now, subject="clust_1")
@@ -160,7 +181,7 @@ def test_a_second_job_of_a_subject_is_refused_until_the_first_is_over(store: Sql
 
 @pytest.mark.parametrize("end", ["let_go", "request_cancel"])
 def test_what_is_over_frees_its_subject_but_the_next_job_runs_only_when_it_is_cleared_away(
-    store: SqliteMetadata, now: datetime, end: str
+    store: Store, now: datetime, end: str
 ) -> None:
     store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
     job = store.claim("q", "w", now, now + LEASE)
@@ -174,9 +195,7 @@ def test_what_is_over_frees_its_subject_but_the_next_job_runs_only_when_it_is_cl
     assert (during, claimed(store, now)) == (None, "a1")
 
 
-def test_a_job_whose_worker_was_lost_is_taken_up_before_the_next_of_its_subject(
-    store: SqliteMetadata, now: datetime
-) -> None:
+def test_a_job_whose_worker_was_lost_is_taken_up_before_the_next_of_its_subject(store: Store, now: datetime) -> None:
     store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
     claimed(store, now)
     store.request_cancel(A, "a0")
@@ -187,7 +206,7 @@ def test_a_job_whose_worker_was_lost_is_taken_up_before_the_next_of_its_subject(
     assert [claimed(store, late), claimed(store, late)] == ["a0", None]
 
 
-def test_a_job_that_a_clock_set_back_made_the_older_one_waits_as_well(store: SqliteMetadata, now: datetime) -> None:
+def test_a_job_that_a_clock_set_back_made_the_older_one_waits_as_well(store: Store, now: datetime) -> None:
     """The lease of the first is over, but its worker may only be slow and beat again."""
     store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
     claimed(store, now)
@@ -199,7 +218,7 @@ def test_a_job_that_a_clock_set_back_made_the_older_one_waits_as_well(store: Sql
 
 def test_jobs_of_the_format_before_are_taken_over(tmp_path: Path, now: datetime) -> None:
     path = tmp_path / "metadata.sqlite"
-    old = Database(path, _SCHEMA[:2])
+    old = Database(path, METADATA_SCHEMA[:2])
     with old.transaction() as connection:
         connection.execute(
             "INSERT INTO jobs VALUES ('a0', 'org_a', 'ns_1', 'q', '{}', 'queued', 0, 0, NULL, NULL, 0, '', 0, ?, ?)",
@@ -207,7 +226,7 @@ def test_jobs_of_the_format_before_are_taken_over(tmp_path: Path, now: datetime)
         )
     old.close()
 
-    store = SqliteMetadata(path)
+    store = SqliteStore(path)
     assert claimed(store, now) == "a0"
     store.close()
 
@@ -224,7 +243,8 @@ print("ready", flush=True)
 sys.stdin.readline()
 for number in range(200):
     try:
-        store.enqueue(Scope("org_a", "ns_1"), f"{sys.argv[2]}_{number}", "q", {}, now, subject=f"clust_{number}")
+        job, subject = f"{sys.argv[2]}_{number}", f"clust_{number}"
+        store.transact(lambda tx: tx.enqueue(Scope("org_a", "ns_1"), job, "q", {}, now, subject=subject))
         print(number)
     except Conflict:
         pass
@@ -234,7 +254,7 @@ store.close()
 
 def test_of_two_processes_that_race_exactly_one_gets_each_subject(tmp_path: Path, now: datetime) -> None:
     path = tmp_path / "metadata.sqlite"
-    SqliteMetadata(path).close()
+    SqliteStore(path).close()
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACING, str(path), name, now.isoformat()],
@@ -260,11 +280,15 @@ def test_of_two_processes_that_race_exactly_one_gets_each_subject(tmp_path: Path
 class Leases(RuleBasedStateMachine):
     """Workers that claim, beat, end, crash and die while clocks jump, against a dictionary."""
 
+    def open(self, folder: Path) -> Store:
+        return SqliteStore(folder / "metadata.sqlite")
+
     @initialize()
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.store = SqliteMetadata(Path(self.folder.name) / "metadata.sqlite")
-        self.store._database.read().execute("PRAGMA synchronous=OFF")
+        self.store = self.open(Path(self.folder.name))
+        if isinstance(self.store, SqliteStore):
+            self.store._database.read().execute("PRAGMA synchronous=OFF")
         self.now = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
         self.claims: list[Job] = []
         self.model: dict[str, tuple[str, int, int]] = {}
@@ -349,16 +373,26 @@ class Leases(RuleBasedStateMachine):
     def as_in_the_model(self) -> None:
         if not hasattr(self, "store"):
             return
-        rows = self.store._database.read().execute("SELECT job_id, state, fence, attempts FROM jobs").fetchall()
-        assert {id: (state, fence, attempts) for id, state, fence, attempts in rows} == self.model
+        jobs = {id: self.store.get_job(_scope_of(id), id) for id in self.model}
+        assert {id: job and (job.state, job.fence, job.attempts) for id, job in jobs.items()} == self.model
 
 
-TestLeases = Leases.TestCase
-TestLeases.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+class LeasesInMemory(Leases):
+    def open(self, folder: Path) -> Store:
+        return MemoryStore()
+
+
+def _scope_of(job_id: str) -> Scope:
+    return A if "org_a" in job_id else B
+
+
+TestLeases, TestLeasesInMemory = Leases.TestCase, LeasesInMemory.TestCase
+for case in (TestLeases, TestLeasesInMemory):
+    case.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 def test_a_damaged_job_keeps_nobody_from_theirs(tmp_path: Path) -> None:
-    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    store = SqliteStore(tmp_path / "metadata.sqlite")
     now = datetime.now(UTC)
     for number, scope in enumerate((Scope("org_a", "ns"), Scope("org_b", "ns"))):
         store.enqueue(scope, f"job_{number}", "runs", {"outputs": []}, now)

@@ -22,45 +22,53 @@ from shoal.records.queries.filters import parse_filter
 from shoal.records.queries.paging import Page, Sort
 from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
-from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.memory.conflicts import NO_CONFLICTS, Conflicts
 from shoal.storage.protocols.records import Kind, Query, Stored
+from shoal.storage.protocols.transactions import Transaction
 from shoal.storage.sqlite.database import Database
-from shoal.storage.sqlite.metadata import _HERE, _NEWEST_FIRST, _SCHEMA, SqliteMetadata
+from shoal.storage.sqlite.metadata_schema import METADATA_SCHEMA
+from shoal.storage.sqlite.records import _HERE, _NEWEST_FIRST
+from single_writes import MemoryStore, SqliteStore
 
 LEASE = timedelta(seconds=30)
 ALL = Query(page=Page(limit=1000))
 
 
-def open_store(kind: str, folder: Path) -> MetadataStore:
+Store = SqliteStore | MemoryStore
+STORES = ["sqlite", "memory", "memory with conflicts"]
+
+
+def open_store(kind: str, folder: Path) -> Store:
     """Another store is another line here and another name in STORES."""
-    return {"sqlite": SqliteMetadata}[kind](folder / "metadata.sqlite")
-
-
-STORES = ["sqlite"]
+    if kind == "sqlite":
+        return SqliteStore(folder / "metadata.sqlite")
+    return MemoryStore(Conflicts(rate=0.5, seed=11) if kind == "memory with conflicts" else NO_CONFLICTS)
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MetadataStore]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store = open_store(request.param, tmp_path)
     yield store
     store.close()
 
 
 @pytest.fixture(scope="module", params=STORES)
-def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetadataStore]:
+def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store = open_store(request.param, tmp_path_factory.mktemp("shared"))
+    if isinstance(store, SqliteStore):
+        store._database.read().execute("PRAGMA synchronous=OFF")
     yield store
     store.close()
 
 
-def ids(store: MetadataStore, scope: Scope, query: Query = ALL) -> list[str]:
+def ids(store: Store, scope: Scope, query: Query = ALL) -> list[str]:
     return [stored.id for stored in store.find(scope, "cluster", query).items]
 
 
 # ── records ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_record_comes_back_as_it_was_given(store: MetadataStore, scope: Scope) -> None:
+def test_a_record_comes_back_as_it_was_given(store: Store, scope: Scope) -> None:
     body = {"text": "größer \u0000 \U0001f41f", "number": 0.1, "big": 2**63 - 1, "none": None, "list": [1, {"a": True}]}
 
     written = store.insert(scope, "cluster", "clust_1", body, name="Haie")
@@ -70,7 +78,7 @@ def test_a_record_comes_back_as_it_was_given(store: MetadataStore, scope: Scope)
     assert store.get_by_name(scope, "cluster", "Haie") == written
 
 
-def test_what_is_not_there_is_none(store: MetadataStore, scope: Scope) -> None:
+def test_what_is_not_there_is_none(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "clust_1", {})
 
     assert store.get(scope, "cluster", "clust_2") is None
@@ -79,7 +87,7 @@ def test_what_is_not_there_is_none(store: MetadataStore, scope: Scope) -> None:
     assert not store.delete(scope, "cluster", "clust_2")
 
 
-def test_an_id_is_unique_within_its_kind_and_scope(store: MetadataStore, scope: Scope) -> None:
+def test_an_id_is_unique_within_its_kind_and_scope(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "same", {"first": True}, name="one")
     store.insert(scope, "bucket", "same", {}, name="one")
 
@@ -89,7 +97,7 @@ def test_an_id_is_unique_within_its_kind_and_scope(store: MetadataStore, scope: 
     assert store.get(scope, "cluster", "same") == Stored("same", "one", 1, {"first": True})
 
 
-def test_a_name_is_unique_within_its_kind_and_scope_and_case_matters(store: MetadataStore, scope: Scope) -> None:
+def test_a_name_is_unique_within_its_kind_and_scope_and_case_matters(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "clust_1", {}, name="Fish")
     store.insert(scope, "cluster", "clust_2", {}, name="fish")
     store.insert(scope, "cluster", "clust_3", {})
@@ -104,7 +112,7 @@ def test_a_name_is_unique_within_its_kind_and_scope_and_case_matters(store: Meta
     assert store.get(scope, "cluster", "clust_1") == Stored("clust_1", "Fish", 1, {})
 
 
-def test_a_name_is_free_again_after_a_rename_and_after_a_delete(store: MetadataStore, scope: Scope) -> None:
+def test_a_name_is_free_again_after_a_rename_and_after_a_delete(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "clust_1", {}, name="a")
     store.replace(scope, "cluster", "clust_1", {}, name="b", expect_version=1)
     store.insert(scope, "cluster", "clust_2", {}, name="a")
@@ -116,7 +124,7 @@ def test_a_name_is_free_again_after_a_rename_and_after_a_delete(store: MetadataS
     assert {name: found and found.id for name, found in named.items()} == {"a": "clust_2", "b": "clust_3"}
 
 
-def test_the_second_of_two_writers_hears_of_the_first(store: MetadataStore, scope: Scope) -> None:
+def test_the_second_of_two_writers_hears_of_the_first(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "clust_1", {"n": 0})
 
     first = store.replace(scope, "cluster", "clust_1", {"n": 1}, expect_version=1)
@@ -126,12 +134,12 @@ def test_the_second_of_two_writers_hears_of_the_first(store: MetadataStore, scop
     assert store.get(scope, "cluster", "clust_1") == first == Stored("clust_1", None, 2, {"n": 1})
 
 
-def test_replacing_what_is_gone_is_not_found(store: MetadataStore, scope: Scope) -> None:
+def test_replacing_what_is_gone_is_not_found(store: Store, scope: Scope) -> None:
     with pytest.raises(NotFound, match="clust_1"):
         store.replace(scope, "cluster", "clust_1", {}, expect_version=1)
 
 
-def test_threads_that_compare_and_set_lose_no_update(store: MetadataStore, scope: Scope) -> None:
+def test_threads_that_compare_and_set_lose_no_update(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "sum", {"n": 0})
 
     def count() -> None:
@@ -152,7 +160,7 @@ def test_threads_that_compare_and_set_lose_no_update(store: MetadataStore, scope
     assert store.get(scope, "cluster", "sum") == Stored("sum", None, 81, {"n": 80})
 
 
-def test_of_threads_that_want_one_name_exactly_one_gets_it(store: MetadataStore, scope: Scope) -> None:
+def test_of_threads_that_want_one_name_exactly_one_gets_it(store: Store, scope: Scope) -> None:
     def take(number: int) -> bool:
         try:
             store.insert(scope, "cluster", f"clust_{number}", {}, name="wanted")
@@ -173,7 +181,7 @@ def test_of_threads_that_want_one_name_exactly_one_gets_it(store: MetadataStore,
 SCOPES = [Scope("org_1", "ns_1"), Scope("org_1", "ns_2"), Scope("org_2", "ns_1"), Scope("org_1"), Scope("org_2")]
 
 
-def test_the_same_ids_and_names_live_in_every_scope_and_never_meet(store: MetadataStore) -> None:
+def test_the_same_ids_and_names_live_in_every_scope_and_never_meet(store: Store) -> None:
     for number, scope in enumerate(SCOPES):
         store.insert(scope, "cluster", "same", {"n": number, "created_at": "2026-01-01T00:00:00.000Z"}, name="name")
     store.insert(SCOPES[0], "cluster", "other", {"n": 99})
@@ -188,7 +196,7 @@ def test_the_same_ids_and_names_live_in_every_scope_and_never_meet(store: Metada
     assert all(store.find(scope, "cluster", Query(search="9")).total == 0 for scope in SCOPES[1:])
 
 
-def test_a_filter_cannot_reach_into_another_scope(store: MetadataStore) -> None:
+def test_a_filter_cannot_reach_into_another_scope(store: Store) -> None:
     for number, scope in enumerate(SCOPES):
         store.insert(scope, "cluster", f"clust_{number}", {"n": number})
     anything = parse_filter({"OR": [{"field": "n", "operator": "gte", "value": 0}, {"NOT": [{"n": 7}]}]})
@@ -198,7 +206,7 @@ def test_a_filter_cannot_reach_into_another_scope(store: MetadataStore) -> None:
     ]
 
 
-def test_deleting_a_scope_leaves_all_others(store: MetadataStore, now: datetime) -> None:
+def test_deleting_a_scope_leaves_all_others(store: Store, now: datetime) -> None:
     for number, scope in enumerate(SCOPES):
         store.insert(scope, "cluster", "same", {})
         store.insert(scope, "bucket", "same", {})
@@ -213,7 +221,7 @@ def test_deleting_a_scope_leaves_all_others(store: MetadataStore, now: datetime)
     assert store.delete_scope(SCOPES[0]) == 0
 
 
-def test_a_job_is_seen_and_cancelled_only_in_its_scope(store: MetadataStore, now: datetime) -> None:
+def test_a_job_is_seen_and_cancelled_only_in_its_scope(store: Store, now: datetime) -> None:
     store.enqueue(SCOPES[0], "job_1", "runs", {}, now)
 
     assert [store.get_job(scope, "job_1") for scope in SCOPES[1:]] == [None] * 4
@@ -226,7 +234,7 @@ def test_a_job_is_seen_and_cancelled_only_in_its_scope(store: MetadataStore, now
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_list_shows_the_last_one_stored_first_whatever_the_clock_said(store: MetadataStore, scope: Scope) -> None:
+def test_a_list_shows_the_last_one_stored_first_whatever_the_clock_said(store: Store, scope: Scope) -> None:
     for id, time in [("b", "12:00"), ("c", "13:00"), ("a", "12:00"), ("d", "11:00")]:
         store.insert(scope, "cluster", id, {"created_at": f"2026-01-01T{time}:00.000Z"})
 
@@ -240,7 +248,7 @@ def test_a_list_shows_the_last_one_stored_first_whatever_the_clock_said(store: M
 
 def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path, scope: Scope) -> None:
     path = tmp_path / "old.sqlite"
-    old = Database(path, _SCHEMA[:1], setup=register_functions)
+    old = Database(path, METADATA_SCHEMA[:1], setup=register_functions)
     columns = "kind, organization_id, namespace_id, id, version, created_at, body"
     with old.transaction() as connection:
         for id in ("b", "a"):
@@ -248,7 +256,7 @@ def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path, scope: Scope) 
             connection.execute(f"INSERT INTO records ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     old.close()
 
-    store = SqliteMetadata(path)
+    store = SqliteStore(path)
 
     assert ids(store, scope) == ["a", "b"]
     query = f"SELECT id FROM records WHERE {_HERE} ORDER BY {_NEWEST_FIRST}"
@@ -257,7 +265,7 @@ def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path, scope: Scope) 
     store.close()
 
 
-def test_pages_cut_the_list_without_a_gap_or_a_double(store: MetadataStore, scope: Scope) -> None:
+def test_pages_cut_the_list_without_a_gap_or_a_double(store: Store, scope: Scope) -> None:
     for number in range(25):
         store.insert(scope, "cluster", f"clust_{number:02d}", {"even": number % 2 == 0})
     even = Query(filter=parse_filter({"even": True}), sort=(Sort("id_is_not_a_field"),))
@@ -269,7 +277,7 @@ def test_pages_cut_the_list_without_a_gap_or_a_double(store: MetadataStore, scop
     assert [page.more for page in pages] == [True, True, False, False]
 
 
-def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: MetadataStore, scope: Scope, now: datetime) -> None:
+def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: Store, scope: Scope, now: datetime) -> None:
     elsewhere = Scope(scope.organization_id, "ns_elsewhere")
     places: list[tuple[Scope, Kind]] = [(scope, "audit"), (scope, "cluster"), (elsewhere, "audit")]
     for place, kind in places:
@@ -294,7 +302,7 @@ def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: MetadataStor
 
 
 def test_what_was_stored_while_the_clock_was_wrong_is_as_old_as_what_was_stored_before_it(
-    store: MetadataStore, scope: Scope, now: datetime
+    store: Store, scope: Scope, now: datetime
 ) -> None:
     days = {"old": -30, "recent": -1, "set_back": -9000, "in_the_future": 9000, "last": 0}
     for id, day in days.items():
@@ -307,7 +315,7 @@ def test_what_was_stored_while_the_clock_was_wrong_is_as_old_as_what_was_stored_
     assert left == ["last", "in_the_future", "set_back", "recent"]
 
 
-def test_records_without_the_field_sort_last_in_both_directions(store: MetadataStore, scope: Scope) -> None:
+def test_records_without_the_field_sort_last_in_both_directions(store: Store, scope: Scope) -> None:
     bodies: dict[str, dict[str, Any]] = {"b": {"n": 1}, "a": {"n": 1}, "x": {}, "w": {"n": None}, "c": {"n": 10}}
     for id, body in (bodies | {"d": {"n": 2}}).items():
         store.insert(scope, "cluster", id, body)
@@ -316,7 +324,7 @@ def test_records_without_the_field_sort_last_in_both_directions(store: MetadataS
     assert ids(store, scope, replace(ALL, sort=(Sort("n", descending=True),))) == ["c", "d", "a", "b", "w", "x"]
 
 
-def test_a_second_sort_decides_where_the_first_is_equal(store: MetadataStore, scope: Scope) -> None:
+def test_a_second_sort_decides_where_the_first_is_equal(store: Store, scope: Scope) -> None:
     rows = {"a": (1, "x"), "b": (2, "y"), "c": (1, "z"), "d": (2, "x")}
     for id, (n, deep) in rows.items():
         store.insert(scope, "cluster", id, {"n": n, "metadata": {"deep": deep}})
@@ -324,7 +332,7 @@ def test_a_second_sort_decides_where_the_first_is_equal(store: MetadataStore, sc
     assert ids(store, scope, replace(ALL, sort=(Sort("n", True), Sort("deep", True)))) == ["b", "d", "c", "a"]
 
 
-def test_search_ignores_case_and_looks_only_where_it_was_told(store: MetadataStore, scope: Scope) -> None:
+def test_search_ignores_case_and_looks_only_where_it_was_told(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "a", {"name": "STRASSE nach Äpfelstadt", "note": "sea"})
     store.insert(scope, "cluster", "b", {"name": "Straße", "note": "äPFEL"})
     store.insert(scope, "cluster", "c", {"note": "100% _ strasse"})
@@ -374,9 +382,7 @@ def apply(model: dict[str, Stored], move: str, id: str, name: str | None, body: 
     return "ok"
 
 
-def perform(
-    store: MetadataStore, scope: Scope, model: dict[str, Stored], write: tuple[str, str, str | None, Any]
-) -> str:
+def perform(store: Store, scope: Scope, model: dict[str, Stored], write: tuple[str, str, str | None, Any]) -> str:
     """The same write on the store."""
     move, id, name, body = write
     version = model[id].version if id in model else 1
@@ -395,12 +401,11 @@ def perform(
 @settings(max_examples=40, deadline=None)
 @given(history=writes)
 def test_any_history_of_writes_leaves_what_a_dictionary_holds(
-    shared_store: MetadataStore, history: list[tuple[str, str, str | None, dict[str, Any]]]
+    shared_store: Store, history: list[tuple[str, str, str | None, dict[str, Any]]]
 ) -> None:
     scope, model = Scope("org_history", f"ns_{next(_EXAMPLES)}"), dict[str, Stored]()
 
-    with shared_store.transaction():
-        answers = [(perform(shared_store, scope, model, write), apply(model, *write)) for write in history]
+    answers = [(perform(shared_store, scope, model, write), apply(model, *write)) for write in history]
 
     assert [got for got, _ in answers] == [expected for _, expected in answers]
     assert {item.id: item for item in shared_store.find(scope, "cluster", ALL).items} == model
@@ -422,67 +427,24 @@ def by_field(field: str, bodies: dict[str, dict[str, Any]], descending: bool) ->
 @settings(max_examples=40, deadline=None)
 @given(values=st.lists(st.dictionaries(st.just("n"), json_values), max_size=12), descending=st.booleans())
 def test_any_values_sort_as_plain_python_sorts_them(
-    shared_store: MetadataStore, values: list[dict[str, Any]], descending: bool
+    shared_store: Store, values: list[dict[str, Any]], descending: bool
 ) -> None:
     scope, bodies = Scope("org_sort", f"ns_{next(_EXAMPLES)}"), {f"id_{i:02d}": body for i, body in enumerate(values)}
-    with shared_store.transaction():
+
+    def insert(tx: Transaction) -> None:
         for id in reversed(bodies):
-            shared_store.insert(scope, "cluster", id, bodies[id])
+            tx.insert(scope, "cluster", id, bodies[id])
+
+    shared_store.transact(insert)
 
     assert ids(shared_store, scope, replace(ALL, sort=(Sort("n", descending),))) == by_field("n", bodies, descending)
-
-
-# ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_transaction_that_fails_leaves_no_record_and_no_job(
-    store: MetadataStore, scope: Scope, now: datetime
-) -> None:
-    store.insert(scope, "cluster", "kept", {"n": 0})
-
-    def write() -> None:
-        with store.transaction():
-            store.insert(scope, "cluster", "new", {})
-            store.replace(scope, "cluster", "kept", {"n": 1}, expect_version=1)
-            with store.transaction():
-                store.enqueue(scope, "job_1", "runs", {}, now)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        write()
-
-    assert ids(store, scope) == ["kept"]
-    assert store.get(scope, "cluster", "kept") == Stored("kept", None, 1, {"n": 0})
-    assert store.get_job(scope, "job_1") is None
-
-
-def test_a_transaction_reads_its_own_writes_and_others_do_not(store: MetadataStore, scope: Scope) -> None:
-    with ThreadPoolExecutor(1) as other:
-        with store.transaction():
-            store.insert(scope, "cluster", "new", {})
-            inside, outside = ids(store, scope), other.submit(ids, store, scope).result()
-        after = other.submit(ids, store, scope).result()
-
-    assert (inside, outside, after) == (["new"], [], ["new"])
-
-
-def test_a_refused_write_does_not_end_the_transaction_around_it(store: MetadataStore, scope: Scope) -> None:
-    with store.transaction():
-        store.insert(scope, "cluster", "a", {})
-        with pytest.raises(AlreadyExists):
-            store.insert(scope, "cluster", "a", {})
-        with pytest.raises(StaleVersion):
-            store.replace(scope, "cluster", "a", {}, expect_version=7)
-        store.insert(scope, "cluster", "b", {})
-
-    assert sorted(ids(store, scope)) == ["a", "b"]
 
 
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_job_that_was_stored_first_is_claimed_first_each_queue_for_itself(
-    store: MetadataStore, scope: Scope, now: datetime
+    store: Store, scope: Scope, now: datetime
 ) -> None:
     plus_two = timezone(timedelta(hours=2))
     store.enqueue(scope, "job_b", "runs", {"n": 2}, now + timedelta(microseconds=1))
@@ -495,7 +457,7 @@ def test_the_job_that_was_stored_first_is_claimed_first_each_queue_for_itself(
     assert [job and job.job_id for job in claimed] == ["job_b", "job_c", "job_d", None]
 
 
-def test_a_claimed_job_tells_all_about_itself(store: MetadataStore, scope: Scope, now: datetime) -> None:
+def test_a_claimed_job_tells_all_about_itself(store: Store, scope: Scope, now: datetime) -> None:
     store.enqueue(scope, "job_1", "runs", {"run_id": "run_1", "deep": [1, None]}, now)
     queued = store.get_job(scope, "job_1")
 
@@ -515,7 +477,7 @@ def test_a_claimed_job_tells_all_about_itself(store: MetadataStore, scope: Scope
     assert claimed.scope == scope
 
 
-def test_a_job_id_is_used_once(store: MetadataStore, scope: Scope, now: datetime) -> None:
+def test_a_job_id_is_used_once(store: Store, scope: Scope, now: datetime) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
 
     with pytest.raises(AlreadyExists, match="job_1"):
@@ -523,7 +485,7 @@ def test_a_job_id_is_used_once(store: MetadataStore, scope: Scope, now: datetime
 
 
 def test_a_lease_that_ended_gives_the_job_to_another_and_the_first_is_refused(
-    store: MetadataStore, scope: Scope, now: datetime
+    store: Store, scope: Scope, now: datetime
 ) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
     store.claim("runs", "worker_1", now, now + LEASE)
@@ -543,9 +505,7 @@ def test_a_lease_that_ended_gives_the_job_to_another_and_the_first_is_refused(
     assert store.get_job(scope, "job_1") == late
 
 
-def test_a_heartbeat_extends_the_lease_and_keeps_the_progress(
-    store: MetadataStore, scope: Scope, now: datetime
-) -> None:
+def test_a_heartbeat_extends_the_lease_and_keeps_the_progress(store: Store, scope: Scope, now: datetime) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
     store.claim("runs", "worker_1", now, now + LEASE)
 
@@ -558,7 +518,7 @@ def test_a_heartbeat_extends_the_lease_and_keeps_the_progress(
 
 
 def test_a_finished_job_is_never_claimed_again_and_hears_no_heartbeat(
-    store: MetadataStore, scope: Scope, now: datetime
+    store: Store, scope: Scope, now: datetime
 ) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
     store.claim("runs", "worker_1", now, now + LEASE)
@@ -571,9 +531,7 @@ def test_a_finished_job_is_never_claimed_again_and_hears_no_heartbeat(
     assert store.running_workers() == []
 
 
-def test_a_job_handed_back_keeps_its_place_and_counts_its_attempts(
-    store: MetadataStore, scope: Scope, now: datetime
-) -> None:
+def test_a_job_handed_back_keeps_its_place_and_counts_its_attempts(store: Store, scope: Scope, now: datetime) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
     store.enqueue(scope, "job_2", "runs", {}, now + LEASE)
     store.claim("runs", "worker_1", now, now + LEASE)
@@ -587,9 +545,7 @@ def test_a_job_handed_back_keeps_its_place_and_counts_its_attempts(
     assert (again.job_id, again.fence, again.attempts) == ("job_1", 2, 2)
 
 
-def test_a_dead_workers_jobs_return_to_the_queue_and_only_its(
-    store: MetadataStore, scope: Scope, now: datetime
-) -> None:
+def test_a_dead_workers_jobs_return_to_the_queue_and_only_its(store: Store, scope: Scope, now: datetime) -> None:
     for number in range(4):
         store.enqueue(scope, f"job_{number}", "runs", {}, now)
     for worker in ("dead", "alive", "dead"):
@@ -608,7 +564,7 @@ def test_a_dead_workers_jobs_return_to_the_queue_and_only_its(
 
 
 def test_cancelling_ends_a_queued_job_asks_a_running_one_and_leaves_a_done_one(
-    store: MetadataStore, scope: Scope, now: datetime
+    store: Store, scope: Scope, now: datetime
 ) -> None:
     for number in range(3):
         store.enqueue(scope, f"job_{number}", "runs", {}, now)
@@ -630,12 +586,16 @@ def test_cancelling_ends_a_queued_job_asks_a_running_one_and_leaves_a_done_one(
     assert store.claim("runs", "worker_2", now, now + LEASE) is None
 
 
-def test_eight_threads_claim_a_thousand_jobs_each_exactly_once(
-    store: MetadataStore, scope: Scope, now: datetime
-) -> None:
-    with store.transaction():
-        for number in range(1000):
-            store.enqueue(scope, f"job_{number:04d}", "runs", {}, now)
+def enqueue_many(store: Store, scope: Scope, now: datetime, count: int) -> None:
+    def enqueue(tx: Transaction) -> None:
+        for number in range(count):
+            tx.enqueue(scope, f"job_{number:0{len(str(count))}d}", "runs", {}, now)
+
+    store.transact(enqueue)
+
+
+def test_eight_threads_claim_a_thousand_jobs_each_exactly_once(store: Store, scope: Scope, now: datetime) -> None:
+    enqueue_many(store, scope, now, 1000)
 
     def work(worker: int) -> list[tuple[str, int]]:
         claimed = []
@@ -675,10 +635,8 @@ store.close()
 
 def test_two_processes_claim_each_job_exactly_once(tmp_path: Path, scope: Scope, now: datetime) -> None:
     path = tmp_path / "metadata.sqlite"
-    store = SqliteMetadata(path)
-    with store.transaction():
-        for number in range(400):
-            store.enqueue(scope, f"job_{number:03d}", "runs", {}, now)
+    store = SqliteStore(path)
+    enqueue_many(store, scope, now, 400)
     workers = [python(CLAIMING, str(path), name, now.isoformat()) for name in ("worker_1", "worker_2")]
     for worker in workers:
         assert worker.stdout is not None
@@ -705,9 +663,11 @@ from shoal.storage.sqlite.metadata import SqliteMetadata
 store, scope = SqliteMetadata(Path(sys.argv[1])), Scope("org_1", "ns_1")
 number = int(sys.argv[2])
 while True:
-    with store.transaction():
-        store.insert(scope, "cluster", f"clust_{number}", {"filling": "x" * (number % 977)}, name=f"name_{number}")
-        store.enqueue(scope, f"job_{number}", "runs", {}, datetime(2026, 1, 1, tzinfo=UTC))
+    def write(tx):
+        tx.insert(scope, "cluster", f"clust_{number}", {"filling": "x" * (number % 977)}, name=f"name_{number}")
+        tx.enqueue(scope, f"job_{number}", "runs", {}, datetime(2026, 1, 1, tzinfo=UTC))
+
+    store.transact(write)
     print(number, flush=True)
     number += 1
 """
@@ -730,7 +690,7 @@ def test_ten_kills_in_a_write_loop_lose_nothing_that_was_acknowledged(tmp_path: 
     path, scope, first = tmp_path / "metadata.sqlite", Scope("org_1", "ns_1"), 0
     for kill in range(10):
         told = acknowledged(path, first, 3 + 7 * kill)
-        store = SqliteMetadata(path)
+        store = SqliteStore(path)
         stored = store.find(scope, "cluster", Query()).total
         bodies = [store.get(scope, "cluster", f"clust_{number}") for number in range(stored)]
         jobs = [store.get_job(scope, f"job_{number}") for number in range(stored + 1)]
@@ -748,7 +708,7 @@ def test_ten_kills_in_a_write_loop_lose_nothing_that_was_acknowledged(tmp_path: 
 
 
 def test_a_store_opens_again_with_all_it_held(tmp_path: Path, scope: Scope, now: datetime) -> None:
-    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    store = SqliteStore(tmp_path / "metadata.sqlite")
     record = store.insert(scope, "cluster", "clust_1", {"n": 1}, name="a")
     store.enqueue(scope, "job_1", "runs", {}, now)
     job = store.claim("runs", "worker_1", now, now + LEASE)
@@ -756,7 +716,7 @@ def test_a_store_opens_again_with_all_it_held(tmp_path: Path, scope: Scope, now:
 
     with pytest.raises(Unavailable, match="closed"):
         store.get(scope, "cluster", "clust_1")
-    again = SqliteMetadata(tmp_path / "metadata.sqlite")
+    again = SqliteStore(tmp_path / "metadata.sqlite")
 
     assert again.get(scope, "cluster", "clust_1") == record
     assert again.get_job(scope, "job_1") == job
@@ -765,7 +725,7 @@ def test_a_store_opens_again_with_all_it_held(tmp_path: Path, scope: Scope, now:
 
 def test_a_body_that_was_damaged_is_corrupt_and_the_others_still_answer(tmp_path: Path, scope: Scope) -> None:
     path = tmp_path / "metadata.sqlite"
-    store = SqliteMetadata(path)
+    store = SqliteStore(path)
     store.insert(scope, "cluster", "clust_1", {"n": 1})
     store.insert(scope, "cluster", "clust_2", {"n": 2})
     outside = sqlite3.connect(path, isolation_level=None)
@@ -781,7 +741,7 @@ def test_a_body_that_was_damaged_is_corrupt_and_the_others_still_answer(tmp_path
 
 def test_claims_and_default_lists_walk_an_index(tmp_path: Path, scope: Scope, now: datetime) -> None:
     """A claim visits the organisations that have jobs, and sorts them; their jobs it neither counts nor sorts."""
-    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    store = SqliteStore(tmp_path / "metadata.sqlite")
     store.enqueue(scope, "job_1", "runs", {}, now, subject="clust_1")
     told: list[str] = []
     connection = store._database.read()

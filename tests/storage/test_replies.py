@@ -14,16 +14,18 @@ from shoal.errors import AlreadyExists, Corrupt
 from shoal.records.scope import Scope
 from shoal.storage.protocols.replies import Reply, SavedReply
 from shoal.storage.sqlite.documents.store import SqliteDocuments
-from shoal.storage.sqlite.metadata import SqliteMetadata
+from single_writes import MemoryStore, SqliteStore
 
 DAY = timedelta(hours=24)
+Store = SqliteStore | MemoryStore | SqliteDocuments
 
 
-@pytest.fixture(params=["metadata", "documents"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteMetadata | SqliteDocuments]:
+@pytest.fixture(params=["metadata", "memory", "documents"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Both stores save replies."""
-    makers: dict[str, Callable[[], SqliteMetadata | SqliteDocuments]] = {
-        "metadata": lambda: SqliteMetadata(tmp_path / "metadata.sqlite"),
+    makers: dict[str, Callable[[], Store]] = {
+        "memory": MemoryStore,
+        "metadata": lambda: SqliteStore(tmp_path / "metadata.sqlite"),
         "documents": lambda: SqliteDocuments(tmp_path / "documents"),
     }
     opened = makers[request.param]()
@@ -48,7 +50,7 @@ def batch(*ids: str) -> DocumentBatch:
     return DocumentBatch(list(ids), [orjson.dumps({"n": 1})] * len(ids), {"v": column})
 
 
-def test_a_reply_is_found_as_it_was_saved(store: SqliteMetadata | SqliteDocuments, scope: Scope, now: datetime) -> None:
+def test_a_reply_is_found_as_it_was_saved(store: Store, scope: Scope, now: datetime) -> None:
     told = SavedReply("hash", Reply(204, None, b"\x00\xff"), now)
 
     assert store.saved_reply(scope, "k") is None
@@ -57,7 +59,7 @@ def test_a_reply_is_found_as_it_was_saved(store: SqliteMetadata | SqliteDocument
     assert store.saved_reply(scope, "k") == told
 
 
-def test_a_later_reply_takes_the_place(store: SqliteMetadata | SqliteDocuments, scope: Scope, now: datetime) -> None:
+def test_a_later_reply_takes_the_place(store: Store, scope: Scope, now: datetime) -> None:
     store.save_reply(scope, "k", saved(now, b"first"), forget_before=now - DAY)
     store.save_reply(scope, "k", saved(now, b"second"), forget_before=now - DAY)
 
@@ -66,16 +68,14 @@ def test_a_later_reply_takes_the_place(store: SqliteMetadata | SqliteDocuments, 
     assert found is not None and found.reply.body == b"second"
 
 
-def test_a_reply_is_for_its_scope_alone(store: SqliteMetadata | SqliteDocuments, scope: Scope, now: datetime) -> None:
+def test_a_reply_is_for_its_scope_alone(store: Store, scope: Scope, now: datetime) -> None:
     store.save_reply(scope, "k", saved(now), forget_before=now - DAY)
 
     assert store.saved_reply(Scope("org_other", scope.namespace_id), "k") is None
     assert store.saved_reply(Scope(scope.organization_id, "ns_other"), "k") is None
 
 
-def test_old_replies_make_room_a_hundred_at_a_time(
-    store: SqliteMetadata | SqliteDocuments, scope: Scope, now: datetime
-) -> None:
+def test_old_replies_make_room_a_hundred_at_a_time(store: Store, scope: Scope, now: datetime) -> None:
     for n in range(150):
         store.save_reply(scope, f"k{n}", saved(now + timedelta(seconds=n)), forget_before=now - DAY)
     later = now + timedelta(seconds=149) + DAY
@@ -162,8 +162,9 @@ def test_a_failed_change_is_never_stored_by_halves(documents: SqliteDocuments, s
 
 
 @pytest.mark.parametrize("change", ["body = x'7b7d'", "status = 500", "request = 'other'", "saved_at = '2020-01-01'"])
+@pytest.mark.parametrize("store", ["metadata", "documents"], indirect=True)
 def test_a_reply_that_is_damaged_is_told_and_not_given_again(
-    store: SqliteMetadata | SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path, change: str
+    store: Store, scope: Scope, now: datetime, tmp_path: Path, change: str
 ) -> None:
     store.save_reply(scope, "k", saved(now), forget_before=now - DAY)
     store.save_reply(scope, "sound", saved(now), forget_before=now - DAY)

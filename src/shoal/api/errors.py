@@ -56,6 +56,7 @@ ERRORS: Final[Mapping[type[ShoalError], Wire]] = MappingProxyType(
         errors.RateLimited: Wire(429, "TooManyRequestsError", "rate_limited"),
         errors.QueueFull: Wire(429, "TooManyRequestsError", "queue_full"),
         errors.Overloaded: Wire(503, "ServiceUnavailableError", "overloaded"),
+        errors.Contended: Wire(503, "ServiceUnavailableError", "contended"),
         errors.OutOfTime: Wire(503, "ServiceUnavailableError", "out_of_time"),
         errors.Unavailable: Wire(503, "ServiceUnavailableError", "unavailable"),
         errors.InsufficientStorage: Wire(507, "InsufficientStorageError", "insufficient_storage"),

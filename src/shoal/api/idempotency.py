@@ -2,7 +2,7 @@
 
 @router.post("/things")
 def create_thing(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateThing) -> Response:
-    return keyed.once(scope, lambda: reply(services.things.create(scope, body)))
+    return keyed.once(scope, lambda: services.things.creation(scope, body))
 """
 
 import hashlib
@@ -15,10 +15,12 @@ from fastapi import Depends, Header, Request, Response
 
 from shoal.api.auth import MOUNTS
 from shoal.api.deps import Wired, decoded
+from shoal.api.replies import reply
 from shoal.records.scope import Scope
-from shoal.services.idempotency import MAX_KEY_LENGTH, Act, Answer, Idempotency, check_key
+from shoal.services.idempotency import MAX_KEY_LENGTH, Act, Answer, Effect, Idempotency, check_key
 from shoal.services.idempotency import Keyed as KeyedRequest
 from shoal.storage.protocols.replies import Reply
+from shoal.storage.protocols.transactions import Transaction
 
 __all__ = ["BODY", "BODY_HASH", "HEADER", "REPLAYED", "Keyed"]
 
@@ -42,15 +44,22 @@ class KeyedCall:
     request: Request
     key: str | None
 
-    def once(self, scope: Scope, act: Callable[[], Response]) -> Response:
-        """Do it, and save the answer in the same transaction of the metadata store; or answer as before."""
-        return self.once_checked(scope, lambda: act)
-
-    def once_checked(self, scope: Scope, prepare: Callable[[], Callable[[], Response]]) -> Response:
-        """The same, where checks that take long come before the records are locked."""
+    def once(
+        self,
+        scope: Scope,
+        prepare: Callable[[], Callable[[Transaction], Any]],
+        show: Callable[[Any], Response] = reply,
+    ) -> Response:
+        """Run what `prepare` returns as one transaction of the metadata store and save the answer in it, or answer as
+        before. `show` makes the answer of the outcome."""
         if self.key is None:
-            return prepare()()
-        return _answered(self.idempotency.once(scope, self._keyed(self.key), lambda: _plainly(prepare())))
+            return show(self.idempotency.transact(prepare))
+
+        def effect() -> Effect:
+            body = prepare()
+            return lambda tx: _reply_of(show(body(tx)))
+
+        return _answered(self.idempotency.once(scope, self._keyed(self.key), effect))
 
     def once_with_documents(self, scope: Scope, act: Callable[[], Response]) -> Response:
         """The same for changes of documents."""
@@ -104,11 +113,11 @@ def _fingerprint(request: Request) -> str:
 
 
 def _plainly(act: Callable[[], Response]) -> Act:
-    def acted() -> Reply:
-        response = act()
-        return Reply(response.status_code, response.media_type, bytes(response.body))
+    return lambda: _reply_of(act())
 
-    return acted
+
+def _reply_of(response: Response) -> Reply:
+    return Reply(response.status_code, response.media_type, bytes(response.body))
 
 
 def _answered(answer: Answer) -> Response:

@@ -5,8 +5,7 @@ and read when Prometheus asks: so the numbers are right for any number of worker
 """
 
 import threading
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
@@ -72,9 +71,8 @@ class _Installation(Collector):
         yield _gauge("shoal_disk_free_bytes", "Free bytes of the data folder's disk.", room.free)
         yield _gauge("shoal_disk_usable_bytes", "Free bytes that new data may take.", room.usable)
         wal = GaugeMetricFamily("shoal_wal_bytes", "Bytes of write-ahead logs.", labels=["store"])
-        data = self._services.settings.data
-        wal.add_metric(["metadata"], _size_of(data.glob("metadata.sqlite-wal")))
-        wal.add_metric(["documents"], _size_of((data / "documents").glob("*/*/documents.sqlite-wal")))
+        wal.add_metric(["metadata"], self._services.stores.metadata.journal_bytes())
+        wal.add_metric(["documents"], self._services.stores.documents.journal_bytes())
         yield wal
 
     def _queue(self) -> Iterator[Metric]:
@@ -101,16 +99,6 @@ class _Installation(Collector):
 
 def _gauge(name: str, told: str, value: float) -> Metric:
     return GaugeMetricFamily(name, told, value=value)
-
-
-def _size_of(paths: Iterable[Path]) -> float:
-    total = 0
-    for path in paths:
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return float(total)
 
 
 def serve_metrics(metrics: Metrics, host: str, port: int) -> threading.Thread:

@@ -34,10 +34,10 @@ def opened(data: Path | None) -> "Iterator[Services]":
 
 def check_is_there(settings: Settings) -> None:
     """Raises InvalidField where there is no data folder, or not one for this user."""
-    from shoal.storage.local.data_folder import check_data_folder
+    from shoal.storage.local.data_folder import check_data_folder, holds_installation
 
     check_data_folder(settings.data)
-    if not (settings.data / "metadata.sqlite").exists():
+    if not holds_installation(settings.data):
         raise InvalidField(
             "--data",
             "is no data folder",

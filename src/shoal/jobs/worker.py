@@ -22,15 +22,14 @@ from typing import Final, Literal, Protocol
 from shoal.errors import ShoalError, Unavailable
 from shoal.jobs.child import Child, Executor
 from shoal.jobs.limits import OUT_OF_MEMORY
-from shoal.storage.protocols.metadata import MetadataStore
-from shoal.storage.protocols.queue import Job
+from shoal.storage.protocols.queue import Job, JobQueue
 
 __all__ = ["BEAT_SECONDS", "MAX_ATTEMPTS", "MAX_STARTS", "Handler", "Worker"]
 
 MAX_ATTEMPTS: Final = 3
 MAX_STARTS: Final = 25
 BEAT_SECONDS: Final = 0.25
-_IDLE_SECONDS: Final = 0.01
+_IDLE_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 1.0
 _TROUBLE_SECONDS: Final = 1.0
 _log = logging.getLogger("shoal.worker")
@@ -79,12 +78,12 @@ class Worker:
 
     def __init__(
         self,
-        store: MetadataStore,
+        queue: JobQueue,
         handler: Handler,
         executor: Executor,
         *,
         name: str,
-        queue: str,
+        queue_name: str,
         lease: timedelta,
         is_alive: Callable[[str], bool],
         now: Callable[[], datetime],
@@ -93,7 +92,7 @@ class Worker:
         most_of_one: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.name = name
-        self._store, self._handler, self._executor, self._queue = store, handler, executor, queue
+        self._queue, self._handler, self._executor, self._queue_name = queue, handler, executor, queue_name
         self._lease, self._is_alive, self._now, self._steady = lease, is_alive, now, steady
         self._run_seconds, self._most_of_one = run_seconds, most_of_one
         self._stopping = threading.Event()
@@ -145,7 +144,7 @@ class Worker:
     # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _claim(self) -> bool:
-        revision, steady = self._store.revision(), self._steady()
+        revision, steady = self._queue.wait_for_change(self._seen, 0.0), self._steady()
         look = steady >= self._look_due
         if revision == self._seen and not look:
             return False
@@ -154,7 +153,7 @@ class Worker:
             self._look_due = steady + _LOOK_SECONDS
             self._release_the_lost(steady)
         now = self._now()
-        job = self._store.claim(self._queue, self.name, now, now + self._lease, self._most_of_one())
+        job = self._queue.claim(self._queue_name, self.name, now, now + self._lease, self._most_of_one())
         if job is None:
             self._seen = revision
             return False
@@ -178,17 +177,17 @@ class Worker:
     def _release_the_lost(self, steady: float) -> None:
         """Free the jobs of workers that are dead, and of those that were silent for a whole lease: the latter by our
         steady clock, in case the other was set back and leases seem to last."""
-        running = [job for job in self._store.running_jobs(self._queue) if job.worker != self.name]
+        running = [job for job in self._queue.running_jobs(self._queue_name) if job.worker != self.name]
         for worker in sorted({str(job.worker) for job in running}):
             if not self._is_alive(worker):
-                self._store.release_worker(worker)
+                self._queue.release_worker(worker)
         known, self._silent = self._silent, {}
         for job in running:
             key = (job.job_id, job.fence)
             lease, since = known.get(key, (None, steady))
             self._silent[key] = (job.lease_until, since if lease == job.lease_until else steady)
             if steady - self._silent[key][1] > self._lease.total_seconds():
-                self._store.requeue(job.job_id, job.fence)
+                self._queue.requeue(job.job_id, job.fence)
 
     # ── the job under way ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,7 +215,7 @@ class Worker:
         """Whether the child may go on."""
         job, said, now = running.job, running.child.progress, self._now()
         try:
-            held = self._store.heartbeat(job.job_id, job.fence, now, now + self._lease, said.stage, said.fraction)
+            held = self._queue.heartbeat(job.job_id, job.fence, now, now + self._lease, said.stage, said.fraction)
         except Unavailable:
             # Nobody can take the job over while the store does not answer, nor for the rest of the lease.
             if steady - running.beaten < self._lease.total_seconds():
@@ -234,16 +233,16 @@ class Worker:
         elif ending == OUT_OF_MEMORY:
             self._end(job, "job.out_of_memory", lambda: self._handler.out_of_memory(job))
         elif ending == 0:
-            self._store.finish(job.job_id, job.fence)
+            self._queue.finish(job.job_id, job.fence)
         elif job.attempts >= MAX_ATTEMPTS:
             self._give_up(job, f"The run was tried {MAX_ATTEMPTS} times; the last time {_cause(ending)}.")
         else:
             _log.warning("job.crashed", extra={"job_id": job.job_id, "attempt": job.attempts, "cause": _cause(ending)})
-            self._store.requeue(job.job_id, job.fence)
+            self._queue.requeue(job.job_id, job.fence)
 
     def _settle_stopped(self, job: Job) -> None:
         """Cancelled or removed, or else taken over: then it is somebody else's."""
-        current = self._store.get_job(job.scope, job.job_id)
+        current = self._queue.get_job(job.scope, job.job_id)
         if current is None or current.cancel_requested:
             self._end(job, "job.stopped", lambda: self._handler.stopped(job))
 
@@ -258,7 +257,7 @@ class Worker:
             raise
         except ShoalError as error:  # damage: trying again would not help, and the others must not wait for it
             _log.error("job.not_cleared", extra={"job_id": job.job_id, "cause": error.message})
-        self._store.finish(job.job_id, job.fence)
+        self._queue.finish(job.job_id, job.fence)
 
     def _hand_back(self) -> None:
         running, self._current = self._current, None
@@ -266,7 +265,7 @@ class Worker:
             return
         running.child.kill()
         try:
-            self._store.requeue(running.job.job_id, running.job.fence, crashed=False)
+            self._queue.requeue(running.job.job_id, running.job.fence, crashed=False)
         except Unavailable:  # our lock is free in a moment, and another worker returns it to the queue
             _log.warning("job.not_handed_back", extra={"job_id": running.job.job_id})
 
@@ -274,7 +273,7 @@ class Worker:
         running = self._current
         if running is None:
             self._executor.prepare()
-            self._stopping.wait(_IDLE_SECONDS)
+            self._queue.wait_for_change(self._seen, _IDLE_SECONDS)
             return
         if self._steady() - running.began > _LOOK_SECONDS:  # not at once: a short job is not made to share its cores
             self._executor.prepare()

@@ -19,7 +19,6 @@ from shoal.maintenance.inspection import (
     SeenRecord,
     check_artifacts,
     check_file,
-    held_without_metadata,
     holds_nothing,
     inspect_metadata,
     inspect_namespace,
@@ -32,6 +31,7 @@ from shoal.maintenance.references import broken_references
 from shoal.records.execution import ACTIVE
 from shoal.settings import Settings
 from shoal.storage.local.artifacts import LocalArtifacts
+from shoal.storage.local.data_folder import held_without_metadata
 from shoal.storage.local.disk import Disk
 from shoal.storage.sqlite.documents.namespaces import (
     DOCUMENTS_FORMAT,
@@ -39,7 +39,7 @@ from shoal.storage.sqlite.documents.namespaces import (
     namespace_folders,
     removed_folders,
 )
-from shoal.storage.sqlite.metadata import METADATA_FORMAT
+from shoal.storage.sqlite.metadata_schema import METADATA_FORMAT
 from shoal.storage.sqlite.migrations import copies_of
 
 __all__ = ["Finding", "Kind", "Report", "examine", "repair"]

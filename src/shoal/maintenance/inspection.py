@@ -38,7 +38,6 @@ __all__ = [
     "SeenRecord",
     "check_artifacts",
     "check_file",
-    "held_without_metadata",
     "holds_nothing",
     "inspect_metadata",
     "inspect_namespace",
@@ -140,19 +139,6 @@ def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, lis
         return 0, [error.message]
     except (sqlite3.DatabaseError, UnicodeDecodeError, FileNotFoundError) as error:
         return 0, [str(error)]
-
-
-def held_without_metadata(data: Path) -> str | None:
-    """Which part of a data folder holds something though the metadata, which tell what it is, are gone or empty."""
-    path = data / "metadata.sqlite"
-    for name in ("documents", "artifacts"):
-        if not _has_content(path) and any((data / name).glob("*/*/*")) and not _has_content(path):  # still not
-            return name
-    return None
-
-
-def _has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
 
 
 # ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,8 +27,8 @@ from shoal.records.queries.filters import And, Condition, Filter, Or
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.repositories.retention_clock import RetentionClock
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["INSTALLATION", "Audit", "note", "note_done", "noted_afterwards"]
 
@@ -54,25 +54,28 @@ _acting: ContextVar[_Acting | None] = ContextVar("acting", default=None)
 _later: ContextVar[list[Callable[[], None]] | None] = ContextVar("later", default=None)
 
 
-def note(scope: Scope, action: Action, id: str, **details: object) -> None:
-    """Write who does `action` to the thing called `id`, in the transaction that is open, if there is one.
+def note(tx: Transaction, scope: Scope, action: Action, id: str, **details: object) -> None:
+    """Write who does `action` to the thing called `id`, in the transaction that does it.
 
     `details` are counts and ids; those that are None are left out. Does nothing where nobody is calling.
     """
-    now, later = _acting.get(), _later.get()
-    if now is None:
-        return
-    write = partial(now.audit.write, now.origin, scope, action, id, details)
-    if later is None:
-        write()
-    else:
-        later.append(write)
+    now = _acting.get()
+    if now is not None:
+        now.audit.write(tx, now.origin, scope, action, id, details)
 
 
 def note_done(scope: Scope, action: Action, id: str, **details: object) -> None:
-    """The same for what is done in another store and cannot be undone: a log that is full must not make it an error."""
+    """As above, in a transaction of its own, for what is done in another store and cannot be undone: a log that is full
+    must not make it an error."""
+    now, later = _acting.get(), _later.get()
+    if now is None:
+        return
+    write = partial(now.audit.write_alone, now.origin, scope, action, id, details)
+    if later is not None:
+        later.append(write)
+        return
     try:
-        note(scope, action, id, **details)
+        write()
     except Unavailable as error:
         _log.error("audit.not_written", extra={"action": action, "cause": error.message})
 
@@ -98,7 +101,7 @@ class Audit:
     """The log over the metadata store. `now` is UTC; rows are kept `days` days, the newest `rows` an organisation."""
 
     def __init__(
-        self, store: MetadataStore, now: Callable[[], datetime], retention: RetentionClock, *, days: int, rows: int
+        self, store: RecordStore, now: Callable[[], datetime], retention: RetentionClock, *, days: int, rows: int
     ) -> None:
         self._store, self._now, self._days, self._rows = store, now, days, rows
         self._retention = retention
@@ -132,9 +135,9 @@ class Audit:
             return
         details = {**details, "left_out": left_out or None}
         with suppress(Unavailable):
-            self.write(now.origin, Scope(organization_id), "key.refuse", id, details, outcome)
+            self.write_alone(now.origin, Scope(organization_id), "key.refuse", id, details, outcome)
 
-    def write(
+    def write_alone(
         self,
         origin: Origin,
         scope: Scope,
@@ -143,7 +146,20 @@ class Audit:
         details: dict[str, Any],
         outcome: Outcome = "done",
     ) -> None:
-        """One row, in the transaction that is open or in its own."""
+        """One row, in a transaction of its own."""
+        self._store.transact(lambda tx: self.write(tx, origin, scope, action, id, details, outcome))
+
+    def write(
+        self,
+        tx: Transaction,
+        origin: Origin,
+        scope: Scope,
+        action: Action,
+        id: str,
+        details: dict[str, Any],
+        outcome: Outcome = "done",
+    ) -> None:
+        """One row, in the transaction of what it tells of."""
         caller = origin.caller
         entry = AuditEntry(
             audit_id=new_id("aud"),
@@ -162,22 +178,24 @@ class Audit:
             request_id=origin.request_id,
             details={name: _shown(value) for name, value in details.items() if value is not None},
         )
-        with self._store.transaction():
-            self._store.insert(scope.organization, "audit", entry.audit_id, entry.model_dump(mode="json"))
-            self._prune(scope.organization)
+        tx.insert(scope.organization, "audit", entry.audit_id, entry.model_dump(mode="json"))
+        tx.on_commit(lambda: self._prune(scope.organization))
 
     def _prune(self, organization: Scope) -> None:
         """Now and then, and a bounded number of rows at a time: more than were written since the last time."""
         due = self._written % _PRUNED_EVERY == 0
         self._written += 1
         if due:
-            self.prune(organization)
+            with suppress(Unavailable):  # the row is written, and there is a next time
+                self.prune(organization)
 
     def prune(self, organization: Scope) -> None:
         """Remove rows of an organisation that are too old or too many, a bounded number at a time."""
         now = self._retention()
         too_old = now - timedelta(days=self._days)
-        self._store.prune(organization, "audit", too_old, now=now, keep=self._rows, most=_PRUNED_AT_ONCE)
+        self._store.transact(
+            lambda tx: tx.prune(organization, "audit", too_old, now=now, keep=self._rows, most=_PRUNED_AT_ONCE)
+        )
 
     def _bound(self, organization_id: str, id: str) -> "_Bound":
         if len(self._bounds) >= _MOST_BOUNDS:

@@ -1,4 +1,7 @@
-"""Typed records over the metadata store: one repository per kind, always asked within a scope."""
+"""Typed records over the metadata store: one repository per kind, always asked within a scope.
+
+Inside a transaction `repository.within(tx)` is the same repository, with reads and writes through the transaction.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,40 +9,30 @@ from difflib import get_close_matches
 from heapq import nsmallest
 from typing import Generic, TypeVar
 
-from shoal.errors import NotFound, StaleVersion
+from shoal.errors import NotFound
 from shoal.records.audit import Action
 from shoal.records.base import READING, Record
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.repositories.audit import note
-from shoal.storage.protocols.metadata import MetadataStore
-from shoal.storage.protocols.records import Json, Kind, Query, Stored
+from shoal.storage.protocols.records import Json, Kind, Query, RecordReader, Stored
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["Repository"]
+__all__ = ["Repository", "RepositoryReads", "TransactionRepository"]
 
 R = TypeVar("R", bound=Record)
-_RETRIES = 20
 _KNOWN, _COMPARED = 1_000, 100
 """Names that are looked at, and those of them, the nearest in length, that a wrong one is compared with."""
 
 
-class Repository(Generic[R]):
-    """Records of one kind. `ref` is an id or a name everywhere; the id wins (contract.md#names-and-ids)."""
+class RepositoryReads(Generic[R]):
+    """Reads of one kind. `ref` is an id or a name everywhere; the id wins (contract.md#names-and-ids)."""
 
     def __init__(
-        self, store: MetadataStore, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None
+        self, reader: RecordReader, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None
     ) -> None:
-        self._store, self._kind, self._record = store, kind, record
+        self._reader, self._kind, self._record = reader, kind, record
         self._id_field, self._name_field = id_field, name_field
-
-    def add(self, scope: Scope, record: R, action: Action | None = None) -> R:
-        """Raises AlreadyExists for a taken id or name. `action` goes into the audit log, in the same transaction."""
-        body = self._body(record)
-        id = str(body[self._id_field])
-        with self._store.transaction():
-            self._store.insert(scope, self._kind, id, body, name=self._name(body))
-            self._note(scope, action, id, self._name(body))
-        return record
 
     def get(self, scope: Scope, ref: str) -> R:
         """Raises NotFound."""
@@ -47,40 +40,12 @@ class Repository(Generic[R]):
 
     def find_one(self, scope: Scope, ref: str) -> R | None:
         """None where there is no such record."""
-        stored = self._store.get(scope, self._kind, ref) or self._store.get_by_name(scope, self._kind, ref)
+        stored = self._found(scope, ref)
         return None if stored is None else self._parse(stored)
 
     def search(self, scope: Scope, query: Query) -> Listing[R]:
-        found = self._store.find(scope, self._kind, query)
+        found = self._reader.find(scope, self._kind, query)
         return Listing([self._parse(item) for item in found.items], found.total, found.more)
-
-    def change(self, scope: Scope, ref: str, edit: Callable[[R], R], action: Action | None = None) -> R:
-        """Apply a pure edit to the newest version; retried when somebody else wrote in between.
-
-        Raises NotFound, AlreadyExists for a new name that is taken, StaleVersion after 20 lost races.
-        """
-        for _ in range(_RETRIES):
-            stored = self._stored(scope, ref)
-            edited = edit(self._parse(stored))
-            body = self._body(edited)
-            try:
-                with self._store.transaction():
-                    self._store.replace(
-                        scope, self._kind, stored.id, body, name=self._name(body), expect_version=stored.version
-                    )
-                    self._note(scope, action, stored.id, self._name(body))
-            except StaleVersion:
-                continue
-            return edited
-        raise StaleVersion(f"The {self._kind} {ref!r} changed too often while it was being written. Try again.")
-
-    def remove(self, scope: Scope, id: str, action: Action | None = None) -> bool:
-        """Whether there was something to remove."""
-        with self._store.transaction():
-            stored = None if action is None else self._store.get(scope, self._kind, id)
-            if stored is not None:
-                self._note(scope, action, id, stored.name)
-            return self._store.delete(scope, self._kind, id)
 
     def all(self, scope: Scope, query: Query | None = None) -> list[R]:
         """Every match, page by page."""
@@ -93,21 +58,20 @@ class Repository(Generic[R]):
                 return found
             page = replace(page, offset=page.offset + page.limit)
 
-    def _note(self, scope: Scope, action: Action | None, id: str, name: str | None) -> None:
-        if action is not None:
-            note(scope, action, id, name=name)
+    def not_found(self, scope: Scope, ref: str) -> NotFound:
+        """The error about a reference that leads nowhere, with the name in the scope that is most like it."""
+        known = [] if self._name_field is None else self._reader.names(scope, self._kind, _KNOWN)
+        known = nsmallest(_COMPARED, known, key=lambda name: (abs(len(name) - len(ref)), name[:1] != ref[:1]))
+        return NotFound(self._kind, ref, near=next(iter(get_close_matches(ref, known, n=1)), None))
+
+    def _found(self, scope: Scope, ref: str) -> Stored | None:
+        return self._reader.get(scope, self._kind, ref) or self._reader.get_by_name(scope, self._kind, ref)
 
     def _stored(self, scope: Scope, ref: str) -> Stored:
-        stored = self._store.get(scope, self._kind, ref) or self._store.get_by_name(scope, self._kind, ref)
+        stored = self._found(scope, ref)
         if stored is None:
             raise self.not_found(scope, ref)
         return stored
-
-    def not_found(self, scope: Scope, ref: str) -> NotFound:
-        """The error about a reference that leads nowhere, with the name in the scope that is most like it."""
-        known = [] if self._name_field is None else self._store.names(scope, self._kind, _KNOWN)
-        known = nsmallest(_COMPARED, known, key=lambda name: (abs(len(name) - len(ref)), name[:1] != ref[:1]))
-        return NotFound(self._kind, ref, near=next(iter(get_close_matches(ref, known, n=1)), None))
 
     def _parse(self, stored: Stored) -> R:
         return self._record.model_validate(stored.body, context=READING)
@@ -117,3 +81,71 @@ class Repository(Generic[R]):
 
     def _name(self, body: Json) -> str | None:
         return None if self._name_field is None else body[self._name_field]
+
+
+class TransactionRepository(RepositoryReads[R]):
+    """Reads and writes of one kind inside a transaction. `action` goes into the audit log with the change."""
+
+    def __init__(
+        self, tx: Transaction, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None
+    ) -> None:
+        super().__init__(tx, kind, record, id_field=id_field, name_field=name_field)
+        self._tx = tx
+
+    def add(self, scope: Scope, record: R, action: Action | None = None) -> R:
+        """Raises AlreadyExists for a taken id or name."""
+        body = self._body(record)
+        id = str(body[self._id_field])
+        self._tx.insert(scope, self._kind, id, body, name=self._name(body))
+        self._note(scope, action, id, self._name(body))
+        return record
+
+    def change(self, scope: Scope, ref: str, edit: Callable[[R], R], action: Action | None = None) -> R:
+        """Apply an edit. Raises NotFound, AlreadyExists for a new name that is taken."""
+        stored = self._stored(scope, ref)
+        edited = edit(self._parse(stored))
+        body = self._body(edited)
+        name = self._name(body)
+        self._tx.replace(scope, self._kind, stored.id, body, name=name, expect_version=stored.version)
+        self._note(scope, action, stored.id, name)
+        return edited
+
+    def remove(self, scope: Scope, id: str, action: Action | None = None) -> bool:
+        """Whether there was something to remove."""
+        stored = None if action is None else self._tx.get(scope, self._kind, id)
+        if stored is not None:
+            self._note(scope, action, id, stored.name)
+        return self._tx.delete(scope, self._kind, id)
+
+    def _note(self, scope: Scope, action: Action | None, id: str, name: str | None) -> None:
+        if action is not None:
+            note(self._tx, scope, action, id, name=name)
+
+
+class Repository(RepositoryReads[R]):
+    """Records of one kind; each write is a transaction of its own."""
+
+    def __init__(
+        self, store: RecordStore, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None
+    ) -> None:
+        super().__init__(store, kind, record, id_field=id_field, name_field=name_field)
+        self._store = store
+
+    def within(self, tx: Transaction) -> TransactionRepository[R]:
+        """The same repository inside a transaction."""
+        return TransactionRepository(tx, self._kind, self._record, id_field=self._id_field, name_field=self._name_field)
+
+    def add(self, scope: Scope, record: R, action: Action | None = None) -> R:
+        """Raises AlreadyExists for a taken id or name. `action` goes into the audit log, in the same transaction."""
+        return self._store.transact(lambda tx: self.within(tx).add(scope, record, action))
+
+    def change(self, scope: Scope, ref: str, edit: Callable[[R], R], action: Action | None = None) -> R:
+        """Apply a pure edit to the newest version; it may be called several times.
+
+        Raises NotFound, AlreadyExists for a new name that is taken.
+        """
+        return self._store.transact(lambda tx: self.within(tx).change(scope, ref, edit, action))
+
+    def remove(self, scope: Scope, id: str, action: Action | None = None) -> bool:
+        """Whether there was something to remove."""
+        return self._store.transact(lambda tx: self.within(tx).remove(scope, id, action))

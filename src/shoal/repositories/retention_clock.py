@@ -8,16 +8,14 @@ clock is behind it, it is set back at once.
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from shoal.errors import AlreadyExists, StaleVersion
 from shoal.records.base import stored_time
 from shoal.records.scope import Scope
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Stored
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["FASTEST", "RetentionClock"]
 
@@ -32,7 +30,7 @@ class RetentionClock:
     machine started, the same for all its processes."""
 
     def __init__(
-        self, store: MetadataStore, now: Callable[[], datetime], steady: Callable[[], float] = time.monotonic
+        self, store: RecordStore, now: Callable[[], datetime], steady: Callable[[], float] = time.monotonic
     ) -> None:
         self._store, self._now, self._steady = store, now, steady
 
@@ -44,13 +42,15 @@ class RetentionClock:
 
     def tick(self) -> None:
         """Let it follow the wall clock. Call it every so often, outside of transactions on documents."""
-        kept = self._store.get(_ROOT, "clock", _ID)
-        with suppress(AlreadyExists, StaleVersion):  # another process did it this instant
-            if kept is None:
-                self._store.insert(_ROOT, "clock", _ID, self._body(self._now()))
-            else:
-                moved = min(self._now(), _told(kept) + FASTEST * self._elapsed(kept))
-                self._store.replace(_ROOT, "clock", _ID, self._body(moved), expect_version=kept.version)
+        self._store.transact(self._tick)
+
+    def _tick(self, tx: Transaction) -> None:
+        kept = tx.get(_ROOT, "clock", _ID)
+        if kept is None:
+            tx.insert(_ROOT, "clock", _ID, self._body(self._now()))
+        else:
+            moved = min(self._now(), _told(kept) + FASTEST * self._elapsed(kept))
+            tx.replace(_ROOT, "clock", _ID, self._body(moved), expect_version=kept.version)
 
     def _elapsed(self, kept: Stored) -> timedelta:
         """Since the last tick; nothing where the machine was started since, or it is another one."""

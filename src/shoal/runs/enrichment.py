@@ -32,7 +32,7 @@ from shoal.runs.states import RunStates
 from shoal.storage.protocols import documents as stored
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.transactions import RecordStore
 from shoal.tables import decoded
 
 __all__ = ["Enrichment", "set_field"]
@@ -46,7 +46,7 @@ class Enrichment:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: RecordStore,
         documents: DocumentStore,
         artifacts: ArtifactStore,
         states: RunStates,

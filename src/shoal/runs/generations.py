@@ -13,8 +13,8 @@ from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.states import RunStates
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.queue import Job
+from shoal.storage.protocols.transactions import RecordStore
 
 __all__ = ["Generations", "generation_of", "is_of_run"]
 
@@ -37,7 +37,7 @@ class Generations:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: RecordStore,
         documents: DocumentStore,
         states: RunStates,
         now: Callable[[], datetime],

@@ -17,7 +17,7 @@ from shoal.runs.engine_plan import plan_of
 from shoal.runs.text import volume_of_run
 from shoal.runs.text_fields import named_fields
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.transactions import RecordStore
 
 __all__ = ["Planning", "readable_bytes"]
 
@@ -49,7 +49,7 @@ class Planning:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: RecordStore,
         documents: DocumentStore,
         free_bytes: Callable[[], int],
         *,

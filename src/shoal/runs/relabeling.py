@@ -32,7 +32,7 @@ from shoal.runs.output import member_ids, wire_ids
 from shoal.runs.states import RunStates
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 from shoal.tables import decoded
 
 __all__ = ["Followed", "Relabelings", "Relabelled"]
@@ -71,7 +71,7 @@ class Relabelings:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: RecordStore,
         documents: DocumentStore,
         artifacts: ArtifactStore,
         states: RunStates,
@@ -95,12 +95,17 @@ class Relabelings:
 
         named = {*labels, *(id for whole in wholes if not labels.keys().isdisjoint(whole) for id in whole)}
         own = {centroid.cluster_id for centroid in run.centroids or []} & named
-        with self._store.transaction():
-            changed = self._states.executions.change(scope, run.run_id, edited, "run.change")
-            waiting = self.begin(scope, changed, own).cluster_ids if own else []
-            newest = self._states.clusters.get(scope, cluster.cluster_id)
+
+        def relabel(tx: Transaction) -> tuple[Execution, Sequence[str], Cluster]:
+            changed = self._states.executions.within(tx).change(scope, run.run_id, edited, "run.change")
+            waiting = self.begin(tx, scope, changed, own).cluster_ids if own else []
+            clusters = self._states.clusters.within(tx)
+            newest = clusters.get(scope, cluster.cluster_id)
             if own and newest.current_run_id == run.run_id:
-                self._states.clusters.change(scope, newest.cluster_id, lambda cluster: _relinked(cluster, changed))
+                clusters.change(scope, newest.cluster_id, lambda cluster: _relinked(cluster, changed))
+            return changed, waiting, newest
+
+        changed, waiting, newest = self._store.transact(relabel)
         other = newest.current_run_id not in (None, run.run_id)
         note = f"Run {run.run_id} is not the one that is shown; {newest.current_run_id} keeps its labels."
         return self._followed(scope, newest, changed, waiting, [note] if other else [])
@@ -147,15 +152,15 @@ class Relabelings:
             _check_one_label([id for id in whole if id in labels], labels)
         return wholes
 
-    def begin(self, scope: Scope, run: Execution, ids: Collection[str]) -> Relabeling:
-        """Put on record that labels of these clusters of a run changed. Call it in the transaction that changes
-        them."""
-        known = self._records.find_one(scope, run.run_id)
+    def begin(self, tx: Transaction, scope: Scope, run: Execution, ids: Collection[str]) -> Relabeling:
+        """Put on record that labels of these clusters of a run changed, in the transaction that changes them."""
+        records = self._records.within(tx)
+        known = records.find_one(scope, run.run_id)
         if known is None:
             new = Relabeling(run_id=run.run_id, created_at=self._now(), cluster_ids=sorted(ids))
-            return self._records.add(scope, new)
+            return records.add(scope, new)
         both = {"cluster_ids": sorted({*known.cluster_ids, *ids}), "changes": known.changes + 1}
-        return self._records.change(scope, run.run_id, lambda record: record.model_copy(update=both))
+        return records.change(scope, run.run_id, lambda record: record.model_copy(update=both))
 
     def size(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> int:
         """How many documents hold labels of these clusters, as far as the records show."""
@@ -177,19 +182,23 @@ class Relabelings:
     def _left(self, scope: Scope, record: Relabeling, run: Execution | None) -> Relabeling | None:
         """What is still to be written, after the labels that `run` had were. Others may have changed labels meanwhile,
         written them and taken the record away: what they wrote was perhaps replaced by the labels before."""
-        with self._store.transaction():
-            newest = self._states.executions.find_one(scope, record.run_id)
+
+        def settle(tx: Transaction) -> Relabeling | None:
+            records = self._records.within(tx)
+            newest = self._states.executions.within(tx).find_one(scope, record.run_id)
             if run is None or newest is None:
-                self._records.remove(scope, record.run_id)
+                records.remove(scope, record.run_id)
                 return None
-            left, same = self._records.find_one(scope, record.run_id), newest.labels == run.labels
+            left, same = records.find_one(scope, record.run_id), newest.labels == run.labels
             if same and left in (record, None):
                 if left is not None and run.status not in ACTIVE:
-                    self._records.remove(scope, record.run_id)
+                    records.remove(scope, record.run_id)
                 return None
             if left is None or not set(record.cluster_ids) <= set(left.cluster_ids):
-                return self.begin(scope, newest, record.cluster_ids)
+                return self.begin(tx, scope, newest, record.cluster_ids)
             return left
+
+        return self._store.transact(settle)
 
     def finish_all(self, scope: Scope) -> int:
         """Write what is on record for all runs; how many documents changed. Damage of one is not in the way of the

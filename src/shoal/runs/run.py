@@ -39,8 +39,8 @@ from shoal.runs.states import RunStates
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.checkpoints import CheckpointStore
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.queue import Job
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["Runner"]
 
@@ -74,7 +74,7 @@ class Runner:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: RecordStore,
         documents: DocumentStore,
         artifacts: ArtifactStore,
         states: RunStates,
@@ -192,7 +192,7 @@ class Runner:
     def _publish(self, work: _Work, source: RunInput, lasting: LastingGroups, resumed: Sequence[str]) -> None:
         """Write everything where nobody looks yet, then flip."""
         groups = lasting.groups
-        self._states.check(work.job)
+        self._states.check_now(work.job)
         self._artifacts.write(
             work.scope,
             work.run.run_id,
@@ -203,7 +203,7 @@ class Runner:
                 "dimensions": groups.dimensions,
                 "features": list(source.parts),
             },
-            while_holding=lambda: self._states.holding(work.job),
+            while_holding=lambda place: self._states.while_holding(work.job, place),
         )
         for output, feature in work.outputs:
             batches = output_batches(work.run, groups, feature, lasting.labels)
@@ -215,7 +215,7 @@ class Runner:
             work.job,
             {**_run_result(work, source, lasting), "resumed_stages": list(resumed)},
             _cluster_result(work, source, groups),
-            lambda run: self._flip_generations(work, run, lasting),
+            lambda tx, run: self._flip_generations(tx, work, run, lasting),
             labels_from=lasting.labels_from,
             carried=lasting.carried,
         )
@@ -224,19 +224,19 @@ class Runner:
     def _enrich(self, work: _Work, progress: Progress) -> int:
         def after_batch(fraction: float) -> None:
             progress("enrich", fraction)
-            self._states.check(work.job)
+            self._states.check_now(work.job)
 
         run = self._states.executions.get(work.scope, work.run.run_id)
         return self._enrichment.enrich(work.scope, work.cluster, run, after_batch)
 
-    def _flip_generations(self, work: _Work, run: Execution, lasting: LastingGroups) -> None:
+    def _flip_generations(self, tx: Transaction, work: _Work, run: Execution, lasting: LastingGroups) -> None:
         """Show what was written; labels that people changed since then follow."""
         changed = {id for id, _ in lasting.labels.items() ^ run.label_overrides.items()}
         late = changed & {centroid.cluster_id for centroid in run.centroids or []}
         if late:
-            self._relabelings.begin(work.scope, run, late)
+            self._relabelings.begin(tx, work.scope, run, late)
         for output, _ in work.outputs:
-            self._collections.change(
+            self._collections.within(tx).change(
                 work.scope,
                 output.collection_id,
                 lambda newest: newest.flipped(generation_of(work.job), self._now()),

@@ -6,7 +6,7 @@ from typing import Final
 from shoal.records.cluster import Cluster
 from shoal.records.queries.filters import Condition
 from shoal.records.scope import Scope
-from shoal.repositories.repository import Repository
+from shoal.repositories.repository import RepositoryReads
 from shoal.runs.cluster_config import DEFAULT_MAPPINGS, feature_name, of_feature
 from shoal.storage.protocols.records import Query
 
@@ -15,7 +15,7 @@ __all__ = ["shared_fields"]
 _NAMED: Final = 3
 
 
-def shared_fields(records: Repository[Cluster], scope: Scope, cluster: Cluster) -> list[str]:
+def shared_fields(records: RepositoryReads[Cluster], scope: Scope, cluster: Cluster) -> list[str]:
     """A sentence where other clusters write into fields of the documents that this one writes into as well: of two runs
     the later one replaces what the earlier one wrote."""
     if not cluster.enrich_source:

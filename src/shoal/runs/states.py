@@ -5,10 +5,9 @@ transaction: who was taken over, or whose run was cancelled, writes nothing any 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from shoal.errors import Cancelled, Conflict, QueueFull
 from shoal.jobs.worker import MAX_ATTEMPTS
@@ -22,9 +21,9 @@ from shoal.records.task import Status, Task
 from shoal.repositories.audit import note
 from shoal.repositories.repository import Repository
 from shoal.runs.grouping.groups import with_link_labels
-from shoal.storage.protocols.metadata import MetadataStore
-from shoal.storage.protocols.queue import Job
+from shoal.storage.protocols.queue import Job, JobQueue, JobReader
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["QUEUE", "RunStates", "runs_of"]
 
@@ -35,16 +34,20 @@ _NONE: Edits = {}
 _QUEUE_FULL_RETRY_SECONDS = 10
 
 
+class RunStore(RecordStore, JobQueue, Protocol):
+    """What runs are kept in: their records and their places in the queue, in one transaction."""
+
+
 class RunStates:
     """Every change of a run's state goes through here."""
 
-    def __init__(self, store: MetadataStore, now: Callable[[], datetime], *, max_queued: int = 0) -> None:
+    def __init__(self, store: RunStore, now: Callable[[], datetime], *, max_queued: int = 0) -> None:
         self._store, self._now, self._max_queued = store, now, max_queued
         self.clusters = Repository(store, "cluster", Cluster, id_field="cluster_id", name_field="cluster_name")
         self.executions = Repository(store, "execution", Execution, id_field="run_id")
         self.tasks = Repository(store, "task", Task, id_field="task_id")
 
-    def create(
+    def creation(
         self,
         scope: Scope,
         cluster: Cluster,
@@ -52,10 +55,11 @@ class RunStates:
         partition: str | None,
         plan: RunPlan | None = None,
         warnings: Sequence[str] = (),
-    ) -> Task:
-        """A pending run with its task, in the queue; both carry the warnings.
+    ) -> Callable[[Transaction], Task]:
+        """The body of the transaction that creates a pending run with its task and queues it; both carry the warnings.
 
-        Raises Conflict while another run of the cluster is active, QueueFull where too many of the organisation wait.
+        It raises Conflict while another run of the cluster is active, QueueFull where too many of the organisation
+        wait.
         """
         now, run_id, task_id = self._now(), new_id("run"), new_task_id()
         run = Execution(
@@ -82,82 +86,99 @@ class RunStates:
             created_at=now,
             updated_at=now,
         )
-        with self._store.transaction():
-            self._check_queue(scope)
-            run.sequence = self.clusters.get(scope, cluster.cluster_id).runs_started + 1
-            self.executions.add(scope, run)
-            self.tasks.add(scope.organization, task)
+        # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
+        outputs = [] if cluster.enrich_source else cluster.output_collection_ids
+        payload = about | {"outputs": outputs} | _time_of(plan)
+
+        def create(tx: Transaction) -> Task:
+            self._check_queue(tx, scope)
+            sequence = self.clusters.within(tx).get(scope, cluster.cluster_id).runs_started + 1
+            self.executions.within(tx).add(scope, run.model_copy(update={"sequence": sequence}))
+            self.tasks.within(tx).add(scope.organization, task)
             self._on_cluster(
+                tx,
                 scope,
                 cluster.cluster_id,
                 status="PENDING",
                 last_execution_task_id=task_id,
                 last_run_id=run_id,
                 last_executed_at=now,
-                runs_started=run.sequence,
+                runs_started=sequence,
             )
-            # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
-            outputs = [] if cluster.enrich_source else cluster.output_collection_ids
-            payload = about | {"outputs": outputs} | _time_of(plan)
-            self._store.enqueue(scope, run_id, QUEUE, payload, now, subject=cluster.cluster_id)
-            note(scope, "cluster.execute", cluster.cluster_id, run_id=run_id, mode=run.mode)
-        return task
+            tx.enqueue(scope, run_id, QUEUE, payload, now, subject=cluster.cluster_id)
+            note(tx, scope, "cluster.execute", cluster.cluster_id, run_id=run_id, mode=run.mode)
+            return task
+
+        return create
 
     def processing(self, job: Job) -> Execution:
         """A worker took the run up. Raises Cancelled where it is over already."""
-        with self._store.transaction():
-            self.check(job)
-            run = self.executions.find_one(job.scope, job.job_id)
+
+        def start(tx: Transaction) -> Execution:
+            self.check(tx, job)
+            run = self.executions.within(tx).find_one(job.scope, job.job_id)
             if run is None or not MOVES[run.status]:
                 raise Cancelled(f"Run {job.job_id} is over.")
             begun = {"started_at": self._now(), "attempts": job.attempts, "worker": job.worker}
-            run = self._move(job.scope, job.job_id, "processing", job, **begun)
-            self._on_cluster(job.scope, run.cluster_id, status="PROCESSING")
-        return run
+            run = self._move(tx, job.scope, job.job_id, "processing", job, **begun)
+            self._on_cluster(tx, job.scope, run.cluster_id, status="PROCESSING")
+            return run
+
+        return self._store.transact(start)
 
     def publish(
         self,
         job: Job,
         run_edits: Edits,
         cluster_edits: Edits,
-        generations: Callable[[Execution], None],
+        generations: Callable[[Transaction, Execution], None],
         *,
         labels_from: str | None = None,
         carried: Callable[[Mapping[str, str]], dict[str, str]] = lambda _: {},
     ) -> None:
         """The one flip: results, cluster summary and output generations become visible together. The run takes over
         the labels that people gave to clusters of the run `labels_from`, as they are at this moment, of which it has
-        those that are `carried`; `generations` is called with the run as it is then, and the relationships of its
+        those that are `carried`; `generations` is called in the transaction with the run, and the relationships of its
         clusters get its labels.
 
         Raises Cancelled where the run was cancelled or another worker holds it.
         """
-        with self._store.transaction():
-            self.check(job)
-            labels = self._labels(job.scope, labels_from, carried)
+
+        def flip(tx: Transaction) -> None:
+            self.check(tx, job)
+            labels = self._labels(tx, job.scope, labels_from, carried)
             edits = {**run_edits, "label_overrides": labels, "published": True}
-            run = self.executions.change(job.scope, job.job_id, lambda run: run.model_copy(update=edits))
-            generations(run)
+            executions = self.executions.within(tx)
+            run = executions.change(job.scope, job.job_id, lambda run: run.model_copy(update=edits))
+            generations(tx, run)
             links = cluster_edits.get("hierarchy_relationships")
             relinked = {"hierarchy_relationships": with_link_labels(links, run.labels)} if links else {}
             summary = {**cluster_edits, **relinked, "current_run_id": run.run_id}
-            self._on_cluster(job.scope, run.cluster_id, **summary)
+            self._on_cluster(tx, job.scope, run.cluster_id, **summary)
+
+        self._store.transact(flip)
 
     def _labels(
-        self, scope: Scope, run_id: str | None, carried: Callable[[Mapping[str, str]], dict[str, str]]
+        self,
+        tx: Transaction,
+        scope: Scope,
+        run_id: str | None,
+        carried: Callable[[Mapping[str, str]], dict[str, str]],
     ) -> dict[str, str]:
         """The labels that people gave in a run, of those clusters that the results have too."""
-        run = None if run_id is None else self.executions.find_one(scope, run_id)
+        run = None if run_id is None else self.executions.within(tx).find_one(scope, run_id)
         return {} if run is None else carried(run.label_overrides)
 
     def complete(self, job: Job, *, enriched: int | None, imperfect: bool) -> None:
         """Everything is written: the run is over."""
         status: Status = "COMPLETED_WITH_ERRORS" if imperfect else "COMPLETED"
-        with self._store.transaction():
-            self.check(job)
-            run = self.executions.get(job.scope, job.job_id)
+
+        def complete(tx: Transaction) -> float | None:
+            self.check(tx, job)
+            run = self.executions.within(tx).get(job.scope, job.job_id)
             seconds = _seconds(run.started_at, self._now())
             self._move(
+                tx,
                 job.scope,
                 job.job_id,
                 "completed",
@@ -166,9 +187,10 @@ class RunStates:
                 execution_time_seconds=seconds,
                 enriched_documents=enriched,
             )
-            self._store.let_go(job.scope, job.job_id)
-            self._on_task(job.scope, run, status, warnings=run.warnings, num_clusters=run.num_clusters)
+            tx.let_go(job.scope, job.job_id)
+            self._on_task(tx, job.scope, run, status, warnings=run.warnings, num_clusters=run.num_clusters)
             self._on_cluster(
+                tx,
                 job.scope,
                 run.cluster_id,
                 status=status,
@@ -177,93 +199,114 @@ class RunStates:
                 error=None,
                 failure_category=None,
             )
+            return seconds
+
+        seconds = self._store.transact(complete)
         _log.info("run.completed", extra={"run_id": job.job_id, "seconds": round(seconds or 0.0, 2)})
 
     def fail(self, job: Job, message: str, category: str) -> None:
         """Record the failure; results of earlier runs stay visible. Nothing happens to a run that is over or gone, or
         that was cancelled or taken over."""
-        with self._store.transaction():
-            run = self.executions.find_one(job.scope, job.job_id)
-            if run is None or not MOVES[run.status] or not self._holds(job):
-                return
+
+        def fail(tx: Transaction) -> bool:
+            run = self.executions.within(tx).find_one(job.scope, job.job_id)
+            if run is None or not MOVES[run.status] or not self._holds(tx, job):
+                return False
             over = {"error_message": message, "completed_at": self._now(), "attempts": min(job.attempts, MAX_ATTEMPTS)}
-            self._move(job.scope, job.job_id, "failed", job, **over)
-            self._store.let_go(job.scope, job.job_id)
-            self._on_task(job.scope, run, "FAILED", message=message)
-            self._on_cluster(job.scope, run.cluster_id, status="FAILED", error=message, failure_category=category)
-        _log.warning("run.failed", extra={"run_id": job.job_id, "category": category})
+            self._move(tx, job.scope, job.job_id, "failed", job, **over)
+            tx.let_go(job.scope, job.job_id)
+            self._on_task(tx, job.scope, run, "FAILED", message=message)
+            self._on_cluster(tx, job.scope, run.cluster_id, status="FAILED", error=message, failure_category=category)
+            return True
+
+        if self._store.transact(fail):
+            _log.warning("run.failed", extra={"run_id": job.job_id, "category": category})
 
     def cancel(self, scope: Scope, run_id: str) -> Execution:
         """Stop a run. Its worker kills the child at the next heartbeat; nothing it does afterwards can be published.
 
         Raises NotFound, Conflict where the run is over or its results are visible already.
         """
-        with self._store.transaction():
-            run = self.executions.get(scope, run_id)
-            if not MOVES[run.status]:
-                raise Conflict(f"Run {run_id} is {run.status} already.", run_id=run_id, status=run.status)
-            if run.published:
-                raise Conflict(
-                    f"The results of run {run_id} are visible already, it is about to complete. Wait for it.",
-                    run_id=run_id,
-                    status=run.status,
-                )
-            self._store.request_cancel(scope, run_id)
-            cancelled = self._move(scope, run_id, "canceled", completed_at=self._now())
-            self._on_task(scope, run, "CANCELED")
-            self._on_cluster(scope, run.cluster_id, status="CANCELED")
-            note(scope, "run.cancel", run_id, cluster_id=run.cluster_id)
-        _log.info("run.canceled", extra={"run_id": run_id})
+        return self._store.transact(lambda tx: self.cancel_within(tx, scope, run_id))
+
+    def cancel_within(self, tx: Transaction, scope: Scope, run_id: str) -> Execution:
+        """As `cancel`, inside a transaction."""
+        run = self.executions.within(tx).get(scope, run_id)
+        if not MOVES[run.status]:
+            raise Conflict(f"Run {run_id} is {run.status} already.", run_id=run_id, status=run.status)
+        if run.published:
+            raise Conflict(
+                f"The results of run {run_id} are visible already, it is about to complete. Wait for it.",
+                run_id=run_id,
+                status=run.status,
+            )
+        tx.request_cancel(scope, run_id)
+        cancelled = self._move(tx, scope, run_id, "canceled", completed_at=self._now())
+        self._on_task(tx, scope, run, "CANCELED")
+        self._on_cluster(tx, scope, run.cluster_id, status="CANCELED")
+        note(tx, scope, "run.cancel", run_id, cluster_id=run.cluster_id)
+        tx.on_commit(lambda: _log.info("run.canceled", extra={"run_id": run_id}))
         return cancelled
 
-    def forget(self, scope: Scope, run: Execution) -> None:
+    def forget(self, tx: Transaction, scope: Scope, run: Execution) -> None:
         """Remove a run with its task and its job. Where it is under way its worker stops at the next heartbeat, and its
         task stays, cancelled, for those who wait for it."""
-        self._store.remove_job(scope, run.run_id)
-        if run.status in ACTIVE and self.tasks.find_one(scope.organization, run.task_id) is not None:
-            self._on_task(scope, run, "CANCELED", "The cluster was deleted.")
+        tx.remove_job(scope, run.run_id)
+        tasks = self.tasks.within(tx)
+        if run.status in ACTIVE and tasks.find_one(scope.organization, run.task_id) is not None:
+            self._on_task(tx, scope, run, "CANCELED", "The cluster was deleted.")
         else:
-            self.tasks.remove(scope.organization, run.task_id)
-        self.executions.remove(scope, run.run_id)
+            tasks.remove(scope.organization, run.task_id)
+        self.executions.within(tx).remove(scope, run.run_id)
 
     def note_figures(self, job: Job, seconds: Mapping[str, float]) -> None:
         """Count what a run's process did, for the operator: seconds by stage and algorithm, and whether it took up a
         run that another had begun."""
         run = self.executions.find_one(job.scope, job.job_id)
-        with self._store.transaction():
+
+        def count(tx: Transaction) -> None:
             if job.fence > 1:
-                self._store.count("recoveries")
+                tx.count("recoveries")
             for stage, spent in seconds.items():
-                self._store.count("stage", stage, run.algorithm or "none" if run else "none", amount=spent)
+                tx.count("stage", stage, run.algorithm or "none" if run else "none", amount=spent)
+
+        self._store.transact(count)
 
     def waiting(self) -> tuple[int, float]:
         """How many runs wait for a worker, and how many seconds the oldest does."""
         count, oldest = self._store.waiting(QUEUE)
         return count, 0.0 if oldest is None else max(0.0, (self._now() - oldest).total_seconds())
 
-    def check(self, job: Job) -> None:
-        """Raises Cancelled where this claim of the job is no longer the one that counts."""
-        if not self._holds(job):
+    def check(self, jobs: JobReader, job: Job) -> None:
+        """Raises Cancelled where this claim of the job is no longer the one that counts. `jobs` is the transaction
+        whose writes depend on it, or the store, which only tells how things stand."""
+        if not self._holds(jobs, job):
             raise Cancelled(f"Run {job.job_id} was cancelled or taken over.")
 
-    @contextmanager
-    def holding(self, job: Job) -> Iterator[None]:
-        """A transaction in which this claim of the job counts: nobody takes the run over or cancels it meanwhile, so
-        keep it short. For what becomes visible outside this store. Raises Cancelled."""
-        with self._store.transaction():
-            self.check(job)
-            yield
+    def check_now(self, job: Job) -> None:
+        """Raises Cancelled where this claim of the job no longer counts; it may cease to a moment later."""
+        self.check(self._store, job)
 
-    def _holds(self, job: Job) -> bool:
-        held = self._store.get_job(job.scope, job.job_id)
+    def while_holding(self, job: Job, place: Callable[[], None]) -> None:
+        """Call `place` in a transaction in which this claim of the job counts: nobody takes the run over or cancels it
+        meanwhile. For what becomes visible outside this store and may be done again. Raises Cancelled."""
+
+        def hold(tx: Transaction) -> None:
+            self.check(tx, job)
+            place()
+
+        self._store.transact(hold)
+
+    def _holds(self, jobs: JobReader, job: Job) -> bool:
+        held = jobs.get_job(job.scope, job.job_id)
         if held is None or held.cancel_requested:
             return False
         return held.state == "running" and held.fence == job.fence
 
-    def _check_queue(self, scope: Scope) -> None:
+    def _check_queue(self, jobs: JobReader, scope: Scope) -> None:
         if not self._max_queued:
             return
-        waiting = self._store.queued(scope, QUEUE)
+        waiting = jobs.queued(scope, QUEUE)
         if waiting >= self._max_queued:
             raise QueueFull(
                 f"{waiting:,} runs of this organisation wait already, which is the limit. Wait until some are done, or "
@@ -273,7 +316,9 @@ class RunStates:
                 retry_after_seconds=_QUEUE_FULL_RETRY_SECONDS,
             )
 
-    def _move(self, scope: Scope, run_id: str, to: RunStatus, claim: Job | None = None, **edits: object) -> Execution:
+    def _move(
+        self, tx: Transaction, scope: Scope, run_id: str, to: RunStatus, claim: Job | None = None, **edits: object
+    ) -> Execution:
         def moved(run: Execution) -> Execution:
             if to not in MOVES[run.status]:
                 raise Conflict(f"Run {run_id} is {run.status} and cannot become {to}.", run_id=run_id)
@@ -282,15 +327,21 @@ class RunStates:
                 change = change.model_copy(update={"attempt": claim.attempts, "worker": claim.worker})
             return run.model_copy(update={**edits, "status": to, "history": [*run.history, change]})
 
-        run = self.executions.change(scope, run_id, moved)
+        run = self.executions.within(tx).change(scope, run_id, moved)
         if not MOVES[to]:
-            self._store.count("runs", to)
+            tx.count("runs", to)
         if to == "processing":
-            self._on_task(scope, run, STATUS_ON_TASK[to])
+            self._on_task(tx, scope, run, STATUS_ON_TASK[to])
         return run
 
     def _on_task(
-        self, scope: Scope, run: Execution, status: Status, message: str | None = None, **more: object
+        self,
+        tx: Transaction,
+        scope: Scope,
+        run: Execution,
+        status: Status,
+        message: str | None = None,
+        **more: object,
     ) -> None:
         def edited(task: Task) -> Task:
             data = {**task.additional_data, **more, **({"error": message} if message else {})}
@@ -304,10 +355,10 @@ class RunStates:
                 }
             )
 
-        self.tasks.change(scope.organization, run.task_id, edited)
+        self.tasks.within(tx).change(scope.organization, run.task_id, edited)
 
-    def _on_cluster(self, scope: Scope, cluster_id: str, **edits: object) -> None:
-        self.clusters.change(
+    def _on_cluster(self, tx: Transaction, scope: Scope, cluster_id: str, **edits: object) -> None:
+        self.clusters.within(tx).change(
             scope, cluster_id, lambda cluster: cluster.model_copy(update={**edits, "updated_at": self._now()})
         )
 

@@ -10,8 +10,8 @@ from shoal.records.queries.filters import Condition
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["Buckets", "inside"]
 
@@ -21,29 +21,30 @@ _RESERVED: Final = frozenset({"list"})
 class Buckets:
     """One method an operation of the wire. `ref` is an id or a name; `now` is UTC."""
 
-    def __init__(self, metadata: MetadataStore, now: Callable[[], datetime]) -> None:
+    def __init__(self, metadata: RecordStore, now: Callable[[], datetime]) -> None:
         self._metadata, self._now = metadata, now
         self.records = Repository(metadata, "bucket", Bucket, id_field="bucket_id", name_field="bucket_name")
 
     def create(self, scope: Scope, body: CreateBucket) -> Bucket:
         """Raises InvalidField, AlreadyExists for the name."""
+        return self._metadata.transact(self.creation(scope, body))
+
+    def creation(self, scope: Scope, body: CreateBucket) -> Callable[[Transaction], Bucket]:
+        """The body of the transaction that creates a bucket. Raises InvalidField."""
         now = self._now()
-        return self.records.add(
-            scope,
-            Bucket(
-                bucket_id=new_id("bkt"),
-                bucket_name=_checked(body.bucket_name),
-                description=body.description,
-                bucket_schema=body.bucket_schema,
-                unique_key=body.unique_key,
-                metadata=body.metadata,
-                storage_class=body.storage_class,
-                created_at=now,
-                updated_at=now,
-                warnings=_warnings(body),
-            ),
-            "bucket.create",
+        bucket = Bucket(
+            bucket_id=new_id("bkt"),
+            bucket_name=_checked(body.bucket_name),
+            description=body.description,
+            bucket_schema=body.bucket_schema,
+            unique_key=body.unique_key,
+            metadata=body.metadata,
+            storage_class=body.storage_class,
+            created_at=now,
+            updated_at=now,
+            warnings=_warnings(body),
         )
+        return lambda tx: self.records.within(tx).add(scope, bucket, "bucket.create")
 
     def get(self, scope: Scope, ref: str) -> Bucket:
         """Raises NotFound."""
@@ -67,13 +68,17 @@ class Buckets:
 
     def delete(self, scope: Scope, ref: str) -> Bucket:
         """Remove the bucket and its objects; documents made from them stay. Raises NotFound."""
-        with self._metadata.transaction():
-            bucket = self.records.get(scope, ref)
-            while doomed := self._metadata.find(scope, "object", Query(filter=inside(bucket.bucket_id))).items:
+
+        def delete(tx: Transaction) -> Bucket:
+            records = self.records.within(tx)
+            bucket = records.get(scope, ref)
+            while doomed := tx.find(scope, "object", Query(filter=inside(bucket.bucket_id))).items:
                 for stored in doomed:
-                    self._metadata.delete(scope, "object", stored.id)
-            self.records.remove(scope, bucket.bucket_id, "bucket.delete")
-        return bucket
+                    tx.delete(scope, "object", stored.id)
+            records.remove(scope, bucket.bucket_id, "bucket.delete")
+            return bucket
+
+        return self._metadata.transact(delete)
 
 
 def inside(bucket_id: str) -> Condition:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import orjson
 
 from shoal.engine import check_params
-from shoal.engine.features.preprocessing import check_steps
 from shoal.errors import Conflict, InsufficientStorage, InvalidField
 from shoal.failpoints import hit
 from shoal.records.cluster import RESERVED_NAMES, Cluster
@@ -19,10 +18,11 @@ from shoal.records.execution import ACTIVE, ExecuteCluster, Execution
 from shoal.records.ids import check_name, new_id
 from shoal.records.queries.filters import MATCH_ALL, Condition, parse_filter
 from shoal.records.queries.paging import Listing
+from shoal.records.removal import Removal
 from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Task
-from shoal.repositories.repository import Repository
+from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.runs.cluster_config import check_config, check_mappings
 from shoal.runs.engine_plan import documents_of
 from shoal.runs.planning import Planning
@@ -31,25 +31,15 @@ from shoal.runs.states import RunStates, runs_of
 from shoal.runs.text_fields import check_text_fields, inputs_of, named_fields
 from shoal.services.cluster_warnings import ignored_fields, ignored_overrides, ignored_params, ignored_parts
 from shoal.services.removals import Removals
+from shoal.services.run_requests import request_of
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["Admitted", "Clusters"]
 
-_OVERRIDES: Final = (
-    "filters",
-    "sample_size",
-    "vis_n_components",
-    "defer_visualization",
-    "layout_stability",
-    "text_fields",
-)
-
 
 _OF_VECTORS: Final = ("algorithm_params", "sample_size", "layout_stability", "face_cluster_merge")
-_SENT_THRESHOLD: Final = 0.5
-"""What the official SDK sends with every execute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class Clusters:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: RecordStore,
         documents: DocumentStore,
         states: RunStates,
         removals: Removals,
@@ -87,6 +77,11 @@ class Clusters:
 
         Raises InvalidField, NotFound for a collection, AlreadyExists for the name.
         """
+        return self._metadata.transact(self.creation(scope, body))
+
+    def creation(self, scope: Scope, body: CreateCluster) -> Callable[[Transaction], Cluster]:
+        """The body of the transaction that creates a cluster; documents are looked at before. Raises InvalidField,
+        NotFound."""
         if body.source_cluster_ids:
             raise InvalidField("source_cluster_ids", "composite clusters are not available in this version")
         if not body.collection_ids:
@@ -106,36 +101,40 @@ class Clusters:
         cluster_id = new_id("clust")
         name = _name(body.cluster_name, cluster_id)
         now = self._now()
-        with self._metadata.transaction():
-            parts = [f"_{feature}" for feature in config.fields.get("output_features") or []] or [""]
-            outputs = sources if enrich else [self._output_collection(scope, name, part, sources) for part in parts]
-            made = Cluster(
-                cluster_id=cluster_id,
-                cluster_name=name,
-                description=body.description,
-                namespace_id=scope.namespace_id,
-                organization_id=scope.organization_id,
-                input_collections=[source.collection_id for source in sources],
-                source_bucket_ids=_buckets(sources),
-                filters=body.filters,
-                cluster_type=body.cluster_type or "vector",
-                output_collection_ids=[output.collection_id for output in outputs],
-                output_collection_names=[output.collection_name for output in outputs],
-                enrich_source=enrich,
-                source_enrichment_config=enrichment,
-                llm_labeling=labeling,
-                text_fields=body.text_fields,
-                created_at=now,
-                updated_at=now,
-                metadata=body.metadata,
-                auto_execute_on_batch=bool(body.auto_execute_on_batch),
-                auto_execute_min_documents=body.auto_execute_min_documents,
-                auto_execute_cooldown_seconds=body.auto_execute_cooldown_seconds,
-                warnings=[*config.warnings, *ignored_parts(body), *unknown],
-                **config.fields,
-            )
-            warnings = [*made.warnings, *shared_fields(self._records, scope, made)]
-            return self._records.add(scope, made.model_copy(update={"warnings": warnings}), "cluster.create")
+        parts = [f"_{feature}" for feature in config.fields.get("output_features") or []] or [""]
+        drafts = [] if enrich else [self._output_draft(name, part, sources) for part in parts]
+        made = Cluster(
+            cluster_id=cluster_id,
+            cluster_name=name,
+            description=body.description,
+            namespace_id=scope.namespace_id,
+            organization_id=scope.organization_id,
+            input_collections=[source.collection_id for source in sources],
+            source_bucket_ids=_buckets(sources),
+            filters=body.filters,
+            cluster_type=body.cluster_type or "vector",
+            output_collection_ids=[output.collection_id for output in drafts or sources],
+            enrich_source=enrich,
+            source_enrichment_config=enrichment,
+            llm_labeling=labeling,
+            text_fields=body.text_fields,
+            created_at=now,
+            updated_at=now,
+            metadata=body.metadata,
+            auto_execute_on_batch=bool(body.auto_execute_on_batch),
+            auto_execute_min_documents=body.auto_execute_min_documents,
+            auto_execute_cooldown_seconds=body.auto_execute_cooldown_seconds,
+            warnings=[*config.warnings, *ignored_parts(body), *unknown],
+            **config.fields,
+        )
+        warnings = [*made.warnings, *shared_fields(self._records, scope, made)]
+
+        def create(tx: Transaction) -> Cluster:
+            outputs = [self._add_output(tx, scope, draft) for draft in drafts] or sources
+            named = {"output_collection_names": [output.collection_name for output in outputs], "warnings": warnings}
+            return self._records.within(tx).add(scope, made.model_copy(update=named), "cluster.create")
+
+        return create
 
     def get(self, scope: Scope, ref: str) -> Cluster:
         """Raises NotFound."""
@@ -192,25 +191,29 @@ class Clusters:
         what it wrote into them, except that `clear_results` clears the fields that nobody changed since.
 
         Returns what was removed. Raises NotFound."""
-        with self._metadata.transaction():
-            cluster = self.get(scope, ref)
-            runs = self._states.executions.all(scope, runs_of(cluster.cluster_id))
+
+        def delete(tx: Transaction) -> Removal:
+            cluster = self._records.within(tx).get(scope, ref)
+            runs = self._states.executions.within(tx).all(scope, runs_of(cluster.cluster_id))
             own = [] if cluster.enrich_source or not cascade else cluster.output_collection_ids
             for run in runs:
-                self._states.forget(scope, run)
-            outputs = [found for id in own if (found := self._collections.find_one(scope, id)) is not None]
-            for output in outputs:
-                self._collections.remove(scope, output.collection_id)
-            self._records.remove(scope, cluster.cluster_id, "cluster.delete")
-            removal = self._removals.begin(
+                self._states.forget(tx, scope, run)
+            collections = self._collections.within(tx)
+            removal = self._removals.of(
                 scope,
-                collections=[output.collection_id for output in outputs],
+                collections=[id for id in own if collections.remove(scope, id)],
                 runs=[run.run_id for run in runs],
                 cluster_id=cluster.cluster_id,
                 clear_results=clear_results,
             )
+            self._records.within(tx).remove(scope, cluster.cluster_id, "cluster.delete")
+            self._removals.begin(tx, scope, removal)
+            return removal
+
+        removal = self._metadata.transact(delete)
         self._removals.finish(scope, removal)
-        return {"clusters": 1, "executions": len(runs), "output_collections": len(outputs)}
+        runs, outputs = len(removal.run_ids), len(removal.collection_ids)
+        return {"clusters": 1, "executions": runs, "output_collections": outputs}
 
     def admit(self, scope: Scope, ref: str, body: ExecuteCluster) -> "Admitted":
         """A run that may be queued. Looks at the documents, so it is for before a transaction.
@@ -218,10 +221,10 @@ class Clusters:
         Raises NotFound, InvalidField, also where nothing can be clustered or it would not fit.
         """
         cluster = self.get(scope, ref)
-        request = self._request(cluster, body)
+        request = request_of(cluster, body)
         keys, own = self._keys(scope, cluster), request.get("text_fields") or ()
         unknown = check_text_fields(self._documents, scope, keys, own, named_fields(cluster, request))
-        active = self.active_run(scope, cluster.cluster_id)
+        active = _active_run(self._states.executions, scope, cluster.cluster_id)
         if active is None or active.request != request:
             plan = self._planned(scope, cluster, request)
             self._check(cluster, request, plan)
@@ -234,28 +237,34 @@ class Clusters:
 
         Raises NotFound where the cluster is gone meanwhile, Conflict, QueueFull where too many runs wait.
         """
+        return self._metadata.transact(self.execution(scope, admitted))
+
+    def execution(self, scope: Scope, admitted: "Admitted") -> Callable[[Transaction], Task]:
+        """The body of the transaction that queues a run; see `execute`."""
         cluster, request = self.get(scope, admitted.cluster_id), admitted.request
-        with self._metadata.transaction():
-            active = self.active_run(scope, cluster.cluster_id)
+        partition = self._partition(scope, request)
+        create = self._states.creation(scope, cluster, request, partition, admitted.plan, admitted.warnings)
+
+        def execute(tx: Transaction) -> Task:
+            active = _active_run(self._states.executions.within(tx), scope, cluster.cluster_id)
             if active is None:
-                self._check_target(self.get(scope, cluster.cluster_id), request)
-                partition = self._partition(scope, request)
-                task = self._states.create(scope, cluster, request, partition, admitted.plan, admitted.warnings)
-        if active is None:
-            hit("execute.queued")
-            return task
-        if active.request == request:
-            return self._states.tasks.get(scope.organization, active.task_id)
-        raise Conflict(
-            f"Run {active.run_id} of this cluster is {active.status}. Wait for it or cancel it.",
-            run_id=active.run_id,
-            task_id=active.task_id,
-        )
+                self._check_target(self._records.within(tx).get(scope, cluster.cluster_id), request)
+                tx.on_commit(lambda: hit("execute.queued"))
+                return create(tx)
+            if active.request == request:
+                return self._states.tasks.within(tx).get(scope.organization, active.task_id)
+            raise Conflict(
+                f"Run {active.run_id} of this cluster is {active.status}. Wait for it or cancel it.",
+                run_id=active.run_id,
+                task_id=active.task_id,
+            )
+
+        return execute
 
     def plan(self, scope: Scope, ref: str, body: ExecuteCluster) -> RunPlan:
         """What a run would cost; nothing is queued. Raises NotFound, InvalidField."""
         cluster = self.get(scope, ref)
-        return self._planned(scope, cluster, self._request(cluster, body))
+        return self._planned(scope, cluster, request_of(cluster, body))
 
     def _planned(self, scope: Scope, cluster: Cluster, request: dict[str, Any]) -> RunPlan:
         return self._planning.plan(scope, cluster, request, documents_of(cluster, request))
@@ -276,25 +285,6 @@ class Clusters:
                 "Another run has published meanwhile. Execute again to assign to its results.",
                 run_id=cluster.current_run_id,
             )
-
-    def active_run(self, scope: Scope, cluster_id: str) -> Execution | None:
-        """The run that is pending or processing."""
-        active = Condition("status", "in", tuple(sorted(ACTIVE)))
-        query = runs_of(cluster_id, active)
-        found = self._states.executions.search(scope, query).items
-        return found[0] if found else None
-
-    def _request(self, cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
-        """What this run does differently. Raises InvalidField."""
-        if body.mode != "assign" and body.assignment_threshold not in (None, _SENT_THRESHOLD):
-            value = body.assignment_threshold
-            raise InvalidField("assignment_threshold", "needs mode 'assign'", value=value, remedy="Leave it out.")
-        if cluster.cluster_type == "attribute":
-            for name in ("sample_size", "vis_n_components", "layout_stability"):
-                if getattr(body, name) is not None:
-                    problem = "is for vector clusters alone: groups by values take every document and have no map"
-                    raise InvalidField(name, problem, value=getattr(body, name), remedy="Leave it out.")
-        return {**_overrides(body), **(_assigning(cluster, body) if body.mode == "assign" else {})}
 
     def _check(self, cluster: Cluster, request: dict[str, Any], plan: RunPlan) -> None:
         """Refuse at once what could only fail later: fewer than two documents, fewer than clusters asked for, or more
@@ -323,20 +313,24 @@ class Clusters:
             problem = "is too large for this run" if "sample_size" in request else "is needed, all at once do not fit"
             raise InvalidField("sample_size", problem, remedy=" ".join(plan.notes))
 
-    def _output_collection(self, scope: Scope, name: str, part: str, sources: list[Collection]) -> Collection:
+    def _output_draft(self, name: str, part: str, sources: list[Collection]) -> Collection:
         """The collection that holds centroid and member documents (contract.md#output-documents)."""
-        now, id = self._now(), new_id("col")
-        wanted = f"{name[:80]}{part[:80]}_output"
-        taken = self._collections.find_one(scope, wanted) is not None
-        output = Collection(
-            collection_id=id,
-            collection_name=f"{wanted}_{id[-6:]}" if taken else wanted,
+        now = self._now()
+        return Collection(
+            collection_id=new_id("col"),
+            collection_name=f"{name[:80]}{part[:80]}_output",
             description=f"Centroids and members of the cluster {name}",
             source=CollectionSource(type="collection", collection_ids=[source.collection_id for source in sources]),
             created_at=now,
             updated_at=now,
         )
-        return self._collections.add(scope, output)
+
+    def _add_output(self, tx: Transaction, scope: Scope, draft: Collection) -> Collection:
+        """Store an output collection, under another name where its own is taken."""
+        collections, name = self._collections.within(tx), draft.collection_name
+        if collections.find_one(scope, name) is not None:
+            draft = draft.model_copy(update={"collection_name": f"{name}_{draft.collection_id[-6:]}"})
+        return collections.add(scope, draft)
 
     def _patched(self, cluster: Cluster, sent: dict[str, Any]) -> Cluster:
         edits = {**sent, "updated_at": self._now()}
@@ -350,6 +344,12 @@ class Clusters:
         return cluster.model_copy(update=edits)
 
 
+def _active_run(executions: RepositoryReads[Execution], scope: Scope, cluster_id: str) -> Execution | None:
+    """The run that is pending or processing."""
+    found = executions.search(scope, runs_of(cluster_id, Condition("status", "in", tuple(sorted(ACTIVE))))).items
+    return found[0] if found else None
+
+
 def _name(given: str | None, cluster_id: str) -> str:
     if given is None:
         return f"cluster-{cluster_id[-6:]}"
@@ -359,35 +359,3 @@ def _name(given: str | None, cluster_id: str) -> str:
 def _buckets(sources: list[Collection]) -> list[str]:
     """The union of the sources' buckets, also inherited ones, in order of first mention."""
     return list(dict.fromkeys(bucket for source in sources for bucket in source.source.buckets()))
-
-
-def _overrides(body: ExecuteCluster) -> dict[str, Any]:
-    """What this run does differently, as kept with it. Raises InvalidField."""
-    if body.mode == "composite":
-        problem = "is not available in this version"
-        raise InvalidField("mode", problem, value=body.mode, remedy="Use 'full' or 'assign'.")
-    if body.source_execution_ids:
-        raise InvalidField("source_execution_ids", "composite runs are not available in this version")
-    parse_filter(body.filters)
-    request = {name: value for name in _OVERRIDES if (value := getattr(body, name)) is not None}
-    if body.llm_labeling is not None:
-        request["llm_labeling"] = body.llm_labeling.shown()
-    return request
-
-
-def _assigning(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
-    """What a run keeps that assigns documents to the visible results. Raises InvalidField where that cannot be."""
-    problem = None
-    if cluster.current_run_id is None:
-        problem = "needs results to assign to"
-    elif cluster.cluster_type == "attribute":
-        problem = "is for vector clusters: groups by values take new documents with every execution"
-    elif cluster.multi_feature_strategy == "independent" or check_steps(cluster.preprocessing_steps or [], "steps"):
-        problem = "does not go with independent features or preprocessing steps"
-    if problem is not None:
-        raise InvalidField("mode", problem, value="assign", remedy="Execute with mode 'full'.")
-    for name in ("filters", "sample_size", "vis_n_components", "layout_stability", "text_fields"):
-        if getattr(body, name) is not None:
-            raise InvalidField(name, "has no meaning with mode 'assign'", value=getattr(body, name), remedy="Omit it.")
-    threshold = body.assignment_threshold or 0.0
-    return {"mode": "assign", "assignment_threshold": threshold, "assigned_to": cluster.current_run_id}

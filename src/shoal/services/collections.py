@@ -25,8 +25,8 @@ from shoal.repositories.repository import Repository
 from shoal.services.buckets import Buckets
 from shoal.services.removals import Removals
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["DEFAULT_COLLECTION", "Collections"]
 
@@ -42,7 +42,7 @@ class Collections:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: RecordStore,
         documents: DocumentStore,
         buckets: Buckets,
         removals: Removals,
@@ -59,32 +59,36 @@ class Collections:
 
     def create(self, scope: Scope, body: CreateCollection) -> Collection:
         """Raises InvalidField, AlreadyExists for the name, NotFound for a source that is not there."""
+        return self._metadata.transact(self.creation(scope, body))
+
+    def creation(self, scope: Scope, body: CreateCollection) -> Callable[[Transaction], Collection]:
+        """The body of the transaction that creates a collection; the vectors it needs are declared before. Raises
+        InvalidField, NotFound, and AlreadyExists as far as the name is taken already."""
         name = _checked(body.collection_name)
         source = self._resolved(scope, body.source)
         configs = self._vector_configs(body.metadata)
         now = self._now()
-        with self._metadata.transaction():
-            made = self.records.add(
-                scope,
-                Collection(
-                    collection_id=new_id("col"),
-                    collection_name=name,
-                    description=body.description,
-                    source=source,
-                    feature_extractor=_extractor(body.feature_extractor),
-                    input_schema=body.input_schema,
-                    enabled=body.enabled is not False,
-                    metadata=body.metadata,
-                    cluster_applications=[item.model_dump() for item in body.cluster_applications or []],
-                    created_at=now,
-                    updated_at=now,
-                    warnings=_warnings(body),
-                ),
-                "collection.create",
-            )
-            for config in configs:
-                self._documents.declare_vector(scope, config.name, config.dimension)
-        return self._described(scope, made)
+        made = Collection(
+            collection_id=new_id("col"),
+            collection_name=name,
+            description=body.description,
+            source=source,
+            feature_extractor=_extractor(body.feature_extractor),
+            input_schema=body.input_schema,
+            enabled=body.enabled is not False,
+            metadata=body.metadata,
+            cluster_applications=[item.model_dump() for item in body.cluster_applications or []],
+            created_at=now,
+            updated_at=now,
+            warnings=_warnings(body),
+        )
+        self._declare(scope, configs, name, made.collection_id)
+        shown = {"vector_indexes": self._indexes(scope), "document_count": 0}
+
+        def create(tx: Transaction) -> Collection:
+            return self.records.within(tx).add(scope, made, "collection.create").model_copy(update=shown)
+
+        return create
 
     def default(self, scope: Scope) -> Collection:
         """The collection named `default`, made where it is not there yet."""
@@ -124,23 +128,26 @@ class Collections:
         if "cluster_applications" in sent:
             sent["cluster_applications"] = [item.model_dump() for item in sent["cluster_applications"]]
         configs = self._vector_configs(body.metadata)
-        with self._metadata.transaction():
-            sent |= {"updated_at": self._now(), "warnings": _warnings(body)}
-            changed = self.records.change(
-                scope, ref, lambda newest: newest.model_copy(update=sent), "collection.change"
-            )
-            for config in configs:
-                self._documents.declare_vector(scope, config.name, config.dimension)
+        if configs:
+            known = self.records.get(scope, ref)
+            self._declare(scope, configs, sent.get("collection_name", known.collection_name), known.collection_id)
+        sent |= {"updated_at": self._now(), "warnings": _warnings(body)}
+        changed = self.records.change(scope, ref, lambda newest: newest.model_copy(update=sent), "collection.change")
         return self._described(scope, changed)
 
     def delete(self, scope: Scope, ref: str) -> DeletedCollection:
         """Remove the collection and its documents, for readers at one moment. Raises NotFound."""
-        with self._metadata.transaction():
-            collection = self.records.get(scope, ref)
-            documents = self._documents.count(scope, collection.storage_key)
-            left = [one for one in self._clusters.all(scope) if collection.collection_id in one.input_collections]
-            self.records.remove(scope, collection.collection_id, "collection.delete")
-            removal = self._removals.begin(scope, collections=[collection.collection_id])
+        collection = self.records.get(scope, ref)
+        documents = self._documents.count(scope, collection.storage_key)
+        left = [one for one in self._clusters.all(scope) if collection.collection_id in one.input_collections]
+        removal = self._removals.of(scope, collections=[collection.collection_id])
+
+        def delete(tx: Transaction) -> None:
+            if not self.records.within(tx).remove(scope, collection.collection_id, "collection.delete"):
+                raise self.records.within(tx).not_found(scope, ref)
+            self._removals.begin(tx, scope, removal)
+
+        self._metadata.transact(delete)
         self._removals.finish(scope, removal)
         return DeletedCollection(
             message=f"The collection {collection.collection_name!r} and its documents are gone.",
@@ -171,12 +178,23 @@ class Collections:
         ]
 
     def _described(self, scope: Scope, collection: Collection) -> Collection:
-        indexes = [
+        count = self._documents.count(scope, collection.storage_key)
+        return collection.model_copy(update={"vector_indexes": self._indexes(scope), "document_count": count})
+
+    def _indexes(self, scope: Scope) -> list[CollectionVectorIndex]:
+        return [
             CollectionVectorIndex(name=name, feature_uri=name, index={"dimension": dimension})
             for name, dimension in sorted(self._documents.vector_dimensions(scope).items())
         ]
-        count = self._documents.count(scope, collection.storage_key)
-        return collection.model_copy(update={"vector_indexes": indexes, "document_count": count})
+
+    def _declare(self, scope: Scope, configs: list[VectorConfigSpec], name: str, collection_id: str) -> None:
+        """Declare vectors before the transaction of the collection that names them. Raises AlreadyExists where the
+        collection could not be stored under its name, so that a refusal leaves nothing behind; InvalidField."""
+        taken = self.records.find_one(scope, name) if configs else None
+        if taken is not None and taken.collection_id != collection_id:
+            raise AlreadyExists("collection", name, existing_id=taken.collection_id)
+        for config in configs:
+            self._documents.declare_vector(scope, config.name, config.dimension)
 
     def _resolved(self, scope: Scope, source: CollectionSource) -> CollectionSource:
         """The source with ids instead of names; everything it names must be there."""

@@ -1,6 +1,6 @@
 """What came out of the runs of a cluster: summaries, members, maps, exports; and labels that people correct."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,8 +20,8 @@ from shoal.runs.tables import LABELLED, ParquetTable, as_columns, flat, of_label
 from shoal.services.clusters import Clusters
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore, Enrichment
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 from shoal.tables import decoded
 
 __all__ = ["CSV_ROWS", "Executions", "Relabelled"]
@@ -37,7 +37,7 @@ class Executions:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: RecordStore,
         documents: DocumentStore,
         clusters: Clusters,
         states: RunStates,
@@ -82,8 +82,12 @@ class Executions:
 
     def cancel(self, scope: Scope, ref: str, run_id: str) -> Execution:
         """Raises NotFound, Conflict where the run is over."""
+        return self._metadata.transact(self.cancellation(scope, ref, run_id))
+
+    def cancellation(self, scope: Scope, ref: str, run_id: str) -> Callable[[Transaction], Execution]:
+        """The body of the transaction that cancels a run. Raises NotFound; the body, Conflict where the run is over."""
         self._run(scope, self._clusters.get(scope, ref), run_id)
-        return self._states.cancel(scope, run_id)
+        return lambda tx: self._states.cancel_within(tx, scope, run_id)
 
     def relabel(self, scope: Scope, ref: str, run_id: str, labels: Mapping[str, str]) -> Relabelled:
         """Labels of people's own, of clusters of the run and of its other layers; an empty text takes one away. The

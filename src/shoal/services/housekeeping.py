@@ -91,6 +91,7 @@ class Housekeeping:
             self._audit.prune(whole)
             self._removals.finish_all(whole)
             for namespace in self._namespaces.records.all(whole):
+                self._namespaces.declare(whole, namespace)
                 yield Scope(whole.organization_id, namespace.namespace_id)
 
     def _expire(self, scope: Scope) -> None:

@@ -1,25 +1,26 @@
 """Idempotency keys: a request that is sent again under its key is answered again, and done once.
 
 The reply is written in the same transaction as the effect, so there is no state between: a twin that comes meanwhile
-waits for the write lock and then finds the reply, and a crash leaves both or neither. Nothing is saved for an error:
-whatever raised has written nothing, and may be tried again.
+finds the reply in its own transaction, and a crash leaves both or neither. Nothing is saved for an error: whatever
+raised has written nothing, and may be tried again.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias, TypeVar
 
-from shoal.errors import InvalidField, KeyReused
+from shoal.errors import InvalidField, KeyReused, ShoalError
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
 from shoal.repositories.audit import noted_afterwards
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
-from shoal.storage.protocols.replies import Reply, SavedReply
+from shoal.storage.protocols.replies import Reply, ReplyReader, SavedReply
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["KEPT", "MAX_KEY_LENGTH", "Act", "Answer", "Idempotency", "Keyed", "check_key"]
+__all__ = ["KEPT", "MAX_KEY_LENGTH", "Act", "Answer", "Effect", "Idempotency", "Keyed", "check_key"]
 
+T = TypeVar("T")
 KEPT: Final = timedelta(hours=24)
 """How long a reply is kept."""
 MAX_KEY_LENGTH: Final = 255
@@ -42,6 +43,12 @@ class Answer:
 
 
 Act: TypeAlias = Callable[[], Reply]
+Effect: TypeAlias = Callable[[Transaction], Reply]
+"""The body of a transaction that ends with the reply to be saved."""
+
+
+class KeyedStore(RecordStore, ReplyReader, Protocol):
+    """Records with the replies to the requests that changed them."""
 
 
 class Idempotency:
@@ -50,28 +57,42 @@ class Idempotency:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: KeyedStore,
         documents: DocumentStore,
         now: Callable[[], datetime],
         retention: Callable[[], datetime],
     ) -> None:
         self._metadata, self._documents, self._now, self._retention = metadata, documents, now, retention
 
-    def once(self, scope: Scope, keyed: Keyed, prepare: Callable[[], Act]) -> Answer:
-        """For effects in the metadata store. `prepare` is called first, for checks that would hold its lock for long.
-        Raises KeyReused, and what they raise."""
+    def once(self, scope: Scope, keyed: Keyed, prepare: Callable[[], Effect]) -> Answer:
+        """For effects in the metadata store. `prepare` is called outside of the transaction, once, for all that takes
+        long or must not be repeated; it returns the effect. Raises KeyReused, and what they raise."""
         known = self._known(scope, keyed)
         if known is not None:
             return known
-        act = prepare()
-        with self._metadata.transaction():
-            known = self._known(scope, keyed)  # a twin may have been faster
+        horizon = self._horizon()
+        try:
+            effect = prepare()
+        except ShoalError:
+            known = self._known(scope, keyed)  # a twin may have done meanwhile what cannot be done twice
             if known is not None:
                 return known
-            reply = act()
+            raise
+
+        def act(tx: Transaction) -> Answer:
+            known = _answer(keyed, tx.saved_reply(scope, keyed.key), horizon)  # a twin may have been faster
+            if known is not None:
+                return known
+            reply = effect(tx)
             hit("idempotency.before_save")
-            self._metadata.save_reply(scope, keyed.key, self._saved(keyed, reply), forget_before=self._horizon())
-        return Answer(reply, False)
+            tx.save_reply(scope, keyed.key, self._saved(keyed, reply), forget_before=horizon)
+            return Answer(reply, False)
+
+        return self._metadata.transact(act)
+
+    def transact(self, prepare: Callable[[], Callable[[Transaction], T]]) -> T:
+        """The same for a request without a key: the effect in a transaction, and nothing saved."""
+        return self._metadata.transact(prepare())
 
     def once_with_documents(self, scope: Scope, keyed: Keyed, prepare: Callable[[], Act]) -> Answer:
         """For effects in the documents of a namespace. `prepare` is called first, for all that needs no lock on the
@@ -96,27 +117,30 @@ class Idempotency:
         if known is not None:
             return known
         reply = act()
-        return self.once(scope, keyed, lambda: lambda: reply)
+        return self.once(scope, keyed, lambda: lambda _: reply)
 
     def _known(self, scope: Scope, keyed: Keyed) -> Answer | None:
         """What was answered before, in whichever store it was saved. Raises KeyReused."""
-        found = self._metadata.saved_reply(scope, keyed.key)
-        if scope.namespace_id and not self._counts(found):
-            found = self._documents.saved_reply(scope, keyed.key)
-        if found is None or not self._counts(found):
-            return None
-        if found.request != keyed.request:
-            raise KeyReused(keyed.key)
-        return Answer(found.reply, True)
-
-    def _counts(self, saved: SavedReply | None) -> bool:
-        return saved is not None and saved.saved_at >= self._horizon()
+        horizon = self._horizon()
+        known = _answer(keyed, self._metadata.saved_reply(scope, keyed.key), horizon)
+        if known is None and scope.namespace_id:
+            known = _answer(keyed, self._documents.saved_reply(scope, keyed.key), horizon)
+        return known
 
     def _saved(self, keyed: Keyed, reply: Reply) -> SavedReply:
         return SavedReply(keyed.request, reply, self._now())
 
     def _horizon(self) -> datetime:
         return self._retention() - KEPT
+
+
+def _answer(keyed: Keyed, saved: SavedReply | None, horizon: datetime) -> Answer | None:
+    """The saved reply as an answer, None where there is none that still counts. Raises KeyReused."""
+    if saved is None or saved.saved_at < horizon:
+        return None
+    if saved.request != keyed.request:
+        raise KeyReused(keyed.key)
+    return Answer(saved.reply, True)
 
 
 def check_key(field: str, key: str) -> str:

@@ -1,6 +1,5 @@
 """Organisations and their API keys: the first start, who a key belongs to, and the life of a key."""
 
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -9,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from shoal.durable import locked, written_whole
+from shoal.durable import locked
 from shoal.errors import AlreadyExists, Conflict, InvalidField, NotFound, Unauthorized, Unavailable
 from shoal.records.audit import Action
 from shoal.records.ids import check_name, new_id
@@ -26,15 +25,18 @@ from shoal.records.key import (
     hash_of,
     new_key,
 )
+from shoal.records.namespace import CreateNamespace
 from shoal.records.organization import Organization
 from shoal.records.queries.filters import And, Condition
 from shoal.records.queries.paging import Listing, Page
 from shoal.records.scope import Scope
 from shoal.repositories.audit import Audit
-from shoal.repositories.repository import Repository
+from shoal.repositories.repository import Repository, RepositoryReads
+from shoal.services.key_file import key_in, write_key
+from shoal.services.key_owner import check_email, user_id
 from shoal.services.namespaces import Namespaces
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["LOCAL_USER", "Keys"]
 
@@ -60,7 +62,7 @@ class Keys:
     over HTTP that would take away the last one is refused, since nobody could make another.
     """
 
-    def __init__(self, store: MetadataStore, namespaces: Namespaces, audit: Audit, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: RecordStore, namespaces: Namespaces, audit: Audit, now: Callable[[], datetime]) -> None:
         self._store, self._namespaces, self._audit, self._now = store, namespaces, audit, now
         self._keys = Repository(store, "key", Key, id_field="key_id", name_field="name")
         self._organizations = Repository(store, "organization", Organization, id_field="organization_id")
@@ -72,16 +74,20 @@ class Keys:
     def bootstrap(self, key_file: Path) -> str | None:
         """On the first start: an organisation, its namespace `default`, and an admin key, written to `key_file`
         (mode 0600) and returned this one time. None on every later start."""
-        with self._store.transaction():
-            if self._organizations.search(_ROOT, Query()).items:
+        if self.organizations():
+            return None
+        key_file.parent.mkdir(parents=True, exist_ok=True)
+        with locked(key_file.parent):  # several servers may start at once
+            if self.organizations():
                 return None
-            secret = self.create_organization("local").key
-            _keep(key_file, secret)  # before the commit: a crash leaves a file that the next start replaces
+            secret, create = self._organization_creation("local")
+            write_key(key_file, secret)  # before the commit: a crash leaves a file that the next start replaces
+            self._store.transact(create)
         return secret
 
     def is_good(self, key_file: Path) -> bool:
         """Whether the key in a file opens anything."""
-        kept = _kept_in(key_file)
+        kept = key_in(key_file)
         key = None if kept is None else self._key_of(kept)
         return key is not None and self._status(key) == "active"
 
@@ -90,19 +96,31 @@ class Keys:
 
         Raises InvalidField for a name that cannot be, AlreadyExists for one that is taken.
         """
+        return self._store.transact(self._organization_creation(name)[1])
+
+    def _organization_creation(self, name: str) -> tuple[str, Callable[[Transaction], CreatedKey]]:
+        """The secret of the first key, and the body of the transaction that creates everything."""
         check_name("name", name, "key")
         now = self._now()
         organization = Organization(
             organization_id=new_id("org"), organization_name=name, created_at=now, updated_at=now
         )
         scope = Scope(organization.organization_id)
-        with self._store.transaction():
-            for other in self.organizations():
+        namespace = self._namespaces.creation(scope, CreateNamespace(namespace_name="default"))
+        secret = new_key()
+        first = CreateKey(name="first", permissions=list(ALL_PERMISSIONS))
+        key = self._creation(scope, LOCAL_USER, first, None, secret)
+
+        def create(tx: Transaction) -> CreatedKey:
+            organizations = self._organizations.within(tx)
+            for other in organizations.all(_ROOT):
                 if other.organization_name == name:
                     raise AlreadyExists("organization", name, existing_id=other.organization_id)
-            self._organizations.add(_ROOT, organization)
-            self._namespaces.create_default(scope)
-            return self.create(scope, LOCAL_USER, CreateKey(name="first", permissions=list(ALL_PERMISSIONS)))
+            organizations.add(_ROOT, organization)
+            namespace(tx)
+            return key(tx)
+
+        return secret, create
 
     def organization(self, scope: Scope) -> Organization:
         """Raises NotFound."""
@@ -173,27 +191,35 @@ class Keys:
             return
         try:
             # One transaction: of many calls that come at once the first writes, and the others see that it did.
-            with self._store.transaction():
-                if not _noted(self._keys.get(scope, key.key_id), now):
-                    self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update={"last_used_at": now}))
+            self._store.transact(lambda tx: self._note_use_within(tx, scope, key.key_id, now))
         except (Unavailable, NotFound):
             return  # a busy store, or a key deleted this moment: no reason to refuse a call that was allowed
+
+    def _note_use_within(self, tx: Transaction, scope: Scope, key_id: str, now: datetime) -> None:
+        keys = self._keys.within(tx)
+        if not _noted(keys.get(scope, key_id), now):
+            keys.change(scope, key_id, lambda newest: newest.model_copy(update={"last_used_at": now}))
 
     # ── the life of a key ────────────────────────────────────────────────────────────────────────────────────────────
 
     def create(self, scope: Scope, email: str, body: CreateKey, by: str | None = None) -> CreatedKey:
         """A new key for a user. Raises AlreadyExists for a name taken in the organisation, InvalidField."""
-        _check_email(email)
+        return self._store.transact(self._creation(scope, email, body, by, new_key()))
+
+    def _creation(
+        self, scope: Scope, email: str, body: CreateKey, by: str | None, secret: str
+    ) -> Callable[[Transaction], CreatedKey]:
+        check_email(email)
         _refuse_restrictions(body)
         check_name("name", body.name, "key")
-        now, secret = self._now(), new_key()
+        now = self._now()
         key = Key(
             key_id=new_id("key"),
             key_hash=hash_of(secret),
             key_prefix=secret[:_SHOWN],
             internal_id=scope.organization_id,
             organization_id=scope.organization_id,
-            user_id=_user_id(email),
+            user_id=user_id(email),
             user_email=email,
             name=body.name,
             description=body.description or "",
@@ -202,10 +228,13 @@ class Keys:
             created_at=now,
             created_by=by,
         )
-        with self._store.transaction():
-            self._keys.add(scope, key, "key.create")
-            self._point_to(key)
-        return CreatedKey(**key.model_dump(), key=secret)
+
+        def create(tx: Transaction) -> CreatedKey:
+            self._keys.within(tx).add(scope, key, "key.create")
+            _point_to(tx, key)
+            return CreatedKey(**key.model_dump(), key=secret)
+
+        return create
 
     def search(self, scope: Scope, email: str, query: Query) -> Listing[Key]:
         """The keys of a user, newest first unless asked otherwise."""
@@ -219,10 +248,7 @@ class Keys:
 
     def get(self, scope: Scope, ref: str, email: str | None = None) -> Key:
         """By name or id. Raises NotFound, also where the key belongs to another user than `email`."""
-        key = self._keys.find_one(scope, ref)
-        if key is None or (email is not None and key.user_email != email):
-            raise NotFound("API key", ref)
-        return self._shown(key)
+        return self._shown(_of_user(self._keys, scope, ref, email))
 
     def change(
         self,
@@ -247,24 +273,32 @@ class Keys:
             sent["expires_at"] = self._future(body.expires_at)
         if body.status == "revoked":
             sent |= {"status": "revoked", "revoked_at": self._now(), "revoked_by": by}
-        with self._store.transaction():
-            key = self.get(scope, ref, email)
+
+        def change(tx: Transaction) -> Key:
+            keys = self._keys.within(tx)
+            key = self._shown(_of_user(keys, scope, ref, email))
             if body.status not in (None, "revoked") and key.status == "revoked":
                 raise Conflict("A revoked key stays revoked. Create a new one.", id=key.key_id)
             if not may_lock_out:
-                self._keep_an_admin(scope, key, key.model_copy(update=sent))
+                _keep_an_admin(keys, scope, key, key.model_copy(update=sent))
             action: Action = "key.revoke" if body.status == "revoked" else "key.change"
-            changed = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=sent), action)
+            return keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=sent), action)
+
+        changed = self._store.transact(change)
         self._forget_all()
         return self._shown(changed)
 
     def remove(self, scope: Scope, ref: str, email: str | None = None) -> None:
         """The key stops working and is forgotten. Raises NotFound, Conflict for the last admin key."""
-        with self._store.transaction():
-            key = self.get(scope, ref, email)
-            self._keep_an_admin(scope, key, None)
-            self._store.delete(_ROOT, "key", key.key_hash)
-            self._keys.remove(scope, key.key_id, "key.delete")
+
+        def remove(tx: Transaction) -> None:
+            keys = self._keys.within(tx)
+            key = self._shown(_of_user(keys, scope, ref, email))
+            _keep_an_admin(keys, scope, key, None)
+            tx.delete(_ROOT, "key", key.key_hash)
+            keys.remove(scope, key.key_id, "key.delete")
+
+        self._store.transact(remove)
         self._forget_all()
 
     def rotate(self, scope: Scope, ref: str, email: str | None = None, *, key_file: Path | None = None) -> CreatedKey:
@@ -273,38 +307,28 @@ class Keys:
         secret = new_key()
         with nullcontext() if key_file is None else locked(key_file.parent):
             old, rotated = self._renewed(scope, ref, email, secret)
-            if key_file is not None and _kept_in(key_file) == old:
+            if key_file is not None and key_in(key_file) == old:
                 with suppress(OSError):  # the secret is shown all the same, and `is_good` tells of a file that is stale
-                    _keep(key_file, secret)
+                    write_key(key_file, secret)
         return CreatedKey(**self._shown(rotated).model_dump(), key=secret)
 
     def _renewed(self, scope: Scope, ref: str, email: str | None, secret: str) -> tuple[str, Key]:
         """The digest of the old secret, and the key with the new one."""
         fresh = {"key_hash": hash_of(secret), "key_prefix": secret[:_SHOWN], "last_used_at": None}
-        with self._store.transaction():
-            key = self.get(scope, ref, email)
+
+        def renew(tx: Transaction) -> tuple[str, Key]:
+            keys = self._keys.within(tx)
+            key = self._shown(_of_user(keys, scope, ref, email))
             if key.status == "revoked":
                 raise Conflict("A revoked key cannot be rotated. Create a new one.", id=key.key_id)
-            self._store.delete(_ROOT, "key", key.key_hash)
-            rotated = self._keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
-            self._point_to(rotated)
+            tx.delete(_ROOT, "key", key.key_hash)
+            rotated = keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
+            _point_to(tx, rotated)
+            return key.key_hash, rotated
+
+        renewed = self._store.transact(renew)
         self._forget_all()
-        return key.key_hash, rotated
-
-    def _keep_an_admin(self, scope: Scope, key: Key, after: Key | None) -> None:
-        """Call within the transaction that changes the key. Raises Conflict where no lasting admin key would stay."""
-        if not _lasting_admin(key) or (after is not None and _lasting_admin(after)):
-            return
-        if not any(_lasting_admin(other) for other in self._keys.all(scope) if other.key_id != key.key_id):
-            raise Conflict(
-                f"{key.name!r} is the last admin key of the organisation that does not expire. Create another one "
-                "first, or run `shoal keys revoke` where the server runs.",
-                id=key.key_id,
-            )
-
-    def _point_to(self, key: Key) -> None:
-        owner = {"organization_id": key.organization_id, "key_id": key.key_id}
-        self._store.insert(_ROOT, "key", key.key_hash, owner)
+        return renewed
 
     def _status(self, key: Key) -> KeyStatus:
         if key.status == "active" and key.expires_at is not None and key.expires_at <= self._now():
@@ -321,6 +345,31 @@ class Keys:
         if moment <= self._now():
             raise InvalidField("expires_at", "must lie in the future", value=moment.isoformat())
         return moment
+
+
+def _of_user(keys: RepositoryReads[Key], scope: Scope, ref: str, email: str | None) -> Key:
+    """Raises NotFound, also where the key belongs to another user than `email`."""
+    key = keys.find_one(scope, ref)
+    if key is None or (email is not None and key.user_email != email):
+        raise NotFound("API key", ref)
+    return key
+
+
+def _keep_an_admin(keys: RepositoryReads[Key], scope: Scope, key: Key, after: Key | None) -> None:
+    """Call within the transaction that changes the key. Raises Conflict where no lasting admin key would stay."""
+    if not _lasting_admin(key) or (after is not None and _lasting_admin(after)):
+        return
+    if not any(_lasting_admin(other) for other in keys.all(scope) if other.key_id != key.key_id):
+        raise Conflict(
+            f"{key.name!r} is the last admin key of the organisation that does not expire. Create another one "
+            "first, or run `shoal keys revoke` where the server runs.",
+            id=key.key_id,
+        )
+
+
+def _point_to(tx: Transaction, key: Key) -> None:
+    owner = {"organization_id": key.organization_id, "key_id": key.key_id}
+    tx.insert(_ROOT, "key", key.key_hash, owner)
 
 
 def _lasting_admin(key: Key) -> bool:
@@ -343,27 +392,3 @@ def _refuse_restrictions(body: CreateKey | PatchKey) -> None:
             raise InvalidField(
                 field, "is not supported", remedy="Leave it out and restrict the key by its permissions."
             )
-
-
-def _check_email(email: str) -> None:
-    name, _, host = email.partition("@")
-    if not name or not host or len(email) > 254 or not email.isprintable() or "/" in email or " " in email:
-        raise InvalidField("user_email", "must be an e-mail address", value=email)
-
-
-def _user_id(email: str) -> str:
-    """Users are not stored: the same address always gives the same id."""
-    return "usr_" + hashlib.blake2b(email.encode(), digest_size=8).hexdigest()
-
-
-def _kept_in(key_file: Path) -> str | None:
-    """The digest of the key in a file; None where there is none."""
-    try:
-        return hash_of(key_file.read_text().strip())
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _keep(key_file: Path, secret: str) -> None:
-    with written_whole(key_file, private=True) as file:
-        file.write(f"{secret}\n".encode())

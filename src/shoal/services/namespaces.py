@@ -17,11 +17,11 @@ from shoal.records.namespace import (
 from shoal.records.queries.filters import Condition
 from shoal.records.queries.paging import Listing, Page
 from shoal.records.scope import Scope
-from shoal.repositories.repository import Repository
+from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.services.removals import Removals
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Kind, Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["Namespaces"]
 
@@ -42,7 +42,7 @@ class Namespaces:
 
     def __init__(
         self,
-        store: MetadataStore,
+        store: RecordStore,
         documents: DocumentStore,
         removals: Removals,
         now: Callable[[], datetime],
@@ -59,36 +59,37 @@ class Namespaces:
 
     def create(self, organization: Scope, body: CreateNamespace) -> Namespace:
         """Raises AlreadyExists for an id or name that is taken, InvalidField."""
-        name = _checked_name(body.namespace_name, body.namespace_id)
-        return self._create(organization, body.namespace_id or new_id("ns"), name, body.mode, body)
+        return self._store.transact(self.creation(organization, body))
 
-    def create_standalone(self, organization: Scope, body: CreateStandaloneNamespace) -> Namespace:
-        """A namespace for own vectors. Raises AlreadyExists, InvalidField."""
+    def creation(self, organization: Scope, body: CreateNamespace) -> Callable[[Transaction], Namespace]:
+        """The body of the transaction that creates a namespace; what is left of an earlier one with its id goes before.
+        Raises AlreadyExists, InvalidField."""
+        name = _checked_name(body.namespace_name, body.namespace_id)
+        return self._creation(organization, body.namespace_id or new_id("ns"), name, body.mode, body)
+
+    def standalone_creation(
+        self, organization: Scope, body: CreateStandaloneNamespace
+    ) -> Callable[[Transaction], Namespace]:
+        """As `creation`, for a namespace for own vectors."""
         if body.namespace_name is not None:
             name = _checked_name(body.namespace_name, body.namespace_id)
         elif body.namespace_id is not None:
             name = body.namespace_id[:_LONGEST_NAME]
         else:
             raise InvalidField("namespace_name", "is required", remedy="Send namespace_name or namespace_id.")
-        return self._create(organization, body.namespace_id or new_id("ns"), name, "standalone", body)
+        return self._creation(organization, body.namespace_id or new_id("ns"), name, "standalone", body)
 
-    def create_default(self, organization: Scope) -> Namespace:
-        """The namespace every organisation starts with."""
-        return self.create(organization, CreateNamespace(namespace_name="default"))
-
-    def _create(
+    def _creation(
         self,
         organization: Scope,
         namespace_id: str,
         name: str,
         mode: str,
         body: CreateNamespace | CreateStandaloneNamespace,
-    ) -> Namespace:
+    ) -> Callable[[Transaction], Namespace]:
         configs = body.vector_configs or []
         self._check_vectors(configs)
-        # An id that equals the name of another would shadow it, since ids win; so would a name be shadowed by an id.
-        for ref in dict.fromkeys((namespace_id, name)):
-            self._check_free(organization, ref)
+        self._check_free(self._namespaces, organization, namespace_id, name)
         self._removals.make_way(organization, namespace_id)
         now = self._now()
         namespace = Namespace.model_validate(
@@ -103,11 +104,16 @@ class Namespaces:
             }
             | _sent(body)
         )
-        with self._store.transaction():
-            self._removals.check_way(organization, namespace_id)
-            self._namespaces.add(organization, namespace, "namespace.create")
-            self._declare(organization, namespace)
-        return namespace
+
+        def create(tx: Transaction) -> Namespace:
+            namespaces = self._namespaces.within(tx)
+            self._check_free(namespaces, organization, namespace_id, name)
+            self._removals.check_way(tx, organization, namespace_id)
+            # Documents are only stored in a namespace that is on record; what a crash leaves undone, housekeeping does.
+            tx.on_commit(lambda: self.declare(organization, namespace))
+            return namespaces.add(organization, namespace, "namespace.create")
+
+        return create
 
     def get(self, organization: Scope, ref: str) -> Namespace:
         """By id or name, with counts and with the vector indexes that uploads have added. Raises NotFound."""
@@ -152,7 +158,8 @@ class Namespaces:
 
         Raises NotFound, AlreadyExists, InvalidField.
         """
-        own_id = self._namespaces.get(organization, ref).namespace_id
+        known = self._namespaces.get(organization, ref)
+        own_id = known.namespace_id
         name = None if body.namespace_name is None else _checked_name(body.namespace_name, own_id)
         self._check_vectors(body.vector_configs or [])
 
@@ -160,15 +167,20 @@ class Namespaces:
             configs = {config.name: config for config in (*newest.vector_configs, *(body.vector_configs or []))}
             update = _sent(body) | {"vector_configs": [*configs.values()], "updated_at": self._now()}
             if name is not None and name != newest.namespace_name:
-                if name != own_id:
-                    self._check_free(organization, name)
                 update["namespace_name"] = name
             return newest.model_copy(update=update)
 
-        with self._store.transaction():
-            changed = self._namespaces.change(organization, ref, edit, "namespace.change")
-            self._declare(organization, changed)
-        return self.get(organization, changed.namespace_id)
+        def change(tx: Transaction) -> Namespace:
+            namespaces = self._namespaces.within(tx)
+            if name is not None and name not in (own_id, namespaces.get(organization, own_id).namespace_name):
+                self._check_free(namespaces, organization, name)
+            return namespaces.change(organization, own_id, edit, "namespace.change")
+
+        if body.vector_configs and name is not None and name not in (own_id, known.namespace_name):
+            self._check_free(self._namespaces, organization, name)
+        self.declare(organization, known.model_copy(update={"vector_configs": body.vector_configs or []}))
+        self._store.transact(change)
+        return self.get(organization, own_id)
 
     def remove(self, organization: Scope, ref: str) -> Namespace:
         """Remove a namespace and everything inside. Raises NotFound.
@@ -176,27 +188,31 @@ class Namespaces:
         It is gone at one moment, with the row of the audit log; its runs lose their jobs then and stop at their next
         heartbeat. What a crash leaves of its files is removed by housekeeping.
         """
-        with self._store.transaction():
-            namespace = self._namespaces.get(organization, ref)
-            scope = Scope(organization.organization_id, namespace.namespace_id)
-            self._store.delete_scope(scope)
-            self._remove_tasks(scope)
-            self._namespaces.remove(organization, namespace.namespace_id, "namespace.delete")
-            removal = self._removals.begin_namespace(organization, namespace.namespace_id)
+        namespace = self._namespaces.get(organization, ref)
+        scope = Scope(organization.organization_id, namespace.namespace_id)
+        removal = self._removals.of_namespace(namespace.namespace_id)
+
+        def remove(tx: Transaction) -> None:
+            namespaces = self._namespaces.within(tx)
+            if not namespaces.remove(organization, namespace.namespace_id, "namespace.delete"):
+                raise namespaces.not_found(organization, ref)
+            tx.delete_scope(scope)
+            _remove_tasks(tx, scope)
+            self._removals.begin(tx, organization, removal)
+
+        self._store.transact(remove)
         self._removals.finish(organization, removal)
         return namespace
 
-    def _remove_tasks(self, scope: Scope) -> None:
-        """Tasks belong to the organisation, so they do not go with the namespace by themselves."""
-        here = Condition("additional_data.namespace_id", "eq", scope.namespace_id, case_sensitive=True)
-        while found := self._store.find(scope.organization, "task", Query(filter=here, page=Page(limit=1000))).items:
-            for task in found:
-                self._store.delete(scope.organization, "task", task.id)
-
-    def _declare(self, organization: Scope, namespace: Namespace) -> None:
+    def declare(self, organization: Scope, namespace: Namespace) -> None:
+        """Declare the vectors that a namespace names, as far as that was not done. Raises InvalidField."""
+        if not namespace.vector_configs:
+            return
         scope = Scope(organization.organization_id, namespace.namespace_id)
+        known = self._documents.vector_dimensions(scope)
         for config in namespace.vector_configs:
-            self._documents.declare_vector(scope, config.name, config.dimension)
+            if known.get(config.name) != config.dimension:
+                self._documents.declare_vector(scope, config.name, config.dimension)
 
     def _check_vectors(self, configs: list[VectorConfigSpec]) -> None:
         names = set()
@@ -209,13 +225,24 @@ class Namespaces:
                 raise InvalidField(f"vector_configs[{i}].name", "occurs twice", value=config.name)
             names.add(config.name)
 
-    def _check_free(self, organization: Scope, name: str) -> None:
-        found = self._namespaces.find_one(organization, name)
-        if found is not None:
-            raise AlreadyExists("namespace", name, existing_id=found.namespace_id)
+    def _check_free(self, namespaces: RepositoryReads[Namespace], organization: Scope, *refs: str) -> None:
+        """An id that equals the name of another would shadow it, since ids win; so would a name be shadowed by an id.
+        Raises AlreadyExists."""
+        for ref in dict.fromkeys(refs):
+            found = namespaces.find_one(organization, ref)
+            if found is not None:
+                raise AlreadyExists("namespace", ref, existing_id=found.namespace_id)
 
     def _count(self, scope: Scope, kind: Kind) -> int:
         return self._store.find(scope, kind, Query(page=Page(limit=1, include_total=True))).total
+
+
+def _remove_tasks(tx: Transaction, scope: Scope) -> None:
+    """Tasks belong to the organisation, so they do not go with the namespace by themselves."""
+    here = Condition("additional_data.namespace_id", "eq", scope.namespace_id, case_sensitive=True)
+    while found := tx.find(scope.organization, "task", Query(filter=here, page=Page(limit=1000))).items:
+        for task in found:
+            tx.delete(scope.organization, "task", task.id)
 
 
 def _checked_name(name: str, own_id: str | None) -> str:

@@ -1,7 +1,7 @@
 """The objects of a bucket: whatever documents are made from, kept as told."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -25,8 +25,8 @@ from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.services.buckets import Buckets, inside
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["Objects"]
 
@@ -34,7 +34,7 @@ __all__ = ["Objects"]
 class Objects:
     """One method an operation of the wire. `bucket` is an id or a name; `now` is UTC."""
 
-    def __init__(self, metadata: MetadataStore, buckets: Buckets, now: Callable[[], datetime]) -> None:
+    def __init__(self, metadata: RecordStore, buckets: Buckets, now: Callable[[], datetime]) -> None:
         self._metadata, self._buckets, self._now = metadata, buckets, now
         self._records = Repository(metadata, "object", BucketObject, id_field="object_id")
 
@@ -44,21 +44,28 @@ class Objects:
 
     def create_batch(self, scope: Scope, bucket: str, bodies: list[CreateObject]) -> list[BucketObject]:
         """All or nothing, in the order given. Raises NotFound for the bucket."""
-        with self._metadata.transaction():
-            home = self._buckets.get(scope, bucket)
-            known = [self._made_before(scope, home, body) for body in bodies]
-            made = [old or self._add(scope, home, body) for old, body in zip(known, bodies, strict=True)]
+        return self._metadata.transact(self.creation(scope, bucket, bodies))
+
+    def creation(
+        self, scope: Scope, bucket: str, bodies: list[CreateObject]
+    ) -> Callable[[Transaction], list[BucketObject]]:
+        """The body of the transaction that creates objects. It raises NotFound for the bucket, InvalidField."""
+        drafts = [_Draft(new_id("obj"), [_blob(blob) for blob in body.blobs or []], body) for body in bodies]
+
+        def create(tx: Transaction) -> list[BucketObject]:
+            home = self._buckets.records.within(tx).get(scope, bucket)
+            known = [self._made_before(tx, scope, home, body) for body in bodies]
+            made = [old or self._add(tx, scope, home, draft) for old, draft in zip(known, drafts, strict=True)]
             fresh = [new for old, new in zip(known, made, strict=True) if old is None]
-            self._count(scope, home, len(fresh), sum(new.size_bytes for new in fresh))
-        return made
+            self._count(tx, scope, home.bucket_id, len(fresh), sum(new.size_bytes for new in fresh))
+            return made
+
+        return create
 
     def get(self, scope: Scope, bucket: str, object_id: str) -> BucketObject:
         """Raises NotFound, also for an object of another bucket."""
         home = self._buckets.get(scope, bucket)
-        found = self._records.find_one(scope, object_id)
-        if found is None or found.bucket_id != home.bucket_id:
-            raise NotFound("object", object_id)
-        return found
+        return _of_bucket(home, self._records.find_one(scope, object_id), object_id)
 
     def search(self, scope: Scope, bucket: str, query: Query) -> Listing[BucketObject]:
         """Newest first unless asked otherwise. Raises NotFound for the bucket."""
@@ -76,43 +83,53 @@ class Objects:
             fields["blobs"] = [_blob(blob) for blob in body.blobs]
         if "edges" in body.model_fields_set:
             fields["edges"] = _edges(body.edges)
-        with self._metadata.transaction():
-            before = self.get(scope, bucket, object_id)
-            after = self._records.change(scope, object_id, lambda newest: self._merged(newest, fields), "object.change")
-            home = self._buckets.get(scope, before.bucket_id)
-            self._count(scope, home, 0, after.size_bytes - before.size_bytes)
-        return after
+
+        def change(tx: Transaction) -> BucketObject:
+            before, records = self._within(tx, scope, bucket, object_id), self._records.within(tx)
+            after = records.change(scope, object_id, lambda newest: self._merged(newest, fields), "object.change")
+            self._count(tx, scope, before.bucket_id, 0, after.size_bytes - before.size_bytes)
+            return after
+
+        return self._metadata.transact(change)
 
     def delete(self, scope: Scope, bucket: str, object_id: str) -> None:
         """Raises NotFound."""
-        with self._metadata.transaction():
-            doomed = self.get(scope, bucket, object_id)
-            self._records.remove(scope, object_id, "object.delete")
-            self._count(scope, self._buckets.get(scope, doomed.bucket_id), -1, -doomed.size_bytes)
 
-    def _made_before(self, scope: Scope, home: Bucket, body: CreateObject) -> BucketObject | None:
+        def delete(tx: Transaction) -> None:
+            doomed = self._within(tx, scope, bucket, object_id)
+            self._records.within(tx).remove(scope, object_id, "object.delete")
+            self._count(tx, scope, doomed.bucket_id, -1, -doomed.size_bytes)
+
+        self._metadata.transact(delete)
+
+    def _within(self, tx: Transaction, scope: Scope, bucket: str, object_id: str) -> BucketObject:
+        """An object of a bucket, inside a transaction. Raises NotFound."""
+        home = self._buckets.records.within(tx).get(scope, bucket)
+        return _of_bucket(home, self._records.within(tx).find_one(scope, object_id), object_id)
+
+    def _made_before(self, tx: Transaction, scope: Scope, home: Bucket, body: CreateObject) -> BucketObject | None:
         if body.idempotency_key is None:
             return None
         same = Condition("idempotency_key", "eq", body.idempotency_key, case_sensitive=True)
-        found = self._records.search(scope, Query(filter=And((inside(home.bucket_id), same)))).items
+        found = self._records.within(tx).search(scope, Query(filter=And((inside(home.bucket_id), same)))).items
         return found[0] if found else None
 
-    def _add(self, scope: Scope, home: Bucket, body: CreateObject) -> BucketObject:
-        now = self._now()
+    def _add(self, tx: Transaction, scope: Scope, home: Bucket, draft: "_Draft") -> BucketObject:
+        now, body = self._now(), draft.body
         made = BucketObject.model_validate(
             {
                 **_free(body.model_extra),
-                "object_id": new_id("obj"),
+                "object_id": draft.object_id,
                 "bucket_id": home.bucket_id,
                 "key_prefix": body.key_prefix,
-                "blobs": [_blob(blob) for blob in body.blobs or []],
+                "blobs": draft.blobs,
                 "edges": _edges(body.edges),
                 "idempotency_key": body.idempotency_key,
                 "created_at": now,
                 "updated_at": now,
             }
         )
-        return self._records.add(scope, _sized(made), "object.create")
+        return self._records.within(tx).add(scope, _sized(made), "object.create")
 
     def _merged(self, newest: BucketObject, fields: dict[str, Any]) -> BucketObject:
         both = {**newest.model_dump(), **fields, "updated_at": self._now()}
@@ -120,11 +137,11 @@ class Objects:
             both["metadata"] = {**old, **fields["metadata"]}
         return _sized(BucketObject.model_validate(both))
 
-    def _count(self, scope: Scope, home: Bucket, objects: int, size_bytes: int) -> None:
+    def _count(self, tx: Transaction, scope: Scope, bucket_id: str, objects: int, size_bytes: int) -> None:
         now = self._now()
-        self._buckets.records.change(
+        self._buckets.records.within(tx).change(
             scope,
-            home.bucket_id,
+            bucket_id,
             lambda bucket: bucket.model_copy(
                 update={
                     "object_count": bucket.object_count + objects,
@@ -133,6 +150,21 @@ class Objects:
                 }
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What is asked for, and the ids that its object and blobs get."""
+
+    object_id: str
+    blobs: list[Blob]
+    body: CreateObject
+
+
+def _of_bucket(home: Bucket, found: BucketObject | None, object_id: str) -> BucketObject:
+    if found is None or found.bucket_id != home.bucket_id:
+        raise NotFound("object", object_id)
+    return found
 
 
 def _free(extra: dict[str, Any] | None, shown: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:

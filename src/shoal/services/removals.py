@@ -21,10 +21,10 @@ from shoal.repositories.repository import Repository
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.checkpoints import CheckpointStore
 from shoal.storage.protocols.documents import DocumentStore
-from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Query
+from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["Removals", "check_known"]
+__all__ = ["Removals"]
 
 _log = logging.getLogger("shoal.removals")
 
@@ -34,7 +34,7 @@ class Removals:
 
     def __init__(
         self,
-        store: MetadataStore,
+        store: RecordStore,
         documents: DocumentStore,
         artifacts: ArtifactStore,
         checkpoints: CheckpointStore,
@@ -47,11 +47,11 @@ class Removals:
 
     # ── for those who delete ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def begin_namespace(self, organization: Scope, namespace_id: str) -> Removal:
-        """Put the removal of a namespace on record. Call it in the transaction that deletes its records."""
-        return self._begin(organization, Removal(**self._new(namespace_id), whole_namespace=True))
+    def of_namespace(self, namespace_id: str) -> Removal:
+        """The removal of a namespace."""
+        return Removal(**self._new(namespace_id), whole_namespace=True)
 
-    def begin(
+    def of(
         self,
         scope: Scope,
         *,
@@ -60,17 +60,20 @@ class Removals:
         cluster_id: str | None = None,
         clear_results: bool = False,
     ) -> Removal:
-        """Put the removal of the documents of collections, of the artifacts and checkpoints of runs and, with
-        `clear_results`, of the fields that a cluster wrote into documents on record. Call it in the transaction that
-        deletes their records."""
-        removal = Removal(
+        """The removal of the documents of collections, of the artifacts and checkpoints of runs and, with
+        `clear_results`, of the fields that a cluster wrote into documents."""
+        return Removal(
             **self._new(scope.namespace_id),
             collection_ids=list(collections),
             run_ids=list(runs),
             cluster_id=cluster_id,
             clear_results=clear_results,
         )
-        return self._begin(scope, removal)
+
+    def begin(self, tx: Transaction, scope: Scope, removal: Removal) -> None:
+        """Put a removal on record, in the transaction that deletes the records of what it removes."""
+        self._records.within(tx).add(scope, removal)
+        hit("remove.recorded")
 
     def finish(self, scope: Scope, removal: Removal) -> None:
         """Clear away what a removal names; `scope` is the one that it was begun in. Call it after the transaction.
@@ -94,29 +97,19 @@ class Removals:
 
     def make_way(self, organization: Scope, namespace_id: str) -> None:
         """Finish the removals of an earlier namespace of this id, so that it can be used again."""
-        for removal in self._of_namespace(organization, namespace_id):
+        for removal in self._records.all(organization, _whole(namespace_id)):
             self._clear(organization, removal.model_copy(update={"cleared": True}))
 
-    def check_way(self, organization: Scope, namespace_id: str) -> None:
+    def check_way(self, tx: Transaction, organization: Scope, namespace_id: str) -> None:
         """Call it in the transaction that creates a namespace. Raises Unavailable where an earlier one of its id was
         deleted this instant."""
-        if self._of_namespace(organization, namespace_id):
+        if self._records.within(tx).all(organization, _whole(namespace_id)):
             raise Unavailable(f"An earlier namespace {namespace_id!r} is being removed. Try again.")
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _new(self, namespace_id: str) -> dict[str, object]:
         return {"removal_id": new_id("rem"), "created_at": self._now(), "namespace_id": namespace_id}
-
-    def _begin(self, scope: Scope, removal: Removal) -> Removal:
-        added = self._records.add(scope, removal)
-        hit("remove.recorded")
-        return added
-
-    def _of_namespace(self, organization: Scope, namespace_id: str) -> list[Removal]:
-        whole = Condition("whole_namespace", "eq", True)
-        here = Condition("namespace_id", "eq", namespace_id, case_sensitive=True)
-        return self._records.all(organization, Query(filter=And((whole, here))))
 
     def _clear(self, scope: Scope, removal: Removal) -> None:
         within = Scope(scope.organization_id, removal.namespace_id)
@@ -164,16 +157,7 @@ class Removals:
             self._records.change(scope, removal.removal_id, lambda newest: newest.model_copy(update={"cleared": True}))
 
 
-def check_known(store: MetadataStore) -> Callable[[Scope, str], None]:
-    """What the document store asks before it writes, within its own transaction: whether the namespace and the
-    collection of a storage key ("" for none) are on record. A removal deletes the records before it takes the document
-    store's lock, so that nothing can be written which it would miss. The answer raises NotFound."""
-
-    def check(scope: Scope, key: str) -> None:
-        if store.get(scope.organization, "namespace", scope.namespace_id) is None:
-            raise NotFound("namespace", scope.namespace_id)
-        collection_id = key.partition("@")[0]
-        if collection_id and store.get(scope, "collection", collection_id) is None:
-            raise NotFound("collection", collection_id)
-
-    return check
+def _whole(namespace_id: str) -> Query:
+    """The removals of whole namespaces of an id."""
+    whole = Condition("whole_namespace", "eq", True)
+    return Query(filter=And((whole, Condition("namespace_id", "eq", namespace_id, case_sensitive=True))))

@@ -21,7 +21,7 @@ _SEARCHED = ("bucket_id", "bucket_name", "description")
 @router.post("", response_model=Bucket)
 def create_bucket(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateBucket) -> Response:
     """A named place that objects come from."""
-    return keyed.once(scope, lambda: reply(services.buckets.create(scope, body)))
+    return keyed.once(scope, lambda: services.buckets.creation(scope, body))
 
 
 @router.get("", response_model=BucketList)

@@ -16,6 +16,7 @@ from shoal.records.execution import ExecuteCluster
 from shoal.records.queries.paging import ListBody
 from shoal.records.run_plan import RunPlan
 from shoal.records.task import Task
+from shoal.storage.protocols.transactions import Transaction
 
 __all__ = ["router"]
 
@@ -26,7 +27,7 @@ _SEARCHED = ("cluster_id", "cluster_name", "description")
 @router.post("", response_model=Cluster)
 def create_cluster(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateCluster) -> Response:
     """A new cluster; it is executed when asked to be."""
-    return keyed.once(scope, lambda: reply(services.clusters.create(scope, body)))
+    return keyed.once(scope, lambda: services.clusters.creation(scope, body))
 
 
 @router.get("", response_model=ClusterList)
@@ -109,11 +110,11 @@ def execute_cluster(
 ) -> Response:
     """Queue a run and answer at once with its task; the run's id is in `additional_data.run_id`."""
 
-    def admitted() -> Callable[[], Response]:
+    def execution() -> Callable[[Transaction], Task]:
         run = services.clusters.admit(scope, cluster_identifier, body or ExecuteCluster())
-        return lambda: reply(services.clusters.execute(scope, run))
+        return services.clusters.execution(scope, run)
 
-    return keyed.once_checked(scope, admitted)
+    return keyed.once(scope, execution)
 
 
 @router.post("/{cluster_identifier}/plan", response_model=RunPlan)

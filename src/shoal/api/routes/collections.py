@@ -29,7 +29,7 @@ _SEARCHED = ("collection_id", "collection_name", "description")
 @router.post("", response_model=Collection)
 def create_collection(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateCollection) -> Response:
     """A collection for documents; `metadata.vector_configs` declares vectors."""
-    return keyed.once(scope, lambda: reply(services.collections.create(scope, body)))
+    return keyed.once(scope, lambda: services.collections.creation(scope, body))
 
 
 @router.get("", response_model=CollectionList)

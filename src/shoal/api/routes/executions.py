@@ -94,12 +94,11 @@ def cancel_execution(
 ) -> Response:
     """Stop a run; nothing of it will be published. 409 where it is over."""
 
-    def cancel() -> Response:
-        run = services.executions.cancel(scope, cluster_identifier, run_id)
+    def show(run: Execution) -> Response:
         told = {"cluster_id": run.cluster_id, "run_id": run.run_id, "status": run.status, "task_id": run.task_id}
         return reply({"success": True, **told})
 
-    return keyed.once(scope, cancel)
+    return keyed.once(scope, lambda: services.executions.cancellation(scope, cluster_identifier, run_id), show)
 
 
 @router.patch("/executions/{run_id}/labels", response_model=LabelledRun)

@@ -28,7 +28,7 @@ _SEARCHED = ("namespace_id", "namespace_name", "description")
 @router.post("", response_model=Namespace)
 def create_namespace(services: Wired, organization: Organized, keyed: Keyed, body: CreateNamespace) -> Response:
     """A namespace; `mode: standalone` for own vectors."""
-    return keyed.once(organization, lambda: reply(services.namespaces.create(organization, body)))
+    return keyed.once(organization, lambda: services.namespaces.creation(organization, body))
 
 
 @router.post("/standalone", response_model=Namespace)
@@ -36,7 +36,7 @@ def create_standalone_namespace(
     services: Wired, organization: Organized, keyed: Keyed, body: CreateStandaloneNamespace
 ) -> Response:
     """A namespace for own vectors, by id or by name."""
-    return keyed.once(organization, lambda: reply(services.namespaces.create_standalone(organization, body)))
+    return keyed.once(organization, lambda: services.namespaces.standalone_creation(organization, body))
 
 
 @router.get("", response_model=NamespaceList)

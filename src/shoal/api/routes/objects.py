@@ -31,20 +31,23 @@ def create_object(
     services: Wired, scope: Namespaced, keyed: Keyed, may_read: MayRead, bucket: str, body: CreateObject
 ) -> Response:
     """An object with fields of its own; blobs are kept as told."""
-    return keyed.once(scope, lambda: _shown(services.objects.create(scope, bucket, body), body, may_read))
+    return keyed.once(
+        scope,
+        lambda: services.objects.creation(scope, bucket, [body]),
+        lambda made: _shown(made[0], body, may_read),
+    )
 
 
 @router.post("/batch", response_model=CreatedObjects)
 def create_objects(services: Wired, scope: Namespaced, keyed: Keyed, bucket: str, body: CreateObjects) -> Response:
     """Up to 1,000 objects, all or none."""
 
-    def create() -> Response:
-        made = services.objects.create_batch(scope, bucket, body.objects)
+    def show(made: list[BucketObject]) -> Response:
         rows = [{**item.model_dump(mode="json"), "object_index": i} for i, item in enumerate(made)]
         counts = {"total_requested": len(rows), "succeeded_count": len(rows), "failed_count": 0}
         return reply({"succeeded": rows, "failed": [], **counts})
 
-    return keyed.once(scope, create)
+    return keyed.once(scope, lambda: services.objects.creation(scope, bucket, body.objects), show)
 
 
 @router.get("", response_model=ObjectList)

@@ -46,7 +46,7 @@ async def get_task(services: Wired, organization: Organized, task_id: str) -> Re
 @router.post("/{task_id}/kill", response_model=Task, operation_id="kill_task_by_post")
 def kill_task(services: Wired, organization: Organized, keyed: Keyed, task_id: str) -> Response:
     """Cancel what the task does; harmless where it is over."""
-    return keyed.once(organization, lambda: reply(services.tasks.kill(organization, task_id)))
+    return keyed.once(organization, lambda: lambda tx: services.tasks.kill_within(tx, organization, task_id))
 
 
 @router.post("/list", response_model=TaskList)

@@ -79,7 +79,7 @@ def work(settings: Settings, *, attached: bool = False) -> None:
             _Runs(services),
             ChildProcesses(CHILD_COMMAND, settings.environ() | _PLAIN_ALLOCATOR),
             name=name,
-            queue=QUEUE,
+            queue_name=QUEUE,
             lease=timedelta(seconds=settings.lease_seconds),
             is_alive=lambda name: is_alive(folder, name),
             now=utc_now,

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +57,7 @@ class LocalArtifacts:
         tables: Mapping[str, pa.Table],
         meta: Json,
         *,
-        while_holding: Callable[[], AbstractContextManager[None]] = nullcontext,
+        while_holding: Callable[[Callable[[], None]], None] = lambda place: place(),
     ) -> Json:
         """Write every table and then the manifest, which is returned. Writing a run again replaces it whole. The
         manifest alone is put in place inside `while_holding`, which raises where that may not be any more.
@@ -74,8 +74,7 @@ class LocalArtifacts:
             hit("artifact.before_manifest")
             manifest = {"run_id": run_id, "generation": generation, "files": files, "meta": meta}
             content = orjson.dumps(manifest | {"checksum": manifest_checksum(manifest)}, option=orjson.OPT_INDENT_2)
-            with while_holding(), written_whole(folder / _MANIFEST, private=True) as file:
-                file.write(content)
+            while_holding(lambda: _place(folder / _MANIFEST, content))
             hit("artifact.manifest")
         written: Json = orjson.loads(content)
         return written
@@ -251,6 +250,11 @@ def _remove_at_once(folder: Path) -> None:
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _place(path: Path, content: bytes) -> None:
+    with written_whole(path, private=True) as file:
+        file.write(content)
 
 
 def _read_manifest(folder: Path) -> Json | None:

@@ -9,7 +9,14 @@ from shoal.durable import make_folder, on_read_only_disk, sync_folder
 from shoal.errors import InvalidField
 from shoal.storage.local.privacy import not_ours
 
-__all__ = ["BACKUP_MANIFEST", "check_data_folder", "check_no_backup", "make_data_folder"]
+__all__ = [
+    "BACKUP_MANIFEST",
+    "check_data_folder",
+    "check_no_backup",
+    "held_without_metadata",
+    "holds_installation",
+    "make_data_folder",
+]
 
 BACKUP_MANIFEST: Final = "shoal-backup.json"
 """The file that marks a folder as a backup."""
@@ -45,9 +52,14 @@ def check_data_folder(data: Path) -> None:
     check_no_backup(data)
 
 
+def holds_installation(data: Path) -> bool:
+    """Whether a server has ever kept its data here."""
+    return (data / "metadata.sqlite").exists()
+
+
 def check_no_backup(data: Path) -> None:
     """Raises InvalidField for a folder that `shoal backup` wrote: its data lie below it, and it looks new."""
-    if (data / BACKUP_MANIFEST).exists() and not (data / "metadata.sqlite").exists():
+    if (data / BACKUP_MANIFEST).exists() and not holds_installation(data):
         raise InvalidField(
             "--data",
             "is a backup, not a data folder",
@@ -64,3 +76,16 @@ def _may_use(data: Path) -> bool:
 def _nearest(path: Path) -> Path:
     """The folder that is seen to be there, of a path and those above it."""
     return next(one for one in (path, *path.parents) if os.path.isdir(one))  # noqa: PTH112 - raises nothing
+
+
+def held_without_metadata(data: Path) -> str | None:
+    """Which part of a data folder holds something though the metadata, which tell what it is, are gone or empty."""
+    path = data / "metadata.sqlite"
+    for name in ("documents", "artifacts"):
+        if not _has_content(path) and any((data / name).glob("*/*/*")) and not _has_content(path):  # still not
+            return name
+    return None
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

@@ -1,7 +1,6 @@
 """Artifacts: whole files of a run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -26,11 +25,11 @@ class ArtifactStore(Protocol):
         tables: Mapping[str, pa.Table],
         meta: Json,
         *,
-        while_holding: Callable[[], AbstractContextManager[None]] = nullcontext,
+        while_holding: Callable[[Callable[[], None]], None] = lambda place: place(),
     ) -> Json:
         """Write every table and then the manifest, which is returned. Writing a run again replaces it whole. The
-        moment at which the tables become those of the run lies inside `while_holding`, which raises where that may not
-        be any more."""
+        tables become those of the run inside `while_holding`, which calls its argument, perhaps more than once, or
+        raises where that may not be any more."""
 
     def manifest(self, scope: Scope, run_id: str) -> Json | None: ...
 

@@ -263,4 +263,7 @@ class DocumentStore(Protocol):
     def checkpoint(self) -> None:
         """Give the room of journals back to the disk as far as nobody reads from them."""
 
+    def journal_bytes(self) -> int:
+        """The size of journals beside the data, for operators; 0 for a store without."""
+
     def close(self) -> None: ...

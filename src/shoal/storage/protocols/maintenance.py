@@ -3,18 +3,22 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["Counters", "Maintenance"]
+__all__ = ["CounterReader", "CounterWriter", "Maintenance"]
 
 
-class Counters(Protocol):
+class CounterReader(Protocol):
     """Figures for operators."""
-
-    def count(self, *name: str, amount: float = 0.0) -> None:
-        """Add one to a counter, and `amount` to its sum. Joins the transaction that is open. For operators' figures:
-        names must be few and tell of nobody."""
 
     def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
         """Every counter with its sum."""
+
+
+class CounterWriter(Protocol):
+    """Counts what a transaction did."""
+
+    def count(self, *name: str, amount: float = 0.0) -> None:
+        """Add one to a counter, and `amount` to its sum. Counting is never in another transaction's way. Names must be
+        few and tell of nobody."""
 
 
 class Maintenance(Protocol):
@@ -23,4 +27,8 @@ class Maintenance(Protocol):
     def checkpoint(self) -> None:
         """Give the room of journals back to the disk as far as nobody reads from them."""
 
-    def close(self) -> None: ...
+    def journal_bytes(self) -> int:
+        """The size of journals beside the data, for operators; 0 for a store without."""
+
+    def close(self) -> None:
+        """Release everything; later calls raise Unavailable. May be called twice."""

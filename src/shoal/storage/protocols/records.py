@@ -1,7 +1,6 @@
 """Records of all kinds, as JSON objects, within a scope."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -10,7 +9,7 @@ from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing, Page, Sort
 from shoal.records.scope import Scope
 
-__all__ = ["Json", "Kind", "Query", "RecordStore", "Stored", "Totals"]
+__all__ = ["Json", "Kind", "Query", "RecordReader", "RecordWriter", "Stored", "Totals"]
 
 Json = dict[str, Any]
 """A decoded JSON object."""
@@ -58,24 +57,31 @@ class Stored:
     body: Json
 
 
-class RecordStore(Protocol):
-    """Records of all kinds."""
+class RecordReader(Protocol):
+    """Reads of records: of a store, which sees what is committed, or of a transaction, which sees its own writes."""
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Everything written inside becomes visible at once or, on an exception, not at all. Nested calls join."""
+    def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
+        """None where the scope has no such record."""
 
-    def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
-        """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
-
-    def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None: ...
-
-    def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None: ...
+    def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None:
+        """None where no record of this kind in the scope has the name."""
 
     def names(self, scope: Scope, kind: Kind, most: int) -> list[str]:
         """The names of records of a kind in exactly this scope, the first in alphabetical order."""
 
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
-        """Filtered, searched, sorted (default: the last one stored first), paged."""
+        """Filtered, searched, sorted (default: the last one stored first), paged. `total` is exact."""
+
+    def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
+        """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
+        numeric fields `sums` over them (absent and null count as 0). No record leaves the store."""
+
+
+class RecordWriter(Protocol):
+    """Writes of records, which only a transaction has. One that raises ends the transaction it belongs to."""
+
+    def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
+        """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
 
     def replace(
         self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None, expect_version: int
@@ -93,9 +99,5 @@ class RecordStore(Protocol):
         A record that was stored after one that is to be kept stays, whatever its time says: a clock was set back then.
         Times after `now` say nothing."""
 
-    def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
-        """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
-        numeric fields `sums` over them (absent and null count as 0). No record leaves the store."""
-
     def delete_scope(self, scope: Scope) -> int:
-        """Delete every record and job whose namespace is the scope's. Returns how many records."""
+        """Delete every record, job and saved reply whose namespace is the scope's. Returns how many records."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from shoal.records.scope import Scope
 
-__all__ = ["Reply", "ReplyStore", "SavedReply"]
+__all__ = ["Reply", "ReplyReader", "ReplyWriter", "SavedReply"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,15 @@ class SavedReply:
     saved_at: datetime
 
 
-class ReplyStore(Protocol):
+class ReplyReader(Protocol):
     """Replies by idempotency key."""
 
     def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
         """What was saved under an idempotency key of exactly this scope, however old."""
+
+
+class ReplyWriter(Protocol):
+    """Saves a reply in the transaction of the effect that it tells of."""
 
     def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
         """Save in place of an earlier reply to the key; some replies saved before `forget_before` make room."""

@@ -24,7 +24,7 @@ from shoal.storage.sqlite import commit_count
 from shoal.storage.sqlite.migrations import format_of, migrate, refuse_newer
 from shoal.storage.sqlite.whole_pages import check_whole_pages
 
-__all__ = ["SQLITE_VERSION", "Database", "identity_of"]
+__all__ = ["SQLITE_VERSION", "Database", "identity_of", "journal_size"]
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version
 
@@ -148,6 +148,10 @@ class Database:
         with contextlib.suppress(Unavailable):
             self.read().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def journal_bytes(self) -> int:
+        """The size of the write-ahead log."""
+        return journal_size(self.path)
+
     def close(self) -> None:
         """Close the connections of all threads. Later calls raise Unavailable. May be called twice."""
         self._closed = True
@@ -214,6 +218,14 @@ class Database:
                 migrate(self.path, connection, schema)
                 commit_count.begin(connection)
             self.checkpoint()  # the id of the count is in the file itself, whatever becomes of the log
+
+
+def journal_size(path: Path) -> int:
+    """The size of the write-ahead log of a database, 0 where there is none."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:

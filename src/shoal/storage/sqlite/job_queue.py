@@ -7,6 +7,7 @@ Of the jobs of one subject (a cluster) at most one runs, and at most one is open
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,9 +18,8 @@ from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
 from shoal.storage.protocols.records import Json
-from shoal.storage.sqlite.database import Database
 
-__all__ = ["FAIR_QUEUE", "IN_ORDER_OF_STORING", "SqliteJobQueue", "place"]
+__all__ = ["FAIR_QUEUE", "IN_ORDER_OF_STORING", "SqliteJobQueue", "SqliteJobReads", "SqliteJobWrites", "place"]
 
 FAIR_QUEUE: Final = """
 ALTER TABLE jobs ADD COLUMN subject TEXT;
@@ -100,10 +100,44 @@ WHERE {_HERE} RETURNING {_JOB}
 """
 
 
-class SqliteJobQueue:
-    """The jobs part of a MetadataStore, on the database of its records."""
+class SqliteJobReads:
+    """The JobReader over `_read()`, which a subclass gives."""
 
-    _database: Database
+    def _read(self) -> sqlite3.Connection:
+        raise NotImplementedError
+
+    def get_job(self, scope: Scope, job_id: str) -> Job | None:
+        """None where there is no such job in the scope."""
+        select = f"SELECT {_JOB} FROM jobs WHERE {_HERE}"
+        rows = self._read().execute(select, (job_id, *place(scope))).fetchall()
+        return _job(rows[0]) if rows else None
+
+    def queued(self, scope: Scope, queue: str) -> int:
+        """How many jobs of the organisation wait, in all its namespaces."""
+        select = "SELECT count(*) FROM jobs WHERE queue = ? AND organization_id = ? AND state = 'queued'"
+        return int(self._read().execute(select, (queue, scope.organization_id)).fetchone()[0])
+
+
+class SqliteJobMoves(SqliteJobReads):
+    """What moves jobs has in common: `_writing()`, which a subclass gives."""
+
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        raise NotImplementedError
+
+    def _changed(self, statement: str, values: Sequence[object]) -> int:
+        """Run one statement. Returns the rows it changed."""
+        with self._writing() as connection:
+            return connection.execute(statement, values).rowcount
+
+    def _move(self, statement: str, values: Sequence[object]) -> Job | None:
+        with self._writing() as connection:
+            # All rows are fetched: a statement that is still running would block the commit.
+            rows = connection.execute(statement, values).fetchall()
+        return _job(rows[0]) if rows else None
+
+
+class SqliteJobWrites(SqliteJobMoves):
+    """The JobWriter, inside a transaction."""
 
     def enqueue(
         self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime, *, subject: str | None = None
@@ -119,7 +153,7 @@ class SqliteJobQueue:
             stored_time(now),
             subject,
         )
-        with self._database.transaction() as connection:
+        with self._writing() as connection:
             try:
                 connection.execute(
                     f"INSERT INTO jobs ({_JOB}, created_at, updated_at, subject, holds_subject) "
@@ -131,6 +165,22 @@ class SqliteJobQueue:
                     raise Conflict(f"Another job for {subject} is open.", subject=subject) from None
                 raise AlreadyExists("job", job_id) from None
 
+    def let_go(self, scope: Scope, job_id: str) -> None:
+        """The outcome is recorded: another job of the same subject may be queued. It runs once this one is done."""
+        self._changed(f"UPDATE jobs SET holds_subject = 0 WHERE {_HERE}", (job_id, *place(scope)))
+
+    def request_cancel(self, scope: Scope, job_id: str) -> Job | None:
+        """A queued job becomes done; a running one is asked to stop. Returns the job afterwards, None if unknown."""
+        return self._move(_CANCEL, (job_id, *place(scope)))
+
+    def remove_job(self, scope: Scope, job_id: str) -> bool:
+        """Forget a job. Whether there was something to remove."""
+        return self._changed(f"DELETE FROM jobs WHERE {_HERE}", (job_id, *place(scope))) > 0
+
+
+class SqliteJobQueue(SqliteJobMoves):
+    """The JobQueue; each call is a transaction of its own."""
+
     def claim(
         self, queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None
     ) -> Job | None:
@@ -139,9 +189,9 @@ class SqliteJobQueue:
         never get the same job, nor two of one subject."""
         most = _ANY if most_of_one is None else most_of_one
         asked = {"queue": queue, "now": stored_time(now), "most": most}
-        if not self._database.read().execute(_NEXT, asked).fetchall():
+        if not self._read().execute(_NEXT, asked).fetchall():
             return None  # nobody is kept waiting for the write lock because a worker is idle
-        with self._database.transaction() as connection:
+        with self._writing() as connection:
             turn = connection.execute(_NEXT, asked).fetchall()
             if not turn:
                 return None
@@ -164,10 +214,6 @@ class SqliteJobQueue:
         done = "UPDATE jobs SET state = 'done', lease_until = NULL, holds_subject = 0"
         return self._changed(f"{done} WHERE {_MINE}", (job_id, fence)) > 0
 
-    def let_go(self, scope: Scope, job_id: str) -> None:
-        """The outcome is recorded: another job of the same subject may be queued. It runs once this one is done."""
-        self._changed(f"UPDATE jobs SET holds_subject = 0 WHERE {_HERE}", (job_id, *place(scope)))
-
     def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
         """Hand a running job back to the queue, in its old place. False where the fence is stale."""
         back = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, attempts = attempts - ?"
@@ -181,55 +227,21 @@ class SqliteJobQueue:
         back = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, attempts = attempts - 1"
         return self._changed(f"{back} WHERE worker = ? AND state = 'running'", (worker,))
 
-    def request_cancel(self, scope: Scope, job_id: str) -> Job | None:
-        """A queued job becomes done; a running one is asked to stop. Returns the job afterwards, None if unknown."""
-        return self._move(_CANCEL, (job_id, *place(scope)))
-
-    def get_job(self, scope: Scope, job_id: str) -> Job | None:
-        """None where there is no such job in the scope."""
-        select = f"SELECT {_JOB} FROM jobs WHERE {_HERE}"
-        rows = self._database.read().execute(select, (job_id, *place(scope))).fetchall()
-        return _job(rows[0]) if rows else None
-
-    def remove_job(self, scope: Scope, job_id: str) -> bool:
-        """Forget a job. Whether there was something to remove."""
-        return self._changed(f"DELETE FROM jobs WHERE {_HERE}", (job_id, *place(scope))) > 0
-
     def running_jobs(self, queue: str) -> Sequence[Job]:
         """The jobs that are being carried out, or were when their worker died."""
         select = f"SELECT {_JOB} FROM jobs WHERE state = 'running' AND queue = ?"
-        return [_job(row) for row in self._database.read().execute(select, (queue,)).fetchall()]
+        return [_job(row) for row in self._read().execute(select, (queue,)).fetchall()]
 
     def waiting(self, queue: str) -> tuple[int, datetime | None]:
         """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
         select = "SELECT count(*), min(created_at) FROM jobs WHERE queue = ? AND state = 'queued'"
-        count, oldest = self._database.read().execute(select, (queue,)).fetchone()
+        count, oldest = self._read().execute(select, (queue,)).fetchone()
         return count, None if oldest is None else datetime.fromisoformat(oldest)
 
     def running_workers(self) -> Sequence[str]:
         """The distinct workers that hold a running job, in order."""
         select = "SELECT DISTINCT worker FROM jobs WHERE state = 'running' ORDER BY worker"
-        return [row[0] for row in self._database.read().execute(select).fetchall()]
-
-    def queued(self, scope: Scope, queue: str) -> int:
-        """How many jobs of the organisation wait, in all its namespaces."""
-        select = "SELECT count(*) FROM jobs WHERE queue = ? AND organization_id = ? AND state = 'queued'"
-        return int(self._database.read().execute(select, (queue, scope.organization_id)).fetchone()[0])
-
-    def revision(self) -> int:
-        """A number that is another one after anybody else, in this process or another, wrote. Cheap to ask."""
-        return int(self._database.read().execute("PRAGMA data_version").fetchone()[0])
-
-    def _changed(self, statement: str, values: Sequence[object]) -> int:
-        """Run one statement on its own, or in the transaction that is open. Returns the rows it changed."""
-        with self._database.transaction() as connection:
-            return connection.execute(statement, values).rowcount
-
-    def _move(self, statement: str, values: Sequence[object]) -> Job | None:
-        with self._database.transaction() as connection:
-            # All rows are fetched: a statement that is still running would block the commit.
-            rows = connection.execute(statement, values).fetchall()
-        return _job(rows[0]) if rows else None
+        return [row[0] for row in self._read().execute(select).fetchall()]
 
 
 def place(scope: Scope) -> tuple[str, str]:

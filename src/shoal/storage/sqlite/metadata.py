@@ -1,321 +1,101 @@
-"""Records and the queue of jobs in one SQLite file.
-
-A record is a JSON body under (kind, organisation, namespace, id); what the store itself must know of it (name, version,
-creation) stands beside it in columns. The queue has a file of its own, `job_queue.py`.
-"""
+"""The metadata store of one machine: one SQLite file for all threads and processes."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import orjson
 
-from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion
-from shoal.records.base import wire_time
-from shoal.records.queries.filters import Filter
-from shoal.records.queries.paging import Listing, Sort
 from shoal.records.scope import Scope
-from shoal.storage.checksums import text_checksum
-from shoal.storage.filters.expressions import Sql
-from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql, register_functions
-from shoal.storage.protocols.records import Json, Kind, Query, Stored, Totals
+from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.protocols.replies import SavedReply
+from shoal.storage.protocols.transactions import Transaction
 from shoal.storage.sqlite.database import Database
-from shoal.storage.sqlite.job_queue import FAIR_QUEUE, IN_ORDER_OF_STORING, SqliteJobQueue, place
-from shoal.storage.sqlite.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA, find_reply, forget_replies, put_reply
+from shoal.storage.sqlite.job_queue import SqliteJobQueue
+from shoal.storage.sqlite.metadata_schema import METADATA_SCHEMA
+from shoal.storage.sqlite.records import SqliteRecordReads
+from shoal.storage.sqlite.replies import find_reply
+from shoal.storage.sqlite.transaction import SqliteTransaction
 
-__all__ = ["METADATA_FORMAT", "SqliteMetadata"]
+__all__ = ["SqliteMetadata"]
 
-_FIRST: Final = """
-CREATE TABLE records (
-    position INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    organization_id TEXT NOT NULL,
-    namespace_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    name TEXT,
-    version INTEGER NOT NULL,
-    created_at TEXT,
-    body TEXT NOT NULL
-);
-CREATE UNIQUE INDEX records_by_id ON records (kind, organization_id, namespace_id, id);
-CREATE UNIQUE INDEX records_by_name ON records (kind, organization_id, namespace_id, name) WHERE name IS NOT NULL;
-CREATE INDEX records_by_creation ON records (
-    kind, organization_id, namespace_id, created_at DESC, (CASE WHEN created_at IS NULL THEN position END) DESC, id
-);
-CREATE INDEX records_by_namespace ON records (organization_id, namespace_id);
-CREATE TABLE jobs (
-    job_id TEXT PRIMARY KEY,
-    organization_id TEXT NOT NULL,
-    namespace_id TEXT NOT NULL,
-    queue TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done')),
-    fence INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    worker TEXT,
-    lease_until TEXT,
-    cancel_requested INTEGER NOT NULL,
-    stage TEXT NOT NULL,
-    fraction REAL NOT NULL,
-    created_at TEXT NOT NULL,
-    updated_at TEXT NOT NULL
-);
-CREATE INDEX jobs_open ON jobs (queue, created_at, job_id) WHERE state <> 'done';
-CREATE INDEX jobs_by_worker ON jobs (worker) WHERE state = 'running';
-CREATE INDEX jobs_by_namespace ON jobs (organization_id, namespace_id);
-"""
-_NEWEST_IN_FRONT: Final = """
-DROP INDEX records_by_creation;
-CREATE INDEX records_by_creation ON records (kind, organization_id, namespace_id, created_at DESC, position DESC);
-"""
-_CHECKSUMS: Final = """
-ALTER TABLE records ADD COLUMN checksum INTEGER;
-CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL, total REAL NOT NULL) WITHOUT ROWID;
-"""
-_IN_ORDER_OF_STORING: Final = (
-    """
-DROP INDEX records_by_creation;
-CREATE INDEX records_by_position ON records (kind, organization_id, namespace_id, position);
-CREATE INDEX records_by_age ON records (kind, organization_id, namespace_id, created_at);
-"""
-    + IN_ORDER_OF_STORING
-)
-"""Times tell no order: a clock may be set back."""
-_SCHEMA: Final = (
-    *(_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM),
-    _IN_ORDER_OF_STORING,
-)
-METADATA_FORMAT: Final = len(_SCHEMA)
-
-_RECORD: Final = "id, name, version, body, checksum"
-_HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
-_NEWEST_FIRST: Final = "position DESC"
+T = TypeVar("T")
+_POLL_SECONDS: Final = 0.01
 
 
-class SqliteMetadata(SqliteJobQueue):
-    """The MetadataStore of one machine: a SQLite file for all threads and processes."""
+class SqliteMetadata(SqliteRecordReads, SqliteJobQueue):
+    """The MetadataStore in a SQLite file. Its transactions run one after the other, so none is run again."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, _SCHEMA, setup=register_functions)
+        self._database = Database(path, METADATA_SCHEMA, setup=register_functions)
+        self._inside = threading.local()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Everything written inside becomes visible at once or, on an exception, not at all. Nested calls join."""
-        with self._database.transaction():
-            yield
-
-    def checkpoint(self) -> None:
-        """See MetadataStore."""
-        self._database.checkpoint()
-
-    def close(self) -> None:
-        """Close the file; later calls raise Unavailable."""
-        self._database.close()
-
-    # ── records ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
-        """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
-        text = _json(body)
-        values = (*_key(scope, kind), id, name, _created_at(body), text, text_checksum(text, id))
-        with self._database.transaction() as connection:
+    def transact(self, body: Callable[[Transaction], T]) -> T:
+        """See RecordStore."""
+        with self._writing() as connection:
+            transaction = SqliteTransaction(connection)
+            self._inside.body = True
             try:
-                connection.execute(
-                    "INSERT INTO records (kind, organization_id, namespace_id, id, name, version, created_at, body, "
-                    "checksum) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
-                    values,
-                )
-            except sqlite3.IntegrityError:
-                raise self._taken(scope, kind, id, name) from None
-        return Stored(id, name, 1, body)
-
-    def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
-        """None where there is no such record in the scope."""
-        return self._one(scope, kind, "id", id)
-
-    def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None:
-        """None where no record of this kind in the scope has the name."""
-        return self._one(scope, kind, "name", name)
-
-    def names(self, scope: Scope, kind: Kind, most: int) -> list[str]:
-        """See MetadataStore."""
-        select = f"SELECT name FROM records WHERE {_HERE} AND name IS NOT NULL ORDER BY name LIMIT ?"
-        return [row[0] for row in self._database.read().execute(select, (*_key(scope, kind), most)).fetchall()]
-
-    def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
-        """Filtered, searched, sorted (default: the last one stored first), paged. `total` is always exact."""
-        where, values = _where(scope, kind, query)
-        order, order_values = _order(query.sort)
-        page = query.page
-        with self._database.snapshot() as connection:
-            total = int(connection.execute(f"SELECT count(*) FROM records WHERE {where}", values).fetchone()[0])
-            rows = connection.execute(
-                f"SELECT {_RECORD} FROM records WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
-                (*values, *order_values, page.limit, page.offset),
-            ).fetchall()
-        return Listing([_stored(row) for row in rows], total, page.offset + len(rows) < total and bool(rows))
-
-    def replace(
-        self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None, expect_version: int
-    ) -> Stored:
-        """Raises StaleVersion where the stored version differs, NotFound where it is gone, AlreadyExists for the
-        name."""
-        text = _json(body)
-        values = (name, _created_at(body), text, text_checksum(text, id), *_key(scope, kind), id, expect_version)
-        with self._database.transaction() as connection:
-            try:
-                changed = connection.execute(
-                    "UPDATE records SET name = ?, created_at = ?, body = ?, checksum = ?, version = version + 1 "
-                    f"WHERE {_HERE} AND id = ? AND version = ?",
-                    values,
-                ).rowcount
-            except sqlite3.IntegrityError:
-                raise self._taken(scope, kind, None, name) from None
-            if not changed:
-                raise self._lost_race(scope, kind, id, expect_version)
-        return Stored(id, name, expect_version + 1, body)
-
-    def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
-        """Whether there was something to delete."""
-        return self._changed(f"DELETE FROM records WHERE {_HERE} AND id = ?", (*_key(scope, kind), id)) > 0
-
-    def prune(self, scope: Scope, kind: Kind, before: datetime, *, now: datetime, keep: int, most: int) -> int:
-        """See MetadataStore."""
-        oldest, here = f"SELECT position FROM records WHERE {_HERE}", f"FROM records WHERE {_HERE}"
-        first = "ORDER BY position LIMIT ?"
-        key, old = _key(scope, kind), wire_time(before)
-        with self._database.transaction() as connection:
-            (kept,) = connection.execute(
-                f"SELECT min(position) {here} AND created_at >= ? AND created_at <= ?", (*key, old, wire_time(now))
-            ).fetchone()
-            (last,) = connection.execute(
-                f"SELECT max(position) {here} AND created_at < ? AND (? IS NULL OR position < ?)",
-                (*key, old, kept, kept),
-            ).fetchone()
-            aged = self._changed(
-                f"DELETE FROM records WHERE position IN ({oldest} AND position <= ? {first})", (*key, last, most)
-            )
-            count = connection.execute(f"SELECT count(*) FROM records WHERE {_HERE}", key).fetchone()[0]
-            surplus = min(max(count - keep, 0), most)
-            return aged + self._changed(f"DELETE FROM records WHERE position IN ({oldest} {first})", (*key, surplus))
-
-    def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
-        """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
-        numeric fields `sums` over them (absent and null count as 0)."""
-        where, values = _where(scope, kind, Query(filter=filter))
-        fields = "".join(", total(json_extract(body, ?))" for _ in sums)
-        rows = self._database.read().execute(
-            f"SELECT json_extract(body, ?), count(*){fields} FROM records WHERE {where} GROUP BY 1 ORDER BY 1",
-            (f"$.{by}", *(f"$.{field}" for field in sums), *values),
-        )
-        return {str(value): (count, added) for value, count, *added in rows.fetchall()}
-
-    def delete_scope(self, scope: Scope) -> int:
-        """Delete every record, job and saved reply of exactly this organisation and namespace. Returns how many
-        records."""
-        with self._database.transaction() as connection:
-            forget_replies(connection, scope)
-            self._changed("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", place(scope))
-            return self._changed("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", place(scope))
-
-    # ── counters ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def count(self, *name: str, amount: float = 0.0) -> None:
-        """Add one to a counter, and `amount` to its sum. Joins the transaction that is open."""
-        add = "ON CONFLICT DO UPDATE SET count = count + 1, total = total + excluded.total"
-        self._changed(f"INSERT INTO counters (name, count, total) VALUES (?, 1, ?) {add}", (_joined(name), amount))
-
-    def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
-        """Every counter with its sum."""
-        rows = self._database.read().execute("SELECT name, count, total FROM counters").fetchall()
-        return {tuple(orjson.loads(name)): (count, total) for name, count, total in rows}
-
-    # ── saved replies ────────────────────────────────────────────────────────────────────────────────────────────────
+                result = body(transaction)
+            finally:
+                self._inside.body = False
+            transaction.end()
+        transaction.committed()
+        return result
 
     def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
-        """See MetadataStore."""
-        return find_reply(self._database.read(), scope, key)
+        """See ReplyReader."""
+        return find_reply(self._read(), scope, key)
 
-    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
-        """See MetadataStore."""
-        with self._database.transaction() as connection:
-            put_reply(connection, scope, key, saved, forget_before)
+    def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
+        """See CounterReader."""
+        rows = self._read().execute("SELECT name, count, total FROM counters").fetchall()
+        return {tuple(orjson.loads(name)): (count, total) for name, count, total in rows}
+
+    def wait_for_change(self, seen: int | None, seconds: float) -> int:
+        """See JobQueue. Polls: SQLite tells nobody."""
+        end = time.monotonic() + seconds
+        while True:
+            version = int(self._read().execute("PRAGMA data_version").fetchone()[0])
+            left = end - time.monotonic()
+            if seen is None or version != seen or left <= 0:
+                return version
+            time.sleep(min(_POLL_SECONDS, left))
+
+    # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def checkpoint(self) -> None:
+        """See Maintenance."""
+        self._database.checkpoint()
+
+    def journal_bytes(self) -> int:
+        """See Maintenance."""
+        return self._database.journal_bytes()
+
+    def close(self) -> None:
+        """See Maintenance."""
+        self._database.close()
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _one(self, scope: Scope, kind: Kind, column: str, value: str) -> Stored | None:
-        select = f"SELECT {_RECORD} FROM records WHERE {_HERE} AND {column} = ?"
-        rows = self._database.read().execute(select, (*_key(scope, kind), value)).fetchall()
-        return _stored(rows[0]) if rows else None
+    def _read(self) -> sqlite3.Connection:
+        self._refuse_inside()
+        return self._database.read()
 
-    def _taken(self, scope: Scope, kind: Kind, id: str | None, name: str | None) -> AlreadyExists:
-        """Which of the two is taken, and by what."""
-        if id is not None and self.get(scope, kind, id) is not None:
-            return AlreadyExists(kind, id)
-        holder = self.get_by_name(scope, kind, str(name))
-        return AlreadyExists(kind, str(name), existing_id=None if holder is None else holder.id)
+    def _snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._refuse_inside()
+        return self._database.snapshot()
 
-    def _lost_race(self, scope: Scope, kind: Kind, id: str, expected: int) -> NotFound | StaleVersion:
-        present = self.get(scope, kind, id)
-        if present is None:
-            return NotFound(kind, id)
-        return StaleVersion(
-            f"The {kind} {id!r} was changed meanwhile (version {present.version}, not {expected}). Read it again.",
-            id=id,
-            version=present.version,
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        self._refuse_inside()
+        with self._database.transaction() as connection:
+            yield connection
 
-
-def _joined(name: tuple[str, ...]) -> str:
-    return orjson.dumps(name).decode()
-
-
-def _key(scope: Scope, kind: Kind) -> tuple[str, str, str]:
-    return kind, scope.organization_id, scope.namespace_id
-
-
-def _where(scope: Scope, kind: Kind, query: Query) -> tuple[str, list[object]]:
-    parts = [Sql(_HERE, _key(scope, kind)), compile_filter(query.filter, "body")]
-    if query.search:
-        parts.append(compile_search(query.search, query.search_fields, "body"))
-    return " AND ".join(f"({part.text})" for part in parts), [value for part in parts for value in part.params]
-
-
-def _order(sorts: Sequence[Sort]) -> tuple[str, list[object]]:
-    """Records without the field come last both ways, ties by id."""
-    if not sorts:
-        return _NEWEST_FIRST, []
-    texts, values = [], list[object]()
-    for sort in sorts:
-        field = order_sql(sort.field, "body")
-        texts.append(f"({field.text}) {'DESC' if sort.descending else 'ASC'} NULLS LAST")
-        values += field.params
-    return ", ".join([*texts, "id"]), values
-
-
-def _json(body: Json) -> str:
-    return orjson.dumps(body).decode()
-
-
-def _created_at(body: Json) -> str | None:
-    value = body.get("created_at")
-    return value if isinstance(value, str) else None
-
-
-def _stored(row: tuple[Any, ...]) -> Stored:
-    id, name, version, body, checksum = row
-    if checksum is not None and text_checksum(body, id) != checksum:
-        raise Corrupt(f"The stored record {id!r} is damaged. Restore the database from a backup.", id=id)
-    return Stored(id, name, version, _parsed(body))
-
-
-def _parsed(text: str) -> Json:
-    try:
-        parsed: Json = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise Corrupt(f"A stored record is damaged ({error}). Restore the database from a backup.") from error
-    return parsed
+    def _refuse_inside(self) -> None:
+        if getattr(self._inside, "body", False):
+            raise RuntimeError("The store is used inside a transaction's body: use the Transaction that the body got.")

@@ -21,7 +21,7 @@ from shoal.errors import Corrupt, InvalidField, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.sqlite.commit_count import knows
-from shoal.storage.sqlite.database import Database, identity_of
+from shoal.storage.sqlite.database import Database, identity_of, journal_size
 from shoal.storage.sqlite.documents.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
 from shoal.storage.sqlite.documents.space_lists import SPACE_LISTS, register_list_functions
 from shoal.storage.sqlite.documents.vectors import VectorSegments, safe_name
@@ -144,6 +144,10 @@ class Namespaces:
             sync_folder(folder.parent)  # else a power cut could bring the name back, with half of what it held
         for left in gone:
             remove_tree(left)
+
+    def journal_bytes(self) -> int:
+        """The size of the journals of all namespaces."""
+        return sum(journal_size(folder / _FILE) for folder in namespace_folders(self._root))
 
     def checkpoint(self) -> None:
         """Cut the journals of the namespaces that are open."""

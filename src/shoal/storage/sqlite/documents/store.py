@@ -335,6 +335,10 @@ class SqliteDocuments:
         """See DocumentStore."""
         self._namespaces.checkpoint()
 
+    def journal_bytes(self) -> int:
+        """See DocumentStore."""
+        return self._namespaces.journal_bytes()
+
     def close(self) -> None:
         """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
         self._namespaces.close()

@@ -1,0 +1,67 @@
+"""What one run does differently from its cluster, as asked for and as kept with the run."""
+
+from typing import Any, Final
+
+from shoal.engine.features.preprocessing import check_steps
+from shoal.errors import InvalidField
+from shoal.records.cluster import Cluster
+from shoal.records.execution import ExecuteCluster
+from shoal.records.queries.filters import parse_filter
+
+__all__ = ["request_of"]
+
+_OVERRIDES: Final = (
+    "filters",
+    "sample_size",
+    "vis_n_components",
+    "defer_visualization",
+    "layout_stability",
+    "text_fields",
+)
+_SENT_THRESHOLD: Final = 0.5
+"""What the official SDK sends with every execute."""
+
+
+def request_of(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
+    """What this run does differently. Raises InvalidField."""
+    if body.mode != "assign" and body.assignment_threshold not in (None, _SENT_THRESHOLD):
+        value = body.assignment_threshold
+        raise InvalidField("assignment_threshold", "needs mode 'assign'", value=value, remedy="Leave it out.")
+    if cluster.cluster_type == "attribute":
+        for name in ("sample_size", "vis_n_components", "layout_stability"):
+            if getattr(body, name) is not None:
+                problem = "is for vector clusters alone: groups by values take every document and have no map"
+                raise InvalidField(name, problem, value=getattr(body, name), remedy="Leave it out.")
+    return {**_overrides(body), **(_assigning(cluster, body) if body.mode == "assign" else {})}
+
+
+def _overrides(body: ExecuteCluster) -> dict[str, Any]:
+    """What this run does differently, as kept with it. Raises InvalidField."""
+    if body.mode == "composite":
+        problem = "is not available in this version"
+        raise InvalidField("mode", problem, value=body.mode, remedy="Use 'full' or 'assign'.")
+    if body.source_execution_ids:
+        raise InvalidField("source_execution_ids", "composite runs are not available in this version")
+    parse_filter(body.filters)
+    request = {name: value for name in _OVERRIDES if (value := getattr(body, name)) is not None}
+    if body.llm_labeling is not None:
+        request["llm_labeling"] = body.llm_labeling.shown()
+    return request
+
+
+def _assigning(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
+    """What a run keeps that assigns documents to the visible results. Raises InvalidField where that cannot be."""
+    problem = None
+    if cluster.current_run_id is None:
+        problem = "needs results to assign to"
+    elif cluster.cluster_type == "attribute":
+        problem = "is for vector clusters: groups by values take new documents with every execution"
+    elif cluster.multi_feature_strategy == "independent" or check_steps(cluster.preprocessing_steps or [], "steps"):
+        problem = "does not go with independent features or preprocessing steps"
+    if problem is not None:
+        raise InvalidField("mode", problem, value="assign", remedy="Execute with mode 'full'.")
+    for name in ("filters", "sample_size", "vis_n_components", "layout_stability", "text_fields"):
+        if getattr(body, name) is not None:
+            raise InvalidField(name, "has no meaning with mode 'assign'", value=getattr(body, name), remedy="Omit it.")
+    threshold = body.assignment_threshold or 0.0
+    return {"mode": "assign", "assignment_threshold": threshold, "assigned_to": cluster.current_run_id}

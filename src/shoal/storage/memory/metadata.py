@@ -1,0 +1,159 @@
+"""A metadata store in memory: snapshots, made serialisable by looking at what was read again when it commits."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from shoal import deadline
+from shoal.errors import Unavailable
+from shoal.records.queries.filters import Filter
+from shoal.records.queries.paging import Listing
+from shoal.records.scope import Scope
+from shoal.storage.memory.conflicts import NO_CONFLICTS, Conflicts
+from shoal.storage.memory.queue import MemoryQueue
+from shoal.storage.memory.state import State
+from shoal.storage.memory.transaction import MemoryTransaction
+from shoal.storage.memory.view import View
+from shoal.storage.protocols.queue import Job
+from shoal.storage.protocols.records import Kind, Query, Stored, Totals
+from shoal.storage.protocols.replies import SavedReply
+from shoal.storage.protocols.transactions import Transaction
+from shoal.storage.retries import Conflicted, Retries
+
+__all__ = ["MemoryMetadata"]
+
+T = TypeVar("T")
+
+
+class MemoryMetadata(MemoryQueue):
+    """The MetadataStore of one process, for as long as it lives.
+
+    Parameters
+    ----------
+    conflicts
+        Which commits are refused although nothing is in their way.
+    retries
+        How often a transaction is run again after a conflict.
+    """
+
+    def __init__(self, conflicts: Conflicts = NO_CONFLICTS, retries: Retries | None = None) -> None:
+        self._state, self._conflicts, self._retries = State(), conflicts, retries or Retries()
+        self._inside = threading.local()
+        self._closed = False
+
+    def transact(self, body: Callable[[Transaction], T]) -> T:
+        """See RecordStore."""
+        self._check_usable()
+        result, transaction = self._retries.run(lambda attempt: self._attempt(body, attempt))
+        if transaction.writes:
+            deadline.lift()
+        transaction.committed()
+        return result
+
+    def _attempt(self, body: Callable[[Transaction], T], attempt: int) -> tuple[T, MemoryTransaction]:
+        with self._snapshot() as transaction:
+            self._inside.body = True
+            try:
+                result = body(transaction)
+            finally:
+                self._inside.body = False
+            deadline.check()
+            if transaction.writes and self._conflicts.refuses(attempt):
+                raise Conflicted
+            transaction.commit()
+        return result, transaction
+
+    # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
+        """See RecordReader."""
+        return self._look(lambda view: view.get(scope, kind, id))
+
+    def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None:
+        """See RecordReader."""
+        return self._look(lambda view: view.get_by_name(scope, kind, name))
+
+    def names(self, scope: Scope, kind: Kind, most: int) -> list[str]:
+        """See RecordReader."""
+        return self._look(lambda view: view.names(scope, kind, most))
+
+    def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
+        """See RecordReader."""
+        return self._look(lambda view: view.find(scope, kind, query))
+
+    def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
+        """See RecordReader."""
+        return self._look(lambda view: view.totals(scope, kind, filter, by=by, sums=sums))
+
+    def get_job(self, scope: Scope, job_id: str) -> Job | None:
+        """See JobReader."""
+        return self._look(lambda view: view.get_job(scope, job_id))
+
+    def queued(self, scope: Scope, queue: str) -> int:
+        """See JobReader."""
+        return self._look(lambda view: view.queued(scope, queue))
+
+    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """See ReplyReader."""
+        return self._look(lambda view: view.saved_reply(scope, key))
+
+    def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
+        """See CounterReader."""
+        return self._look(lambda view: view.counters())
+
+    def wait_for_change(self, seen: int | None, seconds: float) -> int:
+        """See JobQueue. Every commit wakes the callers."""
+        self._check_usable()
+        end = time.monotonic() + seconds
+        with self._state.changed:
+            while self._state.moment == seen and (left := end - time.monotonic()) > 0 and not self._closed:
+                self._state.changed.wait(left)
+            return self._state.moment
+
+    # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def checkpoint(self) -> None:
+        """See Maintenance. There is no journal."""
+
+    def journal_bytes(self) -> int:
+        """See Maintenance. There is no journal."""
+        return 0
+
+    def close(self) -> None:
+        """See Maintenance."""
+        self._closed = True
+        with self._state.changed:
+            self._state.changed.notify_all()
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _look(self, read: Callable[[View], T]) -> T:
+        """Read what is committed; the lock stands for a snapshot while it lasts."""
+        self._check_usable()
+        deadline.check()
+        with self._state.lock:
+            return read(View(self._state, self._state.moment))
+
+    def _change(self, body: Callable[[MemoryTransaction], T]) -> T:
+        self._check_usable()
+        with self._state.lock, self._snapshot() as transaction:
+            result = body(transaction)
+            transaction.commit()
+        return result
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[MemoryTransaction]:
+        self._check_usable()
+        moment = self._state.hold_snapshot()
+        try:
+            yield MemoryTransaction(self._state, moment)
+        finally:
+            self._state.release_snapshot(moment)
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise Unavailable("The metadata store is closed.")
+        if getattr(self._inside, "body", False):
+            raise RuntimeError("The store is used inside a transaction's body: use the Transaction that the body got.")

@@ -1,0 +1,145 @@
+"""The moves of the queue in memory. Each is made under the store's lock, so that it is never in conflict itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from shoal.storage.memory.state import Place
+from shoal.storage.memory.transaction import MemoryTransaction
+from shoal.storage.memory.view import View
+from shoal.storage.protocols.queue import Job
+
+__all__ = ["MemoryQueue"]
+
+T = TypeVar("T")
+
+
+class MemoryQueue:
+    """The JobQueue; a subclass gives `_look` and `_change`."""
+
+    def _look(self, read: Callable[[View], T]) -> T:
+        """Read what is committed."""
+        raise NotImplementedError
+
+    def _change(self, body: Callable[[MemoryTransaction], T]) -> T:
+        """Run a body that cannot be in conflict."""
+        raise NotImplementedError
+
+    def claim(
+        self, queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None
+    ) -> Job | None:
+        """See JobQueue."""
+
+        def claim(transaction: MemoryTransaction) -> Job | None:
+            place = _next(transaction, queue, now, most_of_one)
+            if place is None:
+                return None
+            job, turns = place.job, transaction.state.turns
+            served = max((number for _, number in transaction.rows(turns, queue)), default=0)
+            transaction.put(turns, (queue, job.scope.organization_id), served + 1)
+            taken = replace(
+                job,
+                state="running",
+                worker=worker,
+                lease_until=lease_until,
+                fence=job.fence + 1,
+                attempts=job.attempts + 1,
+            )
+            return transaction.move(place, place._replace(job=taken))
+
+        return self._change(claim)
+
+    def heartbeat(
+        self, job_id: str, fence: int, now: datetime, lease_until: datetime, stage: str, fraction: float
+    ) -> Job | None:
+        """See JobQueue."""
+
+        def extend(place: Place) -> Place:
+            job = replace(place.job, lease_until=lease_until, stage=stage, fraction=fraction)
+            return place._replace(job=job)
+
+        return self._move(job_id, fence, extend)
+
+    def finish(self, job_id: str, fence: int) -> bool:
+        """See JobQueue."""
+
+        def done(place: Place) -> Place:
+            return place._replace(job=replace(place.job, state="done", lease_until=None), holds=False)
+
+        return self._move(job_id, fence, done) is not None
+
+    def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
+        """See JobQueue."""
+        return self._move(job_id, fence, lambda place: _back(place, crashed=crashed)) is not None
+
+    def release_worker(self, worker: str) -> int:
+        """See JobQueue."""
+
+        def release(transaction: MemoryTransaction) -> int:
+            held = [one for one in transaction.places() if one.job.worker == worker and one.job.state == "running"]
+            for place in held:
+                transaction.move(place, _back(place, crashed=False))
+            return len(held)
+
+        return self._change(release)
+
+    def running_jobs(self, queue: str) -> Sequence[Job]:
+        """See JobQueue."""
+        jobs = [place.job for place in self._look(lambda view: list(view.places()))]
+        return [job for job in jobs if job.state == "running" and job.queue == queue]
+
+    def running_workers(self) -> Sequence[str]:
+        """See JobQueue."""
+        jobs = [place.job for place in self._look(lambda view: list(view.places()))]
+        return sorted({job.worker for job in jobs if job.state == "running" and job.worker is not None})
+
+    def waiting(self, queue: str) -> tuple[int, datetime | None]:
+        """See JobQueue."""
+        places = self._look(lambda view: list(view.places()))
+        since = [one.created_at for one in places if one.job.state == "queued" and one.job.queue == queue]
+        return len(since), min(since, default=None)
+
+    def _move(self, job_id: str, fence: int, change: Callable[[Place], Place]) -> Job | None:
+        """Change the place of a job that is running under a fence; None where it is not."""
+
+        def move(transaction: MemoryTransaction) -> Job | None:
+            place = transaction.row(transaction.state.jobs, job_id)
+            if place is None or place.job.fence != fence or place.job.state != "running":
+                return None
+            return transaction.move(place, change(place))
+
+        return self._change(move)
+
+
+def _back(place: Place, *, crashed: bool) -> Place:
+    attempts = place.job.attempts - (0 if crashed else 1)
+    return place._replace(job=replace(place.job, state="queued", worker=None, lease_until=None, attempts=attempts))
+
+
+def _next(view: View, queue: str, now: datetime, most: int | None) -> Place | None:
+    """The job that may be claimed and whose turn it is, by the conditions of `JobQueue.claim`."""
+    open_jobs = [place for place in view.places() if place.job.queue == queue and place.job.state != "done"]
+    running = [place for place in open_jobs if place.job.state == "running"]
+    busy: dict[str, int] = {}
+    subjects: dict[tuple[object, str], set[str]] = {}
+    for place in running:
+        job = place.job
+        if not _has_ended(job, now):
+            busy[job.scope.organization_id] = busy.get(job.scope.organization_id, 0) + 1
+        if place.subject is not None:
+            subjects.setdefault((job.scope, place.subject), set()).add(job.job_id)
+    first: dict[str, Place] = {}
+    for place in open_jobs:
+        job = place.job
+        others = subjects.get((job.scope, place.subject or ""), set()) - {job.job_id}
+        if (job.state == "queued" or _has_ended(job, now)) and not (place.subject is not None and others):
+            first.setdefault(job.scope.organization_id, place)
+    served = {key[1]: number for key, number in view.rows(view.state.turns, queue)}
+    free = [one for one in first if most is None or busy.get(one, 0) < most]
+    chosen = min(free, key=lambda one: (busy.get(one, 0), served.get(one, 0), one), default=None)
+    return None if chosen is None else first[chosen]
+
+
+def _has_ended(job: Job, now: datetime) -> bool:
+    return job.lease_until is not None and job.lease_until <= now
