@@ -34,6 +34,7 @@ EVERY = [
     (errors.QueueFull("m", queued=5, limit=5, retry_after_seconds=7), 429, "TooManyRequestsError"),
     (errors.RateLimited("m", limit=5, window=60, retry_after_seconds=7), 429, "TooManyRequestsError"),
     (errors.Overloaded("m", 7), 503, "ServiceUnavailableError"),
+    (errors.Contended("m"), 503, "ServiceUnavailableError"),
     (errors.OutOfTime(60), 503, "ServiceUnavailableError"),
     (errors.Unavailable("m", 7), 503, "ServiceUnavailableError"),
     (errors.InsufficientStorage("m"), 507, "InsufficientStorageError"),

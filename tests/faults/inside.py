@@ -61,9 +61,10 @@ SCRIPT: Final[tuple[tuple[str, int], ...]] = (
 class Installation:
     """A data folder opened by this process: its services, and a client of its API."""
 
-    def __init__(self, data: Path, key: str) -> None:
+    def __init__(self, data: Path, key: str, services: Services | None = None) -> None:
         # Every stage is kept, however short it was, and nothing that is no longer shown.
-        self.services = assemble(Settings(data=data, threads=1, checkpoint_seconds=0.0, output_grace_seconds=0.0))
+        kept = Settings(data=data, threads=1, checkpoint_seconds=0.0, output_grace_seconds=0.0)
+        self.services = services or assemble(kept)
         self._transport = _Inline(self.services)
         headers = {"Authorization": f"Bearer {key}", "X-Namespace": "default"}
         self.client = httpx.Client(base_url="http://shoal/v1", headers=headers, transport=self._transport)
