@@ -19,7 +19,7 @@ from shoal.engine.algorithms import auto
 from shoal.engine.communities import leiden as communities
 from shoal.engine.layers import choice as layer_choice
 from shoal.engine.neighbors import graph as neighbor_graph
-from shoal.engine.plan import silent
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import unit_rows
 
 SETS = {
@@ -31,15 +31,15 @@ SETS = {
     "cora": "text_embedding",
 }
 CONSTANTS = (
-    (layer_choice, "_CONTRAST"),
-    (layer_choice, "_NEARLY"),
-    (layer_choice, "_INSIDE"),
-    (auto, "_STRAY"),
-    (auto, "_FAR"),
-    (auto, "_HEARD"),
+    (layer_choice, "_MIN_CONTRAST"),
+    (layer_choice, "_NEAR_BEST"),
+    (layer_choice, "_MIN_INSIDE"),
+    (auto, "_MIN_HOME_SHARE"),
+    (auto, "_MAX_DEVIATIONS"),
+    (auto, "_DENSITY_NEIGHBORS"),
     (communities, "_RUNS"),
-    (communities, "_GROUPING"),
-    (neighbor_graph, "_LEAST"),
+    (communities, "_GROUP_RESOLUTION"),
+    (neighbor_graph, "_MIN_UNIT_SHARE"),
 )
 Labels = NDArray[np.int64]
 
@@ -55,8 +55,8 @@ def load(folder: Path, name: str, column: str) -> tuple[NDArray[np.float32], Lab
 
 
 def clustered(points: NDArray[np.float32], seed: int = 42, **params: int) -> Labels:
-    found = auto.fit(points, auto.AutoParams(**params), seed=seed, threads=0, progress=silent)
-    return found.labelled.labels
+    found = auto.fit(points, auto.AutoParams(**params), seed=seed, threads=0, progress=ignore_progress)
+    return found.assignments.labels
 
 
 def ami(truth: Labels, labels: Labels) -> float:

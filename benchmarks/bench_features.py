@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import normalized_mutual_info_score
 
 from shoal.engine import Plan, compute
-from shoal.engine.features.spaces import concatenated
+from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.features.weights import Metric, WeightLearning, learn_weights
 
 Points = NDArray[np.float32]
@@ -115,7 +115,7 @@ SETS: Mapping[str, Callable[[Path], Set]] = {
 
 
 def quality(own: Set, weights: Weights) -> float:
-    space = concatenated(own.blocks, weights, normalize=True)
+    space = concatenate_features(own.blocks, weights, normalize=True)
     known = space.any(axis=1)
     found = []
     for seed in SEEDS:

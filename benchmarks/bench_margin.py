@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from measure.sets import Sources
 from shoal.engine import kernels
 from shoal.engine.parallel import one_blas_thread, thread_count
-from shoal.engine.rows.coding import block_pairs, encode, frame_of, near_order
+from shoal.engine.rows.coding import encode, fit_frame, order_by_proximity, pair_blocks
 
 SETS = ("banking77", "clinc150", "synth-50k")
 MARGINS = {"provable": 1.0, "statistical": 0.35}
@@ -43,9 +43,9 @@ def measure(name: str, points: NDArray[np.float32], neighbors: int, repeats: int
     core = kernels.native()
     assert core is not None, "only the compiled core has margins"
     threads = thread_count(0)
-    frame = frame_of(points, core.levels())
-    order = near_order(points, frame, threads)
-    codes, pairs = encode(points, frame, order, threads), block_pairs(len(points), core.BLOCK)
+    frame = fit_frame(points, core.levels())
+    order = order_by_proximity(points, frame, threads)
+    codes, pairs = encode(points, frame, order, threads), pair_blocks(len(points), core.BLOCK)
     times: dict[str, list[float]] = {margin: [] for margin in MARGINS}
     found = {}
     for _ in range(repeats):

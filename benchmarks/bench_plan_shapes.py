@@ -1,4 +1,4 @@
-"""Plan against peak: what `cost_of` says of shapes at its edges, beside what they take.
+"""Plan against peak: what `estimate_cost` says of shapes at its edges, beside what they take.
 
 Each clustering runs in a process of its own. Prints a Markdown table.
 
@@ -34,7 +34,7 @@ def measured(rows: int, dimensions: int, method: str, params: dict[str, Any]) ->
     import numpy as np
 
     from shoal.engine import Plan, compute
-    from shoal.engine.cost import cost_of, machine_factor
+    from shoal.engine.cost import estimate_cost, machine_factor
 
     rng = np.random.default_rng(1)
     centres = rng.normal(size=(max(rows // 200, 5), dimensions))
@@ -49,7 +49,7 @@ def measured(rows: int, dimensions: int, method: str, params: dict[str, Any]) ->
     seconds = time.process_time() - start
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM")) - resident
-    planned = cost_of(plan, rows, dimensions)
+    planned = estimate_cost(plan, rows, dimensions)
     return {
         "peak": peak / 2**20,
         "planned": planned.bytes / 2**20,

@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 
 from shoal.assemble import Services
-from shoal.engine.plan import Progress, silent
+from shoal.engine.plan import Progress, ignore_progress
 from shoal.runs.states import QUEUE
 
 WORDS = ("lost my luggage at the airport", "improve my credit score", "play some jazz music")
@@ -51,7 +51,7 @@ def create(client: httpx.Client, **more: Any) -> dict[str, Any]:
     return made
 
 
-def carry_out(services: Services, progress: Progress = silent) -> int:
+def carry_out(services: Services, progress: Progress = ignore_progress) -> int:
     """Claim and carry out every run that is queued; how many there were."""
     done = 0
     now = services.states._now  # the tests' clock

@@ -25,8 +25,8 @@ from shoal.engine.density.reachability import find_reachability
 from shoal.engine.kmeans import centers
 from shoal.engine.neighbors.lists import find_neighbors
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import silent
-from shoal.engine.rows.row_keys import keyed_rows
+from shoal.engine.plan import ignore_progress
+from shoal.engine.rows.row_keys import sort_by_key
 
 __all__ = ["DIMENSIONS", "KINDS", "Case", "core", "distances", "mismatches", "on", "sides"]
 
@@ -145,7 +145,7 @@ def mismatches(case: Case) -> list[str]:
     """What is not as defined, or not the same everywhere: nothing, if all is well."""
     answers = {}
     for side in sides():
-        with on(side), one_blas_thread(), mock.patch.object(centers, "CODED_FROM", 0):
+        with on(side), one_blas_thread(), mock.patch.object(centers, "MIN_CODED_PRODUCTS", 0):
             answers[side] = _answers(case)
     first = next(iter(answers))
     wrong = [f"{case.name}: {problem}" for problem in _against_definition(case, answers[first])]
@@ -160,11 +160,13 @@ def mismatches(case: Case) -> list[str]:
 
 def _answers(case: Case) -> dict[str, NDArray[np.generic]]:
     points, own = case.points, np.arange(len(case.points))
-    lists = find_neighbors(points, own, case.count, threads=2, progress=silent)
-    two = centers.nearest_two(points, case.centers, 2, None)
-    by_key, rows, where = keyed_rows(points, 1)
+    lists = find_neighbors(points, own, case.count, threads=2, progress=ignore_progress)
+    two = centers.find_two_nearest(points, case.centers, 2, None)
+    by_key, rows, where = sort_by_key(points, 1)
     copies = np.bincount(where)
-    edges = find_reachability(points, rows, copies, case.min_samples, approximate=False, threads=2, progress=silent)
+    edges = find_reachability(
+        points, rows, copies, case.min_samples, approximate=False, threads=2, progress=ignore_progress
+    )
     reached, steps = walk(edges)
     assert lists.exact
     return {
@@ -199,7 +201,7 @@ def _against_definition(case: Case, found: dict[str, NDArray[np.generic]]) -> It
     nearest = np.sort(away, axis=1)[:, : max(case.min_samples - 1, 0)]
     radius = nearest[:, -1] if nearest.shape[1] else np.zeros(len(away))
     by_row = np.empty(len(away))
-    _, _, where = keyed_rows(case.points, 1)
+    _, _, where = sort_by_key(case.points, 1)
     by_row[np.asarray(found["keys"])] = np.asarray(found["core distances"], np.float64)[where]
     if not _close(by_row, radius):
         yield "core distances are not the radius that holds min_samples rows"

@@ -15,7 +15,7 @@ from shoal.library.estimators import HDBSCAN, KMeans
 from shoal.library.from_columns import How
 from shoal.library.from_file import cluster_file
 from shoal.library.request import Request
-from shoal.precision import matters, moved_to_mean, split, split_if_it_matters
+from shoal.precision import center_on_mean, is_rest_significant, split_float32, split_if_significant
 
 CORNERS = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [3.0, 3.0]])
 GIVEN: dict[str, dict[str, Any]] = {
@@ -123,12 +123,12 @@ def test_estimators_keep_the_digits_of_float64(estimator: KMeans | HDBSCAN) -> N
 def test_what_rounding_leaves_adds_up_to_the_number() -> None:
     values = np.random.default_rng(1).normal(size=(50, 3)) * 1e-3 + [1e9, -7.0, 0.0]
 
-    points, rest = split(values)
+    points, rest = split_float32(values)
 
     assert rest is not None and points.dtype == rest.dtype == np.float32
     assert points.astype(np.float64) + rest == pytest.approx(values, rel=2**-47)
-    assert matters(points, rest)
-    moved, origin = moved_to_mean(points, rest)
+    assert is_rest_significant(points, rest)
+    moved, origin = center_on_mean(points, rest)
     assert moved + origin == pytest.approx(values, abs=1e-6)
-    assert split(values.astype(np.float32)).rest is None
-    assert split_if_it_matters(np.random.default_rng(2).normal(size=(50, 3))).rest is None
+    assert split_float32(values.astype(np.float32)).rest is None
+    assert split_if_significant(np.random.default_rng(2).normal(size=(50, 3))).rest is None

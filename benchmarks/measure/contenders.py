@@ -32,7 +32,7 @@ def shoal_hdbscan(threads: int, *, min_cluster_size: int, approximate: bool) -> 
     from shoal.engine.algorithms import find_algorithm
     from shoal.engine.algorithms.hdbscan import HDBSCANParams
     from shoal.engine.parallel import one_blas_thread
-    from shoal.engine.plan import silent
+    from shoal.engine.plan import ignore_progress
 
     given: dict[str, Any] = {"min_cluster_size": min_cluster_size}
     if "approximate" in {field.name for field in fields(HDBSCANParams)}:
@@ -43,8 +43,8 @@ def shoal_hdbscan(threads: int, *, min_cluster_size: int, approximate: bool) -> 
 
     def fit(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=silent)
-        return {"labels": found.labelled.labels}
+            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
+        return {"labels": found.assignments.labels}
 
     return fit
 
@@ -54,15 +54,15 @@ def shoal_kmeans(threads: int, *, clusters: int, steps: int, init: str) -> Fit:
     from shoal.engine.algorithms import find_algorithm
     from shoal.engine.algorithms.kmeans import KMeansParams
     from shoal.engine.parallel import one_blas_thread
-    from shoal.engine.plan import silent
+    from shoal.engine.plan import ignore_progress
 
     given: dict[str, Any] = {"n_clusters": clusters, "max_iter": steps, "n_init": 1, "tol": 0.0, "init": init}
     params, algorithm = KMeansParams(**given), find_algorithm("kmeans")
 
     def fit(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=silent)
-        return {"labels": found.labelled.labels, "centers": _shoal_centers(found)}
+            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
+        return {"labels": found.assignments.labels, "centers": _shoal_centers(found)}
 
     return fit
 
@@ -78,14 +78,14 @@ def shoal_auto(threads: int) -> Fit:
     from shoal.engine.algorithms import find_algorithm
     from shoal.engine.algorithms.auto import AutoParams
     from shoal.engine.parallel import one_blas_thread
-    from shoal.engine.plan import silent
+    from shoal.engine.plan import ignore_progress
 
     params, algorithm = AutoParams(), find_algorithm("auto")
 
     def fit(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=silent)
-        return {"labels": found.labelled.labels}
+            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
+        return {"labels": found.assignments.labels}
 
     return fit
 
@@ -94,11 +94,11 @@ def shoal_map(threads: int) -> Fit:
     """Shoal's map in two dimensions, neighbours included."""
     from shoal.engine.map.layout import lay_out
     from shoal.engine.parallel import one_blas_thread
-    from shoal.engine.plan import silent
+    from shoal.engine.plan import ignore_progress
 
     def fit(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            return {"places": lay_out(points, 2, seed, threads, silent)}
+            return {"places": lay_out(points, 2, seed, threads, ignore_progress)}
 
     return fit
 
@@ -116,8 +116,8 @@ def shoal_neighbors(threads: int, *, count: int, share: float = 1.0) -> Fit:
     from shoal.engine import kernels
     from shoal.engine.neighbors.nearest import find_neighborhoods
     from shoal.engine.parallel import one_blas_thread
-    from shoal.engine.plan import silent
-    from shoal.engine.rows.coding import block_pairs, encode, frame_of, near_order, near_pairs
+    from shoal.engine.plan import ignore_progress
+    from shoal.engine.rows.coding import encode, fit_frame, order_by_proximity, pair_blocks, pair_near_blocks
 
     core = kernels.native()
     if core is None and share < 1:
@@ -125,20 +125,20 @@ def shoal_neighbors(threads: int, *, count: int, share: float = 1.0) -> Fit:
 
     def plain(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            found = find_neighborhoods(points, np.ones(len(points), np.int64), count + 1, threads, silent)
+            found = find_neighborhoods(points, np.ones(len(points), np.int64), count + 1, threads, ignore_progress)
         return {"neighbors": found.rows[:, :count]}
 
     def fit(points: Points, seed: int) -> Answer:
         assert core is not None
         with one_blas_thread():
-            frame = frame_of(points, core.levels())
-            order = near_order(points, frame, threads)
+            frame = fit_frame(points, core.levels())
+            order = order_by_proximity(points, frame, threads)
             codes = encode(points, frame, order, threads)
             blocks = -(-len(points) // core.BLOCK)
             if share < 1:
-                pairs = near_pairs(points, frame, order, core.BLOCK, max(6, int(share * blocks)))
+                pairs = pair_near_blocks(points, frame, order, core.BLOCK, max(6, int(share * blocks)))
             else:
-                pairs = block_pairs(len(points), core.BLOCK)
+                pairs = pair_blocks(len(points), core.BLOCK)
             places = core.nearest_rows(codes, points, order, order, count, 1.0, pairs, threads, None)[0]
         neighbors = np.empty_like(places)
         neighbors[order] = np.where(places >= 0, order[places], -1)
@@ -158,12 +158,12 @@ def sklearn_hdbscan(threads: int, *, min_cluster_size: int) -> Fit:
 def sklearn_hdbscan_keyed(threads: int, *, min_cluster_size: int) -> Fit:
     """The same on float64 and with the rows in the order in which Shoal numbers them. Where distances are equal,
     scikit-learn's labels depend on the order of the rows; this is the order in which they ought to be Shoal's."""
-    from shoal.engine.rows.row_keys import keyed_rows
+    from shoal.engine.rows.row_keys import sort_by_key
 
     plain = sklearn_hdbscan(threads, min_cluster_size=min_cluster_size)
 
     def fit(points: Points, seed: int) -> Answer:
-        order = keyed_rows(points, threads)[0]
+        order = sort_by_key(points, threads)[0]
         found = plain(points[order].astype(np.float64), seed)["labels"]
         labels = np.empty_like(found)
         labels[order] = found
@@ -320,12 +320,12 @@ def pynndescent(threads: int, *, count: int) -> Fit:
 
 def shoal_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
     """Shoal, without a reach: every row gets its nearest centroid."""
-    from shoal.engine.plan import silent
+    from shoal.engine.plan import ignore_progress
     from shoal.engine.prediction import Assigner
 
     def place(centroids: Points) -> Place:
         assigner = Assigner.of(centroids, metric="euclidean")
-        return lambda points: assigner.assign(points, threads, silent).labels
+        return lambda points: assigner.assign(points, threads, ignore_progress).labels
 
     return partial(_assigned, place, clusters, singles)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 
-__all__ = ["Split", "matters", "moved_to_mean", "split", "split_if_it_matters", "to_float32"]
+__all__ = ["Split", "center_on_mean", "is_rest_significant", "split_float32", "split_if_significant", "to_float32"]
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def to_float32(values: NDArray[Any]) -> Points:
         return np.ascontiguousarray(values, np.float32)
 
 
-def split(values: NDArray[Any]) -> Split:
+def split_float32(values: NDArray[Any]) -> Split:
     """Any table of numbers (n, d), whatever is lost."""
     points = to_float32(values)
     if values.dtype.kind == "f" and values.dtype.itemsize <= 4:
@@ -48,13 +48,15 @@ def split(values: NDArray[Any]) -> Split:
     return Split(points, rest)
 
 
-def split_if_it_matters(values: NDArray[Any]) -> Split:
+def split_if_significant(values: NDArray[Any]) -> Split:
     """The same, with a `rest` only where it matters among these rows."""
-    found = split(values)
-    return found if found.rest is not None and matters(found.points, found.rest) else Split(found.points, None)
+    found = split_float32(values)
+    return (
+        found if found.rest is not None and is_rest_significant(found.points, found.rest) else Split(found.points, None)
+    )
 
 
-def matters(points: Points, rest: Points) -> bool:
+def is_rest_significant(points: Points, rest: Points) -> bool:
     """Whether rounding moved the rows by more than 2^-12 of their spread, on average. Rows that are all equal once they
     are rounded have no spread: then whatever was lost matters."""
     mean = points.mean(axis=0, dtype=np.float64) if len(points) else np.zeros(points.shape[1])
@@ -67,7 +69,7 @@ def matters(points: Points, rest: Points) -> bool:
     return bool(lost > _SHARE**2 * spread)
 
 
-def moved_to_mean(points: Points, rest: Points | None, origin: Floats | None = None) -> tuple[Points, Floats]:
+def center_on_mean(points: Points, rest: Points | None, origin: Floats | None = None) -> tuple[Points, Floats]:
     """The rows less `origin` (d,), taken in float64, as float32; and the origin, the mean of the rows where None."""
     if origin is None:
         origin = points.mean(axis=0, dtype=np.float64)

@@ -8,13 +8,13 @@ import numpy as np
 
 from shoal.errors import InvalidField
 
-__all__ = ["cell_text", "flag", "id_text", "is_missing", "unwrapped", "whole"]
+__all__ = ["format_cell", "is_missing", "parse_bool", "parse_id", "parse_integer", "unwrap"]
 
 _EXACT: Final = 2**53
 """Up to here every whole number is a float of its own."""
 
 
-def unwrapped(value: object) -> object:
+def unwrap(value: object) -> object:
     """The Python value of a NumPy scalar or of an array without axes; anything else as it is."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         plain: object = value.item()
@@ -22,23 +22,23 @@ def unwrapped(value: object) -> object:
     return value
 
 
-def whole(field: str, value: object, least: int) -> int:
+def parse_integer(field: str, value: object, least: int) -> int:
     """A whole number of any type, at least `least`. Raises InvalidField."""
-    number = unwrapped(value)
+    number = unwrap(value)
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise InvalidField(field, f"must be a whole number of at least {least}", value=value)
     return number
 
 
-def flag(field: str, value: object) -> bool:
+def parse_bool(field: str, value: object) -> bool:
     """True or false, of any type. Raises InvalidField."""
-    plain = unwrapped(value)
+    plain = unwrap(value)
     if not isinstance(plain, bool):
         raise InvalidField(field, "must be true or false", value=value)
     return plain
 
 
-def cell_text(value: object) -> str:
+def format_cell(value: object) -> str:
     """A value among text as text: whole floats as the numbers that they were before a gap made them floats."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
@@ -55,36 +55,38 @@ def is_missing(value: object) -> bool:
         return True
 
 
-def id_text(value: object, path: str) -> str:
+def parse_id(value: object, path: str) -> str:
     """An id as text: of text itself, a whole number of any type, a UUID, or UTF-8 bytes.
 
     Raises InvalidField at `path` for a missing one, and for anything else.
     """
     if is_missing(value):
         raise InvalidField(path, "has no id", remedy="Give every row one, or leave the ids out.")
-    value = unwrapped(value)
+    value = unwrap(value)
     if isinstance(value, str):
         return str(value)
     if isinstance(value, uuid.UUID) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
     if isinstance(value, (float, Decimal)):
-        return _whole(value, path)
+        return _format_whole(value, path)
     if isinstance(value, bytes):
         try:
             return value.decode()
         except UnicodeDecodeError:
             raise InvalidField(path, "is bytes that are no text", remedy="Write them as hexadecimal digits.") from None
-    raise InvalidField(path, "must be text, a whole number or a UUID", value=_shown(value))
+    raise InvalidField(path, "must be text, a whole number or a UUID", value=_format_value(value))
 
 
-def _whole(value: float | Decimal, path: str) -> str:
+def _format_whole(value: float | Decimal, path: str) -> str:
     if value % 1 != 0:
-        raise InvalidField(path, "is not a whole number", value=_shown(value), remedy="Ids are text or whole numbers.")
+        raise InvalidField(
+            path, "is not a whole number", value=_format_value(value), remedy="Ids are text or whole numbers."
+        )
     if isinstance(value, float) and abs(value) > _EXACT:
         remedy = "Send such ids as text or as 64-bit integers."
         raise InvalidField(path, "is too large for a float to be exact", value=value, remedy=remedy)
     return str(int(value))
 
 
-def _shown(value: object) -> Any:
+def _format_value(value: object) -> Any:
     return value if isinstance(value, (int, float)) else str(value)[:80]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["decoded", "is_json", "is_text", "mapped", "plain", "plain_batch"]
+__all__ = ["decode_dictionaries", "is_json", "is_text", "map_leaves", "to_plain", "to_plain_batch"]
 
 _Table = TypeVar("_Table", pa.Table, pa.RecordBatch)
 Leaf: TypeAlias = Callable[[pa.Array], pa.Array]
@@ -19,7 +19,7 @@ _UUID_BYTES: Final = 16
 _UUID_DASHES: Final = (8, 13, 18, 23)
 
 
-def decoded(table: _Table) -> _Table:
+def decode_dictionaries(table: _Table) -> _Table:
     """The same with plain columns for dictionary-encoded ones. Before rows become Python objects: Arrow would look each
     one up by itself, some thirty times slower."""
     fields = [
@@ -29,25 +29,25 @@ def decoded(table: _Table) -> _Table:
     return table.cast(pa.schema(fields))
 
 
-def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The same rows with every column as `plain` makes it. Columns of Arrow's JSON type stay, so that what is in them
-    can be read as JSON."""
-    columns = [column if is_json(column.type) else plain(column) for column in batch.columns]
+def to_plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Apply `to_plain` to every column. Columns of Arrow's JSON type are left alone so that their contents can still be
+    parsed as JSON."""
+    columns = [column if is_json(column.type) else to_plain(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def plain(column: pa.Array) -> pa.Array:
+def to_plain(column: pa.Array) -> pa.Array:
     """A column in one of the layouts that Shoal knows, at any depth.
 
     Text is `string` or `large_string`, bytes are `binary`, `large_binary` or of a fixed size, lists are `list`,
     `large_list` or of a fixed size. Dictionaries, runs and views are unfolded, UUIDs become text, and of any other
     extension type the storage is left. The result is the column itself where that is so already.
     """
-    return column if _is_plain(column.type) else mapped(column, _plain_leaf)
+    return column if _is_plain(column.type) else map_leaves(column, _to_plain_leaf)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Text in one of the layouts of `plain`."""
+    """Text in one of the layouts of `to_plain`."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
@@ -56,40 +56,40 @@ def is_json(kind: pa.DataType) -> bool:
     return isinstance(kind, pa.JsonType)
 
 
-def mapped(column: pa.Array, leaf: Leaf) -> pa.Array:
+def map_leaves(column: pa.Array, leaf: Leaf) -> pa.Array:
     """`leaf` of a column or, where it holds lists, maps or structs, of the columns inside."""
     kind = column.type
     if isinstance(kind, pa.UuidType):
-        return leaf(_uuids_as_text(column.storage))
+        return leaf(_format_uuids(column.storage))
     if isinstance(kind, pa.Bool8Type):
         return leaf(pc.not_equal(column.storage, 0))
     if isinstance(kind, pa.BaseExtensionType):
-        return mapped(column.storage, leaf)
+        return map_leaves(column.storage, leaf)
     if pa.types.is_dictionary(kind):
-        return mapped(column.dictionary_decode(), leaf)
+        return map_leaves(column.dictionary_decode(), leaf)
     if pa.types.is_run_end_encoded(kind):
-        return mapped(pc.run_end_decode(column), leaf)
+        return map_leaves(pc.run_end_decode(column), leaf)
     if pa.types.is_struct(kind):
-        return _mapped_struct(column, leaf)
+        return _map_struct(column, leaf)
     if pa.types.is_map(kind):
-        return _mapped_map(column, leaf)
+        return _map_map(column, leaf)
     if pa.types.is_fixed_size_list(kind):
-        return _mapped_fixed_lists(column, leaf)
-    return _mapped_lists(column, leaf) if _is_list(kind) else leaf(column)
+        return _map_fixed_lists(column, leaf)
+    return _map_lists(column, leaf) if _is_list(kind) else leaf(column)
 
 
-def _mapped_struct(column: pa.Array, leaf: Leaf) -> pa.Array:
-    fields = [mapped(part, leaf) for part in column.flatten()]
+def _map_struct(column: pa.Array, leaf: Leaf) -> pa.Array:
+    fields = [map_leaves(part, leaf) for part in column.flatten()]
     if not fields:
         return column
     names = [field.name for field in column.type]
     return pa.StructArray.from_arrays(fields, names, mask=column.is_null())
 
 
-def _mapped_map(column: pa.Array, leaf: Leaf) -> pa.Array:
+def _map_map(column: pa.Array, leaf: Leaf) -> pa.Array:
     starts = _starts(pc.list_value_length(column.cast(_entries(column.type))))
     entries = column.cast(_entries(column.type)).flatten()
-    keys, items = (mapped(part, leaf) for part in entries.flatten())
+    keys, items = (map_leaves(part, leaf) for part in entries.flatten())
     return pa.MapArray.from_arrays(starts, keys, items, mask=column.is_null())
 
 
@@ -97,20 +97,20 @@ def _entries(kind: pa.MapType) -> pa.DataType:
     return pa.list_(pa.struct([pa.field("key", kind.key_type, nullable=False), kind.item_field]))
 
 
-def _mapped_fixed_lists(column: pa.Array, leaf: Leaf) -> pa.Array:
+def _map_fixed_lists(column: pa.Array, leaf: Leaf) -> pa.Array:
     # Not flatten(), which leaves out what stands under a null.
     size = column.type.list_size
     values = column.values.slice(column.offset * size, len(column) * size)
     if not size:  # from_arrays takes no lists of nothing
         starts = pa.array(np.zeros(len(column) + 1, np.int32))
-        return pa.ListArray.from_arrays(starts, mapped(values, leaf), mask=column.is_null())
-    return pa.FixedSizeListArray.from_arrays(mapped(values, leaf), size, mask=column.is_null())
+        return pa.ListArray.from_arrays(starts, map_leaves(values, leaf), mask=column.is_null())
+    return pa.FixedSizeListArray.from_arrays(map_leaves(values, leaf), size, mask=column.is_null())
 
 
-def _mapped_lists(column: pa.Array, leaf: Leaf) -> pa.Array:
+def _map_lists(column: pa.Array, leaf: Leaf) -> pa.Array:
     # Never by a cast: of views whose lists do not lie one after the other it loses values.
     starts = _starts(pc.list_value_length(column))
-    return pa.LargeListArray.from_arrays(starts, mapped(column.flatten(), leaf), mask=column.is_null())
+    return pa.LargeListArray.from_arrays(starts, map_leaves(column.flatten(), leaf), mask=column.is_null())
 
 
 def _starts(lengths: pa.Array) -> pa.Array:
@@ -145,13 +145,13 @@ def _is_plain(kind: pa.DataType) -> bool:
     )
 
 
-def _plain_leaf(column: pa.Array) -> pa.Array:
+def _to_plain_leaf(column: pa.Array) -> pa.Array:
     if pa.types.is_string_view(column.type):
         return column.cast(pa.large_string())
     return column.cast(pa.large_binary()) if pa.types.is_binary_view(column.type) else column
 
 
-def _uuids_as_text(storage: pa.Array) -> pa.Array:
+def _format_uuids(storage: pa.Array) -> pa.Array:
     """Text such as `123e4567-e89b-12d3-a456-426614174000` of 16 bytes each."""
     held = storage.drop_null()
     raw = b"".join(held.to_pylist()) if len(held) else b""

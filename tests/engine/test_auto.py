@@ -11,14 +11,14 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 from shared_data import load, vectors
 from shoal.engine import Outcome, Plan, compute, kernels
 from shoal.engine.algorithms import find_algorithm
-from shoal.engine.communities import leiden_twin as communities_twin
-from shoal.engine.communities.belonging import walk_home
-from shoal.engine.communities.leiden import consensus, fitness, small_groups
+from shoal.engine.communities import leiden_reference
+from shoal.engine.communities.leiden import find_consensus, find_small_groups, score_layers
+from shoal.engine.communities.membership import walk_home
 from shoal.engine.neighbors.graph import NeighborGraph, fuzzy_graph
 from shoal.engine.neighbors.lists import NeighborLists, find_neighbors, nearest_among
-from shoal.engine.plan import silent
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import unit_rows
-from shoal.engine.rows.row_keys import keyed_rows
+from shoal.engine.rows.row_keys import sort_by_key
 
 Points = NDArray[np.float32]
 
@@ -36,8 +36,8 @@ def banking() -> tuple[Points, NDArray[np.str_], Outcome]:
 
 def graph_of(points: Points, count: int = 15) -> NeighborGraph:
     space = unit_rows(points)
-    rows = keyed_rows(space, 2)[1]
-    return fuzzy_graph(find_neighbors(space, rows, count, threads=2, progress=silent).halved(), 2)
+    rows = sort_by_key(space, 2)[1]
+    return fuzzy_graph(find_neighbors(space, rows, count, threads=2, progress=ignore_progress).halve_squares(), 2)
 
 
 def test_banking77_needs_no_parameters(banking: tuple[Points, NDArray[np.str_], Outcome]) -> None:
@@ -232,10 +232,10 @@ def test_new_rows_get_the_same_answer_alone_and_together() -> None:
     points = unit_rows(vectors(load("banking77")))[:4000]
     fitted, new = np.delete(points, np.s_[::8], axis=0), points[::8]
     algorithm = find_algorithm("auto")
-    fit = algorithm.fit(fitted, algorithm.params(), seed=42, threads=2, progress=silent)
+    fit = algorithm.fit(fitted, algorithm.params(), seed=42, threads=2, progress=ignore_progress)
 
-    together = fit.assign(new, 2, silent)
-    alone = [fit.assign(new[row : row + 1], 1, silent) for row in range(0, 500, 50)]
+    together = fit.assign(new, 2, ignore_progress)
+    alone = [fit.assign(new[row : row + 1], 1, ignore_progress) for row in range(0, 500, 50)]
 
     assert [one.labels[0] for one in alone] == together.labels[::50].tolist()
     assert [one.strengths[0] for one in alone] == together.strengths[::50].tolist()
@@ -245,10 +245,10 @@ def test_new_rows_get_the_same_answer_alone_and_together() -> None:
 def test_what_is_unlike_everything_hardly_fits_anywhere() -> None:
     points = unit_rows(vectors(load("banking77")))[:3000]
     algorithm = find_algorithm("auto")
-    fit = algorithm.fit(points, algorithm.params(), seed=42, threads=2, progress=silent)
+    fit = algorithm.fit(points, algorithm.params(), seed=42, threads=2, progress=ignore_progress)
     noise = unit_rows(np.random.default_rng(0).normal(size=(50, points.shape[1])).astype(np.float32))
 
-    assert (fit.assign(noise, 2, silent).labels == -1).mean() >= 0.8
+    assert (fit.assign(noise, 2, ignore_progress).labels == -1).mean() >= 0.8
 
 
 def test_evoc_says_who_answers() -> None:
@@ -287,20 +287,20 @@ def test_the_plain_twin_finds_the_same_communities(name: str) -> None:
     resolutions, seeds = np.array([0.3, 1.0, 4.0]), np.array([5, 6], np.uint64)
 
     groups = core.groups_of_vertices(*told, 16.0, 100, 2, None)
-    assert np.array_equal(groups, communities_twin.groups_of_vertices(*told, 16.0, 100, 1, quiet))
+    assert np.array_equal(groups, leiden_reference.groups_of_vertices(*told, 16.0, 100, 1, quiet))
     assert groups.max() < 400
     for given in (None, groups[0]):
         layers = core.layers_of_communities(*told, given, resolutions, 42, 2, None)
-        plain = communities_twin.layers_of_communities(*told, given, resolutions, 42, 1, quiet)
+        plain = leiden_reference.layers_of_communities(*told, given, resolutions, 42, 1, quiet)
         assert np.array_equal(layers, plain)
     for given, within in ((None, None), (groups[0], None), (groups[0], layers[1]), (None, layers[0])):
         runs = core.runs_of_communities(*told, given, within, 1.0, seeds, 2, 2, None)
-        assert np.array_equal(runs, communities_twin.runs_of_communities(*told, given, within, 1.0, seeds, 2, 1, quiet))
-    assert np.array_equal(core.common_groups(layers), communities_twin.common_groups(layers))
+        assert np.array_equal(runs, leiden_reference.runs_of_communities(*told, given, within, 1.0, seeds, 2, 1, quiet))
+    assert np.array_equal(core.common_groups(layers), leiden_reference.common_groups(layers))
     for found, twin in (
-        (core.joined_groups(*told[:3], groups[0], 2), communities_twin.joined_groups(*told[:3], groups[0], 1)),
-        (core.agreed_graph(*told[:3], runs, 2), communities_twin.agreed_graph(*told[:3], runs, 1)),
-        (core.weights_within(*told[:3], layers, 2), communities_twin.weights_within(*told[:3], layers, 1)),
+        (core.joined_groups(*told[:3], groups[0], 2), leiden_reference.joined_groups(*told[:3], groups[0], 1)),
+        (core.agreed_graph(*told[:3], runs, 2), leiden_reference.agreed_graph(*told[:3], runs, 1)),
+        (core.weights_within(*told[:3], layers, 2), leiden_reference.weights_within(*told[:3], layers, 1)),
     ):
         pairs = zip(found, twin, strict=True)
         assert all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in pairs)
@@ -321,22 +321,22 @@ def test_the_plain_twin_groups_rows_in_the_same_stretches() -> None:
 
     groups = core.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 2, None)
 
-    assert np.array_equal(groups, communities_twin.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 1, quiet))
+    assert np.array_equal(groups, leiden_reference.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 1, quiet))
     assert np.array_equal(groups, core.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 1, None))
 
 
 def test_plain_graphs_and_walks_are_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     points = unit_rows(vectors(load("fashion900"), "pca64"))
-    near = find_neighbors(points, keyed_rows(points, 2)[1], 15, threads=2, progress=silent).halved()
+    near = find_neighbors(points, sort_by_key(points, 2)[1], 15, threads=2, progress=ignore_progress).halve_squares()
     graph = fuzzy_graph(near, 2)
-    labels = small_groups(graph, 2, silent)
+    labels = find_small_groups(graph, 2, ignore_progress)
     home, share = walk_home(graph, labels, 2)
 
     monkeypatch.setattr(kernels, "native", lambda: None)
     plain = fuzzy_graph(near, 2)
     assert np.array_equal(graph.start, plain.start) and np.array_equal(graph.to, plain.to)
     assert np.array_equal(graph.weight, plain.weight)
-    assert np.array_equal(labels, small_groups(plain, 1, silent))
+    assert np.array_equal(labels, find_small_groups(plain, 1, ignore_progress))
     assert np.array_equal(home, walk_home(plain, labels, 1)[0])
     assert np.array_equal(share, walk_home(plain, labels, 1)[1])
 
@@ -346,11 +346,11 @@ def test_two_cliques_are_two_communities_on_which_all_runs_agree() -> None:
     start = np.concatenate([[0], np.cumsum(np.bincount(row))]).astype(np.int64)
     graph = NeighborGraph(start, to.astype(np.int32), np.ones(len(to), np.float32))
 
-    labels, agreement = consensus(graph, 1.0, 0, threads=1, progress=silent)
+    labels, agreement = find_consensus(graph, 1.0, 0, threads=1, progress=ignore_progress)
 
     assert labels.tolist() == [0] * 10 + [1] * 10
     assert agreement == pytest.approx(1.0)
-    assert fitness(graph, labels[None], [1.0], 1)[0].inside == 1.0
+    assert score_layers(graph, labels[None], [1.0], 1)[0].inside == 1.0
 
 
 def test_nearest_rows_among_others_are_those_of_a_brute_force() -> None:
@@ -358,7 +358,7 @@ def test_nearest_rows_among_others_are_those_of_a_brute_force() -> None:
     fitted, new = rng.normal(size=(700, 12)).astype(np.float32), rng.normal(size=(90, 12)).astype(np.float32)
     fitted[5] = fitted[3]
 
-    near, away = nearest_among(new, fitted, 4, threads=2, progress=silent)
+    near, away = nearest_among(new, fitted, 4, threads=2, progress=ignore_progress)
 
     exact = np.linalg.norm(new[:, None].astype(np.float64) - fitted, axis=2)
     assert np.array_equal(near, np.argsort(exact, axis=1, kind="stable")[:, :4])

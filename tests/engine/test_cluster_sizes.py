@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shoal.engine import Plan, compute
-from shoal.engine.cluster_sizes import sizes_note
+from shoal.engine.size_warnings import size_warning
 
 RNG = np.random.default_rng(0)
 LOOSE = RNG.uniform(-30, 30, (60, 6))
@@ -68,8 +68,8 @@ def test_noise_and_a_heap_are_one_sentence() -> None:
 
 def test_one_cluster_that_was_asked_for_is_no_surprise() -> None:
     one = np.zeros(60, np.int32)
-    assert sizes_note("hdbscan", {"allow_single_cluster": False}, one)
-    assert not sizes_note("hdbscan", {"allow_single_cluster": True}, one)
+    assert size_warning("hdbscan", {"allow_single_cluster": False}, one)
+    assert not size_warning("hdbscan", {"allow_single_cluster": True}, one)
     assert not noted(groups(30, 30), "agglomerative", n_clusters=1)
 
 

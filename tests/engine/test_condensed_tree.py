@@ -13,8 +13,8 @@ from sklearn.cluster._hdbscan._tree import _condense_tree
 
 from shoal.engine.density.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
 from shoal.engine.density.linkage import Linkage, single_linkage
-from shoal.engine.density.outliers import exemplars, outlier_scores
-from shoal.engine.density.spanning_forest import spanning_forest
+from shoal.engine.density.outliers import find_exemplars, score_outliers
+from shoal.engine.density.spanning_forest import find_spanning_forest
 from shoal.engine.density.tree_table import CondensedTreeTable, tabulate
 from trees import Floats, Ints, Tree, make_tree, needs_core, plain, trees
 
@@ -43,14 +43,14 @@ def test_clusters_labels_and_scores_are_those_of_the_twin(
     made = condense(linkage, smallest)
     chosen = select_clusters(made, how)
     labels = label_rows(made, chosen, how, at_birth=at_birth)
-    scores = outlier_scores(made)
+    scores = score_outliers(made)
 
     with plain():
         theirs = condense(linkage, smallest)
         assert_same(made, theirs)
         assert select_clusters(theirs, how) == chosen
         assert np.array_equal(label_rows(theirs, chosen, how, at_birth=at_birth), labels)
-        their_scores = outlier_scores(theirs)
+        their_scores = score_outliers(theirs)
     assert np.array_equal(scores, their_scores) and scores.dtype == their_scores.dtype == np.float32
 
 
@@ -110,7 +110,7 @@ def grow(points: NDArray[np.int64], rank: Ints, min_samples: int) -> Linkage:
     core = np.sort(apart, axis=1)[:, min_samples - 1]
     length = apart[left, right]
     weight = np.maximum(length, np.maximum(core[left], core[right]))
-    tree = spanning_forest(left, right, weight, length, rank)
+    tree = find_spanning_forest(left, right, weight, length, rank)
     return single_linkage(left[tree], right[tree], weight[tree])
 
 
@@ -126,7 +126,7 @@ def test_groups_and_scores_do_not_depend_on_the_order_of_rows(
         labels = label_rows(made, chosen, how)
         back = np.argsort(rows)
         groups = {frozenset(rows[labels == label].tolist()) for label in range(len(chosen))}
-        return groups, made.leaving[back], outlier_scores(made)[back]
+        return groups, made.leaving[back], score_outliers(made)[back]
 
     groups, leaving, scores = run(np.arange(len(points)))
     other_groups, other_leaving, other_scores = run(sequence)
@@ -174,7 +174,7 @@ def test_the_table_is_scikit_learns_where_nothing_ties(n: int, d: int, seed: int
     theirs = _condense_tree(model._single_linkage_tree_, min_cluster_size=smallest)
     left, right = np.triu_indices(n, 1)
     length = np.sqrt(((points[left] - points[right]) ** 2).sum(axis=1))
-    tree = spanning_forest(left, right, length, length, np.arange(n))
+    tree = find_spanning_forest(left, right, length, length, np.arange(n))
     made = condense(single_linkage(left[tree], right[tree], length[tree]), smallest)
 
     ours, leaving = subtrees(columns(tabulate(made, np.empty(0, np.int64), np.empty(0, np.int64))))
@@ -209,7 +209,7 @@ def test_a_table_numbers_rows_root_and_clusters(by_hand: CondensedTree) -> None:
 
 
 def test_an_outlier_leaves_long_before_the_densest_below_its_cluster(by_hand: CondensedTree) -> None:
-    assert outlier_scores(by_hand).tolist() == pytest.approx([0, 0, 0, 0, 0, 0, 1 - 0.1 / 0.5])
+    assert score_outliers(by_hand).tolist() == pytest.approx([0, 0, 0, 0, 0, 0, 1 - 0.1 / 0.5])
 
 
 def test_equal_rows_are_no_outliers_and_do_not_make_the_others_such() -> None:
@@ -217,12 +217,12 @@ def test_equal_rows_are_no_outliers_and_do_not_make_the_others_such() -> None:
     made = condense(single_linkage(left, right, np.array([0.0, 1, 2, 4])), 2)
 
     assert made.leaving.tolist() == [np.inf, np.inf, 1, 0.5, 0.25]
-    assert outlier_scores(made).tolist() == [0, 0, 0, 0.5, 0.75]
+    assert score_outliers(made).tolist() == [0, 0, 0, 0.5, 0.75]
 
 
 @given(tree=trees(), smallest=st.integers(2, 8))
 def test_outlier_scores_are_numbers_from_zero_to_one(tree: Tree, smallest: int) -> None:
-    scores = outlier_scores(condense(tree.linkage, smallest))
+    scores = score_outliers(condense(tree.linkage, smallest))
 
     assert ((scores >= 0) & (scores <= 1)).all()
 
@@ -231,17 +231,17 @@ def test_all_equal_rows_are_no_outliers_and_all_exemplars() -> None:
     made = condense(make_tree(9, "star", [0.0], seed=0).linkage, 3)
     labels = label_rows(made, [0], Selection(allow_single=True))
 
-    assert outlier_scores(made).tolist() == [0] * 9
-    assert exemplars(made, labels, 1)[0].tolist() == list(range(9))
+    assert score_outliers(made).tolist() == [0] * 9
+    assert find_exemplars(made, labels, 1)[0].tolist() == list(range(9))
 
 
 def test_exemplars_are_the_last_to_leave_each_leaf_below_the_cluster(by_hand: CondensedTree) -> None:
     labels = label_rows(by_hand, [1, 2], Selection())
-    assert [rows.tolist() for rows in exemplars(by_hand, labels, 2)] == [[0, 1, 2], [3, 4, 5]]
+    assert [rows.tolist() for rows in find_exemplars(by_hand, labels, 2)] == [[0, 1, 2], [3, 4, 5]]
 
     whole = Selection(allow_single=True)
     labels = label_rows(by_hand, [0], whole)
-    assert [rows.tolist() for rows in exemplars(by_hand, labels, 1)] == [[0, 1, 2, 3, 4, 5]]
+    assert [rows.tolist() for rows in find_exemplars(by_hand, labels, 1)] == [[0, 1, 2, 3, 4, 5]]
 
 
 @given(tree=trees(), smallest=st.integers(2, 8), how=selections)
@@ -250,7 +250,7 @@ def test_every_cluster_that_has_rows_has_exemplars_among_them(tree: Tree, smalle
     chosen = select_clusters(made, how)
     labels = label_rows(made, chosen, how)
 
-    found = exemplars(made, labels, len(chosen))
+    found = find_exemplars(made, labels, len(chosen))
 
     assert len(found) == len(chosen)
     for label, rows in enumerate(found):
@@ -264,4 +264,4 @@ def test_one_row_is_a_root_that_never_loses_it() -> None:
     made = condense(single_linkage(none, none, np.empty(0)), 5)
 
     assert made.leaving.tolist() == [np.inf] and made.cluster.tolist() == [0] and made.size.tolist() == [1]
-    assert select_clusters(made, Selection()) == [] and outlier_scores(made).tolist() == [0]
+    assert select_clusters(made, Selection()) == [] and score_outliers(made).tolist() == [0]

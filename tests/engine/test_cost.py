@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from shoal.engine import Plan
-from shoal.engine.cost import Cost, cost_of
+from shoal.engine.cost import Cost, estimate_cost
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "bench_plan_shapes.py"
 
 
 def planned(rows: int, dimensions: int, algorithm: str = "hdbscan", **params: object) -> Cost:
-    return cost_of(Plan(algorithm=algorithm, params=params, normalize=False, components=0), rows, dimensions)
+    return estimate_cost(Plan(algorithm=algorithm, params=params, normalize=False, components=0), rows, dimensions)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ constants: `benchmarks/bench_plan_time.py --stages`."""
 def test_the_time_of_embeddings_is_planned_to_within_a_factor_of_one_and_a_half(algorithm: str, rows: int) -> None:
     params = {"n_clusters": 50, "n_init": 10 if rows <= 5_000 else 1} if algorithm == "kmeans" else {}
 
-    ratio = cost_of(Plan(algorithm=algorithm, params=params), rows, 384).cpu_seconds / MEASURED[algorithm, rows]
+    ratio = estimate_cost(Plan(algorithm=algorithm, params=params), rows, 384).cpu_seconds / MEASURED[algorithm, rows]
 
     assert 1 / 1.5 < ratio < 1.5

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from shoal.engine import Outcome, Plan, compute
 from shoal.engine.algorithms.hdbscan import HDBSCANParams, fit
-from shoal.engine.density.density_tree import reordered
-from shoal.engine.plan import silent
+from shoal.engine.density.density_tree import reorder_density
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.sampling import sample_rows
 
 Blobs = Callable[..., NDArray[np.float32]]
@@ -65,13 +65,13 @@ def test_an_outcome_tells_what_was_fitted_under_the_final_numbers(blobs: Blobs, 
         HDBSCANParams(min_cluster_size=PARAMS["min_cluster_size"], min_samples=PARAMS["min_samples"]),
         seed=42,
         threads=1,
-        progress=silent,
+        progress=ignore_progress,
     )
 
     found = fitted(blobs, sample)
 
     assert own.density is not None and found.density is not None
-    number = {int(old): int(new) for old, new in zip(own.labelled.labels, found.labels[rows], strict=True)}
+    number = {int(old): int(new) for old, new in zip(own.assignments.labels, found.labels[rows], strict=True)}
     assert any(old != new for old, new in number.items())  # else nothing was renumbered
     before, after = own.density.tree, found.density.tree
     further = 900 - len(rows)
@@ -92,7 +92,7 @@ def test_in_another_order_each_row_keeps_what_was_told_of_it(blobs: Blobs) -> No
     assert told is not None
     order = np.random.default_rng(3).permutation(900)
 
-    moved = reordered(told, order)
+    moved = reorder_density(told, order)
 
     assert np.array_equal(moved.outlier_scores[order], told.outlier_scores, equal_nan=True)
     assert [rows.tolist() for rows in moved.exemplars] == [order[rows].tolist() for rows in told.exemplars]

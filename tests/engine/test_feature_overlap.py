@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shoal.engine.features.overlap import ABSENT, agreement, overlap
+from shoal.engine.features.overlap import ABSENT, find_overlaps, measure_agreement
 from shoal.errors import InvalidField
 
 
@@ -15,7 +15,7 @@ def test_a_cluster_inside_another_and_an_equal_one_are_found() -> None:
     left = labels(0, 0, 0, 0, 0, 0, 1, 1, 1, -1, 2)
     right = labels(0, 0, 0, 1, 1, 1, 2, 2, 2, -1, -1)
 
-    found = overlap(left, right)
+    found = find_overlaps(left, right)
 
     assert list(zip(found.left, found.right, found.rows, strict=True)) == [(0, 0, 3), (0, 1, 3), (1, 2, 3)]
     assert found.share_of_left.tolist() == [0.5, 0.5, 1.0]
@@ -26,8 +26,8 @@ def test_noise_counts_for_the_size_and_absent_rows_do_not() -> None:
     left = labels(0, 0, 0, 0, 0, 0)
     right = labels(0, 0, 0, -1, ABSENT, ABSENT)
 
-    assert overlap(left, right).share_of_left.tolist() == [0.75]
-    assert overlap(left, right).share_of_right.tolist() == [1.0]
+    assert find_overlaps(left, right).share_of_left.tolist() == [0.75]
+    assert find_overlaps(left, right).share_of_right.tolist() == [1.0]
 
 
 def test_every_pair_above_the_share_is_found_and_no_other() -> None:
@@ -35,7 +35,7 @@ def test_every_pair_above_the_share_is_found_and_no_other() -> None:
     left = rng.integers(-1, 6, 400).astype(np.int32)
     right = np.where(rng.random(400) < 0.6, left, rng.integers(-2, 6, 400)).astype(np.int32)
 
-    found = overlap(left, right, least=0.6)
+    found = find_overlaps(left, right, least=0.6)
 
     known = right > ABSENT
     wanted = {
@@ -54,22 +54,22 @@ def test_agreement_is_full_for_renamed_clusters_and_about_none_for_shuffled_ones
     left = np.repeat(np.arange(5, dtype=np.int32), 60)
     shuffled = np.random.default_rng(0).permutation(left)
 
-    assert agreement(left, (left + 2) % 5).ari == pytest.approx(1)
-    assert agreement(left, (left + 2) % 5).nmi == pytest.approx(1)
-    assert abs(agreement(left, shuffled).ari or 0) < 0.02
-    assert agreement(np.where(left == 0, -1, left).astype(np.int32), left).rows == 240
+    assert measure_agreement(left, (left + 2) % 5).ari == pytest.approx(1)
+    assert measure_agreement(left, (left + 2) % 5).nmi == pytest.approx(1)
+    assert abs(measure_agreement(left, shuffled).ari or 0) < 0.02
+    assert measure_agreement(np.where(left == 0, -1, left).astype(np.int32), left).rows == 240
 
 
 def test_nothing_in_common_has_an_answer() -> None:
     none = labels(-1, -1, ABSENT)
 
-    assert agreement(none, labels(0, 0, 1)).nmi is None
-    assert overlap(none, labels(0, 0, 1)).rows.tolist() == []
-    assert overlap(labels(), labels()).rows.tolist() == []
+    assert measure_agreement(none, labels(0, 0, 1)).nmi is None
+    assert find_overlaps(none, labels(0, 0, 1)).rows.tolist() == []
+    assert find_overlaps(labels(), labels()).rows.tolist() == []
 
 
 def test_labels_of_other_rows_and_shares_that_are_none_are_refused() -> None:
     with pytest.raises(InvalidField, match="labels"):
-        overlap(labels(0), labels(0, 0))
+        find_overlaps(labels(0), labels(0, 0))
     with pytest.raises(InvalidField, match="least"):
-        overlap(labels(0), labels(0), least=0)
+        find_overlaps(labels(0), labels(0), least=0)

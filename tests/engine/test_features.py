@@ -10,8 +10,8 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
-from shoal.engine.features.preprocessing import check_steps, prepared
-from shoal.engine.features.spaces import check_weights, concatenated, directions
+from shoal.engine.features.preprocessing import apply_steps, check_steps
+from shoal.engine.features.spaces import check_weights, concatenate_features, normalize_nonzero_rows
 from shoal.engine.features.weights import WeightLearning, learn_weights
 from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import InvalidField
@@ -26,7 +26,7 @@ def pairs() -> tuple[dict[str, Points], NDArray[np.str_]]:
 
 
 def quality(blocks: dict[str, Points], weights: dict[str, float], truth: NDArray[np.str_]) -> float:
-    space = concatenated(blocks, weights, normalize=True)
+    space = concatenate_features(blocks, weights, normalize=True)
     params = {"n_clusters": len(np.unique(truth)), "n_init": 3}
     found = compute(space, Plan(algorithm="kmeans", params=params, components=0))
     return float(normalized_mutual_info_score(truth, found.labels))
@@ -36,7 +36,7 @@ def test_squared_distances_are_the_weighted_mean_of_those_of_the_features() -> N
     rng = np.random.default_rng(0)
     blocks = {"a": rng.normal(size=(20, 3)).astype(np.float32), "b": rng.normal(size=(20, 5)).astype(np.float32)}
 
-    space = concatenated(blocks, {"a": 0.3, "b": 0.7}, normalize=True)
+    space = concatenate_features(blocks, {"a": 0.3, "b": 0.7}, normalize=True)
 
     apart = [((unit_rows(points)[0] - unit_rows(points)[1]) ** 2).sum() for points in blocks.values()]
     assert ((space[0] - space[1]) ** 2).sum() == pytest.approx(0.3 * apart[0] + 0.7 * apart[1], rel=1e-5)
@@ -46,10 +46,10 @@ def test_squared_distances_are_the_weighted_mean_of_those_of_the_features() -> N
 def test_a_row_that_lacks_a_feature_is_told_by_the_other() -> None:
     blocks = {"a": np.array([[3, 0], [0, 0]], np.float32), "b": np.array([[0, 2], [0, 2]], np.float32)}
 
-    space = unit_rows(concatenated(blocks, {"a": 0.5, "b": 0.5}, normalize=True))
+    space = unit_rows(concatenate_features(blocks, {"a": 0.5, "b": 0.5}, normalize=True))
 
     assert space[1].tolist() == [0, 0, 0, 1]
-    assert directions(blocks["a"])[1].tolist() == [0, 0]
+    assert normalize_nonzero_rows(blocks["a"])[1].tolist() == [0, 0]
 
 
 def test_learned_weights_beat_equal_ones() -> None:
@@ -99,7 +99,7 @@ def test_wrong_weights_are_refused_by_name(weights: dict[str, object], field: st
 
 def test_pca_is_that_of_scikit_learn_and_serves_new_rows() -> None:
     points = vectors(load("fashion900"), "pca64")
-    found, steps, _ = prepared(points, check_steps([{"method": "pca", "n_components": 7}], "s"), 0, 2)
+    found, steps, _ = apply_steps(points, check_steps([{"method": "pca", "n_components": 7}], "s"), 0, 2)
     theirs = PCA(7, svd_solver="full").fit_transform(points)
 
     assert np.allclose(np.abs(found), np.abs(theirs), atol=1e-3)
@@ -109,7 +109,7 @@ def test_pca_is_that_of_scikit_learn_and_serves_new_rows() -> None:
 def test_whitened_rows_have_unit_variance() -> None:
     points = vectors(load("fashion900"), "pca64")
 
-    found, _, _ = prepared(points, check_steps([{"method": "whitening"}], "s"), 0, 2)
+    found, _, _ = apply_steps(points, check_steps([{"method": "whitening"}], "s"), 0, 2)
 
     assert np.allclose(np.cov(found.T), np.eye(64), atol=0.01)
 
@@ -117,7 +117,7 @@ def test_whitened_rows_have_unit_variance() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 2, 5])
 @pytest.mark.parametrize("method", ["pca", "whitening", "umap", "tsne"])
 def test_few_or_equal_rows_stay_finite(rows: int, method: str) -> None:
-    found, _, _ = prepared(np.ones((rows, 4), np.float32), check_steps([{"method": method}], "s"), 0, 1)
+    found, _, _ = apply_steps(np.ones((rows, 4), np.float32), check_steps([{"method": method}], "s"), 0, 1)
 
     assert len(found) == rows and np.isfinite(found).all()
 

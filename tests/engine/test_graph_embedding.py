@@ -8,7 +8,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
-from shoal.engine.features.preprocessing import check_steps, prepared
+from shoal.engine.features.preprocessing import apply_steps, check_steps
 
 STEPS: list[dict[str, Any]] = [
     {"method": "umap", "n_components": 10},
@@ -31,7 +31,7 @@ def nmi(points: np.ndarray, truth: np.ndarray) -> float:
 def test_groups_are_found_better_among_the_places(step: dict[str, Any]) -> None:
     points, truth = fashion()
 
-    found, _, _ = prepared(points, check_steps([step], "s"), 0, 2)
+    found, _, _ = apply_steps(points, check_steps([step], "s"), 0, 2)
 
     assert found.shape == (900, step.get("n_components", 2))
     assert nmi(found, truth) > nmi(points, truth) + 0.03
@@ -43,7 +43,7 @@ def test_new_rows_find_their_place_alone_and_in_a_batch(step: dict[str, Any]) ->
     order = np.random.default_rng(2).permutation(900)
     points, truth = points[order].copy(), truth[order]
     fitted, new = points[:700], points[700:]
-    found, (apply,), _ = prepared(fitted, check_steps([step], "s"), 0, 2)
+    found, (apply,), _ = apply_steps(fitted, check_steps([step], "s"), 0, 2)
 
     placed = apply(new)
 
@@ -61,8 +61,8 @@ def test_places_do_not_depend_on_the_order_of_rows_or_on_threads(step: dict[str,
     points, _ = fashion()
     order = np.random.default_rng(1).permutation(900)
 
-    one, _, _ = prepared(points, check_steps([step], "s"), 0, 2)
-    two, _, _ = prepared(np.ascontiguousarray(points[order]), check_steps([step], "s"), 0, 1)
+    one, _, _ = apply_steps(points, check_steps([step], "s"), 0, 2)
+    two, _, _ = apply_steps(np.ascontiguousarray(points[order]), check_steps([step], "s"), 0, 1)
 
     assert np.array_equal(one[order], two)
 
@@ -73,7 +73,7 @@ def test_separate_parts_and_zero_rows_have_places() -> None:
     points[0] = 0
 
     for step in check_steps(STEPS, "s"):
-        found, (apply,), _ = prepared(points, [step], 0, 2)
+        found, (apply,), _ = apply_steps(points, [step], 0, 2)
         assert np.isfinite(found).all()
         assert np.isfinite(apply(np.zeros((1, 12), np.float32))).all()
 
@@ -81,7 +81,7 @@ def test_separate_parts_and_zero_rows_have_places() -> None:
 def test_what_was_done_is_told() -> None:
     def told(step: dict[str, Any], rows: int) -> str:
         points = np.random.default_rng(0).normal(size=(rows, 5)).astype(np.float32)
-        (note,) = prepared(points, check_steps([step], "s"), 0, 1).notes
+        (note,) = apply_steps(points, check_steps([step], "s"), 0, 1).notes
         return note
 
     assert "min_dist" in told({"method": "umap", "min_dist": 0.3}, 200)
@@ -90,7 +90,7 @@ def test_what_was_done_is_told() -> None:
     assert "without effect" not in told({"method": "tsne", "learning_rate": 200.0}, 200)
     assert "layout" in told({"method": "tsne"}, 50)
     assert "principal axes" in told({"method": "tsne"}, 49)
-    assert not prepared(np.eye(9, dtype=np.float32), check_steps([{"method": "pca"}], "s"), 0, 1).notes
+    assert not apply_steps(np.eye(9, dtype=np.float32), check_steps([{"method": "pca"}], "s"), 0, 1).notes
 
 
 class Enough(Exception):
@@ -110,13 +110,13 @@ def test_progress_is_told_and_may_stop_the_work(step: dict[str, Any]) -> None:
         if fraction > 0.6:
             raise Enough
 
-    prepared(points, check_steps([{"method": "pca"}, step], "s"), 0, 2, tell)
+    apply_steps(points, check_steps([{"method": "pca"}, step], "s"), 0, 2, tell)
 
     assert told == sorted(told)
     assert any(0.5 < fraction < 1 for fraction in told)  # how many depends on the clock: one each tenth of a second
     assert told[-1] == 1
     with pytest.raises(Enough):
-        prepared(points, check_steps([step], "s"), 0, 2, stop)
+        apply_steps(points, check_steps([step], "s"), 0, 2, stop)
 
 
 @pytest.mark.parametrize("components", [2, 10, 50])
@@ -126,7 +126,7 @@ def test_more_separate_parts_than_dimensions_are_told_apart(components: int) -> 
     points = (np.eye(80)[truth] * 50 + rng.normal(0, 0.1, (4000, 80))).astype(np.float32)
     step = {"method": "umap", "n_components": components}
 
-    found, (apply,), _ = prepared(points, check_steps([step], "s"), 0, 2)
+    found, (apply,), _ = apply_steps(points, check_steps([step], "s"), 0, 2)
 
     placed = apply(points[::9] + rng.normal(0, 0.05, points[::9].shape).astype(np.float32))
     apart = np.linalg.norm(placed[:, None] - found, axis=2).argmin(axis=1)

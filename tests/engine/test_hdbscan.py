@@ -18,7 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from shared_data import load, vectors
 from shoal.engine import Outcome, Plan, compute
 from shoal.engine.rows.geometry import unit_rows
-from shoal.engine.rows.row_keys import keyed_rows
+from shoal.engine.rows.row_keys import sort_by_key
 from shoal.errors import InvalidField
 
 Points = NDArray[np.float32]
@@ -55,7 +55,7 @@ def sklearn_on(points: Points, params: dict[str, Any]) -> tuple[Any, NDArray[np.
     processor's instructions sort them."""
     cosine = params.get("metric") == "cosine"
     rows = unit_rows(points) if cosine else points
-    by_key, _, _ = keyed_rows(rows, 1)
+    by_key, _, _ = sort_by_key(rows, 1)
     exact = rows[by_key].astype(np.float64)
     distances = cdist(exact, exact)
     with pytest.MonkeyPatch.context() as patch:
@@ -84,7 +84,7 @@ def test_labels_are_those_of_scikit_learn(blobs: Blobs, params: dict[str, Any], 
 def sklearn_with_equal_rows_first(points: Points, params: dict[str, Any]) -> tuple[NDArray[np.int64], Points]:
     """scikit-learn's tree over all rows where equal ones merge before anything else at their height: one row with a
     weight. Labels of the rows, and these in the order of the labels."""
-    by_key, firsts, where = keyed_rows(points, 1)
+    by_key, firsts, where = sort_by_key(points, 1)
     exact = points[by_key].astype(np.float64)
     away = cdist(exact, exact)
     size = params.get("min_cluster_size", 5)

@@ -13,9 +13,9 @@ from shoal.engine import kernels
 from shoal.engine.neighbors import lists as neighbor_lists
 from shoal.engine.neighbors.lists import find_neighbors
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import silent
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows import coding
-from shoal.engine.rows.coding import block_pairs, encode, frame_of
+from shoal.engine.rows.coding import encode, fit_frame, pair_blocks
 
 Points = NDArray[np.float32]
 
@@ -53,7 +53,7 @@ def hard_rows(kind: str) -> tuple[Points, NDArray[np.int64]]:
 def test_neighbours_called_exact_are_exact_where_codes_say_little(kind: str, instructions: str) -> None:
     points, nearest = hard_rows(kind)
     with on(instructions):
-        found = find_neighbors(points, np.arange(len(points)), 10, threads=2, progress=silent)
+        found = find_neighbors(points, np.arange(len(points)), 10, threads=2, progress=ignore_progress)
 
     assert found.exact
     assert np.array_equal(found.rows, nearest)
@@ -64,7 +64,7 @@ def test_a_smaller_margin_would_lose_neighbours_of_these_rows(share: float, monk
     """So that the test above can fail: with less than the whole error of the codes, it does."""
     monkeypatch.setattr(neighbor_lists, "CERTAINTY", share)
     points, nearest = hard_rows("rank 1")
-    found = find_neighbors(points, np.arange(len(points)), 10, threads=2, progress=silent)
+    found = find_neighbors(points, np.arange(len(points)), 10, threads=2, progress=ignore_progress)
 
     assert coding.CERTAINTY == 1.0
     assert (found.rows != nearest).any()
@@ -78,7 +78,7 @@ def test_approximate_lists_do_not_depend_on_the_instruction_set(kind: str) -> No
     for instructions in SETS:
         with on(instructions):
             rows = np.arange(len(points))
-            found[instructions] = find_neighbors(points, rows, 8, threads=2, progress=silent, approximate=True)
+            found[instructions] = find_neighbors(points, rows, 8, threads=2, progress=ignore_progress, approximate=True)
 
     assert not found["portable"].exact
     for lists in found.values():
@@ -89,8 +89,8 @@ def test_approximate_lists_do_not_depend_on_the_instruction_set(kind: str) -> No
 def scan_hits(points: Points) -> int:
     """Pairs that the scan lets through when the 15 nearest of each row are sought."""
     order = np.arange(len(points), dtype=np.int32)
-    codes = encode(points, frame_of(points, core().levels()), order, 2)
-    pairs = block_pairs(len(points), core().BLOCK)
+    codes = encode(points, fit_frame(points, core().levels()), order, 2)
+    pairs = pair_blocks(len(points), core().BLOCK)
     return int(core().nearest_rows(codes, points, order, order, 15, 1.0, pairs, 2, None)[2])
 
 
@@ -109,7 +109,7 @@ def test_a_few_rows_far_away_do_not_spoil_the_codes_of_all(instructions: str) ->
 
 def code_error(points: Points) -> float:
     """How far rows are from their codes on average, as a share of their length."""
-    frame = frame_of(points, core().levels())
+    frame = fit_frame(points, core().levels())
     codes = encode(points, frame, np.arange(len(points), dtype=np.int32), 1)
     return float(codes.mean_error() / np.linalg.norm(points - frame.mean, axis=1).mean())
 
@@ -133,7 +133,7 @@ def test_rows_and_centers_for_different_instructions_are_refused() -> None:
     codes = []
     for instructions in SETS[-2:]:
         with on(instructions):
-            codes.append(encode(points, frame_of(points, 63), order, 1))
+            codes.append(encode(points, fit_frame(points, 63), order, 1))
 
     with pytest.raises(ValueError, match="for the same instructions"):
         core().two_nearest(codes[0], points, order, codes[1], points, order, 1, None)

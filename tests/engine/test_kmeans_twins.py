@@ -17,12 +17,12 @@ from shoal.engine.algorithms import kmeans
 from shoal.engine.algorithms.base import Fit
 from shoal.engine.algorithms.kmeans import KMeansParams
 from shoal.engine.kmeans import batches, centers, starts
-from shoal.engine.kmeans.centers import assigning, coded, nearest_two
+from shoal.engine.kmeans.centers import encode_rows, find_two_nearest, start_assignment
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import silent
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.coding import encode
+from shoal.engine.rows.exact_sums import choose_quantum, move_rows, squared_distances
 from shoal.engine.rows.geometry import unit_rows
-from shoal.engine.rows.means import move_rows, quantum_of, squares_to
 from shoal.engine.rows.row_keys import row_keys
 
 Points = NDArray[np.float32]
@@ -38,7 +38,7 @@ def plain() -> Iterator[None]:
 
 @contextmanager
 def codes_always() -> Iterator[None]:
-    with patch.object(centers, "CODED_FROM", 0):
+    with patch.object(centers, "MIN_CODED_PRODUCTS", 0):
         yield
 
 
@@ -65,7 +65,7 @@ def by_hand(points: Points, middles: Points) -> NDArray[np.float64]:
     """(n, k) squared distances in float64, by the one formula that is part of the answer."""
     rows, numbers = np.divmod(np.arange(len(points) * len(middles)), len(middles))
     with plain():
-        return squares_to(points, rows, middles, numbers.astype(np.int32), 1).reshape(len(points), -1)
+        return squared_distances(points, rows, middles, numbers.astype(np.int32), 1).reshape(len(points), -1)
 
 
 @given(rows(), st.integers(1, 80), st.integers(0, 99))
@@ -76,9 +76,9 @@ def test_the_two_nearest_centers_are_those_of_all_distances(points: Points, k: i
     squares = by_hand(points, middles)
 
     with codes_always():
-        found = nearest_two(points, middles, 2, None)
+        found = find_two_nearest(points, middles, 2, None)
     with plain():
-        twin = nearest_two(points, middles, 2, None)
+        twin = find_two_nearest(points, middles, 2, None)
 
     assert np.array_equal(found.labels, squares.argmin(axis=1))
     expected = np.sort(squares, axis=1)[:, :2] if k > 1 else np.c_[squares, np.full(len(points), np.inf)]
@@ -93,7 +93,7 @@ def test_labels_stay_those_of_all_distances_while_centers_move(points: Points, k
     middles = points[rng.integers(0, len(points), k)]
     labels = np.full(len(points), -1)
     with codes_always():
-        state = assigning(points, coded(points, k, 1), k, 2)
+        state = start_assignment(points, encode_rows(points, k, 1), k, 2)
         for step in range(6):
             moved, left, came = state.step(middles, None)
             assert np.array_equal(labels[moved], left) and (np.diff(moved) > 0).all()
@@ -110,7 +110,7 @@ def test_labels_are_exact_over_several_blocks_of_rows(count: int, width: int, k:
     points = (middle[rng.integers(0, 20, count)] + rng.normal(size=(count, width))).astype(np.float32)
     middles = points[rng.choice(count, k, replace=False)]
     with codes_always():
-        state = assigning(points, coded(points, k, 2), k, 2)
+        state = start_assignment(points, encode_rows(points, k, 2), k, 2)
         labels = np.full(count, -1, np.int32)
         for _ in range(8):
             moved, _, came = state.step(middles, None)
@@ -128,7 +128,7 @@ def test_sums_do_not_depend_on_the_order_of_rows_nor_on_who_adds(points: Points,
     rng = np.random.default_rng(seed)
     came = rng.integers(0, k, len(points)).astype(np.int32)
     none, everyone = np.full(len(points), -1, np.int32), np.arange(len(points))
-    quantum = quantum_of(float(np.abs(points).max()), len(points))
+    quantum = choose_quantum(float(np.abs(points).max()), len(points))
     zero = np.zeros((k, points.shape[1]))
 
     once = move_rows(points, (everyone, none, came), zero, quantum, 2)
@@ -165,10 +165,10 @@ def test_keys_are_the_same_from_core_and_twin_and_tell_rows_apart(points: Points
 def test_starts_are_the_same_from_core_and_twin(points: Points, k: int, seed: int) -> None:
     keys = row_keys(points, 1)
     with codes_always():
-        sample = starts.sample_of(points, keys, k, seed, 2)
-        chosen = starts.spread_out(sample, k, np.random.default_rng(seed), silent)
+        sample = starts.draw_sample(points, keys, k, seed, 2)
+        chosen = starts.kmeans_plusplus(sample, k, np.random.default_rng(seed), ignore_progress)
     with plain():
-        twin = starts.spread_out(sample, k, np.random.default_rng(seed), silent)
+        twin = starts.kmeans_plusplus(sample, k, np.random.default_rng(seed), ignore_progress)
 
     assert np.array_equal(chosen, twin)
 
@@ -176,16 +176,16 @@ def test_starts_are_the_same_from_core_and_twin(points: Points, k: int, seed: in
 def test_starts_lie_on_different_rows_as_long_as_there_are_any() -> None:
     points = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
     points[100:] = points[:100].repeat(3, axis=0)
-    sample = starts.sample_of(points, row_keys(points, 1), 100, 0, 1)
+    sample = starts.draw_sample(points, row_keys(points, 1), 100, 0, 1)
 
-    chosen = starts.spread_out(sample, 100, np.random.default_rng(0), silent)
+    chosen = starts.kmeans_plusplus(sample, 100, np.random.default_rng(0), ignore_progress)
 
     assert len(np.unique(sample.points[chosen], axis=0)) == 100
 
 
 def fitted(points: Points, threads: int = 2, **params: object) -> Fit:
     with one_blas_thread():
-        return kmeans.fit(points, KMeansParams(**params), seed=3, threads=threads, progress=silent)  # type: ignore[arg-type]
+        return kmeans.fit(points, KMeansParams(**params), seed=3, threads=threads, progress=ignore_progress)  # type: ignore[arg-type]
 
 
 def partition(labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -203,8 +203,8 @@ def test_a_fit_is_the_same_from_core_and_twin_and_on_any_threads(points: Points,
         fits.append(fitted(points, n_clusters=k, n_init=2))
 
     for other in fits[1:]:
-        assert np.array_equal(fits[0].labelled.labels, other.labelled.labels)
-        assert np.array_equal(fits[0].labelled.strengths, other.labelled.strengths)
+        assert np.array_equal(fits[0].assignments.labels, other.assignments.labels)
+        assert np.array_equal(fits[0].assignments.strengths, other.assignments.strengths)
         assert fits[0].warnings == other.warnings
 
 
@@ -213,8 +213,8 @@ def test_a_fit_is_the_same_from_core_and_twin_and_on_any_threads(points: Points,
 def test_a_fit_of_shuffled_rows_is_the_fit_shuffled(points: Points, k: int, seed: int, init: str) -> None:
     order = np.random.default_rng(seed).permutation(len(points))
     with codes_always():
-        straight = fitted(points, n_clusters=k, n_init=2, init=init).labelled
-        shuffled = fitted(points[order], n_clusters=k, n_init=2, init=init).labelled
+        straight = fitted(points, n_clusters=k, n_init=2, init=init).assignments
+        shuffled = fitted(points[order], n_clusters=k, n_init=2, init=init).assignments
 
     assert np.array_equal(partition(straight.labels[order]), partition(shuffled.labels))
     assert np.array_equal(straight.strengths[order], shuffled.strengths)
@@ -225,8 +225,8 @@ def test_a_fit_of_many_shuffled_rows_is_the_fit_shuffled() -> None:
     points = (rng.normal(size=(30, 24))[rng.integers(0, 30, 20_000)] + rng.normal(size=(20_000, 24)) * 0.4).astype("f4")
     order = rng.permutation(len(points))
 
-    straight = fitted(points, n_clusters=60, n_init=1, max_iter=12).labelled
-    shuffled = fitted(points[order], n_clusters=60, n_init=1, max_iter=12, copy_x=False).labelled
+    straight = fitted(points, n_clusters=60, n_init=1, max_iter=12).assignments
+    shuffled = fitted(points[order], n_clusters=60, n_init=1, max_iter=12, copy_x=False).assignments
 
     assert np.array_equal(partition(straight.labels[order]), partition(shuffled.labels))
 
@@ -236,7 +236,7 @@ def test_rows_too_many_for_memory_are_fitted_by_batches_and_that_is_told(monkeyp
     middle = rng.normal(size=(12, 16)) * 3
     points = (middle[rng.integers(0, 12, 9000)] + rng.normal(size=(9000, 16)) * 0.5).astype(np.float32)
     whole = fitted(points, n_clusters=12, n_init=3)
-    monkeypatch.setattr(kmeans, "_CODES", points.size - 1)
+    monkeypatch.setattr(kmeans, "_MAX_CODE_BYTES", points.size - 1)
     monkeypatch.setattr(batches, "_BATCH", 1000)
 
     batched = fitted(points, n_clusters=12, n_init=3)
@@ -253,12 +253,12 @@ def test_a_memory_map_is_fitted_like_the_rows_it_holds(tmp_path: object) -> None
     with codes_always():
         there, here = fitted(mapped, n_clusters=20, n_init=1), fitted(points, n_clusters=20, n_init=1)
 
-    assert np.array_equal(there.labelled.labels, here.labelled.labels)
+    assert np.array_equal(there.assignments.labels, here.assignments.labels)
 
 
 def spread(points: Points, fit: Fit) -> float:
     """The sum of squared distances to the means of the groups."""
-    labels = fit.labelled.labels
+    labels = fit.assignments.labels
     sums = np.zeros((labels.max() + 1, points.shape[1]))
     np.add.at(sums, labels, points.astype(np.float64))
     return float(((points - (sums / np.bincount(labels)[:, None])[labels]) ** 2).sum())
@@ -307,7 +307,7 @@ def pairs_left_open(points: Points, middles: Points) -> int:
     """In three steps with centers that hardly move."""
     core, k = kernels.native(), len(middles)
     with codes_always():
-        rows = coded(points, k, 2)
+        rows = encode_rows(points, k, 2)
     assert core is not None and rows is not None
     numbers = np.arange(k, dtype=np.int32)
     assignment = core.Assignment(rows.codes, points, rows.order, k, 1 << 20)

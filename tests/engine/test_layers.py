@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shoal.engine.layers.layers import nearest_parts
+from shoal.engine.layers.layers import find_nearest_parts
 
 
 def test_a_row_joins_the_nearest_of_the_parts_of_its_own_cluster() -> None:
@@ -14,7 +14,7 @@ def test_a_row_joins_the_nearest_of_the_parts_of_its_own_cluster() -> None:
     chosen = np.sort(rng.choice(2 * rows, rows, replace=False)).astype(np.int64)
     labels = rng.integers(-1, clusters + 1, rows).astype(np.int32)  # the last has no part, -1 is noise
 
-    found = nearest_parts(parents, means, labels, points, chosen, 2)
+    found = find_nearest_parts(parents, means, labels, points, chosen, 2)
 
     for row, cluster, part in zip(chosen, labels, found, strict=True):
         own = np.flatnonzero(parents == cluster) if cluster >= 0 else np.array([], np.int64)

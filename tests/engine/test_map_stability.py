@@ -8,8 +8,8 @@ from sklearn.manifold import trustworthiness
 from degenerate import DEGENERATE, Make
 from shared_data import load, vectors
 from shoal.engine.map.layout import lay_out
-from shoal.engine.map.stability import REACH, extent, lay_out_again
-from shoal.engine.plan import silent
+from shoal.engine.map.stability import REACH, extent, revise_map
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import unit_rows
 
 Floats = NDArray[np.float32]
@@ -39,7 +39,7 @@ def previous(points: Floats, new: Marks) -> Floats:
 def before(points: Floats, new: Marks, components: int = 2) -> Floats:
     """The map of the rows that are not new, NaN for those that are."""
     places = np.full((len(points), components), np.nan, np.float32)
-    places[~new] = lay_out(points[~new], components, 42, 2, silent)
+    places[~new] = lay_out(points[~new], components, 42, 2, ignore_progress)
     return places
 
 
@@ -59,8 +59,8 @@ def trust_of(points: Floats, places: Floats, rows: Marks, count: int = 15) -> fl
 
 
 def test_old_rows_stay_and_new_ones_lie_as_well_as_on_a_fresh_map(points: Floats, new: Marks, previous: Floats) -> None:
-    found = lay_out_again(points, previous, "transform", 2, 42, 2, silent)
-    fresh = lay_out(points, 2, 42, 2, silent)
+    found = revise_map(points, previous, "transform", 2, 42, 2, ignore_progress)
+    fresh = lay_out(points, 2, 42, 2, ignore_progress)
 
     assert found.applied == "transform" and found.warnings == [] and found.freed == 0
     assert farthest(found.places, previous) <= REACH == 0.01
@@ -74,7 +74,7 @@ def test_old_rows_stay_in_three_dimensions(points: Floats, new: Marks) -> None:
     points, new = points[:1000], new[:1000]
     previous = before(points, new, 3)
 
-    found = lay_out_again(points, previous, "transform", 3, 42, 2, silent)
+    found = revise_map(points, previous, "transform", 3, 42, 2, ignore_progress)
 
     assert found.applied == "transform" and farthest(found.places, previous) <= REACH
     assert trust_of(points, found.places, new) > 0.95
@@ -83,7 +83,7 @@ def test_old_rows_stay_in_three_dimensions(points: Floats, new: Marks) -> None:
 def test_a_map_of_another_unit_keeps_it(points: Floats, new: Marks, previous: Floats) -> None:
     small = previous / np.float32(1024)
 
-    found = lay_out_again(points, small, "transform", 2, 42, 2, silent)
+    found = revise_map(points, small, "transform", 2, 42, 2, ignore_progress)
 
     assert farthest(found.places, small) <= REACH
     assert trust_of(points, found.places, new) > 0.95
@@ -94,7 +94,7 @@ def test_a_new_cluster_gets_a_place_of_its_own(points: Floats, digits: NDArray[n
     new = digits == 3
     previous = before(points, new)
 
-    found = lay_out_again(points, previous, "transform", 2, 42, 2, silent)
+    found = revise_map(points, previous, "transform", 2, 42, 2, ignore_progress)
 
     assert farthest(found.places, previous) <= REACH
     near = np.linalg.norm(found.places[new, None] - found.places, axis=2).argsort(axis=1)[:, 1:16]
@@ -109,7 +109,7 @@ def test_a_map_far_apart_from_the_new_rows_is_not_lain_on() -> None:
     new = which >= 10
     previous = before(points, new)
 
-    found = lay_out_again(points, previous, "transform", 2, 42, 2, silent)
+    found = revise_map(points, previous, "transform", 2, 42, 2, ignore_progress)
 
     near = np.linalg.norm(found.places[:, None] - found.places, axis=2).argsort(axis=1)[:, 1:16]
     assert farthest(found.places, previous) <= REACH
@@ -119,7 +119,7 @@ def test_a_map_far_apart_from_the_new_rows_is_not_lain_on() -> None:
 def test_a_document_that_became_another_goes_to_its_neighbours_and_the_others_stay(
     points: Floats, digits: NDArray[np.int64]
 ) -> None:
-    previous = lay_out(points, 2, 42, 2, silent)
+    previous = lay_out(points, 2, 42, 2, ignore_progress)
     rng = np.random.default_rng(2)
     gone, there = np.flatnonzero(digits == 0)[:5], np.flatnonzero(digits == 1)[:5]
     edited = points.copy()
@@ -127,8 +127,8 @@ def test_a_document_that_became_another_goes_to_its_neighbours_and_the_others_st
     stayed = np.ones(len(points), np.bool_)
     stayed[gone] = False
 
-    found = lay_out_again(edited, previous, "transform", 2, 42, 2, silent)
-    told = lay_out_again(edited, previous, "transform", 2, 42, 2, silent, changed=np.zeros(len(points), np.bool_))
+    found = revise_map(edited, previous, "transform", 2, 42, 2, ignore_progress)
+    told = revise_map(edited, previous, "transform", 2, 42, 2, ignore_progress, changed=np.zeros(len(points), np.bool_))
 
     assert found.freed == 5
     assert farthest(found.places[stayed], previous[stayed]) <= REACH
@@ -138,13 +138,13 @@ def test_a_document_that_became_another_goes_to_its_neighbours_and_the_others_st
 
 
 def test_of_two_places_of_one_value_the_one_among_its_neighbours_counts(points: Floats) -> None:
-    previous = lay_out(points, 2, 42, 2, silent)
+    previous = lay_out(points, 2, 42, 2, ignore_progress)
     far = int(np.linalg.norm(previous - previous[0], axis=1).argmax())
     for own, other in ((0, far), (far, 0)):
         edited = points.copy()
         edited[other] = points[own]
 
-        found = lay_out_again(edited, previous, "transform", 2, 42, 2, silent)
+        found = revise_map(edited, previous, "transform", 2, 42, 2, ignore_progress)
 
         assert np.array_equal(found.places[own], found.places[other])
         assert np.linalg.norm(found.places[own] - previous[own]) <= REACH * extent(previous)
@@ -153,14 +153,14 @@ def test_of_two_places_of_one_value_the_one_among_its_neighbours_counts(points: 
 @pytest.mark.parametrize("components", [2, 3])
 def test_aligned_undoes_turning_mirroring_scaling_and_shifting(points: Floats, components: int) -> None:
     points = points[:800]
-    fresh = lay_out(points, components, 42, 2, silent)
+    fresh = lay_out(points, components, 42, 2, ignore_progress)
     turn, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(components, components)))
     turn[:, 0] *= -1
     previous = (3.0 * fresh @ turn + 7.0).astype(np.float32)
     previous[::9] = np.nan
     previous[::10] += 20.0  # rows that went elsewhere
 
-    found = lay_out_again(points, previous, "align", components, 42, 2, silent)
+    found = revise_map(points, previous, "align", components, 42, 2, ignore_progress)
 
     honest = np.isfinite(previous).all(axis=1)
     honest[::10] = False
@@ -169,8 +169,8 @@ def test_aligned_undoes_turning_mirroring_scaling_and_shifting(points: Floats, c
 
 
 def test_aligned_is_the_fresh_map_turned_as_a_whole(points: Floats, previous: Floats) -> None:
-    found = lay_out_again(points, previous, "align", 2, 42, 2, silent)
-    fresh = lay_out(points, 2, 42, 2, silent)
+    found = revise_map(points, previous, "align", 2, 42, 2, ignore_progress)
+    fresh = lay_out(points, 2, 42, 2, ignore_progress)
 
     def shape(places: Floats) -> NDArray[np.float64]:
         apart = np.linalg.norm(places[:500, None].astype(np.float64) - places[:500], axis=2)
@@ -181,25 +181,25 @@ def test_aligned_is_the_fresh_map_turned_as_a_whole(points: Floats, previous: Fl
 
 
 def test_none_is_a_fresh_map(points: Floats, previous: Floats) -> None:
-    found = lay_out_again(points, previous, "none", 2, 42, 2, silent)
+    found = revise_map(points, previous, "none", 2, 42, 2, ignore_progress)
 
     assert found.applied == "none" and found.moved is None
-    assert np.array_equal(found.places, lay_out(points, 2, 42, 2, silent))
+    assert np.array_equal(found.places, lay_out(points, 2, 42, 2, ignore_progress))
 
 
 @pytest.mark.parametrize("stability", ["align", "transform"])
 def test_neither_order_nor_threads_move_a_row(points: Floats, previous: Floats, stability: str) -> None:
     order = np.random.default_rng(1).permutation(len(points))
 
-    one = lay_out_again(points, previous, stability, 2, 42, 2, silent)  # type: ignore[arg-type]
-    two = lay_out_again(points[order], previous[order], stability, 2, 42, 1, silent)  # type: ignore[arg-type]
+    one = revise_map(points, previous, stability, 2, 42, 2, ignore_progress)  # type: ignore[arg-type]
+    two = revise_map(points[order], previous[order], stability, 2, 42, 1, ignore_progress)  # type: ignore[arg-type]
 
     assert np.array_equal(one.places[order], two.places)
 
 
 def test_what_cannot_be_done_falls_back_and_says_why(points: Floats) -> None:
     points = points[:300]
-    previous = lay_out(points, 2, 42, 2, silent)
+    previous = lay_out(points, 2, 42, 2, ignore_progress)
     rows = np.arange(len(points))[:, None]
 
     cases = (
@@ -210,7 +210,7 @@ def test_what_cannot_be_done_falls_back_and_says_why(points: Floats) -> None:
         (2, np.ones_like(previous), "none", "All rows had the same place"),
     )
     for components, given, applied, why in cases:
-        found = lay_out_again(points, given.astype(np.float32), "transform", components, 42, 2, silent)
+        found = revise_map(points, given.astype(np.float32), "transform", components, 42, 2, ignore_progress)
         assert found.applied == applied
         assert why in found.reason and why in found.warnings[0] and "transform" in found.warnings[0]
         assert np.isfinite(found.places).all()
@@ -222,7 +222,7 @@ def test_every_row_has_a_place_and_equal_rows_the_same(make: Make, stability: st
     points = make()
     previous = np.random.default_rng(0).normal(size=(len(points), 2)).astype(np.float32)
 
-    found = lay_out_again(points, previous, stability, 2, 42, 2, silent)  # type: ignore[arg-type]
+    found = revise_map(points, previous, stability, 2, 42, 2, ignore_progress)  # type: ignore[arg-type]
 
     assert found.places.shape == (len(points), 2) and np.isfinite(found.places).all()
     for value in np.unique(points, axis=0):

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoal.engine.clusters.matching import match_clusters, shared_rows
+from shoal.engine.clusters.matching import count_shared_rows, match_clusters
 
 
 def matched(old: list[int], new: list[int]) -> dict[int, int]:
-    return match_clusters(shared_rows(np.array(old, np.int32), np.array(new, np.int32)))
+    return match_clusters(count_shared_rows(np.array(old, np.int32), np.array(new, np.int32)))
 
 
 def test_renumbered_clusters_are_recognised() -> None:
@@ -39,7 +39,7 @@ def test_noise_in_either_clustering_counts_for_nothing() -> None:
 
 def test_labels_that_are_not_aligned_are_refused() -> None:
     with pytest.raises(ValueError, match="aligned"):
-        shared_rows(np.zeros(3, np.int32), np.zeros(4, np.int32))
+        count_shared_rows(np.zeros(3, np.int32), np.zeros(4, np.int32))
 
 
 @st.composite
@@ -55,10 +55,10 @@ def test_every_pair_that_shares_more_than_half_is_matched_and_no_other(
     case: tuple[np.ndarray, np.ndarray], seed: int
 ) -> None:
     old, new = case
-    found = match_clusters(shared_rows(old, new))
+    found = match_clusters(count_shared_rows(old, new))
     shuffled = np.random.default_rng(seed).permutation(len(old))
 
-    assert match_clusters(shared_rows(old[shuffled], new[shuffled])) == found
+    assert match_clusters(count_shared_rows(old[shuffled], new[shuffled])) == found
     assert len(set(found.values())) == len(found)
     both = (old >= 0) & (new >= 0)
     for before in set(old[both].tolist()):

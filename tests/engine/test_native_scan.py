@@ -17,10 +17,10 @@ from shoal.engine import Plan, compute, kernels
 from shoal.engine.density import reachability
 from shoal.engine.density.merge_order import walk
 from shoal.engine.density.reachability import find_reachability
-from shoal.engine.plan import silent
-from shoal.engine.rows.coding import CERTAINTY, block_pairs, encode, frame_of
+from shoal.engine.plan import ignore_progress
+from shoal.engine.rows.coding import CERTAINTY, encode, fit_frame, pair_blocks
 from shoal.engine.rows.geometry import pair_distances, unit_rows
-from shoal.engine.rows.row_keys import keyed_rows
+from shoal.engine.rows.row_keys import sort_by_key
 from shoal.errors import Cancelled
 
 Points = NDArray[np.float32]
@@ -71,10 +71,10 @@ def assert_near(found: Floats, expected: Floats) -> None:
 @given(hard_points(), st.integers(1, 20), st.integers(0, 2**32 - 1))
 def test_neighbours_are_those_of_all_pairs_equals_by_rank(points: Points, wanted: int, seed: int) -> None:
     order = np.random.default_rng(seed).permutation(len(points)).astype(np.int32)
-    codes = encode(points, frame_of(points, core().levels()), order, 1)
+    codes = encode(points, fit_frame(points, core().levels()), order, 1)
 
     places, squares, _, _ = core().nearest_rows(
-        codes, points, order, order, wanted, CERTAINTY, block_pairs(len(points), core().BLOCK), 2, None
+        codes, points, order, order, wanted, CERTAINTY, pair_blocks(len(points), core().BLOCK), 2, None
     )
 
     all_squares = squares_of(points[order])
@@ -95,10 +95,10 @@ def test_close_pairs_are_those_within_the_widest_gap(points: Points, seed: int, 
     order = rng.permutation(len(points)).astype(np.int32)
     lengths = np.sqrt(squares_of(points[order]))
     gaps = rng.uniform(0, scale * float(np.median(lengths)) + 1e-30, len(points) - 1)
-    codes = encode(points, frame_of(points, core().levels()), order, 1)
+    codes = encode(points, fit_frame(points, core().levels()), order, 1)
 
     left, right, squares, done, _ = core().close_pairs(
-        codes, points, order, gaps, None, block_pairs(len(points), core().BLOCK), 10**9, 2, None
+        codes, points, order, gaps, None, pair_blocks(len(points), core().BLOCK), 10**9, 2, None
     )
 
     widest = np.zeros_like(lengths)
@@ -107,7 +107,7 @@ def test_close_pairs_are_those_within_the_widest_gap(points: Points, seed: int, 
     expected = np.argwhere(np.triu(lengths <= widest, 1))
     assert np.array_equal(np.stack([left, right], axis=1), expected)
     assert_near(np.sqrt(squares), lengths[left, right])
-    assert done == len(block_pairs(len(points), core().BLOCK))
+    assert done == len(pair_blocks(len(points), core().BLOCK))
 
 
 @compiled
@@ -121,7 +121,7 @@ def test_joining_edges_are_the_lightest_between_components(points: Points, wante
     component = component[order].astype(np.int32)
     lengths = np.sqrt(squares_of(points[order]))
     radius = rng.uniform(0, float(np.median(lengths)) + 1e-30, len(points))
-    codes = encode(points, frame_of(points, core().levels()), order, 1)
+    codes = encode(points, fit_frame(points, core().levels()), order, 1)
 
     left, right, length = core().joining_edges(
         codes, points, order, order, radius, component, int(component.max()) + 1, 2, None
@@ -141,14 +141,14 @@ def test_joining_edges_are_the_lightest_between_components(points: Points, wante
 def both_twins(
     points: Points, min_samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[NDArray[np.int64], Floats]]:
-    _, rows, where = keyed_rows(points, 1)
+    _, rows, where = sort_by_key(points, 1)
     walks = []
     for plain in (False, True):
         with monkeypatch.context() as patch:
             if plain:
                 patch.setattr(kernels, "native", lambda: None)
             edges = find_reachability(
-                points, rows, np.bincount(where), min_samples, approximate=False, threads=2, progress=silent
+                points, rows, np.bincount(where), min_samples, approximate=False, threads=2, progress=ignore_progress
             )
         walks.append(walk(edges))
     return walks
@@ -186,8 +186,8 @@ def test_a_poor_tree_is_improved_on_the_way(monkeypatch: pytest.MonkeyPatch) -> 
     points = (rng.standard_normal((5, 12))[rng.integers(0, 5, 4000)] + rng.standard_normal((4000, 12))).astype(
         np.float32
     )
-    monkeypatch.setattr(reachability, "_PAIRS_KEPT", 2)  # full at once, again and again
-    monkeypatch.setattr(reachability, "_FEWEST_BLOCKS", 1)
+    monkeypatch.setattr(reachability, "_MAX_PAIRS_PER_ROW", 2)  # full at once, again and again
+    monkeypatch.setattr(reachability, "_MIN_BLOCKS", 1)
 
     (one, steps), (two, plain_steps) = both_twins(points, 5, monkeypatch)
 
@@ -281,8 +281,8 @@ def test_a_run_is_cancelled_within_a_scan() -> None:
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
     points = np.eye(8, dtype=np.float32)
     order = np.arange(8, dtype=np.int32)
-    codes = encode(points, frame_of(points, core().levels()), order, 1)
-    pairs = block_pairs(8, core().BLOCK)
+    codes = encode(points, fit_frame(points, core().levels()), order, 1)
+    pairs = pair_blocks(8, core().BLOCK)
 
     with pytest.raises(ValueError, match="one entry for each code"):
         core().nearest_rows(codes, points, order[:5], order, 2, 1.0, pairs, 1, None)

@@ -6,14 +6,14 @@ import pytest
 from degenerate import DEGENERATE
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
-from shoal.engine.neighbors.near_duplicates import NEAR, NearDuplicates, near_duplicates
+from shoal.engine.neighbors.near_duplicates import NEAR, NearDuplicates, find_near_duplicates
 from shoal.engine.neighbors.neighborhood import find_neighborhood
-from shoal.engine.plan import silent
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import unit_rows
 
 
 def found(points: np.ndarray, *, unit: bool = True) -> NearDuplicates:
-    return near_duplicates(points, find_neighborhood(points, 2, silent), unit=unit)
+    return find_near_duplicates(points, find_neighborhood(points, 2, ignore_progress), unit=unit)
 
 
 def scattered(rows: int, dimensions: int = 32, seed: int = 0) -> np.ndarray:

@@ -14,7 +14,7 @@ from shared_data import load, vectors
 from shoal.engine import ALGORITHMS, Outcome, Plan, compute
 from shoal.engine.algorithms import gaussian_mixture
 from shoal.engine.layers.weighted_linkage import weighted_linkage
-from shoal.engine.plan import silent
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import InvalidField
 
@@ -123,7 +123,7 @@ def test_the_rows_that_a_mixture_is_fitted_on_choose_its_covariances(
     sample: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 3,000 rows, for 6 Gaussians in 8 dimensions, which need 480."""
-    monkeypatch.setattr(gaussian_mixture, "_MOST_FITTED", sample)
+    monkeypatch.setattr(gaussian_mixture, "_MAX_FITTED", sample)
     points = np.random.default_rng(0).normal(size=(3000, 8)).astype(np.float32)
 
     found = ours("gaussian_mixture", points, n_components=6)
@@ -177,11 +177,11 @@ def test_new_rows_have_the_same_answer_alone_and_together(
     fashion: Points, algorithm: str, params: dict[str, Any]
 ) -> None:
     method = ALGORITHMS[algorithm]
-    fit = method.fit(fashion[::2].copy(), method.params(**params), seed=42, threads=2, progress=silent)
+    fit = method.fit(fashion[::2].copy(), method.params(**params), seed=42, threads=2, progress=ignore_progress)
     new = fashion[1::2][:60].copy()
 
-    together = fit.assign(new, 2, silent)
-    alone = [fit.assign(new[row : row + 1], 1, silent).labels[0] for row in range(len(new))]
+    together = fit.assign(new, 2, ignore_progress)
+    alone = [fit.assign(new[row : row + 1], 1, ignore_progress).labels[0] for row in range(len(new))]
 
     assert together.labels.tolist() == alone
 

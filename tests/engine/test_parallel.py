@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from shoal.engine import parallel
-from shoal.engine.parallel import one_blas_thread, take_blas_buffers, thread_count
+from shoal.engine.parallel import one_blas_thread, reserve_blas_buffers, thread_count
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_thread_without_memory_holds_up_nobody_and_is_told(monkeypatch: pytest
     monkeypatch.setattr("shoal.engine.parallel.scipy.linalg.cholesky", cholesky)
 
     with pytest.raises(MemoryError):
-        take_blas_buffers(2)
+        reserve_blas_buffers(2)
 
     assert threading.active_count() == before
 

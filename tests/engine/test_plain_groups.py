@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from shoal.engine import Outcome, Plan, compute
-from shoal.engine.algorithms.plain_groups import join_plain_groups, well_inside
-from shoal.engine.plan import still
+from shoal.engine.algorithms.unstructured_groups import is_well_inside, merge_unstructured_groups
+from shoal.engine.plan import ignore_pulse
 
 
 def made(sizes: list[int], dimensions: int, spread: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -88,5 +88,5 @@ def test_communities_of_which_none_is_far_are_left_alone() -> None:
     communities = (np.arange(300) % 6).astype(np.int32)
     copies = np.ones(300, np.int64)
 
-    assert join_plain_groups(points, communities, copies, 1, still) is communities
-    assert not well_inside(points, communities, copies, np.full(300, 0.5)).any()
+    assert merge_unstructured_groups(points, communities, copies, 1, ignore_pulse) is communities
+    assert not is_well_inside(points, communities, copies, np.full(300, 0.5)).any()

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from shared_data import load, vectors
 from shoal.columns import Points
 from shoal.engine import kernels
-from shoal.engine.algorithms import Fit, Labelled, find_algorithm
+from shoal.engine.algorithms import Assignments, Fit, find_algorithm
 from shoal.engine.clustering import compute
-from shoal.engine.clusters.centroids import cluster_means, distances_to
+from shoal.engine.clusters.centroids import cluster_means, measure_memberships
 from shoal.engine.density.core_points import CorePoints
-from shoal.engine.plan import DistanceMetric, Plan, silent
-from shoal.engine.prediction import Assigner, reaches
+from shoal.engine.plan import DistanceMetric, Plan, ignore_progress
+from shoal.engine.prediction import Assigner, compute_reaches
 from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import Cancelled, InvalidField
 
@@ -51,12 +51,14 @@ def tables(draw: st.DrawFn) -> tuple[Points, Points]:
     return ((old + offset) * scale).astype(np.float32), ((new + offset) * scale).astype(np.float32)
 
 
-def one_by_one(place: Assigner | Fit, rows: Points) -> Labelled:
-    parts = [place.assign(rows[row : row + 1], 1, silent) for row in range(len(rows))]
-    return Labelled(np.concatenate([part.labels for part in parts]), np.concatenate([part.strengths for part in parts]))
+def one_by_one(place: Assigner | Fit, rows: Points) -> Assignments:
+    parts = [place.assign(rows[row : row + 1], 1, ignore_progress) for row in range(len(rows))]
+    return Assignments(
+        np.concatenate([part.labels for part in parts]), np.concatenate([part.strengths for part in parts])
+    )
 
 
-def same(left: Labelled, right: Labelled) -> bool:
+def same(left: Assignments, right: Assignments) -> bool:
     return np.array_equal(left.labels, right.labels) and np.array_equal(left.strengths, right.strengths)
 
 
@@ -76,13 +78,13 @@ def test_a_row_goes_to_the_nearest_centroid_within_reach_alone_and_in_a_batch(
     reach = np.linspace(0.5, 1.5, len(centroids)) * share * np.median(distances)
 
     assigner = Assigner.of(centroids, metric="euclidean", reach=reach)
-    batch = assigner.assign(rows, 2, silent)
+    batch = assigner.assign(rows, 2, ignore_progress)
     with plain():
-        twin = Assigner.of(centroids, metric="euclidean", reach=reach).assign(rows, 1, silent)
+        twin = Assigner.of(centroids, metric="euclidean", reach=reach).assign(rows, 1, ignore_progress)
 
     assert same(batch, one_by_one(assigner, rows)) and same(batch, twin)
     nearest = distances.min(axis=1)
-    everywhere = Assigner.of(centroids, metric="euclidean").assign(rows, 1, silent).labels
+    everywhere = Assigner.of(centroids, metric="euclidean").assign(rows, 1, ignore_progress).labels
     assert np.allclose(distances[np.arange(len(rows)), everywhere], nearest, rtol=1e-12, atol=0)
     ratio = nearest - reach[everywhere]
     clear = np.abs(ratio) > 1e-4 * (nearest + reach[everywhere])
@@ -101,13 +103,13 @@ def test_many_blocks_of_rows_are_placed_as_each_alone(metric: DistanceMetric) ->
     rows[::7] = centroids[rng.integers(0, 300, len(rows[::7]))] * np.float32(1.0000001)
     assigner = Assigner.of(centroids, metric=metric, reach=np.full(300, 0.5 if metric == "cosine" else 6.5))
 
-    batch = assigner.assign(rows, 2, silent)
+    batch = assigner.assign(rows, 2, ignore_progress)
 
-    assert same(batch, assigner.assign(rows, 1, silent))
+    assert same(batch, assigner.assign(rows, 1, ignore_progress))
     some = np.concatenate([np.arange(0, 3000, 11), np.arange(0, 3000, 70)])
     alone = one_by_one(assigner, rows[some])
     assert np.array_equal(alone.labels, batch.labels[some]) and np.array_equal(alone.strengths, batch.strengths[some])
-    once = Assigner.of(centroids, metric=metric, reach=assigner.reach).assign(rows, 2, silent)
+    once = Assigner.of(centroids, metric=metric, reach=assigner.reach).assign(rows, 2, ignore_progress)
     assert same(batch, once)
     assert 0.05 < (batch.labels >= 0).mean() < 0.95
 
@@ -118,9 +120,9 @@ def test_cosine_minds_directions_only() -> None:
 
     assigner = Assigner.of(centroids, metric="cosine", reach=np.array([0.1, 0.1, 9]))
 
-    assert assigner.assign(rows, 1, silent).labels.tolist() == [0, 1, -1]
+    assert assigner.assign(rows, 1, ignore_progress).labels.tolist() == [0, 1, -1]
     with pytest.raises(InvalidField, match=r"row 1 is all zeros"):
-        assigner.assign(np.array([[1, 0], [0, 0]]), 1, silent)
+        assigner.assign(np.array([[1, 0], [0, 0]]), 1, ignore_progress)
 
 
 def test_rows_of_unit_length_are_scaled_or_left_whatever_lies_beside_them() -> None:
@@ -145,14 +147,14 @@ def test_rows_of_unit_length_are_scaled_or_left_whatever_lies_beside_them() -> N
 )
 def test_rows_that_cannot_be_placed_are_refused(rows: NDArray[np.float64], problem: str) -> None:
     with pytest.raises(InvalidField, match=problem):
-        Assigner.of(np.eye(3, dtype=np.float32), metric="euclidean").assign(rows, 1, silent)
+        Assigner.of(np.eye(3, dtype=np.float32), metric="euclidean").assign(rows, 1, ignore_progress)
 
 
 def test_no_rows_and_no_centroids_have_an_answer() -> None:
     none = np.zeros((0, 3), np.float32)
-    assert len(Assigner.of(np.eye(3, dtype=np.float32), metric="cosine").assign(none, 1, silent).labels) == 0
+    assert len(Assigner.of(np.eye(3, dtype=np.float32), metric="cosine").assign(none, 1, ignore_progress).labels) == 0
     for metric in METRICS:
-        found = Assigner.of(none, metric=metric).assign(np.ones((2, 3)), 1, silent)
+        found = Assigner.of(none, metric=metric).assign(np.ones((2, 3)), 1, ignore_progress)
         assert found.labels.tolist() == [-1, -1] and found.strengths.tolist() == [0, 0]
     with pytest.raises(InvalidField, match="one number for each cluster"):
         Assigner.of(np.eye(3, dtype=np.float32), metric="cosine", reach=np.ones(2))
@@ -173,21 +175,21 @@ def test_a_reach_is_the_farthest_ordinary_member_and_leaves_its_outlier_out() ->
     distances = np.concatenate([rng.uniform(1, 2, 999), [50], rng.uniform(10, 11, 500), [7], [np.nan]])
     labels = np.repeat([0, 1, 2, -1], [1000, 500, 1, 1])
 
-    reach = reaches(distances, labels.astype(np.int32), 5, metric="euclidean")
+    reach = compute_reaches(distances, labels.astype(np.int32), 5, metric="euclidean")
 
     assert np.allclose(reach[:2], [2, 11], rtol=0.01)
     assert reach[2] == reach[3] == reach[4] == np.median(reach[:2])
-    angles = reaches(distances / 100, labels.astype(np.int32), 5, metric="cosine")
+    angles = compute_reaches(distances / 100, labels.astype(np.int32), 5, metric="cosine")
     assert np.allclose(angles[:2], [0.02, 0.11], rtol=0.01)
 
 
 def test_clusters_without_spread_take_the_reach_of_the_others_or_any() -> None:
     labels = np.array([0, 0, 0, 1, 1, 1, 2], np.int32)
     distances = np.array([1.0, 1.0, 1.0, 0.0, 1e-9, 0.0, 0.0])
-    assert np.allclose(reaches(distances, labels, 3, metric="euclidean"), np.sqrt(2))
-    assert np.isinf(reaches(np.zeros(7), labels, 3, metric="cosine")).all()
-    assert np.isinf(reaches(np.full(3, np.nan), np.full(3, -1, np.int32), 2, metric="euclidean")).all()
-    assert reaches(np.zeros(0), np.zeros(0, np.int32), 0, metric="euclidean").shape == (0,)
+    assert np.allclose(compute_reaches(distances, labels, 3, metric="euclidean"), np.sqrt(2))
+    assert np.isinf(compute_reaches(np.zeros(7), labels, 3, metric="cosine")).all()
+    assert np.isinf(compute_reaches(np.full(3, np.nan), np.full(3, -1, np.int32), 2, metric="euclidean")).all()
+    assert compute_reaches(np.zeros(0), np.zeros(0, np.int32), 0, metric="euclidean").shape == (0,)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -199,11 +201,13 @@ def test_the_share_of_new_rows_of_a_known_group_that_fit_is_high(metric: Distanc
     labels = np.repeat(np.arange(40), sizes).astype(np.int32)
     space = unit_rows(rows) if metric == "cosine" else rows
     means = cluster_means(space, labels, 40).astype(np.float32)
-    reach = reaches(distances_to(space, labels, means, metric).distance, labels, 40, metric=metric)
+    reach = compute_reaches(measure_memberships(space, labels, means, metric).distance, labels, 40, metric=metric)
 
     new = (middle[np.arange(4000) % 40] + rng.normal(size=(4000, 30))).astype(np.float32)
-    found = Assigner.of(means, metric=metric, reach=reach).assign(new, 2, silent).labels
-    stray = Assigner.of(means, metric=metric, reach=reach).assign(rng.normal(size=(500, 30)) * 9, 2, silent).labels
+    found = Assigner.of(means, metric=metric, reach=reach).assign(new, 2, ignore_progress).labels
+    stray = (
+        Assigner.of(means, metric=metric, reach=reach).assign(rng.normal(size=(500, 30)) * 9, 2, ignore_progress).labels
+    )
 
     assert (found == np.arange(4000) % 40).mean() > 0.9
     assert (stray >= 0).mean() < 0.05
@@ -242,10 +246,10 @@ def test_a_row_joins_at_the_smallest_mutual_reachability_alone_and_in_a_batch(
     joined[0] = True
 
     fitted = CorePoints.of(points, copies, core, joined, few)
-    batch = fitted.join(rows, np.inf, 2, silent)
-    alone = [fitted.join(rows[row : row + 1], np.inf, 1, silent) for row in range(len(rows))]
+    batch = fitted.join(rows, np.inf, 2, ignore_progress)
+    alone = [fitted.join(rows[row : row + 1], np.inf, 1, ignore_progress) for row in range(len(rows))]
     with plain():
-        twin = CorePoints.of(points, copies, core, joined, few).join(rows, np.inf, 1, silent)
+        twin = CorePoints.of(points, copies, core, joined, few).join(rows, np.inf, 1, ignore_progress)
 
     expected = [by_hand(points, copies, core, joined, few, row) for row in rows]
     assert np.allclose(batch.away, [distance for _, distance in expected], rtol=1e-12, atol=0)
@@ -255,14 +259,14 @@ def test_a_row_joins_at_the_smallest_mutual_reachability_alone_and_in_a_batch(
     for told in (np.concatenate([one.away for one in alone]), twin.away):
         assert np.array_equal(batch.away, told)
     limit = float(np.median(batch.away))
-    near = fitted.join(rows, limit, 1, silent)
+    near = fitted.join(rows, limit, 1, ignore_progress)
     inside = batch.away <= limit
     assert np.array_equal(near.rows[inside], batch.rows[inside])
 
 
 def fitted(points: Points, algorithm: str, **params: object) -> Fit:
     method = find_algorithm(algorithm)
-    return method.fit(points, method.params(**params), seed=0, threads=2, progress=silent)
+    return method.fit(points, method.params(**params), seed=0, threads=2, progress=ignore_progress)
 
 
 @pytest.mark.parametrize("params", [{}, {"min_samples": 1}, {"metric": "cosine", "alpha": 1.5}, {"min_samples": 40}])
@@ -272,10 +276,12 @@ def test_hdbscan_places_rows_the_same_in_any_company_and_after_any_order(params:
     order = np.random.default_rng(0).permutation(len(old))
     fit, shuffled = fitted(old, "hdbscan", **params), fitted(old[order], "hdbscan", **params)
 
-    batch = fit.assign(new, 2, silent)
+    batch = fit.assign(new, 2, ignore_progress)
 
-    assert same(batch, one_by_one(fit, new)) and same(batch, pickle.loads(pickle.dumps(fit)).assign(new, 1, silent))
-    again = shuffled.assign(new, 1, silent)
+    assert same(batch, one_by_one(fit, new)) and same(
+        batch, pickle.loads(pickle.dumps(fit)).assign(new, 1, ignore_progress)
+    )
+    again = shuffled.assign(new, 1, ignore_progress)
     assert np.array_equal(batch.labels == -1, again.labels == -1) and np.array_equal(batch.strengths, again.strengths)
     inside = batch.labels >= 0
     pairs = set(zip(batch.labels[inside].tolist(), again.labels[inside].tolist(), strict=True))
@@ -301,12 +307,12 @@ def test_new_rows_have_a_place_after_degenerate_fits(rows: NDArray[np.float64], 
     fit = fitted(points, algorithm, **({"allow_single_cluster": single} if algorithm == "hdbscan" else {}))
     new = np.concatenate([points, points[:1] + np.float32(1), points[:1] * np.float32(-1e9), np.zeros_like(points[:1])])
 
-    found = fit.assign(new, 2, silent)
+    found = fit.assign(new, 2, ignore_progress)
 
-    assert set(found.labels.tolist()) <= {-1, *fit.labelled.labels.tolist()}
+    assert set(found.labels.tolist()) <= {-1, *fit.assignments.labels.tolist()}
     assert np.isfinite(found.strengths).all() and (found.strengths >= 0).all() and (found.strengths <= 1).all()
     assert same(found, one_by_one(fit, new))
-    assert len(fit.assign(points[:0], 1, silent).labels) == 0
+    assert len(fit.assign(points[:0], 1, ignore_progress).labels) == 0
 
 
 @pytest.mark.shared_data
@@ -319,11 +325,11 @@ def test_sentences_out_of_scope_fit_less_often_than_new_ones_of_known_intents() 
     outcome = compute(
         points[known & ~outside], Plan(algorithm="kmeans", params={"n_clusters": 150, "n_init": 1}, components=0)
     )
-    reach = reaches(outcome.distances, outcome.labels, outcome.clusters, metric="cosine")
+    reach = compute_reaches(outcome.distances, outcome.labels, outcome.clusters, metric="cosine")
     assigner = Assigner.of(outcome.centroids, metric="cosine", reach=reach)
 
     inside, beyond = (
-        (assigner.assign(points[rows], 2, silent).labels >= 0).mean() for rows in (~known & ~outside, outside)
+        (assigner.assign(points[rows], 2, ignore_progress).labels >= 0).mean() for rows in (~known & ~outside, outside)
     )
 
     assert inside > 0.95 and beyond < 0.4

@@ -7,7 +7,7 @@ import pytest
 
 from shoal.engine import ALGORITHMS, Outcome, Plan, clustering, compute
 from shoal.engine.algorithms import agglomerative, mean_shift, spectral
-from shoal.engine.plan import steady
+from shoal.engine.plan import make_monotonic
 
 PARAMS: dict[str, dict[str, object]] = {
     "kmeans": {"n_clusters": 60, "n_init": 2},
@@ -34,12 +34,12 @@ def run(algorithm: str, tell: object, *, normalize: bool = True, rows: int = 300
 def test_progress_never_goes_backwards_and_ends_at_1(
     algorithm: str, few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part reports after the one before, so that nothing has to be held back: on one thread, without `steady`."""
-    monkeypatch.setattr(clustering, "steady", lambda progress: progress)
+    """Each part reports after the one before, so that nothing has to be held back: one thread, no `make_monotonic`."""
+    monkeypatch.setattr(clustering, "make_monotonic", lambda progress: progress)
     method = {"agglomerative": agglomerative, "mean_shift": mean_shift, "spectral": spectral}.get(algorithm)
     if method is not None and not few:  # as of many rows
-        monkeypatch.setattr(method, "_MOST_EXACT", 200)
-        monkeypatch.setattr(method, "_MICRO", 100)
+        monkeypatch.setattr(method, "_MAX_EXACT", 200)
+        monkeypatch.setattr(method, "_MICRO_CLUSTERS", 100)
     rng = np.random.default_rng(0)
     points = (rng.normal(size=(9, 12))[rng.integers(0, 9, 400)] + 0.3 * rng.normal(size=(400, 12))).astype(np.float32)
     params = {"n_clusters": 9} if algorithm == "kmeans" else {}  # others choose theirs from the data
@@ -58,7 +58,7 @@ def test_progress_never_goes_backwards_and_ends_at_1(
 
 def test_overlapping_parts_of_a_stage_are_told_in_order() -> None:
     told: list[tuple[str, float]] = []
-    tell = steady(lambda stage, fraction: told.append((stage, fraction)))
+    tell = make_monotonic(lambda stage, fraction: told.append((stage, fraction)))
 
     for fraction in (0.2, 0.1, 0.5, 1.5):
         tell("cluster", fraction)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_samples, silhouette_score
 
 from shoal.engine import Outcome, Plan, compute
-from shoal.engine.clusters.centroids import cluster_means, distances_to
+from shoal.engine.clusters.centroids import cluster_means, measure_memberships
 from shoal.engine.clusters.quality import Grouping, measure, silhouette, silhouettes
 
 Points = NDArray[np.float32]
@@ -146,7 +146,7 @@ def clustered(rows: int, clusters: int, spread: float) -> Grouping:
 
 def of_labels(points: Points, labels: NDArray[np.int32]) -> Grouping:
     means = cluster_means(points, labels, int(labels.max()) + 1)
-    memberships = distances_to(points, labels, means.astype(np.float32), "euclidean")
+    memberships = measure_memberships(points, labels, means.astype(np.float32), "euclidean")
     return Grouping(points, labels, means, memberships, "euclidean")
 
 
@@ -158,8 +158,8 @@ def test_the_interval_of_a_sampled_silhouette_mostly_holds_the_one_of_all_rows(
     exact = silhouette(grouping.points, grouping.labels, 2)
     members = grouping.labels >= 0
     assert exact == pytest.approx(silhouette_score(grouping.points[members], grouping.labels[members]), abs=1e-5)
-    monkeypatch.setattr("shoal.engine.clusters.quality._EXACT_TO", 600)
-    monkeypatch.setattr("shoal.engine.clusters.quality._FEWEST", 100)
+    monkeypatch.setattr("shoal.engine.clusters.quality._MAX_EXACT", 600)
+    monkeypatch.setattr("shoal.engine.clusters.quality._MIN_SAMPLE", 100)
 
     told = [measure(grouping, seed, 1) for seed in range(120)]
 
@@ -173,8 +173,8 @@ def test_the_interval_of_a_sampled_silhouette_mostly_holds_the_one_of_all_rows(
 def test_any_order_of_rows_gives_the_same_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     one = clustered(1000, 5, 1.0)
     order = np.random.default_rng(0).permutation(1000)
-    monkeypatch.setattr("shoal.engine.clusters.quality._EXACT_TO", 300)
-    monkeypatch.setattr("shoal.engine.clusters.quality._FEWEST", 50)
+    monkeypatch.setattr("shoal.engine.clusters.quality._MAX_EXACT", 300)
+    monkeypatch.setattr("shoal.engine.clusters.quality._MIN_SAMPLE", 50)
 
     first, second = (measure(grouping, 7, 1) for grouping in (one, of_labels(one.points[order], one.labels[order])))
 

@@ -10,9 +10,9 @@ from scipy.spatial.distance import cdist
 
 from shoal.engine.density.condensed_tree import Selection, condense, label_rows, select_clusters
 from shoal.engine.density.linkage import Minimax, leaf_order, single_linkage
-from shoal.engine.density.spanning_tree import listed_edges, reachability_tree
+from shoal.engine.density.spanning_tree import build_reachability_tree, collect_listed_edges
 from shoal.engine.neighbors.nearest import find_neighborhoods
-from shoal.engine.plan import silent
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import distinct_rows
 
 Points = NDArray[np.float32]
@@ -29,7 +29,7 @@ def test_core_distances_and_lists_are_those_of_all_pairs(blobs: Blobs, min_sampl
     points = blobs(n=900, d=12)
     distances = np.sort(all_pairs(points), axis=1)
 
-    near = find_neighborhoods(points, np.ones(900, np.int64), min_samples, 2, silent)
+    near = find_neighborhoods(points, np.ones(900, np.int64), min_samples, 2, ignore_progress)
 
     assert near.core == pytest.approx(distances[:, min_samples - 1])
     assert near.distances == pytest.approx(distances[:, 1 : near.distances.shape[1] + 1])
@@ -39,7 +39,7 @@ def test_core_distances_and_lists_are_those_of_all_pairs(blobs: Blobs, min_sampl
 def test_equal_rows_count_in_core_distances() -> None:
     points = np.array([[0], [1], [3], [7]], np.float32)
 
-    near = find_neighborhoods(points, np.array([3, 1, 2, 1]), 4, 1, silent)
+    near = find_neighborhoods(points, np.array([3, 1, 2, 1]), 4, 1, ignore_progress)
 
     assert list(near.core) == [1.0, 1.0, 3.0, 6.0]
 
@@ -54,8 +54,8 @@ def test_the_tree_weighs_what_the_tree_of_all_pairs_weighs(
     core = np.sort(distances, axis=1)[:, min_samples - 1]
     best = minimum_spanning_tree(np.maximum(distances, np.maximum(core[:, None], core)))
 
-    near = find_neighborhoods(points, np.ones(n, np.int64), min_samples, 2, silent)
-    tree = reachability_tree(points, near, listed_edges(near), 2, silent)
+    near = find_neighborhoods(points, np.ones(n, np.int64), min_samples, 2, ignore_progress)
+    tree = build_reachability_tree(points, near, collect_listed_edges(near), 2, ignore_progress)
 
     assert len(tree.weight) == n - 1
     assert np.sort(tree.weight) == pytest.approx(np.sort(best.data), rel=1e-9)
@@ -67,8 +67,8 @@ def test_separate_dense_groups_are_joined_by_their_shortest_edges() -> None:
     points = np.concatenate(groups).astype(np.float32)
     best = minimum_spanning_tree(all_pairs(points))
 
-    near = find_neighborhoods(points, np.ones(len(points), np.int64), 1, 2, silent)
-    tree = reachability_tree(points, near, listed_edges(near), 2, silent)
+    near = find_neighborhoods(points, np.ones(len(points), np.int64), 1, 2, ignore_progress)
+    tree = build_reachability_tree(points, near, collect_listed_edges(near), 2, ignore_progress)
 
     assert tree.weight.sum() == pytest.approx(best.data.sum(), rel=1e-9)
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from shoal.engine.density.linkage import Minimax, gaps_along, leaf_order, single_linkage
-from shoal.engine.density.spanning_forest import spanning_forest
+from shoal.engine.density.linkage import Minimax, heights_along, leaf_order, single_linkage
+from shoal.engine.density.spanning_forest import find_spanning_forest
 from trees import Floats, Ints, Tree, make_tree, needs_core, plain, trees
 
 
@@ -23,7 +23,7 @@ class Graph:
     rank: Ints
 
     def forest(self, threads: int = 1) -> Ints:
-        return spanning_forest(self.left, self.right, self.weight, self.length, self.rank, threads=threads)
+        return find_spanning_forest(self.left, self.right, self.weight, self.length, self.rank, threads=threads)
 
 
 def make_graph(rows: int, edges: int, values: int, seed: int) -> Graph:
@@ -138,12 +138,12 @@ def test_linkage_leaf_order_and_gaps_are_those_of_the_twins(tree: Tree, seed: in
 
     linkage = tree.linkage
     leaves, gaps = leaf_order(linkage)
-    along = gaps_along(older, linkage)
+    along = heights_along(older, linkage)
 
     with plain():
         theirs = tree.linkage
         their_leaves, their_gaps = leaf_order(theirs)
-        their_along = gaps_along(older, theirs)
+        their_along = heights_along(older, theirs)
     assert all(
         np.array_equal(one, two) and one.dtype == two.dtype
         for one, two in [
@@ -162,7 +162,7 @@ def test_linkage_leaf_order_and_gaps_are_those_of_the_twins(tree: Tree, seed: in
 def test_gaps_along_its_own_leaf_order_are_the_gaps_of_the_tree(tree: Tree) -> None:
     leaves, gaps = leaf_order(tree.linkage)
 
-    assert np.array_equal(gaps_along(leaves, tree.linkage), gaps)
+    assert np.array_equal(heights_along(leaves, tree.linkage), gaps)
 
 
 @pytest.mark.parametrize("shape", ["chain", "star", "random", "broom"])
@@ -174,7 +174,7 @@ def test_gaps_along_any_order_are_the_largest_edges_on_the_way(shape: str) -> No
         way = np.minimum(way, np.maximum(way[:, middle : middle + 1], way[middle]))
     order = np.random.default_rng(3).permutation(50)
 
-    assert np.array_equal(gaps_along(order, tree.linkage), way[order[:-1], order[1:]])
+    assert np.array_equal(heights_along(order, tree.linkage), way[order[:-1], order[1:]])
     assert np.array_equal(Minimax(tree.linkage).between(order[:-1], order[1:]), way[order[:-1], order[1:]])
 
 
@@ -185,4 +185,4 @@ def test_a_tree_of_one_row_has_one_leaf_and_no_gaps() -> None:
     leaves, gaps = leaf_order(linkage)
 
     assert leaves.tolist() == [0] and gaps.shape == (0,) and linkage.size.shape == (0,)
-    assert gaps_along(leaves, linkage).shape == (0,)
+    assert heights_along(leaves, linkage).shape == (0,)

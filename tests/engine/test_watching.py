@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from shoal.engine import kernels
-from shoal.engine.parallel import in_order, spans
+from shoal.engine.parallel import map_in_order, spans
 
 Tick = Callable[[], None]
 Run = Callable[[Callable[[int], None], int, int, Tick], None]
@@ -30,7 +30,7 @@ def by_the_core(work: Callable[[int], None], pieces: int, threads: int, tick: Ti
 
 
 def by_blocks(work: Callable[[int], None], pieces: int, threads: int, tick: Tick) -> None:
-    for _ in in_order(lambda block: work(block.start), spans(pieces, 1), threads, tick):
+    for _ in map_in_order(lambda block: work(block.start), spans(pieces, 1), threads, tick):
         pass
 
 

@@ -11,9 +11,9 @@ from shoal.engine import Plan, compute, kernels
 from shoal.engine.density import reachability
 from shoal.engine.density.merge_order import walk
 from shoal.engine.density.reachability import find_reachability
-from shoal.engine.density.wide_reach import Crowds, widest_gaps
-from shoal.engine.plan import silent
-from shoal.engine.rows.row_keys import keyed_rows
+from shoal.engine.density.wide_cores import WideCores, widest_gaps
+from shoal.engine.plan import ignore_progress
+from shoal.engine.rows.row_keys import sort_by_key
 
 Points = NDArray[np.float32]
 
@@ -37,12 +37,12 @@ crowds = st.builds(
 
 def taken(points: Points, min_samples: int, wide: bool, plain: bool) -> tuple[list[int], list[float]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reachability, "_WIDE", 0 if wide else 10**6)
+        patch.setattr(reachability, "_MAX_CORE_ROWS", 0 if wide else 10**6)
         if plain:
             patch.setattr(kernels, "native", lambda: None)
-        _, rows, where = keyed_rows(points, 1)
+        _, rows, where = sort_by_key(points, 1)
         edges = find_reachability(
-            points, rows, np.bincount(where), min_samples, approximate=False, threads=2, progress=silent
+            points, rows, np.bincount(where), min_samples, approximate=False, threads=2, progress=ignore_progress
         )
         order, steps = walk(edges)
     return order.tolist(), steps.tolist()
@@ -71,10 +71,10 @@ def test_the_plain_twin_takes_steps_of_the_same_weights(points: Points, share: f
 @given(points=crowds, share=st.floats(0, 1))
 def test_core_distances_are_those_of_all_distances_sorted(points: Points, share: float) -> None:
     min_samples = max(1, round(share * len(points)))
-    _, rows, where = keyed_rows(points, 1)
+    _, rows, where = sort_by_key(points, 1)
     copies = np.bincount(where)
 
-    core = Crowds.of(points[rows], copies, 2).core_distances(min_samples, silent)
+    core = WideCores.of(points[rows], copies, 2).core_distances(min_samples, ignore_progress)
 
     exact = points[rows].astype(np.float64)
     expected = np.sort(np.repeat(cdist(exact, exact), copies, axis=1), axis=1)[:, min_samples - 1]
@@ -83,9 +83,11 @@ def test_core_distances_are_those_of_all_distances_sorted(points: Points, share:
 
 def test_few_pairs_are_kept_however_many_rows_a_core_distance_holds() -> None:
     points = crowd(0, 1500, 8, whole=False, copies=0)
-    _, rows, where = keyed_rows(points, 1)
+    _, rows, where = sort_by_key(points, 1)
 
-    edges = find_reachability(points, rows, np.bincount(where), 700, approximate=False, threads=2, progress=silent)
+    edges = find_reachability(
+        points, rows, np.bincount(where), 700, approximate=False, threads=2, progress=ignore_progress
+    )
 
     assert len(edges.left) < 12 * len(points)  # 700 a row are within
 

@@ -16,7 +16,7 @@ import pytest
 
 from shoal.errors import InvalidField
 from shoal.files import open_source
-from shoal.tables import plain
+from shoal.tables import to_plain
 
 COUNT = 6
 IDS = [f"d{n}" for n in range(COUNT)]
@@ -412,6 +412,6 @@ def test_plain_columns_of_slices_hold_what_the_slices_hold() -> None:
     for column in columns:
         for start, length in ((0, 6), (1, 4), (5, 1), (3, 0)):
             piece = column.slice(start, length)
-            made = plain(piece)
+            made = to_plain(piece)
             made.validate(full=True)
             assert made.to_pylist() == piece.to_pylist()

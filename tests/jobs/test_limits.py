@@ -8,7 +8,7 @@ COMPUTES = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np, scipy.linalg
-from shoal.engine.parallel import one_blas_thread, take_blas_buffers
+from shoal.engine.parallel import one_blas_thread, reserve_blas_buffers
 from shoal.jobs.limits import limit_memory
 
 THREADS = 4
@@ -22,7 +22,7 @@ def compute(_):
 with ThreadPoolExecutor(THREADS) as pool, one_blas_thread():
     list(pool.map(lambda _: sum(range(10**6)), range(THREADS)))  # they are there before memory is short
     if sys.argv[1] == "taken":
-        take_blas_buffers(THREADS)
+        reserve_blas_buffers(THREADS)
     limit_memory(60)
     done = sum(pool.map(compute, range(THREADS)))
 print("done", done)

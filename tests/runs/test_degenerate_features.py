@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from degenerate import DEGENERATE
 from shoal.engine import ALGORITHMS, check_params
-from shoal.engine.plan import silent
+from shoal.engine.plan import ignore_progress
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.runs.grouping.group import group
@@ -49,7 +49,7 @@ def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normal
     run = Execution(run_id="run_a", cluster_id="clust_a", namespace_id="ns_a", task_id="task_a", created_at=NOW)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return group(source, cluster, run, silent, 1)
+        return group(source, cluster, run, ignore_progress, 1)
 
 
 @pytest.mark.parametrize("strategy", ["concatenate", "weighted", "independent"])

@@ -14,7 +14,7 @@ from shoal.columns import NOISE, Points, Rows
 from shoal.engine import compute
 from shoal.engine.clusters.centroids import member_rows
 from shoal.engine.outcome import Outcome
-from shoal.engine.plan import Keep, Plan, Progress, made_now, silent
+from shoal.engine.plan import Plan, Progress, StageCache, bypass_cache, ignore_progress
 from shoal.labeling import Name, Partition, abridge, main_parents, name_layers
 
 __all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "NamedLayer", "analyse", "weighted_means"]
@@ -28,9 +28,9 @@ def analyse(
     points: Points,
     texts: Sequence[str] | None,
     plan: Plan,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
     places_before: NDArray[np.float32] | None = None,
-    keep: Keep = made_now,
+    keep: StageCache = bypass_cache,
     *,
     origin: NDArray[np.float64] | None = None,
 ) -> Analysis:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from shoal.analysis.named_clusters import BROAD, FINE, NamedCluster, NamedLayer
 from shoal.columns import Points
-from shoal.engine.layers.members import LayerMembers, members_of_layers
+from shoal.engine.layers.members import LayerMembers, describe_layers
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Plan
 from shoal.labeling import Name, Partition, abridge, main_parents
@@ -31,7 +31,7 @@ class FoundLayers:
         if outcome.layers is None:
             return cls([own], 0, {})
         labels = {n: layer.labels for n, layer in enumerate(outcome.layers.layers) if n != outcome.layers.chosen}
-        described = members_of_layers(
+        described = describe_layers(
             points, list(labels.values()), normalize=plan.normalize, origin=outcome.origin, threads=plan.threads
         )
         members = dict(zip(labels, described, strict=True))

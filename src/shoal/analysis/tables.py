@@ -152,7 +152,7 @@ def centroids_table(analysis: Analysis) -> pa.Table:
     """One row a cluster: id, label, keywords, size, similarities, medoid and representative ids, vector, with HDBSCAN
     up to 10 exemplar ids, x, y (z); then one row a group above them, where there are any."""
     outcome, clusters = analysis.outcome, analysis.clusters
-    vectors = pa.array(outcome.centroids_given().ravel())
+    vectors = pa.array(outcome.input_centroids().ravel())
     columns: dict[str, pa.Array] = {
         "cluster_id": pa.array([c.cluster_id for c in clusters], pa.string()),
         "cluster_label": pa.array([c.label for c in clusters], pa.string()),

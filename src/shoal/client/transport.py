@@ -42,7 +42,7 @@ from shoal.errors import (
     Unavailable,
 )
 from shoal.records.base import READING
-from shoal.scalars import is_missing, unwrapped
+from shoal.scalars import is_missing, unwrap
 
 __all__ = ["Transport", "given", "parsed", "segment"]
 
@@ -244,7 +244,7 @@ def segment(ref: str) -> str:
 
 def given(**values: object) -> dict[str, object]:
     """The values that are not None; numbers of NumPy as the numbers they are."""
-    return {name: unwrapped(value) for name, value in values.items() if value is not None}
+    return {name: unwrap(value) for name, value in values.items() if value is not None}
 
 
 def _encoded(body: object) -> bytes:

@@ -167,7 +167,7 @@ def walk(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
 
 # native/bind_kmeans.cpp: k-means. `numbers` says which center each place of `center_codes` is, `order` which row each
-# place of `codes` is. `centers.py`, `means.py`, `starts.py` and `row_keys.py` say what these answer.
+# place of `codes` is. `centers.py`, `exact_sums.py`, `starts.py` and `row_keys.py` say what these answer.
 
 def row_keys(values: NDArray[np.float32], threads: int) -> NDArray[np.uint64]:
     """(n,) keys."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.outcome import Outcome
-from shoal.engine.parallel import in_order, one_blas_thread, spans
-from shoal.engine.plan import Progress, silent
+from shoal.engine.parallel import map_in_order, one_blas_thread, spans
+from shoal.engine.plan import Progress, ignore_progress
 
 __all__ = ["Mixture", "TopClusters"]
 
@@ -53,14 +53,16 @@ class Mixture:
         mean, spread = (float(squares.mean()), float(squares.var())) if len(squares) else (0.0, 0.0)
         return Mixture(centroids, spread / (2 * mean) if spread > 0 else mean)
 
-    def probabilities(self, points: Points, threads: int = 0, progress: Progress = silent) -> NDArray[np.float32]:
+    def probabilities(
+        self, points: Points, threads: int = 0, progress: Progress = ignore_progress
+    ) -> NDArray[np.float32]:
         """(n, k) of the rows of `points` (n, d), each row summing to 1."""
         found = np.empty((len(points), len(self.centroids)), np.float32)
         for block, part in self._blocks(points, threads, progress):
             found[block] = part
         return found
 
-    def top(self, points: Points, most: int, threads: int = 0, progress: Progress = silent) -> TopClusters:
+    def top(self, points: Points, most: int, threads: int = 0, progress: Progress = ignore_progress) -> TopClusters:
         """The `most` probable clusters of each row, of equal ones the lower number; no more than one block of rows is
         held against all clusters."""
         most = min(most, len(self.centroids))
@@ -87,6 +89,6 @@ class Mixture:
 
         blocks = spans(len(points), max(1, _CELLS // max(len(self.centroids), 1)))
         with one_blas_thread():
-            for block, part in zip(blocks, in_order(block_of, blocks, threads), strict=True):
+            for block, part in zip(blocks, map_in_order(block_of, blocks, threads), strict=True):
                 yield block, part
                 progress("cluster", block.stop / len(points))

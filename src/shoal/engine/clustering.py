@@ -8,33 +8,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
-from shoal.engine.algorithms import Fit, Labelled, check_params, find_algorithm
+from shoal.engine.algorithms import Assignments, Fit, check_params, find_algorithm
 from shoal.engine.algorithms.base import check_seed
-from shoal.engine.cluster_sizes import sizes_note
 from shoal.engine.clusters.centroids import (
-    centroids,
     cluster_means,
-    distances_to,
+    compute_centroids,
     find_medoids,
+    measure_memberships,
     member_rows,
     nearest_members,
 )
-from shoal.engine.clusters.labels import by_size
+from shoal.engine.clusters.labels import number_by_size
 from shoal.engine.clusters.quality import Grouping, measure
-from shoal.engine.density.density_tree import Density, settled
+from shoal.engine.density.density_tree import Density, renumber_density
 from shoal.engine.known_rows import KnownRows
-from shoal.engine.layers.hierarchy import levels_above, levels_of_layers
+from shoal.engine.layers.hierarchy import build_levels, levels_from_layers
 from shoal.engine.layers.layers import Layers
-from shoal.engine.map.stability import Redrawn, lay_out_again
+from shoal.engine.map.stability import RevisedMap, revise_map
 from shoal.engine.model import Model
-from shoal.engine.neighbors.near_duplicates import NearDuplicates, near_duplicates
+from shoal.engine.neighbors.near_duplicates import NearDuplicates, find_near_duplicates
 from shoal.engine.neighbors.neighborhood import COUNT, Neighborhood, find_neighborhood
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import CentroidMethod, DistanceMetric, Keep, Plan, Progress, made_now, silent, steady, within
+from shoal.engine.plan import (
+    CentroidMethod,
+    DistanceMetric,
+    Plan,
+    Progress,
+    StageCache,
+    bypass_cache,
+    ignore_progress,
+    make_monotonic,
+    scale_progress,
+)
 from shoal.engine.prediction import Reach
-from shoal.engine.rows.geometry import LARGEST, checked_points, unit_rows
+from shoal.engine.rows.geometry import MAX_COORDINATE, check_points, unit_rows
 from shoal.engine.rows.sampling import sample_rows
+from shoal.engine.size_warnings import size_warning
 from shoal.errors import InvalidField
 
 __all__ = ["Clustered", "compute"]
@@ -43,9 +53,9 @@ __all__ = ["Clustered", "compute"]
 def compute(
     points: NDArray[np.floating],
     plan: Plan,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
     places_before: NDArray[np.float32] | None = None,
-    keep: Keep = made_now,
+    keep: StageCache = bypass_cache,
     *,
     origin: NDArray[np.float64] | None = None,
 ) -> Outcome:
@@ -60,13 +70,13 @@ def compute(
     values.
     """
     check_seed("seed", plan.seed)
-    progress = steady(progress)
+    progress = make_monotonic(progress)
     with one_blas_thread():
-        space = _space(checked_points(points), plan)
+        space = _scale_points(check_points(points), plan)
 
         def described() -> Outcome:
-            found = keep("cluster", lambda: _clustered(space, plan, progress))
-            return _described(space, plan, found, places_before, origin, progress)
+            found = keep("cluster", lambda: _cluster(space, plan, progress))
+            return _describe(space, plan, found, places_before, origin, progress)
 
         return keep("layout", described)
 
@@ -90,14 +100,14 @@ class Clustered:
     """What places new rows, where the plan keeps a model."""
 
 
-def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
+def _cluster(space: Points, plan: Plan, progress: Progress) -> Clustered:
     params, noticed = check_params(plan.algorithm, plan.params)
-    fitted = sample_rows(len(space), _sample_size(plan), plan.seed)
-    fit, labelled = _fitted(space, fitted, plan, params, progress)
-    labels = by_size(labelled.labels)
-    sampled = [] if fitted is None else [_sampled(len(fitted), len(space))]
+    fitted = sample_rows(len(space), _check_sample_size(plan), plan.seed)
+    fit, labelled = _fit_and_assign(space, fitted, plan, params, progress)
+    labels = number_by_size(labelled.labels)
+    sampled = [] if fitted is None else [_sampling_warning(len(fitted), len(space))]
     params |= fit.params
-    sizes = sizes_note(plan.algorithm, params, labels)
+    sizes = size_warning(plan.algorithm, params, labels)
     return Clustered(
         labels=labels,
         strengths=labelled.strengths,
@@ -105,40 +115,43 @@ def _clustered(space: Points, plan: Plan, progress: Progress) -> Clustered:
         warnings=[*noticed, *sampled, *fit.warnings, *([] if sizes is None else [sizes])],
         fitted=fitted,
         exact=fit.exact and fitted is None,
-        density=settled(fit.density, fit.labelled.labels, labels, fitted) if fit.density else None,
-        layers=fit.layers.settled(fitted, labels, space, plan.threads) if fit.layers else None,
+        density=renumber_density(fit.density, fit.assignments.labels, labels, fitted) if fit.density else None,
+        layers=fit.layers.extend(fitted, labels, space, plan.threads) if fit.layers else None,
         neighborhood=fit.neighborhood if fitted is None and plan.components else None,
         fit=fit if plan.keep_model else None,
     )
 
 
-def _space(points: Points, plan: Plan) -> Points:
+def _scale_points(points: Points, plan: Plan) -> Points:
     if plan.normalize:
         return unit_rows(points, plan.threads)
     largest = float(max(points.max(initial=0.0), -points.min(initial=0.0)))
-    if largest > LARGEST:
+    if largest > MAX_COORDINATE:
         raise InvalidField(
-            "vectors", f"hold numbers beyond {LARGEST:g}", value=largest, remedy="Scale them down or set normalize."
+            "vectors",
+            f"hold numbers beyond {MAX_COORDINATE:g}",
+            value=largest,
+            remedy="Scale them down or set normalize.",
         )
     return points
 
 
-def _sample_size(plan: Plan) -> int | None:
+def _check_sample_size(plan: Plan) -> int | None:
     if plan.sample_size is not None and plan.sample_size < 1:
         raise InvalidField("sample_size", "must be at least 1", value=plan.sample_size)
     return plan.sample_size
 
 
-def _sampled(fitted: int, total: int) -> str:
+def _sampling_warning(fitted: int, total: int) -> str:
     return (
         f"Fitted on a sample of {fitted:,} of {total:,} rows; the others were assigned to the clusters found. A "
         "smaller sample shows fewer, coarser clusters."
     )
 
 
-def _fitted(
+def _fit_and_assign(
     space: Points, sample: Rows | None, plan: Plan, params: dict[str, object], progress: Progress
-) -> tuple[Fit, Labelled]:
+) -> tuple[Fit, Assignments]:
     """The fit, and a label for every row."""
     algorithm = find_algorithm(plan.algorithm)
     checked = algorithm.params(**params)
@@ -146,21 +159,21 @@ def _fitted(
     if sample is None:
         fit = algorithm.fit(space, checked, seed=plan.seed, threads=plan.threads, progress=progress)
         progress("cluster", 1.0)
-        return fit, fit.labelled
-    part = within(progress, "cluster", 0, 0.7)
+        return fit, fit.assignments
+    part = scale_progress(progress, "cluster", 0, 0.7)
     fit = algorithm.fit(space[sample], checked, seed=plan.seed, threads=plan.threads, progress=part)
     rest = np.setdiff1d(np.arange(len(space)), sample, assume_unique=True)
-    assigned = fit.assign(space[rest], plan.threads, within(progress, "cluster", 0.7, 1))
-    known = KnownRows.of(space[sample], fit.labelled, plan.threads)
+    assigned = fit.assign(space[rest], plan.threads, scale_progress(progress, "cluster", 0.7, 1))
+    known = KnownRows.of(space[sample], fit.assignments, plan.threads)
     assigned = known.recall(space[rest], assigned, plan.threads)  # equal rows are together
     progress("cluster", 1.0)
     labels, strengths = np.empty(len(space), np.int64), np.empty(len(space), np.float32)
-    labels[sample], labels[rest] = fit.labelled.labels, assigned.labels
-    strengths[sample], strengths[rest] = fit.labelled.strengths, assigned.strengths
-    return fit, Labelled(labels, strengths)
+    labels[sample], labels[rest] = fit.assignments.labels, assigned.labels
+    strengths[sample], strengths[rest] = fit.assignments.strengths, assigned.strengths
+    return fit, Assignments(labels, strengths)
 
 
-def _described(
+def _describe(
     space: Points,
     plan: Plan,
     found: Clustered,
@@ -173,20 +186,20 @@ def _described(
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
     progress("describe", 0.0)
     members = member_rows(labels, clusters)
-    means = cluster_means(space, labels, clusters, within(progress, "describe", 0, 0.1))
+    means = cluster_means(space, labels, clusters, scale_progress(progress, "describe", 0, 0.1))
     medoids = find_medoids(
-        space, members, means, metric, plan.seed, plan.threads, within(progress, "describe", 0.1, 0.4)
+        space, members, means, metric, plan.seed, plan.threads, scale_progress(progress, "describe", 0.1, 0.4)
     )
-    targets = centroids(space, members, means, medoids, _method(plan.centroid_method))
-    part = within(progress, "describe", 0.4, 0.5)
-    memberships = distances_to(space, labels, targets, metric, origin, threads=plan.threads, progress=part)
+    targets = compute_centroids(space, members, means, medoids, _check_centroid_method(plan.centroid_method))
+    part = scale_progress(progress, "describe", 0.4, 0.5)
+    memberships = measure_memberships(space, labels, targets, metric, origin, threads=plan.threads, progress=part)
     grouping = Grouping(space, labels, means, memberships, metric)
-    metrics = measure(grouping, plan.seed, plan.threads, within(progress, "describe", 0.5, 1))
+    metrics = measure(grouping, plan.seed, plan.threads, scale_progress(progress, "describe", 0.5, 1))
     progress("describe", 1.0)
     progress("layout", 0.0)
-    near = _neighborhood(space, plan, found, within(progress, "layout", 0, 0.5))
-    drawn = _drawn(space, plan, places_before, near, within(progress, "layout", 0.5, 1))
-    duplicates = None if near is None else near_duplicates(space, near, unit=plan.normalize)
+    near = _find_or_reuse_neighborhood(space, plan, found, scale_progress(progress, "layout", 0, 0.5))
+    drawn = _draw_map(space, plan, places_before, near, scale_progress(progress, "layout", 0.5, 1))
+    duplicates = None if near is None else find_near_duplicates(space, near, unit=plan.normalize)
     progress("layout", 1.0)
     return Outcome(
         labels=labels,
@@ -196,7 +209,7 @@ def _described(
         medoids=medoids,
         representatives=nearest_members(memberships.distance, members),
         coordinates=None if drawn is None else drawn.places,
-        metrics={**metrics, **_of_map(drawn, duplicates)},
+        metrics={**metrics, **_map_metrics(drawn, duplicates)},
         cohesion=memberships.cohesion(members),
         origin=origin,
         distance_metric=metric,
@@ -205,14 +218,14 @@ def _described(
         exact=found.exact,
         warnings=[*found.warnings, *([] if drawn is None else drawn.warnings)],
         density=found.density,
-        hierarchy=_hierarchy(targets, members, labels, plan, found),
+        hierarchy=_build_hierarchy(targets, members, labels, plan, found),
         layers=found.layers,
         duplicates=duplicates,
-        model=None if found.fit is None else _model(space, plan, found.fit, found, targets, memberships.distance),
+        model=None if found.fit is None else _build_model(space, plan, found.fit, found, targets, memberships.distance),
     )
 
 
-def _neighborhood(space: Points, plan: Plan, found: Clustered, progress: Progress) -> Neighborhood | None:
+def _find_or_reuse_neighborhood(space: Points, plan: Plan, found: Clustered, progress: Progress) -> Neighborhood | None:
     """What the algorithm found of all rows, if it looked as far as a map does."""
     if plan.components == 0:
         return None
@@ -221,17 +234,17 @@ def _neighborhood(space: Points, plan: Plan, found: Clustered, progress: Progres
     return known if enough else find_neighborhood(space, plan.threads, progress)
 
 
-def _drawn(
+def _draw_map(
     space: Points, plan: Plan, before: NDArray[np.float32] | None, near: Neighborhood | None, progress: Progress
-) -> Redrawn | None:
+) -> RevisedMap | None:
     if near is None:
         return None
     stability = "none" if before is None else plan.layout_stability
     places = np.empty((len(space), 0), np.float32) if before is None else before
-    return lay_out_again(space, places, stability, plan.components, plan.seed, plan.threads, progress, near=near)
+    return revise_map(space, places, stability, plan.components, plan.seed, plan.threads, progress, near=near)
 
 
-def _of_map(drawn: Redrawn | None, duplicates: NearDuplicates | None) -> dict[str, float]:
+def _map_metrics(drawn: RevisedMap | None, duplicates: NearDuplicates | None) -> dict[str, float]:
     moved = None if drawn is None else drawn.moved
     return {
         **({} if moved is None else {"map_moved": moved}),
@@ -239,27 +252,27 @@ def _of_map(drawn: Redrawn | None, duplicates: NearDuplicates | None) -> dict[st
     }
 
 
-def _model(
+def _build_model(
     space: Points, plan: Plan, fit: Fit, found: Clustered, targets: Points, distances: NDArray[np.floating]
 ) -> Model:
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
     own = found.labels if found.fitted is None else found.labels[found.fitted]
     reach = Reach.of(targets, distances, found.labels, metric) if fit.assigns_all else None
-    known = KnownRows.of(space, Labelled(found.labels.astype(np.int64), found.strengths), plan.threads)
+    known = KnownRows.of(space, Assignments(found.labels.astype(np.int64), found.strengths), plan.threads)
     return Model.of(fit, own, targets.shape[1], plan.normalize, reach, known)
 
 
-def _hierarchy(
+def _build_hierarchy(
     targets: Points, members: Sequence[Rows], labels: Labels, plan: Plan, found: Clustered
 ) -> list[NDArray[np.int32]]:
     if plan.hierarchy_depth < 2:
         return []
     if found.layers is not None and found.layers.chosen > 0:
-        return levels_of_layers(found.layers, labels, plan.hierarchy_depth)
-    return levels_above(targets, np.array([len(rows) for rows in members], np.int64), plan.hierarchy_depth)
+        return levels_from_layers(found.layers, labels, plan.hierarchy_depth)
+    return build_levels(targets, np.array([len(rows) for rows in members], np.int64), plan.hierarchy_depth)
 
 
-def _method(name: CentroidMethod) -> CentroidMethod:
+def _check_centroid_method(name: CentroidMethod) -> CentroidMethod:
     if name not in get_args(CentroidMethod):
         raise InvalidField("centroid_method", f"must be {' or '.join(get_args(CentroidMethod))}", value=name)
     return name

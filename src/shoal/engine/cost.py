@@ -15,26 +15,33 @@ from typing import Any, Final
 import numpy as np
 
 from shoal.engine.algorithms import check_params
-from shoal.engine.kmeans.choose_k import work_of_choosing
+from shoal.engine.kmeans.choose_k import choice_workload
 from shoal.engine.parallel import one_blas_thread, thread_count
 from shoal.engine.plan import Plan
 
-__all__ = ["Cost", "assigning_cost", "choosing_cost", "cost_of", "expected_clusters", "machine_factor"]
-__all__ += ["starting_seconds", "wall_seconds"]
+__all__ = [
+    "Cost",
+    "estimate_assignment_cost",
+    "estimate_choice_cost",
+    "estimate_cluster_count",
+    "estimate_cost",
+    "machine_factor",
+]
+__all__ += ["startup_seconds", "wall_seconds"]
 
-_EXACT: Final = 250_000
+_MAX_EXACT: Final = 250_000
 """Rows up to which clusterings compare all pairs."""
-_EXACT_MAP: Final = 50_000
+_MAX_EXACT_MAP: Final = 50_000
 """The same for the map alone."""
-_NEAR: Final = 0.06
+_NEAR_SHARE: Final = 0.06
 """Share of all pairs that is compared where near blocks of rows stand for all."""
-_BLOCKS: Final = 90e6
+_MAX_BLOCK_BYTES: Final = 90e6
 """What the scans of blocks take at most, whatever the number of rows."""
 _WIDE: Final = 64
 """Rows within a core distance beyond which pairs within it are not kept, as in `reachability`."""
-_SILHOUETTE: Final = 20_000
+_MAX_EXACT_SILHOUETTE: Final = 20_000
 """Rows up to which a Euclidean silhouette is that of all rows."""
-_CHOOSING: Final = 9.5e-7
+_CHOICE_SECONDS: Final = 9.5e-7
 """Seconds of choosing a number of clusters, for a dimension of a row in each run."""
 _START_SECONDS: Final = 2.2
 _REFERENCE_SECONDS: Final = 0.0026
@@ -53,40 +60,42 @@ class Cost:
         return Cost(self.cpu_seconds + other.cpu_seconds, max(self.bytes, other.bytes))
 
 
-def cost_of(plan: Plan, rows: int, dimensions: int) -> Cost:
+def estimate_cost(plan: Plan, rows: int, dimensions: int) -> Cost:
     """The whole of `compute`. Raises InvalidField for parameters the algorithm cannot take."""
     params, _ = check_params(plan.algorithm, plan.params)
     fitted = rows if plan.sample_size is None else min(rows, plan.sample_size)
-    fit = _FITS[plan.algorithm](fitted, dimensions, params)
+    fit = _FIT_COSTS[plan.algorithm](fitted, dimensions, params)
     rest = Cost((rows - fitted) * dimensions * 3e-9 * 50, rows * 24.0)
     working = 8.0 * rows * dimensions if plan.normalize else 4.0 * rows * dimensions
-    clusters = expected_clusters(plan.algorithm, params, rows)
-    described = _described(rows, dimensions, clusters, directions=plan.normalize)
-    whole = fit + rest + described + _drawn(plan, rows, dimensions)
+    clusters = estimate_cluster_count(plan.algorithm, params, rows)
+    described = _description_cost(rows, dimensions, clusters, directions=plan.normalize)
+    whole = fit + rest + described + _map_cost(plan, rows, dimensions)
     return Cost(whole.cpu_seconds, whole.bytes + working)
 
 
-def assigning_cost(rows: int, dimensions: int, clusters: int) -> Cost:
+def estimate_assignment_cost(rows: int, dimensions: int, clusters: int) -> Cost:
     """Of rows that join clusters which are there: nearest centroids, and their places on the map."""
-    fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _bytes(rows, dimensions, 14))
-    drawn = _neighbors(rows, dimensions, _EXACT_MAP) + Cost(6e-5 * rows, _bytes(rows, dimensions, 0, 2500))
-    whole = fit + _described(rows, dimensions, clusters, directions=True) + drawn
+    fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _estimate_bytes(rows, dimensions, 14))
+    drawn = _neighbor_cost(rows, dimensions, _MAX_EXACT_MAP) + Cost(
+        6e-5 * rows, _estimate_bytes(rows, dimensions, 0, 2500)
+    )
+    whole = fit + _description_cost(rows, dimensions, clusters, directions=True) + drawn
     return Cost(whole.cpu_seconds, whole.bytes + 8.0 * rows * dimensions)
 
 
-def choosing_cost(rows: int, dimensions: int) -> Cost:
+def estimate_choice_cost(rows: int, dimensions: int) -> Cost:
     """Of choosing a number of clusters. How far the search goes depends on the data: this lies between the ends."""
-    looked_at, runs = work_of_choosing(rows)
-    return Cost(_CHOOSING * runs * dimensions, 50.0 * looked_at * dimensions)
+    looked_at, runs = choice_workload(rows)
+    return Cost(_CHOICE_SECONDS * runs * dimensions, 50.0 * looked_at * dimensions)
 
 
-def expected_clusters(algorithm: str, params: Mapping[str, Any], rows: int) -> float:
+def estimate_cluster_count(algorithm: str, params: Mapping[str, Any], rows: int) -> float:
     """The number that was given; else about as many as are found in embeddings of text, where density finds one of six
     to seven times `min_cluster_size` rows, however many rows there are."""
     given = params.get("n_clusters") or params.get("n_components") or params.get("approx_n_clusters")
     if given:
         return float(given)
-    if _FITS[algorithm] is _density:
+    if _FIT_COSTS[algorithm] is _density_cost:
         smallest = float(params.get("min_cluster_size") or params.get("min_samples") or 5)
         return rows / (6.6 * smallest)
     return 1.3 * math.sqrt(rows)
@@ -98,11 +107,11 @@ def machine_factor() -> float:
     meanwhile; at least a tenth. Asked once."""
     left = np.ones((512, 512), np.float32)
     with one_blas_thread():
-        best = min(_timed(lambda: left @ left) for _ in range(5))
+        best = min(_measure_seconds(lambda: left @ left) for _ in range(5))
     return max(best / _REFERENCE_SECONDS, 0.1)
 
 
-def starting_seconds() -> float:
+def startup_seconds() -> float:
     """Of processor time, for a process that starts and imports what a clustering needs, on this machine."""
     return _START_SECONDS * machine_factor()
 
@@ -113,53 +122,53 @@ def wall_seconds(cost: Cost, threads: int) -> float:
     return cost.cpu_seconds * machine_factor() * (0.35 + 0.65 / cores)
 
 
-def _timed(action: Callable[[], object]) -> float:
+def _measure_seconds(action: Callable[[], object]) -> float:
     start = time.thread_time()
     action()
     return time.thread_time() - start
 
 
-def _bytes(rows: int, dimensions: int, of_a_value: float, of_a_row: float = 0) -> float:
+def _estimate_bytes(rows: int, dimensions: int, of_a_value: float, of_a_row: float = 0) -> float:
     """What scans of blocks take, and the rest by its size."""
-    return min(_BLOCKS, 25.0 * rows * dimensions + 1e6) + rows * (of_a_value * dimensions + of_a_row)
+    return min(_MAX_BLOCK_BYTES, 25.0 * rows * dimensions + 1e6) + rows * (of_a_value * dimensions + of_a_row)
 
 
-def _pairs(rows: int, dimensions: int, exact: int = _EXACT) -> float:
+def _pair_products(rows: int, dimensions: int, exact: int = _MAX_EXACT) -> float:
     """Products of one pass over the pairs of rows, near blocks only beyond `exact` rows."""
-    return float(rows) * rows * (1 if rows <= exact else _NEAR) * (dimensions + 40)
+    return float(rows) * rows * (1 if rows <= exact else _NEAR_SHARE) * (dimensions + 40)
 
 
-def _neighbors(rows: int, dimensions: int, exact: int = _EXACT) -> Cost:
-    seconds = 2.7e-12 * _pairs(rows, dimensions, exact) + 8e-8 * rows * dimensions
-    return Cost(seconds, _bytes(rows, dimensions, 14, 2500))
+def _neighbor_cost(rows: int, dimensions: int, exact: int = _MAX_EXACT) -> Cost:
+    seconds = 2.7e-12 * _pair_products(rows, dimensions, exact) + 8e-8 * rows * dimensions
+    return Cost(seconds, _estimate_bytes(rows, dimensions, 14, 2500))
 
 
-def _described(rows: int, dimensions: int, clusters: float, *, directions: bool) -> Cost:
+def _description_cost(rows: int, dimensions: int, clusters: float, *, directions: bool) -> Cost:
     """Rows are compared with all centroids; a Euclidean silhouette compares as many pairs as those of 20,000 rows at
     most."""
-    pairs = 0.0 if directions else float(min(rows, _SILHOUETTE)) ** 2
+    pairs = 0.0 if directions else float(min(rows, _MAX_EXACT_SILHOUETTE)) ** 2
     seconds = 1.5e-8 * rows * dimensions + 1e-6 * rows + pairs * (1.5e-11 * dimensions + 4e-9)
     seconds += 5e-11 * rows * min(clusters, rows) * dimensions
-    return Cost(seconds, _bytes(rows, dimensions, 14))
+    return Cost(seconds, _estimate_bytes(rows, dimensions, 14))
 
 
-def _drawn(plan: Plan, rows: int, dimensions: int) -> Cost:
+def _map_cost(plan: Plan, rows: int, dimensions: int) -> Cost:
     if plan.components == 0:
         return Cost(0, 0)
     known = plan.algorithm in ("auto", "evoc", "leiden")
-    found = Cost(0, 0) if known else _neighbors(rows, dimensions, _EXACT_MAP)
-    return found + Cost(6e-5 * rows, _bytes(rows, dimensions, 0, 2500))
+    found = Cost(0, 0) if known else _neighbor_cost(rows, dimensions, _MAX_EXACT_MAP)
+    return found + Cost(6e-5 * rows, _estimate_bytes(rows, dimensions, 0, 2500))
 
 
-def _kmeans(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+def _kmeans_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     centres = int(params.get("n_clusters") or 50)
     counted = min(centres, 100) + max(centres - 100, 0) / 4  # bounds spare most of many centres
     starts = int(params.get("n_init") or 1) if isinstance(params.get("n_init"), int) else 1
     seconds = 1.2e-9 * rows * dimensions * counted * (1 + (starts - 1) * 1.1)
-    return Cost(seconds, _bytes(rows, dimensions, 14, 300) + 50.0 * centres * dimensions)
+    return Cost(seconds, _estimate_bytes(rows, dimensions, 14, 300) + 50.0 * centres * dimensions)
 
 
-def _density(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+def _density_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     """Core distances of more than 64 rows are found by themselves, in two passes over all pairs; where lists of
     neighbours stand for all pairs they are as long as that.
 
@@ -168,72 +177,72 @@ def _density(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     """
     samples = min(int(params.get("min_samples") or params.get("min_cluster_size") or 5), rows)
     approximate = params.get("approximate")
-    listed = rows > _EXACT if approximate is None else bool(approximate)
-    seconds = 2.2e-12 * _pairs(rows, dimensions) + (5e-5 if listed else 2.5e-5) * rows
+    listed = rows > _MAX_EXACT if approximate is None else bool(approximate)
+    seconds = 2.2e-12 * _pair_products(rows, dimensions) + (5e-5 if listed else 2.5e-5) * rows
     of_a_row = 6500.0 + 130.0 * max(min(samples, _WIDE) - 20, 0)
     if samples <= _WIDE:
-        return Cost(seconds, _bytes(rows, dimensions, 20, of_a_row))
+        return Cost(seconds, _estimate_bytes(rows, dimensions, 20, of_a_row))
     if listed:
-        return Cost(seconds + 5e-8 * rows * samples, _bytes(rows, dimensions, 20, of_a_row + 90.0 * samples))
+        return Cost(seconds + 5e-8 * rows * samples, _estimate_bytes(rows, dimensions, 20, of_a_row + 90.0 * samples))
     passes = float(rows) * rows * (2.3e-8 + 7e-11 * dimensions) + 4e-8 * rows * samples
-    return Cost(seconds + passes, _bytes(rows, dimensions, 20, of_a_row) + 9e7)
+    return Cost(seconds + passes, _estimate_bytes(rows, dimensions, 20, of_a_row) + 9e7)
 
 
-def _communities(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
-    return _neighbors(rows, dimensions) + Cost(6.5e-5 * rows, _bytes(rows, dimensions, 0, 3500))
+def _community_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+    return _neighbor_cost(rows, dimensions) + Cost(6.5e-5 * rows, _estimate_bytes(rows, dimensions, 0, 3500))
 
 
-def _linkage(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+def _linkage_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     """All distances in memory; of many rows micro-clusters stand for them."""
     own = rows if rows <= 20_000 else 8_000  # means of rows, and the k-means that finds them
     linked = Cost(
-        5e-8 * own * own + _micro(rows, dimensions, own),
-        _bytes(rows, dimensions, 14) + 8.5 * own * own,
+        5e-8 * own * own + _micro_cluster_seconds(rows, dimensions, own),
+        _estimate_bytes(rows, dimensions, 14) + 8.5 * own * own,
     )
     known = params.get("n_clusters") or params.get("distance_threshold") is not None
-    return linked if known else linked + choosing_cost(own, dimensions)
+    return linked if known else linked + estimate_choice_cost(own, dimensions)
 
 
-def _mixture(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+def _mixture_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     parts, own = int(params.get("n_components") or 1), min(rows, 20_000)
     steps = 40 * int(params.get("n_init") or 1)
     square = dimensions * dimensions
     mixed = Cost(
         1e-10 * parts * steps * (own * square + square * dimensions) + 2e-10 * parts * rows * square,
-        _bytes(rows, dimensions, 0) + 8.0 * (3 * own * dimensions + 6 * parts * square + 4 * rows * parts),
+        _estimate_bytes(rows, dimensions, 0) + 8.0 * (3 * own * dimensions + 6 * parts * square + 4 * rows * parts),
     )
-    return mixed if params.get("n_components") else mixed + choosing_cost(own, dimensions)
+    return mixed if params.get("n_components") else mixed + estimate_choice_cost(own, dimensions)
 
 
-def _spectral(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+def _spectral_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     own = min(rows, 5_000)
     cut = Cost(
-        6e-7 * own * own + _micro(rows, dimensions, own),
-        _bytes(rows, dimensions, 14) + 40.0 * own * own,
+        6e-7 * own * own + _micro_cluster_seconds(rows, dimensions, own),
+        _estimate_bytes(rows, dimensions, 14) + 40.0 * own * own,
     )
-    return cut if params.get("n_clusters") else cut + choosing_cost(own, dimensions)
+    return cut if params.get("n_clusters") else cut + estimate_choice_cost(own, dimensions)
 
 
-def _mean_shift(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
+def _mean_shift_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     own = min(rows, 3_000)
-    seconds = 8e-9 * own * own * dimensions + _micro(rows, dimensions, own)
-    return Cost(seconds, _bytes(rows, dimensions, 14) + 24.0 * own * own)
+    seconds = 8e-9 * own * own * dimensions + _micro_cluster_seconds(rows, dimensions, own)
+    return Cost(seconds, _estimate_bytes(rows, dimensions, 14) + 24.0 * own * own)
 
 
-def _micro(rows: int, dimensions: int, own: int) -> float:
+def _micro_cluster_seconds(rows: int, dimensions: int, own: int) -> float:
     return 0.0 if own == rows else 2.5e-10 * rows * dimensions * own
 
 
-_FITS: Final[Mapping[str, Callable[[int, int, Mapping[str, Any]], Cost]]] = {
-    "kmeans": _kmeans,
-    "hdbscan": _density,
-    "dbscan": _density,
-    "optics": _density,
-    "auto": _communities,
-    "evoc": _communities,
-    "leiden": _communities,
-    "agglomerative": _linkage,
-    "gaussian_mixture": _mixture,
-    "spectral": _spectral,
-    "mean_shift": _mean_shift,
+_FIT_COSTS: Final[Mapping[str, Callable[[int, int, Mapping[str, Any]], Cost]]] = {
+    "kmeans": _kmeans_cost,
+    "hdbscan": _density_cost,
+    "dbscan": _density_cost,
+    "optics": _density_cost,
+    "auto": _community_cost,
+    "evoc": _community_cost,
+    "leiden": _community_cost,
+    "agglomerative": _linkage_cost,
+    "gaussian_mixture": _mixture_cost,
+    "spectral": _spectral_cost,
+    "mean_shift": _mean_shift_cost,
 }

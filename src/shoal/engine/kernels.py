@@ -31,7 +31,7 @@ def native() -> ModuleType | None:
     wanted = os.environ.get(_VARIABLE) or "auto"
     if wanted not in ("auto", "native", "plain"):
         raise InvalidField(_VARIABLE, "must be auto, native or plain", value=wanted)
-    core = None if wanted == "plain" else _built()
+    core = None if wanted == "plain" else _import_core()
     if core is None and wanted == "native":
         raise InvalidField(
             _VARIABLE,
@@ -49,7 +49,7 @@ def _choose_instructions(core: ModuleType | None) -> None:
     if not wanted:
         return
     there = _NAMES if core is None else tuple(core.available_instructions())
-    name = {_plain_name(name): name for name in there}.get(_plain_name(wanted))
+    name = {_normalize_name(name): name for name in there}.get(_normalize_name(wanted))
     if name is None:
         on = "" if core is None else " on this processor"
         remedy = "Unset it to take the fastest."
@@ -58,7 +58,7 @@ def _choose_instructions(core: ModuleType | None) -> None:
         core.use_instructions(name)
 
 
-def _plain_name(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
@@ -71,7 +71,7 @@ def describe() -> str:
     return f"plain NumPy ({'SHOAL_KERNELS=plain' if asked else 'no compiled core'})"
 
 
-def _built() -> ModuleType | None:
+def _import_core() -> ModuleType | None:
     try:
         return import_module(_CORE)
     except ModuleNotFoundError as missing:

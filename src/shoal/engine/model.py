@@ -7,22 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points
-from shoal.engine.algorithms.base import Assign, Fit, Labelled
+from shoal.engine.algorithms.base import Assign, Assignments, Fit
 from shoal.engine.known_rows import KnownRows
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import Progress, silent
+from shoal.engine.plan import Progress, ignore_progress
 from shoal.engine.prediction import Reach
 from shoal.engine.rows.geometry import unit_rows
-from shoal.engine.rows.new_rows import new_points
+from shoal.engine.rows.new_rows import check_new_points
 
 __all__ = ["Model"]
 
 
 @runtime_checkable
-class _LeavesOut(Protocol):
+class _NearestPlacer(Protocol):
     """What places rows by a rule that leaves some out, and can say where these are nearest."""
 
-    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled: ...
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,14 @@ class Model:
         fit: Fit, labels: Labels, dimensions: int, normalize: bool, reach: Reach | None, known: KnownRows
     ) -> "Model":
         """`labels` (n,) are those of the outcome for the rows that were fitted; `known` are all rows of the outcome."""
-        inside = fit.labelled.labels >= 0
-        number = np.full(int(fit.labelled.labels.max(initial=-1)) + 2, NOISE, np.int64)
-        number[fit.labelled.labels[inside]] = labels[inside]
+        inside = fit.assignments.labels >= 0
+        number = np.full(int(fit.assignments.labels.max(initial=-1)) + 2, NOISE, np.int64)
+        number[fit.assignments.labels[inside]] = labels[inside]
         return Model(dimensions, normalize, number, fit.assign, reach if fit.assigns_all else None, known)
 
-    def assign(self, points: NDArray[np.floating], threads: int = 0, progress: Progress = silent) -> Labelled:
+    def assign(
+        self, points: NDArray[np.floating], threads: int = 0, progress: Progress = ignore_progress
+    ) -> Assignments:
         """The cluster of each row of `points` (n, d), -1 where it fits none.
 
         A row that is equal to a clustered one is where that is. Of others, density-based and graph methods tell by
@@ -57,7 +59,7 @@ class Model:
         InvalidField for rows of other dimensions, numbers that are not finite and, with `normalize`, zero rows;
         Cancelled from `progress`, which hears "cluster".
         """
-        rows = new_points(points, self.dimensions)
+        rows = check_new_points(points, self.dimensions)
         rows = unit_rows(rows, threads) if self.normalize else rows
         with one_blas_thread():
             found = self.place(rows, threads, progress)
@@ -65,15 +67,15 @@ class Model:
         fits = labels >= 0
         if self.reach is not None:
             fits[fits] = self.reach.holds(rows[fits], labels[fits], threads)
-        placed = Labelled(np.where(fits, labels, NOISE), np.where(fits, found.strengths, 0).astype(np.float32))
+        placed = Assignments(np.where(fits, labels, NOISE), np.where(fits, found.strengths, 0).astype(np.float32))
         return self.known.recall(rows, placed, threads)
 
-    def nearest(self, rows: Points, threads: int = 0, progress: Progress = silent) -> Labelled:
+    def nearest(self, rows: Points, threads: int = 0, progress: Progress = ignore_progress) -> Assignments:
         """The cluster of each row (n, d), scaled as those fitted were, that is nearest by the algorithm's own rule,
         however far; -1 where that says none. What is known of equal rows does not count."""
         owner = getattr(self.place, "__self__", None)
-        place = owner.nearest if isinstance(owner, _LeavesOut) else self.place
+        place = owner.nearest if isinstance(owner, _NearestPlacer) else self.place
         with one_blas_thread():
             found = place(rows, threads, progress)
         labels = self.number[found.labels]
-        return Labelled(labels, np.where(labels >= 0, found.strengths, 0).astype(np.float32))
+        return Assignments(labels, np.where(labels >= 0, found.strengths, 0).astype(np.float32))

@@ -64,7 +64,7 @@ class Outcome:
         """k, noise not counted."""
         return len(self.centroids)
 
-    def centroids_given(self) -> NDArray[np.floating]:
+    def input_centroids(self) -> NDArray[np.floating]:
         """(k, d) where the rows were given: float64 where an `origin` was subtracted, which float32 could not hold."""
         return np.ascontiguousarray(self.centroids if self.origin is None else self.centroids + self.origin)
 

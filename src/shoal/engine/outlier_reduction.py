@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
-from shoal.engine.algorithms.base import Labelled
-from shoal.engine.clusters.centroids import Memberships, cluster_means, distances_to, member_rows
+from shoal.engine.algorithms.base import Assignments
+from shoal.engine.clusters.centroids import Memberships, cluster_means, measure_memberships, member_rows
 from shoal.engine.clusters.quality import Grouping, measure
 from shoal.engine.known_rows import KnownRows
-from shoal.engine.layers.layers import Layers, nearest_parts, parents_of
+from shoal.engine.layers.layers import Layers, find_nearest_parts, find_parents
 from shoal.engine.outcome import Outcome
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import Plan, Progress, silent
+from shoal.engine.plan import Plan, Progress, ignore_progress
 from shoal.engine.prediction import Assigner
 
-__all__ = ["without_noise"]
+__all__ = ["assign_noise"]
 
 
-def without_noise(outcome: Outcome, points: Points, plan: Plan, progress: Progress = silent) -> Outcome:
+def assign_noise(outcome: Outcome, points: Points, plan: Plan, progress: Progress = ignore_progress) -> Outcome:
     """The outcome with every row in a cluster; itself where that is so, or where there are no clusters.
 
     `points` (n, d) are the rows as they were clustered. A row joins the cluster that the algorithm's own rule finds
@@ -32,11 +32,11 @@ def without_noise(outcome: Outcome, points: Points, plan: Plan, progress: Progre
     if len(noise) == 0 or outcome.clusters == 0:
         return outcome
     with one_blas_thread():
-        joined = _joined(outcome, np.ascontiguousarray(points[noise]), plan, progress)
+        joined = _assign_rows(outcome, np.ascontiguousarray(points[noise]), plan, progress)
         labels, strengths = outcome.labels.copy(), outcome.strengths.copy()
         labels[noise], strengths[noise] = joined.labels, joined.strengths
         means = cluster_means(points, labels, outcome.clusters)
-        found = distances_to(
+        found = measure_memberships(
             points, labels, outcome.centroids, outcome.distance_metric, outcome.origin, threads=plan.threads
         )
         layers, model = outcome.layers, outcome.model
@@ -45,15 +45,15 @@ def without_noise(outcome: Outcome, points: Points, plan: Plan, progress: Progre
             labels=labels,
             strengths=strengths,
             distances=found.distance.astype(np.float32),
-            metrics=_measured(outcome, points, labels, means, found, plan, progress),
+            metrics=_update_metrics(outcome, points, labels, means, found, plan, progress),
             cohesion=found.cohesion(member_rows(labels, outcome.clusters)),
-            layers=None if layers is None else _deepened(layers, noise, labels, points, plan.threads),
-            model=None if model is None else replace(model, known=_known(points, labels, strengths, plan)),
+            layers=None if layers is None else _extend_layers(layers, noise, labels, points, plan.threads),
+            model=None if model is None else replace(model, known=_build_known_rows(points, labels, strengths, plan)),
         )
 
 
-def _joined(outcome: Outcome, rows: Points, plan: Plan, progress: Progress) -> Labelled:
-    found = Labelled(np.full(len(rows), NOISE, np.int64), np.zeros(len(rows), np.float32))
+def _assign_rows(outcome: Outcome, rows: Points, plan: Plan, progress: Progress) -> Assignments:
+    found = Assignments(np.full(len(rows), NOISE, np.int64), np.zeros(len(rows), np.float32))
     if outcome.model is not None:
         found = outcome.model.nearest(rows, plan.threads, progress)
     left = np.flatnonzero(found.labels < 0)
@@ -62,11 +62,11 @@ def _joined(outcome: Outcome, rows: Points, plan: Plan, progress: Progress) -> L
         placed = nearest.assign(np.ascontiguousarray(rows[left]), plan.threads, progress)
         labels, strengths = found.labels.copy(), found.strengths.copy()
         labels[left], strengths[left] = placed.labels, placed.strengths
-        found = Labelled(labels, strengths)
+        found = Assignments(labels, strengths)
     return found
 
 
-def _measured(
+def _update_metrics(
     outcome: Outcome,
     points: Points,
     labels: Labels,
@@ -79,27 +79,27 @@ def _measured(
     return {**outcome.metrics, **measure(grouping, plan.seed, plan.threads, progress)}
 
 
-def _known(points: Points, labels: Labels, strengths: NDArray[np.float32], plan: Plan) -> KnownRows:
-    return KnownRows.of(points, Labelled(labels.astype(np.int64), strengths), plan.threads)
+def _build_known_rows(points: Points, labels: Labels, strengths: NDArray[np.float32], plan: Plan) -> KnownRows:
+    return KnownRows.of(points, Assignments(labels.astype(np.int64), strengths), plan.threads)
 
 
-def _deepened(layers: Layers, noise: Rows, labels: Labels, points: Points, threads: int) -> Layers:
+def _extend_layers(layers: Layers, noise: Rows, labels: Labels, points: Points, threads: int) -> Layers:
     """The layers with the rows that came: in coarser ones where their cluster is, in finer ones in the nearest part of
     it, by the means. The clusters of every layer keep their numbers."""
     own = [layer.labels.copy() for layer in layers.layers]
     before = own[layers.chosen].copy()
     own[layers.chosen] = labels
     for coarser in own[: layers.chosen]:
-        coarser[noise] = _main_groups(before, coarser)[labels[noise]]
+        coarser[noise] = _find_majority_groups(before, coarser)[labels[noise]]
     for place in range(layers.chosen + 1, len(own)):
         finer, above = own[place], own[place - 1]
         means = cluster_means(points, finer, layers.layers[place].clusters).astype(np.float32)
-        finer[noise] = nearest_parts(parents_of(finer, above), means, above[noise], points, noise, threads)
+        finer[noise] = find_nearest_parts(find_parents(finer, above), means, above[noise], points, noise, threads)
     placed = [replace(layer, labels=of_layer) for layer, of_layer in zip(layers.layers, own, strict=True)]
     return replace(layers, layers=placed)
 
 
-def _main_groups(labels: Labels, coarser: Labels) -> Labels:
+def _find_majority_groups(labels: Labels, coarser: Labels) -> Labels:
     """(k,) the coarser cluster that most rows of each cluster are in, -1 where they are in none."""
     inside = labels >= 0
     pairs, counts = np.unique(np.stack([labels[inside], coarser[inside]]), axis=1, return_counts=True)

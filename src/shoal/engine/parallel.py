@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from shoal.engine.plan import Pulse
 
-__all__ = ["in_order", "one_blas_thread", "spans", "take_blas_buffers", "thread_count"]
+__all__ = ["map_in_order", "one_blas_thread", "reserve_blas_buffers", "spans", "thread_count"]
 
 Result = TypeVar("Result")
 
@@ -40,10 +40,10 @@ def thread_count(threads: int) -> int:
     if threads > 0:
         return threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return max(1, math.ceil(min(cores, _share_of_cores(_CPU_SHARE))))
+    return max(1, math.ceil(min(cores, _cgroup_cpu_limit(_CPU_SHARE))))
 
 
-def _share_of_cores(told: Path) -> float:
+def _cgroup_cpu_limit(told: Path) -> float:
     """How many cores the container around this process may keep busy, by its cgroup (version 2)."""
     try:
         quota, period = told.read_text().split()
@@ -89,7 +89,7 @@ class _OneThread:
 _ONE_THREAD: Final = _OneThread()
 
 
-def take_blas_buffers(threads: int) -> None:
+def reserve_blas_buffers(threads: int) -> None:
     """Have BLAS map the buffers that so many threads need; call it before memory is limited.
 
     OpenBLAS maps 32 MiB for each thread that computes at a time, when it first does, and keeps it; where it is refused
@@ -121,7 +121,7 @@ def spans(total: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
-def in_order(
+def map_in_order(
     work: Callable[[slice], Result], blocks: Sequence[slice], threads: int, pulse: Pulse | None = None
 ) -> Iterator[Result]:
     """The answers of `work` for each block, in the order of the blocks.
@@ -140,14 +140,14 @@ def in_order(
         for block in blocks:
             waiting.append(pool.submit(work, block))
             if len(waiting) > 2 * count:
-                yield _awaited(waiting.popleft(), pulse)
+                yield _await_result(waiting.popleft(), pulse)
         while waiting:
-            yield _awaited(waiting.popleft(), pulse)
+            yield _await_result(waiting.popleft(), pulse)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _awaited(future: Future[Result], pulse: Pulse | None) -> Result:
+def _await_result(future: Future[Result], pulse: Pulse | None) -> Result:
     while pulse is not None and not wait((future,), timeout=_PULSE_EVERY).done:
         pulse()
     return future.result()

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
-__all__ = ["MOST_SEED", "CentroidMethod", "DistanceMetric", "Keep", "Plan", "Progress", "Pulse"]
-__all__ += ["made_now", "pulse_at", "silent", "steady", "still", "within"]
+__all__ = ["MAX_SEED", "CentroidMethod", "DistanceMetric", "Plan", "Progress", "Pulse", "StageCache"]
+__all__ += ["bypass_cache", "ignore_progress", "ignore_pulse", "make_monotonic", "pulse_at", "scale_progress"]
 
-Made = TypeVar("Made")
+T = TypeVar("T")
 
-MOST_SEED: Final = 2**32 - 1
+MAX_SEED: Final = 2**32 - 1
 """The largest seed, as for NumPy and scikit-learn."""
 
 CentroidMethod = Literal["mean", "median", "medoid"]
@@ -21,11 +21,11 @@ Pulse: TypeAlias = Callable[[], None]
 """Called several times a second by what cannot say how far it is; may raise Cancelled."""
 
 
-def silent(stage: str, fraction: float) -> None:
+def ignore_progress(stage: str, fraction: float) -> None:
     """The progress of somebody who does not want to know."""
 
 
-def within(progress: Progress, stage: str, start: float, stop: float) -> Progress:
+def scale_progress(progress: Progress, stage: str, start: float, stop: float) -> Progress:
     """A progress for a part of a stage: whatever it is told counts from `start` to `stop` of that stage."""
     return lambda _, fraction: progress(stage, start + (stop - start) * fraction)
 
@@ -35,11 +35,11 @@ def pulse_at(progress: Progress, stage: str, fraction: float) -> Pulse:
     return partial(progress, stage, fraction)
 
 
-def still() -> None:
+def ignore_pulse() -> None:
     """The pulse of a caller that does not watch."""
 
 
-def steady(progress: Progress) -> Progress:
+def make_monotonic(progress: Progress) -> Progress:
     """A progress that is never told less of a stage than before, however its parts overlap."""
     reached: dict[str, float] = {}
 
@@ -50,14 +50,14 @@ def steady(progress: Progress) -> Progress:
     return tell
 
 
-class Keep(Protocol):
+class StageCache(Protocol):
     """Gives what a stage makes: as an earlier attempt at the same clustering left it, or made now."""
 
-    def __call__(self, stage: str, make: Callable[[], Made]) -> Made: ...
+    def __call__(self, stage: str, make: Callable[[], T]) -> T: ...
 
 
-def made_now(stage: str, make: Callable[[], Made]) -> Made:
-    """The `Keep` of somebody who keeps nothing."""
+def bypass_cache(stage: str, make: Callable[[], T]) -> T:
+    """The `StageCache` of somebody who keeps nothing."""
     return make()
 
 
@@ -83,6 +83,6 @@ class Plan:
     keep_model: bool = False
     """Whether the outcome can place new rows; density and graph methods keep the rows for it."""
     seed: int = 42
-    """0 to `MOST_SEED`."""
+    """0 to `MAX_SEED`."""
     threads: int = 0
     """0 takes all cores."""

@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
-from shoal.engine.algorithms.base import Labelled, nothing_found
+from shoal.engine.algorithms.base import Assignments, all_noise
 from shoal.engine.kmeans.centers import TwoNearest
-from shoal.engine.neighbors.nearest import cells_of
-from shoal.engine.parallel import in_order, one_blas_thread, spans
+from shoal.engine.neighbors.nearest import find_cells
+from shoal.engine.parallel import map_in_order, one_blas_thread, spans
 from shoal.engine.plan import DistanceMetric, Progress
-from shoal.engine.rows.geometry import checked_points, half_squares, squared_lengths, unit_rows
-from shoal.engine.rows.means import squares_to
-from shoal.engine.rows.new_rows import lengths_of, longest_of, new_points, score_slack
+from shoal.engine.rows.exact_sums import squared_distances
+from shoal.engine.rows.geometry import check_points, half_squares, squared_lengths, unit_rows
+from shoal.engine.rows.new_rows import approximate_lengths, check_new_points, max_length, score_slack
 from shoal.errors import InvalidField
 
-__all__ = ["Assigner", "Reach", "reaches"]
+__all__ = ["Assigner", "Reach", "compute_reaches"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -53,7 +53,7 @@ class Assigner:
         the Euclidean distance to means that are shorter than 1, so its labels are those of "euclidean" on unit rows.
         A centroid without a direction takes no row under "cosine". Raises InvalidField.
         """
-        table = checked_points(centroids)
+        table = check_points(centroids)
         if reach is not None and (reach.shape != (len(table),) or np.isnan(reach).any()):
             raise InvalidField("reach", "must hold one number for each cluster", value=reach.shape)
         if metric == "cosine":
@@ -61,7 +61,7 @@ class Assigner:
             return Assigner(table, metric, reach, Places.of(unit_rows(table[numbers]), numbers))
         return Assigner(table, metric, reach, Places.of(table, np.arange(len(table))))
 
-    def assign(self, points: NDArray[np.floating], threads: int, progress: Progress) -> Labelled:
+    def assign(self, points: NDArray[np.floating], threads: int, progress: Progress) -> Assignments:
         """The cluster of each row of `points` (n, d), -1 where its distance exceeds the reach of the nearest; of equal
         distances the lower number. The strength is 1 - nearest / second nearest Euclidean distance (on unit rows under
         "cosine"), 1 where there is one cluster.
@@ -69,11 +69,11 @@ class Assigner:
         The same for a row alone and among others, on any number of threads. O(n k d) time. Reports to `progress` as
         "cluster". Raises InvalidField for rows that are not (n, d), not finite, beyond 1e15, or zero under "cosine".
         """
-        return self.place(new_points(points, self.centroids.shape[1]), threads, progress)
+        return self.place(check_new_points(points, self.centroids.shape[1]), threads, progress)
 
-    def place(self, rows: Points, threads: int, progress: Progress) -> Labelled:
+    def place(self, rows: Points, threads: int, progress: Progress) -> Assignments:
         """`assign` for rows that were checked."""
-        found = nothing_found(len(rows))
+        found = all_noise(len(rows))
         if len(self._places.numbers) == 0 or len(rows) == 0:
             return found
         near = self._places.nearest(unit_rows(rows, threads) if self.metric == "cosine" else rows, threads, progress)
@@ -87,7 +87,7 @@ class Assigner:
     def _fits(self, labels: Rows, squares: Doubles) -> NDArray[np.bool_]:
         if self.reach is None:
             return np.ones(len(labels), np.bool_)
-        return _near(squares, self.reach[labels], self.metric)
+        return _is_within(squares, self.reach[labels], self.metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ class Reach:
 
     @staticmethod
     def of(centroids: Points, distances: NDArray[np.floating], labels: Labels, metric: DistanceMetric) -> "Reach":
-        """As `reaches` tells; `distances` (n,) of the members. A centroid without a direction reaches any row."""
-        reach = reaches(distances, labels, len(centroids), metric=metric)
+        """As in `compute_reaches`; `distances` (n,) of the members. A centroid without a direction reaches any row."""
+        reach = compute_reaches(distances, labels, len(centroids), metric=metric)
         if metric == "euclidean":
             return Reach(centroids, reach, metric)
         known = squared_lengths(centroids) > 0
@@ -114,11 +114,11 @@ class Reach:
         """(n,) whether each row, of unit length under "cosine", is within the reach of its cluster; the same for a row
         alone and among others."""
         own = np.arange(len(points))
-        squares = squares_to(points, own, self.centroids, labels.astype(np.int32), threads)
-        return _near(squares, self.distances[labels], self.metric)
+        squares = squared_distances(points, own, self.centroids, labels.astype(np.int32), threads)
+        return _is_within(squares, self.distances[labels], self.metric)
 
 
-def _near(squares: Doubles, reach: Doubles, metric: DistanceMetric) -> NDArray[np.bool_]:
+def _is_within(squares: Doubles, reach: Doubles, metric: DistanceMetric) -> NDArray[np.bool_]:
     limit = reach * (1.0 + _ROUNDING)
     if metric == "cosine":
         return squares / 2 <= limit + _ANGLE
@@ -142,7 +142,7 @@ class Places:
         middle = targets.mean(axis=0, dtype=np.float64).astype(np.float32) if len(targets) else targets.sum(axis=0)
         near = targets - middle
         halves = half_squares(near)
-        return Places(numbers, targets, middle, near, halves, longest_of(halves))
+        return Places(numbers, targets, middle, near, halves, max_length(halves))
 
     def nearest(self, rows: Points, threads: int, progress: Progress) -> TwoNearest:
         """The two nearest, block by block; labels count the `targets`."""
@@ -151,7 +151,7 @@ class Places:
             return self._block(rows)
         found = TwoNearest(np.empty(len(rows), np.int32), np.empty((len(rows), 2)))
         with one_blas_thread():
-            parts = in_order(lambda block: self._block(rows[block]), blocks, threads)
+            parts = map_in_order(lambda block: self._block(rows[block]), blocks, threads)
             for block, part in zip(blocks, parts, strict=True):
                 found.labels[block], found.squares[block] = part.labels, part.squares
                 progress("cluster", block.stop / len(rows))
@@ -162,10 +162,10 @@ class Places:
         apart: Floats = rows - self.middle
         scores: Floats = apart @ self.near.T
         scores -= self.halves
-        slack = score_slack(lengths_of(apart), self.longest, rows.shape[1])
-        least = np.nextafter((_second(scores) - 2 * slack).astype(np.float32), np.float32(-np.inf))
-        row, number = cells_of(scores >= least[:, None])
-        squares = squares_to(rows, row, self.targets, number.astype(np.int32), 1)
+        slack = score_slack(approximate_lengths(apart), self.longest, rows.shape[1])
+        least = np.nextafter((_second_largest(scores) - 2 * slack).astype(np.float32), np.float32(-np.inf))
+        row, number = find_cells(scores >= least[:, None])
+        squares = squared_distances(rows, row, self.targets, number.astype(np.int32), 1)
         order = np.lexsort((number, squares, row))
         first = np.searchsorted(row[order], np.arange(len(rows)))
         second = np.full(len(rows), np.inf)
@@ -174,7 +174,7 @@ class Places:
         return TwoNearest(number[order[first]].astype(np.int32), np.stack([squares[order[first]], second], axis=1))
 
 
-def _second(scores: Floats) -> Floats:
+def _second_largest(scores: Floats) -> Floats:
     """(n,) the second largest of each row (n, k), the largest where k is 1; an eighth of the time of a partition."""
     own, first = np.arange(len(scores)), np.argmax(scores, axis=1)
     best: Floats = scores[own, first]
@@ -186,7 +186,9 @@ def _second(scores: Floats) -> Floats:
     return second
 
 
-def reaches(distances: NDArray[np.floating], labels: Labels, clusters: int, *, metric: DistanceMetric) -> Doubles:
+def compute_reaches(
+    distances: NDArray[np.floating], labels: Labels, clusters: int, *, metric: DistanceMetric
+) -> Doubles:
     """(k,) how far from its centroid a new row may be and still belong to a cluster, told from its members.
 
     `distances` (n,) to the own centroid in `metric`, `labels` (n,) with -1 for noise, whose distances are not looked
@@ -206,7 +208,7 @@ def reaches(distances: NDArray[np.floating], labels: Labels, clusters: int, *, m
     sizes = np.bincount(own, minlength=clusters)
     several = np.flatnonzero(sizes > 1)
     starts, count = (np.cumsum(sizes) - sizes)[several], sizes[several]
-    lower, upper = _quantile(away, starts, count, 0.25), _quantile(away, starts, count, 0.75)
+    lower, upper = _segment_quantiles(away, starts, count, 0.25), _segment_quantiles(away, starts, count, 0.75)
     fence = np.zeros(clusters)
     fence[several] = upper + _FENCE * (upper - lower)
     reach = np.zeros(clusters)
@@ -218,7 +220,7 @@ def reaches(distances: NDArray[np.floating], labels: Labels, clusters: int, *, m
     return reach**2 / 2 if metric == "cosine" else reach
 
 
-def _quantile(ascending: Doubles, starts: Rows, count: Rows, share: float) -> Doubles:
+def _segment_quantiles(ascending: Doubles, starts: Rows, count: Rows, share: float) -> Doubles:
     """(m,) of each stretch of `count` values from `starts` on, between two by proportion."""
     place = share * (count - 1)
     low = place.astype(np.int64)

@@ -20,7 +20,7 @@ from shoal.errors import InvalidField
 from shoal.files.faults import first_unfit
 from shoal.records.document import MAX_PAYLOAD_BYTES, TYPED_FIELDS, byo_payload, check_typed, own_fields
 from shoal.records.vectors import Place
-from shoal.tables import is_json, mapped
+from shoal.tables import is_json, map_leaves
 
 __all__ = ["check_types", "json_of_batch", "json_of_rows", "json_text", "json_values", "times_as_text"]
 
@@ -140,7 +140,7 @@ def json_values(column: pa.Array, place: Place, *, stored: bool) -> list[Any]:
         return _parsed(column.storage.to_pylist(), place)
     leaf = partial(_leaf, stored=stored)
     try:
-        values: list[Any] = mapped(column, leaf).to_pylist(maps_as_pydicts="strict")
+        values: list[Any] = map_leaves(column, leaf).to_pylist(maps_as_pydicts="strict")
     except (_Unfit, KeyError) as error:
         row = first_unfit(column, partial(_fits, stored=stored))
         if isinstance(error, _Unfit):
@@ -151,7 +151,7 @@ def json_values(column: pa.Array, place: Place, *, stored: bool) -> list[Any]:
 
 def _fits(column: pa.Array, *, stored: bool) -> bool:
     try:
-        mapped(column, partial(_leaf, stored=stored)).to_pylist(maps_as_pydicts="strict")
+        map_leaves(column, partial(_leaf, stored=stored)).to_pylist(maps_as_pydicts="strict")
     except (_Unfit, KeyError):
         return False
     return True

@@ -17,7 +17,7 @@ from shoal.files.formats import format_of
 from shoal.files.pieces import Shards
 from shoal.files.reading import speaking_shoal
 from shoal.files.shards import Shard
-from shoal.tables import is_json, is_text, plain
+from shoal.tables import is_json, is_text, to_plain
 
 __all__ = ["ShardRows", "partitions"]
 
@@ -126,7 +126,7 @@ def _alike(one: pa.DataType, other: pa.DataType) -> bool:
         fields, others = ({field.name: field.type for field in kind} for kind in (one, other))
         same = fields.keys() == others.keys() and len(fields) == one.num_fields == other.num_fields
         return same and all(_alike(kind, others[name]) for name, kind in fields.items())
-    one, other = (plain(pa.array([], kind)).type for kind in (one, other))
+    one, other = (to_plain(pa.array([], kind)).type for kind in (one, other))
     return bool(one == other) or (is_text(one) and is_text(other))
 
 

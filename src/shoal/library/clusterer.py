@@ -10,21 +10,21 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from shoal.columns import Points
-from shoal.engine.algorithms import Fit, Labelled, find_algorithm
+from shoal.engine.algorithms import Assignments, Fit, find_algorithm
 from shoal.engine.algorithms.base import check_seed
 from shoal.engine.clusters.centroids import cluster_means
-from shoal.engine.clusters.labels import by_size
+from shoal.engine.clusters.labels import number_by_size
 from shoal.engine.known_rows import KnownRows
 from shoal.engine.model import Model
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import MOST_SEED, silent
-from shoal.engine.rows.geometry import checked_points, unit_rows
+from shoal.engine.plan import MAX_SEED, ignore_progress
+from shoal.engine.rows.geometry import check_points, unit_rows
 from shoal.errors import InvalidField
 from shoal.labeling import Name, name_clusters
 from shoal.library.input.given import one_column, split_vectors
 from shoal.library.input.inputs import texts_of
-from shoal.precision import Split, matters, moved_to_mean, split
-from shoal.scalars import unwrapped, whole
+from shoal.precision import Split, center_on_mean, is_rest_significant, split_float32
+from shoal.scalars import parse_integer, unwrap
 
 __all__ = ["Clusterer", "Integers"]
 
@@ -75,13 +75,13 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """
         rows = validate_data(self, _rows_of(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
         texts = texts_of(text, len(rows))
-        self._origin = self._origin_of(split(rows))
+        self._origin = self._origin_of(split_float32(rows))
         points = self._placed(rows)
         algorithm, given = self._plan()
         method = find_algorithm(algorithm)
-        params = method.params(**{name: unwrapped(value) for name, value in given.items()})
+        params = method.params(**{name: unwrap(value) for name, value in given.items()})
         with one_blas_thread():
-            found = method.fit(points, params, seed=self._seed(), threads=self._threads(), progress=silent)
+            found = method.fit(points, params, seed=self._seed(), threads=self._threads(), progress=ignore_progress)
         self._keep(points, found)
         self._name(texts)
         return self
@@ -128,7 +128,7 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return np.asarray(self._model.assign(rows, self._threads()).labels, np.int64)
 
     def _placed(self, rows: NDArray[np.floating]) -> Points:
-        points = checked_points(self._near(rows))
+        points = check_points(self._near(rows))
         if not self.normalize:
             return points
         directed = points.any(axis=1)
@@ -140,13 +140,13 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
     def _origin_of(self, rows: Split) -> NDArray[np.float64] | None:
         """The mean of rows whose differences float32 would lose."""
-        if self.normalize or rows.rest is None or not matters(rows.points, rows.rest):
+        if self.normalize or rows.rest is None or not is_rest_significant(rows.points, rows.rest):
             return None
-        return moved_to_mean(*rows)[1]
+        return center_on_mean(*rows)[1]
 
     def _near(self, rows: NDArray[np.floating]) -> Points:
-        found = split(rows)
-        return found.points if self._origin is None else moved_to_mean(*found, self._origin)[0]
+        found = split_float32(rows)
+        return found.points if self._origin is None else center_on_mean(*found, self._origin)[0]
 
     def _seed(self) -> int:
         """Drawn from a RandomState, as scikit-learn does, so that each fit moves it on."""
@@ -154,23 +154,23 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         if given is None:
             return 42
         if isinstance(given, np.random.RandomState):
-            return int(given.randint(0, MOST_SEED, dtype=np.int64))
+            return int(given.randint(0, MAX_SEED, dtype=np.int64))
         if isinstance(given, np.random.Generator):
             remedy = "Draw a whole number from it: random_state=int(rng.integers(2**32))."
             raise InvalidField(
                 "random_state", "must be None, a whole number or a RandomState, no Generator", remedy=remedy
             )
-        seed = whole("random_state", given, 0)
+        seed = parse_integer("random_state", given, 0)
         check_seed("random_state", seed)
         return seed
 
     def _threads(self) -> int:
-        return 0 if self.n_jobs is None or self.n_jobs < 0 else whole("n_jobs", self.n_jobs, 0)
+        return 0 if self.n_jobs is None or self.n_jobs < 0 else parse_integer("n_jobs", self.n_jobs, 0)
 
     def _keep(self, points: Points, found: Fit) -> None:
-        labels = by_size(found.labelled.labels)
+        labels = number_by_size(found.labelled.labels)
         clusters = int(labels.max(initial=-1)) + 1
-        known = KnownRows.of(points, Labelled(labels.astype(np.int64), found.labelled.strengths), self._threads())
+        known = KnownRows.of(points, Assignments(labels.astype(np.int64), found.labelled.strengths), self._threads())
         self._model = Model.of(found, labels, points.shape[1], False, None, known)  # rows are placed before
         self.labels_ = labels.astype(np.int64)
         self.probabilities_ = found.labelled.strengths

@@ -26,8 +26,8 @@ from shoal.analysis.tables import (
 )
 from shoal.columns import Labels, Points
 from shoal.engine.layers.layers import Layers
-from shoal.engine.outlier_reduction import without_noise
-from shoal.engine.plan import Plan, Progress, silent
+from shoal.engine.outlier_reduction import assign_noise
+from shoal.engine.plan import Plan, Progress, ignore_progress
 from shoal.errors import InvalidField
 from shoal.library.assignment import Assignment, read_newcomers
 from shoal.library.checksums import changed_rows
@@ -37,7 +37,7 @@ from shoal.library.views.described import described, linked, with_columns
 from shoal.library.views.exploration import Exploration, Kept
 from shoal.library.views.exports import index_table
 from shoal.plural import plural
-from shoal.precision import moved_to_mean
+from shoal.precision import center_on_mean
 
 if TYPE_CHECKING:
     from shoal.library.written.write_back import FileRows
@@ -180,7 +180,7 @@ class Clustering(Exploration):
         *,
         vector: str | None = None,
         id: str | Iterable[object] | None = None,
-        progress: Progress = silent,
+        progress: Progress = ignore_progress,
     ) -> Assignment:
         """The clusters of documents that were not clustered, -1 for those that fit none; the clusters stay as they are.
 
@@ -210,7 +210,7 @@ class Clustering(Exploration):
         points, rest = given.vectors
         origin = self.analysis.outcome.origin
         if origin is not None and points.shape[1] == len(origin):
-            points, _ = moved_to_mean(points, rest, origin)
+            points, _ = center_on_mean(points, rest, origin)
         found = model.assign(points, self.plan.threads, progress)
         ids = [*(one.cluster_id for one in self.clusters), NOISE_ID]  # -1 is the last place
         names = [*(one.label for one in self.clusters), None]
@@ -225,7 +225,7 @@ class Clustering(Exploration):
         )
 
     def reduce_outliers(
-        self, vectors: object = None, *, vector: str | None = None, progress: Progress = silent
+        self, vectors: object = None, *, vector: str | None = None, progress: Progress = ignore_progress
     ) -> "Clustering":
         """The same clusters with every document in one: those in none join the nearest.
 
@@ -259,7 +259,7 @@ class Clustering(Exploration):
             raise InvalidField("vectors", problem, remedy=_SAME_ROWS)
         if vectors is not None:
             self._check_same(points)
-        noise, outcome = self.noise, without_noise(self.analysis.outcome, points, self.plan, progress)
+        noise, outcome = self.noise, assign_noise(self.analysis.outcome, points, self.plan, progress)
         joined = noise - int(np.count_nonzero(outcome.labels < 0))
         told = f"{joined:,} documents that were in no cluster were put into the nearest one."
         warnings = [*self.warnings, told] if joined else self.warnings

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from shoal.analysis.analyse import Analysis, analyse
 from shoal.columns import Points
-from shoal.engine.algorithms import check_params, count_parameter, parameter_names, with_own_count
+from shoal.engine.algorithms import canonicalize_count, check_params, count_parameter, parameter_names
 from shoal.engine.algorithms.base import check_seed
-from shoal.engine.cost import Cost, choosing_cost, cost_of, expected_clusters
-from shoal.engine.density.density_tree import reordered
+from shoal.engine.cost import Cost, estimate_choice_cost, estimate_cluster_count, estimate_cost
+from shoal.engine.density.density_tree import reorder_density
 from shoal.engine.kmeans.choose_k import choose_k
-from shoal.engine.plan import CentroidMethod, Plan, Progress, silent
+from shoal.engine.plan import CentroidMethod, Plan, Progress, ignore_progress
 from shoal.errors import InvalidField
 from shoal.labeling import Volume
 from shoal.library.checksums import row_checksums
 from shoal.library.clustering import Clustering
 from shoal.library.input.document_ids import DocumentIds
 from shoal.library.parameter_names import unknown_parameter
-from shoal.precision import matters, moved_to_mean
+from shoal.precision import center_on_mean, is_rest_significant
 
 __all__ = ["Clustering", "How", "cluster_columns", "expected_cost"]
 
@@ -59,7 +59,7 @@ def cluster_columns(
     ids: Sequence[str],
     texts: Sequence[str] | None,
     how: How,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
     *,
     sort: bool = True,
     like: Clustering | None = None,
@@ -101,7 +101,7 @@ def cluster_columns(
 
 def _near_origin(points: Points, rest: Points | None, how: How) -> tuple[Points, NDArray[np.float64] | None, list[str]]:
     """The rows, about their mean where float32 would lose their differences; that mean; and what to say of it."""
-    if rest is None or not matters(points, rest):
+    if rest is None or not is_rest_significant(points, rest):
         return points, None, []
     far = "The vectors lie so far from the origin that float32 loses the digits in which they differ"
     if how.normalize:
@@ -110,7 +110,7 @@ def _near_origin(points: Points, rest: Points | None, how: How) -> tuple[Points,
     if check_params(how.algorithm, _own_params(how, len(points)))[0].get("metric") == "cosine":
         remedy = "Their directions hardly differ either; another metric compares their distances about their mean."
         return points, None, [f"{far}. {remedy}"]
-    moved, origin = moved_to_mean(points, rest)
+    moved, origin = center_on_mean(points, rest)
     return moved, origin, [f"{far}; they were clustered about their mean, taken in float64."]
 
 
@@ -141,9 +141,9 @@ def _in_order_given(analysis: Analysis, order: NDArray[np.int64]) -> Analysis:
         coordinates=None if outcome.coordinates is None else outcome.coordinates[back],
         medoids=order[outcome.medoids],
         representatives=[order[rows] for rows in outcome.representatives],
-        density=None if outcome.density is None else reordered(outcome.density, order),
-        layers=None if outcome.layers is None else outcome.layers.taken(back),
-        duplicates=None if outcome.duplicates is None else outcome.duplicates.taken(back, order),
+        density=None if outcome.density is None else reorder_density(outcome.density, order),
+        layers=None if outcome.layers is None else outcome.layers.take(back),
+        duplicates=None if outcome.duplicates is None else outcome.duplicates.take(back, order),
     )
     layers = [replace(layer, labels=layer.labels[back]) for layer in analysis.layers]
     return replace(analysis, ids=[analysis.ids[row] for row in back], outcome=given, layers=layers)
@@ -170,9 +170,9 @@ def expected_cost(how: How, rows: int, dimension: int, text: Volume) -> Cost:
     params, choosing = _own_params(how, rows), Cost(0, 0)
     if how.algorithm == _KMEANS and params.get("n_clusters") is None:
         params["n_clusters"] = max(2, min(int(rows**0.5), 300))
-        choosing = choosing_cost(rows, dimension)
+        choosing = estimate_choice_cost(rows, dimension)
     clusters = _checked(how, params).get(count_parameter(how.algorithm) or "")
-    cost = choosing + cost_of(_plan_of(how, params), rows, dimension)
+    cost = choosing + estimate_cost(_plan_of(how, params), rows, dimension)
     naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)
     return Cost(cost.cpu_seconds + _naming_seconds(how, params, rows, text), cost.bytes + naming)
 
@@ -181,7 +181,7 @@ def _naming_seconds(how: How, params: Mapping[str, object], rows: int, text: Vol
     if not text.documents:
         return 0.0
     layers = 2 if how.algorithm in ("auto", "evoc") else 1
-    return rows * (_NAMING_SECONDS * layers + _APART_SECONDS * expected_clusters(how.algorithm, params, rows))
+    return rows * (_NAMING_SECONDS * layers + _APART_SECONDS * estimate_cluster_count(how.algorithm, params, rows))
 
 
 def _plan_of(how: How, params: Mapping[str, object]) -> Plan:
@@ -226,6 +226,6 @@ def _own_params(how: How, rows: int) -> dict[str, object]:
     for name, value in params.items():
         if name not in known:
             raise unknown_parameter(how.algorithm, name, value)
-    params = with_own_count(how.algorithm, params)
+    params = canonicalize_count(how.algorithm, params)
     starts = next((starts for most, starts in _STARTS if rows <= most), 1)
     return {"n_init": starts, **params} if how.algorithm == _KMEANS else params

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from shoal.columns import Points, Rows
-from shoal.engine.cost import starting_seconds, wall_seconds
-from shoal.engine.plan import Progress, silent
+from shoal.engine.cost import startup_seconds, wall_seconds
+from shoal.engine.plan import Progress, ignore_progress
 from shoal.errors import InvalidField
 from shoal.files import Documents, FileTable, Source, Wanted, open_source
 from shoal.files.bounds import Bounds
@@ -60,7 +60,7 @@ class FileClustering:
     """Rows of the file."""
     without: Sequence[str] = ()
 
-    def write_back(self, path: Path, progress: Progress = silent) -> list[str]:
+    def write_back(self, path: Path, progress: Progress = ignore_progress) -> list[str]:
         """Write the file again with the clusters beside its columns; see `shoal.library.written.write_back`."""
         without = find_kept(self.opened, self.without, "--without")
         return write_back(self.opened, self.clustering, self.rows, self.total, path, progress, without=without)
@@ -103,12 +103,14 @@ class FilePlan:
     disk_bytes: int
 
 
-def plan_file(request: Request, progress: Progress = silent, *, model: bool = True, write: bool = False) -> FilePlan:
+def plan_file(
+    request: Request, progress: Progress = ignore_progress, *, model: bool = True, write: bool = False
+) -> FilePlan:
     """Read and choose, and tell what clustering these rows would cost, with the `model` on disk and the file written
     again or not. Raises InvalidField as `cluster_file` does."""
     began = time.process_time()
     chosen = _chosen(request, progress)
-    started = time.process_time() - began + starting_seconds()
+    started = time.process_time() - began + startup_seconds()
     rows, dimension = chosen.points.shape
     text = Volume.of(_texts(request, chosen, _text_fields(request, chosen)) or ())
     cost = expected_cost(request.how, rows, dimension, text)
@@ -128,7 +130,7 @@ def plan_file(request: Request, progress: Progress = silent, *, model: bool = Tr
     )
 
 
-def cluster_file(request: Request, progress: Progress = silent) -> FileClustering:
+def cluster_file(request: Request, progress: Progress = ignore_progress) -> FileClustering:
     """Read, choose, cluster and name. Raises InvalidField for a file or parameters that cannot be used."""
     chosen = _chosen(request, progress)
     request = _with_texts(request, chosen)

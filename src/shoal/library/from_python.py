@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.engine.algorithms import parameter_names
-from shoal.engine.plan import CentroidMethod, Progress, silent
+from shoal.engine.plan import CentroidMethod, Progress, ignore_progress
 from shoal.errors import InvalidField
 from shoal.files.addresses import Places, as_place, is_address
 from shoal.files.ids.ids import NO_COLUMN
@@ -36,7 +36,7 @@ from shoal.library.parameter_names import unknown_parameter
 from shoal.library.request import Given, Request
 from shoal.library.written.write_back import FileRows
 from shoal.precision import Split
-from shoal.scalars import flag, unwrapped, whole
+from shoal.scalars import parse_bool, parse_integer, unwrap
 
 __all__ = ["Column", "cluster"]
 
@@ -150,15 +150,15 @@ def cluster(
     _check_params(algorithm, params)
     how = How(
         algorithm=algorithm,
-        n_clusters=None if n_clusters is None else whole("n_clusters", n_clusters, 1),
-        params={name: unwrapped(value) for name, value in params.items()},
-        normalize=flag("normalize", normalize),
+        n_clusters=None if n_clusters is None else parse_integer("n_clusters", n_clusters, 1),
+        params={name: unwrap(value) for name, value in params.items()},
+        normalize=parse_bool("normalize", normalize),
         centroid_method=centroid_method,
-        sample_size=None if sample_size is None else whole("sample_size", sample_size, 1),
-        seed=whole("seed", seed, 0),
-        threads=whole("threads", threads, 0),
+        sample_size=None if sample_size is None else parse_integer("sample_size", sample_size, 1),
+        seed=parse_integer("seed", seed, 0),
+        threads=parse_integer("threads", threads, 0),
     )
-    hear = _written if progress is True else silent if progress is False else progress
+    hear = _written if progress is True else ignore_progress if progress is False else progress
     data = _with_texts(data, vector)
     named = text is not False and not _says_none(text)
     spoken = text if named and text is not False else None
@@ -198,7 +198,7 @@ def _either(name: str, one: Column | Literal[False] | None, other: Column | None
 
 def _named_by_number(column: Any) -> Any:
     """A whole number as the name of a column, as pandas has them without a header; anything else as it is."""
-    number = unwrapped(column)
+    number = unwrap(column)
     return str(number) if isinstance(number, int) and not isinstance(number, bool) else column
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from shoal.engine.plan import Progress, silent
+from shoal.engine.plan import Progress, ignore_progress
 from shoal.files.addresses import Address, Place, Places
 from shoal.files.shards import Files
 from shoal.remote import bucket_files, web_files
@@ -55,7 +55,7 @@ class Fetched:
         For more than there is room for on the disk, or than `fetch_mib` allows.
     """
 
-    def __init__(self, places: Places, progress: Progress = silent) -> None:
+    def __init__(self, places: Places, progress: Progress = ignore_progress) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="shoal-")
         root = Path(self._folder.name)
         self.names: Mapping[Path, str] = {}
@@ -102,7 +102,7 @@ def _file_name(name: str) -> str:
 
 
 @contextmanager
-def local_files(places: Places, progress: Progress = silent) -> Iterator[tuple[Files, Mapping[Path, str]]]:
+def local_files(places: Places, progress: Progress = ignore_progress) -> Iterator[tuple[Files, Mapping[Path, str]]]:
     """Where files lie until the block ends, and what the folders of those that were fetched stand for. Raises as
     `Fetched`."""
     if (here := files_here(places)) is not None:

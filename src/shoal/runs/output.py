@@ -14,7 +14,7 @@ from shoal.columns import DocumentBatch, Rows, VectorColumn
 from shoal.records.execution import Execution
 from shoal.runs.grouping.groups import Groups
 from shoal.runs.identity.renaming import labelled
-from shoal.tables import decoded
+from shoal.tables import decode_dictionaries
 
 __all__ = ["member_ids", "output_batches", "wire_ids"]
 
@@ -44,7 +44,7 @@ def _batches(run: Execution, groups: Groups, feature: str | None) -> Iterator[Do
     if feature is not None:
         members = members.filter(pc.equal(members["feature"].cast(pa.string()), feature))
     for batch in members.to_batches(_BATCH):
-        plain = decoded(batch)
+        plain = decode_dictionaries(batch)
         rows = _member_fields(plain, run.partition).to_pylist()
         payloads = [orjson.dumps({"is_centroid": False, **row, **about}) for row in rows]
         yield DocumentBatch(member_ids(plain, several), payloads)

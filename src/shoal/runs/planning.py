@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from shoal.engine.cost import Cost, assigning_cost, cost_of, wall_seconds
+from shoal.engine.cost import Cost, estimate_assignment_cost, estimate_cost, wall_seconds
 from shoal.engine.plan import Plan
 from shoal.errors import InvalidField
 from shoal.records.cluster import Cluster
@@ -146,7 +146,7 @@ class Planning:
         if not sizes or not rows:
             return Cost(rows * 1e-5, rows * 500.0)
         if request.get("mode") == "assign":
-            return assigning_cost(rows, sum(sizes), cluster.num_clusters or 0)
+            return estimate_assignment_cost(rows, sum(sizes), cluster.num_clusters or 0)
         plan = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads)
         return _costs(plan, rows, sizes, apart=cluster.multi_feature_strategy == "independent")
 
@@ -169,7 +169,7 @@ class Planning:
 
 def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:
     """Of all features: one after the other, or side by side."""
-    return sum((cost_of(plan, rows, size) for size in (sizes if apart else [sum(sizes)])), Cost(0, 0))
+    return sum((estimate_cost(plan, rows, size) for size in (sizes if apart else [sum(sizes)])), Cost(0, 0))
 
 
 def readable_bytes(count: float) -> str:

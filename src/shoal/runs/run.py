@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from shoal.engine.plan import Keep, Progress
+from shoal.engine.plan import Progress, StageCache
 from shoal.errors import Cancelled, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
 from shoal.failpoints import hit
 from shoal.jobs.worker import MAX_ATTEMPTS
@@ -158,7 +158,7 @@ class Runner:
 
         return Stages(self._checkpoints, work.scope, work.run.run_id, made_from, worth_seconds=self._worth)
 
-    def _group(self, work: _Work, source: RunInput, progress: Progress, keep: Keep) -> Groups:
+    def _group(self, work: _Work, source: RunInput, progress: Progress, keep: StageCache) -> Groups:
         if work.run.mode != "assign":
             return group(source, work.cluster, work.run, progress, self._threads, keep)
         run = self._states.executions.get(work.scope, work.run.request["assigned_to"])

@@ -8,7 +8,7 @@ import numpy as np
 
 from shoal.columns import Points, VectorColumn
 from shoal.errors import InvalidField
-from shoal.precision import matters, split_if_it_matters
+from shoal.precision import is_rest_significant, split_if_significant
 from shoal.records.vectors import Place, double_block
 
 __all__ = ["VectorNames", "check_dimensions", "check_directions", "columns_of", "is_coarse", "rounded"]
@@ -64,7 +64,7 @@ def columns_of(
     for name, sent_values in values.items():
         place = _place(path, rows[name], name)
         sent_block = double_block(sent_values, place, dimension=names.dimensions.get(name), most=max_dimension)
-        block, rest = split_if_it_matters(sent_block)
+        block, rest = split_if_significant(sent_block)
         check_directions(name, block, names, place)
         columns[name] = VectorColumn(np.array(rows[name], np.int64), block, rest)
     return columns
@@ -89,7 +89,7 @@ def check_directions(name: str, block: Points, names: VectorNames, place: Place)
 
 def is_coarse(column: VectorColumn) -> bool:
     """Whether rounding to float32 took digits in which these vectors differ; of one alone nobody can say."""
-    return column.rest is not None and len(column.rows) > 1 and matters(column.values, column.rest)
+    return column.rest is not None and len(column.rows) > 1 and is_rest_significant(column.values, column.rest)
 
 
 def rounded(name: str) -> str:

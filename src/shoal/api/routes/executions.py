@@ -30,7 +30,7 @@ from shoal.records.run_results import (
     Visualization,
 )
 from shoal.runs.tables import ParquetTable
-from shoal.tables import decoded
+from shoal.tables import decode_dictionaries
 
 __all__ = ["router"]
 
@@ -285,7 +285,7 @@ def _arrow(table: pa.Table) -> Iterator[bytes]:
 
 def _lines(table: pa.Table) -> Iterator[bytes]:
     for batch in table.to_batches(8192):
-        yield b"".join(encode(row) + b"\n" for row in decoded(batch).to_pylist())
+        yield b"".join(encode(row) + b"\n" for row in decode_dictionaries(batch).to_pylist())
 
 
 def _csv(table: pa.Table, run_id: str) -> Response:
@@ -307,7 +307,7 @@ def _csv_pieces(table: pa.Table) -> Iterator[bytes]:
 
 def _harmless(table: pa.Table) -> pa.Table:
     """Texts that a spreadsheet would take for a formula get a leading apostrophe."""
-    table = decoded(table)
+    table = decode_dictionaries(table)
     for place, name in enumerate(table.column_names):
         column = table[name]
         if pa.types.is_string(column.type):

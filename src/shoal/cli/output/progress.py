@@ -13,7 +13,7 @@ from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColu
 from rich.progress import Progress as Bar
 
 from shoal.cli.output.terminal import unfiltered
-from shoal.engine.plan import Progress, silent
+from shoal.engine.plan import Progress, ignore_progress
 
 __all__ = ["STAGES", "counted", "shown"]
 
@@ -75,7 +75,7 @@ def _interruptible() -> Iterator[Callable[[], None]]:
 def _drawn(quiet: bool) -> Iterator[Progress]:
     console = _console()
     if quiet or not console.is_terminal:
-        yield silent
+        yield ignore_progress
         return
     columns = (SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(30), TaskProgressColumn())
     with Bar(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:

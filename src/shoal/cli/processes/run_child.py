@@ -17,7 +17,7 @@ import orjson
 
 from shoal import logs
 from shoal.assemble import Services, assemble
-from shoal.engine.parallel import take_blas_buffers
+from shoal.engine.parallel import reserve_blas_buffers
 from shoal.jobs.lifeline import PARENT_ENDED, killed_with_parent, when_parent_ends
 from shoal.jobs.limits import OUT_OF_MEMORY, limit_memory, run_memory_mib
 from shoal.jobs.stages import StageClock
@@ -58,7 +58,7 @@ def main() -> int:
 
 def _warm_up(threads: int) -> None:
     """What is loaded or built at first use, is so before there is a run: the native core, tables of words, buffers."""
-    take_blas_buffers(threads)
+    reserve_blas_buffers(threads)
     points = np.eye(4, 8, dtype=np.float32).repeat(10, axis=0)
     how = How(algorithm="kmeans", n_clusters=4, threads=1)
     cluster_columns(points, [str(row) for row in range(40)], ["one two", "three four"] * 20, how)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from shoal.engine.algorithms.agglomerative import AGGLOMERATIVE
 from shoal.engine.algorithms.auto import AUTO
-from shoal.engine.algorithms.base import Algorithm, Fit, Labelled
+from shoal.engine.algorithms.base import Algorithm, Assignments, Fit
 from shoal.engine.algorithms.dbscan import DBSCAN
 from shoal.engine.algorithms.evoc import EVOC
 from shoal.engine.algorithms.gaussian_mixture import GAUSSIAN_MIXTURE
@@ -20,14 +20,14 @@ from shoal.engine.algorithms.mean_shift import MEAN_SHIFT
 from shoal.engine.algorithms.optics import OPTICS
 from shoal.engine.algorithms.spectral import SPECTRAL
 from shoal.errors import InvalidField
-from shoal.scalars import unwrapped
+from shoal.scalars import unwrap
 
-__all__ = ["ALGORITHMS", "Algorithm", "Fit", "Labelled", "check_params", "count_parameter", "find_algorithm"]
-__all__ += ["parameter_names", "with_own_count"]
+__all__ = ["ALGORITHMS", "Algorithm", "Assignments", "Fit", "check_params", "count_parameter", "find_algorithm"]
+__all__ += ["canonicalize_count", "parameter_names"]
 
-_COUNTS: Final = ("n_clusters", "n_components", "approx_n_clusters")
+_COUNT_NAMES: Final = ("n_clusters", "n_components", "approx_n_clusters")
 """What algorithms call the number of clusters. Each takes it by the others' names too."""
-_CLOSE: Final = 0.8
+_MIN_SIMILARITY: Final = 0.8
 """How much a name that is not known is like the one that was meant, at least."""
 
 ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
@@ -46,7 +46,7 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
     }
 )
 
-_SDK_KMEANS: Final = MappingProxyType(
+_SDK_KMEANS_DEFAULTS: Final = MappingProxyType(
     {
         "n_clusters": 8,
         "max_iter": 300,
@@ -62,7 +62,7 @@ _SDK_KMEANS: Final = MappingProxyType(
 """The k-means defaults, which the SDK makes of any dict (contract.md#what-the-official-sdk-sends)."""
 
 
-_OTHER_NAMES: Final = MappingProxyType(
+_ALIASES: Final = MappingProxyType(
     {
         "gmm": "gaussian_mixture",
         "mixture": "gaussian_mixture",
@@ -84,15 +84,15 @@ def find_algorithm(name: object) -> Algorithm:
     """The row of the registry. Raises InvalidField."""
     if isinstance(name, str) and name in ALGORITHMS:
         return ALGORITHMS[name]
-    near = _near(name) if isinstance(name, str) else None
+    near = _suggest_algorithm(name) if isinstance(name, str) else None
     hint = f"Did you mean {near!r}? " if near else ""
     offered = sorted(set(ALGORITHMS) - {"evoc"})  # which is auto under the name of the wire
     raise InvalidField("algorithm", "is not known", value=name, remedy=f"{hint}Use {' or '.join(offered)}.")
 
 
-def _near(name: str) -> str | None:
+def _suggest_algorithm(name: str) -> str | None:
     """The algorithm that was meant: however it is spelt, or what others call it."""
-    spelt = {other.replace("_", ""): other for other in ALGORITHMS} | _OTHER_NAMES
+    spelt = {other.replace("_", ""): other for other in ALGORITHMS} | _ALIASES
     close = get_close_matches(re.sub(r"[^a-z]", "", name.casefold()), spelt, 1)
     return spelt[close[0]] if close else None
 
@@ -100,18 +100,18 @@ def _near(name: str) -> str | None:
 def count_parameter(algorithm: str) -> str | None:
     """What the algorithm calls the number of clusters; None where it takes none. Raises InvalidField."""
     known = {field.name for field in fields(find_algorithm(algorithm).params)}
-    return next((name for name in _COUNTS if name in known), None)
+    return next((name for name in _COUNT_NAMES if name in known), None)
 
 
 def parameter_names(algorithm: str) -> frozenset[str]:
     """What the algorithm takes: its parameters, and the number of clusters by every name. Raises InvalidField."""
     own = frozenset(field.name for field in fields(find_algorithm(algorithm).params))
-    return own if own.isdisjoint(_COUNTS) else own.union(_COUNTS)
+    return own if own.isdisjoint(_COUNT_NAMES) else own.union(_COUNT_NAMES)
 
 
-def with_own_count(algorithm: str, params: Mapping[str, object]) -> dict[str, object]:
+def canonicalize_count(algorithm: str, params: Mapping[str, object]) -> dict[str, object]:
     """The parameters with the number of clusters under the name that the algorithm has for it."""
-    alias = _count_alias(algorithm, params)
+    alias = _find_count_alias(algorithm, params)
     if alias is None:
         return dict(params)
     return {name: value for name, value in params.items() if name not in alias} | {alias[1]: params[alias[0]]}
@@ -126,35 +126,39 @@ def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str
     """
     kind = find_algorithm(algorithm).params
     names = {field.name: field.name for field in fields(kind)}
-    alias = _count_alias(algorithm, params)
+    alias = _find_count_alias(algorithm, params)
     names |= {} if alias is None else dict([alias])
-    meant = {} if algorithm != "kmeans" and dict(params) == dict(_SDK_KMEANS) else params
-    given = {names[name]: unwrapped(value) for name, value in meant.items() if name in names and value is not None}
+    meant = {} if algorithm != "kmeans" and dict(params) == dict(_SDK_KMEANS_DEFAULTS) else params
+    given = {names[name]: unwrap(value) for name, value in meant.items() if name in names and value is not None}
     try:
         checked = kind(**given)
     except InvalidField as error:
         name = alias[0] if alias is not None and error.field == alias[1] else error.field
         raise InvalidField(f"algorithm_params.{name}", error.problem, value=params[name]) from None
-    return asdict(checked), _warnings(algorithm, params, names)
+    return asdict(checked), _collect_warnings(algorithm, params, names)
 
 
-def _count_alias(algorithm: str, params: Mapping[str, object]) -> tuple[str, str] | None:
+def _find_count_alias(algorithm: str, params: Mapping[str, object]) -> tuple[str, str] | None:
     """The name by which the number of clusters is given, and the algorithm's own; None where they are the same."""
     count, own = count_parameter(algorithm), {field.name for field in fields(find_algorithm(algorithm).params)}
     if count is None or params.get(count) is not None:
         return None
-    others = (name for name in _COUNTS if name not in own and params.get(name) is not None)
+    others = (name for name in _COUNT_NAMES if name not in own and params.get(name) is not None)
     return next(((name, count) for name in others), None)
 
 
-def _warnings(algorithm: str, params: Mapping[str, object], known: Mapping[str, str]) -> list[str]:
-    filled = _SDK_KMEANS if set(params) == set(_SDK_KMEANS) and dict(params) != dict(_SDK_KMEANS) else {}
+def _collect_warnings(algorithm: str, params: Mapping[str, object], known: Mapping[str, str]) -> list[str]:
+    filled = (
+        _SDK_KMEANS_DEFAULTS
+        if set(params) == set(_SDK_KMEANS_DEFAULTS) and dict(params) != dict(_SDK_KMEANS_DEFAULTS)
+        else {}
+    )
     unknown = sorted(
         name for name, value in params.items() if name not in known and value not in (None, filled.get(name))
     )
     if not unknown:
         return []
-    if dict(params) == dict(_SDK_KMEANS):
+    if dict(params) == dict(_SDK_KMEANS_DEFAULTS):
         hint = " or send them as hdbscan_parameters" if algorithm == "hdbscan" else ""
         return [
             f"algorithm_params holds the K-means defaults, which are not those of {algorithm}; they were ignored. The "
@@ -163,11 +167,14 @@ def _warnings(algorithm: str, params: Mapping[str, object], known: Mapping[str, 
         ]
     names = ", ".join(repr(name) for name in unknown)
     own = ", ".join(sorted(set(known.values())))
-    near = [get_close_matches(name.casefold(), [*known, *_count_names(known)], 1, _CLOSE) for name in unknown]
+    near = [
+        get_close_matches(name.casefold(), [*known, *_accepted_count_names(known)], 1, _MIN_SIMILARITY)
+        for name in unknown
+    ]
     hint = "".join(f" Did you mean {found[0]!r}?" for found in near if found)
     return [f"algorithm_params: {algorithm} does not know {names}; ignored.{hint} It knows {own}."]
 
 
-def _count_names(known: Mapping[str, str]) -> tuple[str, ...]:
+def _accepted_count_names(known: Mapping[str, str]) -> tuple[str, ...]:
     """The names that the number of clusters may go by, where the algorithm takes one."""
-    return _COUNTS if any(name in known for name in _COUNTS) else ()
+    return _COUNT_NAMES if any(name in known for name in _COUNT_NAMES) else ()

@@ -11,34 +11,34 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 
 from shoal.columns import Points
+from shoal.engine.algorithms.automatic_parameters import choose_cluster_count
 from shoal.engine.algorithms.base import (
-    MOST_CLUSTERS,
+    MAX_CLUSTERS,
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
-    check_flag,
+    check_bool,
+    check_choice,
+    check_integer,
     check_number,
-    check_one_of,
-    check_whole,
-    nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
-from shoal.engine.algorithms.from_data import choose_number
 from shoal.engine.algorithms.metric import Metric
-from shoal.engine.algorithms.micro_clusters import micro_clusters
+from shoal.engine.algorithms.micro_clusters import build_micro_clusters
 from shoal.engine.layers.weighted_linkage import weighted_linkage
-from shoal.engine.plan import Progress, within
-from shoal.engine.rows.row_keys import Distinct, distinct
+from shoal.engine.plan import Progress, scale_progress
+from shoal.engine.rows.row_keys import Distinct, find_distinct
 from shoal.errors import InvalidField
 
 __all__ = ["AGGLOMERATIVE", "AgglomerativeParams", "fit"]
 
 Floats = NDArray[np.float64]
 
-_MOST_EXACT: Final = 20_000
+_MAX_EXACT: Final = 20_000
 """Rows up to which all pairs are held: 1.6 GB."""
-_MICRO: Final = 4000
+_MICRO_CLUSTERS: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +66,10 @@ class AgglomerativeParams:
 
     def __post_init__(self) -> None:
         if self.n_clusters is not None:
-            check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
-        check_one_of("affinity", self.affinity, ("euclidean", "l2", "cosine"))
-        check_one_of("linkage", self.linkage, ("ward", "complete", "average", "single"))
-        check_flag("compute_distances", self.compute_distances)
+            check_integer("n_clusters", self.n_clusters, 1, MAX_CLUSTERS)
+        check_choice("affinity", self.affinity, ("euclidean", "l2", "cosine"))
+        check_choice("linkage", self.linkage, ("ward", "complete", "average", "single"))
+        check_bool("compute_distances", self.compute_distances)
         if self.connectivity is not None:
             raise InvalidField("connectivity", "cannot be given; leave it out", value=str(self.connectivity))
         if self.distance_threshold is not None:
@@ -82,30 +82,34 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
     """Find the clusters. Up to 20,000 rows exactly, O(n^2 d) time and 8 n^2 bytes; above, 4,000 weighted micro-clusters
     stand for the rows. `seed` chooses those. Raises InvalidField for a zero row under the cosine metric."""
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=assign_nothing)
+        return Fit(assignments=all_noise(0), assign=assign_nothing)
     space = Metric.of(params.affinity)
     placed = space.placed(points)
     reasons = list[str]()
     if params.n_clusters is None and params.distance_threshold is None:
-        number = choose_number(placed, threads, within(progress, "cluster", 0, 0.3))
+        number = choose_cluster_count(placed, threads, scale_progress(progress, "cluster", 0, 0.3))
         params, reasons = replace(params, n_clusters=number.k), [number.reason]
-    values = distinct(placed, threads)
-    if len(placed) <= _MOST_EXACT:
+    values = find_distinct(placed, threads)
+    if len(placed) <= _MAX_EXACT:
         progress("cluster", 0.3)
-        micro = micro_clusters(placed, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=progress)
-        labels = _exact(placed, values, params, space)
+        micro = build_micro_clusters(
+            placed, values, _MAX_EXACT, _MICRO_CLUSTERS, seed=seed, threads=threads, progress=progress
+        )
+        labels = _fit_exact(placed, values, params, space)
     else:
-        part = within(progress, "cluster", 0.3, 0.7)
-        micro = micro_clusters(placed, values, _MICRO, _MICRO, seed=seed, threads=threads, progress=part)
-        merges = weighted_linkage(micro.centers, micro.weights, params.linkage, space.told)
-        labels = _cut(merges, len(micro.centers), len(micro.centers), params)
+        part = scale_progress(progress, "cluster", 0.3, 0.7)
+        micro = build_micro_clusters(
+            placed, values, _MICRO_CLUSTERS, _MICRO_CLUSTERS, seed=seed, threads=threads, progress=part
+        )
+        merges = weighted_linkage(micro.centers, micro.weights, params.linkage, space.to_metric)
+        labels = _cut_tree(merges, len(micro.centers), len(micro.centers), params)
     effective = int(labels.max()) + 1
     warnings = [*reasons, *([] if micro.warning is None else [micro.warning])]
     if params.distance_threshold is None and not reasons and effective < (params.n_clusters or 1):
         warnings.append(f"n_clusters was lowered from {params.n_clusters} to {effective}: so many rows are distinct.")
     progress("cluster", 1.0)
     return Fit(
-        labelled=Labelled(labels[micro.back], np.ones(len(points), np.float32)),
+        assignments=Assignments(labels[micro.back], np.ones(len(points), np.float32)),
         assign=FittedRows(micro.centers, labels, placed=space.placed).assign,
         assigns_all=True,
         params={"n_clusters": effective},
@@ -114,19 +118,19 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
     )
 
 
-def _exact(points: Points, values: Distinct, params: AgglomerativeParams, space: Metric) -> NDArray[np.int64]:
+def _fit_exact(points: Points, values: Distinct, params: AgglomerativeParams, space: Metric) -> NDArray[np.int64]:
     """(m,) labels of the distinct rows; equal rows are merged first, at distance 0, and count as often as they are
     there."""
     rows = points[np.repeat(values.rows, values.copies)].astype(np.float64)
     if len(rows) < 2:
         return np.zeros(len(rows), np.int64)
-    merges = linkage(space.told(pdist(rows)), params.linkage)
+    merges = linkage(space.to_metric(pdist(rows)), params.linkage)
     firsts = np.cumsum(values.copies) - values.copies
-    labels = _cut(np.asarray(merges, np.float64), len(rows), len(values.rows), params)[firsts]
+    labels = _cut_tree(np.asarray(merges, np.float64), len(rows), len(values.rows), params)[firsts]
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _cut(merges: Floats, total: int, most: int, params: AgglomerativeParams) -> NDArray[np.int64]:
+def _cut_tree(merges: Floats, total: int, most: int, params: AgglomerativeParams) -> NDArray[np.int64]:
     """(m,) labels after the merges that are to be made; `most` clusters at most."""
     order = np.argsort(merges[:, 2], kind="stable")
     done = total - min(params.n_clusters or 1, most)

@@ -13,49 +13,53 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Points, Rows
 from shoal.elementary import exp
 from shoal.engine.algorithms.base import (
-    MOST_NEIGHBORS,
+    MAX_NEIGHBORS,
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    check_fraction,
+    check_integer,
     check_seed,
-    check_share,
-    check_whole,
 )
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
-from shoal.engine.algorithms.plain_groups import join_flat_groups, join_plain_groups, well_inside
-from shoal.engine.communities.belonging import leave_out, log_distances, robust_scores, walk_home
+from shoal.engine.algorithms.unstructured_groups import (
+    is_well_inside,
+    merge_low_dimensional_groups,
+    merge_unstructured_groups,
+)
+from shoal.engine.communities.membership import log_distances, mark_noise, robust_scores, walk_home
 from shoal.engine.kmeans.choose_k import choose_k
-from shoal.engine.layers.choice import Ground, agreement_note, find_ground
-from shoal.engine.layers.cluster_merges import merges_of, middles
-from shoal.engine.layers.layers import Layers, nested
+from shoal.engine.layers.choice import BaseCommunities, agreement_warning, find_base_communities
+from shoal.engine.layers.cluster_merges import merge_clusters, weighted_means
+from shoal.engine.layers.layers import Layers, build_layers
 from shoal.engine.layers.tree import LayerTree
 from shoal.engine.neighbors.graph import NeighborGraph, fuzzy_graph
 from shoal.engine.neighbors.lists import NeighborLists, find_neighbors
 from shoal.engine.neighbors.neighborhood import Neighborhood
-from shoal.engine.plan import Progress, Pulse, pulse_at, within
+from shoal.engine.plan import Progress, Pulse, pulse_at, scale_progress
 from shoal.engine.rows.geometry import are_directions
-from shoal.engine.rows.row_keys import distinct
+from shoal.engine.rows.row_keys import find_distinct
 
 __all__ = ["AUTO", "AutoParams", "fit"]
 
-_STRAY: Final = 0.65
+_MIN_HOME_SHARE: Final = 0.65
 """A row is left out where fewer of its walks end at home than this share of the median."""
-_FAR: Final = 2.5
+_MAX_DEVIATIONS: Final = 2.5
 """A row is left out where its neighbours are this many robust deviations farther than is usual in its cluster."""
-_HEARD: Final = 15
+_DENSITY_NEIGHBORS: Final = 15
 """Neighbours whose distance tells how dense it is around a row."""
 
 
-_NEAREST: Final = 5
+_REACH_NEIGHBORS: Final = 5
 """Neighbours whose distance is compared with that of other clusters."""
 _NEIGHBORS: Final = 25
-_LEAST: Final = 15
+_MIN_NEIGHBORS: Final = 15
 """Neighbours of a row in the graph, and of one of few rows, where nothing else is asked for."""
-_FLAT: Final = 16
+_LOW_DIMENSIONS: Final = 16
 """Dimensions up to which the agreement of runs does not tell structure from its absence."""
-_SMALL: Final = 30
+_FEW_ROWS: Final = 30
 """Rows up to which it is said that they are too few where fewer than two groups were found."""
-_LOOKED_AT: Final = 1500
+_MAX_STRUCTURE_ROWS: Final = 1500
 """Rows that are looked at there."""
 
 
@@ -77,11 +81,11 @@ class AutoParams:
 
     def __post_init__(self) -> None:
         if self.n_neighbors is not None:
-            check_whole("n_neighbors", self.n_neighbors, 2, MOST_NEIGHBORS)
-        check_whole("min_cluster_size", self.min_cluster_size, 1)
-        check_share("noise_level", self.noise_level)
+            check_integer("n_neighbors", self.n_neighbors, 2, MAX_NEIGHBORS)
+        check_integer("min_cluster_size", self.min_cluster_size, 1)
+        check_fraction("noise_level", self.noise_level)
         if self.n_clusters is not None:
-            check_whole("n_clusters", self.n_clusters, 1)
+            check_integer("n_clusters", self.n_clusters, 1)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
 
@@ -89,40 +93,48 @@ class AutoParams:
 def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress: Progress) -> Fit:
     """Find the clusters and their layers. O(n^2 d) time up to 250,000 rows, O(n^1.5 d) above; O(n (d + k)) memory."""
     seed = seed if params.random_state is None else params.random_state
-    params = replace(params, random_state=seed, min_cluster_size=_smallest(len(points), params))
+    params = replace(params, random_state=seed, min_cluster_size=_choose_min_size(len(points), params))
     effective: dict[str, object] = {"random_state": seed, "min_cluster_size": params.min_cluster_size}
-    values = distinct(points, threads)
+    values = find_distinct(points, threads)
     rows, copies, back = values.rows, values.copies, values.back
     if len(points) >= max(params.min_cluster_size, 2) * len(rows):
-        return _by_value(points, rows, back, copies, params, effective)
-    part = within(progress, "cluster", 0, 0.6)
-    near = find_neighbors(points, rows, _degree(len(rows), params), threads=threads, progress=part)
+        return _fit_by_value(points, rows, back, copies, params, effective)
+    part = scale_progress(progress, "cluster", 0, 0.6)
+    near = find_neighbors(points, rows, _choose_degree(len(rows), params), threads=threads, progress=part)
     part("cluster", 1.0)
-    local = near.ordered()
-    graph = fuzzy_graph(local.halved(), threads)
+    local = near.reorder()
+    graph = fuzzy_graph(local.halve_squares(), threads)
     order = rows[near.order]
-    found = _find(graph, local, points[order], copies[near.order], params, threads, within(progress, "cluster", 0.6, 1))
-    found = found.taken(np.argsort(near.order))
+    found = _find_layers(
+        graph, local, points[order], copies[near.order], params, threads, scale_progress(progress, "cluster", 0.6, 1)
+    )
+    found = found.take(np.argsort(near.order))
     layers, labels = found.layers, found.labels
     effective |= {"n_neighbors": near.rows.shape[1]}
     warnings = [] if near.exact else ["Neighbours were searched among near blocks of rows only."]
-    vague = agreement_note(layers.agreement) or _shapeless(points[rows[:_LOOKED_AT]], threads)
-    notes = [vague, _missed(params, int(labels.max(initial=-1)) + 1), _too_few(len(points), params, labels)]
+    vague = agreement_warning(layers.agreement) or _structure_warning(points[rows[:_MAX_STRUCTURE_ROWS]], threads)
+    notes = [
+        vague,
+        _count_warning(params, int(labels.max(initial=-1)) + 1),
+        _few_rows_warning(len(points), params, labels),
+    ]
     return Fit(
-        labelled=Labelled(labels[back].astype(np.int64), found.strengths[back]),
-        assign=NeighborVotes(points[rows], labels, found.middle, found.spread, near.rows.shape[1], _FAR).assign,
+        assignments=Assignments(labels[back].astype(np.int64), found.strengths[back]),
+        assign=NeighborVotes(
+            points[rows], labels, found.middle, found.spread, near.rows.shape[1], _MAX_DEVIATIONS
+        ).assign,
         params=effective,
         warnings=[*warnings, *(note for note in notes if note)],
         neighborhood=Neighborhood(values, near),
-        layers=replace(layers.taken(back), clear=vague is None),
+        layers=replace(layers.take(back), clear=vague is None),
         exact=near.exact,
     )
 
 
-def _shapeless(points: Points, threads: int) -> str | None:
+def _structure_warning(points: Points, threads: int) -> str | None:
     """What to warn of where rows of few dimensions have no groups: there near rows hang together whatever their shape,
     and runs agree on where to cut it."""
-    if points.shape[1] > _FLAT or len(points) < 4:
+    if points.shape[1] > _LOW_DIMENSIONS or len(points) < 4:
         return None
     if choose_k(points, normalize=are_directions(points), threads=threads).clear:
         return None
@@ -132,22 +144,22 @@ def _shapeless(points: Points, threads: int) -> str | None:
     )
 
 
-def _degree(rows: int, params: AutoParams) -> int:
+def _choose_degree(rows: int, params: AutoParams) -> int:
     """Neighbours of a row: few rows have small groups, and a list that is longer than these ties them together."""
     if params.n_neighbors is not None:
         return params.n_neighbors
-    return int(np.clip(1.5 * np.sqrt(rows), _LEAST, _NEIGHBORS))
+    return int(np.clip(1.5 * np.sqrt(rows), _MIN_NEIGHBORS, _NEIGHBORS))
 
 
-def _smallest(rows: int, params: AutoParams) -> int:
+def _choose_min_size(rows: int, params: AutoParams) -> int:
     """Fewest rows of a cluster: no more than half of what each of the clusters asked for would hold."""
     if params.n_clusters is None:
         return params.min_cluster_size
     return min(params.min_cluster_size, max(rows // (2 * params.n_clusters), 1))
 
 
-def _too_few(rows: int, params: AutoParams, labels: NDArray[np.int32]) -> str | None:
-    if params.n_clusters is not None or rows > _SMALL or int(labels.max(initial=-1)) > 0:
+def _few_rows_warning(rows: int, params: AutoParams, labels: NDArray[np.int32]) -> str | None:
+    if params.n_clusters is not None or rows > _FEW_ROWS or int(labels.max(initial=-1)) > 0:
         return None
     return (
         f"{rows:,} rows are too few for groups of at least {params.min_cluster_size} to show. A number of clusters, "
@@ -155,7 +167,7 @@ def _too_few(rows: int, params: AutoParams, labels: NDArray[np.int32]) -> str | 
     )
 
 
-def _missed(params: AutoParams, found: int) -> str | None:
+def _count_warning(params: AutoParams, found: int) -> str | None:
     wanted = params.n_clusters
     if wanted is None or found == wanted:
         return None
@@ -165,34 +177,34 @@ def _missed(params: AutoParams, found: int) -> str | None:
     )
 
 
-def _by_value(
+def _fit_by_value(
     points: Points, rows: Rows, back: Rows, copies: Rows, params: AutoParams, effective: dict[str, object]
 ) -> Fit:
     """Where rows mostly are copies of each other, each value that is there often enough is a cluster."""
     nobody = np.zeros(len(rows), np.bool_)
-    labels = leave_out(np.arange(len(rows), dtype=np.int32), nobody, copies, params.min_cluster_size)
+    labels = mark_noise(np.arange(len(rows), dtype=np.int32), nobody, copies, params.min_cluster_size)
     shown, wanted = int(labels.max(initial=-1)) + 1, params.n_clusters
     layers, reason = [labels], "the rows are copies of a few values"
     if wanted is not None and wanted < shown:
-        group = merges_of(*middles(points[rows], labels, copies)).cut(wanted)
+        group = merge_clusters(*weighted_means(points[rows], labels, copies)).cut(wanted)
         layers = [np.where(labels >= 0, group[labels], NOISE).astype(np.int32), labels]
         labels = layers[0]
     same = np.zeros(int(labels.max(initial=-1)) + 1)
-    votes = NeighborVotes(points[rows], labels, log_distances(same[:, None]), same + 1e-3, 1, _FAR)
-    missed = _missed(params, len(same))
+    votes = NeighborVotes(points[rows], labels, log_distances(same[:, None]), same + 1e-3, 1, _MAX_DEVIATIONS)
+    missed = _count_warning(params, len(same))
     return Fit(
-        labelled=Labelled(labels[back].astype(np.int64), (labels >= 0).astype(np.float32)[back]),
+        assignments=Assignments(labels[back].astype(np.int64), (labels >= 0).astype(np.float32)[back]),
         assign=votes.assign,
         params=effective,
         warnings=[] if missed is None else [missed],
         layers=Layers(
-            layers=nested([layer[back] for layer in layers]), chosen=0, reason=reason, clear=True, agreement=1.0
+            layers=build_layers([layer[back] for layer in layers]), chosen=0, reason=reason, clear=True, agreement=1.0
         ),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _LayeredFit:
     """Of the m distinct rows: all layers, and `strengths` (m,) in the chosen one. `middle` and `spread` (k,) are the
     median and the deviation in each cluster of the logs of mean distances to neighbours."""
 
@@ -205,12 +217,12 @@ class _Found:
     def labels(self) -> NDArray[np.int32]:
         return self.layers.layers[self.layers.chosen].labels
 
-    def taken(self, rows: Rows) -> "_Found":
+    def take(self, rows: Rows) -> "_LayeredFit":
         """Row i of the answer is row `rows[i]`."""
-        return replace(self, layers=self.layers.taken(rows), strengths=self.strengths[rows])
+        return replace(self, layers=self.layers.take(rows), strengths=self.strengths[rows])
 
 
-def _find(
+def _find_layers(
     graph: NeighborGraph,
     near: NeighborLists,
     points: Points,
@@ -218,43 +230,43 @@ def _find(
     params: AutoParams,
     threads: int,
     progress: Progress,
-) -> _Found:
+) -> _LayeredFit:
     seed = params.random_state or 0
-    ground = find_ground(graph, seed, threads, within(progress, "cluster", 0, 0.8))
-    ground = _joined(ground, points, copies, threads, pulse_at(progress, "cluster", 0.8))
-    away = log_distances(near.first(_HEARD).distances)
+    ground = find_base_communities(graph, seed, threads, scale_progress(progress, "cluster", 0, 0.8))
+    ground = _merge_unstructured(ground, points, copies, threads, pulse_at(progress, "cluster", 0.8))
+    away = log_distances(near.first(_DENSITY_NEIGHBORS).distances)
     share = walk_home(graph, ground.communities, threads)[1]
     far = robust_scores(away, ground.communities)[0]
     level = 2 * params.noise_level
-    stray = (share < level * _STRAY * np.median(share)) | (far * level > _FAR)
-    reach = np.sqrt(2 * exp(log_distances(near.first(_NEAREST).distances)))
-    out = stray & ~well_inside(points, ground.communities, copies, reach)
+    stray = (share < level * _MIN_HOME_SHARE * np.median(share)) | (far * level > _MAX_DEVIATIONS)
+    reach = np.sqrt(2 * exp(log_distances(near.first(_REACH_NEIGHBORS).distances)))
+    out = stray & ~is_well_inside(points, ground.communities, copies, reach)
     tree = LayerTree(
         points=points,
         copies=copies,
         graph=graph,
         ground=ground,
-        core=leave_out(ground.communities, out, copies, params.min_cluster_size),
+        core=mark_noise(ground.communities, out, copies, params.min_cluster_size),
         smallest=params.min_cluster_size,
         seed=seed,
         threads=threads,
-        progress=within(progress, "cluster", 0.8, 1),
+        progress=scale_progress(progress, "cluster", 0.8, 1),
     )
     wanted = params.n_clusters
-    found, chosen = tree.natural() if wanted is None else tree.with_clusters(wanted)
-    layers = nested(found)
+    found, chosen = tree.natural_layers() if wanted is None else tree.with_clusters(wanted)
+    layers = build_layers(found)
     labels, clusters = layers[chosen].labels, layers[chosen].clusters
-    home = _homes(ground.communities, labels, clusters)
+    home = _assign_homes(ground.communities, labels, clusters)
     if found[chosen] is not tree.core:
         share = walk_home(graph, home, threads)[1]
     middle, spread = robust_scores(away, home)[1:]
     shown = int(tree.core.max(initial=-1)) + 1
-    return _Found(
+    return _LayeredFit(
         layers=Layers(
             layers=layers,
             chosen=chosen,
-            reason=ground.choice.reason if wanted is None else _asked(wanted, shown),
-            clear=agreement_note(ground.agreement) is None,
+            reason=ground.choice.reason if wanted is None else _count_reason(wanted, shown),
+            clear=agreement_warning(ground.agreement) is None,
             agreement=ground.agreement,
         ),
         strengths=np.where(labels >= 0, share, 0.0).astype(np.float32),
@@ -263,9 +275,11 @@ def _find(
     )
 
 
-def _joined(ground: Ground, points: Points, copies: Rows, threads: int, pulse: Pulse) -> Ground:
+def _merge_unstructured(
+    ground: BaseCommunities, points: Points, copies: Rows, threads: int, pulse: Pulse
+) -> BaseCommunities:
     """Without divisions of groups that are far apart and have no structure inside."""
-    join = join_flat_groups if points.shape[1] <= _FLAT else join_plain_groups
+    join = merge_low_dimensional_groups if points.shape[1] <= _LOW_DIMENSIONS else merge_unstructured_groups
     communities = join(points, ground.communities, copies, threads, pulse)
     if communities is ground.communities:
         return ground
@@ -273,14 +287,14 @@ def _joined(ground: Ground, points: Points, copies: Rows, threads: int, pulse: P
     return replace(ground, communities=communities, choice=replace(ground.choice, reason=reason))
 
 
-def _asked(wanted: int, shown: int) -> str:
+def _count_reason(wanted: int, shown: int) -> str:
     if wanted == shown:
         return f"the {wanted:,} clusters asked for are those that the data show"
     how = "joined" if wanted < shown else "split"
     return f"the {shown:,} clusters that the data show, {how} into the {wanted:,} asked for"
 
 
-def _homes(communities: NDArray[np.int32], labels: NDArray[np.int32], clusters: int) -> NDArray[np.int32]:
+def _assign_homes(communities: NDArray[np.int32], labels: NDArray[np.int32], clusters: int) -> NDArray[np.int32]:
     """(m,) a cluster for every row, also for those left out: the one of `labels` that most rows of its community are
     in, or a number of its own from `clusters` on for a community that was left out whole."""
     inside = labels >= 0

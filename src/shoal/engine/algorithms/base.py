@@ -11,23 +11,23 @@ from shoal.columns import NOISE, Points
 from shoal.engine.density.density_tree import Density
 from shoal.engine.layers.layers import Layers
 from shoal.engine.neighbors.neighborhood import Neighborhood
-from shoal.engine.plan import MOST_SEED, Progress
+from shoal.engine.plan import MAX_SEED, Progress
 from shoal.errors import InvalidField
 
-__all__ = ["Algorithm", "Assign", "Fit", "Fitter", "Labelled", "check_flag", "check_number", "check_one_of"]
-__all__ += ["MOST_CLUSTERS", "MOST_NEIGHBORS", "MOST_STARTS", "MOST_STEPS"]
-__all__ += ["assign_nothing", "check_seed", "check_share", "check_whole", "nothing_found"]
+__all__ = ["Algorithm", "Assign", "Assignments", "Fit", "Fitter", "check_bool", "check_choice", "check_number"]
+__all__ += ["MAX_CLUSTERS", "MAX_NEIGHBORS", "MAX_STARTS", "MAX_STEPS"]
+__all__ += ["all_noise", "assign_nothing", "check_fraction", "check_integer", "check_seed"]
 
 Strengths = NDArray[np.float32]
-MOST_CLUSTERS: Final = 1_000_000
-MOST_STARTS: Final = 1_000
-MOST_STEPS: Final = 100_000
-MOST_NEIGHBORS: Final = 1_000
+MAX_CLUSTERS: Final = 1_000_000
+MAX_STARTS: Final = 1_000
+MAX_STEPS: Final = 100_000
+MAX_NEIGHBORS: Final = 1_000
 """Bounds of parameters beyond which nobody finds more, and nobody could say what a run will cost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class Assignments:
     """A cluster for each row: `labels` (n,) int64, in any numbering 0..k-1, -1 for noise; `strengths` (n,) in 0..1, 0
     for noise."""
 
@@ -35,7 +35,7 @@ class Labelled:
     strengths: Strengths
 
 
-Assign = Callable[[Points, int, Progress], Labelled]
+Assign = Callable[[Points, int, Progress], Assignments]
 """Finds the cluster of rows that were not fitted: (points, threads, progress)."""
 
 
@@ -43,7 +43,7 @@ Assign = Callable[[Points, int, Progress], Labelled]
 class Fit:
     """What an algorithm found. `params` holds the parameters whose value in effect is not the one given."""
 
-    labelled: Labelled
+    assignments: Assignments
     assign: Assign
     params: Mapping[str, object] = field(default_factory=dict)
     warnings: Sequence[str] = ()
@@ -51,7 +51,7 @@ class Fit:
     neighborhood: Neighborhood | None = None
     """The neighbours of the rows that were fitted, where they were searched anyway."""
     layers: Layers | None = None
-    """Several granularities of the rows that were fitted; the chosen one is `labelled`."""
+    """Several granularities of the rows that were fitted; the chosen one is `assignments`."""
     exact: bool = True
     """False where an approximation stands in for what the algorithm asks for; `warnings` says which."""
     assigns_all: bool = False
@@ -75,18 +75,18 @@ class Algorithm:
     fit: Fitter[Any]
 
 
-def assign_nothing(points: Points, threads: int, progress: Progress) -> Labelled:
+def assign_nothing(points: Points, threads: int, progress: Progress) -> Assignments:
     """All rows are noise: there was nothing to fit."""
     del threads, progress
-    return nothing_found(len(points))
+    return all_noise(len(points))
 
 
-def nothing_found(total: int) -> Labelled:
+def all_noise(total: int) -> Assignments:
     """All noise."""
-    return Labelled(np.full(total, NOISE, np.int64), np.zeros(total, np.float32))
+    return Assignments(np.full(total, NOISE, np.int64), np.zeros(total, np.float32))
 
 
-def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
     """Raises InvalidField unless `value` is a whole number, at least `least` and at most `most`."""
     if most is not None and isinstance(value, int) and value > most:
         raise InvalidField(name, f"must be at most {most:,}", value=value)
@@ -96,8 +96,8 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
 
 def check_seed(name: str, value: object) -> None:
     """Raises InvalidField unless `value` is a whole number in 0..2^32 - 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MOST_SEED:
-        raise InvalidField(name, f"must be a whole number from 0 to {MOST_SEED}", value=value)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MAX_SEED:
+        raise InvalidField(name, f"must be a whole number from 0 to {MAX_SEED}", value=value)
 
 
 def check_number(name: str, value: object, least: float, *, open_end: bool = False) -> None:
@@ -109,20 +109,20 @@ def check_number(name: str, value: object, least: float, *, open_end: bool = Fal
         raise InvalidField(name, rule, value=value)
 
 
-def check_share(name: str, value: object) -> None:
+def check_fraction(name: str, value: object) -> None:
     """Raises InvalidField unless `value` is a number in 0..1."""
     check_number(name, value, 0)
     if isinstance(value, int | float) and value > 1:
         raise InvalidField(name, "must be in 0..1", value=value)
 
 
-def check_one_of(name: str, value: object, options: Sequence[str]) -> None:
+def check_choice(name: str, value: object, options: Sequence[str]) -> None:
     """Raises InvalidField unless `value` is one of `options`."""
     if value not in options:
         raise InvalidField(name, f"must be {' or '.join(options)}", value=value)
 
 
-def check_flag(name: str, value: object) -> None:
+def check_bool(name: str, value: object) -> None:
     """Raises InvalidField unless `value` is true or false."""
     if not isinstance(value, bool):
         raise InvalidField(name, "must be true or false", value=value)

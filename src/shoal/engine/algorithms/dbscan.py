@@ -6,22 +6,22 @@ from typing import Final
 import numpy as np
 
 from shoal.columns import Points
+from shoal.engine.algorithms.automatic_parameters import choose_eps, group_core_rows
 from shoal.engine.algorithms.base import (
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
+    check_integer,
     check_number,
-    check_whole,
-    nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
-from shoal.engine.algorithms.from_data import core_groups, reach_of_cores
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
 from shoal.engine.density.reachability import find_reachability
-from shoal.engine.neighbors.lists import MOST_EXACT, nearest_among
-from shoal.engine.plan import Progress, within
-from shoal.engine.rows.row_keys import distinct
+from shoal.engine.neighbors.lists import MAX_EXACT, nearest_among
+from shoal.engine.plan import Progress, scale_progress
+from shoal.engine.rows.row_keys import find_distinct
 
 __all__ = ["DBSCAN", "DBSCANParams", "fit"]
 
@@ -50,8 +50,8 @@ class DBSCANParams:
     def __post_init__(self) -> None:
         if self.eps is not None:
             check_number("eps", self.eps, 0, open_end=True)
-        check_whole("min_samples", self.min_samples, 1)
-        check_whole("leaf_size", self.leaf_size, 1)
+        check_integer("min_samples", self.min_samples, 1)
+        check_integer("leaf_size", self.leaf_size, 1)
         check_metric(self.metric, self.metric_params, self.p, METRICS)
 
 
@@ -64,37 +64,37 @@ def fit(points: Points, params: DBSCANParams, *, seed: int, threads: int, progre
     zero row under the cosine metric.
     """
     if len(points) < params.min_samples:
-        return Fit(labelled=nothing_found(len(points)), assign=assign_nothing)
+        return Fit(assignments=all_noise(len(points)), assign=assign_nothing)
     space = Metric.of(params.metric)
     placed = space.placed(points)
-    values = distinct(placed, threads)
+    values = find_distinct(placed, threads)
     edges = find_reachability(
         placed,
         values.rows,
         values.copies,
         params.min_samples,
-        approximate=len(placed) > MOST_EXACT,
+        approximate=len(placed) > MAX_EXACT,
         threads=threads,
         progress=lambda _, done: progress("cluster", 0.8 * done),
     )
-    eps = reach_of_cores(edges, values.copies) if params.eps is None else space.euclidean(params.eps)
-    dense, labels = edges.core <= eps, core_groups(edges, eps)
+    eps = choose_eps(edges, values.copies) if params.eps is None else space.to_euclidean(params.eps)
+    dense, labels = edges.core <= eps, group_core_rows(edges, eps)
     cores = placed[values.rows[dense]]
     rest = np.flatnonzero(~dense)
     if len(cores) and len(rest):
-        part = within(progress, "cluster", 0.8, 1)
+        part = scale_progress(progress, "cluster", 0.8, 1)
         found, away = nearest_among(
             placed[values.rows[rest]], cores, 1, threads=threads, progress=lambda _, done: part("cluster", done)
         )
         joined = away[:, 0] <= eps
         labels[rest[joined]] = labels[dense][found[joined, 0]]
-    told_eps = params.eps or float(space.told(np.array([eps]))[0])
+    told_eps = params.eps or float(space.to_metric(np.array([eps]))[0])
     warnings = [] if edges.recall is None else ["DBSCAN was approximate: more than 250,000 rows."]
     if params.eps is None:
         warnings.append(f"eps was chosen from the data: {told_eps:.4g}. A larger one gives fewer, larger clusters.")
     strengths = np.where(dense, 1.0, np.where(labels >= 0, 0.5, 0.0)).astype(np.float32)
     return Fit(
-        labelled=Labelled(labels[values.back], strengths[values.back]),
+        assignments=Assignments(labels[values.back], strengths[values.back]),
         assign=FittedRows(cores, labels[dense], eps, space.placed).assign,
         params={"eps": told_eps},
         warnings=warnings,

@@ -6,12 +6,12 @@ from typing import Final
 
 from shoal.columns import Points
 from shoal.engine.algorithms import auto
-from shoal.engine.algorithms.base import MOST_NEIGHBORS, Algorithm, Fit, check_seed, check_share, check_whole
+from shoal.engine.algorithms.base import MAX_NEIGHBORS, Algorithm, Fit, check_fraction, check_integer, check_seed
 from shoal.engine.plan import Progress
 
 __all__ = ["EVOC", "EVoCParams", "fit"]
 
-_TOLD: Final = (
+_NOTICE: Final = (
     "evoc is answered by Shoal's own parameter-free method, auto; its labels are not those of the EVoC library."
 )
 
@@ -34,12 +34,12 @@ class EVoCParams:
     """Seed; None takes the plan's."""
 
     def __post_init__(self) -> None:
-        check_share("noise_level", self.noise_level)
-        check_whole("base_min_cluster_size", self.base_min_cluster_size, 2)
+        check_fraction("noise_level", self.noise_level)
+        check_integer("base_min_cluster_size", self.base_min_cluster_size, 2)
         if self.approx_n_clusters is not None:
-            check_whole("approx_n_clusters", self.approx_n_clusters, 2)
-        check_whole("n_neighbors", self.n_neighbors, 2, MOST_NEIGHBORS)
-        check_whole("min_samples", self.min_samples, 1)
+            check_integer("approx_n_clusters", self.approx_n_clusters, 2)
+        check_integer("n_neighbors", self.n_neighbors, 2, MAX_NEIGHBORS)
+        check_integer("min_samples", self.min_samples, 1)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
 
@@ -54,7 +54,7 @@ def fit(points: Points, params: EVoCParams, *, seed: int, threads: int, progress
         random_state=params.random_state,
     )
     found = auto.fit(points, own, seed=seed, threads=threads, progress=progress)
-    return replace(found, warnings=[_TOLD, *found.warnings])
+    return replace(found, warnings=[_NOTICE, *found.warnings])
 
 
 EVOC: Final = Algorithm(EVoCParams, fit)

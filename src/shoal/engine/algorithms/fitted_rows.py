@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points
-from shoal.engine.algorithms.base import Labelled, nothing_found
+from shoal.engine.algorithms.base import Assignments, all_noise
 from shoal.engine.neighbors.lists import nearest_among
 from shoal.engine.plan import Progress
 
@@ -29,9 +29,9 @@ class FittedRows:
     reach: float = np.inf
     placed: Callable[[Points], Points] = as_they_are
 
-    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The same for a row alone and among others."""
-        found = nothing_found(len(points))
+        found = all_noise(len(points))
         if len(self.points) == 0 or len(points) == 0:
             return found
         near, away = nearest_among(
@@ -41,7 +41,7 @@ class FittedRows:
         found.strengths[:] = found.labels >= 0
         return found
 
-    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The same, however far the nearest row that is in a cluster is."""
         inside = self.labels >= 0
         labelled = replace(self, points=self.points[inside], labels=self.labels[inside], reach=np.inf)

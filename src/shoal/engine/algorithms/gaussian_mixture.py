@@ -9,32 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
+from shoal.engine.algorithms.automatic_parameters import resolve_cluster_count
 from shoal.engine.algorithms.base import (
-    MOST_CLUSTERS,
-    MOST_STARTS,
-    MOST_STEPS,
+    MAX_CLUSTERS,
+    MAX_STARTS,
+    MAX_STEPS,
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
-    check_flag,
+    check_bool,
+    check_choice,
+    check_integer,
     check_number,
-    check_one_of,
     check_seed,
-    check_whole,
-    nothing_found,
 )
-from shoal.engine.algorithms.from_data import number_of_clusters
-from shoal.engine.algorithms.library_fit import check_affordable, gathered
-from shoal.engine.plan import Progress, within
-from shoal.engine.rows.row_keys import distinct, keyed_rows
+from shoal.engine.algorithms.sklearn_fit import check_affordable, collect_warnings
+from shoal.engine.plan import Progress, scale_progress
+from shoal.engine.rows.row_keys import find_distinct, sort_by_key
 from shoal.errors import InvalidField
 
 __all__ = ["GAUSSIAN_MIXTURE", "GaussianMixtureParams", "fit"]
 
-_MOST_FITTED: Final = 20_000
+_MAX_FITTED: Final = 20_000
 """Rows that a mixture is fitted on; of more, a seeded sample."""
-_ENOUGH: Final = 10
+_ROWS_PER_DIMENSION: Final = 10
 """Rows of a Gaussian for each dimension from which a full covariance is told well."""
 _RATE: Final = 2e9
 """Multiplications a second."""
@@ -71,17 +71,17 @@ class GaussianMixtureParams:
 
     def __post_init__(self) -> None:
         if self.n_components is not None:
-            check_whole("n_components", self.n_components, 1, MOST_CLUSTERS)
-        check_whole("max_iter", self.max_iter, 1, MOST_STEPS)
-        check_whole("n_init", self.n_init, 1, MOST_STARTS)
-        check_whole("verbose_interval", self.verbose_interval, 1)
+            check_integer("n_components", self.n_components, 1, MAX_CLUSTERS)
+        check_integer("max_iter", self.max_iter, 1, MAX_STEPS)
+        check_integer("n_init", self.n_init, 1, MAX_STARTS)
+        check_integer("verbose_interval", self.verbose_interval, 1)
         if self.covariance_type is not None:
-            check_one_of("covariance_type", self.covariance_type, ("full", "tied", "diag", "spherical"))
-        check_one_of("init_params", self.init_params, ("kmeans", "k-means++", "random", "random_from_data"))
+            check_choice("covariance_type", self.covariance_type, ("full", "tied", "diag", "spherical"))
+        check_choice("init_params", self.init_params, ("kmeans", "k-means++", "random", "random_from_data"))
         check_number("tol", self.tol, 0)
         check_number("reg_covar", self.reg_covar, 0)
-        check_flag("warm_start", self.warm_start)
-        check_whole("verbose", self.verbose, 0)
+        check_bool("warm_start", self.warm_start)
+        check_integer("verbose", self.verbose, 0)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
 
@@ -95,31 +95,36 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
-    values = distinct(points, threads)
-    components, warnings = number_of_clusters(
-        "n_components", params.n_components, len(values.rows), points, threads, within(progress, "cluster", 0, 0.4)
+        return Fit(assignments=all_noise(0), assign=assign_nothing, params=effective)
+    values = find_distinct(points, threads)
+    components, warnings = resolve_cluster_count(
+        "n_components",
+        params.n_components,
+        len(values.rows),
+        points,
+        threads,
+        scale_progress(progress, "cluster", 0, 0.4),
     )
     effective["n_components"] = components
     if params.covariance_type is None:
-        enough = min(len(points), _MOST_FITTED) >= _ENOUGH * components * points.shape[1]
+        enough = min(len(points), _MAX_FITTED) >= _ROWS_PER_DIMENSION * components * points.shape[1]
         params = replace(params, covariance_type="full" if enough else "diag")
         if not enough:
             warnings.append("covariance_type is diag: full ones have too few rows for their dimensions.")
     effective["covariance_type"] = params.covariance_type
-    by_key = keyed_rows(points, threads)[0]
+    by_key = sort_by_key(points, threads)[0]
     used = by_key
-    if len(by_key) > _MOST_FITTED:
-        used = by_key[np.sort(np.random.default_rng(seed).choice(len(by_key), _MOST_FITTED, replace=False))]
-        warnings.append(f"The mixture was fitted on a sample of {_MOST_FITTED:,} of {len(by_key):,} rows.")
+    if len(by_key) > _MAX_FITTED:
+        used = by_key[np.sort(np.random.default_rng(seed).choice(len(by_key), _MAX_FITTED, replace=False))]
+        warnings.append(f"The mixture was fitted on a sample of {_MAX_FITTED:,} of {len(by_key):,} rows.")
     _check_cost(len(used), points.shape[1], components, params)
     progress("cluster", 0.4)
-    model = _fitted(points[used], components, params, seed, warnings)
+    model = _fit_mixture(points[used], components, params, seed, warnings)
     found = np.unique(model.predict(points[used].astype(np.float64)))
-    labelled = FittedMixture.of(model, found).assign(points, threads, within(progress, "cluster", 0.9, 1))
+    labelled = FittedMixture.of(model, found).assign(points, threads, scale_progress(progress, "cluster", 0.9, 1))
     present, numbered = np.unique(labelled.labels, return_inverse=True)
     return Fit(
-        labelled=Labelled(numbered.astype(np.int64), labelled.strengths),
+        assignments=Assignments(numbered.astype(np.int64), labelled.strengths),
         assign=FittedMixture.of(model, found[present]).assign,
         assigns_all=True,
         params=effective,
@@ -138,7 +143,7 @@ def _check_cost(rows: int, columns: int, components: int, params: GaussianMixtur
     check_affordable("n_components", components, seconds, size, remedies)
 
 
-def _fitted(rows: Points, components: int, params: GaussianMixtureParams, seed: int, told: list[str]) -> Any:
+def _fit_mixture(rows: Points, components: int, params: GaussianMixtureParams, seed: int, told: list[str]) -> Any:
     from sklearn.mixture import GaussianMixture
 
     given = {
@@ -164,7 +169,7 @@ def _fitted(rows: Points, components: int, params: GaussianMixtureParams, seed: 
             **given,
         )
         try:
-            with gathered(told):
+            with collect_warnings(told):
                 return model.fit(data)
         except ValueError as error:
             if "ill-defined" not in str(error):
@@ -191,9 +196,9 @@ class FittedMixture:
             model.covariance_type, model.weights_, model.means_, model.covariances_, model.precisions_cholesky_, used
         )
 
-    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The same for a row alone and among others."""
-        found = nothing_found(len(points))
+        found = all_noise(len(points))
         for start in range(0, len(points), 8192):
             block = slice(start, min(start + 8192, len(points)))
             chances = self._model.predict_proba(points[block].astype(np.float64))[:, self.used]

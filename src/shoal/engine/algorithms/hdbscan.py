@@ -17,27 +17,27 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Points, Rows
 from shoal.engine.algorithms.base import (
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
-    check_flag,
+    check_bool,
+    check_choice,
+    check_integer,
     check_number,
-    check_one_of,
-    check_whole,
-    nothing_found,
 )
 from shoal.engine.density.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
 from shoal.engine.density.core_points import CorePoints
 from shoal.engine.density.density_tree import Density
 from shoal.engine.density.linkage import single_linkage
 from shoal.engine.density.merge_order import walk
-from shoal.engine.density.outliers import exemplars, outlier_scores
+from shoal.engine.density.outliers import find_exemplars, score_outliers
 from shoal.engine.density.reachability import find_reachability
 from shoal.engine.density.tree_table import tabulate
-from shoal.engine.neighbors.lists import MOST_EXACT
+from shoal.engine.neighbors.lists import MAX_EXACT
 from shoal.engine.plan import Progress
 from shoal.engine.rows.geometry import unit_rows
-from shoal.engine.rows.row_keys import keyed_rows
+from shoal.engine.rows.row_keys import sort_by_key
 
 __all__ = ["HDBSCAN", "HDBSCANParams", "fit"]
 
@@ -75,19 +75,19 @@ class HDBSCANParams:
     born are noise."""
 
     def __post_init__(self) -> None:
-        check_whole("min_cluster_size", self.min_cluster_size, 2)
+        check_integer("min_cluster_size", self.min_cluster_size, 2)
         if self.min_samples is not None:
-            check_whole("min_samples", self.min_samples, 1)
+            check_integer("min_samples", self.min_samples, 1)
         if self.max_cluster_size is not None:
-            check_whole("max_cluster_size", self.max_cluster_size, 1)
+            check_integer("max_cluster_size", self.max_cluster_size, 1)
         check_number("cluster_selection_epsilon", self.cluster_selection_epsilon, 0)
         check_number("alpha", self.alpha, 0, open_end=True)
-        check_one_of("metric", self.metric, _METRICS)
-        check_one_of("cluster_selection_method", self.cluster_selection_method, ("eom", "leaf"))
+        check_choice("metric", self.metric, _METRICS)
+        check_choice("cluster_selection_method", self.cluster_selection_method, ("eom", "leaf"))
         if self.approximate is not None:
-            check_flag("approximate", self.approximate)
+            check_bool("approximate", self.approximate)
         for name in ("allow_single_cluster", "prediction_data", "match_reference_implementation"):
-            check_flag(name, getattr(self, name))
+            check_bool(name, getattr(self, name))
 
 
 def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progress: Progress) -> Fit:
@@ -100,15 +100,15 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
     smallest = params.min_cluster_size + params.match_reference_implementation
     min_samples = min(params.min_samples or params.min_cluster_size, max(len(points), 1))
     effective: dict[str, object] = {"min_samples": min_samples}
-    warnings = _told(params, min_samples)
+    warnings = _collect_warnings(params, min_samples)
     if len(points) < max(smallest, 2):
-        return Fit(labelled=nothing_found(len(points)), assign=assign_nothing, params=effective, warnings=warnings)
+        return Fit(assignments=all_noise(len(points)), assign=assign_nothing, params=effective, warnings=warnings)
     space = Space.of(points, params)
-    approximate = len(points) > MOST_EXACT if params.approximate is None else params.approximate
-    grown = _grow(space, min_samples, smallest, approximate, threads, progress)
+    approximate = len(points) > MAX_EXACT if params.approximate is None else params.approximate
+    grown = _build_tree(space, min_samples, smallest, approximate, threads, progress)
     effective["approximate"] = grown.recall is not None
     if grown.recall is not None:
-        warnings.append(_approximated(grown.recall, params.approximate is None))
+        warnings.append(_approximation_warning(grown.recall, params.approximate is None))
     how = Selection(
         method=params.cluster_selection_method,
         epsilon=params.cluster_selection_epsilon,
@@ -118,8 +118,8 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
     tree = grown.tree
     chosen = select_clusters(tree, how)
     labels = label_rows(tree, chosen, how, at_birth=not params.match_reference_implementation)
-    densest = _densest(tree, chosen)
-    strengths = _strengths(labels, tree.leaving, densest)
+    densest = _find_max_lambdas(tree, chosen)
+    strengths = _compute_strengths(labels, tree.leaving, densest)
     members = Members(
         space=space,
         rows=grown.rows,
@@ -127,32 +127,32 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
         core=grown.core,
         labels=labels[grown.rows],
         densest=densest,
-        reach=_reaches(tree, chosen, labels),
+        reach=_find_reaches(tree, chosen, labels),
         min_samples=min_samples,
     )
     return Fit(
-        labelled=Labelled(labels, strengths),
+        assignments=Assignments(labels, strengths),
         assign=members.assign,
         params=effective,
         warnings=warnings,
         density=Density(
-            outlier_scores=outlier_scores(tree),
-            exemplars=exemplars(tree, labels, len(chosen)),
+            outlier_scores=score_outliers(tree),
+            exemplars=find_exemplars(tree, labels, len(chosen)),
             tree=tabulate(tree, np.array(chosen, np.int64), np.arange(len(chosen))),
         ),
         exact=grown.recall is None,
     )
 
 
-def _approximated(recall: float, unasked: bool) -> str:
-    reason = f" (more than {MOST_EXACT:,} rows)" if unasked else ""
+def _approximation_warning(recall: float, unasked: bool) -> str:
+    reason = f" (more than {MAX_EXACT:,} rows)" if unasked else ""
     return (
         f"HDBSCAN was approximate{reason}: its neighbour lists hold {recall:.1%} of the true neighbours. "
         "approximate=false compares all pairs of rows."
     )
 
 
-def _told(params: HDBSCANParams, min_samples: int) -> list[str]:
+def _collect_warnings(params: HDBSCANParams, min_samples: int) -> list[str]:
     if params.min_samples is not None and min_samples < params.min_samples:
         return [f"min_samples {params.min_samples} is more than there are rows; {min_samples} was used."]
     return []
@@ -173,19 +173,19 @@ class Space:
         """Other rows in the same space."""
         return unit_rows(points) if self.params.metric == "cosine" else points
 
-    def euclidean(self, distance: float) -> float:
+    def to_euclidean(self, distance: float) -> float:
         """The Euclidean distance that one in the metric asked for is, or hardly more."""
         scaled = distance * self.params.alpha * (1 + 1e-9)
         return float(np.sqrt(2 * scaled)) if self.params.metric == "cosine" else scaled
 
-    def told(self, euclidean: Floats) -> Floats:
+    def to_metric(self, euclidean: Floats) -> Floats:
         """Euclidean distances in the metric asked for: on unit rows 1 - cos = d^2 / 2."""
         distances = euclidean**2 / 2 if self.params.metric == "cosine" else euclidean
         return distances / self.params.alpha
 
 
 @dataclass(frozen=True, slots=True)
-class _Grown:
+class _FittedTree:
     """The condensed tree over all n rows; the m distinct ones, `rows`, in the order of their keys, with how many
     `copies` there are of each and their Euclidean `core` distances; and the recall of approximate lists."""
 
@@ -196,9 +196,11 @@ class _Grown:
     recall: float | None
 
 
-def _grow(space: Space, min_samples: int, smallest: int, approximate: bool, threads: int, progress: Progress) -> _Grown:
+def _build_tree(
+    space: Space, min_samples: int, smallest: int, approximate: bool, threads: int, progress: Progress
+) -> _FittedTree:
     # Rows are numbered by their keys from here to the tree, so that nothing depends on the order they came in.
-    by_key, rows, where = keyed_rows(space.points, threads)
+    by_key, rows, where = sort_by_key(space.points, threads)
     copies = np.bincount(where)
     edges = find_reachability(
         space.points,
@@ -211,17 +213,17 @@ def _grow(space: Space, min_samples: int, smallest: int, approximate: bool, thre
     )
     order, steps = walk(edges)
     progress("cluster", 0.95)
-    heights = space.told(steps)
+    heights = space.to_metric(steps)
     sequence = np.argsort(heights, kind="stable")  # or equal heights merge in another order on another processor
     linkage = single_linkage(order[:-1][sequence], order[1:][sequence], heights[sequence])
-    tree = condense(linkage, smallest, copies, space.told(edges.core))
+    tree = condense(linkage, smallest, copies, space.to_metric(edges.core))
     back = np.empty(len(by_key), np.int64)
     back[by_key] = where
     tree = replace(tree, cluster=tree.cluster[back], leaving=tree.leaving[back])
-    return _Grown(tree, rows, copies, edges.core, edges.recall)
+    return _FittedTree(tree, rows, copies, edges.core, edges.recall)
 
 
-def _densest(tree: CondensedTree, chosen: list[int]) -> Floats:
+def _find_max_lambdas(tree: CondensedTree, chosen: list[int]) -> Floats:
     """(k,) the largest finite lambda at which something leaves each chosen cluster itself, a row or a cluster it splits
     into; 0 where nothing ever does."""
     top = np.zeros(len(tree.parent))
@@ -231,7 +233,7 @@ def _densest(tree: CondensedTree, chosen: list[int]) -> Floats:
     return top[np.array(chosen, np.int64)]
 
 
-def _strengths(labels: Rows, leaving: Floats, densest: Floats) -> NDArray[np.float32]:
+def _compute_strengths(labels: Rows, leaving: Floats, densest: Floats) -> NDArray[np.float32]:
     """How long a member stays, as a share of the longest stay in its cluster, 1 for the core: the probabilities of
     scikit-learn and hdbscan. Rows that never part count as the core, not as the measure of all others."""
     strengths = np.zeros(len(labels), np.float32)
@@ -242,7 +244,7 @@ def _strengths(labels: Rows, leaving: Floats, densest: Floats) -> NDArray[np.flo
     return strengths
 
 
-def _reaches(tree: CondensedTree, chosen: list[int], labels: Rows) -> Floats:
+def _find_reaches(tree: CondensedTree, chosen: list[int], labels: Rows) -> Floats:
     """(k,) the distance at which each cluster parts from the rest; for the root the farthest at which a member left."""
     births = tree.birth[np.array(chosen, np.int64)] if chosen else np.zeros(0)
     if chosen == [0]:
@@ -269,27 +271,27 @@ class Members:
     reach: Floats
     min_samples: int
 
-    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The cluster of rows that were not fitted, the same for a row alone and among others. Reports to
         `progress`."""
-        return self._joined(self.reach, points, threads, progress)
+        return self._join(self.reach, points, threads, progress)
 
-    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The same, however far from the cluster a row is."""
-        return self._joined(np.full(len(self.reach), np.inf), points, threads, progress)
+        return self._join(np.full(len(self.reach), np.inf), points, threads, progress)
 
-    def _joined(self, reach: Floats, points: Points, threads: int, progress: Progress) -> Labelled:
-        found = nothing_found(len(points))
+    def _join(self, reach: Floats, points: Points, threads: int, progress: Progress) -> Assignments:
+        found = all_noise(len(points))
         if len(points) == 0 or not np.any(self.labels >= 0):
             return found
-        farthest = self.space.euclidean(float(reach.max()))
+        farthest = self.space.to_euclidean(float(reach.max()))
         joining = self._core_points.join(self.space.placed(points), farthest, threads, progress)
         near = np.flatnonzero(joining.rows >= 0)
-        labels, away = self.labels[joining.rows[near]], self.space.told(joining.away[near])
+        labels, away = self.labels[joining.rows[near]], self.space.to_metric(joining.away[near])
         labels = np.where(away > reach[labels], NOISE, labels)
         with np.errstate(divide="ignore"):
             leaving = 1.0 / away
-        found.labels[near], found.strengths[near] = labels, _strengths(labels, leaving, self.densest)
+        found.labels[near], found.strengths[near] = labels, _compute_strengths(labels, leaving, self.densest)
         return found
 
     @cached_property

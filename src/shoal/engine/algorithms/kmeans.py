@@ -13,39 +13,39 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine.algorithms.base import (
-    MOST_CLUSTERS,
-    MOST_STARTS,
-    MOST_STEPS,
+    MAX_CLUSTERS,
+    MAX_STARTS,
+    MAX_STEPS,
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
-    check_flag,
+    check_bool,
+    check_choice,
+    check_integer,
     check_number,
-    check_one_of,
     check_seed,
-    check_whole,
-    nothing_found,
 )
 from shoal.engine.clusters.centroids import cluster_means
-from shoal.engine.kmeans.batches import follow
-from shoal.engine.kmeans.centers import TwoNearest, nearest_two
-from shoal.engine.kmeans.lloyd import Lloyd, Run, prepared
-from shoal.engine.kmeans.starts import Sample, sample_of, spread_out
-from shoal.engine.layers.cluster_merges import merges_of
-from shoal.engine.plan import Progress, pulse_at, within
+from shoal.engine.kmeans.batches import fit_minibatch
+from shoal.engine.kmeans.centers import TwoNearest, find_two_nearest
+from shoal.engine.kmeans.lloyd import Lloyd, Run, prepare_lloyd
+from shoal.engine.kmeans.starts import Sample, draw_sample, kmeans_plusplus
+from shoal.engine.layers.cluster_merges import merge_clusters
+from shoal.engine.plan import Progress, pulse_at, scale_progress
 from shoal.engine.prediction import Assigner
 from shoal.engine.rows.row_keys import Keys, row_keys
 
 __all__ = ["KMEANS", "KMeansParams", "fit"]
 
 Floats = NDArray[np.float32]
-_CODES: Final = 8 << 30
+_MAX_CODE_BYTES: Final = 8 << 30
 """Bytes that the codes of all rows may take, one for each coordinate; beyond, the fit goes by batches."""
-_FEW: Final = 1500
+_MAX_WARD_ROWS: Final = 1500
 """Rows up to which all their distances may be held, 18 MB a few times over."""
-_BETTER: Final = 0.005
-_PASSES: Final = 10
+_MIN_IMPROVEMENT: Final = 0.005
+_MAX_PASSES: Final = 10
 """Most passes over the rows of a fit by batches."""
 
 
@@ -74,16 +74,16 @@ class KMeansParams:
     """Both names give the same answer by the same steps."""
 
     def __post_init__(self) -> None:
-        check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
-        check_whole("max_iter", self.max_iter, 1, MOST_STEPS)
-        check_whole("n_init", self.n_init, 1, MOST_STARTS)
-        check_whole("verbose", self.verbose, 0)
+        check_integer("n_clusters", self.n_clusters, 1, MAX_CLUSTERS)
+        check_integer("max_iter", self.max_iter, 1, MAX_STEPS)
+        check_integer("n_init", self.n_init, 1, MAX_STARTS)
+        check_integer("verbose", self.verbose, 0)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
         check_number("tol", self.tol, 0)
-        check_one_of("init", self.init, ("k-means++", "random"))
-        check_one_of("algorithm", self.algorithm, ("lloyd", "elkan"))
-        check_flag("copy_x", self.copy_x)
+        check_choice("init", self.init, ("k-means++", "random"))
+        check_choice("algorithm", self.algorithm, ("lloyd", "elkan"))
+        check_bool("copy_x", self.copy_x)
 
 
 def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progress: Progress) -> Fit:
@@ -92,30 +92,32 @@ def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progre
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
+        return Fit(assignments=all_noise(0), assign=assign_nothing, params=effective)
     keys = row_keys(points, threads)
-    firsts = _first_distinct(keys, params.n_clusters)
-    batched = firsts is None and points.size > _CODES
+    firsts = _find_distinct(keys, params.n_clusters)
+    batched = firsts is None and points.size > _MAX_CODE_BYTES
     if firsts is not None:
         best = Run(
             points[firsts].astype(np.float64),
             True,
-            nearest_two(points, points[firsts], threads, partial(progress, "cluster")),
+            find_two_nearest(points, points[firsts], threads, partial(progress, "cluster")),
         )
     elif batched:
-        best = _by_batches(points, keys, params, seed, threads, progress)
+        best = _fit_in_batches(points, keys, params, seed, threads, progress)
     else:
-        best = _best_start(points, keys, params, seed, threads, progress)
-    centers, found = _in_use(best.centers, best.nearest)
-    warnings = _told(params, len(points), len(centers), None if firsts is None else len(firsts), best.converged)
+        best = _fit_best_start(points, keys, params, seed, threads, progress)
+    centers, found = _drop_empty(best.centers, best.nearest)
+    warnings = _collect_warnings(
+        params, len(points), len(centers), None if firsts is None else len(firsts), best.converged
+    )
     if batched:
         warnings.append(f"{len(points):,} rows were fitted by mini-batches: their codes do not fit in memory.")
     effective["n_clusters"] = len(centers)
     assign = Assigner.of(centers.astype(np.float32), metric="euclidean").place
-    return Fit(labelled=_labelled(found), assign=assign, params=effective, warnings=warnings, assigns_all=True)
+    return Fit(assignments=_to_assignments(found), assign=assign, params=effective, warnings=warnings, assigns_all=True)
 
 
-def _told(params: KMeansParams, rows: int, found: int, distinct: int | None, converged: bool) -> list[str]:
+def _collect_warnings(params: KMeansParams, rows: int, found: int, distinct: int | None, converged: bool) -> list[str]:
     warnings = []
     if found < params.n_clusters:
         reason = f"there are {rows} rows" if distinct == rows else f"there are {distinct or found} distinct rows"
@@ -125,7 +127,7 @@ def _told(params: KMeansParams, rows: int, found: int, distinct: int | None, con
     return warnings
 
 
-def _first_distinct(keys: Keys, clusters: int) -> Rows | None:
+def _find_distinct(keys: Keys, clusters: int) -> Rows | None:
     """The first row of each distinct value where there are at most `clusters` of them, else None."""
     if len(np.unique(keys[: 4 * clusters])) > clusters:  # a few rows mostly settle it
         return None
@@ -133,7 +135,7 @@ def _first_distinct(keys: Keys, clusters: int) -> Rows | None:
     return None if len(firsts) > clusters else np.sort(firsts).astype(np.int64)
 
 
-def _in_use(centers: NDArray[np.float64], found: TwoNearest) -> tuple[NDArray[np.float64], TwoNearest]:
+def _drop_empty(centers: NDArray[np.float64], found: TwoNearest) -> tuple[NDArray[np.float64], TwoNearest]:
     """Without centers that no row is nearest to."""
     used, labels = np.unique(found.labels, return_inverse=True)
     if len(used) == len(centers):
@@ -141,63 +143,67 @@ def _in_use(centers: NDArray[np.float64], found: TwoNearest) -> tuple[NDArray[np
     return centers[used], TwoNearest(labels.astype(np.int32), found.squares)
 
 
-def _best_start(points: Points, keys: Keys, params: KMeansParams, seed: int, threads: int, progress: Progress) -> Run:
+def _fit_best_start(
+    points: Points, keys: Keys, params: KMeansParams, seed: int, threads: int, progress: Progress
+) -> Run:
     pulse = pulse_at(progress, "cluster", 0.0)
-    lloyd = prepared(points, keys, params.n_clusters, threads, pulse)
-    sample = sample_of(points, keys, params.n_clusters, seed, threads, lloyd.rows, pulse=pulse)
+    lloyd = prepare_lloyd(points, keys, params.n_clusters, threads, pulse)
+    sample = draw_sample(points, keys, params.n_clusters, seed, threads, lloyd.rows, pulse=pulse)
     best: Run | None = None
     least = np.inf
     for number in range(params.n_init):
-        share = within(progress, "cluster", number / params.n_init, (number + 1) / params.n_init)
-        steady = number == 0 and params.n_init > 1 and params.init == "k-means++" and len(points) <= _FEW
+        share = scale_progress(progress, "cluster", number / params.n_init, (number + 1) / params.n_init)
+        steady = number == 0 and params.n_init > 1 and params.init == "k-means++" and len(points) <= _MAX_WARD_ROWS
         if steady:
-            run = lloyd.run(_middles_of_groups(points, keys, params.n_clusters), params.max_iter, params.tol, share)
+            run = lloyd.run(_ward_means(points, keys, params.n_clusters), params.max_iter, params.tol, share)
         else:
-            run = _one_start(lloyd, sample, params, np.random.default_rng([seed, number]), share)
+            run = _run_start(lloyd, sample, params, np.random.default_rng([seed, number]), share)
         if run.inertia < least:
-            best, least = run, run.inertia * (1 - _BETTER if steady else 1)
+            best, least = run, run.inertia * (1 - _MIN_IMPROVEMENT if steady else 1)
     assert best is not None  # n_init is at least 1
     return best
 
 
-def _middles_of_groups(points: Points, keys: Keys, clusters: int) -> Floats:
+def _ward_means(points: Points, keys: Keys, clusters: int) -> Floats:
     """(k, d) the means of Ward's groups of the rows."""
     points = points[np.argsort(keys, kind="stable")]  # so that no sum depends on the order in which they came
-    groups = merges_of(points, np.ones(len(points), np.int64)).cut(clusters)
+    groups = merge_clusters(points, np.ones(len(points), np.int64)).cut(clusters)
     return cluster_means(points, groups, clusters).astype(np.float32)
 
 
-def _one_start(lloyd: Lloyd, sample: Sample, params: KMeansParams, rng: np.random.Generator, progress: Progress) -> Run:
-    starts = _starts(sample, params, rng, within(progress, "cluster", 0, 0.3))
-    return lloyd.run(starts, params.max_iter, params.tol, within(progress, "cluster", 0.3, 1))
+def _run_start(lloyd: Lloyd, sample: Sample, params: KMeansParams, rng: np.random.Generator, progress: Progress) -> Run:
+    starts = _draw_starts(sample, params, rng, scale_progress(progress, "cluster", 0, 0.3))
+    return lloyd.run(starts, params.max_iter, params.tol, scale_progress(progress, "cluster", 0.3, 1))
 
 
-def _starts(sample: Sample, params: KMeansParams, rng: np.random.Generator, progress: Progress) -> Floats:
+def _draw_starts(sample: Sample, params: KMeansParams, rng: np.random.Generator, progress: Progress) -> Floats:
     """The first means, (k, d): rows of the sample."""
     if params.init == "random":
         picked = rng.choice(len(sample.points), params.n_clusters, replace=False)
     else:
-        picked = spread_out(sample, params.n_clusters, rng, progress)
+        picked = kmeans_plusplus(sample, params.n_clusters, rng, progress)
     return sample.points[picked]
 
 
-def _by_batches(points: Points, keys: Keys, params: KMeansParams, seed: int, threads: int, progress: Progress) -> Run:
+def _fit_in_batches(
+    points: Points, keys: Keys, params: KMeansParams, seed: int, threads: int, progress: Progress
+) -> Run:
     rng = np.random.default_rng([seed, 0])
     pulse = pulse_at(progress, "cluster", 0.0)
-    sample = sample_of(points, keys, params.n_clusters, seed, threads, pulse=pulse)
-    starts = _starts(sample, params, rng, within(progress, "cluster", 0, 0.1))
-    share = within(progress, "cluster", 0.1, 0.8)
-    centers, converged = follow(points, starts, min(params.max_iter, _PASSES), rng, threads, share)
-    last = within(progress, "cluster", 0.8, 1)
-    found = nearest_two(points, centers.astype(np.float32), threads, partial(last, "cluster"))
-    return Run(centers, converged or params.max_iter > _PASSES, found)
+    sample = draw_sample(points, keys, params.n_clusters, seed, threads, pulse=pulse)
+    starts = _draw_starts(sample, params, rng, scale_progress(progress, "cluster", 0, 0.1))
+    share = scale_progress(progress, "cluster", 0.1, 0.8)
+    centers, converged = fit_minibatch(points, starts, min(params.max_iter, _MAX_PASSES), rng, threads, share)
+    last = scale_progress(progress, "cluster", 0.8, 1)
+    found = find_two_nearest(points, centers.astype(np.float32), threads, partial(last, "cluster"))
+    return Run(centers, converged or params.max_iter > _MAX_PASSES, found)
 
 
-def _labelled(found: TwoNearest) -> Labelled:
+def _to_assignments(found: TwoNearest) -> Assignments:
     """Strength is 1 - nearest / second nearest distance: 0 halfway, 1 at the center."""
     own, other = found.squares[:, 0], found.squares[:, 1]
     nearest = np.where(other > 0, own / np.where(other > 0, other, 1.0), 0.0)
-    return Labelled(found.labels.astype(np.int64), (1.0 - np.sqrt(nearest)).astype(np.float32))
+    return Assignments(found.labels.astype(np.int64), (1.0 - np.sqrt(nearest)).astype(np.float32))
 
 
 KMEANS: Final = Algorithm(KMeansParams, fit)

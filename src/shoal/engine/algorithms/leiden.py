@@ -7,25 +7,25 @@ import numpy as np
 
 from shoal.columns import Points
 from shoal.engine.algorithms.base import (
-    MOST_STARTS,
+    MAX_STARTS,
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
+    check_choice,
+    check_integer,
     check_number,
-    check_one_of,
     check_seed,
-    check_whole,
-    nothing_found,
 )
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
-from shoal.engine.communities.belonging import leave_out, log_distances, robust_scores, walk_home
-from shoal.engine.communities.leiden import community_runs
-from shoal.engine.features.spaces import directions
+from shoal.engine.communities.leiden import run_leiden
+from shoal.engine.communities.membership import log_distances, mark_noise, robust_scores, walk_home
+from shoal.engine.features.spaces import normalize_nonzero_rows
 from shoal.engine.neighbors.graph import fuzzy_graph
 from shoal.engine.neighbors.lists import find_neighbors
-from shoal.engine.plan import Progress, within
-from shoal.engine.rows.row_keys import distinct
+from shoal.engine.plan import Progress, scale_progress
+from shoal.engine.rows.row_keys import find_distinct
 from shoal.errors import InvalidField
 
 __all__ = ["LEIDEN", "LeidenParams", "fit"]
@@ -54,18 +54,18 @@ class LeidenParams:
         check_number("resolution", self.resolution, 0, open_end=True)
         if self.resolution > 100:
             raise InvalidField("resolution", "must be at most 100", value=self.resolution)
-        check_whole("n_neighbors", self.n_neighbors, 2)
+        check_integer("n_neighbors", self.n_neighbors, 2)
         if self.n_neighbors > 200:
             raise InvalidField("n_neighbors", "must be at most 200", value=self.n_neighbors)
-        check_one_of("metric", self.metric, ("cosine", "euclidean"))
-        check_whole("min_cluster_size", self.min_cluster_size, 0)
-        check_one_of("objective_function", self.objective_function, ("RBConfiguration", "modularity", "CPM"))
-        check_whole("n_iterations", self.n_iterations, -1, MOST_STARTS)
+        check_choice("metric", self.metric, ("cosine", "euclidean"))
+        check_integer("min_cluster_size", self.min_cluster_size, 0)
+        check_choice("objective_function", self.objective_function, ("RBConfiguration", "modularity", "CPM"))
+        check_integer("n_iterations", self.n_iterations, -1, MAX_STARTS)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
 
 
-_MOST_ROUNDS: Final = 20
+_MAX_ROUNDS: Final = 20
 
 
 def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progress: Progress) -> Fit:
@@ -74,33 +74,33 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
-    space = directions(points) if params.metric == "cosine" else points
-    values = distinct(space, threads)
+        return Fit(assignments=all_noise(0), assign=assign_nothing, params=effective)
+    space = normalize_nonzero_rows(points) if params.metric == "cosine" else points
+    values = find_distinct(space, threads)
     rows, back = values.rows, values.back
-    part = within(progress, "cluster", 0, 0.7)
+    part = scale_progress(progress, "cluster", 0, 0.7)
     near = find_neighbors(space, rows, params.n_neighbors, threads=threads, progress=part)
     part("cluster", 1.0)
-    graph = fuzzy_graph(near.halved(), threads)
-    rounds = params.n_iterations if params.n_iterations > 0 else _MOST_ROUNDS
+    graph = fuzzy_graph(near.halve_squares(), threads)
+    rounds = params.n_iterations if params.n_iterations > 0 else _MAX_ROUNDS
     resolution = 1.0 if params.objective_function == "modularity" else params.resolution
-    found = community_runs(
+    found = run_leiden(
         graph,
         resolution,
         [seed],
         rounds=rounds,
         potts=params.objective_function == "CPM",
         threads=threads,
-        progress=within(progress, "cluster", 0.7, 1),
+        progress=scale_progress(progress, "cluster", 0.7, 1),
     )[0]
     everything = np.zeros(len(rows), np.bool_)
-    labels = leave_out(found, everything, values.copies, max(params.min_cluster_size, 1))
+    labels = mark_noise(found, everything, values.copies, max(params.min_cluster_size, 1))
     share = np.where(labels >= 0, walk_home(graph, found, threads)[1], 0.0).astype(np.float32)
     middle, spread = robust_scores(log_distances(near.distances), found)[1:]
     kept = np.unique(found[labels >= 0])
     votes = NeighborVotes(space[rows], labels, middle[kept], spread[kept], near.rows.shape[1], np.inf)
     return Fit(
-        labelled=Labelled(labels[back].astype(np.int64), share[back]),
+        assignments=Assignments(labels[back].astype(np.int64), share[back]),
         assign=CommunityVotes(votes, params.metric).assign,
         assigns_all=True,
         params={**effective, "n_neighbors": near.rows.shape[1], "resolution": resolution},
@@ -115,16 +115,16 @@ class CommunityVotes:
     votes: NeighborVotes
     metric: str
 
-    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The same for a row alone and among others."""
-        return self.votes.assign(self._placed(points), threads, progress)
+        return self.votes.assign(self._to_space(points), threads, progress)
 
-    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The same where only rows that are in a cluster vote."""
-        return self.votes.nearest(self._placed(points), threads, progress)
+        return self.votes.nearest(self._to_space(points), threads, progress)
 
-    def _placed(self, points: Points) -> Points:
-        return directions(points) if self.metric == "cosine" else points
+    def _to_space(self, points: Points) -> Points:
+        return normalize_nonzero_rows(points) if self.metric == "cosine" else points
 
 
 LEIDEN: Final = Algorithm(LeidenParams, fit)

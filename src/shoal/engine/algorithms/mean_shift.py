@@ -13,26 +13,26 @@ from scipy.spatial.distance import cdist
 
 from shoal.columns import NOISE, Points
 from shoal.engine.algorithms.base import (
-    MOST_STEPS,
+    MAX_STEPS,
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
-    check_flag,
+    check_bool,
+    check_fraction,
+    check_integer,
     check_number,
-    check_share,
-    check_whole,
-    nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
-from shoal.engine.algorithms.micro_clusters import micro_clusters
+from shoal.engine.algorithms.micro_clusters import build_micro_clusters
 from shoal.engine.clusters.centroids import cluster_means
 from shoal.engine.clusters.quality import squared_silhouette
-from shoal.engine.kmeans.centers import nearest_two
+from shoal.engine.kmeans.centers import find_two_nearest
 from shoal.engine.parallel import spans
-from shoal.engine.plan import Progress, silent, within
-from shoal.engine.rows.means import on_grid, quantum_of
-from shoal.engine.rows.row_keys import distinct
+from shoal.engine.plan import Progress, ignore_progress, scale_progress
+from shoal.engine.rows.exact_sums import choose_quantum, round_to_grid
+from shoal.engine.rows.row_keys import find_distinct
 from shoal.errors import InvalidField
 
 __all__ = ["MEAN_SHIFT", "MeanShiftParams", "fit"]
@@ -40,20 +40,20 @@ __all__ = ["MEAN_SHIFT", "MeanShiftParams", "fit"]
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-_MOST_EXACT: Final = 3000
-_MICRO: Final = 1500
+_MAX_EXACT: Final = 3000
+_MICRO_CLUSTERS: Final = 1500
 _SAMPLE: Final = 1000
 """Rows that the bandwidth is estimated from."""
-_PARTS: Final = (1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-"""Multiples of the bandwidth of the wire's default quantile that are tried where none was given."""
+_FACTORS: Final = (1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+"""Multiples of the bandwidth of the contract's quantile that are tried where none was given."""
 _QUANTILE: Final = 0.1
-_JUDGED: Final = 1000
+_SCORED: Final = 1000
 """Rows that tell which of these is best."""
-_GROUP: Final = 5
+_MIN_SIZE: Final = 5
 """Fewer of these rows are strays."""
-_FLAT: Final = 16
+_LOW_DIMENSIONS: Final = 16
 """Dimensions up to which windows of one size fit many regions."""
-_PAIRS: Final = 1 << 20
+_MAX_COORDINATES: Final = 1 << 20
 """Coordinates of pair differences held at a time."""
 
 
@@ -81,39 +81,41 @@ class MeanShiftParams:
         if self.bandwidth is not None:
             check_number("bandwidth", self.bandwidth, 0, open_end=True)
         if self.bandwidth_quantile is not None:
-            check_share("bandwidth_quantile", self.bandwidth_quantile)
-        check_flag("bin_seeding", self.bin_seeding)
-        check_flag("cluster_all", self.cluster_all)
-        check_whole("min_bin_freq", self.min_bin_freq, 1)
-        check_whole("max_iter", self.max_iter, 1, MOST_STEPS)
+            check_fraction("bandwidth_quantile", self.bandwidth_quantile)
+        check_bool("bin_seeding", self.bin_seeding)
+        check_bool("cluster_all", self.cluster_all)
+        check_integer("min_bin_freq", self.min_bin_freq, 1)
+        check_integer("max_iter", self.max_iter, 1, MAX_STEPS)
 
 
 def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, progress: Progress) -> Fit:
     """Find the peaks among the distinct rows. O(m^2 d) time a step for m of them, at most 3,000; of more, 1,500
     micro-clusters stand for the rows. Raises InvalidField for seeds of a wrong shape and windows that hold no row."""
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=assign_nothing)
-    values = distinct(points, threads)
-    part = within(progress, "cluster", 0, 0.3)
-    micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)
+        return Fit(assignments=all_noise(0), assign=assign_nothing)
+    values = find_distinct(points, threads)
+    part = scale_progress(progress, "cluster", 0, 0.3)
+    micro = build_micro_clusters(points, values, _MAX_EXACT, _MICRO_CLUSTERS, seed=seed, threads=threads, progress=part)
     warnings = [] if micro.warning is None else [micro.warning]
     bandwidth = params.bandwidth or 0.0
     if params.bandwidth is None and params.bandwidth_quantile is not None:
-        bandwidth = _bandwidth(micro.centers, params.bandwidth_quantile, seed)
+        bandwidth = _estimate_bandwidth(micro.centers, params.bandwidth_quantile, seed)
     elif params.bandwidth is None:
-        bandwidth = _chosen_bandwidth(micro.centers, params, seed, threads, within(progress, "cluster", 0.3, 0.6))
-        warnings.append(_chosen(bandwidth, points.shape[1]))
+        bandwidth = _choose_bandwidth(
+            micro.centers, params, seed, threads, scale_progress(progress, "cluster", 0.3, 0.6)
+        )
+        warnings.append(_bandwidth_warning(bandwidth, points.shape[1]))
     if bandwidth <= 0:
         labels = np.zeros(len(micro.centers), np.int64)
         centers, bandwidth = micro.centers[:1], 0.0
     else:
-        part = within(progress, "cluster", 0.6, 1)
-        labels, centers = _fitted(micro.centers, bandwidth, params, threads, part)
+        part = scale_progress(progress, "cluster", 0.6, 1)
+        labels, centers = _fit_peaks(micro.centers, bandwidth, params, threads, part)
     reach = np.inf if params.cluster_all else bandwidth
     progress("cluster", 1.0)
     strengths = (labels >= 0).astype(np.float32)
     return Fit(
-        labelled=Labelled(labels[micro.back], strengths[micro.back]),
+        assignments=Assignments(labels[micro.back], strengths[micro.back]),
         assign=FittedRows(centers, np.arange(len(centers)), reach).assign,
         assigns_all=params.cluster_all,
         params={"bandwidth": bandwidth},
@@ -122,8 +124,8 @@ def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, pro
     )
 
 
-def _chosen(bandwidth: float, dimensions: int) -> str:
-    if dimensions <= _FLAT:
+def _bandwidth_warning(bandwidth: float, dimensions: int) -> str:
+    if dimensions <= _LOW_DIMENSIONS:
         return f"bandwidth was chosen from the data: {bandwidth:.4g}. A larger one gives fewer, larger clusters."
     return (
         f"bandwidth was chosen from the data: {bandwidth:.4g}. In {dimensions} dimensions windows of one size make a "
@@ -131,18 +133,20 @@ def _chosen(bandwidth: float, dimensions: int) -> str:
     )
 
 
-def _chosen_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads: int, progress: Progress) -> float:
+def _choose_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads: int, progress: Progress) -> float:
     """The one at which most of some rows are in clusters of several, and two of these rows most likely in different
     ones, times their silhouette: neither one heap nor strays."""
-    usual = _bandwidth(rows, _QUANTILE, seed)
-    some = np.random.default_rng(seed).permutation(len(rows))[:_JUDGED]
+    usual = _estimate_bandwidth(rows, _QUANTILE, seed)
+    some = np.random.default_rng(seed).permutation(len(rows))[:_SCORED]
     chosen = np.ascontiguousarray(rows[np.sort(some)])
     best, found = 0.0, usual
-    for number, bandwidth in enumerate(part * usual for part in _PARTS if usual > 0):
-        progress("cluster", number / len(_PARTS))
-        labels = _fitted(chosen, bandwidth, replace(params, seeds=None, cluster_all=True), threads, silent)[0]
+    for number, bandwidth in enumerate(part * usual for part in _FACTORS if usual > 0):
+        progress("cluster", number / len(_FACTORS))
+        labels = _fit_peaks(chosen, bandwidth, replace(params, seeds=None, cluster_all=True), threads, ignore_progress)[
+            0
+        ]
         sizes = np.bincount(labels)
-        held = sizes[sizes >= _GROUP]
+        held = sizes[sizes >= _MIN_SIZE]
         if len(held) == 0 or not 2 <= len(sizes) < len(chosen):
             continue
         means = cluster_means(chosen, labels.astype(np.int32), len(sizes))
@@ -153,7 +157,7 @@ def _chosen_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads:
     return found
 
 
-def _bandwidth(rows: Points, quantile: float, seed: int) -> float:
+def _estimate_bandwidth(rows: Points, quantile: float, seed: int) -> float:
     """The mean, over some rows, of the distance to the farthest of the nearest share of them."""
     some = np.random.default_rng(seed).permutation(len(rows))[:_SAMPLE]
     chosen = rows[np.sort(some)].astype(np.float64)
@@ -163,17 +167,19 @@ def _bandwidth(rows: Points, quantile: float, seed: int) -> float:
     return found if found > 0 else float(np.sqrt(away.max(initial=0.0)) / 2)
 
 
-def _fitted(
+def _fit_peaks(
     rows: Points, bandwidth: float, params: MeanShiftParams, threads: int, progress: Progress
 ) -> tuple[Places, Points]:
     """Labels of the rows (m,), -1 for noise, and centers (k, d), each with a row."""
     data = rows.astype(np.float64)
-    data = on_grid(data, quantum_of(float(np.abs(data).max()), len(data)))  # sums are exact, whoever adds them up
-    peaks, held = _climbed(data, _starts(data, bandwidth, params), bandwidth, params.max_iter, progress)
+    data = round_to_grid(
+        data, choose_quantum(float(np.abs(data).max()), len(data))
+    )  # sums are exact, whoever adds them up
+    peaks, held = _climb(data, _initial_windows(data, bandwidth, params), bandwidth, params.max_iter, progress)
     if len(peaks) == 0:
         raise InvalidField("bandwidth", "makes windows without a row", value=bandwidth, remedy="Raise it.")
-    centers = _apart(peaks, held, bandwidth)
-    near = nearest_two(rows, centers.astype(np.float32), threads, lambda _: progress("cluster", 0.99))
+    centers = _suppress_neighbors(peaks, held, bandwidth)
+    near = find_two_nearest(rows, centers.astype(np.float32), threads, lambda _: progress("cluster", 0.99))
     found, away = near.labels, np.sqrt(near.squares[:, 0])
     inside = params.cluster_all | (away <= bandwidth)
     used, numbered = np.unique(found[inside], return_inverse=True)
@@ -182,7 +188,7 @@ def _fitted(
     return labels, centers[used].astype(np.float32)
 
 
-def _starts(rows: Floats, bandwidth: float, params: MeanShiftParams) -> Floats:
+def _initial_windows(rows: Floats, bandwidth: float, params: MeanShiftParams) -> Floats:
     if params.bin_seeding:
         from sklearn.cluster import get_bin_seeds
 
@@ -195,7 +201,7 @@ def _starts(rows: Floats, bandwidth: float, params: MeanShiftParams) -> Floats:
     return given
 
 
-def _climbed(
+def _climb(
     rows: Floats, starts: Floats, bandwidth: float, most: int, progress: Progress
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Where windows from the starts come to rest, and how many rows each holds; windows without a row are dropped.
@@ -205,7 +211,7 @@ def _climbed(
     peaks, held = starts.copy(), np.zeros(len(starts), np.int64)
     moving = np.arange(len(starts))
     for step in range(most):
-        inside = _within(peaks[moving], rows, bandwidth)
+        inside = _is_within(peaks[moving], rows, bandwidth)
         held[moving] = inside.sum(axis=1)
         moving, inside = moving[held[moving] > 0], inside[held[moving] > 0]
         means = (inside @ rows) / held[moving, None]
@@ -218,7 +224,7 @@ def _climbed(
     return peaks[held > 0], held[held > 0]
 
 
-def _apart(peaks: Floats, held: NDArray[np.int64], bandwidth: float) -> Floats:
+def _suppress_neighbors(peaks: Floats, held: NDArray[np.int64], bandwidth: float) -> Floats:
     """The fullest peaks, (k, d), none within a window of a fuller one; of equal ones that with larger coordinates."""
     order = np.lexsort((*(-peaks.T[::-1]), -held))
     peaks = peaks[order]
@@ -226,12 +232,12 @@ def _apart(peaks: Floats, held: NDArray[np.int64], bandwidth: float) -> Floats:
     for place in range(len(peaks)):
         if left[place]:
             kept.append(place)
-            left &= ~_within(peaks[place : place + 1], peaks, bandwidth)[0]
+            left &= ~_is_within(peaks[place : place + 1], peaks, bandwidth)[0]
             left[place] = False
     return peaks[kept]
 
 
-def _within(left: Floats, right: Floats, reach: float) -> NDArray[np.bool_]:
+def _is_within(left: Floats, right: Floats, reach: float) -> NDArray[np.bool_]:
     """(a, b) which rows are at most `reach` apart. A product tells most pairs; where it is too near to tell, its last
     bits being others on another processor, sums in a fixed order decide."""
     middle = right.mean(axis=0)
@@ -242,7 +248,7 @@ def _within(left: Floats, right: Floats, reach: float) -> NDArray[np.bool_]:
     slack *= float(lengths.max(initial=0.0)) + float(others_lengths.max(initial=0.0))
     inside = np.asarray(away <= reach**2)
     row, column = np.nonzero(np.abs(away - reach**2) <= slack)
-    for block in spans(len(row), max(1, _PAIRS // left.shape[1])):
+    for block in spans(len(row), max(1, _MAX_COORDINATES // left.shape[1])):
         gap = left[row[block]] - right[column[block]]
         inside[row[block], column[block]] = (gap * gap).cumsum(axis=1)[:, -1] <= reach**2
     return inside

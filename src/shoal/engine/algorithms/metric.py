@@ -40,10 +40,10 @@ class Metric:
         """Rows where Euclidean distances tell the metric. Raises InvalidField for a zero row under cosine."""
         return unit_rows(points) if self.cosine else points
 
-    def euclidean(self, distance: float) -> float:
+    def to_euclidean(self, distance: float) -> float:
         """The Euclidean distance that a distance in the metric is."""
         return float(np.sqrt(2 * distance)) if self.cosine else float(distance)
 
-    def told(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_metric(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
         """Euclidean distances in the metric."""
         return distances**2 / 2 if self.cosine else distances

@@ -11,7 +11,7 @@ from shoal.engine.algorithms import kmeans
 from shoal.engine.plan import Progress
 from shoal.engine.rows.row_keys import Distinct
 
-__all__ = ["MicroClusters", "micro_clusters"]
+__all__ = ["MicroClusters", "build_micro_clusters"]
 
 _STEPS: Final = 10
 
@@ -27,7 +27,7 @@ class MicroClusters:
     warning: str | None
 
 
-def micro_clusters(
+def build_micro_clusters(
     points: Points, values: Distinct, most: int, few: int, *, seed: int, threads: int, progress: Progress
 ) -> MicroClusters:
     """The distinct rows themselves where they are at most `most`; else `few` means of them, by k-means."""
@@ -35,7 +35,7 @@ def micro_clusters(
         return MicroClusters(points[values.rows], values.copies, values.back, None)
     rows = points[values.rows]
     params = kmeans.KMeansParams(n_clusters=few, n_init=1, max_iter=_STEPS)
-    found = kmeans.fit(rows, params, seed=seed, threads=threads, progress=progress).labelled.labels
+    found = kmeans.fit(rows, params, seed=seed, threads=threads, progress=progress).assignments.labels
     weights = np.bincount(found, values.copies).astype(np.int64)
     sums = np.zeros((len(weights), points.shape[1]))
     np.add.at(sums, found, rows * values.copies[:, None])

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.algorithms.base import Labelled, nothing_found
-from shoal.engine.communities.belonging import log_distances
-from shoal.engine.neighbors.graph import memberships
+from shoal.engine.algorithms.base import Assignments, all_noise
+from shoal.engine.communities.membership import log_distances
+from shoal.engine.neighbors.graph import fuzzy_memberships
 from shoal.engine.neighbors.lists import nearest_among
 from shoal.engine.parallel import spans
 from shoal.engine.plan import Progress
@@ -39,33 +39,33 @@ class NeighborVotes:
     neighbors: int
     farthest: float
 
-    def assign(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The cluster of rows (n, d) that were not fitted; the same for a row alone and among others."""
-        found = nothing_found(len(points))
+        found = all_noise(len(points))
         if len(self.middle) == 0 or len(points) == 0:
             return found
         count = min(self.neighbors, len(self.points))
-        tick = partial(_as_cluster, progress)
+        tick = partial(_report_as_cluster, progress)
         near, away = nearest_among(points, self.points, count, threads=threads, progress=tick)
         for block in spans(len(points), _BLOCK):
-            labels, share = _votes(self.labels[near[block]], memberships(away[block] ** 2 / 2))
+            labels, share = _tally_votes(self.labels[near[block]], fuzzy_memberships(away[block] ** 2 / 2))
             far = (log_distances(away[block]) - self.middle[labels]) / self.spread[labels]
             inside = (labels >= 0) & (far <= self.farthest)
             found.labels[block], found.strengths[block] = np.where(inside, labels, -1), np.where(inside, share, 0.0)
         return found
 
-    def nearest(self, points: Points, threads: int, progress: Progress) -> Labelled:
+    def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """The same where only fitted rows that are in a cluster vote, and none is too far."""
         inside = self.labels >= 0
         among = replace(self, points=self.points[inside], labels=self.labels[inside], farthest=np.inf)
         return among.assign(points, threads, progress)
 
 
-def _as_cluster(progress: Progress, _: str, fraction: float) -> None:
+def _report_as_cluster(progress: Progress, _: str, fraction: float) -> None:
     progress("cluster", fraction)
 
 
-def _votes(labels: Places, weight: Floats) -> tuple[Places, Floats]:
+def _tally_votes(labels: Places, weight: Floats) -> tuple[Places, Floats]:
     """The label (n,) with the most weight among those of each row (n, k), the nearer where equal, and its share."""
     same = labels[:, :, None] == labels[:, None, :]
     total = (same * weight[:, None, :]).sum(axis=2)

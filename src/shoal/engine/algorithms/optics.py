@@ -7,31 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points, Rows
+from shoal.engine.algorithms.automatic_parameters import choose_eps
 from shoal.engine.algorithms.base import (
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
-    check_flag,
+    check_bool,
+    check_choice,
+    check_fraction,
+    check_integer,
     check_number,
-    check_one_of,
-    check_share,
-    check_whole,
-    nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
-from shoal.engine.algorithms.from_data import reach_of_cores
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
 from shoal.engine.density.merge_order import walk
 from shoal.engine.density.reachability import Reachability, find_reachability
-from shoal.engine.neighbors.lists import MOST_EXACT
+from shoal.engine.neighbors.lists import MAX_EXACT
 from shoal.engine.plan import Progress
-from shoal.engine.rows.row_keys import distinct
+from shoal.engine.rows.row_keys import find_distinct
 from shoal.errors import InvalidField
 
 __all__ = ["OPTICS", "OPTICSParams", "fit"]
 
-_STEEP: Final = 0.05
+_DEFAULT_XI: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +67,14 @@ class OPTICSParams:
     """Accepted, without effect."""
 
     def __post_init__(self) -> None:
-        check_whole("min_samples", self.min_samples, 2)
+        check_integer("min_samples", self.min_samples, 2)
         check_metric(self.metric, self.metric_params, self.p, METRICS)
         if self.cluster_method is not None:
-            check_one_of("cluster_method", self.cluster_method, ("xi", "dbscan"))
+            check_choice("cluster_method", self.cluster_method, ("xi", "dbscan"))
         if self.xi is not None:
-            check_share("xi", self.xi)
-        check_flag("predecessor_correction", self.predecessor_correction)
-        check_whole("leaf_size", self.leaf_size, 1)
+            check_fraction("xi", self.xi)
+        check_bool("predecessor_correction", self.predecessor_correction)
+        check_integer("leaf_size", self.leaf_size, 1)
         for name in ("max_eps", "eps"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), 0, open_end=True)
@@ -93,10 +93,10 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
     under the cosine metric.
     """
     if len(points) < params.min_samples:
-        return Fit(labelled=nothing_found(len(points)), assign=assign_nothing)
+        return Fit(assignments=all_noise(len(points)), assign=assign_nothing)
     space = Metric.of(params.metric)
     placed = space.placed(points)
-    values = distinct(placed, threads)
+    values = find_distinct(placed, threads)
     if len(values.rows) < 3:  # too few for slopes: what is there often enough is a cluster
         often = values.copies >= params.min_samples
         labels = np.where(often, np.cumsum(often) - 1, NOISE)
@@ -107,17 +107,17 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
             values.rows,
             values.copies,
             params.min_samples,
-            approximate=len(placed) > MOST_EXACT,
+            approximate=len(placed) > MAX_EXACT,
             threads=threads,
             progress=lambda _, done: progress("cluster", 0.9 * done),
         )
         progress("cluster", 0.9)
         recall = edges.recall
-        labels, effective, told = _taken(edges, values.copies, space, params)
+        labels, effective, told = _extract_clusters(edges, values.copies, space, params)
     kept = labels >= 0
-    reach = np.inf if params.max_eps is None else space.euclidean(params.max_eps)
+    reach = np.inf if params.max_eps is None else space.to_euclidean(params.max_eps)
     return Fit(
-        labelled=Labelled(labels[values.back], kept[values.back].astype(np.float32)),
+        assignments=Assignments(labels[values.back], kept[values.back].astype(np.float32)),
         assign=FittedRows(placed[values.rows], labels, reach, space.placed).assign,
         assigns_all=params.max_eps is None,
         params=effective,
@@ -126,35 +126,35 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
     )
 
 
-def _taken(
+def _extract_clusters(
     edges: Reachability, copies: Rows, space: Metric, params: OPTICSParams
 ) -> tuple[NDArray[np.int64], dict[str, object], list[str]]:
     """(m,) labels; the parameters in effect; what to tell."""
     if params.cluster_method is not None or params.xi is not None:
         given = replace(params, cluster_method=params.cluster_method or "xi")
-        return _valleys(edges, space, given), {"cluster_method": given.cluster_method}, []
+        return _extract_labels(edges, space, given), {"cluster_method": given.cluster_method}, []
     by_slopes = replace(params, cluster_method="xi")
-    labels = _valleys(edges, space, by_slopes)
+    labels = _extract_labels(edges, space, by_slopes)
     if 2 * int(copies[labels >= 0].sum()) >= int(copies.sum()):
         return labels, {"cluster_method": "xi"}, []
-    eps = params.eps or float(space.told(np.array([reach_of_cores(edges, copies)]))[0])
+    eps = params.eps or float(space.to_metric(np.array([choose_eps(edges, copies)]))[0])
     told = (
         f"Slopes (cluster_method xi) leave more than half of the rows out; clusters were taken at one distance, eps "
         f"{eps:.4g}, chosen from the data. cluster_method=xi keeps to slopes."
     )
     chosen = replace(params, cluster_method="dbscan", eps=eps)
-    return _valleys(edges, space, chosen), {"cluster_method": "dbscan", "eps": eps}, [told]
+    return _extract_labels(edges, space, chosen), {"cluster_method": "dbscan", "eps": eps}, [told]
 
 
-def _valleys(edges: Reachability, space: Metric, params: OPTICSParams) -> NDArray[np.int64]:
+def _extract_labels(edges: Reachability, space: Metric, params: OPTICSParams) -> NDArray[np.int64]:
     """(m,) labels of the distinct rows, -1 for noise."""
     from sklearn.cluster import cluster_optics_dbscan, cluster_optics_xi
 
     total = len(edges.core)
     order, steps = walk(edges)
-    reachability, core = np.full(total, np.inf), space.told(edges.core)
-    reachability[order[1:]] = space.told(steps)
-    predecessor = _predecessors(edges, order, steps)
+    reachability, core = np.full(total, np.inf), space.to_metric(edges.core)
+    reachability[order[1:]] = space.to_metric(steps)
+    predecessor = _find_predecessors(edges, order, steps)
     farthest = np.inf if params.max_eps is None else params.max_eps
     reachability[reachability > farthest] = np.inf
     core = np.where(core > farthest, np.inf, core)
@@ -172,13 +172,13 @@ def _valleys(edges: Reachability, space: Metric, params: OPTICSParams) -> NDArra
                 ordering=order,
                 min_samples=min(params.min_samples, total),
                 min_cluster_size=min(smallest, total),
-                xi=_STEEP if params.xi is None else params.xi,
+                xi=_DEFAULT_XI if params.xi is None else params.xi,
                 predecessor_correction=params.predecessor_correction,
             )[0]
     return np.asarray(found, np.int64)
 
 
-def _predecessors(edges: Reachability, order: NDArray[np.int64], steps: NDArray[np.float64]) -> NDArray[np.int64]:
+def _find_predecessors(edges: Reachability, order: NDArray[np.int64], steps: NDArray[np.float64]) -> NDArray[np.int64]:
     """(m,) from which row the walk reached each one, the earliest where several are as near; -1 for the first."""
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))

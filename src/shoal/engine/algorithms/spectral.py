@@ -9,34 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
+from shoal.engine.algorithms.automatic_parameters import resolve_cluster_count
 from shoal.engine.algorithms.base import (
-    MOST_CLUSTERS,
-    MOST_NEIGHBORS,
-    MOST_STARTS,
+    MAX_CLUSTERS,
+    MAX_NEIGHBORS,
+    MAX_STARTS,
     Algorithm,
+    Assignments,
     Fit,
-    Labelled,
+    all_noise,
     assign_nothing,
-    check_flag,
+    check_bool,
+    check_choice,
+    check_integer,
     check_number,
-    check_one_of,
     check_seed,
-    check_whole,
-    nothing_found,
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
-from shoal.engine.algorithms.from_data import number_of_clusters
-from shoal.engine.algorithms.library_fit import gathered
-from shoal.engine.algorithms.micro_clusters import micro_clusters
-from shoal.engine.plan import Progress, within
-from shoal.engine.rows.row_keys import distinct
+from shoal.engine.algorithms.micro_clusters import build_micro_clusters
+from shoal.engine.algorithms.sklearn_fit import collect_warnings
+from shoal.engine.plan import Progress, scale_progress
+from shoal.engine.rows.row_keys import find_distinct
 from shoal.errors import InvalidField
 
 __all__ = ["SPECTRAL", "SpectralParams", "fit"]
 
-_MOST_EXACT: Final = 5000
+_MAX_EXACT: Final = 5000
 """Distinct rows up to which all affinities are held: 200 MB, a minute."""
-_MICRO: Final = 2000
+_MICRO_CLUSTERS: Final = 2000
 _AFFINITIES: Final = ("rbf", "nearest_neighbors", "poly", "polynomial", "sigmoid", "laplacian", "linear", "cosine")
 
 
@@ -71,22 +71,22 @@ class SpectralParams:
 
     def __post_init__(self) -> None:
         if self.n_clusters is not None:
-            check_whole("n_clusters", self.n_clusters, 1, MOST_CLUSTERS)
-        check_whole("n_init", self.n_init, 1, MOST_STARTS)
-        check_whole("n_neighbors", self.n_neighbors, 1, MOST_NEIGHBORS)
+            check_integer("n_clusters", self.n_clusters, 1, MAX_CLUSTERS)
+        check_integer("n_init", self.n_init, 1, MAX_STARTS)
+        check_integer("n_neighbors", self.n_neighbors, 1, MAX_NEIGHBORS)
         if self.n_components is not None:
-            check_whole("n_components", self.n_components, 1, MOST_CLUSTERS)
+            check_integer("n_components", self.n_components, 1, MAX_CLUSTERS)
         if self.random_state is not None:
             check_seed("random_state", self.random_state)
         if self.eigen_solver is not None:
-            check_one_of("eigen_solver", self.eigen_solver, ("arpack", "lobpcg"))
-        check_one_of("affinity", self.affinity, _AFFINITIES)
-        check_one_of("assign_labels", self.assign_labels, ("kmeans", "discretize", "cluster_qr"))
+            check_choice("eigen_solver", self.eigen_solver, ("arpack", "lobpcg"))
+        check_choice("affinity", self.affinity, _AFFINITIES)
+        check_choice("assign_labels", self.assign_labels, ("kmeans", "discretize", "cluster_qr"))
         check_number("gamma", self.gamma, 0, open_end=True)
         check_number("eigen_tol", self.eigen_tol, 0)
         check_number("degree", self.degree, 0)
         check_number("coef0", self.coef0, -np.inf)
-        check_flag("verbose", self.verbose)
+        check_bool("verbose", self.verbose)
 
 
 def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, progress: Progress) -> Fit:
@@ -95,24 +95,24 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
-        return Fit(labelled=nothing_found(0), assign=assign_nothing, params=effective)
-    values = distinct(points, threads)
-    part = within(progress, "cluster", 0, 0.4)
-    micro = micro_clusters(points, values, _MOST_EXACT, _MICRO, seed=seed, threads=threads, progress=part)
-    part = within(progress, "cluster", 0 if micro.warning is None else 0.4, 0.7)
-    clusters, choice = number_of_clusters("n_clusters", params.n_clusters, len(micro.centers), points, threads, part)
+        return Fit(assignments=all_noise(0), assign=assign_nothing, params=effective)
+    values = find_distinct(points, threads)
+    part = scale_progress(progress, "cluster", 0, 0.4)
+    micro = build_micro_clusters(points, values, _MAX_EXACT, _MICRO_CLUSTERS, seed=seed, threads=threads, progress=part)
+    part = scale_progress(progress, "cluster", 0 if micro.warning is None else 0.4, 0.7)
+    clusters, choice = resolve_cluster_count("n_clusters", params.n_clusters, len(micro.centers), points, threads, part)
     progress("cluster", 0.7)
     warnings = [*([] if micro.warning is None else [micro.warning]), *choice]
     if clusters == 1 or clusters >= len(micro.centers) - 1:
         labels = np.arange(len(micro.centers)) if clusters > 1 else np.zeros(len(micro.centers), np.int64)
         if clusters == len(micro.centers) - 1 and clusters > 1:
-            labels = _nearest_pair_joined(micro.centers)
+            labels = _merge_nearest_pair(micro.centers)
     else:
-        labels = _fitted(micro.centers, clusters, params, seed, warnings)
+        labels = _fit_spectral(micro.centers, clusters, params, seed, warnings)
     effective["n_clusters"] = int(labels.max()) + 1
     progress("cluster", 1.0)
     return Fit(
-        labelled=Labelled(labels[micro.back].astype(np.int64), np.ones(len(points), np.float32)),
+        assignments=Assignments(labels[micro.back].astype(np.int64), np.ones(len(points), np.float32)),
         assign=FittedRows(micro.centers, labels.astype(np.int64)).assign,
         assigns_all=True,
         params=effective,
@@ -121,7 +121,7 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
     )
 
 
-def _nearest_pair_joined(rows: Points) -> NDArray[np.int64]:
+def _merge_nearest_pair(rows: Points) -> NDArray[np.int64]:
     """One cluster less than rows: too few for an eigenvalue solver."""
     away = ((rows[:, None].astype(np.float64) - rows) ** 2).sum(axis=2)
     np.fill_diagonal(away, np.inf)
@@ -131,7 +131,7 @@ def _nearest_pair_joined(rows: Points) -> NDArray[np.int64]:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _fitted(rows: Points, clusters: int, params: SpectralParams, seed: int, told: list[str]) -> NDArray[np.int64]:
+def _fit_spectral(rows: Points, clusters: int, params: SpectralParams, seed: int, told: list[str]) -> NDArray[np.int64]:
     from sklearn.cluster import SpectralClustering
 
     wanted = params.n_components or clusters
@@ -151,7 +151,7 @@ def _fitted(rows: Points, clusters: int, params: SpectralParams, seed: int, told
         kernel_params=None if params.kernel_params is None else dict(params.kernel_params),
     )
     try:
-        with gathered(told):
+        with collect_warnings(told):
             found = model.fit_predict(rows.astype(np.float64))
     except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise InvalidField("affinity", f"does not work for these rows: {error}", value=params.affinity) from None

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shoal.columns import Labels, Points, Rows
-from shoal.engine.parallel import in_order, spans
-from shoal.engine.plan import CentroidMethod, DistanceMetric, Progress, silent
+from shoal.engine.parallel import map_in_order, spans
+from shoal.engine.plan import CentroidMethod, DistanceMetric, Progress, ignore_progress
 
 __all__ = [
     "Memberships",
-    "centroids",
     "cluster_means",
-    "distances_to",
+    "compute_centroids",
     "find_medoids",
+    "measure_memberships",
     "member_rows",
     "nearest_members",
 ]
 
 _BLOCK: Final = 8192
-_HEARD: Final = 2000
+_MAX_COMPARED: Final = 2000
 """Members of a cluster to which the mean distance of a medoid is taken, at most."""
 _MEDOID_ROWS: Final = 512
 """Members whose distances to the others are taken at a time."""
@@ -40,7 +40,9 @@ def member_rows(labels: Labels, clusters: int) -> list[Rows]:
     return [order[starts[number] : starts[number + 1]].astype(np.int64) for number in range(clusters)]
 
 
-def cluster_means(points: Points, labels: Labels, clusters: int, progress: Progress = silent) -> NDArray[np.float64]:
+def cluster_means(
+    points: Points, labels: Labels, clusters: int, progress: Progress = ignore_progress
+) -> NDArray[np.float64]:
     """(k, d) means of the members, summed in float64 block by block. Reports to `progress` as "describe"."""
     sums = np.zeros((clusters, points.shape[1]))
     for block in spans(len(points), _BLOCK):
@@ -60,7 +62,7 @@ def find_medoids(
     metric: DistanceMetric,
     seed: int,
     threads: int = 1,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
 ) -> Rows:
     """(k,) for each cluster the member with the smallest mean distance to the members, ties by row.
 
@@ -80,8 +82,8 @@ def find_medoids(
         return told
 
     best, found = np.full(len(members), np.inf), np.zeros(len(members), np.int64)
-    works = _works(parts, _MEDOID_ROWS)
-    for numbers, told in zip(works, in_order(costs, works, threads), strict=True):
+    works = _batch_parts(parts, _MEDOID_ROWS)
+    for numbers, told in zip(works, map_in_order(costs, works, threads), strict=True):
         for (number, part), cost in zip(parts[numbers], told, strict=True):
             place = int(np.argmin(cost))
             if cost[place] < best[number]:
@@ -90,7 +92,7 @@ def find_medoids(
     return found
 
 
-def _works(parts: Sequence[tuple[int, slice]], rows: int) -> list[slice]:
+def _batch_parts(parts: Sequence[tuple[int, slice]], rows: int) -> list[slice]:
     """The parts cut into works of about so many rows."""
     works, first, held = list[slice](), 0, 0
     for number, (_, part) in enumerate(parts):
@@ -103,7 +105,7 @@ def _works(parts: Sequence[tuple[int, slice]], rows: int) -> list[slice]:
 
 def _mean_distances(points: Points, rows: Rows, own: Points, rng: np.random.Generator) -> NDArray[np.floating]:
     """(b,) the mean distance of `own` (b, d) to the members `rows`, or to some of them."""
-    heard = rows if len(rows) <= _HEARD else np.sort(rng.choice(rows, _HEARD, replace=False))
+    heard = rows if len(rows) <= _MAX_COMPARED else np.sort(rng.choice(rows, _MAX_COMPARED, replace=False))
     center = points[heard].mean(axis=0, dtype=np.float64)
     others, near = points[heard] - center, own - center
     squares = np.einsum("ij,ij->i", near, near)[:, None] + np.einsum("ij,ij->i", others, others)
@@ -111,7 +113,7 @@ def _mean_distances(points: Points, rows: Rows, own: Points, rng: np.random.Gene
     return np.asarray(np.sqrt(np.maximum(squares, 0)).mean(axis=1), np.float64)
 
 
-def centroids(
+def compute_centroids(
     points: Points, members: Sequence[Rows], means: NDArray[np.float64], medoids: Rows, method: CentroidMethod
 ) -> Points:
     """(k, d) float32: the mean of the members, the median of each column, or the medoid itself."""
@@ -136,7 +138,7 @@ class Memberships:
         return [(float(self.cosine[rows].mean()), float(self.cosine[rows].min())) for rows in members]
 
 
-def distances_to(
+def measure_memberships(
     points: Points,
     labels: Labels,
     targets: Points,
@@ -144,7 +146,7 @@ def distances_to(
     origin: NDArray[np.float64] | None = None,
     *,
     threads: int = 1,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
 ) -> Memberships:
     """Distance and cosine of each row to its own centroid; `origin` (d,) is added to both before cosines are taken.
     Reports to `progress` as "describe"."""
@@ -163,7 +165,7 @@ def distances_to(
         distance[inside] = 1.0 - cosine[inside] if metric == "cosine" else away
 
     blocks = spans(len(points), 1024)
-    for block, _ in zip(blocks, in_order(tell, blocks, threads), strict=True):
+    for block, _ in zip(blocks, map_in_order(tell, blocks, threads), strict=True):
         progress("describe", block.stop / len(points))
     return Memberships(distance, cosine)
 

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels
 
-__all__ = ["by_size"]
+__all__ = ["number_by_size"]
 
 
-def by_size(labels: NDArray[np.integer]) -> Labels:
+def number_by_size(labels: NDArray[np.integer]) -> Labels:
     """Clusters numbered by size descending, ties by their smallest row; noise stays -1."""
     inside = np.flatnonzero(labels >= 0)
     _, first, place, sizes = np.unique(labels[inside], return_index=True, return_inverse=True, return_counts=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels
 
-__all__ = ["SharedRows", "match_clusters", "shared_rows"]
+__all__ = ["SharedRows", "count_shared_rows", "match_clusters"]
 
 Numbers = NDArray[np.int64]
 
@@ -29,7 +29,7 @@ class SharedRows:
     rows: Numbers
 
 
-def shared_rows(old: Labels, new: Labels) -> SharedRows:
+def count_shared_rows(old: Labels, new: Labels) -> SharedRows:
     """Count the rows that two aligned labellings (n,) share, without those that are noise (-1) in one of them.
 
     O(n log n) time and O(n) memory: there is no table of all pairs. Raises ValueError for labels of two lengths.
@@ -50,7 +50,7 @@ def match_clusters(shared: SharedRows, allowed: NDArray[np.bool_] | None = None)
     exact halves the pair with the larger Jaccard index goes first, then the one with more shared rows, then the smaller
     earlier and the smaller new number: order the numbers as ties are to be decided.
     """
-    old, new, rows, free = _added_up(shared, allowed)
+    old, new, rows, free = _merge_cells(shared, allowed)
     of_old, of_new = _sizes(shared.old, shared.rows)[old], _sizes(shared.new, shared.rows)[new]
     same = free & (2 * rows >= of_old) & (2 * rows >= of_new)
     old, new, rows, union = old[same], new[same], rows[same], (of_old + of_new - rows)[same]
@@ -64,7 +64,7 @@ def match_clusters(shared: SharedRows, allowed: NDArray[np.bool_] | None = None)
     return found
 
 
-def _added_up(
+def _merge_cells(
     shared: SharedRows, allowed: NDArray[np.bool_] | None
 ) -> tuple[Numbers, Numbers, Numbers, NDArray[np.bool_]]:
     """The pairs of clusters, each once: numbers, rows, and whether the pair may be matched."""

@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
 from shoal.engine.clusters.centroids import Memberships
-from shoal.engine.parallel import in_order, spans
-from shoal.engine.plan import DistanceMetric, Progress, silent, within
-from shoal.engine.rows.geometry import half_squares, moved, origin_shift
+from shoal.engine.parallel import map_in_order, spans
+from shoal.engine.plan import DistanceMetric, Progress, ignore_progress, scale_progress
+from shoal.engine.rows.geometry import half_squares, origin_shift, shift_rows
 from shoal.engine.rows.row_keys import row_keys
 from shoal.engine.rows.sampling import sample_rows
 
 __all__ = ["Grouping", "measure", "silhouette", "silhouettes", "squared_silhouette"]
 
 Floats = NDArray[np.float64]
-_EXACT_TO: Final = 20_000
+_MAX_EXACT: Final = 20_000
 """Rows up to which a Euclidean silhouette is that of all rows; above, that of as many as make the same work."""
-_FEWEST: Final = 1000
+_MIN_SAMPLE: Final = 1000
 """Rows that are sampled however many there are."""
-_ROWS: Final = 512
-_OTHERS: Final = 8192
-_COORDINATES: Final = 1 << 20
+_ROW_BLOCK: Final = 512
+_COLUMN_BLOCK: Final = 8192
+_MAX_PRODUCTS: Final = 1 << 20
 """Numbers of a block of products held at a time by one thread."""
 _CLOSE: Final = 1e-6
 """Share of their squared lengths below which the distance of two means is told by their difference."""
-_DEVIATIONS: Final = 1.96
+_Z_95: Final = 1.96
 """Standard errors to either side that hold 95 of 100 means."""
 
 
@@ -46,8 +46,10 @@ class Grouping:
         return np.bincount(self.labels[self.labels >= 0], minlength=len(self.means)).astype(np.int64)
 
 
-def measure(grouping: Grouping, seed: int, threads: int, progress: Progress = silent) -> dict[str, float | None]:
-    """All measures, named as in contract.md#metrics; None if undefined (usually: fewer than two clusters).
+def measure(
+    grouping: Grouping, seed: int, threads: int, progress: Progress = ignore_progress
+) -> dict[str, float | None]:
+    """All measures by the contract's names; None where one is not defined (fewer than two clusters, as a rule).
 
     `silhouette_score` is in the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum
     of squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k where all are of one size.
@@ -60,12 +62,12 @@ def measure(grouping: Grouping, seed: int, threads: int, progress: Progress = si
     sizes, total = grouping.sizes, len(grouping.labels)
     inside = int(sizes.sum())
     return {
-        **_silhouette_of_rows(grouping, seed, threads, within(progress, "describe", 0, 0.7)),
-        **_scatter(grouping, threads, within(progress, "describe", 0.7, 1)),
+        **_silhouette_metrics(grouping, seed, threads, scale_progress(progress, "describe", 0, 0.7)),
+        **_scatter_metrics(grouping, threads, scale_progress(progress, "describe", 0.7, 1)),
         "noise_ratio": 1 - inside / total if total else None,
         "avg_cluster_size": inside / len(sizes) if len(sizes) else None,
         "cluster_size_entropy": _entropy(sizes / inside) if inside else None,
-        **_closeness(grouping.memberships),
+        **_cosine_metrics(grouping.memberships),
     }
 
 
@@ -73,7 +75,7 @@ def _entropy(shares: Floats) -> float:
     return float(max(0.0, -(shares * np.log(shares)).sum()))
 
 
-def _closeness(memberships: Memberships) -> dict[str, float | None]:
+def _cosine_metrics(memberships: Memberships) -> dict[str, float | None]:
     cosine = memberships.cosine[~np.isnan(memberships.cosine)]
     return {
         "mean_cosine_to_centroid": float(cosine.mean()) if len(cosine) else None,
@@ -81,26 +83,26 @@ def _closeness(memberships: Memberships) -> dict[str, float | None]:
     }
 
 
-def _scatter(grouping: Grouping, threads: int, progress: Progress) -> dict[str, float | None]:
+def _scatter_metrics(grouping: Grouping, threads: int, progress: Progress) -> dict[str, float | None]:
     """Inertia, Davies-Bouldin (1979) and Calinski-Harabasz (1974)."""
     sizes, means = grouping.sizes, grouping.means
     clusters, inside = len(sizes), int(sizes.sum())
     if clusters == 0:
         return {"inertia": None, "davies_bouldin_index": None, "calinski_harabasz_score": None}
-    distance = _to_means(grouping, threads, within(progress, "describe", 0, 0.4))
+    distance = _distances_to_means(grouping, threads, scale_progress(progress, "describe", 0, 0.4))
     members = grouping.labels >= 0
     inner = float((distance[members] ** 2).sum())
     index = score = None
     if 2 <= clusters < inside:
         spread = np.bincount(grouping.labels[members], distance[members], clusters) / sizes
-        index = _davies_bouldin(means, spread, threads, within(progress, "describe", 0.4, 1))
+        index = _davies_bouldin(means, spread, threads, scale_progress(progress, "describe", 0.4, 1))
         middle = (means * sizes[:, None]).sum(axis=0) / inside
         between = float((((means - middle) ** 2).sum(axis=1) * sizes).sum())
         score = between / inner * (inside - clusters) / (clusters - 1) if inner > 0 else None
     return {"inertia": inner, "davies_bouldin_index": index, "calinski_harabasz_score": score}
 
 
-def _to_means(grouping: Grouping, threads: int, progress: Progress) -> Floats:
+def _distances_to_means(grouping: Grouping, threads: int, progress: Progress) -> Floats:
     """(n,) Euclidean distance to the mean of the own cluster; 0 for noise."""
     distance = np.zeros(len(grouping.labels))
 
@@ -110,7 +112,7 @@ def _to_means(grouping: Grouping, threads: int, progress: Progress) -> Floats:
         distance[inside] = np.sqrt(np.einsum("ij,ij->i", away, away))
 
     blocks = spans(len(distance), 1024)
-    for block, _ in zip(blocks, in_order(tell, blocks, threads), strict=True):
+    for block, _ in zip(blocks, map_in_order(tell, blocks, threads), strict=True):
         progress("describe", block.stop / len(distance))
     return distance
 
@@ -127,7 +129,7 @@ def _davies_bouldin(means: Floats, spread: Floats, threads: int, progress: Progr
         lengths = squares[block][:, None] + squares
         apart = lengths - 2 * (near[block] @ near.T)
         own, other = np.nonzero(apart <= _CLOSE * lengths)
-        for pair in spans(len(own), max(1, _COORDINATES // means.shape[1])):
+        for pair in spans(len(own), max(1, _MAX_PRODUCTS // means.shape[1])):
             gap = means[block.start + own[pair]] - means[other[pair]]
             apart[own[pair], other[pair]] = np.einsum("ij,ij->i", gap, gap)
         apart[np.arange(len(apart)), np.arange(block.start, block.stop)] = np.inf
@@ -135,35 +137,35 @@ def _davies_bouldin(means: Floats, spread: Floats, threads: int, progress: Progr
             ratios = (spread + spread[block][:, None]) / np.sqrt(apart)
         return np.where(apart.all(axis=1), ratios.max(axis=1), np.nan)
 
-    told, blocks = [], spans(len(means), max(1, min(_ROWS, _COORDINATES // len(means))))
-    for block, part in zip(blocks, in_order(worst, blocks, threads), strict=True):
+    told, blocks = [], spans(len(means), max(1, min(_ROW_BLOCK, _MAX_PRODUCTS // len(means))))
+    for block, part in zip(blocks, map_in_order(worst, blocks, threads), strict=True):
         told.append(part)
         progress("describe", block.stop / len(means))
     mean = float(np.concatenate(told).mean())
     return None if np.isnan(mean) else mean
 
 
-def _silhouette_of_rows(grouping: Grouping, seed: int, threads: int, progress: Progress) -> dict[str, float | None]:
+def _silhouette_metrics(grouping: Grouping, seed: int, threads: int, progress: Progress) -> dict[str, float | None]:
     rows = np.flatnonzero(grouping.labels >= 0)
     if len(grouping.means) < 2 or len(rows) <= len(grouping.means):
         return {"silhouette_score": None}
     if grouping.metric == "cosine":
         of_members = grouping.points[rows], grouping.labels[rows], grouping.means
         return {"silhouette_score": squared_silhouette(*of_members, threads, progress)}
-    chosen = sample_rows(len(rows), max(_FEWEST, _EXACT_TO**2 // len(rows)), seed)
+    chosen = sample_rows(len(rows), max(_MIN_SAMPLE, _MAX_EXACT**2 // len(rows)), seed)
     if chosen is None:
         return {"silhouette_score": silhouette(grouping.points, grouping.labels, threads, progress)}
     by_key = rows[np.argsort(row_keys(grouping.points, threads)[rows], kind="stable")]
-    return _sampled(grouping, np.sort(by_key[chosen]), threads, progress)
+    return _estimate_silhouette(grouping, np.sort(by_key[chosen]), threads, progress)
 
 
-def _sampled(grouping: Grouping, rows: Rows, threads: int, progress: Progress) -> dict[str, float | None]:
+def _estimate_silhouette(grouping: Grouping, rows: Rows, threads: int, progress: Progress) -> dict[str, float | None]:
     scores = silhouettes(grouping.points, grouping.labels, threads, rows, progress)
-    score = _mean(scores)
+    score = _clipped_mean(scores)
     if scores is None or score is None:
         return {"silhouette_score": None}
     left_out = 1 - len(rows) / int(grouping.sizes.sum())
-    half = _DEVIATIONS * float(scores.std(ddof=1)) * (left_out / len(rows)) ** 0.5
+    half = _Z_95 * float(scores.std(ddof=1)) * (left_out / len(rows)) ** 0.5
     return {
         "silhouette_score": score,
         "silhouette_sampled": float(len(rows)),
@@ -173,7 +175,7 @@ def _sampled(grouping: Grouping, rows: Rows, threads: int, progress: Progress) -
 
 
 def squared_silhouette(
-    points: Points, labels: NDArray[np.integer], means: Floats, threads: int = 1, progress: Progress = silent
+    points: Points, labels: NDArray[np.integer], means: Floats, threads: int = 1, progress: Progress = ignore_progress
 ) -> float:
     """Mean silhouette with squared Euclidean distances, on unit rows that with cosine distances; exact in O(n k d).
 
@@ -181,35 +183,35 @@ def squared_silhouette(
     are those of the members, every cluster has one, `labels` (n,) are not negative.
     """
     sizes = np.bincount(labels, minlength=len(means))
-    lengths = np.concatenate([_lengths(points[block]) for block in spans(len(points), 4096)])
+    lengths = np.concatenate([_squared_lengths(points[block]) for block in spans(len(points), 4096)])
     own = np.bincount(labels, lengths, len(means)) / sizes
 
     def scores(block: slice) -> float:
         squares = lengths[block][:, None] + own - 2.0 * (points[block] @ means.T)
-        return float(_scores(np.maximum(squares, 0.0) * sizes, labels[block], sizes).sum())
+        return float(_silhouette_scores(np.maximum(squares, 0.0) * sizes, labels[block], sizes).sum())
 
-    total, blocks = 0.0, spans(len(points), max(16, min(2048, _COORDINATES // len(means))))
-    for block, part in zip(blocks, in_order(scores, blocks, threads), strict=True):
+    total, blocks = 0.0, spans(len(points), max(16, min(2048, _MAX_PRODUCTS // len(means))))
+    for block, part in zip(blocks, map_in_order(scores, blocks, threads), strict=True):
         total += part
         progress("describe", block.stop / len(points))
     return float(np.clip(total / len(points), -1.0, 1.0))
 
 
-def _lengths(points: Points) -> Floats:
+def _squared_lengths(points: Points) -> Floats:
     return np.asarray(np.einsum("ij,ij->i", points, points, dtype=np.float64), np.float64)
 
 
-def silhouette(points: Points, labels: Labels, threads: int, progress: Progress = silent) -> float | None:
+def silhouette(points: Points, labels: Labels, threads: int, progress: Progress = ignore_progress) -> float | None:
     """The mean of `silhouettes`."""
-    return _mean(silhouettes(points, labels, threads, progress=progress))
+    return _clipped_mean(silhouettes(points, labels, threads, progress=progress))
 
 
-def _mean(scores: Floats | None) -> float | None:
+def _clipped_mean(scores: Floats | None) -> float | None:
     return None if scores is None else float(np.clip(scores.mean(), -1.0, 1.0))
 
 
 def silhouettes(
-    points: Points, labels: Labels, threads: int, rows: Rows | None = None, progress: Progress = silent
+    points: Points, labels: Labels, threads: int, rows: Rows | None = None, progress: Progress = ignore_progress
 ) -> Floats | None:
     """Silhouettes (Rousseeuw 1987) with Euclidean distances of the members `rows` (m,), of all in ascending order where
     None, each compared with all members; 0 for the only member of a cluster.
@@ -227,10 +229,10 @@ def silhouettes(
     others = _Others.of(points, inside[np.argsort(numbers[inside], kind="stable")], numbers)
 
     def block_scores(block: slice) -> Floats:
-        return _scores(others.sums(wanted[block], len(sizes)), numbers[wanted[block]], sizes)
+        return _silhouette_scores(others.sums(wanted[block], len(sizes)), numbers[wanted[block]], sizes)
 
-    told, blocks = [], spans(len(wanted), _ROWS)
-    for block, part in zip(blocks, in_order(block_scores, blocks, threads), strict=True):
+    told, blocks = [], spans(len(wanted), _ROW_BLOCK)
+    for block, part in zip(blocks, map_in_order(block_scores, blocks, threads), strict=True):
         told.append(part)
         progress("describe", block.stop / len(wanted))
     return np.concatenate(told)
@@ -252,15 +254,17 @@ class _Others:
     def of(points: Points, order: Rows, numbers: Rows) -> "_Others":
         shift, places = origin_shift(points), np.full(len(points), -1, np.int64)
         places[order] = np.arange(len(order))
-        halves = np.concatenate([half_squares(moved(points[part], shift)) for part in spans(len(points), _OTHERS)])
+        halves = np.concatenate(
+            [half_squares(shift_rows(points[part], shift)) for part in spans(len(points), _COLUMN_BLOCK)]
+        )
         return _Others(points, order, places, numbers, shift, halves)
 
     def sums(self, rows: Rows, clusters: int) -> Floats:
         """(b, k) the summed distances of `rows` (b,) to the members of each cluster."""
-        near, found = moved(self.points[rows], self.shift), np.zeros((len(rows), clusters))
-        for part in spans(len(self.order), _OTHERS):
+        near, found = shift_rows(self.points[rows], self.shift), np.zeros((len(rows), clusters))
+        for part in spans(len(self.order), _COLUMN_BLOCK):
             others = self.order[part]
-            squares = near @ moved(self.points[others], self.shift).T
+            squares = near @ shift_rows(self.points[others], self.shift).T
             squares -= self.halves[others]
             squares -= self.halves[rows][:, None]
             squares *= -2
@@ -274,7 +278,7 @@ class _Others:
         return found
 
 
-def _scores(sums: Floats, labels: NDArray[np.integer], sizes: Rows) -> Floats:
+def _silhouette_scores(sums: Floats, labels: NDArray[np.integer], sizes: Rows) -> Floats:
     """(b,) silhouettes from the (b, k) sums of the distances of each row to the members of each cluster."""
     rows = np.arange(len(labels))
     alone = sizes[labels] == 1

@@ -15,46 +15,56 @@ from numpy.typing import NDArray
 
 from shoal.elementary import log
 from shoal.engine import kernels
-from shoal.engine.communities import leiden_twin as communities_twin
+from shoal.engine.communities import leiden_reference
 from shoal.engine.neighbors.graph import NeighborGraph
 from shoal.engine.parallel import thread_count
 from shoal.engine.plan import Progress
-from shoal.engine.plan import within as part_of
+from shoal.engine.plan import scale_progress as part_of
 
-__all__ = ["Fitness", "common_groups", "community_layers", "community_runs", "consensus", "fitness", "small_groups"]
+__all__ = [
+    "Fitness",
+    "find_community_layers",
+    "find_consensus",
+    "find_small_groups",
+    "intersect_groups",
+    "run_leiden",
+    "score_layers",
+]
 
 Places = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
-_GROUPING: Final = 32.0
+_GROUP_RESOLUTION: Final = 32.0
 """The resolution at which small groups hold together."""
-_GROUPS: Final = 16_384
+_MAX_GROUPS: Final = 16_384
 """Groups that runs over many rows start from, at most."""
 _RUNS: Final = 10
 """Runs that a consensus is made of: with five, another seed moves twice as many rows."""
-_FIRST: Final = 4
-_AGREED: Final = 0.95
+_FIRST_RUNS: Final = 4
+_ENOUGH_AGREEMENT: Final = 0.95
 """Runs that start from the same groups differ less: four do where they agree by this share."""
 
 
-def small_groups(graph: NeighborGraph, threads: int, progress: Progress) -> Places:
+def find_small_groups(graph: NeighborGraph, threads: int, progress: Progress) -> Places:
     """(n,) groups that hold together at a resolution above those of interest, 0..k-1 in the order of their first rows:
     what runs over many rows start from. Reports to `progress` as "communities"."""
-    core = kernels.native() or communities_twin
+    core = kernels.native() or leiden_reference
     tick = partial(progress, "communities")
     threads = thread_count(threads)
-    found: Places = core.groups_of_vertices(*_told(graph, graph.strength()), _GROUPING, _GROUPS, threads, tick)
+    found: Places = core.groups_of_vertices(
+        *_graph_arguments(graph, graph.strength()), _GROUP_RESOLUTION, _MAX_GROUPS, threads, tick
+    )
     return found.reshape(-1)
 
 
-def common_groups(layers: Places) -> Places:
+def intersect_groups(layers: Places) -> Places:
     """(n,) the groups of rows that no layer of (r, n) tells apart, 0..k-1 in the order of their first rows."""
-    core = kernels.native() or communities_twin
+    core = kernels.native() or leiden_reference
     found: Places = core.common_groups(np.ascontiguousarray(layers, np.int32))
     return found
 
 
-def community_layers(
+def find_community_layers(
     graph: NeighborGraph,
     resolutions: Floats,
     seed: int,
@@ -69,9 +79,9 @@ def community_layers(
     the largest resolution. The answer depends on the seed and the order of the rows, not on the number of threads.
     Reports to `progress` as "communities".
     """
-    core = kernels.native() or communities_twin
+    core = kernels.native() or leiden_reference
     found: Places = core.layers_of_communities(
-        *_told(graph, graph.strength()),
+        *_graph_arguments(graph, graph.strength()),
         groups,
         np.ascontiguousarray(resolutions, np.float64),
         seed,
@@ -81,7 +91,7 @@ def community_layers(
     return found
 
 
-def community_runs(
+def run_leiden(
     graph: NeighborGraph,
     resolution: float,
     seeds: Sequence[int],
@@ -100,11 +110,11 @@ def community_runs(
     `strength` (n,) is what rows count in the expectation, by default their weights in this graph; with `potts` each
     counts as one and nothing is divided by the total (constant Potts model).
     """
-    core = kernels.native() or communities_twin
+    core = kernels.native() or leiden_reference
     if strength is None:
         strength = np.ones(graph.rows) if potts else graph.strength()
     found: Places = core.runs_of_communities(
-        *_told(graph, strength, 1.0 if potts else None),
+        *_graph_arguments(graph, strength, 1.0 if potts else None),
         groups,
         within,
         resolution,
@@ -116,7 +126,7 @@ def community_runs(
     return found
 
 
-def _told(
+def _graph_arguments(
     graph: NeighborGraph, strength: Floats, total: float | None = None
 ) -> tuple[NDArray[np.int64], Places, NDArray[np.float32], Floats, float]:
     return graph.start, graph.to, graph.weight, strength, float(strength.sum()) if total is None else total
@@ -132,9 +142,9 @@ class Fitness:
     inside: float
 
 
-def fitness(graph: NeighborGraph, layers: Places, resolutions: Sequence[float], threads: int) -> list[Fitness]:
+def score_layers(graph: NeighborGraph, layers: Places, resolutions: Sequence[float], threads: int) -> list[Fitness]:
     """Of each of the layers (r, n)."""
-    core = kernels.native() or communities_twin
+    core = kernels.native() or leiden_reference
     layers = np.ascontiguousarray(layers, np.int32)
     weights, edges = core.weights_within(graph.start, graph.to, graph.weight, layers, thread_count(threads))
     strength = graph.strength()
@@ -143,11 +153,11 @@ def fitness(graph: NeighborGraph, layers: Places, resolutions: Sequence[float], 
     for labels, weight, inside, resolution in zip(layers, weights.tolist(), edges.tolist(), resolutions, strict=True):
         expected = float((np.bincount(labels, strength) ** 2).sum()) / max(total, 1e-300)
         share = inside / max(len(graph.to), 1)
-        found.append(Fitness(_contrast(weight, expected, total) / resolution, share))
+        found.append(Fitness(_compute_contrast(weight, expected, total) / resolution, share))
     return found
 
 
-def _contrast(weight: float, expected: float, total: float) -> float:
+def _compute_contrast(weight: float, expected: float, total: float) -> float:
     """The resolution of the planted partition with so much weight inside of the total, where so much is expected."""
     if weight == 0:
         return 0.0
@@ -157,7 +167,7 @@ def _contrast(weight: float, expected: float, total: float) -> float:
     return float((inner - outer) / (log(inner) - log(outer)))
 
 
-def consensus(
+def find_consensus(
     graph: NeighborGraph,
     resolution: float,
     seed: int,
@@ -173,21 +183,21 @@ def consensus(
     (Ovelgoenne and Geyer-Schulz 2012).
     """
     seeds = [seed * _RUNS + run for run in range(_RUNS)]
-    look = partial(community_runs, graph, resolution, groups=groups, threads=threads)
-    first = _RUNS if groups is None else _FIRST
+    look = partial(run_leiden, graph, resolution, groups=groups, threads=threads)
+    first = _RUNS if groups is None else _FIRST_RUNS
     runs = look(seeds[:first], progress=part_of(progress, "communities", 0, 0.4))
-    agreed, agreement = _agreed(graph, runs, threads)
-    if first < _RUNS and agreement < _AGREED:
+    agreed, agreement = _weigh_by_agreement(graph, runs, threads)
+    if first < _RUNS and agreement < _ENOUGH_AGREEMENT:
         more = look(seeds[first:], progress=part_of(progress, "communities", 0.4, 0.8))
         runs = np.concatenate([runs, more])
-        agreed, agreement = _agreed(graph, runs, threads)
+        agreed, agreement = _weigh_by_agreement(graph, runs, threads)
     part = part_of(progress, "communities", 0.8, 1)
-    kept = common_groups(runs)
-    return community_runs(agreed, resolution, seeds[:1], groups=kept, threads=threads, progress=part)[0], agreement
+    kept = intersect_groups(runs)
+    return run_leiden(agreed, resolution, seeds[:1], groups=kept, threads=threads, progress=part)[0], agreement
 
 
-def _agreed(graph: NeighborGraph, runs: Places, threads: int) -> tuple[NeighborGraph, float]:
+def _weigh_by_agreement(graph: NeighborGraph, runs: Places, threads: int) -> tuple[NeighborGraph, float]:
     """The graph weighed by how often the runs (r, n) put both ends of an edge together; and how far they agree."""
-    core = kernels.native() or communities_twin
+    core = kernels.native() or leiden_reference
     *fields, together, pairs = core.agreed_graph(graph.start, graph.to, graph.weight, runs, thread_count(threads))
     return NeighborGraph(*fields), float(pairs) / max(float(together) * (len(runs) - 1), 1.0)

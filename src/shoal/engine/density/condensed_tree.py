@@ -69,10 +69,10 @@ def condense(
     if native := kernels.native():
         merges = linkage.left, linkage.right, linkage.height, linkage.size
         return CondensedTree(*native.condense(*merges, smallest, weight, core))
-    return _Condensing(linkage, smallest, weight, core).run()
+    return _Condenser(linkage, smallest, weight, core).run()
 
 
-class _Condensing:
+class _Condenser:
     def __init__(self, linkage: Linkage, min_cluster_size: int, weight: Rows, core: Floats) -> None:
         self._left, self._right = linkage.left.tolist(), linkage.right.tolist()
         self._count, self._smallest = len(self._left) + 1, min_cluster_size
@@ -92,7 +92,7 @@ class _Condensing:
         for merge in range(self._count - 2, -1, -1):
             node = self._count + merge
             if self._fallen[node] < 0:
-                self._part(merge, self._cluster[node])
+                self._split(merge, self._cluster[node])
                 continue
             for side in (self._left[merge], self._right[merge]):
                 self._cluster[side], self._fallen[side] = self._cluster[node], self._fallen[node]
@@ -105,12 +105,12 @@ class _Condensing:
             np.array(self._fallen[: self._count]),
         )
 
-    def _part(self, merge: int, cluster: int) -> None:
+    def _split(self, merge: int, cluster: int) -> None:
         """The two sides of a merge within a cluster."""
         sides, density = (self._left[merge], self._right[merge]), self._densities[merge]
         falling = [side for side in sides if self._rows[side] < self._smallest or density == np.inf]
         for side in sides:
-            self._cluster[side] = cluster if falling else self._born(cluster, density, self._rows[side])
+            self._cluster[side] = cluster if falling else self._add_child(cluster, density, self._rows[side])
         for side in falling:
             self._fallen[side] = density
         self._leave(cluster, density, sum(self._rows[side] for side in falling or sides))
@@ -126,7 +126,7 @@ class _Condensing:
     def _leave(self, cluster: int, density: float, rows: int) -> None:
         self._stability[cluster] += (density - self._birth[cluster]) * rows
 
-    def _born(self, parent: int, birth: float, size: int) -> int:
+    def _add_child(self, parent: int, birth: float, size: int) -> int:
         self._parent.append(parent)
         self._birth.append(birth)
         self._size.append(size)
@@ -149,18 +149,18 @@ def select_clusters(tree: CondensedTree, how: Selection) -> list[int]:
             how.allow_single,
         ).tolist()
         return numbers
-    chosen = _leaves(tree, how) if how.method == "leaf" else _most_stable(tree, how)
+    chosen = _find_leaves(tree, how) if how.method == "leaf" else _select_most_stable(tree, how)
     if how.epsilon > 0 and len(tree.parent) > 1 and chosen != {ROOT}:
-        chosen = _grown(tree, chosen, how)
+        chosen = _climb_to_epsilon(tree, chosen, how)
     return sorted(chosen)
 
 
-def _leaves(tree: CondensedTree, how: Selection) -> set[int]:
+def _find_leaves(tree: CondensedTree, how: Selection) -> set[int]:
     """Clusters that split no further; the root only where it may be the single cluster."""
     return set(range(0 if how.allow_single else 1, len(tree.parent))) - set(tree.parent.tolist())
 
 
-def _most_stable(tree: CondensedTree, how: Selection) -> set[int]:
+def _select_most_stable(tree: CondensedTree, how: Selection) -> set[int]:
     """The clusters that together keep the most mass ("excess of mass"): each, or those below it."""
     stability, parents, sizes = tree.stability.tolist(), tree.parent.tolist(), tree.size.tolist()
     sizes[ROOT] = int(tree.size[tree.parent == ROOT].sum())  # as scikit-learn counts the root
@@ -174,10 +174,10 @@ def _most_stable(tree: CondensedTree, how: Selection) -> set[int]:
             chosen.add(cluster)
         if cluster != ROOT:
             below[parents[cluster]] += stability[cluster]
-    return _topmost(tree, chosen)
+    return _keep_topmost(tree, chosen)
 
 
-def _topmost(tree: CondensedTree, chosen: set[int]) -> set[int]:
+def _keep_topmost(tree: CondensedTree, chosen: set[int]) -> set[int]:
     """Those with no chosen cluster above them."""
     covered: set[int] = set()
     kept: set[int] = set()
@@ -190,7 +190,7 @@ def _topmost(tree: CondensedTree, chosen: set[int]) -> set[int]:
     return kept
 
 
-def _grown(tree: CondensedTree, chosen: set[int], how: Selection) -> set[int]:
+def _climb_to_epsilon(tree: CondensedTree, chosen: set[int], how: Selection) -> set[int]:
     """For each cluster chosen itself if it was born at `epsilon` or more, else the lowest one above it that was born at
     more (Malzer and Baum 2020), as scikit-learn climbs; below the root where the root may not be a cluster. The root
     beside others holds nothing."""
@@ -213,7 +213,7 @@ def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_bir
     Where the root is chosen it holds only its densest rows, or those within `epsilon`. Without `at_birth` rows that
     fall out of a cluster the moment it is born are noise.
     """
-    labels: Rows = _chosen_above(tree.parent, np.array(chosen, np.int64))[tree.cluster]
+    labels: Rows = _find_selected_ancestors(tree.parent, np.array(chosen, np.int64))[tree.cluster]
     if chosen == [ROOT]:
         labels[tree.leaving < _root_threshold(tree, how)] = NOISE
     if not at_birth and chosen != [ROOT]:
@@ -223,7 +223,7 @@ def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_bir
     return labels
 
 
-def _chosen_above(parents: Rows, chosen: Rows) -> Rows:
+def _find_selected_ancestors(parents: Rows, chosen: Rows) -> Rows:
     """(c,) the place in `chosen` of each cluster or the nearest one above it that is chosen, -1 for none."""
     if native := kernels.native():
         places: Rows = native.chosen_above(parents, chosen)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
-from shoal.engine.neighbors.nearest import block_rows, cells_of
-from shoal.engine.parallel import in_order, spans
+from shoal.engine.neighbors.nearest import block_rows, find_cells
+from shoal.engine.parallel import map_in_order, spans
 from shoal.engine.plan import Progress
-from shoal.engine.rows.geometry import half_squares, moved, origin_shift
-from shoal.engine.rows.means import squares_to
-from shoal.engine.rows.new_rows import lengths_of, longest_of, score_slack
+from shoal.engine.rows.exact_sums import squared_distances
+from shoal.engine.rows.geometry import half_squares, origin_shift, shift_rows
+from shoal.engine.rows.new_rows import approximate_lengths, max_length, score_slack
 
-__all__ = ["CorePoints", "Joining"]
+__all__ = ["CorePoints", "NearestRows"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -25,7 +25,7 @@ _GROUPS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Joining:
+class NearestRows:
     """For new rows the fitted row at the smallest mutual reachability, `rows` (n,), -1 where none is within the limit;
     and that reachability, `away` (n,), infinite there."""
 
@@ -52,12 +52,12 @@ class CorePoints:
         """`points` (m, d) distinct, `copies` (m,) how often each is there, `core` (m,) core distances, `joined` (m,)
         which of them a new row may join, `min_samples` the rows that make a neighbourhood dense, at most all."""
         shift = origin_shift(points)
-        near = moved(points, shift)
+        near = shift_rows(points, shift)
         halves = half_squares(near)
         squares = np.where(joined, core**2, np.inf).astype(np.float32)
-        return CorePoints(points, copies, core, min_samples, shift, near, halves, squares, longest_of(halves))
+        return CorePoints(points, copies, core, min_samples, shift, near, halves, squares, max_length(halves))
 
-    def join(self, rows: Points, limit: float, threads: int, progress: Progress) -> Joining:
+    def join(self, rows: Points, limit: float, threads: int, progress: Progress) -> NearestRows:
         """Where each of `rows` (n, d) joins; farther than `limit` need not be told.
 
         The core distance of a row is the radius that holds `min_samples` fitted rows: a fitted row so has its own, and
@@ -66,20 +66,20 @@ class CorePoints:
         for a row alone and among others. O(n m d) time, 16 MiB for each thread beside `points`. Reports to `progress`
         as "cluster".
         """
-        found = Joining(np.full(len(rows), -1, np.int64), np.full(len(rows), np.inf))
+        found = NearestRows(np.full(len(rows), -1, np.int64), np.full(len(rows), np.inf))
         if not np.isfinite(self._joined).any():
             return found
         blocks = spans(len(rows), block_rows(len(self.points)))
         work = partial(self._block, rows=rows, limit=limit)
-        for block, part in zip(blocks, in_order(work, blocks, threads), strict=True):
+        for block, part in zip(blocks, map_in_order(work, blocks, threads), strict=True):
             found.rows[block], found.away[block] = part.rows, part.away
             progress("cluster", block.stop / len(rows))
         return found
 
-    def _block(self, block: slice, *, rows: Points, limit: float) -> Joining:
+    def _block(self, block: slice, *, rows: Points, limit: float) -> NearestRows:
         own = np.ascontiguousarray(rows[block])
-        apart = moved(own, self._shift)
-        lengths = lengths_of(apart)
+        apart = shift_rows(own, self._shift)
+        lengths = approximate_lengths(apart)
         slack = score_slack(lengths, self._longest, own.shape[1])
         scores = apart @ self._near.T
         scores -= self._halves
@@ -91,8 +91,8 @@ class CorePoints:
     def _core(self, own: Points, scores: Floats, slack: Doubles) -> Doubles:
         """(b,) squared core distances."""
         count = min(self.min_samples, len(self.points))
-        least = _reached(scores, count) - 2 * slack
-        row, column = cells_of(scores >= _rounded(least, -np.inf)[:, None])
+        least = _lower_bounds(scores, count) - 2 * slack
+        row, column = find_cells(scores >= _round_towards(least, -np.inf)[:, None])
         squares = self._squares(own, row, column)
         order = np.lexsort((squares, row))
         row, column, squares = row[order], column[order], squares[order]
@@ -101,29 +101,29 @@ class CorePoints:
         before = held[starts] - self.copies[column[starts]]
         return squares[np.searchsorted(held, before + self.min_samples)]
 
-    def _nearest(self, own: Points, reachable: Floats, core: Doubles, slack: Doubles, limit: float) -> Joining:
+    def _nearest(self, own: Points, reachable: Floats, core: Doubles, slack: Doubles, limit: float) -> NearestRows:
         """`reachable` (b, m) is the larger of squared distance and squared core distance, within `slack`."""
         least = reachable.min(axis=1).astype(np.float64)
         wanted = np.maximum(core, least + slack) + slack
         wanted[least - slack > limit**2] = -np.inf
-        row, column = cells_of(reachable <= _rounded(wanted, np.inf)[:, None])
+        row, column = find_cells(reachable <= _round_towards(wanted, np.inf)[:, None])
         squares = self._squares(own, row, column)
         away = np.maximum(np.sqrt(np.maximum(squares, core[row])), self.core[column])
         order = np.lexsort((column, squares, away, row))
         first = order[np.flatnonzero(np.diff(row[order], prepend=-1))]
-        found = Joining(np.full(len(own), -1, np.int64), np.full(len(own), np.inf))
+        found = NearestRows(np.full(len(own), -1, np.int64), np.full(len(own), np.inf))
         found.rows[row[first]], found.away[row[first]] = column[first], away[first]
         return found
 
     def _squares(self, own: Points, row: Rows, column: Rows) -> Doubles:
-        return squares_to(own, row, self.points, column.astype(np.int32), 1)
+        return squared_distances(own, row, self.points, column.astype(np.int32), 1)
 
 
-def _rounded(values: Doubles, towards: float) -> Floats:
+def _round_towards(values: Doubles, towards: float) -> Floats:
     return np.nextafter(values.astype(np.float32), np.float32(towards))
 
 
-def _reached(scores: Floats, count: int) -> Floats:
+def _lower_bounds(scores: Floats, count: int) -> Floats:
     """(b,) a value that at least `count` scores of the row reach: the count-th largest of the maxima of groups of
     columns, which takes a tenth of the time of a partition of them all."""
     groups = _GROUPS * count

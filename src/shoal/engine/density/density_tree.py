@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shoal.columns import Labels, Rows
 from shoal.engine.density.tree_table import CondensedTreeTable
 
-__all__ = ["Density", "reordered", "settled"]
+__all__ = ["Density", "renumber_density", "reorder_density"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Density:
     """Over the rows that were fitted, under their numbers among all n; clusters are called as in the labels."""
 
 
-def settled(density: Density, found: NDArray[np.int64], labels: Labels, fitted: Rows | None) -> Density:
+def renumber_density(density: Density, found: NDArray[np.int64], labels: Labels, fitted: Rows | None) -> Density:
     """The same among all rows, with clusters numbered as in `labels` (n,). `found` (m,) are the labels of the fit, of
     the rows `fitted` where these are not all."""
     rows = np.arange(len(labels)) if fitted is None else fitted
@@ -38,11 +38,11 @@ def settled(density: Density, found: NDArray[np.int64], labels: Labels, fitted: 
         if new >= 0:
             exemplars[new] = np.sort(rows[density.exemplars[old]])
     return Density(
-        outlier_scores=scores, exemplars=exemplars, tree=_renumbered(density.tree, number, rows, len(labels))
+        outlier_scores=scores, exemplars=exemplars, tree=_renumber_tree(density.tree, number, rows, len(labels))
     )
 
 
-def reordered(density: Density, order: Rows) -> Density:
+def reorder_density(density: Density, order: Rows) -> Density:
     """The same where what was row i is row `order[i]`; `order` (n,) is a permutation."""
     tree, total = density.tree, len(order)
     rows = tree.child < total
@@ -64,7 +64,7 @@ def reordered(density: Density, order: Rows) -> Density:
     )
 
 
-def _renumbered(tree: CondensedTreeTable, number: Rows, rows: Rows, total: int) -> CondensedTreeTable:
+def _renumber_tree(tree: CondensedTreeTable, number: Rows, rows: Rows, total: int) -> CondensedTreeTable:
     """Rows and clusters of the tree under their final numbers."""
     further = total - len(rows)
     child = np.where(tree.child < len(rows), rows[np.minimum(tree.child, len(rows) - 1)], tree.child + further)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shoal.columns import Rows
 from shoal.engine import kernels
 
-__all__ = ["Linkage", "Minimax", "gaps_along", "leaf_order", "single_linkage"]
+__all__ = ["Linkage", "Minimax", "heights_along", "leaf_order", "single_linkage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ def single_linkage(left: Rows, right: Rows, height: NDArray[np.float64]) -> Link
     if native := kernels.native():
         one, two, size = native.single_linkage(np.ascontiguousarray(left), np.ascontiguousarray(right))
         return Linkage(one, two, height, size)
-    return _linked(left, right, height)
+    return _link_reference(left, right, height)
 
 
-def _linked(left: Rows, right: Rows, height: NDArray[np.float64]) -> Linkage:
+def _link_reference(left: Rows, right: Rows, height: NDArray[np.float64]) -> Linkage:
     """Union by path halving."""
     count = len(left) + 1
     parent = list(range(2 * count - 1))
@@ -61,10 +61,10 @@ def leaf_order(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
     if native := kernels.native():
         order, gaps = native.leaf_order(linkage.left, linkage.right, linkage.height, linkage.size)
         return order, gaps
-    return _laid_out(linkage)
+    return _order_leaves(linkage)
 
 
-def gaps_along(order: Rows, linkage: Linkage) -> NDArray[np.float64]:
+def heights_along(order: Rows, linkage: Linkage) -> NDArray[np.float64]:
     """(n - 1,) heights at which neighbours of `order` meet in the tree; `order` may be the leaf order of another one.
 
     O(n log n): the tree is rebuilt with the smaller side linked below the larger, which bounds each way up.
@@ -78,7 +78,7 @@ def gaps_along(order: Rows, linkage: Linkage) -> NDArray[np.float64]:
     return Minimax(linkage).between(order[:-1], order[1:])
 
 
-def _laid_out(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
+def _order_leaves(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
     count = len(linkage.left) + 1
     size = [1] * count + linkage.size.tolist()
     start = [0] * (2 * count - 1)

@@ -33,12 +33,12 @@ def walk(edges: Reachability) -> tuple[Rows, NDArray[np.float64]]:
     if native := kernels.native():
         order, steps = native.walk(edges.left, edges.right, edges.weight, len(edges.core))
         return order, steps
-    return _walked(edges)
+    return _walk_reference(edges)
 
 
-def _walked(edges: Reachability) -> tuple[Rows, NDArray[np.float64]]:
+def _walk_reference(edges: Reachability) -> tuple[Rows, NDArray[np.float64]]:
     count = len(edges.core)
-    first, neighbors, weights = _adjacency(edges, count)
+    first, neighbors, weights = _build_adjacency(edges, count)
     key, reached = [np.inf] * count, [False] * count
     order: list[int] = []
     steps: list[float] = []
@@ -58,7 +58,7 @@ def _walked(edges: Reachability) -> tuple[Rows, NDArray[np.float64]]:
     return np.array(order, np.int64), np.array(steps[1:])
 
 
-def _adjacency(edges: Reachability, count: int) -> tuple[list[int], NDArray[np.int32], NDArray[np.float64]]:
+def _build_adjacency(edges: Reachability, count: int) -> tuple[list[int], NDArray[np.int32], NDArray[np.float64]]:
     """Neighbours of each row, from either end of each edge; parallel edges stay apart, zeros stay edges."""
     rows = np.concatenate([edges.left, edges.right])
     order = np.argsort(rows, kind="stable")

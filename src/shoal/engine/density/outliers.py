@@ -7,10 +7,10 @@ from shoal.columns import Rows
 from shoal.engine import kernels
 from shoal.engine.density.condensed_tree import ROOT, CondensedTree
 
-__all__ = ["exemplars", "outlier_scores"]
+__all__ = ["find_exemplars", "score_outliers"]
 
 
-def outlier_scores(tree: CondensedTree) -> NDArray[np.float32]:
+def score_outliers(tree: CondensedTree) -> NDArray[np.float32]:
     """(n,) GLOSH in 0..1: 1 - leaving / the largest lambda in the cluster a row falls out of or below it.
 
     Near 0 for rows that stay as long as the densest around them, near 1 for rows that leave long before. Rows that
@@ -34,7 +34,7 @@ def outlier_scores(tree: CondensedTree) -> NDArray[np.float32]:
     return found
 
 
-def exemplars(tree: CondensedTree, labels: Rows, count: int) -> list[Rows]:
+def find_exemplars(tree: CondensedTree, labels: Rows, count: int) -> list[Rows]:
     """Of each of `count` clusters its densest rows, ascending: those that leave a leaf of the tree last, for every leaf
     below the cluster; a cluster of several dense parts so has several. `labels` is (n,), -1 for noise."""
     last = np.zeros(len(tree.parent))

@@ -12,7 +12,7 @@ Sander 2013). The compiled core works in these steps:
 
 The approximate answer stops after the second step. Without the core the exact edges are found in NumPy. Where core
 distances hold many rows, they are found first and by themselves, and the third step keeps only pairs that none of them
-reaches (`wide_reach.py`).
+reaches (`wide_cores.py`).
 """
 
 from collections.abc import Callable
@@ -28,28 +28,37 @@ from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.density.linkage import Linkage, gaps_along, leaf_order, single_linkage
-from shoal.engine.density.spanning_forest import spanning_forest
-from shoal.engine.density.spanning_tree import listed_edges, reachability_tree
-from shoal.engine.density.wide_reach import Crowds
+from shoal.engine.density.linkage import Linkage, heights_along, leaf_order, single_linkage
+from shoal.engine.density.spanning_forest import find_spanning_forest
+from shoal.engine.density.spanning_tree import build_reachability_tree, collect_listed_edges
+from shoal.engine.density.wide_cores import WideCores
 from shoal.engine.neighbors.nearest import find_neighborhoods
 from shoal.engine.parallel import spans, thread_count
-from shoal.engine.plan import Progress, pulse_at, within
-from shoal.engine.rows.coding import CERTAINTY, Codes, Frame, block_pairs, encode, frame_of, near_order, near_pairs
+from shoal.engine.plan import Progress, pulse_at, scale_progress
+from shoal.engine.rows.coding import (
+    CERTAINTY,
+    Codes,
+    Frame,
+    encode,
+    fit_frame,
+    order_by_proximity,
+    pair_blocks,
+    pair_near_blocks,
+)
 
 __all__ = ["Reachability", "find_reachability"]
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
 
-_FEWEST_LISTED: Final = 15
+_MIN_LISTED: Final = 15
 """Neighbours of a row in approximate lists; for the exact answer those within the core distance will do."""
-_FEWEST_BLOCKS: Final = 6
+_MIN_BLOCKS: Final = 6
 """Blocks that each block is compared with for the lists, itself counted; _NEAR sqrt(blocks) where that is more."""
-_NEAR: Final = 0.7
-_PAIRS_KEPT: Final = 64
+_BLOCK_FACTOR: Final = 0.7
+_MAX_PAIRS_PER_ROW: Final = 64
 """Pairs a row kept in the third step before the tree is improved with them."""
-_CHECKED: Final = 100
+_RECALL_ROWS: Final = 100
 """Rows whose neighbours are found without codes, to tell the recall of approximate lists."""
 
 
@@ -86,40 +95,46 @@ def find_reachability(
     that of `points` or on the number of threads. Reports to `progress` as "reachability".
     """
     core = kernels.native()
-    if core is None or points.shape[1] > _WIDEST_CODED or len(rows) < 2:
-        return _plain(points[rows], copies, min_samples, threads, progress)
-    search = _Search.over(core, points, rows, copies, min_samples, thread_count(threads), progress)
+    if core is None or points.shape[1] > _MAX_CODED_DIMENSIONS or len(rows) < 2:
+        return _find_reference(points[rows], copies, min_samples, threads, progress)
+    search = _Search.of(core, points, rows, copies, min_samples, thread_count(threads), progress)
     return search.run(approximate, progress)
 
 
-_WIDEST_CODED: Final = 8192
+_MAX_CODED_DIMENSIONS: Final = 8192
 """Sums of more products of codes might not fit 32 bits."""
 
 
-_WIDE: Final = 64
+_MAX_CORE_ROWS: Final = 64
 """Rows within a core distance beyond which pairs within it are not kept."""
 
 
-def _plain(points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress) -> Reachability:
-    if min_samples > _WIDE:
-        return _plain_wide(points, copies, min_samples, threads, progress)
-    near = find_neighborhoods(points, copies, min_samples, threads, within(progress, "reachability", 0, 0.75))
-    listed = listed_edges(near)
-    edges = listed.plus(reachability_tree(points, near, listed, threads, within(progress, "reachability", 0.75, 1)))
+def _find_reference(points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress) -> Reachability:
+    if min_samples > _MAX_CORE_ROWS:
+        return _find_wide_reference(points, copies, min_samples, threads, progress)
+    near = find_neighborhoods(points, copies, min_samples, threads, scale_progress(progress, "reachability", 0, 0.75))
+    listed = collect_listed_edges(near)
+    edges = listed.concat(
+        build_reachability_tree(points, near, listed, threads, scale_progress(progress, "reachability", 0.75, 1))
+    )
     return Reachability(edges.left.astype(np.int32), edges.right.astype(np.int32), edges.weight, near.core)
 
 
-def _plain_wide(points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress) -> Reachability:
+def _find_wide_reference(
+    points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress
+) -> Reachability:
     """As `_Search._wide`; of several shortest ways between two dense regions, exactly as long, it knows one."""
-    crowds = Crowds.of(points, copies, threads)
-    core = crowds.core_distances(min_samples, within(progress, "reachability", 0, 0.3))
+    crowds = WideCores.of(points, copies, threads)
+    core = crowds.core_distances(min_samples, scale_progress(progress, "reachability", 0, 0.3))
     few = find_neighborhoods(
-        points, np.ones(len(points), np.int64), 1, threads, within(progress, "reachability", 0.3, 0.5)
+        points, np.ones(len(points), np.int64), 1, threads, scale_progress(progress, "reachability", 0.3, 0.5)
     )
     near = replace(few, core=core)
-    tree = reachability_tree(points, near, listed_edges(near), threads, within(progress, "reachability", 0.5, 0.7))
+    tree = build_reachability_tree(
+        points, near, collect_listed_edges(near), threads, scale_progress(progress, "reachability", 0.5, 0.7)
+    )
     order, gaps = leaf_order(single_linkage(tree.left, tree.right, tree.weight))
-    left, right = crowds.paced(core, order, gaps, within(progress, "reachability", 0.7, 1))
+    left, right = crowds.find_core_edges(core, order, gaps, scale_progress(progress, "reachability", 0.7, 1))
     return Reachability(
         np.concatenate([tree.left.astype(np.int32), left]),
         np.concatenate([tree.right.astype(np.int32), right]),
@@ -136,21 +151,21 @@ class _Edges:
     right: Places
     length: Floats
 
-    def plus(self, other: "_Edges") -> "_Edges":
+    def concat(self, other: "_Edges") -> "_Edges":
         return _Edges(
             np.concatenate([self.left, other.left]),
             np.concatenate([self.right, other.right]),
             np.concatenate([self.length, other.length]),
         )
 
-    def at(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "_Edges":
+    def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "_Edges":
         return _Edges(self.left[chosen], self.right[chosen], self.length[chosen])
 
-    def moved(self, place: Places) -> "_Edges":
+    def relocate(self, place: Places) -> "_Edges":
         """The same pairs where row p is now at place[p]."""
         return _Edges(place[self.left], place[self.right], self.length)
 
-    def reachability(self, core: Floats) -> Floats:
+    def mutual_reachability(self, core: Floats) -> Floats:
         return np.maximum(self.length, np.maximum(core[self.left], core[self.right]))
 
 
@@ -169,7 +184,7 @@ class _Search:
     near: Places
 
     @staticmethod
-    def over(
+    def of(
         native: ModuleType,
         points: Points,
         rows: Rows,
@@ -179,43 +194,51 @@ class _Search:
         progress: Progress,
     ) -> "_Search":
         pulse = pulse_at(progress, "reachability", 0.0)
-        frame = frame_of(points, native.levels(), rows=rows, pulse=pulse)
-        near = near_order(points, frame, threads, rows=rows, pulse=pulse)
+        frame = fit_frame(points, native.levels(), rows=rows, pulse=pulse)
+        near = order_by_proximity(points, frame, threads, rows=rows, pulse=pulse)
         return _Search(native, points, rows, copies, min_samples, threads, frame, near)
 
     def run(self, approximate: bool, progress: Progress) -> Reachability:
         codes = encode(
-            self.points, self.frame, self._given(self.near), self.threads, pulse_at(progress, "reachability", 0.0)
+            self.points,
+            self.frame,
+            self._to_point_rows(self.near),
+            self.threads,
+            pulse_at(progress, "reachability", 0.0),
         )
-        if self.min_samples > _WIDE and not approximate:
-            return self._wide(codes, progress)
+        if self.min_samples > _MAX_CORE_ROWS and not approximate:
+            return self._run_wide(codes, progress)
         shares = (0.9, 1.0) if approximate else (0.15, 0.2)
-        fewest = _FEWEST_LISTED if approximate else _FEWEST_LISTED // 2
-        listed, core, recall = self._lists(codes, fewest, approximate, within(progress, "reachability", 0, shares[0]))
-        joined = self._joined(codes, listed, core, within(progress, "reachability", *shares))
+        fewest = _MIN_LISTED if approximate else _MIN_LISTED // 2
+        listed, core, recall = self._build_lists(
+            codes, fewest, approximate, scale_progress(progress, "reachability", 0, shares[0])
+        )
+        joined = self._join_components(codes, listed, core, scale_progress(progress, "reachability", *shares))
         if approximate:
-            return self._told(listed.plus(joined), core, self.near, recall)
-        return self._exact(codes, joined, core, within(progress, "reachability", shares[1], 1))
+            return self._to_reachability(listed.concat(joined), core, self.near, recall)
+        return self._run_exact(codes, joined, core, scale_progress(progress, "reachability", shares[1], 1))
 
-    def _wide(self, codes: Codes, progress: Progress) -> Reachability:
-        crowds = Crowds.of(self.points[self.rows], self.copies, self.threads)
-        by_row = crowds.core_distances(self.min_samples, within(progress, "reachability", 0, 0.35))
+    def _run_wide(self, codes: Codes, progress: Progress) -> Reachability:
+        crowds = WideCores.of(self.points[self.rows], self.copies, self.threads)
+        by_row = crowds.core_distances(self.min_samples, scale_progress(progress, "reachability", 0, 0.35))
         few = replace(self, min_samples=1)
-        listed, _, _ = few._lists(codes, _FEWEST_LISTED, False, within(progress, "reachability", 0.35, 0.45))
+        listed, _, _ = few._build_lists(codes, _MIN_LISTED, False, scale_progress(progress, "reachability", 0.35, 0.45))
         core = by_row[self.near]
-        tree = self._joined(codes, listed, core, within(progress, "reachability", 0.45, 0.5))
-        part = within(progress, "reachability", 0.5, 0.65)
-        tree, kept, order = self._verified(codes, tree, core, part, paced=True)
+        tree = self._join_components(codes, listed, core, scale_progress(progress, "reachability", 0.45, 0.5))
+        part = scale_progress(progress, "reachability", 0.5, 0.65)
+        tree, kept, order = self._verify_tree(codes, tree, core, part, paced=True)
         rank = self.near[order]
         core = core[order]
-        found = tree.plus(kept)
-        tree = found.at(self._forest(found, core, rank))
-        linkage = single_linkage(tree.left.astype(np.int64), tree.right.astype(np.int64), tree.reachability(core))
-        kept = kept.at(self._possible(kept, linkage, core, paced=True))
-        told = self._told(tree.plus(kept), core, rank, None)
+        found = tree.concat(kept)
+        tree = found.take(self._find_forest(found, core, rank))
+        linkage = single_linkage(
+            tree.left.astype(np.int64), tree.right.astype(np.int64), tree.mutual_reachability(core)
+        )
+        kept = kept.take(self._is_possible(kept, linkage, core, paced=True))
+        told = self._to_reachability(tree.concat(kept), core, rank, None)
         leaves, gaps = leaf_order(linkage)
         rows = rank[leaves].astype(np.int64)
-        left, right = crowds.paced(by_row, rows, gaps, within(progress, "reachability", 0.65, 1))
+        left, right = crowds.find_core_edges(by_row, rows, gaps, scale_progress(progress, "reachability", 0.65, 1))
         return Reachability(
             np.concatenate([told.left, left]),
             np.concatenate([told.right, right]),
@@ -223,11 +246,11 @@ class _Search:
             by_row,
         )
 
-    def _given(self, order: Places) -> Places:
+    def _to_point_rows(self, order: Places) -> Places:
         """Rows of `points` from positions in `rows`."""
         return np.ascontiguousarray(self.rows[order], dtype=np.int32)
 
-    def _lists(
+    def _build_lists(
         self, codes: Codes, fewest: int, checked: bool, progress: Progress
     ) -> tuple[_Edges, Floats, float | None]:
         """The edges of the neighbour lists, the core distances as these tell them, and with `checked` the recall."""
@@ -235,33 +258,33 @@ class _Search:
         wanted = min(max(self.min_samples - 1, fewest), total - 1)
         enough = -(-(wanted + 1) // block) + 1
         blocks = -(-total // block)
-        order = self._given(self.near)
-        pairs = near_pairs(
-            self.points, self.frame, order, block, max(_FEWEST_BLOCKS, enough, round(_NEAR * blocks**0.5))
+        order = self._to_point_rows(self.near)
+        pairs = pair_near_blocks(
+            self.points, self.frame, order, block, max(_MIN_BLOCKS, enough, round(_BLOCK_FACTOR * blocks**0.5))
         )
         places, squares, _, _ = self.native.nearest_rows(
             codes, self.points, order, self.near, wanted, CERTAINTY, pairs, self.threads, _tick(progress)
         )
         lengths = np.sqrt(squares)
-        core = self._core(places, lengths)
+        core = self._core_distances(places, lengths)
         own = np.repeat(np.arange(total, dtype=np.int32), wanted)
         other, flat = places.ravel(), lengths.ravel()
         # A pair that both list is wanted once; at the end of a list equals may be missing, so those stay.
         once = (other >= 0) & ((own < other) | (flat >= lengths[other, -1]))
         edges = _Edges(np.minimum(own, other)[once], np.maximum(own, other)[once], flat[once])
-        return edges, core, self._recall(places, lengths) if checked else None
+        return edges, core, self._measure_recall(places, lengths) if checked else None
 
-    def _core(self, places: Places, lengths: Floats) -> Floats:
+    def _core_distances(self, places: Places, lengths: Floats) -> Floats:
         copies = self.copies[self.near]
         held = copies[:, None] + np.cumsum(np.where(places >= 0, copies[places], 0), axis=1)
         enough = held >= self.min_samples
         radius = np.where(enough.any(axis=1), lengths[np.arange(len(lengths)), np.argmax(enough, axis=1)], np.inf)
         return np.where(copies >= self.min_samples, 0.0, radius)
 
-    def _recall(self, places: Places, lengths: Floats) -> float:
+    def _measure_recall(self, places: Places, lengths: Floats) -> float:
         """The share of the nearest rows of some that their lists hold."""
-        some = np.linspace(0, len(places) - 1, min(_CHECKED, len(places))).astype(np.int64)
-        own = (self.points[self._given(self.near[some])] - self.frame.mean).astype(np.float64)
+        some = np.linspace(0, len(places) - 1, min(_RECALL_ROWS, len(places))).astype(np.int64)
+        own = (self.points[self._to_point_rows(self.near[some])] - self.frame.mean).astype(np.float64)
         squares = (own**2).sum(axis=1)
         kept = lengths.shape[1] + 1  # the row itself is among them
         nearest, longest = np.full((len(some), kept), np.inf), 0.0
@@ -276,14 +299,14 @@ class _Search:
         limit = nearest.max(axis=1) * (1 + 1e-6) + slack  # moving rows to the mean rounds, in float32
         return float((lengths[some] ** 2 <= limit[:, None]).mean())
 
-    def _forest(self, edges: _Edges, core: Floats, rank: Places) -> NDArray[np.int64]:
-        weight = edges.reachability(core)
-        return spanning_forest(edges.left, edges.right, weight, edges.length, rank, threads=self.threads)
+    def _find_forest(self, edges: _Edges, core: Floats, rank: Places) -> NDArray[np.int64]:
+        weight = edges.mutual_reachability(core)
+        return find_spanning_forest(edges.left, edges.right, weight, edges.length, rank, threads=self.threads)
 
-    def _joined(self, codes: Codes, listed: _Edges, core: Floats, progress: Progress) -> _Edges:
+    def _join_components(self, codes: Codes, listed: _Edges, core: Floats, progress: Progress) -> _Edges:
         """A spanning tree: the lightest forest of the lists and, while it has several trees, the lightest edge of each
         but the largest to another."""
-        tree = listed.at(self._forest(listed, core, self.near))
+        tree = listed.take(self._find_forest(listed, core, self.near))
         total = len(core)
         while len(tree.left) < total - 1:
             count, component = connected_components(
@@ -298,7 +321,7 @@ class _Search:
             left, right, length = self.native.joining_edges(
                 codes.reordered(order, self.threads),
                 self.points,
-                self._given(rank),
+                self._to_point_rows(rank),
                 rank,
                 core[order],
                 component[order],
@@ -306,48 +329,48 @@ class _Search:
                 self.threads,
                 _tick(progress),
             )
-            found = tree.plus(_Edges(order[left], order[right], length))
-            tree = found.at(self._forest(found, core, self.near))
+            found = tree.concat(_Edges(order[left], order[right], length))
+            tree = found.take(self._find_forest(found, core, self.near))
         return tree
 
-    def _exact(self, codes: Codes, tree: _Edges, core: Floats, progress: Progress) -> Reachability:
+    def _run_exact(self, codes: Codes, tree: _Edges, core: Floats, progress: Progress) -> Reachability:
         """The pairs that the tree leaves possible, with the true core distances."""
-        _, kept, order = self._verified(codes, tree, core, progress, paced=False)
+        _, kept, order = self._verify_tree(codes, tree, core, progress, paced=False)
         rank = self.near[order]
         core = self.native.core_distances(kept.left, kept.right, kept.length, self.copies[rank], self.min_samples)
-        return self._told(kept, core, rank, None)
+        return self._to_reachability(kept, core, rank, None)
 
-    def _verified(
+    def _verify_tree(
         self, codes: Codes, tree: _Edges, core: Floats, progress: Progress, *, paced: bool
     ) -> tuple[_Edges, _Edges, Places]:
         """The tree, and the pairs it leaves possible, by their places in the order that follows, its leaf order at
-        first. With `paced` the core distances are true, and pairs that one of them reaches are left out."""
-        order, gaps = _laid_out(tree, tree.reachability(core))
+        first. With `find_core_edges` the core distances are true, and pairs that one of them reaches are left out."""
+        order, gaps = _order_leaves(tree, tree.mutual_reachability(core))
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
-        tree, core, rank = tree.moved(place), core[order], np.ascontiguousarray(self.near[order])
-        codes, given = codes.reordered(order, self.threads), self._given(rank)
-        blocks = block_pairs(len(order), self.native.BLOCK)
-        kept, done, room = tree.at(np.zeros(0, np.int64)), 0, _PAIRS_KEPT * len(order)
+        tree, core, rank = tree.relocate(place), core[order], np.ascontiguousarray(self.near[order])
+        codes, given = codes.reordered(order, self.threads), self._to_point_rows(rank)
+        blocks = pair_blocks(len(order), self.native.BLOCK)
+        kept, done, room = tree.take(np.zeros(0, np.int64)), 0, _MAX_PAIRS_PER_ROW * len(order)
         while done < len(blocks):
-            part = within(progress, "reachability", done / len(blocks), 1)
+            part = scale_progress(progress, "reachability", done / len(blocks), 1)
             known = core if paced else None
             left, right, squares, looked, _ = self.native.close_pairs(
                 codes, self.points, given, gaps, known, blocks[done:], room, self.threads, _tick(part)
             )
-            kept, done = kept.plus(_Edges(left, right, np.sqrt(squares))), done + looked
+            kept, done = kept.concat(_Edges(left, right, np.sqrt(squares))), done + looked
             if done < len(blocks):  # the tree was poor: with what was found it is better, and most of that can go
-                found = tree.plus(kept)
-                tree = found.at(self._forest(found, core, rank))
+                found = tree.concat(kept)
+                tree = found.take(self._find_forest(found, core, rank))
                 linkage = single_linkage(
-                    tree.left.astype(np.int64), tree.right.astype(np.int64), tree.reachability(core)
+                    tree.left.astype(np.int64), tree.right.astype(np.int64), tree.mutual_reachability(core)
                 )
-                gaps = gaps_along(np.arange(len(order)), linkage)
-                kept = kept.at(self._possible(kept, linkage, core, paced=paced))
-                room = _PAIRS_KEPT * len(order)
+                gaps = heights_along(np.arange(len(order)), linkage)
+                kept = kept.take(self._is_possible(kept, linkage, core, paced=paced))
+                room = _MAX_PAIRS_PER_ROW * len(order)
         return tree, kept, order
 
-    def _possible(self, pairs: _Edges, tree: Linkage, core: Floats, *, paced: bool) -> NDArray[np.bool_]:
+    def _is_possible(self, pairs: _Edges, tree: Linkage, core: Floats, *, paced: bool) -> NDArray[np.bool_]:
         """(m,) which pairs may still be edges of the minimum spanning tree, being no farther apart than the way between
         them in this one is wide."""
         ends = pairs.left.astype(np.int64), pairs.right.astype(np.int64)
@@ -355,14 +378,14 @@ class _Search:
         near: NDArray[np.bool_] = pairs.length <= ways
         return near & (np.maximum(core[pairs.left], core[pairs.right]) < ways) if paced else near
 
-    def _told(self, edges: _Edges, core: Floats, rank: Places, recall: float | None) -> Reachability:
+    def _to_reachability(self, edges: _Edges, core: Floats, rank: Places, recall: float | None) -> Reachability:
         """In terms of positions in `rows`."""
         by_row = np.empty_like(core)
         by_row[rank] = core
-        return Reachability(rank[edges.left], rank[edges.right], edges.reachability(core), by_row, recall)
+        return Reachability(rank[edges.left], rank[edges.right], edges.mutual_reachability(core), by_row, recall)
 
 
-def _laid_out(tree: _Edges, weight: Floats) -> tuple[Places, Floats]:
+def _order_leaves(tree: _Edges, weight: Floats) -> tuple[Places, Floats]:
     """The leaf order of the tree, whose edges are sorted by weight, and the gaps in it."""
     linkage = single_linkage(tree.left.astype(np.int64), tree.right.astype(np.int64), weight)
     order, gaps = leaf_order(linkage)

@@ -13,14 +13,16 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from shoal.columns import Rows
 from shoal.engine import kernels
 
-__all__ = ["spanning_forest"]
+__all__ = ["find_spanning_forest"]
 
 Floats = NDArray[np.float64]
 Ends = NDArray[np.int64] | NDArray[np.int32]
 Ranks = NDArray[np.int64] | NDArray[np.int32] | NDArray[np.uint32]
 
 
-def spanning_forest(left: Ends, right: Ends, weight: Floats, length: Floats, rank: Ranks, *, threads: int = 1) -> Rows:
+def find_spanning_forest(
+    left: Ends, right: Ends, weight: Floats, length: Floats, rank: Ranks, *, threads: int = 1
+) -> Rows:
     """The places of the edges that Kruskal's algorithm takes, in the order in which it takes them (natively found by
     Boruvka's rounds).
 

@@ -24,17 +24,17 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from shoal.columns import Points, Rows
 from shoal.engine.density.linkage import Linkage, Minimax, leaf_order, single_linkage
-from shoal.engine.neighbors.nearest import Neighborhoods, block_rows, cells_of
-from shoal.engine.parallel import in_order, spans
+from shoal.engine.neighbors.nearest import Neighborhoods, block_rows, find_cells
+from shoal.engine.parallel import map_in_order, spans
 from shoal.engine.plan import Progress
 from shoal.engine.rows.geometry import Floats, Near, pair_distances
 
-__all__ = ["Edges", "listed_edges", "reachability_tree"]
+__all__ = ["Edges", "build_reachability_tree", "collect_listed_edges"]
 
-_SPEAKERS: Final = 32
+_REPRESENTATIVES: Final = 32
 """Rows of each tree that look for a way out of it in step 2."""
-_BLOCKS_BETWEEN: Final = 16
-_WORTH_FOLDING: Final = 20_000
+_BLOCKS_PER_CHAPTER: Final = 16
+_MIN_FOLDED: Final = 20_000
 """Finds after which the tree is improved within step 3, so that later blocks have tighter bounds."""
 
 
@@ -46,18 +46,18 @@ class Edges:
     right: Rows
     weight: NDArray[np.float64]
 
-    def plus(self, other: "Edges") -> "Edges":
+    def concat(self, other: "Edges") -> "Edges":
         return Edges(
             np.concatenate([self.left, other.left]),
             np.concatenate([self.right, other.right]),
             np.concatenate([self.weight, other.weight]),
         )
 
-    def at(self, chosen: Rows) -> "Edges":
+    def take(self, chosen: Rows) -> "Edges":
         return Edges(self.left[chosen], self.right[chosen], self.weight[chosen])
 
 
-def listed_edges(near: Neighborhoods) -> Edges:
+def collect_listed_edges(near: Neighborhoods) -> Edges:
     """Every pair of which one lists the other, once, with its mutual reachability."""
     total, listed = near.rows.shape
     rows = np.repeat(np.arange(total), listed)
@@ -69,22 +69,24 @@ def listed_edges(near: Neighborhoods) -> Edges:
     return Edges(left, right, weight)
 
 
-def reachability_tree(points: Points, near: Neighborhoods, listed: Edges, threads: int, progress: Progress) -> Edges:
+def build_reachability_tree(
+    points: Points, near: Neighborhoods, listed: Edges, threads: int, progress: Progress
+) -> Edges:
     """The n - 1 edges of the minimum spanning tree, ties by (left, right), sorted. Reports to `progress` as "tree"."""
     search = _Search(points, Near.of(points), near.core, threads, progress)
-    tree = _joined(search, _lightest_forest(len(points), listed))
+    tree = _join_trees(search, _find_lightest_forest(len(points), listed))
     bound = np.maximum(near.core, near.distances[:, -1]) if near.distances.shape[1] else near.core
-    return _verified(search, tree, bound)
+    return _minimize_tree(search, tree, bound)
 
 
-def _lightest_forest(total: int, edges: Edges) -> Edges:
+def _find_lightest_forest(total: int, edges: Edges) -> Edges:
     """Kruskal, ties by (left, right): ranks stand for weights, so that zeros are edges too and order is total."""
     order = np.lexsort((edges.right, edges.left, edges.weight))
-    edges = edges.at(order)
+    edges = edges.take(order)
     _, first = np.unique(edges.left * total + edges.right, return_index=True)
     ranks = csr_array((first + 1.0, (edges.left[first], edges.right[first])), shape=(total, total))
     chosen = np.sort(minimum_spanning_tree(ranks).data).astype(np.int64) - 1
-    return edges.at(chosen)
+    return edges.take(chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +97,25 @@ class _Search:
     threads: int
     progress: Progress
 
-    def edges(self, left: Rows, right: Rows) -> Edges:
+    def edges_between(self, left: Rows, right: Rows) -> Edges:
         distance = pair_distances(self.points, left, right)
         weight = np.maximum(distance, np.maximum(self.core[left], self.core[right]))
         return Edges(np.minimum(left, right), np.maximum(left, right), weight)
 
 
-def _joined(search: _Search, forest: Edges) -> Edges:
+def _join_trees(search: _Search, forest: Edges) -> Edges:
     """A spanning tree over the forest: in each round every tree but the largest takes an edge out."""
     total = len(search.points)
     while len(forest.left) < total - 1:
         graph = csr_array((np.ones(len(forest.left)), (forest.left, forest.right)), shape=(total, total))
         _, tree_of = connected_components(graph, directed=False)
-        forest = _lightest_forest(total, forest.plus(_ways_out(search, tree_of.astype(np.int64))))
+        forest = _find_lightest_forest(total, forest.concat(_find_ways_out(search, tree_of.astype(np.int64))))
     return forest
 
 
-def _ways_out(search: _Search, tree_of: Rows) -> Edges:
-    """For each tree but the largest a short edge to another one: the shortest from its `_SPEAKERS` densest rows."""
-    speakers = _speakers(tree_of, search.core)
+def _find_ways_out(search: _Search, tree_of: Rows) -> Edges:
+    """For each tree but the largest, the shortest edge to another tree from its `_REPRESENTATIVES` densest rows."""
+    speakers = _pick_representatives(tree_of, search.core)
     nearest = np.empty(len(speakers), np.int64)
     squares = (search.core**2).astype(np.float32)
 
@@ -128,45 +130,45 @@ def _ways_out(search: _Search, tree_of: Rows) -> Edges:
         return np.asarray(np.argmin(reach, axis=1), np.int64)
 
     blocks = spans(len(speakers), block_rows(len(search.points)))
-    for block, found in zip(blocks, in_order(find, blocks, search.threads), strict=True):
+    for block, found in zip(blocks, map_in_order(find, blocks, search.threads), strict=True):
         nearest[block] = found
         search.progress("tree", 0.2 * block.stop / len(speakers))
-    edges = search.edges(speakers, nearest)
+    edges = search.edges_between(speakers, nearest)
     order = np.lexsort((edges.right, edges.left, edges.weight, tree_of[speakers]))
     _, first = np.unique(tree_of[speakers][order], return_index=True)
-    return edges.at(order[first])
+    return edges.take(order[first])
 
 
-def _speakers(tree_of: Rows, core: NDArray[np.float64]) -> Rows:
+def _pick_representatives(tree_of: Rows, core: NDArray[np.float64]) -> Rows:
     """The rows of smallest core distance of every tree but the largest."""
     sizes = np.bincount(tree_of)
     order = np.lexsort((core, tree_of))
     rank = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[tree_of[order]]
-    speakers: Rows = order[(rank < _SPEAKERS) & (tree_of[order] != np.argmax(sizes))]
+    speakers: Rows = order[(rank < _REPRESENTATIVES) & (tree_of[order] != np.argmax(sizes))]
     return speakers
 
 
-def _verified(search: _Search, tree: Edges, bound: NDArray[np.float64]) -> Edges:
+def _minimize_tree(search: _Search, tree: Edges, bound: NDArray[np.float64]) -> Edges:
     """The tree made minimal. `bound` (n,) is below or at the reachability of every unlisted edge of a row."""
     total = len(search.points)
-    order, gaps = leaf_order(_linked(tree))
+    order, gaps = leaf_order(_link(tree))
     layout = _Layout(search.near.rows[order], search.near.halves[order], search.near.slack, order, bound[order])
     blocks = spans(total, block_rows(total))
     finds = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    for chapter in spans(len(blocks), _BLOCKS_BETWEEN):
-        parts = in_order(partial(layout.shorter, gaps=gaps), blocks[chapter], search.threads)
+    for chapter in spans(len(blocks), _BLOCKS_PER_CHAPTER):
+        parts = map_in_order(partial(layout.find_shorter, gaps=gaps), blocks[chapter], search.threads)
         for number, (left, right, way) in enumerate(parts):
-            edges = search.edges(left, right)
-            finds = finds.plus(edges.at(np.flatnonzero(edges.weight < way)))
+            edges = search.edges_between(left, right)
+            finds = finds.concat(edges.take(np.flatnonzero(edges.weight < way)))
             search.progress("tree", 0.2 + 0.8 * (chapter.start + number + 1) / len(blocks))
-        if len(finds.left) > _WORTH_FOLDING:
-            tree = _lightest_forest(total, tree.plus(finds))
-            finds = finds.at(np.empty(0, np.int64))
-            gaps = Minimax(_linked(tree)).between(order[:-1], order[1:])
-    return _lightest_forest(total, tree.plus(finds))
+        if len(finds.left) > _MIN_FOLDED:
+            tree = _find_lightest_forest(total, tree.concat(finds))
+            finds = finds.take(np.empty(0, np.int64))
+            gaps = Minimax(_link(tree)).between(order[:-1], order[1:])
+    return _find_lightest_forest(total, tree.concat(finds))
 
 
-def _linked(tree: Edges) -> Linkage:
+def _link(tree: Edges) -> Linkage:
     return single_linkage(tree.left, tree.right, tree.weight)
 
 
@@ -180,14 +182,14 @@ class _Layout:
     rows: Rows
     bound: NDArray[np.float64]
 
-    def shorter(self, block: slice, gaps: NDArray[np.float64]) -> tuple[Rows, Rows, NDArray[np.float64]]:
+    def find_shorter(self, block: slice, gaps: NDArray[np.float64]) -> tuple[Rows, Rows, NDArray[np.float64]]:
         """Pairs of a row of the block with one behind it that may be nearer than their way in the tree, and that way.
 
         `gaps` are heights between neighbours in the order, at least those of the best tree known.
         """
         inner = gaps[block.start : block.stop - 1]
-        ways = _ways_within(inner)
-        place, column = self._hits(block, block, _half_square(ways))
+        ways = _merge_heights_within(inner)
+        place, column = self._find_candidates(block, block, _half_square(ways))
         found = [(place, column + block.start, ways[place, column])]
         own = np.append(np.maximum.accumulate(inner[::-1])[::-1], 0.0)
         beyond = np.maximum.accumulate(gaps[block.stop - 1 :])
@@ -195,19 +197,21 @@ class _Layout:
         first = int(np.searchsorted(beyond, needed, side="right"))
         if first < len(beyond):
             room = np.maximum.outer(_half_square(own), _half_square(beyond[first:]))
-            place, column = self._hits(block, slice(block.stop + first, len(self.rows)), room)
+            place, column = self._find_candidates(block, slice(block.stop + first, len(self.rows)), room)
             column += first
             found.append((place, column + block.stop, np.maximum(own[place], beyond[column])))
         place, column, way = (np.concatenate(part) for part in zip(*found, strict=True))
-        return self._unlisted(place + block.start, column, way)
+        return self._drop_listed(place + block.start, column, way)
 
-    def _hits(self, block: slice, columns: slice, room: Floats) -> tuple[Rows, Rows]:
+    def _find_candidates(self, block: slice, columns: slice, room: Floats) -> tuple[Rows, Rows]:
         """Cells whose pair is nearer than the way, of which `room` is half the square, or too near to tell."""
         room += self.points[block] @ self.points[columns].T
         room -= self.halves[columns]
-        return cells_of(room > (self.halves[block] - np.float32(2 * self.slack))[:, None])
+        return find_cells(room > (self.halves[block] - np.float32(2 * self.slack))[:, None])
 
-    def _unlisted(self, place: Rows, column: Rows, way: NDArray[np.float64]) -> tuple[Rows, Rows, NDArray[np.float64]]:
+    def _drop_listed(
+        self, place: Rows, column: Rows, way: NDArray[np.float64]
+    ) -> tuple[Rows, Rows, NDArray[np.float64]]:
         """Of the pairs those that no list holds: their reachability is at least the bound of either row."""
         open_to = way > np.maximum(self.bound[place], self.bound[column])
         kept = np.flatnonzero(open_to & (place < column))
@@ -218,7 +222,7 @@ def _half_square(way: NDArray[np.float64]) -> Floats:
     return (way * way / 2).astype(np.float32)
 
 
-def _ways_within(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
+def _merge_heights_within(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
     """(b, b) heights at which the rows of a block meet, from the (b - 1,) gaps between them; 0 below the diagonal."""
     size = len(gaps) + 1
     steps = np.zeros((size, size))

@@ -19,8 +19,8 @@ __all__ = [
     "AttributeGroup",
     "AttributeOutcome",
     "aggregate",
+    "format_value",
     "group_by_attributes",
-    "text_of",
 ]
 
 Aggregation = Literal["most_frequent", "first", "last"]
@@ -62,18 +62,18 @@ def group_by_attributes(columns: Sequence[Sequence[object]], hierarchical: bool 
 
     `hierarchical` adds a node for every shorter prefix of the values; rows are labelled with their leaf all the same.
     """
-    rows = [tuple(text_of(value) for value in row) for row in zip(*columns, strict=True)]
+    rows = [tuple(format_value(value) for value in row) for row in zip(*columns, strict=True)]
     sizes = Counter(rows)
-    first = _first_rows(rows)
+    first = _find_first_rows(rows)
     leaves = sorted(sizes, key=lambda path: (-sizes[path], path))
-    inner = _prefixes(sizes) if hierarchical else {}
+    inner = _count_prefixes(sizes) if hierarchical else {}
     ordered = [*leaves, *sorted(inner, key=lambda path: (-inner[path], path))]
     number_of = {path: number for number, path in enumerate(ordered)}
     all_sizes: Mapping[Path, int] = {**inner, **sizes}
     groups = [
         AttributeGroup(
             path=path,
-            values=_found(columns, first, path),
+            values=_values_of_path(columns, first, path),
             size=all_sizes[path],
             parent=number_of.get(path[:-1]) if hierarchical else None,
             is_leaf=path in sizes,
@@ -94,17 +94,17 @@ def aggregate(values: Sequence[object], method: Aggregation) -> object:
         return present[0]
     if method == "last":
         return present[-1]
-    counts = Counter(text_of(value) for value in present)
+    counts = Counter(format_value(value) for value in present)
     winner = max(counts, key=lambda text: counts[text])  # max keeps the first of equals
-    return next(value for value in present if text_of(value) == winner)
+    return next(value for value in present if format_value(value) == winner)
 
 
-def text_of(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as it stands in a path."""
     if value is None:
         return MISSING
     if isinstance(value, (list, tuple)):
-        return "+".join(sorted(text_of(item) for item in value)) or MISSING
+        return "+".join(sorted(format_value(item) for item in value)) or MISSING
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -112,7 +112,7 @@ def text_of(value: object) -> str:
     return str(value)
 
 
-def _prefixes(sizes: Mapping[Path, int]) -> dict[Path, int]:
+def _count_prefixes(sizes: Mapping[Path, int]) -> dict[Path, int]:
     """The inner nodes of the tree with the number of rows below them."""
     inner: dict[Path, int] = {}
     for path, size in sizes.items():
@@ -121,7 +121,7 @@ def _prefixes(sizes: Mapping[Path, int]) -> dict[Path, int]:
     return inner
 
 
-def _first_rows(rows: Sequence[Path]) -> dict[Path, int]:
+def _find_first_rows(rows: Sequence[Path]) -> dict[Path, int]:
     """The first row of each path and of each of its prefixes."""
     whole: dict[Path, int] = {}
     for number, path in enumerate(rows):
@@ -133,6 +133,6 @@ def _first_rows(rows: Sequence[Path]) -> dict[Path, int]:
     return first
 
 
-def _found(columns: Sequence[Sequence[object]], first: Mapping[Path, int], path: Path) -> tuple[object, ...]:
+def _values_of_path(columns: Sequence[Sequence[object]], first: Mapping[Path, int], path: Path) -> tuple[object, ...]:
     """The values behind a path, as the first row below it has them."""
     return tuple(column[first[path]] for column in columns[: len(path)])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shoal.columns import Labels
 from shoal.errors import InvalidField
 
-__all__ = ["ABSENT", "Agreement", "Overlap", "agreement", "overlap"]
+__all__ = ["ABSENT", "Agreement", "Overlap", "find_overlaps", "measure_agreement"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -41,7 +41,7 @@ class Overlap:
     share_of_right: Floats
 
 
-def overlap(left: Labels, right: Labels, *, least: float = 0.7) -> Overlap:
+def find_overlaps(left: Labels, right: Labels, *, least: float = 0.7) -> Overlap:
     """The pairs of clusters of which at least one has the share `least` of its rows in the other.
 
     Labels (n,) are aligned, -1 for noise, -2 (`ABSENT`) for rows to leave out. O(n log n) time, O(n) memory: there is
@@ -69,7 +69,7 @@ def overlap(left: Labels, right: Labels, *, least: float = 0.7) -> Overlap:
     )
 
 
-def agreement(left: Labels, right: Labels) -> Agreement:
+def measure_agreement(left: Labels, right: Labels) -> Agreement:
     """How far two clusterings of the same rows agree; rows that one of them leaves out do not count."""
     # A third of the start of every server, worker and run, for those few that compare clusterings.
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score

@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.features.spaces import directions
-from shoal.engine.map.graph_embedding import embed, fewest_rows
+from shoal.engine.features.spaces import normalize_nonzero_rows
+from shoal.engine.map.graph_embedding import embed, min_rows
 from shoal.engine.map.projection import principal_axes
 from shoal.engine.parallel import one_blas_thread, spans
-from shoal.engine.plan import Progress, silent, within
+from shoal.engine.plan import Progress, ignore_progress, scale_progress
 from shoal.errors import InvalidField
 
-__all__ = ["Prepared", "Step", "check_steps", "prepared"]
+__all__ = ["Prepared", "Step", "apply_steps", "check_steps"]
 
 Floats = NDArray[np.float64]
 Apply = Callable[[Points], Points]
 
 _BLOCK: Final = 8192
-_KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
+_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     "none": (),
     "pca": ("n_components", "random_state", "whiten", "svd_solver"),
     "whitening": ("regularization",),
@@ -72,17 +72,17 @@ def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
     for number, given in enumerate(steps):
         where = f"{field}[{number}]"
         method = given.get("method", "none")
-        if not isinstance(method, str) or method not in _KNOWN:
-            raise InvalidField(f"{where}.method", f"must be {' or '.join(_KNOWN)}", value=method)
+        if not isinstance(method, str) or method not in _PARAMETERS:
+            raise InvalidField(f"{where}.method", f"must be {' or '.join(_PARAMETERS)}", value=method)
         params = {name: value for name, value in given.items() if name != "method" and value is not None}
         for name, value in params.items():
-            if name not in _KNOWN[method]:
-                remedy = f"It takes {', '.join(_KNOWN[method]) or 'none'}."
+            if name not in _PARAMETERS[method]:
+                remedy = f"It takes {', '.join(_PARAMETERS[method]) or 'none'}."
                 raise InvalidField(f"{where}.{name}", f"is no parameter of {method}", value=value, remedy=remedy)
         if method in ("umap", "tsne"):
-            found.append(_graph_step(method, params, where))
+            found.append(_parse_graph_step(method, params, where))
         elif method != "none":
-            found.append(_step(method, params, where))
+            found.append(_parse_step(method, params, where))
     return found
 
 
@@ -91,7 +91,7 @@ _WHOLE: Final = {"n_components": (2, 256), "n_neighbors": (2, 200), "random_stat
 _NUMBERS: Final = {"perplexity": (2, 200), "min_dist": (0, 1), "learning_rate": (0, 1e9)}
 
 
-def _graph_step(method: Any, params: Mapping[str, Any], where: str) -> Step:
+def _parse_graph_step(method: Any, params: Mapping[str, Any], where: str) -> Step:
     for kinds, bounds, kind in (((int,), _WHOLE, "whole number"), ((int, float), _NUMBERS, "number")):
         for name, (least, most) in bounds.items():
             value = params.get(name, least)
@@ -110,7 +110,7 @@ def _graph_step(method: Any, params: Mapping[str, Any], where: str) -> Step:
     )
 
 
-def _step(method: Any, params: Mapping[str, Any], where: str) -> Step:
+def _parse_step(method: Any, params: Mapping[str, Any], where: str) -> Step:
     components = params.get("n_components")
     if components is not None and (isinstance(components, bool) or not isinstance(components, int) or components < 1):
         raise InvalidField(f"{where}.n_components", "must be a whole number of at least 1", value=components)
@@ -123,40 +123,42 @@ def _step(method: Any, params: Mapping[str, Any], where: str) -> Step:
     return Step(method=method, n_components=components, whiten=whiten, regularization=float(regularization))
 
 
-def prepared(points: Points, steps: Sequence[Step], seed: int, threads: int, progress: Progress = silent) -> Prepared:
+def apply_steps(
+    points: Points, steps: Sequence[Step], seed: int, threads: int, progress: Progress = ignore_progress
+) -> Prepared:
     """`points` (n, d) after all steps. Reports to `progress` as "prepare", which may raise Cancelled."""
     applied, notes = list[Apply](), list[str]()
     with one_blas_thread():
         for number, step in enumerate(steps):
-            share = within(progress, "prepare", number / len(steps), (number + 1) / len(steps))
-            points, transform, note = _fitted(points, step, seed, threads, share)
+            share = scale_progress(progress, "prepare", number / len(steps), (number + 1) / len(steps))
+            points, transform, note = _fit_step(points, step, seed, threads, share)
             share("prepare", 1.0)
             applied.append(transform)
             notes += [note] if note else []
     return Prepared(points, applied, notes)
 
 
-def _fitted(
+def _fit_step(
     points: Points, step: Step, seed: int, threads: int, progress: Progress
 ) -> tuple[Points, Apply, str | None]:
     if not step.embeds:
-        transform = _axes(points, step, seed, threads)
+        transform = _fit_axes(points, step, seed, threads)
         return transform(points), transform, None
-    space = directions if step.metric == "cosine" else np.asarray
+    space = normalize_nonzero_rows if step.metric == "cosine" else np.asarray
     own, components = seed if step.random_state is None else step.random_state, step.n_components or 2
     found = embed(space(points), components, step.n_neighbors, own, threads, progress)
     if found is None:
-        transform = _axes(points, step, seed, threads)
-        few = f"there are fewer than the {fewest_rows(components)} distinct rows that a neighbour graph takes"
+        transform = _fit_axes(points, step, seed, threads)
+        few = f"there are fewer than the {min_rows(components)} distinct rows that a neighbour graph takes"
         return transform(points), transform, f"{step.method} was done by principal axes: {few}."
     places, model = found
     how = "the layout of maps" if components in (2, 3) else "a diffusion map"
     idle = f"; without effect: {', '.join(step.without_effect)}" if step.without_effect else ""
     note = f"{step.method} is done by {how} of the same neighbour graph, not by {step.method} itself{idle}."
-    return places, lambda rows: model.placed(space(rows), threads), note
+    return places, lambda rows: model.place(space(rows), threads), note
 
 
-def _axes(points: Points, step: Step, seed: int, threads: int) -> Apply:
+def _fit_axes(points: Points, step: Step, seed: int, threads: int) -> Apply:
     """Principal axes, each scaled to unit variance by "whitening" (ZCA would turn back; distances are the same). Also
     for rows too few for a graph."""
     columns = points.shape[1]
@@ -169,10 +171,10 @@ def _axes(points: Points, step: Step, seed: int, threads: int) -> Apply:
         largest = float(variances.max(initial=0.0))
         floor = (step.regularization if step.method == "whitening" else 1e-12) * largest
         axes = axes / np.sqrt(np.maximum(variances + floor, 1e-30 + 1e-12 * largest))
-    return lambda rows: _turned(rows, mean, axes)
+    return lambda rows: _project(rows, mean, axes)
 
 
-def _turned(points: Points, mean: Floats, axes: Floats) -> Points:
+def _project(points: Points, mean: Floats, axes: Floats) -> Points:
     turned = np.empty((len(points), axes.shape[1]), np.float32)
     for block in spans(len(points), _BLOCK):
         turned[block] = (points[block] - mean) @ axes

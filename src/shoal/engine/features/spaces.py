@@ -10,7 +10,7 @@ from shoal.engine.parallel import spans
 from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import InvalidField
 
-__all__ = ["check_weights", "concatenated", "directions"]
+__all__ = ["check_weights", "concatenate_features", "normalize_nonzero_rows"]
 
 _BLOCK = 8192
 
@@ -35,7 +35,7 @@ def check_weights(weights: Mapping[str, object], features: Sequence[str], field:
     return {name: number / total for name, number in numbers.items()}
 
 
-def directions(points: Points) -> Points:
+def normalize_nonzero_rows(points: Points) -> Points:
     """(n, d) rows scaled to unit length; rows of zeros, which are missing values, stay as they are."""
     known = points.any(axis=1)
     if known.all():
@@ -45,7 +45,7 @@ def directions(points: Points) -> Points:
     return scaled
 
 
-def concatenated(blocks: Mapping[str, Points], weights: Mapping[str, float], *, normalize: bool) -> Points:
+def concatenate_features(blocks: Mapping[str, Points], weights: Mapping[str, float], *, normalize: bool) -> Points:
     """(n, sum of d) float32: the blocks (n, d_i) side by side, each times the root of its weight; features that weigh
     nothing are left out.
 
@@ -61,7 +61,9 @@ def concatenated(blocks: Mapping[str, Points], weights: Mapping[str, float], *, 
         points, factor = blocks[name], np.float32(np.sqrt(weights[name]))
         into = slice(column, column + points.shape[1])
         for part in spans(total, _BLOCK):
-            rows: NDArray[np.float32] = directions(np.ascontiguousarray(points[part])) if normalize else points[part]
+            rows: NDArray[np.float32] = (
+                normalize_nonzero_rows(np.ascontiguousarray(points[part])) if normalize else points[part]
+            )
             joined[part, into] = rows * factor
         column += points.shape[1]
     return joined

@@ -20,13 +20,13 @@ from shoal.elementary import exp, log
 from shoal.engine.algorithms import kmeans
 from shoal.engine.clusters.centroids import cluster_means
 from shoal.engine.clusters.quality import squared_silhouette
-from shoal.engine.communities.leiden import community_layers
-from shoal.engine.features.spaces import concatenated, directions
+from shoal.engine.communities.leiden import find_community_layers
+from shoal.engine.features.spaces import concatenate_features, normalize_nonzero_rows
 from shoal.engine.neighbors.graph import fuzzy_graph
 from shoal.engine.neighbors.lists import find_neighbors
 from shoal.engine.parallel import one_blas_thread
-from shoal.engine.plan import MOST_SEED, Progress, silent
-from shoal.engine.rows.row_keys import mixed, row_keys
+from shoal.engine.plan import MAX_SEED, Progress, ignore_progress
+from shoal.engine.rows.row_keys import mix_bits, row_keys
 from shoal.errors import InvalidField
 
 __all__ = ["LearnedWeights", "Metric", "WeightLearning", "learn_weights"]
@@ -37,9 +37,9 @@ Metric = Literal["silhouette", "davies_bouldin", "calinski_harabasz"]
 
 _SAMPLE: Final = 2500
 _NEIGHBORS: Final = 15
-_NO_STRUCTURE: Final = 0.1
+_MIN_STRUCTURE: Final = 0.1
 """A feature with less structure than this, of 1, weighs nothing."""
-_LEAST: Final = 1e-3
+_MIN_SHARE: Final = 1e-3
 """The least share that counts: a product with a 0 would say nothing of the others."""
 _CANDIDATES: Final = 512
 
@@ -66,14 +66,14 @@ class WeightLearning:
         ):
             if getattr(self, name) not in known:
                 raise InvalidField(name, f"must be {' or '.join(known)}", value=getattr(self, name))
-        _check_whole("max_iterations", self.max_iterations, 5, 100)
+        _check_integer("max_iterations", self.max_iterations, 5, 100)
         if self.sample_size is not None:
-            _check_whole("sample_size", self.sample_size, 100, None)
+            _check_integer("sample_size", self.sample_size, 100, None)
         if self.random_state is not None:
-            _check_whole("random_state", self.random_state, 0, MOST_SEED)
+            _check_integer("random_state", self.random_state, 0, MAX_SEED)
 
 
-def _check_whole(name: str, value: object, least: int, most: int | None) -> None:
+def _check_integer(name: str, value: object, least: int, most: int | None) -> None:
     bounds = f"must be a whole number of at least {least}" + ("" if most is None else f" and at most {most}")
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         raise InvalidField(name, bounds, value=value)
@@ -92,52 +92,60 @@ class LearnedWeights:
 
 
 def learn_weights(
-    blocks: Mapping[str, Points], how: WeightLearning, *, seed: int = 42, threads: int = 0, progress: Progress = silent
+    blocks: Mapping[str, Points],
+    how: WeightLearning,
+    *,
+    seed: int = 42,
+    threads: int = 0,
+    progress: Progress = ignore_progress,
 ) -> LearnedWeights:
     """The weights of the features (n, d_i), from a sample of the rows that lack none. The same for the rows in any
     order. O(m^2 d) time for m sampled rows, and as much for each weighting tried. Reports to `progress` as "weights".
     """
     names = list(blocks)
     with one_blas_thread():
-        sample = _sampled(blocks, how, seed, threads)
+        sample = _sample_rows(blocks, how, seed, threads)
         rows = len(next(iter(sample.values())))
-        structure = {name: _structure(points, threads) if rows > 30 else 1.0 for name, points in sample.items()}
-        used = [name for name in names if structure[name] >= _NO_STRUCTURE] or names
+        structure = {name: _measure_structure(points, threads) if rows > 30 else 1.0 for name, points in sample.items()}
+        used = [name for name in names if structure[name] >= _MIN_STRUCTURE] or names
         equal = {name: 1 / len(used) if name in used else 0.0 for name in names}
         if len(used) == 1 or rows <= 30 or not any(structure.values()):
             return LearnedWeights(equal, 0.0, structure, [(equal, 0.0)], rows)
-        judge = _Judge.of({name: sample[name] for name in used}, structure, how.metric, seed, threads)
+        judge = _WeightScorer.of({name: sample[name] for name in used}, structure, how.metric, seed, threads)
         tried = _search(judge, len(used), how, seed, progress)
     found = [({**dict.fromkeys(names, 0.0), **dict(zip(used, place, strict=True))}, score) for place, score in tried]
     best = max(range(len(found)), key=lambda number: found[number][1])
     return LearnedWeights(found[best][0], found[best][1], structure, found, rows)
 
 
-def _sampled(blocks: Mapping[str, Points], how: WeightLearning, seed: int, threads: int) -> dict[str, Points]:
+def _sample_rows(blocks: Mapping[str, Points], how: WeightLearning, seed: int, threads: int) -> dict[str, Points]:
     """Unit rows of each feature, of the rows whose mixed keys are smallest: they do not depend on the order."""
     keys = np.zeros(len(next(iter(blocks.values()))), np.uint64)
     known = np.ones(len(keys), np.bool_)
     for points in blocks.values():
-        keys = mixed(keys * np.uint64(3) + row_keys(np.ascontiguousarray(points), threads))
+        keys = mix_bits(keys * np.uint64(3) + row_keys(np.ascontiguousarray(points), threads))
         known &= points.any(axis=1)
-    keys = mixed(keys ^ np.uint64(seed if how.random_state is None else how.random_state))
+    keys = mix_bits(keys ^ np.uint64(seed if how.random_state is None else how.random_state))
     rows = np.flatnonzero(known)
     chosen = rows[np.argsort(keys[rows], kind="stable")[: how.sample_size or _SAMPLE]]
-    return {name: directions(np.ascontiguousarray(points[chosen], np.float32)) for name, points in blocks.items()}
+    return {
+        name: normalize_nonzero_rows(np.ascontiguousarray(points[chosen], np.float32))
+        for name, points in blocks.items()
+    }
 
 
-def _structure(points: Points, threads: int) -> float:
+def _measure_structure(points: Points, threads: int) -> float:
     """How far the modularity of the rows' neighbour graph lies above that of rows with shuffled columns, 0..1."""
     rng = np.random.default_rng(0)
-    shuffled = directions(np.ascontiguousarray(rng.permuted(points, axis=0)))
-    own, chance = _modularity(points, threads), _modularity(shuffled, threads)
+    shuffled = normalize_nonzero_rows(np.ascontiguousarray(rng.permuted(points, axis=0)))
+    own, chance = _compute_modularity(points, threads), _compute_modularity(shuffled, threads)
     return max(0.0, (own - chance) / max(1.0 - chance, 1e-9))
 
 
-def _modularity(points: Points, threads: int) -> float:
-    near = find_neighbors(points, np.arange(len(points)), _NEIGHBORS, threads=threads, progress=silent)
-    graph = fuzzy_graph(near.halved(), threads)
-    labels = community_layers(graph, np.ones(1), 0, threads=threads, progress=silent)[0]
+def _compute_modularity(points: Points, threads: int) -> float:
+    near = find_neighbors(points, np.arange(len(points)), _NEIGHBORS, threads=threads, progress=ignore_progress)
+    graph = fuzzy_graph(near.halve_squares(), threads)
+    labels = find_community_layers(graph, np.ones(1), 0, threads=threads, progress=ignore_progress)[0]
     strength = graph.strength()
     total = float(strength.sum())
     if total == 0:
@@ -147,7 +155,7 @@ def _modularity(points: Points, threads: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _WeightScorer:
     """Tells how good weights are: `own` and `chance` are what each feature's own clusters, and random ones, reach."""
 
     blocks: Mapping[str, Points]
@@ -162,31 +170,33 @@ class _Judge:
     @staticmethod
     def of(
         blocks: Mapping[str, Points], structure: Mapping[str, float], metric: Metric, seed: int, threads: int
-    ) -> "_Judge":
+    ) -> "_WeightScorer":
         rows = len(next(iter(blocks.values())))
         clusters = max(2, round(rows**0.5))
         say = np.array([structure[name] for name in blocks])
         empty = np.zeros(len(blocks))
-        judge = _Judge(blocks, say / say.sum(), empty, empty, metric, clusters, seed, threads)
-        own = [_measured(points, judge.labels(points), metric) for points in blocks.values()]
+        judge = _WeightScorer(blocks, say / say.sum(), empty, empty, metric, clusters, seed, threads)
+        own = [_measure_quality(points, judge.labels(points), metric) for points in blocks.values()]
         random = np.random.default_rng(seed).permutation(np.arange(rows) % clusters).astype(np.int32)
-        chance = [_measured(points, random, metric) for points in blocks.values()]
-        return _Judge(blocks, say / say.sum(), np.array(own), np.array(chance), metric, clusters, seed, threads)
+        chance = [_measure_quality(points, random, metric) for points in blocks.values()]
+        return _WeightScorer(blocks, say / say.sum(), np.array(own), np.array(chance), metric, clusters, seed, threads)
 
     def labels(self, points: Points) -> Labels:
         params = kmeans.KMeansParams(n_clusters=self.clusters, n_init=1, max_iter=50)
-        found = kmeans.fit(points, params, seed=self.seed, threads=self.threads, progress=silent)
-        return found.labelled.labels.astype(np.int32)
+        found = kmeans.fit(points, params, seed=self.seed, threads=self.threads, progress=ignore_progress)
+        return found.assignments.labels.astype(np.int32)
 
     def score(self, weights: Sequence[float]) -> float:
         """The mean log of the shares, each feature having a say by its structure."""
-        labels = self.labels(concatenated(self.blocks, dict(zip(self.blocks, weights, strict=True)), normalize=False))
-        reached = np.array([_measured(points, labels, self.metric) for points in self.blocks.values()])
+        labels = self.labels(
+            concatenate_features(self.blocks, dict(zip(self.blocks, weights, strict=True)), normalize=False)
+        )
+        reached = np.array([_measure_quality(points, labels, self.metric) for points in self.blocks.values()])
         shares = (reached - self.chance) / np.maximum(self.own - self.chance, 1e-9)
-        return float((self.say * log(np.maximum(shares, _LEAST))).sum())
+        return float((self.say * log(np.maximum(shares, _MIN_SHARE))).sum())
 
 
-def _measured(points: Points, labels: Labels, metric: Metric) -> float:
+def _measure_quality(points: Points, labels: Labels, metric: Metric) -> float:
     """More is better: the silhouette of squared distances; 1 / (1 + Davies-Bouldin); or the share of the variance that
     lies between clusters, which Calinski-Harabasz is a ratio of."""
     labels = np.unique(labels, return_inverse=True)[1].astype(np.int32)
@@ -208,29 +218,29 @@ def _measured(points: Points, labels: Labels, metric: Metric) -> float:
 Tried = list[tuple[tuple[float, ...], float]]
 
 
-def _search(judge: _Judge, features: int, how: WeightLearning, seed: int, progress: Progress) -> Tried:
+def _search(judge: _WeightScorer, features: int, how: WeightLearning, seed: int, progress: Progress) -> Tried:
     tried: Tried = []
 
     def look(place: Sequence[float]) -> None:
         tried.append((tuple(float(part) for part in place), judge.score(place)))
         progress("weights", len(tried) / how.max_iterations)
 
-    places = _grid(features, how.max_iterations)
+    places = _build_grid(features, how.max_iterations)
     if how.method == "grid_search":
         for place in places:
             look(place)
         return tried
     look([1 / features] * features)
-    for place in _grid(features, max(5, how.max_iterations // 3)):
+    for place in _build_grid(features, max(5, how.max_iterations // 3)):
         if len(tried) < how.max_iterations:
             look(place)
     rng = np.random.default_rng(seed if how.random_state is None else how.random_state)
     while len(tried) < how.max_iterations:
-        look(_most_promising(tried, rng.dirichlet(np.ones(features), _CANDIDATES)).tolist())
+        look(_pick_most_promising(tried, rng.dirichlet(np.ones(features), _CANDIDATES)).tolist())
     return tried
 
 
-def _grid(features: int, most: int) -> list[tuple[float, ...]]:
+def _build_grid(features: int, most: int) -> list[tuple[float, ...]]:
     """The points of the finest regular grid inside the simplex that has at most `most`, at least the middle."""
     best: list[tuple[float, ...]] = [tuple([1 / features] * features)]
     for steps in range(features + 1, most + features + 1):
@@ -241,7 +251,7 @@ def _grid(features: int, most: int) -> list[tuple[float, ...]]:
     return best
 
 
-def _most_promising(tried: Tried, candidates: Floats) -> Floats:
+def _pick_most_promising(tried: Tried, candidates: Floats) -> Floats:
     """The candidate with the largest expected improvement (Mockus 1978) by a Gaussian process over what was tried."""
     from scipy.special import erf
     from sklearn.gaussian_process import GaussianProcessRegressor

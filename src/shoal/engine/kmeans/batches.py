@@ -7,21 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.kmeans.centers import nearest_two
+from shoal.engine.kmeans.centers import find_two_nearest
 from shoal.engine.parallel import spans
 from shoal.engine.plan import Progress, Pulse, pulse_at
-from shoal.engine.rows.means import move_rows, quantum_of
+from shoal.engine.rows.exact_sums import choose_quantum, move_rows
 
-__all__ = ["follow"]
+__all__ = ["fit_minibatch"]
 
 Doubles = NDArray[np.float64]
 
 _BATCH: Final = 1 << 16
-_ENOUGH: Final = 1e-3
+_MIN_DECREASE: Final = 1e-3
 """Passes end when one brings the mean square down by less than this share."""
 
 
-def follow(
+def fit_minibatch(
     points: Points, centers: Points, passes: int, rng: np.random.Generator, threads: int, progress: Progress
 ) -> tuple[Doubles, bool]:
     """(k, d) means after at most so many passes over the rows, and whether they ended before. Each batch is a stretch
@@ -35,24 +35,24 @@ def follow(
             batch = np.ascontiguousarray(points[blocks[at]])
             begun = number + place / len(blocks)
             pulse = pulse_at(progress, "steps", begun / (begun + 2))
-            current, held, own = _followed(batch, current, held, threads, pulse)
+            current, held, own = _update_centers(batch, current, held, threads, pulse)
             squares.append(own)
             done = number + (place + 1) / len(blocks)
             progress("steps", done / (done + 2))
         total = fsum(squares)
-        if total >= last * (1 - _ENOUGH):
+        if total >= last * (1 - _MIN_DECREASE):
             return current, True
         last = total
     return current, False
 
 
-def _followed(
+def _update_centers(
     batch: Points, current: Doubles, held: NDArray[np.int64], threads: int, pulse: Pulse
 ) -> tuple[Doubles, NDArray[np.int64], float]:
-    found = nearest_two(batch, current.astype(np.float32), threads, lambda _: pulse())
+    found = find_two_nearest(batch, current.astype(np.float32), threads, lambda _: pulse())
     sizes = np.bincount(found.labels, minlength=len(current))
     rows, none = np.arange(len(batch)), np.full(len(batch), -1, np.int32)
-    quantum = quantum_of(max(float(batch.max()), -float(batch.min())), len(batch))
+    quantum = choose_quantum(max(float(batch.max()), -float(batch.min())), len(batch))
     sums = move_rows(batch, (rows, none, found.labels), np.zeros_like(current), quantum, threads)
     total = held + sizes
     means = (current * held[:, None] + sums) / np.maximum(total, 1)[:, None]

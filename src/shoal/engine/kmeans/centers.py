@@ -14,29 +14,29 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine import kernels
-from shoal.engine.parallel import in_order, spans, thread_count
-from shoal.engine.plan import Pulse, still
-from shoal.engine.rows.coding import Codes, Frame, encode, frame_of, near_order
+from shoal.engine.parallel import map_in_order, spans, thread_count
+from shoal.engine.plan import Pulse, ignore_pulse
+from shoal.engine.rows.coding import Codes, Frame, encode, fit_frame, order_by_proximity
+from shoal.engine.rows.exact_sums import Moves, squared_distances
 from shoal.engine.rows.geometry import half_squares
-from shoal.engine.rows.means import Moves, squares_to
 
-__all__ = ["Assigning", "Coded", "TwoNearest", "assigning", "coded", "nearest_two"]
+__all__ = ["CenterAssignment", "CodedRows", "TwoNearest", "encode_rows", "find_two_nearest", "start_assignment"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Numbers = NDArray[np.int32]
 Tick = Callable[[float], None]
 
-CODED_FROM = 1 << 24
+MIN_CODED_PRODUCTS = 1 << 24
 """Products of coordinates of all rows and centers below which codes are not worth their making."""
-_KEPT: Final = 1 << 29
+_BOUND_BYTES: Final = 1 << 29
 """Bytes spent on what is known of lots of centers between steps."""
 _PRODUCTS: Final = 1 << 22
 _CHUNK: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
+class CodedRows:
     """Rows as codes: place p of `codes` is row `order[p]`."""
 
     frame: Frame
@@ -53,7 +53,7 @@ class TwoNearest:
     squares: Doubles
 
 
-class Assigning(Protocol):
+class CenterAssignment(Protocol):
     """The nearest centers of the rows through the steps of a k-means."""
 
     def step(self, centers: Points, tick: Tick | None) -> Moves:
@@ -65,55 +65,55 @@ class Assigning(Protocol):
         ...
 
 
-def coded(
-    points: Points, centers: int, threads: int, like: Coded | None = None, *, pulse: Pulse = still
-) -> Coded | None:
+def encode_rows(
+    points: Points, centers: int, threads: int, like: CodedRows | None = None, *, pulse: Pulse = ignore_pulse
+) -> CodedRows | None:
     """Codes of the rows, where the compiled core is there and that many centers make them worth while; in the frame of
     rows `like` them, if there are any."""
     core = kernels.native()
-    if core is None or points.size * centers < CODED_FROM:
+    if core is None or points.size * centers < MIN_CODED_PRODUCTS:
         return None
-    frame = frame_of(points, core.levels(), pulse=pulse) if like is None else like.frame
-    order = near_order(points, frame, threads, pulse=pulse)
-    return Coded(frame, order, encode(points, frame, order, threads, pulse))
+    frame = fit_frame(points, core.levels(), pulse=pulse) if like is None else like.frame
+    order = order_by_proximity(points, frame, threads, pulse=pulse)
+    return CodedRows(frame, order, encode(points, frame, order, threads, pulse))
 
 
-def assigning(points: Points, rows: Coded | None, centers: int, threads: int) -> Assigning:
+def start_assignment(points: Points, rows: CodedRows | None, centers: int, threads: int) -> CenterAssignment:
     """`rows` are the codes of `points`, if there are any."""
-    return _Plain(points, threads) if rows is None else _Native(points, rows, centers, threads)
+    return _ReferenceAssignment(points, threads) if rows is None else _NativeAssignment(points, rows, centers, threads)
 
 
-def nearest_two(points: Points, centers: Points, threads: int, tick: Tick | None) -> TwoNearest:
+def find_two_nearest(points: Points, centers: Points, threads: int, tick: Tick | None) -> TwoNearest:
     """The two nearest centers of each row, chunk by chunk: O(d) memory a row of a chunk."""
     found = TwoNearest(np.empty(len(points), np.int32), np.empty((len(points), 2)))
     for block in spans(len(points), _CHUNK):
         rows = np.ascontiguousarray(points[block])
-        share = _share(tick or _unheard, block.start / len(points), block.stop / len(points))
-        codes = coded(rows, len(centers), threads, pulse=partial(share, 0.0))
-        part = assigning(rows, codes, len(centers), threads).last(centers, share)
+        share = _scale_tick(tick or _ignore_tick, block.start / len(points), block.stop / len(points))
+        codes = encode_rows(rows, len(centers), threads, pulse=partial(share, 0.0))
+        part = start_assignment(rows, codes, len(centers), threads).last(centers, share)
         found.labels[block], found.squares[block] = part.labels, part.squares
         share(1.0)
     return found
 
 
-def _share(tick: Tick, start: float, stop: float) -> Tick:
+def _scale_tick(tick: Tick, start: float, stop: float) -> Tick:
     return lambda fraction: tick(start + (stop - start) * fraction)
 
 
-def _pulse_of(tick: Tick | None) -> Pulse:
-    return still if tick is None else partial(tick, 0.0)
+def _to_pulse(tick: Tick | None) -> Pulse:
+    return ignore_pulse if tick is None else partial(tick, 0.0)
 
 
-def _unheard(fraction: float) -> None:
+def _ignore_tick(fraction: float) -> None:
     """The tick of a caller that does not watch."""
 
 
-class _Native:
-    def __init__(self, points: Points, rows: Coded, centers: int, threads: int) -> None:
+class _NativeAssignment:
+    def __init__(self, points: Points, rows: CodedRows, centers: int, threads: int) -> None:
         self._core = kernels.native()
         assert self._core is not None  # it made the codes
         self._points, self._rows, self._threads = points, rows, thread_count(threads)
-        self._assignment = self._core.Assignment(rows.codes, points, rows.order, centers, _KEPT)
+        self._assignment = self._core.Assignment(rows.codes, points, rows.order, centers, _BOUND_BYTES)
         self._lot = self._core.lot()
         self._before: Points | None = None
         self._numbers = np.empty(0, np.int32)
@@ -121,7 +121,7 @@ class _Native:
     def step(self, centers: Points, tick: Tick | None) -> Moves:
         drift = None
         if self._before is None:
-            self._numbers = _in_lots(self._coordinates(centers), self._lot, _pulse_of(tick))
+            self._numbers = _group_into_lots(self._coordinates(centers), self._lot, _to_pulse(tick))
         else:
             drift = np.sqrt(((centers.astype(np.float64) - self._before) ** 2).sum(axis=1))
         codes = self._codes(centers, self._numbers, tick)
@@ -133,7 +133,7 @@ class _Native:
         assert self._core is not None
         numbers = self._numbers
         if len(numbers) == 0:
-            numbers = _in_lots(self._coordinates(centers), self._lot, _pulse_of(tick))
+            numbers = _group_into_lots(self._coordinates(centers), self._lot, _to_pulse(tick))
         codes, order = self._codes(centers, numbers, tick), self._rows.order
         arrays = self._points, order, codes, centers, numbers
         by_place = self._core.two_nearest(self._rows.codes, *arrays, self._threads, tick)
@@ -145,10 +145,10 @@ class _Native:
         return self._rows.frame.coordinates(centers)
 
     def _codes(self, centers: Points, numbers: Numbers, tick: Tick | None) -> Codes:
-        return encode(centers, self._rows.frame, numbers, self._threads, _pulse_of(tick))
+        return encode(centers, self._rows.frame, numbers, self._threads, _to_pulse(tick))
 
 
-def _in_lots(coordinates: Floats, lot: int, pulse: Pulse) -> Numbers:
+def _group_into_lots(coordinates: Floats, lot: int, pulse: Pulse) -> Numbers:
     """(k,) the centers in an order in which each lot holds near ones: halved along the direction in which they differ
     most, again and again."""
     done: list[Numbers] = []
@@ -160,13 +160,13 @@ def _in_lots(coordinates: Floats, lot: int, pulse: Pulse) -> Numbers:
         if lots <= 1:
             done.append(own)
             continue
-        sorted_own = own[np.argsort(_along(coordinates[own]), kind="stable")]
+        sorted_own = own[np.argsort(_project_on_main_axis(coordinates[own]), kind="stable")]
         cut = lots // 2 * lot
         waiting += [sorted_own[cut:], sorted_own[:cut]]
     return np.concatenate(done)
 
 
-def _along(rows: Floats) -> Floats:
+def _project_on_main_axis(rows: Floats) -> Floats:
     """(m,) places along about the direction of the most variance: a few steps of the power method."""
     apart = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     apart /= max(float(np.abs(apart).max()), 1e-30)
@@ -177,29 +177,29 @@ def _along(rows: Floats) -> Floats:
     return places
 
 
-class _Plain:
+class _ReferenceAssignment:
     def __init__(self, points: Points, threads: int) -> None:
         self._points, self._threads = points, threads
-        self._mean = _mean(points)
+        self._mean = _approximate_mean(points)
         self._labels = np.full(len(points), -1, np.int32)
 
     def step(self, centers: Points, tick: Tick | None) -> Moves:
-        labels = self._found(centers, 1, tick).labels
+        labels = self._search(centers, 1, tick).labels
         rows = np.flatnonzero(labels != self._labels)
         moves = rows, self._labels[rows], labels[rows]
         self._labels = labels
         return moves
 
     def last(self, centers: Points, tick: Tick | None) -> TwoNearest:
-        return self._found(centers, 2, tick)
+        return self._search(centers, 2, tick)
 
-    def _found(self, centers: Points, wanted: int, tick: Tick | None) -> TwoNearest:
+    def _search(self, centers: Points, wanted: int, tick: Tick | None) -> TwoNearest:
         found = TwoNearest(np.empty(len(self._points), np.int32), np.empty((len(self._points), 2)))
         near = centers - self._mean
         size = max(16, min(4096, _PRODUCTS // len(centers)))
         blocks = spans(len(self._points), size)
         work = partial(self._block, centers=centers, near=near, halves=half_squares(near), wanted=wanted)
-        for block, part in zip(blocks, in_order(work, blocks, self._threads), strict=True):
+        for block, part in zip(blocks, map_in_order(work, blocks, self._threads), strict=True):
             found.labels[block], found.squares[block] = part.labels, part.squares
             if tick is not None:
                 tick(block.stop / len(self._points))
@@ -212,12 +212,12 @@ class _Plain:
         scores -= halves
         rank = len(centers) - min(wanted, len(centers))
         reached = np.max(scores, axis=1) if wanted == 1 else np.partition(scores, rank, axis=1)[:, rank]
-        slack = _slack(apart, halves)
+        slack = _rounding_slack(apart, halves)
         row, number = np.nonzero(scores >= (reached - 2 * slack)[:, None])
-        return _best_two(rows, centers, row, number.astype(np.int32))
+        return _pick_best_two(rows, centers, row, number.astype(np.int32))
 
 
-def _slack(rows: Points, halves: Floats) -> Floats:
+def _rounding_slack(rows: Points, halves: Floats) -> Floats:
     """(m,) what rounding may take off or add to the float32 score of a row and a center."""
     longest = float(np.sqrt(2.0 * float(halves.max())))
     lengths = np.sqrt(2.0 * half_squares(rows).astype(np.float64))
@@ -226,9 +226,9 @@ def _slack(rows: Points, halves: Floats) -> Floats:
     return slack
 
 
-def _best_two(rows: Points, centers: Points, row: NDArray[np.int64], number: Numbers) -> TwoNearest:
+def _pick_best_two(rows: Points, centers: Points, row: NDArray[np.int64], number: Numbers) -> TwoNearest:
     """Of pairs sorted by row, at least one of each."""
-    squares = squares_to(rows, row, centers, number, 1)
+    squares = squared_distances(rows, row, centers, number, 1)
     order = np.lexsort((number, squares, row))
     row, number, squares = row[order], number[order], squares[order]
     first = np.flatnonzero(np.diff(row, prepend=-1))
@@ -237,7 +237,7 @@ def _best_two(rows: Points, centers: Points, row: NDArray[np.int64], number: Num
     return TwoNearest(number[first], np.stack([squares[first], np.where(alone, np.inf, second)], axis=1))
 
 
-def _mean(points: Points) -> Floats:
+def _approximate_mean(points: Points) -> Floats:
     some = points[:: max(1, len(points) // _CHUNK)]
     mean: Floats = some.mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean

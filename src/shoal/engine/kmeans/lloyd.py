@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
-from shoal.engine.kmeans.centers import Coded, TwoNearest, assigning, coded
-from shoal.engine.plan import Progress, Pulse, still
-from shoal.engine.rows.means import Moves, mean_variance, move_rows, quantum_of, squares_to
+from shoal.engine.kmeans.centers import CodedRows, TwoNearest, encode_rows, start_assignment
+from shoal.engine.plan import Progress, Pulse, ignore_pulse
+from shoal.engine.rows.exact_sums import Moves, choose_quantum, mean_variance, move_rows, squared_distances
 from shoal.engine.rows.row_keys import Keys
 
-__all__ = ["Lloyd", "Run", "prepared"]
+__all__ = ["Lloyd", "Run", "prepare_lloyd"]
 
 Doubles = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Lloyd:
 
     points: Points
     keys: Keys
-    rows: Coded | None
+    rows: CodedRows | None
     quantum: float
     variance: float
     threads: int
@@ -50,30 +50,30 @@ class Lloyd:
     def run(self, centers: Points, max_iter: int, tol: float, progress: Progress) -> Run:
         """Lloyd's steps until no row changes its center, or the centers move by less (squared, summed) than `tol` times
         the mean variance of a column. Reports a fraction that nears 1 as steps are made."""
-        state = assigning(self.points, self.rows, len(centers), self.threads)
+        state = start_assignment(self.points, self.rows, len(centers), self.threads)
         groups = _Groups.empty(len(self.points), centers)
         current, converged = centers.astype(np.float64), False
         for step in range(max_iter):
             _tick(progress, step, 0.0)
-            moves = state.step(groups.centers, _ticking(progress, step))
+            moves = state.step(groups.centers, _make_tick(progress, step))
             if len(moves[0]) == 0:
                 converged = True
                 break
-            groups = groups.moved(self, moves)
+            groups = groups.move(self, moves)
             before, current = current, groups.means(self, current)
-            groups = groups.around(current)
+            groups = groups.with_centers(current)
             if float(((current - before) ** 2).sum()) <= tol * self.variance:
                 converged = True
                 break
-        return Run(current, converged, state.last(groups.centers, _ticking(progress, max_iter)))
+        return Run(current, converged, state.last(groups.centers, _make_tick(progress, max_iter)))
 
 
-def prepared(points: Points, keys: Keys, centers: int, threads: int, pulse: Pulse = still) -> Lloyd:
+def prepare_lloyd(points: Points, keys: Keys, centers: int, threads: int, pulse: Pulse = ignore_pulse) -> Lloyd:
     """Rows for steps with that many centers."""
     largest = max(float(points.max()), -float(points.min()))
-    quantum = quantum_of(largest, len(points))
+    quantum = choose_quantum(largest, len(points))
     variance = mean_variance(points, quantum, threads, pulse)
-    return Lloyd(points, keys, coded(points, centers, threads, pulse=pulse), quantum, variance, threads)
+    return Lloyd(points, keys, encode_rows(points, centers, threads, pulse=pulse), quantum, variance, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,10 @@ class _Groups:
         labels = np.full(count, -1, np.int32)
         return _Groups(centers.astype(np.float32), labels, np.zeros(centers.shape), np.zeros(len(centers), np.int64))
 
-    def around(self, centers: Doubles) -> "_Groups":
+    def with_centers(self, centers: Doubles) -> "_Groups":
         return _Groups(centers.astype(np.float32), self.labels, self.sums, self.sizes)
 
-    def moved(self, lloyd: Lloyd, moves: Moves) -> "_Groups":
+    def move(self, lloyd: Lloyd, moves: Moves) -> "_Groups":
         labels = self.labels.copy()
         labels[moves[0]] = moves[2]
         sums = move_rows(lloyd.points, moves, self.sums, lloyd.quantum, lloyd.threads)
@@ -104,13 +104,13 @@ class _Groups:
         sums, sizes = self.sums, self.sizes
         empty = np.flatnonzero(sizes == 0)
         if len(empty):
-            sums, sizes = self._filled(lloyd, empty)
+            sums, sizes = self._fill_empty(lloyd, empty)
         means: Doubles = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], before)
         return means
 
-    def _filled(self, lloyd: Lloyd, empty: Rows) -> tuple[Doubles, NDArray[np.int64]]:
+    def _fill_empty(self, lloyd: Lloyd, empty: Rows) -> tuple[Doubles, NDArray[np.int64]]:
         everyone = np.arange(len(self.labels))
-        squares = squares_to(lloyd.points, everyone, self.centers, self.labels, lloyd.threads)
+        squares = squared_distances(lloyd.points, everyone, self.centers, self.labels, lloyd.threads)
         sizes, rows = self.sizes.copy(), []
         for row in np.lexsort((lloyd.keys, -squares)):
             if sizes[self.labels[row]] > 1:
@@ -125,7 +125,7 @@ class _Groups:
         return move_rows(lloyd.points, moves, self.sums, lloyd.quantum, lloyd.threads), sizes
 
 
-def _ticking(progress: Progress, step: int) -> Callable[[float], None]:
+def _make_tick(progress: Progress, step: int) -> Callable[[float], None]:
     return partial(_tick, progress, step)
 
 

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.kmeans.centers import Coded, coded
+from shoal.engine.kmeans.centers import CodedRows, encode_rows
 from shoal.engine.parallel import thread_count
-from shoal.engine.plan import Progress, Pulse, still
+from shoal.engine.plan import Progress, Pulse, ignore_pulse
+from shoal.engine.rows.exact_sums import choose_quantum, round_to_grid, squared_distances
 from shoal.engine.rows.geometry import half_squares
-from shoal.engine.rows.means import on_grid, quantum_of, squares_to
-from shoal.engine.rows.row_keys import Keys, mixed
+from shoal.engine.rows.row_keys import Keys, mix_bits
 
-__all__ = ["Sample", "drawing_order", "sample_of", "spread_out"]
+__all__ = ["Sample", "draw_order", "draw_sample", "kmeans_plusplus"]
 
 Doubles = NDArray[np.float64]
 
-_SEEDED_FROM: Final = 16_384
+_MIN_SAMPLE: Final = 16_384
 """Rows the starts are drawn from, or 20 for each center: a larger sample costs more and finds no better starts."""
 _STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -32,40 +32,40 @@ class Sample:
     """Rows that starts are drawn from, in the order that draws go by."""
 
     points: Points
-    rows: Coded | None
+    rows: CodedRows | None
     threads: int
 
 
-def drawing_order(keys: Keys, seed: int) -> Rows:
+def draw_order(keys: Keys, seed: int) -> Rows:
     """(n,) the rows in a random order that their keys and the seed decide. Equal rows may change places, no others."""
     by_key = np.argsort(keys, kind="stable")
     ordered = keys[by_key]
     places = np.arange(len(keys))
     new = np.append(True, ordered[1:] != ordered[:-1])
     copy = places - np.maximum.accumulate(np.where(new, places, 0))
-    salt = mixed(np.array([seed % (1 << 64)], np.uint64) + _STEP)
-    draw = mixed((ordered ^ salt) + copy.astype(np.uint64) * _STEP)
+    salt = mix_bits(np.array([seed % (1 << 64)], np.uint64) + _STEP)
+    draw = mix_bits((ordered ^ salt) + copy.astype(np.uint64) * _STEP)
     order: Rows = by_key[np.lexsort((ordered, draw))].astype(np.int64)
     return order
 
 
-def sample_of(
+def draw_sample(
     points: Points,
     keys: Keys,
     centers: int,
     seed: int,
     threads: int,
-    coded_rows: Coded | None = None,
+    coded_rows: CodedRows | None = None,
     *,
-    pulse: Pulse = still,
+    pulse: Pulse = ignore_pulse,
 ) -> Sample:
     """A sample of max(16,384, 20 k) rows, or all. `coded_rows` are the codes of all rows, if there are any."""
-    chosen = drawing_order(keys, seed)[: max(_SEEDED_FROM, 20 * centers)]
+    chosen = draw_order(keys, seed)[: max(_MIN_SAMPLE, 20 * centers)]
     rows = np.ascontiguousarray(points[chosen])
-    return Sample(rows, coded(rows, centers, threads, coded_rows, pulse=pulse), threads)
+    return Sample(rows, encode_rows(rows, centers, threads, coded_rows, pulse=pulse), threads)
 
 
-def spread_out(sample: Sample, count: int, rng: np.random.Generator, progress: Progress) -> Rows:
+def kmeans_plusplus(sample: Sample, count: int, rng: np.random.Generator, progress: Progress) -> Rows:
     """(count,) rows of the sample by greedy k-means++: each next one is the best of 2 + log(count), drawn in proportion
     to the squared distance to those already chosen (Arthur and Vassilvitskii 2007)."""
     trials = 2 + int(np.log(count))
@@ -73,14 +73,14 @@ def spread_out(sample: Sample, count: int, rng: np.random.Generator, progress: P
     draws = rng.random((count - 1, trials))
     core = kernels.native()
     if core is None or sample.rows is None:
-        return _Spread(sample, first).choose(draws, progress)
+        return _ReferenceSeeding(sample, first).choose(draws, progress)
     order, codes, threads = sample.rows.order, sample.rows.codes, thread_count(sample.threads)
     near = np.ascontiguousarray(sample.points[order])
     chosen: Rows = core.spread_starts(codes, near, order, first, draws, threads, lambda done: progress("starts", done))
     return chosen
 
 
-class _Spread:
+class _ReferenceSeeding:
     """The twin: float32 products leave out the rows that a trial is certainly no nearer to."""
 
     def __init__(self, sample: Sample, first: int) -> None:
@@ -101,16 +101,16 @@ class _Spread:
 
     def _squares(self, rows: Rows, others: Rows) -> Doubles:
         points = self._sample.points
-        return squares_to(points, rows, points, others.astype(np.int32), self._sample.threads)
+        return squared_distances(points, rows, points, others.astype(np.int32), self._sample.threads)
 
     def _next(self, draws: Doubles) -> None:
         mass = np.cumsum(self._closest)
         drawn = np.minimum(np.searchsorted(mass, draws * mass[-1], side="right"), len(mass) - 1)
-        quantum = quantum_of(float(self._closest.max()), len(mass))
+        quantum = choose_quantum(float(self._closest.max()), len(mass))
         about = self._halves + self._halves[drawn][:, None] - self._apart[drawn] @ self._apart.T
         trial, row = np.nonzero(about <= (self._closest / 2).astype(np.float32) + self._slack)
         squares = self._squares(row, drawn[trial])
-        gains = on_grid(np.maximum(self._closest[row] - squares, 0.0), quantum)
+        gains = round_to_grid(np.maximum(self._closest[row] - squares, 0.0), quantum)
         best = int(np.argmax(np.bincount(trial, weights=gains, minlength=len(drawn))))
         own = trial == best
         self._closest[row[own]] = np.minimum(self._closest[row[own]], squares[own])

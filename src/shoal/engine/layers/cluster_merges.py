@@ -16,21 +16,21 @@ from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import Points, Rows
 from shoal.engine.clusters.centroids import cluster_means
-from shoal.engine.kmeans.lloyd import prepared
-from shoal.engine.kmeans.starts import Sample, spread_out
-from shoal.engine.layers.weighted_linkage import linked
-from shoal.engine.plan import silent
+from shoal.engine.kmeans.lloyd import prepare_lloyd
+from shoal.engine.kmeans.starts import Sample, kmeans_plusplus
+from shoal.engine.layers.weighted_linkage import link_distances
+from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import are_directions, squared_lengths, unit_rows
 from shoal.engine.rows.row_keys import row_keys
 
-__all__ = ["MOST", "Merges", "gaps", "merges_of", "middles", "separation"]
+__all__ = ["MAX_CLUSTERS", "Merges", "merge_clusters", "pairwise_distances", "score_separation", "weighted_means"]
 
 Places = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
-MOST: Final = 3000
+MAX_CLUSTERS: Final = 3000
 """Clusters that are merged at a time: all their distances are held, 72 MB several times over."""
-_DIGITS: Final = 20
+_BITS: Final = 20
 """Bits of a coordinate of a mean, so that sums of products are exact and the same on every processor."""
 
 
@@ -56,7 +56,7 @@ class Merges:
         return connected_components(graph, directed=False)[1].astype(np.int32)
 
 
-def middles(points: Points, labels: Places, copies: Rows) -> tuple[Points, Rows]:
+def weighted_means(points: Points, labels: Places, copies: Rows) -> tuple[Points, Rows]:
     """The mean (k, d) of the rows of each cluster of `labels` (m,), -1 for none, and how many `copies` (m,) it holds,
     (k,); of rows of unit length the means are brought to unit length too."""
     clusters = int(labels.max(initial=-1)) + 1
@@ -68,23 +68,23 @@ def middles(points: Points, labels: Places, copies: Rows) -> tuple[Points, Rows]
     return means, sizes
 
 
-def merges_of(means: Points, sizes: Rows, inside: Places | None = None) -> Merges:
+def merge_clusters(means: Points, sizes: Rows, inside: Places | None = None) -> Merges:
     """All merges of clusters with these `means` (k, d) and `sizes` (k,), those of least growth in variance first; with
     `inside` (k,) only of clusters in the same group."""
     pairs, heights = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
-    if inside is None and len(means) > MOST:
-        inside = _blocks(means)
-        within = merges_of(means, sizes, inside)
-        above = _ward(*_joined(means, sizes, inside))
+    if inside is None and len(means) > MAX_CLUSTERS:
+        inside = _group_near_means(means)
+        within = merge_clusters(means, sizes, inside)
+        above = _ward_merges(*_merge_means(means, sizes, inside))
         first = np.unique(inside, return_index=True)[1]
-        pairs, heights = [within.pairs, first[above[0]]], [within.heights, _beyond(above[1], within.heights)]
+        pairs, heights = [within.pairs, first[above[0]]], [within.heights, _raise_above(above[1], within.heights)]
         return Merges(len(means), np.concatenate(pairs), np.concatenate(heights))
     groups = np.zeros(len(means), np.int32) if inside is None else inside
     order = np.argsort(groups, kind="stable")
     ends = np.cumsum(np.bincount(groups)) if len(groups) else np.zeros(0, np.int64)
     for own in np.split(order, ends[:-1]) if len(ends) else []:
         if len(own) > 1:
-            made, height = _ward(means[own], sizes[own])
+            made, height = _ward_merges(means[own], sizes[own])
             pairs.append(own[made])
             heights.append(height)
     found, height = np.concatenate(pairs), np.concatenate(heights)
@@ -92,7 +92,7 @@ def merges_of(means: Points, sizes: Rows, inside: Places | None = None) -> Merge
     return Merges(len(means), found[sequence], height[sequence])
 
 
-def separation(away: Floats, groups: Places) -> float:
+def score_separation(away: Floats, groups: Places) -> float:
     """How far groups (k,) of clusters stand apart: the mean silhouette (Rousseeuw 1987) of the clusters, each counting
     as one, by the distances `away` (k, k) of their means. A cluster that is a group of its own counts as 0."""
     own = np.arange(len(groups))
@@ -107,22 +107,22 @@ def separation(away: Floats, groups: Places) -> float:
     return float(np.where(sizes[groups] > 1, score, 0.0).mean())
 
 
-def _ward(means: Points, sizes: Rows) -> tuple[Rows, Floats]:
+def _ward_merges(means: Points, sizes: Rows) -> tuple[Rows, Floats]:
     """(k - 1, 2) pairs of clusters whose groups are joined, and the heights, ascending."""
     if len(means) < 2:
         return np.zeros((0, 2), np.int64), np.zeros(0)
-    merges = linked(gaps(means), np.maximum(sizes, 1), "ward")
+    merges = link_distances(pairwise_distances(means), np.maximum(sizes, 1), "ward")
     some = np.arange(2 * len(means) - 1)
     for number, first in enumerate(merges[:, 0].astype(np.int64).tolist()):
         some[len(means) + number] = some[first]
     return some[merges[:, :2].astype(np.int64)], merges[:, 2].copy()
 
 
-def gaps(means: Points) -> Floats:
+def pairwise_distances(means: Points) -> Floats:
     """(k, k) Euclidean, of coordinates rounded so far that no order of summing changes a bit."""
     centered = means.astype(np.float64)
     centered -= centered.mean(axis=0)
-    quantum = ldexp(1.0, frexp(float(np.abs(centered).max(initial=1e-30)))[1] - _DIGITS)
+    quantum = ldexp(1.0, frexp(float(np.abs(centered).max(initial=1e-30)))[1] - _BITS)
     rows: Floats = np.rint(centered / quantum)
     squares = (rows**2).sum(axis=1)
     away: Floats = squares[:, None] + squares - 2 * (rows @ rows.T)
@@ -130,23 +130,23 @@ def gaps(means: Points) -> Floats:
     return found
 
 
-def _blocks(means: Points) -> Places:
+def _group_near_means(means: Points) -> Places:
     """(k,) some hundred groups of near means."""
-    count = MOST // 4
-    lloyd = prepared(means, row_keys(means, 1), count, 1)
-    starts = spread_out(Sample(means, lloyd.rows, 1), count, np.random.default_rng(0), silent)
-    labels = lloyd.run(means[starts], 20, 0.0, silent).nearest.labels
+    count = MAX_CLUSTERS // 4
+    lloyd = prepare_lloyd(means, row_keys(means, 1), count, 1)
+    starts = kmeans_plusplus(Sample(means, lloyd.rows, 1), count, np.random.default_rng(0), ignore_progress)
+    labels = lloyd.run(means[starts], 20, 0.0, ignore_progress).nearest.labels
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
-def _joined(means: Points, sizes: Rows, inside: Places) -> tuple[Points, Rows]:
+def _merge_means(means: Points, sizes: Rows, inside: Places) -> tuple[Points, Rows]:
     held = np.bincount(inside, sizes)
     sums = np.zeros((len(held), means.shape[1]))
     np.add.at(sums, inside, means * sizes[:, None].astype(np.float64))
     return (sums / held[:, None]).astype(np.float32), held.astype(np.int64)
 
 
-def _beyond(heights: Floats, others: Floats) -> Floats:
+def _raise_above(heights: Floats, others: Floats) -> Floats:
     """The heights, raised so that none is below the others."""
     raised: Floats = np.maximum(heights, others.max(initial=0.0))
     return raised

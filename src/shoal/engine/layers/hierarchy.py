@@ -11,22 +11,22 @@ from shoal.columns import Labels, Points, Rows
 from shoal.engine.layers.layers import Layers
 from shoal.engine.layers.weighted_linkage import weighted_linkage
 
-__all__ = ["MOST_CLUSTERS", "levels_above", "levels_of_layers"]
+__all__ = ["MAX_CLUSTERS", "build_levels", "levels_from_layers"]
 
 Numbers = NDArray[np.int32]
 
-MOST_CLUSTERS: Final = 8000
+MAX_CLUSTERS: Final = 8000
 """Clusters that a hierarchy is made of at most: all their distances are held, 512 MB."""
 
 
-def levels_above(centroids: Points, sizes: Rows, depth: int) -> list[Numbers]:
+def build_levels(centroids: Points, sizes: Rows, depth: int) -> list[Numbers]:
     """For each level above the clusters, nearest first, the group (k,) of every cluster; at most `depth` - 1 of them.
 
     Ward's hierarchy of the centroids (k, d), each counting as the `sizes` (k,) of its members, cut where the number of
     groups falls by the same factor from level to level, down to the `depth`-th root of k.
     """
     clusters = len(centroids)
-    if clusters < 3 or depth < 2 or clusters > MOST_CLUSTERS:
+    if clusters < 3 or depth < 2 or clusters > MAX_CLUSTERS:
         return []
     merges = weighted_linkage(centroids, sizes, "ward", lambda away: away)
     some = np.arange(2 * clusters - 1)
@@ -45,7 +45,7 @@ def levels_above(centroids: Points, sizes: Rows, depth: int) -> list[Numbers]:
     return levels
 
 
-def levels_of_layers(layers: Layers, labels: Labels, depth: int) -> list[Numbers]:
+def levels_from_layers(layers: Layers, labels: Labels, depth: int) -> list[Numbers]:
     """The same where coarser layers were found: each cluster of `labels` (n,) belongs to the group most of its members
     are in."""
     clusters = int(labels.max(initial=-1)) + 1

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine.clusters.centroids import cluster_means, member_rows
-from shoal.engine.clusters.labels import by_size
-from shoal.engine.kmeans.centers import nearest_two
+from shoal.engine.clusters.labels import number_by_size
+from shoal.engine.kmeans.centers import find_two_nearest
 
-__all__ = ["Layer", "Layers", "nearest_parts", "nested", "parents_of"]
+__all__ = ["Layer", "Layers", "build_layers", "find_nearest_parts", "find_parents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class Layer:
         return len(self.parents)
 
 
-def nested(layers: Sequence[NDArray[np.integer]]) -> list[Layer]:
+def build_layers(layers: Sequence[NDArray[np.integer]]) -> list[Layer]:
     """Layers of labels (n,) in any numbering, from coarse to fine, each cluster inside one of the layer before."""
-    numbered = [by_size(labels) for labels in layers]
+    numbered = [number_by_size(labels) for labels in layers]
     return [
-        Layer(labels, parents_of(labels, numbered[place - 1] if place else None))
+        Layer(labels, find_parents(labels, numbered[place - 1] if place else None))
         for place, labels in enumerate(numbered)
     ]
 
 
-def parents_of(labels: Labels, coarser: Labels | None) -> Labels:
+def find_parents(labels: Labels, coarser: Labels | None) -> Labels:
     """(k,) the cluster of `coarser` (n,) that each cluster of `labels` (n,) lies in; -1 where there is none."""
     parents = np.full(int(labels.max(initial=-1)) + 1, NOISE, np.int32)
     if coarser is not None:
@@ -70,34 +70,36 @@ class Layers:
             "agreement": self.agreement,
         }
 
-    def settled(self, fitted: Rows | None, labels: Labels, points: Points, threads: int) -> "Layers":
+    def extend(self, fitted: Rows | None, labels: Labels, points: Points, threads: int) -> "Layers":
         """The same among all n rows of `points` (n, d), the chosen layer being `labels` (n,).
 
         Rows that were not `fitted` are in coarser layers where their cluster is; in finer ones they join the nearest
         part of it, by the means of the fitted rows.
         """
         if fitted is None:
-            return replace(self, layers=nested([*self._coarser(labels, None), labels, *self._finer_labels()]))
+            return replace(
+                self, layers=build_layers([*self._coarser_labels(labels, None), labels, *self._finer_labels()])
+            )
         finer, last = list[Labels](), labels
         for layer in self.layers[self.chosen + 1 :]:
-            last = _joined_nearest(layer.labels, fitted, last, points, threads)
+            last = _assign_to_nearest(layer.labels, fitted, last, points, threads)
             finer.append(last)
-        return replace(self, layers=nested([*self._coarser(labels, fitted), labels, *finer]))
+        return replace(self, layers=build_layers([*self._coarser_labels(labels, fitted), labels, *finer]))
 
-    def _coarser(self, labels: Labels, fitted: Rows | None) -> list[Labels]:
+    def _coarser_labels(self, labels: Labels, fitted: Rows | None) -> list[Labels]:
         """Of all rows, the layers above the chosen one."""
         some = slice(None) if fitted is None else fitted
-        return [_above(layer.labels, labels[some], labels) for layer in self.layers[: self.chosen]]
+        return [_map_to_coarser(layer.labels, labels[some], labels) for layer in self.layers[: self.chosen]]
 
     def _finer_labels(self) -> list[Labels]:
         return [layer.labels for layer in self.layers[self.chosen + 1 :]]
 
-    def taken(self, rows: Rows) -> "Layers":
+    def take(self, rows: Rows) -> "Layers":
         """Row i of the answer is row `rows[i]`; every cluster keeps a row."""
         return replace(self, layers=[replace(layer, labels=layer.labels[rows]) for layer in self.layers])
 
 
-def _above(coarser: Labels, own: Labels, labels: Labels) -> Labels:
+def _map_to_coarser(coarser: Labels, own: Labels, labels: Labels) -> Labels:
     """The coarser clusters of `labels` (n,), told by the fitted rows, of which `own` are the labels."""
     group = np.full(int(labels.max(initial=-1)) + 2, NOISE, np.int32)  # noise is -1, the last place
     group[own[own >= 0]] = coarser[own >= 0]
@@ -105,7 +107,7 @@ def _above(coarser: Labels, own: Labels, labels: Labels) -> Labels:
     return found
 
 
-def _joined_nearest(finer: Labels, fitted: Rows, labels: Labels, points: Points, threads: int) -> Labels:
+def _assign_to_nearest(finer: Labels, fitted: Rows, labels: Labels, points: Points, threads: int) -> Labels:
     """`finer` (m,) of the `fitted` rows for all rows, which are in the larger clusters `labels` (n,)."""
     means = cluster_means(points[fitted], finer, int(finer.max(initial=-1)) + 1).astype(np.float32)
     rest = np.ones(len(labels), np.bool_)
@@ -113,11 +115,13 @@ def _joined_nearest(finer: Labels, fitted: Rows, labels: Labels, points: Points,
     rows = np.flatnonzero(rest)
     found = np.empty(len(labels), np.int32)
     found[fitted] = finer
-    found[rows] = nearest_parts(parents_of(finer, labels[fitted]), means, labels[rows], points, rows, threads)
+    found[rows] = find_nearest_parts(find_parents(finer, labels[fitted]), means, labels[rows], points, rows, threads)
     return found
 
 
-def nearest_parts(parents: Labels, means: Points, labels: Labels, points: Points, rows: Rows, threads: int) -> Labels:
+def find_nearest_parts(
+    parents: Labels, means: Points, labels: Labels, points: Points, rows: Rows, threads: int
+) -> Labels:
     """(m,) the part of its cluster that each of the `rows` (m,) of `points` (n, d) is nearest to; -1 where it has none.
 
     `parents` (k,) says which cluster each part lies in, `means` (k, d) where it is; `labels` (m,) are the clusters of
@@ -129,5 +133,5 @@ def nearest_parts(parents: Labels, means: Points, labels: Labels, points: Points
         if len(parts) == 1:
             found[mine] = parts[0]
         elif len(parts) > 1 and len(mine):
-            found[mine] = parts[nearest_two(points[rows[mine]], means[parts], threads, None).labels]
+            found[mine] = parts[find_two_nearest(points[rows[mine]], means[parts], threads, None).labels]
     return found

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shoal.columns import Labels, Points, Rows
-from shoal.engine.clusters.centroids import Memberships, distances_to, member_rows, nearest_members
+from shoal.engine.clusters.centroids import Memberships, measure_memberships, member_rows, nearest_members
 from shoal.engine.parallel import spans
 from shoal.engine.plan import DistanceMetric
 from shoal.engine.rows.geometry import unit_rows
 
-__all__ = ["LayerMembers", "members_of_layers"]
+__all__ = ["LayerMembers", "describe_layers"]
 
 _BLOCK: Final = 8192
 
@@ -30,7 +30,7 @@ class LayerMembers:
     cohesion: Sequence[tuple[float, float]]
 
 
-def members_of_layers(
+def describe_layers(
     points: Points,
     layers: Sequence[Labels],
     *,
@@ -66,12 +66,12 @@ def members_of_layers(
     for block in spans(len(points), _BLOCK):
         rows = unit_rows(points[block], threads) if normalize else points[block]
         for labels, own, found in zip(layers, means, lies, strict=True):
-            here = distances_to(rows, labels[block], own, metric, origin, threads=threads)
+            here = measure_memberships(rows, labels[block], own, metric, origin, threads=threads)
             found.distance[block], found.cosine[block] = here.distance, here.cosine
-    return [_described(labels, own, found) for labels, own, found in zip(layers, means, lies, strict=True)]
+    return [_describe(labels, own, found) for labels, own, found in zip(layers, means, lies, strict=True)]
 
 
-def _described(labels: Labels, means: Points, found: Memberships) -> LayerMembers:
+def _describe(labels: Labels, means: Points, found: Memberships) -> LayerMembers:
     members = member_rows(labels, len(means))
     sizes = np.array([len(rows) for rows in members], np.int64)
     return LayerMembers(sizes, means, nearest_members(found.distance, members), found.cohesion(members))

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 
-__all__ = ["Linkage", "linked", "weighted_linkage"]
+__all__ = ["LinkageMethod", "link_distances", "weighted_linkage"]
 
 Floats = NDArray[np.float64]
-Linkage = Literal["ward", "complete", "average", "single"]
+LinkageMethod = Literal["ward", "complete", "average", "single"]
 
 _BLOCK: Final = 1024
 
 
-def weighted_linkage(points: Points, weights: Rows, method: Linkage, told: Callable[[Floats], Floats]) -> Floats:
+def weighted_linkage(points: Points, weights: Rows, method: LinkageMethod, told: Callable[[Floats], Floats]) -> Floats:
     """(m - 1, 4) merges as SciPy's linkage gives them, sizes in weights, of rows (m, d) that count `weights` (m,).
 
     Equal rows are thought merged before, at distance 0. `told` makes distances of Euclidean ones. Nearest-neighbour
@@ -24,18 +24,18 @@ def weighted_linkage(points: Points, weights: Rows, method: Linkage, told: Calla
     """
     if len(points) < 2:
         return np.zeros((0, 4))
-    return linked(_distances(points, told), weights, method)
+    return link_distances(_distances(points, told), weights, method)
 
 
-def linked(away: Floats, weights: Rows, method: Linkage) -> Floats:
+def link_distances(away: Floats, weights: Rows, method: LinkageMethod) -> Floats:
     """The same of distances (m, m), which are written over."""
     held = weights.astype(np.float64)
     if method == "ward":
         away = away**2 * 2 * np.outer(held, held) / (held[:, None] + held)
     np.fill_diagonal(away, np.inf)
-    steps = _chain(away, held, method)
+    steps = _chain_merges(away, held, method)
     order = np.argsort(steps[:, 2], kind="stable")
-    return _named(steps[order], weights, method)
+    return _number_merges(steps[order], weights, method)
 
 
 def _distances(points: Points, told: Callable[[Floats], Floats]) -> Floats:
@@ -51,7 +51,7 @@ def _distances(points: Points, told: Callable[[Floats], Floats]) -> Floats:
     return told(np.sqrt(away, out=away))
 
 
-def _chain(away: Floats, held: Floats, method: Linkage) -> Floats:
+def _chain_merges(away: Floats, held: Floats, method: LinkageMethod) -> Floats:
     """(m - 1, 3) the row that keeps a merged cluster, the row that goes, and the distance; in the order found."""
     total = len(away)
     alive = np.ones(total, np.bool_)
@@ -73,7 +73,7 @@ def _chain(away: Floats, held: Floats, method: Linkage) -> Floats:
     return steps
 
 
-def _merge(away: Floats, held: Floats, alive: NDArray[np.bool_], kept: int, gone: int, method: Linkage) -> None:
+def _merge(away: Floats, held: Floats, alive: NDArray[np.bool_], kept: int, gone: int, method: LinkageMethod) -> None:
     first, second = away[kept].copy(), away[gone].copy()
     if method == "single":
         merged = np.minimum(first, second)
@@ -93,7 +93,7 @@ def _merge(away: Floats, held: Floats, alive: NDArray[np.bool_], kept: int, gone
     away[gone], away[:, gone] = np.inf, np.inf
 
 
-def _named(steps: Floats, weights: Rows, method: Linkage) -> Floats:
+def _number_merges(steps: Floats, weights: Rows, method: LinkageMethod) -> Floats:
     """The merges with SciPy's names of clusters: m + i for what merge i made."""
     total = len(weights)
     name, size = list(range(total)), weights.astype(np.float64)

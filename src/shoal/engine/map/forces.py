@@ -12,11 +12,11 @@ from scipy.sparse import csr_array
 from shoal.elementary import exp, log
 from shoal.engine import kernels
 from shoal.engine.map.levels import Level
-from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.parallel import map_in_order, spans, thread_count
 from shoal.engine.plan import Progress
-from shoal.engine.rows.row_keys import mixed
+from shoal.engine.rows.row_keys import mix_bits
 
-__all__ = ["FINE", "STEEPNESS", "Schedule", "settled", "unit_of"]
+__all__ = ["FINE", "STEEPNESS", "Schedule", "find_unit", "settle_layout"]
 
 Floats = NDArray[np.float32]
 
@@ -26,11 +26,11 @@ _FORCES: Final = (STEEPNESS, 2.5, 0.01)
 _MOMENTUM: Final = 0.8
 _BLOCK: Final = 256
 """Vertices that meet the same sample of others, as in `native/layout.hpp`."""
-_PAIRS: Final = 64
+_COMPARISONS: Final = 64
 """Others that each row is compared with to tell the unit of a map."""
-_COMPARED: Final = 20_000
+_MAX_COMPARED: Final = 20_000
 """Rows that are compared."""
-_STEPS: Final = 40
+_BISECTIONS: Final = 40
 _CHUNK: Final = 64 * _BLOCK
 """Vertices that one thread of the plain twin moves at a time."""
 
@@ -49,13 +49,13 @@ FINE: Final = Schedule(150, 64, 0.3, 0.02)
 """Of the rows themselves."""
 
 
-def settled(
+def settle_layout(
     level: Level, places: Floats, reach: Floats, schedule: Schedule, seed: int, threads: int, progress: Progress
 ) -> Floats:
     """(m, 2 or 3) places after all rounds, from `places`; no vertex goes farther from there than its `reach` (m,),
     which may be infinite. Reports to `progress` as "layout"."""
     core = kernels.native()
-    move = _plain if core is None else core.settled
+    move = _settle_reference if core is None else core.settled
     found: Floats = move(
         level.weights.indptr.astype(np.int64),
         level.weights.indices.astype(np.int32),
@@ -71,7 +71,7 @@ def settled(
     return np.ascontiguousarray(found.T)
 
 
-def unit_of(level: Level, places: Floats) -> float:
+def find_unit(level: Level, places: Floats) -> float:
     """By how much `places` must be multiplied for attraction and repulsion to stretch them as much as each other, as in
     a map that has settled (the virial theorem; rows are compared with 63 others each). Their order must be no order of
     place. 1 where all are on one spot."""
@@ -80,9 +80,11 @@ def unit_of(level: Level, places: Floats) -> float:
     wide = places.astype(np.float64)
     near = ((wide[row] - wide[level.weights.indices]) ** 2).sum(axis=1)
     pull = level.pull().astype(np.float64)
-    some = wide[:_COMPARED]
-    step = max(len(some) // _PAIRS, 1)
-    far = np.concatenate([((some - np.roll(some, step * turn, axis=0)) ** 2).sum(axis=1) for turn in range(1, _PAIRS)])
+    some = wide[:_MAX_COMPARED]
+    step = max(len(some) // _COMPARISONS, 1)
+    far = np.concatenate(
+        [((some - np.roll(some, step * turn, axis=0)) ** 2).sum(axis=1) for turn in range(1, _COMPARISONS)]
+    )
     if not far.any():
         return 1.0
 
@@ -95,15 +97,15 @@ def unit_of(level: Level, places: Floats) -> float:
     # From where all lie within the softness to where none meets another.
     middle = float(log(1 / np.sqrt(far.mean())))
     low, high = middle - float(log(100.0)), middle + float(log(1e4))
-    for _ in range(_STEPS):
+    for _ in range(_BISECTIONS):
         half = (low + high) / 2
         low, high = (half, high) if stretch(float(exp(half))) > 0 else (low, half)
     return float(exp((low + high) / 2))
 
 
 @dataclass(frozen=True, slots=True)
-class _Plain:
-    """The twin of the compiled `settled`, with the same bits: every sum is taken in the same order, in float32."""
+class _ReferenceForces:
+    """Reference implementation of the compiled `settled`: sums run in the same order in float32, so bits agree."""
 
     start: NDArray[np.int64]
     to: NDArray[np.int32]
@@ -116,12 +118,12 @@ class _Plain:
     softness: np.float32
     sample: int
 
-    def repelled(self, part: slice, places: Floats, turn: int, seed: int) -> Floats:
+    def repel(self, part: slice, places: Floats, turn: int, seed: int) -> Floats:
         """(components, rows) the push of the others."""
         count = places.shape[1]
         blocks = np.arange(part.start // _BLOCK, -(-part.stop // _BLOCK), dtype=np.uint64)
         turns = np.full(len(blocks), turn, np.uint64) * _GOLDEN
-        drawn = mixed(np.uint64(seed) + mixed(turns + blocks)) % np.uint64(count)
+        drawn = mix_bits(np.uint64(seed) + mix_bits(turns + blocks)) % np.uint64(count)
         first = np.repeat(drawn.astype(np.int64), _BLOCK)[: part.stop - part.start]
         here = places[:, part]
         force = np.zeros_like(here)
@@ -134,7 +136,7 @@ class _Plain:
         force *= self.repulsion / np.float32(self.sample)
         return force
 
-    def attracted(self, part: slice, places: Floats) -> Floats:
+    def attract(self, part: slice, places: Floats) -> Floats:
         """(components, rows) the pull of the neighbours."""
         start = self.start[part.start : part.stop + 1]
         edges = slice(int(start[0]), int(start[-1]))
@@ -146,7 +148,7 @@ class _Plain:
         sums = [csr_array((along, *ones), shape=(len(start) - 1, 1)) @ one for along in gap]
         return np.asarray(self.steepness * np.stack(sums), np.float32)
 
-    def moved(self, part: slice, places: Floats, speed: Floats) -> Floats:
+    def move(self, part: slice, places: Floats, speed: Floats) -> Floats:
         """(components, rows) where the vertices go, no farther than they may."""
         new = places[:, part] + speed[:, part]
         away = new - self.home[:, part]
@@ -167,7 +169,7 @@ def _squares(gap: Floats) -> Floats:
     return square
 
 
-def _plain(
+def _settle_reference(
     start: NDArray[np.int64],
     to: NDArray[np.int32],
     pull: Floats,
@@ -181,19 +183,21 @@ def _plain(
 ) -> Floats:
     count = places.shape[1]
     steepness, repulsion, softness = (np.float32(force) for force in forces[:3])
-    graph = _Plain(start, to, pull, mass, reach, places, steepness, repulsion, softness, max(min(forces[3], count), 1))
+    graph = _ReferenceForces(
+        start, to, pull, mass, reach, places, steepness, repulsion, softness, max(min(forces[3], count), 1)
+    )
     rounds, seed = schedule[0], schedule[4]
     rate, last, momentum = (np.float32(number) for number in schedule[1:4])
     speed, parts = np.zeros_like(places), spans(count, _CHUNK)
 
     def step(part: slice, turn: int, length: np.float32, places: Floats) -> Floats:
-        force = graph.repelled(part, places, turn, seed) + graph.attracted(part, places)
+        force = graph.repel(part, places, turn, seed) + graph.attract(part, places)
         speed[:, part] = momentum * speed[:, part] + length * force
-        return graph.moved(part, places, speed)
+        return graph.move(part, places, speed)
 
     for turn in range(rounds):
         length = rate + (last - rate) * np.float32(turn / rounds)
         work = partial(step, turn=turn, length=length, places=places)
-        places = np.concatenate([*in_order(work, parts, threads)], axis=1) if parts else places
+        places = np.concatenate([*map_in_order(work, parts, threads)], axis=1) if parts else places
         tick(turn / rounds)
     return places

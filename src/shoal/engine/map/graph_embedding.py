@@ -15,22 +15,22 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from shoal.columns import Points
 from shoal.elementary import log
-from shoal.engine.map.layout import FEWEST, places_of
-from shoal.engine.neighbors.graph import fuzzy_graph, memberships
+from shoal.engine.map.layout import MIN_ROWS, compute_places
+from shoal.engine.neighbors.graph import fuzzy_graph, fuzzy_memberships
 from shoal.engine.neighbors.lists import find_neighbors, nearest_among
 from shoal.engine.parallel import spans
-from shoal.engine.plan import Progress, silent, within
-from shoal.engine.rows.row_keys import distinct, mixed
+from shoal.engine.plan import Progress, ignore_progress, scale_progress
+from shoal.engine.rows.row_keys import find_distinct, mix_bits
 
-__all__ = ["GraphEmbedding", "embed", "fewest_rows"]
+__all__ = ["GraphEmbedding", "embed", "min_rows"]
 
 _STEPS: Final = 8
 """Steps of the diffusion: directions in which neighbours hardly differ count, others fade."""
-_AROUND: Final = 15
+_MAX_NEIGHBORS: Final = 15
 """Neighbours that tell where a new row belongs."""
-_MANY: Final = 50_000
+_MAX_EXACT: Final = 50_000
 """Rows above which neighbours are searched among near blocks of rows only, as for maps."""
-_USUAL: Final = 8
+_PRODUCTS_PER_VECTOR: Final = 8
 """Products of the graph and a vector that an eigenvector takes, for the progress alone."""
 _BLOCK: Final = 4096
 _TOLERANCE: Final = 1e-3
@@ -46,21 +46,21 @@ class GraphEmbedding:
     places: Points
     neighbors: int
 
-    def placed(self, points: Points, threads: int) -> Points:
+    def place(self, points: Points, threads: int) -> Points:
         """(n, c): a row that was embedded has its place, another one that of the near row which the places of all its
         near rows lie around. The same for a row alone and among others."""
         found = np.empty((len(points), self.places.shape[1]), np.float32)
-        count = min(self.neighbors, _AROUND, len(self.points))
-        near, away = nearest_among(points, self.points, count, threads=threads, progress=silent)
+        count = min(self.neighbors, _MAX_NEIGHBORS, len(self.points))
+        near, away = nearest_among(points, self.points, count, threads=threads, progress=ignore_progress)
         for block in spans(len(points), _BLOCK):
-            weight, spots = memberships(away[block] ** 2 / 2), self.places[near[block]].astype(np.float64)
-            best = _middles(spots, weight)
+            weight, spots = fuzzy_memberships(away[block] ** 2 / 2), self.places[near[block]].astype(np.float64)
+            best = _pick_medoids(spots, weight)
             best[away[block][:, 0] == 0] = 0
             found[block] = self.places[near[block][np.arange(len(best)), best]]
         return found
 
 
-def _middles(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.int64]:
+def _pick_medoids(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.int64]:
     """(b,) the spot of each row's (b, k, c) that the others, by their `weight` (b, k), lie around. A mean would lie
     between groups, where nothing is; the logarithm lets spots far away count as far, however far. Sums go in a fixed
     order."""
@@ -74,36 +74,38 @@ def _middles(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray
     return np.asarray(np.argmin(cost, axis=1), np.int64)
 
 
-def fewest_rows(components: int) -> int:
+def min_rows(components: int) -> int:
     """Distinct rows below which there is no graph to speak of."""
-    return max(FEWEST, 2 * components)
+    return max(MIN_ROWS, 2 * components)
 
 
 def embed(
     points: Points, components: int, neighbors: int, seed: int, threads: int, progress: Progress
 ) -> tuple[Points, GraphEmbedding] | None:
     """(n, components) places of the rows of `points` (n, d), and what places others; None for fewer than
-    `fewest_rows` distinct ones.
+    `min_rows` distinct ones.
 
     The same in any order of the rows and on any number of threads. O(n log n) for the layout, O(n c (k + c)) a step of
     the eigenvectors' iteration for the diffusion map, beside the neighbours; above 50,000 rows these are searched
     among near blocks of rows only. Reports to `progress` as "prepare".
     """
-    values = distinct(points, threads)
-    if len(values.rows) < fewest_rows(components):
+    values = find_distinct(points, threads)
+    if len(values.rows) < min_rows(components):
         return None
-    searched, placed = within(progress, "prepare", 0, 0.5), within(progress, "prepare", 0.5, 1)
-    many = len(values.rows) > _MANY
+    searched, placed = scale_progress(progress, "prepare", 0, 0.5), scale_progress(progress, "prepare", 0.5, 1)
+    many = len(values.rows) > _MAX_EXACT
     near = find_neighbors(points, values.rows, neighbors, threads=threads, progress=searched, approximate=many)
-    weights = fuzzy_graph(near.halved(), threads).matrix()
+    weights = fuzzy_graph(near.halve_squares(), threads).matrix()
     fitted = np.ascontiguousarray(points[values.rows])
-    make: Callable[..., Points] = _layout if components in (2, 3) else _diffusion_map
+    make: Callable[..., Points] = _lay_out if components in (2, 3) else _diffusion_map
     places = make(weights, fitted, components, seed, threads, placed)
     return np.ascontiguousarray(places[values.back]), GraphEmbedding(fitted, places, near.rows.shape[1])
 
 
-def _layout(weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress) -> Points:
-    return places_of(weights, points, components, seed, threads, progress)
+def _lay_out(
+    weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress
+) -> Points:
+    return compute_places(weights, points, components, seed, threads, progress)
 
 
 def _diffusion_map(
@@ -116,13 +118,13 @@ def _diffusion_map(
     row = np.repeat(np.arange(count), np.diff(weights.indptr))
     data = weights.data / root[row] / root[weights.indices]
     symmetric = csr_array((data, weights.indices, weights.indptr), shape=weights.shape)
-    start = mixed(np.arange(count, dtype=np.uint64) + np.uint64(seed)).astype(np.float64) / 2.0**64 - 0.5
+    start = mix_bits(np.arange(count, dtype=np.uint64) + np.uint64(seed)).astype(np.float64) / 2.0**64 - 0.5
     done = 0
 
     def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
         nonlocal done
         done += 1
-        progress("prepare", done / (done + _USUAL * components))
+        progress("prepare", done / (done + _PRODUCTS_PER_VECTOR * components))
         return np.asarray(symmetric @ vector)
 
     walk = LinearOperator(symmetric.shape, matvec=product, dtype=np.float64)

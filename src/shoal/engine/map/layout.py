@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shoal.columns import Points
-from shoal.engine.map.forces import FINE, Schedule, settled
-from shoal.engine.map.levels import Level, joined_levels
+from shoal.engine.map.forces import FINE, Schedule, settle_layout
+from shoal.engine.map.levels import Level, coarsen_levels
 from shoal.engine.map.projection import project
 from shoal.engine.neighbors.graph import fuzzy_graph
 from shoal.engine.neighbors.neighborhood import COUNT, Neighborhood, find_neighborhood
-from shoal.engine.plan import Progress, Pulse, pulse_at, still, within
-from shoal.engine.rows.row_keys import mixed
+from shoal.engine.plan import Progress, Pulse, ignore_pulse, pulse_at, scale_progress
+from shoal.engine.rows.row_keys import mix_bits
 
-__all__ = ["FEWEST", "lay_out", "map_graph", "places_of", "shaken"]
+__all__ = ["MIN_ROWS", "compute_places", "jitter", "lay_out", "map_graph"]
 
 Floats = NDArray[np.float32]
 
-FEWEST: Final = 50
+MIN_ROWS: Final = 50
 """Distinct rows below which principal axes are the map."""
 _COARSE: Final = Schedule(200, 256, 0.3, 0.075)
 """Of all levels but the rows themselves."""
@@ -42,41 +42,43 @@ def lay_out(
     The same in any order of the rows and on any number of threads. O(n log n) beside the neighbours, O(n k) memory.
     For fewer than 50 distinct rows the principal axes. Reports to `progress` as "layout".
     """
-    near = near or find_neighborhood(points, threads, within(progress, "layout", 0, 0.5))
+    near = near or find_neighborhood(points, threads, scale_progress(progress, "layout", 0, 0.5))
     values = near.values
-    if len(values.rows) < FEWEST:
+    if len(values.rows) < MIN_ROWS:
         return project(points, components, seed, threads, progress)
     graph = map_graph(near, threads, pulse_at(progress, "layout", 0.5))
-    places = places_of(graph, points[values.rows], components, seed, threads, within(progress, "layout", 0.5, 1))
+    places = compute_places(
+        graph, points[values.rows], components, seed, threads, scale_progress(progress, "layout", 0.5, 1)
+    )
     progress("layout", 1.0)
     return np.ascontiguousarray(places[values.back])
 
 
-def map_graph(near: Neighborhood, threads: int, pulse: Pulse = still) -> csr_array:
+def map_graph(near: Neighborhood, threads: int, pulse: Pulse = ignore_pulse) -> csr_array:
     """(m, m) how strongly the distinct rows belong together."""
-    return fuzzy_graph(near.lists.first(COUNT).halved(), threads, pulse).matrix()
+    return fuzzy_graph(near.lists.first(COUNT).halve_squares(), threads, pulse).matrix()
 
 
-def places_of(
+def compute_places(
     weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress
 ) -> Floats:
     """(m, components) places around the origin for rows that belong together by `weights` (m, m), from scratch.
     `points` (m, d) decides only how the coarsest level begins."""
     pulse = pulse_at(progress, "layout", 0.0)
-    levels = joined_levels(weights, seed, pulse)
-    places = _start(levels, points, components, seed, pulse)
+    levels = coarsen_levels(weights, seed, pulse)
+    places = _initial_places(levels, points, components, seed, pulse)
     for depth in range(len(levels) - 1, -1, -1):
         level = levels[depth]
         if level.above is not None:
-            places = _unfolded(level, places)
-        share = within(progress, "layout", 1 - (depth + 1) / len(levels), 1 - depth / len(levels))
+            places = _unfold(level, places)
+        share = scale_progress(progress, "layout", 1 - (depth + 1) / len(levels), 1 - depth / len(levels))
         free = np.full(len(places), np.inf, np.float32)
-        places = settled(level, places, free, FINE if depth == 0 else _COARSE, seed + depth, threads, share)
+        places = settle_layout(level, places, free, FINE if depth == 0 else _COARSE, seed + depth, threads, share)
     places -= places.mean(axis=0, dtype=np.float64).astype(np.float32)
     return places
 
 
-def _start(levels: list[Level], points: Points, components: int, seed: int, pulse: Pulse) -> Floats:
+def _initial_places(levels: list[Level], points: Points, components: int, seed: int, pulse: Pulse) -> Floats:
     """The coarsest level along the principal axes of its means."""
     group = np.arange(len(points))
     for level in levels[:-1]:
@@ -89,14 +91,14 @@ def _start(levels: list[Level], points: Points, components: int, seed: int, puls
     return np.asarray(places * (_WIDTH / max(float(np.sqrt((places**2).sum(axis=1).mean())), 1e-30)), np.float32)
 
 
-def _unfolded(level: Level, places: Floats) -> Floats:
+def _unfold(level: Level, places: Floats) -> Floats:
     """Each vertex between its group and the groups of its neighbours."""
     own = places[level.above]
     around = csr_array((level.pull(), level.weights.indices, level.weights.indptr), shape=level.weights.shape) @ own
-    return shaken(0.5 * own + 0.5 * around)
+    return jitter(0.5 * own + 0.5 * around)
 
 
-def shaken(places: Floats) -> Floats:
+def jitter(places: Floats) -> Floats:
     """A little off, so that none lie on one spot."""
-    lots = mixed(np.arange(places.size, dtype=np.uint64) + np.uint64(99)).astype(np.float64) / 2.0**64
+    lots = mix_bits(np.arange(places.size, dtype=np.uint64) + np.uint64(99)).astype(np.float64) / 2.0**64
     return (places + _JITTER * (lots.reshape(places.shape) - 0.5)).astype(np.float32)

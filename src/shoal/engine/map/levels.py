@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from shoal.engine.plan import Pulse, still
-from shoal.engine.rows.row_keys import mixed
+from shoal.engine.plan import Pulse, ignore_pulse
+from shoal.engine.rows.row_keys import mix_bits
 
-__all__ = ["Level", "joined_levels"]
+__all__ = ["Level", "coarsen_levels"]
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
-_TOP: Final = 512
+_MAX_VERTICES: Final = 512
 """Vertices of the coarsest level, about."""
-_LEAST_JOINED: Final = 0.2
+_MIN_REDUCTION: Final = 0.2
 """Share of the vertices that must vanish for another level to be worth it."""
 
 
@@ -43,22 +43,22 @@ class Level:
         return Level(weights, np.ones(weights.shape[0]), np.zeros(weights.shape[0]), above)
 
 
-def joined_levels(weights: csr_array, seed: int, pulse: Pulse = still) -> list[Level]:
+def coarsen_levels(weights: csr_array, seed: int, pulse: Pulse = ignore_pulse) -> list[Level]:
     """From the rows to the coarsest."""
     found = list[Level]()
     level = Level.of_rows(weights)
-    while level.weights.shape[0] > _TOP:
-        group = _joined(level.weights, seed, pulse)
+    while level.weights.shape[0] > _MAX_VERTICES:
+        group = _group_vertices(level.weights, seed, pulse)
         count = int(group.max()) + 1
-        if count > (1 - _LEAST_JOINED) * len(group):
+        if count > (1 - _MIN_REDUCTION) * len(group):
             break
         found.append(Level(level.weights, level.mass, level.inner, group))
-        level = _above(level, group, count)
+        level = _contract(level, group, count)
         pulse()
     return [*found, level]
 
 
-def _above(level: Level, group: Numbers, count: int) -> Level:
+def _contract(level: Level, group: Numbers, count: int) -> Level:
     cells = (np.ones(len(group), np.float32), (np.arange(len(group)), group))
     belongs = csr_array(cells, shape=(len(group), count))
     weights = csr_array(belongs.T @ level.weights @ belongs)
@@ -70,14 +70,14 @@ def _above(level: Level, group: Numbers, count: int) -> Level:
     return Level(weights, mass, inner, None)
 
 
-def _joined(weights: csr_array, seed: int, pulse: Pulse) -> Numbers:
+def _group_vertices(weights: csr_array, seed: int, pulse: Pulse) -> Numbers:
     """(m,) groups: vertices that draw the highest lot among their neighbours, which join the one they are tied to most
     (Luby 1986)."""
     count = weights.shape[0]
     row = np.repeat(np.arange(count), np.diff(weights.indptr))
     to, weight = weights.indices.astype(np.int64), weights.data
     lot = np.empty(count, np.int64)
-    lot[np.argsort(mixed(np.arange(count, dtype=np.uint64) + np.uint64(seed * 7919 + 1)))] = np.arange(1, count + 1)
+    lot[np.argsort(mix_bits(np.arange(count, dtype=np.uint64) + np.uint64(seed * 7919 + 1)))] = np.arange(1, count + 1)
     root = np.full(count, -1, np.int64)
     while (root < 0).any():
         pulse()

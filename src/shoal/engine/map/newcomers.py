@@ -11,22 +11,22 @@ from scipy.sparse.csgraph import connected_components
 from shoal.columns import Points, Rows
 from shoal.elementary import log
 from shoal.engine.map.forces import STEEPNESS
-from shoal.engine.map.layout import places_of, shaken
+from shoal.engine.map.layout import compute_places, jitter
 from shoal.engine.parallel import spans
-from shoal.engine.plan import Pulse, still
+from shoal.engine.plan import Pulse, ignore_pulse
 
-__all__ = ["Marks", "begun", "likeliest", "lost", "placed"]
+__all__ = ["Marks", "find_lost", "has_place", "likeliest_places", "place_newcomers"]
 
 Floats = NDArray[np.float32]
 Marks = NDArray[np.bool_]
 
-_TIES: Final = 16
+_MAX_TIES: Final = 16
 """Strongest ties of a row that decide where it begins."""
 _BLOCK: Final = 4096
-_WITH_OTHERS: Final = 0.5
+_MIN_TIED_SHARE: Final = 0.5
 """Share of its ties at which a row begins among the rows that have a place."""
 _ROUNDS: Final = 64
-_CROWD: Final = 16
+_MIN_CROWD: Final = 16
 """Rows tied to each other above all from which on they are a cluster of their own."""
 _CELLS: Final = {2: 192, 3: 48}
 """Cells a side of the grid in which room is looked for."""
@@ -34,24 +34,24 @@ _MARGIN: Final = 0.015
 """Around a new cluster, as a share of the map's extent."""
 _NEAR: Final = 0.1
 """How far neighbours are near, as a share of the map's extent."""
-_AROUND: Final = 0.02
-_ELSEWHERE: Final = 0.8
-_FEWEST: Final = 5
+_MAX_NEAR_SHARE: Final = 0.02
+_MIN_ELSEWHERE_SHARE: Final = 0.8
+_MIN_NEIGHBORS: Final = 5
 
 
-def placed(places: Floats) -> Marks:
+def has_place(places: Floats) -> Marks:
     """(m,) which rows have a place, (m, c)."""
     return np.asarray(np.isfinite(places).all(axis=1), np.bool_)
 
 
-def begun(
+def place_newcomers(
     weights: csr_array,
     places: Floats,
     points: Points,
     size: float,
     seed: int,
     threads: int,
-    pulse: Pulse = still,
+    pulse: Pulse = ignore_pulse,
 ) -> Floats:
     """`places` (m, c) with one for every row that has none (NaN) yet.
 
@@ -59,21 +59,21 @@ def begun(
     is left is tied to itself above all: clusters of their own, which begin where there is room, the nearest to what
     they are tied to. `size` is the map's extent.
     """
-    places = _spread(weights, places, _WITH_OTHERS, pulse)
+    places = _spread_places(weights, places, _MIN_TIED_SHARE, pulse)
     if np.isfinite(places).all():
         return places
-    _settle_crowds(weights, places, points, size, seed, threads, pulse)
-    return _spread(weights, places, 0.0, pulse)
+    _place_crowds(weights, places, points, size, seed, threads, pulse)
+    return _spread_places(weights, places, 0.0, pulse)
 
 
-def lost(weights: csr_array, places: Floats, known: Marks, size: float, pulse: Pulse = still) -> Marks:
+def find_lost(weights: csr_array, places: Floats, known: Marks, size: float, pulse: Pulse = ignore_pulse) -> Marks:
     """(m,) which of the `known` rows have hardly a neighbour near them, but nearly all near one other place.
 
     `places` (m, c), NaN where not known. A row without five placed neighbours is not lost.
     """
     found = np.zeros(len(places), np.bool_)
     squared = (_NEAR * size) ** 2
-    wanted = likeliest(weights, places, known, pulse)
+    wanted = likeliest_places(weights, places, known, pulse)
     near, tie = _ties(weights, known)
     for block in spans(len(places), _BLOCK):
         pulse()
@@ -83,11 +83,13 @@ def lost(weights: csr_array, places: Floats, known: Marks, size: float, pulse: P
             (tie[block] * (((spots - middle[:, None]) ** 2).sum(axis=2) <= squared)).sum(axis=1) / total
             for middle in (places[block], wanted[block])
         )
-        found[block] = (here < _AROUND) & (there > _ELSEWHERE) & ((tie[block] > 0).sum(axis=1) >= _FEWEST)
+        found[block] = (
+            (here < _MAX_NEAR_SHARE) & (there > _MIN_ELSEWHERE_SHARE) & ((tie[block] > 0).sum(axis=1) >= _MIN_NEIGHBORS)
+        )
     return found & known
 
 
-def likeliest(weights: csr_array, places: Floats, known: Marks, pulse: Pulse = still) -> Floats:
+def likeliest_places(weights: csr_array, places: Floats, known: Marks, pulse: Pulse = ignore_pulse) -> Floats:
     """(r, c) for rows with ties `weights` (r, m) the place of that `known` (m,) neighbour at which all of them attract
     the row most, so that it begins in one cluster and not between two; NaN for rows without such neighbours."""
     near, tie = _ties(weights, known)
@@ -95,7 +97,7 @@ def likeliest(weights: csr_array, places: Floats, known: Marks, pulse: Pulse = s
     for block in spans(len(near), _BLOCK):
         pulse()
         spots, strength = places[near[block]], tie[block]
-        square = np.zeros((*strength.shape, _TIES), np.float32)
+        square = np.zeros((*strength.shape, _MAX_TIES), np.float32)
         for along in np.moveaxis(spots, 2, 0):
             square += (along[:, :, None] - along[:, None]) ** 2
         cost = np.where(strength > 0, (strength[:, None] * log(1.0 + STEEPNESS * square)).sum(axis=2), np.inf)
@@ -113,27 +115,27 @@ def _ties(weights: csr_array, known: Marks) -> tuple[Rows, Floats]:
     order = np.lexsort((to, -tie, row))
     row, to, tie = row[order], to[order], tie[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
-    near = np.full((weights.shape[0], _TIES), int(known.argmax()), np.int64)
+    near = np.full((weights.shape[0], _MAX_TIES), int(known.argmax()), np.int64)
     strength = np.zeros(near.shape, np.float32)
-    first = rank < _TIES
+    first = rank < _MAX_TIES
     near[row[first], rank[first]], strength[row[first], rank[first]] = to[first], tie[first]
     return near, strength
 
 
-def _spread(weights: csr_array, places: Floats, least: float, pulse: Pulse) -> Floats:
+def _spread_places(weights: csr_array, places: Floats, least: float, pulse: Pulse) -> Floats:
     """With places for rows of whose ties more than `least` lead to placed rows, and on from there."""
     places = places.copy()
     strength = np.maximum(np.asarray(weights.sum(axis=1)).ravel(), 1e-30)
     for _ in range(_ROUNDS):
-        known = placed(places)
+        known = has_place(places)
         fresh = ~known & ((weights @ np.where(known, np.float32(1), np.float32(0))) > least * strength)
         if not fresh.any():
             break
-        places[fresh] = shaken(likeliest(weights[fresh], places, known, pulse))
+        places[fresh] = jitter(likeliest_places(weights[fresh], places, known, pulse))
     return places
 
 
-def _settle_crowds(
+def _place_crowds(
     weights: csr_array,
     places: Floats,
     points: Points,
@@ -143,7 +145,7 @@ def _settle_crowds(
     pulse: Pulse,
 ) -> None:
     """Writes into `places` those of rows that are tied to each other, the largest crowds first."""
-    known = placed(places)
+    known = has_place(places)
     new = np.flatnonzero(~known)
     among = csr_array(weights[new][:, new])
     count, crowd = connected_components(among, directed=False)
@@ -154,20 +156,20 @@ def _settle_crowds(
     taken = places[known]
     for which in np.argsort(-sizes, kind="stable"):
         own = members[which]
-        if len(own) < _CROWD and tied[which]:
+        if len(own) < _MIN_CROWD and tied[which]:
             continue
-        shape = places_of(
+        shape = compute_places(
             csr_array(among[own][:, own]), points[new[own]], places.shape[1], seed, threads, lambda *_: pulse()
         )
         reach = float(np.sqrt((shape**2).sum(axis=1)).max())
         radius = size / 2 * float(len(own) / len(places)) ** (1 / places.shape[1])
-        middle = _middle(places[known], np.asarray(outward[own].sum(axis=0)).ravel())
-        spot = _room(taken, middle, radius + _MARGIN * size)
+        middle = _weighted_median(places[known], np.asarray(outward[own].sum(axis=0)).ravel())
+        spot = _find_free_spot(taken, middle, radius + _MARGIN * size)
         places[new[own]] = shape * np.float32(radius / max(reach, 1e-30)) + spot
         taken = np.concatenate([taken, places[new[own]]])
 
 
-def _middle(places: Floats, weight: NDArray[np.floating]) -> Floats:
+def _weighted_median(places: Floats, weight: NDArray[np.floating]) -> Floats:
     """(c,) the weighted median along each axis; the plain one where all weigh nothing."""
     weight = weight.astype(np.float64) if weight.any() else np.ones(len(places))
     found = np.empty(places.shape[1], np.float32)
@@ -178,7 +180,7 @@ def _middle(places: Floats, weight: NDArray[np.floating]) -> Floats:
     return found
 
 
-def _room(taken: Floats, wanted: Floats, radius: float) -> Floats:
+def _find_free_spot(taken: Floats, wanted: Floats, radius: float) -> Floats:
     """(c,) the middle, nearest to `wanted`, of a ball that holds none of `taken` (n, c); to the cell of a grid."""
     components = taken.shape[1]
     low, high = taken.min(axis=0) - 2 * radius, taken.max(axis=0) + 2 * radius

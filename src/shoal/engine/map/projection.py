@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.parallel import in_order, spans
-from shoal.engine.plan import Progress, silent
+from shoal.engine.parallel import map_in_order, spans
+from shoal.engine.plan import Progress, ignore_progress
 
 __all__ = ["principal_axes", "project"]
 
 Floats = NDArray[np.float64]
 _BLOCK: Final = 4096
-_EXACT_TO: Final = 1024
+_MAX_EXACT: Final = 1024
 """Columns up to which the covariance itself is decomposed; above, its range is found by random products (Halko,
 Martinsson and Tropp 2011)."""
-_EXTRA: Final = 10
+_OVERSAMPLING: Final = 10
 _ROUNDS: Final = 6
 
 
@@ -32,7 +32,7 @@ def project(points: Points, components: int, seed: int, threads: int, progress: 
     if total < 2:
         return coordinates
     mean = points.mean(axis=0, dtype=np.float64)
-    axes = _axes(points, mean, min(components, columns), seed, threads, progress)
+    axes = _find_axes(points, mean, min(components, columns), seed, threads, progress)
     for block in spans(total, _BLOCK):
         coordinates[block, : axes.shape[1]] = (points[block] - mean) @ axes
     progress("layout", 1.0)
@@ -42,36 +42,36 @@ def project(points: Points, components: int, seed: int, threads: int, progress: 
 def principal_axes(points: Points, mean: Floats, count: int, seed: int, threads: int) -> tuple[Floats, Floats]:
     """(d, c) orthonormal directions of largest variance, largest first, and the variances (c,) along them; c is
     `count`, or fewer where the rows (n, d) have not so many dimensions. `mean` (d,) is theirs."""
-    axes = _axes(points, mean, count, seed, threads, silent)
+    axes = _find_axes(points, mean, count, seed, threads, ignore_progress)
     variances = np.zeros(axes.shape[1])
     for block in spans(len(points), _BLOCK):
         variances += (((points[block] - mean) @ axes) ** 2).sum(axis=0)
     return axes, variances / max(len(points), 1)
 
 
-def _axes(points: Points, mean: Floats, count: int, seed: int, threads: int, progress: Progress) -> Floats:
+def _find_axes(points: Points, mean: Floats, count: int, seed: int, threads: int, progress: Progress) -> Floats:
     """(d, count) orthonormal directions of largest variance, largest first."""
     columns = points.shape[1]
-    if columns <= _EXACT_TO:
-        scatter = _product(points, mean, None, threads, progress)
+    if columns <= _MAX_EXACT:
+        scatter = _scatter_product(points, mean, None, threads, progress)
         axes = np.linalg.eigh(scatter)[1][:, ::-1][:, :count]
     else:
-        guess = np.random.default_rng(seed).standard_normal((columns, count + _EXTRA))
+        guess = np.random.default_rng(seed).standard_normal((columns, count + _OVERSAMPLING))
         for _ in range(_ROUNDS):
-            guess, _ = np.linalg.qr(_product(points, mean, guess, threads, progress))
-        small = guess.T @ _product(points, mean, guess, threads, progress)
+            guess, _ = np.linalg.qr(_scatter_product(points, mean, guess, threads, progress))
+        small = guess.T @ _scatter_product(points, mean, guess, threads, progress)
         axes = guess @ np.linalg.eigh((small + small.T) / 2)[1][:, ::-1][:, :count]
     largest = axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])]
     return np.asarray(axes * np.where(largest < 0, -1.0, 1.0), np.float64)
 
 
-def _product(points: Points, mean: Floats, right: Floats | None, threads: int, progress: Progress) -> Floats:
+def _scatter_product(points: Points, mean: Floats, right: Floats | None, threads: int, progress: Progress) -> Floats:
     """The scatter matrix of the rows, or its product with `right`; summed in the order of the blocks."""
     width = points.shape[1] if right is None else right.shape[1]
     total = np.zeros((points.shape[1], width))
     blocks = spans(len(points), _BLOCK)
     work = partial(_block_product, points=points, mean=mean, right=right)
-    for block, part in zip(blocks, in_order(work, blocks, threads), strict=True):
+    for block, part in zip(blocks, map_in_order(work, blocks, threads), strict=True):
         total += part
         progress("layout", 0.8 * block.stop / len(points))
     return total

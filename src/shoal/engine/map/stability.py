@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shoal.columns import Points
-from shoal.engine.map.forces import FINE, settled, unit_of
-from shoal.engine.map.layout import FEWEST, lay_out, map_graph
+from shoal.engine.map.forces import FINE, find_unit, settle_layout
+from shoal.engine.map.layout import MIN_ROWS, lay_out, map_graph
 from shoal.engine.map.levels import Level
-from shoal.engine.map.newcomers import Marks, begun, likeliest, lost, placed
+from shoal.engine.map.newcomers import Marks, find_lost, has_place, likeliest_places, place_newcomers
 from shoal.engine.neighbors.neighborhood import Neighborhood, find_neighborhood
-from shoal.engine.plan import Progress, pulse_at, within
+from shoal.engine.plan import Progress, pulse_at, scale_progress
 from shoal.engine.rows.row_keys import Distinct
 
-__all__ = ["REACH", "Applied", "Redrawn", "Stability", "extent", "lay_out_again"]
+__all__ = ["REACH", "Applied", "RevisedMap", "Stability", "extent", "revise_map"]
 
 Floats = NDArray[np.float32]
 
@@ -25,17 +25,17 @@ Applied: TypeAlias = Literal["none", "aligned", "transform"]
 
 REACH: Final = 0.01
 """How far an old row may move, as a share of the extent of the old map."""
-_WITHIN: Final = 0.99
+_REACH_MARGIN: Final = 0.99
 """Of that, so that rounding does not lead beyond it."""
-_LEAST_SHARED: Final = 1 / 3
+_MIN_SHARED: Final = 1 / 3
 """Share of the distinct rows that must have an old place for them to stay there."""
-_FEWEST_ALIGNED: Final = 10
+_MIN_ALIGNED: Final = 10
 """Distinct rows with an old place below which there is nothing to turn a map by."""
-_TURNS: Final = 20
+_ITERATIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redrawn:
+class RevisedMap:
     """A map of n rows and what became of the one before."""
 
     places: Floats
@@ -56,7 +56,7 @@ def extent(places: Floats) -> float:
     return float(np.ptp(places.astype(np.float64), axis=0).max(initial=0.0)) if len(places) else 0.0
 
 
-def lay_out_again(
+def revise_map(
     points: Points,
     previous: Floats,
     stability: Stability,
@@ -66,7 +66,7 @@ def lay_out_again(
     progress: Progress,
     changed: Marks | None = None,
     near: Neighborhood | None = None,
-) -> Redrawn:
+) -> RevisedMap:
     """A map of `points` (n, d) after one in which some of them had the places `previous` (n, c), NaN for new ones.
 
     "none": a fresh map. "align": a fresh map, turned, mirrored, scaled and shifted as a whole onto the old places
@@ -83,32 +83,32 @@ def lay_out_again(
     number of threads. O(n log n) beside the neighbours, which are found where `near` does not hold them. Reports to
     `progress` as "layout".
     """
-    near = near or find_neighborhood(points, threads, within(progress, "layout", 0, 0.5))
+    near = near or find_neighborhood(points, threads, scale_progress(progress, "layout", 0, 0.5))
     if stability == "none":
         places = lay_out(points, components, seed, threads, progress, near)
-        return Redrawn(places=places, applied="none", reason="Every map is laid out afresh.")
+        return RevisedMap(places=places, applied="none", reason="Every map is laid out afresh.")
     values = near.values
-    old = _Old.of(previous, values, changed)
-    possible, reason = _possible(stability, old, components)
-    told = [] if possible == _WANTED[stability] else [f"layout_stability {stability} could not be done: {reason}"]
+    old = _PreviousMap.of(previous, values, changed)
+    possible, reason = _choose_method(stability, old, components)
+    told = [] if possible == _REQUESTED[stability] else [f"layout_stability {stability} could not be done: {reason}"]
     if possible == "transform":
-        found = _kept(points, near, old, seed, threads, progress)
+        found = _keep_places(points, near, old, seed, threads, progress)
     else:
         places = lay_out(points, components, seed, threads, progress, near)
-        found = Redrawn(places=places, applied="none", reason="")
+        found = RevisedMap(places=places, applied="none", reason="")
         if possible == "aligned":
-            turned = _turned(places[values.rows], old.places, old.known)
-            found = Redrawn(
-                places=turned[values.back], applied="aligned", reason="", moved=old.moved(turned, old.known)
+            turned = _align(places[values.rows], old.places, old.known)
+            found = RevisedMap(
+                places=turned[values.back], applied="aligned", reason="", moved=old.max_shift(turned, old.known)
             )
     return replace(found, reason=reason or found.reason, warnings=told)
 
 
-_WANTED: Final[dict[Stability, Applied]] = {"none": "none", "align": "aligned", "transform": "transform"}
+_REQUESTED: Final[dict[Stability, Applied]] = {"none": "none", "align": "aligned", "transform": "transform"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Old:
+class _PreviousMap:
     """The old `places` (m, c) of the distinct rows, NaN for new ones. Copies of a row that had several have them all in
     `offers` (o, c) of the rows `owners` (o,), ascending; the first is in `places`. `loose` (m,) may be freed."""
 
@@ -119,16 +119,16 @@ class _Old:
 
     @property
     def known(self) -> Marks:
-        return placed(self.places)
+        return has_place(self.places)
 
     @property
     def extent(self) -> float:
         return extent(self.places[self.known])
 
     @staticmethod
-    def of(previous: Floats, values: Distinct, changed: Marks | None) -> "_Old":
+    def of(previous: Floats, values: Distinct, changed: Marks | None) -> "_PreviousMap":
         """Copies whose vectors changed have no say beside one whose vector did not."""
-        rows = np.flatnonzero(placed(previous))
+        rows = np.flatnonzero(has_place(previous))
         owner, place = values.back[rows], previous[rows].astype(np.float32)
         loose = np.ones(len(rows), np.bool_) if changed is None else changed[rows]
         order = np.lexsort((*place.T[::-1], loose, owner))
@@ -142,9 +142,9 @@ class _Old:
         owner, place = owner[new], place[new]
         places = np.full((len(values.rows), previous.shape[1]), np.nan, np.float32)
         places[owner[::-1]] = place[::-1]
-        return _Old(places, ~held, owner, place)
+        return _PreviousMap(places, ~held, owner, place)
 
-    def chosen(self, wanted: Floats) -> "_Old":
+    def choose_offers(self, wanted: Floats) -> "_PreviousMap":
         """With the offer nearest to `wanted` (m, c) of each row that has several."""
         squares = ((self.offers.astype(np.float64) - wanted[self.owners]) ** 2).sum(axis=1)
         order = np.lexsort((np.where(np.isfinite(squares), squares, np.inf), self.owners))
@@ -152,31 +152,31 @@ class _Old:
         places[self.owners[order][::-1]] = self.offers[order][::-1]
         return replace(self, places=places)
 
-    def moved(self, places: Floats, rows: Marks) -> float:
+    def max_shift(self, places: Floats, rows: Marks) -> float:
         """The farthest that one of `rows` (m,) went, as a share of the extent."""
         away = places[rows].astype(np.float64) - self.places[rows]
         return float(np.sqrt((away**2).sum(axis=1)).max(initial=0.0)) / self.extent
 
 
-def _possible(stability: Stability, old: _Old, components: int) -> tuple[Applied, str]:
+def _choose_method(stability: Stability, old: _PreviousMap, components: int) -> tuple[Applied, str]:
     """What can be done, and where that is not `stability`, why."""
     shared, total = int(old.known.sum()), len(old.places)
     if old.places.shape[1] != components:
         return "none", f"The map before had {old.places.shape[1]} dimensions, this one has {components}."
-    if shared < _FEWEST_ALIGNED:
+    if shared < _MIN_ALIGNED:
         return "none", f"Only {shared} distinct rows have a place on the map before."
     if old.extent == 0:
         return "none", "All rows had the same place on the map before."
     if stability == "align":
         return "aligned", ""
-    if shared < FEWEST:
+    if shared < MIN_ROWS:
         return "aligned", f"Only {shared} distinct rows have a place on the map before."
-    if shared < _LEAST_SHARED * total:
+    if shared < _MIN_SHARED * total:
         return "aligned", f"Only {shared:,} of {total:,} distinct rows have a place on the map before."
     return "transform", ""
 
 
-def _turned(places: Floats, old: Floats, shared: Marks) -> Floats:
+def _align(places: Floats, old: Floats, shared: Marks) -> Floats:
     """`places` (m, c), turned, mirrored, scaled and shifted as a whole onto those of `old` (m, c) that are `shared`.
 
     Orthogonal Procrustes with Cauchy weights, so that rows which went elsewhere count little. The scale is the ratio of
@@ -184,7 +184,7 @@ def _turned(places: Floats, old: Floats, shared: Marks) -> Floats:
     """
     source, target = places[shared].astype(np.float64), old[shared].astype(np.float64)
     weight = np.ones(len(source))
-    for _ in range(_TURNS):
+    for _ in range(_ITERATIONS):
         share = weight[:, None] / weight.sum()
         middles = (share * source).sum(axis=0), (share * target).sum(axis=0)
         left, right = source - middles[0], target - middles[1]
@@ -197,28 +197,30 @@ def _turned(places: Floats, old: Floats, shared: Marks) -> Floats:
     return np.asarray(np.einsum("ni,ij->nj", places - middles[0], turn) + middles[1], np.float32)
 
 
-def _kept(points: Points, near: Neighborhood, old: _Old, seed: int, threads: int, progress: Progress) -> Redrawn:
+def _keep_places(
+    points: Points, near: Neighborhood, old: _PreviousMap, seed: int, threads: int, progress: Progress
+) -> RevisedMap:
     """Laid out in the unit of a fresh map, whatever that of the old one is."""
     pulse = pulse_at(progress, "layout", 0.5)
     values, weights = near.values, map_graph(near, threads, pulse)
     if len(old.owners) > old.known.sum():
-        old = old.chosen(likeliest(weights, old.places, old.known, pulse))
-    unit = np.float32(unit_of(Level.of_rows(csr_array(weights[old.known][:, old.known])), old.places[old.known]))
+        old = old.choose_offers(likeliest_places(weights, old.places, old.known, pulse))
+    unit = np.float32(find_unit(Level.of_rows(csr_array(weights[old.known][:, old.known])), old.places[old.known]))
     size, places = old.extent * float(unit), old.places * unit
-    held = old.known & ~(lost(weights, places, old.known, size, pulse) & old.loose)
-    places = begun(
+    held = old.known & ~(find_lost(weights, places, old.known, size, pulse) & old.loose)
+    places = place_newcomers(
         weights, np.where(held[:, None], places, np.float32(np.nan)), points[values.rows], size, seed, threads, pulse
     )
-    reach = np.where(held, np.float32(_WITHIN * REACH * size), np.float32(np.inf))
-    level, part = Level.of_rows(weights), within(progress, "layout", 0.6, 1)
-    places = settled(level, places, reach, FINE, seed, threads, part) / unit
+    reach = np.where(held, np.float32(_REACH_MARGIN * REACH * size), np.float32(np.inf))
+    level, part = Level.of_rows(weights), scale_progress(progress, "layout", 0.6, 1)
+    places = settle_layout(level, places, reach, FINE, seed, threads, part) / unit
     progress("layout", 1.0)
     freed = old.known & ~held
-    return Redrawn(
+    return RevisedMap(
         places=places[values.back],
         applied="transform",
         reason=_account(int(held.sum()), int((~old.known).sum()), int(freed.sum())),
-        moved=old.moved(places, held),
+        moved=old.max_shift(places, held),
         freed=int(freed[values.back].sum()),
     )
 

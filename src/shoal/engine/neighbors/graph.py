@@ -13,22 +13,22 @@ from scipy.sparse import csr_array
 
 from shoal.elementary import exp, log
 from shoal.engine import kernels
-from shoal.engine.communities import leiden_twin as communities_twin
+from shoal.engine.communities import leiden_reference
 from shoal.engine.neighbors.lists import NeighborLists
-from shoal.engine.parallel import in_order, spans, thread_count
-from shoal.engine.plan import Pulse, still
+from shoal.engine.parallel import map_in_order, spans, thread_count
+from shoal.engine.plan import Pulse, ignore_pulse
 
-__all__ = ["NeighborGraph", "fuzzy_graph", "memberships"]
+__all__ = ["NeighborGraph", "fuzzy_graph", "fuzzy_memberships"]
 
 _BLOCK: Final = 16_384
-_HALVINGS: Final = 20
+_BISECTIONS: Final = 20
 """Steps of the bisection: the unit is found to one in a hundred thousand."""
-_SHORTEST: Final = 1e-4
-_LONGEST: Final = 1e3
+_MIN_UNIT: Final = 1e-4
+_MAX_UNIT: Final = 1e3
 """Units are told as multiples of the way from the nearest to the farthest neighbour."""
-_LEAST: Final = 1e-3
+_MIN_UNIT_SHARE: Final = 1e-3
 """A unit is at least this share of a row's mean distance."""
-_MOST: Final = 1e6
+_MAX_UNIT_FACTOR: Final = 1e6
 """Times the reach of a row; units larger than that make all its neighbours equal."""
 
 
@@ -53,9 +53,9 @@ class NeighborGraph:
         """(n,) the sum of the weights of each row."""
         return np.bincount(self.row_of_edges(), self.weight, self.rows).astype(np.float64)
 
-    def joined(self, labels: NDArray[np.int32], threads: int) -> "NeighborGraph":
+    def contract(self, labels: NDArray[np.int32], threads: int) -> "NeighborGraph":
         """The graph between groups `labels` (n,), 0..k-1: the weights from one to the other, summed."""
-        core = kernels.native() or communities_twin
+        core = kernels.native() or leiden_reference
         return NeighborGraph(*core.joined_groups(self.start, self.to, self.weight, labels, thread_count(threads)))
 
     def matrix(self) -> csr_array:
@@ -63,15 +63,15 @@ class NeighborGraph:
         return csr_array((self.weight, self.to, self.start), shape=(self.rows, self.rows))
 
 
-def fuzzy_graph(near: NeighborLists, threads: int, pulse: Pulse = still) -> NeighborGraph:
+def fuzzy_graph(near: NeighborLists, threads: int, pulse: Pulse = ignore_pulse) -> NeighborGraph:
     """The union w = a + b - ab of what two rows are to each other, a = exp(-(d - d_first) / unit). O(n k)."""
     rows, count = near.rows.shape
     weight = np.empty((rows, count), np.float32)
 
     def weigh(block: slice) -> None:
-        weight[block] = memberships(near.distances[block])
+        weight[block] = fuzzy_memberships(near.distances[block])
 
-    for _ in in_order(weigh, spans(rows, _BLOCK), threads, pulse):
+    for _ in map_in_order(weigh, spans(rows, _BLOCK), threads, pulse):
         pass
     pulse()
     core = kernels.native()
@@ -81,10 +81,10 @@ def fuzzy_graph(near: NeighborLists, threads: int, pulse: Pulse = still) -> Neig
     single = csr_array((weight.ravel(), near.rows.ravel(), start), shape=(rows, rows))
     other = single.T.tocsr()
     union = single + other - single.multiply(other)
-    return _graph_of(csr_array(union))
+    return _graph_from_matrix(csr_array(union))
 
 
-def _graph_of(matrix: csr_array) -> NeighborGraph:
+def _graph_from_matrix(matrix: csr_array) -> NeighborGraph:
     matrix.setdiag(0)
     matrix.eliminate_zeros()
     matrix.sort_indices()
@@ -93,24 +93,24 @@ def _graph_of(matrix: csr_array) -> NeighborGraph:
     )
 
 
-def memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+def fuzzy_memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     """(m, k) in 0..1, 1 for the nearest, of distances (m, k) that ascend in each row; 0 for infinite ones."""
     known = np.isfinite(distances)
     finite = np.where(known, distances, 0.0)
     beyond = np.maximum(finite - finite[:, :1], 0.0)
     reach = np.maximum(beyond.max(axis=1, initial=0.0), 1e-100)  # what units are told in, so that float32 is enough
     count = np.maximum(known.sum(axis=1), 1)
-    least = np.minimum(_LEAST * finite.sum(axis=1) / count / reach, _MOST).astype(np.float32)
+    least = np.minimum(_MIN_UNIT_SHARE * finite.sum(axis=1) / count / reach, _MAX_UNIT_FACTOR).astype(np.float32)
     share = np.where(known, beyond / reach[:, None], np.inf).astype(np.float32)
-    unit = np.maximum(_units(share, (log(np.maximum(count, 2)) / log(2.0)).astype(np.float32)), least)
+    unit = np.maximum(_find_units(share, (log(np.maximum(count, 2)) / log(2.0)).astype(np.float32)), least)
     return np.asarray(exp(-share / unit[:, None]), np.float64)
 
 
-def _units(share: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+def _find_units(share: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
     """(m,) such that the sum of exp(-share / unit) is `wanted`, at least 1e-4 and at most 1e3, or one of these."""
-    low = np.full(len(share), log(_SHORTEST), np.float32)
-    high = np.full(len(share), log(_LONGEST), np.float32)
-    for _ in range(_HALVINGS):
+    low = np.full(len(share), log(_MIN_UNIT), np.float32)
+    high = np.full(len(share), log(_MAX_UNIT), np.float32)
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         enough = exp(-share * exp(-middle)[:, None]).sum(axis=1) > wanted
         high, low = np.where(enough, middle, high), np.where(enough, low, middle)

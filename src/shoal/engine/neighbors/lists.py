@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.neighbors.nearest import block_rows, cells_of, find_neighborhoods
-from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.neighbors.nearest import block_rows, find_cells, find_neighborhoods
+from shoal.engine.parallel import map_in_order, spans, thread_count
 from shoal.engine.plan import Progress, pulse_at
-from shoal.engine.rows.coding import CERTAINTY, block_pairs, encode, frame_of, near_order, near_pairs
-from shoal.engine.rows.geometry import half_squares, moved, origin_shift, rounding_slack
-from shoal.engine.rows.means import squares_to
+from shoal.engine.rows.coding import CERTAINTY, encode, fit_frame, order_by_proximity, pair_blocks, pair_near_blocks
+from shoal.engine.rows.exact_sums import squared_distances
+from shoal.engine.rows.geometry import half_squares, origin_shift, rounding_slack, shift_rows
 
-__all__ = ["MOST_EXACT", "NeighborLists", "find_neighbors", "nearest_among"]
+__all__ = ["MAX_EXACT", "NeighborLists", "find_neighbors", "nearest_among"]
 
-MOST_EXACT: Final = 250_000
+MAX_EXACT: Final = 250_000
 """Rows up to which all pairs are compared."""
-_WIDEST_CODED: Final = 8192
+_MAX_CODED_DIMENSIONS: Final = 8192
 """Sums of more products of codes might not fit 32 bits."""
-_NEAR: Final = 0.7
+_BLOCK_FACTOR: Final = 0.7
 """Approximate, each block of rows is compared with this many times the square root of all blocks."""
-_FEWEST_BLOCKS: Final = 6
+_MIN_BLOCKS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class NeighborLists:
     exact: bool
     order: NDArray[np.int32]
 
-    def halved(self) -> "NeighborLists":
+    def halve_squares(self) -> "NeighborLists":
         """With half the squared distances, which are cosine distances between rows of unit length."""
         return replace(self, distances=self.distances**2 / 2)
 
-    def ordered(self) -> "NeighborLists":
+    def reorder(self) -> "NeighborLists":
         """Of the rows in their `order`: place i of the answer is row order[i]. What walks from neighbour to neighbour
         stays in the processor's cache there."""
         own = np.arange(len(self.order), dtype=np.int32)
@@ -70,20 +70,20 @@ def find_neighbors(
     """
     count = max(0, min(count, len(rows) - 1))
     core = kernels.native()
-    if core is None or points.shape[1] > _WIDEST_CODED or count == 0:
-        return _plain(points[rows], count, threads, progress)
+    if core is None or points.shape[1] > _MAX_CODED_DIMENSIONS or count == 0:
+        return _find_reference(points[rows], count, threads, progress)
     threads = thread_count(threads)
-    approximate = len(rows) > MOST_EXACT if approximate is None else approximate
+    approximate = len(rows) > MAX_EXACT if approximate is None else approximate
     pulse = pulse_at(progress, "neighbors", 0.0)
-    frame = frame_of(points, core.levels(), rows=rows, pulse=pulse)
-    near = near_order(points, frame, threads, rows=rows, pulse=pulse)
+    frame = fit_frame(points, core.levels(), rows=rows, pulse=pulse)
+    near = order_by_proximity(points, frame, threads, rows=rows, pulse=pulse)
     order = np.ascontiguousarray(rows[near], dtype=np.int32)
     codes = encode(points, frame, order, threads, pulse)
-    pairs = block_pairs(len(rows), core.BLOCK)
+    pairs = pair_blocks(len(rows), core.BLOCK)
     if approximate:
         blocks = -(-len(rows) // core.BLOCK)
-        enough = max(_FEWEST_BLOCKS, -(-(count + 1) // core.BLOCK) + 1, round(_NEAR * blocks**0.5))
-        pairs = near_pairs(points, frame, order, core.BLOCK, enough)
+        enough = max(_MIN_BLOCKS, -(-(count + 1) // core.BLOCK) + 1, round(_BLOCK_FACTOR * blocks**0.5))
+        pairs = pair_near_blocks(points, frame, order, core.BLOCK, enough)
     places, squares, _, _ = core.nearest_rows(
         codes, points, order, near, count, CERTAINTY, pairs, threads, _tick(progress)
     )
@@ -104,7 +104,7 @@ def nearest_among(
     the same answer alone and among others. count <= m. O(n m d). Reports to `progress` as "neighbors".
     """
     shift = origin_shift(fitted)
-    targets, rows, against = moved(fitted, shift), moved(points, shift), np.ascontiguousarray(fitted)
+    targets, rows, against = shift_rows(fitted, shift), shift_rows(points, shift), np.ascontiguousarray(fitted)
     halves, block = half_squares(targets), block_rows(len(fitted))
     slack = rounding_slack(targets) + rounding_slack(rows)
     found = np.empty((len(rows), count), np.int32), np.empty((len(rows), count))
@@ -112,21 +112,21 @@ def nearest_among(
     def search(part: slice) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         scores = rows[part] @ targets.T - halves
         least = np.partition(scores, -count, axis=1)[:, -count] - np.float32(2 * slack)
-        place, column = cells_of(scores >= least[:, None])
+        place, column = find_cells(scores >= least[:, None])
         own = np.ascontiguousarray(points[part])
-        squares = squares_to(own, place, against, column.astype(np.int32), 1)
+        squares = squared_distances(own, place, against, column.astype(np.int32), 1)
         order = np.lexsort((column, squares, place))
         chosen = order[np.searchsorted(place[order], np.arange(len(scores)))[:, None] + np.arange(count)]
         return column[chosen].astype(np.int32), np.sqrt(squares[chosen])
 
     parts = spans(len(rows), block)
-    for part, (near, away) in zip(parts, in_order(search, parts, threads), strict=True):
+    for part, (near, away) in zip(parts, map_in_order(search, parts, threads), strict=True):
         found[0][part], found[1][part] = near, away
         progress("neighbors", part.stop / len(rows))
     return found
 
 
-def _plain(points: Points, count: int, threads: int, progress: Progress) -> NeighborLists:
+def _find_reference(points: Points, count: int, threads: int, progress: Progress) -> NeighborLists:
     total = len(points)
     order = np.arange(total, dtype=np.int32)
     if count == 0:

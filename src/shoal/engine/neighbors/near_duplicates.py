@@ -9,12 +9,12 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from shoal.columns import NOISE, Labels, Points, Rows
-from shoal.engine.clusters.labels import by_size
+from shoal.engine.clusters.labels import number_by_size
 from shoal.engine.neighbors.neighborhood import Neighborhood
 from shoal.engine.parallel import spans
-from shoal.engine.rows.means import squares_to
+from shoal.engine.rows.exact_sums import squared_distances
 
-__all__ = ["NEAR", "NearDuplicates", "near_duplicates"]
+__all__ = ["NEAR", "NearDuplicates", "find_near_duplicates"]
 
 Doubles = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -37,7 +37,7 @@ class NearDuplicates:
     """(n,) Euclidean distance to the representative; NaN for rows in no group."""
     limit: float
 
-    def taken(self, rows: Rows, places: Rows) -> "NearDuplicates":
+    def take(self, rows: Rows, places: Rows) -> "NearDuplicates":
         """Row i of the answer is row `rows[i]`, and row j of this is row `places[j]` of the answer."""
         return NearDuplicates(self.labels[rows], places[self.representatives], self.away[rows], self.limit)
 
@@ -47,7 +47,7 @@ class NearDuplicates:
         return int(np.count_nonzero(self.labels >= 0)) - len(self.representatives)
 
 
-def near_duplicates(points: Points, near: Neighborhood, *, unit: bool) -> NearDuplicates:
+def find_near_duplicates(points: Points, near: Neighborhood, *, unit: bool) -> NearDuplicates:
     """Find the groups among the n rows of `points` (n, d); `unit` where rows have unit length.
 
     Rows that are near each other directly or through others make a group if all are near to its representative, the
@@ -56,15 +56,15 @@ def near_duplicates(points: Points, near: Neighborhood, *, unit: bool) -> NearDu
     row knows its 15 nearest only. O(n k) time beside the neighbours; the same in any order of the rows.
     """
     values, total = near.values, len(near.values.rows)
-    limit = _limit(points, unit)
-    row, to = _pairs(near, limit)
+    limit = _distance_limit(points, unit)
+    row, to = _find_pairs(near, limit)
     degree = np.bincount(row, minlength=total) + values.copies - 1
     leader = np.arange(total)
     if len(row):
-        leader = _leaders(points, values.rows, row, to, degree, limit)
+        leader = _choose_leaders(points, values.rows, row, to, degree, limit)
     inside = (np.bincount(leader, values.copies, total) > 1)[leader]
     own = np.where(inside, leader, NOISE)[values.back]
-    labels = by_size(own)
+    labels = number_by_size(own)
     group = np.full(int(labels.max(initial=-1)) + 1, 0, np.int64)
     group[labels[own >= 0]] = own[own >= 0]
     away = np.full(total, np.nan)
@@ -73,7 +73,7 @@ def near_duplicates(points: Points, near: Neighborhood, *, unit: bool) -> NearDu
     return NearDuplicates(labels, values.rows[group], away[values.back], limit)
 
 
-def _limit(points: Points, unit: bool) -> float:
+def _distance_limit(points: Points, unit: bool) -> float:
     if unit or len(points) == 0:
         return float(np.sqrt(2 * NEAR))
     middle, spread = points.mean(axis=0, dtype=np.float64), 0.0
@@ -82,7 +82,7 @@ def _limit(points: Points, unit: bool) -> float:
     return float(np.sqrt(NEAR * 2 * spread / len(points)))
 
 
-def _pairs(near: Neighborhood, limit: float) -> tuple[Rows, Rows]:
+def _find_pairs(near: Neighborhood, limit: float) -> tuple[Rows, Rows]:
     """Both ends of each pair of distinct rows within the limit, in both directions, each once."""
     lists, total = near.lists, len(near.values.rows)
     row, place = np.nonzero(lists.distances <= limit)
@@ -99,11 +99,11 @@ def _squares(points: Points, rows: Rows, one: Rows, other: Rows) -> Doubles:
     for block in spans(len(one), _BLOCK):
         targets, place = np.unique(rows[other[block]], return_inverse=True)
         centers = np.ascontiguousarray(points[targets], np.float32)
-        found[block] = squares_to(points, rows[one[block]], centers, place.astype(np.int32), 1)
+        found[block] = squared_distances(points, rows[one[block]], centers, place.astype(np.int32), 1)
     return found
 
 
-def _leaders(points: Points, rows: Rows, row: Rows, to: Rows, degree: Rows, limit: float) -> Rows:
+def _choose_leaders(points: Points, rows: Rows, row: Rows, to: Rows, degree: Rows, limit: float) -> Rows:
     """(m,) which distinct row stands for each, itself where none does."""
     total = len(rows)
     rank = np.empty(total, np.int64)

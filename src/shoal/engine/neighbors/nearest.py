@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
-from shoal.engine.parallel import in_order, spans
+from shoal.engine.parallel import map_in_order, spans
 from shoal.engine.plan import Progress
 from shoal.engine.rows.geometry import Floats, Near, pair_squares
 
-__all__ = ["Neighborhoods", "block_rows", "cells_of", "find_neighborhoods"]
+__all__ = ["Neighborhoods", "block_rows", "find_cells", "find_neighborhoods"]
 
-_CELLS: Final = 4 << 20
+_MAX_CELLS: Final = 4 << 20
 """Products of a block of rows with all rows held at a time by one thread: 16 MiB in float32."""
-_FEWEST_LISTED: Final = 16
-_MOST_LISTED: Final = 512
+_MIN_LISTED: Final = 16
+_MAX_LISTED: Final = 512
 _GROUPS_PER_NEIGHBOR: Final = 12
 _CROWDED: Final = 8
 
@@ -33,7 +33,7 @@ class Neighborhoods:
 
 def block_rows(columns: int) -> int:
     """Rows of a block whose products with `columns` rows fit the memory meant for one thread."""
-    return max(16, min(512, _CELLS // max(columns, 1)))
+    return max(16, min(512, _MAX_CELLS // max(columns, 1)))
 
 
 def find_neighborhoods(
@@ -46,12 +46,12 @@ def find_neighborhoods(
     a brute force in float64. Reports to `progress` as "neighbors".
     """
     total = len(points)
-    count = min(max(min_samples - 1, _FEWEST_LISTED), total - 1)
-    listed = min(count, _MOST_LISTED)
+    count = min(max(min_samples - 1, _MIN_LISTED), total - 1)
+    listed = min(count, _MAX_LISTED)
     search = _Search(points, Near.of(points), weights, min_samples, count)
     found = Neighborhoods(np.empty((total, listed), np.int32), np.empty((total, listed)), np.empty(total))
     blocks = spans(total, block_rows(total))
-    for block, part in zip(blocks, in_order(search.block, blocks, threads), strict=True):
+    for block, part in zip(blocks, map_in_order(search.block, blocks, threads), strict=True):
         found.rows[block], found.distances[block] = part.rows[:, :listed], part.distances[:, :listed]
         found.core[block] = part.core
         progress("neighbors", block.stop / total)
@@ -92,16 +92,16 @@ class _Search:
 def _candidates(scores: Floats, count: int, slack: float) -> tuple[Rows, Rows]:
     """Cells that may hold one of the `count` largest scores of their row, as (row, column) in row order."""
     least = _lower_bounds(scores, count) - np.float32(2 * slack)
-    place, column = cells_of(scores >= least[:, None])
+    place, column = find_cells(scores >= least[:, None])
     crowded = np.flatnonzero(np.bincount(place, minlength=len(scores)) > _CROWDED * (count + 8))
     if len(crowded):  # the groups were no help there: take the bound from the row itself
         exact = np.partition(scores[crowded], -count, axis=1)[:, -count]
         least[crowded] = exact - np.float32(2 * slack)
-        place, column = cells_of(scores >= least[:, None])
+        place, column = find_cells(scores >= least[:, None])
     return place, column
 
 
-def cells_of(mask: NDArray[np.bool_]) -> tuple[Rows, Rows]:
+def find_cells(mask: NDArray[np.bool_]) -> tuple[Rows, Rows]:
     """np.nonzero, which takes five times as long on tables."""
     return np.divmod(np.flatnonzero(mask), mask.shape[1])
 

@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.parallel import in_order, spans
-from shoal.engine.plan import Pulse, still
+from shoal.engine.parallel import map_in_order, spans
+from shoal.engine.plan import Pulse, ignore_pulse
 
-__all__ = ["CERTAINTY", "Codes", "Frame", "block_pairs", "encode", "frame_of", "near_order", "near_pairs"]
+__all__ = [
+    "CERTAINTY",
+    "Codes",
+    "Frame",
+    "encode",
+    "fit_frame",
+    "order_by_proximity",
+    "pair_blocks",
+    "pair_near_blocks",
+]
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int32]
@@ -24,16 +33,16 @@ CERTAINTY: Final = 1.0
 """Share of the codes' errors that is allowed for: all of it, so that no pair can be missed, whatever the data are, and
 every instruction set gives the same answer. `benchmarks/bench_margin.py` measures what less would save."""
 _SAMPLE: Final = 4096
-_FAR: Final = 3.0
+_MAX_LENGTH_RATIO: Final = 3.0
 """Rows are far that are longer than this many times what nine of ten are at most."""
 _BLOCK: Final = 8192
 _ROUNDING: Final = 3e-5
 """What rounding in float32 may take off a rotated row, as a share of its length: d eps for d up to 500, in practice a
 hundredth of it."""
-_CELL: Final = 400
+_ROWS_PER_CELL: Final = 400
 """Rows of a cell, about: half a block, so that blocks hold near rows."""
-_MOST_CELLS: Final = 1024
-_WIDEST: Final = 1024
+_MAX_CELLS: Final = 1024
+_MAX_EXACT_DIMENSIONS: Final = 1024
 """Up to so many dimensions the rotation is taken from the whole covariance."""
 _LEADING: Final = 256
 """Dimensions of the first stage of wider rows."""
@@ -85,39 +94,41 @@ def _coordinates(centred: Points, rotation: Floats) -> Floats:
     return np.concatenate([turned, centred - turned @ rotation.T], axis=1)
 
 
-def frame_of(points: Points, levels: int, seed: int = 0, *, rows: Rows | None = None, pulse: Pulse = still) -> Frame:
+def fit_frame(
+    points: Points, levels: int, seed: int = 0, *, rows: Rows | None = None, pulse: Pulse = ignore_pulse
+) -> Frame:
     """A frame for rows like `points[rows]` (all of them by default), estimated from a sample of them."""
     count = len(points) if rows is None else len(rows)
     rng = np.random.default_rng([seed, count])
-    wanted = max(_SAMPLE, 4 * min(points.shape[1], _WIDEST))
+    wanted = max(_SAMPLE, 4 * min(points.shape[1], _MAX_EXACT_DIMENSIONS))
     chosen = np.arange(count) if count <= wanted else np.sort(rng.choice(count, wanted, replace=False))
     sample = points[chosen if rows is None else rows[chosen]]
     mean, reach = _mean_and_reach(sample)
-    centred = _shortened(sample - mean, reach)
+    centred = _clip_lengths(sample - mean, reach)
     pulse()
-    if points.shape[1] > _WIDEST:
+    if points.shape[1] > _MAX_EXACT_DIMENSIONS:
         rotation, stages = (
             _leading_directions(centred, rng, pulse),
             [_LEADING, -(-(_LEADING + points.shape[1]) // 8) * 8],
         )
     else:
-        directions = _directions(centred)
+        directions = _principal_directions(centred)
         pulse()
-        stages = _stages(points.shape[1])
-        rotation = _mixed(directions, stages[0] if len(stages) > 1 else 0, rng)
+        stages = _choose_stages(points.shape[1])
+        rotation = _mix_axes(directions, stages[0] if len(stages) > 1 else 0, rng)
     pulse()
-    return Frame(mean, rotation, stages, _unit(_coordinates(centred, rotation), stages, levels, pulse), reach)
+    return Frame(mean, rotation, stages, _choose_unit(_coordinates(centred, rotation), stages, levels, pulse), reach)
 
 
 def _mean_and_reach(sample: Points) -> tuple[Floats, float]:
     """The mean of the rows but for the few that lie far away from all others, and how far rows are from it at most."""
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     away = _lengths(sample - mean)
-    reach = _FAR * float(np.quantile(away, 0.9)) if len(away) else 0.0
+    reach = _MAX_LENGTH_RATIO * float(np.quantile(away, 0.9)) if len(away) else 0.0
     if reach == 0.0 or float(away.max()) <= reach:
         return mean, np.inf
     mean = sample[away <= reach].mean(axis=0, dtype=np.float64).astype(np.float32)
-    reach = _FAR * float(np.quantile(_lengths(sample - mean), 0.9))
+    reach = _MAX_LENGTH_RATIO * float(np.quantile(_lengths(sample - mean), 0.9))
     return mean, reach if reach > 0.0 else np.inf
 
 
@@ -126,7 +137,7 @@ def _lengths(rows: Points) -> NDArray[np.float64]:
     return lengths
 
 
-def _shortened(rows: Points, reach: float) -> Points:
+def _clip_lengths(rows: Points, reach: float) -> Points:
     """Rows longer than `reach` cut to it, so that few long ones do not decide for all what directions and steps are."""
     lengths = _lengths(rows)
     if float(lengths.max(initial=0.0)) <= reach:
@@ -134,7 +145,7 @@ def _shortened(rows: Points, reach: float) -> Points:
     return rows * (reach / np.maximum(lengths, reach)).astype(np.float32)[:, None]
 
 
-def _directions(centred: Points) -> Floats:
+def _principal_directions(centred: Points) -> Floats:
     """(d, d) principal directions as columns, their variances descending."""
     covariance = (centred.T @ centred) / np.float32(max(len(centred), 1))
     directions = np.linalg.eigh(covariance)[1]
@@ -148,10 +159,10 @@ def _leading_directions(centred: Points, rng: np.random.Generator, pulse: Pulse)
     for _ in range(2):
         basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
         pulse()
-    return _mixed(np.ascontiguousarray(basis, dtype=np.float32), _LEADING, rng)
+    return _mix_axes(np.ascontiguousarray(basis, dtype=np.float32), _LEADING, rng)
 
 
-def _stages(dims: int) -> list[int]:
+def _choose_stages(dims: int) -> list[int]:
     """Ends of the stages, multiples of 32: a third of the dimensions, half, two thirds, all. Earlier hardly any tile
     can be left; a fifth stage costs more than it saves."""
     padded = -(-dims // 8) * 8
@@ -160,19 +171,19 @@ def _stages(dims: int) -> list[int]:
     return sorted({max(round(padded * share / 32), 1) * 32 for share in (1 / 3, 1 / 2, 2 / 3)} | {padded})
 
 
-def _mixed(rotation: Floats, leading: int, rng: np.random.Generator) -> Floats:
+def _mix_axes(rotation: Floats, leading: int, rng: np.random.Generator) -> Floats:
     """Turned within the leading and within the other directions: no coordinate is larger than its neighbours then, and
     the steps of the codes can be small."""
     parts = [rotation[:, :leading], rotation[:, leading:]]
-    return np.concatenate([part @ _turn(part.shape[1], rng) for part in parts if part.shape[1]], axis=1)
+    return np.concatenate([part @ _draw_rotation(part.shape[1], rng) for part in parts if part.shape[1]], axis=1)
 
 
-def _turn(size: int, rng: np.random.Generator) -> Floats:
+def _draw_rotation(size: int, rng: np.random.Generator) -> Floats:
     turn: Floats = np.linalg.qr(rng.standard_normal((size, size)))[0].astype(np.float32)
     return turn
 
 
-def _unit(coordinates: Floats, stages: list[int], levels: int, pulse: Pulse) -> float:
+def _choose_unit(coordinates: Floats, stages: list[int], levels: int, pulse: Pulse) -> float:
     """The step of the codes that loses least in the rows of the sample."""
     first = stages[0] if len(stages) > 1 else 0
     weight = np.where(np.arange(coordinates.shape[1]) < first, np.float32(2), np.float32(1))
@@ -189,7 +200,7 @@ def _unit(coordinates: Floats, stages: list[int], levels: int, pulse: Pulse) -> 
     return min((spread * reach / levels for reach in (2.5, 3, 3.5, 4, 4.5, 5, 6, 8, 12)), key=lost)
 
 
-def encode(points: Points, frame: Frame, order: Places, threads: int, pulse: Pulse = still) -> Codes:
+def encode(points: Points, frame: Frame, order: Places, threads: int, pulse: Pulse = ignore_pulse) -> Codes:
     """The codes of `points[order]`, (n, d), in the compiled core."""
     core = kernels.native()
     assert core is not None, "whoever has codes made has seen to it"
@@ -198,25 +209,25 @@ def encode(points: Points, frame: Frame, order: Places, threads: int, pulse: Pul
     def write(block: slice) -> None:
         codes.write(block.start, np.ascontiguousarray(frame.coordinates(points[order[block]])), _ROUNDING)
 
-    for _ in in_order(write, spans(len(order), _BLOCK), threads, pulse):
+    for _ in map_in_order(write, spans(len(order), _BLOCK), threads, pulse):
         pass
     return codes
 
 
-def near_order(
-    points: Points, frame: Frame, threads: int, seed: int = 0, *, rows: Rows | None = None, pulse: Pulse = still
+def order_by_proximity(
+    points: Points, frame: Frame, threads: int, seed: int = 0, *, rows: Rows | None = None, pulse: Pulse = ignore_pulse
 ) -> Places:
     """(n,) the positions of `rows` (all by default) so ordered that near rows lie near: by the cells of a coarse
     k-means."""
     rows = np.arange(len(points)) if rows is None else rows
-    cells = max(1, min(_MOST_CELLS, len(rows) // _CELL))
+    cells = max(1, min(_MAX_CELLS, len(rows) // _ROWS_PER_CELL))
     if cells == 1:
         return np.arange(len(rows), dtype=np.int32)
     rng = np.random.default_rng([seed, len(rows)])
-    centers = _cells(points, frame.mean, rows, cells, rng, pulse)
+    centers = _fit_cells(points, frame.mean, rows, cells, rng, pulse)
     halves = (centers**2).sum(axis=1) / 2
 
-    places = np.append(_chain(centers), len(centers))  # far rows come last, where they are in nobody's way
+    places = np.append(_chain_centers(centers), len(centers))  # far rows come last, where they are in nobody's way
 
     def nearest(block: slice) -> Rows:
         own = points[rows[block]] - frame.mean
@@ -225,11 +236,11 @@ def near_order(
             label[_lengths(own) > frame.reach] = len(centers)
         return places[label]
 
-    by_place = np.concatenate(list(in_order(nearest, spans(len(rows), _BLOCK), threads, pulse)))
+    by_place = np.concatenate(list(map_in_order(nearest, spans(len(rows), _BLOCK), threads, pulse)))
     return np.argsort(by_place, kind="stable").astype(np.int32)
 
 
-def _cells(points: Points, mean: Floats, rows: Rows, cells: int, rng: np.random.Generator, pulse: Pulse) -> Floats:
+def _fit_cells(points: Points, mean: Floats, rows: Rows, cells: int, rng: np.random.Generator, pulse: Pulse) -> Floats:
     size = min(len(rows), 24 * cells)
     sample = points[rows[np.sort(rng.choice(len(rows), size, replace=False))]] - mean
     centers = sample[rng.choice(size, cells, replace=False)]
@@ -244,7 +255,7 @@ def _cells(points: Points, mean: Floats, rows: Rows, cells: int, rng: np.random.
     return centers
 
 
-def _chain(centers: Floats) -> Rows:
+def _chain_centers(centers: Floats) -> Rows:
     """(k,) places of the centers on a walk that always goes on to the nearest one left."""
     squares = (centers**2).sum(axis=1)
     products = centers @ centers.T
@@ -258,12 +269,12 @@ def _chain(centers: Floats) -> Rows:
     return place
 
 
-def near_pairs(points: Points, frame: Frame, order: Places, block: int, wanted: int) -> NDArray[np.int32]:
+def pair_near_blocks(points: Points, frame: Frame, order: Places, block: int, wanted: int) -> NDArray[np.int32]:
     """(m, 2) pairs of blocks of `points[order]`: each with itself and with at least `wanted` - 1 others, the nearest by
     their means; nearest pairs first. All pairs where there are no more blocks."""
     blocks = -(-len(order) // block)
     if wanted >= blocks:
-        return block_pairs(len(order), block)
+        return pair_blocks(len(order), block)
     means = np.stack([points[order[part]].mean(axis=0) for part in spans(len(order), block)])
     means -= frame.mean
     squares = (means**2).sum(axis=1)
@@ -276,7 +287,7 @@ def near_pairs(points: Points, frame: Frame, order: Places, block: int, wanted: 
     return np.ascontiguousarray(np.stack([first, second], axis=1)[by_distance].astype(np.int32))
 
 
-def block_pairs(count: int, block: int) -> NDArray[np.int32]:
+def pair_blocks(count: int, block: int) -> NDArray[np.int32]:
     """(m, 2) all pairs of blocks of `count` rows, the nearest in the order first."""
     blocks = -(-count // block)
     first, second = np.triu_indices(blocks)

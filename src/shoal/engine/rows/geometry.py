@@ -8,27 +8,27 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine.parallel import spans
-from shoal.engine.rows.means import squares_to
+from shoal.engine.rows.exact_sums import squared_distances
 from shoal.errors import InvalidField
 
 __all__ = [
-    "LARGEST",
+    "MAX_COORDINATE",
     "Near",
-    "checked_points",
+    "check_points",
     "distinct_rows",
     "half_squares",
-    "moved",
     "origin_shift",
     "pair_distances",
     "pair_squares",
     "rounding_slack",
+    "shift_rows",
     "squared_lengths",
     "unit_rows",
 ]
 
 Floats = NDArray[np.float32]
 
-LARGEST: Final = 1e15
+MAX_COORDINATE: Final = 1e15
 """Largest magnitude of a coordinate where rows are not scaled: the square of a distance must stay in float32."""
 _UNIT: Final = 1e-5
 """Squared lengths this near to 1 count as unit length; float32 rounding stays a factor of ten below."""
@@ -39,7 +39,7 @@ _PAIRS: Final = 1 << 22
 """Coordinates of pair differences held at a time: 32 MiB in float64."""
 
 
-def checked_points(points: NDArray[np.floating]) -> Points:
+def check_points(points: NDArray[np.floating]) -> Points:
     """`points` as (n, d) C-ordered float32, not copied where they are that already.
 
     Raises InvalidField where they are no table of at least one column, or a row holds NaN or an infinity.
@@ -59,7 +59,7 @@ def checked_points(points: NDArray[np.floating]) -> Points:
 def squared_lengths(points: Points, threads: int = 1) -> NDArray[np.float64]:
     """(n,) summed in a fixed order, so that they are the same for a row alone and among others."""
     rows, origin = np.arange(len(points)), np.zeros((1, points.shape[1]), np.float32)
-    return squares_to(points, rows, origin, np.zeros(len(points), np.int32), threads)
+    return squared_distances(points, rows, origin, np.zeros(len(points), np.int32), threads)
 
 
 def are_directions(points: Points) -> bool:
@@ -101,7 +101,7 @@ def origin_shift(points: Points) -> Floats | None:
     return None if offset <= 4 * max(spread, 0.0) else mean.astype(np.float32)
 
 
-def moved(points: Points, shift: Floats | None) -> Points:
+def shift_rows(points: Points, shift: Floats | None) -> Points:
     """The rows less `shift`; `points` itself where that is None."""
     return points if shift is None else points - shift
 
@@ -137,7 +137,7 @@ class Near:
 
     @staticmethod
     def of(points: Points) -> "Near":
-        rows = moved(points, origin_shift(points))
+        rows = shift_rows(points, origin_shift(points))
         return Near(rows, half_squares(rows), rounding_slack(rows))
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.rows.geometry import LARGEST, checked_points, half_squares
+from shoal.engine.rows.geometry import MAX_COORDINATE, check_points, half_squares
 from shoal.errors import InvalidField
 
-__all__ = ["lengths_of", "longest_of", "new_points", "score_slack"]
+__all__ = ["approximate_lengths", "check_new_points", "max_length", "score_slack"]
 
 Doubles = NDArray[np.float64]
 
@@ -21,10 +21,10 @@ _TINIEST: Final = 1e-30
 """Numbers below this may be lost in products, whatever the length of a row."""
 
 
-def new_points(points: NDArray[np.floating], dimensions: int) -> Points:
+def check_new_points(points: NDArray[np.floating], dimensions: int) -> Points:
     """`points` (n, d) as float32. Raises InvalidField where they are no such table, hold a number that is not finite
     or beyond 1e15, or have not as many `dimensions` as the rows that were clustered."""
-    table = checked_points(points)
+    table = check_points(points)
     if table.shape[1] != dimensions:
         raise InvalidField(
             "vectors",
@@ -32,8 +32,8 @@ def new_points(points: NDArray[np.floating], dimensions: int) -> Points:
             value=table.shape[1],
         )
     largest = float(max(table.max(initial=0.0), -table.min(initial=0.0)))
-    if largest > LARGEST:
-        raise InvalidField("vectors", f"hold numbers beyond {LARGEST:g}", value=largest)
+    if largest > MAX_COORDINATE:
+        raise InvalidField("vectors", f"hold numbers beyond {MAX_COORDINATE:g}", value=largest)
     return table
 
 
@@ -45,11 +45,11 @@ def score_slack(lengths: Doubles, longest: float, dimensions: int) -> Doubles:
     return slack
 
 
-def longest_of(halves: NDArray[np.float32]) -> float:
+def max_length(halves: NDArray[np.float32]) -> float:
     """The largest length of rows by half their squares."""
     return float(np.sqrt(2.0 * float(halves.max(initial=0.0))))
 
 
-def lengths_of(points: Points) -> Doubles:
+def approximate_lengths(points: Points) -> Doubles:
     """(n,) lengths, for bounds: not summed in a fixed order."""
     return np.sqrt(2.0 * half_squares(points).astype(np.float64))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.parallel import in_order, spans, thread_count
+from shoal.engine.parallel import map_in_order, spans, thread_count
 
-__all__ = ["Distinct", "Keys", "distinct", "keyed_rows", "mixed", "row_keys"]
+__all__ = ["Distinct", "Keys", "find_distinct", "mix_bits", "row_keys", "sort_by_key"]
 
 Keys = NDArray[np.uint64]
 
@@ -34,12 +34,12 @@ def row_keys(points: Points, threads: int) -> Keys:
     constants = _constants(points.shape[1])
     keys = np.empty(len(points), np.uint64)
     blocks = spans(len(points), _BLOCK)
-    for block, own in zip(blocks, in_order(partial(_block, points, constants), blocks, threads), strict=True):
+    for block, own in zip(blocks, map_in_order(partial(_block, points, constants), blocks, threads), strict=True):
         keys[block] = own
     return keys
 
 
-def keyed_rows(points: Points, threads: int) -> tuple[Rows, Rows, Rows]:
+def sort_by_key(points: Points, threads: int) -> tuple[Rows, Rows, Rows]:
     """Rows in the order of their keys (n,); of each distinct row the first in that order (m,); and for each place in
     the order the distinct row it holds (n,), ascending."""
     keys = row_keys(points, threads)
@@ -63,15 +63,15 @@ class Distinct:
     back: Rows
 
 
-def distinct(points: Points, threads: int) -> Distinct:
+def find_distinct(points: Points, threads: int) -> Distinct:
     """The distinct rows of `points` (n, d), in the order of their keys: it does not depend on that of the rows."""
-    by_key, rows, where = keyed_rows(points, threads)
+    by_key, rows, where = sort_by_key(points, threads)
     back = np.empty(len(by_key), np.int64)
     back[by_key] = where
     return Distinct(rows, np.bincount(where, minlength=len(rows)).astype(np.int64), back)
 
 
-def mixed(values: Keys) -> Keys:
+def mix_bits(values: Keys) -> Keys:
     """The finaliser of splitmix64 (Steele, Lea and Flood 2014): each bit depends on all bits of the value."""
     values = (values ^ (values >> np.uint64(30))) * _FIRST
     values = (values ^ (values >> np.uint64(27))) * _SECOND
@@ -80,11 +80,11 @@ def mixed(values: Keys) -> Keys:
 
 @cache
 def _constants(dimensions: int) -> Keys:
-    return mixed(np.arange(1, dimensions + 1, dtype=np.uint64) * _STEP) | np.uint64(1)
+    return mix_bits(np.arange(1, dimensions + 1, dtype=np.uint64) * _STEP) | np.uint64(1)
 
 
 def _block(points: Points, constants: Keys, block: slice) -> Keys:
     bits = (points[block] + np.float32(0)).view(np.uint32)
     # Numbers of few digits have only zeros among their low bits; a multiple of such bits would keep them.
     spread = (bits ^ (bits >> np.uint32(15))).astype(np.uint64)
-    return mixed(spread @ constants)
+    return mix_bits(spread @ constants)

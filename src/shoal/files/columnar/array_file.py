@@ -15,7 +15,7 @@ from shoal.files.layout import Asked
 from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, Pieces, Shards, row_place
 from shoal.files.reading import speaking_shoal
-from shoal.precision import split_if_it_matters
+from shoal.precision import split_if_significant
 from shoal.records.vectors import check_finite
 
 __all__ = ["ArrayPieces"]
@@ -95,7 +95,7 @@ class ArrayPieces:
         return pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), block.shape[1])
 
     def _block(self, first: int, rows: int) -> dict[str, VectorColumn]:
-        block = split_if_it_matters(self._array[first : first + rows])
+        block = split_if_significant(self._array[first : first + rows])
         check_finite(block.points, row_place(self._label, first))
         return {self._name: VectorColumn(np.arange(rows, dtype=np.int64), *block)}
 

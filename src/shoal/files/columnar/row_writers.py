@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import InvalidField
 from shoal.files.payloads import json_text, json_values, times_as_text
-from shoal.tables import is_json, is_text, mapped, plain
+from shoal.tables import is_json, is_text, map_leaves, to_plain
 
 __all__ = ["WRITTEN", "RowWriter", "WrittenFormat", "json_numbers", "open_writer", "written_format"]
 
@@ -225,7 +225,7 @@ def _cells(column: pa.Array) -> pa.Array:
     """A column as CSV can hold it: numbers, truths and text."""
     if is_json(column.type):
         return column.storage.cast(pa.large_string())
-    column = plain(column)
+    column = to_plain(column)
     kind = column.type
     if pa.types.is_nested(kind):
         return pa.array([_cell(value) for value in json_numbers(column)], pa.large_string())
@@ -234,7 +234,7 @@ def _cells(column: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind):
         return column.cast(pa.float32()) if pa.types.is_float16(kind) else column
     if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
-        return mapped(column, times_as_text)
+        return map_leaves(column, times_as_text)
     return pa.array([_cell(value, text=True) for value in json_numbers(column)], pa.large_string())
 
 

@@ -22,7 +22,7 @@ from shoal.files.pieces import Piece, naming_document, row_place
 from shoal.files.reading import converted
 from shoal.files.text_shards import CsvShards
 from shoal.records.document import RESERVED
-from shoal.tables import is_text, plain, plain_batch
+from shoal.tables import is_text, to_plain, to_plain_batch
 
 __all__ = ["TablePieces"]
 
@@ -111,7 +111,7 @@ class TablePieces:
     def _plain(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
         place = row_place(self._label, first)
         check_values(batch, place)
-        return gathered(_spread(plain_batch(batch)), self._groups, place)
+        return gathered(_spread(to_plain_batch(batch)), self._groups, place)
 
     def _ids(self, batch: pa.RecordBatch, name: str, first: int) -> list[str]:
         place = row_place(self._label, first, name)
@@ -150,7 +150,7 @@ class TablePieces:
         that one that repeats is not read to its end."""
         held, checked = list[pa.Array](), 0
         for batch in self._rows.batches(_LOOKED_AT * 8, [name]):
-            held.append(plain(batch.column(0)))
+            held.append(to_plain(batch.column(0)))
             if held[-1].null_count:
                 return False
             if (rows := sum(map(len, held))) >= 2 * checked:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.columnar.vector_forms import Form, is_missing_text, listed, parse_vector, parse_vectors
-from shoal.precision import Split, split_if_it_matters
+from shoal.precision import Split, split_if_significant
 from shoal.records.vectors import Place, check_finite, double_block
 
 __all__ = ["vector_column"]
@@ -68,7 +68,7 @@ def _block(lists: pa.Array, dimension: int, place: Place) -> Split:
         raise InvalidField(f"{place(at // dimension)}[{at % dimension}]", "is missing", remedy=remedy)
     if pa.types.is_decimal(numbers.type):
         numbers = numbers.cast(pa.float64())
-    block = split_if_it_matters(numbers.to_numpy(zero_copy_only=False).reshape(-1, dimension))
+    block = split_if_significant(numbers.to_numpy(zero_copy_only=False).reshape(-1, dimension))
     check_finite(block.points, place)
     return block
 
@@ -84,7 +84,7 @@ def _from_text(texts: Sequence[str | None], dimension: int, place: Place) -> Vec
         if isinstance(values, list) and len(values) != dimension:
             raise _ragged(kept_place(i), len(values), dimension)
     block = double_block(lists, kept_place, dimension=dimension, most=dimension)
-    return VectorColumn(np.array(rows, np.int64), *split_if_it_matters(block))
+    return VectorColumn(np.array(rows, np.int64), *split_if_significant(block))
 
 
 def _is_nan_text(text: str | None) -> bool:

@@ -9,8 +9,8 @@ import pyarrow as pa
 from shoal.errors import InvalidField
 from shoal.files.pieces import row_place
 from shoal.records.ids import MAX_ID_BYTES, check_id
-from shoal.scalars import id_text
-from shoal.tables import is_text, plain
+from shoal.scalars import parse_id
+from shoal.tables import is_text, to_plain
 
 __all__ = [
     "ID_COLUMNS",
@@ -52,11 +52,11 @@ def ids_of(column: pa.Array, name: str, first: int, label: str) -> list[str]:
     if is_text(kind) or pa.types.is_integer(kind):
         return _texts(column)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return [id_text(value, place(row)) for row, value in enumerate(column.to_pylist())]
+        return [parse_id(value, place(row)) for row, value in enumerate(column.to_pylist())]
     if pa.types.is_fixed_size_binary(kind) and kind.byte_width == _UUID_BYTES:
-        return _texts(plain(pa.ExtensionArray.from_storage(pa.uuid(), column)))
+        return _texts(to_plain(pa.ExtensionArray.from_storage(pa.uuid(), column)))
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return [id_text(value, place(row)) for row, value in enumerate(column.to_pylist())]
+        return [parse_id(value, place(row)) for row, value in enumerate(column.to_pylist())]
     problem = f"holds {kind}; ids are text, whole numbers or UUIDs"
     raise InvalidField(f"{label}: column {name!r}", problem, remedy="Make the column text, or name another.")
 

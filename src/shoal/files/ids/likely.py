@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.scalars import cell_text
+from shoal.scalars import format_cell
 
 __all__ = ["DifferentColumns", "is_named_as_ids", "likely_ids", "repeating_ids", "taken_for_ids"]
 
@@ -77,7 +77,7 @@ class DifferentColumns:
 
 
 def _digest(value: object) -> int:
-    text = cell_text(value).encode("utf-8", "surrogatepass")
+    text = format_cell(value).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 

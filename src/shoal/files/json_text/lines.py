@@ -22,10 +22,10 @@ from shoal.files.originals import Originals
 from shoal.files.pieces import Piece, Shards, naming_document, naming_line, row_place
 from shoal.files.reading import speaking_shoal
 from shoal.files.text_shards import JsonShards
-from shoal.precision import split_if_it_matters
+from shoal.precision import split_if_significant
 from shoal.records.document import RESERVED, check_lineage
 from shoal.records.vectors import Place, double_block
-from shoal.scalars import id_text
+from shoal.scalars import parse_id
 
 __all__ = ["JsonPieces"]
 
@@ -150,7 +150,7 @@ class JsonPieces:
     def _ids(self, rows: Sequence[Json], first: int) -> list[str]:
         assert self.id_column is not None
         place = row_place(self._label, first, self.id_column)
-        return [id_text(_plain_id(row.get(self.id_column)), place(i)) for i, row in enumerate(rows)]
+        return [parse_id(_plain_id(row.get(self.id_column)), place(i)) for i, row in enumerate(rows)]
 
     def _blocks(self, rows: Sequence[Json], first: int) -> dict[str, VectorColumn]:
         return {
@@ -178,7 +178,7 @@ class JsonPieces:
         values = [_numbers(value) for value in values]
         rows = [i for i, value in enumerate(values) if value is not None]
         block = double_block([values[i] for i in rows], lambda k: place(rows[k]), dimension=dimension, most=self._most)
-        return VectorColumn(np.array(rows, np.int64), *split_if_it_matters(block))
+        return VectorColumn(np.array(rows, np.int64), *split_if_significant(block))
 
     def _objects(self, size: int) -> Iterator[list[Json]]:
         with speaking_shoal(self._label), naming_line(self._label, self._records.line_of):

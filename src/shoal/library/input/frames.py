@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shoal.errors import InvalidField
 from shoal.files.columnar.tables import check_names
 from shoal.library.input.inputs import column_of
-from shoal.scalars import cell_text, is_missing, unwrapped
+from shoal.scalars import format_cell, is_missing, unwrap
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -179,10 +179,10 @@ def _pandas_column(series: Any) -> pa.Array | pa.ChunkedArray | None:
 
 def _column_of_objects(values: Iterable[object]) -> pa.Array | None:
     """Objects one by one: vectors of any library, or text among numbers, as spreadsheets hold it."""
-    rows = [None if is_missing(value) else unwrapped(value) for value in values]
+    rows = [None if is_missing(value) else unwrap(value) for value in values]
     there = [row for row in rows if row is not None]
     if all(isinstance(row, (str, int, float)) for row in there):
-        return pa.array([None if row is None else cell_text(row) for row in rows], pa.large_string())
+        return pa.array([None if row is None else format_cell(row) for row in rows], pa.large_string())
     try:
         return pa.array([None if row is None else _one_row(row) for row in rows])
     except (pa.ArrowException, TypeError, ValueError, OverflowError):

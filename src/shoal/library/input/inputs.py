@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.errors import InvalidField
-from shoal.precision import Split, split, split_if_it_matters
+from shoal.precision import Split, split_float32, split_if_significant
 from shoal.records.ids import check_id
 from shoal.records.vectors import check_finite
-from shoal.scalars import cell_text, id_text, is_missing, unwrapped
-from shoal.tables import plain
+from shoal.scalars import format_cell, is_missing, parse_id, unwrap
+from shoal.tables import to_plain
 
 __all__ = ["GivenIds", "column_of", "ids_of", "points_of", "renamed", "split_points", "texts_of"]
 
@@ -54,7 +54,7 @@ def split_points(vectors: object) -> Split:
         raise InvalidField("vectors", f"must have two axes (rows, dimensions), not the shape {raw.shape}")
     if raw.dtype.kind not in "fiu":
         raise InvalidField("vectors", f"must be numbers, not {raw.dtype}")
-    found = split(raw)
+    found = split_float32(raw)
     check_finite(found.points, _place)
     return found
 
@@ -74,14 +74,14 @@ def ids_of(ids: Iterable[object] | None, count: int | None) -> GivenIds:
     if ids is None:
         return GivenIds([str(row) for row in range(count or 0)], whole=True)
     listed = _listed(ids, "id")
-    names = [id_text(value, f"id[{row}]") for row, value in enumerate(listed)]
+    names = [parse_id(value, f"id[{row}]") for row, value in enumerate(listed)]
     _check_count("id", names, count)
     rows: dict[str, int] = {}
     for row, name in enumerate(names):
         check_id(f"id[{row}]", name)
         if rows.setdefault(name, row) != row:
             raise InvalidField(f"id[{row}]", f"repeats id[{rows[name]}]", value=name, remedy="Ids must be unique.")
-    return GivenIds(names, whole=all(isinstance(unwrapped(value), (int, float, Decimal)) for value in listed))
+    return GivenIds(names, whole=all(isinstance(unwrap(value), (int, float, Decimal)) for value in listed))
 
 
 def texts_of(texts: Iterable[object] | None, count: int | None) -> list[str] | None:
@@ -99,7 +99,7 @@ def _text(value: object, row: int) -> str:
         return str(value)
     if is_missing(value):
         return ""
-    raise InvalidField(f"text[{row}]", "must be text", value=unwrapped(value))
+    raise InvalidField(f"text[{row}]", "must be text", value=unwrap(value))
 
 
 def column_of(name: str, values: object) -> pa.Array:
@@ -110,21 +110,20 @@ def column_of(name: str, values: object) -> pa.Array:
         with renamed("vectors", name):
             return _vectors_column(values)
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise InvalidField(name, "is one value and no column", value=unwrapped(values), remedy="Give one value a row.")
+        raise InvalidField(name, "is one value and no column", value=unwrap(values), remedy="Give one value a row.")
     held = _with_known_times(values)
     held = _listed(cast("Iterable[object]", held), name) if isinstance(held, np.ma.MaskedArray) else held
     try:
         return pa.array(held)
     except _MIXED:
         listed = [
-            None if is_missing(value) else unwrapped(_with_known_times(value))
-            for value in cast("Iterable[object]", held)
+            None if is_missing(value) else unwrap(_with_known_times(value)) for value in cast("Iterable[object]", held)
         ]
     try:
         return pa.array(listed)
     except _MIXED:
         if all(value is None or isinstance(value, (str, int, float)) for value in listed):  # as spreadsheets hold them
-            return pa.array([None if value is None else cell_text(value) for value in listed], pa.large_string())
+            return pa.array([None if value is None else format_cell(value) for value in listed], pa.large_string())
         kinds = sorted({type(value).__name__ for value in listed if value is not None})
         problem = f"holds values of several types ({', '.join(kinds[:4])}), or of one that no column holds"
         raise InvalidField(name, problem, remedy="Give values of one type.") from None
@@ -142,7 +141,7 @@ def _vectors_column(values: Any) -> pa.Array:
     block = points_of(values)
     numbers = pa.array(block.ravel(), pa.float32())
     wide = np.asarray(values)
-    if split_if_it_matters(wide).rest is not None:  # whoever reads the column is to see what float32 would lose
+    if split_if_significant(wide).rest is not None:  # whoever reads the column is to see what float32 would lose
         numbers = pa.array(np.asarray(wide, np.float64).ravel(), pa.float64())
     return pa.FixedSizeListArray.from_arrays(numbers, block.shape[1])
 
@@ -174,9 +173,9 @@ def _listed(values: Iterable[object], field: str) -> list[object]:
             field, f"is a {kind}, not one value a row", remedy="Give a list in the order of the vectors."
         )
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return [value for chunk in _chunks(values) for value in plain(chunk).to_pylist()]
+        return [value for chunk in _chunks(values) for value in to_plain(chunk).to_pylist()]
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise InvalidField(field, "is one value, not one a row", value=unwrapped(values), remedy="Give one a row.")
+        raise InvalidField(field, "is one value, not one a row", value=unwrap(values), remedy="Give one a row.")
     return list(values)
 
 
@@ -312,7 +311,7 @@ def _not_a_table(detail: str = "") -> InvalidField:
 
 def _from_arrow(given: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     """Raises InvalidField for a column that holds no vectors, and naming a row without one."""
-    column = plain(given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given)
+    column = to_plain(given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given)
     kind = column.type
     lists = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if not lists or not (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)):

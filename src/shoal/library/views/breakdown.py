@@ -15,8 +15,8 @@ from shoal.errors import InvalidField
 from shoal.labeling import name_clusters
 from shoal.library.input.frames import is_pandas, is_polars
 from shoal.library.input.inputs import column_of
-from shoal.scalars import is_missing, unwrapped
-from shoal.tables import is_text, plain
+from shoal.scalars import is_missing, unwrap
+from shoal.tables import is_text, to_plain
 
 __all__ = ["UNITS", "by_class", "by_time"]
 
@@ -153,7 +153,7 @@ def _as_lists(values: Any) -> Any:
     listed = [sorted(one, key=str) if isinstance(one, (set, frozenset)) else one for one in values]
     rows = [None if is_missing(one) else list(one) if isinstance(one, _TAGS) else [one] for one in listed]
     try:
-        return pa.array([None if row is None else [unwrapped(tag) for tag in row] for row in rows])
+        return pa.array([None if row is None else [unwrap(tag) for tag in row] for row in rows])
     except pa.ArrowException:
         raise InvalidField("classes", "holds tags of several types", remedy="Make all of them text.") from None
 
@@ -210,7 +210,7 @@ def _column(name: str, values: Any, count: int) -> pa.Array:
         column = column_of(name, values.to_list())
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    column = plain(column)
+    column = to_plain(column)
     if len(column) != count:
         remedy = "Give one value a row, in the order of the documents."
         raise InvalidField(name, f"must be as many as the documents ({count:,}), not {len(column):,}", remedy=remedy)
@@ -248,7 +248,7 @@ def _parsed(column: pa.Array) -> pa.Array:
 
 def _binned(moments: NDArray[np.datetime64], bins: object) -> tuple[Numbers, NDArray[np.datetime64]]:
     """The bin of each moment, and the (b + 1,) edges of the bins, from the first to the last that holds one."""
-    bins = unwrapped(bins)
+    bins = unwrap(bins)
     if isinstance(bins, int) and not isinstance(bins, bool) and 1 <= bins <= _MOST_BINS:
         return _even(moments, bins)
     if bins is None:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from shoal.analysis.analyse import Analysis, NamedCluster, NamedLayer
 from shoal.columns import Points
 from shoal.engine.cluster_probabilities import Mixture, TopClusters
-from shoal.engine.plan import Plan, Progress, silent
+from shoal.engine.plan import Plan, Progress, ignore_progress
 from shoal.engine.rows.geometry import unit_rows
-from shoal.engine.rows.new_rows import new_points
+from shoal.engine.rows.new_rows import check_new_points
 from shoal.errors import InvalidField
 from shoal.library.input.alignment import align
 from shoal.library.input.document_ids import DocumentIds
@@ -24,8 +24,8 @@ from shoal.library.input.given import split_vectors
 from shoal.library.views.breakdown import by_class, by_time
 from shoal.library.views.exports import as_pandas, as_polars, clusters_table, documents_table, representatives_table
 from shoal.library.views.notebook import Line, Page, page_html
-from shoal.precision import Split, moved_to_mean
-from shoal.scalars import whole
+from shoal.precision import Split, center_on_mean
+from shoal.scalars import parse_integer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ class Exploration(ABC):
         *,
         without: Sequence[str] = (),
         overwrite: bool = False,
-        progress: Progress = silent,
+        progress: Progress = ignore_progress,
     ) -> Path:
         """Write the file that was clustered again, every row and column in its order, with the cluster of each row
         beside them, as `shoal cluster --write` does.
@@ -203,12 +203,17 @@ class Exploration(ABC):
 
     @overload
     def probabilities(
-        self, vectors: object = None, *, vector: str | None = None, top: None = None, progress: Progress = silent
+        self,
+        vectors: object = None,
+        *,
+        vector: str | None = None,
+        top: None = None,
+        progress: Progress = ignore_progress,
     ) -> NDArray[np.float32]: ...
 
     @overload
     def probabilities(
-        self, vectors: object = None, *, vector: str | None = None, top: int, progress: Progress = silent
+        self, vectors: object = None, *, vector: str | None = None, top: int, progress: Progress = ignore_progress
     ) -> TopClusters: ...
 
     def probabilities(
@@ -217,7 +222,7 @@ class Exploration(ABC):
         *,
         vector: str | None = None,
         top: int | None = None,
-        progress: Progress = silent,
+        progress: Progress = ignore_progress,
     ) -> NDArray[np.float32] | TopClusters:
         """How probable each cluster is for each document, if it is in one of them.
 
@@ -252,7 +257,7 @@ class Exploration(ABC):
         points = self._placed(vectors, vector)
         mixture = Mixture.of(self.analysis.outcome)
         if top is not None:
-            return mixture.top(points, whole("top", top, 1), self.plan.threads, progress)
+            return mixture.top(points, parse_integer("top", top, 1), self.plan.threads, progress)
         needed = 4 * len(points) * len(self.clusters)
         if needed > _MOST_BYTES:
             problem = (
@@ -357,7 +362,7 @@ class Exploration(ABC):
             raise InvalidField(
                 "vectors", "were not kept with this clustering", remedy="Give them: the rows in their order."
             )
-        points = new_points(points, self.analysis.outcome.centroids.shape[1])
+        points = check_new_points(points, self.analysis.outcome.centroids.shape[1])
         if origin is not None:
-            points, _ = moved_to_mean(points, rest, origin)
+            points, _ = center_on_mean(points, rest, origin)
         return unit_rows(points, self.plan.threads) if self.plan.normalize else points

@@ -10,7 +10,7 @@ from shoal.analysis.analyse import Analysis, NamedCluster
 from shoal.analysis.tables import members_table
 from shoal.errors import ShoalError
 from shoal.library.input.document_ids import DocumentIds
-from shoal.tables import decoded
+from shoal.tables import decode_dictionaries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ def as_pandas(table: pa.Table, index: object = None) -> "pd.DataFrame":
         import pandas as pd
     except ImportError:
         raise ShoalError("to_pandas needs pandas, which is not installed: pip install pandas.") from None
-    frame: pd.DataFrame = decoded(table).to_pandas()  # categories refuse what fillna gives them
+    frame: pd.DataFrame = decode_dictionaries(table).to_pandas()  # categories refuse what fillna gives them
     if isinstance(index, pa.Table):
         index = index_of(index)
     if isinstance(index, pd.Index) and len(index) == len(frame):

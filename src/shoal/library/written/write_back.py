@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shoal.analysis.analyse import NOISE_ID, NamedCluster
 from shoal.columns import Labels, Rows
 from shoal.durable import written_alone
-from shoal.engine.plan import Progress, silent
+from shoal.engine.plan import Progress, ignore_progress
 from shoal.errors import Conflict, InvalidField
 from shoal.files import Source
 from shoal.files.columnar.row_writers import RowWriter, json_numbers, open_writer, written_format
@@ -115,7 +115,7 @@ def write_back(
     rows: Rows,
     total: int,
     path: Path,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
     *,
     without: Sequence[str] = (),
 ) -> list[str]:

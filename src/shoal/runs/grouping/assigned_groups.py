@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from shoal.analysis.analyse import NOISE_ID
 from shoal.columns import NOISE, Labels, Points
-from shoal.engine.clusters.centroids import Memberships, cluster_means, distances_to
+from shoal.engine.clusters.centroids import Memberships, cluster_means, measure_memberships
 from shoal.engine.clusters.quality import Grouping, measure
-from shoal.engine.map.stability import lay_out_again
+from shoal.engine.map.stability import revise_map
 from shoal.engine.plan import DistanceMetric, Progress
-from shoal.engine.prediction import Assigner, reaches
+from shoal.engine.prediction import Assigner, compute_reaches
 from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
@@ -87,7 +87,7 @@ def group_assigned(
 ) -> Groups:
     """The groups of the earlier run with these documents in them. Documents that were there stay where they were unless
     their vector changed; new ones join the group of the nearest centroid, if they are as near to it as its ordinary
-    members (`reaches`) and, with cosine distances, as similar as the run's `assignment_threshold` asks.
+    members (`compute_reaches`) and, with cosine distances, as similar as the run's `assignment_threshold` asks.
 
     Raises RunFailed where the vectors have other dimensions now, Cancelled.
     """
@@ -101,13 +101,13 @@ def group_assigned(
     metric: DistanceMetric = "cosine" if cluster.normalize_features else "euclidean"
     threshold = float(run.request.get("assignment_threshold", 0.0))
     placed = _placed(space, source, earlier, metric, threshold, threads, progress)
-    memberships = distances_to(space, placed.labels, vectors, metric)
+    memberships = measure_memberships(space, placed.labels, vectors, metric)
     progress("describe", 0.0)
     metrics = _metrics(space, placed.labels, memberships, metric, threads)
     progress("layout", 0.0)
     before = source.places_before
     places = np.full((len(space), 2), np.nan, np.float32) if before is None else before
-    drawn = lay_out_again(space, places, "transform", places.shape[1], SEED, threads, progress)
+    drawn = revise_map(space, places, "transform", places.shape[1], SEED, threads, progress)
     sizes = np.bincount(placed.labels[placed.labels >= 0], minlength=len(vectors))
     centroids = _centroids(earlier, placed.labels, memberships, drawn.places, sizes)
     centroids = pa.concat_tables([centroids, _above(earlier, centroids)], promote_options="permissive")
@@ -154,12 +154,12 @@ def _placed(
     was = np.where(old >= 0, earlier.labels[old], NOISE).astype(np.int32)
     moved = _moved(space, was, vectors, metric, earlier.distances[old])
     fresh = (old < 0) | moved
-    reach = reaches(earlier.distances, earlier.labels, len(vectors), metric=metric)
+    reach = compute_reaches(earlier.distances, earlier.labels, len(vectors), metric=metric)
     found = Assigner.of(vectors, metric=metric, reach=reach).assign(space[fresh], threads, progress)
     labels, strengths = was, earlier.members["membership_strength"].to_numpy().astype(np.float32)[old]
     labels[fresh], strengths[fresh] = found.labels, found.strengths
     if metric == "cosine":
-        similar = distances_to(space[fresh], labels[fresh], vectors, metric).cosine
+        similar = measure_memberships(space[fresh], labels[fresh], vectors, metric).cosine
         unlike = np.flatnonzero(fresh)[similar < threshold]
         labels[unlike], strengths[unlike] = NOISE, 0.0
     return _Placed(labels, strengths, fresh, int(moved.sum()))
@@ -169,7 +169,7 @@ def _moved(
     space: Points, labels: Labels, vectors: Points, metric: DistanceMetric, before: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """(n,) which rows of a group lie elsewhere now; of those in none nothing is known."""
-    now = distances_to(space, labels, vectors, metric).distance
+    now = measure_memberships(space, labels, vectors, metric).distance
     with np.errstate(invalid="ignore"):
         return (labels >= 0) & (np.abs(now - before) > _MOVED * np.maximum(1.0, np.abs(before)))
 

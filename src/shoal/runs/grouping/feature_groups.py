@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from shoal.analysis.analyse import NOISE_ID
 from shoal.analysis.named_clusters import BROAD, FINE
 from shoal.columns import NOISE, Labels, VectorColumn
-from shoal.engine.features.overlap import ABSENT, agreement, overlap
-from shoal.engine.plan import Keep, Progress
+from shoal.engine.features.overlap import ABSENT, find_overlaps, measure_agreement
+from shoal.engine.plan import Progress, StageCache
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.runs.grouping.earlier_map import rows_in
@@ -31,7 +31,7 @@ _OVERLAP: Final = 0.7
 
 
 def group_apart(
-    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: StageCache
 ) -> Groups:
     """One clustering for each feature, of the documents that have it. Raises RunFailed, InvalidField, Cancelled."""
     parts = list[_Part]()
@@ -53,7 +53,7 @@ def _shared(progress: Progress, number: int, count: int) -> Progress:
     return lambda stage, fraction: progress(stage, (number + fraction) / count)
 
 
-def _of_part(keep: Keep, number: int) -> Keep:
+def _of_part(keep: StageCache, number: int) -> StageCache:
     """Each feature has stages of its own."""
 
     def kept(stage: str, make: Callable[[], Made]) -> Made:
@@ -183,7 +183,7 @@ def _metrics(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> Values:
         **found,
         "features": {part.feature: dict(part.groups.metrics) for part in parts},
         "agreement": [
-            {"features": [one, two], **asdict(agreement(aligned[one], aligned[two]))}
+            {"features": [one, two], **asdict(measure_agreement(aligned[one], aligned[two]))}
             for one, two in combinations(aligned, 2)
         ],
     }
@@ -204,7 +204,7 @@ def _overlapping(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> list[
     are the same, and the larger one counts as the parent."""
     links, rows_of = [], {part.feature: part.rows() for part in parts}
     for one, two in combinations(parts, 2):
-        found = overlap(aligned[one.feature], aligned[two.feature], least=_OVERLAP)
+        found = find_overlaps(aligned[one.feature], aligned[two.feature], least=_OVERLAP)
         pairs = zip(
             *(found.left.tolist(), found.right.tolist(), found.rows.tolist()),
             *(found.share_of_left.tolist(), found.share_of_right.tolist()),

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from shoal.columns import Points
-from shoal.engine.features.preprocessing import check_steps, prepared
-from shoal.engine.features.spaces import concatenated
+from shoal.engine.features.preprocessing import apply_steps, check_steps
+from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.features.weights import WeightLearning, learn_weights
-from shoal.engine.plan import Keep, Progress, made_now
+from shoal.engine.plan import Progress, StageCache, bypass_cache
 from shoal.records.cluster import Cluster
 from shoal.runs.input import RunInput
 
@@ -25,7 +25,7 @@ class FeatureSpace:
 
 
 def feature_space(
-    source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress, keep: Keep = made_now
+    source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress, keep: StageCache = bypass_cache
 ) -> FeatureSpace:
     """The features side by side, with equal, given or learned weights, after the preprocessing steps. `keep` is asked
     for "fuse" where that is more than the vectors as they are stored."""
@@ -39,7 +39,7 @@ def _fused(source: RunInput, cluster: Cluster, seed: int, threads: int, progress
     steps = check_steps(cluster.preprocessing_steps or [], "preprocessing_steps")
     if not steps:
         return joined
-    points, _, notes = prepared(joined.points, steps, seed, threads, progress)
+    points, _, notes = apply_steps(joined.points, steps, seed, threads, progress)
     normalize = joined.normalize and not any(step.embeds for step in steps)
     return FeatureSpace(points, normalize, joined.weights, [*joined.warnings, *notes])
 
@@ -54,5 +54,5 @@ def _joined(source: RunInput, cluster: Cluster, seed: int, threads: int, progres
         weights = dict(learned.weights)
         told = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
         warnings.append(f"Feature weights were learned from {learned.rows:,} documents: {told}.")
-    points = concatenated(source.blocks, weights, normalize=bool(cluster.normalize_features))
+    points = concatenate_features(source.blocks, weights, normalize=bool(cluster.normalize_features))
     return FeatureSpace(points, cluster.normalize_features, weights, warnings)

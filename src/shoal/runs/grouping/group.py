@@ -1,6 +1,6 @@
 """From a run's input to its groups: by the vectors together, by each feature apart, or by the values of fields."""
 
-from shoal.engine.plan import Keep, Progress, made_now
+from shoal.engine.plan import Progress, StageCache, bypass_cache
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.runs.grouping.attribute_groups import group_by_values
@@ -13,7 +13,12 @@ __all__ = ["group"]
 
 
 def group(
-    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep = made_now
+    source: RunInput,
+    cluster: Cluster,
+    run: Execution,
+    progress: Progress,
+    threads: int,
+    keep: StageCache = bypass_cache,
 ) -> Groups:
     """Find and name the groups; `keep` is asked for the stages of each clustering.
 

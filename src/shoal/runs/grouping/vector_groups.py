@@ -10,9 +10,9 @@ from shoal.analysis.tables import centroids_table, further_tables, members_table
 from shoal.columns import NOISE, Labels, Points, VectorColumn
 from shoal.engine.clusters.centroids import cluster_means
 from shoal.engine.features.preprocessing import check_steps
-from shoal.engine.features.spaces import directions
+from shoal.engine.features.spaces import normalize_nonzero_rows
 from shoal.engine.features.weights import WeightLearning
-from shoal.engine.plan import Keep, Progress
+from shoal.engine.plan import Progress, StageCache
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
@@ -32,7 +32,7 @@ _MEASURES: Final[Mapping[str, str]] = {
 
 
 def group_by_vectors(
-    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: StageCache
 ) -> Groups:
     """Find and name the groups. Raises RunFailed, InvalidField, Cancelled."""
     if not source.blocks:
@@ -102,7 +102,7 @@ def feature_vectors(source: RunInput, cluster: Cluster, labels: Labels, centroid
     sizes = np.bincount(labels[labels >= 0], minlength=len(centroids))
     if len(source.blocks) == 1 and not check_steps(cluster.preprocessing_steps or [], "preprocessing_steps"):
         return {name: VectorColumn(np.arange(len(centroids)), centroids) for name in source.blocks}
-    scaled, some = directions if cluster.normalize_features else np.asarray, np.flatnonzero(sizes)
+    scaled, some = normalize_nonzero_rows if cluster.normalize_features else np.asarray, np.flatnonzero(sizes)
     return {
         name: VectorColumn(some, cluster_means(scaled(points), labels, len(sizes))[some].astype(np.float32))
         for name, points in source.blocks.items()

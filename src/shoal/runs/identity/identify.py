@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from shoal.analysis.analyse import NOISE_ID
 from shoal.columns import NOISE, Labels
-from shoal.engine.clusters.matching import SharedRows, match_clusters, shared_rows
-from shoal.engine.features.attributes import text_of
+from shoal.engine.clusters.matching import SharedRows, count_shared_rows, match_clusters
+from shoal.engine.features.attributes import format_value
 from shoal.errors import Corrupt, NotFound
 from shoal.records.execution import Execution
 from shoal.records.queries.filters import Condition
@@ -207,7 +207,7 @@ def _values_of(centroids: pa.Table) -> dict[tuple[tuple[str, str], ...], str]:
     nested = any(parents.values())
     found = {}
     for row in rows:
-        values = [(name, text_of(value)) for name, value in orjson.loads(row["attributes"]).items()]
+        values = [(name, format_value(value)) for name, value in orjson.loads(row["attributes"]).items()]
         found[tuple(values[: _depth(row["cluster_id"], parents)] if nested else values)] = row["cluster_id"]
     return found
 
@@ -227,7 +227,7 @@ def _by_documents(members: pa.Table, ranks: Sequence[str], past: pa.Table, used:
     what stood in the same one."""
     now, labels = _labelled(members)
     before, earlier = _labelled(past)
-    shared = shared_rows(_aligned(members, past, earlier), labels)
+    shared = count_shared_rows(_aligned(members, past, earlier), labels)
     matched: dict[Path, Path] = {}
     allowed: NDArray[np.bool_] | None = None
     for depth in range(1, 1 + max((len(path_of(id)) for id in ranks), default=0)):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shoal.analysis.named_clusters import BROAD, FINE
 from shoal.columns import NOISE, Labels
-from shoal.engine.clusters.matching import match_clusters, shared_rows
+from shoal.engine.clusters.matching import count_shared_rows, match_clusters
 
 __all__ = ["LAYERS", "LayersBefore", "identify_layers", "is_layers_table", "is_of_layer", "is_of_layers"]
 
@@ -128,7 +128,7 @@ def _matched(own: Sequence[_Layer], old: Sequence[_Layer]) -> list[dict[str, str
     pairs = list[tuple[int, int, int, dict[str, str]]]()
     for one, layer in enumerate(own):
         for other, earlier in enumerate(old):
-            shared = shared_rows(earlier.labels, layer.labels)
+            shared = count_shared_rows(earlier.labels, layer.labels)
             found = match_clusters(shared)
             kept = np.array([found.get(int(new), -1) for new in shared.new], np.int64) == shared.old
             names = {layer.ids[new]: earlier.ids[before] for new, before in found.items()}

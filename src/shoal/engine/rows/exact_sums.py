@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.parallel import spans, thread_count
-from shoal.engine.plan import Pulse, still
+from shoal.engine.plan import Pulse, ignore_pulse
 
-__all__ = ["Moves", "mean_variance", "move_rows", "on_grid", "quantum_of", "squares_to"]
+__all__ = ["Moves", "choose_quantum", "mean_variance", "move_rows", "round_to_grid", "squared_distances"]
 
 Doubles = NDArray[np.float64]
 Numbers = NDArray[np.int32]
@@ -27,13 +27,13 @@ _SMALLEST: Final = -1021
 _SHIFT: Final = 1.5 * 2.0**52
 
 
-def quantum_of(largest: float, count: int) -> float:
+def choose_quantum(largest: float, count: int) -> float:
     """A power of two: sums of `count` multiples of it, none above `largest`, are exact."""
     crowd = max(0, (count - 1).bit_length() - 22)
     return ldexp(1.0, max(frexp(largest)[1] - 30 + crowd, _SMALLEST))
 
 
-def on_grid(values: Doubles, quantum: float) -> Doubles:
+def round_to_grid(values: Doubles, quantum: float) -> Doubles:
     """Rounded to multiples of the quantum, half to even."""
     shift = _SHIFT * quantum
     rounded: Doubles = (values + shift) - shift
@@ -49,7 +49,7 @@ def move_rows(points: Points, moves: Moves, sums: Doubles, quantum: float, threa
         return compiled
     sums = sums.copy()
     for block in spans(len(rows), _BLOCK):
-        values = on_grid(points[rows[block]].astype(np.float64), quantum)
+        values = round_to_grid(points[rows[block]].astype(np.float64), quantum)
         for numbers, sign in ((left[block], -1.0), (came[block], 1.0)):
             there = numbers >= 0
             _add_by_center(sums, numbers[there], sign * values[there])
@@ -64,7 +64,7 @@ def _add_by_center(sums: Doubles, numbers: Numbers, values: Doubles) -> None:
     sums[own] += np.add.reduceat(values[order], starts, axis=0)
 
 
-def squares_to(points: Points, rows: Rows, centers: Points, numbers: Numbers, threads: int) -> Doubles:
+def squared_distances(points: Points, rows: Rows, centers: Points, numbers: Numbers, threads: int) -> Doubles:
     """(m,) squared distances of rows to centers in float64, the same from the compiled core and from its twin: eight
     sums of every eighth column, then ((0+4)+(2+6)) + ((1+5)+(3+7))."""
     core = kernels.native()
@@ -88,7 +88,7 @@ def _squares(left: Points, right: Points) -> Doubles:
     return total
 
 
-def mean_variance(points: Points, quantum: float, threads: int, pulse: Pulse = still) -> float:
+def mean_variance(points: Points, quantum: float, threads: int, pulse: Pulse = ignore_pulse) -> float:
     """The mean over the columns of their variances."""
     count = len(points)
     sums, squares = np.zeros((1, points.shape[1])), []
@@ -101,5 +101,5 @@ def mean_variance(points: Points, quantum: float, threads: int, pulse: Pulse = s
     for block in spans(count, 1 << 16):
         pulse()
         rows = np.arange(block.start, block.stop)
-        squares.append(squares_to(points, rows, mean, np.zeros(len(rows), np.int32), threads))
+        squares.append(squared_distances(points, rows, mean, np.zeros(len(rows), np.int32), threads))
     return float(fsum(np.concatenate(squares)) / max(count, 1) / points.shape[1])

@@ -12,7 +12,7 @@ from shoal.engine import kernels
 from shoal.engine.neighbors.graph import NeighborGraph
 from shoal.engine.parallel import spans, thread_count
 
-__all__ = ["leave_out", "log_distances", "robust_scores", "walk_home"]
+__all__ = ["log_distances", "mark_noise", "robust_scores", "walk_home"]
 
 Places = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -78,7 +78,7 @@ def _medians(values: Floats, labels: Places) -> Floats:
     return np.asarray((low + high) / 2, np.float64)
 
 
-def leave_out(labels: Places, out: NDArray[np.bool_], copies: Rows, smallest: int) -> Places:
+def mark_noise(labels: Places, out: NDArray[np.bool_], copies: Rows, smallest: int) -> Places:
     """Without the rows `out` and without groups of fewer than `smallest` rows, copies counted; the rest renumbered."""
     kept = np.where(out, NOISE, labels)
     inside = kept >= 0

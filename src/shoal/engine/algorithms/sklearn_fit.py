@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 from shoal.errors import InvalidField
 
-__all__ = ["check_affordable", "gathered"]
+__all__ = ["check_affordable", "collect_warnings"]
 
-_MOST_SECONDS = 3600.0
-_MOST_BYTES = 4 << 30
+_MAX_SECONDS = 3600.0
+_MAX_BYTES = 4 << 30
 
 
 @contextmanager
-def gathered(told: list[str]) -> Iterator[None]:
+def collect_warnings(told: list[str]) -> Iterator[None]:
     """Warnings of a library while the block runs end in `told`, once each."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -26,7 +26,7 @@ def gathered(told: list[str]) -> Iterator[None]:
 
 def check_affordable(field: str, value: object, seconds: float, size: float, remedies: Sequence[str]) -> None:
     """Raises InvalidField where a fit would take more than an hour or 4 GiB, by a rough estimate."""
-    if seconds <= _MOST_SECONDS and size <= _MOST_BYTES:
+    if seconds <= _MAX_SECONDS and size <= _MAX_BYTES:
         return
     cost = f"would take about {seconds / 3600:,.1f} hours and {size / (1 << 30):,.1f} GiB"
     raise InvalidField(field, f"{cost}; the limits are 1 hour and 4 GiB", value=value, remedy=" ".join(remedies))

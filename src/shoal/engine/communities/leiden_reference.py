@@ -41,11 +41,11 @@ def groups_of_vertices(
     part = list[int]()
     for first in range(0, graph.count, _STRETCH):
         last = min(first + _STRETCH, graph.count)
-        part += [first * 2 + label for label in _grouped_stretch(graph, first, last, resolution)]
+        part += [first * 2 + label for label in _group_stretch(graph, first, last, resolution)]
         tick(last / graph.count)
     parts = _renumber(part)
     if parts > most:
-        _join_groups(_joined(graph, part, parts), resolution, most, part)
+        _join_groups(_contract(graph, part, parts), resolution, most, part)
     _renumber(part)
     return np.array([part], np.int32)
 
@@ -68,13 +68,13 @@ def layers_of_communities(
     if count == 0 or len(resolutions) == 0:
         return found
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
-    part, small = _start_of(graph, groups, None)
+    part, small = _build_start(graph, groups, None)
     own = list(range(small.count))
     parts = _join_groups(small, float(resolutions.max()), _FEW_GROUPS, own)
-    part, small = [own[place] for place in part], _joined(small, own, parts)
+    part, small = [own[place] for place in part], _contract(small, own, parts)
     for number, resolution in enumerate(resolutions.tolist()):
         own = list(range(parts))
-        _iterate(small, resolution, _mixed(seed), own)
+        _iterate(small, resolution, _mix_bits(seed), own)
         labels = [own[place] for place in part]
         _renumber(labels)
         found[number] = labels
@@ -102,11 +102,11 @@ def runs_of_communities(
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
     part = list(range(count))
     if groups is not None or within is not None:
-        part, graph = _start_of(graph, groups, within)
+        part, graph = _build_start(graph, groups, within)
     for number, seed in enumerate(seeds.tolist()):
         own = list(range(graph.count))
         for round in range(max(rounds, 1)):
-            _iterate(graph, resolution, _mixed((seed + round) & _ALL), own)
+            _iterate(graph, resolution, _mix_bits((seed + round) & _ALL), own)
         labels = [own[place] for place in part]
         _renumber(labels)
         found[number] = labels
@@ -127,7 +127,7 @@ def joined_groups(start: Starts, to: Places, weight: Weights, groups: Places, th
     """As in `_native`; `threads` has no effect."""
     part, parts = groups.tolist(), int(groups.max(initial=-1)) + 1
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), [0.0] * len(part), 0.0)
-    small = _joined(graph, part, parts)
+    small = _contract(graph, part, parts)
     ends = np.array(small.to, np.int64)
     order = np.lexsort((ends, np.repeat(np.arange(parts), np.diff(small.start))))
     return (
@@ -185,17 +185,17 @@ class _Graph:
         return range(self.start[vertex], self.start[vertex + 1])
 
 
-def _mixed(value: int) -> int:
+def _mix_bits(value: int) -> int:
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _ALL
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _ALL
     return value ^ (value >> 31)
 
 
-def _shuffled(count: int, seed: int) -> list[int]:
+def _shuffle(count: int, seed: int) -> list[int]:
     order, state = list(range(count)), seed
     for left in range(count, 1, -1):
         state = (state + 0x9E3779B97F4A7C15) & _ALL
-        other = _mixed(state) % left
+        other = _mix_bits(state) % left
         order[left - 1], order[other] = order[other], order[left - 1]
     return order
 
@@ -228,7 +228,7 @@ class _Steps:
             held[label] += graph.strength[vertex]
             sizes[label] += 1
         empty = [label for label in range(graph.count - 1, -1, -1) if sizes[label] == 0]
-        queue, waiting, head = _shuffled(graph.count, seed), [True] * graph.count, 0
+        queue, waiting, head = _shuffle(graph.count, seed), [True] * graph.count, 0
         while head < min(len(queue), visits):
             vertex = queue[head]
             head += 1
@@ -271,7 +271,7 @@ class _Steps:
             for at in graph.neighbors(vertex):
                 if labels[graph.to[at]] == label:
                     rest[vertex] += graph.weight[at]
-        for vertex in _shuffled(graph.count, seed):
+        for vertex in _shuffle(graph.count, seed):
             strength, all_held = graph.strength[vertex], whole[labels[vertex]]
             if sizes[part[vertex]] > 1 or rest[vertex] < self.rate * strength * (all_held - strength):
                 continue
@@ -294,13 +294,13 @@ class _Steps:
 
 def _group(graph: _Graph, resolution: float, seed: int) -> tuple[list[int], int]:
     steps, part = _Steps(graph, resolution), list(range(graph.count))
-    steps.move(part, _mixed(seed ^ 0x5851F42D4C957F2D), _SWEEPS * graph.count)
+    steps.move(part, _mix_bits(seed ^ 0x5851F42D4C957F2D), _SWEEPS * graph.count)
     _renumber(part)
-    part = steps.refine(part, _mixed(seed ^ 0x14057B7EF767814F))
+    part = steps.refine(part, _mix_bits(seed ^ 0x14057B7EF767814F))
     return part, _renumber(part)
 
 
-def _grouped_stretch(graph: _Graph, first: int, last: int, resolution: float) -> list[int]:
+def _group_stretch(graph: _Graph, first: int, last: int, resolution: float) -> list[int]:
     start, to, weight = [0], list[int](), list[float]()
     for vertex in range(first, last):
         kept = [at for at in graph.neighbors(vertex) if first <= graph.to[at] < last]
@@ -326,16 +326,16 @@ def _join_groups(graph: _Graph, resolution: float, most: int, part: list[int]) -
         if fewer > _SHRUNK * parts:
             break
         part[:] = [own[place] for place in part]
-        graph, parts = _joined(graph, own, fewer), fewer
+        graph, parts = _contract(graph, own, fewer), fewer
     return parts
 
 
-def _start_of(graph: _Graph, groups: Places | None, within: Places | None) -> tuple[list[int], _Graph]:
+def _build_start(graph: _Graph, groups: Places | None, within: Places | None) -> tuple[list[int], _Graph]:
     part: list[int] = list(range(graph.count)) if groups is None else groups.tolist()
-    return part, _joined(graph, part, max(part, default=-1) + 1, None if within is None else within.tolist())
+    return part, _contract(graph, part, max(part, default=-1) + 1, None if within is None else within.tolist())
 
 
-def _joined(graph: _Graph, part: list[int], parts: int, within: list[int] | None = None) -> _Graph:
+def _contract(graph: _Graph, part: list[int], parts: int, within: list[int] | None = None) -> _Graph:
     members: list[list[int]] = [[] for _ in range(parts)]
     strength = [0.0] * parts
     for vertex, own in enumerate(part):
@@ -357,16 +357,16 @@ def _joined(graph: _Graph, part: list[int], parts: int, within: list[int] | None
 
 def _iterate(graph: _Graph, resolution: float, seed: int, labels: list[int]) -> None:
     steps = _Steps(graph, resolution)
-    steps.move(labels, _mixed(seed))
+    steps.move(labels, _mix_bits(seed))
     if _renumber(labels) == graph.count:
         return
-    part = steps.refine(labels, _mixed((seed + 1) & _ALL))
+    part = steps.refine(labels, _mix_bits((seed + 1) & _ALL))
     parts = _renumber(part)
     if parts == graph.count:
         return
     own = [0] * parts
     for vertex, place in enumerate(part):
         own[place] = labels[vertex]
-    _iterate(_joined(graph, part, parts), resolution, (seed + 2) & _ALL, own)
+    _iterate(_contract(graph, part, parts), resolution, (seed + 2) & _ALL, own)
     labels[:] = [own[place] for place in part]
     _renumber(labels)

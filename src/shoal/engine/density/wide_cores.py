@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
-from shoal.engine.neighbors.nearest import cells_of
-from shoal.engine.parallel import in_order, spans
+from shoal.engine.neighbors.nearest import find_cells
+from shoal.engine.parallel import map_in_order, spans
 from shoal.engine.plan import Progress
+from shoal.engine.rows.exact_sums import squared_distances
 from shoal.engine.rows.geometry import Near
-from shoal.engine.rows.means import squares_to
 
-__all__ = ["Crowds", "widest_gaps"]
+__all__ = ["WideCores", "widest_gaps"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -31,7 +31,7 @@ _PAIRS: Final = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
-class Crowds:
+class WideCores:
     """Distinct rows (m, d), of which row i stands for `copies[i]` equal ones. Make it with `of`."""
 
     points: Points
@@ -40,8 +40,8 @@ class Crowds:
     threads: int
 
     @staticmethod
-    def of(points: Points, copies: Rows, threads: int) -> "Crowds":
-        return Crowds(points, copies, Near.of(points), threads)
+    def of(points: Points, copies: Rows, threads: int) -> "WideCores":
+        return WideCores(points, copies, Near.of(points), threads)
 
     def core_distances(self, min_samples: int, progress: Progress) -> Floats:
         """(m,) the radius that holds `min_samples` rows, itself and equal ones counted; min_samples <= all rows.
@@ -51,19 +51,19 @@ class Crowds:
         """
         core, blocks = np.empty(len(self.points)), self._blocks()
         work = partial(self._core, min_samples=min_samples)
-        for block, part in zip(blocks, in_order(work, blocks, self.threads), strict=True):
+        for block, part in zip(blocks, map_in_order(work, blocks, self.threads), strict=True):
             core[block] = part
             progress("reachability", block.stop / len(self.points))
         return core
 
-    def paced(self, core: Floats, order: Rows, gaps: Floats, progress: Progress) -> tuple[Places, Places]:
+    def find_core_edges(self, core: Floats, order: Rows, gaps: Floats, progress: Progress) -> tuple[Places, Places]:
         """Pairs of rows (e,) whose mutual reachability is the core distance of the first, `core` (m,): of the rows
         within it, in each component below it, the lowest. `order` (m,) are the rows in the leaf order of the minimum
         spanning tree, `gaps` (m - 1,) the heights at which neighbours in it meet."""
         one, two = list[Places](), list[Places]()
         blocks = self._blocks()
-        work = partial(self._paced, core=core, order=order, gaps=_WidestGaps.of(gaps))
-        for block, (left, right) in zip(blocks, in_order(work, blocks, self.threads), strict=True):
+        work = partial(self._find_core_edges, core=core, order=order, gaps=_WidestGaps.of(gaps))
+        for block, (left, right) in zip(blocks, map_in_order(work, blocks, self.threads), strict=True):
             one.append(left)
             two.append(right)
             progress("reachability", block.stop / len(self.points))
@@ -82,14 +82,16 @@ class Crowds:
         return squares
 
     def _distances(self, left: Rows, right: Rows) -> Floats:
-        return np.asarray(np.sqrt(squares_to(self.points, left, self.points, right.astype(np.int32), 1)), np.float64)
+        return np.asarray(
+            np.sqrt(squared_distances(self.points, left, self.points, right.astype(np.int32), 1)), np.float64
+        )
 
     def _core(self, block: slice, min_samples: int) -> Floats:
         squares = self._squares(block, slice(None))
-        middle = self._reached(squares, min_samples)
+        middle = self._estimate_squared_radius(squares, min_samples)
         slack = np.float32(8 * self.near.slack)
         held = ((squares < (middle - slack)[:, None]) * self.copies).sum(axis=1)
-        row, column = cells_of((squares >= (middle - slack)[:, None]) & (squares <= (middle + slack)[:, None]))
+        row, column = find_cells((squares >= (middle - slack)[:, None]) & (squares <= (middle + slack)[:, None]))
         distance = self._distances(row + block.start, column)
         order = np.lexsort((distance, row))
         row, distance, copies = row[order], distance[order], self.copies[column[order]]
@@ -99,7 +101,7 @@ class Crowds:
         core: Floats = distance[np.searchsorted(total, before + min_samples - held)]
         return core
 
-    def _reached(self, squares: Singles, min_samples: int) -> Singles:
+    def _estimate_squared_radius(self, squares: Singles, min_samples: int) -> Singles:
         """(b,) about the squared radius that holds `min_samples` rows."""
         if (self.copies == 1).all():
             return np.asarray(np.partition(squares, min_samples - 1, axis=1)[:, min_samples - 1], np.float32)
@@ -108,11 +110,11 @@ class Crowds:
         own = np.arange(len(squares))
         return np.asarray(squares[own, order[own, enough]], np.float32)
 
-    def _paced(self, block: slice, core: Floats, order: Rows, gaps: "_WidestGaps") -> tuple[Places, Places]:
+    def _find_core_edges(self, block: slice, core: Floats, order: Rows, gaps: "_WidestGaps") -> tuple[Places, Places]:
         own, pace = np.arange(block.start, block.stop), core[block]
         squares, slack = self._squares(block, order), 4 * self.near.slack
         far = np.nextafter((pace**2 + slack).astype(np.float32), np.float32(np.inf))
-        row, place = cells_of((squares <= far[:, None]) & (core[order] <= pace[:, None]))
+        row, place = find_cells((squares <= far[:, None]) & (core[order] <= pace[:, None]))
         near = squares[row, place] < pace[row] ** 2 - 2 * slack
         unclear = np.flatnonzero(~near)
         near[unclear] = self._distances(own[row[unclear]], order[place[unclear]]) <= pace[row[unclear]]
@@ -122,7 +124,7 @@ class Crowds:
             return np.empty(0, np.int32), np.empty(0, np.int32)
         first = np.ones(len(row), np.bool_)
         same = np.flatnonzero(row[1:] == row[:-1]) + 1
-        first[same] = gaps.between(place[same - 1], place[same]) >= pace[row[same]]
+        first[same] = gaps.max_between(place[same - 1], place[same]) >= pace[row[same]]
         starts = np.flatnonzero(first)
         lowest = np.minimum.reduceat(order[place], starts)
         return own[row[starts]].astype(np.int32), lowest.astype(np.int32)
@@ -130,7 +132,7 @@ class Crowds:
 
 def widest_gaps(gaps: Floats, first: Rows, last: Rows) -> Floats:
     """(e,) the widest gap between the places of each pair, first < last."""
-    return _WidestGaps.of(gaps).between(first, last)
+    return _WidestGaps.of(gaps).max_between(first, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class _WidestGaps:
             width *= 2
         return _WidestGaps(levels)
 
-    def between(self, first: Rows, last: Rows) -> Floats:
+    def max_between(self, first: Rows, last: Rows) -> Floats:
         level = np.frexp((last - first).astype(np.float64))[1] - 1
         widest = np.empty(len(first))
         for depth in np.unique(level).tolist():

@@ -9,24 +9,24 @@ from shoal.columns import Labels
 from shoal.engine.algorithms import count_parameter
 from shoal.plural import plural
 
-__all__ = ["sizes_note"]
+__all__ = ["size_warning"]
 
 _DENSITY: Final = ("hdbscan", "dbscan", "optics")
-_HEAPS: Final = ("mean_shift", "agglomerative", "spectral")
+_UNBALANCED: Final = ("mean_shift", "agglomerative", "spectral")
 """Methods that may make one heap and strays of any data; k-means and mixtures part a heap."""
-_BY_THEMSELVES: Final = ("auto", "evoc")
+_PARAMETER_FREE: Final = ("auto", "evoc")
 """Methods that say themselves how many clusters the rows show."""
-_LEAST: Final = 3
+_MIN_MEAN_SIZE: Final = 3
 """Rows of a cluster, on average."""
 _NOISE: Final = 0.4
-_HEAP: Final = 0.5
-_HEAP_OF_TWO: Final = 0.8
+_DOMINANT: Final = 0.5
+_DOMINANT_OF_TWO: Final = 0.8
 """Of two clusters one is larger anyway."""
-_FEW: Final = 10
+_MIN_ROWS: Final = 10
 """Rows of which shares say nothing."""
 
 
-def sizes_note(algorithm: str, params: Mapping[str, object], labels: Labels) -> str | None:
+def size_warning(algorithm: str, params: Mapping[str, object], labels: Labels) -> str | None:
     """What to warn of where density left many of the rows out, one cluster holds most of them, or more clusters were
     asked for than the rows can show; None elsewhere.
 
@@ -34,17 +34,25 @@ def sizes_note(algorithm: str, params: Mapping[str, object], labels: Labels) -> 
     """
     rows = len(labels)
     number = params.get(count_parameter(algorithm) or "")
-    if algorithm not in _BY_THEMSELVES and isinstance(number, int) and number > 1 and 0 < rows < _LEAST * number:
+    if (
+        algorithm not in _PARAMETER_FREE
+        and isinstance(number, int)
+        and number > 1
+        and 0 < rows < _MIN_MEAN_SIZE * number
+    ):
         few = f"{number:,} clusters of {plural(rows, 'document')} hold {rows / number:.1f} on average"
         return f"{few}: too few to tell groups from chance."
-    if rows < _FEW or algorithm not in (*_DENSITY, *_HEAPS):
+    if rows < _MIN_ROWS or algorithm not in (*_DENSITY, *_UNBALANCED):
         return None
     clusters, found = int(labels.max()) + 1, list[str]()
     out, largest = int((labels < 0).sum()), int((labels == 0).sum())
     if algorithm in _DENSITY and out > _NOISE * rows:
-        found.append(f"{_part(out, rows)} are in no cluster")
-    if not _asked_for(algorithm, params, clusters) and largest > (_HEAP if clusters != 2 else _HEAP_OF_TWO) * rows:
-        found.append(f"one cluster holds {_part(largest, rows)}")
+        found.append(f"{_format_share(out, rows)} are in no cluster")
+    if (
+        not _is_requested(algorithm, params, clusters)
+        and largest > (_DOMINANT if clusters != 2 else _DOMINANT_OF_TWO) * rows
+    ):
+        found.append(f"one cluster holds {_format_share(largest, rows)}")
     if not found:
         return None
     sentence = " and ".join(found)
@@ -53,14 +61,14 @@ def sizes_note(algorithm: str, params: Mapping[str, object], labels: Labels) -> 
     )
 
 
-def _asked_for(algorithm: str, params: Mapping[str, object], clusters: int) -> bool:
+def _is_requested(algorithm: str, params: Mapping[str, object], clusters: int) -> bool:
     """Whether one cluster is what was asked for."""
     return params.get(count_parameter(algorithm) or "") == 1 or (
         clusters == 1 and bool(params.get("allow_single_cluster"))
     )
 
 
-def _part(part: int, whole: int) -> str:
+def _format_share(part: int, whole: int) -> str:
     """Never rounded to all or none of them."""
     if part == whole:
         return f"all {whole:,} documents"
