@@ -1,4 +1,4 @@
-"""How probable each cluster is for a row: a mixture of spheres of one size about the centroids."""
+"""Probability of each cluster for a row: a mixture of spherical Gaussians of equal size around the centroids."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _CELLS: Final = 1 << 20
 @dataclass(frozen=True, slots=True)
 class TopClusters:
     """The m most probable clusters of n rows, most probable first: `labels` (n, m) int32 and `probabilities` (n, m)
-    float32, which sum to less than 1 where there are more clusters."""
+    float32, which sum to less than 1 if there are more clusters."""
 
     labels: NDArray[np.int32]
     probabilities: NDArray[np.float32]
@@ -30,23 +30,26 @@ class TopClusters:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """k spherical Gaussians of equal weight about the `centroids` (k, d), all of one `variance` in each of the
-    dimensions in which members really differ. Make it with `of`."""
+    """k spherical Gaussians of equal weight around the `centroids` (k, d), with the same `variance` in each of the
+    effective dimensions. Build with `of`."""
 
     centroids: Floats
     variance: float
 
     @staticmethod
     def of(outcome: Outcome) -> "Mixture":
-        """Squared distances of members to their centroid are taken as a multiple of a chi-square variable with as many
-        degrees of freedom as members really differ in: twice its squared mean over its variance (Satterthwaite 1946).
-        The variance in one of these is the mean over their number. Embeddings differ in far fewer dimensions than they
-        have; with all of them every probability would be 0 or 1."""
+        """Estimate the variance from the squared distances of members to their centroid.
+
+        They are modelled as a multiple of a chi-square variable whose degrees of freedom, the effective dimension, are
+        twice its squared mean over its variance (Satterthwaite 1946). The variance per dimension is the mean divided by
+        them. Embeddings vary in far fewer dimensions than they have; with all of them every probability would be 0 or
+        1.
+        """
         centroids = np.asarray(outcome.centroids, np.float64)
-        inside = outcome.labels >= 0
-        away = np.asarray(outcome.distances[inside], np.float64)
+        members = outcome.labels >= 0
+        away = np.asarray(outcome.distances[members], np.float64)
         if outcome.distance_metric == "cosine":
-            lengths = np.linalg.norm(centroids, axis=1)[outcome.labels[inside]]
+            lengths = np.linalg.norm(centroids, axis=1)[outcome.labels[members]]
             squares = np.maximum(1 + lengths**2 - 2 * lengths * (1 - away), 0)
         else:
             squares = away**2
@@ -56,28 +59,28 @@ class Mixture:
     def probabilities(
         self, points: Points, threads: int = 0, progress: Progress = ignore_progress
     ) -> NDArray[np.float32]:
-        """(n, k) of the rows of `points` (n, d), each row summing to 1."""
-        found = np.empty((len(points), len(self.centroids)), np.float32)
+        """(n, k) probabilities for the rows of `points` (n, d), each row summing to 1."""
+        result = np.empty((len(points), len(self.centroids)), np.float32)
         for block, part in self._blocks(points, threads, progress):
-            found[block] = part
-        return found
+            result[block] = part
+        return result
 
     def top(self, points: Points, most: int, threads: int = 0, progress: Progress = ignore_progress) -> TopClusters:
-        """The `most` probable clusters of each row, of equal ones the lower number; no more than one block of rows is
-        held against all clusters."""
+        """The `most` probable clusters of each row, ties to the lower number; only one block of rows is compared with
+        all clusters at a time."""
         most = min(most, len(self.centroids))
-        found = TopClusters(np.empty((len(points), most), np.int32), np.empty((len(points), most), np.float32))
+        result = TopClusters(np.empty((len(points), most), np.int32), np.empty((len(points), most), np.float32))
         for block, part in self._blocks(points, threads, progress):
             order = np.argsort(-part, axis=1, kind="stable")[:, :most]
-            found.labels[block] = order
-            found.probabilities[block] = np.take_along_axis(part, order, axis=1)
-        return found
+            result.labels[block] = order
+            result.probabilities[block] = np.take_along_axis(part, order, axis=1)
+        return result
 
     def _blocks(self, points: Points, threads: int, progress: Progress) -> Iterator[tuple[slice, Floats]]:
         halves = np.einsum("ij,ij->i", self.centroids, self.centroids) / 2
 
         def block_of(block: slice) -> Floats:
-            # The length of the row is the same for all clusters, and falls out.
+            # The length of the row is the same for all clusters and cancels.
             closeness: Floats = np.asarray(points[block], np.float64) @ self.centroids.T - halves
             closeness -= closeness.max(axis=1, keepdims=True, initial=-np.inf)
             if self.variance > 0:

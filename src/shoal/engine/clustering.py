@@ -1,4 +1,4 @@
-"""One clustering from rows to outcome: scale, fit, assign, number, describe, draw."""
+"""One clustering from rows to outcome: scale, fit, assign, number, describe, lay out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,35 +55,50 @@ def compute(
     plan: Plan,
     progress: Progress = ignore_progress,
     places_before: NDArray[np.float32] | None = None,
-    keep: StageCache = bypass_cache,
+    cache: StageCache = bypass_cache,
     *,
     origin: NDArray[np.float64] | None = None,
 ) -> Outcome:
-    """Cluster the rows of `points`, (n, d), n may be 0; float32 in C order is used in place and never written to.
-    `places_before` (n, 2 or 3) is where the rows were on a map made before, NaN for new ones; `origin` (d,) is what was
-    subtracted from the rows, of which cosines are told.
+    """Cluster the rows of `points`.
 
-    The same rows and plan give the same outcome whatever the number of threads. Reports the stages "cluster",
-    "describe" and "layout" to `progress`, which may raise Cancelled; `keep` is asked for "layout" (the Outcome) and,
-    within it, for "cluster" (a `Clustered`). Raises InvalidField for rows that are not finite, zero rows with
-    `normalize`, coordinates beyond 1e15 without, a seed out of range, an unknown algorithm and parameters with wrong
-    values.
+    The result depends only on the rows and the plan, not on the number of threads.
+
+    Parameters
+    ----------
+    points
+        (n, d), n may be 0; float32 in C order is used in place and never written to.
+    plan
+        What to compute.
+    progress
+        Called with the stages "cluster", "describe" and "layout"; may raise Cancelled.
+    places_before
+        (n, 2 or 3) coordinates of the rows on a previous map, NaN for rows new to it.
+    cache
+        Asked for the stage "layout" (an `Outcome`) and, inside it, for "cluster" (a `Clustered`).
+    origin
+        (d,) offset that the caller subtracted from the rows; added back before cosines are computed.
+
+    Raises
+    ------
+    InvalidField
+        For rows that are not finite, zero rows with `normalize`, coordinates beyond 1e15 without it, a seed out of
+        range, an unknown algorithm, and invalid parameter values.
     """
     check_seed("seed", plan.seed)
     progress = make_monotonic(progress)
     with one_blas_thread():
         space = _scale_points(check_points(points), plan)
 
-        def described() -> Outcome:
-            found = keep("cluster", lambda: _cluster(space, plan, progress))
+        def describe() -> Outcome:
+            found = cache("cluster", lambda: _cluster(space, plan, progress))
             return _describe(space, plan, found, places_before, origin, progress)
 
-        return keep("layout", described)
+        return cache("layout", describe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clustered:
-    """The clusters of n rows, and how they came about."""
+    """The clusters of n rows and how they were obtained."""
 
     labels: Labels
     strengths: NDArray[np.float32]
@@ -95,24 +110,24 @@ class Clustered:
     density: Density | None
     layers: Layers | None
     neighborhood: Neighborhood | None
-    """The neighbours of all rows, if the algorithm looked for them."""
+    """The neighbours of all rows, if the algorithm computed them."""
     fit: Fit | None
-    """What places new rows, where the plan keeps a model."""
+    """Assigns new rows, where the plan keeps a model."""
 
 
 def _cluster(space: Points, plan: Plan, progress: Progress) -> Clustered:
-    params, noticed = check_params(plan.algorithm, plan.params)
+    params, param_warnings = check_params(plan.algorithm, plan.params)
     fitted = sample_rows(len(space), _check_sample_size(plan), plan.seed)
     fit, labelled = _fit_and_assign(space, fitted, plan, params, progress)
     labels = number_by_size(labelled.labels)
-    sampled = [] if fitted is None else [_sampling_warning(len(fitted), len(space))]
+    sample_warnings = [] if fitted is None else [_sampling_warning(len(fitted), len(space))]
     params |= fit.params
     sizes = size_warning(plan.algorithm, params, labels)
     return Clustered(
         labels=labels,
         strengths=labelled.strengths,
         params=params,
-        warnings=[*noticed, *sampled, *fit.warnings, *([] if sizes is None else [sizes])],
+        warnings=[*param_warnings, *sample_warnings, *fit.warnings, *([] if sizes is None else [sizes])],
         fitted=fitted,
         exact=fit.exact and fitted is None,
         density=renumber_density(fit.density, fit.assignments.labels, labels, fitted) if fit.density else None,
@@ -152,7 +167,7 @@ def _sampling_warning(fitted: int, total: int) -> str:
 def _fit_and_assign(
     space: Points, sample: Rows | None, plan: Plan, params: dict[str, object], progress: Progress
 ) -> tuple[Fit, Assignments]:
-    """The fit, and a label for every row."""
+    """Fit the algorithm, on a sample if there is one, and label every row."""
     algorithm = find_algorithm(plan.algorithm)
     checked = algorithm.params(**params)
     progress("cluster", 0.0)
@@ -226,7 +241,7 @@ def _describe(
 
 
 def _find_or_reuse_neighborhood(space: Points, plan: Plan, found: Clustered, progress: Progress) -> Neighborhood | None:
-    """What the algorithm found of all rows, if it looked as far as a map does."""
+    """Neighbours for the map, reusing those of the algorithm where it searched as many."""
     if plan.components == 0:
         return None
     known = found.neighborhood

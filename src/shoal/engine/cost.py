@@ -1,8 +1,8 @@
-"""What a clustering will cost, before it is done: CPU time and memory, from the size of the data and the method.
+"""Estimates the CPU time and memory of a clustering from the size of the data and the method, before it runs.
 
-The forms are those of the algorithms: pairs of rows for everything that looks for neighbours, rows times centres for
-k-means, rows for what comes after. The constants were measured (`benchmarks/bench_plan.py`) on two cores of a current
-server processor with AVX2; `machine_factor` tells how this machine compares. Memory constants lie above what was seen.
+The formulas follow the algorithms: pairs of rows for neighbour searches, rows times centers for k-means, rows for what
+follows. The constants were measured (`benchmarks/bench_plan.py`) on two cores of a current server processor with AVX2;
+`machine_factor` scales them to this machine. Memory constants are upper bounds of the measurements.
 """
 
 import math
@@ -32,49 +32,49 @@ __all__ += ["startup_seconds", "wall_seconds"]
 _MAX_EXACT: Final = 250_000
 """Rows up to which clusterings compare all pairs."""
 _MAX_EXACT_MAP: Final = 50_000
-"""The same for the map alone."""
+"""As `_MAX_EXACT`, for the map alone."""
 _NEAR_SHARE: Final = 0.06
-"""Share of all pairs that is compared where near blocks of rows stand for all."""
+"""Fraction of all pairs compared when only near blocks of rows are searched."""
 _MAX_BLOCK_BYTES: Final = 90e6
-"""What the scans of blocks take at most, whatever the number of rows."""
+"""Upper bound of the memory of block scans, whatever the number of rows."""
 _WIDE: Final = 64
-"""Rows within a core distance beyond which pairs within it are not kept, as in `reachability`."""
+"""Rows within a core distance beyond which the pairs inside it are not stored, as in `reachability`."""
 _MAX_EXACT_SILHOUETTE: Final = 20_000
-"""Rows up to which a Euclidean silhouette is that of all rows."""
+"""Rows up to which a Euclidean silhouette is computed over all rows."""
 _CHOICE_SECONDS: Final = 9.5e-7
-"""Seconds of choosing a number of clusters, for a dimension of a row in each run."""
+"""Seconds per row and dimension of each k-means run when choosing the number of clusters."""
 _START_SECONDS: Final = 2.2
 _REFERENCE_SECONDS: Final = 0.0026
-"""A product of two 512 x 512 float32 matrices where the constants were measured."""
+"""Product of two 512 x 512 float32 matrices on the machine where the constants were measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`cpu_seconds` on one core where the constants were measured; `bytes` at the peak, beside the rows themselves."""
+    """`cpu_seconds` on one core of the reference machine; `bytes` at the peak, excluding the rows themselves."""
 
     cpu_seconds: float
     bytes: float
 
     def __add__(self, other: "Cost") -> "Cost":
-        """One after the other: the times add up, the larger peak counts."""
+        """Cost of running one after the other: times add up, the larger peak counts."""
         return Cost(self.cpu_seconds + other.cpu_seconds, max(self.bytes, other.bytes))
 
 
 def estimate_cost(plan: Plan, rows: int, dimensions: int) -> Cost:
-    """The whole of `compute`. Raises InvalidField for parameters the algorithm cannot take."""
+    """Cost of `compute`. Raises InvalidField for parameters that the algorithm rejects."""
     params, _ = check_params(plan.algorithm, plan.params)
     fitted = rows if plan.sample_size is None else min(rows, plan.sample_size)
     fit = _FIT_COSTS[plan.algorithm](fitted, dimensions, params)
     rest = Cost((rows - fitted) * dimensions * 3e-9 * 50, rows * 24.0)
     working = 8.0 * rows * dimensions if plan.normalize else 4.0 * rows * dimensions
     clusters = estimate_cluster_count(plan.algorithm, params, rows)
-    described = _description_cost(rows, dimensions, clusters, directions=plan.normalize)
-    whole = fit + rest + described + _map_cost(plan, rows, dimensions)
+    description = _description_cost(rows, dimensions, clusters, directions=plan.normalize)
+    whole = fit + rest + description + _map_cost(plan, rows, dimensions)
     return Cost(whole.cpu_seconds, whole.bytes + working)
 
 
 def estimate_assignment_cost(rows: int, dimensions: int, clusters: int) -> Cost:
-    """Of rows that join clusters which are there: nearest centroids, and their places on the map."""
+    """Cost of assigning rows to existing clusters: nearest centroids, and places on the map."""
     fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _estimate_bytes(rows, dimensions, 14))
     drawn = _neighbor_cost(rows, dimensions, _MAX_EXACT_MAP) + Cost(
         6e-5 * rows, _estimate_bytes(rows, dimensions, 0, 2500)
@@ -103,8 +103,8 @@ def estimate_cluster_count(algorithm: str, params: Mapping[str, Any], rows: int)
 
 @cache
 def machine_factor() -> float:
-    """How many times as much processor time this machine takes as the one that was measured, whatever else it does
-    meanwhile; at least a tenth. Asked once."""
+    """CPU time of this machine relative to the reference machine, at least 0.1. Measured once per process; other load
+    does not count."""
     left = np.ones((512, 512), np.float32)
     with one_blas_thread():
         best = min(_measure_seconds(lambda: left @ left) for _ in range(5))
@@ -112,12 +112,12 @@ def machine_factor() -> float:
 
 
 def startup_seconds() -> float:
-    """Of processor time, for a process that starts and imports what a clustering needs, on this machine."""
+    """CPU time for a process to start and import the engine on this machine."""
     return _START_SECONDS * machine_factor()
 
 
 def wall_seconds(cost: Cost, threads: int) -> float:
-    """On this machine, with so many threads (0: all cores). Half of the work is shared among threads well."""
+    """Elapsed time on this machine with so many threads (0: all cores); 65 % of the work is modelled as parallel."""
     cores = min(thread_count(threads), thread_count(0))
     return cost.cpu_seconds * machine_factor() * (0.35 + 0.65 / cores)
 
@@ -128,13 +128,13 @@ def _measure_seconds(action: Callable[[], object]) -> float:
     return time.thread_time() - start
 
 
-def _estimate_bytes(rows: int, dimensions: int, of_a_value: float, of_a_row: float = 0) -> float:
-    """What scans of blocks take, and the rest by its size."""
-    return min(_MAX_BLOCK_BYTES, 25.0 * rows * dimensions + 1e6) + rows * (of_a_value * dimensions + of_a_row)
+def _estimate_bytes(rows: int, dimensions: int, per_value: float, per_row: float = 0) -> float:
+    """Memory of block scans plus the given bytes per value and per row."""
+    return min(_MAX_BLOCK_BYTES, 25.0 * rows * dimensions + 1e6) + rows * (per_value * dimensions + per_row)
 
 
 def _pair_products(rows: int, dimensions: int, exact: int = _MAX_EXACT) -> float:
-    """Products of one pass over the pairs of rows, near blocks only beyond `exact` rows."""
+    """Multiplications of one pass over all pairs of rows, or over near blocks only beyond `exact` rows."""
     return float(rows) * rows * (1 if rows <= exact else _NEAR_SHARE) * (dimensions + 40)
 
 
@@ -144,8 +144,7 @@ def _neighbor_cost(rows: int, dimensions: int, exact: int = _MAX_EXACT) -> Cost:
 
 
 def _description_cost(rows: int, dimensions: int, clusters: float, *, directions: bool) -> Cost:
-    """Rows are compared with all centroids; a Euclidean silhouette compares as many pairs as those of 20,000 rows at
-    most."""
+    """Rows against all centroids; a Euclidean silhouette compares at most as many pairs as 20,000 rows have."""
     pairs = 0.0 if directions else float(min(rows, _MAX_EXACT_SILHOUETTE)) ** 2
     seconds = 1.5e-8 * rows * dimensions + 1e-6 * rows + pairs * (1.5e-11 * dimensions + 4e-9)
     seconds += 5e-11 * rows * min(clusters, rows) * dimensions
@@ -162,30 +161,30 @@ def _map_cost(plan: Plan, rows: int, dimensions: int) -> Cost:
 
 def _kmeans_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
     centres = int(params.get("n_clusters") or 50)
-    counted = min(centres, 100) + max(centres - 100, 0) / 4  # bounds spare most of many centres
+    effective = min(centres, 100) + max(centres - 100, 0) / 4  # bounds spare most of many centres
     starts = int(params.get("n_init") or 1) if isinstance(params.get("n_init"), int) else 1
-    seconds = 1.2e-9 * rows * dimensions * counted * (1 + (starts - 1) * 1.1)
+    seconds = 1.2e-9 * rows * dimensions * effective * (1 + (starts - 1) * 1.1)
     return Cost(seconds, _estimate_bytes(rows, dimensions, 14, 300) + 50.0 * centres * dimensions)
 
 
 def _density_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
-    """Core distances of more than 64 rows are found by themselves, in two passes over all pairs; where lists of
-    neighbours stand for all pairs they are as long as that.
+    """Core distances over more than 64 rows take two extra passes over all pairs; approximate neighbour lists grow with
+    them.
 
-    The time is that of embeddings. Of rows that are spread evenly in all of their dimensions no pair can be left out
-    early, which takes up to ten times as long.
+    The time is for embeddings. Rows spread evenly in all of their dimensions allow no early pruning and take up to ten
+    times as long.
     """
     samples = min(int(params.get("min_samples") or params.get("min_cluster_size") or 5), rows)
     approximate = params.get("approximate")
     listed = rows > _MAX_EXACT if approximate is None else bool(approximate)
     seconds = 2.2e-12 * _pair_products(rows, dimensions) + (5e-5 if listed else 2.5e-5) * rows
-    of_a_row = 6500.0 + 130.0 * max(min(samples, _WIDE) - 20, 0)
+    per_row = 6500.0 + 130.0 * max(min(samples, _WIDE) - 20, 0)
     if samples <= _WIDE:
-        return Cost(seconds, _estimate_bytes(rows, dimensions, 20, of_a_row))
+        return Cost(seconds, _estimate_bytes(rows, dimensions, 20, per_row))
     if listed:
-        return Cost(seconds + 5e-8 * rows * samples, _estimate_bytes(rows, dimensions, 20, of_a_row + 90.0 * samples))
+        return Cost(seconds + 5e-8 * rows * samples, _estimate_bytes(rows, dimensions, 20, per_row + 90.0 * samples))
     passes = float(rows) * rows * (2.3e-8 + 7e-11 * dimensions) + 4e-8 * rows * samples
-    return Cost(seconds + passes, _estimate_bytes(rows, dimensions, 20, of_a_row) + 9e7)
+    return Cost(seconds + passes, _estimate_bytes(rows, dimensions, 20, per_row) + 9e7)
 
 
 def _community_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
@@ -193,7 +192,7 @@ def _community_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Co
 
 
 def _linkage_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
-    """All distances in memory; of many rows micro-clusters stand for them."""
+    """All distances in memory; micro-clusters replace the rows when there are many."""
     own = rows if rows <= 20_000 else 8_000  # means of rows, and the k-means that finds them
     linked = Cost(
         5e-8 * own * own + _micro_cluster_seconds(rows, dimensions, own),

@@ -1,8 +1,8 @@
-"""Which version of the engine's inner loops runs: the compiled core, or its plain twins in NumPy with the same answers.
+"""Selects the implementation of the engine's inner loops: the compiled core, or the NumPy reference with equal results.
 
-`SHOAL_KERNELS` in the environment decides: `native` insists on the core, `plain` leaves it aside, `auto` or nothing
-takes the core where this installation has one. `SHOAL_INSTRUCTIONS` names the instruction set that the core uses;
-nothing takes the fastest that the processor has. Both are read once in a process.
+The environment variable `SHOAL_KERNELS` decides: `native` requires the core, `plain` selects the reference, `auto` (the
+default) uses the core where it is installed. `SHOAL_INSTRUCTIONS` names the instruction set of the core; by default the
+fastest one that the processor supports. Both are read once per process.
 """
 
 import os
@@ -22,38 +22,40 @@ _CORE = "shoal.engine._native"
 
 @cache
 def native() -> ModuleType | None:
-    """The compiled core (its functions are told in `_native.pyi`), or None where the plain twins are to run.
+    """The compiled core (its functions are described in `_native.pyi`), or None to use the NumPy reference.
 
-    Raises InvalidField where SHOAL_KERNELS asks for a core that is not there or holds another word, and where
-    SHOAL_INSTRUCTIONS names no instruction set that this processor has.
-    A core that is there and cannot be loaded is an ImportError: it was built for something else than this machine.
+    Raises InvalidField where SHOAL_KERNELS requires a core that is not installed or has an unknown value, and where
+    SHOAL_INSTRUCTIONS names an instruction set that this processor lacks. A core that is installed but fails to load
+    raises ImportError: it was built for another machine.
     """
-    wanted = os.environ.get(_VARIABLE) or "auto"
-    if wanted not in ("auto", "native", "plain"):
-        raise InvalidField(_VARIABLE, "must be auto, native or plain", value=wanted)
-    core = None if wanted == "plain" else _import_core()
-    if core is None and wanted == "native":
+    requested = os.environ.get(_VARIABLE) or "auto"
+    if requested not in ("auto", "native", "plain"):
+        raise InvalidField(_VARIABLE, "must be auto, native or plain", value=requested)
+    core = None if requested == "plain" else _import_core()
+    if core is None and requested == "native":
         raise InvalidField(
             _VARIABLE,
-            "asks for the compiled core, which this installation lacks",
-            value=wanted,
-            remedy="Install Shoal again with a C++20 compiler at hand, or unset the variable.",
+            "requires the compiled core, which is not installed",
+            value=requested,
+            remedy="Reinstall Shoal with a C++20 compiler available, or unset the variable.",
         )
     _choose_instructions(core)
     return core
 
 
 def _choose_instructions(core: ModuleType | None) -> None:
-    """Raises InvalidField where SHOAL_INSTRUCTIONS names what cannot be had. Case, spaces and hyphens do not count."""
-    wanted = os.environ.get(_INSTRUCTIONS)
-    if not wanted:
+    """Apply SHOAL_INSTRUCTIONS, ignoring case, spaces and hyphens. Raises InvalidField if it is not available."""
+    requested = os.environ.get(_INSTRUCTIONS)
+    if not requested:
         return
-    there = _NAMES if core is None else tuple(core.available_instructions())
-    name = {_normalize_name(name): name for name in there}.get(_normalize_name(wanted))
+    available = _NAMES if core is None else tuple(core.available_instructions())
+    name = {_normalize_name(name): name for name in available}.get(_normalize_name(requested))
     if name is None:
-        on = "" if core is None else " on this processor"
+        scope = "" if core is None else " on this processor"
         remedy = "Unset it to take the fastest."
-        raise InvalidField(_INSTRUCTIONS, f"must be one of {', '.join(there)}{on}", value=wanted, remedy=remedy)
+        raise InvalidField(
+            _INSTRUCTIONS, f"must be one of {', '.join(available)}{scope}", value=requested, remedy=remedy
+        )
     if core is not None:
         core.use_instructions(name)
 
@@ -63,12 +65,13 @@ def _normalize_name(name: str) -> str:
 
 
 def describe() -> str:
-    """What runs, in words: "native, avx2" with the instruction set, or "plain NumPy" with the reason."""
+    """The selected implementation in words: "native, avx2" with the instruction set, or "plain NumPy" with the
+    reason."""
     core = native()
     if core is not None:
         return f"native, {core.instructions()}"
-    asked = os.environ.get(_VARIABLE) == "plain"
-    return f"plain NumPy ({'SHOAL_KERNELS=plain' if asked else 'no compiled core'})"
+    is_plain = os.environ.get(_VARIABLE) == "plain"
+    return f"plain NumPy ({'SHOAL_KERNELS=plain' if is_plain else 'no compiled core'})"
 
 
 def _import_core() -> ModuleType | None:

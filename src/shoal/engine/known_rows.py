@@ -1,4 +1,4 @@
-"""What was found of rows that come again: a row that was fitted is assigned as it was fitted."""
+"""Labels of rows by content, so that a row equal to a clustered one gets the same cluster."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ __all__ = ["KnownRows"]
 
 @dataclass(frozen=True, slots=True)
 class KnownRows:
-    """The keys of m different rows, ascending, with the `labels` (m,) and `strengths` (m,) they have. Make it with
-    `of`; 20 bytes a row."""
+    """Keys of m distinct rows, ascending, with their `labels` (m,) and `strengths` (m,). 20 bytes a row. Build with
+    `of`."""
 
     keys: Keys
     labels: NDArray[np.int64]
@@ -23,12 +23,12 @@ class KnownRows:
 
     @staticmethod
     def of(points: Points, labelled: Assignments, threads: int) -> "KnownRows":
-        """`points` (n, d) as the algorithm saw them, equal ones labelled alike."""
+        """`points` (n, d) in the space of the algorithm; equal rows must have equal labels."""
         keys, first = np.unique(row_keys(points, threads), return_index=True)
         return KnownRows(keys, labelled.labels[first].astype(np.int64), labelled.strengths[first])
 
     def recall(self, points: Points, found: Assignments, threads: int) -> Assignments:
-        """`found` of `points` (n, d), but what is known of the rows that are equal to a known one, bit by bit."""
+        """`found` for `points` (n, d), replaced by the stored labels where a row equals a known one bit by bit."""
         if len(self.keys) == 0 or len(points) == 0:
             return found
         keys = row_keys(points, threads)

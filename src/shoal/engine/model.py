@@ -1,4 +1,4 @@
-"""A clustering that takes new rows: scaled as the first were, placed by the algorithm's own rule, numbered alike."""
+"""A clustering that assigns new rows: same scaling, the rule of the algorithm, same cluster numbers."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -20,44 +20,45 @@ __all__ = ["Model"]
 
 @runtime_checkable
 class _NearestPlacer(Protocol):
-    """What places rows by a rule that leaves some out, and can say where these are nearest."""
+    """Rule that rejects rows as noise and can also name the cluster nearest to them."""
 
     def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Make it with `of`; it may be shared between threads."""
+    """Build with `of`. Safe to share between threads."""
 
     dimensions: int
     normalize: bool
     number: NDArray[np.int64]
-    """(m,) what the labels of the algorithm are called in the outcome; -1 in the last place."""
+    """(m,) cluster number in the outcome of each of the algorithm's labels; -1 in the last place."""
     place: Assign
     reach: Reach | None
-    """None where the algorithm itself leaves rows out."""
+    """None where the algorithm itself rejects rows as noise."""
     known: KnownRows
 
     @staticmethod
     def of(
         fit: Fit, labels: Labels, dimensions: int, normalize: bool, reach: Reach | None, known: KnownRows
     ) -> "Model":
-        """`labels` (n,) are those of the outcome for the rows that were fitted; `known` are all rows of the outcome."""
-        inside = fit.assignments.labels >= 0
+        """`labels` (n,) are the outcome's labels of the fitted rows; `known` holds all rows of the outcome."""
+        clustered = fit.assignments.labels >= 0
         number = np.full(int(fit.assignments.labels.max(initial=-1)) + 2, NOISE, np.int64)
-        number[fit.assignments.labels[inside]] = labels[inside]
+        number[fit.assignments.labels[clustered]] = labels[clustered]
         return Model(dimensions, normalize, number, fit.assign, reach if fit.assigns_all else None, known)
 
     def assign(
         self, points: NDArray[np.floating], threads: int = 0, progress: Progress = ignore_progress
     ) -> Assignments:
-        """The cluster of each row of `points` (n, d), -1 where it fits none.
+        """Find the cluster of each row of `points` (n, d), -1 for noise.
 
-        A row that is equal to a clustered one is where that is. Of others, density-based and graph methods tell by
-        their own rule what fits. The rest put every row somewhere; there a row does not fit where it is farther from
-        the centroid than the cluster's ordinary members (`Reach`). The same for a row alone and among others. Raises
-        InvalidField for rows of other dimensions, numbers that are not finite and, with `normalize`, zero rows;
-        Cancelled from `progress`, which hears "cluster".
+        A row equal to a clustered one gets the same cluster. For other rows density and graph methods apply their own
+        rule. The remaining methods assign every row; a row farther from the centroid than the ordinary members of the
+        cluster (`Reach`) is noise. The result for a row does not depend on the other rows of the call.
+
+        Raises InvalidField for rows of another dimension, values that are not finite and, with `normalize`, zero rows;
+        Cancelled from `progress`, which is called with the stage "cluster".
         """
         rows = check_new_points(points, self.dimensions)
         rows = unit_rows(rows, threads) if self.normalize else rows
@@ -67,12 +68,12 @@ class Model:
         fits = labels >= 0
         if self.reach is not None:
             fits[fits] = self.reach.holds(rows[fits], labels[fits], threads)
-        placed = Assignments(np.where(fits, labels, NOISE), np.where(fits, found.strengths, 0).astype(np.float32))
-        return self.known.recall(rows, placed, threads)
+        assigned = Assignments(np.where(fits, labels, NOISE), np.where(fits, found.strengths, 0).astype(np.float32))
+        return self.known.recall(rows, assigned, threads)
 
     def nearest(self, rows: Points, threads: int = 0, progress: Progress = ignore_progress) -> Assignments:
-        """The cluster of each row (n, d), scaled as those fitted were, that is nearest by the algorithm's own rule,
-        however far; -1 where that says none. What is known of equal rows does not count."""
+        """The cluster nearest to each of the `rows` (n, d) by the algorithm's own rule, however far; -1 where the rule
+        gives none. Rows must be scaled like the fitted ones; labels of equal fitted rows are not looked up."""
         owner = getattr(self.place, "__self__", None)
         place = owner.nearest if isinstance(owner, _NearestPlacer) else self.place
         with one_blas_thread():

@@ -1,4 +1,4 @@
-"""What comes out of the engine."""
+"""The output of the engine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,46 +26,47 @@ class Outcome:
     distances: NDArray[np.float32]
     """(n,) distance to the row's own centroid in `distance_metric`; NaN for noise."""
     centroids: Points
-    """(k, d) in the space that was clustered (unit length rows averaged where `normalize`), less `origin`."""
+    """(k, d) in the clustered space (means of unit rows where `normalize`), relative to `origin`."""
     medoids: Rows
-    """(k,) the member with the smallest mean distance to the members (to at most 2,000 of them, seeded)."""
+    """(k,) the member with the smallest mean distance to the members (to a seeded sample of at most 2,000)."""
     representatives: Sequence[Rows]
-    """For each cluster the rows of up to 5 members nearest to the centroid, nearest first."""
+    """For each cluster the up to 5 members nearest to its centroid, nearest first."""
     coordinates: NDArray[np.float32] | None
-    """(n, 2 or 3), or None where no map was asked for."""
+    """(n, 2 or 3) map coordinates, or None where no map was requested."""
     metrics: Mapping[str, float | None]
-    """Keys as in contract.md#metrics; None where a metric is not defined (fewer than two clusters).
-    """
+    """Keys as in contract.md#metrics; None for a metric that is undefined (fewer than two
+    clusters)."""
     cohesion: Sequence[tuple[float, float]]
-    """For each cluster the mean and the smallest cosine similarity of a member to the centroid."""
+    """For each cluster the mean and the minimum cosine similarity of its members to the centroid."""
     distance_metric: DistanceMetric
     params: Mapping[str, object]
-    """Every parameter of the algorithm with the value that was used."""
+    """Every parameter of the algorithm with its effective value."""
     fitted: int
     """Rows the model was fitted on; the others were assigned."""
     exact: bool
     """False where an approximation was used; `warnings` says which."""
     warnings: Sequence[str]
     origin: NDArray[np.float64] | None = None
-    """(d,) what was subtracted from the rows before they came: centroids lie about it."""
+    """(d,) offset subtracted from the rows by the caller; centroids are relative to it."""
     density: Density | None = None
-    """Outlier scores, exemplars and the condensed tree of HDBSCAN; with `sample_size` of the fitted rows only."""
+    """Outlier scores, exemplars and condensed tree of HDBSCAN; with `sample_size` of the fitted rows only."""
     hierarchy: Sequence[NDArray[np.int32]] = ()
-    """For each level above the clusters, nearest first, the group (k,) of every cluster."""
+    """For each level above the clusters, nearest first, the (k,) group of every cluster."""
     layers: Layers | None = None
-    """Coarser and finer clusterings of the same rows, of the parameter-free method."""
+    """Coarser and finer clusterings of the same rows, from the parameter-free method."""
     duplicates: NearDuplicates | None = None
-    """Groups of near-duplicates, where a map was drawn: both need the rows' neighbours."""
+    """Groups of near-duplicates, computed along with a map: both need the rows' neighbours."""
     model: Model | None = None
-    """Places new rows in these clusters, where the plan asked for it."""
+    """Assigns new rows to these clusters, where the plan requested it."""
 
     @property
     def clusters(self) -> int:
-        """k, noise not counted."""
+        """k, excluding noise."""
         return len(self.centroids)
 
     def input_centroids(self) -> NDArray[np.floating]:
-        """(k, d) where the rows were given: float64 where an `origin` was subtracted, which float32 could not hold."""
+        """(k, d) centroids in the coordinates of the input: float64 where an `origin` was subtracted, which float32
+        could not represent."""
         return np.ascontiguousarray(self.centroids if self.origin is None else self.centroids + self.origin)
 
     @property

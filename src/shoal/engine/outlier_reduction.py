@@ -1,4 +1,4 @@
-"""Rows that are in no cluster, put into the nearest one."""
+"""Reassigns noise rows to their nearest cluster."""
 
 from dataclasses import replace
 
@@ -20,21 +20,21 @@ __all__ = ["assign_noise"]
 
 
 def assign_noise(outcome: Outcome, points: Points, plan: Plan, progress: Progress = ignore_progress) -> Outcome:
-    """The outcome with every row in a cluster; itself where that is so, or where there are no clusters.
+    """Return the outcome with every row in a cluster; unchanged if there is no noise or no cluster.
 
-    `points` (n, d) are the rows as they were clustered. A row joins the cluster that the algorithm's own rule finds
-    nearest (HDBSCAN the member at the smallest mutual reachability, DBSCAN the nearest core row, graph methods the vote
-    of the nearest rows that are in a cluster), else that of the nearest centroid. Clusters keep their numbers,
-    centroids, medoids and representatives; distances, cohesion, metrics and layers count the rows that came. Reports to
-    `progress` as "cluster" and "describe".
+    `points` (n, d) are the rows as they were clustered. A row joins the cluster that is nearest by the algorithm's own
+    rule (HDBSCAN: the member at the smallest mutual reachability; DBSCAN: the nearest core row; graph methods: the vote
+    of the nearest clustered rows), else that of the nearest centroid. Clusters keep their numbers, centroids, medoids
+    and representatives; distances, cohesion, metrics and layers include the reassigned rows. Reports to `progress` as
+    "cluster" and "describe".
     """
     noise = np.flatnonzero(outcome.labels == NOISE)
     if len(noise) == 0 or outcome.clusters == 0:
         return outcome
     with one_blas_thread():
-        joined = _assign_rows(outcome, np.ascontiguousarray(points[noise]), plan, progress)
+        reassigned = _assign_rows(outcome, np.ascontiguousarray(points[noise]), plan, progress)
         labels, strengths = outcome.labels.copy(), outcome.strengths.copy()
-        labels[noise], strengths[noise] = joined.labels, joined.strengths
+        labels[noise], strengths[noise] = reassigned.labels, reassigned.strengths
         means = cluster_means(points, labels, outcome.clusters)
         found = measure_memberships(
             points, labels, outcome.centroids, outcome.distance_metric, outcome.origin, threads=plan.threads
@@ -84,8 +84,8 @@ def _build_known_rows(points: Points, labels: Labels, strengths: NDArray[np.floa
 
 
 def _extend_layers(layers: Layers, noise: Rows, labels: Labels, points: Points, threads: int) -> Layers:
-    """The layers with the rows that came: in coarser ones where their cluster is, in finer ones in the nearest part of
-    it, by the means. The clusters of every layer keep their numbers."""
+    """Layers including the reassigned rows: in coarser layers they follow their cluster, in finer ones they join the
+    part with the nearest mean. Clusters of every layer keep their numbers."""
     own = [layer.labels.copy() for layer in layers.layers]
     before = own[layers.chosen].copy()
     own[layers.chosen] = labels
@@ -100,7 +100,7 @@ def _extend_layers(layers: Layers, noise: Rows, labels: Labels, points: Points, 
 
 
 def _find_majority_groups(labels: Labels, coarser: Labels) -> Labels:
-    """(k,) the coarser cluster that most rows of each cluster are in, -1 where they are in none."""
+    """(k,) the coarser cluster that holds most rows of each cluster, -1 for none."""
     inside = labels >= 0
     pairs, counts = np.unique(np.stack([labels[inside], coarser[inside]]), axis=1, return_counts=True)
     order = np.argsort(counts, kind="stable")  # the most common last

@@ -1,7 +1,7 @@
-"""Blocks of rows on several threads, with answers that do not depend on how many there are.
+"""Runs blocks of rows on several threads, with results that do not depend on how many there are.
 
-BLAS runs on one thread while Python threads work on blocks of a fixed size: how a product is split between BLAS
-threads can change its last bit, the split between blocks never does.
+BLAS is limited to one thread while Python threads work on blocks of a fixed size: how BLAS splits a product between its
+threads can change the last bit, the split into blocks never does.
 """
 
 import math
@@ -27,26 +27,26 @@ Result = TypeVar("Result")
 
 _ROUNDS: Final = 3
 _SIDE: Final = 500
-"""Of a square matrix whose product takes long enough for threads to meet in it."""
+"""Side of a square matrix whose product takes long enough for all threads to overlap."""
 _MOST_BUFFERS: Final = 64
-"""The builds of OpenBLAS that come with NumPy and SciPy hold no more threads apart."""
+"""The OpenBLAS builds bundled with NumPy and SciPy support no more threads."""
 _PULSE_EVERY: Final = 0.1
 """Seconds."""
 _CPU_SHARE: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def thread_count(threads: int) -> int:
-    """`threads`, or for 0 all cores this process may use, where a container has a share of them as many as that is."""
+    """`threads`, or for 0 the cores available to this process, limited by the CPU quota of its container."""
     if threads > 0:
         return threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     return max(1, math.ceil(min(cores, _cgroup_cpu_limit(_CPU_SHARE))))
 
 
-def _cgroup_cpu_limit(told: Path) -> float:
-    """How many cores the container around this process may keep busy, by its cgroup (version 2)."""
+def _cgroup_cpu_limit(cpu_max: Path) -> float:
+    """CPU cores granted to this container by cgroup v2, infinite without a quota."""
     try:
-        quota, period = told.read_text().split()
+        quota, period = cpu_max.read_text().split()
         return int(quota) / int(period)
     except (OSError, ValueError, ZeroDivisionError):  # none, or "max"
         return math.inf
@@ -54,10 +54,10 @@ def _cgroup_cpu_limit(told: Path) -> float:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS and OpenMP are held to one thread until the block ends, and then have as many as before.
+    """Limit BLAS and OpenMP to one thread inside the block and restore the previous limit afterwards.
 
-    They know one number for the whole process: other threads that multiply matrices meanwhile have one thread too. Of
-    several blocks at a time, on any threads, the first to begin sets it and the last to end puts back what was.
+    The limit is process-wide: other threads that multiply matrices meanwhile are limited too. Of overlapping blocks, on
+    any threads, the first to begin sets the limit and the last to end restores it.
     """
     _ONE_THREAD.begin()
     try:
@@ -90,24 +90,24 @@ _ONE_THREAD: Final = _OneThread()
 
 
 def reserve_blas_buffers(threads: int) -> None:
-    """Have BLAS map the buffers that so many threads need; call it before memory is limited.
+    """Make BLAS allocate the buffers for so many threads; call before memory is limited.
 
-    OpenBLAS maps 32 MiB for each thread that computes at a time, when it first does, and keeps it; where it is refused
-    it asks again, and then ends the process or, in other builds, never stops asking. NumPy and SciPy have a BLAS each.
+    OpenBLAS maps 32 MiB for each concurrent thread on first use and keeps it. When the mapping fails it retries, and
+    then ends the process or, in other builds, retries for ever. NumPy and SciPy each bundle a BLAS.
     """
     count = min(thread_count(threads), _MOST_BUFFERS)
-    together = threading.Barrier(count, timeout=30.0)
+    barrier = threading.Barrier(count, timeout=30.0)
     square = np.eye(_SIDE) * 2.0
 
     def compute() -> None:
         try:
             for _ in range(_ROUNDS):
-                together.wait()
+                barrier.wait()
                 square @ square
-                together.wait()
+                barrier.wait()
                 scipy.linalg.cholesky(square)
         except BaseException:  # out of memory: the others must not wait for this one
-            together.abort()
+            barrier.abort()
             raise
 
     with one_blas_thread(), ThreadPoolExecutor(count) as pool:
@@ -117,32 +117,32 @@ def reserve_blas_buffers(threads: int) -> None:
 
 
 def spans(total: int, size: int) -> list[slice]:
-    """0..total cut into slices of at most `size` rows."""
+    """0..total as slices of at most `size` rows."""
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
 def map_in_order(
     work: Callable[[slice], Result], blocks: Sequence[slice], threads: int, pulse: Pulse | None = None
 ) -> Iterator[Result]:
-    """The answers of `work` for each block, in the order of the blocks.
+    """Yield `work(block)` for each block, in the order of the blocks.
 
-    At most twice as many blocks as threads are under way, so memory stays bounded. Whoever stops listening, or
-    raises, stops the work: blocks not yet begun are dropped. `pulse` is called ten times a second while a block is
-    waited for.
+    At most twice as many blocks as threads are in flight, so memory is bounded. Closing the iterator, or an exception,
+    stops the work: blocks that have not started are dropped. `pulse` is called ten times a second while waiting for a
+    block.
     """
     count = min(thread_count(threads), len(blocks))
     if count < 1 or (count == 1 and pulse is None):
         yield from map(work, blocks)
         return
     pool = ThreadPoolExecutor(count, thread_name_prefix="engine")
-    waiting: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     try:
         for block in blocks:
-            waiting.append(pool.submit(work, block))
-            if len(waiting) > 2 * count:
-                yield _await_result(waiting.popleft(), pulse)
-        while waiting:
-            yield _await_result(waiting.popleft(), pulse)
+            pending.append(pool.submit(work, block))
+            if len(pending) > 2 * count:
+                yield _await_result(pending.popleft(), pulse)
+        while pending:
+            yield _await_result(pending.popleft(), pulse)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

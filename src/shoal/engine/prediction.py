@@ -1,4 +1,4 @@
-"""Which cluster of an existing clustering a new row belongs to: that of the nearest centroid, if it is near enough."""
+"""Assigns new rows to the cluster of the nearest centroid, if it is near enough."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -26,18 +26,18 @@ _CELLS: Final = 1 << 22
 """Scores of a block held at a time by one thread: 16 MiB."""
 _ROWS: Final = 512
 _FENCE: Final = 1.5
-"""Interquartile ranges beyond the third quartile from which a value is called an outlier (Tukey 1977)."""
+"""Interquartile ranges beyond the third quartile from which a value counts as an outlier (Tukey 1977)."""
 _NO_SPREAD: Final = 1e-6
-"""A reach below this share of the largest is rounding: the members lie on their centroid."""
+"""A reach below this fraction of the largest is rounding error: the members coincide with their centroid."""
 _ROUNDING: Final = 1e-5
-"""By how much of itself a distance may exceed a reach: distances come from float32 columns as well."""
+"""Relative tolerance of distances against a reach: distances may come from float32 columns."""
 _ANGLE: Final = 1e-6
-"""The same in cosine distance, whatever the reach: unit rows are rounded to float32."""
+"""Absolute tolerance in cosine distance: unit rows are rounded to float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assigner:
-    """Places new rows with the nearest of k centroids. Make it with `of`; it may be shared between threads."""
+    """Assigns rows to the nearest of k centroids. Build with `of`. Safe to share between threads."""
 
     centroids: Points
     metric: DistanceMetric
@@ -46,12 +46,12 @@ class Assigner:
 
     @staticmethod
     def of(centroids: Points, *, metric: DistanceMetric, reach: Doubles | None = None) -> "Assigner":
-        """`centroids` (k, d), k may be 0; `reach` (k,) the largest distance in `metric` at which a row still fits, None
-        for any.
+        """`centroids` (k, d), k may be 0; `reach` (k,) is the largest accepted distance in `metric`, None for any
+        distance.
 
-        "cosine" compares directions (1 - cos), of rows and of centroids of any length. k-means with unit rows goes by
-        the Euclidean distance to means that are shorter than 1, so its labels are those of "euclidean" on unit rows.
-        A centroid without a direction takes no row under "cosine". Raises InvalidField.
+        "cosine" compares directions (1 - cos) of rows and centroids of any length. k-means on unit rows uses the
+        Euclidean distance to means shorter than 1, so its labels are those of "euclidean" on unit rows. A zero centroid
+        accepts no row under "cosine". Raises InvalidField.
         """
         table = check_points(centroids)
         if reach is not None and (reach.shape != (len(table),) or np.isnan(reach).any()):
@@ -62,17 +62,17 @@ class Assigner:
         return Assigner(table, metric, reach, Places.of(table, np.arange(len(table))))
 
     def assign(self, points: NDArray[np.floating], threads: int, progress: Progress) -> Assignments:
-        """The cluster of each row of `points` (n, d), -1 where its distance exceeds the reach of the nearest; of equal
-        distances the lower number. The strength is 1 - nearest / second nearest Euclidean distance (on unit rows under
-        "cosine"), 1 where there is one cluster.
+        """The cluster of each row of `points` (n, d), ties to the lower number; -1 beyond the reach of the nearest.
 
-        The same for a row alone and among others, on any number of threads. O(n k d) time. Reports to `progress` as
-        "cluster". Raises InvalidField for rows that are not (n, d), not finite, beyond 1e15, or zero under "cosine".
+        The strength is 1 - nearest / second nearest Euclidean distance (on unit rows under "cosine"), 1 if there is one
+        cluster. The result for a row does not depend on the other rows or on the number of threads. O(n k d) time.
+        Reports to `progress` as "cluster". Raises InvalidField for rows that are not (n, d), not finite, beyond 1e15,
+        or zero under "cosine".
         """
         return self.place(check_new_points(points, self.centroids.shape[1]), threads, progress)
 
     def place(self, rows: Points, threads: int, progress: Progress) -> Assignments:
-        """`assign` for rows that were checked."""
+        """As `assign`, for validated rows."""
         found = all_noise(len(rows))
         if len(self._places.numbers) == 0 or len(rows) == 0:
             return found
@@ -92,8 +92,8 @@ class Assigner:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far from its `centroids` (k, d) a row may be, (k,) `distances` in `metric`, and still belong to the cluster,
-    whatever put it there."""
+    """The largest distance (k,) in `metric` from the `centroids` (k, d) at which a row still belongs to its cluster,
+    whatever rule assigned it."""
 
     centroids: Points
     distances: Doubles
@@ -101,7 +101,7 @@ class Reach:
 
     @staticmethod
     def of(centroids: Points, distances: NDArray[np.floating], labels: Labels, metric: DistanceMetric) -> "Reach":
-        """As in `compute_reaches`; `distances` (n,) of the members. A centroid without a direction reaches any row."""
+        """Reach by `compute_reaches` from the `distances` (n,) of the members. A zero centroid reaches any row."""
         reach = compute_reaches(distances, labels, len(centroids), metric=metric)
         if metric == "euclidean":
             return Reach(centroids, reach, metric)
@@ -111,8 +111,8 @@ class Reach:
         return Reach(placed, np.where(known, reach, np.inf), metric)
 
     def holds(self, points: Points, labels: Rows, threads: int) -> NDArray[np.bool_]:
-        """(n,) whether each row, of unit length under "cosine", is within the reach of its cluster; the same for a row
-        alone and among others."""
+        """(n,) whether each row, of unit length under "cosine", is within the reach of its cluster; independent of the
+        other rows."""
         own = np.arange(len(points))
         squares = squared_distances(points, own, self.centroids, labels.astype(np.int32), threads)
         return _is_within(squares, self.distances[labels], self.metric)
@@ -127,8 +127,8 @@ def _is_within(squares: Doubles, reach: Doubles, metric: DistanceMetric) -> NDAr
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the centroids `numbers` (m,) are in the space where Euclidean distances decide, and about their own mean:
-    there products lose the fewest digits."""
+    """Centroids `numbers` (m,) in the space where Euclidean distances decide, centered on their mean to minimise
+    rounding."""
 
     numbers: Rows
     targets: Points
@@ -145,7 +145,7 @@ class Places:
         return Places(numbers, targets, middle, near, halves, max_length(halves))
 
     def nearest(self, rows: Points, threads: int, progress: Progress) -> TwoNearest:
-        """The two nearest, block by block; labels count the `targets`."""
+        """The two nearest targets of each row, block by block; labels index `targets`."""
         blocks = spans(len(rows), max(16, min(_ROWS, _CELLS // len(self.targets))))
         if len(blocks) == 1:
             return self._block(rows)
@@ -175,7 +175,7 @@ class Places:
 
 
 def _second_largest(scores: Floats) -> Floats:
-    """(n,) the second largest of each row (n, k), the largest where k is 1; an eighth of the time of a partition."""
+    """(n,) the second largest value of each row (n, k), the largest if k is 1; eight times as fast as a partition."""
     own, first = np.arange(len(scores)), np.argmax(scores, axis=1)
     best: Floats = scores[own, first]
     if scores.shape[1] == 1:
@@ -189,15 +189,22 @@ def _second_largest(scores: Floats) -> Floats:
 def compute_reaches(
     distances: NDArray[np.floating], labels: Labels, clusters: int, *, metric: DistanceMetric
 ) -> Doubles:
-    """(k,) how far from its centroid a new row may be and still belong to a cluster, told from its members.
+    """(k,) how far from its centroid a new row may lie and still belong to a cluster.
 
-    `distances` (n,) to the own centroid in `metric`, `labels` (n,) with -1 for noise, whose distances are not looked
-    at. The reach is the upper whisker of Tukey's box plot (1977) of the Euclidean distances: the largest one within
-    1.5 interquartile ranges of the third quartile. The largest of all would be set by the one outlier that k-means had
-    to put somewhere; a plain quantile would turn away the same share of every cluster, however tight it is. It is
-    widened by sqrt((m + 1) / (m - 1)) for m members, because a member has pulled the centroid towards itself and a new
-    row has not. A cluster of one member, or of equal ones, tells no spread: it gets the median reach of the others, and
-    any distance (infinity) where no cluster tells one.
+    The reach is the upper whisker of Tukey's box plot (1977) of the members' Euclidean distances: the largest within
+    1.5 interquartile ranges of the third quartile. The maximum would be set by a single outlier that k-means had to
+    assign; a quantile would reject the same fraction of every cluster, however tight. It is widened by sqrt((m + 1) /
+    (m - 1)) for m members, because a member pulls the centroid towards itself and a new row does not. A cluster of one
+    member or of equal members has no spread: it gets the median reach of the others, or infinity if no cluster has any.
+
+    Parameters
+    ----------
+    distances
+        (n,) distance of each row to its centroid in `metric`; ignored for noise.
+    labels
+        (n,) clusters, -1 for noise.
+    clusters
+        k.
     """
     inside = np.flatnonzero(labels >= 0)
     away = np.maximum(np.asarray(distances[inside], np.float64), 0.0)
@@ -215,13 +222,13 @@ def compute_reaches(
     ordinary = away <= fence[own]
     np.maximum.at(reach, own[ordinary], away[ordinary])
     reach[several] *= np.sqrt((count + 1) / (count - 1))
-    tells = (sizes > 1) & (reach > _NO_SPREAD * reach.max(initial=0.0))
-    reach[~tells] = np.median(reach[tells]) if tells.any() else np.inf
+    has_spread = (sizes > 1) & (reach > _NO_SPREAD * reach.max(initial=0.0))
+    reach[~has_spread] = np.median(reach[has_spread]) if has_spread.any() else np.inf
     return reach**2 / 2 if metric == "cosine" else reach
 
 
 def _segment_quantiles(ascending: Doubles, starts: Rows, count: Rows, share: float) -> Doubles:
-    """(m,) of each stretch of `count` values from `starts` on, between two by proportion."""
+    """(m,) quantile `share` of each segment of `count` values from `starts` on, with linear interpolation."""
     place = share * (count - 1)
     low = place.astype(np.int64)
     high = np.minimum(low + 1, count - 1)

@@ -1,4 +1,4 @@
-"""Sizes of clusters that tell little apart: most documents in none of them or in one, or hardly any in each."""
+"""Warnings about uninformative cluster sizes: mostly noise, one dominant cluster, or hardly any rows per cluster."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -13,24 +13,24 @@ __all__ = ["size_warning"]
 
 _DENSITY: Final = ("hdbscan", "dbscan", "optics")
 _UNBALANCED: Final = ("mean_shift", "agglomerative", "spectral")
-"""Methods that may make one heap and strays of any data; k-means and mixtures part a heap."""
+"""Methods that may put almost all rows into one cluster on any data; k-means and mixtures split such a cluster."""
 _PARAMETER_FREE: Final = ("auto", "evoc")
-"""Methods that say themselves how many clusters the rows show."""
+"""Methods that report themselves how many clusters the rows support."""
 _MIN_MEAN_SIZE: Final = 3
-"""Rows of a cluster, on average."""
+"""Rows per cluster, on average."""
 _NOISE: Final = 0.4
 _DOMINANT: Final = 0.5
 _DOMINANT_OF_TWO: Final = 0.8
 """Of two clusters one is larger anyway."""
 _MIN_ROWS: Final = 10
-"""Rows of which shares say nothing."""
+"""Below this many rows fractions mean nothing."""
 
 
 def size_warning(algorithm: str, params: Mapping[str, object], labels: Labels) -> str | None:
-    """What to warn of where density left many of the rows out, one cluster holds most of them, or more clusters were
-    asked for than the rows can show; None elsewhere.
+    """Warn where density rejects many rows as noise, one cluster holds most rows, or there are too many clusters.
 
-    `labels` (n,) are numbered by size, -1 for noise; `params` are those in effect.
+    `labels` (n,) are numbered by size, -1 for noise; `params` are the effective parameters. None if there is nothing to
+    warn about.
     """
     rows = len(labels)
     number = params.get(count_parameter(algorithm) or "")
@@ -44,32 +44,32 @@ def size_warning(algorithm: str, params: Mapping[str, object], labels: Labels) -
         return f"{few}: too few to tell groups from chance."
     if rows < _MIN_ROWS or algorithm not in (*_DENSITY, *_UNBALANCED):
         return None
-    clusters, found = int(labels.max()) + 1, list[str]()
-    out, largest = int((labels < 0).sum()), int((labels == 0).sum())
-    if algorithm in _DENSITY and out > _NOISE * rows:
-        found.append(f"{_format_share(out, rows)} are in no cluster")
+    clusters, problems = int(labels.max()) + 1, list[str]()
+    noise, largest = int((labels < 0).sum()), int((labels == 0).sum())
+    if algorithm in _DENSITY and noise > _NOISE * rows:
+        problems.append(f"{_format_share(noise, rows)} are in no cluster")
     if (
         not _is_requested(algorithm, params, clusters)
         and largest > (_DOMINANT if clusters != 2 else _DOMINANT_OF_TWO) * rows
     ):
-        found.append(f"one cluster holds {_format_share(largest, rows)}")
-    if not found:
+        problems.append(f"one cluster holds {_format_share(largest, rows)}")
+    if not problems:
         return None
-    sentence = " and ".join(found)
+    sentence = " and ".join(problems)
     return (
         f"{sentence[0].upper()}{sentence[1:]}. Try the algorithm auto: it finds a scale for every region of the data."
     )
 
 
 def _is_requested(algorithm: str, params: Mapping[str, object], clusters: int) -> bool:
-    """Whether one cluster is what was asked for."""
+    """Whether a single cluster was asked for."""
     return params.get(count_parameter(algorithm) or "") == 1 or (
         clusters == 1 and bool(params.get("allow_single_cluster"))
     )
 
 
-def _format_share(part: int, whole: int) -> str:
-    """Never rounded to all or none of them."""
-    if part == whole:
-        return f"all {whole:,} documents"
-    return f"{part:,} of {whole:,} documents ({np.clip(part / whole, 0.01, 0.99):.0%})"
+def _format_share(count: int, total: int) -> str:
+    """The count and the percentage, never rounded to 0 or 100 %."""
+    if count == total:
+        return f"all {total:,} documents"
+    return f"{count:,} of {total:,} documents ({np.clip(count / total, 0.01, 0.99):.0%})"

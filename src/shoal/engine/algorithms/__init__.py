@@ -1,4 +1,4 @@
-"""The registry: every algorithm there is, and how its parameters are checked."""
+"""The registry of algorithms and the validation of their parameters."""
 
 import re
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ __all__ = ["ALGORITHMS", "Algorithm", "Assignments", "Fit", "check_params", "cou
 __all__ += ["canonicalize_count", "parameter_names"]
 
 _COUNT_NAMES: Final = ("n_clusters", "n_components", "approx_n_clusters")
-"""What algorithms call the number of clusters. Each takes it by the others' names too."""
+"""Parameter names for the number of clusters. Each algorithm also accepts those of the others."""
 _MIN_SIMILARITY: Final = 0.8
-"""How much a name that is not known is like the one that was meant, at least."""
+"""Similarity at which an unknown parameter name is taken for a misspelling of a known one."""
 
 ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
     {
@@ -59,7 +59,7 @@ _SDK_KMEANS_DEFAULTS: Final = MappingProxyType(
         "algorithm": "lloyd",
     }
 )
-"""The k-means defaults, which the SDK makes of any dict (contract.md#what-the-official-sdk-sends)."""
+"""The k-means defaults, which the SDK substitutes for any dict (contract.md#what-the-official-sdk-sends)."""
 
 
 _ALIASES: Final = MappingProxyType(
@@ -77,11 +77,11 @@ _ALIASES: Final = MappingProxyType(
         "sphericalkmeans": "kmeans",
     }
 )
-"""What people type who know the method, or another tool, under another name."""
+"""Common names of the methods, or of tools that use them."""
 
 
 def find_algorithm(name: object) -> Algorithm:
-    """The row of the registry. Raises InvalidField."""
+    """Look up an algorithm by name. Raises InvalidField."""
     if isinstance(name, str) and name in ALGORITHMS:
         return ALGORITHMS[name]
     near = _suggest_algorithm(name) if isinstance(name, str) else None
@@ -91,26 +91,27 @@ def find_algorithm(name: object) -> Algorithm:
 
 
 def _suggest_algorithm(name: str) -> str | None:
-    """The algorithm that was meant: however it is spelt, or what others call it."""
+    """The algorithm that a misspelt name or an alias refers to."""
     spelt = {other.replace("_", ""): other for other in ALGORITHMS} | _ALIASES
     close = get_close_matches(re.sub(r"[^a-z]", "", name.casefold()), spelt, 1)
     return spelt[close[0]] if close else None
 
 
 def count_parameter(algorithm: str) -> str | None:
-    """What the algorithm calls the number of clusters; None where it takes none. Raises InvalidField."""
+    """The algorithm's parameter for the number of clusters, None if it has none. Raises InvalidField."""
     known = {field.name for field in fields(find_algorithm(algorithm).params)}
     return next((name for name in _COUNT_NAMES if name in known), None)
 
 
 def parameter_names(algorithm: str) -> frozenset[str]:
-    """What the algorithm takes: its parameters, and the number of clusters by every name. Raises InvalidField."""
+    """Every parameter name the algorithm accepts, including all names for the number of clusters. Raises
+    InvalidField."""
     own = frozenset(field.name for field in fields(find_algorithm(algorithm).params))
     return own if own.isdisjoint(_COUNT_NAMES) else own.union(_COUNT_NAMES)
 
 
 def canonicalize_count(algorithm: str, params: Mapping[str, object]) -> dict[str, object]:
-    """The parameters with the number of clusters under the name that the algorithm has for it."""
+    """Parameters with the number of clusters under the algorithm's own name for it."""
     alias = _find_count_alias(algorithm, params)
     if alias is None:
         return dict(params)
@@ -118,11 +119,19 @@ def canonicalize_count(algorithm: str, params: Mapping[str, object]) -> dict[str
 
 
 def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
-    """The parameters with defaults filled in, and warnings about those that were dropped.
+    """Validate parameters and fill in defaults.
 
-    Numbers of NumPy count as the numbers they are. The number of clusters may go by the name that another algorithm
-    has for it. Names the algorithm does not know are dropped; null stands for the default. Raises InvalidField for an
-    algorithm that is not known (`algorithm`) and for a value that is not allowed (`algorithm_params.<name>`).
+    NumPy scalars count as the numbers they hold. The number of clusters may be given under the name another algorithm
+    uses. Unknown names are dropped with a warning; null selects the default.
+
+    Returns
+    -------
+    The parameters of the algorithm, and warnings about those that were dropped.
+
+    Raises
+    ------
+    InvalidField
+        For an unknown algorithm (`algorithm`) and for an invalid value (`algorithm_params.<name>`).
     """
     kind = find_algorithm(algorithm).params
     names = {field.name: field.name for field in fields(kind)}
@@ -139,7 +148,7 @@ def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str
 
 
 def _find_count_alias(algorithm: str, params: Mapping[str, object]) -> tuple[str, str] | None:
-    """The name by which the number of clusters is given, and the algorithm's own; None where they are the same."""
+    """The name under which the number of clusters was given, and the algorithm's own; None if they are the same."""
     count, own = count_parameter(algorithm), {field.name for field in fields(find_algorithm(algorithm).params)}
     if count is None or params.get(count) is not None:
         return None
@@ -176,5 +185,5 @@ def _collect_warnings(algorithm: str, params: Mapping[str, object], known: Mappi
 
 
 def _accepted_count_names(known: Mapping[str, str]) -> tuple[str, ...]:
-    """The names that the number of clusters may go by, where the algorithm takes one."""
+    """Names accepted for the number of clusters, if the algorithm has such a parameter."""
     return _COUNT_NAMES if any(name in known for name in _COUNT_NAMES) else ()

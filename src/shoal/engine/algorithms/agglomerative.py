@@ -1,4 +1,4 @@
-"""Agglomerative clustering: the two nearest clusters become one, again and again."""
+"""Agglomerative clustering: merge the two nearest clusters until the requested number is left."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -37,30 +37,30 @@ __all__ = ["AGGLOMERATIVE", "AgglomerativeParams", "fit"]
 Floats = NDArray[np.float64]
 
 _MAX_EXACT: Final = 20_000
-"""Rows up to which all pairs are held: 1.6 GB."""
+"""Rows up to which all pairwise distances are stored: 1.6 GB."""
 _MICRO_CLUSTERS: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgglomerativeParams:
-    """Names and defaults as in contract.md#method-parameters, but for `n_clusters`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, except `n_clusters`. Raises InvalidField."""
 
     n_clusters: int | None = None
-    """Clusters to find; None chooses from the data (the wire has 2). Fewer where there are not so many distinct
-    rows. Not used with `distance_threshold`."""
+    """Number of clusters; None chooses it from the data (the wire has 2). Lowered to the number of distinct rows.
+    Ignored with `distance_threshold`."""
     affinity: Literal["euclidean", "l2", "cosine"] = "euclidean"
     """The metric; "ward" takes Euclidean distances only."""
     memory: str | None = None
     """Accepted, without effect: nothing is cached between runs."""
     connectivity: object = None
-    """Must be left out: no matrix of allowed merges can be given."""
+    """Must be omitted: connectivity constraints are not supported."""
     compute_full_tree: str | bool = "auto"
-    """Accepted, without effect: the tree is always whole."""
+    """Accepted, without effect: the full tree is always computed."""
     linkage: Literal["ward", "complete", "average", "single"] = "ward"
-    """What is the distance of two clusters: the growth of the variance, the largest, the mean or the smallest distance
-    of their rows."""
+    """Distance between two clusters: the increase in variance, or the maximum, mean or minimum distance of their
+    rows."""
     distance_threshold: float | None = None
-    """Clusters at this distance or farther stay apart; takes the place of `n_clusters`."""
+    """Clusters at this distance or farther are not merged; replaces `n_clusters`."""
     compute_distances: bool = False
     """Accepted, without effect."""
 
@@ -79,8 +79,11 @@ class AgglomerativeParams:
 
 
 def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Find the clusters. Up to 20,000 rows exactly, O(n^2 d) time and 8 n^2 bytes; above, 4,000 weighted micro-clusters
-    stand for the rows. `seed` chooses those. Raises InvalidField for a zero row under the cosine metric."""
+    """Find the clusters.
+
+    Exact up to 20,000 rows, O(n^2 d) time and 8 n^2 bytes; above, 4,000 weighted micro-clusters, drawn with `seed`,
+    replace the rows. Raises InvalidField for a zero row under the cosine metric.
+    """
     if len(points) == 0:
         return Fit(assignments=all_noise(0), assign=assign_nothing)
     space = Metric.of(params.affinity)
@@ -119,8 +122,7 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
 
 
 def _fit_exact(points: Points, values: Distinct, params: AgglomerativeParams, space: Metric) -> NDArray[np.int64]:
-    """(m,) labels of the distinct rows; equal rows are merged first, at distance 0, and count as often as they are
-    there."""
+    """(m,) labels of the distinct rows; copies are merged first, at distance 0, and count by their number."""
     rows = points[np.repeat(values.rows, values.copies)].astype(np.float64)
     if len(rows) < 2:
         return np.zeros(len(rows), np.int64)
@@ -131,17 +133,17 @@ def _fit_exact(points: Points, values: Distinct, params: AgglomerativeParams, sp
 
 
 def _cut_tree(merges: Floats, total: int, most: int, params: AgglomerativeParams) -> NDArray[np.int64]:
-    """(m,) labels after the merges that are to be made; `most` clusters at most."""
+    """(m,) labels after the merges that the parameters allow, with at most `most` clusters."""
     order = np.argsort(merges[:, 2], kind="stable")
-    done = total - min(params.n_clusters or 1, most)
+    merge_count = total - min(params.n_clusters or 1, most)
     if params.distance_threshold is not None:
-        done = max(int((merges[:, 2] < params.distance_threshold).sum()), total - most)
-    some_row = np.arange(2 * total - 1)
+        merge_count = max(int((merges[:, 2] < params.distance_threshold).sum()), total - most)
+    any_row = np.arange(2 * total - 1)
     for number, first in enumerate(merges[:, 0].astype(np.int64).tolist()):
-        some_row[total + number] = some_row[first]
-    made = merges[order[:done], :2].astype(np.int64)
-    ends = some_row[made[:, 0]], some_row[made[:, 1]]
-    graph = coo_array((np.ones(done, np.int8), ends), shape=(total, total))
+        any_row[total + number] = any_row[first]
+    merged = merges[order[:merge_count], :2].astype(np.int64)
+    ends = any_row[merged[:, 0]], any_row[merged[:, 1]]
+    graph = coo_array((np.ones(merge_count, np.int8), ends), shape=(total, total))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 

@@ -1,7 +1,7 @@
-"""Clusters without parameters: communities of the neighbour graph at the granularity the data show best.
+"""Parameter-free clustering: communities of the neighbour graph at the granularity that the data support best.
 
-The rows' exact nearest neighbours make a fuzzy graph; the communities of it at many resolutions are compared with what
-chance would give, and the finest layer that stands out is shown first; rows that belong nowhere are left out.
+The exact nearest neighbours form a fuzzy graph. Its communities at many resolutions are compared with chance, and the
+finest layer that stands out is shown first; rows that belong to no community are noise.
 """
 
 from dataclasses import dataclass, replace
@@ -43,41 +43,41 @@ from shoal.engine.rows.row_keys import find_distinct
 __all__ = ["AUTO", "AutoParams", "fit"]
 
 _MIN_HOME_SHARE: Final = 0.65
-"""A row is left out where fewer of its walks end at home than this share of the median."""
+"""A row is noise if fewer of its walks end in its own community than this fraction of the median."""
 _MAX_DEVIATIONS: Final = 2.5
-"""A row is left out where its neighbours are this many robust deviations farther than is usual in its cluster."""
+"""A row is noise if its neighbours are this many robust deviations farther away than usual in its cluster."""
 _DENSITY_NEIGHBORS: Final = 15
-"""Neighbours whose distance tells how dense it is around a row."""
+"""Neighbours whose distance measures the density around a row."""
 
 
 _REACH_NEIGHBORS: Final = 5
 """Neighbours whose distance is compared with that of other clusters."""
 _NEIGHBORS: Final = 25
 _MIN_NEIGHBORS: Final = 15
-"""Neighbours of a row in the graph, and of one of few rows, where nothing else is asked for."""
+"""Bounds of the default number of neighbours: `_NEIGHBORS`, and this for few rows."""
 _LOW_DIMENSIONS: Final = 16
-"""Dimensions up to which the agreement of runs does not tell structure from its absence."""
+"""Dimensions up to which agreement between runs does not prove structure."""
 _FEW_ROWS: Final = 30
-"""Rows up to which it is said that they are too few where fewer than two groups were found."""
+"""Rows up to which fewer than two clusters lead to a warning about too few rows."""
 _MAX_STRUCTURE_ROWS: Final = 1500
-"""Rows that are looked at there."""
+"""Rows used to test low-dimensional data for structure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoParams:
-    """None is needed. Raises InvalidField."""
+    """All parameters are optional. Raises InvalidField."""
 
     n_neighbors: int | None = None
-    """Neighbours of a row in the graph; hardly matters between 15 and 40. None takes 25, of less than 278 rows 1.5
-    times the square root of their number, at least 15."""
+    """Neighbours of a row in the graph; results hardly change between 15 and 40. None uses 25, or for fewer than 278
+    rows 1.5 times the square root of their number, at least 15."""
     min_cluster_size: int = 5
-    """Clusters of fewer rows are noise; less where more clusters are asked for than could hold so many."""
+    """Smaller clusters are noise; lowered if `n_clusters` leaves too few rows per cluster."""
     noise_level: float = 0.5
-    """How readily rows are left out, 0..1: 0 leaves out none."""
+    """How readily rows become noise, 0..1; 0 leaves no noise."""
     n_clusters: int | None = None
-    """So many clusters, joined or split from those that the data show; None shows these."""
+    """Number of clusters, obtained by merging or splitting the natural ones; None keeps these."""
     random_state: int | None = None
-    """Seed of the runs whose consensus is taken; None takes the plan's."""
+    """Seed of the consensus runs; None uses that of the plan."""
 
     def __post_init__(self) -> None:
         if self.n_neighbors is not None:
@@ -112,9 +112,9 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
     layers, labels = found.layers, found.labels
     effective |= {"n_neighbors": near.rows.shape[1]}
     warnings = [] if near.exact else ["Neighbours were searched among near blocks of rows only."]
-    vague = agreement_warning(layers.agreement) or _structure_warning(points[rows[:_MAX_STRUCTURE_ROWS]], threads)
+    unclear = agreement_warning(layers.agreement) or _structure_warning(points[rows[:_MAX_STRUCTURE_ROWS]], threads)
     notes = [
-        vague,
+        unclear,
         _count_warning(params, int(labels.max(initial=-1)) + 1),
         _few_rows_warning(len(points), params, labels),
     ]
@@ -126,14 +126,14 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
         params=effective,
         warnings=[*warnings, *(note for note in notes if note)],
         neighborhood=Neighborhood(values, near),
-        layers=replace(layers.take(back), clear=vague is None),
+        layers=replace(layers.take(back), clear=unclear is None),
         exact=near.exact,
     )
 
 
 def _structure_warning(points: Points, threads: int) -> str | None:
-    """What to warn of where rows of few dimensions have no groups: there near rows hang together whatever their shape,
-    and runs agree on where to cut it."""
+    """Warn about low-dimensional rows without groups: near rows always connect there, and runs agree on where to
+    cut."""
     if points.shape[1] > _LOW_DIMENSIONS or len(points) < 4:
         return None
     if choose_k(points, normalize=are_directions(points), threads=threads).clear:
@@ -145,14 +145,14 @@ def _structure_warning(points: Points, threads: int) -> str | None:
 
 
 def _choose_degree(rows: int, params: AutoParams) -> int:
-    """Neighbours of a row: few rows have small groups, and a list that is longer than these ties them together."""
+    """Neighbours per row: few rows have small groups, which longer lists would connect."""
     if params.n_neighbors is not None:
         return params.n_neighbors
     return int(np.clip(1.5 * np.sqrt(rows), _MIN_NEIGHBORS, _NEIGHBORS))
 
 
 def _choose_min_size(rows: int, params: AutoParams) -> int:
-    """Fewest rows of a cluster: no more than half of what each of the clusters asked for would hold."""
+    """Minimum cluster size: at most half the mean size of the requested clusters."""
     if params.n_clusters is None:
         return params.min_cluster_size
     return min(params.min_cluster_size, max(rows // (2 * params.n_clusters), 1))
@@ -168,25 +168,25 @@ def _few_rows_warning(rows: int, params: AutoParams, labels: NDArray[np.int32]) 
 
 
 def _count_warning(params: AutoParams, found: int) -> str | None:
-    wanted = params.n_clusters
-    if wanted is None or found == wanted:
+    requested = params.n_clusters
+    if requested is None or found == requested:
         return None
     return (
-        f"{wanted:,} clusters were asked for and {found:,} found: the rows that belong to one cannot be parted into so "
-        f"many of at least {params.min_cluster_size}. A lower noise_level leaves fewer rows out."
+        f"{requested:,} clusters were asked for and {found:,} found: the rows that belong to one cannot be split into "
+        f"that many of at least {params.min_cluster_size}. A lower noise_level leaves fewer rows out."
     )
 
 
 def _fit_by_value(
     points: Points, rows: Rows, back: Rows, copies: Rows, params: AutoParams, effective: dict[str, object]
 ) -> Fit:
-    """Where rows mostly are copies of each other, each value that is there often enough is a cluster."""
-    nobody = np.zeros(len(rows), np.bool_)
-    labels = mark_noise(np.arange(len(rows), dtype=np.int32), nobody, copies, params.min_cluster_size)
-    shown, wanted = int(labels.max(initial=-1)) + 1, params.n_clusters
+    """Cluster rows that are mostly copies: each value that occurs often enough is a cluster."""
+    no_row = np.zeros(len(rows), np.bool_)
+    labels = mark_noise(np.arange(len(rows), dtype=np.int32), no_row, copies, params.min_cluster_size)
+    natural, requested = int(labels.max(initial=-1)) + 1, params.n_clusters
     layers, reason = [labels], "the rows are copies of a few values"
-    if wanted is not None and wanted < shown:
-        group = merge_clusters(*weighted_means(points[rows], labels, copies)).cut(wanted)
+    if requested is not None and requested < natural:
+        group = merge_clusters(*weighted_means(points[rows], labels, copies)).cut(requested)
         layers = [np.where(labels >= 0, group[labels], NOISE).astype(np.int32), labels]
         labels = layers[0]
     same = np.zeros(int(labels.max(initial=-1)) + 1)
@@ -205,8 +205,8 @@ def _fit_by_value(
 
 @dataclass(frozen=True, slots=True)
 class _LayeredFit:
-    """Of the m distinct rows: all layers, and `strengths` (m,) in the chosen one. `middle` and `spread` (k,) are the
-    median and the deviation in each cluster of the logs of mean distances to neighbours."""
+    """All layers of the m distinct rows, and their `strengths` (m,) in the chosen one. `middle` and `spread` (k,) are
+    the median and the robust deviation of the log mean neighbour distance in each cluster."""
 
     layers: Layers
     strengths: NDArray[np.float32]
@@ -218,7 +218,7 @@ class _LayeredFit:
         return self.layers.layers[self.layers.chosen].labels
 
     def take(self, rows: Rows) -> "_LayeredFit":
-        """Row i of the answer is row `rows[i]`."""
+        """Row i of the result is row `rows[i]`."""
         return replace(self, layers=self.layers.take(rows), strengths=self.strengths[rows])
 
 
@@ -252,20 +252,20 @@ def _find_layers(
         threads=threads,
         progress=scale_progress(progress, "cluster", 0.8, 1),
     )
-    wanted = params.n_clusters
-    found, chosen = tree.natural_layers() if wanted is None else tree.with_clusters(wanted)
+    requested = params.n_clusters
+    found, chosen = tree.natural_layers() if requested is None else tree.with_clusters(requested)
     layers = build_layers(found)
     labels, clusters = layers[chosen].labels, layers[chosen].clusters
     home = _assign_homes(ground.communities, labels, clusters)
     if found[chosen] is not tree.core:
         share = walk_home(graph, home, threads)[1]
     middle, spread = robust_scores(away, home)[1:]
-    shown = int(tree.core.max(initial=-1)) + 1
+    natural = int(tree.core.max(initial=-1)) + 1
     return _LayeredFit(
         layers=Layers(
             layers=layers,
             chosen=chosen,
-            reason=ground.choice.reason if wanted is None else _count_reason(wanted, shown),
+            reason=ground.choice.reason if requested is None else _count_reason(requested, natural),
             clear=agreement_warning(ground.agreement) is None,
             agreement=ground.agreement,
         ),
@@ -278,7 +278,7 @@ def _find_layers(
 def _merge_unstructured(
     ground: BaseCommunities, points: Points, copies: Rows, threads: int, pulse: Pulse
 ) -> BaseCommunities:
-    """Without divisions of groups that are far apart and have no structure inside."""
+    """Undo splits of well-separated groups that have no structure inside."""
     join = merge_low_dimensional_groups if points.shape[1] <= _LOW_DIMENSIONS else merge_unstructured_groups
     communities = join(points, ground.communities, copies, threads, pulse)
     if communities is ground.communities:
@@ -287,23 +287,23 @@ def _merge_unstructured(
     return replace(ground, communities=communities, choice=replace(ground.choice, reason=reason))
 
 
-def _count_reason(wanted: int, shown: int) -> str:
-    if wanted == shown:
-        return f"the {wanted:,} clusters asked for are those that the data show"
-    how = "joined" if wanted < shown else "split"
-    return f"the {shown:,} clusters that the data show, {how} into the {wanted:,} asked for"
+def _count_reason(requested: int, natural: int) -> str:
+    if requested == natural:
+        return f"the {requested:,} clusters asked for are those that the data show"
+    how = "joined" if requested < natural else "split"
+    return f"the {natural:,} clusters that the data show, {how} into the {requested:,} asked for"
 
 
 def _assign_homes(communities: NDArray[np.int32], labels: NDArray[np.int32], clusters: int) -> NDArray[np.int32]:
-    """(m,) a cluster for every row, also for those left out: the one of `labels` that most rows of its community are
-    in, or a number of its own from `clusters` on for a community that was left out whole."""
+    """(m,) a cluster for every row, including noise: the one most rows of its community are in, or a new number from
+    `clusters` on for a community that is all noise."""
     inside = labels >= 0
     pairs, count = np.unique(np.stack([communities[inside], labels[inside]]), axis=1, return_counts=True)
     order = np.lexsort((-pairs[1], count))  # the most common last, the lower number where equal
     main = np.full(int(communities.max(initial=-1)) + 1, NOISE, np.int32)
     main[pairs[0, order]] = pairs[1, order]
-    left = main < 0
-    main[left] = clusters + np.arange(int(left.sum()))
+    unmatched = main < 0
+    main[unmatched] = clusters + np.arange(int(unmatched.sum()))
     return np.where(inside, labels, main[communities]).astype(np.int32)
 
 

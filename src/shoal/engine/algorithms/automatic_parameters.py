@@ -1,4 +1,4 @@
-"""Parameters that are absent, chosen from the data: where a library's default fits hardly any data."""
+"""Chooses omitted parameters from the data, where the usual defaults fit hardly any data."""
 
 from typing import Final
 
@@ -16,11 +16,11 @@ from shoal.engine.rows.geometry import are_directions
 __all__ = ["choose_cluster_count", "choose_eps", "group_core_rows", "resolve_cluster_count"]
 
 _CORE_SHARES: Final = np.linspace(0.05, 0.95, 19)
-"""Shares of the rows that are core rows, at which reaches are looked at."""
+"""Fractions of core rows at which candidate radii are evaluated."""
 
 
 def choose_cluster_count(points: Points, threads: int, progress: Progress) -> ChosenK:
-    """The number of clusters, chosen as for k-means. Reports to `progress` as "cluster"."""
+    """Choose the number of clusters as for k-means. Reports to `progress` as "cluster"."""
     near = are_directions(points)
     return choose_k(points, normalize=near, threads=threads, progress=lambda _, done: progress("cluster", done))
 
@@ -28,8 +28,11 @@ def choose_cluster_count(points: Points, threads: int, progress: Progress) -> Ch
 def resolve_cluster_count(
     name: str, given: int | None, most: int, points: Points, threads: int, progress: Progress
 ) -> tuple[int, list[str]]:
-    """The number of clusters, at most `most`, and the warnings about it: `given` as the parameter `name`, or chosen
-    from the data where that is None, which reports to `progress`. `most` is the number of distinct rows."""
+    """The number of clusters to use, and the warnings about it.
+
+    It is `given`, the value of the parameter `name`, or chosen from the data if that is None, reporting to `progress`;
+    at most `most`, the number of distinct rows.
+    """
     if given is None:
         chosen = choose_cluster_count(points, threads, progress)
         return min(chosen.k, most), [chosen.reason]
@@ -39,15 +42,18 @@ def resolve_cluster_count(
 
 
 def choose_eps(edges: Reachability, copies: Rows) -> float:
-    """The Euclidean distance at which core rows, each standing for the `copies` (m,) of it, make clusters that hold
-    many rows and none most of them: of the distances at which 5, 10, … 95 % are core rows the one at which a pair of
-    rows is most likely in two different clusters, times the share of rows in any."""
+    """Choose the Euclidean radius of DBSCAN-like clusters, so that they hold many rows and none holds most of them.
+
+    Candidates are the distances at which 5, 10, … 95 % of the rows are core rows. The score is the probability that two
+    clustered rows are in different clusters, times the fraction of rows in any. Row i stands for `copies[i]` equal
+    ones.
+    """
     order = np.argsort(edges.core, kind="stable")
     share = np.cumsum(copies[order]) / copies.sum()
-    tried = edges.core[order[np.minimum(np.searchsorted(share, _CORE_SHARES), len(order) - 1)]]
-    reaches = np.unique(tried[tried > 0])
+    candidates = edges.core[order[np.minimum(np.searchsorted(share, _CORE_SHARES), len(order) - 1)]]
+    reaches = np.unique(candidates[candidates > 0])
     if len(reaches) == 0:
-        return 1.0  # copies alone, which are together at any distance
+        return 1.0  # only copies, which are connected at any distance
     return float(reaches[int(np.argmax([_score_separation(edges, copies, reach) for reach in reaches.tolist()]))])
 
 
@@ -55,12 +61,12 @@ def _score_separation(edges: Reachability, copies: Rows, reach: float) -> float:
     labels = group_core_rows(edges, reach)
     inside = labels >= 0
     sizes = np.bincount(labels[inside], copies[inside]).astype(np.float64)
-    held = float(sizes.sum())
-    return (held / float(copies.sum())) * (1.0 - float(((sizes / held) ** 2).sum())) if held else 0.0
+    clustered = float(sizes.sum())
+    return (clustered / float(copies.sum())) * (1.0 - float(((sizes / clustered) ** 2).sum())) if clustered else 0.0
 
 
 def group_core_rows(edges: Reachability, reach: float) -> NDArray[np.int64]:
-    """(m,) the cluster of each core row at this Euclidean distance, -1 for the others."""
+    """(m,) the cluster of each core row at this Euclidean radius, -1 for the other rows."""
     dense, near = edges.core <= reach, edges.weight <= reach
     total = len(dense)
     ends = edges.left[near], edges.right[near]

@@ -1,4 +1,4 @@
-"""What an algorithm is: parameters that check themselves and a function that trusts them. Nothing to inherit."""
+"""The interface of an algorithm: a parameter class that validates itself, and a fit function that relies on it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ MAX_CLUSTERS: Final = 1_000_000
 MAX_STARTS: Final = 1_000
 MAX_STEPS: Final = 100_000
 MAX_NEIGHBORS: Final = 1_000
-"""Bounds of parameters beyond which nobody finds more, and nobody could say what a run will cost."""
+"""Upper bounds of parameters: larger values bring nothing, and the cost of a run could not be estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignments:
-    """A cluster for each row: `labels` (n,) int64, in any numbering 0..k-1, -1 for noise; `strengths` (n,) in 0..1, 0
+    """The cluster of each row: `labels` (n,) int64, in any numbering 0..k-1, -1 for noise; `strengths` (n,) in 0..1, 0
     for noise."""
 
     labels: NDArray[np.int64]
@@ -36,12 +36,12 @@ class Assignments:
 
 
 Assign = Callable[[Points, int, Progress], Assignments]
-"""Finds the cluster of rows that were not fitted: (points, threads, progress)."""
+"""Assigns rows that were not fitted: (points, threads, progress)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What an algorithm found. `params` holds the parameters whose value in effect is not the one given."""
+    """The result of an algorithm. `params` holds the parameters whose effective value differs from the given one."""
 
     assignments: Assignments
     assign: Assign
@@ -49,45 +49,45 @@ class Fit:
     warnings: Sequence[str] = ()
     density: Density | None = None
     neighborhood: Neighborhood | None = None
-    """The neighbours of the rows that were fitted, where they were searched anyway."""
+    """The neighbours of the fitted rows, if the algorithm computed them."""
     layers: Layers | None = None
-    """Several granularities of the rows that were fitted; the chosen one is `assignments`."""
+    """Several granularities of the fitted rows; the chosen one is `assignments`."""
     exact: bool = True
-    """False where an approximation stands in for what the algorithm asks for; `warnings` says which."""
+    """False if an approximation was used; `warnings` says which."""
     assigns_all: bool = False
-    """Whether `assign` puts rows into a cluster however far from it they are."""
+    """Whether `assign` puts a row into a cluster at any distance."""
 
 
 ParamsT = TypeVar("ParamsT", contravariant=True)
 
 
 class Fitter(Protocol[ParamsT]):
-    """Finds clusters among rows: `points` is (n, d) float32, n may be 0. Never writes into `points`."""
+    """Finds clusters among the rows of `points`, (n, d) float32, n may be 0. Never writes into `points`."""
 
     def __call__(self, points: Points, params: ParamsT, *, seed: int, threads: int, progress: Progress) -> Fit: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """A row of the registry. `params` is a frozen dataclass; what it holds is what `fit` takes."""
+    """A registry entry. `params` is a frozen dataclass, which `fit` takes."""
 
     params: type[Any]
     fit: Fitter[Any]
 
 
 def assign_nothing(points: Points, threads: int, progress: Progress) -> Assignments:
-    """All rows are noise: there was nothing to fit."""
+    """Label all rows as noise: nothing was fitted."""
     del threads, progress
     return all_noise(len(points))
 
 
 def all_noise(total: int) -> Assignments:
-    """All noise."""
+    """Assignments of `total` rows, all noise."""
     return Assignments(np.full(total, NOISE, np.int64), np.zeros(total, np.float32))
 
 
 def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Raises InvalidField unless `value` is a whole number, at least `least` and at most `most`."""
+    """Raises InvalidField unless `value` is an integer in `least`..`most`."""
     if most is not None and isinstance(value, int) and value > most:
         raise InvalidField(name, f"must be at most {most:,}", value=value)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -95,7 +95,7 @@ def check_integer(name: str, value: object, least: int, most: int | None = None)
 
 
 def check_seed(name: str, value: object) -> None:
-    """Raises InvalidField unless `value` is a whole number in 0..2^32 - 1."""
+    """Raises InvalidField unless `value` is an integer in 0..2^32 - 1."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MAX_SEED:
         raise InvalidField(name, f"must be a whole number from 0 to {MAX_SEED}", value=value)
 

@@ -1,5 +1,5 @@
-"""The name `evoc` (embedding vector oriented clustering) and its parameters, answered by `auto`, which does the same
-job: no number of clusters, several layers, noise."""
+"""The name `evoc` (embedding vector oriented clustering) with its parameters, implemented by `auto`, which solves the
+same task: no number of clusters, several layers, noise."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -21,17 +21,17 @@ class EVoCParams:
     """Names and defaults as in contract.md#method-parameters. Raises InvalidField."""
 
     noise_level: float = 0.5
-    """How readily rows are left out, 0..1."""
+    """How readily rows become noise, 0..1."""
     base_min_cluster_size: int = 5
-    """Clusters of fewer rows are noise."""
+    """Smaller clusters are noise."""
     approx_n_clusters: int | None = None
-    """Shows the layer with about so many clusters first."""
+    """Show a layer with about this many clusters first."""
     n_neighbors: int = 15
     """Neighbours of a row in the graph."""
     min_samples: int = 5
-    """Accepted, without effect: no density is estimated from so few."""
+    """Accepted, without effect: no core distances are estimated."""
     random_state: int | None = None
-    """Seed; None takes the plan's."""
+    """Seed; None uses that of the plan."""
 
     def __post_init__(self) -> None:
         check_fraction("noise_level", self.noise_level)
@@ -45,16 +45,16 @@ class EVoCParams:
 
 
 def fit(points: Points, params: EVoCParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """As `auto`, and says so."""
-    own = auto.AutoParams(
+    """Fit `auto` with these parameters and add a warning that says so."""
+    auto_params = auto.AutoParams(
         n_neighbors=params.n_neighbors,
         min_cluster_size=params.base_min_cluster_size,
         noise_level=params.noise_level,
         n_clusters=params.approx_n_clusters,
         random_state=params.random_state,
     )
-    found = auto.fit(points, own, seed=seed, threads=threads, progress=progress)
-    return replace(found, warnings=[_NOTICE, *found.warnings])
+    auto_fit = auto.fit(points, auto_params, seed=seed, threads=threads, progress=progress)
+    return replace(auto_fit, warnings=[_NOTICE, *auto_fit.warnings])
 
 
 EVOC: Final = Algorithm(EVoCParams, fit)

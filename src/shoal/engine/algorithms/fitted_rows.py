@@ -1,4 +1,4 @@
-"""Places new rows with the nearest of the rows, or micro-clusters, that were fitted."""
+"""Assigns new rows to the cluster of the nearest fitted row or micro-cluster."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,14 +15,14 @@ __all__ = ["FittedRows", "as_they_are"]
 
 
 def as_they_are(points: Points) -> Points:
-    """Rows that are in the space already."""
+    """Identity, for rows that are in the right space. The name is stored in saved clusterings."""
     return points
 
 
 @dataclass(frozen=True, slots=True)
 class FittedRows:
-    """`points` (m, d) and their `labels` (m,) int64. A new row gets the label of the nearest one, or is noise
-    where that is farther than `reach`. `placed` brings new rows into the space of `points`."""
+    """`points` (m, d) with their `labels` (m,) int64. A new row gets the label of the nearest point, or is noise beyond
+    `reach`. `placed` maps new rows into the space of `points`."""
 
     points: Points
     labels: NDArray[np.int64]
@@ -30,19 +30,19 @@ class FittedRows:
     placed: Callable[[Points], Points] = as_they_are
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The same for a row alone and among others."""
-        found = all_noise(len(points))
+        """Labels of new rows; each is independent of the other rows of the call."""
+        result = all_noise(len(points))
         if len(self.points) == 0 or len(points) == 0:
-            return found
-        near, away = nearest_among(
+            return result
+        near, distances = nearest_among(
             self.placed(points), self.points, 1, threads=threads, progress=lambda _, done: progress("cluster", done)
         )
-        found.labels[:] = np.where(away[:, 0] <= self.reach, self.labels[near[:, 0]], NOISE)
-        found.strengths[:] = found.labels >= 0
-        return found
+        result.labels[:] = np.where(distances[:, 0] <= self.reach, self.labels[near[:, 0]], NOISE)
+        result.strengths[:] = result.labels >= 0
+        return result
 
     def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The same, however far the nearest row that is in a cluster is."""
-        inside = self.labels >= 0
-        labelled = replace(self, points=self.points[inside], labels=self.labels[inside], reach=np.inf)
-        return labelled.assign(points, threads, progress)
+        """As `assign`, with the nearest clustered row at any distance."""
+        clustered = self.labels >= 0
+        fitted = replace(self, points=self.points[clustered], labels=self.labels[clustered], reach=np.inf)
+        return fitted.assign(points, threads, progress)

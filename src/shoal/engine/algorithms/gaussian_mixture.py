@@ -1,4 +1,4 @@
-"""Gaussian mixtures by expectation-maximisation (Dempster, Laird and Rubin 1977), through scikit-learn."""
+"""Gaussian mixtures by expectation maximisation (Dempster, Laird and Rubin 1977), using scikit-learn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,22 +33,23 @@ from shoal.errors import InvalidField
 __all__ = ["GAUSSIAN_MIXTURE", "GaussianMixtureParams", "fit"]
 
 _MAX_FITTED: Final = 20_000
-"""Rows that a mixture is fitted on; of more, a seeded sample."""
+"""Rows that a mixture is fitted on; a seeded sample if there are more."""
 _ROWS_PER_DIMENSION: Final = 10
-"""Rows of a Gaussian for each dimension from which a full covariance is told well."""
+"""Rows per Gaussian and dimension needed to estimate a full covariance."""
 _RATE: Final = 2e9
-"""Multiplications a second."""
+"""Multiplications per second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaussianMixtureParams:
-    """Names and defaults as in contract.md#method-parameters, but for the first two. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, except the first two. Raises InvalidField."""
 
     n_components: int | None = None
-    """Gaussians; None chooses from the data (the wire has 1). Fewer where there are not so many distinct rows."""
+    """Number of Gaussians; None chooses it from the data (the wire has 1). Lowered to the number of distinct
+    rows."""
     covariance_type: Literal["full", "tied", "diag", "spherical"] | None = None
-    """None takes "full", as the contract does, where each Gaussian has ten times as many rows as dimensions among
-    those that are fitted (20,000 at most), else "diag"."""
+    """None uses "full", the wire's default, if each Gaussian has ten times as many fitted rows (at most 20,000 in
+    total) as dimensions, else "diag"."""
     tol: float = 0.001
     reg_covar: float = 1e-6
     """Added to the variances."""
@@ -58,12 +59,12 @@ class GaussianMixtureParams:
     weights_init: Sequence[float] | None = None
     """(n_components,)"""
     means_init: Sequence[Sequence[float]] | None = None
-    """(n_components, d), in the space that is clustered."""
+    """(n_components, d), in the clustered space."""
     precisions_init: Sequence[Any] | None = None
     random_state: int | None = None
-    """None takes the plan's."""
+    """None uses the seed of the plan."""
     warm_start: bool = False
-    """Accepted, without effect: every run starts afresh."""
+    """Accepted, without effect: every run starts from scratch."""
     verbose: int = 0
     """Accepted, without effect."""
     verbose_interval: int = 10
@@ -87,10 +88,10 @@ class GaussianMixtureParams:
 
 
 def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Each row belongs to its likeliest Gaussian, with that likelihood as its strength.
+    """Assign each row to its most likely Gaussian, with that probability as its strength.
 
-    O(n k d^2) time a step with full covariances. Above 20,000 rows the mixture is that of a seeded sample. Raises
-    InvalidField where it would take more than an hour or 4 GiB, and for starts of a wrong shape.
+    O(n k d^2) time per iteration with full covariances. Above 20,000 rows the mixture is fitted on a seeded sample.
+    Raises InvalidField if it would take more than an hour or 4 GiB, and for initial values of the wrong shape.
     """
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
@@ -143,10 +144,10 @@ def _check_cost(rows: int, columns: int, components: int, params: GaussianMixtur
     check_affordable("n_components", components, seconds, size, remedies)
 
 
-def _fit_mixture(rows: Points, components: int, params: GaussianMixtureParams, seed: int, told: list[str]) -> Any:
+def _fit_mixture(rows: Points, components: int, params: GaussianMixtureParams, seed: int, messages: list[str]) -> Any:
     from sklearn.mixture import GaussianMixture
 
-    given = {
+    initial = {
         name: None if value is None else np.asarray(value, np.float64)
         for name, value in (
             ("weights_init", params.weights_init),
@@ -155,21 +156,21 @@ def _fit_mixture(rows: Points, components: int, params: GaussianMixtureParams, s
         )
     }
     exact = rows.astype(np.float64)
-    data = exact if len(exact) > 1 else np.repeat(exact, 2, axis=0)  # the library wants two rows
-    for looser in (1.0, 1e3, 1e6):  # rows that lie in a plane need more of it
+    data = exact if len(exact) > 1 else np.repeat(exact, 2, axis=0)  # scikit-learn requires two rows
+    for factor in (1.0, 1e3, 1e6):  # rows in a subspace need stronger regularization
         model = GaussianMixture(
             components,
             covariance_type=params.covariance_type,
             tol=params.tol,
-            reg_covar=max(params.reg_covar, 1e-12) * looser,
+            reg_covar=max(params.reg_covar, 1e-12) * factor,
             max_iter=params.max_iter,
             n_init=params.n_init,
             init_params=params.init_params,
             random_state=seed,
-            **given,
+            **initial,
         )
         try:
-            with collect_warnings(told):
+            with collect_warnings(messages):
                 return model.fit(data)
         except ValueError as error:
             if "ill-defined" not in str(error):
@@ -179,15 +180,15 @@ def _fit_mixture(rows: Points, components: int, params: GaussianMixtureParams, s
 
 @dataclass(frozen=True)
 class FittedMixture:
-    """k Gaussians as scikit-learn keeps them. A row belongs to the likeliest of the components `used`, numbered in
-    their order."""
+    """k Gaussians as scikit-learn stores them. A row belongs to the most likely of the components `used`, numbered in
+    this order."""
 
     covariance_type: str
     weights: NDArray[np.float64]
     means: NDArray[np.float64]
     covariances: NDArray[np.float64]
     precisions: NDArray[np.float64]
-    """Their Cholesky factors."""
+    """Cholesky factors of the precisions."""
     used: NDArray[np.int64]
 
     @staticmethod
@@ -197,7 +198,7 @@ class FittedMixture:
         )
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The same for a row alone and among others."""
+        """Labels of rows; each is independent of the other rows of the call."""
         found = all_noise(len(points))
         for start in range(0, len(points), 8192):
             block = slice(start, min(start + 8192, len(points)))

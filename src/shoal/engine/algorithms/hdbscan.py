@@ -1,9 +1,9 @@
-"""HDBSCAN: clusters are the dense regions that persist; what lies between them is noise.
+"""HDBSCAN: clusters are the dense regions that persist, the rows between them are noise.
 
-Exact, the labels of different rows are those of scikit-learn's `HDBSCAN(algorithm="brute")` for the rows in the order
-of their keys, its merges sorted stably, without its n x n matrix; so they do not depend on the order in which the rows
-come. Equal rows are one row with a weight and never part, as they may in scikit-learn. Approximate, neighbour lists
-stand in for the complete graph. Campello, Moulavi and Sander, "Density-based clustering based on hierarchical density
+In exact mode the labels of distinct rows equal those of scikit-learn's `HDBSCAN(algorithm="brute")` for the rows in the
+order of their keys with a stable sort of the merges, but without its n x n matrix; so they do not depend on row order.
+Equal rows are one weighted row and are never separated, as they may be in scikit-learn. In approximate mode neighbour
+lists replace the complete graph. Campello, Moulavi and Sander, "Density-based clustering based on hierarchical density
 estimates", 2013.
 """
 
@@ -50,29 +50,29 @@ class HDBSCANParams:
     """Names and defaults as in contract.md#method-parameters. Raises InvalidField."""
 
     min_cluster_size: int = 5
-    """Fewer rows than this are never a cluster; more of it gives fewer, larger clusters."""
+    """Smallest cluster; larger values give fewer, larger clusters."""
     min_samples: int | None = None
-    """Rows that make a neighbourhood dense, the row itself counted; None takes `min_cluster_size`. More of it calls
-    more rows noise."""
+    """Rows that make a neighbourhood dense, including the row itself; None uses `min_cluster_size`. Larger values give
+    more noise."""
     cluster_selection_epsilon: float = 0.0
-    """Clusters that part at a smaller distance than this stay together."""
+    """Clusters that split at a smaller distance than this stay together."""
     max_cluster_size: int | None = None
     """A larger cluster is split ("eom" only)."""
     metric: Literal["euclidean", "cosine"] = "euclidean"
-    """On rows of unit length both give the same order of distances."""
+    """Both order distances equally on rows of unit length."""
     alpha: float = 1.0
-    """Distances are divided by this; it only matters beside `cluster_selection_epsilon`."""
+    """Distances are divided by this; only relevant with `cluster_selection_epsilon`."""
     cluster_selection_method: Literal["eom", "leaf"] = "eom"
-    """"eom" takes the clusters that persist longest, "leaf" the smallest ones."""
+    """"eom" selects the most persistent clusters, "leaf" the smallest ones."""
     allow_single_cluster: bool = False
-    """Whether all rows together may be the one cluster."""
+    """Whether a single cluster of all rows is allowed."""
     prediction_data: bool = False
     """Accepted, without effect: new rows can always be assigned."""
     approximate: bool | None = None
-    """Neighbour lists in place of all pairs of rows; None takes them above 250,000 rows."""
+    """Use neighbour lists instead of all pairs of rows; None does so above 250,000 rows."""
     match_reference_implementation: bool = False
-    """As in the hdbscan package: `min_cluster_size` counts one more, and rows that leave a cluster the moment it is
-    born are noise."""
+    """Behave like the hdbscan package: `min_cluster_size` counts one more, and rows that leave a cluster at its birth
+    are noise."""
 
     def __post_init__(self) -> None:
         check_integer("min_cluster_size", self.min_cluster_size, 2)
@@ -91,11 +91,11 @@ class HDBSCANParams:
 
 
 def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Find the dense regions. `seed` is not used: there is nothing random.
+    """Find the dense regions. `seed` is not used: nothing is random.
 
-    O(n^2 d) time exact, O(n^1.5 d) approximate; O(n (d + min_samples)) memory. Fewer rows than `min_cluster_size` are
-    all noise; rows that are all equal are one cluster only with `allow_single_cluster`, as in scikit-learn. Raises
-    InvalidField for a zero row under the cosine metric.
+    O(n^2 d) time exact, O(n^1.5 d) approximate; O(n (d + min_samples)) memory. If there are fewer rows than
+    `min_cluster_size` all are noise; rows that are all equal are a cluster only with `allow_single_cluster`, as in
+    scikit-learn. Raises InvalidField for a zero row under the cosine metric.
     """
     smallest = params.min_cluster_size + params.match_reference_implementation
     min_samples = min(params.min_samples or params.min_cluster_size, max(len(points), 1))
@@ -105,27 +105,27 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
         return Fit(assignments=all_noise(len(points)), assign=assign_nothing, params=effective, warnings=warnings)
     space = Space.of(points, params)
     approximate = len(points) > MAX_EXACT if params.approximate is None else params.approximate
-    grown = _build_tree(space, min_samples, smallest, approximate, threads, progress)
-    effective["approximate"] = grown.recall is not None
-    if grown.recall is not None:
-        warnings.append(_approximation_warning(grown.recall, params.approximate is None))
-    how = Selection(
+    fitted_tree = _build_tree(space, min_samples, smallest, approximate, threads, progress)
+    effective["approximate"] = fitted_tree.recall is not None
+    if fitted_tree.recall is not None:
+        warnings.append(_approximation_warning(fitted_tree.recall, params.approximate is None))
+    selection = Selection(
         method=params.cluster_selection_method,
         epsilon=params.cluster_selection_epsilon,
         max_size=params.max_cluster_size,
         allow_single=params.allow_single_cluster,
     )
-    tree = grown.tree
-    chosen = select_clusters(tree, how)
-    labels = label_rows(tree, chosen, how, at_birth=not params.match_reference_implementation)
+    tree = fitted_tree.tree
+    chosen = select_clusters(tree, selection)
+    labels = label_rows(tree, chosen, selection, at_birth=not params.match_reference_implementation)
     densest = _find_max_lambdas(tree, chosen)
     strengths = _compute_strengths(labels, tree.leaving, densest)
     members = Members(
         space=space,
-        rows=grown.rows,
-        copies=grown.copies,
-        core=grown.core,
-        labels=labels[grown.rows],
+        rows=fitted_tree.rows,
+        copies=fitted_tree.copies,
+        core=fitted_tree.core,
+        labels=labels[fitted_tree.rows],
         densest=densest,
         reach=_find_reaches(tree, chosen, labels),
         min_samples=min_samples,
@@ -140,12 +140,12 @@ def fit(points: Points, params: HDBSCANParams, *, seed: int, threads: int, progr
             exemplars=find_exemplars(tree, labels, len(chosen)),
             tree=tabulate(tree, np.array(chosen, np.int64), np.arange(len(chosen))),
         ),
-        exact=grown.recall is None,
+        exact=fitted_tree.recall is None,
     )
 
 
-def _approximation_warning(recall: float, unasked: bool) -> str:
-    reason = f" (more than {MAX_EXACT:,} rows)" if unasked else ""
+def _approximation_warning(recall: float, by_default: bool) -> str:
+    reason = f" (more than {MAX_EXACT:,} rows)" if by_default else ""
     return (
         f"HDBSCAN was approximate{reason}: its neighbour lists hold {recall:.1%} of the true neighbours. "
         "approximate=false compares all pairs of rows."
@@ -160,7 +160,7 @@ def _collect_warnings(params: HDBSCANParams, min_samples: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Where distances are measured: Euclidean ones between `points`, told in the metric asked for."""
+    """The space where distances are measured: Euclidean between `points`, convertible to the requested metric."""
 
     params: HDBSCANParams
     points: Points
@@ -170,24 +170,24 @@ class Space:
         return Space(params, unit_rows(points) if params.metric == "cosine" else points)
 
     def placed(self, points: Points) -> Points:
-        """Other rows in the same space."""
+        """Map other rows into this space."""
         return unit_rows(points) if self.params.metric == "cosine" else points
 
     def to_euclidean(self, distance: float) -> float:
-        """The Euclidean distance that one in the metric asked for is, or hardly more."""
+        """The Euclidean distance for a distance in the metric, rounded up slightly."""
         scaled = distance * self.params.alpha * (1 + 1e-9)
         return float(np.sqrt(2 * scaled)) if self.params.metric == "cosine" else scaled
 
     def to_metric(self, euclidean: Floats) -> Floats:
-        """Euclidean distances in the metric asked for: on unit rows 1 - cos = d^2 / 2."""
+        """Convert Euclidean distances to the metric: 1 - cos = d^2 / 2 on unit rows."""
         distances = euclidean**2 / 2 if self.params.metric == "cosine" else euclidean
         return distances / self.params.alpha
 
 
 @dataclass(frozen=True, slots=True)
 class _FittedTree:
-    """The condensed tree over all n rows; the m distinct ones, `rows`, in the order of their keys, with how many
-    `copies` there are of each and their Euclidean `core` distances; and the recall of approximate lists."""
+    """The condensed tree over all n rows; the m distinct ones, `rows`, in the order of their keys, with their numbers
+    of `copies` and Euclidean `core` distances; and the recall of approximate neighbour lists."""
 
     tree: CondensedTree
     rows: Rows
@@ -199,9 +199,9 @@ class _FittedTree:
 def _build_tree(
     space: Space, min_samples: int, smallest: int, approximate: bool, threads: int, progress: Progress
 ) -> _FittedTree:
-    # Rows are numbered by their keys from here to the tree, so that nothing depends on the order they came in.
-    by_key, rows, where = sort_by_key(space.points, threads)
-    copies = np.bincount(where)
+    # Rows are numbered by key up to the tree, so that nothing depends on their order.
+    by_key, rows, distinct_number = sort_by_key(space.points, threads)
+    copies = np.bincount(distinct_number)
     edges = find_reachability(
         space.points,
         rows,
@@ -214,18 +214,17 @@ def _build_tree(
     order, steps = walk(edges)
     progress("cluster", 0.95)
     heights = space.to_metric(steps)
-    sequence = np.argsort(heights, kind="stable")  # or equal heights merge in another order on another processor
+    sequence = np.argsort(heights, kind="stable")  # unstable sorts order equal heights differently on other processors
     linkage = single_linkage(order[:-1][sequence], order[1:][sequence], heights[sequence])
     tree = condense(linkage, smallest, copies, space.to_metric(edges.core))
     back = np.empty(len(by_key), np.int64)
-    back[by_key] = where
+    back[by_key] = distinct_number
     tree = replace(tree, cluster=tree.cluster[back], leaving=tree.leaving[back])
     return _FittedTree(tree, rows, copies, edges.core, edges.recall)
 
 
 def _find_max_lambdas(tree: CondensedTree, chosen: list[int]) -> Floats:
-    """(k,) the largest finite lambda at which something leaves each chosen cluster itself, a row or a cluster it splits
-    into; 0 where nothing ever does."""
+    """(k,) the largest finite lambda at which a row or a child leaves each selected cluster; 0 if nothing does."""
     top = np.zeros(len(tree.parent))
     finite = np.isfinite(tree.leaving)
     np.maximum.at(top, tree.cluster[finite], tree.leaving[finite])
@@ -234,18 +233,20 @@ def _find_max_lambdas(tree: CondensedTree, chosen: list[int]) -> Floats:
 
 
 def _compute_strengths(labels: Rows, leaving: Floats, densest: Floats) -> NDArray[np.float32]:
-    """How long a member stays, as a share of the longest stay in its cluster, 1 for the core: the probabilities of
-    scikit-learn and hdbscan. Rows that never part count as the core, not as the measure of all others."""
+    """Lambda of each member relative to the maximum of its cluster, 1 in the core: the probabilities of scikit-learn
+    and hdbscan. Rows that never leave count as core and do not set the maximum."""
     strengths = np.zeros(len(labels), np.float32)
     inside = np.flatnonzero(labels >= 0)
-    stays, longest = leaving[inside], densest[labels[inside]]
-    known = longest > 0
-    strengths[inside] = np.where(known, np.minimum(stays, longest) / np.where(known, longest, 1.0), 1.0)
+    lambdas, max_lambdas = leaving[inside], densest[labels[inside]]
+    is_positive = max_lambdas > 0
+    strengths[inside] = np.where(
+        is_positive, np.minimum(lambdas, max_lambdas) / np.where(is_positive, max_lambdas, 1.0), 1.0
+    )
     return strengths
 
 
 def _find_reaches(tree: CondensedTree, chosen: list[int], labels: Rows) -> Floats:
-    """(k,) the distance at which each cluster parts from the rest; for the root the farthest at which a member left."""
+    """(k,) the distance at which each cluster splits from the rest; for the root that of the first member to leave."""
     births = tree.birth[np.array(chosen, np.int64)] if chosen else np.zeros(0)
     if chosen == [0]:
         births = np.array([tree.leaving[labels == 0].min(initial=np.inf)])
@@ -254,12 +255,12 @@ def _find_reaches(tree: CondensedTree, chosen: list[int], labels: Rows) -> Float
 
 @dataclass(frozen=True)
 class Members:
-    """What is needed to place a new row: the m distinct fitted rows `space.points[rows]` with their core distances and
-    labels, and of each cluster its reach and densest lambda.
+    """State needed to assign new rows: the m distinct fitted rows `space.points[rows]` with core distances and labels,
+    and the reach and maximum lambda of each cluster.
 
-    A row joins the cluster of the member at the smallest mutual reachability, its own core distance among the fitted
-    rows included; of several at the same the nearest. It is noise where that is farther than the distance at
-    which the cluster parts from the rest: there it would have joined something larger.
+    A row joins the cluster of the member at the smallest mutual reachability, with its own core distance computed among
+    the fitted rows; ties go to the nearest member. It is noise if that exceeds the distance at which the cluster splits
+    from the rest: there it would have joined something larger.
     """
 
     space: Space
@@ -272,31 +273,30 @@ class Members:
     min_samples: int
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The cluster of rows that were not fitted, the same for a row alone and among others. Reports to
-        `progress`."""
+        """Labels of rows that were not fitted; each is independent of the other rows. Reports to `progress`."""
         return self._join(self.reach, points, threads, progress)
 
     def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The same, however far from the cluster a row is."""
+        """As `assign`, at any distance from the cluster."""
         return self._join(np.full(len(self.reach), np.inf), points, threads, progress)
 
     def _join(self, reach: Floats, points: Points, threads: int, progress: Progress) -> Assignments:
-        found = all_noise(len(points))
+        result = all_noise(len(points))
         if len(points) == 0 or not np.any(self.labels >= 0):
-            return found
+            return result
         farthest = self.space.to_euclidean(float(reach.max()))
-        joining = self._core_points.join(self.space.placed(points), farthest, threads, progress)
-        near = np.flatnonzero(joining.rows >= 0)
-        labels, away = self.labels[joining.rows[near]], self.space.to_metric(joining.away[near])
+        nearest_rows = self._core_points.join(self.space.placed(points), farthest, threads, progress)
+        near = np.flatnonzero(nearest_rows.rows >= 0)
+        labels, away = self.labels[nearest_rows.rows[near]], self.space.to_metric(nearest_rows.away[near])
         labels = np.where(away > reach[labels], NOISE, labels)
         with np.errstate(divide="ignore"):
             leaving = 1.0 / away
-        found.labels[near], found.strengths[near] = labels, _compute_strengths(labels, leaving, self.densest)
-        return found
+        result.labels[near], result.strengths[near] = labels, _compute_strengths(labels, leaving, self.densest)
+        return result
 
     @cached_property
     def _core_points(self) -> CorePoints:
-        # Made when the first row is to be placed: it holds a copy of the rows.
+        # Built on first use: it holds a copy of the rows.
         fitted = self.space.points[self.rows]
         return CorePoints.of(fitted, self.copies, self.core, self.labels >= 0, self.min_samples)
 

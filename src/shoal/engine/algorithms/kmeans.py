@@ -1,7 +1,7 @@
-"""k-means: k groups around k means, with the least sum of squared distances that was found.
+"""k-means: k groups around k means, with the smallest sum of squared distances found.
 
-The method of scikit-learn's KMeans, with steps of our own: see `engine/kmeans/lloyd.py` for why. Where the
-codes of the rows do not fit in memory they are fitted in batches (`engine/kmeans/batches.py`).
+The method of scikit-learn's KMeans with its own exact and order-independent steps, see `engine/kmeans/lloyd.py`. If the
+codes of the rows do not fit in memory, mini-batches are used (`engine/kmeans/batches.py`).
 """
 
 from dataclasses import dataclass
@@ -41,12 +41,13 @@ __all__ = ["KMEANS", "KMeansParams", "fit"]
 
 Floats = NDArray[np.float32]
 _MAX_CODE_BYTES: Final = 8 << 30
-"""Bytes that the codes of all rows may take, one for each coordinate; beyond, the fit goes by batches."""
+"""Memory for the codes of all rows, one byte per coordinate; beyond it mini-batches are used."""
 _MAX_WARD_ROWS: Final = 1500
-"""Rows up to which all their distances may be held, 18 MB a few times over."""
+"""Rows up to which all pairwise distances are stored, a few times 18 MB."""
 _MIN_IMPROVEMENT: Final = 0.005
+"""Relative improvement of the inertia over the Ward start that another start needs to replace it."""
 _MAX_PASSES: Final = 10
-"""Most passes over the rows of a fit by batches."""
+"""Maximum passes over the rows with mini-batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,24 +55,25 @@ class KMeansParams:
     """Names and defaults as in contract.md#method-parameters. Raises InvalidField."""
 
     n_clusters: int = 8
-    """Clusters to find; fewer where there are not so many distinct rows."""
+    """Number of clusters; lowered to the number of distinct rows."""
     max_iter: int = 300
-    """Most steps of one start."""
+    """Maximum steps per start."""
     random_state: int | None = None
-    """Seed of the starts; None takes the plan's, whose default is the wire's 42."""
+    """Seed of the starts; None uses the plan's, whose default is the wire's 42."""
     n_init: int = 10
-    """Starts, of which the best is kept. Of several on up to 1,500 rows the first are the means of Ward's groups, which
-    the last digits of the vectors hardly move; another one is kept if it is better by more than half a percent."""
+    """Number of starts, of which the best is kept. With several starts on up to 1,500 rows the first one uses the means
+    of Ward clusters, which rounding of the vectors hardly changes; another start replaces it only if better by half a
+    percent."""
     tol: float = 0.0001
-    """Steps end when the means move less than this share of the mean variance of a column (squared)."""
+    """Stop when the squared movement of the means is below this fraction of the mean variance of a column."""
     init: Literal["k-means++", "random"] = "k-means++"
-    """How the first means are drawn from the rows."""
+    """How the initial means are drawn from the rows."""
     verbose: int = 0
     """Accepted, without effect."""
     copy_x: bool = True
-    """Accepted, without effect: the rows are never written to."""
+    """Accepted, without effect: the rows are never modified."""
     algorithm: Literal["lloyd", "elkan"] = "lloyd"
-    """Both names give the same answer by the same steps."""
+    """Both names select the same implementation."""
 
     def __post_init__(self) -> None:
         check_integer("n_clusters", self.n_clusters, 1, MAX_CLUSTERS)
@@ -87,20 +89,20 @@ class KMeansParams:
 
 
 def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Find k means. O(n d k) time a step at most, O(n d / 4 + k d) memory beside the rows, which may be a memory map.
+    """Find k means. At most O(n d k) time per step, O(n d / 4 + k d) memory beside the rows, which may be a memory map.
     Reports to `progress` as "cluster"."""
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
         return Fit(assignments=all_noise(0), assign=assign_nothing, params=effective)
     keys = row_keys(points, threads)
-    firsts = _find_distinct(keys, params.n_clusters)
-    batched = firsts is None and points.size > _MAX_CODE_BYTES
-    if firsts is not None:
+    distinct_rows = _find_distinct(keys, params.n_clusters)
+    batched = distinct_rows is None and points.size > _MAX_CODE_BYTES
+    if distinct_rows is not None:
         best = Run(
-            points[firsts].astype(np.float64),
+            points[distinct_rows].astype(np.float64),
             True,
-            find_two_nearest(points, points[firsts], threads, partial(progress, "cluster")),
+            find_two_nearest(points, points[distinct_rows], threads, partial(progress, "cluster")),
         )
     elif batched:
         best = _fit_in_batches(points, keys, params, seed, threads, progress)
@@ -108,7 +110,7 @@ def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progre
         best = _fit_best_start(points, keys, params, seed, threads, progress)
     centers, found = _drop_empty(best.centers, best.nearest)
     warnings = _collect_warnings(
-        params, len(points), len(centers), None if firsts is None else len(firsts), best.converged
+        params, len(points), len(centers), None if distinct_rows is None else len(distinct_rows), best.converged
     )
     if batched:
         warnings.append(f"{len(points):,} rows were fitted by mini-batches: their codes do not fit in memory.")
@@ -128,15 +130,15 @@ def _collect_warnings(params: KMeansParams, rows: int, found: int, distinct: int
 
 
 def _find_distinct(keys: Keys, clusters: int) -> Rows | None:
-    """The first row of each distinct value where there are at most `clusters` of them, else None."""
-    if len(np.unique(keys[: 4 * clusters])) > clusters:  # a few rows mostly settle it
+    """The first row of each distinct value if there are at most `clusters` of them, else None."""
+    if len(np.unique(keys[: 4 * clusters])) > clusters:  # a few rows usually suffice
         return None
-    firsts = np.unique(keys, return_index=True)[1]
-    return None if len(firsts) > clusters else np.sort(firsts).astype(np.int64)
+    distinct_rows = np.unique(keys, return_index=True)[1]
+    return None if len(distinct_rows) > clusters else np.sort(distinct_rows).astype(np.int64)
 
 
 def _drop_empty(centers: NDArray[np.float64], found: TwoNearest) -> tuple[NDArray[np.float64], TwoNearest]:
-    """Without centers that no row is nearest to."""
+    """Remove centers that are nearest to no row."""
     used, labels = np.unique(found.labels, return_inverse=True)
     if len(used) == len(centers):
         return centers, found
@@ -150,23 +152,23 @@ def _fit_best_start(
     lloyd = prepare_lloyd(points, keys, params.n_clusters, threads, pulse)
     sample = draw_sample(points, keys, params.n_clusters, seed, threads, lloyd.rows, pulse=pulse)
     best: Run | None = None
-    least = np.inf
+    threshold = np.inf
     for number in range(params.n_init):
         share = scale_progress(progress, "cluster", number / params.n_init, (number + 1) / params.n_init)
-        steady = number == 0 and params.n_init > 1 and params.init == "k-means++" and len(points) <= _MAX_WARD_ROWS
-        if steady:
+        is_ward = number == 0 and params.n_init > 1 and params.init == "k-means++" and len(points) <= _MAX_WARD_ROWS
+        if is_ward:
             run = lloyd.run(_ward_means(points, keys, params.n_clusters), params.max_iter, params.tol, share)
         else:
             run = _run_start(lloyd, sample, params, np.random.default_rng([seed, number]), share)
-        if run.inertia < least:
-            best, least = run, run.inertia * (1 - _MIN_IMPROVEMENT if steady else 1)
+        if run.inertia < threshold:
+            best, threshold = run, run.inertia * (1 - _MIN_IMPROVEMENT if is_ward else 1)
     assert best is not None  # n_init is at least 1
     return best
 
 
 def _ward_means(points: Points, keys: Keys, clusters: int) -> Floats:
-    """(k, d) the means of Ward's groups of the rows."""
-    points = points[np.argsort(keys, kind="stable")]  # so that no sum depends on the order in which they came
+    """(k, d) means of the Ward clusters of the rows."""
+    points = points[np.argsort(keys, kind="stable")]  # makes sums independent of row order
     groups = merge_clusters(points, np.ones(len(points), np.int64)).cut(clusters)
     return cluster_means(points, groups, clusters).astype(np.float32)
 
@@ -177,12 +179,12 @@ def _run_start(lloyd: Lloyd, sample: Sample, params: KMeansParams, rng: np.rando
 
 
 def _draw_starts(sample: Sample, params: KMeansParams, rng: np.random.Generator, progress: Progress) -> Floats:
-    """The first means, (k, d): rows of the sample."""
+    """(k, d) initial means: rows of the sample."""
     if params.init == "random":
-        picked = rng.choice(len(sample.points), params.n_clusters, replace=False)
+        chosen = rng.choice(len(sample.points), params.n_clusters, replace=False)
     else:
-        picked = kmeans_plusplus(sample, params.n_clusters, rng, progress)
-    return sample.points[picked]
+        chosen = kmeans_plusplus(sample, params.n_clusters, rng, progress)
+    return sample.points[chosen]
 
 
 def _fit_in_batches(
@@ -200,7 +202,7 @@ def _fit_in_batches(
 
 
 def _to_assignments(found: TwoNearest) -> Assignments:
-    """Strength is 1 - nearest / second nearest distance: 0 halfway, 1 at the center."""
+    """Strength is 1 - nearest / second nearest distance: 0 halfway between two centers, 1 at the center."""
     own, other = found.squares[:, 0], found.squares[:, 1]
     nearest = np.where(other > 0, own / np.where(other > 0, other, 1.0), 0.0)
     return Assignments(found.labels.astype(np.int64), (1.0 - np.sqrt(nearest)).astype(np.float32))

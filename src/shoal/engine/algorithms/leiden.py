@@ -36,19 +36,19 @@ class LeidenParams:
     """Names and defaults as in contract.md#method-parameters. Raises InvalidField."""
 
     resolution: float = 1.0
-    """More of it gives more, smaller clusters."""
+    """Larger values give more, smaller clusters."""
     n_neighbors: int = 30
     """Neighbours of a row in the graph."""
     metric: Literal["cosine", "euclidean"] = "cosine"
-    """How neighbours are told; on rows of unit length both are the same."""
+    """Metric of the neighbour search; both are equivalent on rows of unit length."""
     min_cluster_size: int = 0
-    """Clusters of fewer rows are noise."""
+    """Smaller clusters are noise."""
     objective_function: Literal["RBConfiguration", "modularity", "CPM"] = "RBConfiguration"
-    """"modularity" takes the resolution 1, "CPM" counts rows where "RBConfiguration" counts the weights of edges."""
+    """"modularity" fixes the resolution to 1; "CPM" counts rows where "RBConfiguration" counts edge weights."""
     n_iterations: int = 2
-    """Rounds; less than 1 goes on until nothing moves, at most 20."""
+    """Iterations; values below 1 continue until convergence, at most 20."""
     random_state: int | None = None
-    """Seed of the visits; None takes the plan's."""
+    """Seed of the visiting order; None uses that of the plan."""
 
     def __post_init__(self) -> None:
         check_number("resolution", self.resolution, 0, open_end=True)
@@ -69,17 +69,17 @@ _MAX_ROUNDS: Final = 20
 
 
 def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Find the communities. Costs as `auto` does, less the choice of a resolution; equal rows count once. Under
-    the cosine metric zero rows have no direction and are as far from all others."""
+    """Find the communities. The cost is that of `auto` without the choice of a resolution; equal rows count once. Under
+    the cosine metric zero rows have no direction and are equally far from all others."""
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
         return Fit(assignments=all_noise(0), assign=assign_nothing, params=effective)
-    space = normalize_nonzero_rows(points) if params.metric == "cosine" else points
-    values = find_distinct(space, threads)
+    space_points = normalize_nonzero_rows(points) if params.metric == "cosine" else points
+    values = find_distinct(space_points, threads)
     rows, back = values.rows, values.back
     part = scale_progress(progress, "cluster", 0, 0.7)
-    near = find_neighbors(space, rows, params.n_neighbors, threads=threads, progress=part)
+    near = find_neighbors(space_points, rows, params.n_neighbors, threads=threads, progress=part)
     part("cluster", 1.0)
     graph = fuzzy_graph(near.halve_squares(), threads)
     rounds = params.n_iterations if params.n_iterations > 0 else _MAX_ROUNDS
@@ -93,12 +93,12 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
         threads=threads,
         progress=scale_progress(progress, "cluster", 0.7, 1),
     )[0]
-    everything = np.zeros(len(rows), np.bool_)
-    labels = mark_noise(found, everything, values.copies, max(params.min_cluster_size, 1))
+    no_row = np.zeros(len(rows), np.bool_)
+    labels = mark_noise(found, no_row, values.copies, max(params.min_cluster_size, 1))
     share = np.where(labels >= 0, walk_home(graph, found, threads)[1], 0.0).astype(np.float32)
     middle, spread = robust_scores(log_distances(near.distances), found)[1:]
-    kept = np.unique(found[labels >= 0])
-    votes = NeighborVotes(space[rows], labels, middle[kept], spread[kept], near.rows.shape[1], np.inf)
+    used = np.unique(found[labels >= 0])
+    votes = NeighborVotes(space_points[rows], labels, middle[used], spread[used], near.rows.shape[1], np.inf)
     return Fit(
         assignments=Assignments(labels[back].astype(np.int64), share[back]),
         assign=CommunityVotes(votes, params.metric).assign,
@@ -110,17 +110,17 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
 
 @dataclass(frozen=True, slots=True)
 class CommunityVotes:
-    """The votes of the rows that were fitted, in the space of the metric."""
+    """The votes of the fitted rows, in the space of the metric."""
 
     votes: NeighborVotes
     metric: str
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The same for a row alone and among others."""
+        """Labels of new rows; each is independent of the other rows of the call."""
         return self.votes.assign(self._to_space(points), threads, progress)
 
     def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The same where only rows that are in a cluster vote."""
+        """As `assign`, with votes of clustered rows only."""
         return self.votes.nearest(self._to_space(points), threads, progress)
 
     def _to_space(self, points: Points) -> Points:

@@ -1,6 +1,6 @@
 """Mean shift: clusters are the peaks of a density that rows climb (Comaniciu and Meer 2002).
 
-The answer is scikit-learn's, but all windows move at once, which takes seconds where it takes minutes.
+Gives scikit-learn's result, but moves all windows at once, which takes seconds instead of minutes.
 """
 
 from collections.abc import Sequence
@@ -43,36 +43,36 @@ Places = NDArray[np.int64]
 _MAX_EXACT: Final = 3000
 _MICRO_CLUSTERS: Final = 1500
 _SAMPLE: Final = 1000
-"""Rows that the bandwidth is estimated from."""
+"""Rows used to estimate the bandwidth."""
 _FACTORS: Final = (1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-"""Multiples of the bandwidth of the contract's quantile that are tried where none was given."""
+"""Multiples of the bandwidth at the wire's default quantile that are tried if none was given."""
 _QUANTILE: Final = 0.1
 _SCORED: Final = 1000
-"""Rows that tell which of these is best."""
+"""Rows used to compare these bandwidths."""
 _MIN_SIZE: Final = 5
-"""Fewer of these rows are strays."""
+"""Smaller clusters of these rows count as stragglers."""
 _LOW_DIMENSIONS: Final = 16
-"""Dimensions up to which windows of one size fit many regions."""
+"""Dimensions up to which one bandwidth suits many regions."""
 _MAX_COORDINATES: Final = 1 << 20
-"""Coordinates of pair differences held at a time."""
+"""Coordinates of pairwise differences held at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanShiftParams:
-    """Names and defaults as in contract.md#method-parameters, but for `bandwidth_quantile`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, except `bandwidth_quantile`. Raises InvalidField."""
 
     bandwidth: float | None = None
-    """Radius of the window; None takes the mean distance to the farthest of the nearest `bandwidth_quantile` rows."""
+    """Radius of the window; None uses the mean distance to the farthest of the nearest `bandwidth_quantile` rows."""
     bandwidth_quantile: float | None = None
-    """None chooses from the data: the wire's 0.1 makes one cluster of most."""
+    """None chooses it from the data: the wire's 0.1 gives one cluster on most data."""
     seeds: Sequence[Sequence[float]] | None = None
-    """(s, d) where windows start; None takes the rows."""
+    """(s, d) initial windows; None uses the rows."""
     bin_seeding: bool = False
-    """Windows start at the corners of a grid instead."""
+    """Start windows from the points of a grid."""
     min_bin_freq: int = 1
-    """Rows that make such a corner count."""
+    """Rows needed to use a grid point."""
     cluster_all: bool = True
-    """Whether rows in no window join the nearest cluster, or are noise."""
+    """Whether rows outside every window join the nearest cluster or are noise."""
     n_jobs: int | None = 1
     """Accepted, without effect."""
     max_iter: int = 300
@@ -89,8 +89,8 @@ class MeanShiftParams:
 
 
 def fit(points: Points, params: MeanShiftParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Find the peaks among the distinct rows. O(m^2 d) time a step for m of them, at most 3,000; of more, 1,500
-    micro-clusters stand for the rows. Raises InvalidField for seeds of a wrong shape and windows that hold no row."""
+    """Find the peaks among the distinct rows. O(m^2 d) time per step for m of them, at most 3,000; 1,500 micro-clusters
+    replace more. Raises InvalidField for seeds of the wrong shape and windows without rows."""
     if len(points) == 0:
         return Fit(assignments=all_noise(0), assign=assign_nothing)
     values = find_distinct(points, threads)
@@ -134,13 +134,13 @@ def _bandwidth_warning(bandwidth: float, dimensions: int) -> str:
 
 
 def _choose_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads: int, progress: Progress) -> float:
-    """The one at which most of some rows are in clusters of several, and two of these rows most likely in different
-    ones, times their silhouette: neither one heap nor strays."""
-    usual = _estimate_bandwidth(rows, _QUANTILE, seed)
+    """The bandwidth at which most of a sample is in clusters of several rows, and two of these rows are most likely in
+    different ones, weighted by the silhouette: neither one dominant cluster nor only tiny ones."""
+    default = _estimate_bandwidth(rows, _QUANTILE, seed)
     some = np.random.default_rng(seed).permutation(len(rows))[:_SCORED]
     chosen = np.ascontiguousarray(rows[np.sort(some)])
-    best, found = 0.0, usual
-    for number, bandwidth in enumerate(part * usual for part in _FACTORS if usual > 0):
+    best, found = 0.0, default
+    for number, bandwidth in enumerate(part * default for part in _FACTORS if default > 0):
         progress("cluster", number / len(_FACTORS))
         labels = _fit_peaks(chosen, bandwidth, replace(params, seeds=None, cluster_all=True), threads, ignore_progress)[
             0
@@ -150,15 +150,15 @@ def _choose_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads:
         if len(held) == 0 or not 2 <= len(sizes) < len(chosen):
             continue
         means = cluster_means(chosen, labels.astype(np.int32), len(sizes))
-        parted = held.sum() / len(labels) * (1 - ((held / held.sum()) ** 2).sum())
-        score = float(parted) * squared_silhouette(chosen, labels, means)
+        separation = held.sum() / len(labels) * (1 - ((held / held.sum()) ** 2).sum())
+        score = float(separation) * squared_silhouette(chosen, labels, means)
         if score > best:
             best, found = score, bandwidth
     return found
 
 
 def _estimate_bandwidth(rows: Points, quantile: float, seed: int) -> float:
-    """The mean, over some rows, of the distance to the farthest of the nearest share of them."""
+    """The mean, over a sample, of the distance to the farthest of the nearest `quantile` of its rows."""
     some = np.random.default_rng(seed).permutation(len(rows))[:_SAMPLE]
     chosen = rows[np.sort(some)].astype(np.float64)
     kept = max(int(len(chosen) * quantile), 1) - 1
@@ -170,11 +170,9 @@ def _estimate_bandwidth(rows: Points, quantile: float, seed: int) -> float:
 def _fit_peaks(
     rows: Points, bandwidth: float, params: MeanShiftParams, threads: int, progress: Progress
 ) -> tuple[Places, Points]:
-    """Labels of the rows (m,), -1 for noise, and centers (k, d), each with a row."""
+    """Labels of the rows (m,), -1 for noise, and centers (k, d), each with at least one row."""
     data = rows.astype(np.float64)
-    data = round_to_grid(
-        data, choose_quantum(float(np.abs(data).max()), len(data))
-    )  # sums are exact, whoever adds them up
+    data = round_to_grid(data, choose_quantum(float(np.abs(data).max()), len(data)))  # makes sums exact in any order
     peaks, held = _climb(data, _initial_windows(data, bandwidth, params), bandwidth, params.max_iter, progress)
     if len(peaks) == 0:
         raise InvalidField("bandwidth", "makes windows without a row", value=bandwidth, remedy="Raise it.")
@@ -204,9 +202,9 @@ def _initial_windows(rows: Floats, bandwidth: float, params: MeanShiftParams) ->
 def _climb(
     rows: Floats, starts: Floats, bandwidth: float, most: int, progress: Progress
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Where windows from the starts come to rest, and how many rows each holds; windows without a row are dropped.
+    """The final positions of the windows and the rows in each; windows without rows are dropped.
 
-    All windows move at once: each to the mean of the rows in it, until it moves less than a thousandth of its radius.
+    All windows move at once, each to the mean of its rows, until it moves less than a thousandth of its radius.
     """
     peaks, held = starts.copy(), np.zeros(len(starts), np.int64)
     moving = np.arange(len(starts))
@@ -225,7 +223,7 @@ def _climb(
 
 
 def _suppress_neighbors(peaks: Floats, held: NDArray[np.int64], bandwidth: float) -> Floats:
-    """The fullest peaks, (k, d), none within a window of a fuller one; of equal ones that with larger coordinates."""
+    """(k, d) the peaks with most rows, none within a window of one with more; ties to larger coordinates."""
     order = np.lexsort((*(-peaks.T[::-1]), -held))
     peaks = peaks[order]
     left, kept = np.ones(len(peaks), np.bool_), list[int]()
@@ -238,8 +236,8 @@ def _suppress_neighbors(peaks: Floats, held: NDArray[np.int64], bandwidth: float
 
 
 def _is_within(left: Floats, right: Floats, reach: float) -> NDArray[np.bool_]:
-    """(a, b) which rows are at most `reach` apart. A product tells most pairs; where it is too near to tell, its last
-    bits being others on another processor, sums in a fixed order decide."""
+    """(a, b) which rows are at most `reach` apart. A matrix product decides most pairs; near the limit, where its last
+    bits depend on the processor, sums in a fixed order decide."""
     middle = right.mean(axis=0)
     moved, others = left - middle, right - middle
     lengths, others_lengths = (moved**2).sum(axis=1), (others**2).sum(axis=1)

@@ -1,4 +1,4 @@
-"""The metrics that a method may be asked for, and how they are told by Euclidean distances."""
+"""Supported metrics, expressed through Euclidean distances."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ METRICS: Final = ("euclidean", "l2", "minkowski", "cosine")
 
 
 def check_metric(metric: str, metric_params: object, p: float, known: Sequence[str]) -> None:
-    """Raises InvalidField for a metric that is not known, any parameters of one, and a p other than 2."""
+    """Raises InvalidField for an unknown metric, for metric parameters, and for p other than 2."""
     if metric not in known:
         raise InvalidField("metric", f"must be {' or '.join(known)}", value=metric)
     if metric == "minkowski" and p != 2:
@@ -28,7 +28,7 @@ def check_metric(metric: str, metric_params: object, p: float, known: Sequence[s
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Euclidean distances, or cosine ones: on unit rows 1 - cos = d^2 / 2."""
+    """Euclidean or cosine distance: on unit rows 1 - cos = d^2 / 2."""
 
     cosine: bool
 
@@ -37,13 +37,14 @@ class Metric:
         return Metric(name == "cosine")
 
     def placed(self, points: Points) -> Points:
-        """Rows where Euclidean distances tell the metric. Raises InvalidField for a zero row under cosine."""
+        """Map rows into the space where Euclidean distances give the metric. The name is stored in saved clusterings.
+        Raises InvalidField for a zero row under cosine."""
         return unit_rows(points) if self.cosine else points
 
     def to_euclidean(self, distance: float) -> float:
-        """The Euclidean distance that a distance in the metric is."""
+        """Convert a distance in the metric to a Euclidean one."""
         return float(np.sqrt(2 * distance)) if self.cosine else float(distance)
 
     def to_metric(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Euclidean distances in the metric."""
+        """Convert Euclidean distances to the metric."""
         return distances**2 / 2 if self.cosine else distances

@@ -1,4 +1,4 @@
-"""Micro-clusters: what stands for the rows where a method cannot take them all."""
+"""Micro-clusters: replace the rows for methods that cannot handle them all."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,8 +18,8 @@ _STEPS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class MicroClusters:
-    """`centers` (m, d), each standing for `weights` (m,) rows, and the center of each of the n rows, `back` (n,).
-    `warning` tells where they are means of several distinct rows, else it is None."""
+    """`centers` (m, d), each representing `weights` (m,) rows, and the center of each of the n rows, `back` (n,).
+    `warning` is set if centers are means of several distinct rows, else None."""
 
     centers: Points
     weights: Rows
@@ -30,7 +30,7 @@ class MicroClusters:
 def build_micro_clusters(
     points: Points, values: Distinct, most: int, few: int, *, seed: int, threads: int, progress: Progress
 ) -> MicroClusters:
-    """The distinct rows themselves where they are at most `most`; else `few` means of them, by k-means."""
+    """The distinct rows themselves if there are at most `most`; else `few` k-means centers of them."""
     if len(values.rows) <= most:
         return MicroClusters(points[values.rows], values.copies, values.back, None)
     rows = points[values.rows]

@@ -1,4 +1,4 @@
-"""Places new rows by the clusters of the rows around them."""
+"""Assigns new rows by a vote of the nearest fitted rows."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,11 +25,11 @@ _BLOCK: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class NeighborVotes:
-    """The distinct rows that were fitted, `points` (m, d), and their `labels` (m,), -1 for noise; and of each cluster
-    how dense it is: `middle` and `spread` (k,) of the logs of half the mean squared distances to `neighbors` rows.
+    """The distinct fitted rows, `points` (m, d), with `labels` (m,), -1 for noise; and the density of each cluster:
+    `middle` and `spread` (k,) of the log of half the mean squared distances to `neighbors` rows.
 
-    A new row joins the cluster most of its `neighbors` nearest fitted rows are in, near ones counting more. It is noise
-    where that is noise, or where they are more than `farthest` deviations farther than is usual in that cluster.
+    A new row joins the cluster with most weight among its `neighbors` nearest fitted rows, near rows counting more. It
+    is noise if noise wins, or if they are more than `farthest` deviations farther away than usual in that cluster.
     """
 
     points: Points
@@ -40,25 +40,25 @@ class NeighborVotes:
     farthest: float
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The cluster of rows (n, d) that were not fitted; the same for a row alone and among others."""
-        found = all_noise(len(points))
+        """Labels of rows (n, d) that were not fitted; each is independent of the other rows of the call."""
+        result = all_noise(len(points))
         if len(self.middle) == 0 or len(points) == 0:
-            return found
+            return result
         count = min(self.neighbors, len(self.points))
         tick = partial(_report_as_cluster, progress)
-        near, away = nearest_among(points, self.points, count, threads=threads, progress=tick)
+        near, distances = nearest_among(points, self.points, count, threads=threads, progress=tick)
         for block in spans(len(points), _BLOCK):
-            labels, share = _tally_votes(self.labels[near[block]], fuzzy_memberships(away[block] ** 2 / 2))
-            far = (log_distances(away[block]) - self.middle[labels]) / self.spread[labels]
+            labels, share = _tally_votes(self.labels[near[block]], fuzzy_memberships(distances[block] ** 2 / 2))
+            far = (log_distances(distances[block]) - self.middle[labels]) / self.spread[labels]
             inside = (labels >= 0) & (far <= self.farthest)
-            found.labels[block], found.strengths[block] = np.where(inside, labels, -1), np.where(inside, share, 0.0)
-        return found
+            result.labels[block], result.strengths[block] = np.where(inside, labels, -1), np.where(inside, share, 0.0)
+        return result
 
     def nearest(self, points: Points, threads: int, progress: Progress) -> Assignments:
-        """The same where only fitted rows that are in a cluster vote, and none is too far."""
+        """As `assign`, with votes of clustered rows only and at any distance."""
         inside = self.labels >= 0
-        among = replace(self, points=self.points[inside], labels=self.labels[inside], farthest=np.inf)
-        return among.assign(points, threads, progress)
+        clustered = replace(self, points=self.points[inside], labels=self.labels[inside], farthest=np.inf)
+        return clustered.assign(points, threads, progress)
 
 
 def _report_as_cluster(progress: Progress, _: str, fraction: float) -> None:
@@ -66,7 +66,7 @@ def _report_as_cluster(progress: Progress, _: str, fraction: float) -> None:
 
 
 def _tally_votes(labels: Places, weight: Floats) -> tuple[Places, Floats]:
-    """The label (n,) with the most weight among those of each row (n, k), the nearer where equal, and its share."""
+    """The label (n,) with the most weight in each row (n, k), ties to the nearer, and its share of the weight."""
     same = labels[:, :, None] == labels[:, None, :]
     total = (same * weight[:, None, :]).sum(axis=2)
     best = np.argmax(total, axis=1)

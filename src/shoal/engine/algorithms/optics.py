@@ -1,4 +1,4 @@
-"""OPTICS: an order of the rows in which dense regions are valleys (Ankerst, Breunig, Kriegel and Sander 1999)."""
+"""OPTICS: an ordering of the rows in which dense regions are valleys (Ankerst, Breunig, Kriegel and Sander 1999)."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -36,29 +36,29 @@ _DEFAULT_XI: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OPTICSParams:
-    """Names and defaults as in contract.md#method-parameters, but for `cluster_method`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, except `cluster_method`. Raises InvalidField."""
 
     min_samples: int = 5
-    """Rows that make a neighbourhood dense, the row itself counted."""
+    """Rows that make a neighbourhood dense, including the row itself."""
     max_eps: float | None = None
-    """Rows farther apart than this do not reach each other; None sets no bound."""
+    """Rows farther apart than this are not neighbours; None sets no limit."""
     metric: str = "minkowski"
     """euclidean, l2, minkowski with p 2, or cosine."""
     p: float = 2
-    """Of minkowski; only 2."""
+    """Exponent of minkowski; must be 2."""
     metric_params: object = None
-    """Accepted empty: the metrics take none."""
+    """Must be empty: the metrics have no parameters."""
     cluster_method: Literal["xi", "dbscan"] | None = None
-    """How clusters are taken from the order: by steep slopes, or by one distance. None takes slopes, and a distance
-    chosen from the data where slopes leave more than half of the rows out."""
+    """How to extract clusters from the ordering: by steep slopes ("xi") or at one distance ("dbscan"). None uses
+    slopes, or a distance chosen from the data if slopes leave more than half of the rows as noise."""
     eps: float | None = None
-    """The distance of "dbscan"; None takes `max_eps`."""
+    """Distance of "dbscan"; None uses `max_eps`."""
     xi: float | None = None
-    """How steep a slope bounds a cluster; None takes 0.05. Given, it asks for slopes."""
+    """Minimum steepness at the border of a cluster; None uses 0.05. Setting it selects "xi"."""
     predecessor_correction: bool = True
     """As in scikit-learn."""
     min_cluster_size: float | None = None
-    """Fewest distinct rows of a cluster, a share of them below 1; None takes `min_samples`."""
+    """Minimum distinct rows of a cluster, a fraction of them if below 1; None uses `min_samples`."""
     algorithm: str = "auto"
     """Accepted, without effect."""
     leaf_size: int = 30
@@ -85,43 +85,44 @@ class OPTICSParams:
 
 
 def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Clusters from the order in which a walk by mutual reachability takes the distinct rows; `seed` is not used.
+    """Extract clusters from the order in which a walk by mutual reachability visits the distinct rows. `seed` is not
+    used.
 
-    Mutual reachability counts the core distances of both rows where OPTICS counts that of the first, which makes the
-    order one of a spanning tree and the same for any order of the rows. scikit-learn takes the clusters from it.
-    O(n^2 d) time, O(n (d + min_samples)) memory; above 250,000 rows approximate. Raises InvalidField for a zero row
-    under the cosine metric.
+    Mutual reachability uses the core distances of both rows where OPTICS uses that of the first, so the ordering
+    follows a spanning tree and does not depend on row order. scikit-learn extracts the clusters from it. O(n^2 d) time,
+    O(n (d + min_samples)) memory; approximate above 250,000 rows. Raises InvalidField for a zero row under the cosine
+    metric.
     """
     if len(points) < params.min_samples:
         return Fit(assignments=all_noise(len(points)), assign=assign_nothing)
     space = Metric.of(params.metric)
-    placed = space.placed(points)
-    values = find_distinct(placed, threads)
-    if len(values.rows) < 3:  # too few for slopes: what is there often enough is a cluster
-        often = values.copies >= params.min_samples
-        labels = np.where(often, np.cumsum(often) - 1, NOISE)
-        recall, effective, told = None, dict[str, object](), list[str]()
+    space_points = space.placed(points)
+    values = find_distinct(space_points, threads)
+    if len(values.rows) < 3:  # too few for slopes: each frequent value is a cluster
+        is_frequent = values.copies >= params.min_samples
+        labels = np.where(is_frequent, np.cumsum(is_frequent) - 1, NOISE)
+        recall, effective, notes = None, dict[str, object](), list[str]()
     else:
         edges = find_reachability(
-            placed,
+            space_points,
             values.rows,
             values.copies,
             params.min_samples,
-            approximate=len(placed) > MAX_EXACT,
+            approximate=len(space_points) > MAX_EXACT,
             threads=threads,
             progress=lambda _, done: progress("cluster", 0.9 * done),
         )
         progress("cluster", 0.9)
         recall = edges.recall
-        labels, effective, told = _extract_clusters(edges, values.copies, space, params)
+        labels, effective, notes = _extract_clusters(edges, values.copies, space, params)
     kept = labels >= 0
     reach = np.inf if params.max_eps is None else space.to_euclidean(params.max_eps)
     return Fit(
         assignments=Assignments(labels[values.back], kept[values.back].astype(np.float32)),
-        assign=FittedRows(placed[values.rows], labels, reach, space.placed).assign,
+        assign=FittedRows(space_points[values.rows], labels, reach, space.placed).assign,
         assigns_all=params.max_eps is None,
         params=effective,
-        warnings=[*told, *([] if recall is None else ["OPTICS was approximate: more than 250,000 rows."])],
+        warnings=[*notes, *([] if recall is None else ["OPTICS was approximate: more than 250,000 rows."])],
         exact=recall is None,
     )
 
@@ -129,21 +130,21 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
 def _extract_clusters(
     edges: Reachability, copies: Rows, space: Metric, params: OPTICSParams
 ) -> tuple[NDArray[np.int64], dict[str, object], list[str]]:
-    """(m,) labels; the parameters in effect; what to tell."""
+    """(m,) labels, the effective parameters, and warnings."""
     if params.cluster_method is not None or params.xi is not None:
-        given = replace(params, cluster_method=params.cluster_method or "xi")
-        return _extract_labels(edges, space, given), {"cluster_method": given.cluster_method}, []
+        explicit = replace(params, cluster_method=params.cluster_method or "xi")
+        return _extract_labels(edges, space, explicit), {"cluster_method": explicit.cluster_method}, []
     by_slopes = replace(params, cluster_method="xi")
     labels = _extract_labels(edges, space, by_slopes)
     if 2 * int(copies[labels >= 0].sum()) >= int(copies.sum()):
         return labels, {"cluster_method": "xi"}, []
     eps = params.eps or float(space.to_metric(np.array([choose_eps(edges, copies)]))[0])
-    told = (
+    notes = (
         f"Slopes (cluster_method xi) leave more than half of the rows out; clusters were taken at one distance, eps "
         f"{eps:.4g}, chosen from the data. cluster_method=xi keeps to slopes."
     )
     chosen = replace(params, cluster_method="dbscan", eps=eps)
-    return _extract_labels(edges, space, chosen), {"cluster_method": "dbscan", "eps": eps}, [told]
+    return _extract_labels(edges, space, chosen), {"cluster_method": "dbscan", "eps": eps}, [notes]
 
 
 def _extract_labels(edges: Reachability, space: Metric, params: OPTICSParams) -> NDArray[np.int64]:
@@ -179,16 +180,16 @@ def _extract_labels(edges: Reachability, space: Metric, params: OPTICSParams) ->
 
 
 def _find_predecessors(edges: Reachability, order: NDArray[np.int64], steps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(m,) from which row the walk reached each one, the earliest where several are as near; -1 for the first."""
+    """(m,) the row from which the walk reached each row, the earliest of equally near ones; -1 for the first."""
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     first, last = np.sort(np.stack([place[edges.left], place[edges.right]]), axis=0)
     used = edges.weight <= steps[last - 1]
     earliest = np.full(len(order), len(order), np.int64)
     np.minimum.at(earliest, last[used], first[used])
-    known = earliest < len(order)
+    is_reached = earliest < len(order)
     predecessor = np.full(len(order), -1, np.int64)
-    predecessor[order[known]] = order[earliest[known]]
+    predecessor[order[is_reached]] = order[earliest[is_reached]]
     return predecessor
 
 

@@ -1,4 +1,4 @@
-"""Spectral clustering: k-means among the leading eigenvectors of the affinities (Ng, Jordan and Weiss 2001), through
+"""Spectral clustering: k-means on the leading eigenvectors of the affinity matrix (Ng, Jordan and Weiss 2001), using
 scikit-learn."""
 
 from collections.abc import Mapping
@@ -35,30 +35,30 @@ from shoal.errors import InvalidField
 __all__ = ["SPECTRAL", "SpectralParams", "fit"]
 
 _MAX_EXACT: Final = 5000
-"""Distinct rows up to which all affinities are held: 200 MB, a minute."""
+"""Distinct rows up to which the full affinity matrix is used: 200 MB, a minute."""
 _MICRO_CLUSTERS: Final = 2000
 _AFFINITIES: Final = ("rbf", "nearest_neighbors", "poly", "polynomial", "sigmoid", "laplacian", "linear", "cosine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpectralParams:
-    """Names and defaults as in contract.md#method-parameters, but for `n_clusters`. Raises InvalidField."""
+    """Names and defaults as in contract.md#method-parameters, except `n_clusters`. Raises InvalidField."""
 
     n_clusters: int | None = None
-    """Clusters to find; None chooses from the data (the wire has 8). Fewer where there are not so many distinct
+    """Number of clusters; None chooses it from the data (the wire has 8). Lowered to the number of distinct
     rows."""
     eigen_solver: Literal["arpack", "lobpcg"] | None = None
     n_components: int | None = None
-    """Eigenvectors; None takes `n_clusters`."""
+    """Number of eigenvectors; None uses `n_clusters`."""
     random_state: int | None = None
-    """None takes the plan's."""
+    """None uses the seed of the plan."""
     n_init: int = 10
     gamma: float = 1.0
-    """Of rbf, poly, sigmoid and laplacian."""
+    """Coefficient of rbf, poly, sigmoid and laplacian."""
     affinity: str = "rbf"
-    """rbf, nearest_neighbors, poly, sigmoid, laplacian, linear or cosine; "precomputed" has no rows to cluster."""
+    """rbf, nearest_neighbors, poly, sigmoid, laplacian, linear or cosine; "precomputed" is not supported."""
     n_neighbors: int = 10
-    """Of nearest_neighbors."""
+    """Neighbours for nearest_neighbors."""
     eigen_tol: float = 0.0
     assign_labels: Literal["kmeans", "discretize", "cluster_qr"] = "kmeans"
     degree: float = 3
@@ -90,8 +90,8 @@ class SpectralParams:
 
 
 def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, progress: Progress) -> Fit:
-    """Find the clusters. O(m^2 d) time and 8 m^2 bytes for m distinct rows, at most 5,000; of more, 2,000
-    micro-clusters stand for the rows. Raises InvalidField where the kernel does not take the rows."""
+    """Find the clusters. O(m^2 d) time and 8 m^2 bytes for m distinct rows, at most 5,000; 2,000 micro-clusters replace
+    more. Raises InvalidField if the kernel rejects the rows."""
     seed = seed if params.random_state is None else params.random_state
     effective: dict[str, object] = {"random_state": seed}
     if len(points) == 0:
@@ -100,9 +100,11 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
     part = scale_progress(progress, "cluster", 0, 0.4)
     micro = build_micro_clusters(points, values, _MAX_EXACT, _MICRO_CLUSTERS, seed=seed, threads=threads, progress=part)
     part = scale_progress(progress, "cluster", 0 if micro.warning is None else 0.4, 0.7)
-    clusters, choice = resolve_cluster_count("n_clusters", params.n_clusters, len(micro.centers), points, threads, part)
+    clusters, count_warnings = resolve_cluster_count(
+        "n_clusters", params.n_clusters, len(micro.centers), points, threads, part
+    )
     progress("cluster", 0.7)
-    warnings = [*([] if micro.warning is None else [micro.warning]), *choice]
+    warnings = [*([] if micro.warning is None else [micro.warning]), *count_warnings]
     if clusters == 1 or clusters >= len(micro.centers) - 1:
         labels = np.arange(len(micro.centers)) if clusters > 1 else np.zeros(len(micro.centers), np.int64)
         if clusters == len(micro.centers) - 1 and clusters > 1:
@@ -122,7 +124,7 @@ def fit(points: Points, params: SpectralParams, *, seed: int, threads: int, prog
 
 
 def _merge_nearest_pair(rows: Points) -> NDArray[np.int64]:
-    """One cluster less than rows: too few for an eigenvalue solver."""
+    """One cluster fewer than rows: too few for an eigenvalue solver."""
     away = ((rows[:, None].astype(np.float64) - rows) ** 2).sum(axis=2)
     np.fill_diagonal(away, np.inf)
     first, second = np.unravel_index(int(np.argmin(away)), away.shape)
@@ -131,14 +133,16 @@ def _merge_nearest_pair(rows: Points) -> NDArray[np.int64]:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _fit_spectral(rows: Points, clusters: int, params: SpectralParams, seed: int, told: list[str]) -> NDArray[np.int64]:
+def _fit_spectral(
+    rows: Points, clusters: int, params: SpectralParams, seed: int, messages: list[str]
+) -> NDArray[np.int64]:
     from sklearn.cluster import SpectralClustering
 
-    wanted = params.n_components or clusters
+    components = params.n_components or clusters
     model = SpectralClustering(
         clusters,
         eigen_solver=params.eigen_solver,
-        n_components=min(wanted, len(rows) - 2),
+        n_components=min(components, len(rows) - 2),
         random_state=seed,
         n_init=params.n_init,
         gamma=params.gamma,
@@ -151,11 +155,11 @@ def _fit_spectral(rows: Points, clusters: int, params: SpectralParams, seed: int
         kernel_params=None if params.kernel_params is None else dict(params.kernel_params),
     )
     try:
-        with collect_warnings(told):
-            found = model.fit_predict(rows.astype(np.float64))
+        with collect_warnings(messages):
+            raw_labels = model.fit_predict(rows.astype(np.float64))
     except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise InvalidField("affinity", f"does not work for these rows: {error}", value=params.affinity) from None
-    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+    return np.unique(raw_labels, return_inverse=True)[1].astype(np.int64)
 
 
 SPECTRAL: Final = Algorithm(SpectralParams, fit)

@@ -1,7 +1,7 @@
-"""Groups far apart without structure inside: each is one cluster, however many communities its graph falls into.
+"""Keeps well-separated groups without internal structure whole, however many communities their graph falls into.
 
-Modularity cuts a large group to the size of the small ones beside it (its resolution limit seen from the other side,
-Fortunato and Barthelemy 2007): of 300 rows around one point and twice 20 around others, the 300 come in five parts.
+Modularity splits a large group to the size of the small ones beside it (its resolution limit in reverse, Fortunato and
+Barthelemy 2007): 300 rows around one point beside two groups of 20 are split into five communities.
 """
 
 from collections.abc import Iterator
@@ -25,31 +25,30 @@ Places = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 _SEPARATION: Final = 2.0
-"""Groups are far apart where the means of communities are so many times farther from those of other groups than from
-those of their own."""
+"""Groups are separated if means of communities in different groups are this many times farther apart than those within
+a group."""
 _MAX_COMMUNITIES: Final = 500
-"""Communities, of more of which none are joined."""
+"""No communities are merged if there are more than this."""
 _MAX_GROUPS: Final = 64
-"""Groups that are looked for at most."""
+"""Maximum number of groups considered."""
 _ROWS_PER_COMMUNITY: Final = 20
 _MIN_SAMPLE: Final = 300
 _MAX_SAMPLE: Final = 1500
-"""Rows of a group that are looked at: so many for each of its communities, within these bounds."""
+"""Bounds of the sample of a group, `_ROWS_PER_COMMUNITY` for each of its communities."""
 _MAX_ROWS: Final = 3000
 _MAX_ROWS_LOW_DIMENSIONAL: Final = 30_000
-"""Rows of all groups that are looked at, the largest groups first, and those of rows of few dimensions; what is not
-looked at stays as it is."""
+"""Total rows sampled over all groups, largest groups first, and the same for low-dimensional rows; groups beyond it are
+left unchanged."""
 _GAP: Final = 4.5
-"""Standard deviations between parts with a gap. The halves of normal rows are some three apart."""
+"""Standard deviations between two parts with a gap. The halves of normally distributed rows are about three apart."""
 _MAX_DEVIATIONS: Final = 5.0
-"""A row is inside where its distance to the mean is at most so many robust deviations above the median. Of normal rows
-in 2 to 384 dimensions hardly one in 100,000 is not."""
+"""A row is inside if its distance to the mean is at most this many robust deviations above the median. Of normally
+distributed rows in 2 to 384 dimensions about one in 100,000 is not."""
 
 
 def merge_unstructured_groups(points: Points, communities: Places, copies: Rows, threads: int, pulse: Pulse) -> Places:
-    """The communities (m,) of the rows `points` (m, d), those joined that lie in one of several groups far apart and
-    between which there is no structure. `copies` (m,) says how many documents a row stands for; `pulse` is called
-    every now and then."""
+    """Merge the communities (m,) of `points` (m, d) that lie in the same well-separated group without structure.
+    `copies` (m,) is how many documents a row stands for; `pulse` is called periodically."""
     count = int(communities.max(initial=-1)) + 1
     if not 2 < count <= _MAX_COMMUNITIES:
         return communities
@@ -57,51 +56,50 @@ def merge_unstructured_groups(points: Points, communities: Places, copies: Rows,
     group = _find_separated_groups(means)
     if group is None:
         return communities
-    joined, normalize = np.arange(count), are_directions(points)
+    target, normalize = np.arange(count), are_directions(points)
     for own, rows in _sample_groups(communities, group):
         if not choose_k(points[rows], normalize=normalize, threads=threads, progress=lambda *_: pulse()).clear:
-            joined[own] = own[0]
-    return _relabel(communities, joined)
+            target[own] = own[0]
+    return _relabel(communities, target)
 
 
 def merge_low_dimensional_groups(
     points: Points, communities: Places, copies: Rows, threads: int, pulse: Pulse
 ) -> Places:
-    """The same for rows of few dimensions, whose neighbour graph hangs together along any shape: the rows are divided
-    into as many groups as their silhouette shows, each of these again, until a group has no structure inside; the
-    communities of such a group are joined."""
+    """As `merge_unstructured_groups`, for low-dimensional rows, whose neighbour graph connects along any shape: groups
+    are split by their silhouette until they show no structure, and the communities of such a group are merged."""
     count = int(communities.max(initial=-1)) + 1
     if not 2 < count <= _MAX_COMMUNITIES:
         return communities
     means, sizes = weighted_means(points, communities, copies)
-    joined, normalize = np.arange(count), are_directions(points)
-    left, waiting = _MAX_ROWS_LOW_DIMENSIONAL, [np.arange(count)]
-    while waiting:
-        own = waiting.pop()
+    target, normalize = np.arange(count), are_directions(points)
+    budget, pending = _MAX_ROWS_LOW_DIMENSIONAL, [np.arange(count)]
+    while pending:
+        own = pending.pop()
         rows = _thin_out(np.flatnonzero(np.isin(communities, own)), _MAX_SAMPLE)
-        left -= len(rows)
-        if left < 0:
+        budget -= len(rows)
+        if budget < 0:
             break
-        looked = points[rows]
-        found = choose_k(looked, normalize=normalize, threads=threads, progress=lambda *_: pulse())
+        sampled = points[rows]
+        found = choose_k(sampled, normalize=normalize, threads=threads, progress=lambda *_: pulse())
         if found.clear and found.k < len(own):
             group = merge_clusters(means[own], sizes[own]).cut(found.k)
-            waiting += [own[group == number] for number in np.flatnonzero(np.bincount(group) > 1).tolist()]
+            pending += [own[group == number] for number in np.flatnonzero(np.bincount(group) > 1).tolist()]
         elif not found.clear and len(own) < count:
-            joined[own] = own[0] + count * _connect_touching(looked, communities[rows], own)
-    return _relabel(communities, joined)
+            target[own] = own[0] + count * _connect_touching(sampled, communities[rows], own)
+    return _relabel(communities, target)
 
 
-def _relabel(communities: Places, joined: Rows) -> Places:
-    """The communities by the numbers (k,) of what they were joined into; the same array where none were."""
-    if np.array_equal(joined, np.arange(len(joined))):
+def _relabel(communities: Places, target: Rows) -> Places:
+    """Communities renumbered by the group (k,) each was merged into; the same array if none were."""
+    if np.array_equal(target, np.arange(len(target))):
         return communities
-    return np.unique(joined, return_inverse=True)[1].astype(np.int32)[communities]
+    return np.unique(target, return_inverse=True)[1].astype(np.int32)[communities]
 
 
 def _connect_touching(points: Points, communities: Places, own: Rows) -> Places:
-    """(k,) the groups of communities `own` whose rows leave no gap between them. Few rows may show no structure though
-    they lie in two places."""
+    """(k,) groups of the communities `own` whose rows leave no gap between them. A small sample may show no structure
+    even if it lies in two places."""
     parts = [points[communities == one].astype(np.float64) for one in own.tolist()]
     ones, others = np.triu_indices(len(own), 1)
     near = [_is_near(parts[one], parts[other]) for one, other in zip(ones.tolist(), others.tolist(), strict=True)]
@@ -110,7 +108,7 @@ def _connect_touching(points: Points, communities: Places, own: Rows) -> Places:
 
 
 def _is_near(one: Floats, other: Floats) -> bool:
-    """Whether two parts are at most so many standard deviations apart, along the line between their means."""
+    """Whether two parts are within `_GAP` standard deviations, along the line between their means."""
     if len(one) == 0 or len(other) == 0:
         return True
     between = other.mean(axis=0) - one.mean(axis=0)
@@ -120,25 +118,29 @@ def _is_near(one: Floats, other: Floats) -> bool:
 
 
 def _thin_out(rows: Rows, wanted: int) -> Rows:
-    """At most so many of the rows, from all over them."""
+    """At most `wanted` rows, evenly spaced."""
     return rows[:: max(-(-len(rows) // wanted), 1)]
 
 
 def _sample_groups(communities: Places, group: Places) -> Iterator[tuple[Rows, Rows]]:
-    """The communities of each group that has several, and a sample of the rows from all over it, largest first."""
+    """For each group of several communities, largest first, its communities and an evenly spaced sample of rows."""
     parts, sizes = np.bincount(group), np.bincount(group[communities])
-    left = _MAX_ROWS
+    budget = _MAX_ROWS
     for number in np.lexsort((np.arange(len(parts)), -sizes)).tolist():
         wanted = int(np.clip(_ROWS_PER_COMMUNITY * parts[number], _MIN_SAMPLE, _MAX_SAMPLE))
-        if parts[number] < 2 or parts[number] * _ROWS_PER_COMMUNITY > _MAX_SAMPLE or min(wanted, sizes[number]) > left:
+        if (
+            parts[number] < 2
+            or parts[number] * _ROWS_PER_COMMUNITY > _MAX_SAMPLE
+            or min(wanted, sizes[number]) > budget
+        ):
             continue
         chosen = _thin_out(np.flatnonzero(group[communities] == number), wanted)
-        left -= len(chosen)
+        budget -= len(chosen)
         yield np.flatnonzero(group == number), chosen
 
 
 def _find_separated_groups(means: Points) -> Places | None:
-    """(k,) the group of each mean, in the division whose groups are farthest apart; None where none are far."""
+    """(k,) the group of each mean in the partition with the widest separation, or None if no groups are separated."""
     away = pairwise_distances(means)
     merges = merge_clusters(means, np.ones(len(means), np.int64))
     best, found = _SEPARATION, None
@@ -152,8 +154,8 @@ def _find_separated_groups(means: Points) -> Places | None:
 
 
 def is_well_inside(points: Points, communities: Places, copies: Rows, reach: Floats) -> NDArray[np.bool_]:
-    """(m,) whether a row is no farther out than rows of its community are, and `reach` (m,), the mean distance to its
-    neighbours, is less than half of the distance to the mean of any other community."""
+    """(m,) whether a row is no farther out than is usual in its community, and its `reach` (m,), the mean distance to
+    its neighbours, is less than half the distance to the mean of any other community."""
     count = int(communities.max(initial=-1)) + 1
     if not 1 < count <= MAX_CLUSTERS:
         return np.zeros(len(points), np.bool_)
