@@ -168,12 +168,12 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return 0 if self.n_jobs is None or self.n_jobs < 0 else parse_integer("n_jobs", self.n_jobs, 0)
 
     def _keep(self, points: Points, found: Fit) -> None:
-        labels = number_by_size(found.labelled.labels)
+        labels = number_by_size(found.assignments.labels)
         clusters = int(labels.max(initial=-1)) + 1
-        known = KnownRows.of(points, Assignments(labels.astype(np.int64), found.labelled.strengths), self._threads())
+        known = KnownRows.of(points, Assignments(labels.astype(np.int64), found.assignments.strengths), self._threads())
         self._model = Model.of(found, labels, points.shape[1], False, None, known)  # rows are placed before
         self.labels_ = labels.astype(np.int64)
-        self.probabilities_ = found.labelled.strengths
+        self.probabilities_ = found.assignments.strengths
         means = cluster_means(points, labels, clusters)
         self.cluster_centers_ = means.astype(np.float32) if self._origin is None else means + self._origin
 

@@ -256,7 +256,7 @@ class AutoCluster(Clusterer):
     def _keep(self, points: Points, found: Fit) -> None:
         super()._keep(points, found)
         assert found.layers is not None, "auto always has layers"
-        layers = found.layers.settled(None, number_by_size(found.labelled.labels), points, self._threads())
+        layers = found.layers.extend(None, number_by_size(found.assignments.labels), points, self._threads())
         self.layers_ = [layer.labels.astype(np.int64) for layer in layers.layers]
         self.layer_ = layers.chosen
         self.reason_ = layers.reason
