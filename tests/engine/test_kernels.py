@@ -63,7 +63,7 @@ def test_without_a_core_the_plain_twins_run(word: str, monkeypatch: pytest.Monke
 def test_insisting_on_a_core_that_is_missing_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "native")
 
-    with pytest.raises(InvalidField, match=r"SHOAL_KERNELS: asks for the compiled core.*C\+\+20 compiler"):
+    with pytest.raises(InvalidField, match=r"SHOAL_KERNELS: requires the compiled core.*C\+\+20 compiler"):
         kernels.native()
 
 

@@ -1,4 +1,4 @@
-"""What stands for a cluster: its mean, median or medoid; and how far its members are from it.
+"""Cluster representatives (mean, median, medoid) and the distances of members to them.
 
 Throughout `labels` is (n,) with 0..k-1 and -1 for noise, and every cluster has a member.
 """
@@ -27,9 +27,9 @@ __all__ = [
 
 _BLOCK: Final = 8192
 _MAX_COMPARED: Final = 2000
-"""Members of a cluster to which the mean distance of a medoid is taken, at most."""
+"""Members of a cluster that the mean distance of a medoid is computed over, at most."""
 _MEDOID_ROWS: Final = 512
-"""Members whose distances to the others are taken at a time."""
+"""Members whose distances to the others are computed at a time."""
 _REPRESENTATIVES: Final = 5
 
 
@@ -66,48 +66,48 @@ def find_medoids(
 ) -> Rows:
     """(k,) for each cluster the member with the smallest mean distance to the members, ties by row.
 
-    On unit rows and cosine distance that is the member nearest in direction to the mean. Euclidean distances are taken
-    to at most 2,000 members, a seeded sample. Reports to `progress` as "describe".
+    For unit rows and cosine distance that is the member nearest in direction to the mean. Euclidean distances use a
+    seeded sample of at most 2,000 members. Reports to `progress` as "describe".
     """
     parts = [(number, part) for number, rows in enumerate(members) for part in spans(len(rows), _MEDOID_ROWS)]
 
     def costs(numbers: slice) -> list[NDArray[np.floating]]:
-        told: list[NDArray[np.floating]] = []
+        batch_costs: list[NDArray[np.floating]] = []
         for number, part in parts[numbers]:
             own = points[members[number][part]]
             if metric == "cosine":
-                told.append(-(own @ means[number]))
+                batch_costs.append(-(own @ means[number]))
             else:
-                told.append(_mean_distances(points, members[number], own, np.random.default_rng([seed, number])))
-        return told
+                batch_costs.append(_mean_distances(points, members[number], own, np.random.default_rng([seed, number])))
+        return batch_costs
 
-    best, found = np.full(len(members), np.inf), np.zeros(len(members), np.int64)
-    works = _batch_parts(parts, _MEDOID_ROWS)
-    for numbers, told in zip(works, map_in_order(costs, works, threads), strict=True):
-        for (number, part), cost in zip(parts[numbers], told, strict=True):
+    best, medoid_rows = np.full(len(members), np.inf), np.zeros(len(members), np.int64)
+    batches = _batch_parts(parts, _MEDOID_ROWS)
+    for numbers, batch_costs in zip(batches, map_in_order(costs, batches, threads), strict=True):
+        for (number, part), cost in zip(parts[numbers], batch_costs, strict=True):
             place = int(np.argmin(cost))
             if cost[place] < best[number]:
-                best[number], found[number] = cost[place], members[number][part][place]
+                best[number], medoid_rows[number] = cost[place], members[number][part][place]
         progress("describe", numbers.stop / len(parts))
-    return found
+    return medoid_rows
 
 
 def _batch_parts(parts: Sequence[tuple[int, slice]], rows: int) -> list[slice]:
-    """The parts cut into works of about so many rows."""
-    works, first, held = list[slice](), 0, 0
+    """Consecutive parts grouped into batches of about `rows` rows."""
+    batches, first, size = list[slice](), 0, 0
     for number, (_, part) in enumerate(parts):
-        held += part.stop - part.start
-        if held >= rows:
-            works.append(slice(first, number + 1))
-            first, held = number + 1, 0
-    return [*works, slice(first, len(parts))] if first < len(parts) else works
+        size += part.stop - part.start
+        if size >= rows:
+            batches.append(slice(first, number + 1))
+            first, size = number + 1, 0
+    return [*batches, slice(first, len(parts))] if first < len(parts) else batches
 
 
 def _mean_distances(points: Points, rows: Rows, own: Points, rng: np.random.Generator) -> NDArray[np.floating]:
-    """(b,) the mean distance of `own` (b, d) to the members `rows`, or to some of them."""
-    heard = rows if len(rows) <= _MAX_COMPARED else np.sort(rng.choice(rows, _MAX_COMPARED, replace=False))
-    center = points[heard].mean(axis=0, dtype=np.float64)
-    others, near = points[heard] - center, own - center
+    """(b,) the mean distance of `own` (b, d) to the members `rows`, or to a sample of them."""
+    compared = rows if len(rows) <= _MAX_COMPARED else np.sort(rng.choice(rows, _MAX_COMPARED, replace=False))
+    center = points[compared].mean(axis=0, dtype=np.float64)
+    others, near = points[compared] - center, own - center
     squares = np.einsum("ij,ij->i", near, near)[:, None] + np.einsum("ij,ij->i", others, others)
     squares -= 2 * (near @ others.T)
     return np.asarray(np.sqrt(np.maximum(squares, 0)).mean(axis=1), np.float64)
@@ -116,25 +116,25 @@ def _mean_distances(points: Points, rows: Rows, own: Points, rng: np.random.Gene
 def compute_centroids(
     points: Points, members: Sequence[Rows], means: NDArray[np.float64], medoids: Rows, method: CentroidMethod
 ) -> Points:
-    """(k, d) float32: the mean of the members, the median of each column, or the medoid itself."""
+    """(k, d) float32: the mean of the members, the median of each column, or the medoid."""
     if method == "mean":
         return means.astype(np.float32)
     if method == "medoid":
         return points[medoids]
-    middle = [np.median(points[rows], axis=0) for rows in members]
-    return np.array(middle, np.float32).reshape(len(members), points.shape[1])
+    medians = [np.median(points[rows], axis=0) for rows in members]
+    return np.array(medians, np.float32).reshape(len(members), points.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Memberships:
-    """How each row lies to the centroid of its cluster; NaN for noise. Both (n,): `distance` in the metric asked for,
-    `cosine` in -1..1, 0 where a row or the centroid has no direction."""
+    """Position of each row relative to the centroid of its cluster; NaN for noise. Both (n,): `distance` in the
+    requested metric, `cosine` in -1..1, 0 if the row or the centroid is zero."""
 
     distance: NDArray[np.float64]
     cosine: NDArray[np.float64]
 
     def cohesion(self, members: Sequence[Rows]) -> list[tuple[float, float]]:
-        """For each cluster the mean and the smallest cosine of a member to the centroid."""
+        """For each cluster the mean and the minimum cosine of its members to the centroid."""
         return [(float(self.cosine[rows].mean()), float(self.cosine[rows].min())) for rows in members]
 
 
@@ -148,12 +148,12 @@ def measure_memberships(
     threads: int = 1,
     progress: Progress = ignore_progress,
 ) -> Memberships:
-    """Distance and cosine of each row to its own centroid; `origin` (d,) is added to both before cosines are taken.
+    """Distance and cosine of each row to its own centroid; `origin` (d,) is added to both before cosines are computed.
     Reports to `progress` as "describe"."""
     distance, cosine = np.full(len(points), np.nan), np.full(len(points), np.nan)
     exact = targets.astype(np.float64)
 
-    def tell(block: slice) -> None:
+    def measure_block(block: slice) -> None:
         inside = block.start + np.flatnonzero(labels[block] >= 0)
         rows, own = points[inside].astype(np.float64), exact[labels[inside]]
         away = np.linalg.norm(rows - own, axis=1)
@@ -165,11 +165,11 @@ def measure_memberships(
         distance[inside] = 1.0 - cosine[inside] if metric == "cosine" else away
 
     blocks = spans(len(points), 1024)
-    for block, _ in zip(blocks, map_in_order(tell, blocks, threads), strict=True):
+    for block, _ in zip(blocks, map_in_order(measure_block, blocks, threads), strict=True):
         progress("describe", block.stop / len(points))
     return Memberships(distance, cosine)
 
 
 def nearest_members(distance: NDArray[np.float64], members: Sequence[Rows]) -> list[Rows]:
-    """For each cluster its up to five members of smallest distance, nearest first, ties by row."""
+    """For each cluster its up to five members nearest to the centroid, nearest first, ties by row."""
     return [rows[np.argsort(distance[rows], kind="stable")[:_REPRESENTATIVES]] for rows in members]

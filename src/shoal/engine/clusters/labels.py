@@ -1,4 +1,4 @@
-"""How clusters are numbered."""
+"""Numbering of clusters."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ __all__ = ["number_by_size"]
 
 
 def number_by_size(labels: NDArray[np.integer]) -> Labels:
-    """Clusters numbered by size descending, ties by their smallest row; noise stays -1."""
+    """Number clusters by size descending, ties by their smallest row; noise stays -1."""
     inside = np.flatnonzero(labels >= 0)
     _, first, place, sizes = np.unique(labels[inside], return_index=True, return_inverse=True, return_counts=True)
     number = np.empty(len(sizes), np.int32)

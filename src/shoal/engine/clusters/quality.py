@@ -1,4 +1,4 @@
-"""How good a clustering is, by the field's measures. Noise is left out of all of them but the noise ratio."""
+"""Quality measures of a clustering. Noise is excluded from all of them except the noise ratio."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,22 +18,22 @@ __all__ = ["Grouping", "measure", "silhouette", "silhouettes", "squared_silhouet
 
 Floats = NDArray[np.float64]
 _MAX_EXACT: Final = 20_000
-"""Rows up to which a Euclidean silhouette is that of all rows; above, that of as many as make the same work."""
+"""Rows up to which a Euclidean silhouette uses all rows; above, a sample with the same amount of work."""
 _MIN_SAMPLE: Final = 1000
-"""Rows that are sampled however many there are."""
+"""Minimum size of that sample."""
 _ROW_BLOCK: Final = 512
 _COLUMN_BLOCK: Final = 8192
 _MAX_PRODUCTS: Final = 1 << 20
 """Numbers of a block of products held at a time by one thread."""
 _CLOSE: Final = 1e-6
-"""Share of their squared lengths below which the distance of two means is told by their difference."""
+"""Fraction of their squared lengths below which the distance of two means is computed from their difference."""
 _Z_95: Final = 1.96
-"""Standard errors to either side that hold 95 of 100 means."""
+"""Standard errors on either side of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """A clustering to measure: `means` (k, d) of the members, and how members lie to their centroid."""
+    """A clustering to measure: `means` (k, d) of the members, and the memberships of the rows."""
 
     points: Points
     labels: Labels
@@ -49,15 +49,14 @@ class Grouping:
 def measure(
     grouping: Grouping, seed: int, threads: int, progress: Progress = ignore_progress
 ) -> dict[str, float | None]:
-    """All measures by the contract's names; None where one is not defined (fewer than two clusters, as a rule).
+    """All measures, named as in contract.md#metrics; None if undefined (usually: fewer than two clusters).
 
-    `silhouette_score` is in the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum
-    of squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k where all are of one size.
-    Above 20,000 members a Euclidean silhouette is the mean over a seeded sample of them, each compared with all
-    members: then `silhouette_sampled` tells how many rows that are, and `silhouette_low` to `silhouette_high` holds the
-    mean over all members in 95 of 100 samples (normal approximation with the correction for a finite population,
-    Cochran 1977). It speaks of this clustering of these rows only, not of another seed or of rows to come. Reports to
-    `progress` as "describe".
+    `silhouette_score` uses the distance metric; `davies_bouldin_index`, `calinski_harabasz_score` and `inertia` (sum of
+    squared distances to the mean) are Euclidean. `cluster_size_entropy` is in nats: ln k for clusters of equal size.
+    Above 20,000 members a Euclidean silhouette is the mean over a seeded sample, each row compared with all members;
+    then `silhouette_sampled` is the sample size, and `silhouette_low` to `silhouette_high` contains the mean over all
+    members in 95 % of samples (normal approximation with finite population correction, Cochran 1977). The interval is
+    about this clustering of these rows, not about another seed or future rows. Reports to `progress` as "describe".
     """
     sizes, total = grouping.sizes, len(grouping.labels)
     inside = int(sizes.sum())
@@ -106,21 +105,21 @@ def _distances_to_means(grouping: Grouping, threads: int, progress: Progress) ->
     """(n,) Euclidean distance to the mean of the own cluster; 0 for noise."""
     distance = np.zeros(len(grouping.labels))
 
-    def tell(block: slice) -> None:
+    def measure_block(block: slice) -> None:
         inside = block.start + np.flatnonzero(grouping.labels[block] >= 0)
         away = grouping.points[inside] - grouping.means[grouping.labels[inside]]
         distance[inside] = np.sqrt(np.einsum("ij,ij->i", away, away))
 
     blocks = spans(len(distance), 1024)
-    for block, _ in zip(blocks, map_in_order(tell, blocks, threads), strict=True):
+    for block, _ in zip(blocks, map_in_order(measure_block, blocks, threads), strict=True):
         progress("describe", block.stop / len(distance))
     return distance
 
 
 def _davies_bouldin(means: Floats, spread: Floats, threads: int, progress: Progress) -> float | None:
-    """Mean over clusters of the worst (spread + spread) / distance of means; None where two means are one point.
+    """Mean over clusters of the worst (spread + spread) / distance of means; None if two means coincide.
 
-    Products tell the distances but of means too near each other for that, whose differences are taken.
+    Distances are computed from products, or from differences for means too close to each other for that.
     """
     near = means - means.mean(axis=0)
     squares = np.einsum("ij,ij->i", near, near)
@@ -137,11 +136,11 @@ def _davies_bouldin(means: Floats, spread: Floats, threads: int, progress: Progr
             ratios = (spread + spread[block][:, None]) / np.sqrt(apart)
         return np.where(apart.all(axis=1), ratios.max(axis=1), np.nan)
 
-    told, blocks = [], spans(len(means), max(1, min(_ROW_BLOCK, _MAX_PRODUCTS // len(means))))
+    parts, blocks = [], spans(len(means), max(1, min(_ROW_BLOCK, _MAX_PRODUCTS // len(means))))
     for block, part in zip(blocks, map_in_order(worst, blocks, threads), strict=True):
-        told.append(part)
+        parts.append(part)
         progress("describe", block.stop / len(means))
-    mean = float(np.concatenate(told).mean())
+    mean = float(np.concatenate(parts).mean())
     return None if np.isnan(mean) else mean
 
 
@@ -165,12 +164,12 @@ def _estimate_silhouette(grouping: Grouping, rows: Rows, threads: int, progress:
     if scores is None or score is None:
         return {"silhouette_score": None}
     left_out = 1 - len(rows) / int(grouping.sizes.sum())
-    half = _Z_95 * float(scores.std(ddof=1)) * (left_out / len(rows)) ** 0.5
+    half_width = _Z_95 * float(scores.std(ddof=1)) * (left_out / len(rows)) ** 0.5
     return {
         "silhouette_score": score,
         "silhouette_sampled": float(len(rows)),
-        "silhouette_low": max(score - half, -1.0),
-        "silhouette_high": min(score + half, 1.0),
+        "silhouette_low": max(score - half_width, -1.0),
+        "silhouette_high": min(score + half_width, 1.0),
     }
 
 
@@ -179,8 +178,8 @@ def squared_silhouette(
 ) -> float:
     """Mean silhouette with squared Euclidean distances, on unit rows that with cosine distances; exact in O(n k d).
 
-    The mean squared distance of a row to a cluster is that to its mean plus the cluster's own variance. `means` (k, d)
-    are those of the members, every cluster has one, `labels` (n,) are not negative.
+    The mean squared distance of a row to a cluster is that to its mean plus the cluster's variance. `means` (k, d) are
+    those of the members, every cluster has one, `labels` (n,) are not negative.
     """
     sizes = np.bincount(labels, minlength=len(means))
     lengths = np.concatenate([_squared_lengths(points[block]) for block in spans(len(points), 4096)])
@@ -213,11 +212,11 @@ def _clipped_mean(scores: Floats | None) -> float | None:
 def silhouettes(
     points: Points, labels: Labels, threads: int, rows: Rows | None = None, progress: Progress = ignore_progress
 ) -> Floats | None:
-    """Silhouettes (Rousseeuw 1987) with Euclidean distances of the members `rows` (m,), of all in ascending order where
+    """Silhouettes (Rousseeuw 1987) with Euclidean distances of the members `rows` (m,), in ascending order of all if
     None, each compared with all members; 0 for the only member of a cluster.
 
-    O(m n d) time, 16 MiB and 16,384 rows for each thread beside `points` (n, d). Rows with a negative label are no
-    members. None with fewer than two clusters present, or only single ones.
+    O(m n d) time, 16 MiB and 16,384 rows per thread beside `points` (n, d). Rows with a negative label are not members.
+    None with fewer than two clusters present, or only clusters of one row.
     """
     inside = np.flatnonzero(labels >= 0)
     numbers = np.full(len(labels), -1, np.int64)
@@ -225,23 +224,22 @@ def silhouettes(
     sizes = np.bincount(numbers[inside])
     if not 2 <= len(sizes) < len(inside):
         return None
-    wanted = inside if rows is None else rows
+    measured = inside if rows is None else rows
     others = _Others.of(points, inside[np.argsort(numbers[inside], kind="stable")], numbers)
 
     def block_scores(block: slice) -> Floats:
-        return _silhouette_scores(others.sums(wanted[block], len(sizes)), numbers[wanted[block]], sizes)
+        return _silhouette_scores(others.sums(measured[block], len(sizes)), numbers[measured[block]], sizes)
 
-    told, blocks = [], spans(len(wanted), _ROW_BLOCK)
+    parts, blocks = [], spans(len(measured), _ROW_BLOCK)
     for block, part in zip(blocks, map_in_order(block_scores, blocks, threads), strict=True):
-        told.append(part)
-        progress("describe", block.stop / len(wanted))
-    return np.concatenate(told)
+        parts.append(part)
+        progress("describe", block.stop / len(measured))
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Others:
-    """The members that others are compared with: `order` cluster by cluster, `places` (n,) in it, `numbers` (n,) of the
-    clusters."""
+    """The members to compare with: `order` by cluster, `places` (n,) in it, `numbers` (n,) of the clusters."""
 
     points: Points
     order: Rows
@@ -260,8 +258,8 @@ class _Others:
         return _Others(points, order, places, numbers, shift, halves)
 
     def sums(self, rows: Rows, clusters: int) -> Floats:
-        """(b, k) the summed distances of `rows` (b,) to the members of each cluster."""
-        near, found = shift_rows(self.points[rows], self.shift), np.zeros((len(rows), clusters))
+        """(b, k) summed distances of `rows` (b,) to the members of each cluster."""
+        near, totals = shift_rows(self.points[rows], self.shift), np.zeros((len(rows), clusters))
         for part in spans(len(self.order), _COLUMN_BLOCK):
             others = self.order[part]
             squares = near @ shift_rows(self.points[others], self.shift).T
@@ -274,8 +272,8 @@ class _Others:
             starts = np.flatnonzero(np.diff(self.numbers[others], prepend=-1))
             first = self.numbers[others[0]]
             here = slice(first, first + len(starts))
-            found[:, here] += np.add.reduceat(np.sqrt(squares, out=squares), starts, axis=1)
-        return found
+            totals[:, here] += np.add.reduceat(np.sqrt(squares, out=squares), starts, axis=1)
+        return totals
 
 
 def _silhouette_scores(sums: Floats, labels: NDArray[np.integer], sizes: Rows) -> Floats:

@@ -1,8 +1,7 @@
-"""From single linkage to clusters: condense, weigh, select, label (Campello et al. 2013; McInnes and Healy 2017).
+"""From single linkage to clusters: condense, score, select, label (Campello et al. 2013; McInnes and Healy 2017).
 
-A density is lambda = 1 / height. Rows at distance 0 of each other are never split, whatever their number. The Python
-here is the plain statement of the method and gives the labels of scikit-learn's HDBSCAN; the loops run natively where
-they can, with the same answers.
+Densities are lambda = 1 / distance. Rows at distance 0 of each other are never split. The Python code here is the
+reference implementation and gives the labels of scikit-learn's HDBSCAN; the compiled core gives the same results.
 """
 
 from dataclasses import dataclass
@@ -23,14 +22,13 @@ ROOT = 0
 
 @dataclass(frozen=True, slots=True)
 class CondensedTree:
-    """Clusters of at least `min_cluster_size` rows and when rows fall out of them. Cluster 0 is the root; a child has
-    a larger number than its parent.
+    """Clusters of at least `min_cluster_size` rows, and when rows leave them. Cluster 0 is the root; a child has a
+    larger number than its parent.
 
-    `parent` (c,) int64, -1 for the root; `birth` (c,) lambda at which the cluster parts from its parent; `size` (c,);
-    `stability` (c,) excess of mass: how long rows stay in a cluster, summed over its rows. The sum is taken from the
-    top of the tree downwards, so that it does not depend on the order of rows.
-    `cluster` (n,) the cluster each row falls out of and `leaving` (n,) lambda at which it does, infinite for rows that
-    never part.
+    `parent` (c,) int64, -1 for the root; `birth` (c,) lambda at which the cluster splits from its parent; `size` (c,);
+    `stability` (c,) excess of mass: the lambda range of each row in the cluster, summed from the top of the tree
+    downwards, so that it does not depend on row order. `cluster` (n,) is the cluster that each row leaves and `leaving`
+    (n,) the lambda at which it does, infinite for rows that never leave.
     """
 
     parent: Rows
@@ -43,15 +41,15 @@ class CondensedTree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """How clusters are chosen from the tree."""
+    """How clusters are selected from the tree."""
 
     method: Literal["eom", "leaf"] = "eom"
     epsilon: float = 0.0
-    """Clusters born at a smaller distance than this are merged upwards."""
+    """Clusters born at a smaller distance than this are merged into an ancestor."""
     max_size: int | None = None
-    """A larger cluster is not chosen ("eom" only)."""
+    """Larger clusters are not selected ("eom" only)."""
     allow_single: bool = False
-    """The root may be a cluster."""
+    """Whether the root may be selected."""
 
 
 def condense(
@@ -59,13 +57,13 @@ def condense(
 ) -> CondensedTree:
     """Walk the merges from the top; a side of fewer than `min_cluster_size` (2 or more) rows falls out of its cluster.
 
-    Each of the n rows of the linkage may stand for `weight` (n,) equal ones that are at their `core` (n,) distance from
-    each other; they fall out together. Without weights each is one row. O(n), whatever the depth.
+    Row i of the n rows of the linkage may represent `weight[i]` equal rows at distance `core[i]` of each other, which
+    leave together; by default each is one row. O(n), whatever the depth.
     """
     count = len(linkage.left) + 1
     weight = np.ones(count, np.int64) if weight is None else np.ascontiguousarray(weight, np.int64)
     core = np.zeros(count) if core is None else np.ascontiguousarray(core, np.float64)
-    smallest = min(min_cluster_size, int(weight.sum()) + 1)  # any number of rows more than there are is the same
+    smallest = min(min_cluster_size, int(weight.sum()) + 1)  # larger values are equivalent
     if native := kernels.native():
         merges = linkage.left, linkage.right, linkage.height, linkage.size
         return CondensedTree(*native.condense(*merges, smallest, weight, core))
@@ -106,7 +104,7 @@ class _Condenser:
         )
 
     def _split(self, merge: int, cluster: int) -> None:
-        """The two sides of a merge within a cluster."""
+        """Process a merge within a cluster."""
         sides, density = (self._left[merge], self._right[merge]), self._densities[merge]
         falling = [side for side in sides if self._rows[side] < self._smallest or density == np.inf]
         for side in sides:
@@ -119,7 +117,7 @@ class _Condenser:
                 self._end(side)
 
     def _end(self, row: int) -> None:
-        """What is left of a cluster are equal rows: they part where they would have met."""
+        """The rest of a cluster is equal rows: they leave at their core distance."""
         self._fallen[row] = self._ends[row]
         self._leave(self._cluster[row], self._ends[row], self._rows[row])
 
@@ -134,40 +132,40 @@ class _Condenser:
         return len(self._parent) - 1
 
 
-def select_clusters(tree: CondensedTree, how: Selection) -> list[int]:
-    """The numbers of the clusters chosen, ascending. O(c)."""
+def select_clusters(tree: CondensedTree, selection: Selection) -> list[int]:
+    """The numbers of the selected clusters, ascending. O(c)."""
     if native := kernels.native():
-        limit = None if how.max_size is None else min(how.max_size, int(tree.size[ROOT]))
+        limit = None if selection.max_size is None else min(selection.max_size, int(tree.size[ROOT]))
         numbers: list[int] = native.select_clusters(
             tree.parent,
             tree.birth,
             tree.size,
             tree.stability,
-            how.method == "leaf",
-            how.epsilon,
+            selection.method == "leaf",
+            selection.epsilon,
             limit,
-            how.allow_single,
+            selection.allow_single,
         ).tolist()
         return numbers
-    chosen = _find_leaves(tree, how) if how.method == "leaf" else _select_most_stable(tree, how)
-    if how.epsilon > 0 and len(tree.parent) > 1 and chosen != {ROOT}:
-        chosen = _climb_to_epsilon(tree, chosen, how)
+    chosen = _find_leaves(tree, selection) if selection.method == "leaf" else _select_most_stable(tree, selection)
+    if selection.epsilon > 0 and len(tree.parent) > 1 and chosen != {ROOT}:
+        chosen = _climb_to_epsilon(tree, chosen, selection)
     return sorted(chosen)
 
 
-def _find_leaves(tree: CondensedTree, how: Selection) -> set[int]:
-    """Clusters that split no further; the root only where it may be the single cluster."""
-    return set(range(0 if how.allow_single else 1, len(tree.parent))) - set(tree.parent.tolist())
+def _find_leaves(tree: CondensedTree, selection: Selection) -> set[int]:
+    """Clusters without children; the root only if it may be the single cluster."""
+    return set(range(0 if selection.allow_single else 1, len(tree.parent))) - set(tree.parent.tolist())
 
 
-def _select_most_stable(tree: CondensedTree, how: Selection) -> set[int]:
-    """The clusters that together keep the most mass ("excess of mass"): each, or those below it."""
+def _select_most_stable(tree: CondensedTree, selection: Selection) -> set[int]:
+    """The clusters with the largest total stability ("excess of mass"): each, or those below it."""
     stability, parents, sizes = tree.stability.tolist(), tree.parent.tolist(), tree.size.tolist()
     sizes[ROOT] = int(tree.size[tree.parent == ROOT].sum())  # as scikit-learn counts the root
     below = [0.0] * len(sizes)
     chosen: set[int] = set()
-    limit = np.inf if how.max_size is None else how.max_size
-    for cluster in range(len(sizes) - 1, -1 if how.allow_single else 0, -1):
+    limit = np.inf if selection.max_size is None else selection.max_size
+    for cluster in range(len(sizes) - 1, -1 if selection.allow_single else 0, -1):
         if below[cluster] > stability[cluster] or sizes[cluster] > limit:
             stability[cluster] = below[cluster]
         else:
@@ -178,44 +176,41 @@ def _select_most_stable(tree: CondensedTree, how: Selection) -> set[int]:
 
 
 def _keep_topmost(tree: CondensedTree, chosen: set[int]) -> set[int]:
-    """Those with no chosen cluster above them."""
+    """Selected clusters without a selected ancestor."""
     covered: set[int] = set()
-    kept: set[int] = set()
+    topmost: set[int] = set()
     for cluster, parent in enumerate(tree.parent.tolist()):
         if parent in covered:
             covered.add(cluster)
         elif cluster in chosen:
             covered.add(cluster)
-            kept.add(cluster)
-    return kept
+            topmost.add(cluster)
+    return topmost
 
 
-def _climb_to_epsilon(tree: CondensedTree, chosen: set[int], how: Selection) -> set[int]:
-    """For each cluster chosen itself if it was born at `epsilon` or more, else the lowest one above it that was born at
-    more (Malzer and Baum 2020), as scikit-learn climbs; below the root where the root may not be a cluster. The root
-    beside others holds nothing."""
-    above, kept = [ROOT], set[int]()
+def _climb_to_epsilon(tree: CondensedTree, chosen: set[int], selection: Selection) -> set[int]:
+    """Replace each selected cluster born below `epsilon` by its lowest ancestor born at more (Malzer and Baum 2020),
+    climbing as scikit-learn does; the child of the root if the root may not be selected. The root beside other clusters
+    is dropped."""
+    above, topmost = [ROOT], set[int]()
     with np.errstate(divide="ignore"):
         distances = (1.0 / tree.birth).tolist()
     for cluster, parent in enumerate(tree.parent.tolist()[1:], 1):
         if parent == ROOT:
-            above.append(ROOT if how.allow_single else cluster)
+            above.append(ROOT if selection.allow_single else cluster)
         else:
-            above.append(parent if distances[parent] > how.epsilon else above[parent])
+            above.append(parent if distances[parent] > selection.epsilon else above[parent])
         if cluster in chosen:
-            kept.add(above[cluster] if distances[cluster] < how.epsilon else cluster)
-    return kept - {ROOT} or kept
+            topmost.add(above[cluster] if distances[cluster] < selection.epsilon else cluster)
+    return topmost - {ROOT} or topmost
 
 
-def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_birth: bool = True) -> Rows:
-    """(n,) position in `chosen` of the chosen cluster each row is in, -1 for noise.
-
-    Where the root is chosen it holds only its densest rows, or those within `epsilon`. Without `at_birth` rows that
-    fall out of a cluster the moment it is born are noise.
-    """
+def label_rows(tree: CondensedTree, chosen: list[int], selection: Selection, *, at_birth: bool = True) -> Rows:
+    """(n,) position in `chosen` of the selected cluster that each row is in, -1 for noise. A selected root holds only
+    its densest rows, or those within `epsilon`. Without `at_birth` rows that leave a cluster at its birth are noise."""
     labels: Rows = _find_selected_ancestors(tree.parent, np.array(chosen, np.int64))[tree.cluster]
     if chosen == [ROOT]:
-        labels[tree.leaving < _root_threshold(tree, how)] = NOISE
+        labels[tree.leaving < _root_threshold(tree, selection)] = NOISE
     if not at_birth and chosen != [ROOT]:
         born = tree.birth[np.array(chosen, np.int64)] if chosen else np.zeros(0)
         inside = np.flatnonzero(labels >= 0)
@@ -224,7 +219,7 @@ def label_rows(tree: CondensedTree, chosen: list[int], how: Selection, *, at_bir
 
 
 def _find_selected_ancestors(parents: Rows, chosen: Rows) -> Rows:
-    """(c,) the place in `chosen` of each cluster or the nearest one above it that is chosen, -1 for none."""
+    """(c,) position in `chosen` of each cluster or its nearest selected ancestor, -1 for none."""
     if native := kernels.native():
         places: Rows = native.chosen_above(parents, chosen)
         return places
@@ -235,8 +230,8 @@ def _find_selected_ancestors(parents: Rows, chosen: Rows) -> Rows:
     return np.array(above, np.int64)
 
 
-def _root_threshold(tree: CondensedTree, how: Selection) -> float:
-    if how.epsilon > 0:
-        return 1 / how.epsilon
+def _root_threshold(tree: CondensedTree, selection: Selection) -> float:
+    if selection.epsilon > 0:
+        return 1 / selection.epsilon
     direct = tree.leaving[tree.cluster == ROOT].max(initial=0.0)
     return float(max(direct, tree.birth[tree.parent == ROOT].max(initial=0.0)))

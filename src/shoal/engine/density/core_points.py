@@ -1,4 +1,4 @@
-"""Where a new row joins a clustering by density: at the fitted row with the smallest mutual reachability to it."""
+"""Assigns new rows to a density-based clustering: the fitted row at the smallest mutual reachability."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -21,13 +21,14 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _GROUPS: Final = 12
-"""Groups of columns for each neighbour wanted: then most of the largest scores are the largest of their group."""
+"""Groups of columns per requested neighbour: with so many, most of the largest scores are the maximum of their
+group."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearestRows:
-    """For new rows the fitted row at the smallest mutual reachability, `rows` (n,), -1 where none is within the limit;
-    and that reachability, `away` (n,), infinite there."""
+    """For each new row the fitted row at the smallest mutual reachability, `rows` (n,), -1 if none is within the limit,
+    and that reachability, `away` (n,), infinite if none is."""
 
     rows: Rows
     away: Doubles
@@ -35,7 +36,7 @@ class NearestRows:
 
 @dataclass(frozen=True, slots=True)
 class CorePoints:
-    """The m distinct rows of a fit, in an order that does not depend on how they came. Make it with `of`."""
+    """The m distinct fitted rows, in an order independent of that of the input. Build with `of`."""
 
     points: Points
     copies: Rows
@@ -49,8 +50,21 @@ class CorePoints:
 
     @staticmethod
     def of(points: Points, copies: Rows, core: Doubles, joined: NDArray[np.bool_], min_samples: int) -> "CorePoints":
-        """`points` (m, d) distinct, `copies` (m,) how often each is there, `core` (m,) core distances, `joined` (m,)
-        which of them a new row may join, `min_samples` the rows that make a neighbourhood dense, at most all."""
+        """Prepare the fitted rows for queries.
+
+        Parameters
+        ----------
+        points
+            (m, d) distinct rows.
+        copies
+            (m,) how often each occurs.
+        core
+            (m,) core distances.
+        joined
+            (m,) which of the rows may be the nearest row of a new one: those in a cluster.
+        min_samples
+            Rows that make a neighbourhood dense, at most the sum of `copies`.
+        """
         shift = origin_shift(points)
         near = shift_rows(points, shift)
         halves = half_squares(near)
@@ -58,30 +72,30 @@ class CorePoints:
         return CorePoints(points, copies, core, min_samples, shift, near, halves, squares, max_length(halves))
 
     def join(self, rows: Points, limit: float, threads: int, progress: Progress) -> NearestRows:
-        """Where each of `rows` (n, d) joins; farther than `limit` need not be told.
+        """The nearest of the fitted rows for each of `rows` (n, d); beyond `limit` it may be missing.
 
-        The core distance of a row is the radius that holds `min_samples` fitted rows: a fitted row so has its own, and
-        is not one more neighbour of itself. Of equal reachabilities the nearer row counts, then the one earlier in the
-        order. float32 products choose candidates within their rounding error and float64 distances decide: the same
-        for a row alone and among others. O(n m d) time, 16 MiB for each thread beside `points`. Reports to `progress`
-        as "cluster".
+        The core distance of a new row is the radius that contains `min_samples` fitted rows, so that a fitted row has
+        its own and does not count twice. Ties in reachability go to the smaller distance, then to the earlier row.
+        float32 products select candidates within their rounding error and float64 distances decide, so a result does
+        not depend on the other rows. O(n m d) time, 16 MiB per thread beside `points`. Reports to `progress` as
+        "cluster".
         """
-        found = NearestRows(np.full(len(rows), -1, np.int64), np.full(len(rows), np.inf))
+        result = NearestRows(np.full(len(rows), -1, np.int64), np.full(len(rows), np.inf))
         if not np.isfinite(self._joined).any():
-            return found
+            return result
         blocks = spans(len(rows), block_rows(len(self.points)))
         work = partial(self._block, rows=rows, limit=limit)
         for block, part in zip(blocks, map_in_order(work, blocks, threads), strict=True):
-            found.rows[block], found.away[block] = part.rows, part.away
+            result.rows[block], result.away[block] = part.rows, part.away
             progress("cluster", block.stop / len(rows))
-        return found
+        return result
 
     def _block(self, block: slice, *, rows: Points, limit: float) -> NearestRows:
         own = np.ascontiguousarray(rows[block])
-        apart = shift_rows(own, self._shift)
-        lengths = approximate_lengths(apart)
+        shifted = shift_rows(own, self._shift)
+        lengths = approximate_lengths(shifted)
         slack = score_slack(lengths, self._longest, own.shape[1])
-        scores = apart @ self._near.T
+        scores = shifted @ self._near.T
         scores -= self._halves
         core = self._core(own, scores, slack)
         scores *= np.float32(-2)
@@ -91,29 +105,29 @@ class CorePoints:
     def _core(self, own: Points, scores: Floats, slack: Doubles) -> Doubles:
         """(b,) squared core distances."""
         count = min(self.min_samples, len(self.points))
-        least = _lower_bounds(scores, count) - 2 * slack
-        row, column = find_cells(scores >= _round_towards(least, -np.inf)[:, None])
+        lower = _lower_bounds(scores, count) - 2 * slack
+        row, column = find_cells(scores >= _round_towards(lower, -np.inf)[:, None])
         squares = self._squares(own, row, column)
         order = np.lexsort((squares, row))
         row, column, squares = row[order], column[order], squares[order]
         starts = np.searchsorted(row, np.arange(len(own)))
-        held = np.cumsum(self.copies[column])
-        before = held[starts] - self.copies[column[starts]]
-        return squares[np.searchsorted(held, before + self.min_samples)]
+        cumulative = np.cumsum(self.copies[column])
+        before = cumulative[starts] - self.copies[column[starts]]
+        return squares[np.searchsorted(cumulative, before + self.min_samples)]
 
     def _nearest(self, own: Points, reachable: Floats, core: Doubles, slack: Doubles, limit: float) -> NearestRows:
         """`reachable` (b, m) is the larger of squared distance and squared core distance, within `slack`."""
-        least = reachable.min(axis=1).astype(np.float64)
-        wanted = np.maximum(core, least + slack) + slack
-        wanted[least - slack > limit**2] = -np.inf
+        lower = reachable.min(axis=1).astype(np.float64)
+        wanted = np.maximum(core, lower + slack) + slack
+        wanted[lower - slack > limit**2] = -np.inf
         row, column = find_cells(reachable <= _round_towards(wanted, np.inf)[:, None])
         squares = self._squares(own, row, column)
         away = np.maximum(np.sqrt(np.maximum(squares, core[row])), self.core[column])
         order = np.lexsort((column, squares, away, row))
         first = order[np.flatnonzero(np.diff(row[order], prepend=-1))]
-        found = NearestRows(np.full(len(own), -1, np.int64), np.full(len(own), np.inf))
-        found.rows[row[first]], found.away[row[first]] = column[first], away[first]
-        return found
+        result = NearestRows(np.full(len(own), -1, np.int64), np.full(len(own), np.inf))
+        result.rows[row[first]], result.away[row[first]] = column[first], away[first]
+        return result
 
     def _squares(self, own: Points, row: Rows, column: Rows) -> Doubles:
         return squared_distances(own, row, self.points, column.astype(np.int32), 1)
@@ -124,8 +138,8 @@ def _round_towards(values: Doubles, towards: float) -> Floats:
 
 
 def _lower_bounds(scores: Floats, count: int) -> Floats:
-    """(b,) a value that at least `count` scores of the row reach: the count-th largest of the maxima of groups of
-    columns, which takes a tenth of the time of a partition of them all."""
+    """(b,) a value that at least `count` scores of the row reach: the count-th largest maximum of groups of columns,
+    ten times as fast as partitioning the row."""
     groups = _GROUPS * count
     depth = scores.shape[1] // groups
     if depth >= 4:

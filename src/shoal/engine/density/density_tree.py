@@ -1,4 +1,4 @@
-"""What a hierarchy of densities tells beside the labels."""
+"""Results of a density hierarchy beyond the labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,23 +14,24 @@ __all__ = ["Density", "renumber_density", "reorder_density"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Density:
-    """Of n rows in k clusters."""
+    """Density results for n rows in k clusters."""
 
     outlier_scores: NDArray[np.float32]
-    """(n,) GLOSH in 0..1, 1 for rows far sparser than the densest around them; NaN for rows that were not fitted."""
+    """(n,) GLOSH scores in 0..1, near 1 for rows much sparser than the densest around them; NaN for rows that were not
+    fitted."""
     exemplars: Sequence[Rows]
-    """For each cluster its densest rows, in the order in which they were clustered."""
+    """For each cluster its densest rows, ascending in the order of the fitted rows."""
     tree: CondensedTreeTable
-    """Over the rows that were fitted, under their numbers among all n; clusters are called as in the labels."""
+    """Over the fitted rows, with their numbers among all n; clusters are numbered as in the labels."""
 
 
-def renumber_density(density: Density, found: NDArray[np.int64], labels: Labels, fitted: Rows | None) -> Density:
-    """The same among all rows, with clusters numbered as in `labels` (n,). `found` (m,) are the labels of the fit, of
-    the rows `fitted` where these are not all."""
+def renumber_density(density: Density, fit_labels: NDArray[np.int64], labels: Labels, fitted: Rows | None) -> Density:
+    """Extend the results of a fit to all rows, with clusters numbered as in `labels` (n,). `found` (m,) are the labels
+    of the fit, for the rows `fitted` if these are not all."""
     rows = np.arange(len(labels)) if fitted is None else fitted
-    inside = found >= 0
-    number = np.full(len(density.exemplars), -1, np.int64)  # -1 stays with clusters that hold no row
-    number[found[inside]] = labels[rows[inside]]
+    inside = fit_labels >= 0
+    number = np.full(len(density.exemplars), -1, np.int64)  # -1 remains for clusters without rows
+    number[fit_labels[inside]] = labels[rows[inside]]
     scores = np.full(len(labels), np.nan, np.float32)
     scores[rows] = density.outlier_scores
     exemplars: list[Rows] = [rows[:0]] * int(labels.max(initial=-1) + 1)
@@ -43,7 +44,7 @@ def renumber_density(density: Density, found: NDArray[np.int64], labels: Labels,
 
 
 def reorder_density(density: Density, order: Rows) -> Density:
-    """The same where what was row i is row `order[i]`; `order` (n,) is a permutation."""
+    """Permute the rows: row i becomes row `order[i]`; `order` (n,) is a permutation."""
     tree, total = density.tree, len(order)
     rows = tree.child < total
     child = tree.child.copy()
@@ -65,14 +66,14 @@ def reorder_density(density: Density, order: Rows) -> Density:
 
 
 def _renumber_tree(tree: CondensedTreeTable, number: Rows, rows: Rows, total: int) -> CondensedTreeTable:
-    """Rows and clusters of the tree under their final numbers."""
-    further = total - len(rows)
-    child = np.where(tree.child < len(rows), rows[np.minimum(tree.child, len(rows) - 1)], tree.child + further)
-    held = number[tree.label] >= 0
+    """Replace row and cluster numbers of the tree by the final ones."""
+    offset = total - len(rows)
+    child = np.where(tree.child < len(rows), rows[np.minimum(tree.child, len(rows) - 1)], tree.child + offset)
+    is_used = number[tree.label] >= 0
     return replace(
         tree,
-        parent=tree.parent + further,
+        parent=tree.parent + offset,
         child=child,
-        selected=tree.selected[held] + further,
-        label=number[tree.label][held],
+        selected=tree.selected[is_used] + offset,
+        label=number[tree.label][is_used],
     )

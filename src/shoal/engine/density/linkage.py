@@ -1,6 +1,6 @@
-"""Single linkage: from the edges of a spanning tree to the order in which groups merge.
+"""Single linkage: from the edges of a spanning tree to the order of the merges.
 
-Each function runs natively where it can; the Python beside it gives the same answers.
+Each function runs in the compiled core if there is one; the Python code is the reference and gives the same results.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ __all__ = ["Linkage", "Minimax", "heights_along", "leaf_order", "single_linkage"
 
 @dataclass(frozen=True, slots=True)
 class Linkage:
-    """Merges in the order they happen: merge m joins nodes `left[m]` and `right[m]` at `height[m]` to node n + m of
-    `size[m]` rows. Nodes below n are rows. All arrays are (n - 1,)."""
+    """Merges in order: merge m joins nodes `left[m]` and `right[m]` at `height[m]` to node n + m of `size[m]` rows.
+    Nodes below n are rows. All arrays are (n - 1,)."""
 
     left: Rows
     right: Rows
@@ -28,17 +28,17 @@ class Linkage:
 def single_linkage(left: Rows, right: Rows, height: NDArray[np.float64]) -> Linkage:
     """Merge along the (n - 1,) edges of a spanning tree, sorted by height. O(n log n)."""
     if native := kernels.native():
-        one, two, size = native.single_linkage(np.ascontiguousarray(left), np.ascontiguousarray(right))
-        return Linkage(one, two, height, size)
+        firsts, seconds, size = native.single_linkage(np.ascontiguousarray(left), np.ascontiguousarray(right))
+        return Linkage(firsts, seconds, height, size)
     return _link_reference(left, right, height)
 
 
 def _link_reference(left: Rows, right: Rows, height: NDArray[np.float64]) -> Linkage:
-    """Union by path halving."""
+    """Union-find with path halving."""
     count = len(left) + 1
     parent = list(range(2 * count - 1))
     size = [1] * count + [0] * (count - 1)
-    one, two = [0] * (count - 1), [0] * (count - 1)
+    firsts, seconds = [0] * (count - 1), [0] * (count - 1)
     for merge, (a, b) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
         while parent[a] != a:
             parent[a] = parent[parent[a]]
@@ -49,15 +49,13 @@ def _link_reference(left: Rows, right: Rows, height: NDArray[np.float64]) -> Lin
         node = count + merge
         parent[a] = parent[b] = node
         size[node] = size[a] + size[b]
-        one[merge], two[merge] = a, b
-    return Linkage(np.array(one, np.int64), np.array(two, np.int64), height, np.array(size[count:], np.int64))
+        firsts[merge], seconds[merge] = a, b
+    return Linkage(np.array(firsts, np.int64), np.array(seconds, np.int64), height, np.array(size[count:], np.int64))
 
 
 def leaf_order(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
-    """Rows in the order of the dendrogram's leaves, and the (n - 1,) heights between neighbours in it.
-
-    Two rows meet at the largest height between their places. O(n).
-    """
+    """Rows in the order of the leaves of the dendrogram, and the (n - 1,) heights between consecutive leaves. Two rows
+    merge at the largest height between their positions. O(n)."""
     if native := kernels.native():
         order, gaps = native.leaf_order(linkage.left, linkage.right, linkage.height, linkage.size)
         return order, gaps
@@ -65,9 +63,9 @@ def leaf_order(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
 
 
 def heights_along(order: Rows, linkage: Linkage) -> NDArray[np.float64]:
-    """(n - 1,) heights at which neighbours of `order` meet in the tree; `order` may be the leaf order of another one.
+    """(n - 1,) heights at which consecutive rows of `order` merge; `order` may be the leaf order of another tree.
 
-    O(n log n): the tree is rebuilt with the smaller side linked below the larger, which bounds each way up.
+    O(n log n): the tree is rebuilt with the smaller side linked below the larger, which bounds the depth.
     """
     if native := kernels.native():
         sides = np.ascontiguousarray(order[:-1]), np.ascontiguousarray(order[1:])
@@ -95,10 +93,8 @@ def _order_leaves(linkage: Linkage) -> tuple[Rows, NDArray[np.float64]]:
 
 
 class Minimax:
-    """The height at which any two rows of a tree meet: the largest edge on the way between them.
-
-    A table of range maxima over the leaf order: O(n log n) memory, O(1) an answer.
-    """
+    """Merge height of any two rows of a tree: the largest edge on the path between them. A sparse table of range maxima
+    over the leaf order: O(n log n) memory, O(1) per query."""
 
     def __init__(self, linkage: Linkage) -> None:
         order, gaps = leaf_order(linkage)
@@ -112,13 +108,13 @@ class Minimax:
             width *= 2
 
     def between(self, left: Rows, right: Rows) -> NDArray[np.float64]:
-        """(m,) heights at which the pairs of different rows meet."""
+        """(m,) merge heights of pairs of different rows."""
         first, last = self._place[left], self._place[right]
         first, last = np.minimum(first, last), np.maximum(first, last)
         level = np.frexp((last - first).astype(np.float64))[1] - 1
         heights = np.empty(len(first))
         for depth in np.unique(level):
-            mine = np.flatnonzero(level == depth)
+            at_depth = np.flatnonzero(level == depth)
             table = self._levels[depth]
-            heights[mine] = np.maximum(table[first[mine]], table[last[mine] - (1 << int(depth))])
+            heights[at_depth] = np.maximum(table[first[at_depth]], table[last[at_depth] - (1 << int(depth))])
         return heights

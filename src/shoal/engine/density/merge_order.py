@@ -1,15 +1,15 @@
-"""The order in which scikit-learn's HDBSCAN lets rows merge.
+"""The order in which scikit-learn's HDBSCAN merges rows.
 
-Mutual reachability is full of ties: a row that sets the pace with its core distance is equally far from all of its
-neighbours. Which of them it joins first decides to which of two clusters a row between them belongs, so an exact
-spanning tree alone does not give the labels scikit-learn gives. It walks the complete graph with Prim's algorithm from
-row 0, the smallest row first among equals, and sorts the steps. The same walk over the edges of a Reachability takes
-the same steps: an edge of the complete graph that can be one is in a minimum spanning tree or is a tie set by a core
-distance, and those are there. Equal rows are one row here. Equal steps stay in the order of the walk; the sort of
-scikit-learn is not stable and puts them as the instructions of the processor do.
+Mutual reachability is full of ties: a row whose core distance dominates is equally far from all of its neighbours.
+Which of them it joins first decides to which of two clusters a row between them belongs, so an exact spanning tree
+alone does not reproduce scikit-learn's labels. It runs Prim's algorithm on the complete graph from row 0, ties to the
+smallest row, and sorts the steps. The same walk over the edges of a `Reachability` takes the same steps: an edge of the
+complete graph that can be a step is in a minimum spanning tree or is a tie set by a core distance, and both are
+included. Equal rows are one row here. Equal steps stay in the order of the walk; scikit-learn's unstable sort orders
+them by processor.
 
-scikit-learn's labels so depend on the order of the rows: shuffled, they agree with themselves to an adjusted Rand index
-of about 0.99. Whoever numbers the rows by their content gets the same labels in any order.
+scikit-learn's labels therefore depend on row order: shuffled, they agree with themselves to an adjusted Rand index of
+about 0.99. Numbering the rows by content gives the same labels in any order.
 """
 
 import heapq
@@ -25,10 +25,9 @@ __all__ = ["walk"]
 
 
 def walk(edges: Reachability) -> tuple[Rows, NDArray[np.float64]]:
-    """The (n,) rows in the order in which the walk reaches them and the (n - 1,) weights of its steps.
+    """The (n,) rows in the order of Prim's algorithm and the (n - 1,) weights of its steps.
 
-    A chain of the rows in this order, with these weights, has the same single linkage as the complete graph.
-    O(m log n).
+    The path of rows in this order, with these weights, has the same single linkage as the complete graph. O(m log n).
     """
     if native := kernels.native():
         order, steps = native.walk(edges.left, edges.right, edges.weight, len(edges.core))
@@ -50,8 +49,8 @@ def _walk_reference(edges: Reachability) -> tuple[Rows, NDArray[np.float64]]:
         reached[here] = True
         order.append(here)
         steps.append(step)
-        reach = slice(first[here], first[here + 1])
-        for there, weight in zip(neighbors[reach].tolist(), weights[reach].tolist(), strict=True):
+        adjacent = slice(first[here], first[here + 1])
+        for there, weight in zip(neighbors[adjacent].tolist(), weights[adjacent].tolist(), strict=True):
             if not reached[there] and weight < key[there]:
                 key[there] = weight
                 heapq.heappush(heap, (weight, there))
@@ -59,7 +58,7 @@ def _walk_reference(edges: Reachability) -> tuple[Rows, NDArray[np.float64]]:
 
 
 def _build_adjacency(edges: Reachability, count: int) -> tuple[list[int], NDArray[np.int32], NDArray[np.float64]]:
-    """Neighbours of each row, from either end of each edge; parallel edges stay apart, zeros stay edges."""
+    """Neighbours of each row, from both ends of each edge; parallel edges and zero weights are preserved."""
     rows = np.concatenate([edges.left, edges.right])
     order = np.argsort(rows, kind="stable")
     first = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=count))]).tolist()

@@ -1,4 +1,4 @@
-"""Which rows are outliers, and which speak for a cluster, told from the condensed tree."""
+"""Outlier scores and exemplars from the condensed tree."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,11 @@ __all__ = ["find_exemplars", "score_outliers"]
 
 
 def score_outliers(tree: CondensedTree) -> NDArray[np.float32]:
-    """(n,) GLOSH in 0..1: 1 - leaving / the largest lambda in the cluster a row falls out of or below it.
+    """(n,) GLOSH in 0..1: 1 - leaving / the largest lambda in the cluster that a row leaves or below it.
 
     Near 0 for rows that stay as long as the densest around them, near 1 for rows that leave long before. Rows that
-    never part score 0, and among the others only finite lambdas count, else a single pair of equal rows would make all
-    others of its cluster outliers. Campello, Moulavi, Zimek and Sander, "Hierarchical density estimates for data
+    never leave score 0, and only finite lambdas count for the others, otherwise a single pair of equal rows would make
+    the rest of its cluster outliers. Campello, Moulavi, Zimek and Sander, "Hierarchical density estimates for data
     clustering, visualization, and outlier detection", 2015.
     """
     if native := kernels.native():
@@ -28,15 +28,15 @@ def score_outliers(tree: CondensedTree) -> NDArray[np.float32]:
         parent = tree.parent[cluster]
         densest[parent] = max(densest[parent], densest[cluster])
     top = densest[tree.cluster]
-    told = np.flatnonzero(finite & (top > 0))
-    found = np.zeros(len(tree.leaving), np.float32)
-    found[told] = (top[told] - tree.leaving[told]) / top[told]
-    return found
+    scored = np.flatnonzero(finite & (top > 0))
+    result = np.zeros(len(tree.leaving), np.float32)
+    result[scored] = (top[scored] - tree.leaving[scored]) / top[scored]
+    return result
 
 
 def find_exemplars(tree: CondensedTree, labels: Rows, count: int) -> list[Rows]:
-    """Of each of `count` clusters its densest rows, ascending: those that leave a leaf of the tree last, for every leaf
-    below the cluster; a cluster of several dense parts so has several. `labels` is (n,), -1 for noise."""
+    """The densest rows, ascending, of each of `count` clusters: those that leave a leaf of the tree last, for every
+    leaf below the cluster, so a cluster of several dense parts has several. `labels` is (n,), -1 for noise."""
     last = np.zeros(len(tree.parent))
     np.maximum.at(last, tree.cluster, tree.leaving)
     is_leaf = np.ones(len(tree.parent), np.bool_)

@@ -1,18 +1,17 @@
-"""The edges by which rows reach each other: enough of them to hold a minimum spanning tree of mutual reachability.
+"""Edges that contain a minimum spanning tree of mutual reachability.
 
 The mutual reachability of two rows is the largest of their distance and their two core distances (Campello, Moulavi and
-Sander 2013). The compiled core works in these steps:
+Sander 2013). With the compiled core it takes these steps:
 
 1. neighbour lists among near blocks of rows, and from them upper bounds of the core distances;
-2. the lightest forest of the lists (Kruskal), its trees joined by their lightest edges to each other (Boruvka), found
-   among all rows;
-3. for the exact answer, one pass over all pairs of rows keeps those no farther apart than the way between them in the
-   tree is wide. No other pair can be in the minimum spanning tree, by the cycle property, and all rows within the core
-   distance of a row are among them.
+2. the lightest forest of the lists (Kruskal), its trees connected by the lightest edges between them over all rows
+   (Boruvka);
+3. in exact mode, one pass over all pairs of rows that keeps those no farther apart than the largest edge on their path
+   in the tree. By the cycle property no other pair can be in the minimum spanning tree, and all rows within the core
+   distance of a row are included.
 
-The approximate answer stops after the second step. Without the core the exact edges are found in NumPy. Where core
-distances hold many rows, they are found first and by themselves, and the third step keeps only pairs that none of them
-reaches (`wide_cores.py`).
+Approximate mode stops after step 2. Without the core the exact edges are found in NumPy. If core distances contain many
+rows they are computed first, and step 3 keeps only pairs beyond both core distances (`wide_cores.py`).
 """
 
 from collections.abc import Callable
@@ -52,22 +51,22 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
 
 _MIN_LISTED: Final = 15
-"""Neighbours of a row in approximate lists; for the exact answer those within the core distance will do."""
+"""Neighbours per row in approximate lists; exact mode needs only those within the core distance."""
 _MIN_BLOCKS: Final = 6
-"""Blocks that each block is compared with for the lists, itself counted; _NEAR sqrt(blocks) where that is more."""
+"""Blocks that each block is compared with for the lists, including itself; _BLOCK_FACTOR sqrt(blocks) if more."""
 _BLOCK_FACTOR: Final = 0.7
 _MAX_PAIRS_PER_ROW: Final = 64
-"""Pairs a row kept in the third step before the tree is improved with them."""
+"""Pairs per row stored in step 3 before the tree is improved with them."""
 _RECALL_ROWS: Final = 100
-"""Rows whose neighbours are found without codes, to tell the recall of approximate lists."""
+"""Rows whose exact neighbours measure the recall of approximate lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reachability:
     """Edges between distinct rows, `left`, `right` (m,) int32 and `weight` (m,) float64 mutual reachability, and `core`
-    (n,) float64 core distances. All edges of a minimum spanning tree are among them, and all that a core distance sets.
+    (n,) float64 core distances. They contain a minimum spanning tree and all edges whose weight is a core distance.
 
-    `recall` is None where that is exact; else the share of true neighbours in the lists, told from a sample, and core
+    `recall` is None if that is exact; else the fraction of true neighbours in the lists, measured on a sample, and core
     distances may be too large.
     """
 
@@ -88,11 +87,22 @@ def find_reachability(
     threads: int,
     progress: Progress,
 ) -> Reachability:
-    """Edges between the rows `points[rows]`, which are distinct; row i stands for `copies[i]` equal ones.
+    """Edges between the rows `points[rows]`, which are distinct; row i represents `copies[i]` equal ones.
 
-    `points` (n, d) float32 may be a memory map. The core distance of a row is the radius that holds `min_samples` rows,
-    itself and equal ones counted; min_samples <= sum of copies. The answer depends on the order of `rows`, but not on
-    that of `points` or on the number of threads. Reports to `progress` as "reachability".
+    The result depends on the order of `rows`, not on that of `points` or on the number of threads. Reports to
+    `progress` as "reachability".
+
+    Parameters
+    ----------
+    points
+        (n, d) float32, may be a memory map.
+    rows, copies
+        (m,) rows to use and how often each occurs.
+    min_samples
+        The core distance is the radius that contains this many rows, including the row itself and copies; at most the
+        sum of `copies`.
+    approximate
+        Stop after step 2.
     """
     core = kernels.native()
     if core is None or points.shape[1] > _MAX_CODED_DIMENSIONS or len(rows) < 2:
@@ -102,11 +112,11 @@ def find_reachability(
 
 
 _MAX_CODED_DIMENSIONS: Final = 8192
-"""Sums of more products of codes might not fit 32 bits."""
+"""Sums of more products of codes might overflow 32 bits."""
 
 
 _MAX_CORE_ROWS: Final = 64
-"""Rows within a core distance beyond which pairs within it are not kept."""
+"""Rows within a core distance beyond which the pairs inside it are not stored."""
 
 
 def _find_reference(points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress) -> Reachability:
@@ -123,7 +133,7 @@ def _find_reference(points: Points, copies: Rows, min_samples: int, threads: int
 def _find_wide_reference(
     points: Points, copies: Rows, min_samples: int, threads: int, progress: Progress
 ) -> Reachability:
-    """As `_Search._wide`; of several shortest ways between two dense regions, exactly as long, it knows one."""
+    """As `_Search._run_wide`, but knows only one of several equally short paths between two dense regions."""
     crowds = WideCores.of(points, copies, threads)
     core = crowds.core_distances(min_samples, scale_progress(progress, "reachability", 0, 0.3))
     few = find_neighborhoods(
@@ -145,7 +155,7 @@ def _find_wide_reference(
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """Pairs of places and their distances."""
+    """Pairs of positions and their distances."""
 
     left: Places
     right: Places
@@ -162,7 +172,7 @@ class _Edges:
         return _Edges(self.left[chosen], self.right[chosen], self.length[chosen])
 
     def relocate(self, place: Places) -> "_Edges":
-        """The same pairs where row p is now at place[p]."""
+        """The same pairs after row p moved to place[p]."""
         return _Edges(place[self.left], place[self.right], self.length)
 
     def mutual_reachability(self, core: Floats) -> Floats:
@@ -171,8 +181,8 @@ class _Edges:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """Rows by place: the row at place p is points[rows[near[p]]]. `near` is their rank too: it does not depend on the
-    order of `points`."""
+    """Rows by position: the row at position p is points[rows[near[p]]]. `near` is also their rank, which does not
+    depend on the order of `points`."""
 
     native: ModuleType
     points: Points
@@ -226,7 +236,7 @@ class _Search:
         core = by_row[self.near]
         tree = self._join_components(codes, listed, core, scale_progress(progress, "reachability", 0.45, 0.5))
         part = scale_progress(progress, "reachability", 0.5, 0.65)
-        tree, kept, order = self._verify_tree(codes, tree, core, part, paced=True)
+        tree, kept, order = self._verify_tree(codes, tree, core, part, skip_core_pairs=True)
         rank = self.near[order]
         core = core[order]
         found = tree.concat(kept)
@@ -234,15 +244,15 @@ class _Search:
         linkage = single_linkage(
             tree.left.astype(np.int64), tree.right.astype(np.int64), tree.mutual_reachability(core)
         )
-        kept = kept.take(self._is_possible(kept, linkage, core, paced=True))
-        told = self._to_reachability(tree.concat(kept), core, rank, None)
+        kept = kept.take(self._is_possible(kept, linkage, core, skip_core_pairs=True))
+        by_position = self._to_reachability(tree.concat(kept), core, rank, None)
         leaves, gaps = leaf_order(linkage)
         rows = rank[leaves].astype(np.int64)
         left, right = crowds.find_core_edges(by_row, rows, gaps, scale_progress(progress, "reachability", 0.65, 1))
         return Reachability(
-            np.concatenate([told.left, left]),
-            np.concatenate([told.right, right]),
-            np.concatenate([told.weight, by_row[left]]),
+            np.concatenate([by_position.left, left]),
+            np.concatenate([by_position.right, right]),
+            np.concatenate([by_position.weight, by_row[left]]),
             by_row,
         )
 
@@ -253,7 +263,7 @@ class _Search:
     def _build_lists(
         self, codes: Codes, fewest: int, checked: bool, progress: Progress
     ) -> tuple[_Edges, Floats, float | None]:
-        """The edges of the neighbour lists, the core distances as these tell them, and with `checked` the recall."""
+        """The edges of the neighbour lists, the core distances they imply, and with `checked` the recall."""
         total, block = len(self.near), self.native.BLOCK
         wanted = min(max(self.min_samples - 1, fewest), total - 1)
         enough = -(-(wanted + 1) // block) + 1
@@ -269,25 +279,25 @@ class _Search:
         core = self._core_distances(places, lengths)
         own = np.repeat(np.arange(total, dtype=np.int32), wanted)
         other, flat = places.ravel(), lengths.ravel()
-        # A pair that both list is wanted once; at the end of a list equals may be missing, so those stay.
+        # Keep a pair listed by both ends once. Ties may be cut off at the end of a list, so those pairs are kept.
         once = (other >= 0) & ((own < other) | (flat >= lengths[other, -1]))
         edges = _Edges(np.minimum(own, other)[once], np.maximum(own, other)[once], flat[once])
         return edges, core, self._measure_recall(places, lengths) if checked else None
 
     def _core_distances(self, places: Places, lengths: Floats) -> Floats:
         copies = self.copies[self.near]
-        held = copies[:, None] + np.cumsum(np.where(places >= 0, copies[places], 0), axis=1)
-        enough = held >= self.min_samples
+        cumulative = copies[:, None] + np.cumsum(np.where(places >= 0, copies[places], 0), axis=1)
+        enough = cumulative >= self.min_samples
         radius = np.where(enough.any(axis=1), lengths[np.arange(len(lengths)), np.argmax(enough, axis=1)], np.inf)
         return np.where(copies >= self.min_samples, 0.0, radius)
 
     def _measure_recall(self, places: Places, lengths: Floats) -> float:
-        """The share of the nearest rows of some that their lists hold."""
-        some = np.linspace(0, len(places) - 1, min(_RECALL_ROWS, len(places))).astype(np.int64)
-        own = (self.points[self._to_point_rows(self.near[some])] - self.frame.mean).astype(np.float64)
+        """The fraction of the nearest rows of a sample that their lists contain."""
+        sample = np.linspace(0, len(places) - 1, min(_RECALL_ROWS, len(places))).astype(np.int64)
+        own = (self.points[self._to_point_rows(self.near[sample])] - self.frame.mean).astype(np.float64)
         squares = (own**2).sum(axis=1)
-        kept = lengths.shape[1] + 1  # the row itself is among them
-        nearest, longest = np.full((len(some), kept), np.inf), 0.0
+        kept = lengths.shape[1] + 1  # including the row itself
+        nearest, longest = np.full((len(sample), kept), np.inf), 0.0
         for block in spans(len(self.rows), 1 << 12):
             others = (self.points[self.rows[block]] - self.frame.mean).astype(np.float64)
             lengths_of_others = (others**2).sum(axis=1)
@@ -296,16 +306,16 @@ class _Search:
             nearest = np.partition(np.concatenate([nearest, away], axis=1), kept - 1, axis=1)[:, :kept]
             longest = max(longest, float(lengths_of_others.max()))
         slack = (own.shape[1] + 12) * float(np.finfo(np.float64).eps) * (squares + longest)
-        limit = nearest.max(axis=1) * (1 + 1e-6) + slack  # moving rows to the mean rounds, in float32
-        return float((lengths[some] ** 2 <= limit[:, None]).mean())
+        limit = nearest.max(axis=1) * (1 + 1e-6) + slack  # centering rounds in float32
+        return float((lengths[sample] ** 2 <= limit[:, None]).mean())
 
     def _find_forest(self, edges: _Edges, core: Floats, rank: Places) -> NDArray[np.int64]:
         weight = edges.mutual_reachability(core)
         return find_spanning_forest(edges.left, edges.right, weight, edges.length, rank, threads=self.threads)
 
     def _join_components(self, codes: Codes, listed: _Edges, core: Floats, progress: Progress) -> _Edges:
-        """A spanning tree: the lightest forest of the lists and, while it has several trees, the lightest edge of each
-        but the largest to another."""
+        """A spanning tree: the lightest forest of the lists and, while it has several trees, the lightest edge from
+        each but the largest to another."""
         tree = listed.take(self._find_forest(listed, core, self.near))
         total = len(core)
         while len(tree.left) < total - 1:
@@ -334,59 +344,61 @@ class _Search:
         return tree
 
     def _run_exact(self, codes: Codes, tree: _Edges, core: Floats, progress: Progress) -> Reachability:
-        """The pairs that the tree leaves possible, with the true core distances."""
-        _, kept, order = self._verify_tree(codes, tree, core, progress, paced=False)
+        """The pairs that the tree does not exclude, with the true core distances."""
+        _, kept, order = self._verify_tree(codes, tree, core, progress, skip_core_pairs=False)
         rank = self.near[order]
         core = self.native.core_distances(kept.left, kept.right, kept.length, self.copies[rank], self.min_samples)
         return self._to_reachability(kept, core, rank, None)
 
     def _verify_tree(
-        self, codes: Codes, tree: _Edges, core: Floats, progress: Progress, *, paced: bool
+        self, codes: Codes, tree: _Edges, core: Floats, progress: Progress, *, skip_core_pairs: bool
     ) -> tuple[_Edges, _Edges, Places]:
-        """The tree, and the pairs it leaves possible, by their places in the order that follows, its leaf order at
-        first. With `find_core_edges` the core distances are true, and pairs that one of them reaches are left out."""
+        """The tree and the pairs it does not exclude, by positions in the returned order, initially its leaf order.
+        With `paced` core distances are exact, and pairs within one of them are skipped."""
         order, gaps = _order_leaves(tree, tree.mutual_reachability(core))
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
         tree, core, rank = tree.relocate(place), core[order], np.ascontiguousarray(self.near[order])
-        codes, given = codes.reordered(order, self.threads), self._to_point_rows(rank)
+        codes, point_rows = codes.reordered(order, self.threads), self._to_point_rows(rank)
         blocks = pair_blocks(len(order), self.native.BLOCK)
-        kept, done, room = tree.take(np.zeros(0, np.int64)), 0, _MAX_PAIRS_PER_ROW * len(order)
+        kept, done, capacity = tree.take(np.zeros(0, np.int64)), 0, _MAX_PAIRS_PER_ROW * len(order)
         while done < len(blocks):
             part = scale_progress(progress, "reachability", done / len(blocks), 1)
-            known = core if paced else None
-            left, right, squares, looked, _ = self.native.close_pairs(
-                codes, self.points, given, gaps, known, blocks[done:], room, self.threads, _tick(part)
+            known = core if skip_core_pairs else None
+            left, right, squares, processed, _ = self.native.close_pairs(
+                codes, self.points, point_rows, gaps, known, blocks[done:], capacity, self.threads, _tick(part)
             )
-            kept, done = kept.concat(_Edges(left, right, np.sqrt(squares))), done + looked
-            if done < len(blocks):  # the tree was poor: with what was found it is better, and most of that can go
+            kept, done = kept.concat(_Edges(left, right, np.sqrt(squares))), done + processed
+            if done < len(
+                blocks
+            ):  # the tree was poor: improve it with the pairs found, which then excludes most of them
                 found = tree.concat(kept)
                 tree = found.take(self._find_forest(found, core, rank))
                 linkage = single_linkage(
                     tree.left.astype(np.int64), tree.right.astype(np.int64), tree.mutual_reachability(core)
                 )
                 gaps = heights_along(np.arange(len(order)), linkage)
-                kept = kept.take(self._is_possible(kept, linkage, core, paced=paced))
-                room = _MAX_PAIRS_PER_ROW * len(order)
+                kept = kept.take(self._is_possible(kept, linkage, core, skip_core_pairs=skip_core_pairs))
+                capacity = _MAX_PAIRS_PER_ROW * len(order)
         return tree, kept, order
 
-    def _is_possible(self, pairs: _Edges, tree: Linkage, core: Floats, *, paced: bool) -> NDArray[np.bool_]:
-        """(m,) which pairs may still be edges of the minimum spanning tree, being no farther apart than the way between
-        them in this one is wide."""
+    def _is_possible(self, pairs: _Edges, tree: Linkage, core: Floats, *, skip_core_pairs: bool) -> NDArray[np.bool_]:
+        """(m,) which pairs can be edges of the minimum spanning tree: those no farther apart than the largest edge on
+        their path in this tree."""
         ends = pairs.left.astype(np.int64), pairs.right.astype(np.int64)
-        ways: Floats = self.native.meeting_heights(tree.left, tree.right, tree.height, tree.size, *ends)
-        near: NDArray[np.bool_] = pairs.length <= ways
-        return near & (np.maximum(core[pairs.left], core[pairs.right]) < ways) if paced else near
+        path_heights: Floats = self.native.meeting_heights(tree.left, tree.right, tree.height, tree.size, *ends)
+        near: NDArray[np.bool_] = pairs.length <= path_heights
+        return near & (np.maximum(core[pairs.left], core[pairs.right]) < path_heights) if skip_core_pairs else near
 
     def _to_reachability(self, edges: _Edges, core: Floats, rank: Places, recall: float | None) -> Reachability:
-        """In terms of positions in `rows`."""
+        """Convert positions to positions in `rows`."""
         by_row = np.empty_like(core)
         by_row[rank] = core
         return Reachability(rank[edges.left], rank[edges.right], edges.mutual_reachability(core), by_row, recall)
 
 
 def _order_leaves(tree: _Edges, weight: Floats) -> tuple[Places, Floats]:
-    """The leaf order of the tree, whose edges are sorted by weight, and the gaps in it."""
+    """Leaf order and gaps of the tree, whose edges are sorted by weight."""
     linkage = single_linkage(tree.left.astype(np.int64), tree.right.astype(np.int64), weight)
     order, gaps = leaf_order(linkage)
     return order.astype(np.int32), gaps

@@ -1,8 +1,8 @@
-"""The minimum spanning forest of a list of edges, under an order in which no two edges are equal.
+"""Minimum spanning forest of a list of edges under a strict total order.
 
-Mutual reachability is full of ties: a row that sets the pace with its core distance is equally far from all of its
-neighbours. Among equal weights the shorter edge comes first, so that rows join what is nearest to them, and among equal
-lengths the one between rows of lower rank. With ranks that do not depend on the order of rows, neither does the forest.
+Mutual reachability is full of ties: a row whose core distance dominates is equally far from all of its neighbours. Of
+equal weights the shorter edge comes first, so that rows join what is nearest to them, and of equal lengths the one
+between rows of lower rank. If ranks do not depend on row order, neither does the forest.
 """
 
 import numpy as np
@@ -23,13 +23,19 @@ Ranks = NDArray[np.int64] | NDArray[np.int32] | NDArray[np.uint32]
 def find_spanning_forest(
     left: Ends, right: Ends, weight: Floats, length: Floats, rank: Ranks, *, threads: int = 1
 ) -> Rows:
-    """The places of the edges that Kruskal's algorithm takes, in the order in which it takes them (natively found by
-    Boruvka's rounds).
+    """The positions of the edges that Kruskal's algorithm selects, in that order (the core uses Boruvka's rounds).
 
-    Edges (m,) join rows `left[e]` and `right[e]`, both of one dtype; loops and repeated edges are allowed. They are
-    ordered by `weight`, then `length` (no NaN), then the lower rank of the two rows, then the higher, then their place.
-    `rank` (n,) is below 2^32. Fewer than n - 1 edges come back where the graph is not connected. O(m log n) time,
-    some 12 bytes an edge beside the input.
+    Edges are ordered by `weight`, then `length`, then the lower rank of the two rows, then the higher, then position.
+    If the graph is not connected there are fewer than n - 1. O(m log n) time, about 12 bytes per edge beside the input.
+
+    Parameters
+    ----------
+    left, right
+        (m,) rows, both of one dtype; loops and parallel edges are allowed.
+    weight, length
+        (m,) sort keys without NaN.
+    rank
+        (n,) below 2^32.
     """
     if native := kernels.native():
         places: Rows = native.spanning_forest(left, right, weight, length, rank.astype(np.uint32), threads)
@@ -38,7 +44,7 @@ def find_spanning_forest(
 
 
 def _kruskal(left: Ends, right: Ends, weight: Floats, length: Floats, rank: Ranks) -> Rows:
-    """As scipy does it; places in the order stand for weights, so that zeros are edges too."""
+    """Kruskal in SciPy; positions in the order replace the weights, so that zeros are edges too."""
     total = len(rank)
     ranks = np.sort(np.stack([rank[left], rank[right]]), axis=0)
     order = np.lexsort((ranks[1], ranks[0], length, weight))

@@ -1,16 +1,16 @@
-"""The exact minimum spanning tree of mutual reachability, without an n x n matrix.
+"""Exact minimum spanning tree of mutual reachability without an n x n matrix (NumPy reference).
 
-The mutual reachability of two rows is the largest of their distance and their two core distances (Campello, Moulavi
-and Sander 2013). Three steps, each exact in itself or made exact by the next:
+The mutual reachability of two rows is the largest of their distance and their two core distances (Campello, Moulavi and
+Sander 2013). Three steps, each exact or made exact by the next:
 
 1. the lightest forest of the neighbour lists (Kruskal);
-2. trees of the forest are joined by the shortest edge from some of their densest rows: not yet minimal;
-3. one pass over all pairs looks for edges shorter than the way between their ends in the tree found so far. By the
-   cycle property no other edge can belong to the minimum spanning tree, so Kruskal over tree and finds gives it.
+2. trees of the forest are connected by the shortest edge from some of their densest rows: not yet minimal;
+3. one pass over all pairs collects edges shorter than the largest edge on the path between their ends in the current
+   tree. By the cycle property no other edge can be in the minimum spanning tree, so Kruskal over tree and collected
+   edges gives it.
 
-In leaf order the way between two rows is a range maximum that grows with the distance of their places, which makes the
-third step a matrix product, one outer maximum and one comparison; stretches of the order too near to hold an unlisted
-edge are not even multiplied.
+In leaf order the path maximum of two rows is a range maximum that grows with the distance of their positions, so step 3
+is a matrix product, an outer maximum and a comparison; segments too near to contain an unlisted edge are skipped.
 """
 
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ from shoal.engine.rows.geometry import Floats, Near, pair_distances
 __all__ = ["Edges", "build_reachability_tree", "collect_listed_edges"]
 
 _REPRESENTATIVES: Final = 32
-"""Rows of each tree that look for a way out of it in step 2."""
+"""Rows of each tree that search for an edge to another tree in step 2."""
 _BLOCKS_PER_CHAPTER: Final = 16
 _MIN_FOLDED: Final = 20_000
-"""Finds after which the tree is improved within step 3, so that later blocks have tighter bounds."""
+"""Collected edges after which the tree is improved within step 3, which tightens the bounds of later blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Edges:
 
 
 def collect_listed_edges(near: Neighborhoods) -> Edges:
-    """Every pair of which one lists the other, once, with its mutual reachability."""
+    """Every listed pair, once, with its mutual reachability."""
     total, listed = near.rows.shape
     rows = np.repeat(np.arange(total), listed)
     columns = near.rows.ravel().astype(np.int64)
@@ -80,7 +80,7 @@ def build_reachability_tree(
 
 
 def _find_lightest_forest(total: int, edges: Edges) -> Edges:
-    """Kruskal, ties by (left, right): ranks stand for weights, so that zeros are edges too and order is total."""
+    """Kruskal, ties by (left, right): ranks replace weights, so that zeros are edges too and the order is total."""
     order = np.lexsort((edges.right, edges.left, edges.weight))
     edges = edges.take(order)
     _, first = np.unique(edges.left * total + edges.right, return_index=True)
@@ -104,7 +104,7 @@ class _Search:
 
 
 def _join_trees(search: _Search, forest: Edges) -> Edges:
-    """A spanning tree over the forest: in each round every tree but the largest takes an edge out."""
+    """A spanning tree over the forest: in each round every tree but the largest gets an edge to another."""
     total = len(search.points)
     while len(forest.left) < total - 1:
         graph = csr_array((np.ones(len(forest.left)), (forest.left, forest.right)), shape=(total, total))
@@ -115,12 +115,12 @@ def _join_trees(search: _Search, forest: Edges) -> Edges:
 
 def _find_ways_out(search: _Search, tree_of: Rows) -> Edges:
     """For each tree but the largest, the shortest edge to another tree from its `_REPRESENTATIVES` densest rows."""
-    speakers = _pick_representatives(tree_of, search.core)
-    nearest = np.empty(len(speakers), np.int64)
+    representatives = _pick_representatives(tree_of, search.core)
+    nearest = np.empty(len(representatives), np.int64)
     squares = (search.core**2).astype(np.float32)
 
     def find(block: slice) -> Rows:
-        rows = speakers[block]
+        rows = representatives[block]
         reach = search.near.rows[rows] @ search.near.rows.T
         reach -= search.near.halves
         reach -= search.near.halves[rows][:, None]
@@ -129,13 +129,13 @@ def _find_ways_out(search: _Search, tree_of: Rows) -> Edges:
         reach[tree_of[rows][:, None] == tree_of] = np.inf
         return np.asarray(np.argmin(reach, axis=1), np.int64)
 
-    blocks = spans(len(speakers), block_rows(len(search.points)))
+    blocks = spans(len(representatives), block_rows(len(search.points)))
     for block, found in zip(blocks, map_in_order(find, blocks, search.threads), strict=True):
         nearest[block] = found
-        search.progress("tree", 0.2 * block.stop / len(speakers))
-    edges = search.edges_between(speakers, nearest)
-    order = np.lexsort((edges.right, edges.left, edges.weight, tree_of[speakers]))
-    _, first = np.unique(tree_of[speakers][order], return_index=True)
+        search.progress("tree", 0.2 * block.stop / len(representatives))
+    edges = search.edges_between(representatives, nearest)
+    order = np.lexsort((edges.right, edges.left, edges.weight, tree_of[representatives]))
+    _, first = np.unique(tree_of[representatives][order], return_index=True)
     return edges.take(order[first])
 
 
@@ -144,28 +144,28 @@ def _pick_representatives(tree_of: Rows, core: NDArray[np.float64]) -> Rows:
     sizes = np.bincount(tree_of)
     order = np.lexsort((core, tree_of))
     rank = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[tree_of[order]]
-    speakers: Rows = order[(rank < _REPRESENTATIVES) & (tree_of[order] != np.argmax(sizes))]
-    return speakers
+    representatives: Rows = order[(rank < _REPRESENTATIVES) & (tree_of[order] != np.argmax(sizes))]
+    return representatives
 
 
 def _minimize_tree(search: _Search, tree: Edges, bound: NDArray[np.float64]) -> Edges:
-    """The tree made minimal. `bound` (n,) is below or at the reachability of every unlisted edge of a row."""
+    """The minimal tree. `bound` (n,) is a lower bound of the reachability of every unlisted edge of a row."""
     total = len(search.points)
     order, gaps = leaf_order(_link(tree))
     layout = _Layout(search.near.rows[order], search.near.halves[order], search.near.slack, order, bound[order])
     blocks = spans(total, block_rows(total))
-    finds = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    collected = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     for chapter in spans(len(blocks), _BLOCKS_PER_CHAPTER):
         parts = map_in_order(partial(layout.find_shorter, gaps=gaps), blocks[chapter], search.threads)
         for number, (left, right, way) in enumerate(parts):
             edges = search.edges_between(left, right)
-            finds = finds.concat(edges.take(np.flatnonzero(edges.weight < way)))
+            collected = collected.concat(edges.take(np.flatnonzero(edges.weight < way)))
             search.progress("tree", 0.2 + 0.8 * (chapter.start + number + 1) / len(blocks))
-        if len(finds.left) > _MIN_FOLDED:
-            tree = _find_lightest_forest(total, tree.concat(finds))
-            finds = finds.take(np.empty(0, np.int64))
+        if len(collected.left) > _MIN_FOLDED:
+            tree = _find_lightest_forest(total, tree.concat(collected))
+            collected = collected.take(np.empty(0, np.int64))
             gaps = Minimax(_link(tree)).between(order[:-1], order[1:])
-    return _find_lightest_forest(total, tree.concat(finds))
+    return _find_lightest_forest(total, tree.concat(collected))
 
 
 def _link(tree: Edges) -> Linkage:
@@ -174,7 +174,7 @@ def _link(tree: Edges) -> Linkage:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The rows in the leaf order of a tree: everything (n,) or (n, d) in that order, `rows` the row numbers."""
+    """The rows in the leaf order of a tree: all arrays (n,) or (n, d) in that order, `rows` the row numbers."""
 
     points: Points
     halves: Floats
@@ -183,14 +183,12 @@ class _Layout:
     bound: NDArray[np.float64]
 
     def find_shorter(self, block: slice, gaps: NDArray[np.float64]) -> tuple[Rows, Rows, NDArray[np.float64]]:
-        """Pairs of a row of the block with one behind it that may be nearer than their way in the tree, and that way.
-
-        `gaps` are heights between neighbours in the order, at least those of the best tree known.
-        """
+        """Pairs of a row of the block with a later one that may be nearer than their path maximum in the tree, and that
+        maximum. `gaps` are heights between consecutive leaves, upper bounds of those in the best known tree."""
         inner = gaps[block.start : block.stop - 1]
-        ways = _merge_heights_within(inner)
-        place, column = self._find_candidates(block, block, _half_square(ways))
-        found = [(place, column + block.start, ways[place, column])]
+        heights = _merge_heights_within(inner)
+        place, column = self._find_candidates(block, block, _half_square(heights))
+        found = [(place, column + block.start, heights[place, column])]
         own = np.append(np.maximum.accumulate(inner[::-1])[::-1], 0.0)
         beyond = np.maximum.accumulate(gaps[block.stop - 1 :])
         needed = np.where(own > self.bound[block], -1.0, self.bound[block]).min()
@@ -204,7 +202,8 @@ class _Layout:
         return self._drop_listed(place + block.start, column, way)
 
     def _find_candidates(self, block: slice, columns: slice, room: Floats) -> tuple[Rows, Rows]:
-        """Cells whose pair is nearer than the way, of which `room` is half the square, or too near to tell."""
+        """Cells whose pair is nearer than the path maximum, of which `room` is half the square, or too close to
+        decide."""
         room += self.points[block] @ self.points[columns].T
         room -= self.halves[columns]
         return find_cells(room > (self.halves[block] - np.float32(2 * self.slack))[:, None])
@@ -212,10 +211,10 @@ class _Layout:
     def _drop_listed(
         self, place: Rows, column: Rows, way: NDArray[np.float64]
     ) -> tuple[Rows, Rows, NDArray[np.float64]]:
-        """Of the pairs those that no list holds: their reachability is at least the bound of either row."""
-        open_to = way > np.maximum(self.bound[place], self.bound[column])
-        kept = np.flatnonzero(open_to & (place < column))
-        return self.rows[place[kept]], self.rows[column[kept]], way[kept]
+        """Keep pairs that no list contains: their reachability is at least the bound of either row."""
+        is_open = way > np.maximum(self.bound[place], self.bound[column])
+        unlisted = np.flatnonzero(is_open & (place < column))
+        return self.rows[place[unlisted]], self.rows[column[unlisted]], way[unlisted]
 
 
 def _half_square(way: NDArray[np.float64]) -> Floats:
@@ -223,7 +222,7 @@ def _half_square(way: NDArray[np.float64]) -> Floats:
 
 
 def _merge_heights_within(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(b, b) heights at which the rows of a block meet, from the (b - 1,) gaps between them; 0 below the diagonal."""
+    """(b, b) merge heights of the rows of a block, from the (b - 1,) gaps between them; 0 below the diagonal."""
     size = len(gaps) + 1
     steps = np.zeros((size, size))
     steps[:, 1:] = np.triu(np.broadcast_to(gaps, (size, size - 1)))

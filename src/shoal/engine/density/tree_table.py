@@ -1,4 +1,4 @@
-"""The condensed tree as a table, in the numbering that scikit-learn and hdbscan use."""
+"""The condensed tree as a table, numbered as in scikit-learn and hdbscan."""
 
 from dataclasses import dataclass
 
@@ -13,26 +13,26 @@ __all__ = ["CondensedTreeTable", "tabulate"]
 
 @dataclass(frozen=True, slots=True)
 class CondensedTreeTable:
-    """One entry for each row and each cluster but the root: it leaves `parent` at `density`.
+    """One entry for each row and each cluster except the root: it leaves `parent` at `density`.
 
-    Numbers below n are rows, n is the root, those above are clusters; a child cluster has a larger number than its
-    parent. Entries ascend by `child`: first the rows, all n or the m that were fitted, then the clusters. All arrays of
-    entries are (m + c - 1,).
+    Numbers below n are rows, n is the root, larger ones are clusters; a child has a larger number than its parent.
+    Entries ascend by `child`: first the rows (all n or the m fitted ones), then the clusters. All entry arrays are (m +
+    c - 1,).
     """
 
     parent: Rows
     child: Rows
     density: NDArray[np.float64]
-    """lambda = 1 / distance; infinite for rows that never part. "lambda_val" in other libraries."""
+    """lambda = 1 / distance, infinite for rows that never leave; "lambda_val" in other libraries."""
     child_size: Rows
     selected: Rows
-    """(k,) the numbers of the clusters chosen."""
+    """(k,) the numbers of the selected clusters."""
     label: Rows
-    """(k,) what each of them is called in the labels of the rows."""
+    """(k,) their labels."""
 
 
 def tabulate(tree: CondensedTree, selected: Rows, label: Rows) -> CondensedTreeTable:
-    """The table of a tree; its clusters `selected` (k,), the root being 0, are called `label` (k,)."""
+    """Tabulate a tree; the clusters `selected` (k,), the root being 0, get the labels `label` (k,)."""
     total = len(tree.cluster)
     return CondensedTreeTable(
         parent=np.concatenate([tree.cluster, tree.parent[1:]]) + total,

@@ -1,10 +1,10 @@
-"""Core distances that hold many rows, and the ties they set, block by block: nothing of the size of all pairs within a
-core distance is ever held.
+"""Core distances that contain many rows, and the edges they determine, block by block: no array of all pairs within a
+core distance is ever stored.
 
-A row sets the pace of all pairs within its core distance, n times `min_samples` of them. A walk by mutual reachability
-needs few: below the core distance of a row its neighbours fall into components, which the walk visits one by one, and
-enters each by its lowest row. So for each row the lowest neighbour in each of these components is enough, at most two
-edges a row in all. In the leaf order of the minimum spanning tree components are stretches between wide gaps.
+A core distance is the mutual reachability of all pairs within it, n times `min_samples` of them. A walk by mutual
+reachability needs few: below the core distance of a row its neighbours form components, which the walk visits one by
+one, entering each at its lowest row. So the lowest neighbour in each of these components is enough, at most two edges
+per row in all. In the leaf order of the minimum spanning tree components are segments between wide gaps.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _PAIRS: Final = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class WideCores:
-    """Distinct rows (m, d), of which row i stands for `copies[i]` equal ones. Make it with `of`."""
+    """Distinct rows (m, d), of which row i represents `copies[i]` equal ones. Build with `of`."""
 
     points: Points
     copies: Rows
@@ -44,10 +44,10 @@ class WideCores:
         return WideCores(points, copies, Near.of(points), threads)
 
     def core_distances(self, min_samples: int, progress: Progress) -> Floats:
-        """(m,) the radius that holds `min_samples` rows, itself and equal ones counted; min_samples <= all rows.
+        """(m,) the radius that contains `min_samples` rows, including itself and copies; min_samples <= all rows.
 
-        float32 products leave out what is certainly nearer or farther, float64 distances decide: the answer is that of
-        a brute force. O(m^2 d) time, some 30 MiB for each thread. Reports to `progress` as "reachability".
+        float32 products exclude what is certainly nearer or farther, float64 distances decide: the result is that of
+        brute force. O(m^2 d) time, about 30 MiB per thread. Reports to `progress` as "reachability".
         """
         core, blocks = np.empty(len(self.points)), self._blocks()
         work = partial(self._core, min_samples=min_samples)
@@ -57,20 +57,29 @@ class WideCores:
         return core
 
     def find_core_edges(self, core: Floats, order: Rows, gaps: Floats, progress: Progress) -> tuple[Places, Places]:
-        """Pairs of rows (e,) whose mutual reachability is the core distance of the first, `core` (m,): of the rows
-        within it, in each component below it, the lowest. `order` (m,) are the rows in the leaf order of the minimum
-        spanning tree, `gaps` (m - 1,) the heights at which neighbours in it meet."""
-        one, two = list[Places](), list[Places]()
+        """Pairs of rows (e,) whose mutual reachability is the core distance of the first: of the rows within it, the
+        lowest in each component below it.
+
+        Parameters
+        ----------
+        core
+            (m,) core distances.
+        order
+            (m,) rows in the leaf order of the minimum spanning tree.
+        gaps
+            (m - 1,) merge heights between consecutive rows of `order`.
+        """
+        lefts, rights = list[Places](), list[Places]()
         blocks = self._blocks()
         work = partial(self._find_core_edges, core=core, order=order, gaps=_WidestGaps.of(gaps))
         for block, (left, right) in zip(blocks, map_in_order(work, blocks, self.threads), strict=True):
-            one.append(left)
-            two.append(right)
+            lefts.append(left)
+            rights.append(right)
             progress("reachability", block.stop / len(self.points))
-        return np.concatenate(one), np.concatenate(two)
+        return np.concatenate(lefts), np.concatenate(rights)
 
     def _blocks(self) -> list[slice]:
-        """Each with so many pairs that what is told of them takes some 30 MiB."""
+        """Blocks of rows whose working memory is about 30 MiB."""
         return spans(len(self.points), max(8, min(256, _PAIRS // len(self.points))))
 
     def _squares(self, block: slice, columns: Rows | slice) -> Singles:
@@ -90,7 +99,7 @@ class WideCores:
         squares = self._squares(block, slice(None))
         middle = self._estimate_squared_radius(squares, min_samples)
         slack = np.float32(8 * self.near.slack)
-        held = ((squares < (middle - slack)[:, None]) * self.copies).sum(axis=1)
+        inside_count = ((squares < (middle - slack)[:, None]) * self.copies).sum(axis=1)
         row, column = find_cells((squares >= (middle - slack)[:, None]) & (squares <= (middle + slack)[:, None]))
         distance = self._distances(row + block.start, column)
         order = np.lexsort((distance, row))
@@ -98,11 +107,11 @@ class WideCores:
         starts = np.searchsorted(row, np.arange(len(squares)))
         total = np.cumsum(copies)
         before = total[starts] - copies[starts]
-        core: Floats = distance[np.searchsorted(total, before + min_samples - held)]
+        core: Floats = distance[np.searchsorted(total, before + min_samples - inside_count)]
         return core
 
     def _estimate_squared_radius(self, squares: Singles, min_samples: int) -> Singles:
-        """(b,) about the squared radius that holds `min_samples` rows."""
+        """(b,) approximate squared radius that contains `min_samples` rows."""
         if (self.copies == 1).all():
             return np.asarray(np.partition(squares, min_samples - 1, axis=1)[:, min_samples - 1], np.float32)
         order = np.argsort(squares, axis=1, kind="stable")
@@ -111,33 +120,33 @@ class WideCores:
         return np.asarray(squares[own, order[own, enough]], np.float32)
 
     def _find_core_edges(self, block: slice, core: Floats, order: Rows, gaps: "_WidestGaps") -> tuple[Places, Places]:
-        own, pace = np.arange(block.start, block.stop), core[block]
+        own, radius = np.arange(block.start, block.stop), core[block]
         squares, slack = self._squares(block, order), 4 * self.near.slack
-        far = np.nextafter((pace**2 + slack).astype(np.float32), np.float32(np.inf))
-        row, place = find_cells((squares <= far[:, None]) & (core[order] <= pace[:, None]))
-        near = squares[row, place] < pace[row] ** 2 - 2 * slack
-        unclear = np.flatnonzero(~near)
-        near[unclear] = self._distances(own[row[unclear]], order[place[unclear]]) <= pace[row[unclear]]
-        kept = near & (order[place] != own[row])
-        row, place = row[kept], place[kept]
+        limit = np.nextafter((radius**2 + slack).astype(np.float32), np.float32(np.inf))
+        row, place = find_cells((squares <= limit[:, None]) & (core[order] <= radius[:, None]))
+        near = squares[row, place] < radius[row] ** 2 - 2 * slack
+        undecided = np.flatnonzero(~near)
+        near[undecided] = self._distances(own[row[undecided]], order[place[undecided]]) <= radius[row[undecided]]
+        selected = near & (order[place] != own[row])
+        row, place = row[selected], place[selected]
         if len(row) == 0:
             return np.empty(0, np.int32), np.empty(0, np.int32)
         first = np.ones(len(row), np.bool_)
         same = np.flatnonzero(row[1:] == row[:-1]) + 1
-        first[same] = gaps.max_between(place[same - 1], place[same]) >= pace[row[same]]
+        first[same] = gaps.max_between(place[same - 1], place[same]) >= radius[row[same]]
         starts = np.flatnonzero(first)
         lowest = np.minimum.reduceat(order[place], starts)
         return own[row[starts]].astype(np.int32), lowest.astype(np.int32)
 
 
 def widest_gaps(gaps: Floats, first: Rows, last: Rows) -> Floats:
-    """(e,) the widest gap between the places of each pair, first < last."""
+    """(e,) the widest gap between the positions of each pair, first < last."""
     return _WidestGaps.of(gaps).max_between(first, last)
 
 
 @dataclass(frozen=True, slots=True)
 class _WidestGaps:
-    """Range maxima by doubling: level l holds the maxima of stretches of 2^l gaps."""
+    """Sparse table of range maxima: level l holds the maxima of segments of 2^l gaps."""
 
     levels: list[Floats]
 
@@ -153,7 +162,7 @@ class _WidestGaps:
         level = np.frexp((last - first).astype(np.float64))[1] - 1
         widest = np.empty(len(first))
         for depth in np.unique(level).tolist():
-            mine = np.flatnonzero(level == depth)
+            at_depth = np.flatnonzero(level == depth)
             table = self.levels[depth]
-            widest[mine] = np.maximum(table[first[mine]], table[last[mine] - (1 << depth)])
+            widest[at_depth] = np.maximum(table[first[at_depth]], table[last[at_depth] - (1 << depth)])
         return widest

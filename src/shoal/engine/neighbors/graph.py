@@ -1,7 +1,7 @@
-"""The fuzzy neighbour graph: how strongly rows belong together, told by their neighbour lists.
+"""The fuzzy neighbour graph: edge weights from neighbour lists.
 
-The weights are those of UMAP (McInnes, Healy and Melville 2018): each row's distances count from its nearest neighbour
-on and in a unit of its own, such that its weights sum to log2 k, so that dense and sparse regions count alike.
+The weights are those of UMAP (McInnes, Healy and Melville 2018): distances of a row are measured from its nearest
+neighbour and in a unit of its own, such that its weights sum to log2 k, so that dense and sparse regions count alike.
 """
 
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ __all__ = ["NeighborGraph", "fuzzy_graph", "fuzzy_memberships"]
 
 _BLOCK: Final = 16_384
 _BISECTIONS: Final = 20
-"""Steps of the bisection: the unit is found to one in a hundred thousand."""
+"""Bisection steps: the unit is accurate to one in a hundred thousand."""
 _MIN_UNIT: Final = 1e-4
 _MAX_UNIT: Final = 1e3
-"""Units are told as multiples of the way from the nearest to the farthest neighbour."""
+"""Units are relative to the distance between the nearest and the farthest neighbour."""
 _MIN_UNIT_SHARE: Final = 1e-3
-"""A unit is at least this share of a row's mean distance."""
+"""A unit is at least this fraction of a row's mean distance."""
 _MAX_UNIT_FACTOR: Final = 1e6
-"""Times the reach of a row; units larger than that make all its neighbours equal."""
+"""Upper bound of units, relative to the same distance; larger units make all neighbours equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class NeighborGraph:
     """Symmetric, without loops. Neighbours of row i are to[start[i]:start[i + 1]], ascending, with their `weight` in
-    0..1; `start` (n + 1,) int64, `to` (e,) int32, `weight` (e,) float32; each edge is there twice."""
+    0..1; `start` (n + 1,) int64, `to` (e,) int32, `weight` (e,) float32; each edge is stored twice."""
 
     start: NDArray[np.int64]
     to: NDArray[np.int32]
@@ -54,7 +54,7 @@ class NeighborGraph:
         return np.bincount(self.row_of_edges(), self.weight, self.rows).astype(np.float64)
 
     def contract(self, labels: NDArray[np.int32], threads: int) -> "NeighborGraph":
-        """The graph between groups `labels` (n,), 0..k-1: the weights from one to the other, summed."""
+        """The graph between groups `labels` (n,), 0..k-1, with summed weights."""
         core = kernels.native() or leiden_reference
         return NeighborGraph(*core.joined_groups(self.start, self.to, self.weight, labels, thread_count(threads)))
 
@@ -64,7 +64,7 @@ class NeighborGraph:
 
 
 def fuzzy_graph(near: NeighborLists, threads: int, pulse: Pulse = ignore_pulse) -> NeighborGraph:
-    """The union w = a + b - ab of what two rows are to each other, a = exp(-(d - d_first) / unit). O(n k)."""
+    """The fuzzy union w = a + b - ab of the directed weights a = exp(-(d - d_first) / unit). O(n k)."""
     rows, count = near.rows.shape
     weight = np.empty((rows, count), np.float32)
 
@@ -78,9 +78,9 @@ def fuzzy_graph(near: NeighborLists, threads: int, pulse: Pulse = ignore_pulse) 
     if core is not None:
         return NeighborGraph(*core.joined_both_ways(near.rows, weight, thread_count(threads)))
     start = np.arange(rows + 1, dtype=np.int64) * count
-    single = csr_array((weight.ravel(), near.rows.ravel(), start), shape=(rows, rows))
-    other = single.T.tocsr()
-    union = single + other - single.multiply(other)
+    directed = csr_array((weight.ravel(), near.rows.ravel(), start), shape=(rows, rows))
+    transposed = directed.T.tocsr()
+    union = directed + transposed - directed.multiply(transposed)
     return _graph_from_matrix(csr_array(union))
 
 
@@ -94,24 +94,24 @@ def _graph_from_matrix(matrix: csr_array) -> NeighborGraph:
 
 
 def fuzzy_memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m, k) in 0..1, 1 for the nearest, of distances (m, k) that ascend in each row; 0 for infinite ones."""
-    known = np.isfinite(distances)
-    finite = np.where(known, distances, 0.0)
+    """(m, k) weights in 0..1, 1 for the nearest, of distances (m, k) ascending in each row; 0 for infinite ones."""
+    is_finite = np.isfinite(distances)
+    finite = np.where(is_finite, distances, 0.0)
     beyond = np.maximum(finite - finite[:, :1], 0.0)
-    reach = np.maximum(beyond.max(axis=1, initial=0.0), 1e-100)  # what units are told in, so that float32 is enough
-    count = np.maximum(known.sum(axis=1), 1)
+    reach = np.maximum(beyond.max(axis=1, initial=0.0), 1e-100)  # the scale of the units, so that float32 suffices
+    count = np.maximum(is_finite.sum(axis=1), 1)
     least = np.minimum(_MIN_UNIT_SHARE * finite.sum(axis=1) / count / reach, _MAX_UNIT_FACTOR).astype(np.float32)
-    share = np.where(known, beyond / reach[:, None], np.inf).astype(np.float32)
+    share = np.where(is_finite, beyond / reach[:, None], np.inf).astype(np.float32)
     unit = np.maximum(_find_units(share, (log(np.maximum(count, 2)) / log(2.0)).astype(np.float32)), least)
     return np.asarray(exp(-share / unit[:, None]), np.float64)
 
 
-def _find_units(share: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(m,) such that the sum of exp(-share / unit) is `wanted`, at least 1e-4 and at most 1e3, or one of these."""
+def _find_units(share: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(m,) such that the sum of exp(-share / unit) is `wanted`, clipped to 1e-4..1e3."""
     low = np.full(len(share), log(_MIN_UNIT), np.float32)
     high = np.full(len(share), log(_MAX_UNIT), np.float32)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        enough = exp(-share * exp(-middle)[:, None]).sum(axis=1) > wanted
+        enough = exp(-share * exp(-middle)[:, None]).sum(axis=1) > target
         high, low = np.where(enough, middle, high), np.where(enough, low, middle)
     return exp(high).astype(np.float32)

@@ -22,18 +22,17 @@ __all__ = ["MAX_EXACT", "NeighborLists", "find_neighbors", "nearest_among"]
 MAX_EXACT: Final = 250_000
 """Rows up to which all pairs are compared."""
 _MAX_CODED_DIMENSIONS: Final = 8192
-"""Sums of more products of codes might not fit 32 bits."""
+"""Sums of more products of codes might overflow 32 bits."""
 _BLOCK_FACTOR: Final = 0.7
-"""Approximate, each block of rows is compared with this many times the square root of all blocks."""
+"""In approximate mode each block of rows is compared with this many times the square root of all blocks."""
 _MIN_BLOCKS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class NeighborLists:
-    """`rows` (m, k) int32 positions of the nearest others, nearest first, equal distances by position; `distances`
-    (m, k) float64 Euclidean. `exact` is False where only near blocks of rows were compared; a place left over then
-    holds the row itself at an infinite distance. `order` (m,) int32 holds all positions, those of near rows mostly side
-    by side."""
+    """`rows` (m, k) int32 positions of the nearest other rows, nearest first, ties by position; `distances` (m, k)
+    float64 Euclidean. `exact` is False if only near blocks of rows were compared; unused places then hold the row
+    itself at an infinite distance. `order` (m,) int32 is a permutation in which near rows are mostly adjacent."""
 
     rows: NDArray[np.int32]
     distances: NDArray[np.float64]
@@ -41,19 +40,19 @@ class NeighborLists:
     order: NDArray[np.int32]
 
     def halve_squares(self) -> "NeighborLists":
-        """With half the squared distances, which are cosine distances between rows of unit length."""
+        """Replace distances by half their squares, which are cosine distances of rows of unit length."""
         return replace(self, distances=self.distances**2 / 2)
 
     def reorder(self) -> "NeighborLists":
-        """Of the rows in their `order`: place i of the answer is row order[i]. What walks from neighbour to neighbour
-        stays in the processor's cache there."""
+        """The lists with rows in their `order`: row i becomes order[i]. Walks along neighbours are cache-friendly
+        there."""
         own = np.arange(len(self.order), dtype=np.int32)
         place = np.empty_like(own)
         place[self.order] = own
         return NeighborLists(place[self.rows[self.order]], self.distances[self.order], self.exact, own)
 
     def first(self, count: int) -> "NeighborLists":
-        """The nearest `count` of each."""
+        """The nearest `count` neighbours of each row."""
         rows, distances = np.ascontiguousarray(self.rows[:, :count]), np.ascontiguousarray(self.distances[:, :count])
         return replace(self, rows=rows, distances=distances)
 
@@ -61,12 +60,19 @@ class NeighborLists:
 def find_neighbors(
     points: Points, rows: Rows, count: int, *, threads: int, progress: Progress, approximate: bool | None = None
 ) -> NeighborLists:
-    """The `count` nearest others of each row of `points[rows]`, at most len(rows) - 1, equal rows counted.
+    """The `count` nearest other rows of each row of `points[rows]`, at most len(rows) - 1, copies included.
 
-    `points` is (n, d) float32, maybe a memory map; positions in the answer are positions in `rows` (m,). The answer
-    depends on the order of `rows` only where distances are equal, and not on the number of threads. `approximate`
-    None compares all pairs up to 250,000 rows. O(m^2 d) time, approximate O(m^1.5 d); O(m (k + d)) memory. Reports to
-    `progress` as "neighbors".
+    The result depends on the order of `rows` only in ties, and not on the number of threads. O(m^2 d) time, approximate
+    O(m^1.5 d); O(m (k + d)) memory. Reports to `progress` as "neighbors".
+
+    Parameters
+    ----------
+    points
+        (n, d) float32, may be a memory map.
+    rows
+        (m,) rows to use; positions in the result are positions in `rows`.
+    approximate
+        Compare near blocks only; None compares all pairs up to 250,000 rows.
     """
     count = max(0, min(count, len(rows) - 1))
     core = kernels.native()

@@ -1,4 +1,4 @@
-"""Rows that say almost the same: copies, and rows hardly apart from one of their group."""
+"""Near-duplicates: copies, and rows within a small distance of a representative."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -20,40 +20,40 @@ Doubles = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 
 NEAR: Final = 0.05
-"""Rows are near-duplicates up to this cosine distance; rows that are not of unit length, up to a squared distance of
-this share of the mean one between two rows, which is the same for directions that spread evenly."""
+"""Cosine distance up to which rows are near-duplicates; for rows without unit length, the squared distance as a
+fraction of the mean over all pairs, which is equivalent for evenly distributed directions."""
 _BLOCK: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
-    """Groups of n rows of which each is nearer than `limit` (a Euclidean distance) to the one that represents it."""
+    """Groups of n rows, all within `limit` (a Euclidean distance) of the representative of their group."""
 
     labels: Labels
-    """(n,) the group of each row, the largest first; -1 for rows that are like no other."""
+    """(n,) the group of each row, the largest first; -1 for rows in no group."""
     representatives: Rows
-    """(g,) the row of each group with the most rows near to it."""
+    """(g,) the row of each group with the most near rows."""
     away: Doubles
     """(n,) Euclidean distance to the representative; NaN for rows in no group."""
     limit: float
 
     def take(self, rows: Rows, places: Rows) -> "NearDuplicates":
-        """Row i of the answer is row `rows[i]`, and row j of this is row `places[j]` of the answer."""
+        """Row i of the result is row `rows[i]`, and row j of this is row `places[j]` of the result."""
         return NearDuplicates(self.labels[rows], places[self.representatives], self.away[rows], self.limit)
 
     @property
     def spare(self) -> int:
-        """Rows that could go, if one of each group stays."""
+        """Rows that could be removed while keeping one of each group."""
         return int(np.count_nonzero(self.labels >= 0)) - len(self.representatives)
 
 
 def find_near_duplicates(points: Points, near: Neighborhood, *, unit: bool) -> NearDuplicates:
-    """Find the groups among the n rows of `points` (n, d); `unit` where rows have unit length.
+    """Find the groups among the n rows of `points` (n, d); `unit` if rows have unit length.
 
-    Rows that are near each other directly or through others make a group if all are near to its representative, the
-    row with the most near ones. Where they are not, because a chain leads on from row to row, rows with more near ones
-    than their neighbours represent those around them. Such a chain may fall into more groups than it has to, as each
-    row knows its 15 nearest only. O(n k) time beside the neighbours; the same in any order of the rows.
+    Connected rows form a group if all are near its representative, the row with the most near ones. If they are not,
+    because a chain leads on from row to row, rows with more near ones than their neighbours represent those around
+    them. Such a chain may be split into more groups than necessary, as each row has only its 15 nearest neighbours. O(n
+    k) time beside the neighbours; independent of row order.
     """
     values, total = near.values, len(near.values.rows)
     limit = _distance_limit(points, unit)
@@ -68,8 +68,8 @@ def find_near_duplicates(points: Points, near: Neighborhood, *, unit: bool) -> N
     group = np.full(int(labels.max(initial=-1)) + 1, 0, np.int64)
     group[labels[own >= 0]] = own[own >= 0]
     away = np.full(total, np.nan)
-    kept = np.flatnonzero(inside)
-    away[kept] = np.sqrt(_squares(points, values.rows, kept, leader[kept]))
+    grouped = np.flatnonzero(inside)
+    away[grouped] = np.sqrt(_squares(points, values.rows, grouped, leader[grouped]))
     return NearDuplicates(labels, values.rows[group], away[values.back], limit)
 
 
@@ -95,16 +95,16 @@ def _find_pairs(near: Neighborhood, limit: float) -> tuple[Rows, Rows]:
 
 def _squares(points: Points, rows: Rows, one: Rows, other: Rows) -> Doubles:
     """(m,) squared distances between distinct rows, block by block."""
-    found = np.empty(len(one))
+    squared = np.empty(len(one))
     for block in spans(len(one), _BLOCK):
         targets, place = np.unique(rows[other[block]], return_inverse=True)
         centers = np.ascontiguousarray(points[targets], np.float32)
-        found[block] = squared_distances(points, rows[one[block]], centers, place.astype(np.int32), 1)
-    return found
+        squared[block] = squared_distances(points, rows[one[block]], centers, place.astype(np.int32), 1)
+    return squared
 
 
 def _choose_leaders(points: Points, rows: Rows, row: Rows, to: Rows, degree: Rows, limit: float) -> Rows:
-    """(m,) which distinct row stands for each, itself where none does."""
+    """(m,) the representative of each distinct row, itself if there is none."""
     total = len(rows)
     rank = np.empty(total, np.int64)
     rank[np.lexsort((np.arange(total), -degree))] = np.arange(total)
@@ -121,7 +121,7 @@ def _choose_leaders(points: Points, rows: Rows, row: Rows, to: Rows, degree: Row
 
 
 def _lead_chains(leader: Rows, rank: Rows, row: Rows, to: Rows) -> None:
-    """In rounds (Luby 1986): of the free rows those before all their free neighbours lead these."""
+    """In rounds (Luby 1986), free rows that precede all their free neighbours become the leaders of these."""
     free = np.zeros(len(leader), np.bool_)
     free[row] = True
     while len(row):

@@ -24,7 +24,8 @@ _CROWDED: Final = 8
 @dataclass(frozen=True, slots=True)
 class Neighborhoods:
     """The nearest other rows of each row: `rows` (n, k) int32, `distances` (n, k) float64 Euclidean ascending, ties by
-    row. `core` (n,) float64 is the core distance: the radius that holds `min_samples` rows, the row itself counted."""
+    row. `core` (n,) float64 is the core distance: the radius that contains `min_samples` rows, including the row
+    itself."""
 
     rows: NDArray[np.int32]
     distances: NDArray[np.float64]
@@ -32,30 +33,30 @@ class Neighborhoods:
 
 
 def block_rows(columns: int) -> int:
-    """Rows of a block whose products with `columns` rows fit the memory meant for one thread."""
+    """Rows of a block whose products with `columns` rows fit the memory of one thread."""
     return max(16, min(512, _MAX_CELLS // max(columns, 1)))
 
 
 def find_neighborhoods(
     points: Points, weights: Rows, min_samples: int, threads: int, progress: Progress
 ) -> Neighborhoods:
-    """Lists of 16 to 512 neighbours, all those within the core distance where these are at most 512.
+    """Lists of 16 to 512 neighbours, all those within the core distance if these are at most 512.
 
-    `points` are distinct; row i stands for `weights[i]` equal ones, and min_samples <= sum of weights. float32
-    products find candidates within their rounding error, float64 distances choose among them, so the answer is that of
-    a brute force in float64. Reports to `progress` as "neighbors".
+    `points` are distinct; row i represents `weights[i]` equal ones, and min_samples <= sum of weights. float32 products
+    find candidates within their rounding error, float64 distances select among them, so the result is that of brute
+    force in float64. Reports to `progress` as "neighbors".
     """
     total = len(points)
     count = min(max(min_samples - 1, _MIN_LISTED), total - 1)
     listed = min(count, _MAX_LISTED)
     search = _Search(points, Near.of(points), weights, min_samples, count)
-    found = Neighborhoods(np.empty((total, listed), np.int32), np.empty((total, listed)), np.empty(total))
+    result = Neighborhoods(np.empty((total, listed), np.int32), np.empty((total, listed)), np.empty(total))
     blocks = spans(total, block_rows(total))
     for block, part in zip(blocks, map_in_order(search.block, blocks, threads), strict=True):
-        found.rows[block], found.distances[block] = part.rows[:, :listed], part.distances[:, :listed]
-        found.core[block] = part.core
+        result.rows[block], result.distances[block] = part.rows[:, :listed], part.distances[:, :listed]
+        result.core[block] = part.core
         progress("neighbors", block.stop / total)
-    return found
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,9 @@ class _Search:
         return Neighborhoods(rows.astype(np.int32), distances, self._core(own, rows, distances))
 
     def _core(self, own: Rows, rows: Rows, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The first distance at which a row, its equals and its neighbours with theirs are `min_samples`."""
-        held = self.weights[own][:, None] + np.cumsum(self.weights[rows], axis=1)
-        enough = np.argmax(held >= self.min_samples, axis=1)
+        """The first distance at which a row, its copies and its neighbours with theirs reach `min_samples`."""
+        cumulative = self.weights[own][:, None] + np.cumsum(self.weights[rows], axis=1)
+        enough = np.argmax(cumulative >= self.min_samples, axis=1)
         radius = distances[np.arange(len(own)), enough]
         return np.where(self.weights[own] >= self.min_samples, 0.0, radius)
 
@@ -94,7 +95,7 @@ def _candidates(scores: Floats, count: int, slack: float) -> tuple[Rows, Rows]:
     least = _lower_bounds(scores, count) - np.float32(2 * slack)
     place, column = find_cells(scores >= least[:, None])
     crowded = np.flatnonzero(np.bincount(place, minlength=len(scores)) > _CROWDED * (count + 8))
-    if len(crowded):  # the groups were no help there: take the bound from the row itself
+    if len(crowded):  # the group maxima were too loose: use the exact bound of the row
         exact = np.partition(scores[crowded], -count, axis=1)[:, -count]
         least[crowded] = exact - np.float32(2 * slack)
         place, column = find_cells(scores >= least[:, None])
@@ -102,13 +103,13 @@ def _candidates(scores: Floats, count: int, slack: float) -> tuple[Rows, Rows]:
 
 
 def find_cells(mask: NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    """np.nonzero, which takes five times as long on tables."""
+    """As np.nonzero, five times as fast on tables."""
     return np.divmod(np.flatnonzero(mask), mask.shape[1])
 
 
 def _lower_bounds(scores: Floats, count: int) -> Floats:
-    """For each row a value that at least `count` scores reach: the count-th largest of the maxima of many groups of
-    columns, which costs one pass where a partition of the row costs ten."""
+    """(b,) a value that at least `count` scores of each row reach: the count-th largest maximum of groups of columns,
+    ten times as fast as partitioning the row."""
     width = scores.shape[1]
     groups = _GROUPS_PER_NEIGHBOR * count
     depth = width // groups

@@ -1,4 +1,4 @@
-"""The nearest others of every distinct row: found once, for the clusters, the map and the near-duplicates alike."""
+"""Nearest neighbours of every distinct row, computed once for clusters, map and near-duplicates."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from shoal.engine.rows.row_keys import Distinct, find_distinct
 __all__ = ["COUNT", "Neighborhood", "find_neighborhood"]
 
 COUNT = 15
-"""Neighbours of a row that a map and near-duplicates look at."""
+"""Neighbours per row used by maps and near-duplicates."""
 _MAX_EXACT = 50_000
-"""Rows above which neighbours are searched among near blocks of rows only: a map can do with most of them."""
+"""Rows above which only near blocks of rows are searched: most neighbours are enough for a map."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighborhood:
-    """`lists` of the distinct rows `values.rows` of n; positions are those among them."""
+    """`lists` of the distinct rows `values.rows` of n; positions refer to these."""
 
     values: Distinct
     lists: NeighborLists
 
 
 def find_neighborhood(points: Points, threads: int, progress: Progress) -> Neighborhood:
-    """The 15 nearest others of each distinct row of `points` (n, d); above 50,000 rows most of them. Reports to
+    """The 15 nearest other rows of each distinct row of `points` (n, d); approximate above 50,000 rows. Reports to
     `progress` as "neighbors"."""
     values = find_distinct(points, threads)
     many = len(values.rows) > _MAX_EXACT

@@ -1,7 +1,7 @@
-"""How rows become the int8 codes that the compiled scan reads, and in which order they lie.
+"""Encodes rows as int8 codes for the compiled scans, and orders them so that near rows are adjacent.
 
-Nothing here can change an answer: a poor rotation, unit or order makes the scan slower, never wrong, because whatever a
-code is away from its row is measured and allowed for.
+Nothing here can change a result: a poor rotation, unit or order only slows a scan down, because the error of every code
+is measured and accounted for.
 """
 
 from dataclasses import dataclass
@@ -30,26 +30,25 @@ Floats = NDArray[np.float32]
 Places = NDArray[np.int32]
 
 CERTAINTY: Final = 1.0
-"""Share of the codes' errors that is allowed for: all of it, so that no pair can be missed, whatever the data are, and
-every instruction set gives the same answer. `benchmarks/bench_margin.py` measures what less would save."""
+"""Fraction of the codes' error bound that scans allow for: all of it, so that no pair is missed, whatever the data, and
+every instruction set gives the same result. `benchmarks/bench_margin.py` measures what less would save."""
 _SAMPLE: Final = 4096
 _MAX_LENGTH_RATIO: Final = 3.0
-"""Rows are far that are longer than this many times what nine of ten are at most."""
+"""Rows longer than this multiple of the 90 % quantile of lengths count as far."""
 _BLOCK: Final = 8192
 _ROUNDING: Final = 3e-5
-"""What rounding in float32 may take off a rotated row, as a share of its length: d eps for d up to 500, in practice a
-hundredth of it."""
+"""Relative float32 rounding error of a rotated row: d eps for d up to 500, in practice a hundredth of it."""
 _ROWS_PER_CELL: Final = 400
-"""Rows of a cell, about: half a block, so that blocks hold near rows."""
+"""Approximate rows per cell: half a block, so that blocks contain near rows."""
 _MAX_CELLS: Final = 1024
 _MAX_EXACT_DIMENSIONS: Final = 1024
-"""Up to so many dimensions the rotation is taken from the whole covariance."""
+"""Dimensions up to which the rotation uses the full covariance."""
 _LEADING: Final = 256
 """Dimensions of the first stage of wider rows."""
 
 
 class Codes(Protocol):
-    """Rows as int8 codes, in the layout that the compiled scans read; told in `_native.pyi`."""
+    """Rows as int8 codes, in the layout of the compiled scans; documented in `_native.pyi`."""
 
     def write(self, first: int, coordinates: Floats, slack: float) -> None: ...
     def mean_error(self) -> float: ...
@@ -58,10 +57,10 @@ class Codes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Coordinates with most of the variance in the first `stages[0]`, between which distances are those of the rows.
+    """Coordinates with most of the variance in the first `stages[0]`, which preserve the distances of the rows.
 
-    `(points - mean) @ rotation` where the rotation is (d, d). Of wide rows it holds the leading directions only,
-    (d, `stages[0]`), and what they leave of the row follows as it is.
+    `(points - mean) @ rotation` if the rotation is (d, d). For wide rows it holds the leading directions only, (d,
+    `stages[0]`), and the residual of the row is appended unchanged.
     """
 
     mean: Floats
@@ -69,11 +68,11 @@ class Frame:
     stages: list[int]
     unit: float
     reach: float
-    """Longer rows, measured from the mean, are beyond the codes: few rows far away from all others."""
+    """Rows farther from the mean are outside the range of the codes: a few rows far from all others."""
 
     @property
     def dimensions(self) -> int:
-        """Coordinates of a row."""
+        """Coordinates per row."""
         width, directions = (int(size) for size in self.rotation.shape)
         return directions if directions == width else directions + width
 
@@ -83,21 +82,21 @@ class Frame:
         return np.ascontiguousarray(self.rotation[:, : self.stages[0]])
 
     def coordinates(self, points: Points) -> Floats:
-        """(m, dimensions) of rows (m, d)."""
+        """(m, dimensions) coordinates of rows (m, d)."""
         return _coordinates(points - self.mean, self.rotation)
 
 
 def _coordinates(centred: Points, rotation: Floats) -> Floats:
-    turned: Floats = centred @ rotation
+    rotated: Floats = centred @ rotation
     if rotation.shape[0] == rotation.shape[1]:
-        return turned
-    return np.concatenate([turned, centred - turned @ rotation.T], axis=1)
+        return rotated
+    return np.concatenate([rotated, centred - rotated @ rotation.T], axis=1)
 
 
 def fit_frame(
     points: Points, levels: int, seed: int = 0, *, rows: Rows | None = None, pulse: Pulse = ignore_pulse
 ) -> Frame:
-    """A frame for rows like `points[rows]` (all of them by default), estimated from a sample of them."""
+    """Fit a frame to rows like `points[rows]` (all by default), using a sample of them."""
     count = len(points) if rows is None else len(rows)
     rng = np.random.default_rng([seed, count])
     wanted = max(_SAMPLE, 4 * min(points.shape[1], _MAX_EXACT_DIMENSIONS))
@@ -121,7 +120,7 @@ def fit_frame(
 
 
 def _mean_and_reach(sample: Points) -> tuple[Floats, float]:
-    """The mean of the rows but for the few that lie far away from all others, and how far rows are from it at most."""
+    """The mean of the rows without the few far ones, and the maximum distance of the others from it."""
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     away = _lengths(sample - mean)
     reach = _MAX_LENGTH_RATIO * float(np.quantile(away, 0.9)) if len(away) else 0.0
@@ -138,7 +137,7 @@ def _lengths(rows: Points) -> NDArray[np.float64]:
 
 
 def _clip_lengths(rows: Points, reach: float) -> Points:
-    """Rows longer than `reach` cut to it, so that few long ones do not decide for all what directions and steps are."""
+    """Rows longer than `reach` scaled down to it, so that a few long rows do not determine directions and steps."""
     lengths = _lengths(rows)
     if float(lengths.max(initial=0.0)) <= reach:
         return rows
@@ -146,15 +145,15 @@ def _clip_lengths(rows: Points, reach: float) -> Points:
 
 
 def _principal_directions(centred: Points) -> Floats:
-    """(d, d) principal directions as columns, their variances descending."""
+    """(d, d) principal directions as columns, variances descending."""
     covariance = (centred.T @ centred) / np.float32(max(len(centred), 1))
     directions = np.linalg.eigh(covariance)[1]
     return np.ascontiguousarray(directions[:, ::-1]).astype(np.float32)
 
 
 def _leading_directions(centred: Points, rng: np.random.Generator, pulse: Pulse) -> Floats:
-    """(d, _LEADING) orthonormal, near the principal ones and turned among each other: two rounds of subspace iteration
-    (Halko, Martinsson and Tropp 2011), where the covariance of wide rows would take minutes."""
+    """(d, _LEADING) orthonormal, near the leading principal directions and randomly mixed: two rounds of subspace
+    iteration (Halko, Martinsson and Tropp 2011), as the covariance of wide rows would take minutes."""
     basis = rng.standard_normal((centred.shape[1], _LEADING)).astype(np.float32)
     for _ in range(2):
         basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
@@ -164,7 +163,7 @@ def _leading_directions(centred: Points, rng: np.random.Generator, pulse: Pulse)
 
 def _choose_stages(dims: int) -> list[int]:
     """Ends of the stages, multiples of 32: a third of the dimensions, half, two thirds, all. Earlier hardly any tile
-    can be left; a fifth stage costs more than it saves."""
+    can be skipped; a fifth stage costs more than it saves."""
     padded = -(-dims // 8) * 8
     if padded < 96:
         return [padded]
@@ -172,8 +171,8 @@ def _choose_stages(dims: int) -> list[int]:
 
 
 def _mix_axes(rotation: Floats, leading: int, rng: np.random.Generator) -> Floats:
-    """Turned within the leading and within the other directions: no coordinate is larger than its neighbours then, and
-    the steps of the codes can be small."""
+    """Rotate randomly within the leading and within the other directions, which evens out the coordinates and allows
+    smaller steps."""
     parts = [rotation[:, :leading], rotation[:, leading:]]
     return np.concatenate([part @ _draw_rotation(part.shape[1], rng) for part in parts if part.shape[1]], axis=1)
 
@@ -184,26 +183,26 @@ def _draw_rotation(size: int, rng: np.random.Generator) -> Floats:
 
 
 def _choose_unit(coordinates: Floats, stages: list[int], levels: int, pulse: Pulse) -> float:
-    """The step of the codes that loses least in the rows of the sample."""
+    """The step of the codes with the smallest error on the sample."""
     first = stages[0] if len(stages) > 1 else 0
     weight = np.where(np.arange(coordinates.shape[1]) < first, np.float32(2), np.float32(1))
     scaled = coordinates / weight
     spread = max(float(np.sqrt(np.mean(scaled**2, axis=0).max(initial=0))), 1e-30)
-    some = scaled[:: max(1, len(scaled) // 512)]
+    subset = scaled[:: max(1, len(scaled) // 512)]
 
-    def lost(unit: float) -> float:
+    def loss(unit: float) -> float:
         pulse()
-        codes = np.clip(np.rint(some / unit), -levels, levels)
-        rest = ((some - codes * unit) * weight).astype(np.float64)
+        codes = np.clip(np.rint(subset / unit), -levels, levels)
+        rest = ((subset - codes * unit) * weight).astype(np.float64)
         return float(np.quantile((rest**2).sum(axis=1), 0.9))
 
-    return min((spread * reach / levels for reach in (2.5, 3, 3.5, 4, 4.5, 5, 6, 8, 12)), key=lost)
+    return min((spread * reach / levels for reach in (2.5, 3, 3.5, 4, 4.5, 5, 6, 8, 12)), key=loss)
 
 
 def encode(points: Points, frame: Frame, order: Places, threads: int, pulse: Pulse = ignore_pulse) -> Codes:
     """The codes of `points[order]`, (n, d), in the compiled core."""
     core = kernels.native()
-    assert core is not None, "whoever has codes made has seen to it"
+    assert core is not None, "callers check for the core"
     codes: Codes = core.Codes(len(order), frame.dimensions, frame.stages, frame.unit)
 
     def write(block: slice) -> None:
@@ -217,8 +216,8 @@ def encode(points: Points, frame: Frame, order: Places, threads: int, pulse: Pul
 def order_by_proximity(
     points: Points, frame: Frame, threads: int, seed: int = 0, *, rows: Rows | None = None, pulse: Pulse = ignore_pulse
 ) -> Places:
-    """(n,) the positions of `rows` (all by default) so ordered that near rows lie near: by the cells of a coarse
-    k-means."""
+    """(n,) positions of `rows` (all by default), ordered so that near rows are mostly adjacent: by the cells of a
+    coarse k-means."""
     rows = np.arange(len(points)) if rows is None else rows
     cells = max(1, min(_MAX_CELLS, len(rows) // _ROWS_PER_CELL))
     if cells == 1:
@@ -227,7 +226,7 @@ def order_by_proximity(
     centers = _fit_cells(points, frame.mean, rows, cells, rng, pulse)
     halves = (centers**2).sum(axis=1) / 2
 
-    places = np.append(_chain_centers(centers), len(centers))  # far rows come last, where they are in nobody's way
+    places = np.append(_chain_centers(centers), len(centers))  # far rows come last, outside the ordinary blocks
 
     def nearest(block: slice) -> Rows:
         own = points[rows[block]] - frame.mean
@@ -248,15 +247,15 @@ def _fit_cells(points: Points, mean: Floats, rows: Rows, cells: int, rng: np.ran
         pulse()
         label = np.argmax(sample @ centers.T - (centers**2).sum(axis=1) / 2, axis=1)
         by_label = np.argsort(label, kind="stable")
-        held = np.bincount(label, minlength=cells)
-        full = np.flatnonzero(held)
-        starts = np.concatenate([[0], np.cumsum(held)[:-1]])[full]
-        centers[full] = np.add.reduceat(sample[by_label], starts, axis=0) / held[full, None].astype(np.float32)
+        counts = np.bincount(label, minlength=cells)
+        full = np.flatnonzero(counts)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])[full]
+        centers[full] = np.add.reduceat(sample[by_label], starts, axis=0) / counts[full, None].astype(np.float32)
     return centers
 
 
 def _chain_centers(centers: Floats) -> Rows:
-    """(k,) places of the centers on a walk that always goes on to the nearest one left."""
+    """(k,) positions of the centers on a greedy nearest-neighbour walk."""
     squares = (centers**2).sum(axis=1)
     products = centers @ centers.T
     place = np.empty(len(centers), np.int64)
@@ -271,7 +270,7 @@ def _chain_centers(centers: Floats) -> Rows:
 
 def pair_near_blocks(points: Points, frame: Frame, order: Places, block: int, wanted: int) -> NDArray[np.int32]:
     """(m, 2) pairs of blocks of `points[order]`: each with itself and with at least `wanted` - 1 others, the nearest by
-    their means; nearest pairs first. All pairs where there are no more blocks."""
+    their means; nearest pairs first. All pairs if there are no more blocks."""
     blocks = -(-len(order) // block)
     if wanted >= blocks:
         return pair_blocks(len(order), block)

@@ -1,4 +1,4 @@
-"""Sums of rows that are the same in whatever order they are taken.
+"""Sums and distances of rows that do not depend on the order of summation.
 
 Each coordinate is rounded to a multiple of a quantum, 2^-30 of the largest magnitude; sums of up to 2^22 such numbers
 are exact in float64, so addition is associative. For more rows the quantum is coarser.
@@ -20,7 +20,7 @@ __all__ = ["Moves", "choose_quantum", "mean_variance", "move_rows", "round_to_gr
 Doubles = NDArray[np.float64]
 Numbers = NDArray[np.int32]
 Moves = tuple[Rows, Numbers, Numbers]
-"""Rows (m,), the centers they leave and the centers they come to; -1 for none."""
+"""Rows (m,), the centers they leave and the centers they join; -1 for none."""
 
 _BLOCK: Final = 4096
 _SMALLEST: Final = -1021
@@ -28,31 +28,31 @@ _SHIFT: Final = 1.5 * 2.0**52
 
 
 def choose_quantum(largest: float, count: int) -> float:
-    """A power of two: sums of `count` multiples of it, none above `largest`, are exact."""
+    """A power of two such that sums of `count` multiples of it, none above `largest`, are exact."""
     crowd = max(0, (count - 1).bit_length() - 22)
     return ldexp(1.0, max(frexp(largest)[1] - 30 + crowd, _SMALLEST))
 
 
 def round_to_grid(values: Doubles, quantum: float) -> Doubles:
-    """Rounded to multiples of the quantum, half to even."""
+    """Round to multiples of the quantum, half to even."""
     shift = _SHIFT * quantum
     rounded: Doubles = (values + shift) - shift
     return rounded
 
 
 def move_rows(points: Points, moves: Moves, sums: Doubles, quantum: float, threads: int) -> Doubles:
-    """(k, d) `sums` with the rows that moved added to where they came and taken from where they left."""
-    rows, left, came = moves
+    """(k, d) `sums` after adding each moved row to the center it joins and subtracting it from the one it leaves."""
+    rows, left, joined = moves
     core = kernels.native()
     if core is not None:
-        compiled: Doubles = core.move_rows(points, rows, left, came, sums, quantum, thread_count(threads))
+        compiled: Doubles = core.move_rows(points, rows, left, joined, sums, quantum, thread_count(threads))
         return compiled
     sums = sums.copy()
     for block in spans(len(rows), _BLOCK):
         values = round_to_grid(points[rows[block]].astype(np.float64), quantum)
-        for numbers, sign in ((left[block], -1.0), (came[block], 1.0)):
-            there = numbers >= 0
-            _add_by_center(sums, numbers[there], sign * values[there])
+        for numbers, sign in ((left[block], -1.0), (joined[block], 1.0)):
+            is_center = numbers >= 0
+            _add_by_center(sums, numbers[is_center], sign * values[is_center])
     return sums
 
 
@@ -65,8 +65,8 @@ def _add_by_center(sums: Doubles, numbers: Numbers, values: Doubles) -> None:
 
 
 def squared_distances(points: Points, rows: Rows, centers: Points, numbers: Numbers, threads: int) -> Doubles:
-    """(m,) squared distances of rows to centers in float64, the same from the compiled core and from its twin: eight
-    sums of every eighth column, then ((0+4)+(2+6)) + ((1+5)+(3+7))."""
+    """(m,) squared distances of rows to centers in float64, equal bits in core and reference: eight sums of every
+    eighth column, then ((0+4)+(2+6)) + ((1+5)+(3+7))."""
     core = kernels.native()
     if core is not None:
         compiled: Doubles = core.squares_to(points, rows, centers, numbers, thread_count(threads))
@@ -89,7 +89,7 @@ def _squares(left: Points, right: Points) -> Doubles:
 
 
 def mean_variance(points: Points, quantum: float, threads: int, pulse: Pulse = ignore_pulse) -> float:
-    """The mean over the columns of their variances."""
+    """The mean of the column variances."""
     count = len(points)
     sums, squares = np.zeros((1, points.shape[1])), []
     for block in spans(count, _BLOCK):

@@ -1,4 +1,4 @@
-"""Lengths, directions and distances of rows. float32 products choose, float64 differences decide."""
+"""Lengths, directions and distances of rows. float32 products select candidates, float64 differences decide."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -29,20 +29,20 @@ __all__ = [
 Floats = NDArray[np.float32]
 
 MAX_COORDINATE: Final = 1e15
-"""Largest magnitude of a coordinate where rows are not scaled: the square of a distance must stay in float32."""
+"""Largest magnitude of a coordinate of unscaled rows: the square of a distance must fit float32."""
 _UNIT: Final = 1e-5
-"""Squared lengths this near to 1 count as unit length; float32 rounding stays a factor of ten below."""
+"""Squared lengths this near to 1 count as unit length; float32 rounding is ten times smaller."""
 _SMALLEST: Final = 2.0**-148
-"""Twice the distance between float32 numbers around zero."""
+"""Twice the spacing of float32 numbers around zero."""
 _BLOCK: Final = 8192
 _PAIRS: Final = 1 << 22
-"""Coordinates of pair differences held at a time: 32 MiB in float64."""
+"""Coordinates of pairwise differences held at a time: 32 MiB in float64."""
 
 
 def check_points(points: NDArray[np.floating]) -> Points:
-    """`points` as (n, d) C-ordered float32, not copied where they are that already.
+    """`points` as (n, d) C-ordered float32, not copied if they are already.
 
-    Raises InvalidField where they are no table of at least one column, or a row holds NaN or an infinity.
+    Raises InvalidField if they are not a table of at least one column, or a row holds NaN or an infinity.
     """
     if points.ndim != 2 or points.shape[1] == 0:
         raise InvalidField("vectors", "must be a table of rows with at least one column", value=points.shape)
@@ -57,19 +57,19 @@ def check_points(points: NDArray[np.floating]) -> Points:
 
 
 def squared_lengths(points: Points, threads: int = 1) -> NDArray[np.float64]:
-    """(n,) summed in a fixed order, so that they are the same for a row alone and among others."""
+    """(n,) squared lengths, summed in a fixed order so that a result does not depend on the other rows."""
     rows, origin = np.arange(len(points)), np.zeros((1, points.shape[1]), np.float32)
     return squared_distances(points, rows, origin, np.zeros(len(points), np.int32), threads)
 
 
 def are_directions(points: Points) -> bool:
-    """Whether all rows are of unit length, but for rounding."""
+    """Whether all rows have unit length, up to rounding."""
     return bool(np.all(np.abs(squared_lengths(points) - 1.0) < 1e-4))
 
 
 def unit_rows(points: Points, threads: int = 1) -> Points:
-    """Each row divided by its length unless that is 1 already, whatever the other rows are; `points` itself where all
-    are. Raises InvalidField for a zero row."""
+    """Scale each row to unit length unless it has it already, independently of the others; `points` itself if all have.
+    Raises InvalidField for a zero row."""
     squares = squared_lengths(points, threads)
     if not squares.all():
         row = int(np.argmin(squares))
@@ -89,7 +89,7 @@ def unit_rows(points: Points, threads: int = 1) -> Points:
 
 
 def origin_shift(points: Points) -> Floats | None:
-    """What to subtract from rows that lie far from the origin, their mean; None where they lie around it.
+    """The mean of the rows if they lie far from the origin, to be subtracted; None if they lie around it.
 
     Distances do not change, but float32 products of far rows lose the digits in which the rows differ.
     """
@@ -102,12 +102,12 @@ def origin_shift(points: Points) -> Floats | None:
 
 
 def shift_rows(points: Points, shift: Floats | None) -> Points:
-    """The rows less `shift`; `points` itself where that is None."""
+    """The rows minus `shift`; `points` itself if that is None."""
     return points if shift is None else points - shift
 
 
 def half_squares(points: Points) -> Floats:
-    """(n,) half the squared length of each row: x.y - |y|^2/2 orders the y as their distance to x does."""
+    """(n,) half the squared length of each row: x.y - |y|^2/2 orders the y by their distance to x."""
     return (_squares(points) / 2).astype(np.float32)
 
 
@@ -120,16 +120,16 @@ def _squares(points: Points) -> NDArray[np.float64]:
 
 
 def rounding_slack(points: Points) -> float:
-    """How far a float32 product x.y - |y|^2/2 may lie from the truth: the usual d * eps * |x||y| bound, what moving the
-    rows rounds off, and what is lost below the smallest numbers."""
+    """Error bound of a float32 product x.y - |y|^2/2: the usual d * eps * |x||y|, the rounding of the shift, and
+    underflow."""
     longest = float(half_squares(points).max(initial=0.0)) * 2
     return float((points.shape[1] + 12) * (np.finfo(np.float32).eps * longest + _SMALLEST))
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Rows moved to lie around the origin, (n, d), for products in float32: x.y - `halves`[y] orders the y as their
-    distance to x does, within `slack`. Moving rounds; distances that decide are taken between the rows as they were."""
+    """Rows shifted to lie around the origin, (n, d), for float32 products: x.y - `halves`[y] orders the y by their
+    distance to x within `slack`. Shifting rounds; the distances that decide use the original rows."""
 
     rows: Points
     halves: Floats
@@ -147,8 +147,8 @@ def pair_distances(points: Points, left: Rows, right: Rows) -> NDArray[np.float6
 
 
 def pair_squares(points: Points, left: Rows, right: Rows) -> NDArray[np.float64]:
-    """(m,) squared distances of the pairs, from differences in float64: exactly 0 for equal rows, and the same from
-    either end. They are summed as in the compiled core, every eighth dimension by itself, to the last bit."""
+    """(m,) squared distances of the pairs, from float64 differences: exactly 0 for equal rows, and symmetric. Summed as
+    in the compiled core, every eighth dimension separately, to the last bit."""
     squares = np.empty(len(left))
     width = -(-points.shape[1] // 8) * 8
     for block in spans(len(left), max(1, _PAIRS // max(width, 1))):
@@ -163,9 +163,8 @@ def pair_squares(points: Points, left: Rows, right: Rows) -> NDArray[np.float64]
 
 
 def distinct_rows(points: Points) -> tuple[Rows, NDArray[np.int64]]:
-    """Which rows differ: the first row of each distinct value, ascending, and (n,) the position in it of each row's
-    own value."""
-    table = points + np.float32(0)  # -0.0 and 0.0 are one value
+    """The first row of each distinct value, ascending, and (n,) the position in it of each row's value."""
+    table = points + np.float32(0)  # -0.0 equals 0.0
     keys = table.view(np.dtype((np.void, table.dtype.itemsize * table.shape[1]))).ravel()
     order = np.argsort(keys, kind="stable")
     new = np.ones(len(points), dtype=bool)

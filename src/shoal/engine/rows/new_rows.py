@@ -1,7 +1,7 @@
-"""What it takes to place new rows so that each has the same answer alone and in a batch, to the last bit.
+"""Bounds that make the result for a new row independent of the other rows of a batch, to the last bit.
 
-A product of matrices rounds differently for one row than for many; a sum in a fixed order does not. So products in
-float32 only choose candidates, within `score_slack` of the best, and what decides is computed row by row.
+A matrix product rounds differently for one row than for many; a sum in a fixed order does not. So float32 products only
+select candidates, within `score_slack` of the best, and the deciding values are computed row by row.
 """
 
 from typing import Final
@@ -18,12 +18,12 @@ __all__ = ["approximate_lengths", "check_new_points", "max_length", "score_slack
 Doubles = NDArray[np.float64]
 
 _TINIEST: Final = 1e-30
-"""Numbers below this may be lost in products, whatever the length of a row."""
+"""Values below this may underflow in products, whatever the length of a row."""
 
 
 def check_new_points(points: NDArray[np.floating], dimensions: int) -> Points:
-    """`points` (n, d) as float32. Raises InvalidField where they are no such table, hold a number that is not finite
-    or beyond 1e15, or have not as many `dimensions` as the rows that were clustered."""
+    """`points` (n, d) as float32. Raises InvalidField if they are not a table, hold a value that is not finite or
+    beyond 1e15, or have another number of `dimensions` than the clustered rows."""
     table = check_points(points)
     if table.shape[1] != dimensions:
         raise InvalidField(
@@ -38,18 +38,18 @@ def check_new_points(points: NDArray[np.floating], dimensions: int) -> Points:
 
 
 def score_slack(lengths: Doubles, longest: float, dimensions: int) -> Doubles:
-    """(n,) how far the float32 score x.y - |y|^2/2 of rows of these `lengths` may lie from the truth, as may half of
-    |x|^2 - 2 times it; `longest` is that of the y. The usual bound, d eps |x| |y|."""
+    """(n,) error bound of the float32 score x.y - |y|^2/2 for rows of these `lengths`, and of half of |x|^2 - 2 times
+    it; `longest` is the maximum length of the y. The usual bound, d eps |x| |y|."""
     share = (dimensions + 16) * float(np.finfo(np.float32).eps)
     slack: Doubles = share * ((lengths + longest) ** 2 + _TINIEST)
     return slack
 
 
 def max_length(halves: NDArray[np.float32]) -> float:
-    """The largest length of rows by half their squares."""
+    """The maximum length of rows given half their squared lengths."""
     return float(np.sqrt(2.0 * float(halves.max(initial=0.0))))
 
 
 def approximate_lengths(points: Points) -> Doubles:
-    """(n,) lengths, for bounds: not summed in a fixed order."""
+    """(n,) lengths for bounds: not summed in a fixed order."""
     return np.sqrt(2.0 * half_squares(points).astype(np.float64))

@@ -1,7 +1,7 @@
-"""A number for each row that its coordinates alone decide.
+"""A hash of each row that depends only on its coordinates.
 
-Whatever has to choose among rows, at random or in a tie, goes by their keys: then it chooses the same rows in whatever
-order they came. Rows that share a key are equal, but for one pair in 2^64.
+Random choices and tie-breaking among rows use these keys, and so select the same rows in any input order. Rows with
+equal keys are equal, except one pair in 2^64.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _SECOND: Final = np.uint64(0x94D049BB133111EB)
 
 
 def row_keys(points: Points, threads: int) -> Keys:
-    """(n,) keys of the rows; -0 counts as 0. The same from the compiled core and from its twin."""
+    """(n,) keys of the rows; -0 counts as 0. The same from the compiled core and from the reference."""
     core = kernels.native()
     if core is not None:
         compiled: Keys = core.row_keys(points, thread_count(threads))
@@ -40,13 +40,13 @@ def row_keys(points: Points, threads: int) -> Keys:
 
 
 def sort_by_key(points: Points, threads: int) -> tuple[Rows, Rows, Rows]:
-    """Rows in the order of their keys (n,); of each distinct row the first in that order (m,); and for each place in
-    the order the distinct row it holds (n,), ascending."""
+    """Rows in the order of their keys (n,); the first row of each distinct value in that order (m,); and for each
+    position in the order its distinct row (n,), ascending."""
     keys = row_keys(points, threads)
     by_key = np.argsort(keys, kind="stable")
     new = np.ones(len(keys), np.bool_)
     new[1:] = keys[by_key[1:]] != keys[by_key[:-1]]
-    same = np.flatnonzero(~new)  # neighbours of one key are equal rows, unless 64 bits were too few
+    same = np.flatnonzero(~new)  # equal keys mean equal rows, unless they collide
     for block in spans(len(same), _BLOCK):
         places = same[block]
         new[places] = (points[by_key[places]] != points[by_key[places - 1]]).any(axis=1)
@@ -55,8 +55,8 @@ def sort_by_key(points: Points, threads: int) -> tuple[Rows, Rows, Rows]:
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """The distinct rows among n: the first of each in the order of the keys, `rows` (m,), how often each is there,
-    `copies` (m,), and which of them each row is, `back` (n,)."""
+    """The distinct rows among n: the first of each in the order of the keys, `rows` (m,), its number of occurrences,
+    `copies` (m,), and the distinct row of each row, `back` (n,)."""
 
     rows: Rows
     copies: Rows
@@ -64,7 +64,7 @@ class Distinct:
 
 
 def find_distinct(points: Points, threads: int) -> Distinct:
-    """The distinct rows of `points` (n, d), in the order of their keys: it does not depend on that of the rows."""
+    """The distinct rows of `points` (n, d), in the order of their keys, which does not depend on row order."""
     by_key, rows, where = sort_by_key(points, threads)
     back = np.empty(len(by_key), np.int64)
     back[by_key] = where
@@ -85,6 +85,6 @@ def _constants(dimensions: int) -> Keys:
 
 def _block(points: Points, constants: Keys, block: slice) -> Keys:
     bits = (points[block] + np.float32(0)).view(np.uint32)
-    # Numbers of few digits have only zeros among their low bits; a multiple of such bits would keep them.
+    # Numbers of few digits have zeros in their low bits, which a multiplication would preserve.
     spread = (bits ^ (bits >> np.uint32(15))).astype(np.uint64)
     return mix_bits(spread @ constants)
