@@ -1,4 +1,4 @@
-"""The data plane: large, aligned arrays. Shapes and dtypes are told once, here."""
+"""The array types shared by all packages, with their shapes and dtypes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ Labels = Annotated[NDArray[np.int32], "(n,), 0..k-1 by size descending, ties by 
 Rows = Annotated[NDArray[np.int64], "(m,), row numbers"]
 
 NOISE = -1
-"""The label of a document that belongs to no cluster."""
+"""The label of a document in no cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorColumn:
-    """The vectors of one name in a batch; a document may lack it.
+    """The vectors of one name in a batch; not every document has one.
 
     `rows` is (m,) int64, strictly ascending positions in the batch; `values` is (m, d) float32, C-order, finite. `rest`
-    (m, d) is what rounding to float32 left of them, where that matters.
+    (m, d) is the rounding error of the conversion to float32, if it is significant.
     """
 
     rows: Rows
@@ -34,9 +34,9 @@ class VectorColumn:
 
 @dataclass(frozen=True, slots=True)
 class DocumentBatch:
-    """Documents on their way into a store: aligned ids, JSON payloads and vectors.
+    """Documents on their way into a store: aligned ids, JSON payloads and vectors, already validated.
 
-    `payloads[i]` is the UTF-8 JSON object of document `ids[i]`; ids are unique within the batch. Already checked.
+    `payloads[i]` is the UTF-8 JSON object of document `ids[i]`; ids are unique within the batch.
     """
 
     ids: Sequence[str]
@@ -49,12 +49,12 @@ class DocumentBatch:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """What `load_matrix` hands to the engine: rows sorted by (id, collection), so that results do not depend on
-    the order in which documents arrived.
+    """The input of the engine as returned by `load_matrix`, sorted by (id, collection), so that results do not depend
+    on the order in which documents arrived.
 
-    `ids` and `collections` are aligned with the rows of every block; `blocks[name]` is (n, d) float32, a memory map
-    where the stored order allows it. `missing` counts documents that matched but lack one of the vectors. Two with the
-    same `fingerprint` hold the same rows.
+    `ids` and `collections` are aligned with the rows of every block; `blocks[name]` is (n, d) float32, a memory map if
+    the stored order allows it. `missing` counts matching documents that lack one of the vectors. Equal `fingerprint`
+    means equal rows.
     """
 
     ids: Sequence[str]

@@ -1,4 +1,4 @@
-"""Counts of things in sentences."""
+"""Formats counts of things."""
 
 __all__ = ["plural"]
 

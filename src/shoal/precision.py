@@ -1,8 +1,8 @@
-"""What float32 keeps of numbers, and what it loses.
+"""What conversion to float32 loses.
 
-Vectors are float32 from the door on. Numbers that lie far from the origin and near each other (times in seconds, map
-coordinates in metres) lose the digits in which they differ, so what rounding leaves of them is kept beside them where
-that matters, and rows are moved to about their mean before they are clustered.
+Vectors are converted to float32 on input. Numbers far from the origin and near each other (times in seconds, map
+coordinates in metres) lose the digits in which they differ, so the rounding error is kept where it is significant, and
+rows are centered on their mean before they are clustered.
 """
 
 from typing import Any, Final, NamedTuple
@@ -17,65 +17,68 @@ __all__ = ["Split", "center_on_mean", "is_rest_significant", "split_float32", "s
 Floats = NDArray[np.float64]
 
 _SHARE: Final = 2.0**-12
-"""Rounding errors matter from this share of the spread of the rows on."""
+"""Rounding errors are significant from this fraction of the spread of the rows."""
 _BLOCK: Final = 8192
 
 
 class Split(NamedTuple):
-    """Numbers as the sum of two float32, each (n, d): `points`, the nearest, and `rest`, what rounding leaves; None
-    where that is nothing or does not matter."""
+    """Numbers as the sum of two float32 arrays, each (n, d): `points`, the nearest, and `rest`, the rounding error;
+    None if that is zero or insignificant."""
 
     points: Points
     rest: Points | None
 
 
 def to_float32(values: NDArray[Any]) -> Points:
-    """The values as C-order float32; what is too large becomes infinite, for `check_finite` to find."""
+    """Convert to C-order float32; overflow gives infinities, which `check_finite` reports."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.ascontiguousarray(values, np.float32)
 
 
 def split_float32(values: NDArray[Any]) -> Split:
-    """Any table of numbers (n, d), whatever is lost."""
+    """Split any table of numbers (n, d), keeping the rounding error."""
     points = to_float32(values)
     if values.dtype.kind == "f" and values.dtype.itemsize <= 4:
         return Split(points, None)
     rest = np.empty(points.shape, np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         for first in range(0, len(points), _BLOCK):
-            some = slice(first, first + _BLOCK)
-            rest[some] = np.asarray(values[some], np.float64) - points[some]
+            block = slice(first, first + _BLOCK)
+            rest[block] = np.asarray(values[block], np.float64) - points[block]
     return Split(points, rest)
 
 
 def split_if_significant(values: NDArray[Any]) -> Split:
-    """The same, with a `rest` only where it matters among these rows."""
-    found = split_float32(values)
+    """As `split_float32`, keeping `rest` only if it is significant for these rows."""
+    halves = split_float32(values)
     return (
-        found if found.rest is not None and is_rest_significant(found.points, found.rest) else Split(found.points, None)
+        halves
+        if halves.rest is not None and is_rest_significant(halves.points, halves.rest)
+        else Split(halves.points, None)
     )
 
 
 def is_rest_significant(points: Points, rest: Points) -> bool:
-    """Whether rounding moved the rows by more than 2^-12 of their spread, on average. Rows that are all equal once they
-    are rounded have no spread: then whatever was lost matters."""
+    """Whether rounding moved the rows by more than 2^-12 of their spread, on average. Rows that are all equal after
+    rounding have no spread: then any loss is significant."""
     mean = points.mean(axis=0, dtype=np.float64) if len(points) else np.zeros(points.shape[1])
     spread = lost = 0.0
     with np.errstate(invalid="ignore", over="ignore"):
         for first in range(0, len(points), _BLOCK):
-            some = slice(first, first + _BLOCK)
-            spread += float(((points[some] - mean) ** 2).sum())
-            lost += float((rest[some].astype(np.float64) ** 2).sum())
+            block = slice(first, first + _BLOCK)
+            spread += float(((points[block] - mean) ** 2).sum())
+            lost += float((rest[block].astype(np.float64) ** 2).sum())
     return bool(lost > _SHARE**2 * spread)
 
 
 def center_on_mean(points: Points, rest: Points | None, origin: Floats | None = None) -> tuple[Points, Floats]:
-    """The rows less `origin` (d,), taken in float64, as float32; and the origin, the mean of the rows where None."""
+    """The rows minus `origin` (d,), computed in float64, as float32; and the origin, by default the mean of the
+    rows."""
     if origin is None:
         origin = points.mean(axis=0, dtype=np.float64)
         origin = origin if rest is None else origin + rest.mean(axis=0, dtype=np.float64)
-    moved = np.empty(points.shape, np.float32)
+    centered = np.empty(points.shape, np.float32)
     for first in range(0, len(points), _BLOCK):
-        some = slice(first, first + _BLOCK)
-        moved[some] = (points[some] - origin) + (0.0 if rest is None else rest[some])
-    return moved, origin
+        block = slice(first, first + _BLOCK)
+        centered[block] = (points[block] - origin) + (0.0 if rest is None else rest[block])
+    return centered, origin

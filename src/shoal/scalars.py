@@ -1,4 +1,4 @@
-"""Single values as Python programs and files hand them over: NumPy's numbers, what stands for a missing value, ids."""
+"""Parses single values from Python programs and files: NumPy scalars, missing values, ids."""
 
 import uuid
 from decimal import Decimal
@@ -11,11 +11,11 @@ from shoal.errors import InvalidField
 __all__ = ["format_cell", "is_missing", "parse_bool", "parse_id", "parse_integer", "unwrap"]
 
 _EXACT: Final = 2**53
-"""Up to here every whole number is a float of its own."""
+"""Up to here every integer has an exact float."""
 
 
 def unwrap(value: object) -> object:
-    """The Python value of a NumPy scalar or of an array without axes; anything else as it is."""
+    """The Python value of a NumPy scalar or 0-dimensional array; other values unchanged."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         plain: object = value.item()
         return plain
@@ -23,7 +23,7 @@ def unwrap(value: object) -> object:
 
 
 def parse_integer(field: str, value: object, least: int) -> int:
-    """A whole number of any type, at least `least`. Raises InvalidField."""
+    """An integer of any type, at least `least`. Raises InvalidField."""
     number = unwrap(value)
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise InvalidField(field, f"must be a whole number of at least {least}", value=value)
@@ -31,7 +31,7 @@ def parse_integer(field: str, value: object, least: int) -> int:
 
 
 def parse_bool(field: str, value: object) -> bool:
-    """True or false, of any type. Raises InvalidField."""
+    """A boolean of any type. Raises InvalidField."""
     plain = unwrap(value)
     if not isinstance(plain, bool):
         raise InvalidField(field, "must be true or false", value=value)
@@ -39,12 +39,13 @@ def parse_bool(field: str, value: object) -> bool:
 
 
 def format_cell(value: object) -> str:
-    """A value among text as text: whole floats as the numbers that they were before a gap made them floats."""
+    """A value as text; integral floats are formatted as integers, which they were before a missing value made them
+    floats."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value stands for none: None, NaN, NaT, pandas.NA, a masked element."""
+    """Whether a value is None, NaN, NaT, pandas.NA or a masked element."""
     if value is None or value is np.ma.masked:
         return True
     if isinstance(value, (str, bytes, list, tuple, dict, np.ndarray)):
@@ -56,9 +57,9 @@ def is_missing(value: object) -> bool:
 
 
 def parse_id(value: object, path: str) -> str:
-    """An id as text: of text itself, a whole number of any type, a UUID, or UTF-8 bytes.
+    """An id as text: from text, an integer of any type, a UUID, or UTF-8 bytes.
 
-    Raises InvalidField at `path` for a missing one, and for anything else.
+    Raises InvalidField at `path` for a missing id and for other types.
     """
     if is_missing(value):
         raise InvalidField(path, "has no id", remedy="Give every row one, or leave the ids out.")

@@ -1,4 +1,4 @@
-"""Arrow columns in few layouts: whatever comes from elsewhere is brought to these before it is looked at."""
+"""Converts Arrow columns to a few supported layouts."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
@@ -12,7 +12,7 @@ __all__ = ["decode_dictionaries", "is_json", "is_text", "map_leaves", "to_plain"
 
 _Table = TypeVar("_Table", pa.Table, pa.RecordBatch)
 Leaf: TypeAlias = Callable[[pa.Array], pa.Array]
-"""Makes a column without inner columns into another of the same length."""
+"""Converts a column without nested columns to another of the same length."""
 
 _DIGITS: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 _UUID_BYTES: Final = 16
@@ -20,8 +20,8 @@ _UUID_DASHES: Final = (8, 13, 18, 23)
 
 
 def decode_dictionaries(table: _Table) -> _Table:
-    """The same with plain columns for dictionary-encoded ones. Before rows become Python objects: Arrow would look each
-    one up by itself, some thirty times slower."""
+    """Decode dictionary-encoded columns. Call before converting rows to Python objects: Arrow would look up each value
+    separately, thirty times as slow."""
     fields = [
         field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
         for field in table.schema
@@ -37,27 +37,27 @@ def to_plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def to_plain(column: pa.Array) -> pa.Array:
-    """A column in one of the layouts that Shoal knows, at any depth.
+    """Convert a column to one of the supported layouts, at any depth.
 
     Text is `string` or `large_string`, bytes are `binary`, `large_binary` or of a fixed size, lists are `list`,
-    `large_list` or of a fixed size. Dictionaries, runs and views are unfolded, UUIDs become text, and of any other
-    extension type the storage is left. The result is the column itself where that is so already.
+    `large_list` or of a fixed size. Dictionaries, run-end encodings and views are decoded, UUIDs become text, and other
+    extension types are replaced by their storage. Returns the column itself if it needs no conversion.
     """
     return column if _is_plain(column.type) else map_leaves(column, _to_plain_leaf)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Text in one of the layouts of `to_plain`."""
+    """Whether this is text in one of the layouts of `to_plain`."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def is_json(kind: pa.DataType) -> bool:
-    """Text that Arrow calls JSON."""
+    """Whether this is Arrow's JSON type."""
     return isinstance(kind, pa.JsonType)
 
 
 def map_leaves(column: pa.Array, leaf: Leaf) -> pa.Array:
-    """`leaf` of a column or, where it holds lists, maps or structs, of the columns inside."""
+    """Apply `leaf` to a column or, for lists, maps and structs, to the columns inside."""
     kind = column.type
     if isinstance(kind, pa.UuidType):
         return leaf(_format_uuids(column.storage))
@@ -98,17 +98,17 @@ def _entries(kind: pa.MapType) -> pa.DataType:
 
 
 def _map_fixed_lists(column: pa.Array, leaf: Leaf) -> pa.Array:
-    # Not flatten(), which leaves out what stands under a null.
+    # Not flatten(), which drops the values under nulls.
     size = column.type.list_size
     values = column.values.slice(column.offset * size, len(column) * size)
-    if not size:  # from_arrays takes no lists of nothing
+    if not size:  # from_arrays rejects a list size of 0
         starts = pa.array(np.zeros(len(column) + 1, np.int32))
         return pa.ListArray.from_arrays(starts, map_leaves(values, leaf), mask=column.is_null())
     return pa.FixedSizeListArray.from_arrays(map_leaves(values, leaf), size, mask=column.is_null())
 
 
 def _map_lists(column: pa.Array, leaf: Leaf) -> pa.Array:
-    # Never by a cast: of views whose lists do not lie one after the other it loses values.
+    # Not by a cast, which loses values of views whose lists are not contiguous.
     starts = _starts(pc.list_value_length(column))
     return pa.LargeListArray.from_arrays(starts, map_leaves(column.flatten(), leaf), mask=column.is_null())
 
@@ -152,9 +152,9 @@ def _to_plain_leaf(column: pa.Array) -> pa.Array:
 
 
 def _format_uuids(storage: pa.Array) -> pa.Array:
-    """Text such as `123e4567-e89b-12d3-a456-426614174000` of 16 bytes each."""
-    held = storage.drop_null()
-    raw = b"".join(held.to_pylist()) if len(held) else b""
+    """Text such as `123e4567-e89b-12d3-a456-426614174000` from 16 bytes each."""
+    present = storage.drop_null()
+    raw = b"".join(present.to_pylist()) if len(present) else b""
     octets = np.frombuffer(raw, np.uint8).reshape(-1, _UUID_BYTES)
     text = np.full((len(octets), 36), ord("-"), np.uint8)
     places = np.setdiff1d(np.arange(36), _UUID_DASHES)

@@ -109,7 +109,7 @@ def fit(points: Points, params: AgglomerativeParams, *, seed: int, threads: int,
     effective = int(labels.max()) + 1
     warnings = [*reasons, *([] if micro.warning is None else [micro.warning])]
     if params.distance_threshold is None and not reasons and effective < (params.n_clusters or 1):
-        warnings.append(f"n_clusters was lowered from {params.n_clusters} to {effective}: so many rows are distinct.")
+        warnings.append(f"n_clusters was lowered from {params.n_clusters} to {effective}, the number of distinct rows.")
     progress("cluster", 1.0)
     return Fit(
         assignments=Assignments(labels[micro.back], np.ones(len(points), np.float32)),

@@ -139,7 +139,7 @@ def _structure_warning(points: Points, threads: int) -> str | None:
     if choose_k(points, normalize=are_directions(points), threads=threads).clear:
         return None
     return (
-        "No clear structure: rows without any groups would be divided as well. The clusters are one way among several "
+        "No clear structure: rows without any groups would be divided as well. The clusters are one of several ways "
         "to divide these documents."
     )
 
@@ -289,9 +289,9 @@ def _merge_unstructured(
 
 def _count_reason(requested: int, natural: int) -> str:
     if requested == natural:
-        return f"the {requested:,} clusters asked for are those that the data show"
-    how = "joined" if requested < natural else "split"
-    return f"the {natural:,} clusters that the data show, {how} into the {requested:,} asked for"
+        return f"the {requested:,} requested clusters are the natural ones"
+    how = "merged" if requested < natural else "split"
+    return f"the {natural:,} natural clusters, {how} into the {requested:,} requested ones"
 
 
 def _assign_homes(communities: NDArray[np.int32], labels: NDArray[np.int32], clusters: int) -> NDArray[np.int32]:

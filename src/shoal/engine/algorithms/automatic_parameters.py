@@ -37,7 +37,7 @@ def resolve_cluster_count(
         chosen = choose_cluster_count(points, threads, progress)
         return min(chosen.k, most), [chosen.reason]
     if given > most:
-        return most, [f"{name} was lowered from {given} to {most}: so many rows are distinct."]
+        return most, [f"{name} was lowered from {given} to {most}, the number of distinct rows."]
     return given, []
 
 

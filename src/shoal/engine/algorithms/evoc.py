@@ -11,9 +11,7 @@ from shoal.engine.plan import Progress
 
 __all__ = ["EVOC", "EVoCParams", "fit"]
 
-_NOTICE: Final = (
-    "evoc is answered by Shoal's own parameter-free method, auto; its labels are not those of the EVoC library."
-)
+_NOTICE: Final = "evoc runs Shoal's own parameter-free method, auto; its labels differ from those of the EVoC library."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

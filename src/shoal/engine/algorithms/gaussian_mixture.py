@@ -111,7 +111,7 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
         enough = min(len(points), _MAX_FITTED) >= _ROWS_PER_DIMENSION * components * points.shape[1]
         params = replace(params, covariance_type="full" if enough else "diag")
         if not enough:
-            warnings.append("covariance_type is diag: full ones have too few rows for their dimensions.")
+            warnings.append("covariance_type is diag: there are too few rows to estimate full covariances.")
     effective["covariance_type"] = params.covariance_type
     by_key = sort_by_key(points, threads)[0]
     used = by_key
@@ -174,7 +174,9 @@ def _fit_mixture(rows: Points, components: int, params: GaussianMixtureParams, s
                 return model.fit(data)
         except ValueError as error:
             if "ill-defined" not in str(error):
-                raise InvalidField("n_components", f"cannot start so: {error}", value=components) from None
+                raise InvalidField(
+                    "n_components", f"does not fit the initial values: {error}", value=components
+                ) from None
     raise InvalidField("reg_covar", "is too small for these rows", value=params.reg_covar, remedy="Raise it.")
 
 

@@ -154,7 +154,7 @@ def _approximation_warning(recall: float, by_default: bool) -> str:
 
 def _collect_warnings(params: HDBSCANParams, min_samples: int) -> list[str]:
     if params.min_samples is not None and min_samples < params.min_samples:
-        return [f"min_samples {params.min_samples} is more than there are rows; {min_samples} was used."]
+        return [f"min_samples {params.min_samples} exceeds the number of rows; {min_samples} was used."]
     return []
 
 

@@ -128,8 +128,8 @@ def _bandwidth_warning(bandwidth: float, dimensions: int) -> str:
     if dimensions <= _LOW_DIMENSIONS:
         return f"bandwidth was chosen from the data: {bandwidth:.4g}. A larger one gives fewer, larger clusters."
     return (
-        f"bandwidth was chosen from the data: {bandwidth:.4g}. In {dimensions} dimensions windows of one size make a "
-        "heap or strays, whatever their size: the algorithm auto does better."
+        f"bandwidth was chosen from the data: {bandwidth:.4g}. In {dimensions} dimensions no single bandwidth suits: "
+        "it gives one dominant cluster or only tiny ones. The algorithm auto does better."
     )
 
 

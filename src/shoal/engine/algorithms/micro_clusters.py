@@ -40,5 +40,5 @@ def build_micro_clusters(
     sums = np.zeros((len(weights), points.shape[1]))
     np.add.at(sums, found, rows * values.copies[:, None])
     centers = (sums / weights[:, None]).astype(np.float32)
-    told = f"{len(values.rows):,} distinct rows are more than {most:,}: {len(weights):,} micro-clusters stood for them."
+    told = f"{len(values.rows):,} distinct rows exceed the limit of {most:,}: {len(weights):,} micro-clusters replaced them."
     return MicroClusters(centers, weights, found[values.back], told)

@@ -140,8 +140,8 @@ def _extract_clusters(
         return labels, {"cluster_method": "xi"}, []
     eps = params.eps or float(space.to_metric(np.array([choose_eps(edges, copies)]))[0])
     notes = (
-        f"Slopes (cluster_method xi) leave more than half of the rows out; clusters were taken at one distance, eps "
-        f"{eps:.4g}, chosen from the data. cluster_method=xi keeps to slopes."
+        f"Slopes (cluster_method xi) leave more than half of the rows as noise, so clusters were extracted at one "
+        f"distance, eps {eps:.4g}, chosen from the data. Set cluster_method=xi to use slopes."
     )
     chosen = replace(params, cluster_method="dbscan", eps=eps)
     return _extract_labels(edges, space, chosen), {"cluster_method": "dbscan", "eps": eps}, [notes]

@@ -1,1 +1,1 @@
-"""Communities in a nearest-neighbour graph."""
+"""Community detection in a nearest-neighbour graph."""

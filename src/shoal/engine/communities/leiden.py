@@ -1,7 +1,7 @@
-"""Communities of the neighbour graph, at many resolutions, and what tells a good resolution.
+"""Communities of the neighbour graph at many resolutions, and measures for choosing one.
 
 The Leiden algorithm (Traag, Waltman and van Eck 2019) for modularity with a resolution (Reichardt and Bornholdt 2006)
-or the constant Potts model. One run depends on the order of its visits; the consensus of several hardly does
+or the constant Potts model. A single run depends on its visiting order; the consensus of several hardly does
 (Lancichinetti and Fortunato 2012).
 """
 
@@ -35,19 +35,19 @@ Places = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 _GROUP_RESOLUTION: Final = 32.0
-"""The resolution at which small groups hold together."""
+"""The resolution at which small groups are found."""
 _MAX_GROUPS: Final = 16_384
-"""Groups that runs over many rows start from, at most."""
+"""Maximum number of groups that runs over many rows start from."""
 _RUNS: Final = 10
-"""Runs that a consensus is made of: with five, another seed moves twice as many rows."""
+"""Runs per consensus: with five, another seed moves twice as many rows."""
 _FIRST_RUNS: Final = 4
 _ENOUGH_AGREEMENT: Final = 0.95
-"""Runs that start from the same groups differ less: four do where they agree by this share."""
+"""Runs from the same groups differ less: four are enough if they agree by this share."""
 
 
 def find_small_groups(graph: NeighborGraph, threads: int, progress: Progress) -> Places:
-    """(n,) groups that hold together at a resolution above those of interest, 0..k-1 in the order of their first rows:
-    what runs over many rows start from. Reports to `progress` as "communities"."""
+    """(n,) groups that stay together at a resolution above those of interest, numbered by first row: the start of runs
+    over many rows. Reports to `progress` as "communities"."""
     core = kernels.native() or leiden_reference
     tick = partial(progress, "communities")
     threads = thread_count(threads)
@@ -58,7 +58,7 @@ def find_small_groups(graph: NeighborGraph, threads: int, progress: Progress) ->
 
 
 def intersect_groups(layers: Places) -> Places:
-    """(n,) the groups of rows that no layer of (r, n) tells apart, 0..k-1 in the order of their first rows."""
+    """(n,) groups of rows that no layer of (r, n) separates, numbered by first row."""
     core = kernels.native() or leiden_reference
     found: Places = core.common_groups(np.ascontiguousarray(layers, np.int32))
     return found
@@ -73,11 +73,11 @@ def find_community_layers(
     threads: int,
     progress: Progress,
 ) -> Places:
-    """(len(resolutions), n) the community of each row, 0..k-1 in the order of their first rows.
+    """(len(resolutions), n) the community of each row, numbered by first row.
 
-    `groups` (n,) are never taken apart; beyond 4096 rows or groups small ones are joined first that hold together at
-    the largest resolution. The answer depends on the seed and the order of the rows, not on the number of threads.
-    Reports to `progress` as "communities".
+    `groups` (n,) are never split; beyond 4096 rows or groups, small ones that stay together at the largest resolution
+    are merged first. The result depends on the seed and on row order, not on the number of threads. Reports to
+    `progress` as "communities".
     """
     core = kernels.native() or leiden_reference
     found: Places = core.layers_of_communities(
@@ -104,11 +104,20 @@ def run_leiden(
     threads: int,
     progress: Progress,
 ) -> Places:
-    """(len(seeds), n) the same at one resolution for each of the seeds, `rounds` rounds from single rows or from
-    `groups` (n,), which are never taken apart. Edges between different communities of `within` (n,) do not count.
+    """(len(seeds), n) communities at one resolution for each of the seeds, numbered by first row.
 
-    `strength` (n,) is what rows count in the expectation, by default their weights in this graph; with `potts` each
-    counts as one and nothing is divided by the total (constant Potts model).
+    Parameters
+    ----------
+    rounds
+        Iterations, from single rows or from `groups`.
+    groups
+        (n,) groups that are never split.
+    within
+        (n,) edges between different values do not count.
+    strength
+        (n,) weights of the rows in the expectation, by default their degrees in this graph.
+    potts
+        Constant Potts model: each row has weight one and nothing is divided by the total.
     """
     core = kernels.native() or leiden_reference
     if strength is None:
@@ -134,16 +143,16 @@ def _graph_arguments(
 
 @dataclass(frozen=True, slots=True)
 class Fitness:
-    """How well a layer fits: the resolution at which modularity would be the likelihood of a planted partition with
-    the edge rates inside and between that the layer shows (Newman 2016), as a multiple of its own resolution; and the
-    share of the edges that lie inside."""
+    """Fit of a layer: the resolution at which modularity is the likelihood of a planted partition with the edge rates
+    inside and between communities of the layer (Newman 2016), as a multiple of its own resolution; and the fraction of
+    edges inside communities."""
 
     contrast: float
     inside: float
 
 
 def score_layers(graph: NeighborGraph, layers: Places, resolutions: Sequence[float], threads: int) -> list[Fitness]:
-    """Of each of the layers (r, n)."""
+    """Fitness of each of the layers (r, n)."""
     core = kernels.native() or leiden_reference
     layers = np.ascontiguousarray(layers, np.int32)
     weights, edges = core.weights_within(graph.start, graph.to, graph.weight, layers, thread_count(threads))
@@ -158,7 +167,7 @@ def score_layers(graph: NeighborGraph, layers: Places, resolutions: Sequence[flo
 
 
 def _compute_contrast(weight: float, expected: float, total: float) -> float:
-    """The resolution of the planted partition with so much weight inside of the total, where so much is expected."""
+    """The resolution of the planted partition, given the weight inside communities, its expectation and the total."""
     if weight == 0:
         return 0.0
     inner, outer = weight / expected, (total - weight) / max(total - expected, 1e-12 * total)
@@ -176,28 +185,28 @@ def find_consensus(
     threads: int,
     progress: Progress,
 ) -> tuple[Places, float]:
-    """The communities of the graph whose edges count as often as several runs put their ends together, (n,); and how
-    much the runs agree: the mean over edges of whether a second run says what a first one says, 1 where all agree.
+    """Communities (n,) of the graph whose edges are weighted by how often several runs put both ends together; and the
+    agreement of the runs: the mean over edges of whether a second run confirms a first one, 1 if all agree.
 
-    Ten runs, of those from given `groups` (n,) four where these agree. Rows that all runs put together stay so
+    Ten runs, or four of those from given `groups` (n,) if they agree. Rows that all runs put together stay together
     (Ovelgoenne and Geyer-Schulz 2012).
     """
     seeds = [seed * _RUNS + run for run in range(_RUNS)]
-    look = partial(run_leiden, graph, resolution, groups=groups, threads=threads)
+    run_seeds = partial(run_leiden, graph, resolution, groups=groups, threads=threads)
     first = _RUNS if groups is None else _FIRST_RUNS
-    runs = look(seeds[:first], progress=part_of(progress, "communities", 0, 0.4))
+    runs = run_seeds(seeds[:first], progress=part_of(progress, "communities", 0, 0.4))
     agreed, agreement = _weigh_by_agreement(graph, runs, threads)
     if first < _RUNS and agreement < _ENOUGH_AGREEMENT:
-        more = look(seeds[first:], progress=part_of(progress, "communities", 0.4, 0.8))
+        more = run_seeds(seeds[first:], progress=part_of(progress, "communities", 0.4, 0.8))
         runs = np.concatenate([runs, more])
         agreed, agreement = _weigh_by_agreement(graph, runs, threads)
     part = part_of(progress, "communities", 0.8, 1)
-    kept = intersect_groups(runs)
-    return run_leiden(agreed, resolution, seeds[:1], groups=kept, threads=threads, progress=part)[0], agreement
+    common = intersect_groups(runs)
+    return run_leiden(agreed, resolution, seeds[:1], groups=common, threads=threads, progress=part)[0], agreement
 
 
 def _weigh_by_agreement(graph: NeighborGraph, runs: Places, threads: int) -> tuple[NeighborGraph, float]:
-    """The graph weighed by how often the runs (r, n) put both ends of an edge together; and how far they agree."""
+    """The graph weighted by how often the runs (r, n) put both ends of an edge together, and their agreement."""
     core = kernels.native() or leiden_reference
     *fields, together, pairs = core.agreed_graph(graph.start, graph.to, graph.weight, runs, thread_count(threads))
     return NeighborGraph(*fields), float(pairs) / max(float(together) * (len(runs) - 1), 1.0)

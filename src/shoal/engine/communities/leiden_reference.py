@@ -1,4 +1,5 @@
-"""`native/communities.cpp` in plain Python, for installations without the compiled core: the same answers, slowly."""
+"""Reference implementation of `native/communities.cpp` in Python, for installations without the compiled core: same
+results, slowly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ def groups_of_vertices(
     threads: int,
     tick: Callable[[float], None],
 ) -> Places:
-    """As in `_native`; `threads` has no effect."""
+    """See `_native.pyi`; `threads` has no effect."""
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
     part = list[int]()
     for first in range(0, graph.count, _STRETCH):
@@ -62,7 +63,7 @@ def layers_of_communities(
     threads: int,
     tick: Callable[[float], None],
 ) -> Places:
-    """As in `_native`; `threads` has no effect."""
+    """See `_native.pyi`; `threads` has no effect."""
     count = len(start) - 1
     found = np.empty((len(resolutions), count), np.int32)
     if count == 0 or len(resolutions) == 0:
@@ -96,7 +97,7 @@ def runs_of_communities(
     threads: int,
     tick: Callable[[float], None],
 ) -> Places:
-    """As in `_native`; `threads` has no effect."""
+    """See `_native.pyi`; `threads` has no effect."""
     count = len(start) - 1
     found = np.empty((len(seeds), count), np.int32)
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
@@ -115,16 +116,16 @@ def runs_of_communities(
 
 
 def common_groups(labels: Places) -> Places:
-    """As in `_native`."""
+    """See `_native.pyi`."""
     groups = [0] * labels.shape[1]
     for layer in labels.tolist():
-        known: dict[tuple[int, int], int] = {}
-        groups = [known.setdefault(pair, len(known)) for pair in zip(groups, layer, strict=True)]
+        numbers: dict[tuple[int, int], int] = {}
+        groups = [numbers.setdefault(pair, len(numbers)) for pair in zip(groups, layer, strict=True)]
     return np.array(groups, np.int32)
 
 
 def joined_groups(start: Starts, to: Places, weight: Weights, groups: Places, threads: int) -> Graph:
-    """As in `_native`; `threads` has no effect."""
+    """See `_native.pyi`; `threads` has no effect."""
     part, parts = groups.tolist(), int(groups.max(initial=-1)) + 1
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), [0.0] * len(part), 0.0)
     small = _contract(graph, part, parts)
@@ -140,7 +141,7 @@ def joined_groups(start: Starts, to: Places, weight: Weights, groups: Places, th
 def agreed_graph(
     start: Starts, to: Places, weight: Weights, labels: Places, threads: int
 ) -> tuple[Starts, Places, Weights, int, int]:
-    """As in `_native`; `threads` has no effect."""
+    """See `_native.pyi`; `threads` has no effect."""
     row = np.repeat(np.arange(len(start) - 1), np.diff(start))
     same = np.zeros(len(to), np.int64)
     for own in labels:
@@ -158,7 +159,7 @@ def weights_within(
     labels: NDArray[np.int32],
     threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """As in `_native`; `threads` has no effect."""
+    """See `_native.pyi`; `threads` has no effect."""
     count = len(start) - 1
     row = np.repeat(np.arange(count), np.diff(start))
     weights, edges = np.zeros(len(labels)), np.zeros(len(labels), np.int64)
@@ -213,7 +214,7 @@ class _Steps:
         self.rate = resolution / max(graph.total, 1e-300)
 
     def toward(self, vertex: int, labels: list[int], only: list[int] | None = None) -> dict[int, float]:
-        """The weight from a vertex to each community, in the order they are met; with `only` to its own whole."""
+        """The weight from a vertex to each community, in order of encounter; with `only` within its own whole."""
         found: dict[int, float] = {}
         to, weight = self.graph.to, self.graph.weight
         for at in self.graph.neighbors(vertex):

@@ -1,4 +1,4 @@
-"""How well rows belong to the communities they are in, and which belong nowhere."""
+"""How strongly rows belong to their communities, and which rows are noise."""
 
 from typing import Final
 
@@ -21,13 +21,13 @@ _BLOCK: Final = 65_536
 
 
 def walk_home(graph: NeighborGraph, labels: Places, threads: int) -> tuple[Places, NDArray[np.float32]]:
-    """Where walks of two steps from each row mostly end, weights being chances: the community (n,), the lower number
-    where equal, and the share of the walks that end there. Rows without an edge stay where they are."""
+    """Where two-step random walks from each row most often end: the community (n,), ties to the lower number, and the
+    share of the walks that end there. Rows without edges stay where they are."""
     core = kernels.native()
     if core is None:
         return _walk_home(graph, labels)
-    told = graph.start, graph.to, graph.weight, graph.strength(), np.ascontiguousarray(labels, np.int32)
-    found: tuple[Places, NDArray[np.float32]] = core.walk_home(*told, thread_count(threads))
+    arguments = graph.start, graph.to, graph.weight, graph.strength(), np.ascontiguousarray(labels, np.int32)
+    found: tuple[Places, NDArray[np.float32]] = core.walk_home(*arguments, thread_count(threads))
     return found
 
 
@@ -54,17 +54,17 @@ def _walk_home(graph: NeighborGraph, labels: Places) -> tuple[Places, NDArray[np
 
 
 def log_distances(distances: Floats) -> Floats:
-    """(n,) the log of the mean of half the squared distances (n, k) to the neighbours, infinite ones left out."""
+    """(n,) log of the mean of half the squared distances (n, k) to the neighbours, ignoring infinite ones."""
     halves = np.where(np.isfinite(distances), distances**2 / 2, np.nan)
-    known = np.isfinite(halves).any(axis=1)
+    has_neighbor = np.isfinite(halves).any(axis=1)
     mean = np.zeros(len(distances))
-    mean[known] = np.nanmean(halves[known], axis=1)
+    mean[has_neighbor] = np.nanmean(halves[has_neighbor], axis=1)
     return log(mean + 1e-6)
 
 
 def robust_scores(values: Floats, labels: Places) -> tuple[Floats, Floats, Floats]:
-    """How many robust deviations each value lies above the median of its group, (n,); and the medians and deviations
-    (k,), 1.4826 times the median absolute ones. Every group has a member."""
+    """Robust deviations of each value from the median of its group, (n,); and the medians and deviations (k,), 1.4826
+    times the median absolute ones. Every group has a member."""
     middle = _medians(values, labels)
     spread = 1.4826 * _medians(np.abs(values - middle[labels]), labels) + 1e-3
     return (values - middle[labels]) / spread[labels], middle, spread
@@ -79,10 +79,11 @@ def _medians(values: Floats, labels: Places) -> Floats:
 
 
 def mark_noise(labels: Places, out: NDArray[np.bool_], copies: Rows, smallest: int) -> Places:
-    """Without the rows `out` and without groups of fewer than `smallest` rows, copies counted; the rest renumbered."""
-    kept = np.where(out, NOISE, labels)
-    inside = kept >= 0
-    sizes = np.bincount(kept[inside], copies[inside], int(labels.max(initial=-1)) + 1)
+    """Labels without the rows `out` and without groups of fewer than `smallest` rows, including copies; the rest is
+    renumbered."""
+    remaining = np.where(out, NOISE, labels)
+    inside = remaining >= 0
+    sizes = np.bincount(remaining[inside], copies[inside], int(labels.max(initial=-1)) + 1)
     number = np.cumsum(sizes >= smallest) - 1
     number[sizes < smallest] = NOISE
-    return np.where(inside, number[kept] if len(number) else NOISE, NOISE).astype(np.int32)
+    return np.where(inside, number[remaining] if len(number) else NOISE, NOISE).astype(np.int32)

@@ -1,1 +1,1 @@
-"""Several features of a document: their scales, weights and agreement."""
+"""Several features per document: scaling, weighting and agreement."""

@@ -30,7 +30,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class AttributeGroup:
-    """A group and where it stands in the tree. `path` holds the values as text, `values` as they were found."""
+    """A group and its position in the tree. `path` holds the values as text, `values` the original ones."""
 
     path: Path
     values: tuple[object, ...]
@@ -46,8 +46,8 @@ class AttributeGroup:
 
 @dataclass(frozen=True, slots=True)
 class AttributeOutcome:
-    """`labels` is (n,) int32: the leaf group of each row. `groups` has the leaves first, by size descending and path,
-    then the inner nodes in the same order; a group's number is its place."""
+    """`labels` (n,) int32 is the leaf group of each row. `groups` holds the leaves first, by size descending and path,
+    then the inner nodes in the same order; a group's number is its position."""
 
     labels: Labels
     groups: Sequence[AttributeGroup]
@@ -60,7 +60,7 @@ class AttributeOutcome:
 def group_by_attributes(columns: Sequence[Sequence[object]], hierarchical: bool = False) -> AttributeOutcome:
     """Group n rows by one column of values per attribute, outermost first.
 
-    `hierarchical` adds a node for every shorter prefix of the values; rows are labelled with their leaf all the same.
+    `hierarchical` adds a node for every shorter prefix of the values; rows are labelled with their leaf in any case.
     """
     rows = [tuple(format_value(value) for value in row) for row in zip(*columns, strict=True)]
     sizes = Counter(rows)
@@ -85,8 +85,8 @@ def group_by_attributes(columns: Sequence[Sequence[object]], hierarchical: bool 
 
 
 def aggregate(values: Sequence[object], method: Aggregation) -> object:
-    """One value for many: the most frequent one (ties: the one that comes first), the first or the last; missing values
-    do not count. None where all are missing."""
+    """Reduce many values to one: the most frequent (ties to the first), the first or the last, ignoring missing values.
+    None if all are missing."""
     present = [value for value in values if value is not None]
     if not present:
         return None
@@ -100,7 +100,7 @@ def aggregate(values: Sequence[object], method: Aggregation) -> object:
 
 
 def format_value(value: object) -> str:
-    """A value as it stands in a path."""
+    """A value as it appears in a path."""
     if value is None:
         return MISSING
     if isinstance(value, (list, tuple)):
@@ -134,5 +134,5 @@ def _find_first_rows(rows: Sequence[Path]) -> dict[Path, int]:
 
 
 def _values_of_path(columns: Sequence[Sequence[object]], first: Mapping[Path, int], path: Path) -> tuple[object, ...]:
-    """The values behind a path, as the first row below it has them."""
+    """The values of a path, from the first row below it."""
     return tuple(column[first[path]] for column in columns[: len(path)])

@@ -1,4 +1,4 @@
-"""How two clusterings of the same rows relate: which clusters share their rows, and how far they agree as a whole."""
+"""How two clusterings of the same rows relate: which clusters share rows, and how far they agree overall."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,13 +15,13 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 ABSENT: Final = -2
-"""The label of a row that one of the clusterings does not know, beside -1 for noise."""
+"""The label of a row that one of the clusterings does not contain, beside -1 for noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of the `rows` that both cluster: normalised mutual information (arithmetic mean of the entropies) and the
-    adjusted Rand index (Hubert and Arabie 1985). 1 where the clusterings are equal; None without such rows."""
+    """Over the `rows` that both cluster: normalised mutual information (arithmetic mean of the entropies) and the
+    adjusted Rand index (Hubert and Arabie 1985). 1 for equal clusterings; None without such rows."""
 
     rows: int
     nmi: float | None
@@ -30,29 +30,30 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """Pairs of clusters (m,) of which one lies in the other, by `left` and then by `rows` descending."""
+    """Pairs of clusters (m,) one of which lies in the other, by `left` and then by `rows` descending."""
 
     left: Counts
     right: Counts
     rows: Counts
     """Rows in both."""
     share_of_left: Floats
-    """How much of the left cluster that is, of its rows that both clusterings know; noise counts."""
+    """Fraction of the left cluster, counting its rows that both clusterings contain, including noise."""
     share_of_right: Floats
 
 
 def find_overlaps(left: Labels, right: Labels, *, least: float = 0.7) -> Overlap:
-    """The pairs of clusters of which at least one has the share `least` of its rows in the other.
+    """The pairs of clusters at least one of which has the fraction `least` of its rows in the other.
 
-    Labels (n,) are aligned, -1 for noise, -2 (`ABSENT`) for rows to leave out. O(n log n) time, O(n) memory: there is
-    no table of all pairs. Raises InvalidField for labels of two lengths (`labels`) and a share outside 0..1 (`least`).
+    Labels (n,) are aligned, -1 for noise, -2 (`ABSENT`) for rows to ignore. O(n log n) time, O(n) memory: there is no
+    full contingency table. Raises InvalidField for labels of different length (`labels`) and a fraction outside 0..1
+    (`least`).
     """
     if left.shape != right.shape:
         raise InvalidField("labels", "must be of the same rows", value=(left.shape, right.shape))
     if not 0 < least <= 1:
         raise InvalidField("least", "must be above 0 and at most 1", value=least)
-    known = (left > ABSENT) & (right > ABSENT)
-    left, right = left[known], right[known]
+    is_present = (left > ABSENT) & (right > ABSENT)
+    left, right = left[is_present], right[is_present]
     both = (left >= 0) & (right >= 0)
     width = int(right.max(initial=0)) + 1
     cell, rows = np.unique(left[both].astype(np.int64) * width + right[both], return_counts=True)
@@ -70,8 +71,8 @@ def find_overlaps(left: Labels, right: Labels, *, least: float = 0.7) -> Overlap
 
 
 def measure_agreement(left: Labels, right: Labels) -> Agreement:
-    """How far two clusterings of the same rows agree; rows that one of them leaves out do not count."""
-    # A third of the start of every server, worker and run, for those few that compare clusterings.
+    """Agreement of two clusterings of the same rows; rows that are noise in either are ignored."""
+    # Imported here: it takes a third of the start-up time of every process, and few compare clusterings.
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     both = (left >= 0) & (right >= 0)

@@ -1,4 +1,4 @@
-"""Steps that a space goes through before it is clustered."""
+"""Preprocessing steps applied to a space before clustering."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,29 +37,28 @@ class Step:
 
     method: Literal["none", "pca", "whitening", "umap", "tsne"]
     n_components: int | None = None
-    """Dimensions that are kept; None takes 50, for "tsne" 2, fewer where there are not so many."""
+    """Dimensions to keep; None uses 50, for "tsne" 2, at most those available."""
     whiten: bool = False
     """Whether "pca" scales its axes to unit variance."""
     regularization: float = 1e-5
-    """Added by "whitening" to the variances, as a share of the largest."""
+    """Added by "whitening" to the variances, as a fraction of the largest."""
     n_neighbors: int = 30
-    """Neighbours of a row in the graph of "umap" and "tsne", whose perplexity it is."""
+    """Neighbours per row in the graph of "umap" and "tsne"; the perplexity of the latter."""
     metric: Literal["cosine", "euclidean"] = "cosine"
-    """What "umap" compares rows by; "tsne" takes the rows as they are."""
+    """Metric of "umap"; "tsne" uses the rows unscaled."""
     random_state: int | None = None
-    """Seed of "umap" and "tsne"; None takes the plan's."""
+    """Seed of "umap" and "tsne"; None uses that of the plan."""
     without_effect: tuple[str, ...] = ()
-    """Parameters that were given and that our way of doing it does not have."""
+    """Given parameters that this implementation ignores."""
 
     @property
     def embeds(self) -> bool:
-        """Whether the rows get places rather than coordinates: their lengths mean nothing then."""
+        """Whether the result is a layout: lengths of rows have no meaning then."""
         return self.method in ("umap", "tsne")
 
 
 class Prepared(NamedTuple):
-    """The rows (n, d') after all steps, what each step does to other rows of the same kind, and what to tell those who
-    asked for the steps."""
+    """The rows (n, d') after all steps, the transform of each step for other rows, and notes for the caller."""
 
     points: Points
     applied: list[Apply]
@@ -67,14 +66,14 @@ class Prepared(NamedTuple):
 
 
 def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
-    """The steps but "none". Raises InvalidField (`field`[i]...) for what is not known or cannot be done."""
+    """The steps except "none". Raises InvalidField (`field`[i]...) for unknown or invalid parameters."""
     found = []
-    for number, given in enumerate(steps):
+    for number, raw_step in enumerate(steps):
         where = f"{field}[{number}]"
-        method = given.get("method", "none")
+        method = raw_step.get("method", "none")
         if not isinstance(method, str) or method not in _PARAMETERS:
             raise InvalidField(f"{where}.method", f"must be {' or '.join(_PARAMETERS)}", value=method)
-        params = {name: value for name, value in given.items() if name != "method" and value is not None}
+        params = {name: value for name, value in raw_step.items() if name != "method" and value is not None}
         for name, value in params.items():
             if name not in _PARAMETERS[method]:
                 remedy = f"It takes {', '.join(_PARAMETERS[method]) or 'none'}."
@@ -126,7 +125,7 @@ def _parse_step(method: Any, params: Mapping[str, Any], where: str) -> Step:
 def apply_steps(
     points: Points, steps: Sequence[Step], seed: int, threads: int, progress: Progress = ignore_progress
 ) -> Prepared:
-    """`points` (n, d) after all steps. Reports to `progress` as "prepare", which may raise Cancelled."""
+    """`points` (n, d) after all steps. Reports to `progress` as "prepare"; may raise Cancelled."""
     applied, notes = list[Apply](), list[str]()
     with one_blas_thread():
         for number, step in enumerate(steps):
@@ -145,28 +144,28 @@ def _fit_step(
         transform = _fit_axes(points, step, seed, threads)
         return transform(points), transform, None
     space = normalize_nonzero_rows if step.metric == "cosine" else np.asarray
-    own, components = seed if step.random_state is None else step.random_state, step.n_components or 2
-    found = embed(space(points), components, step.n_neighbors, own, threads, progress)
+    step_seed, components = seed if step.random_state is None else step.random_state, step.n_components or 2
+    found = embed(space(points), components, step.n_neighbors, step_seed, threads, progress)
     if found is None:
         transform = _fit_axes(points, step, seed, threads)
-        few = f"there are fewer than the {min_rows(components)} distinct rows that a neighbour graph takes"
-        return transform(points), transform, f"{step.method} was done by principal axes: {few}."
+        reason = f"a neighbour graph needs at least {min_rows(components)} distinct rows"
+        return transform(points), transform, f"{step.method} was replaced by principal axes: {reason}."
     places, model = found
     how = "the layout of maps" if components in (2, 3) else "a diffusion map"
-    idle = f"; without effect: {', '.join(step.without_effect)}" if step.without_effect else ""
-    note = f"{step.method} is done by {how} of the same neighbour graph, not by {step.method} itself{idle}."
+    ignored = f"; without effect: {', '.join(step.without_effect)}" if step.without_effect else ""
+    note = f"{step.method} is replaced by {how} of the same neighbour graph{ignored}."
     return places, lambda rows: model.place(space(rows), threads), note
 
 
 def _fit_axes(points: Points, step: Step, seed: int, threads: int) -> Apply:
-    """Principal axes, each scaled to unit variance by "whitening" (ZCA would turn back; distances are the same). Also
-    for rows too few for a graph."""
+    """Principal axes, each scaled to unit variance by "whitening" (ZCA would only rotate back; distances are equal).
+    Also used if there are too few rows for a graph."""
     columns = points.shape[1]
-    wanted = columns if step.method == "whitening" else min(step.n_components or _DIMENSIONS[step.method], columns)
+    count = columns if step.method == "whitening" else min(step.n_components or _DIMENSIONS[step.method], columns)
     if len(points) < 2:
-        return lambda rows: np.ascontiguousarray(rows[:, :wanted])
+        return lambda rows: np.ascontiguousarray(rows[:, :count])
     mean = points.mean(axis=0, dtype=np.float64)
-    axes, variances = principal_axes(points, mean, wanted, seed, threads)
+    axes, variances = principal_axes(points, mean, count, seed, threads)
     if step.method == "whitening" or step.whiten:
         largest = float(variances.max(initial=0.0))
         floor = (step.regularization if step.method == "whitening" else 1e-12) * largest
@@ -175,7 +174,7 @@ def _fit_axes(points: Points, step: Step, seed: int, threads: int) -> Apply:
 
 
 def _project(points: Points, mean: Floats, axes: Floats) -> Points:
-    turned = np.empty((len(points), axes.shape[1]), np.float32)
+    projected = np.empty((len(points), axes.shape[1]), np.float32)
     for block in spans(len(points), _BLOCK):
-        turned[block] = (points[block] - mean) @ axes
-    return turned
+        projected[block] = (points[block] - mean) @ axes
+    return projected

@@ -1,4 +1,4 @@
-"""Several vectors a document, as one space."""
+"""Combines several vectors per document into one space."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,15 +16,14 @@ _BLOCK = 8192
 
 
 def check_weights(weights: Mapping[str, object], features: Sequence[str], field: str) -> dict[str, float]:
-    """Weights that sum to 1, in the order of the features; a feature that is not named weighs nothing.
+    """Weights that sum to 1, in the order of the features; a feature that is not named has weight 0.
 
-    Raises InvalidField (`field`) for a feature that is not clustered, a number that is negative or not finite, and
-    where all are 0.
+    Raises InvalidField (`field`) for an unknown feature, a weight that is negative or not finite, and if all are 0.
     """
     for name, weight in weights.items():
         if name not in features:
-            known = f"Name {' or '.join(features)}."
-            raise InvalidField(f"{field}.{name}", "is no feature of this cluster", value=weight, remedy=known)
+            is_nonzero = f"Name {' or '.join(features)}."
+            raise InvalidField(f"{field}.{name}", "is no feature of this cluster", value=weight, remedy=is_nonzero)
         number = weight if isinstance(weight, int | float) and not isinstance(weight, bool) else np.nan
         if not 0 <= number < np.inf:
             raise InvalidField(f"{field}.{name}", "must be a finite number of at least 0", value=weight)
@@ -36,26 +35,26 @@ def check_weights(weights: Mapping[str, object], features: Sequence[str], field:
 
 
 def normalize_nonzero_rows(points: Points) -> Points:
-    """(n, d) rows scaled to unit length; rows of zeros, which are missing values, stay as they are."""
-    known = points.any(axis=1)
-    if known.all():
+    """(n, d) rows scaled to unit length; zero rows, which are missing values, are unchanged."""
+    is_nonzero = points.any(axis=1)
+    if is_nonzero.all():
         return unit_rows(points)
     scaled = np.zeros_like(points, order="C")
-    scaled[known] = unit_rows(points[known])
+    scaled[is_nonzero] = unit_rows(points[is_nonzero])
     return scaled
 
 
 def concatenate_features(blocks: Mapping[str, Points], weights: Mapping[str, float], *, normalize: bool) -> Points:
-    """(n, sum of d) float32: the blocks (n, d_i) side by side, each times the root of its weight; features that weigh
-    nothing are left out.
+    """(n, sum of d) float32: the blocks (n, d_i) side by side, each times the root of its weight, without those of
+    weight 0.
 
     With `normalize` each row of a block is scaled to unit length first, so that the squared distance of two rows is the
-    weighted mean of those in the blocks. A row that lacks a feature, being all zero there, is told by the others: once
+    weighted mean of those in the blocks. A row that lacks a feature, being all zero there, depends on the others: once
     it is scaled to unit length they weigh more.
     """
     used = [name for name in blocks if weights[name] > 0]
     total = len(next(iter(blocks.values())))
-    joined = np.empty((total, sum(blocks[name].shape[1] for name in used)), np.float32)
+    combined = np.empty((total, sum(blocks[name].shape[1] for name in used)), np.float32)
     column = 0
     for name in used:
         points, factor = blocks[name], np.float32(np.sqrt(weights[name]))
@@ -64,6 +63,6 @@ def concatenate_features(blocks: Mapping[str, Points], weights: Mapping[str, flo
             rows: NDArray[np.float32] = (
                 normalize_nonzero_rows(np.ascontiguousarray(points[part])) if normalize else points[part]
             )
-            joined[part, into] = rows * factor
+            combined[part, into] = rows * factor
         column += points.shape[1]
-    return joined
+    return combined

@@ -1,10 +1,10 @@
-"""How much each feature should count, learned from the data alone.
+"""Learns the weights of features from the data alone.
 
-A measure of the clusters in the joined space cannot compare weights: it is best where one feature that falls into tight
-groups counts alone. So each weighting is judged in the features themselves: how much of what a clustering of that
-feature alone would reach there, beyond chance, do the clusters of the joined space reach? The weights with the largest
-product of these shares win, which is Nash's bargain (1950) between the features; each has a say by its structure, and a
-feature whose neighbour graph looks like that of shuffled columns has none and weighs nothing.
+A quality measure of the combined space cannot compare weights: it is best if a single feature with tight groups counts.
+So each weighting is scored in the features themselves: of what a clustering of that feature alone reaches there, beyond
+chance, how much do the clusters of the combined space reach? The weights with the largest product of these shares win,
+Nash's bargain (1950) between the features; each counts in proportion to its structure, and a feature whose neighbour
+graph looks like that of shuffled columns gets weight 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,9 +38,9 @@ Metric = Literal["silhouette", "davies_bouldin", "calinski_harabasz"]
 _SAMPLE: Final = 2500
 _NEIGHBORS: Final = 15
 _MIN_STRUCTURE: Final = 0.1
-"""A feature with less structure than this, of 1, weighs nothing."""
+"""A feature with less structure than this, of 1, gets weight 0."""
 _MIN_SHARE: Final = 1e-3
-"""The least share that counts: a product with a 0 would say nothing of the others."""
+"""Lower bound of a share: a factor of 0 would hide the others."""
 _CANDIDATES: Final = 512
 
 
@@ -49,14 +49,14 @@ class WeightLearning:
     """Names and defaults of the wire, except the default of `metric`. Raises InvalidField."""
 
     method: Literal["bayesian", "grid_search"] = "bayesian"
-    """Where to look next: where a Gaussian process expects most, or on a regular grid."""
+    """How to search: by the expected improvement of a Gaussian process, or on a regular grid."""
     max_iterations: int = 20
-    """Weightings that are tried, at most."""
+    """Maximum number of weightings to try."""
     metric: Metric = "calinski_harabasz"
-    """What is measured in each feature. The wire's default is silhouette, which falls below chance in a feature as
-    soon as another one counts, and so leaves little to bargain about."""
+    """Quality measured in each feature. The wire's default is silhouette, which falls below chance in a feature as soon
+    as another one counts, and so leaves little to bargain over."""
     sample_size: int | None = None
-    """Rows that are looked at; None takes 2,500."""
+    """Rows to use; None uses 2,500."""
     random_state: int | None = 42
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ def _check_integer(name: str, value: object, least: int, most: int | None) -> No
 
 @dataclass(frozen=True, slots=True)
 class LearnedWeights:
-    """`weights` sum to 1. `structure` of each feature is in 0..1; `score` is the mean log of the shares, 0 where the
+    """`weights` sum to 1. `structure` of each feature is in 0..1; `score` is the mean log of the shares, 0 if the
     clusters are as good in each feature as its own; `tried` are all weightings with their scores."""
 
     weights: Mapping[str, float]
@@ -93,41 +93,43 @@ class LearnedWeights:
 
 def learn_weights(
     blocks: Mapping[str, Points],
-    how: WeightLearning,
+    options: WeightLearning,
     *,
     seed: int = 42,
     threads: int = 0,
     progress: Progress = ignore_progress,
 ) -> LearnedWeights:
-    """The weights of the features (n, d_i), from a sample of the rows that lack none. The same for the rows in any
-    order. O(m^2 d) time for m sampled rows, and as much for each weighting tried. Reports to `progress` as "weights".
+    """The weights of the features (n, d_i), from a sample of the rows that have all of them.
+
+    Independent of row order. O(m^2 d) time for m sampled rows, and as much per weighting. Reports to `progress` as
+    "weights".
     """
     names = list(blocks)
     with one_blas_thread():
-        sample = _sample_rows(blocks, how, seed, threads)
+        sample = _sample_rows(blocks, options, seed, threads)
         rows = len(next(iter(sample.values())))
         structure = {name: _measure_structure(points, threads) if rows > 30 else 1.0 for name, points in sample.items()}
         used = [name for name in names if structure[name] >= _MIN_STRUCTURE] or names
         equal = {name: 1 / len(used) if name in used else 0.0 for name in names}
         if len(used) == 1 or rows <= 30 or not any(structure.values()):
             return LearnedWeights(equal, 0.0, structure, [(equal, 0.0)], rows)
-        judge = _WeightScorer.of({name: sample[name] for name in used}, structure, how.metric, seed, threads)
-        tried = _search(judge, len(used), how, seed, progress)
+        scorer = _WeightScorer.of({name: sample[name] for name in used}, structure, options.metric, seed, threads)
+        tried = _search(scorer, len(used), options, seed, progress)
     found = [({**dict.fromkeys(names, 0.0), **dict(zip(used, place, strict=True))}, score) for place, score in tried]
     best = max(range(len(found)), key=lambda number: found[number][1])
     return LearnedWeights(found[best][0], found[best][1], structure, found, rows)
 
 
-def _sample_rows(blocks: Mapping[str, Points], how: WeightLearning, seed: int, threads: int) -> dict[str, Points]:
-    """Unit rows of each feature, of the rows whose mixed keys are smallest: they do not depend on the order."""
+def _sample_rows(blocks: Mapping[str, Points], options: WeightLearning, seed: int, threads: int) -> dict[str, Points]:
+    """Unit rows of each feature, for the rows with the smallest hashed keys: independent of row order."""
     keys = np.zeros(len(next(iter(blocks.values()))), np.uint64)
     known = np.ones(len(keys), np.bool_)
     for points in blocks.values():
         keys = mix_bits(keys * np.uint64(3) + row_keys(np.ascontiguousarray(points), threads))
         known &= points.any(axis=1)
-    keys = mix_bits(keys ^ np.uint64(seed if how.random_state is None else how.random_state))
+    keys = mix_bits(keys ^ np.uint64(seed if options.random_state is None else options.random_state))
     rows = np.flatnonzero(known)
-    chosen = rows[np.argsort(keys[rows], kind="stable")[: how.sample_size or _SAMPLE]]
+    chosen = rows[np.argsort(keys[rows], kind="stable")[: options.sample_size or _SAMPLE]]
     return {
         name: normalize_nonzero_rows(np.ascontiguousarray(points[chosen], np.float32))
         for name, points in blocks.items()
@@ -135,7 +137,7 @@ def _sample_rows(blocks: Mapping[str, Points], how: WeightLearning, seed: int, t
 
 
 def _measure_structure(points: Points, threads: int) -> float:
-    """How far the modularity of the rows' neighbour graph lies above that of rows with shuffled columns, 0..1."""
+    """How far the modularity of the rows' neighbour graph exceeds that of rows with shuffled columns, 0..1."""
     rng = np.random.default_rng(0)
     shuffled = normalize_nonzero_rows(np.ascontiguousarray(rng.permuted(points, axis=0)))
     own, chance = _compute_modularity(points, threads), _compute_modularity(shuffled, threads)
@@ -156,7 +158,7 @@ def _compute_modularity(points: Points, threads: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _WeightScorer:
-    """Tells how good weights are: `own` and `chance` are what each feature's own clusters, and random ones, reach."""
+    """Scores weights: `own` and `chance` are the quality of each feature's own clusters and of random ones."""
 
     blocks: Mapping[str, Points]
     say: Floats
@@ -175,8 +177,8 @@ class _WeightScorer:
         clusters = max(2, round(rows**0.5))
         say = np.array([structure[name] for name in blocks])
         empty = np.zeros(len(blocks))
-        judge = _WeightScorer(blocks, say / say.sum(), empty, empty, metric, clusters, seed, threads)
-        own = [_measure_quality(points, judge.labels(points), metric) for points in blocks.values()]
+        scorer = _WeightScorer(blocks, say / say.sum(), empty, empty, metric, clusters, seed, threads)
+        own = [_measure_quality(points, scorer.labels(points), metric) for points in blocks.values()]
         random = np.random.default_rng(seed).permutation(np.arange(rows) % clusters).astype(np.int32)
         chance = [_measure_quality(points, random, metric) for points in blocks.values()]
         return _WeightScorer(blocks, say / say.sum(), np.array(own), np.array(chance), metric, clusters, seed, threads)
@@ -187,7 +189,7 @@ class _WeightScorer:
         return found.assignments.labels.astype(np.int32)
 
     def score(self, weights: Sequence[float]) -> float:
-        """The mean log of the shares, each feature having a say by its structure."""
+        """The mean log of the shares, features weighted by their structure."""
         labels = self.labels(
             concatenate_features(self.blocks, dict(zip(self.blocks, weights, strict=True)), normalize=False)
         )
@@ -197,8 +199,8 @@ class _WeightScorer:
 
 
 def _measure_quality(points: Points, labels: Labels, metric: Metric) -> float:
-    """More is better: the silhouette of squared distances; 1 / (1 + Davies-Bouldin); or the share of the variance that
-    lies between clusters, which Calinski-Harabasz is a ratio of."""
+    """Higher is better: the silhouette of squared distances; 1 / (1 + Davies-Bouldin); or the fraction of the variance
+    between clusters, of which Calinski-Harabasz is a ratio."""
     labels = np.unique(labels, return_inverse=True)[1].astype(np.int32)
     clusters = int(labels.max()) + 1
     means = cluster_means(points, labels, clusters)
@@ -218,30 +220,30 @@ def _measure_quality(points: Points, labels: Labels, metric: Metric) -> float:
 Tried = list[tuple[tuple[float, ...], float]]
 
 
-def _search(judge: _WeightScorer, features: int, how: WeightLearning, seed: int, progress: Progress) -> Tried:
+def _search(scorer: _WeightScorer, features: int, options: WeightLearning, seed: int, progress: Progress) -> Tried:
     tried: Tried = []
 
-    def look(place: Sequence[float]) -> None:
-        tried.append((tuple(float(part) for part in place), judge.score(place)))
-        progress("weights", len(tried) / how.max_iterations)
+    def evaluate(place: Sequence[float]) -> None:
+        tried.append((tuple(float(part) for part in place), scorer.score(place)))
+        progress("weights", len(tried) / options.max_iterations)
 
-    places = _build_grid(features, how.max_iterations)
-    if how.method == "grid_search":
+    places = _build_grid(features, options.max_iterations)
+    if options.method == "grid_search":
         for place in places:
-            look(place)
+            evaluate(place)
         return tried
-    look([1 / features] * features)
-    for place in _build_grid(features, max(5, how.max_iterations // 3)):
-        if len(tried) < how.max_iterations:
-            look(place)
-    rng = np.random.default_rng(seed if how.random_state is None else how.random_state)
-    while len(tried) < how.max_iterations:
-        look(_pick_most_promising(tried, rng.dirichlet(np.ones(features), _CANDIDATES)).tolist())
+    evaluate([1 / features] * features)
+    for place in _build_grid(features, max(5, options.max_iterations // 3)):
+        if len(tried) < options.max_iterations:
+            evaluate(place)
+    rng = np.random.default_rng(seed if options.random_state is None else options.random_state)
+    while len(tried) < options.max_iterations:
+        evaluate(_pick_most_promising(tried, rng.dirichlet(np.ones(features), _CANDIDATES)).tolist())
     return tried
 
 
 def _build_grid(features: int, most: int) -> list[tuple[float, ...]]:
-    """The points of the finest regular grid inside the simplex that has at most `most`, at least the middle."""
+    """The points of the finest regular grid inside the simplex that has at most `most`; at least the center."""
     best: list[tuple[float, ...]] = [tuple([1 / features] * features)]
     for steps in range(features + 1, most + features + 1):
         inner = [parts for parts in product(range(1, steps), repeat=features - 1) if sum(parts) < steps]
@@ -252,7 +254,7 @@ def _build_grid(features: int, most: int) -> list[tuple[float, ...]]:
 
 
 def _pick_most_promising(tried: Tried, candidates: Floats) -> Floats:
-    """The candidate with the largest expected improvement (Mockus 1978) by a Gaussian process over what was tried."""
+    """The candidate with the largest expected improvement (Mockus 1978) by a Gaussian process over the tried points."""
     from scipy.special import erf
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import Matern

@@ -1,1 +1,1 @@
-"""k-means: starts, nearest centers, Lloyd and mini-batch steps, the choice of k."""
+"""k-means: seeding, nearest centers, Lloyd and mini-batch steps, choice of k."""

@@ -1,7 +1,7 @@
-"""The nearest of k centers, exactly: cheap scores leave out what cannot be nearest, float64 distances decide.
+"""The nearest of k centers, exactly: cheap scores rule out centers, float64 distances decide.
 
-The compiled core tells by int8 codes (`coding.py`), its twin by float32 products within their rounding error. Both give
-the nearest center in float64, of equal ones the one with the lowest number.
+The compiled core scores int8 codes (`coding.py`), the NumPy reference float32 products within their rounding error.
+Both give the nearest center in float64, ties to the lowest number.
 """
 
 from collections.abc import Callable
@@ -28,16 +28,16 @@ Numbers = NDArray[np.int32]
 Tick = Callable[[float], None]
 
 MIN_CODED_PRODUCTS = 1 << 24
-"""Products of coordinates of all rows and centers below which codes are not worth their making."""
+"""Coordinates of all rows times centers below which encoding does not pay off."""
 _BOUND_BYTES: Final = 1 << 29
-"""Bytes spent on what is known of lots of centers between steps."""
+"""Memory for bounds per group of centers, kept between steps."""
 _PRODUCTS: Final = 1 << 22
 _CHUNK: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class CodedRows:
-    """Rows as codes: place p of `codes` is row `order[p]`."""
+    """Rows as codes: position p of `codes` is row `order[p]`."""
 
     frame: Frame
     order: Numbers
@@ -46,18 +46,18 @@ class CodedRows:
 
 @dataclass(frozen=True, slots=True)
 class TwoNearest:
-    """`labels` (n,) the nearest center of each row, `squares` (n, 2) the squared distances to it and to the second
-    nearest, infinite where there is one center."""
+    """`labels` (n,) is the nearest center of each row, `squares` (n, 2) the squared distances to it and to the second
+    nearest, infinite if there is one center."""
 
     labels: Numbers
     squares: Doubles
 
 
 class CenterAssignment(Protocol):
-    """The nearest centers of the rows through the steps of a k-means."""
+    """Nearest centers of the rows through the steps of a k-means."""
 
     def step(self, centers: Points, tick: Tick | None) -> Moves:
-        """The rows whose center is another than a step before, ascending; all at the first, from -1."""
+        """The rows whose center changed since the last step, ascending; all rows at the first step, from -1."""
         ...
 
     def last(self, centers: Points, tick: Tick | None) -> TwoNearest:
@@ -68,8 +68,8 @@ class CenterAssignment(Protocol):
 def encode_rows(
     points: Points, centers: int, threads: int, like: CodedRows | None = None, *, pulse: Pulse = ignore_pulse
 ) -> CodedRows | None:
-    """Codes of the rows, where the compiled core is there and that many centers make them worth while; in the frame of
-    rows `like` them, if there are any."""
+    """Encode the rows, if there is a compiled core and the number of centers makes it worthwhile; in the frame of
+    `like` if given."""
     core = kernels.native()
     if core is None or points.size * centers < MIN_CODED_PRODUCTS:
         return None
@@ -79,21 +79,21 @@ def encode_rows(
 
 
 def start_assignment(points: Points, rows: CodedRows | None, centers: int, threads: int) -> CenterAssignment:
-    """`rows` are the codes of `points`, if there are any."""
+    """Assignment state for `points`; `rows` are their codes, if any."""
     return _ReferenceAssignment(points, threads) if rows is None else _NativeAssignment(points, rows, centers, threads)
 
 
 def find_two_nearest(points: Points, centers: Points, threads: int, tick: Tick | None) -> TwoNearest:
-    """The two nearest centers of each row, chunk by chunk: O(d) memory a row of a chunk."""
-    found = TwoNearest(np.empty(len(points), np.int32), np.empty((len(points), 2)))
+    """The two nearest centers of each row, chunk by chunk: O(d) memory per row of a chunk."""
+    result = TwoNearest(np.empty(len(points), np.int32), np.empty((len(points), 2)))
     for block in spans(len(points), _CHUNK):
         rows = np.ascontiguousarray(points[block])
         share = _scale_tick(tick or _ignore_tick, block.start / len(points), block.stop / len(points))
         codes = encode_rows(rows, len(centers), threads, pulse=partial(share, 0.0))
         part = start_assignment(rows, codes, len(centers), threads).last(centers, share)
-        found.labels[block], found.squares[block] = part.labels, part.squares
+        result.labels[block], result.squares[block] = part.labels, part.squares
         share(1.0)
-    return found
+    return result
 
 
 def _scale_tick(tick: Tick, start: float, stop: float) -> Tick:
@@ -105,13 +105,13 @@ def _to_pulse(tick: Tick | None) -> Pulse:
 
 
 def _ignore_tick(fraction: float) -> None:
-    """The tick of a caller that does not watch."""
+    """No-op tick."""
 
 
 class _NativeAssignment:
     def __init__(self, points: Points, rows: CodedRows, centers: int, threads: int) -> None:
         self._core = kernels.native()
-        assert self._core is not None  # it made the codes
+        assert self._core is not None  # it created the codes
         self._points, self._rows, self._threads = points, rows, thread_count(threads)
         self._assignment = self._core.Assignment(rows.codes, points, rows.order, centers, _BOUND_BYTES)
         self._lot = self._core.lot()
@@ -126,8 +126,8 @@ class _NativeAssignment:
             drift = np.sqrt(((centers.astype(np.float64) - self._before) ** 2).sum(axis=1))
         codes = self._codes(centers, self._numbers, tick)
         self._before = centers.copy()
-        rows, left, came, _ = self._assignment.step(codes, centers, self._numbers, drift, self._threads, tick)
-        return rows, left, came
+        rows, left, joined, _ = self._assignment.step(codes, centers, self._numbers, drift, self._threads, tick)
+        return rows, left, joined
 
     def last(self, centers: Points, tick: Tick | None) -> TwoNearest:
         assert self._core is not None
@@ -149,31 +149,31 @@ class _NativeAssignment:
 
 
 def _group_into_lots(coordinates: Floats, lot: int, pulse: Pulse) -> Numbers:
-    """(k,) the centers in an order in which each lot holds near ones: halved along the direction in which they differ
-    most, again and again."""
-    done: list[Numbers] = []
-    waiting = [np.arange(len(coordinates), dtype=np.int32)]
-    while waiting:
+    """(k,) centers ordered so that each lot holds near ones: recursive halving along the direction of largest
+    variance."""
+    ordered: list[Numbers] = []
+    pending = [np.arange(len(coordinates), dtype=np.int32)]
+    while pending:
         pulse()
-        own = waiting.pop()
+        own = pending.pop()
         lots = -(-len(own) // lot)
         if lots <= 1:
-            done.append(own)
+            ordered.append(own)
             continue
         sorted_own = own[np.argsort(_project_on_main_axis(coordinates[own]), kind="stable")]
         cut = lots // 2 * lot
-        waiting += [sorted_own[cut:], sorted_own[:cut]]
-    return np.concatenate(done)
+        pending += [sorted_own[cut:], sorted_own[:cut]]
+    return np.concatenate(ordered)
 
 
 def _project_on_main_axis(rows: Floats) -> Floats:
-    """(m,) places along about the direction of the most variance: a few steps of the power method."""
-    apart = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    apart /= max(float(np.abs(apart).max()), 1e-30)
-    direction = apart[int(np.argmax((apart**2).sum(axis=1)))]
+    """(m,) positions along approximately the direction of largest variance: a few power iterations."""
+    centered = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centered /= max(float(np.abs(centered).max()), 1e-30)
+    direction = centered[int(np.argmax((centered**2).sum(axis=1)))]
     for _ in range(3):
-        direction = (apart @ (direction / max(float(np.linalg.norm(direction)), 1e-30))) @ apart
-    places: Floats = apart @ direction
+        direction = (centered @ (direction / max(float(np.linalg.norm(direction)), 1e-30))) @ centered
+    places: Floats = centered @ direction
     return places
 
 
@@ -193,32 +193,32 @@ class _ReferenceAssignment:
     def last(self, centers: Points, tick: Tick | None) -> TwoNearest:
         return self._search(centers, 2, tick)
 
-    def _search(self, centers: Points, wanted: int, tick: Tick | None) -> TwoNearest:
-        found = TwoNearest(np.empty(len(self._points), np.int32), np.empty((len(self._points), 2)))
-        near = centers - self._mean
+    def _search(self, centers: Points, neighbors: int, tick: Tick | None) -> TwoNearest:
+        result = TwoNearest(np.empty(len(self._points), np.int32), np.empty((len(self._points), 2)))
+        shifted = centers - self._mean
         size = max(16, min(4096, _PRODUCTS // len(centers)))
         blocks = spans(len(self._points), size)
-        work = partial(self._block, centers=centers, near=near, halves=half_squares(near), wanted=wanted)
+        work = partial(self._block, centers=centers, shifted=shifted, halves=half_squares(shifted), neighbors=neighbors)
         for block, part in zip(blocks, map_in_order(work, blocks, self._threads), strict=True):
-            found.labels[block], found.squares[block] = part.labels, part.squares
+            result.labels[block], result.squares[block] = part.labels, part.squares
             if tick is not None:
                 tick(block.stop / len(self._points))
-        return found
+        return result
 
-    def _block(self, block: slice, centers: Points, near: Floats, halves: Floats, wanted: int) -> TwoNearest:
+    def _block(self, block: slice, centers: Points, shifted: Floats, halves: Floats, neighbors: int) -> TwoNearest:
         rows = np.ascontiguousarray(self._points[block])
-        apart = rows - self._mean
-        scores = apart @ near.T
+        centered = rows - self._mean
+        scores = centered @ shifted.T
         scores -= halves
-        rank = len(centers) - min(wanted, len(centers))
-        reached = np.max(scores, axis=1) if wanted == 1 else np.partition(scores, rank, axis=1)[:, rank]
-        slack = _rounding_slack(apart, halves)
+        rank = len(centers) - min(neighbors, len(centers))
+        reached = np.max(scores, axis=1) if neighbors == 1 else np.partition(scores, rank, axis=1)[:, rank]
+        slack = _rounding_slack(centered, halves)
         row, number = np.nonzero(scores >= (reached - 2 * slack)[:, None])
         return _pick_best_two(rows, centers, row, number.astype(np.int32))
 
 
 def _rounding_slack(rows: Points, halves: Floats) -> Floats:
-    """(m,) what rounding may take off or add to the float32 score of a row and a center."""
+    """(m,) error bound of the float32 score of a row and a center."""
     longest = float(np.sqrt(2.0 * float(halves.max())))
     lengths = np.sqrt(2.0 * half_squares(rows).astype(np.float64))
     share = (rows.shape[1] + 16) * float(np.finfo(np.float32).eps)
@@ -227,7 +227,7 @@ def _rounding_slack(rows: Points, halves: Floats) -> Floats:
 
 
 def _pick_best_two(rows: Points, centers: Points, row: NDArray[np.int64], number: Numbers) -> TwoNearest:
-    """Of pairs sorted by row, at least one of each."""
+    """From candidate pairs sorted by row, at least one per row."""
     squares = squared_distances(rows, row, centers, number, 1)
     order = np.lexsort((number, squares, row))
     row, number, squares = row[order], number[order], squares[order]
@@ -238,6 +238,6 @@ def _pick_best_two(rows: Points, centers: Points, row: NDArray[np.int64], number
 
 
 def _approximate_mean(points: Points) -> Floats:
-    some = points[:: max(1, len(points) // _CHUNK)]
-    mean: Floats = some.mean(axis=0, dtype=np.float64).astype(np.float32)
+    subset = points[:: max(1, len(points) // _CHUNK)]
+    mean: Floats = subset.mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean

@@ -1,10 +1,10 @@
-"""How many clusters, for somebody who does not say.
+"""Chooses the number of clusters.
 
-For a grid of k the rows are grouped by k-means and the silhouette is taken; the same is done for rows without any
-groups: normal ones of the same mean and covariance, and even ones over the same extent of every principal direction.
-What the rows have over both is structure (the idea of the gap statistic, Tibshirani, Walther and Hastie 2001, with the
-silhouette in place of the inertia). Of the k whose advantage is within a tenth of the largest the smallest is taken:
-finer groups would tell little more. An advantage that rows without groups have over each other is no structure.
+For a grid of k, the silhouette of k-means on the rows is compared with that on reference sets without groups: normally
+distributed rows of the same mean and covariance, and rows uniform along the principal directions. The advantage over
+both is structure (the idea of the gap statistic, Tibshirani, Walther and Hastie 2001, with the silhouette in place of
+the inertia). The smallest k whose advantage is within a tenth of the largest wins: finer groups add little. An
+advantage that reference sets have over each other is not structure.
 """
 
 from collections.abc import Sequence
@@ -31,26 +31,27 @@ _SAMPLE: Final = 6000
 _MAX_K: Final = 300
 _GRID_SIZE: Final = 14
 _MAX_WIDENINGS: Final = 2
-"""Times the search is doubled where the best k lies at its edge."""
+"""Times the search is doubled if the best k is the largest."""
 _MIN_ADVANTAGE: Final = 0.05
-"""The search goes on for such an advantage: less is that of near-duplicates, which are nearest in the finest groups."""
+"""The search is widened only for such an advantage: smaller ones come from near-duplicates, which favour the finest
+groups."""
 _STEPS: Final = 8
 _NEAR_BEST: Final = 0.9
 _MAX_FEW: Final = 2000
-"""Rows up to which the silhouettes are means of several starts: of few rows one start tells little."""
+"""Rows up to which silhouettes are averaged over several starts: on few rows a single start is noisy."""
 _STARTS: Final = 2
 _SETS: Final = 2
-"""Sets of normal and of even rows that the rows are compared with; of many rows one even set is enough."""
+"""Normal and uniform reference sets; one uniform set is enough for many rows."""
 _MIN_SPREADS: Final = 5.0
-"""Structure exceeds the spread among the sets without structure so many times. Chosen by eye, between rows without any
-(normal and even ones, 2 to 768 dimensions, 50 to 5,000 rows) and rows with groups."""
+"""Structure must exceed the spread among the reference sets this many times. Chosen by inspection, between rows without
+groups (normal and uniform, 2 to 768 dimensions, 50 to 5,000 rows) and rows with groups."""
 _SEED: Final = 0
-"""The number does not depend on the caller's seed."""
+"""Fixed, so that the number does not depend on the caller's seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenK:
-    """`k` is at least 2; `reason` says why in a sentence, and where there is no structure (`clear` is False) warns."""
+    """`k` is at least 2; `reason` explains it in a sentence, and warns if there is no structure (`clear` is False)."""
 
     k: int
     reason: str
@@ -60,11 +61,10 @@ class ChosenK:
 def choose_k(
     points: NDArray[np.floating], *, normalize: bool = True, threads: int = 0, progress: Progress = ignore_progress
 ) -> ChosenK:
-    """A number of clusters for k-means.
+    """Choose a number of clusters for k-means.
 
-    Looks at 6,000 rows at most, and at k from 2 to 1.5 sqrt(n), at most 300; up to four times as far where the best
-    lies at the end. The same for any order of the rows. Reports to `progress` as "choose_k". Raises InvalidField as
-    `compute` does.
+    Uses at most 6,000 rows, and k from 2 to 1.5 sqrt(n), at most 300; up to four times as far if the best is the
+    largest. Independent of row order. Reports to `progress` as "choose_k". Raises InvalidField as `compute` does.
     """
     with one_blas_thread():
         rows = check_points(points)
@@ -79,50 +79,50 @@ def choose_k(
         if not np.ptp(rows, axis=0).any():
             return ChosenK(2, "2 clusters: all rows are equal.", True)
         search = _Search.of(rows, normalize, threads, progress)
-        tried = _build_grid(2, _max_k(total))
-        first = search.advantages(tried, 0.0, 0.6)
+        candidates = _build_grid(2, _max_k(total))
+        first = search.advantages(candidates, 0.0, 0.6)
         found = first.values
         for widening in range(_MAX_WIDENINGS):
-            last, most = tried[-1], min(2 * tried[-1], len(rows) // 4)
+            last, most = candidates[-1], min(2 * candidates[-1], len(rows) // 4)
             inside = int(np.argmax(found)) < len(found) - 1
             if inside or most < 1.2 * last or float(found.max()) < max(_MIN_SPREADS * first.spread, _MIN_ADVANTAGE):
                 break
             wider = _build_grid(last, most)[1:]
-            further = search.advantages(wider, 0.6 + 0.2 * widening, 0.8 + 0.2 * widening)
-            tried, found = [*tried, *wider], np.concatenate([found, further.values])
-    return _pick_k(tried, found, first.spread)
+            more = search.advantages(wider, 0.6 + 0.2 * widening, 0.8 + 0.2 * widening)
+            candidates, found = [*candidates, *wider], np.concatenate([found, more.values])
+    return _pick_k(candidates, found, first.spread)
 
 
 def choice_workload(total: int) -> tuple[int, int]:
-    """Rows that are looked at of so many, and those of all starts and sets of rows, by which the time goes: bounds
-    spare most of what a larger k would take."""
+    """Rows sampled of `total`, and the rows of all starts and reference sets, which determine the time: bounds save
+    most of the work of a larger k."""
     rows = min(total, _SAMPLE)
     few = rows <= _MAX_FEW
     sets = 1 + _SETS + (_SETS if few else 1)
     return rows, rows * sets * (_STARTS if few else 1)
 
 
-def _pick_k(tried: list[int], found: NDArray[np.float64], spread: float) -> ChosenK:
+def _pick_k(candidates: list[int], found: NDArray[np.float64], spread: float) -> ChosenK:
     best = float(found.max())
-    k = tried[int(np.argmax(found >= _NEAR_BEST * best))] if best > 0 else 2
+    k = candidates[int(np.argmax(found >= _NEAR_BEST * best))] if best > 0 else 2
     if best < _MIN_SPREADS * spread:
         return ChosenK(
             2,
-            "No structure: no number of clusters tells these rows apart better than rows that have no groups at all. "
-            "The 2 clusters only divide them; name a number to have another division.",
+            "No structure: no number of clusters separates these rows better than rows without any groups. The 2 "
+            "clusters are an arbitrary division; set the number of clusters for another one.",
             False,
         )
     reason = (
-        f"{k} clusters: the smallest of {len(tried)} numbers from 2 to {tried[-1]} whose silhouette exceeds that of "
-        f"unstructured rows by at least {_NEAR_BEST:.0%} of the most found ({best:.3f})."
+        f"{k} clusters: the smallest of {len(candidates)} numbers from 2 to {candidates[-1]} whose silhouette "
+        f"advantage over unstructured rows is at least {_NEAR_BEST:.0%} of the maximum ({best:.3f})."
     )
-    if int(np.argmax(found)) == len(tried) - 1:
-        reason += " The most was found at the end of the search: more clusters may fit better."
+    if int(np.argmax(found)) == len(candidates) - 1:
+        reason += " The maximum is at the end of the search: more clusters may fit better."
     return ChosenK(k, reason, True)
 
 
 def _sample_rows(rows: Points, threads: int) -> Points:
-    """At most 6,000 rows, chosen and sorted by their keys: the same in whatever order they came."""
+    """At most 6,000 rows, drawn and sorted by their keys: independent of row order."""
     by_key = sort_by_key(rows, threads)[0]
     chosen = sample_rows(len(rows), _SAMPLE, _SEED)
     return np.ascontiguousarray(rows[by_key if chosen is None else by_key[chosen]])
@@ -133,14 +133,14 @@ def _max_k(total: int) -> int:
 
 
 def _build_grid(first: int, top: int) -> list[int]:
-    """From the first to the top in even ratios."""
+    """Geometric grid from `first` to `top`."""
     steps = _GRID_SIZE if first == 2 else 4
     return sorted({round(float(k)) for k in np.geomspace(first, top, steps)})
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """The rows beside sets of rows without structure."""
+    """The rows and the reference sets."""
 
     own: "_Trials"
     normal: Sequence["_Trials"]
@@ -163,23 +163,23 @@ class _Search:
         even = [trials(_draw_uniform(rows, axes, rng)) for rng in drawn(2, _SETS if few else 1)]
         return _Search(_Trials.of(rows, starts, threads, progress), normal, even, progress)
 
-    def advantages(self, tried: list[int], start: float, stop: float) -> "_Advantages":
-        """For each k the silhouette of the rows less that of the better of the two kinds without structure."""
+    def advantages(self, candidates: list[int], start: float, stop: float) -> "_Advantages":
+        """For each k the silhouette of the rows minus that of the better kind of reference sets."""
         sets = [self.own, *self.normal, *self.even]
         scores = []
-        for number, one in enumerate(sets):
+        for number, trial_set in enumerate(sets):
             first, last = (start + (stop - start) * (number + part) / len(sets) for part in (0, 1))
-            scores.append(one.silhouettes(tried, scale_progress(self.progress, "choose_k", first, last)))
+            scores.append(trial_set.silhouettes(candidates, scale_progress(self.progress, "choose_k", first, last)))
         normal, even = np.array(scores[1 : 1 + len(self.normal)]), np.array(scores[1 + len(self.normal) :])
         apart = [kind - kind.mean(axis=0) for kind in (normal, even)]
-        free = sum(len(kind) - 1 for kind in (normal, even)) * len(tried)
-        spread = float(np.sqrt(sum((part**2).sum() for part in apart) / free))
+        degrees_of_freedom = sum(len(kind) - 1 for kind in (normal, even)) * len(candidates)
+        spread = float(np.sqrt(sum((part**2).sum() for part in apart) / degrees_of_freedom))
         return _Advantages(scores[0] - np.maximum(normal.mean(axis=0), even.mean(axis=0)), spread)
 
 
 @dataclass(frozen=True, slots=True)
 class _Advantages:
-    """(t,) for each k, and the standard deviation of the same among the sets without structure."""
+    """(t,) for each k, and the standard deviation among the reference sets."""
 
     values: NDArray[np.float64]
     spread: float
@@ -187,7 +187,7 @@ class _Advantages:
 
 @dataclass(frozen=True, slots=True)
 class _Trials:
-    """Short runs of k-means over rows; the starts of a smaller k are the first of those of a larger one."""
+    """Short k-means runs on rows; the starts of a smaller k are the first of those of a larger one."""
 
     rows: Points
     sample: Sample
@@ -201,16 +201,16 @@ class _Trials:
         )
         return _Trials(rows, Sample(rows, lloyd.rows, threads), lloyd, starts)
 
-    def silhouettes(self, tried: list[int], progress: Progress) -> NDArray[np.float64]:
+    def silhouettes(self, candidates: list[int], progress: Progress) -> NDArray[np.float64]:
         """(t,) for each k the mean silhouette of its runs."""
-        scores = np.zeros(len(tried))
+        scores = np.zeros(len(candidates))
         for start in range(self.starts):
             rng = np.random.default_rng([_SEED, 3, start])
             part = scale_progress(progress, "choose_k", start / self.starts, (start + 1) / self.starts)
-            rows = kmeans_plusplus(self.sample, tried[-1], rng, scale_progress(part, "choose_k", 0, 0.2))
-            for place, k in enumerate(tried):
+            rows = kmeans_plusplus(self.sample, candidates[-1], rng, scale_progress(part, "choose_k", 0, 0.2))
+            for place, k in enumerate(candidates):
                 share = scale_progress(
-                    part, "choose_k", 0.2 + 0.8 * place / len(tried), 0.2 + 0.8 * (place + 1) / len(tried)
+                    part, "choose_k", 0.2 + 0.8 * place / len(candidates), 0.2 + 0.8 * (place + 1) / len(candidates)
                 )
                 run = self.lloyd.run(self.rows[rows[:k]], _STEPS, 0.0, share)
                 scores[place] += _silhouette(self.rows, run.nearest.labels.astype(np.int64)) / self.starts
@@ -218,14 +218,14 @@ class _Trials:
 
 
 def _draw_normal(rows: Points, rng: np.random.Generator) -> Points:
-    """As many normal rows of the same mean and covariance: random combinations of all rows."""
+    """As many normally distributed rows of the same mean and covariance: random combinations of all rows."""
     mean = rows.mean(axis=0, dtype=np.float64)
     apart = ((rows - mean) / np.sqrt(len(rows))).astype(np.float32)
-    plain = np.empty_like(rows)
+    reference = np.empty_like(rows)
     for block in spans(len(rows), 512):
         draws = rng.standard_normal((block.stop - block.start, len(rows)), dtype=np.float32)
-        plain[block] = draws @ apart + mean
-    return plain
+        reference[block] = draws @ apart + mean
+    return reference
 
 
 def _principal_directions(rows: Points) -> NDArray[np.float64]:
@@ -235,7 +235,7 @@ def _principal_directions(rows: Points) -> NDArray[np.float64]:
 
 
 def _draw_uniform(rows: Points, axes: NDArray[np.float64], rng: np.random.Generator) -> Points:
-    """As many rows spread evenly over the extent of the rows along each of the axes (d, r)."""
+    """As many rows, uniform over the extent of the rows along each of the axes (d, r)."""
     mean = rows.mean(axis=0, dtype=np.float64)
     along = (rows - mean) @ axes
     drawn = rng.uniform(along.min(axis=0), along.max(axis=0), along.shape)
@@ -243,7 +243,7 @@ def _draw_uniform(rows: Points, axes: NDArray[np.float64], rng: np.random.Genera
 
 
 def _silhouette(rows: Points, found: Rows) -> float:
-    """With squared Euclidean distances, on unit rows twice the cosine ones; 0 where it is not defined."""
+    """With squared Euclidean distances, on unit rows twice the cosine ones; 0 if undefined."""
     labels = np.unique(found, return_inverse=True)[1]
     clusters = int(labels.max()) + 1
     if not 2 <= clusters < len(labels):

@@ -1,7 +1,7 @@
-"""The steps of k-means: means of the nearest rows until they hold still (Lloyd 1982).
+"""The steps of k-means: means of the nearest rows until they no longer change (Lloyd 1982).
 
-Each row goes to its nearest center exactly, means are of sums that are the same in any order: so the answer depends
-neither on the order of the rows nor on the number of threads nor on which version of the inner loops runs.
+Every row goes to its exactly nearest center, and sums do not depend on the order of addition, so the result depends
+neither on row order nor on the number of threads nor on the implementation of the inner loops.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Where Lloyd's steps ended: `centers` (k, d), and what `nearest` of them the rows have."""
+    """The result of Lloyd's steps: `centers` (k, d), and the `nearest` of them for each row."""
 
     centers: Doubles
     converged: bool
@@ -38,7 +38,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Lloyd:
-    """Rows made ready for steps. `keys` tell rows apart in a tie."""
+    """Rows prepared for steps. `keys` break ties between rows."""
 
     points: Points
     keys: Keys
@@ -48,8 +48,8 @@ class Lloyd:
     threads: int
 
     def run(self, centers: Points, max_iter: int, tol: float, progress: Progress) -> Run:
-        """Lloyd's steps until no row changes its center, or the centers move by less (squared, summed) than `tol` times
-        the mean variance of a column. Reports a fraction that nears 1 as steps are made."""
+        """Iterate until no row changes its center, or the squared movement of the centers is below `tol` times the mean
+        variance of a column. Reports a fraction that approaches 1 as steps are made."""
         state = start_assignment(self.points, self.rows, len(centers), self.threads)
         groups = _Groups.empty(len(self.points), centers)
         current, converged = centers.astype(np.float64), False
@@ -60,16 +60,16 @@ class Lloyd:
                 converged = True
                 break
             groups = groups.move(self, moves)
-            before, current = current, groups.means(self, current)
+            previous, current = current, groups.means(self, current)
             groups = groups.with_centers(current)
-            if float(((current - before) ** 2).sum()) <= tol * self.variance:
+            if float(((current - previous) ** 2).sum()) <= tol * self.variance:
                 converged = True
                 break
         return Run(current, converged, state.last(groups.centers, _make_tick(progress, max_iter)))
 
 
 def prepare_lloyd(points: Points, keys: Keys, centers: int, threads: int, pulse: Pulse = ignore_pulse) -> Lloyd:
-    """Rows for steps with that many centers."""
+    """Prepare rows for steps with `centers` centers."""
     largest = max(float(points.max()), -float(points.min()))
     quantum = choose_quantum(largest, len(points))
     variance = mean_variance(points, quantum, threads, pulse)
@@ -78,7 +78,7 @@ def prepare_lloyd(points: Points, keys: Keys, centers: int, threads: int, pulse:
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """The rows of each center. `sums` (k, d) and `sizes` (k,) are of the rows that `labels` (n,) give it."""
+    """The rows of each center. `sums` (k, d) and `sizes` (k,) aggregate the rows that `labels` (n,) assign to it."""
 
     centers: Points
     labels: NDArray[np.int32]
@@ -99,18 +99,18 @@ class _Groups:
         sums = move_rows(lloyd.points, moves, self.sums, lloyd.quantum, lloyd.threads)
         return _Groups(self.centers, labels, sums, np.bincount(labels, minlength=len(sums)))
 
-    def means(self, lloyd: Lloyd, before: Doubles) -> Doubles:
-        """The mean of each center's rows; a center without rows takes the place of the row farthest from its own."""
+    def means(self, lloyd: Lloyd, previous: Doubles) -> Doubles:
+        """The mean of each center's rows; an empty center moves to the row farthest from its own center."""
         sums, sizes = self.sums, self.sizes
         empty = np.flatnonzero(sizes == 0)
         if len(empty):
             sums, sizes = self._fill_empty(lloyd, empty)
-        means: Doubles = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], before)
+        means: Doubles = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], previous)
         return means
 
     def _fill_empty(self, lloyd: Lloyd, empty: Rows) -> tuple[Doubles, NDArray[np.int64]]:
-        everyone = np.arange(len(self.labels))
-        squares = squared_distances(lloyd.points, everyone, self.centers, self.labels, lloyd.threads)
+        all_rows = np.arange(len(self.labels))
+        squares = squared_distances(lloyd.points, all_rows, self.centers, self.labels, lloyd.threads)
         sizes, rows = self.sizes.copy(), []
         for row in np.lexsort((lloyd.keys, -squares)):
             if sizes[self.labels[row]] > 1:
@@ -118,10 +118,10 @@ class _Groups:
                 rows.append(row)
             if len(rows) == len(empty):
                 break
-        given = np.array(rows, np.int64)
-        filled = empty[: len(given)].astype(np.int32)
+        moved_rows = np.array(rows, np.int64)
+        filled = empty[: len(moved_rows)].astype(np.int32)
         sizes[filled] = 1
-        moves = given, self.labels[given], filled
+        moves = moved_rows, self.labels[moved_rows], filled
         return move_rows(lloyd.points, moves, self.sums, lloyd.quantum, lloyd.threads), sizes
 
 

@@ -1,6 +1,6 @@
-"""Where the centers of k-means start: rows far from each other, or any rows.
+"""Initial centers of k-means: rows far from each other, or random rows.
 
-All draws go by the rows' keys, so that the same rows in another order give the same starts.
+All draws use the keys of the rows, so that the same rows in another order give the same starts.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ __all__ = ["Sample", "draw_order", "draw_sample", "kmeans_plusplus"]
 Doubles = NDArray[np.float64]
 
 _MIN_SAMPLE: Final = 16_384
-"""Rows the starts are drawn from, or 20 for each center: a larger sample costs more and finds no better starts."""
+"""Rows that starts are drawn from, or 20 per center: a larger sample costs more and gives no better starts."""
 _STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows that starts are drawn from, in the order that draws go by."""
+    """Rows that starts are drawn from, in the order used by the draws."""
 
     points: Points
     rows: CodedRows | None
@@ -37,7 +37,7 @@ class Sample:
 
 
 def draw_order(keys: Keys, seed: int) -> Rows:
-    """(n,) the rows in a random order that their keys and the seed decide. Equal rows may change places, no others."""
+    """(n,) a random permutation of the rows, determined by their keys and the seed. Only equal rows may swap."""
     by_key = np.argsort(keys, kind="stable")
     ordered = keys[by_key]
     places = np.arange(len(keys))
@@ -59,15 +59,15 @@ def draw_sample(
     *,
     pulse: Pulse = ignore_pulse,
 ) -> Sample:
-    """A sample of max(16,384, 20 k) rows, or all. `coded_rows` are the codes of all rows, if there are any."""
+    """A sample of max(16,384, 20 k) rows, or all. `coded_rows` are the codes of all rows, if any."""
     chosen = draw_order(keys, seed)[: max(_MIN_SAMPLE, 20 * centers)]
     rows = np.ascontiguousarray(points[chosen])
     return Sample(rows, encode_rows(rows, centers, threads, coded_rows, pulse=pulse), threads)
 
 
 def kmeans_plusplus(sample: Sample, count: int, rng: np.random.Generator, progress: Progress) -> Rows:
-    """(count,) rows of the sample by greedy k-means++: each next one is the best of 2 + log(count), drawn in proportion
-    to the squared distance to those already chosen (Arthur and Vassilvitskii 2007)."""
+    """(count,) rows of the sample by greedy k-means++: each next one is the best of 2 + log(count) candidates, drawn in
+    proportion to the squared distance to the rows already chosen (Arthur and Vassilvitskii 2007)."""
     trials = 2 + int(np.log(count))
     first = int(rng.integers(len(sample.points)))
     draws = rng.random((count - 1, trials))
@@ -81,7 +81,7 @@ def kmeans_plusplus(sample: Sample, count: int, rng: np.random.Generator, progre
 
 
 class _ReferenceSeeding:
-    """The twin: float32 products leave out the rows that a trial is certainly no nearer to."""
+    """NumPy reference: float32 products rule out rows that a candidate is certainly no nearer to."""
 
     def __init__(self, sample: Sample, first: int) -> None:
         self._sample, self._chosen = sample, [first]
@@ -89,8 +89,8 @@ class _ReferenceSeeding:
         self._halves = half_squares(self._apart)
         share = (self._apart.shape[1] + 16) * float(np.finfo(np.float32).eps)
         self._slack = np.float32(4 * share * (2 * float(self._halves.max()) + 1e-30))
-        everyone = np.arange(len(sample.points))
-        self._closest = self._squares(everyone, np.full(len(everyone), first))
+        all_rows = np.arange(len(sample.points))
+        self._closest = self._squares(all_rows, np.full(len(all_rows), first))
 
     def choose(self, draws: Doubles, progress: Progress) -> Rows:
         for step, own in enumerate(draws):
@@ -104,14 +104,14 @@ class _ReferenceSeeding:
         return squared_distances(points, rows, points, others.astype(np.int32), self._sample.threads)
 
     def _next(self, draws: Doubles) -> None:
-        mass = np.cumsum(self._closest)
-        drawn = np.minimum(np.searchsorted(mass, draws * mass[-1], side="right"), len(mass) - 1)
-        quantum = choose_quantum(float(self._closest.max()), len(mass))
-        about = self._halves + self._halves[drawn][:, None] - self._apart[drawn] @ self._apart.T
-        trial, row = np.nonzero(about <= (self._closest / 2).astype(np.float32) + self._slack)
-        squares = self._squares(row, drawn[trial])
+        cumulative = np.cumsum(self._closest)
+        candidates = np.minimum(np.searchsorted(cumulative, draws * cumulative[-1], side="right"), len(cumulative) - 1)
+        quantum = choose_quantum(float(self._closest.max()), len(cumulative))
+        approximate = self._halves + self._halves[candidates][:, None] - self._apart[candidates] @ self._apart.T
+        trial, row = np.nonzero(approximate <= (self._closest / 2).astype(np.float32) + self._slack)
+        squares = self._squares(row, candidates[trial])
         gains = round_to_grid(np.maximum(self._closest[row] - squares, 0.0), quantum)
-        best = int(np.argmax(np.bincount(trial, weights=gains, minlength=len(drawn))))
+        best = int(np.argmax(np.bincount(trial, weights=gains, minlength=len(candidates))))
         own = trial == best
         self._closest[row[own]] = np.minimum(self._closest[row[own]], squares[own])
-        self._chosen.append(int(drawn[best]))
+        self._chosen.append(int(candidates[best]))

@@ -1,4 +1,4 @@
-"""Which communities of the neighbour graph to show first."""
+"""Chooses the resolution of the communities to show first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,26 +33,27 @@ __all__ += ["rising_resolutions"]
 Places = NDArray[np.int32]
 
 _RESOLUTIONS: Final = 2.0 ** np.arange(-3.0, 5.01, 0.5)
-"""Resolutions that are looked at."""
+"""Resolutions that are evaluated."""
 _MIN_CONTRAST: Final = 2.8
-"""A layer stands out from chance while its contrast is this multiple of its resolution."""
+"""A layer stands out from chance if its contrast is at least this multiple of its resolution."""
 _NEAR_BEST: Final = 0.95
-"""Where none does, those within this share of the best one count."""
+"""If none stands out, layers within this fraction of the best one qualify."""
 _MIN_INSIDE: Final = 0.5
-"""A layer is one of communities while at least half of the edges lie inside (Radicchi et al. 2004, the weak sense)."""
+"""Communities must contain at least this fraction of the edges (Radicchi et al. 2004, in the weak sense)."""
 _MIN_AGREEMENT: Final = 0.8
-"""Runs that agree less than this saw no clear structure."""
+"""Less agreement between runs means that there is no clear structure."""
 LAYER_STEP: Final = 1.6
-"""Layers differ in the number of clusters by this factor, at least."""
+"""Minimum ratio of cluster counts between successive layers."""
 _LARGE: Final = 50_000
-"""Above so many rows all runs start from small groups: a third of the time for a hundredth of the quality."""
+"""Above this many rows all runs start from small groups: a third of the time at a cost of a hundredth of the
+quality."""
 _SEED: Final = 0
-"""Of the look over all resolutions, so that the layer chosen does not depend on the caller's seed."""
+"""Fixed for the evaluation of resolutions, so that the choice does not depend on the caller's seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A resolution, and the reason for it in words."""
+    """A resolution and the reason for it."""
 
     resolution: float
     reason: str
@@ -63,8 +64,8 @@ def choose_layer(
 ) -> tuple[Choice, Places]:
     """The resolution to show first, and the number of communities at each resolution of the grid, (17,).
 
-    It is the finest whose contrast stands out from chance and that leaves half of the edges inside, told between the
-    points of the grid, so that no small change of the data moves it far. Reports to `progress`.
+    The finest whose contrast stands out from chance and that keeps half of the edges inside, interpolated between grid
+    points, so that small changes of the data do not move it far. Reports to `progress`.
     """
     scan = find_community_layers(graph, _RESOLUTIONS, _SEED, groups=groups, threads=threads, progress=progress)
     counts = (scan.max(axis=1, initial=-1) + 1).astype(np.int32)
@@ -72,27 +73,27 @@ def choose_layer(
 
 
 def _choose_finest(fits: Sequence[Fitness], counts: Places) -> Choice:
-    several = [place for place in range(len(fits)) if counts[place] > 1 and fits[place].contrast > 0]
-    if not several:
-        return Choice(float(_RESOLUTIONS[0]), "no resolution tells groups apart")
-    best = max(fits[place].contrast for place in several)
+    candidates = [place for place in range(len(fits)) if counts[place] > 1 and fits[place].contrast > 0]
+    if not candidates:
+        return Choice(float(_RESOLUTIONS[0]), "no resolution separates groups")
+    best = max(fits[place].contrast for place in candidates)
     limit = min(_MIN_CONTRAST, _NEAR_BEST * best)
-    place = max(place for place in several if fits[place].contrast >= limit)
+    place = max(place for place in candidates if fits[place].contrast >= limit)
     contrasts = [float(log(max(fit.contrast, 1e-9))) for fit in fits]
     resolution = _interpolate_resolution(place, contrasts, float(log(limit)))
     reason = "the finest layer that stands out from chance"
     if best < _MIN_CONTRAST:
-        reason = "no layer stands out from chance; this one comes nearest"
+        reason = "no layer stands out from chance; this one comes closest"
     shares = [fit.inside for fit in fits]
-    held = max((place for place in several if shares[place] >= _MIN_INSIDE), default=several[0])
-    compact = _interpolate_resolution(held, shares, _MIN_INSIDE)
+    last_compact = max((place for place in candidates if shares[place] >= _MIN_INSIDE), default=candidates[0])
+    compact = _interpolate_resolution(last_compact, shares, _MIN_INSIDE)
     if compact < resolution:
         return Choice(compact, "finer layers cut more than half of the ties between neighbours")
     return Choice(resolution, reason)
 
 
 def _interpolate_resolution(place: int, values: Sequence[float], limit: float) -> float:
-    """The resolution at which the values fall to the limit, between a point of the grid and the next one."""
+    """The resolution at which the values fall to the limit, between a grid point and the next one."""
     here, beyond = values[place], values[min(place + 1, len(values) - 1)]
     share = 1.0 if beyond >= limit else float(np.clip((here - limit) / max(here - beyond, 1e-12), 0.0, 1.0))
     return float(exp(np.interp(place + share, np.arange(len(_RESOLUTIONS)), log(_RESOLUTIONS))))
@@ -100,16 +101,16 @@ def _interpolate_resolution(place: int, values: Sequence[float], limit: float) -
 
 @dataclass(frozen=True, slots=True)
 class BaseCommunities:
-    """The clusters that the data show, from which coarser and finer ones are made: `communities` (n,) of the rows of
-    the graph at the resolution of `choice`, how far runs of them agree, and the number of communities at each
-    resolution of the grid, `counts` (17,)."""
+    """The natural clusters, from which coarser and finer ones are derived: `communities` (n,) of the rows of the graph
+    at the resolution of `choice`, their agreement between runs, and the number of communities at each resolution of the
+    grid, `counts` (17,)."""
 
     communities: Places
     choice: Choice
     counts: Places
     agreement: float
     groups: Places | None
-    """(n,) what finer runs never take apart; None where they start from single rows."""
+    """(n,) groups that finer runs never split; None if they start from single rows."""
 
 
 def find_base_communities(graph: NeighborGraph, seed: int, threads: int, progress: Progress) -> BaseCommunities:
@@ -124,7 +125,7 @@ def find_base_communities(graph: NeighborGraph, seed: int, threads: int, progres
 
 
 def finer_resolutions(ground: BaseCommunities) -> list[float]:
-    """Resolutions of the grid above that of the ground, each with 1.6 times as many communities as the one before."""
+    """Grid resolutions above the chosen one, each with 1.6 times as many communities as the one before."""
     last = float(np.interp(log(ground.choice.resolution), log(_RESOLUTIONS), ground.counts))
     found = []
     for place in np.flatnonzero(ground.choice.resolution < _RESOLUTIONS).tolist():
@@ -135,16 +136,16 @@ def finer_resolutions(ground: BaseCommunities) -> list[float]:
 
 
 def rising_resolutions(ground: BaseCommunities) -> list[float]:
-    """All resolutions above that of the ground, from those of the grid to one at which only copies hold together."""
+    """All resolutions above the chosen one, from the grid up to one at which only copies stay together."""
     beyond = _RESOLUTIONS[-1] * 2.0 ** np.arange(0.5, 8.01, 0.5)
-    return [one for one in [*_RESOLUTIONS.tolist(), *beyond.tolist()] if one > ground.choice.resolution]
+    return [value for value in [*_RESOLUTIONS.tolist(), *beyond.tolist()] if value > ground.choice.resolution]
 
 
 def agreement_warning(agreement: float) -> str | None:
-    """What to warn of where independent runs disagree."""
+    """Warn if independent runs disagree."""
     if agreement >= _MIN_AGREEMENT:
         return None
     return (
-        f"No clear structure: independent runs agree on {agreement:.0%} of what belongs together. The clusters are one "
-        "way among several to divide these documents."
+        f"No clear structure: independent runs agree on {agreement:.0%} of neighbouring pairs. The clusters are one of "
+        "several ways to divide these documents."
     )

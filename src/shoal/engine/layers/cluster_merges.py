@@ -1,8 +1,8 @@
 """Which clusters belong together: Ward's hierarchy over the means of clusters.
 
-Communities of the whole graph at a low resolution end in one heap: where fine clusters hang together by a few edges
-each, nothing tells which of these edges count. The means of the clusters do (on clinc150 ten groups agree with its ten
-domains at an adjusted Rand index of .44 where communities reach .20).
+Communities of the whole graph at a low resolution collapse into one: fine clusters are connected by a few edges each,
+and nothing shows which of these matter. The means do (on clinc150 ten groups agree with its ten domains at an adjusted
+Rand index of .44 where communities reach .20).
 """
 
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ Places = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 MAX_CLUSTERS: Final = 3000
-"""Clusters that are merged at a time: all their distances are held, 72 MB several times over."""
+"""Clusters merged at a time: all their distances are stored, several times 72 MB."""
 _BITS: Final = 20
-"""Bits of a coordinate of a mean, so that sums of products are exact and the same on every processor."""
+"""Bits per coordinate of a mean, so that sums of products are exact and the same on every processor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merges:
-    """Over k clusters: merge t joins the groups that hold the clusters `pairs[t]`, (t, 2), at `heights` (t,), which
-    ascend."""
+    """Over k clusters: merge t joins the groups that contain the clusters `pairs[t]`, (t, 2), at `heights` (t,),
+    ascending."""
 
     clusters: int
     pairs: Rows
@@ -45,11 +45,11 @@ class Merges:
 
     @property
     def fewest(self) -> int:
-        """Groups that are left after all merges."""
+        """Groups left after all merges."""
         return self.clusters - len(self.pairs)
 
     def cut(self, groups: int) -> Places:
-        """(k,) the group of each cluster after so many merges that `groups` are left."""
+        """(k,) the group of each cluster when `groups` are left."""
         made = self.pairs[: max(self.clusters - groups, 0)]
         ones = np.ones(len(made), np.int8)
         graph = coo_array((ones, (made[:, 0], made[:, 1])), shape=(self.clusters, self.clusters))
@@ -57,8 +57,8 @@ class Merges:
 
 
 def weighted_means(points: Points, labels: Places, copies: Rows) -> tuple[Points, Rows]:
-    """The mean (k, d) of the rows of each cluster of `labels` (m,), -1 for none, and how many `copies` (m,) it holds,
-    (k,); of rows of unit length the means are brought to unit length too."""
+    """The mean (k, d) of the rows of each cluster of `labels` (m,), -1 for none, and how many `copies` (m,) it
+    contains, (k,); means of unit rows are scaled to unit length too."""
     clusters = int(labels.max(initial=-1)) + 1
     inside = labels >= 0
     sizes = np.bincount(labels[inside], copies[inside], clusters).astype(np.int64)
@@ -69,8 +69,8 @@ def weighted_means(points: Points, labels: Places, copies: Rows) -> tuple[Points
 
 
 def merge_clusters(means: Points, sizes: Rows, inside: Places | None = None) -> Merges:
-    """All merges of clusters with these `means` (k, d) and `sizes` (k,), those of least growth in variance first; with
-    `inside` (k,) only of clusters in the same group."""
+    """All merges of clusters with these `means` (k, d) and `sizes` (k,) by least increase in variance; with `inside`
+    (k,) only within the same group."""
     pairs, heights = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
     if inside is None and len(means) > MAX_CLUSTERS:
         inside = _group_near_means(means)
@@ -93,8 +93,8 @@ def merge_clusters(means: Points, sizes: Rows, inside: Places | None = None) -> 
 
 
 def score_separation(away: Floats, groups: Places) -> float:
-    """How far groups (k,) of clusters stand apart: the mean silhouette (Rousseeuw 1987) of the clusters, each counting
-    as one, by the distances `away` (k, k) of their means. A cluster that is a group of its own counts as 0."""
+    """How far groups (k,) of clusters are apart: the mean silhouette (Rousseeuw 1987) of the clusters, each counting as
+    one, by the distances `away` (k, k) of their means. A cluster that is a group of its own scores 0."""
     own = np.arange(len(groups))
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
@@ -108,18 +108,18 @@ def score_separation(away: Floats, groups: Places) -> float:
 
 
 def _ward_merges(means: Points, sizes: Rows) -> tuple[Rows, Floats]:
-    """(k - 1, 2) pairs of clusters whose groups are joined, and the heights, ascending."""
+    """(k - 1, 2) pairs of clusters whose groups are merged, and the heights, ascending."""
     if len(means) < 2:
         return np.zeros((0, 2), np.int64), np.zeros(0)
     merges = link_distances(pairwise_distances(means), np.maximum(sizes, 1), "ward")
-    some = np.arange(2 * len(means) - 1)
+    any_cluster = np.arange(2 * len(means) - 1)
     for number, first in enumerate(merges[:, 0].astype(np.int64).tolist()):
-        some[len(means) + number] = some[first]
-    return some[merges[:, :2].astype(np.int64)], merges[:, 2].copy()
+        any_cluster[len(means) + number] = any_cluster[first]
+    return any_cluster[merges[:, :2].astype(np.int64)], merges[:, 2].copy()
 
 
 def pairwise_distances(means: Points) -> Floats:
-    """(k, k) Euclidean, of coordinates rounded so far that no order of summing changes a bit."""
+    """(k, k) Euclidean, of coordinates rounded so that the order of summation does not matter."""
     centered = means.astype(np.float64)
     centered -= centered.mean(axis=0)
     quantum = ldexp(1.0, frexp(float(np.abs(centered).max(initial=1e-30)))[1] - _BITS)
@@ -131,7 +131,7 @@ def pairwise_distances(means: Points) -> Floats:
 
 
 def _group_near_means(means: Points) -> Places:
-    """(k,) some hundred groups of near means."""
+    """(k,) several hundred groups of near means."""
     count = MAX_CLUSTERS // 4
     lloyd = prepare_lloyd(means, row_keys(means, 1), count, 1)
     starts = kmeans_plusplus(Sample(means, lloyd.rows, 1), count, np.random.default_rng(0), ignore_progress)
@@ -140,13 +140,13 @@ def _group_near_means(means: Points) -> Places:
 
 
 def _merge_means(means: Points, sizes: Rows, inside: Places) -> tuple[Points, Rows]:
-    held = np.bincount(inside, sizes)
-    sums = np.zeros((len(held), means.shape[1]))
+    group_sizes = np.bincount(inside, sizes)
+    sums = np.zeros((len(group_sizes), means.shape[1]))
     np.add.at(sums, inside, means * sizes[:, None].astype(np.float64))
-    return (sums / held[:, None]).astype(np.float32), held.astype(np.int64)
+    return (sums / group_sizes[:, None]).astype(np.float32), group_sizes.astype(np.int64)
 
 
 def _raise_above(heights: Floats, others: Floats) -> Floats:
-    """The heights, raised so that none is below the others."""
+    """The heights, raised to at least the maximum of the others."""
     raised: Floats = np.maximum(heights, others.max(initial=0.0))
     return raised

@@ -1,4 +1,4 @@
-"""Levels above the clusters: which of them belong together."""
+"""Levels above the clusters."""
 
 from typing import Final
 
@@ -16,38 +16,38 @@ __all__ = ["MAX_CLUSTERS", "build_levels", "levels_from_layers"]
 Numbers = NDArray[np.int32]
 
 MAX_CLUSTERS: Final = 8000
-"""Clusters that a hierarchy is made of at most: all their distances are held, 512 MB."""
+"""Maximum number of clusters for a hierarchy: all their distances are stored, 512 MB."""
 
 
 def build_levels(centroids: Points, sizes: Rows, depth: int) -> list[Numbers]:
-    """For each level above the clusters, nearest first, the group (k,) of every cluster; at most `depth` - 1 of them.
+    """For each level above the clusters, nearest first, the group (k,) of every cluster; at most `depth` - 1 levels.
 
-    Ward's hierarchy of the centroids (k, d), each counting as the `sizes` (k,) of its members, cut where the number of
+    Ward's hierarchy of the centroids (k, d), weighted by the `sizes` (k,) of their clusters, cut so that the number of
     groups falls by the same factor from level to level, down to the `depth`-th root of k.
     """
     clusters = len(centroids)
     if clusters < 3 or depth < 2 or clusters > MAX_CLUSTERS:
         return []
     merges = weighted_linkage(centroids, sizes, "ward", lambda away: away)
-    some = np.arange(2 * clusters - 1)
+    any_cluster = np.arange(2 * clusters - 1)
     for number, first in enumerate(merges[:, 0].astype(np.int64).tolist()):
-        some[clusters + number] = some[first]
-    ends = some[merges[:, :2].astype(np.int64)]
+        any_cluster[clusters + number] = any_cluster[first]
+    ends = any_cluster[merges[:, :2].astype(np.int64)]
     levels, last = list[Numbers](), clusters
     for level in range(depth - 1, 0, -1):
         groups = round(clusters ** (level / depth))
         if not 2 <= groups < last:
             continue
-        made = ends[: clusters - groups]
-        graph = coo_array((np.ones(len(made), np.int8), (made[:, 0], made[:, 1])), shape=(clusters, clusters))
+        merged = ends[: clusters - groups]
+        graph = coo_array((np.ones(len(merged), np.int8), (merged[:, 0], merged[:, 1])), shape=(clusters, clusters))
         levels.append(connected_components(graph, directed=False)[1].astype(np.int32))
         last = groups
     return levels
 
 
 def levels_from_layers(layers: Layers, labels: Labels, depth: int) -> list[Numbers]:
-    """The same where coarser layers were found: each cluster of `labels` (n,) belongs to the group most of its members
-    are in."""
+    """As `build_levels`, from coarser layers: each cluster of `labels` (n,) joins the group most of its members are
+    in."""
     clusters = int(labels.max(initial=-1)) + 1
     levels, last = list[Numbers](), clusters
     for layer in reversed(layers.layers[: layers.chosen]):

@@ -1,4 +1,4 @@
-"""What stands for the clusters of a layer: their means, and the rows nearest to these."""
+"""Describes the clusters of layers: their means and the rows nearest to them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ _BLOCK: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class LayerMembers:
-    """Of k clusters: their `sizes` (k,) and `means` (k, d), up to five rows of each nearest to its mean, nearest first,
-    and the mean and the smallest cosine of a member to it."""
+    """For k clusters: `sizes` (k,) and `means` (k, d), up to five rows of each nearest to its mean, nearest first, and
+    the mean and the minimum cosine of its members to it."""
 
     sizes: Rows
     means: Points
@@ -38,16 +38,16 @@ def describe_layers(
     origin: NDArray[np.float64] | None = None,
     threads: int = 1,
 ) -> list[LayerMembers]:
-    """Describe the clusters of each layer, with two passes over the rows for all of them.
+    """Describe the clusters of each layer, in two passes over the rows for all layers.
 
     Parameters
     ----------
-    points : float32 array of shape (n, d)
-        As they were given; brought to unit length, block by block, where `normalize`.
-    layers : sequence of int32 arrays of shape (n,)
-        The clusters of each layer, each with a member; -1 is noise.
-    origin : float64 array of shape (d,)
-        What was subtracted from the points; cosines are taken with it added.
+    points
+        (n, d) float32, unscaled; scaled to unit length block by block if `normalize`.
+    layers
+        int32 labels (n,) of each layer, every cluster with a member; -1 is noise.
+    origin
+        (d,) offset subtracted from the points; added back before cosines are computed.
     """
     counts = [int(labels.max(initial=-1)) + 1 for labels in layers]
     sums = [np.zeros((count, points.shape[1])) for count in counts]
@@ -62,13 +62,13 @@ def describe_layers(
         for labels, total in zip(layers, sums, strict=True)
     ]
     metric: DistanceMetric = "cosine" if normalize else "euclidean"
-    lies = [Memberships(np.full(len(points), np.nan), np.full(len(points), np.nan)) for _ in layers]
+    memberships = [Memberships(np.full(len(points), np.nan), np.full(len(points), np.nan)) for _ in layers]
     for block in spans(len(points), _BLOCK):
         rows = unit_rows(points[block], threads) if normalize else points[block]
-        for labels, own, found in zip(layers, means, lies, strict=True):
+        for labels, own, found in zip(layers, means, memberships, strict=True):
             here = measure_memberships(rows, labels[block], own, metric, origin, threads=threads)
             found.distance[block], found.cosine[block] = here.distance, here.cosine
-    return [_describe(labels, own, found) for labels, own, found in zip(layers, means, lies, strict=True)]
+    return [_describe(labels, own, found) for labels, own, found in zip(layers, means, memberships, strict=True)]
 
 
 def _describe(labels: Labels, means: Points, found: Memberships) -> LayerMembers:

@@ -1,5 +1,5 @@
-"""The layers around the clusters that the data show: coarser ones join them, finer ones split them, and any number of
-clusters is a cut between two layers. All are nested, and leave the same rows out."""
+"""Layers around the natural clusters: coarser ones merge them, finer ones split them, and any number of clusters is a
+cut between two layers. All are nested and have the same noise."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,18 +27,20 @@ __all__ = ["LayerTree"]
 Places = NDArray[np.int32]
 
 _MAX_COARSER: Final = 4
-"""Layers above the chosen one, at most."""
+"""Maximum number of layers above the chosen one."""
 _CANDIDATE_COUNTS: Final = [*range(2, 41), *(round(41 * 1.1**step) for step in range(60))]
-"""Numbers of groups whose separation is looked at."""
+"""Numbers of groups whose separation is evaluated."""
 _MIN_RATIO: Final = 1.25
-"""The clusters that the data show are a layer of their own where another number was asked for by this factor."""
+"""The natural clusters are a layer of their own if the requested number differs by this factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerTree:
-    """Over the m distinct rows `points` (m, d), of each of which there are `copies` (m,), and their `graph`. `core`
-    (m,) are the clusters of the `ground` without the rows that belong nowhere, which are -1. Finer clusters hold
-    `smallest` rows at least, copies counted."""
+    """Layers over the m distinct rows `points` (m, d), with `copies` (m,), and their `graph`.
+
+    `core` (m,) are the clusters of `ground`, with noise as -1. Finer clusters contain at least `smallest` rows,
+    including copies.
+    """
 
     points: Points
     copies: Rows
@@ -51,28 +53,28 @@ class LayerTree:
     progress: Progress
 
     def natural_layers(self) -> tuple[list[Places], int]:
-        """The layers (m,) from coarse to fine that show most of the structure, and the place of the core."""
+        """The layers (m,) from coarse to fine that show most of the structure, and the position of the core."""
         if _count_clusters(self.core) == 0:
             return [self.core], 0
         coarser = self._coarser_layers([_count_clusters(self.core)])
         return [*coarser, self.core, *self._finer_layers(self.core, finer_resolutions(self.ground))], len(coarser)
 
     def with_clusters(self, wanted: int) -> tuple[list[Places], int]:
-        """The same with a layer of `wanted` clusters, and the place of it: the core joined or split so far. The layer
-        has fewer where the rows cannot be parted so often."""
-        shown = _count_clusters(self.core)
-        if wanted == shown or shown == 0:
+        """As `natural_layers` with a layer of `wanted` clusters, and its position: the core merged or split
+        accordingly. The layer has fewer clusters if the rows cannot be split that often."""
+        natural = _count_clusters(self.core)
+        if wanted == natural or natural == 0:
             return self.natural_layers()
-        return self._coarsen_to(wanted, shown) if wanted < shown else self._refine_to(wanted, shown)
+        return self._coarsen_to(wanted, natural) if wanted < natural else self._refine_to(wanted, natural)
 
-    def _coarsen_to(self, wanted: int, shown: int) -> tuple[list[Places], int]:
-        coarser = self._coarser_layers([wanted, shown])
-        finer = [self.core] if shown >= _MIN_RATIO * wanted else []
+    def _coarsen_to(self, wanted: int, natural: int) -> tuple[list[Places], int]:
+        coarser = self._coarser_layers([wanted, natural])
+        finer = [self.core] if natural >= _MIN_RATIO * wanted else []
         finer += self._finer_layers(self.core, finer_resolutions(self.ground))
         place = sum(_count_clusters(layer) < wanted for layer in coarser)
         return [*coarser, *finer], place
 
-    def _refine_to(self, wanted: int, shown: int) -> tuple[list[Places], int]:
+    def _refine_to(self, wanted: int, natural: int) -> tuple[list[Places], int]:
         above, last = list[Places](), self.core
         for finer in self._refine(self.core, rising_resolutions(self.ground)):
             if _count_clusters(finer) >= wanted:
@@ -88,11 +90,11 @@ class LayerTree:
         ]
         layers = _space_out(kept, first=_count_clusters(self.core))
         below = [finer] if _count_clusters(finer) >= LAYER_STEP * _count_clusters(chosen) else []
-        coarser = [*self._coarser_layers([shown]), *layers]
+        coarser = [*self._coarser_layers([natural]), *layers]
         return [*coarser, chosen, *below], len(coarser)
 
     def _cut_between(self, coarse: Places, fine: Places, wanted: int) -> Places:
-        """The `fine` clusters joined inside the `coarse` ones until `wanted` are left."""
+        """Merge the `fine` clusters inside the `coarse` ones until `wanted` are left."""
         inside = fine >= 0
         if _count_clusters(fine) <= wanted:
             return fine
@@ -101,20 +103,21 @@ class LayerTree:
         return _map_labels(merge_clusters(*weighted_means(self.points, fine, self.copies), parent).cut(wanted), fine)
 
     def _coarser_layers(self, fixed: list[int]) -> list[Places]:
-        """Layers above the core: those of the `fixed` numbers of clusters below its own, others that stand apart."""
-        shown = _count_clusters(self.core)
-        if shown < 2:
+        """Layers above the core: those of the `fixed` numbers of clusters below its own, and others that are well
+        separated."""
+        natural = _count_clusters(self.core)
+        if natural < 2:
             return []
         means, sizes = weighted_means(self.points, self.core, self.copies)
         merges = merge_clusters(means, sizes)
-        counts = sorted({*(count for count in fixed if count < shown), *_find_separated_counts(means, merges, fixed)})
+        counts = sorted({*(count for count in fixed if count < natural), *_find_separated_counts(means, merges, fixed)})
         return [_map_labels(merges.cut(count), self.core) for count in counts]
 
     def _finer_layers(self, core: Places, resolutions: list[float]) -> list[Places]:
         return _space_out([*self._refine(core, resolutions)], first=_count_clusters(core) * LAYER_STEP)
 
     def _refine(self, core: Places, resolutions: list[float]) -> Iterator[Places]:
-        """The core in ever smaller parts."""
+        """Yield the core in ever smaller parts."""
         strength, parts, last = self.graph.strength(), self.ground.communities, core
         for resolution in resolutions:
             groups = self.ground.groups
@@ -133,7 +136,8 @@ class LayerTree:
             yield last
 
     def _absorb_small(self, parts: Places, whole: Places) -> Places:
-        """The parts of clusters of `whole` renumbered, those that are too small joined to the nearest sibling."""
+        """The parts of clusters of `whole` renumbered, with parts that are too small merged into the nearest
+        sibling."""
         inside = parts >= 0
         labels = parts.copy()
         labels[inside] = np.unique(parts[inside], return_inverse=True)[1]
@@ -158,7 +162,7 @@ def _count_clusters(labels: Places) -> int:
 
 
 def _map_labels(group: Places, labels: Places) -> Places:
-    """The groups (k,) of labels (m,), noise left as it is."""
+    """The groups (k,) of labels (m,), noise unchanged."""
     found = np.full(len(labels), NOISE, np.int32)
     inside = labels >= 0
     found[inside] = group[labels[inside]]
@@ -166,8 +170,8 @@ def _map_labels(group: Places, labels: Places) -> Places:
 
 
 def _find_separated_counts(means: Points, merges: Merges, fixed: Sequence[int]) -> list[int]:
-    """Numbers of groups that stand apart, most of all first; each away by a factor of 1.6 from the others and from the
-    `fixed` ones."""
+    """Well-separated numbers of groups, best first, each at least 1.6 times away from the others and from the `fixed`
+    ones."""
     counts = [count for count in _CANDIDATE_COUNTS if count * LAYER_STEP <= len(means)]
     if len(means) <= MAX_CLUSTERS:
         away = pairwise_distances(means)
@@ -175,13 +179,15 @@ def _find_separated_counts(means: Points, merges: Merges, fixed: Sequence[int]) 
         counts.sort(key=lambda count: (-scores[count], count))
     found = list[int]()
     for count in counts:
-        if len(found) < _MAX_COARSER and all(max(count / one, one / count) >= LAYER_STEP for one in [*fixed, *found]):
+        if len(found) < _MAX_COARSER and all(
+            max(count / other, other / count) >= LAYER_STEP for other in [*fixed, *found]
+        ):
             found.append(count)
     return found
 
 
 def _space_out(layers: Sequence[Places], first: float) -> list[Places]:
-    """Those with at least `first` clusters, then with 1.6 times as many as the last."""
+    """Layers with at least `first` clusters, then with 1.6 times as many as the previous one."""
     found, least = list[Places](), first
     for layer in layers:
         if _count_clusters(layer) >= least:

@@ -1,4 +1,4 @@
-"""Hierarchies of rows that count several times, which SciPy's linkage does not know."""
+"""Hierarchical clustering of weighted rows, which SciPy's linkage does not support."""
 
 from collections.abc import Callable
 from typing import Final, Literal
@@ -16,29 +16,39 @@ LinkageMethod = Literal["ward", "complete", "average", "single"]
 _BLOCK: Final = 1024
 
 
-def weighted_linkage(points: Points, weights: Rows, method: LinkageMethod, told: Callable[[Floats], Floats]) -> Floats:
-    """(m - 1, 4) merges as SciPy's linkage gives them, sizes in weights, of rows (m, d) that count `weights` (m,).
+def weighted_linkage(
+    points: Points, weights: Rows, method: LinkageMethod, to_metric: Callable[[Floats], Floats]
+) -> Floats:
+    """(m - 1, 4) merges in the format of SciPy's linkage, with weighted sizes.
 
-    Equal rows are thought merged before, at distance 0. `told` makes distances of Euclidean ones. Nearest-neighbour
-    chain (Murtagh 1983) with the updates of Lance and Williams (1967): O(m^2) time and 8 m^2 bytes.
+    Nearest-neighbour chain (Murtagh 1983) with the updates of Lance and Williams (1967): O(m^2) time and 8 m^2 bytes.
+
+    Parameters
+    ----------
+    points
+        (m, d) rows.
+    weights
+        (m,) number of equal rows that each represents, as if merged at distance 0.
+    to_metric
+        Converts Euclidean distances to the metric.
     """
     if len(points) < 2:
         return np.zeros((0, 4))
-    return link_distances(_distances(points, told), weights, method)
+    return link_distances(_distances(points, to_metric), weights, method)
 
 
 def link_distances(away: Floats, weights: Rows, method: LinkageMethod) -> Floats:
-    """The same of distances (m, m), which are written over."""
-    held = weights.astype(np.float64)
+    """As `weighted_linkage`, from distances (m, m), which are overwritten."""
+    masses = weights.astype(np.float64)
     if method == "ward":
-        away = away**2 * 2 * np.outer(held, held) / (held[:, None] + held)
+        away = away**2 * 2 * np.outer(masses, masses) / (masses[:, None] + masses)
     np.fill_diagonal(away, np.inf)
-    steps = _chain_merges(away, held, method)
+    steps = _chain_merges(away, masses, method)
     order = np.argsort(steps[:, 2], kind="stable")
     return _number_merges(steps[order], weights, method)
 
 
-def _distances(points: Points, told: Callable[[Floats], Floats]) -> Floats:
+def _distances(points: Points, to_metric: Callable[[Floats], Floats]) -> Floats:
     rows = points.astype(np.float64)
     rows -= rows.mean(axis=0)
     squares = (rows**2).sum(axis=1)
@@ -48,10 +58,10 @@ def _distances(points: Points, told: Callable[[Floats], Floats]) -> Floats:
         away[part] = squares[part, None] + squares - 2 * (rows[part] @ rows.T)
     np.maximum(away, 0.0, out=away)
     away = np.minimum(away, away.T)  # the same from either end
-    return told(np.sqrt(away, out=away))
+    return to_metric(np.sqrt(away, out=away))
 
 
-def _chain_merges(away: Floats, held: Floats, method: LinkageMethod) -> Floats:
+def _chain_merges(away: Floats, masses: Floats, method: LinkageMethod) -> Floats:
     """(m - 1, 3) the row that keeps a merged cluster, the row that goes, and the distance; in the order found."""
     total = len(away)
     alive = np.ones(total, np.bool_)
@@ -69,24 +79,24 @@ def _chain_merges(away: Floats, held: Floats, method: LinkageMethod) -> Floats:
         chain[-2:] = []
         kept, gone = sorted((last, near))
         steps[number] = kept, gone, away[kept, gone]
-        _merge(away, held, alive, kept, gone, method)
+        _merge(away, masses, alive, kept, gone, method)
     return steps
 
 
-def _merge(away: Floats, held: Floats, alive: NDArray[np.bool_], kept: int, gone: int, method: LinkageMethod) -> None:
+def _merge(away: Floats, masses: Floats, alive: NDArray[np.bool_], kept: int, gone: int, method: LinkageMethod) -> None:
     first, second = away[kept].copy(), away[gone].copy()
     if method == "single":
         merged = np.minimum(first, second)
     elif method == "complete":
         merged = np.maximum(first, second)
     elif method == "average":
-        merged = (held[kept] * first + held[gone] * second) / (held[kept] + held[gone])
+        merged = (masses[kept] * first + masses[gone] * second) / (masses[kept] + masses[gone])
     else:
-        whole = held + held[kept] + held[gone]
-        merged = (held + held[kept]) * first + (held + held[gone]) * second - held * away[kept, gone]
+        whole = masses + masses[kept] + masses[gone]
+        merged = (masses + masses[kept]) * first + (masses + masses[gone]) * second - masses * away[kept, gone]
         merged /= whole
     alive[gone] = False
-    held[kept] += held[gone]
+    masses[kept] += masses[gone]
     merged[~alive] = np.inf
     merged[kept] = np.inf
     away[kept], away[:, kept] = merged, merged
@@ -94,7 +104,7 @@ def _merge(away: Floats, held: Floats, alive: NDArray[np.bool_], kept: int, gone
 
 
 def _number_merges(steps: Floats, weights: Rows, method: LinkageMethod) -> Floats:
-    """The merges with SciPy's names of clusters: m + i for what merge i made."""
+    """Number the merges as SciPy does: m + i for the result of merge i."""
     total = len(weights)
     name, size = list(range(total)), weights.astype(np.float64)
     merges = np.empty((total - 1, 4))

@@ -25,19 +25,19 @@ _FORCES: Final = (STEEPNESS, 2.5, 0.01)
 """Steepness, repulsion and softness, see `native/layout.hpp`."""
 _MOMENTUM: Final = 0.8
 _BLOCK: Final = 256
-"""Vertices that meet the same sample of others, as in `native/layout.hpp`."""
+"""Vertices that share a sample of repelling vertices, as in `native/layout.hpp`."""
 _COMPARISONS: Final = 64
-"""Others that each row is compared with to tell the unit of a map."""
+"""Other rows that each row is compared with to estimate the unit of a map."""
 _MAX_COMPARED: Final = 20_000
 """Rows that are compared."""
 _BISECTIONS: Final = 40
 _CHUNK: Final = 64 * _BLOCK
-"""Vertices that one thread of the plain twin moves at a time."""
+"""Vertices that one thread of the NumPy reference moves at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`rounds` steps whose length falls evenly from `rate` to `last`; `sample` others repel a vertex in each."""
+    """`rounds` steps whose length decreases linearly from `rate` to `last`; `sample` others repel a vertex in each."""
 
     rounds: int
     sample: int
@@ -46,14 +46,14 @@ class Schedule:
 
 
 FINE: Final = Schedule(150, 64, 0.3, 0.02)
-"""Of the rows themselves."""
+"""Schedule for the rows themselves."""
 
 
 def settle_layout(
     level: Level, places: Floats, reach: Floats, schedule: Schedule, seed: int, threads: int, progress: Progress
 ) -> Floats:
-    """(m, 2 or 3) places after all rounds, from `places`; no vertex goes farther from there than its `reach` (m,),
-    which may be infinite. Reports to `progress` as "layout"."""
+    """(m, 2 or 3) places after all rounds, starting from `places`; no vertex moves farther from there than its `reach`
+    (m,), which may be infinite. Reports to `progress` as "layout"."""
     core = kernels.native()
     move = _settle_reference if core is None else core.settled
     found: Floats = move(
@@ -72,15 +72,14 @@ def settle_layout(
 
 
 def find_unit(level: Level, places: Floats) -> float:
-    """By how much `places` must be multiplied for attraction and repulsion to stretch them as much as each other, as in
-    a map that has settled (the virial theorem; rows are compared with 63 others each). Their order must be no order of
-    place. 1 where all are on one spot."""
+    """The factor for `places` at which attraction and repulsion stretch them equally, as in a settled map (the virial
+    theorem; each row is compared with 63 others). Row order must be unrelated to place. 1 if all coincide."""
     steepness, repulsion, softness = _FORCES
     row = np.repeat(np.arange(len(places)), np.diff(level.weights.indptr))
-    wide = places.astype(np.float64)
-    near = ((wide[row] - wide[level.weights.indices]) ** 2).sum(axis=1)
+    exact = places.astype(np.float64)
+    near = ((exact[row] - exact[level.weights.indices]) ** 2).sum(axis=1)
     pull = level.pull().astype(np.float64)
-    some = wide[:_MAX_COMPARED]
+    some = exact[:_MAX_COMPARED]
     step = max(len(some) // _COMPARISONS, 1)
     far = np.concatenate(
         [((some - np.roll(some, step * turn, axis=0)) ** 2).sum(axis=1) for turn in range(1, _COMPARISONS)]
@@ -94,7 +93,7 @@ def find_unit(level: Level, places: Floats) -> float:
         outward = (repulsion * apart / ((softness + apart) * (1 + steepness * apart))).mean() * len(places)
         return float(outward - inward)
 
-    # From where all lie within the softness to where none meets another.
+    # Bisect from all within the softness to all out of range of each other.
     middle = float(log(1 / np.sqrt(far.mean())))
     low, high = middle - float(log(100.0)), middle + float(log(1e4))
     for _ in range(_BISECTIONS):
@@ -119,7 +118,7 @@ class _ReferenceForces:
     sample: int
 
     def repel(self, part: slice, places: Floats, turn: int, seed: int) -> Floats:
-        """(components, rows) the push of the others."""
+        """(components, rows) repulsion by the sampled vertices."""
         count = places.shape[1]
         blocks = np.arange(part.start // _BLOCK, -(-part.stop // _BLOCK), dtype=np.uint64)
         turns = np.full(len(blocks), turn, np.uint64) * _GOLDEN
@@ -127,8 +126,8 @@ class _ReferenceForces:
         first = np.repeat(drawn.astype(np.int64), _BLOCK)[: part.stop - part.start]
         here = places[:, part]
         force = np.zeros_like(here)
-        for taken in range(self.sample):
-            other = (first + taken) % count
+        for offset in range(self.sample):
+            other = (first + offset) % count
             gap = here - places[:, other]
             square = _squares(gap)
             push = self.mass[other] / ((self.softness + square) * (1 + self.steepness * square))
@@ -137,25 +136,25 @@ class _ReferenceForces:
         return force
 
     def attract(self, part: slice, places: Floats) -> Floats:
-        """(components, rows) the pull of the neighbours."""
+        """(components, rows) attraction by the neighbours."""
         start = self.start[part.start : part.stop + 1]
         edges = slice(int(start[0]), int(start[-1]))
         row = np.repeat(np.arange(part.start, part.stop), np.diff(start))
         gap = places[:, self.to[edges]] - places[:, row]
         gap *= self.pull[edges] / (1 + self.steepness * _squares(gap))
         ones = np.zeros(len(row), np.int32), start - start[0]
-        one = np.ones(1, np.float32)  # a sparse product adds up in the order of the edges
+        one = np.ones(1, np.float32)  # a sparse product sums in the order of the edges
         sums = [csr_array((along, *ones), shape=(len(start) - 1, 1)) @ one for along in gap]
         return np.asarray(self.steepness * np.stack(sums), np.float32)
 
     def move(self, part: slice, places: Floats, speed: Floats) -> Floats:
-        """(components, rows) where the vertices go, no farther than they may."""
+        """(components, rows) new places, within the reach of each vertex."""
         new = places[:, part] + speed[:, part]
         away = new - self.home[:, part]
         square, reach = _squares(away), self.reach[part]
         beyond = ~(square <= reach * reach)
-        kept = reach[beyond] / np.sqrt(square[beyond])
-        new[:, beyond] = self.home[:, part][:, beyond] + kept * away[:, beyond]
+        shrink = reach[beyond] / np.sqrt(square[beyond])
+        new[:, beyond] = self.home[:, part][:, beyond] + shrink * away[:, beyond]
         return new
 
 

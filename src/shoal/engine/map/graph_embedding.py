@@ -1,7 +1,7 @@
-"""Few dimensions in which neighbours lie together: what the names umap and tsne stand for here.
+"""Low-dimensional embedding of the neighbour graph, used for the steps named umap and tsne.
 
-Neither UMAP nor t-SNE itself, but the same neighbour graph: in two and three dimensions the layout that maps have, in
-more a diffusion map (Coifman and Lafon 2006), which no random start changes.
+Neither UMAP nor t-SNE, but based on the same neighbour graph: in two and three dimensions the layout of maps, in more a
+diffusion map (Coifman and Lafon 2006), which has no random initialisation.
 """
 
 from collections.abc import Callable
@@ -25,45 +25,43 @@ from shoal.engine.rows.row_keys import find_distinct, mix_bits
 __all__ = ["GraphEmbedding", "embed", "min_rows"]
 
 _STEPS: Final = 8
-"""Steps of the diffusion: directions in which neighbours hardly differ count, others fade."""
+"""Diffusion steps: directions in which neighbours differ little remain, others fade."""
 _MAX_NEIGHBORS: Final = 15
-"""Neighbours that tell where a new row belongs."""
+"""Neighbours that place a new row."""
 _MAX_EXACT: Final = 50_000
-"""Rows above which neighbours are searched among near blocks of rows only, as for maps."""
+"""Rows above which only near blocks of rows are searched, as for maps."""
 _PRODUCTS_PER_VECTOR: Final = 8
-"""Products of the graph and a vector that an eigenvector takes, for the progress alone."""
+"""Matrix-vector products per eigenvector, for progress reports only."""
 _BLOCK: Final = 4096
 _TOLERANCE: Final = 1e-3
-"""Relative error of the eigenvectors: they are told apart by far more where there is structure."""
+"""Relative error of the eigenvectors, far below their differences if there is structure."""
 
 
 @dataclass(frozen=True, slots=True)
 class GraphEmbedding:
-    """The distinct rows that were embedded, `points` (m, d), their `places` (m, c), and how many `neighbors` a new row
-    looks at."""
+    """The distinct embedded rows, `points` (m, d), their `places` (m, c), and how many `neighbors` place a new row."""
 
     points: Points
     places: Points
     neighbors: int
 
     def place(self, points: Points, threads: int) -> Points:
-        """(n, c): a row that was embedded has its place, another one that of the near row which the places of all its
-        near rows lie around. The same for a row alone and among others."""
+        """(n, c): an embedded row has its own place, a new one that of the near row at the medoid of the places of its
+        near rows. Each result is independent of the other rows."""
         found = np.empty((len(points), self.places.shape[1]), np.float32)
         count = min(self.neighbors, _MAX_NEIGHBORS, len(self.points))
-        near, away = nearest_among(points, self.points, count, threads=threads, progress=ignore_progress)
+        near, distances = nearest_among(points, self.points, count, threads=threads, progress=ignore_progress)
         for block in spans(len(points), _BLOCK):
-            weight, spots = fuzzy_memberships(away[block] ** 2 / 2), self.places[near[block]].astype(np.float64)
+            weight, spots = fuzzy_memberships(distances[block] ** 2 / 2), self.places[near[block]].astype(np.float64)
             best = _pick_medoids(spots, weight)
-            best[away[block][:, 0] == 0] = 0
+            best[distances[block][:, 0] == 0] = 0
             found[block] = self.places[near[block][np.arange(len(best)), best]]
         return found
 
 
 def _pick_medoids(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(b,) the spot of each row's (b, k, c) that the others, by their `weight` (b, k), lie around. A mean would lie
-    between groups, where nothing is; the logarithm lets spots far away count as far, however far. Sums go in a fixed
-    order."""
+    """(b,) the index of each row's weighted medoid among its spots (b, k, c). A mean would lie between groups, where
+    nothing is; the logarithm bounds the influence of far spots. Sums use a fixed order."""
     squares = np.zeros((*weight.shape, weight.shape[1]))
     for along in np.moveaxis(spots, 2, 0):
         squares += (along[:, :, None] - along[:, None]) ** 2
@@ -75,30 +73,35 @@ def _pick_medoids(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> ND
 
 
 def min_rows(components: int) -> int:
-    """Distinct rows below which there is no graph to speak of."""
+    """Minimum number of distinct rows for a useful graph."""
     return max(MIN_ROWS, 2 * components)
 
 
 def embed(
     points: Points, components: int, neighbors: int, seed: int, threads: int, progress: Progress
 ) -> tuple[Points, GraphEmbedding] | None:
-    """(n, components) places of the rows of `points` (n, d), and what places others; None for fewer than
+    """(n, components) places of the rows of `points` (n, d), and the embedding for new rows; None for fewer than
     `min_rows` distinct ones.
 
-    The same in any order of the rows and on any number of threads. O(n log n) for the layout, O(n c (k + c)) a step of
-    the eigenvectors' iteration for the diffusion map, beside the neighbours; above 50,000 rows these are searched
-    among near blocks of rows only. Reports to `progress` as "prepare".
+    Independent of row order and of the number of threads. O(n log n) for the layout, O(n c (k + c)) per iteration of
+    the eigensolver for the diffusion map, beside the neighbours; above 50,000 rows these are approximate. Reports to
+    `progress` as "prepare".
     """
     values = find_distinct(points, threads)
     if len(values.rows) < min_rows(components):
         return None
-    searched, placed = scale_progress(progress, "prepare", 0, 0.5), scale_progress(progress, "prepare", 0.5, 1)
-    many = len(values.rows) > _MAX_EXACT
-    near = find_neighbors(points, values.rows, neighbors, threads=threads, progress=searched, approximate=many)
+    search_progress, layout_progress = (
+        scale_progress(progress, "prepare", 0, 0.5),
+        scale_progress(progress, "prepare", 0.5, 1),
+    )
+    is_large = len(values.rows) > _MAX_EXACT
+    near = find_neighbors(
+        points, values.rows, neighbors, threads=threads, progress=search_progress, approximate=is_large
+    )
     weights = fuzzy_graph(near.halve_squares(), threads).matrix()
     fitted = np.ascontiguousarray(points[values.rows])
     make: Callable[..., Points] = _lay_out if components in (2, 3) else _diffusion_map
-    places = make(weights, fitted, components, seed, threads, placed)
+    places = make(weights, fitted, components, seed, threads, layout_progress)
     return np.ascontiguousarray(places[values.back]), GraphEmbedding(fitted, places, near.rows.shape[1])
 
 
@@ -111,8 +114,8 @@ def _lay_out(
 def _diffusion_map(
     weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress
 ) -> Points:
-    """The eigenvectors of the random walk on the graph but the constant one, each times its eigenvalue to the power of
-    the steps; the sign such that the largest entry is positive."""
+    """Eigenvectors of the random walk on the graph except the constant one, each times its eigenvalue to the power of
+    the steps; signs make the largest entry positive."""
     count = weights.shape[0]
     root = np.sqrt(np.maximum(np.asarray(weights.sum(axis=1), np.float64), 1.0))
     row = np.repeat(np.arange(count), np.diff(weights.indptr))

@@ -1,9 +1,9 @@
-"""The map: places in two or three dimensions where neighbours lie together and clusters apart.
+"""The map: places in two or three dimensions where neighbours are together and clusters apart.
 
 Neighbours in the fuzzy graph attract each other and all rows repel each other, with the likelihood 1 / (1 + a d^2) of
-two rows a distance d apart being neighbours (Tang et al. 2016, LargeVis; McInnes et al. 2018, UMAP). The graph is laid
-out coarse first: its vertices are joined level by level to a few hundred, which start from their principal axes, and
-each level starts from the places of the one above.
+two rows a distance d apart being neighbours (Tang et al. 2016, LargeVis; McInnes et al. 2018, UMAP). The layout is
+multilevel: vertices are merged level by level to a few hundred, which start from their principal axes, and each level
+starts from the places of the coarser one.
 """
 
 from typing import Final
@@ -26,9 +26,9 @@ __all__ = ["MIN_ROWS", "compute_places", "jitter", "lay_out", "map_graph"]
 Floats = NDArray[np.float32]
 
 MIN_ROWS: Final = 50
-"""Distinct rows below which principal axes are the map."""
+"""With fewer distinct rows the map is the projection on the principal axes."""
 _COARSE: Final = Schedule(200, 256, 0.3, 0.075)
-"""Of all levels but the rows themselves."""
+"""Schedule of all levels except the rows themselves."""
 _JITTER: Final = 0.3
 _WIDTH: Final = 5.0
 
@@ -36,11 +36,11 @@ _WIDTH: Final = 5.0
 def lay_out(
     points: Points, components: int, seed: int, threads: int, progress: Progress, near: Neighborhood | None = None
 ) -> Floats:
-    """(n, components) float32 coordinates, 2 or 3, around the origin; equal rows have one place. `near` are the
-    neighbours, found where not given.
+    """(n, components) float32 coordinates, 2 or 3, centered on the origin; equal rows have one place.
 
-    The same in any order of the rows and on any number of threads. O(n log n) beside the neighbours, O(n k) memory.
-    For fewer than 50 distinct rows the principal axes. Reports to `progress` as "layout".
+    `near` are the neighbours, computed if omitted. Independent of row order and of the number of threads. O(n log n)
+    beside the neighbours, O(n k) memory. Principal axes for fewer than 50 distinct rows. Reports to `progress` as
+    "layout".
     """
     near = near or find_neighborhood(points, threads, scale_progress(progress, "layout", 0, 0.5))
     values = near.values
@@ -55,15 +55,15 @@ def lay_out(
 
 
 def map_graph(near: Neighborhood, threads: int, pulse: Pulse = ignore_pulse) -> csr_array:
-    """(m, m) how strongly the distinct rows belong together."""
+    """(m, m) edge weights between the distinct rows."""
     return fuzzy_graph(near.lists.first(COUNT).halve_squares(), threads, pulse).matrix()
 
 
 def compute_places(
     weights: csr_array, points: Points, components: int, seed: int, threads: int, progress: Progress
 ) -> Floats:
-    """(m, components) places around the origin for rows that belong together by `weights` (m, m), from scratch.
-    `points` (m, d) decides only how the coarsest level begins."""
+    """(m, components) centered places from scratch for rows with edge weights `weights` (m, m). `points` (m, d) only
+    determine how the coarsest level starts."""
     pulse = pulse_at(progress, "layout", 0.0)
     levels = coarsen_levels(weights, seed, pulse)
     places = _initial_places(levels, points, components, seed, pulse)
@@ -92,13 +92,15 @@ def _initial_places(levels: list[Level], points: Points, components: int, seed: 
 
 
 def _unfold(level: Level, places: Floats) -> Floats:
-    """Each vertex between its group and the groups of its neighbours."""
+    """Start each vertex between its group and the groups of its neighbours."""
     own = places[level.above]
-    around = csr_array((level.pull(), level.weights.indices, level.weights.indptr), shape=level.weights.shape) @ own
-    return jitter(0.5 * own + 0.5 * around)
+    neighborhood_mean = (
+        csr_array((level.pull(), level.weights.indices, level.weights.indptr), shape=level.weights.shape) @ own
+    )
+    return jitter(0.5 * own + 0.5 * neighborhood_mean)
 
 
 def jitter(places: Floats) -> Floats:
-    """A little off, so that none lie on one spot."""
-    lots = mix_bits(np.arange(places.size, dtype=np.uint64) + np.uint64(99)).astype(np.float64) / 2.0**64
-    return (places + _JITTER * (lots.reshape(places.shape) - 0.5)).astype(np.float32)
+    """Add a small deterministic offset, so that no two places coincide."""
+    noise = mix_bits(np.arange(places.size, dtype=np.uint64) + np.uint64(99)).astype(np.float64) / 2.0**64
+    return (places + _JITTER * (noise.reshape(places.shape) - 0.5)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A neighbour graph joined level by level to a few hundred vertices: what a map is laid out from, coarse first."""
+"""Coarsens a neighbour graph level by level to a few hundred vertices, for the multilevel layout."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,15 +16,15 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
 _MAX_VERTICES: Final = 512
-"""Vertices of the coarsest level, about."""
+"""Approximate number of vertices of the coarsest level."""
 _MIN_REDUCTION: Final = 0.2
-"""Share of the vertices that must vanish for another level to be worth it."""
+"""Fraction of the vertices that another level must remove."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A graph: its `weights` (m, m), how many rows each vertex stands for, `mass` (m,), the weight inside it, `inner`
-    (m,), and the vertex of the level above it belongs to, `above` (m,), None at the top."""
+    """A graph: its `weights` (m, m), the number of rows per vertex, `mass` (m,), the weight inside each, `inner` (m,),
+    and its vertex in the next coarser level, `above` (m,), None in the coarsest."""
 
     weights: csr_array
     mass: NDArray[np.float64]
@@ -32,7 +32,7 @@ class Level:
     above: Numbers | None
 
     def pull(self) -> Floats:
-        """(e,) how much of a vertex's attraction each of its neighbours has."""
+        """(e,) the share of each neighbour in a vertex's attraction."""
         strength = np.asarray(self.weights.sum(axis=1)).ravel() + self.inner
         edges = np.diff(self.weights.indptr)
         return np.asarray(self.weights.data / np.repeat(np.maximum(strength, 1e-30), edges), np.float32)
@@ -44,18 +44,18 @@ class Level:
 
 
 def coarsen_levels(weights: csr_array, seed: int, pulse: Pulse = ignore_pulse) -> list[Level]:
-    """From the rows to the coarsest."""
-    found = list[Level]()
+    """All levels, from the rows to the coarsest."""
+    levels = list[Level]()
     level = Level.of_rows(weights)
     while level.weights.shape[0] > _MAX_VERTICES:
         group = _group_vertices(level.weights, seed, pulse)
         count = int(group.max()) + 1
         if count > (1 - _MIN_REDUCTION) * len(group):
             break
-        found.append(Level(level.weights, level.mass, level.inner, group))
+        levels.append(Level(level.weights, level.mass, level.inner, group))
         level = _contract(level, group, count)
         pulse()
-    return [*found, level]
+    return [*levels, level]
 
 
 def _contract(level: Level, group: Numbers, count: int) -> Level:
@@ -71,21 +71,23 @@ def _contract(level: Level, group: Numbers, count: int) -> Level:
 
 
 def _group_vertices(weights: csr_array, seed: int, pulse: Pulse) -> Numbers:
-    """(m,) groups: vertices that draw the highest lot among their neighbours, which join the one they are tied to most
-    (Luby 1986)."""
+    """(m,) groups: vertices with the highest random priority among their neighbours, which join the one they are most
+    strongly tied to (Luby 1986)."""
     count = weights.shape[0]
     row = np.repeat(np.arange(count), np.diff(weights.indptr))
     to, weight = weights.indices.astype(np.int64), weights.data
-    lot = np.empty(count, np.int64)
-    lot[np.argsort(mix_bits(np.arange(count, dtype=np.uint64) + np.uint64(seed * 7919 + 1)))] = np.arange(1, count + 1)
+    priority = np.empty(count, np.int64)
+    priority[np.argsort(mix_bits(np.arange(count, dtype=np.uint64) + np.uint64(seed * 7919 + 1)))] = np.arange(
+        1, count + 1
+    )
     root = np.full(count, -1, np.int64)
     while (root < 0).any():
         pulse()
         free = root < 0
         live = free[row] & free[to]
         highest = np.zeros(count, np.int64)
-        np.maximum.at(highest, row[live], lot[to[live]])
-        fresh = free & (lot > highest)
+        np.maximum.at(highest, row[live], priority[to[live]])
+        fresh = free & (priority > highest)
         root[fresh] = np.flatnonzero(fresh)
         tied = free[row] & ~fresh[row] & fresh[to]
         order = np.lexsort((to[tied], -weight[tied], row[tied]))

@@ -1,4 +1,4 @@
-"""Where rows begin that are new to a map: with their neighbours, or where there is room."""
+"""Initial places of rows that are new to a map: with their neighbours, or in free space."""
 
 from typing import Final
 
@@ -21,19 +21,19 @@ Floats = NDArray[np.float32]
 Marks = NDArray[np.bool_]
 
 _MAX_TIES: Final = 16
-"""Strongest ties of a row that decide where it begins."""
+"""Strongest ties of a row that determine its place."""
 _BLOCK: Final = 4096
 _MIN_TIED_SHARE: Final = 0.5
-"""Share of its ties at which a row begins among the rows that have a place."""
+"""Fraction of its ties from which a row starts among the placed rows."""
 _ROUNDS: Final = 64
 _MIN_CROWD: Final = 16
-"""Rows tied to each other above all from which on they are a cluster of their own."""
+"""Rows mostly tied to each other that form a cluster of their own."""
 _CELLS: Final = {2: 192, 3: 48}
-"""Cells a side of the grid in which room is looked for."""
+"""Cells per side of the grid used to search for free space."""
 _MARGIN: Final = 0.015
-"""Around a new cluster, as a share of the map's extent."""
+"""Margin around a new cluster, as a fraction of the map's extent."""
 _NEAR: Final = 0.1
-"""How far neighbours are near, as a share of the map's extent."""
+"""Radius of a neighbourhood, as a fraction of the map's extent."""
 _MAX_NEAR_SHARE: Final = 0.02
 _MIN_ELSEWHERE_SHARE: Final = 0.8
 _MIN_NEIGHBORS: Final = 5
@@ -53,11 +53,11 @@ def place_newcomers(
     threads: int,
     pulse: Pulse = ignore_pulse,
 ) -> Floats:
-    """`places` (m, c) with one for every row that has none (NaN) yet.
+    """`places` (m, c) completed for the rows that have none (NaN).
 
-    A row half of whose ties by `weights` (m, m) lead to placed rows begins among those, then rows tied to these. What
-    is left is tied to itself above all: clusters of their own, which begin where there is room, the nearest to what
-    they are tied to. `size` is the map's extent.
+    A row with half of its ties by `weights` (m, m) to placed rows starts among those, then rows tied to these. The rest
+    mostly ties to itself: new clusters, which start in the free space nearest to what they are tied to. `size` is the
+    extent of the map.
     """
     places = _spread_places(weights, places, _MIN_TIED_SHARE, pulse)
     if np.isfinite(places).all():
@@ -67,13 +67,13 @@ def place_newcomers(
 
 
 def find_lost(weights: csr_array, places: Floats, known: Marks, size: float, pulse: Pulse = ignore_pulse) -> Marks:
-    """(m,) which of the `known` rows have hardly a neighbour near them, but nearly all near one other place.
+    """(m,) which of the `known` rows have hardly any neighbours near them, but almost all near one other place.
 
-    `places` (m, c), NaN where not known. A row without five placed neighbours is not lost.
+    `places` (m, c), NaN if not known. Rows with fewer than five placed neighbours are never lost.
     """
     found = np.zeros(len(places), np.bool_)
     squared = (_NEAR * size) ** 2
-    wanted = likeliest_places(weights, places, known, pulse)
+    target = likeliest_places(weights, places, known, pulse)
     near, tie = _ties(weights, known)
     for block in spans(len(places), _BLOCK):
         pulse()
@@ -81,7 +81,7 @@ def find_lost(weights: csr_array, places: Floats, known: Marks, size: float, pul
         total = np.maximum(tie[block].sum(axis=1), 1e-30)
         here, there = (
             (tie[block] * (((spots - middle[:, None]) ** 2).sum(axis=2) <= squared)).sum(axis=1) / total
-            for middle in (places[block], wanted[block])
+            for middle in (places[block], target[block])
         )
         found[block] = (
             (here < _MAX_NEAR_SHARE) & (there > _MIN_ELSEWHERE_SHARE) & ((tie[block] > 0).sum(axis=1) >= _MIN_NEIGHBORS)
@@ -90,10 +90,10 @@ def find_lost(weights: csr_array, places: Floats, known: Marks, size: float, pul
 
 
 def likeliest_places(weights: csr_array, places: Floats, known: Marks, pulse: Pulse = ignore_pulse) -> Floats:
-    """(r, c) for rows with ties `weights` (r, m) the place of that `known` (m,) neighbour at which all of them attract
-    the row most, so that it begins in one cluster and not between two; NaN for rows without such neighbours."""
+    """(r, c) for rows with ties `weights` (r, m) the place of the `known` (m,) neighbour at which all of them attract
+    the row most, so that it starts in one cluster and not between two; NaN for rows without such neighbours."""
     near, tie = _ties(weights, known)
-    wanted = np.full((len(near), places.shape[1]), np.nan, np.float32)
+    target = np.full((len(near), places.shape[1]), np.nan, np.float32)
     for block in spans(len(near), _BLOCK):
         pulse()
         spots, strength = places[near[block]], tie[block]
@@ -102,13 +102,13 @@ def likeliest_places(weights: csr_array, places: Floats, known: Marks, pulse: Pu
             square += (along[:, :, None] - along[:, None]) ** 2
         cost = np.where(strength > 0, (strength[:, None] * log(1.0 + STEEPNESS * square)).sum(axis=2), np.inf)
         best = np.take_along_axis(spots, cost.argmin(axis=1)[:, None, None], axis=1)[:, 0]
-        wanted[block] = np.where(np.any(strength > 0, axis=1, keepdims=True), best, np.float32(np.nan))
-    return wanted
+        target[block] = np.where(np.any(strength > 0, axis=1, keepdims=True), best, np.float32(np.nan))
+    return target
 
 
 def _ties(weights: csr_array, known: Marks) -> tuple[Rows, Floats]:
-    """(r, 16) the known neighbours of each row with the strongest ties, strongest first, and the ties; where there are
-    fewer, a known row with a tie of 0."""
+    """(r, 16) the known neighbours of each row with the strongest ties, strongest first, and the ties; missing ones are
+    a known row with a tie of 0."""
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
     kept = np.flatnonzero(np.logical_and(known[weights.indices], weights.data > 0))
     row, to, tie = row[kept], weights.indices[kept], weights.data[kept]
@@ -123,15 +123,15 @@ def _ties(weights: csr_array, known: Marks) -> tuple[Rows, Floats]:
 
 
 def _spread_places(weights: csr_array, places: Floats, least: float, pulse: Pulse) -> Floats:
-    """With places for rows of whose ties more than `least` lead to placed rows, and on from there."""
+    """Place rows with more than `least` of their ties to placed rows, repeatedly."""
     places = places.copy()
     strength = np.maximum(np.asarray(weights.sum(axis=1)).ravel(), 1e-30)
     for _ in range(_ROUNDS):
         known = has_place(places)
-        fresh = ~known & ((weights @ np.where(known, np.float32(1), np.float32(0))) > least * strength)
-        if not fresh.any():
+        newly_placed = ~known & ((weights @ np.where(known, np.float32(1), np.float32(0))) > least * strength)
+        if not newly_placed.any():
             break
-        places[fresh] = jitter(likeliest_places(weights[fresh], places, known, pulse))
+        places[newly_placed] = jitter(likeliest_places(weights[newly_placed], places, known, pulse))
     return places
 
 
@@ -144,7 +144,7 @@ def _place_crowds(
     threads: int,
     pulse: Pulse,
 ) -> None:
-    """Writes into `places` those of rows that are tied to each other, the largest crowds first."""
+    """Write into `places` those of rows tied to each other, the largest crowds first."""
     known = has_place(places)
     new = np.flatnonzero(~known)
     among = csr_array(weights[new][:, new])
@@ -153,7 +153,7 @@ def _place_crowds(
     tied = np.bincount(crowd, np.asarray(outward.sum(axis=1)).ravel(), count) > 0
     sizes = np.bincount(crowd, minlength=count)
     members = np.split(np.argsort(crowd, kind="stable"), np.cumsum(sizes)[:-1])
-    taken = places[known]
+    occupied = places[known]
     for which in np.argsort(-sizes, kind="stable"):
         own = members[which]
         if len(own) < _MIN_CROWD and tied[which]:
@@ -164,13 +164,13 @@ def _place_crowds(
         reach = float(np.sqrt((shape**2).sum(axis=1)).max())
         radius = size / 2 * float(len(own) / len(places)) ** (1 / places.shape[1])
         middle = _weighted_median(places[known], np.asarray(outward[own].sum(axis=0)).ravel())
-        spot = _find_free_spot(taken, middle, radius + _MARGIN * size)
+        spot = _find_free_spot(occupied, middle, radius + _MARGIN * size)
         places[new[own]] = shape * np.float32(radius / max(reach, 1e-30)) + spot
-        taken = np.concatenate([taken, places[new[own]]])
+        occupied = np.concatenate([occupied, places[new[own]]])
 
 
 def _weighted_median(places: Floats, weight: NDArray[np.floating]) -> Floats:
-    """(c,) the weighted median along each axis; the plain one where all weigh nothing."""
+    """(c,) the weighted median along each axis; unweighted if all weights are 0."""
     weight = weight.astype(np.float64) if weight.any() else np.ones(len(places))
     found = np.empty(places.shape[1], np.float32)
     for axis, along in enumerate(places.T):
@@ -180,14 +180,14 @@ def _weighted_median(places: Floats, weight: NDArray[np.floating]) -> Floats:
     return found
 
 
-def _find_free_spot(taken: Floats, wanted: Floats, radius: float) -> Floats:
-    """(c,) the middle, nearest to `wanted`, of a ball that holds none of `taken` (n, c); to the cell of a grid."""
-    components = taken.shape[1]
-    low, high = taken.min(axis=0) - 2 * radius, taken.max(axis=0) + 2 * radius
+def _find_free_spot(occupied: Floats, target: Floats, radius: float) -> Floats:
+    """(c,) the center, nearest to `wanted`, of a ball that contains none of `taken` (n, c); to the cell of a grid."""
+    components = occupied.shape[1]
+    low, high = occupied.min(axis=0) - 2 * radius, occupied.max(axis=0) + 2 * radius
     side = float((high - low).max()) / _CELLS[components]
     shape = np.floor((high - low) / side).astype(np.int64) + 1
     free = np.ones(shape, np.bool_)
-    free[tuple(np.minimum((taken - low) / side, shape - 1).astype(np.int64).T)] = False
+    free[tuple(np.minimum((occupied - low) / side, shape - 1).astype(np.int64).T)] = False
     cells = np.argwhere(distance_transform_edt(free) * side >= radius)
     middles = low + (cells + 0.5) * side
-    return np.asarray(middles[((middles - wanted) ** 2).sum(axis=1).argmin()], np.float32)
+    return np.asarray(middles[((middles - target) ** 2).sum(axis=1).argmin()], np.float32)

@@ -1,4 +1,4 @@
-"""A map of the rows: their coordinates along the axes of largest variance (principal component analysis)."""
+"""Projection of the rows on their principal axes (PCA)."""
 
 from functools import partial
 from typing import Final
@@ -15,17 +15,17 @@ __all__ = ["principal_axes", "project"]
 Floats = NDArray[np.float64]
 _BLOCK: Final = 4096
 _MAX_EXACT: Final = 1024
-"""Columns up to which the covariance itself is decomposed; above, its range is found by random products (Halko,
-Martinsson and Tropp 2011)."""
+"""Columns up to which the covariance is decomposed exactly; above, by randomized subspace iteration (Halko, Martinsson
+and Tropp 2011)."""
 _OVERSAMPLING: Final = 10
 _ROUNDS: Final = 6
 
 
 def project(points: Points, components: int, seed: int, threads: int, progress: Progress) -> NDArray[np.float32]:
-    """(n, components) coordinates, the mean at the origin; columns of zeros where there are fewer axes than asked for.
+    """(n, components) centered coordinates; columns of zeros if there are fewer axes than requested.
 
-    Each axis points where its largest loading is positive, so a map does not flip from run to run. O(n d^2) time to
-    1,024 columns, O(n d) above. Reports to `progress` as "layout".
+    Each axis is oriented so that its largest loading is positive, so that a map does not flip between runs. O(n d^2)
+    time up to 1,024 columns, O(n d) above. Reports to `progress` as "layout".
     """
     total, columns = points.shape
     coordinates = np.zeros((total, components), np.float32)
@@ -41,7 +41,7 @@ def project(points: Points, components: int, seed: int, threads: int, progress: 
 
 def principal_axes(points: Points, mean: Floats, count: int, seed: int, threads: int) -> tuple[Floats, Floats]:
     """(d, c) orthonormal directions of largest variance, largest first, and the variances (c,) along them; c is
-    `count`, or fewer where the rows (n, d) have not so many dimensions. `mean` (d,) is theirs."""
+    `count`, or fewer if the rows (n, d) have fewer dimensions. `mean` (d,) is theirs."""
     axes = _find_axes(points, mean, count, seed, threads, ignore_progress)
     variances = np.zeros(axes.shape[1])
     for block in spans(len(points), _BLOCK):

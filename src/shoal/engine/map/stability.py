@@ -1,4 +1,4 @@
-"""A rerun's map that looks like the one before: turned onto it, or with everything left where it was."""
+"""Keeps the map of a rerun similar to the previous one: aligned to it as a whole, or with old rows in place."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
@@ -24,35 +24,35 @@ Stability: TypeAlias = Literal["none", "align", "transform"]
 Applied: TypeAlias = Literal["none", "aligned", "transform"]
 
 REACH: Final = 0.01
-"""How far an old row may move, as a share of the extent of the old map."""
+"""How far an old row may move, as a fraction of the old map's extent."""
 _REACH_MARGIN: Final = 0.99
-"""Of that, so that rounding does not lead beyond it."""
+"""Applied to that limit, so that rounding does not exceed it."""
 _MIN_SHARED: Final = 1 / 3
-"""Share of the distinct rows that must have an old place for them to stay there."""
+"""Fraction of the distinct rows that must have an old place to keep them."""
 _MIN_ALIGNED: Final = 10
-"""Distinct rows with an old place below which there is nothing to turn a map by."""
+"""Minimum number of distinct rows with an old place to align a map."""
 _ITERATIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisedMap:
-    """A map of n rows and what became of the one before."""
+    """A map of n rows and how it relates to the previous one."""
 
     places: Floats
     """(n, components)."""
     applied: Applied
     reason: str
-    """Why `applied` is what it is, in a sentence."""
+    """Why `applied` has its value, in a sentence."""
     moved: float | None = None
-    """The farthest that a row which was to stay where it was has moved, as a share of the old map's extent; None where
-    there was nothing to compare with."""
+    """The largest movement of a row that should stay in place, as a fraction of the old map's extent; None if there was
+    no previous map."""
     freed: int = 0
-    """Rows with an old place that were given a new one."""
+    """Rows with an old place that got a new one."""
     warnings: list[str] = field(default_factory=list)
 
 
 def extent(places: Floats) -> float:
-    """The larger side of the box around `places` (n, components)."""
+    """The longer side of the bounding box of `places` (n, components)."""
     return float(np.ptp(places.astype(np.float64), axis=0).max(initial=0.0)) if len(places) else 0.0
 
 
@@ -67,41 +67,47 @@ def revise_map(
     changed: Marks | None = None,
     near: Neighborhood | None = None,
 ) -> RevisedMap:
-    """A map of `points` (n, d) after one in which some of them had the places `previous` (n, c), NaN for new ones.
+    """Lay out `points` (n, d) given a previous map of some of them.
 
-    "none": a fresh map. "align": a fresh map, turned, mirrored, scaled and shifted as a whole onto the old places
-    (Schönemann 1966), where rows that went elsewhere count little. "transform": old rows stay within 1 % of the extent
-    of the old map (the larger side of the box around the old places) of where they were, and new rows are laid out
-    among them, from the places of their neighbours. New rows that are tied to each other above all start at the nearest
-    place that is free.
+    "none" is a fresh map. "align" is a fresh map, rotated, mirrored, scaled and shifted as a whole onto the old places
+    (Schönemann 1966), where rows that moved far count little. With "transform" old rows stay within 1 % of the old
+    map's extent (the longer side of the bounding box of the old places), and new rows are laid out among them, starting
+    at their neighbours; new rows mostly tied to each other start in the nearest free space.
 
-    A row whose neighbours all lie elsewhere, and together, is one whose vector has changed: "transform" lays it out as
-    a new one. Where `changed` (n,) tells whose vectors changed, only those can be freed so.
+    A row whose neighbours are all elsewhere, and together, has a changed vector: "transform" lays it out as a new one.
 
     "transform" needs 50 distinct rows with old places, and a third of all to have one, else the map is aligned; that
-    needs 10. With other `components` than before the map is a fresh one. The same in any order of the rows and on any
-    number of threads. O(n log n) beside the neighbours, which are found where `near` does not hold them. Reports to
-    `progress` as "layout".
+    needs 10. If the number of components changed the map is a fresh one. Independent of row order and of the number of
+    threads. O(n log n) beside the neighbours. Reports to `progress` as "layout".
+
+    Parameters
+    ----------
+    previous
+        (n, c) old places, NaN for new rows.
+    changed
+        (n,) whose vectors changed: only these rows can be freed. None allows all.
+    near
+        The neighbours of the rows, computed if omitted.
     """
     near = near or find_neighborhood(points, threads, scale_progress(progress, "layout", 0, 0.5))
     if stability == "none":
         places = lay_out(points, components, seed, threads, progress, near)
-        return RevisedMap(places=places, applied="none", reason="Every map is laid out afresh.")
+        return RevisedMap(places=places, applied="none", reason="Every map is laid out from scratch.")
     values = near.values
     old = _PreviousMap.of(previous, values, changed)
-    possible, reason = _choose_method(stability, old, components)
-    told = [] if possible == _REQUESTED[stability] else [f"layout_stability {stability} could not be done: {reason}"]
-    if possible == "transform":
+    method, reason = _choose_method(stability, old, components)
+    notes = [] if method == _REQUESTED[stability] else [f"layout_stability {stability} could not be applied: {reason}"]
+    if method == "transform":
         found = _keep_places(points, near, old, seed, threads, progress)
     else:
         places = lay_out(points, components, seed, threads, progress, near)
         found = RevisedMap(places=places, applied="none", reason="")
-        if possible == "aligned":
-            turned = _align(places[values.rows], old.places, old.known)
+        if method == "aligned":
+            aligned = _align(places[values.rows], old.places, old.known)
             found = RevisedMap(
-                places=turned[values.back], applied="aligned", reason="", moved=old.max_shift(turned, old.known)
+                places=aligned[values.back], applied="aligned", reason="", moved=old.max_shift(aligned, old.known)
             )
-    return replace(found, reason=reason or found.reason, warnings=told)
+    return replace(found, reason=reason or found.reason, warnings=notes)
 
 
 _REQUESTED: Final[dict[Stability, Applied]] = {"none": "none", "align": "aligned", "transform": "transform"}
@@ -109,8 +115,8 @@ _REQUESTED: Final[dict[Stability, Applied]] = {"none": "none", "align": "aligned
 
 @dataclass(frozen=True, slots=True)
 class _PreviousMap:
-    """The old `places` (m, c) of the distinct rows, NaN for new ones. Copies of a row that had several have them all in
-    `offers` (o, c) of the rows `owners` (o,), ascending; the first is in `places`. `loose` (m,) may be freed."""
+    """The old `places` (m, c) of the distinct rows, NaN for new ones. Copies of a row with several old places have them
+    all in `offers` (o, c) of the rows `owners` (o,), ascending; the first is in `places`. `loose` (m,) may be freed."""
 
     places: Floats
     loose: Marks
@@ -127,7 +133,7 @@ class _PreviousMap:
 
     @staticmethod
     def of(previous: Floats, values: Distinct, changed: Marks | None) -> "_PreviousMap":
-        """Copies whose vectors changed have no say beside one whose vector did not."""
+        """Copies whose vectors changed are ignored beside one whose vector did not."""
         rows = np.flatnonzero(has_place(previous))
         owner, place = values.back[rows], previous[rows].astype(np.float32)
         loose = np.ones(len(rows), np.bool_) if changed is None else changed[rows]
@@ -145,7 +151,7 @@ class _PreviousMap:
         return _PreviousMap(places, ~held, owner, place)
 
     def choose_offers(self, wanted: Floats) -> "_PreviousMap":
-        """With the offer nearest to `wanted` (m, c) of each row that has several."""
+        """Select the offer nearest to `wanted` (m, c) for each row that has several."""
         squares = ((self.offers.astype(np.float64) - wanted[self.owners]) ** 2).sum(axis=1)
         order = np.lexsort((np.where(np.isfinite(squares), squares, np.inf), self.owners))
         places = self.places.copy()
@@ -153,34 +159,34 @@ class _PreviousMap:
         return replace(self, places=places)
 
     def max_shift(self, places: Floats, rows: Marks) -> float:
-        """The farthest that one of `rows` (m,) went, as a share of the extent."""
+        """The largest movement of one of `rows` (m,), as a fraction of the extent."""
         away = places[rows].astype(np.float64) - self.places[rows]
         return float(np.sqrt((away**2).sum(axis=1)).max(initial=0.0)) / self.extent
 
 
 def _choose_method(stability: Stability, old: _PreviousMap, components: int) -> tuple[Applied, str]:
-    """What can be done, and where that is not `stability`, why."""
+    """What is possible, and the reason if that is not `stability`."""
     shared, total = int(old.known.sum()), len(old.places)
     if old.places.shape[1] != components:
-        return "none", f"The map before had {old.places.shape[1]} dimensions, this one has {components}."
+        return "none", f"The previous map had {old.places.shape[1]} dimensions, this one has {components}."
     if shared < _MIN_ALIGNED:
-        return "none", f"Only {shared} distinct rows have a place on the map before."
+        return "none", f"Only {shared} distinct rows have a place on the previous map."
     if old.extent == 0:
-        return "none", "All rows had the same place on the map before."
+        return "none", "All rows had the same place on the previous map."
     if stability == "align":
         return "aligned", ""
     if shared < MIN_ROWS:
-        return "aligned", f"Only {shared} distinct rows have a place on the map before."
+        return "aligned", f"Only {shared} distinct rows have a place on the previous map."
     if shared < _MIN_SHARED * total:
-        return "aligned", f"Only {shared:,} of {total:,} distinct rows have a place on the map before."
+        return "aligned", f"Only {shared:,} of {total:,} distinct rows have a place on the previous map."
     return "transform", ""
 
 
 def _align(places: Floats, old: Floats, shared: Marks) -> Floats:
-    """`places` (m, c), turned, mirrored, scaled and shifted as a whole onto those of `old` (m, c) that are `shared`.
+    """`places` (m, c), rotated, mirrored, scaled and shifted as a whole onto those of `old` (m, c) that are `shared`.
 
-    Orthogonal Procrustes with Cauchy weights, so that rows which went elsewhere count little. The scale is the ratio of
-    the spreads: that of least squares would shrink the map a little at every rerun.
+    Orthogonal Procrustes with Cauchy weights, so that rows which moved far count little. The scale is the ratio of the
+    spreads: that of least squares would shrink the map a little at every rerun.
     """
     source, target = places[shared].astype(np.float64), old[shared].astype(np.float64)
     weight = np.ones(len(source))
@@ -200,7 +206,7 @@ def _align(places: Floats, old: Floats, shared: Marks) -> Floats:
 def _keep_places(
     points: Points, near: Neighborhood, old: _PreviousMap, seed: int, threads: int, progress: Progress
 ) -> RevisedMap:
-    """Laid out in the unit of a fresh map, whatever that of the old one is."""
+    """Lay out in the unit of a fresh map, whatever that of the old one."""
     pulse = pulse_at(progress, "layout", 0.5)
     values, weights = near.values, map_graph(near, threads, pulse)
     if len(old.owners) > old.known.sum():
@@ -226,7 +232,7 @@ def _keep_places(
 
 
 def _account(held: int, new: int, freed: int) -> str:
-    told = f"{held:,} distinct rows stayed where they were, {new:,} are new."
+    notes = f"{held:,} distinct rows stayed where they were, {new:,} are new."
     if freed:
-        told += f" {freed:,} have a new place, because their neighbours lie elsewhere on the map before."
-    return told
+        notes += f" {freed:,} have a new place, because their neighbours lie elsewhere on the map before."
+    return notes
