@@ -35,10 +35,11 @@ def build_micro_clusters(
         return MicroClusters(points[values.rows], values.copies, values.back, None)
     rows = points[values.rows]
     params = kmeans.KMeansParams(n_clusters=few, n_init=1, max_iter=_STEPS)
-    found = kmeans.fit(rows, params, seed=seed, threads=threads, progress=progress).assignments.labels
-    weights = np.bincount(found, values.copies).astype(np.int64)
+    labels = kmeans.fit(rows, params, seed=seed, threads=threads, progress=progress).assignments.labels
+    weights = np.bincount(labels, values.copies).astype(np.int64)
     sums = np.zeros((len(weights), points.shape[1]))
-    np.add.at(sums, found, rows * values.copies[:, None])
+    np.add.at(sums, labels, rows * values.copies[:, None])
     centers = (sums / weights[:, None]).astype(np.float32)
-    told = f"{len(values.rows):,} distinct rows exceed the limit of {most:,}: {len(weights):,} micro-clusters replaced them."
-    return MicroClusters(centers, weights, found[values.back], told)
+    limit = f"{len(values.rows):,} distinct rows exceed the limit of {most:,}"
+    warning = f"{limit}: {len(weights):,} micro-clusters replaced them."
+    return MicroClusters(centers, weights, labels[values.back], warning)
