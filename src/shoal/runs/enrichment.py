@@ -33,7 +33,7 @@ from shoal.storage.protocols import documents as stored
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.transactions import RecordStore
-from shoal.tables import decoded
+from shoal.tables import decode_dictionaries
 
 __all__ = ["Enrichment", "set_field"]
 
@@ -160,7 +160,10 @@ class Enrichment:
             for batch in part.rows.to_batches(_BATCH):
                 stop = start + batch.num_rows
                 if intent.position < stop:
-                    rows, counted = decoded(batch).to_pylist(), part.first[start - part.start : stop - part.start]
+                    rows, counted = (
+                        decode_dictionaries(batch).to_pylist(),
+                        part.first[start - part.start : stop - part.start],
+                    )
                     intent = self._documents.enrich(
                         scope,
                         intent,

@@ -33,7 +33,7 @@ from shoal.runs.states import RunStates
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.transactions import RecordStore, Transaction
-from shoal.tables import decoded
+from shoal.tables import decode_dictionaries
 
 __all__ = ["Followed", "Relabelings", "Relabelled"]
 
@@ -295,7 +295,7 @@ def _gone(run: Execution) -> str:
 
 def _batches(members: pa.Table) -> Iterator[pa.RecordBatch]:
     for batch in members.combine_chunks().to_batches(_BATCH):
-        yield decoded(batch)
+        yield decode_dictionaries(batch)
 
 
 def _from(members: pa.Table, source: str) -> pa.Table:

@@ -22,7 +22,7 @@ from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore, Enrichment
 from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction
-from shoal.tables import decoded
+from shoal.tables import decode_dictionaries
 
 __all__ = ["CSV_ROWS", "Executions", "Relabelled"]
 
@@ -184,7 +184,7 @@ class Executions:
             raise InvalidField("feature", "has no map of its own", value=feature, remedy=known)
         wanted = feature or (features[0] if features else None)
         members, axes = self._map(scope, run, wanted)
-        sample = members.slice(0, 0) if centroids_only else decoded(sampled(members, max_points))
+        sample = members.slice(0, 0) if centroids_only else decode_dictionaries(sampled(members, max_points))
         return {
             "cluster_id": cluster.cluster_id,
             "run_id": run.run_id,
@@ -279,7 +279,7 @@ class Executions:
         if chosen is not None:
             members = members.filter(pc.equal(members["cluster_id"].cast(pa.string()), chosen))
         part = members.slice(window.offset, window.limit if window.include_members else 0)
-        return decoded(part).to_pylist(), members.num_rows
+        return decode_dictionaries(part).to_pylist(), members.num_rows
 
     def _check_axes(self, scope: Scope, run: Execution, axes: int | None) -> None:
         have = len(self._columns(scope, run))
