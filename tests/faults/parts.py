@@ -192,7 +192,7 @@ def _corruption(given: Given) -> Iterator[Row]:
         silent = [line for line in found.silent if _of_kind(line, kind)]
         other = [line for line in found.crashes + found.unclean if _of_kind(line, kind)]
         yield Row(
-            f"A19: damage is told, never served: {_KIND_NAMES.get(kind, kind)}",
+            f"A19: damage is reported, never served: {_KIND_NAMES.get(kind, kind)}",
             "bits flipped, pages zeroed, files cut or removed",
             sum(verdicts.values()),
             given.seed,
