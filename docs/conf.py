@@ -16,6 +16,7 @@ version = release = version_of("shoal")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
+smartquotes = False
 default_role = "literal"  # docstrings quote code with single backticks
 
 myst_heading_anchors = 4

@@ -4,6 +4,7 @@ import doctest
 import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,12 @@ def test_every_parameter_is_described_with_its_type_and_default(function: Any) -
 def test_every_public_class_has_a_summary(kind: type) -> None:
     assert "__doc__" in vars(kind)
     assert inspect.getdoc(kind)
+
+
+def test_the_reference_lists_every_error() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api" / "errors.md").read_text()
+
+    assert set(re.findall(r"^.. autoexception:: (\w+)\(\)$", page, re.MULTILINE)) == set(errors.__all__)
 
 
 @pytest.mark.parametrize("function", [shoal.cluster, shoal.load, shoal.KMeans], ids=lambda one: one.__name__)

@@ -50,13 +50,13 @@ _SAME_ROWS: Final = "Give the same rows in the same order, which is that of `clu
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Clustering(Exploration):
-    """Named clusters of n documents; rows in the order in which the vectors were given."""
+    """Named clusters of n documents. Rows are in the order in which the vectors were given."""
 
     analysis: Analysis
     document_ids: DocumentIds
     plan: Plan
     warnings: Sequence[str] = ()
-    """What was tolerated or chosen, in sentences."""
+    """Sentences about what was tolerated or chosen."""
     seconds: float = 0.0
     checksums: NDArray[np.float32] | None = None
     """(n,) checksums that show whether vectors given later are those of the same rows; see `library.checksums`."""
@@ -69,12 +69,11 @@ class Clustering(Exploration):
     member_columns: pa.Table | None = None
     """(n,) columns of the caller's that `members` shows as well."""
     text_columns: Sequence[str] = ()
-    """The columns that named the clusters, in the order in which they were read; none where texts were given as such,
-    or there are none."""
+    """Columns that the clusters were named from, in order; empty if texts were given directly or there were none."""
     vector_column: str = ""
-    """The column of vectors; empty where they were given as such."""
+    """Column of vectors; empty if vectors were given directly."""
     id_column: str = ""
-    """The column of ids; empty where they were given as such, or rows are numbered."""
+    """Column of ids; empty if ids were given directly or rows are numbered."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else the summary says, such as the file it came from."""
     _ids: Ids = field(init=False)
@@ -91,40 +90,42 @@ class Clustering(Exploration):
 
     @property
     def ids(self) -> Ids:
-        """(n,) The id of each row in the type it was given in: an array of objects for text, of int64 (or uint64) for
-        whole numbers; where none were given the number of the row, from 0."""
+        """(n,) ids in their original type: objects for texts, int64 or uint64 for integers, row numbers from 0 if there
+        were no ids.
+        """
         return self._ids
 
     @property
     def labels(self) -> Labels:
-        """(n,) int32: the position in `clusters`, -1 for documents in no cluster."""
+        """(n,) int32 positions in `clusters`; -1 for documents in no cluster."""
         return self.analysis.outcome.labels
 
     @property
     def strengths(self) -> NDArray[np.float32]:
-        """(n,) how firmly each document belongs to its cluster, 0..1; 0 for noise."""
+        """(n,) float32, 0 to 1: how firmly each document belongs to its cluster; 0 for noise."""
         return self.analysis.outcome.strengths
 
     @property
     def distances(self) -> NDArray[np.float32]:
-        """(n,) distance to the centroid of the own cluster; NaN for noise."""
+        """(n,) float32 distances to the centroid of the document's cluster; NaN for noise."""
         return self.analysis.outcome.distances
 
     @property
     def coordinates(self) -> NDArray[np.float32] | None:
-        """(n, 2) a place on the map for each document."""
+        """(n, 2) float32 places on the map; None without a map."""
         return self.analysis.outcome.coordinates
 
     @property
     def outlier_scores(self) -> NDArray[np.float32] | None:
-        """(n,) in 0..1, 1 for documents far sparser than the densest around them, NaN for those a sample left out; None
-        for algorithms without a tree of densities."""
+        """(n,) float32 GLOSH scores, 0 to 1; 1 for documents far sparser than the densest around them, NaN for those
+        outside the sample. None for methods without a density tree.
+        """
         density = self.analysis.outcome.density
         return None if density is None else density.outlier_scores
 
     @property
     def exemplars(self) -> Sequence[Sequence[Id]] | None:
-        """For each cluster the ids of its densest documents; None for algorithms without a tree of densities."""
+        """Ids of the densest documents of each cluster; None for methods without a density tree."""
         density = self.analysis.outcome.density
         return (
             None
@@ -133,25 +134,26 @@ class Clustering(Exploration):
         )
 
     def condensed_tree(self) -> pa.Table | None:
-        """HDBSCAN's tree: parent, child (below n a row), lambda_val, child_size, cluster_id (of chosen clusters); None
-        for algorithms without one."""
+        """HDBSCAN's condensed tree: parent, child (a row if below n), lambda_val, child_size, cluster_id (of selected
+        clusters). None for other methods.
+        """
         return condensed_tree_table(self.analysis)
 
     def near_duplicates(self) -> pa.Table | None:
-        """Documents that say almost the same: document_id, duplicate_group, representative_id, distance; None where no
-        map was drawn."""
+        """Documents that are almost the same: document_id, duplicate_group, representative_id, distance; None without a
+        map.
+        """
         return self._typed(near_duplicates_table(self.analysis))
 
     @property
     def layers(self) -> Sequence[NamedLayer]:
-        """The granularities that were found, coarse to fine and nested: `auto` finds several, other methods one. Each
-        has `labels` (n,), its named `clusters`, whose `parent` is a cluster of the layer before, and `chosen`, true for
-        the one whose clusters are those of this clustering."""
+        """Granularities, coarse to fine and nested; one for methods other than `auto`. Each has `labels` (n,), named
+        `clusters` (whose `parent` is in the previous layer), and `chosen`, true for the layer of this clustering.
+        """
         return self._layers
 
     def layers_table(self) -> pa.Table | None:
-        """For each document the id of its cluster in every layer, layer_0 the coarsest; None for methods with one
-        granularity."""
+        """The id of each document's cluster in every layer, `layer_0` the coarsest; None for methods with one layer."""
         return self._typed(layers_table(self.analysis))
 
     def hierarchy(self) -> pa.Table | None:
@@ -161,17 +163,17 @@ class Clustering(Exploration):
 
     @property
     def clusters(self) -> Sequence[NamedCluster]:
-        """The clusters, largest first: label, keywords, size, medoid and more."""
+        """Clusters, largest first."""
         return self._clusters
 
     @property
     def noise(self) -> int:
-        """Documents in no cluster."""
+        """Number of documents in no cluster."""
         return self.analysis.noise
 
     @property
     def metrics(self) -> Mapping[str, float | None]:
-        """Silhouette and friends; None where one is not defined."""
+        """Silhouette and other measures by name; None where one is undefined."""
         return self.analysis.outcome.metrics
 
     def assign(
@@ -182,17 +184,17 @@ class Clustering(Exploration):
         id: str | Iterable[object] | None = None,
         progress: Progress = ignore_progress,
     ) -> Assignment:
-        """The clusters of documents that were not clustered, -1 for those that fit none; the clusters stay as they are.
+        """Assign new documents to the clusters, -1 for those that fit none; the clusters do not change.
 
-        A document has the same answer alone and among others. Density and graph methods tell by their own rule what
-        fits; k-means and the like by the distance of ordinary members to the centroid.
+        A document gets the same answer alone and in a batch. Density and graph methods decide what fits by their own
+        rule; k-means and similar methods by the distance of ordinary members to the centroid.
 
         Parameters
         ----------
         vectors : (m, d) numbers, table or path
-            As `shoal.cluster` takes them; each row has to have a vector.
+            As in `shoal.cluster`; each row must have a vector.
         vector : str, optional
-            The column of vectors, where `vectors` is a table.
+            Column of vectors, if `vectors` is a table.
         id : str, or (m,) values, optional
             The column of ids, or the ids themselves, which the answer repeats. Without it a column `document_id`, `id`
             or `_id`, else rows are numbered from 0.
@@ -202,7 +204,7 @@ class Clustering(Exploration):
         Raises
         ------
         InvalidField
-            For vectors of other dimensions or without a direction.
+            The vectors have another dimension or no direction.
         """
         model = self.analysis.outcome.model
         assert model is not None, "the library keeps the model of every clustering"
@@ -227,7 +229,7 @@ class Clustering(Exploration):
     def reduce_outliers(
         self, vectors: object = None, *, vector: str | None = None, progress: Progress = ignore_progress
     ) -> "Clustering":
-        """The same clusters with every document in one: those in none join the nearest.
+        """Put every document in a cluster: those in none join the nearest one.
 
         Nearest is what the method's own rule says, whatever the distance: with auto and leiden the vote of the nearest
         documents that are in a cluster, with HDBSCAN the member at the smallest mutual reachability, with DBSCAN and
@@ -251,7 +253,7 @@ class Clustering(Exploration):
         Raises
         ------
         InvalidField
-            For vectors that are other rows, or were not kept.
+            The vectors are of other rows, or were not kept.
         """
         points = self._placed(vectors, vector)
         if len(points) != len(self):
@@ -275,23 +277,25 @@ class Clustering(Exploration):
             raise InvalidField(f"vectors[{changed[0]}]", problem, remedy=_SAME_ROWS)
 
     def members(self) -> pa.Table:
-        """One row a document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y, and the columns
-        that were kept; one that is called like another is `file_NAME`."""
+        """One row per document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y, kept columns;
+        one whose name is taken becomes `file_NAME`.
+        """
         members = self.document_ids.table(members_table(self.analysis))
         return members if self.member_columns is None else with_columns(members, self.member_columns)
 
     def centroids(self) -> pa.Table:
-        """One row a cluster: label, keywords, size, medoid, vector."""
+        """One row per cluster: label, keywords, size, medoid, vector."""
         return self.document_ids.table(centroids_table(self.analysis))
 
     def tables(self) -> dict[str, pa.Table]:
-        """Every table there is by its name."""
+        """Every table of this clustering by name."""
         further = {name: self.document_ids.table(table) for name, table in further_tables(self.analysis).items()}
         return {"members": self.members(), "centroids": self.centroids(), **further}
 
     def summary(self) -> dict[str, object]:
-        """Everything about this clustering but its rows, ready for JSON: parameters with their defaults, seed,
-        versions, metrics, warnings, clusters."""
+        """Everything about this clustering except its rows, ready for JSON: parameters with their defaults, seed,
+        versions, metrics, warnings, clusters.
+        """
         outcome = self.analysis.outcome
         return {
             "documents": len(self.ids),
@@ -343,7 +347,7 @@ class Clustering(Exploration):
         Raises
         ------
         Conflict
-            Where the folder holds anything that is not results of Shoal.
+            The folder holds anything other than results of Shoal.
         """
         path = Path(folder)
         told = {**self.about, **about}
