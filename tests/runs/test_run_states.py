@@ -183,6 +183,17 @@ class Runs(RuleBasedStateMachine):
         for id in ("clust_1", "clust_2"):
             shown = self.states.clusters.get(SCOPE, id).current_run_id
             assert shown is None or shown in self.published
+        self.check_events(runs)
+
+    def check_events(self, runs: dict[str, Execution]) -> None:
+        """The outbox has each run's history, in its order, and nothing else."""
+        types: dict[str, list[str]] = {id: [] for id in runs}
+        for event in self.store.events(SCOPE, after=0, most=1_000):
+            types[event.subject].append(event.type.removeprefix("run."))
+        for id, run in runs.items():
+            moves = ["created", *(change.status for change in run.history[1:])]
+            assert [type for type in types[id] if type != "published"] == moves
+            assert ("published" in types[id]) == (id in self.published)
 
     def check(self, run: Execution) -> None:
         moves = [change.status for change in run.history]

@@ -21,9 +21,8 @@ from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.memory.conflicts import Conflicts
 from shoal.storage.memory.metadata import MemoryMetadata
+from shoal.storage.memory.outbox import OutboxTransaction, OutboxView
 from shoal.storage.memory.table import Table
-from shoal.storage.memory.transaction import MemoryTransaction
-from shoal.storage.memory.view import View
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.checkpoints import CheckpointStore
 from shoal.storage.protocols.documents import DocumentStore, StoredDocument
@@ -247,11 +246,11 @@ class MemoryStore(Hooks, MemoryMetadata):
         finally:
             self._inside.body = inside
 
-    def _look(self, read: Callable[[View], T]) -> T:
+    def _look(self, read: Callable[[OutboxView], T]) -> T:
         self.called()
         return super()._look(read)
 
-    def _change(self, body: Callable[[MemoryTransaction], T]) -> T:
+    def _change(self, body: Callable[[OutboxTransaction], T]) -> T:
         self.called()
         with self.quietly():
             result = super()._change(body)
@@ -259,7 +258,7 @@ class MemoryStore(Hooks, MemoryMetadata):
         return result
 
     @contextmanager
-    def _snapshot(self) -> Iterator[MemoryTransaction]:
+    def _snapshot(self) -> Iterator[OutboxTransaction]:
         with super()._snapshot() as transaction:
             transaction.__class__ = _Interrupted
             cast(_Interrupted, transaction).store = self
@@ -285,11 +284,11 @@ class MemoryStore(Hooks, MemoryMetadata):
         return [
             JobSeen(job.job_id, job.scope.organization_id, job.scope.namespace_id, job.state, job.fence, job.attempts,
                     job.worker, place.subject, job.lease_until)
-            for place in View(self._state, self._state.moment).places() for job in (place.job,)
+            for place in OutboxView(self._state, self._state.moment).places() for job in (place.job,)
         ]  # fmt: skip
 
 
-class _Interrupted(MemoryTransaction):
+class _Interrupted(OutboxTransaction):
     """A transaction that others interrupt at each read."""
 
     store: MemoryStore

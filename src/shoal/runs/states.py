@@ -7,7 +7,7 @@ transaction: who was taken over, or whose run was cancelled, writes nothing any 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from shoal.errors import Cancelled, Conflict, QueueFull
 from shoal.jobs.worker import MAX_ATTEMPTS
@@ -107,6 +107,7 @@ class RunStates:
             )
             tx.enqueue(scope, run_id, QUEUE, payload, now, subject=cluster.cluster_id)
             note(tx, scope, "cluster.execute", cluster.cluster_id, run_id=run_id, mode=run.mode)
+            self._append_event(tx, scope, run, "created")
             return task
 
         return create
@@ -155,6 +156,7 @@ class RunStates:
             relinked = {"hierarchy_relationships": with_link_labels(links, run.labels)} if links else {}
             summary = {**cluster_edits, **relinked, "current_run_id": run.run_id}
             self._on_cluster(tx, job.scope, run.cluster_id, **summary)
+            self._append_event(tx, job.scope, run, "published")
 
         self._store.transact(flip)
 
@@ -328,11 +330,18 @@ class RunStates:
             return run.model_copy(update={**edits, "status": to, "history": [*run.history, change]})
 
         run = self.executions.within(tx).change(scope, run_id, moved)
+        self._append_event(tx, scope, run, to)
         if not MOVES[to]:
             tx.count("runs", to)
         if to == "processing":
             self._on_task(tx, scope, run, STATUS_ON_TASK[to])
         return run
+
+    def _append_event(
+        self, tx: Transaction, scope: Scope, run: Execution, what: RunStatus | Literal["created", "published"]
+    ) -> None:
+        data = {"cluster_id": run.cluster_id, "task_id": run.task_id, "mode": run.mode, "attempt": run.attempts}
+        tx.append_event(scope, f"run.{what}", run.run_id, data, self._now())
 
     def _on_task(
         self,

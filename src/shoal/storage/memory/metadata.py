@@ -12,10 +12,9 @@ from shoal.records.queries.filters import Filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.storage.memory.conflicts import NO_CONFLICTS, Conflicts
+from shoal.storage.memory.outbox import MemoryOutbox, OutboxTransaction, OutboxView
 from shoal.storage.memory.queue import MemoryQueue
 from shoal.storage.memory.state import State
-from shoal.storage.memory.transaction import MemoryTransaction
-from shoal.storage.memory.view import View
 from shoal.storage.protocols.queue import Job
 from shoal.storage.protocols.records import Kind, Query, Stored, Totals
 from shoal.storage.protocols.replies import SavedReply
@@ -27,7 +26,7 @@ __all__ = ["MemoryMetadata"]
 T = TypeVar("T")
 
 
-class MemoryMetadata(MemoryQueue):
+class MemoryMetadata(MemoryQueue, MemoryOutbox):
     """The MetadataStore of one process, for as long as it lives.
 
     Parameters
@@ -52,7 +51,7 @@ class MemoryMetadata(MemoryQueue):
         transaction.committed()
         return result
 
-    def _attempt(self, body: Callable[[Transaction], T], attempt: int) -> tuple[T, MemoryTransaction]:
+    def _attempt(self, body: Callable[[Transaction], T], attempt: int) -> tuple[T, OutboxTransaction]:
         with self._snapshot() as transaction:
             self._inside.body = True
             try:
@@ -129,14 +128,14 @@ class MemoryMetadata(MemoryQueue):
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _look(self, read: Callable[[View], T]) -> T:
+    def _look(self, read: Callable[[OutboxView], T]) -> T:
         """Read what is committed; the lock stands for a snapshot while it lasts."""
         self._check_usable()
         deadline.check()
         with self._state.lock:
-            return read(View(self._state, self._state.moment))
+            return read(OutboxView(self._state, self._state.moment))
 
-    def _change(self, body: Callable[[MemoryTransaction], T]) -> T:
+    def _change(self, body: Callable[[OutboxTransaction], T]) -> T:
         self._check_usable()
         with self._state.lock, self._snapshot() as transaction:
             result = body(transaction)
@@ -144,11 +143,11 @@ class MemoryMetadata(MemoryQueue):
         return result
 
     @contextmanager
-    def _snapshot(self) -> Iterator[MemoryTransaction]:
+    def _snapshot(self) -> Iterator[OutboxTransaction]:
         self._check_usable()
         moment = self._state.hold_snapshot()
         try:
-            yield MemoryTransaction(self._state, moment)
+            yield OutboxTransaction(self._state, moment)
         finally:
             self._state.release_snapshot(moment)
 

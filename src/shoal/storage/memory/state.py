@@ -8,14 +8,27 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
 from shoal.storage.memory.table import Table
+from shoal.storage.protocols.events import Event
 from shoal.storage.protocols.queue import Job
 from shoal.storage.protocols.records import Kind
 from shoal.storage.protocols.replies import SavedReply
+from shoal.storage.protocols.schedules import Schedule
 
-__all__ = ["EVERY_JOB", "KINDS", "Place", "Position", "Record", "State"]
+__all__ = [
+    "EVERY_JOB",
+    "EVERY_SCHEDULE",
+    "KINDS",
+    "LeasedFeed",
+    "LeasedSchedule",
+    "Place",
+    "Position",
+    "Record",
+    "State",
+]
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 EVERY_JOB: Final = "jobs"
+EVERY_SCHEDULE: Final = "schedules"
 Position: TypeAlias = tuple[float, int]
 """The commit that stored a row first, and its number within that."""
 _FORGOTTEN_AT_ONCE: Final = 100
@@ -38,6 +51,22 @@ class Place(NamedTuple):
     created_at: datetime
     subject: str | None
     holds: bool
+
+
+class LeasedFeed(NamedTuple):
+    """How far a consumer has come in the events of a namespace, and whose lease it is."""
+
+    position: int
+    fence: int
+    worker: str | None
+    lease_until: datetime | None
+
+
+class LeasedSchedule(NamedTuple):
+    """A schedule with the end of its lease."""
+
+    schedule: Schedule
+    lease_until: datetime | None
 
 
 def _by_scope(key: tuple[str, ...]) -> Hashable:
@@ -70,6 +99,10 @@ class State:
         self.waiting = Table[tuple[str, str, str], Position](lambda key: key[:2])
         self.turns = Table[tuple[str, str], int](lambda key: key[0])
         self.replies = Table[tuple[str, str, str], SavedReply](lambda key: key[:2])
+        self.events = Table[tuple[str, str, int], Event](lambda key: key[:2])
+        self.event_heads = Table[tuple[str, str], int](lambda _: "heads")
+        self.feeds = Table[tuple[str, str, str], LeasedFeed](lambda key: key[1:])
+        self.schedules = Table[tuple[str, str, str], LeasedSchedule](lambda _: EVERY_SCHEDULE)
         self.counters: dict[tuple[str, ...], Counter] = {}
         self._replies_by_age: list[tuple[datetime, tuple[str, str, str]]] = []
         self._snapshots: dict[int, int] = {}
@@ -77,7 +110,10 @@ class State:
     @property
     def tables(self) -> tuple[Table[Any, Any], ...]:
         """All tables."""
-        return (self.records, self.names, self.jobs, self.holders, self.waiting, self.turns, self.replies)
+        return (
+            *(self.records, self.names, self.jobs, self.holders, self.waiting, self.turns, self.replies),
+            *(self.events, self.event_heads, self.feeds, self.schedules),
+        )
 
     def hold_snapshot(self) -> int:
         """Keep the versions of the present moment until `release_snapshot`; the moment."""

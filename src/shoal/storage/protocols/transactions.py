@@ -3,18 +3,23 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from shoal.storage.protocols.events import EventReader, EventWriter
 from shoal.storage.protocols.maintenance import CounterWriter
 from shoal.storage.protocols.queue import JobReader, JobWriter
 from shoal.storage.protocols.records import RecordReader, RecordWriter
 from shoal.storage.protocols.replies import ReplyReader, ReplyWriter
+from shoal.storage.protocols.schedules import ScheduleReader, ScheduleWriter
 
 __all__ = ["RecordStore", "Transaction"]
 
 T = TypeVar("T")
 
 
-class Transaction(RecordReader, RecordWriter, JobReader, JobWriter, ReplyReader, ReplyWriter, CounterWriter, Protocol):
-    """What the body of a transaction reads and writes through: records, the queue, saved replies and counters.
+class Transaction(
+    RecordReader, RecordWriter, JobReader, JobWriter, ReplyReader, ReplyWriter, EventReader, EventWriter,
+    ScheduleReader, ScheduleWriter, CounterWriter, Protocol,
+):  # fmt: skip
+    """What the body of a transaction reads and writes through: everything the metadata store holds.
 
     It sees the store as of one moment, and its own writes. It is good until the body returns.
     """

@@ -15,10 +15,12 @@ from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.protocols.replies import SavedReply
 from shoal.storage.protocols.transactions import Transaction
 from shoal.storage.sqlite.database import Database
+from shoal.storage.sqlite.events import SqliteEventLog
 from shoal.storage.sqlite.job_queue import SqliteJobQueue
 from shoal.storage.sqlite.metadata_schema import METADATA_SCHEMA
 from shoal.storage.sqlite.records import SqliteRecordReads
 from shoal.storage.sqlite.replies import find_reply
+from shoal.storage.sqlite.schedules import SqliteScheduleStore
 from shoal.storage.sqlite.transaction import SqliteTransaction
 
 __all__ = ["SqliteMetadata"]
@@ -27,7 +29,7 @@ T = TypeVar("T")
 _POLL_SECONDS: Final = 0.01
 
 
-class SqliteMetadata(SqliteRecordReads, SqliteJobQueue):
+class SqliteMetadata(SqliteRecordReads, SqliteJobQueue, SqliteEventLog, SqliteScheduleStore):
     """The MetadataStore in a SQLite file. Its transactions run one after the other, so none is run again."""
 
     def __init__(self, path: Path) -> None:

@@ -6,8 +6,10 @@ creation) stands beside it in columns.
 
 from typing import Final
 
+from shoal.storage.sqlite.events import EVENTS_SCHEMA
 from shoal.storage.sqlite.job_queue import FAIR_QUEUE, IN_ORDER_OF_STORING
 from shoal.storage.sqlite.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA
+from shoal.storage.sqlite.schedules import SCHEDULES_SCHEMA
 
 __all__ = ["METADATA_FORMAT", "METADATA_SCHEMA"]
 
@@ -70,5 +72,6 @@ CREATE INDEX records_by_age ON records (kind, organization_id, namespace_id, cre
 METADATA_SCHEMA: Final = (
     *(_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM),
     _IN_ORDER_OF_STORING,
+    EVENTS_SCHEMA + SCHEDULES_SCHEMA,
 )
 METADATA_FORMAT: Final = len(METADATA_SCHEMA)

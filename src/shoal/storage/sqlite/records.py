@@ -17,8 +17,10 @@ from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.expressions import Sql
 from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql
 from shoal.storage.protocols.records import Json, Kind, Query, Stored, Totals
+from shoal.storage.sqlite.events import delete_events
 from shoal.storage.sqlite.job_queue import place
 from shoal.storage.sqlite.replies import forget_replies
+from shoal.storage.sqlite.schedules import delete_schedules
 
 __all__ = ["SqliteRecordReads", "SqliteRecordWrites"]
 
@@ -151,6 +153,8 @@ class SqliteRecordWrites(SqliteRecordReads):
         records."""
         with self._writing() as connection:
             forget_replies(connection, scope)
+            delete_events(connection, scope)
+            delete_schedules(connection, scope)
             self._execute("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", place(scope))
             return self._execute("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", place(scope))
 

@@ -9,9 +9,11 @@ import orjson
 
 from shoal.records.scope import Scope
 from shoal.storage.protocols.replies import SavedReply
+from shoal.storage.sqlite.events import SqliteEventWrites
 from shoal.storage.sqlite.job_queue import SqliteJobWrites
 from shoal.storage.sqlite.records import SqliteRecordWrites
 from shoal.storage.sqlite.replies import find_reply, put_reply
+from shoal.storage.sqlite.schedules import SqliteScheduleWrites
 
 __all__ = ["SqliteTransaction"]
 
@@ -21,7 +23,7 @@ _COUNT = (
 )
 
 
-class SqliteTransaction(SqliteRecordWrites, SqliteJobWrites):
+class SqliteTransaction(SqliteRecordWrites, SqliteJobWrites, SqliteEventWrites, SqliteScheduleWrites):
     """The Transaction of one body: SQLite has one writer at a time, so it is serial and never in conflict.
 
     Parameters

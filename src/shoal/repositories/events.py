@@ -1,0 +1,78 @@
+"""Delivery of events: at least once, and in order within each namespace."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from shoal.storage.protocols.events import Event, EventLog, Feed
+from shoal.storage.protocols.transactions import RecordStore
+
+__all__ = ["LEASE", "EventStore", "Events"]
+
+LEASE: Final = timedelta(seconds=60)
+"""How long a namespace belongs to the worker that handles its events; renewed by nothing, so a batch must be short."""
+_BATCH: Final = 100
+
+
+class EventStore(EventLog, RecordStore, Protocol):
+    """What delivery asks of the metadata store."""
+
+
+class Events:
+    """Delivers the events of all namespaces to named consumers, such as triggers, webhooks or live progress.
+
+    Parameters
+    ----------
+    store
+        The metadata store.
+    now
+        The clock, in UTC.
+    """
+
+    def __init__(self, store: EventStore, now: Callable[[], datetime]) -> None:
+        self._store, self._now = store, now
+
+    def deliver(self, consumer: str, worker: str, handle: Callable[[Event], None], *, most: int = _BATCH) -> int:
+        """Hand the next events of one namespace to a consumer.
+
+        The position moves on after each event that was handled, so after a crash the last one comes again: `handle`
+        has to be idempotent, and may use scope and number as its key. Where `handle` raises, the events from that one
+        on come again with the next call.
+
+        Parameters
+        ----------
+        consumer
+            Whose position counts. All workers of a consumer share it.
+        worker
+            Who holds the lease meanwhile; another name for each process.
+        handle
+            Called with one event at a time, in the order of their numbers.
+        most
+            The number of events after which the namespace is let go, so that others have their turn.
+
+        Returns
+        -------
+        int
+            How many events were handled; 0 where none wait, or another worker took over.
+        """
+        now = self._now()
+        feed = self._store.claim_feed(consumer, worker, now, now + LEASE)
+        if feed is None:
+            return 0
+        try:
+            return self._deliver(feed, handle, most)
+        finally:
+            self._store.release_feed(feed)
+
+    def _deliver(self, feed: Feed, handle: Callable[[Event], None], most: int) -> int:
+        handled = 0
+        for event in self._store.events(feed.scope, after=feed.position, most=most):
+            handle(event)
+            if not self._advance(feed, event.number):
+                break  # the lease ended and another worker goes on from the position before
+            feed, handled = replace(feed, position=event.number), handled + 1
+        return handled
+
+    def _advance(self, feed: Feed, position: int) -> bool:
+        return self._store.transact(lambda tx: tx.advance_feed(feed, position))

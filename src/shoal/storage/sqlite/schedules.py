@@ -1,0 +1,116 @@
+"""Schedules in SQLite."""
+
+import sqlite3
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Final
+
+import orjson
+
+from shoal.records.base import stored_time
+from shoal.records.scope import Scope
+from shoal.storage.protocols.records import Json
+from shoal.storage.protocols.schedules import Schedule
+from shoal.storage.sqlite.job_queue import place
+
+__all__ = ["SCHEDULES_SCHEMA", "SqliteScheduleReads", "SqliteScheduleStore", "SqliteScheduleWrites", "delete_schedules"]
+
+SCHEDULES_SCHEMA: Final = """
+CREATE TABLE schedules (
+    organization_id TEXT NOT NULL, namespace_id TEXT NOT NULL, schedule_id TEXT NOT NULL, due TEXT NOT NULL,
+    payload TEXT NOT NULL, fence INTEGER NOT NULL, worker TEXT, lease_until TEXT,
+    PRIMARY KEY (organization_id, namespace_id, schedule_id)
+) WITHOUT ROWID;
+CREATE INDEX schedules_by_due ON schedules (due);
+"""
+_COLUMNS: Final = "organization_id, namespace_id, schedule_id, due, payload, fence, worker"
+_HERE: Final = "organization_id = ? AND namespace_id = ?"
+_MINE: Final = f"{_HERE} AND schedule_id = ? AND fence = ? AND worker IS ? AND lease_until IS NOT NULL"
+_DUE: Final = """
+SELECT organization_id, namespace_id, schedule_id FROM schedules
+WHERE due <= :now AND (lease_until IS NULL OR lease_until <= :now)
+ORDER BY due, organization_id, namespace_id, schedule_id LIMIT 1
+"""
+
+
+class SqliteScheduleReads:
+    """The ScheduleReader over `_read()`, which a subclass provides."""
+
+    def _read(self) -> sqlite3.Connection:
+        raise NotImplementedError
+
+    def get_schedule(self, scope: Scope, schedule_id: str) -> Schedule | None:
+        """See ScheduleReader."""
+        select = f"SELECT {_COLUMNS} FROM schedules WHERE {_HERE} AND schedule_id = ?"
+        rows = self._read().execute(select, (*place(scope), schedule_id)).fetchall()
+        return _schedule(rows[0]) if rows else None
+
+
+class SqliteScheduleWrites(SqliteScheduleReads):
+    """The ScheduleWriter, inside a transaction."""
+
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        raise NotImplementedError
+
+    def put_schedule(self, scope: Scope, schedule_id: str, due: datetime, payload: Json) -> None:
+        """See ScheduleWriter."""
+        put = (
+            f"INSERT INTO schedules ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, 0, NULL) ON CONFLICT DO UPDATE SET "
+            "due = excluded.due, payload = excluded.payload, fence = fence + 1, worker = NULL, lease_until = NULL"
+        )
+        with self._writing() as connection:
+            connection.execute(put, (*place(scope), schedule_id, stored_time(due), orjson.dumps(payload).decode()))
+
+    def remove_schedule(self, scope: Scope, schedule_id: str) -> bool:
+        """See ScheduleWriter."""
+        with self._writing() as connection:
+            delete = f"DELETE FROM schedules WHERE {_HERE} AND schedule_id = ?"
+            return connection.execute(delete, (*place(scope), schedule_id)).rowcount > 0
+
+    def advance_schedule(self, schedule: Schedule, due: datetime | None) -> bool:
+        """See ScheduleWriter."""
+        key = (*place(schedule.scope), schedule.schedule_id, schedule.fence, schedule.worker)
+        with self._writing() as connection:
+            if due is None:
+                return connection.execute(f"DELETE FROM schedules WHERE {_MINE}", key).rowcount > 0
+            update = f"UPDATE schedules SET due = ?, worker = NULL, lease_until = NULL WHERE {_MINE}"
+            return connection.execute(update, (stored_time(due), *key)).rowcount > 0
+
+
+class SqliteScheduleStore(SqliteScheduleReads):
+    """The ScheduleStore; each call is a transaction of its own."""
+
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        raise NotImplementedError
+
+    def claim_schedule(self, worker: str, now: datetime, lease_until: datetime) -> Schedule | None:
+        """See ScheduleStore."""
+        if not self._read().execute(_DUE, {"now": stored_time(now)}).fetchall():
+            return None  # an idle worker takes no write lock
+        claim = (
+            f"UPDATE schedules SET fence = fence + 1, worker = ?, lease_until = ? WHERE {_HERE} AND schedule_id = ? "
+            f"RETURNING {_COLUMNS}"
+        )
+        with self._writing() as connection:
+            due = connection.execute(_DUE, {"now": stored_time(now)}).fetchall()
+            if not due:
+                return None
+            rows = connection.execute(claim, (worker, stored_time(lease_until), *due[0])).fetchall()
+        return _schedule(rows[0])
+
+    def next_due(self) -> datetime | None:
+        """See ScheduleStore."""
+        (due,) = self._read().execute("SELECT min(due) FROM schedules").fetchone()
+        return None if due is None else datetime.fromisoformat(due)
+
+
+def delete_schedules(connection: sqlite3.Connection, scope: Scope) -> None:
+    """Delete the schedules of exactly this scope."""
+    connection.execute(f"DELETE FROM schedules WHERE {_HERE}", place(scope))
+
+
+def _schedule(row: tuple[str, str, str, str, str, int, str | None]) -> Schedule:
+    organization, namespace, id, due, payload, fence, worker = row
+    return Schedule(
+        Scope(organization, namespace), id, datetime.fromisoformat(due), orjson.loads(payload), fence, worker
+    )

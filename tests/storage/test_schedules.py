@@ -1,0 +1,120 @@
+"""Schedules: each due one goes to one worker, and is carried out again where that worker dies."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from shoal.records.scope import Scope
+from shoal.storage.memory.conflicts import Conflicts
+from shoal.storage.memory.metadata import MemoryMetadata
+from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.schedules import Schedule
+from shoal.storage.sqlite.metadata import SqliteMetadata
+
+A, B = Scope("org_a", "ns_1"), Scope("org_b", "ns_1")
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MetadataStore]:
+    sqlite = request.param == "sqlite"
+    store = SqliteMetadata(tmp_path / "metadata.sqlite") if sqlite else MemoryMetadata(Conflicts(rate=0.3, seed=3))
+    yield store
+    store.close()
+
+
+def put(store: MetadataStore, scope: Scope, id: str, due: datetime) -> None:
+    store.transact(lambda tx: tx.put_schedule(scope, id, due, {"trigger": id}))
+
+
+def claim(store: MetadataStore, now: datetime, worker: str = "w") -> Schedule:
+    found = store.claim_schedule(worker, now, now + MINUTE)
+    assert found is not None
+    return found
+
+
+def test_nothing_is_claimed_before_it_is_due(store: MetadataStore, now: datetime) -> None:
+    put(store, A, "s", now + MINUTE)
+
+    assert store.claim_schedule("w", now, now + MINUTE) is None
+    assert claim(store, now + MINUTE) == Schedule(A, "s", now + MINUTE, {"trigger": "s"}, 1, "w")
+    assert store.next_due() == now + MINUTE
+
+
+def test_the_one_due_first_comes_first(store: MetadataStore, now: datetime) -> None:
+    put(store, A, "late", now)
+    put(store, B, "early", now - MINUTE)
+
+    assert [claim(store, now).schedule_id, claim(store, now).schedule_id] == ["early", "late"]
+    assert store.claim_schedule("w", now, now + MINUTE) is None
+
+
+def test_a_schedule_that_was_carried_out_has_its_next_time(store: MetadataStore, now: datetime) -> None:
+    put(store, A, "s", now)
+    held = claim(store, now)
+
+    assert store.transact(lambda tx: tx.advance_schedule(held, now + 5 * MINUTE))
+    assert store.claim_schedule("w", now + 4 * MINUTE, now + 9 * MINUTE) is None
+    assert claim(store, now + 5 * MINUTE).due == now + 5 * MINUTE
+
+
+def test_a_schedule_without_a_next_time_is_gone(store: MetadataStore, now: datetime) -> None:
+    put(store, A, "s", now)
+    held = claim(store, now)
+
+    assert store.transact(lambda tx: tx.advance_schedule(held, None))
+    assert store.get_schedule(A, "s") is None
+    assert store.next_due() is None
+
+
+def test_the_schedule_of_a_dead_worker_is_carried_out_by_another_once(store: MetadataStore, now: datetime) -> None:
+    put(store, A, "s", now)
+    dead = claim(store, now, "dead")
+    other = claim(store, now + MINUTE, "other")
+
+    assert not store.transact(lambda tx: tx.advance_schedule(dead, None))
+    assert store.transact(lambda tx: tx.advance_schedule(other, None))
+
+
+def test_a_schedule_that_was_changed_is_no_longer_the_workers(store: MetadataStore, now: datetime) -> None:
+    put(store, A, "s", now)
+    held = claim(store, now)
+    put(store, A, "s", now + MINUTE)
+
+    assert not store.transact(lambda tx: tx.advance_schedule(held, None))
+    assert store.get_schedule(A, "s") is not None
+
+
+def test_a_schedule_that_was_removed_and_made_anew_is_no_longer_the_workers(
+    store: MetadataStore, now: datetime
+) -> None:
+    put(store, A, "s", now)
+    held = claim(store, now, "first")
+    assert store.transact(lambda tx: tx.remove_schedule(A, "s"))
+    assert not store.transact(lambda tx: tx.remove_schedule(A, "s"))
+    put(store, A, "s", now)
+    claim(store, now, "second")
+
+    assert not store.transact(lambda tx: tx.advance_schedule(held, None))
+
+
+def test_of_many_workers_one_gets_a_schedule(store: MetadataStore, now: datetime) -> None:
+    for n in range(20):
+        put(store, A, f"s{n:02}", now)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: store.claim_schedule(f"w{n}", now, now + MINUTE), range(40)))
+
+    ids = [one.schedule_id for one in found if one is not None]
+    assert sorted(ids) == [f"s{n:02}" for n in range(20)]
+
+
+def test_schedules_go_with_their_namespace(store: MetadataStore, now: datetime) -> None:
+    put(store, A, "s", now)
+    put(store, B, "s", now)
+    store.transact(lambda tx: tx.delete_scope(A))
+
+    assert store.get_schedule(A, "s") is None
+    assert store.get_schedule(B, "s") is not None
