@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
 from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,13 +111,16 @@ def test_a_writer_keeps_no_turn_from_others_and_waits_for_none(tmp_path: Path) -
     store = SqliteDocuments(tmp_path)
     batch = DocumentBatch(["a"], [b'{"n":1}'], {})
     writer = Turn(shared, "a")
+
+    def batches() -> Iterator[DocumentBatch]:
+        reader = Turn(shared, "b")
+        copy_context().run(reader.keep, EVER)  # gets the turn that the writer had
+        yield batch
+        reader.end()
+
     with writer.within():
         deadline.check()
-        with store.transaction(scope):
-            reader = Turn(shared, "b")
-            copy_context().run(reader.keep, EVER)  # gets the turn that the writer had
-            store.write(scope, "c", [batch], now=datetime(2026, 11, 30, tzinfo=UTC))
-            reader.end()
+        store.write(scope, "c", batches(), now=datetime(2026, 11, 30, tzinfo=UTC))
 
     assert store.count(scope, "c") == 1
     store.close()

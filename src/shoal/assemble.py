@@ -10,6 +10,7 @@ from shoal.repositories.audit import Audit
 from shoal.repositories.retention_clock import RetentionClock
 from shoal.runs.enrichment import Enrichment
 from shoal.runs.generations import Generations
+from shoal.runs.intents import EnrichmentIntents
 from shoal.runs.planning import Planning
 from shoal.runs.relabeling import Relabelings
 from shoal.runs.run import Runner
@@ -90,6 +91,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
     audit = Audit(metadata, now, retention, days=settings.audit_days, rows=settings.audit_rows)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
+    idempotency = Idempotency(metadata, now, retention)
     generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
     collections = Collections(metadata, documents_store, buckets, removals, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
@@ -127,15 +129,16 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
             removals,
             relabelings,
             generations,
+            idempotency,
             artifacts,
             checkpoints,
             now,
             keep_runs=settings.keep_runs,
         ),
         enrichment=enrichment,
-        idempotency=Idempotency(metadata, documents_store, now, retention),
+        idempotency=idempotency,
         clusters=clusters,
-        executions=Executions(metadata, documents_store, clusters, states, artifacts, relabelings),
+        executions=Executions(metadata, EnrichmentIntents(metadata, now), clusters, states, artifacts, relabelings),
         tasks=Tasks(metadata, states),
         states=states,
         runner=Runner(

@@ -19,6 +19,7 @@ FAILPOINTS: Final = (
     "ingest.appended",
     "ingest.synced",
     "ingest.committed",
+    "idempotency.intent",
     "idempotency.before_save",
     "execute.queued",
     "run.claimed",
@@ -38,6 +39,7 @@ FAILPOINTS: Final = (
     "enrich.intent",
     "enrich.batch",
     "enrich.batch_committed",
+    "enrich.cursor",
     "enrich.clear",
     "enrich.cleared",
     "enrich.done",
@@ -57,6 +59,7 @@ FAILPOINTS: Final = (
     "migrate.copied",
     "migrate.step",
     "migrate.before_commit",
+    "migrate.adopted",
 )
 """Every name there is; the sweep in `tests/faults` crashes at each."""
 

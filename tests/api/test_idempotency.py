@@ -268,9 +268,9 @@ def test_old_replies_make_room_for_new_ones(
     filled.post(IN, json={"title": "x"}, headers=keyed("new document"))
 
     assert [services.metadata.saved_reply(scope, f"old{n}") for n in range(5)] == [None] * 5
-    assert [services.documents_store.saved_reply(scope, f"doc{n}") for n in range(5)] == [None] * 5
+    assert [services.metadata.saved_reply(scope, f"doc{n}") for n in range(5)] == [None] * 5
     assert services.metadata.saved_reply(scope, "new") is not None
-    assert services.documents_store.saved_reply(scope, "new document") is not None
+    assert services.metadata.saved_reply(scope, "new document") is not None
 
 
 def test_the_same_key_elsewhere_is_another_key(filled: httpx.Client, stranger: httpx.Client) -> None:

@@ -20,7 +20,7 @@ import orjson
 
 import shoal.engine.algorithms  # noqa: F401  # loaded before the fork
 from faults import io_faults
-from faults.invariants import Violated, check_all, check_canary, check_files, check_settled
+from faults.invariants import Violated, check_all, check_canary, check_files, check_repetitions, check_settled
 from faults.ledger import Ledger
 from faults.workload import Operations, Tenants
 from shoal import failpoints
@@ -218,6 +218,7 @@ def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0,
             here.work()
             check_canary(here.client, who)
             check_all(here.client, book, since=since)
+            check_repetitions(here.client, book, Operations(here.client, book).repeat)
             answer["runs"] = check_settled(here.client, deadline_s=5.0)
             if go_on:
                 _go_on(here, book)

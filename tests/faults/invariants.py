@@ -23,7 +23,7 @@ import hashlib
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ import numpy as np
 import orjson
 import psutil
 
-from faults.ledger import Ledger
+from faults.ledger import Entry, Ledger
 from faults.workload import CANARY, CLUSTERS, SCRATCH, Tenants, batch_of, documents_of, scratch_name
 
 __all__ = [
@@ -122,6 +122,24 @@ def check_content(client: httpx.Client, ledger: Ledger, since: int) -> None:
                 raise Violated("I1", f"document {id} was acknowledged and is lost")
             if not _same(found[id], document):
                 raise Violated("I1", f"document {id} differs from what was sent: {_shortly(found[id])}")
+
+
+def check_repetitions(client: httpx.Client, ledger: Ledger, repeat: Callable[[Entry], Entry]) -> None:
+    """I1: a batch whose answer was lost is sent again under its key. It is acknowledged then, and documents that were
+    there already keep their times: they were not written twice."""
+    for entry in [e for e in ledger.of_kind("ingest") if e.fate in ("unknown", "open")]:
+        collection, batch = entry.detail["collection"], entry.detail["batch"]
+        before = _times(client, collection, batch)
+        again = repeat(entry)
+        if again.fate != "ack":
+            raise Violated("I1", f"batch {batch} of {collection} cannot be sent again: {again.reply}")
+        if before and _times(client, collection, batch) != before:
+            raise Violated("I1", f"batch {batch} of {collection} was written twice under one key")
+
+
+def _times(client: httpx.Client, collection: str, batch: int) -> dict[str, Any]:
+    found = _documents(client, collection, {"batch": batch})
+    return {d["document_id"]: (d["_internal"]["created_at"], d["_internal"]["updated_at"]) for d in found}
 
 
 def check_edits_and_deletes(client: httpx.Client, ledger: Ledger) -> None:
@@ -402,7 +420,7 @@ def check_files(data: Path, *, idle: bool) -> None:
     for manifest in sorted((data / "artifacts").rglob("manifest.json")):
         check_artifacts(manifest)
     for path in sorted((data / "documents").rglob("documents.sqlite")):
-        check_intents(path)
+        check_intents(data / "metadata.sqlite", path)
     if idle:
         left = [str(path.relative_to(data)) for path in _temporary(data)]
         if left:
@@ -420,8 +438,9 @@ def check_database(path: Path) -> None:
         raise Violated("I11", f"{path.name}: {found}")
 
 
-def check_intents(path: Path) -> None:
-    """I8: where documents hold a group, an intent to write it is on record."""
+def check_intents(metadata: Path, path: Path) -> None:
+    """I8: where documents hold a group, an intent to write it is on record in the metadata. It is put there first, so
+    the documents are read first."""
     with _opened(path) as documents:
         documents.execute("BEGIN")
         if _is_bare(documents):
@@ -429,7 +448,10 @@ def check_intents(path: Path) -> None:
         written = documents.execute(
             "SELECT count(*) FROM documents WHERE json_extract(payload, '$.group') IS NOT NULL"
         ).fetchone()[0]
-        intents = documents.execute("SELECT count(*) FROM enrichments").fetchone()[0]
+    with _opened(metadata) as records:
+        intents = records.execute(
+            "SELECT count(*) FROM records WHERE kind = 'enrichment' AND namespace_id = ?", (path.parent.name,)
+        ).fetchone()[0]
     if written and not intents:
         raise Violated("I8", f"results of rich were written back into {written} documents, and no record tells of it")
 

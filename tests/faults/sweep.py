@@ -19,7 +19,10 @@ from shoal.failpoints import FAILPOINTS
 __all__ = ["ACTIONS", "ELSEWHERE", "Fault", "Swept", "calls", "passes", "points", "strike", "sweep", "unreached"]
 
 ACTIONS: Final = ("crash", "err:EIO", "err:ENOSPC")
-ELSEWHERE: Final = {f"migrate.{step}": "storage/test_old_folders.py" for step in ("copied", "step", "before_commit")}
+ELSEWHERE: Final = {
+    **{f"migrate.{step}": "storage/test_old_folders.py" for step in ("copied", "step", "before_commit")},
+    "migrate.adopted": "storage/test_adoption.py",
+}
 """Failpoints that no data of today pass, and the test that crashes at them with data of an earlier release."""
 _KILLED: Final = -9
 _CALLS: Final = "wsrtomud"

@@ -161,6 +161,15 @@ class Operations:
         about = {"collection": collection, "batch": batch}
         return self._write("ingest", about, "POST", "/namespaces/default/documents/upsert", body)
 
+    def repeat(self, entry: Entry) -> Entry:
+        """Send a batch once more under the key that it had."""
+        body = {
+            "collection_id": entry.detail["collection"],
+            "documents": documents_of(entry.detail["collection"], entry.detail["batch"]),
+        }
+        path = "/namespaces/default/documents/upsert"
+        return self._write("ingest", entry.detail, "POST", path, body, key=f"operation-{entry.op}")
+
     def edit(self, number: int) -> Entry:
         """Give an editable document a new `note`, the number of this operation."""
         id = editable(number)

@@ -45,7 +45,6 @@ def fill(services: Services) -> Scope:
     now = datetime.now(UTC)
     saved = SavedReply("request", Reply(200, None, b"{}"), now)
     services.metadata.transact(lambda tx: tx.save_reply(scope, "key", saved, forget_before=now))
-    services.documents_store.save_reply(scope, "key", saved, forget_before=now)
     return scope
 
 

@@ -1,4 +1,8 @@
-"""Idempotency keys against a plain model: any order of requests, errors, crashes, restarts and hours."""
+"""Idempotency keys against a plain model: any order of requests, errors, crashes, restarts and hours.
+
+A crash leaves neither effect nor reply of a request that writes records. Of one that writes documents it may leave the
+effect: a repetition then gets the reply to that effect, and there is no second one.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -20,6 +24,7 @@ from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
 from shoal.services import idempotency
 from shoal.services.idempotency import Answer, Idempotency, Keyed
+from shoal.storage.protocols.documents import Write
 from shoal.storage.protocols.records import Kind, Query
 from shoal.storage.protocols.replies import Reply
 from shoal.storage.protocols.transactions import Transaction
@@ -31,6 +36,7 @@ KEYS = ("k1", "k2")
 Route = Literal["records", "documents", "repeatable"]
 ROUTES: tuple[Route, ...] = ("records", "documents", "repeatable")
 BODIES = ("x", "y")
+ENDINGS = ("well", "well", "error", "late error", "early crash", "crash")
 KINDS: dict[Route, Kind] = {"records": "bucket", "repeatable": "object"}
 
 
@@ -47,6 +53,14 @@ class Expected:
     at: datetime
 
 
+@dataclass
+class Begun:
+    """What the model remembers of a request about documents that was not answered."""
+
+    at: datetime
+    effect: str | None = None
+
+
 class Requests(RuleBasedStateMachine):
     """The model is a dictionary of replies and, for each scope, the list of effects that happened."""
 
@@ -56,6 +70,7 @@ class Requests(RuleBasedStateMachine):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.known: dict[tuple[Scope, str], Expected] = {}
         self.effects: dict[tuple[Scope, Route], list[str]] = {}
+        self.begun: dict[tuple[Scope, str, str], Begun] = {}
         self.counter = 0
         self._open()
 
@@ -66,7 +81,7 @@ class Requests(RuleBasedStateMachine):
 
     @rule(
         scope=st.sampled_from(SCOPES), key=st.sampled_from(KEYS), route=st.sampled_from(ROUTES),
-        body=st.sampled_from(BODIES), ending=st.sampled_from(("well", "well", "error", "late error", "crash")),
+        body=st.sampled_from(BODIES), ending=st.sampled_from(ENDINGS),
     )  # fmt: skip
     def request(self, scope: Scope, key: str, route: Route, body: str, ending: str) -> None:
         self.counter += 1
@@ -78,6 +93,8 @@ class Requests(RuleBasedStateMachine):
         elif known is not None:
             answer = self._send(scope, key, route, asked, effect, ending)
             assert answer == Answer(Reply(200, "application/json", known.reply), True)
+        elif route == "documents":
+            self._write_documents(scope, key, asked, ending)
         elif ending == "well":
             answer = self._send(scope, key, route, asked, effect, ending)
             reply = orjson.dumps(effect)
@@ -85,10 +102,27 @@ class Requests(RuleBasedStateMachine):
             self.known[scope, key] = Expected(asked, reply, self.now)
             self._happened(scope, route, effect)
         else:
-            with pytest.raises(Crash if ending == "crash" else InvalidRequest):
+            with pytest.raises(Crash if "crash" in ending else InvalidRequest):
                 self._send(scope, key, route, asked, effect, ending)
             if route == "repeatable" and ending != "error":  # outside of the transaction that saves the reply
                 self._happened(scope, route, effect)
+
+    def _write_documents(self, scope: Scope, key: str, asked: str, ending: str) -> None:
+        begun = self.begun.get((scope, key, asked))
+        if begun is None or self.now - begun.at > timedelta(hours=24):
+            begun = self.begun[scope, key, asked] = Begun(self.now)
+        if ending == "well":
+            answer = self._send(scope, key, "documents", asked, "", ending)
+            reply = orjson.dumps([begun.effect or self.written, 1])
+            assert answer == Answer(Reply(200, "application/json", reply), False)
+            self.known[scope, key] = Expected(asked, reply, self.now)
+            del self.begun[scope, key, asked]
+        else:
+            with pytest.raises(Crash if "crash" in ending else InvalidRequest):
+                self._send(scope, key, "documents", asked, "", ending)
+        if ending in ("well", "late error", "crash") and begun.effect is None:
+            begun.effect = self.written
+            self._happened(scope, "documents", self.written)
 
     @rule(hours=st.sampled_from((1, 12, 23, 24)), seconds=st.sampled_from((0, 1)))
     def time_passes(self, hours: int, seconds: int) -> None:
@@ -122,25 +156,22 @@ class Requests(RuleBasedStateMachine):
         body = self._body(scope, route, effect, ending)
         keyed = Keyed(key, asked)
 
-        def before_save(_: str) -> None:
-            if ending == "crash":
+        def fail(step: str) -> None:
+            if ending == "early crash" or (ending == "crash" and step == "idempotency.before_save"):
                 raise Crash
 
-        with patch.object(idempotency, "hit", before_save):
+        with patch.object(idempotency, "hit", fail):
             if route == "records":
                 return self.keys.once(scope, keyed, lambda: body)
             if route == "documents":
-                return self.keys.once_with_documents(scope, keyed, lambda: act)
+                return self.keys.once_with_documents(scope, keyed, lambda: self._writing(scope, ending))
             return self.keys.once_repeatable(scope, keyed, act)
 
     def _act(self, scope: Scope, route: Route, effect: str, ending: str) -> Callable[[], Reply]:
         def act() -> Reply:
             if ending == "error":
                 raise InvalidRequest("refused")
-            if route == "documents":
-                self.documents.write(scope, "c", [DocumentBatch([effect], [b"{}"], {})], now=self.now)
-            else:
-                self.metadata.insert(scope, KINDS[route], effect, {"id": effect})
+            self.metadata.insert(scope, KINDS[route], effect, {"id": effect})
             if ending == "late error":
                 raise InvalidRequest("refused after all")
             return Reply(200, "application/json", orjson.dumps(effect))
@@ -158,11 +189,24 @@ class Requests(RuleBasedStateMachine):
 
         return body
 
+    def _writing(self, scope: Scope, ending: str) -> Callable[[Write], Reply]:
+        def act(write: Write) -> Reply:
+            if ending == "error":
+                raise InvalidRequest("refused")
+            self.written = write.id
+            batch = DocumentBatch([write.id], [b"{}"], {})
+            count = self.documents.write(scope, "c", [batch], now=write.at, write=write)
+            if ending == "late error":
+                raise InvalidRequest("refused after all")
+            return Reply(200, "application/json", orjson.dumps([write.id, count.inserted]))
+
+        return act
+
     def _open(self) -> None:
         root = Path(self.folder.name)
         self.metadata = SqliteStore(root / "metadata.sqlite")
         self.documents = SqliteDocuments(root / "documents")
-        self.keys = Idempotency(self.metadata, self.documents, lambda: self.now, lambda: self.now)
+        self.keys = Idempotency(self.metadata, lambda: self.now, lambda: self.now)
 
     def _close(self) -> None:
         self.metadata.close()

@@ -145,8 +145,11 @@ class SimulatedChild:
             self._perhaps_fail(parts)
             parts.states.check_now(job)
             yield
-            held, fence = parts.states.while_holding, {"fence": job.fence}
-            parts.artifacts.write(job.scope, job.job_id, {}, fence, while_holding=lambda place: held(job, place))
+            try:
+                parts.artifacts.write(job.scope, job.job_id, {}, {"fence": job.fence}, attempt=job.fence)
+            except Conflict:
+                parts.states.check_now(job)
+                raise
             yield
             parts.states.publish(job, {"num_clusters": 1}, {"num_clusters": 1}, lambda tx, _: self._flip(parts, tx))
             yield

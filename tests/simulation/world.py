@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
 
-from shoal.errors import Unavailable
+from shoal.errors import Conflict, Unavailable
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
@@ -315,9 +315,11 @@ class Artifacts:
         tables: Mapping[str, Any],
         meta: Json,
         *,
-        while_holding: Callable[[Callable[[], None]], None] = lambda place: place(),
+        attempt: int = 0,
     ) -> Json:
-        while_holding(lambda: self.written.update({run_id: meta["fence"]}))
+        if self.written.get(run_id, 0) > attempt:
+            raise Conflict("A later attempt has written.")
+        self.written[run_id] = attempt
         return meta
 
     def delete(self, scope: Scope, run_id: str) -> None:

@@ -1,53 +1,35 @@
-"""Saved replies, and the transactions around several changes of documents that they need."""
+"""Saved replies to requests with an idempotency key."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-import orjson
 import pytest
 
-from shoal.columns import DocumentBatch, VectorColumn
-from shoal.errors import AlreadyExists, Corrupt
+from shoal.errors import Corrupt
 from shoal.records.scope import Scope
 from shoal.storage.protocols.replies import Reply, SavedReply
-from shoal.storage.sqlite.documents.store import SqliteDocuments
 from single_writes import MemoryStore, SqliteStore
 
 DAY = timedelta(hours=24)
-Store = SqliteStore | MemoryStore | SqliteDocuments
+Store = SqliteStore | MemoryStore
 
 
-@pytest.fixture(params=["metadata", "memory", "documents"])
+@pytest.fixture(params=["metadata", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Both stores save replies."""
+    """Both metadata stores save replies."""
     makers: dict[str, Callable[[], Store]] = {
         "memory": MemoryStore,
         "metadata": lambda: SqliteStore(tmp_path / "metadata.sqlite"),
-        "documents": lambda: SqliteDocuments(tmp_path / "documents"),
     }
     opened = makers[request.param]()
     yield opened
     opened.close()
 
 
-@pytest.fixture
-def documents(tmp_path: Path) -> Iterator[SqliteDocuments]:
-    opened = SqliteDocuments(tmp_path / "documents")
-    yield opened
-    opened.close()
-
-
 def saved(now: datetime, body: bytes = b'{"a":1}') -> SavedReply:
     return SavedReply("hash", Reply(200, "application/json", body), now)
-
-
-def batch(*ids: str) -> DocumentBatch:
-    values = np.arange(len(ids) * 3, dtype=np.float32).reshape(-1, 3)
-    column = VectorColumn(np.arange(len(ids)), values)
-    return DocumentBatch(list(ids), [orjson.dumps({"n": 1})] * len(ids), {"v": column})
 
 
 def test_a_reply_is_found_as_it_was_saved(store: Store, scope: Scope, now: datetime) -> None:
@@ -88,81 +70,8 @@ def test_old_replies_make_room_a_hundred_at_a_time(store: Store, scope: Scope, n
     assert [n for n in range(150) if store.saved_reply(scope, f"k{n}") is not None] == [149]
 
 
-def test_a_reply_is_undone_with_its_effect(documents: SqliteDocuments, scope: Scope, now: datetime) -> None:
-    def fail() -> None:
-        with documents.transaction(scope):
-            documents.write(scope, "c", [batch("a")], now=now)
-            documents.save_reply(scope, "k", saved(now), forget_before=now - DAY)
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-
-    assert documents.count(scope, "c") == 0
-    assert documents.saved_reply(scope, "k") is None
-
-
-def test_changes_inside_a_transaction_see_each_other_and_others_do_not(
-    documents: SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path
-) -> None:
-    other = SqliteDocuments(tmp_path / "documents")
-    with documents.transaction(scope):
-        documents.write(scope, "c", [batch("a", "b")], now=now)
-        documents.delete(scope, "c", ["a"])
-
-        assert documents.count(scope, "c") == 1
-        assert other.count(scope, "c") == 0
-
-    assert other.count(scope, "c") == 1
-    other.close()
-
-
-def test_files_outlive_a_removal_that_is_undone(documents: SqliteDocuments, scope: Scope, now: datetime) -> None:
-    documents.write(scope, "c", [batch("a", "b")], now=now)
-
-    def fail() -> None:
-        with documents.transaction(scope):
-            documents.delete(scope, "c", ["a", "b"])  # the last of the collection: its files go as well
-            with documents.transaction(scope):
-                documents.drop_collection(scope, "c")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-
-    assert documents.load_matrix(scope, ["c"], ["v"]).blocks["v"].tolist() == [[0, 1, 2], [3, 4, 5]]
-
-
-def test_files_go_when_the_removal_is_certain(
-    documents: SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path
-) -> None:
-    documents.write(scope, "c", [batch("a", "b")], now=now)
-    vectors = [path for path in (tmp_path / "documents").rglob("vectors/**/*") if path.is_file()]
-
-    with documents.transaction(scope):
-        documents.delete(scope, "c", ["a", "b"])
-        assert vectors and all(path.exists() for path in vectors)
-
-    assert not any(path.exists() for path in vectors)
-
-
-def test_a_failed_change_is_never_stored_by_halves(documents: SqliteDocuments, scope: Scope, now: datetime) -> None:
-    def carry_on() -> None:
-        with documents.transaction(scope):
-            documents.write(scope, "c", [batch("a")], now=now)
-            with pytest.raises(AlreadyExists):
-                documents.write(scope, "c", [batch("b"), batch("a")], now=now, on_conflict="fail")
-
-    with pytest.raises(RuntimeError, match="halves"):
-        carry_on()
-
-    assert documents.count(scope, "c") == 0
-    documents.write(scope, "c", [batch("a")], now=now)
-    assert documents.count(scope, "c") == 1
-
-
 @pytest.mark.parametrize("change", ["body = x'7b7d'", "status = 500", "request = 'other'", "saved_at = '2020-01-01'"])
-@pytest.mark.parametrize("store", ["metadata", "documents"], indirect=True)
+@pytest.mark.parametrize("store", ["metadata"], indirect=True)
 def test_a_reply_that_is_damaged_is_told_and_not_given_again(
     store: Store, scope: Scope, now: datetime, tmp_path: Path, change: str
 ) -> None:

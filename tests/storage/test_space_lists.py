@@ -183,7 +183,7 @@ def test_a_damaged_list_is_told_and_written_anew(
         store.get(scope, COL, ["d03"], vectors="all")
     assert inspect_namespace(database(whole).parent).damage == ["the lists of vectors of document 'd03' are damaged"]
     with pytest.raises(Corrupt, match="'d03'"):
-        store.replace_vectors(scope, COL, "d03", batch(["d03"]))
+        store.update(scope, COL, [("d03", {})], now=now, vectors=batch(["d03"]))
     store.write(scope, COL, [batch(["d03"])], now=now)
     assert store.get(scope, COL, ["d03"], vectors="all")[0] is not None
 
@@ -239,7 +239,7 @@ def test_every_write_keeps_the_lists(store: SqliteDocuments, whole: Path, scope:
 
     store.write(scope, COL, [batch(["d00", "new"], image=False)], now=now)  # d00 is replaced: it has no image any more
     assert (listed(whole)["d00"], listed(whole)["new"]) == ({1}, {1})
-    store.replace_vectors(scope, COL, "d01", DocumentBatch(["d01"], [b"{}"], batch(["d01"]).vectors))
+    store.update(scope, COL, [("d01", {})], now=now, vectors=batch(["d01"]))
     assert listed(whole)["d01"] == {1, 2}
     store.write(scope, COL, [DocumentBatch(["d02", "bare"], [b"{}", b"{}"])], now=now)
     assert (listed(whole)["d02"], listed(whole)["bare"]) == (set(), set())
@@ -255,6 +255,9 @@ def test_a_file_of_format_6_gets_its_lists_and_answers_as_before(whole: Path, sc
     expected = answers(whole, scope)
     for table, column in (("documents", "spaces"), ("vector_spaces", "checksum")):
         execute(whole, f"ALTER TABLE {table} DROP COLUMN {column}")
+    for table in ("receipts", "result_fences"):
+        execute(whole, f"DROP TABLE {table}")
+    execute(whole, "ALTER TABLE written DROP COLUMN step")
     execute(whole, "PRAGMA user_version = 6")
     assert inspect_namespace(database(whole).parent).damage == []  # the doctor reads it as it is
 

@@ -8,7 +8,7 @@ def create_thing(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateT
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import orjson
 from fastapi import Depends, Header, Request, Response
@@ -17,12 +17,13 @@ from shoal.api.auth import MOUNTS
 from shoal.api.deps import Wired, decoded
 from shoal.api.replies import reply
 from shoal.records.scope import Scope
-from shoal.services.idempotency import MAX_KEY_LENGTH, Act, Answer, Effect, Idempotency, check_key
+from shoal.services.idempotency import MAX_KEY_LENGTH, Act, ActNamed, Answer, Effect, Idempotency, check_key
 from shoal.services.idempotency import Keyed as KeyedRequest
+from shoal.storage.protocols.documents import Write
 from shoal.storage.protocols.replies import Reply
 from shoal.storage.protocols.transactions import Transaction
 
-__all__ = ["BODY", "BODY_HASH", "HEADER", "REPLAYED", "Keyed"]
+__all__ = ["BODY", "BODY_HASH", "HEADER", "REPLAYED", "Keyed", "Writing"]
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
@@ -34,6 +35,10 @@ _TOLD: Final = (
     "Makes a retry safe: the same request under the same key is done once, and answered alike for 24 hours. At most "
     f"{MAX_KEY_LENGTH} printable characters; another request under the key is a 409."
 )
+
+
+Writing: TypeAlias = Callable[[Write | None], Response]
+"""Changes documents under a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +66,16 @@ class KeyedCall:
 
         return _answered(self.idempotency.once(scope, self._keyed(self.key), effect))
 
-    def once_with_documents(self, scope: Scope, act: Callable[[], Response]) -> Response:
-        """The same for changes of documents."""
+    def once_with_documents(self, scope: Scope, act: Writing) -> Response:
+        """The same for changes of documents; `act` gets the name of the write, None for a call without a key."""
         return self.once_prepared(scope, lambda: act)
 
-    def once_prepared(self, scope: Scope, prepare: Callable[[], Callable[[], Response]]) -> Response:
-        """The same, where checks and changes of metadata come before the documents are locked."""
+    def once_prepared(self, scope: Scope, prepare: Callable[[], Writing]) -> Response:
+        """The same, where checks and changes of metadata come before the documents are written."""
         if self.key is None:
-            return prepare()()
+            return prepare()(None)
         keyed = self._keyed(self.key)
-        return _answered(self.idempotency.once_with_documents(scope, keyed, lambda: _plainly(prepare())))
+        return _answered(self.idempotency.once_with_documents(scope, keyed, lambda: _named(prepare())))
 
     def once_repeatable(self, scope: Scope, act: Callable[[], Response]) -> Response:
         """The same for what comes to the same when it is repeated, and is too large for one transaction."""
@@ -114,6 +119,10 @@ def _fingerprint(request: Request) -> str:
 
 def _plainly(act: Callable[[], Response]) -> Act:
     return lambda: _reply_of(act())
+
+
+def _named(act: Writing) -> ActNamed:
+    return lambda write: _reply_of(act(write))
 
 
 def _reply_of(response: Response) -> Reply:

@@ -3,10 +3,11 @@
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
-from starlette.responses import FileResponse
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
+
+from shoal.api.downloads import Download
 
 __all__ = ["HeadLikeGet", "HeadOnly", "allowed_methods", "asks_for_head"]
 
@@ -52,7 +53,7 @@ class HeadOnly(Response):
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Send the head; a file says how long it is."""
-        if isinstance(self._answer, FileResponse):
+        if isinstance(self._answer, Download):
             await self._answer({**scope, "method": "HEAD"}, receive, send)
             return
         headers = self._answer.raw_headers

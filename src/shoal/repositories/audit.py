@@ -16,8 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from shoal.errors import Unavailable
 from shoal.records.audit import Action, AuditEntry, AuditQuestion, Origin, Outcome
@@ -30,7 +29,7 @@ from shoal.repositories.retention_clock import RetentionClock
 from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["INSTALLATION", "Audit", "note", "note_done", "noted_afterwards"]
+__all__ = ["INSTALLATION", "Audit", "Note", "note", "note_done", "noted_later"]
 
 INSTALLATION: Final = Scope("")
 """Where refused calls are kept whose key belongs to nobody; only the command line reads them."""
@@ -49,9 +48,11 @@ class _Acting:
     origin: Origin
 
 
+Note: TypeAlias = Callable[[Transaction], None]
+"""Writes a row in a transaction."""
 _log = logging.getLogger("shoal.audit")
 _acting: ContextVar[_Acting | None] = ContextVar("acting", default=None)
-_later: ContextVar[list[Callable[[], None]] | None] = ContextVar("later", default=None)
+_later: ContextVar[list[Note] | None] = ContextVar("later", default=None)
 
 
 def note(tx: Transaction, scope: Scope, action: Action, id: str, **details: object) -> None:
@@ -70,31 +71,25 @@ def note_done(scope: Scope, action: Action, id: str, **details: object) -> None:
     now, later = _acting.get(), _later.get()
     if now is None:
         return
-    write = partial(now.audit.write_alone, now.origin, scope, action, id, details)
     if later is not None:
-        later.append(write)
+        later.append(lambda tx: now.audit.write(tx, now.origin, scope, action, id, details))
         return
     try:
-        write()
+        now.audit.write_alone(now.origin, scope, action, id, details)
     except Unavailable as error:
         _log.error("audit.not_written", extra={"action": action, "cause": error.message})
 
 
 @contextmanager
-def noted_afterwards() -> Iterator[None]:
-    """What is noted inside is written when the block has ended well. For transactions of the documents, within which
-    nobody may wait for that of the records: others hold it and wait for the documents."""
-    later: list[Callable[[], None]] = []
+def noted_later() -> Iterator[list[Note]]:
+    """Yields a list: what is noted inside is put there as a call instead of being written. For changes of documents
+    whose rows are written in the transaction that ends them."""
+    later: list[Note] = []
     token = _later.set(later)
     try:
-        yield
+        yield later
     finally:
         _later.reset(token)
-    for write in later:
-        try:
-            write()
-        except Unavailable as error:  # the change is done and will be answered so
-            _log.error("audit.not_written", extra={"cause": error.message})
 
 
 class Audit:

@@ -1,8 +1,8 @@
 """Enrichment: the results of a run copied into the documents it read.
 
-What is to be written stands on record before the first document changes, and how far it has come changes with the
-documents, in one transaction each batch. So an enrichment that was interrupted goes on where it stopped, what people
-changed behind it meanwhile stays, and a repetition finds nothing to do.
+An intent is on record before the first document changes, and its cursor moves after each batch. A batch that is written
+again after a crash changes nothing: the document store leaves documents alone that hold this step already. So an
+enrichment that was interrupted goes on where it stopped, and what people changed behind it meanwhile stays.
 """
 
 import hashlib
@@ -22,16 +22,17 @@ from shoal.failpoints import hit
 from shoal.records.cluster import Cluster
 from shoal.records.cluster_requests import EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
+from shoal.records.enrichment import EnrichmentIntent
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope
 from shoal.repositories.audit import note_done
 from shoal.repositories.repository import Repository
 from shoal.runs.cluster_config import DEFAULT_MAPPINGS, of_feature
+from shoal.runs.intents import EnrichmentIntents, results_of
 from shoal.runs.output import wire_ids
 from shoal.runs.states import RunStates
-from shoal.storage.protocols import documents as stored
 from shoal.storage.protocols.artifacts import ArtifactStore
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.documents import DocumentStore, Results
 from shoal.storage.protocols.transactions import RecordStore
 from shoal.tables import decode_dictionaries
 
@@ -53,6 +54,7 @@ class Enrichment:
         now: Callable[[], datetime],
     ) -> None:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
+        self._intents = EnrichmentIntents(metadata, now)
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
@@ -70,7 +72,7 @@ class Enrichment:
         for number, source in enumerate(sources):
             share = _shared(after_batch, number, len(sources))
             enriched += self._write(scope, results, source.collection_id, source.storage_key, share, again=False)
-        self._clear_earlier(scope, results.intent("", "", 0, by_run=True), after_batch)
+        self._clear_earlier(scope, results_of(results.intent("", "", 0, by_run=True, now=self._now())), after_batch)
         return enriched
 
     def enrich_collection(self, scope: Scope, body: EnrichClusters) -> dict[str, int]:
@@ -92,7 +94,8 @@ class Enrichment:
                 if newest.label_overrides == run.label_overrides:
                     break
                 run = newest  # labels were changed meanwhile
-            self._clear_earlier(scope, results.intent("", key, 0, by_run=False), lambda _: None)
+            cleared = results_of(results.intent("", key, 0, by_run=False, now=self._now()))
+            self._clear_earlier(scope, cleared, lambda _: None)
             note_done(
                 scope, "collection.enrich", target.collection_id, cluster_id=cluster.cluster_id, documents=written
             )
@@ -131,19 +134,19 @@ class Enrichment:
         """Into the collection stored as `target` what was found of the documents of `source`."""
         parts = results.of(source)
         rows = sum(part.rows.num_rows for part in parts)
-        asked = results.intent(source, target, rows, by_run=not again)
+        asked = results.intent(source, target, rows, by_run=not again, now=self._now())
         while True:
-            intent = self._documents.begin_enrichment(scope, asked, again=again, now=self._now())
+            intent = self._intents.begin(scope, asked, again=again)
             try:
                 return self._go_on(scope, results, parts, intent, after_batch)
             except StaleVersion:  # another process is at it as well: go on from where it stands
                 again = False
 
-    def _clear_earlier(self, scope: Scope, intent: stored.Enrichment, after_batch: Callable[[float], None]) -> None:
-        """What is cleared leaves the list of what was written in the same transaction, so this can be interrupted."""
-        position: int | None = 0
+    def _clear_earlier(self, scope: Scope, results: Results, after_batch: Callable[[float], None]) -> None:
+        """What is cleared leaves the list of what was written with it, so this can be interrupted."""
+        position: str | None = ""
         while position is not None:
-            position = self._documents.clear_results(scope, intent, after=position, now=self._now())
+            position = self._documents.clear_results(scope, results, after=position, now=self._now())
             after_batch(1.0)
         hit("enrich.cleared")
 
@@ -152,7 +155,7 @@ class Enrichment:
         scope: Scope,
         results: "_Results",
         parts: Sequence["_Part"],
-        intent: stored.Enrichment,
+        intent: EnrichmentIntent,
         after_batch: Callable[[float], None],
     ) -> int:
         start = 0
@@ -160,22 +163,29 @@ class Enrichment:
             for batch in part.rows.to_batches(_BATCH):
                 stop = start + batch.num_rows
                 if intent.position < stop:
-                    rows, counted = (
-                        decode_dictionaries(batch).to_pylist(),
-                        part.first[start - part.start : stop - part.start],
-                    )
-                    intent = self._documents.enrich(
-                        scope,
-                        intent,
-                        results.updates(rows, part.feature),
-                        stop=stop,
-                        counted={row["document_id"] for row, once in zip(rows, counted.tolist(), strict=True) if once},
-                        now=self._now(),
-                    )
+                    intent = self._write_batch(scope, results, part, batch, intent, start, stop)
                     after_batch(stop / max(intent.total, 1))
                 start = stop
         hit("enrich.done")
         return intent.enriched
+
+    def _write_batch(
+        self,
+        scope: Scope,
+        results: "_Results",
+        part: "_Part",
+        batch: pa.RecordBatch,
+        intent: EnrichmentIntent,
+        start: int,
+        stop: int,
+    ) -> EnrichmentIntent:
+        """One batch into its documents, then the cursor behind it."""
+        rows, counted = decode_dictionaries(batch).to_pylist(), part.first[start - part.start : stop - part.start]
+        updates = results.updates(rows, part.feature)
+        step = intent.rows_before + stop
+        found = self._documents.write_results(scope, results_of(intent), updates, step=step, now=self._now())
+        once = {row["document_id"] for row, first in zip(rows, counted.tolist(), strict=True) if first}
+        return self._intents.move(scope, intent, stop, intent.enriched + len(once & set(found)))
 
 
 def _shared(after_batch: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
@@ -203,12 +213,14 @@ class _Results:
     summaries: Mapping[str, Json]
     mappings: Sequence[EnrichmentMapping]
 
-    def intent(self, source: str, target: str, total: int, *, by_run: bool) -> stored.Enrichment:
+    def intent(self, source: str, target: str, total: int, *, by_run: bool, now: datetime) -> EnrichmentIntent:
         """Another one for other fields and for labels that people gave since."""
         shape = [target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
         digest = hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
-        return stored.Enrichment(
-            id=f"{self.run.run_id}:{source}:{digest}",
+        return EnrichmentIntent(
+            intent_id=f"{self.run.run_id}:{source}:{digest}",
+            created_at=now,
+            updated_at=now,
             cluster_id=self.cluster.cluster_id,
             run_id=self.run.run_id,
             run_time=self.run.created_at,

@@ -11,6 +11,7 @@ from shoal.records.collection import Collection
 from shoal.records.execution import ACTIVE
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
+from shoal.runs.intents import EnrichmentIntents
 from shoal.runs.states import RunStates
 from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.queue import Job
@@ -44,6 +45,7 @@ class Generations:
         grace: timedelta,
     ) -> None:
         self._documents, self._states, self._now, self._grace = documents, states, now, grace
+        self._intents = EnrichmentIntents(metadata, now)
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
@@ -75,7 +77,9 @@ class Generations:
         self._collections.change(scope, collection_id, edited)
 
     def _drop(self, scope: Scope, collection_id: str, generation: str) -> None:
-        self._documents.drop_collection(scope, f"{collection_id}@{generation}")
+        key = f"{collection_id}@{generation}"
+        self._documents.drop_collection(scope, key)
+        self._intents.forget_target(scope, key)
 
     def _may_publish(self, scope: Scope, generation: str, published: str | None) -> bool:
         run_id = generation.partition(_BEFORE_ATTEMPT)[0]

@@ -27,6 +27,7 @@ from shoal.runs.cluster_config import DEFAULT_MAPPINGS, of_feature
 from shoal.runs.enrichment import set_field
 from shoal.runs.generations import is_of_run
 from shoal.runs.grouping.groups import with_link_labels
+from shoal.runs.intents import EnrichmentIntents
 from shoal.runs.layers import hierarchies, wholes_of, with_new_labels
 from shoal.runs.output import member_ids, wire_ids
 from shoal.runs.states import RunStates
@@ -79,6 +80,7 @@ class Relabelings:
     ) -> None:
         self._store, self._documents, self._artifacts = metadata, documents, artifacts
         self._states, self._now = states, now
+        self._intents = EnrichmentIntents(metadata, now)
         self._records = Repository(metadata, "relabeling", Relabeling, id_field="run_id")
         self._collections = Repository(
             metadata, "collection", records.Collection, id_field="collection_id", name_field="collection_name"
@@ -259,8 +261,8 @@ class Relabelings:
 
     def _targets(self, scope: Scope, run: Execution) -> list[tuple[str, str]]:
         """Where documents were enriched: the collection that the members come from, and the storage key."""
-        begun = self._documents.enrichments(scope, run.run_id)
-        return list(dict.fromkeys((one.id.split(":")[1], one.target) for one in begun))
+        begun = self._intents.of_run(scope, run.run_id)
+        return list(dict.fromkeys((one.source, one.target) for one in begun))
 
     def _outputs(self, scope: Scope, cluster: Cluster, run: Execution) -> list[records.Collection]:
         """The output collections that show the run."""

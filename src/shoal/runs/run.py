@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from shoal.engine.plan import Progress, StageCache
-from shoal.errors import Cancelled, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
+from shoal.errors import Cancelled, Conflict, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
 from shoal.failpoints import hit
 from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.records.cluster import Cluster
@@ -193,18 +193,7 @@ class Runner:
         """Write everything where nobody looks yet, then flip."""
         groups = lasting.groups
         self._states.check_now(work.job)
-        self._artifacts.write(
-            work.scope,
-            work.run.run_id,
-            {"members": groups.members, "centroids": groups.centroids, **groups.tables},
-            {
-                "cluster_id": work.cluster.cluster_id,
-                "metrics": groups.metrics,
-                "dimensions": groups.dimensions,
-                "features": list(source.parts),
-            },
-            while_holding=lambda place: self._states.while_holding(work.job, place),
-        )
+        self._write_artifacts(work, source, groups)
         for output, feature in work.outputs:
             batches = output_batches(work.run, groups, feature, lasting.labels)
             key = output.key_of(generation_of(work.job))
@@ -220,6 +209,21 @@ class Runner:
             carried=lasting.carried,
         )
         hit("run.after_flip")
+
+    def _write_artifacts(self, work: _Work, source: RunInput, groups: Groups) -> None:
+        """Raises Cancelled where another worker, which holds the run by now, has written them."""
+        tables = {"members": groups.members, "centroids": groups.centroids, **groups.tables}
+        meta = {
+            "cluster_id": work.cluster.cluster_id,
+            "metrics": groups.metrics,
+            "dimensions": groups.dimensions,
+            "features": list(source.parts),
+        }
+        try:
+            self._artifacts.write(work.scope, work.run.run_id, tables, meta, attempt=work.job.fence)
+        except Conflict:
+            self._states.check_now(work.job)
+            raise
 
     def _enrich(self, work: _Work, progress: Progress) -> int:
         def after_batch(fraction: float) -> None:

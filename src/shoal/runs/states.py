@@ -289,16 +289,6 @@ class RunStates:
         """Raises Cancelled where this claim of the job no longer counts; it may cease to a moment later."""
         self.check(self._store, job)
 
-    def while_holding(self, job: Job, place: Callable[[], None]) -> None:
-        """Call `place` in a transaction in which this claim of the job counts: nobody takes the run over or cancels it
-        meanwhile. For what becomes visible outside this store and may be done again. Raises Cancelled."""
-
-        def hold(tx: Transaction) -> None:
-            self.check(tx, job)
-            place()
-
-        self._store.transact(hold)
-
     def _holds(self, jobs: JobReader, job: Job) -> bool:
         held = jobs.get_job(job.scope, job.job_id)
         if held is None or held.cancel_requested:

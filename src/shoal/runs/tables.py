@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +19,11 @@ _MAP_SEED: Final = 42
 
 @dataclass(frozen=True, slots=True)
 class ParquetTable:
-    """A table of a run: where the file lies, or its bytes where it is not as it was written."""
+    """A table of a run as a Parquet file. `content` can seek; whoever asks for the table closes it."""
 
     cluster_id: str
     run_id: str
-    content: Path | bytes
+    content: BinaryIO
     rows: int
     size_bytes: int
 

@@ -1,7 +1,7 @@
 """Documents by the million: a file, or an upload put into one, goes straight to columns and into the store at once."""
 
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ from shoal.repositories.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.documents import Documents
 from shoal.services.vector_check import VectorNames, check_dimensions, check_directions, is_coarse, rounded
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.documents import DocumentStore, Write
 
 __all__ = ["Bulk", "Imported", "OnConflict"]
 
@@ -79,6 +79,7 @@ class Bulk:
         label: str | None = None,
         names: Mapping[Path, str] | None = None,
         progress: Callable[[int], None] | None = None,
+        write: Write | None = None,
     ) -> Imported:
         """Write all documents of a file, or none of them. `progress` is called with the documents read so far.
 
@@ -112,7 +113,11 @@ class Bulk:
         ):
             check_dimensions(source.info.vectors, known, self._max_dimension, label)
             batches = _told(_noted(source, seen, coarse, zeros, known, label), progress)
-            count = self._store.write(scope, collection.storage_key, batches, now=self._now(), on_conflict=on_conflict)
+            now = self._now() if write is None else write.at
+            count = self._store.write(
+                scope, collection.storage_key, batches, now=now, on_conflict=on_conflict, write=write
+            )
+            deque(batches, maxlen=0)  # a repetition writes nothing, and still answers with what the file holds
         counts = {"inserted": count.inserted, "replaced": count.replaced}
         warnings = [*source.info.warnings, *(rounded(name) for name in sorted(coarse))]
         warnings += [_zero(name, count) for name, count in sorted(zeros.items()) if count]

@@ -39,7 +39,7 @@ from shoal.repositories.repository import Repository
 from shoal.services.aggregation import Aggregator, fields_of
 from shoal.services.collections import Collections
 from shoal.services.vector_check import VectorNames, columns_of, is_coarse, rounded
-from shoal.storage.protocols.documents import DocumentStore, StoredDocument
+from shoal.storage.protocols.documents import DocumentStore, StoredDocument, Write
 from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Json, Query
 
@@ -95,18 +95,20 @@ class Documents:
         cosine = frozenset(config.name for config in declared if config.metric == "cosine")
         return VectorNames(self._store.vector_dimensions(scope), closed=bool(declared), cosine=cosine)
 
-    def create(self, scope: Scope, ref: str, body: CreateDocument) -> Json:
+    def create(self, scope: Scope, ref: str, body: CreateDocument, write: Write | None = None) -> Json:
         """The new document as the wire shows it. Raises NotFound, InvalidField, AlreadyExists for a given id."""
         collection = self._collections.find(scope, ref)
-        id = new_id("doc") if body.document_id is None else check_id("document_id", body.document_id)
+        id = _new_id(write) if body.document_id is None else check_id("document_id", body.document_id)
         payload = checked_fields(body.model_extra or {})
         if body.metadata is not None:
             payload["metadata"] = body.metadata
         payload["_internal"] = internal_of(body.model_dump(exclude={"vectors", "metadata"}))
         batch = self._batch(scope, [id], [payload], [body.vectors], lambda i: "vectors", "the document")
-        self._store.write(scope, collection.storage_key, [batch], now=self._now(), on_conflict="fail")
+        key, now = collection.storage_key, self._time_of(write)
+        self._store.write(scope, key, [batch], now=now, on_conflict="fail", write=write)
         note_done(scope, "document.create", id, collection_id=collection.collection_id)
-        return self.get(scope, ref, id)
+        written = StoredDocument(id, key, orjson.loads(batch.payloads[0]), now, now, {})
+        return self._shown(scope, collection, written)
 
     def upsert(self, scope: Scope, body: UpsertDocuments) -> Upserted:
         """Write up to 1,000 documents, all or none; an id that exists is replaced. Raises InvalidField, NotFound."""
@@ -135,10 +137,11 @@ class Documents:
         answer = Upserted(len(ids), ids, dropped or None, _warnings(body, sent, batch) or None)
         return Upsert(collection.storage_key, batch, answer)
 
-    def store(self, scope: Scope, upsert: Upsert) -> Upserted:
+    def store(self, scope: Scope, upsert: Upsert, write: Write | None = None) -> Upserted:
         """Write it, all or none. Raises InvalidField where a vector was declared otherwise meanwhile."""
         if upsert.batch.ids:
-            self._store.write(scope, upsert.storage_key, [upsert.batch], now=self._now())
+            now = self._time_of(write)
+            self._store.write(scope, upsert.storage_key, [upsert.batch], now=now, write=write)
             collection_id = upsert.storage_key.partition("@")[0]
             note_done(scope, "documents.upsert", collection_id, documents=len(upsert.batch.ids))
         return upsert.answer
@@ -205,48 +208,55 @@ class Documents:
         self._store.each_fields(scope, collection.storage_key, fields, aggregator.take, filter=wanted)
         return aggregator.results()
 
-    def batch_update(self, scope: Scope, ref: str, body: BatchUpdate) -> tuple[int, list[Json] | None]:
+    def batch_update(
+        self, scope: Scope, ref: str, body: BatchUpdate, write: Write | None = None
+    ) -> tuple[int, list[Json] | None]:
         """How many were updated and, where ids were given, what became of each. Raises NotFound, InvalidField."""
         parse_filter(body.filters)  # also where ids are named: what is sent is right or refused
         if body.updates is not None:
-            return self._update_each(scope, ref, body.updates)
+            return self._update_each(scope, ref, body.updates, write)
         if body.update_data is None:
             raise InvalidField("updates", "is required", remedy="Send updates, or filters with update_data.")
         bulk = BulkUpdate(filters=body.filters, update_data=body.update_data)
-        return self.bulk_update(scope, ref, bulk), None
+        return self.bulk_update(scope, ref, bulk, write), None
 
-    def bulk_update(self, scope: Scope, ref: str, body: BulkUpdate) -> int:
+    def bulk_update(self, scope: Scope, ref: str, body: BulkUpdate, write: Write | None = None) -> int:
         """Merge one update into every document that matches. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
         update = _checked_update(body.update_data, "update_data")
         wanted = parse_filter(body.filters)
-        updated = self._store.update_where(scope, collection.storage_key, wanted, update, now=self._now())
+        key, now = collection.storage_key, self._time_of(write)
+        updated = self._store.update_where(scope, key, wanted, update, now=now, write=write)
         _note_many(scope, "documents.change", collection, updated)
         return updated
 
-    def batch_delete(self, scope: Scope, ref: str, body: BatchDelete) -> tuple[int, list[Json] | None]:
+    def batch_delete(
+        self, scope: Scope, ref: str, body: BatchDelete, write: Write | None = None
+    ) -> tuple[int, list[Json] | None]:
         """How many were deleted and, where ids were given, what became of each. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
         wanted = parse_filter(body.filters)
         if body.document_ids is not None:
             ids = list(dict.fromkeys(body.document_ids))
-            gone = self._store.delete(scope, collection.storage_key, ids)
+            gone = self._store.delete(scope, collection.storage_key, ids, write=write)
             _note_many(scope, "documents.delete", collection, len(gone))
             return _outcomes(ids, gone)
         if not _tests_anything(wanted):
             remedy = "Name document_ids or a condition; to remove all documents delete the collection."
             raise InvalidField("filters", "must hold a condition", remedy=remedy)
-        deleted = self._store.delete_where(scope, collection.storage_key, wanted)
+        deleted = self._store.delete_where(scope, collection.storage_key, wanted, write=write)
         _note_many(scope, "documents.delete", collection, deleted)
         return deleted, None
 
-    def _update_each(self, scope: Scope, ref: str, updates: Sequence[DocumentUpdate]) -> tuple[int, list[Json]]:
+    def _update_each(
+        self, scope: Scope, ref: str, updates: Sequence[DocumentUpdate], write: Write | None
+    ) -> tuple[int, list[Json]]:
         collection = self._collections.find(scope, ref)
         checked = [
             (update.document_id, _checked_update(update.update_data, f"updates[{i}].update_data"))
             for i, update in enumerate(updates)
         ]
-        done = self._store.update(scope, collection.storage_key, checked, now=self._now())
+        done = self._store.update(scope, collection.storage_key, checked, now=self._time_of(write), write=write)
         _note_many(scope, "documents.change", collection, len(done))
         return _outcomes([id for id, _ in checked], done)
 
@@ -258,13 +268,15 @@ class Documents:
         if whole and "_internal" in before.payload:
             payload["_internal"] = before.payload["_internal"]
         batch = self._batch(scope, [document_id], [payload], [body.get("vectors")], lambda i: "vectors", "the document")
-        with self._store.transaction(scope):
-            if batch.vectors:
-                self._store.replace_vectors(scope, key, document_id, batch)
-            if not self._store.update(scope, key, [(document_id, payload)], now=self._now(), merge=not whole):
-                raise NotFound("document", document_id)
+        update, vectors = [(document_id, payload)], batch if batch.vectors else None
+        if not self._store.update(scope, key, update, now=self._now(), merge=not whole, vectors=vectors):
+            raise NotFound("document", document_id)
         note_done(scope, "document.change", document_id, collection_id=collection.collection_id)
         return self.get(scope, ref, document_id)
+
+    def _time_of(self, write: Write | None) -> datetime:
+        """The time that documents get: for a write with a name that at which it was first asked for."""
+        return self._now() if write is None else write.at
 
     def _stored(self, scope: Scope, collection: Collection, document_id: str, vectors: Wanted = ()) -> StoredDocument:
         found = self._store.get(scope, collection.storage_key, [document_id], vectors=vectors)[0]
@@ -306,6 +318,11 @@ class Documents:
             **stored.payload.get("_internal", {}),
         }
         return shown
+
+
+def _new_id(write: Write | None) -> str:
+    """The id of a new document; a repetition of a write makes the same."""
+    return new_id("doc") if write is None else f"doc_{write.id.rpartition('_')[2]}"
 
 
 def _note_many(scope: Scope, action: Action, collection: Collection, documents: int) -> None:

@@ -1,5 +1,6 @@
 """What came out of the runs of a cluster: summaries, members, maps, exports; and labels that people correct."""
 
+import io
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -9,17 +10,18 @@ import pyarrow.parquet as pq
 
 from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
 from shoal.records.cluster import Cluster
+from shoal.records.enrichment import EnrichmentIntent
 from shoal.records.execution import Centroid, ClusterData, Execution
 from shoal.records.queries.filters import And
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
+from shoal.runs.intents import EnrichmentIntents
 from shoal.runs.layers import is_hierarchy, layers_of_run, with_labels_of_people
 from shoal.runs.relabeling import Relabelings, Relabelled
 from shoal.runs.states import RunStates, runs_of
 from shoal.runs.tables import LABELLED, ParquetTable, as_columns, flat, of_label, sampled, with_coordinates
 from shoal.services.clusters import Clusters
 from shoal.storage.protocols.artifacts import ArtifactStore
-from shoal.storage.protocols.documents import DocumentStore, Enrichment
 from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 from shoal.tables import decode_dictionaries
@@ -38,13 +40,13 @@ class Executions:
     def __init__(
         self,
         metadata: RecordStore,
-        documents: DocumentStore,
+        intents: EnrichmentIntents,
         clusters: Clusters,
         states: RunStates,
         artifacts: ArtifactStore,
         relabelings: Relabelings,
     ) -> None:
-        self._metadata, self._documents, self._clusters = metadata, documents, clusters
+        self._metadata, self._intents, self._clusters = metadata, intents, clusters
         self._states, self._artifacts, self._relabelings = states, artifacts, relabelings
 
     def latest(self, scope: Scope, ref: str, *, vectors: bool = False) -> Execution | None:
@@ -229,13 +231,14 @@ class Executions:
             raise InvalidField("cluster_label", f"chooses members, not rows of {name}", value=cluster_label)
         renamed = run.label_overrides and (name in LABELLED or is_hierarchy(name))
         if cluster_label is None and not renamed:
-            path = self._artifacts.path(scope, run.run_id, name)
-            return ParquetTable(cluster.cluster_id, run.run_id, path, int(files[name]["rows"]), path.stat().st_size)
+            stream, size = self._artifacts.open(scope, run.run_id, name)
+            return ParquetTable(cluster.cluster_id, run.run_id, stream, int(files[name]["rows"]), size)
         rows = of_label(self._labelled(scope, run, name), cluster_label)
-        sink = pa.BufferOutputStream()
-        pq.write_table(rows, sink, compression="zstd")
-        content = sink.getvalue()
-        return ParquetTable(cluster.cluster_id, run.run_id, content.to_pybytes(), rows.num_rows, content.size)
+        content = io.BytesIO()
+        pq.write_table(rows, content, compression="zstd")
+        size = content.tell()
+        content.seek(0)
+        return ParquetTable(cluster.cluster_id, run.run_id, content, rows.num_rows, size)
 
     def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
         """Members for a CSV export, with people's labels. Raises NotFound, TooLarge beyond 100,000 rows."""
@@ -320,7 +323,7 @@ class Executions:
 
     def _shown(self, scope: Scope, run: Execution, vectors: bool) -> Execution:
         """The run with people's labels, how far its enrichment is and, where asked for, the centroids' vectors."""
-        begun = self._documents.enrichments(scope, run.run_id)
+        begun = self._intents.of_run(scope, run.run_id)
         if begun:
             run = run.model_copy(update={"enrichment": [_progress(one) for one in begun]})
         if not run.centroids or not (run.label_overrides or vectors):
@@ -341,7 +344,7 @@ class Executions:
         return dict(zip(table["cluster_id"].to_pylist(), table["vector"].to_pylist(), strict=True))
 
 
-def _progress(begun: Enrichment) -> dict[str, Any]:
+def _progress(begun: EnrichmentIntent) -> dict[str, Any]:
     return {
         "collection_id": begun.target.partition("@")[0],
         "documents": begun.total,

@@ -14,6 +14,7 @@ from shoal.repositories.retention_clock import RetentionClock
 from shoal.runs.generations import Generations
 from shoal.runs.relabeling import Relabelings
 from shoal.runs.states import RunStates, runs_of
+from shoal.services.idempotency import KEPT, Idempotency
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.removals import Removals
@@ -50,6 +51,7 @@ class Housekeeping:
         removals: Removals,
         relabelings: Relabelings,
         generations: Generations,
+        idempotency: Idempotency,
         artifacts: ArtifactStore,
         checkpoints: CheckpointStore,
         now: Callable[[], datetime],
@@ -58,7 +60,7 @@ class Housekeeping:
     ) -> None:
         self._keys, self._namespaces, self._documents, self._audit = keys, namespaces, documents, audit
         self._states, self._removals, self._retention = states, removals, retention
-        self._relabelings = relabelings
+        self._relabelings, self._idempotency = relabelings, idempotency
         self._generations, self._artifacts, self._checkpoints = generations, artifacts, checkpoints
         self._now, self._keep_runs = now, keep_runs
 
@@ -78,6 +80,8 @@ class Housekeeping:
     def _tidy_scope(self, scope: Scope) -> int:
         self._removals.finish_all(scope)
         self._relabelings.finish_all(scope)
+        self._idempotency.forget(scope)
+        self._documents.forget_writes(scope, self._retention() - 2 * KEPT)
         # Asked of the documents, since the collection itself may be gone.
         generated = self._documents.generated_collections(scope)
         cleared = sum(self._generations.clear(scope, id) for id in generated)

@@ -1,29 +1,43 @@
 """Idempotency keys: a request that is sent again under its key is answered again, and done once.
 
-The reply is written in the same transaction as the effect, so there is no state between: a twin that comes meanwhile
-finds the reply in its own transaction, and a crash leaves both or neither. Nothing is saved for an error: whatever
-raised has written nothing, and may be tried again.
+For effects in the metadata store the reply is written in the same transaction as the effect, so there is no state
+between: a twin that comes meanwhile finds the reply in its own transaction, and a crash leaves both or neither.
+
+Documents lie in a store of their own. There the request gets an intent in the metadata store first, with the name of
+the write and its time; then the write, which the document store does once under that name; then the reply, in the
+transaction that removes the intent. Twins share the intent, and whoever repeats a request after a crash at any step
+finds it: one effect, one reply.
+
+Nothing is saved for an error: what raised has written nothing, and may be tried again.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeAlias, TypeVar
 
+import orjson
+
 from shoal.errors import InvalidField, KeyReused, ShoalError
 from shoal.failpoints import hit
+from shoal.records.document_write import DocumentWrite
+from shoal.records.ids import new_id
 from shoal.records.scope import Scope
-from shoal.repositories.audit import noted_afterwards
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.repositories.audit import Note, noted_later
+from shoal.repositories.repository import Repository
+from shoal.storage.protocols.documents import Write
 from shoal.storage.protocols.replies import Reply, ReplyReader, SavedReply
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["KEPT", "MAX_KEY_LENGTH", "Act", "Answer", "Effect", "Idempotency", "Keyed", "check_key"]
+__all__ = ["KEPT", "MAX_KEY_LENGTH", "Act", "ActNamed", "Answer", "Effect", "Idempotency", "Keyed", "check_key"]
 
 T = TypeVar("T")
 KEPT: Final = timedelta(hours=24)
 """How long a reply is kept."""
 MAX_KEY_LENGTH: Final = 255
+_MOST_INTENTS: Final = 1_000_000
+_PRUNED_AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,8 @@ class Answer:
 
 
 Act: TypeAlias = Callable[[], Reply]
+ActNamed: TypeAlias = Callable[[Write], Reply]
+"""Writes documents under a name, and may be repeated with it."""
 Effect: TypeAlias = Callable[[Transaction], Reply]
 """The body of a transaction that ends with the reply to be saved."""
 
@@ -58,11 +74,11 @@ class Idempotency:
     def __init__(
         self,
         metadata: KeyedStore,
-        documents: DocumentStore,
         now: Callable[[], datetime],
         retention: Callable[[], datetime],
     ) -> None:
-        self._metadata, self._documents, self._now, self._retention = metadata, documents, now, retention
+        self._metadata, self._now, self._retention = metadata, now, retention
+        self._writes = Repository(metadata, "document_write", DocumentWrite, id_field="intent_id")
 
     def once(self, scope: Scope, keyed: Keyed, prepare: Callable[[], Effect]) -> Answer:
         """For effects in the metadata store. `prepare` is called outside of the transaction, once, for all that takes
@@ -94,21 +110,59 @@ class Idempotency:
         """The same for a request without a key: the effect in a transaction, and nothing saved."""
         return self._metadata.transact(prepare())
 
-    def once_with_documents(self, scope: Scope, keyed: Keyed, prepare: Callable[[], Act]) -> Answer:
-        """For effects in the documents of a namespace. `prepare` is called first, for all that needs no lock on the
-        documents or a lock on metadata, which is always taken before. Raises KeyReused, and what they raise."""
+    def once_with_documents(self, scope: Scope, keyed: Keyed, prepare: Callable[[], ActNamed]) -> Answer:
+        """For effects in the documents of a namespace. `prepare` is called first, for checks and changes of metadata.
+        Raises KeyReused, and what they raise."""
         known = self._known(scope, keyed)
         if known is not None:
             return known
         act = prepare()
-        with noted_afterwards(), self._documents.transaction(scope):
-            known = self._known(scope, keyed)
+        write = self._begin(scope, keyed)
+        with noted_later() as notes:
+            reply = act(write)
+        hit("idempotency.before_save")
+        return self._end(scope, keyed, reply, notes)
+
+    def forget(self, scope: Scope) -> None:
+        """Remove intents of a namespace whose request is not repeated any more, a bounded number at a time."""
+        before, now = self._horizon(), self._retention()
+        self._metadata.transact(
+            lambda tx: tx.prune(scope, "document_write", before, now=now, keep=_MOST_INTENTS, most=_PRUNED_AT_ONCE)
+        )
+
+    def _begin(self, scope: Scope, keyed: Keyed) -> Write:
+        """The intent of this request, put on record where there is none."""
+        new = DocumentWrite(intent_id=_intent_id(keyed), write_id=new_id("write"), created_at=self._now())
+        horizon = self._horizon()
+
+        def begin(tx: Transaction) -> DocumentWrite:
+            writes = self._writes.within(tx)
+            known = writes.find_one(scope, new.intent_id)
+            if known is not None and known.created_at >= horizon:
+                return known
+            if known is not None:
+                writes.remove(scope, new.intent_id)
+            return writes.add(scope, new)
+
+        begun = self._metadata.transact(begin)
+        hit("idempotency.intent")
+        return Write(begun.write_id, begun.created_at)
+
+    def _end(self, scope: Scope, keyed: Keyed, reply: Reply, notes: Sequence[Note]) -> Answer:
+        """Save the reply in place of the intent; the one that was saved first counts."""
+        horizon = self._horizon()
+
+        def end(tx: Transaction) -> Answer:
+            known = _answer(keyed, tx.saved_reply(scope, keyed.key), horizon)
             if known is not None:
                 return known
-            reply = act()
-            hit("idempotency.before_save")
-            self._documents.save_reply(scope, keyed.key, self._saved(keyed, reply), forget_before=self._horizon())
-        return Answer(reply, False)
+            for note in notes:
+                note(tx)
+            tx.save_reply(scope, keyed.key, self._saved(keyed, reply), forget_before=horizon)
+            self._writes.within(tx).remove(scope, _intent_id(keyed))
+            return Answer(reply, False)
+
+        return self._metadata.transact(end)
 
     def once_repeatable(self, scope: Scope, keyed: Keyed, act: Act) -> Answer:
         """For effects too large for one transaction that are the same when repeated: the reply is saved after them, and
@@ -120,18 +174,18 @@ class Idempotency:
         return self.once(scope, keyed, lambda: lambda _: reply)
 
     def _known(self, scope: Scope, keyed: Keyed) -> Answer | None:
-        """What was answered before, in whichever store it was saved. Raises KeyReused."""
-        horizon = self._horizon()
-        known = _answer(keyed, self._metadata.saved_reply(scope, keyed.key), horizon)
-        if known is None and scope.namespace_id:
-            known = _answer(keyed, self._documents.saved_reply(scope, keyed.key), horizon)
-        return known
+        """What was answered before. Raises KeyReused."""
+        return _answer(keyed, self._metadata.saved_reply(scope, keyed.key), self._horizon())
 
     def _saved(self, keyed: Keyed, reply: Reply) -> SavedReply:
         return SavedReply(keyed.request, reply, self._now())
 
     def _horizon(self) -> datetime:
         return self._retention() - KEPT
+
+
+def _intent_id(keyed: Keyed) -> str:
+    return hashlib.blake2b(orjson.dumps([keyed.key, keyed.request]), digest_size=20).hexdigest()
 
 
 def _answer(keyed: Keyed, saved: SavedReply | None, horizon: datetime) -> Answer | None:

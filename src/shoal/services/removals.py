@@ -18,6 +18,7 @@ from shoal.records.queries.filters import And, Condition
 from shoal.records.removal import Removal
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
+from shoal.runs.intents import EnrichmentIntents
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.checkpoints import CheckpointStore
 from shoal.storage.protocols.documents import DocumentStore
@@ -43,6 +44,7 @@ class Removals:
     ) -> None:
         self._store, self._documents, self._now, self._alone = store, documents, now, alone
         self._artifacts, self._checkpoints = artifacts, checkpoints
+        self._intents = EnrichmentIntents(store, now)
         self._records = Repository(store, "removal", Removal, id_field="removal_id")
 
     # ── for those who delete ─────────────────────────────────────────────────────────────────────────────────────────
@@ -133,6 +135,7 @@ class Removals:
                 more = self._documents.clear_all_results(within, removal.cluster_id, now=self._now())
                 hit("remove.results")
             self._documents.forget_results(within, removal.cluster_id)
+            self._intents.forget_cluster(within, removal.cluster_id)
         self._note_cleared(scope, removal)
 
     def _clear_namespace(self, within: Scope) -> None:
@@ -148,6 +151,7 @@ class Removals:
         for generation in self._documents.generations(within, collection_id):
             hit("remove.generation")
             self._documents.drop_collection(within, f"{collection_id}@{generation}")
+        self._intents.forget_target(within, collection_id)
 
     def _note_cleared(self, scope: Scope, removal: Removal) -> None:
         if removal.cleared:

@@ -17,6 +17,7 @@ from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.checkpoints import CheckpointStore
 from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.sqlite.adoption import adopt_document_state
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 from shoal.storage.sqlite.metadata import SqliteMetadata
 
@@ -62,6 +63,7 @@ def open_stores(settings: Settings) -> Stores:
     _refuse_without_metadata(data)
     make_private(data)
     metadata = SqliteMetadata(data / "metadata.sqlite")
+    adopt_document_state(data / "documents", metadata)
     return Stores(
         metadata=metadata,
         documents=SqliteDocuments(data / "documents", check=check_known(metadata)),

@@ -55,9 +55,7 @@ def _every_tenant(metadata: Any) -> None:
 
 def _no_reply_kept(store: Any) -> None:
     """What was answered to a keyed request is not kept."""
-    for kind in ("SqliteMetadata", "SqliteDocuments"):
-        if hasattr(store, kind):
-            getattr(store, kind).save_reply = lambda *_given, **_more: None
+    store.SqliteMetadata.save_reply = lambda *_given, **_more: None
 
 
 def _no_sync(files: Any) -> None:
@@ -75,19 +73,19 @@ def _no_fence(run_states: Any) -> None:
     run_states.RunStates._holds = lambda _self, _job: True
 
 
-def _no_intent(documents: Any) -> None:
+def _no_attempts(artifacts: Any) -> None:
+    """Whoever comes last puts the tables of a run in place."""
+    artifacts._check_latest = lambda _folder, _attempt: None
+
+
+def _no_intent(intents: Any) -> None:
     """Results are written back without a word of it on record, so that nobody knows how far it is."""
 
-    def begin(self: Any, scope: Any, intent: Any, **how: Any) -> Any:
-        return intent
+    def move(_self: Any, _scope: Any, before: Any, position: int, enriched: int) -> Any:
+        return before.model_copy(update={"position": position, "enriched": enriched})
 
-    def enrich(self: Any, scope: Any, intent: Any, updates: Any, *, stop: int, counted: Any, now: Any) -> Any:
-        found = self.update(scope, intent.target, updates, now=now)
-        documents.hit("enrich.batch_committed")
-        return documents.replace(intent, position=stop, enriched=intent.enriched + len(counted & set(found)))
-
-    documents.SqliteDocuments.begin_enrichment = begin
-    documents.SqliteDocuments.enrich = enrich
+    intents.EnrichmentIntents.begin = lambda _self, _scope, asked, **_how: asked
+    intents.EnrichmentIntents.move = move
 
 
 def _no_tombstone(removals: Any) -> None:
@@ -113,13 +111,10 @@ BUGS: Final[Mapping[str, Mapping[str, Change]]] = {
     "reply_before_commit": {"shoal.storage.sqlite.documents.store": _reply_before_commit},
     "flip_before_artifacts": {"shoal.storage.local.artifacts": _artifacts_later, "shoal.runs.states": _flip_first},
     "tenant_clause_dropped": {"shoal.storage.sqlite.metadata": _every_tenant},
-    "idempotency_reply_not_saved": {
-        "shoal.storage.sqlite.metadata": _no_reply_kept,
-        "shoal.storage.sqlite.documents.store": _no_reply_kept,
-    },
-    "enrichment_without_intent": {"shoal.storage.sqlite.documents.store": _no_intent},
+    "idempotency_reply_not_saved": {"shoal.storage.sqlite.metadata": _no_reply_kept},
+    "enrichment_without_intent": {"shoal.runs.intents": _no_intent},
     "no_fsync": {"shoal.durable": _no_sync, "shoal.storage.sqlite.database": _no_sync_in_sqlite},
     "removal_without_tombstone": {"shoal.services.removals": _no_tombstone},
-    "fencing_ignored": {"shoal.runs.states": _no_fence},
+    "fencing_ignored": {"shoal.runs.states": _no_fence, "shoal.storage.local.artifacts": _no_attempts},
     "abort_poison": {"shoal.runs.run": _abort},
 }

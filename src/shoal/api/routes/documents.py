@@ -1,6 +1,6 @@
 """Documents, one by one, by the thousand, and as uploads of files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from shoal.api.bodies import JsonRoute, validated
 from shoal.api.deps import Listed, ListQuery, MayRead, Namespaced, Organized, Wired
 from shoal.api.guards.json_text import parse_json
-from shoal.api.idempotency import Keyed
+from shoal.api.idempotency import Keyed, Writing
 from shoal.api.replies import reply
 from shoal.assemble import Services
 from shoal.errors import InvalidField, InvalidRequest, NotFound
@@ -42,6 +42,7 @@ from shoal.records.scope import Scope
 from shoal.services.bulk import Imported, OnConflict
 from shoal.services.document_shape import group_documents, select_fields
 from shoal.services.documents import Upserted
+from shoal.storage.protocols.documents import Write
 
 __all__ = ["router"]
 
@@ -69,7 +70,9 @@ def create_document(
     services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: CreateDocument
 ) -> Response:
     """A document with its vectors."""
-    return keyed.once_with_documents(scope, lambda: reply(services.documents.create(scope, collection, body)))
+    return keyed.once_with_documents(
+        scope, lambda write: reply(services.documents.create(scope, collection, body, write))
+    )
 
 
 @router.get(_IN, response_model=DocumentList)
@@ -138,8 +141,8 @@ def batch_update_documents(
 ) -> Response:
     """Merge fields into up to 1,000 documents by id, or into all that match."""
 
-    def update() -> Response:
-        updated, results = services.documents.batch_update(scope, collection, body)
+    def update(write: Write | None) -> Response:
+        updated, results = services.documents.batch_update(scope, collection, body, write)
         failed = len(results or []) - sum(row["success"] for row in results or [])
         answer = {"updated_count": updated, "failed_count": failed, "results": results}
         return reply({**answer, "message": "Batch update completed"})
@@ -162,8 +165,8 @@ def bulk_update_documents(
         return _changed(services.documents.patch(scope, collection, "bulk", sent), may_read)
     body = validated(BulkUpdate, sent)
 
-    def update() -> Response:
-        updated = services.documents.bulk_update(scope, collection, body)
+    def update(write: Write | None) -> Response:
+        updated = services.documents.bulk_update(scope, collection, body, write)
         answer = {"task_id": None, "status": "COMPLETED", "updated_count": updated}
         return reply({**answer, "message": "Bulk update completed"})
 
@@ -185,8 +188,8 @@ def batch_delete_documents(
         return reply({"success": True, "message": "Successfully deleted"})
     body = validated(BatchDelete, sent or {})
 
-    def remove() -> Response:
-        deleted, results = services.documents.batch_delete(scope, collection, body)
+    def remove(write: Write | None) -> Response:
+        deleted, results = services.documents.batch_delete(scope, collection, body, write)
         failed = len(results or []) - sum(row["success"] for row in results or [])
         answer = {"status": "COMPLETED", "deleted_count": deleted, "failed_count": failed, "results": results}
         return reply({**answer, "message": "Batch delete completed"})
@@ -216,7 +219,7 @@ async def import_documents(
     with services.bulk.spooled() as path:
         await _spool(request, path)
 
-        def store() -> Response:
+        def store(write: Write | None) -> Response:
             done = services.bulk.import_file(
                 scope,
                 collection,
@@ -226,6 +229,7 @@ async def import_documents(
                 vector_columns=_named(vector_column),
                 on_conflict=on_conflict,
                 label="body",
+                write=write,
             )
             return reply(asdict(done))
 
@@ -241,9 +245,9 @@ def upsert_documents(
     if body.options is not None:
         keyed = keyed.named_in_body(body.options.idempotency_key, "options.idempotency_key")
 
-    def prepare() -> Callable[[], Response]:
+    def prepare() -> Writing:
         upsert = services.documents.prepared(scope, body)
-        return lambda: reply(asdict(services.documents.store(scope, upsert)))
+        return lambda write: reply(asdict(services.documents.store(scope, upsert, write)))
 
     return keyed.once_prepared(scope, prepare)
 

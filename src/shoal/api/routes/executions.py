@@ -3,17 +3,17 @@
 import io
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.csv
 from fastapi import APIRouter, Body, Header, Query, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from shoal.api.auth import MOUNTS
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
+from shoal.api.downloads import Download
 from shoal.api.idempotency import Keyed
 from shoal.api.links import base_url
 from shoal.api.methods import asks_for_head
@@ -145,6 +145,7 @@ def export_execution(
         rows = services.executions.export_rows(scope, cluster_identifier, run_id, cluster_label)
         return _csv(rows, run_id)
     table = services.executions.table(scope, cluster_identifier, run_id, "members", cluster_label)
+    table.content.close()
     path = f"/clusters/{table.cluster_id}/executions/{table.run_id}/download"
     link = services.links.sign(scope, path, table="members", cluster_label=cluster_label)
     url = f"{base_url(request)}{MOUNTS[0]}{link.target}"
@@ -265,10 +266,7 @@ def get_data(
 
 def _parquet(table: ParquetTable, name: str) -> Response:
     headers = {"X-Content-Type-Options": "nosniff"}
-    if isinstance(table.content, Path):
-        return FileResponse(table.content, media_type=_PARQUET, filename=name, headers=headers)
-    headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return Response(table.content, media_type=_PARQUET, headers=headers)
+    return Download(table.content, table.size_bytes, name, media_type=_PARQUET, headers=headers)
 
 
 def _arrow(table: pa.Table) -> Iterator[bytes]:

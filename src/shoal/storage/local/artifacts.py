@@ -12,10 +12,10 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import orjson
 import pyarrow as pa
@@ -41,8 +41,8 @@ _LOOKS: Final = 5
 class LocalArtifacts:
     """The ArtifactStore of one machine: a folder for all threads and processes.
 
-    The manifest is `{run_id, generation, files: {name: {sha256, size_bytes, rows}}, meta, checksum}`; every byte that
-    is read is checked against it first, and it against its own checksum.
+    The manifest is `{run_id, attempt, generation, files: {name: {sha256, size_bytes, rows}}, meta, checksum}`; every
+    byte that is read is checked against it first, and it against its own checksum.
     """
 
     def __init__(self, root: Path) -> None:
@@ -57,12 +57,12 @@ class LocalArtifacts:
         tables: Mapping[str, pa.Table],
         meta: Json,
         *,
-        while_holding: Callable[[Callable[[], None]], None] = lambda place: place(),
+        attempt: int = 0,
     ) -> Json:
-        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole. The
-        manifest alone is put in place inside `while_holding`, which raises where that may not be any more.
+        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole.
 
-        Raises InvalidField for a name that is no lower-case word, Conflict where the run is deleted meanwhile.
+        Raises InvalidField for a name that is no lower-case word, Conflict where a later attempt has written, or the
+        run is deleted meanwhile.
         """
         folder = self._run(scope, run_id)
         for name in tables:
@@ -72,9 +72,12 @@ class LocalArtifacts:
             generation = secrets.token_hex(8)
             files = _write_generation(folder, generation, tables)
             hit("artifact.before_manifest")
-            manifest = {"run_id": run_id, "generation": generation, "files": files, "meta": meta}
+            manifest = {"run_id": run_id, "attempt": attempt, "generation": generation, "files": files, "meta": meta}
             content = orjson.dumps(manifest | {"checksum": manifest_checksum(manifest)}, option=orjson.OPT_INDENT_2)
-            while_holding(lambda: _place(folder / _MANIFEST, content))
+            with locked(folder.parent):
+                _check_latest(folder, attempt)
+                with written_whole(folder / _MANIFEST, private=True) as file:
+                    file.write(content)
             hit("artifact.manifest")
         written: Json = orjson.loads(content)
         return written
@@ -102,6 +105,14 @@ class LocalArtifacts:
         """A local Parquet file with the table, for downloads; its bytes were checked. Open it at once: it goes away
         when the run is written again. Raises NotFound and Corrupt."""
         return self._checked(scope, run_id, name)[0]
+
+    def open(self, scope: Scope, run_id: str, name: str) -> tuple[BinaryIO, int]:
+        """See ArtifactStore. The bytes were checked."""
+        for _ in range(_LOOKS):
+            path, content = self._checked(scope, run_id, name)
+            with suppress(FileNotFoundError):  # the run was written again since
+                return path.open("rb"), content.size
+        raise _damaged(run_id, name)
 
     def delete(self, scope: Scope, run_id: str) -> None:
         """Nothing happens where the run has no artifacts."""
@@ -219,6 +230,14 @@ def _in_use(manifest: Json | None) -> set[str]:
     return set() if manifest is None else {_MANIFEST, manifest["generation"]}
 
 
+def _check_latest(folder: Path, attempt: int) -> None:
+    """Raises Conflict where a later attempt has written the run."""
+    with suppress(Corrupt):  # a damaged manifest is replaced
+        latest = (_read_manifest(folder) or {}).get("attempt", 0)
+        if latest > attempt:
+            raise Conflict(f"Attempt {latest} of {folder.name} has written its results; those of {attempt} come late.")
+
+
 def _write_generation(folder: Path, generation: str, tables: Mapping[str, pa.Table]) -> Json:
     """Write a folder of tables that appears whole; returns the manifest's `files`."""
     part = folder / f".{generation}.part"
@@ -250,11 +269,6 @@ def _remove_at_once(folder: Path) -> None:
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _place(path: Path, content: bytes) -> None:
-    with written_whole(path, private=True) as file:
-        file.write(content)
 
 
 def _read_manifest(folder: Path) -> Json | None:

@@ -1,1 +1,1 @@
-"""Stores that live in the memory of one process, for tests: optimistic, with conflicts and faults on request."""
+"""Stores in the memory of one process, for tests: with conflicts, and failures between two steps, on request."""

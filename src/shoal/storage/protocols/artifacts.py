@@ -1,8 +1,7 @@
 """Artifacts: whole files of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -25,19 +24,24 @@ class ArtifactStore(Protocol):
         tables: Mapping[str, pa.Table],
         meta: Json,
         *,
-        while_holding: Callable[[Callable[[], None]], None] = lambda place: place(),
+        attempt: int = 0,
     ) -> Json:
-        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole. The
-        tables become those of the run inside `while_holding`, which calls its argument, perhaps more than once, or
-        raises where that may not be any more."""
+        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole.
+
+        Written is not yet visible: readers look at the artifacts of runs that are published, which is one flip in the
+        metadata store, fenced there. Here `attempt`, which grows with each claim of a run, keeps a worker that was
+        taken over from replacing what its successor wrote.
+
+        Raises Conflict where a later attempt has written, or the run is deleted meanwhile."""
 
     def manifest(self, scope: Scope, run_id: str) -> Json | None: ...
 
     def read(self, scope: Scope, run_id: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Raises NotFound where the run has no such table, Corrupt where bytes do not match."""
 
-    def path(self, scope: Scope, run_id: str, name: str) -> Path:
-        """A local file with the table, for downloads. Raises NotFound."""
+    def open(self, scope: Scope, run_id: str, name: str) -> tuple[BinaryIO, int]:
+        """The table as Parquet, for downloads: a stream that can seek, to be closed by the caller, and its size in
+        bytes. It is read to its end whatever happens to the run meanwhile. Raises NotFound, Corrupt."""
 
     def delete(self, scope: Scope, run_id: str) -> None: ...
 

@@ -1,7 +1,6 @@
 """Documents with JSON payloads and named vectors."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
@@ -14,9 +13,8 @@ from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Json, Query
-from shoal.storage.protocols.replies import SavedReply
 
-__all__ = ["DocumentStore", "Enrichment", "StoredDocument", "WriteCount"]
+__all__ = ["DocumentStore", "Results", "StoredDocument", "Write", "WriteCount"]
 
 Made = TypeVar("Made")
 
@@ -39,34 +37,35 @@ class WriteCount:
     replaced: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrichment:
-    """An intent to write the results of a run into the documents of a collection, and how far it has come.
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The name of a write, which makes it repeatable.
 
-    `position` of `total` rows of the run's members are done, `enriched` documents were found and hold their values.
+    A store does a write once under its name. Called again with the same name it changes nothing and returns what it
+    returned then, until `forget_writes`.
     """
 
     id: str
-    """`<run>:<where the members come from>:<a hash of what is written>`."""
+    at: datetime
+    """When the write was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Whose results are written into documents."""
+
+    id: str
+    """The id of the intent."""
     cluster_id: str
     run_id: str
-    run_time: datetime
-    """When the run was asked for, by the clock of that moment."""
     sequence: int = 0
     """The number of the run among those of its cluster: of two, the later one's results stay."""
     by_run: bool = False
     """Whether the run itself writes, into its sources, or a caller asked for it."""
     partition: str = ""
-    """Of a run with a filter of its own: other partitions keep theirs. Like `by_run`, it is told with each call."""
+    """Of a run with a filter of its own: other partitions keep theirs."""
     target: str
-    """The storage key of the collection that is written."""
-    total: int
-    position: int = 0
-    enriched: int = 0
-
-    @property
-    def done(self) -> bool:
-        return self.position == self.total
+    """The storage key of the collection that is written; "" for all that runs of the cluster wrote into."""
 
 
 class DocumentStore(Protocol):
@@ -74,6 +73,14 @@ class DocumentStore(Protocol):
 
     A collection is named by a storage key: the collection id, or `<collection id>@<generation>` for one generation of
     an output collection. A collection exists as soon as something is written to it.
+
+    No transaction spans two calls. Each write of several documents becomes visible at once or not at all, also where
+    the process ends in the middle: a store with transactions does it in one; a store without stages the documents where
+    no reader looks, then sets one mark that makes them count (the flip), then puts them in place. What was staged and
+    never flipped is dropped by the store's next call, what was flipped is put in place by it. A call that raised
+    Unavailable may have been done; repeat it with its `Write`, which does it once.
+
+    Calls that concern results of clusters are guarded instead, document by document: they may be repeated at any time.
     """
 
     def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
@@ -89,12 +96,13 @@ class DocumentStore(Protocol):
         *,
         now: datetime,
         on_conflict: Literal["replace", "fail"] = "replace",
+        write: Write | None = None,
     ) -> WriteCount:
         """Store all batches, or nothing where one fails (also when the iterator itself raises).
 
         A document with an id that exists is replaced whole, vectors included; created_at stays. Undeclared vector
-        names are declared with the dimension seen. Raises InvalidField for a wrong dimension, AlreadyExists for a
-        taken id with on_conflict="fail".
+        names are declared with the dimension seen. A repetition under the name of `write` may leave batches unread.
+        Raises InvalidField for a wrong dimension, AlreadyExists for a taken id with on_conflict="fail".
         """
 
     def get(
@@ -169,37 +177,41 @@ class DocumentStore(Protocol):
         now: datetime,
         merge: bool = True,
         only_changes: bool = False,
+        vectors: DocumentBatch | None = None,
+        write: Write | None = None,
     ) -> list[str]:
         """Merge each update into its document's payload (objects merge key by key, all else replaces), or replace the
-        payload whole. Vectors stay. All or nothing; ids that do not exist are skipped. With `only_changes` a document
-        that stays as it was keeps its time too. Returns the ids found."""
+        payload whole. All or nothing; ids that do not exist are skipped. With `only_changes` a document that stays as
+        it was keeps its time too. Returns the ids found.
 
-    def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
-        """Merge one update into every document that matches. Returns how many."""
+        Vectors stay, except those of the names and documents in `vectors` (whose payloads do not count). Raises
+        InvalidField for a wrong dimension."""
 
-    def replace_vectors(self, scope: Scope, collection: str, document_id: str, batch: DocumentBatch) -> None:
-        """Give an existing document new vectors for the names in the one-row batch; other names stay."""
-
-    def begin_enrichment(self, scope: Scope, intent: Enrichment, *, again: bool = False, now: datetime) -> Enrichment:
-        """Put an intent on record, as far as an earlier call under its id has come; with `again` one that is done
-        starts from the first row. Intents of earlier runs of the
-        cluster for the same target are forgotten. Raises Conflict where a later run was written there already."""
-
-    def enrich(
+    def update_where(
         self,
         scope: Scope,
-        intent: Enrichment,
-        updates: Iterable[tuple[str, Json]],
+        collection: str,
+        filter: Filter,
+        update: Json,
         *,
-        stop: int,
-        counted: Set[str],
         now: datetime,
-    ) -> Enrichment:
-        """Merge each update into its document and, in the same transaction, move the intent on to the position `stop`;
-        of the documents found those in `counted` add to `enriched`. Documents that hold the values already stay as they
-        are, ids that do not exist are skipped. Returns the intent as it is then.
+        write: Write | None = None,
+    ) -> int:
+        """Merge one update into every document that matches. Returns how many."""
 
-        Raises StaleVersion where somebody else moved it meanwhile, Conflict where a later run was written."""
+    def forget_writes(self, scope: Scope, before: datetime) -> None:
+        """Forget the names of writes that were asked for before a moment: nobody repeats them any more."""
+
+    def write_results(
+        self, scope: Scope, results: Results, updates: Iterable[tuple[str, Json]], *, step: int, now: datetime
+    ) -> list[str]:
+        """Merge each update into its document; documents that hold the values already stay as they are, ids that do not
+        exist are skipped. Returns the ids found.
+
+        `step` grows with each call for the same intent. A document that this intent wrote in this step or a later one
+        is left alone, so that a repetition does not undo what people changed since.
+
+        Raises Conflict where a later run of the cluster was written into the target: nothing is written then."""
 
     def rewrite_results(
         self,
@@ -214,11 +226,12 @@ class DocumentStore(Protocol):
         """Merge each update into its document as far as the fields hold what this run wrote there: a field that holds
         another value by now, or that another run wrote, stays. Returns how many documents changed."""
 
-    def clear_results(self, scope: Scope, intent: Enrichment, *, after: int, now: datetime) -> int | None:
-        """Clear fields that earlier runs of the intent's cluster wrote and this one did not write again, in documents
-        behind the position `after` (0 at first), some thousands in one transaction. A field that holds another value by
-        now stays. For an intent of a run in all collections, else in its target. Returns the position to go on behind,
-        None where nothing is left. Raises Conflict where a later run was written."""
+    def clear_results(self, scope: Scope, results: Results, *, after: str, now: datetime) -> str | None:
+        """Clear fields that earlier runs of the cluster wrote and this one did not write again, in documents behind the
+        position `after` ("" at first), some thousands at once. A field that holds another value by now stays. For
+        results of a run in all collections, else in the target. Returns the position to go on behind, None where
+        nothing is left; what is cleared stays so, and a repetition from the first position finds the rest. Raises
+        Conflict where a later run was written."""
 
     def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
         """The same for all that a cluster ever wrote. Whether more may be left."""
@@ -229,13 +242,11 @@ class DocumentStore(Protocol):
     def forget_results(self, scope: Scope, cluster_id: str) -> None:
         """Forget what a cluster wrote; the documents keep it."""
 
-    def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
-        """The intents on record for a run."""
-
-    def delete(self, scope: Scope, collection: str, ids: Sequence[str]) -> list[str]:
+    def delete(self, scope: Scope, collection: str, ids: Sequence[str], *, write: Write | None = None) -> list[str]:
         """Returns the ids that were there."""
 
-    def delete_where(self, scope: Scope, collection: str, filter: Filter) -> int: ...
+    def delete_where(self, scope: Scope, collection: str, filter: Filter, *, write: Write | None = None) -> int:
+        """Returns how many were there."""
 
     def drop_collection(self, scope: Scope, collection: str) -> None: ...
 
@@ -246,16 +257,6 @@ class DocumentStore(Protocol):
         """The ids of the collections that have generations, whether or not anybody knows the collection."""
 
     def drop_namespace(self, scope: Scope) -> None: ...
-
-    def transaction(self, scope: Scope) -> AbstractContextManager[None]:
-        """Everything written to the namespace inside becomes visible at once or, on an exception, not at all. Nested
-        calls join. Whoever writes metadata as well does it before or around: metadata is always locked first."""
-
-    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
-        """As in MetadataStore, beside the documents of the namespace."""
-
-    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
-        """As in MetadataStore, beside the documents of the namespace."""
 
     def compact(self, scope: Scope) -> int:
         """Rewrite segments whose holes passed the threshold. Returns the bytes freed; safe while others read."""

@@ -31,6 +31,9 @@ Kind = Literal[
     "removal",
     "relabeling",
     "clock",
+    "document_write",
+    "enrichment",
+    "migration",
 ]
 
 

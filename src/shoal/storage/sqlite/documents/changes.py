@@ -4,20 +4,23 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from sqlite3 import Connection
-from typing import Any, Final, cast
+from typing import Any, Final
 
+import numpy as np
 import orjson
 
-from shoal.columns import DocumentBatch
+from shoal.columns import DocumentBatch, VectorColumn
 from shoal.records.queries.filters import Filter
 from shoal.records.scope import Scope
 from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.expressions import sql
-from shoal.storage.protocols.documents import Enrichment
+from shoal.storage.protocols.documents import Results, Write
 from shoal.storage.protocols.records import Json
+from shoal.storage.result_marks import merged
 from shoal.storage.sqlite.batches import batched
-from shoal.storage.sqlite.documents.enrichments import Enrichments
 from shoal.storage.sqlite.documents.intake import Intake
+from shoal.storage.sqlite.documents.receipts import find_receipt, put_receipt
+from shoal.storage.sqlite.documents.result_fences import ResultFences
 from shoal.storage.sqlite.documents.rows import check_payloads, json_list, missing_file, pieces, stamp_of
 from shoal.storage.sqlite.documents.slots import compact
 from shoal.storage.sqlite.documents.vectors import SegmentKey, VectorSegments
@@ -27,6 +30,8 @@ from shoal.storage.sqlite.documents.written import Written
 __all__ = ["Change", "empty"]
 
 _TABLES: Final = (
+    "receipts",
+    "result_fences",
     "written",
     "writers",
     "enrichments",
@@ -54,14 +59,24 @@ class Change(View):
             self.connection.execute("INSERT INTO collections (key) VALUES (?)", (collection,))
         return Intake(self, collection, stamp_of(now))
 
-    def replace_vectors(self, collection: str, document_id: str, batch: DocumentBatch) -> bool:
-        numbers = list(self.numbers_of(collection, [document_id]).values())
-        if not numbers:
-            return False
-        with Intake(self, collection, "") as intake:
-            self.slots.add_to_lists(numbers, intake.take_vectors(batch, numbers))
-            intake.finish()
-        return True
+    def receipt(self, write: Write | None) -> Any | None:
+        """What a write of this name came to, as JSON; None where it was not done."""
+        return find_receipt(self.connection, write)
+
+    def keep_receipt(self, write: Write | None, answer: object) -> None:
+        """Note what a write came to."""
+        put_receipt(self.connection, write, answer)
+
+    def replace_vectors(self, collection: str, batch: DocumentBatch) -> None:
+        """Give documents that exist new vectors for the names in the batch; other names stay."""
+        numbers = self.numbers_of(collection, batch.ids)
+        for row, document_id in enumerate(batch.ids):
+            if document_id in numbers:
+                one = _single(batch, row)
+                with Intake(self, collection, "") as intake:
+                    number = [numbers[document_id]]
+                    self.slots.add_to_lists(number, intake.take_vectors(one, number))
+                    intake.finish()
 
     def update(
         self,
@@ -80,12 +95,20 @@ class Change(View):
             updated |= dict.fromkeys(document_id for document_id, _ in known)
         return list(updated)
 
-    def note_results(self, intent: Enrichment, updates: Sequence[tuple[str, Json]]) -> None:
-        """What documents hold by now of the results of a run."""
+    def write_results(
+        self, results: Results, updates: Iterable[tuple[str, Json]], step: int, now: datetime
+    ) -> list[str]:
+        """Merge results into documents that do not hold those of this step, or of a later one; the ids found."""
+        ResultFences(self.connection).pass_target(results, now)
+        written, found = Written(self.connection), dict[str, None]()
         for piece in pieces(updates):
-            numbers = self.numbers_of(intent.target, [document_id for document_id, _ in piece])
-            known = [(numbers[document_id], update) for document_id, update in piece if document_id in numbers]
-            Written(self.connection).note(intent, known)
+            numbers = self.numbers_of(results.target, [document_id for document_id, _ in piece])
+            done = written.done(results, numbers.values(), step)
+            known = [(numbers[id], update) for id, update in piece if id in numbers and numbers[id] not in done]
+            self._put(known, now, merge=True, only_changes=True)
+            written.note(results, known, step)
+            found |= dict.fromkeys(id for id, _ in piece if id in numbers)
+        return list(found)
 
     def rewrite_results(
         self, collection: str, cluster_id: str, run_id: str, updates: Iterable[tuple[str, Json]], now: datetime
@@ -128,7 +151,7 @@ class Change(View):
         self.left += self.slots.segments_of(number)
         documents = "(SELECT number FROM documents WHERE collection = ?)"
         self.connection.execute(f"DELETE FROM slots WHERE document IN {documents}", (number,))
-        Enrichments(self.connection).forget(collection)
+        ResultFences(self.connection).forget_target(collection)
         Written(self.connection).forget_collection(number)
         for table, column in (("segments", "collection"), ("documents", "collection"), ("collections", "number")):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
@@ -181,7 +204,7 @@ class Change(View):
         payloads: dict[int, Json] = {row[0]: orjson.loads(row[2]) if merge else {} for row in rows}
         about = {row[0]: (row[1], row[3]) for row in rows}
         for number, update in updates:
-            payloads[number] = _merged(payloads[number], update) if merge else update
+            payloads[number] = merged(payloads[number], update) if merge else update
         before = {row[0]: row[2] for row in rows} if only_changes else {}
         texts = ((number, orjson.dumps(payload).decode()) for number, payload in payloads.items())
         self.connection.executemany(
@@ -210,11 +233,12 @@ def empty(connection: Connection) -> None:
         connection.execute(f"DELETE FROM {table}")
 
 
-def _merged(old: Json, update: Json) -> Json:
-    """Objects merge key by key, all else replaces."""
-    merged = dict(old)
-    for key, value in update.items():
-        before = merged.get(key)
-        nested = isinstance(before, dict) and isinstance(value, dict)
-        merged[key] = _merged(cast("Json", before), value) if nested else value
-    return merged
+def _single(batch: DocumentBatch, row: int) -> DocumentBatch:
+    """One document of a batch."""
+    columns = {name: (column, np.flatnonzero(column.rows == row)) for name, column in batch.vectors.items()}
+    vectors = {
+        name: VectorColumn(np.zeros(len(place), dtype=np.int64), column.values[place])
+        for name, (column, place) in columns.items()
+        if len(place)
+    }
+    return DocumentBatch([batch.ids[row]], [batch.payloads[row]], vectors)

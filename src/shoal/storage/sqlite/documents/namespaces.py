@@ -22,6 +22,8 @@ from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.sqlite.commit_count import knows
 from shoal.storage.sqlite.database import Database, identity_of, journal_size
+from shoal.storage.sqlite.documents.receipts import RECEIPTS_SCHEMA
+from shoal.storage.sqlite.documents.result_fences import FENCES_SCHEMA
 from shoal.storage.sqlite.documents.slots import SLOTS_CHECKSUM, SLOTS_SCHEMA
 from shoal.storage.sqlite.documents.space_lists import SPACE_LISTS, register_list_functions
 from shoal.storage.sqlite.documents.vectors import VectorSegments, safe_name
@@ -54,7 +56,17 @@ CREATE INDEX enrichments_of_a_target ON enrichments (target, cluster_id);
 CREATE INDEX enrichments_of_a_run ON enrichments (run_id);
 """
 _CHECKSUMS: Final = "ALTER TABLE documents ADD COLUMN checksum INTEGER;" + SLOTS_CHECKSUM
-_SCHEMA: Final = (_FIRST, _ENRICHMENTS, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM, WRITTEN_SCHEMA, SPACE_LISTS)
+_GUARDS: Final = RECEIPTS_SCHEMA + FENCES_SCHEMA
+_SCHEMA: Final = (
+    _FIRST,
+    _ENRICHMENTS,
+    _CHECKSUMS,
+    REPLIES_SCHEMA,
+    REPLIES_CHECKSUM,
+    WRITTEN_SCHEMA,
+    SPACE_LISTS,
+    _GUARDS,
+)
 DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 

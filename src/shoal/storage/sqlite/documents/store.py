@@ -9,8 +9,7 @@ in one snapshot and map files that nobody overwrites.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
@@ -19,22 +18,20 @@ from typing import Any, Final, Literal, TypeVar
 import numpy as np
 
 from shoal.columns import DocumentBatch, Matrix
-from shoal.errors import Corrupt, InsufficientStorage, NotFound, Unavailable
+from shoal.errors import Corrupt, InsufficientStorage, Unavailable
 from shoal.failpoints import hit
 from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
-from shoal.storage.protocols.documents import Enrichment, StoredDocument, WriteCount
+from shoal.storage.protocols.documents import Results, StoredDocument, Write, WriteCount
 from shoal.storage.protocols.records import Json, Query
-from shoal.storage.protocols.replies import SavedReply
 from shoal.storage.sqlite.documents.changes import Change, empty
-from shoal.storage.sqlite.documents.enrichments import Enrichments
 from shoal.storage.sqlite.documents.namespaces import Namespace, Namespaces
-from shoal.storage.sqlite.documents.outer_transactions import OuterTransactions
+from shoal.storage.sqlite.documents.receipts import forget_receipts
+from shoal.storage.sqlite.documents.result_fences import ResultFences
 from shoal.storage.sqlite.documents.rows import missing_file, snapshot, stamp_of
 from shoal.storage.sqlite.documents.view import Made, Names, View
 from shoal.storage.sqlite.documents.written import Written
-from shoal.storage.sqlite.replies import find_reply, put_reply
 
 __all__ = ["SqliteDocuments"]
 
@@ -62,7 +59,6 @@ class SqliteDocuments:
 
     def __init__(self, root: Path, *, segment_bytes: int = 1 << 30, check: Check = _nothing_to_check) -> None:
         self._namespaces, self._check = Namespaces(root, segment_bytes), check
-        self._outer = OuterTransactions()
 
     # ── vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -75,11 +71,6 @@ class SqliteDocuments:
         """See DocumentStore."""
         return self._read(scope, lambda view: {s.name: s.dimension for s in view.slots.spaces().values()}, {})
 
-    def replace_vectors(self, scope: Scope, collection: str, document_id: str, batch: DocumentBatch) -> None:
-        """See DocumentStore. Raises NotFound where there is no such document, InvalidField for a wrong dimension."""
-        if not self._change(scope, lambda change: change.replace_vectors(collection, document_id, batch), False):
-            raise NotFound("document", document_id)
-
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def write(
@@ -90,14 +81,21 @@ class SqliteDocuments:
         *,
         now: datetime,
         on_conflict: Literal["replace", "fail"] = "replace",
+        write: Write | None = None,
     ) -> WriteCount:
-        """See DocumentStore. Keeps one batch in memory; other writers of the namespace wait until it is done."""
-        with self._writing(scope, collection) as change, change.intake(collection, now) as intake:
-            for batch in batches:
-                intake.take(batch, may_replace=on_conflict == "replace")
-            hit("ingest.appended")
-            count = intake.finish()
-            hit("ingest.synced")
+        """See DocumentStore: one transaction, so nothing has to be staged. Keeps one batch in memory; other writers of
+        the namespace wait until it is done."""
+        with self._writing(scope, collection) as change:
+            known = change.receipt(write)
+            if known is not None:
+                return WriteCount(*known)
+            with change.intake(collection, now) as intake:
+                for batch in batches:
+                    intake.take(batch, may_replace=on_conflict == "replace")
+                hit("ingest.appended")
+                count = intake.finish()
+                hit("ingest.synced")
+            change.keep_receipt(write, [count.inserted, count.replaced])
         hit("ingest.committed")
         return count
 
@@ -110,43 +108,46 @@ class SqliteDocuments:
         now: datetime,
         merge: bool = True,
         only_changes: bool = False,
+        vectors: DocumentBatch | None = None,
+        write: Write | None = None,
     ) -> list[str]:
         """See DocumentStore. Each id is listed once, in the order of its first update."""
-        return self._change(
-            scope, lambda change: change.update(collection, updates, now, merge, only_changes=only_changes), []
-        )
 
-    def update_where(self, scope: Scope, collection: str, filter: Filter, update: Json, *, now: datetime) -> int:
-        """See DocumentStore."""
-        return self._change(scope, lambda change: change.update_where(collection, filter, update, now), 0)
+        def update(change: Change) -> list[str]:
+            if vectors is not None:
+                change.replace_vectors(collection, vectors)
+            return change.update(collection, updates, now, merge, only_changes=only_changes)
 
-    def begin_enrichment(self, scope: Scope, intent: Enrichment, *, again: bool = False, now: datetime) -> Enrichment:
-        """See DocumentStore."""
-        with self._writing(scope, intent.target) as change:
-            begun = Enrichments(change.connection).begin(intent, stamp_of(now), again=again)
-        hit("enrich.intent")
-        return begun
+        return self._once(scope, write, update, [])
 
-    def enrich(
+    def update_where(
         self,
         scope: Scope,
-        intent: Enrichment,
-        updates: Iterable[tuple[str, Json]],
+        collection: str,
+        filter: Filter,
+        update: Json,
         *,
-        stop: int,
-        counted: Set[str],
         now: datetime,
-    ) -> Enrichment:
+        write: Write | None = None,
+    ) -> int:
         """See DocumentStore."""
-        with self._writing(scope, intent.target) as change:
-            written = list(updates)
-            found = change.update(intent.target, written, now, merge=True, only_changes=True)
-            change.note_results(intent, written)
-            moved = replace(intent, position=stop, enriched=intent.enriched + len(counted & set(found)))
-            Enrichments(change.connection).move(intent, moved, stamp_of(now))
+        return self._once(scope, write, lambda change: change.update_where(collection, filter, update, now), 0)
+
+    def forget_writes(self, scope: Scope, before: datetime) -> None:
+        """See DocumentStore."""
+        self._change(scope, lambda change: forget_receipts(change.connection, before), None)
+
+    # ── results of clusters ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def write_results(
+        self, scope: Scope, results: Results, updates: Iterable[tuple[str, Json]], *, step: int, now: datetime
+    ) -> list[str]:
+        """See DocumentStore."""
+        with self._writing(scope, results.target) as change:
+            found = change.write_results(results, updates, step, now)
             hit("enrich.batch")
         hit("enrich.batch_committed")
-        return moved
+        return found
 
     def rewrite_results(
         self,
@@ -163,14 +164,15 @@ class SqliteDocuments:
             scope, lambda change: change.rewrite_results(collection, cluster_id, run_id, updates, now), 0
         )
 
-    def clear_results(self, scope: Scope, intent: Enrichment, *, after: int, now: datetime) -> int | None:
-        """See DocumentStore."""
+    def clear_results(self, scope: Scope, results: Results, *, after: str, now: datetime) -> str | None:
+        """See DocumentStore. The position is the row number of a document."""
 
-        def clear(change: "Change") -> int | None:
-            Enrichments(change.connection).check_latest_anywhere(intent)
-            last = Written(change.connection).clear_earlier(intent, after, _CLEARED_AT_ONCE, stamp_of(now))
+        def clear(change: Change) -> str | None:
+            ResultFences(change.connection).pass_everywhere(results, now)
+            written = Written(change.connection)
+            last = written.clear_earlier(results, int(after or 0), _CLEARED_AT_ONCE, stamp_of(now))
             hit("enrich.clear")
-            return last
+            return None if last is None else str(last)
 
         return self._change(scope, clear, None)
 
@@ -185,15 +187,16 @@ class SqliteDocuments:
 
     def forget_results(self, scope: Scope, cluster_id: str) -> None:
         """See DocumentStore."""
-        self._change(scope, lambda change: Written(change.connection).forget_cluster(cluster_id), None)
+
+        def forget(change: Change) -> None:
+            Written(change.connection).forget_cluster(cluster_id)
+            ResultFences(change.connection).forget_cluster(cluster_id)
+
+        self._change(scope, forget, None)
 
     def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
         """See DocumentStore."""
         return self._read(scope, lambda view: Written(view.connection).result_fields(collections), frozenset())
-
-    def enrichments(self, scope: Scope, run_id: str) -> list[Enrichment]:
-        """See DocumentStore."""
-        return self._read(scope, lambda view: Enrichments(view.connection).of_run(run_id), [])
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,26 +271,23 @@ class SqliteDocuments:
 
     # ── removing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def delete(self, scope: Scope, collection: str, ids: Sequence[str]) -> list[str]:
-        """See DocumentStore. Each id is told once, in the order given."""
-        return self._change(scope, lambda change: change.delete(collection, ids), [])
+    def delete(self, scope: Scope, collection: str, ids: Sequence[str], *, write: Write | None = None) -> list[str]:
+        """See DocumentStore. Each id is listed once, in the order given."""
+        return self._once(scope, write, lambda change: change.delete(collection, ids), [])
 
-    def delete_where(self, scope: Scope, collection: str, filter: Filter) -> int:
+    def delete_where(self, scope: Scope, collection: str, filter: Filter, *, write: Write | None = None) -> int:
         """See DocumentStore."""
         try:
-            return self._change(scope, lambda change: change.delete_where(collection, filter), 0)
+            return self._once(scope, write, lambda change: change.delete_where(collection, filter), 0)
         except InsufficientStorage:
-            if self._outer.any():  # the caller's transaction is one whole
-                raise
-            return self._delete_by_pieces(scope, collection, filter)
+            gone = self._delete_by_pieces(scope, collection, filter)
+            return self._once(scope, write, lambda _: gone, gone)
 
     def drop_collection(self, scope: Scope, collection: str) -> None:
         """See DocumentStore."""
         try:
             self._change(scope, lambda change: change.drop_collection(collection), None)
         except InsufficientStorage:
-            if self._outer.any():
-                raise
             self._delete_by_pieces(scope, collection, MATCH_ALL)
 
     def generations(self, scope: Scope, collection_id: str) -> list[str]:
@@ -343,31 +343,9 @@ class SqliteDocuments:
         """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
         self._namespaces.close()
 
-    # ── several changes as one ───────────────────────────────────────────────────────────────────────────────────────
-
-    @contextlib.contextmanager
-    def transaction(self, scope: Scope) -> Iterator[None]:
-        """See DocumentStore. The namespace is made where it does not exist."""
-        self._check(scope, "")
-        with self._namespaces.made(scope) as namespace:
-            with self._joined(namespace), self._outer.around(namespace) as left:
-                self._check(scope, "")
-                yield
-            for key in left:
-                namespace.files.remove(key)
-
-    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
-        """See DocumentStore."""
-        return self._read(scope, lambda view: find_reply(view.connection, scope, key), None)
-
-    def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
-        """See DocumentStore."""
-        with self._writing(scope) as change:
-            put_reply(change.connection, scope, key, saved, forget_before)
-
     # ── how a call is run ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _read(self, scope: Scope, ask: Callable[["View"], Answer], nothing: Answer) -> Answer:
+    def _read(self, scope: Scope, ask: Callable[[View], Answer], nothing: Answer) -> Answer:
         """Ask one snapshot of the namespace; `nothing` is the answer of one that does not exist."""
         tries = 0
         while True:
@@ -396,33 +374,42 @@ class SqliteDocuments:
                 return gone
 
     @contextlib.contextmanager
-    def _writing(self, scope: Scope, key: str = "") -> Iterator["Change"]:
+    def _writing(self, scope: Scope, key: str = "") -> Iterator[Change]:
         """A transaction on a namespace that is made where it does not exist; `key` is what is written to. Whoever
         removes them deletes their records first: what is checked within the transaction is found by its removal."""
         self._check(scope, key)
-        with self._namespaces.made(scope) as namespace, self._joined(namespace) as connection:
+        with self._namespaces.made(scope) as namespace, _transaction(namespace) as connection:
             self._check(scope, key)
             yield Change(connection, namespace.files, scope)
 
-    @contextlib.contextmanager
-    def _joined(self, namespace: Namespace) -> Iterator[Connection]:
-        """A transaction, or the one that this thread has open around it."""
-        if namespace in self._outer:
-            with self._outer.change(namespace):
-                yield namespace.database.read()
-        else:
-            with namespace.database.transaction() as connection:
-                namespace.check_current()
-                yield connection
+    def _once(self, scope: Scope, write: Write | None, action: Callable[[Change], Answer], nothing: Answer) -> Answer:
+        """As `_change`; a write that was done under its name is answered as then. Answers are JSON."""
 
-    def _change(self, scope: Scope, action: Callable[["Change"], Answer], nothing: Answer) -> Answer:
+        def act(change: Change) -> Answer:
+            known: Answer | None = change.receipt(write)
+            if known is not None:
+                return known
+            answer = action(change)
+            change.keep_receipt(write, answer)
+            return answer
+
+        return self._change(scope, act, nothing)
+
+    def _change(self, scope: Scope, action: Callable[[Change], Answer], nothing: Answer) -> Answer:
         """A transaction on a namespace that exists; `nothing` is the answer of one that does not."""
         with self._namespaces.opened(scope) as namespace:
             if namespace is None:
                 return nothing
-            with self._joined(namespace) as connection:
+            with _transaction(namespace) as connection:
                 change = Change(connection, namespace.files, scope)
                 answer = action(change)
-            for key in self._outer.kept_back(namespace, change.left):
+            for key in change.left:
                 namespace.files.remove(key)
             return answer
+
+
+@contextlib.contextmanager
+def _transaction(namespace: Namespace) -> Iterator[Connection]:
+    with namespace.database.transaction() as connection:
+        namespace.check_current()
+        yield connection

@@ -18,6 +18,7 @@ from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing, Sort
 from shoal.records.scope import Scope
 from shoal.storage.checksums import UNKNOWN
+from shoal.storage.distinct_values import check_values_held, distinct_key, tally
 from shoal.storage.filters.expressions import Sql, sql
 from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql
 from shoal.storage.protocols.documents import StoredDocument
@@ -25,7 +26,6 @@ from shoal.storage.protocols.records import Query
 from shoal.storage.sqlite.batches import batched
 from shoal.storage.sqlite.documents.rows import check_payloads, json_ids, json_list
 from shoal.storage.sqlite.documents.slots import Places, Slots, Space, as_numbers
-from shoal.storage.sqlite.documents.values import check_values_held, distinct_key, tally
 from shoal.storage.sqlite.documents.vectors import VectorSegments
 
 __all__ = ["Made", "Names", "View"]

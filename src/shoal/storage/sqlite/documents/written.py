@@ -6,7 +6,7 @@ value in its place: a field that somebody else has changed since is not cleared.
 wrote with the same value, since it is as much its own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any, Final
 from zlib import crc32
@@ -15,8 +15,9 @@ import orjson
 
 from shoal.errors import Corrupt
 from shoal.storage.checksums import text_checksum
-from shoal.storage.protocols.documents import Enrichment
+from shoal.storage.protocols.documents import Results
 from shoal.storage.protocols.records import Json
+from shoal.storage.result_marks import cleared, marks_of, merged, paths_of, unchanged, without
 
 __all__ = ["WRITTEN_SCHEMA", "Written"]
 
@@ -42,9 +43,19 @@ class Written:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def note(self, intent: Enrichment, updates: Sequence[tuple[int, Json]]) -> None:
+    def done(self, results: Results, numbers: Iterable[int], step: int) -> set[int]:
+        """The documents (by row number) that hold the results of this step, or of a later one of the same intent."""
+        rows = self._rows(
+            "SELECT document FROM written WHERE intent = ? AND step >= ? "
+            "AND writer = (SELECT number FROM writers WHERE cluster_id = ?) "
+            "AND document IN (SELECT value FROM json_each(?))",
+            *(_hash(results.id), step, results.cluster_id, _listed(numbers)),
+        )
+        return {number for (number,) in rows}
+
+    def note(self, results: Results, updates: Sequence[tuple[int, Json]], step: int) -> None:
         """Documents (by row number) hold these results of an intent now."""
-        writer, run, this = self._writer(intent.cluster_id), _hash(intent.run_id), _hash(intent.id)
+        writer, run, this = self._writer(results.cluster_id), _hash(results.run_id), _hash(results.id)
         for start in range(0, len(updates), _AT_ONCE):
             piece = updates[start : start + _AT_ONCE]
             known = {
@@ -58,17 +69,17 @@ class Written:
             rows: dict[int, tuple[Any, ...]] = {}
             for number, update in piece:
                 same, by_run, before, stale = known.get(number, (True, False, {}, {}))
-                fields = _union(before, _marks(update)) if same else _marks(update)
-                stale = _without(stale if same else _union(before, stale), fields)
-                by_run = bool(by_run or intent.by_run)
+                fields = merged(before, marks_of(update)) if same else marks_of(update)
+                stale = without(stale if same else merged(before, stale), fields)
+                by_run = bool(by_run or results.by_run)
                 known[number] = (True, by_run, fields, stale)
                 rows[number] = (
-                    *(writer, number, run, this, intent.partition, by_run, orjson.dumps(fields).decode()),
-                    orjson.dumps(stale).decode() if stale else None,
+                    *(writer, number, run, this, results.partition, by_run, orjson.dumps(fields).decode()),
+                    *(orjson.dumps(stale).decode() if stale else None, step),
                 )
             self._connection.executemany(
-                "INSERT OR REPLACE INTO written (writer, document, run, intent, partition, by_run, fields, stale) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO written (writer, document, run, intent, partition, by_run, fields, stale, "
+                "step) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows.values(),
             )
 
@@ -90,11 +101,11 @@ class Written:
         for number, id, text, created, updated, checksum in self._payloads(marks):
             _check_payload(text, id, created, updated, checksum)
             payload = orjson.loads(text)
-            fresh = _unchanged(payload, marks[number], _without(updates[number], later.get(number, {})))
-            after = orjson.dumps(_union(payload, fresh)).decode()
+            fresh = unchanged(payload, marks[number], without(updates[number], later.get(number, {})))
+            after = orjson.dumps(merged(payload, fresh)).decode()
             if after != text:
                 documents.append((after, stamp, text_checksum(after, id, created, stamp), number))
-                fields.append((orjson.dumps(_union(marks[number], _marks(fresh))).decode(), number, run))
+                fields.append((orjson.dumps(merged(marks[number], marks_of(fresh))).decode(), number, run))
         self._connection.executemany(_STORE, documents)
         self._connection.executemany(
             f"UPDATE written SET fields = ? WHERE document = ? AND run = ? AND writer = {self._writer(cluster_id)}",
@@ -102,19 +113,19 @@ class Written:
         )
         return len(documents)
 
-    def clear_earlier(self, intent: Enrichment, after: int, most: int, stamp: str) -> int | None:
+    def clear_earlier(self, results: Results, after: int, most: int, stamp: str) -> int | None:
         """Clear what the cluster wrote in earlier runs and has not written again: at most `most` documents whose row
         numbers lie above `after`. Returns the last one of them, None where no more are left.
 
         For an intent of a run: what runs wrote, in any collection; with a partition only what runs of that partition
         wrote. For one that a caller asked for: what is in its target, whoever asked for it.
         """
-        writer, run = self._writer(intent.cluster_id), _hash(intent.run_id)
-        if intent.by_run:
-            chosen, values = "by_run AND (? = '' OR partition = ?)", [intent.partition, intent.partition]
+        writer, run = self._writer(results.cluster_id), _hash(results.run_id)
+        if results.by_run:
+            chosen, values = "by_run AND (? = '' OR partition = ?)", [results.partition, results.partition]
         else:
             chosen = "document IN (SELECT d.number FROM documents d JOIN collections c ON c.number = d.collection "
-            chosen, values = chosen + "WHERE c.key = ?)", [intent.target]
+            chosen, values = chosen + "WHERE c.key = ?)", [results.target]
         rows = self._rows(
             "SELECT document, run = ?, fields, stale FROM written WHERE writer = ? AND document > ? "
             f"AND (run <> ? OR stale IS NOT NULL) AND {chosen} ORDER BY document LIMIT ?",
@@ -137,7 +148,6 @@ class Written:
             "DELETE FROM written WHERE writer IN (SELECT number FROM writers WHERE cluster_id = ?)", (cluster_id,)
         )
         self._connection.execute("DELETE FROM writers WHERE cluster_id = ?", (cluster_id,))
-        self._connection.execute("DELETE FROM enrichments WHERE cluster_id = ?", (cluster_id,))
 
     def forget_documents(self, numbers: Sequence[int]) -> None:
         """Documents that are deleted; their row numbers may be used again."""
@@ -159,7 +169,7 @@ class Written:
             orjson.dumps(list(collections)).decode(),
         )
         shapes = [orjson.loads(text) for row in rows for text in row if text is not None]
-        return frozenset(path for shape in shapes for path in _paths(shape))
+        return frozenset(path for shape in shapes for path in paths_of(shape))
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,7 +180,7 @@ class Written:
             doomed = {
                 number: orjson.loads(stale or "{}")
                 if kept
-                else _union(orjson.loads(fields), orjson.loads(stale or "{}"))
+                else merged(orjson.loads(fields), orjson.loads(stale or "{}"))
                 for number, kept, fields, stale in piece
             }
             self._take_out(writer, doomed, stamp)
@@ -191,11 +201,11 @@ class Written:
             "SELECT document, fields FROM written WHERE writer <> ? AND document IN (SELECT value FROM json_each(?))",
             *(writer, listed),
         ):
-            others[number] = _union(others.get(number, {}), orjson.loads(fields))
+            others[number] = merged(others.get(number, {}), orjson.loads(fields))
         changed = []
         for number, id, text, created, updated, checksum in self._payloads(doomed):
             _check_payload(text, id, created, updated, checksum)
-            payload = _cleared(orjson.loads(text), doomed[number], others.get(number, {}))
+            payload = cleared(orjson.loads(text), doomed[number], others.get(number, {}))
             after = orjson.dumps(payload).decode()
             if after != text:
                 changed.append((after, stamp, text_checksum(after, id, created, stamp), number))
@@ -205,14 +215,13 @@ class Written:
         """The fields of documents of a collection that other clusters wrote after this one did."""
         rows = self._rows(
             "SELECT document, fields FROM written WHERE document IN (SELECT value FROM json_each(?)) AND writer IN ("
-            "SELECT number FROM writers WHERE cluster_id IN (SELECT cluster_id FROM enrichments WHERE target = ? "
-            "GROUP BY cluster_id HAVING max(updated_at) > (SELECT max(updated_at) FROM enrichments WHERE target = ? "
-            "AND cluster_id = ?)))",
+            "SELECT number FROM writers WHERE cluster_id IN (SELECT cluster_id FROM result_fences WHERE target = ? "
+            "AND written_at > (SELECT written_at FROM result_fences WHERE target = ? AND cluster_id = ?)))",
             *(_listed(numbers), target, target, cluster_id),
         )
         found: dict[int, Json] = {}
         for number, fields in rows:
-            found[number] = _union(found.get(number, {}), orjson.loads(fields))
+            found[number] = merged(found.get(number, {}), orjson.loads(fields))
         return found
 
     def _payloads(self, numbers: Iterable[int]) -> list[tuple[Any, ...]]:
@@ -243,72 +252,3 @@ def _hash(text: str) -> int:
 
 def _listed(numbers: Iterable[int]) -> str:
     return orjson.dumps(list(numbers)).decode()
-
-
-def _marks(update: Json) -> Json:
-    """The shape of an update, with the CRC-32 of each value in its place."""
-    return {
-        name: _marks(value) if isinstance(value, dict) else crc32(orjson.dumps(value)) for name, value in update.items()
-    }
-
-
-def _paths(shape: Json, prefix: str = "") -> Iterator[str]:
-    for name, inner in shape.items():
-        if isinstance(inner, dict):
-            yield from _paths(inner, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
-
-
-def _union(one: Json, two: Json) -> Json:
-    """Both; of a field that is in both, the value of `two`."""
-    united = dict(one)
-    for name, value in two.items():
-        before = united.get(name)
-        nested = isinstance(before, dict) and isinstance(value, dict)
-        united[name] = _union(before, value) if nested else value  # type: ignore[arg-type]
-    return united
-
-
-def _without(one: Json, two: Json) -> Json:
-    """The fields of `one` that are not in `two`."""
-    left: Json = {}
-    for name, value in one.items():
-        if name not in two:
-            left[name] = value
-        elif isinstance(value, dict) and isinstance(two[name], dict) and (inner := _without(value, two[name])):
-            left[name] = inner
-    return left
-
-
-def _unchanged(payload: Json, marks: Json, update: Json) -> Json:
-    """The part of an update whose fields hold the values that they were written with."""
-    left: Json = {}
-    for name, value in update.items():
-        mark, held = marks.get(name), payload.get(name)
-        if isinstance(value, dict):
-            if isinstance(mark, dict) and isinstance(held, dict) and (inner := _unchanged(held, mark, value)):
-                left[name] = inner
-        elif name in payload and not isinstance(mark, dict) and crc32(orjson.dumps(held)) == mark:
-            left[name] = value
-    return left
-
-
-def _cleared(payload: Json, doomed: Json, others: Json) -> Json:
-    """The payload without the doomed fields that hold the value they were written with and that nobody else wrote; an
-    object that becomes empty goes too."""
-    left = dict(payload)
-    for name, mark in doomed.items():
-        if name not in left:
-            continue
-        value, other = left[name], others.get(name)
-        if isinstance(mark, dict):
-            if isinstance(value, dict):
-                inner = _cleared(value, mark, other if isinstance(other, dict) else {})
-                if inner or not value:
-                    left[name] = inner
-                else:
-                    del left[name]
-        elif not isinstance(value, dict) and crc32(orjson.dumps(value)) == mark != other:
-            del left[name]
-    return left

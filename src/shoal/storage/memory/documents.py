@@ -1,0 +1,476 @@
+"""Documents in memory: the protocol over dictionaries, without transactions, as on a store of points.
+
+Meant for tests: it shows that the protocol asks for nothing that only a database with transactions could give, and it
+fails between two steps on request.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from threading import RLock
+from typing import Any, Final, Literal, TypeVar
+
+import numpy as np
+import orjson
+
+from shoal.columns import DocumentBatch, Matrix
+from shoal.errors import AlreadyExists, InvalidField, Unavailable
+from shoal.records.queries.fields import find_field
+from shoal.records.queries.filters import MATCH_ALL, Filter
+from shoal.records.queries.paging import Listing
+from shoal.records.scope import Scope
+from shoal.storage.distinct_values import check_values_held, distinct_key, tally
+from shoal.storage.memory import results as marking
+from shoal.storage.memory.document import Document, as_seen, ordered, passes
+from shoal.storage.memory.faults import NO_FAULTS, Faults
+from shoal.storage.memory.namespace import Change, Namespace, Receipt
+from shoal.storage.protocols.documents import Results, StoredDocument, Write, WriteCount
+from shoal.storage.protocols.records import Json, Query
+from shoal.storage.result_marks import merged, paths_of
+
+__all__ = ["MemoryDocuments"]
+
+Made = TypeVar("Made")
+Answer = TypeVar("Answer")
+Check = Callable[[Scope, str], None]
+Row = tuple[str, str, Document, Json]
+"""Id, collection, document, and the document as it is seen."""
+
+_CLEARED_AT_ONCE: Final = 5_000
+_VALUE_BYTES: Final = 400
+
+
+def _check_nothing(scope: Scope, key: str) -> None:
+    """No record is kept of namespaces and collections: all exist."""
+
+
+class MemoryDocuments:
+    """The DocumentStore in memory. See `storage.protocols.documents` for the promises.
+
+    Parameters
+    ----------
+    check : callable, optional
+        Called with the scope and the storage key ("" for none) before each write; raises where they were removed.
+    faults : Faults, optional
+        Which steps fail.
+    """
+
+    def __init__(self, *, check: Check = _check_nothing, faults: Faults = NO_FAULTS) -> None:
+        self._check, self._faults = check, faults
+        self._spaces: dict[Scope, Namespace] = {}
+        self._lock = RLock()
+        self._closed = False
+
+    # ── vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
+        """See DocumentStore."""
+        with self._writing(scope) as space:
+            change = Change()
+            space.declare(change, name, dimension)
+            space.commit(change, self._faults)
+
+    def vector_dimensions(self, scope: Scope) -> Mapping[str, int]:
+        """See DocumentStore."""
+        with self._reading(scope) as space:
+            return dict(space.dimensions)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def write(
+        self,
+        scope: Scope,
+        collection: str,
+        batches: Iterable[DocumentBatch],
+        *,
+        now: datetime,
+        on_conflict: Literal["replace", "fail"] = "replace",
+        write: Write | None = None,
+    ) -> WriteCount:
+        """See DocumentStore."""
+
+        def stage(space: Namespace, change: Change) -> WriteCount:
+            inserted = replaced = 0
+            for batch in batches:
+                self._faults.step("batch")
+                known = {id: one for id in batch.ids if (one := space.document(change, collection, id)) is not None}
+                if known and on_conflict == "fail":
+                    raise AlreadyExists("document", next(id for id in batch.ids if id in known))
+                vectors = _vectors_of(space, change, batch)
+                for id, payload in zip(batch.ids, batch.payloads, strict=True):
+                    born = known[id].created_at if id in known else now
+                    marks = known[id].marks if id in known else {}
+                    change.puts[collection, id] = Document(payload, born, now, vectors.get(id, {}), marks)
+                inserted, replaced = inserted + len(batch) - len(known), replaced + len(known)
+            return WriteCount(inserted, replaced)
+
+        return self._once(scope, collection, write, stage)
+
+    def update(
+        self,
+        scope: Scope,
+        collection: str,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        now: datetime,
+        merge: bool = True,
+        only_changes: bool = False,
+        vectors: DocumentBatch | None = None,
+        write: Write | None = None,
+    ) -> list[str]:
+        """See DocumentStore."""
+
+        def stage(space: Namespace, change: Change) -> list[str]:
+            found = dict[str, None]()
+            for id, update in updates:
+                document = space.document(change, collection, id)
+                if document is None:
+                    continue
+                found[id] = None
+                text = orjson.dumps(merged(document.decoded(), update) if merge else update)
+                if not only_changes or text != document.payload:
+                    change.puts[collection, id] = replace(document, payload=text, updated_at=now)
+            for id, given in ({} if vectors is None else _vectors_of(space, change, vectors)).items():
+                document = space.document(change, collection, id)
+                if document is not None:
+                    change.puts[collection, id] = replace(document, vectors={**document.vectors, **given})
+            return list(found)
+
+        return self._once(scope, collection, write, stage)
+
+    def update_where(
+        self,
+        scope: Scope,
+        collection: str,
+        filter: Filter,
+        update: Json,
+        *,
+        now: datetime,
+        write: Write | None = None,
+    ) -> int:
+        """See DocumentStore."""
+
+        def stage(space: Namespace, change: Change) -> int:
+            rows = _rows(scope, space, [collection], filter)
+            for id, _, document, _ in rows:
+                text = orjson.dumps(merged(document.decoded(), update))
+                change.puts[collection, id] = replace(document, payload=text, updated_at=now)
+            return len(rows)
+
+        return self._once(scope, collection, write, stage)
+
+    def delete(self, scope: Scope, collection: str, ids: Sequence[str], *, write: Write | None = None) -> list[str]:
+        """See DocumentStore."""
+
+        def stage(space: Namespace, change: Change) -> list[str]:
+            gone = [id for id in dict.fromkeys(ids) if space.document(change, collection, id) is not None]
+            change.puts = {(collection, id): None for id in gone}
+            return gone
+
+        return self._once(scope, collection, write, stage)
+
+    def delete_where(self, scope: Scope, collection: str, filter: Filter, *, write: Write | None = None) -> int:
+        """See DocumentStore."""
+
+        def stage(space: Namespace, change: Change) -> int:
+            change.puts = {(collection, id): None for id, *_ in _rows(scope, space, [collection], filter)}
+            return len(change.puts)
+
+        return self._once(scope, collection, write, stage)
+
+    def forget_writes(self, scope: Scope, before: datetime) -> None:
+        """See DocumentStore."""
+        with self._writing(scope, None) as space:
+            space.receipts = {id: one for id, one in space.receipts.items() if one.at >= before}
+
+    # ── results of clusters ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def write_results(
+        self, scope: Scope, results: Results, updates: Iterable[tuple[str, Json]], *, step: int, now: datetime
+    ) -> list[str]:
+        """See DocumentStore."""
+        with self._writing(scope, results.target) as space:
+            return self._committed(space, marking.write(space, results, updates, step, now))
+
+    def rewrite_results(
+        self,
+        scope: Scope,
+        collection: str,
+        cluster_id: str,
+        run_id: str,
+        updates: Iterable[tuple[str, Json]],
+        *,
+        now: datetime,
+    ) -> int:
+        """See DocumentStore."""
+        with self._writing(scope, None) as space:
+            return self._committed(space, marking.rewrite(space, collection, cluster_id, run_id, updates, now))
+
+    def clear_results(self, scope: Scope, results: Results, *, after: str, now: datetime) -> str | None:
+        """See DocumentStore."""
+        with self._writing(scope, None) as space:
+            return self._committed(space, marking.clear_earlier(space, results, after, _CLEARED_AT_ONCE, now))
+
+    def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
+        """See DocumentStore."""
+        with self._writing(scope, None) as space:
+            return self._committed(space, marking.clear_all(space, cluster_id, _CLEARED_AT_ONCE, now))
+
+    def forget_results(self, scope: Scope, cluster_id: str) -> None:
+        """See DocumentStore."""
+        with self._writing(scope, None) as space:
+            space.commit(marking.forget(space, cluster_id), self._faults)
+            space.fences = {key: fence for key, fence in space.fences.items() if key[1] != cluster_id}
+
+    def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
+        """See DocumentStore."""
+        with self._reading(scope) as space:
+            marks = [
+                mark
+                for key in collections
+                for document in space.collections.get(key, {}).values()
+                for mark in document.marks.values()
+            ]
+            return frozenset(path for mark in marks for shape in (mark.fields, mark.stale) for path in paths_of(shape))
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def get(
+        self, scope: Scope, collection: str, ids: Sequence[str], *, vectors: Sequence[str] | Literal["all"] = ()
+    ) -> list[StoredDocument | None]:
+        """See DocumentStore."""
+        with self._reading(scope) as space:
+            there = space.collections.get(collection, {})
+            return [_stored(id, collection, there[id], vectors) if id in there else None for id in ids]
+
+    def find(
+        self, scope: Scope, collection: str, query: Query, *, vectors: Sequence[str] | Literal["all"] = ()
+    ) -> Listing[StoredDocument]:
+        """See DocumentStore."""
+        with self._reading(scope) as space:
+            there = space.collections.get(collection, {})
+            seen = {id: as_seen(scope, collection, id, document) for id, document in there.items()}
+        chosen = [(id, one) for id, one in seen.items() if passes(one, there[id], query)]
+        page = query.page
+        window = ordered(chosen, query.sort)[page.offset : page.offset + page.limit + 1]
+        found = [_stored(id, collection, there[id], vectors) for id, _ in window]
+        _check_size(found[: page.limit], query.most_bytes)
+        return Listing(found[: page.limit], len(chosen) if page.include_total else 0, len(found) > page.limit)
+
+    def count(self, scope: Scope, collection: str, filter: Filter = MATCH_ALL) -> int:
+        """See DocumentStore."""
+        return len(self._rows(scope, [collection], filter))
+
+    def distinct(
+        self, scope: Scope, collection: str, field: str, filter: Filter, limit: int
+    ) -> tuple[list[tuple[Any, int]], int]:
+        """See DocumentStore."""
+        counts, shown, held = Counter[tuple[str, Any]](), dict[tuple[str, Any], Any](), 0
+        values = [find_field(seen, field)[1] for *_, seen in self._rows(scope, [collection], filter)]
+        for value, count in tally(values):
+            key = distinct_key(value)
+            counts[key] += count
+            held += 0 if key in shown else _VALUE_BYTES
+            shown.setdefault(key, value)
+            check_values_held(field, held)
+        counts.pop(("null", None), None)
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return [(shown[key], count) for key, count in ranked[:limit]], len(ranked)
+
+    def load_matrix(
+        self,
+        scope: Scope,
+        collections: Sequence[str],
+        vector_names: Sequence[str],
+        *,
+        filter: Filter = MATCH_ALL,
+        sample: int | None = None,
+        seed: int = 42,
+    ) -> Matrix:
+        """See DocumentStore."""
+        rows = self._rows(scope, collections, filter)
+        kept = [row for row in rows if all(name in row[2].vectors for name in vector_names)]
+        missing = len(rows) - len(kept)
+        if sample is not None and sample < len(kept):
+            chosen = np.sort(np.random.default_rng(seed).choice(len(kept), size=sample, replace=False))
+            kept = [kept[place] for place in chosen.tolist()]
+        dimensions = self.vector_dimensions(scope)
+        blocks = {
+            name: np.array([row[2].vectors[name] for row in kept], dtype=np.float32).reshape(
+                len(kept), dimensions.get(name, 0)
+            )
+            for name in vector_names
+        }
+        ids, keys = [row[0] for row in kept], [row[1] for row in kept]
+        digest = hashlib.blake2b(orjson.dumps([ids, keys, list(blocks)]), digest_size=16)
+        for block in blocks.values():
+            digest.update(block.data if block.size else b"")
+        return Matrix(ids, keys, blocks, missing, digest.hexdigest())
+
+    def load_fields(
+        self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
+    ) -> tuple[list[str], list[str], list[list[Any]]]:
+        """See DocumentStore."""
+        ids, keys, rows = self.load_made(scope, collections, fields, tuple, filter=filter)
+        return ids, keys, [[row[place] for row in rows] for place in range(len(fields))]
+
+    def load_made(
+        self,
+        scope: Scope,
+        collections: Sequence[str],
+        fields: Sequence[str],
+        make: Callable[[Sequence[Any]], Made],
+        *,
+        filter: Filter = MATCH_ALL,
+    ) -> tuple[list[str], list[str], list[Made]]:
+        """See DocumentStore."""
+        rows = self._rows(scope, collections, filter)
+        made = [make([find_field(seen, field)[1] for field in fields]) for *_, seen in rows]
+        return [row[0] for row in rows], [row[1] for row in rows], made
+
+    def each_fields(
+        self,
+        scope: Scope,
+        collection: str,
+        fields: Sequence[str],
+        take: Callable[[int, Sequence[Sequence[Any]]], None],
+        *,
+        filter: Filter = MATCH_ALL,
+    ) -> None:
+        """See DocumentStore."""
+        ids, _, columns = self.load_fields(scope, [collection], fields, filter=filter)
+        if ids:
+            take(len(ids), columns)
+
+    # ── collections ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def drop_collection(self, scope: Scope, collection: str) -> None:
+        """See DocumentStore."""
+        with self._writing(scope, None) as space:
+            space.drop(collection)
+
+    def generations(self, scope: Scope, collection_id: str) -> list[str]:
+        """See DocumentStore."""
+        with self._reading(scope) as space:
+            return list(space.generations().get(collection_id, []))
+
+    def generated_collections(self, scope: Scope) -> list[str]:
+        """See DocumentStore."""
+        with self._reading(scope) as space:
+            return list(space.generations())
+
+    def drop_namespace(self, scope: Scope) -> None:
+        """See DocumentStore."""
+        with self._writing(scope, None):
+            del self._spaces[scope]
+
+    def compact(self, scope: Scope) -> int:
+        """See DocumentStore. What is deleted is gone at once, so nothing is left to free."""
+        return 0
+
+    def checkpoint(self) -> None:
+        """See DocumentStore. There are no journals."""
+
+    def journal_bytes(self) -> int:
+        """See DocumentStore."""
+        return 0
+
+    def close(self) -> None:
+        """Later calls raise Unavailable."""
+        self._closed = True
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _once(
+        self,
+        scope: Scope,
+        collection: str,
+        write: Write | None,
+        stage: Callable[[Namespace, Change], Answer],
+    ) -> Answer:
+        """Stage a write and commit it; one that was done before under its name is answered as then."""
+        with self._writing(scope, collection) as space:
+            receipt = None if write is None else space.receipts.get(write.id)
+            if receipt is not None:
+                known: Answer = receipt.answer
+                return known
+            change = Change()
+            answer = stage(space, change)
+            if write is not None:
+                change.receipts[write.id] = Receipt(answer, write.at)
+            space.commit(change, self._faults)
+            return answer
+
+    def _committed(self, space: Namespace, staged: tuple[Change, Answer]) -> Answer:
+        change, answer = staged
+        space.commit(change, self._faults)
+        return answer
+
+    @contextmanager
+    def _writing(self, scope: Scope, key: str | None = "") -> Iterator[Namespace]:
+        """The namespace, for one write; `key` is the collection that is written to, None for writes that make none."""
+        if not scope.namespace_id:
+            raise InvalidField("namespace_id", "must not be empty", remedy="Documents live in a namespace.")
+        if key is not None:
+            self._check(scope, key)
+        with self._lock:
+            self._check_open()
+            space = self._spaces.setdefault(scope, Namespace())
+            space.settle(self._faults)
+            yield space
+
+    @contextmanager
+    def _reading(self, scope: Scope) -> Iterator[Namespace]:
+        with self._lock:
+            self._check_open()
+            space = self._spaces.get(scope, Namespace())
+            space.settle(NO_FAULTS)
+            yield space
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("The document store is closed.")
+
+    def _rows(self, scope: Scope, collections: Sequence[str], filter: Filter) -> list[Row]:
+        with self._reading(scope) as space:
+            return _rows(scope, space, collections, filter)
+
+
+def _rows(scope: Scope, space: Namespace, collections: Sequence[str], filter: Filter) -> list[Row]:
+    """The documents that match, by (id, collection)."""
+    query = Query(filter=filter)
+    rows = [
+        (id, key, document, seen)
+        for key in dict.fromkeys(collections)
+        for id, document in space.collections.get(key, {}).items()
+        if passes(seen := as_seen(scope, key, id, document), document, query)
+    ]
+    return sorted(rows, key=lambda row: (row[0].encode(), row[1].encode()))
+
+
+def _vectors_of(space: Namespace, change: Change, batch: DocumentBatch) -> dict[str, dict[str, Any]]:
+    """The vectors of each document of a batch by name. Raises InvalidField for a wrong dimension."""
+    vectors: dict[str, dict[str, Any]] = {}
+    for name, column in batch.vectors.items():
+        space.declare(change, name, column.dimension)
+        for row, values in zip(column.rows.tolist(), column.values, strict=True):
+            vectors.setdefault(batch.ids[row], {})[name] = values.copy()
+    return vectors
+
+
+def _stored(id: str, collection: str, document: Document, vectors: Sequence[str] | Literal["all"]) -> StoredDocument:
+    shown = {name: values for name, values in document.vectors.items() if vectors == "all" or name in vectors}
+    return StoredDocument(id, collection, document.decoded(), document.created_at, document.updated_at, shown)
+
+
+def _check_size(documents: Sequence[StoredDocument], most_bytes: int | None) -> None:
+    size = sum(len(orjson.dumps(one.payload)) + 20 * sum(map(len, one.vectors.values())) for one in documents)
+    if most_bytes is not None and size > most_bytes and len(documents) > 1:
+        raise InvalidField(
+            "limit",
+            f"a page of so many documents would hold more than {most_bytes // 2**20} MiB",
+            remedy=f"Ask for at most {max(1, len(documents) // 2)} at once, or without vectors.",
+        )

@@ -1,0 +1,158 @@
+"""Intents and replies that earlier versions kept beside the documents are found in the metadata store."""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from shoal import failpoints
+from shoal.columns import DocumentBatch
+from shoal.records.enrichment import EnrichmentIntent
+from shoal.records.scope import Scope
+from shoal.runs.intents import EnrichmentIntents, results_of
+from shoal.storage.protocols.replies import Reply, SavedReply
+from shoal.storage.sqlite.adoption import adopt_document_state
+from shoal.storage.sqlite.documents.store import SqliteDocuments
+from shoal.storage.sqlite.metadata import SqliteMetadata
+from shoal.storage.sqlite.replies import put_reply
+from single_writes import SqliteStore
+
+SCOPE, UNKNOWN = Scope("org_1", "ns_1"), Scope("org_1", "ns_gone")
+ROWS = (
+    ("run_1:col_1:aa", "run_1", 2, 60, 60),
+    ("run_2:col_1:bb", "run_2", 3, 60, 20),
+)
+
+
+def saved(now: datetime, body: bytes) -> SavedReply:
+    return SavedReply("hash", Reply(200, "application/json", body), now)
+
+
+def run_sql(root: Path, scope: Scope, *statements: str) -> None:
+    path = root / "documents" / scope.organization_id / scope.namespace_id / "documents.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.fixture
+def root(tmp_path: Path, now: datetime) -> Path:
+    """A namespace that is known and one that is not, each with two intents and two replies, as version 0.1 left them;
+    the metadata hold a later reply to one of the keys."""
+    documents = SqliteDocuments(tmp_path / "documents")
+    for scope in (SCOPE, UNKNOWN):
+        documents.write(scope, "col_1", [DocumentBatch(["a"], [b"{}"])], now=now)
+    documents.close()
+    for scope in (SCOPE, UNKNOWN):
+        run_sql(
+            tmp_path,
+            scope,
+            *(
+                "INSERT INTO enrichments (id, cluster_id, run_id, run_time, target, total, position, enriched, "
+                f"updated_at, sequence) VALUES ('{id}', 'clust_1', '{run}', '2026-01-01T00:00:00.000000+00:00', "
+                f"'col_1', {total}, {position}, {position}, '2026-01-02T00:00:00.000000Z', {sequence})"
+                for id, run, sequence, total, position in ROWS
+            ),
+        )
+        path = tmp_path / "documents" / scope.organization_id / scope.namespace_id / "documents.sqlite"
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for key in ("k1", "k2"):
+                put_reply(connection, scope, key, saved(now, f"of {key}".encode()), now - timedelta(days=1))
+    metadata = SqliteStore(tmp_path / "metadata.sqlite")
+    metadata.insert(SCOPE.organization, "namespace", SCOPE.namespace_id, {"namespace_id": SCOPE.namespace_id})
+    metadata.save_reply(SCOPE, "k2", saved(now, b"later"), forget_before=now)
+    metadata.close()
+    return tmp_path
+
+
+def adopted(root: Path) -> SqliteMetadata:
+    metadata = SqliteMetadata(root / "metadata.sqlite")
+    adopt_document_state(root / "documents", metadata)
+    return metadata
+
+
+def test_intents_and_replies_are_found_in_the_metadata(root: Path, now: datetime) -> None:
+    with closing(adopted(root)) as metadata:
+        intents = EnrichmentIntents(metadata, lambda: now)
+        found = [one for run in ("run_1", "run_2") for one in intents.of_run(SCOPE, run)]
+
+        assert [(one.intent_id, one.sequence, one.total, one.position, one.target) for one in found] == [
+            ("run_1:col_1:aa", 2, 60, 60, "col_1"),
+            ("run_2:col_1:bb", 3, 60, 20, "col_1"),
+        ]
+        assert metadata.saved_reply(SCOPE, "k1") == saved(now, b"of k1")
+        assert metadata.saved_reply(SCOPE, "k2") == saved(now, b"later")
+        assert intents.of_run(UNKNOWN, "run_1") == [] and metadata.saved_reply(UNKNOWN, "k1") is None
+
+
+def test_an_interrupted_enrichment_goes_on_where_the_earlier_version_left_it(root: Path, now: datetime) -> None:
+    with closing(adopted(root)) as metadata:
+        intents = EnrichmentIntents(metadata, lambda: now)
+        (old,) = intents.of_run(SCOPE, "run_2")
+        asked = EnrichmentIntent(**{**old.model_dump(), "position": 0, "enriched": 0, "by_run": True})
+
+        begun = intents.begin(SCOPE, asked)
+
+        assert (begun.position, begun.by_run) == (20, True)
+
+
+def test_it_is_done_once(root: Path, now: datetime) -> None:
+    adopted(root).close()
+    run_sql(root, SCOPE, "UPDATE enrichments SET id = 'run_9:col_1:cc' WHERE run_id = 'run_1'")
+
+    with closing(adopted(root)) as metadata:
+        assert metadata.get(SCOPE, "enrichment", "run_9:col_1:cc") is None
+
+
+def test_a_crash_in_between_is_made_up_for(root: Path, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(failpoints._faults, "migrate.adopted", failpoints._Fault("err:EIO", 1))
+    with pytest.raises(OSError, match="Input/output"):
+        adopted(root)
+
+    with closing(adopted(root)) as metadata:
+        assert len(EnrichmentIntents(metadata, lambda: now).of_run(SCOPE, "run_1")) == 1
+
+
+def test_files_of_the_first_formats_have_less_to_adopt_and_are_not_changed(root: Path) -> None:
+    run_sql(
+        root, SCOPE, "ALTER TABLE enrichments DROP COLUMN sequence", "DROP TABLE replies", "PRAGMA user_version = 2"
+    )
+
+    with closing(adopted(root)) as metadata:
+        found = metadata.get(SCOPE, "enrichment", "run_1:col_1:aa")
+
+    assert found is not None and found.body["sequence"] == 0
+    path = root / "documents" / SCOPE.organization_id / SCOPE.namespace_id / "documents.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_a_damaged_namespace_does_not_stop_the_start_and_is_tried_again(root: Path) -> None:
+    path = root / "documents" / SCOPE.organization_id / SCOPE.namespace_id / "documents.sqlite"
+    whole = path.read_bytes()
+    path.write_bytes(b"x" * len(whole))
+    adopted(root).close()
+    path.write_bytes(whole)
+
+    with closing(adopted(root)) as metadata:
+        assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is not None
+
+
+def test_the_latest_run_of_the_earlier_version_keeps_its_fence(root: Path, now: datetime) -> None:
+    run_sql(
+        root,
+        SCOPE,
+        "DROP TABLE receipts",
+        "DROP TABLE result_fences",
+        "ALTER TABLE written DROP COLUMN step",
+        "PRAGMA user_version = 7",
+    )
+    with closing(adopted(root)) as metadata:
+        intents = EnrichmentIntents(metadata, lambda: now)
+        (earlier,), (later,) = (intents.of_run(SCOPE, run) for run in ("run_1", "run_2"))
+    with closing(SqliteDocuments(root / "documents")) as documents:
+        with pytest.raises(Exception, match="later run, run_2; those of run_1 were not written"):
+            documents.write_results(SCOPE, results_of(earlier), [("a", {"x": 1})], step=1, now=now)
+        assert documents.write_results(SCOPE, results_of(later), [("a", {"x": 1})], step=1, now=now) == ["a"]
