@@ -1,12 +1,12 @@
-"""The stores of an installation with the metadata in memory, optimistic and with conflicts."""
+"""The stores of an installation in memory: metadata optimistic and with conflicts, documents without transactions."""
 
 from shoal.settings import Settings
 from shoal.storage.known_places import check_known
-from shoal.storage.local.artifacts import LocalArtifacts
-from shoal.storage.local.checkpoints import LocalCheckpoints
+from shoal.storage.memory.artifacts import MemoryArtifacts
+from shoal.storage.memory.checkpoints import MemoryCheckpoints
 from shoal.storage.memory.conflicts import Conflicts
+from shoal.storage.memory.documents import MemoryDocuments
 from shoal.storage.memory.metadata import MemoryMetadata
-from shoal.storage.sqlite.documents.store import SqliteDocuments
 from shoal.storage.stores import Stores, exclusively
 
 __all__ = ["memory_stores"]
@@ -19,8 +19,8 @@ def memory_stores(settings: Settings, conflicts: Conflicts | None = None) -> Sto
     metadata = MemoryMetadata(conflicts or Conflicts(rate=0.33, seed=7))
     return Stores(
         metadata=metadata,
-        documents=SqliteDocuments(data / "documents", check=check_known(metadata)),
-        artifacts=LocalArtifacts(data / "artifacts"),
-        checkpoints=LocalCheckpoints(data / "checkpoints"),
+        documents=MemoryDocuments(check=check_known(metadata)),
+        artifacts=MemoryArtifacts(),
+        checkpoints=MemoryCheckpoints(),
         exclusively=lambda purpose: exclusively(data / purpose),
     )

@@ -53,6 +53,34 @@ def test_keyed_creates_of_eight_threads_at_once_are_each_done_once(
     assert (actions["bucket.create"], actions["object.create"]) == (KEYS + 1, KEYS)
 
 
+def test_keyed_document_writes_of_eight_threads_at_once_are_each_done_once(
+    client_for: ClientMaker, admin_key: str, services: Services
+) -> None:
+    """8 threads send the same 10 documents, whose ids the server makes, and the same removals."""
+    first = client_for(admin_key)
+    put_documents(first, grouped_documents(20))
+    where = "/collections/docs/documents"
+
+    def send(thread: int) -> list[tuple[int, str]]:
+        client, answers = client_for(admin_key), []
+        for number in range(10):
+            key = {"Idempotency-Key": f"create-{number}"}
+            answers.append(client.post(where, json={"vectors": {"v": [1.0] * 8}, "n": number}, headers=key))
+            gone = {"document_ids": [f"d{number:04d}", "nobody"]}
+            key = {"Idempotency-Key": f"delete-{number}"}
+            answers.append(client.request("DELETE", f"{where}/batch", json=gone, headers=key))
+        return [(answer.status_code, answer.text) for answer in answers]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = [answer for thread in pool.map(send, range(THREADS)) for answer in thread]
+
+    assert {status for status, _ in answers} == {200}
+    assert len({text for _, text in answers}) == 20
+    assert first.get(f"{where}/count").json()["count"] == 20
+    actions = Counter(one["action"] for one in first.get("/organizations/audit?limit=1000").json()["results"])
+    assert (actions["document.create"], actions["documents.delete"]) == (10, 10)
+
+
 def test_a_run_is_carried_out_on_each_store_alike(client: httpx.Client, services: Services) -> None:
     put_documents(client, grouped_documents())
     create(client)
