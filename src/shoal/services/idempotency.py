@@ -118,6 +118,8 @@ class Idempotency:
             return known
         act = prepare()
         write = self._begin(scope, keyed)
+        if isinstance(write, Answer):
+            return write
         with noted_later() as notes:
             reply = act(write)
         hit("idempotency.before_save")
@@ -130,12 +132,16 @@ class Idempotency:
             lambda tx: tx.prune(scope, "document_write", before, now=now, keep=_MOST_INTENTS, most=_PRUNED_AT_ONCE)
         )
 
-    def _begin(self, scope: Scope, keyed: Keyed) -> Write:
-        """The intent of this request, put on record where there is none."""
+    def _begin(self, scope: Scope, keyed: Keyed) -> Write | Answer:
+        """The intent of this request, put on record where there is none; the answer where a twin has ended meanwhile
+        and removed it."""
         new = DocumentWrite(intent_id=_intent_id(keyed), write_id=new_id("write"), created_at=self._now())
         horizon = self._horizon()
 
-        def begin(tx: Transaction) -> DocumentWrite:
+        def begin(tx: Transaction) -> DocumentWrite | Answer:
+            answered = _answer(keyed, tx.saved_reply(scope, keyed.key), horizon)
+            if answered is not None:
+                return answered
             writes = self._writes.within(tx)
             known = writes.find_one(scope, new.intent_id)
             if known is not None and known.created_at >= horizon:
@@ -145,6 +151,8 @@ class Idempotency:
             return writes.add(scope, new)
 
         begun = self._metadata.transact(begin)
+        if isinstance(begun, Answer):
+            return begun
         hit("idempotency.intent")
         return Write(begun.write_id, begun.created_at)
 
