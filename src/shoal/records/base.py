@@ -140,6 +140,19 @@ class Record(BaseModel):
         json_schema_serialization_defaults_required=True,  # all fields are sent, also those that have a default
     )
 
+    def with_changes(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed. Pydantic's `model_copy(update=…)` checks neither names nor values.
+
+        Raises TypeError for a name that is no field, ValidationError for a value that the field does not take.
+        """
+        unknown = sorted(changes.keys() - type(self).model_fields.keys())
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no field {unknown[0]!r}")
+        copy = self.model_copy()
+        for name, value in changes.items():
+            self.__pydantic_validator__.validate_assignment(copy, name, value)
+        return copy
+
 
 class Effect(Record):
     """An answer that says what a call did, and shows nothing of what is stored."""
