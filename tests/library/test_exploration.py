@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 import shoal
-from shoal.analysis.analyse import NOISE_ID
 from shoal.errors import ShoalError
 from shoal.library.views import exploration
+from shoal.records.cluster_ids import NOISE_ID
 
 ABOUT = ["refund for my card", "password reset fails", "parcel arrived late"]
 SIZES = [30, 20, 10]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shoal.analysis.hierarchy import Node, Tree, grow
 from shoal.analysis.layers import FoundLayers
-from shoal.analysis.named_clusters import NOISE_ID, Analysis, Group, NamedCluster, NamedLayer
+from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLayer
 from shoal.columns import NOISE, Points, Rows
 from shoal.engine import compute
 from shoal.engine.clusters.centroids import member_rows
@@ -17,7 +17,7 @@ from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Plan, Progress, StageCache, bypass_cache, ignore_progress
 from shoal.labeling import Name, Partition, abridge, main_parents, name_layers
 
-__all__ = ["NOISE_ID", "Analysis", "Group", "NamedCluster", "NamedLayer", "analyse", "weighted_means"]
+__all__ = ["Analysis", "Group", "NamedCluster", "NamedLayer", "analyse", "weighted_means"]
 
 Nodes = Sequence[Node]
 NodeNames = Mapping[tuple[int, ...], Name]

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from shoal.columns import NOISE, Labels
 from shoal.engine.outcome import Outcome
 
-__all__ = ["BROAD", "FINE", "NOISE_ID", "Analysis", "Group", "NamedCluster", "NamedLayer"]
+__all__ = ["BROAD", "FINE", "Analysis", "Group", "NamedCluster", "NamedLayer"]
 
-NOISE_ID: Final = "cl_noise"
-"""The cluster id of documents that belong to no cluster (contract.md#noise)."""
 BROAD, FINE = "broad", "fine"
 """What ids of layers begin with: `broad_N` above the clusters, `fine_N` below them."""
 

@@ -7,9 +7,10 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from shoal.analysis.analyse import NOISE_ID, Analysis, NamedLayer, weighted_means
+from shoal.analysis.analyse import Analysis, NamedLayer, weighted_means
 from shoal.columns import NOISE, Points
 from shoal.engine.outcome import Outcome
+from shoal.records.cluster_ids import NOISE_ID
 
 __all__ = ["centroids_table", "cluster_ids", "condensed_tree_table", "further_tables", "hierarchy_table"]
 __all__ += ["layers_table", "members_table", "near_duplicates_table"]

@@ -14,6 +14,7 @@ import orjson
 from fastapi import Request, Response
 
 from shoal.records.cluster import Cluster, ClusterList
+from shoal.records.cluster_ids import format_cluster_id, top_number
 from shoal.records.collection import Collection, CollectionList
 from shoal.records.document_answers import Document, DocumentList
 from shoal.records.execution import Execution
@@ -26,7 +27,6 @@ Json = dict[str, Any]
 Adapt = Callable[[Json], Json]
 
 _AGENT: Final = re.compile(r"OpenAPI-Generator/0\.")
-_CENTROID: Final = re.compile(r"cl_[0-9]+")
 _METHODS: Final = frozenset(
     {"agglomerative", "attribute_based", "dbscan", "gaussian_mixture", "hdbscan", "kmeans", "mean_shift", "optics",
      "spectral"}
@@ -105,9 +105,10 @@ def _run(run: Json) -> Json:
 
 def _numbered(centroids: list[Json]) -> list[Json]:
     """Centroids whose ids are all `cl_<number>`: the others get the numbers after the largest."""
-    numbers = [int(one["cluster_id"][3:]) for one in centroids if _CENTROID.fullmatch(one["cluster_id"])]
-    others = [one["cluster_id"] for one in centroids if not _CENTROID.fullmatch(one["cluster_id"])]
-    ids = {id: f"cl_{number}" for number, id in enumerate(others, start=max(numbers, default=-1) + 1)}
+    numbers = {one["cluster_id"]: top_number(one["cluster_id"]) for one in centroids}
+    first = 1 + max((number for number in numbers.values() if number is not None), default=-1)
+    others = (id for id, number in numbers.items() if number is None)
+    ids = {id: format_cluster_id((number,)) for number, id in enumerate(others, start=first)}
     return [
         {
             **one,

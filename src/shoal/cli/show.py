@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from shoal.records.cluster_ids import NOISE_ID, complete_cluster_id
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["show"]
 
 _MOST_MEMBERS: Final = 20
-_NOISE: Final = "cl_noise"
 _LESS: Final = ("cluster_id", "cluster_label", "x", "y", "z")
 
 
@@ -54,11 +55,11 @@ def _found(asked: str, summary: Mapping[str, Any]) -> dict[str, Any]:
     """The cluster that is meant: by id, number, label, or the only label that has these words. Raises InvalidField."""
     from shoal.errors import InvalidField
 
-    noise = {"cluster_id": _NOISE, "label": "in no cluster", "keywords": [], "size": summary["noise"], "examples": []}
+    noise = {"cluster_id": NOISE_ID, "label": "in no cluster", "keywords": [], "size": summary["noise"], "examples": []}
     clusters: list[dict[str, Any]] = [*summary["clusters"], noise]
     wanted = asked.strip().casefold()
     for tests in (
-        lambda one: one["cluster_id"].casefold() in (wanted, f"cl_{wanted}"),
+        lambda one: one["cluster_id"].casefold() in (wanted, complete_cluster_id(wanted)),
         lambda one: one["label"].casefold() == wanted,
         lambda one: wanted and wanted in one["label"].casefold(),
     ):

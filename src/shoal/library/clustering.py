@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import NOISE_ID, Analysis, NamedCluster, NamedLayer
+from shoal.analysis.analyse import Analysis, NamedCluster, NamedLayer
 from shoal.analysis.recounted import with_outcome
 from shoal.analysis.tables import (
     centroids_table,
@@ -38,6 +38,7 @@ from shoal.library.views.exploration import Exploration, Kept
 from shoal.library.views.exports import index_table
 from shoal.plural import plural
 from shoal.precision import center_on_mean
+from shoal.records.cluster_ids import NOISE_ID
 
 if TYPE_CHECKING:
     from shoal.library.written.write_back import FileRows

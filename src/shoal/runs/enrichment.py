@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from shoal.errors import NotFound, StaleVersion
 from shoal.failpoints import hit
 from shoal.records.cluster import Cluster
+from shoal.records.cluster_ids import id_in_partition
 from shoal.records.cluster_requests import EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
 from shoal.records.enrichment import EnrichmentIntent
@@ -250,7 +251,7 @@ class _Results:
             summary = self.summaries.get(row["cluster_id"], {})
             values = {
                 **row,
-                "cluster_id": wire_ids(row["cluster_id"], self.run.partition),
+                "cluster_id": id_in_partition(row["cluster_id"], self.run.partition),
                 "cluster_label": self._labels.get(row["cluster_id"], row["cluster_label"]),
                 "member_count": summary.get("num_members"),
                 "keywords": summary.get("keywords"),

@@ -9,22 +9,17 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.analysis.analyse import NOISE_ID
 from shoal.columns import DocumentBatch, Rows, VectorColumn
+from shoal.records.cluster_ids import NOISE_ID, PARTITION_END, id_in_partition
 from shoal.records.execution import Execution
 from shoal.runs.grouping.groups import Groups
 from shoal.runs.identity.renaming import labelled
 from shoal.tables import decode_dictionaries
 
-__all__ = ["member_ids", "output_batches", "wire_ids"]
+__all__ = ["member_ids", "output_batches"]
 
 _BATCH: Final = 8192
 _OF_SOURCE: Final = {"document_id": "source_document_id", "collection_id": "source_collection_id"}
-
-
-def wire_ids(cluster_id: str, partition: str | None) -> str:
-    """`cl_0`, or `<partition>:cl_0` where the run has a filter of its own."""
-    return cluster_id if partition is None else f"{partition}:{cluster_id}"
 
 
 def output_batches(
@@ -56,7 +51,7 @@ def _centroids(run: Execution, groups: Groups, feature: str | None, about: Mappi
     every = np.arange(table.num_rows, dtype=np.int64)
     kept = every if feature is None else every[np.equal(table["feature"].to_numpy(), feature)]
     rows = table.take(pa.array(kept)).to_pylist()
-    ids = [wire_ids(row["cluster_id"], run.partition) for row in rows]
+    ids = [id_in_partition(row["cluster_id"], run.partition) for row in rows]
     payloads = [
         orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **_told(row, run.partition), **about})
         for row, id in zip(rows, ids, strict=True)
@@ -69,7 +64,7 @@ def _told(row: Mapping[str, Any], partition: str | None) -> dict[str, Any]:
     text."""
     parent, attributes = row.get("parent_cluster_id"), row.get("attributes")
     return {
-        **({} if parent is None else {"parent_cluster_id": wire_ids(parent, partition)}),
+        **({} if parent is None else {"parent_cluster_id": id_in_partition(parent, partition)}),
         **({} if attributes is None else {"attributes": orjson.loads(attributes)}),
     }
 
@@ -94,7 +89,7 @@ def _member_fields(members: pa.RecordBatch, partition: str | None) -> pa.RecordB
     """The payload of each member, as columns."""
     if partition is not None:
         ids = members["cluster_id"]
-        within = pc.binary_join_element_wise(partition, ids, ":")
+        within = pc.binary_join_element_wise(partition, ids, PARTITION_END)
         place = members.schema.get_field_index("cluster_id")
         members = members.set_column(place, "cluster_id", pc.if_else(pc.equal(ids, NOISE_ID), ids, within))
     return members.rename_columns([_OF_SOURCE.get(name, name) for name in members.schema.names])

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from shoal.errors import Corrupt, InvalidField, NotFound, ShoalError
 from shoal.records import collection as records
 from shoal.records.cluster import Cluster
+from shoal.records.cluster_ids import id_in_partition
 from shoal.records.execution import ACTIVE, Execution
 from shoal.records.ids import check_label
 from shoal.records.relabeling import Relabeling
@@ -29,7 +30,7 @@ from shoal.runs.generations import is_of_run
 from shoal.runs.grouping.groups import with_link_labels
 from shoal.runs.intents import EnrichmentIntents
 from shoal.runs.layers import hierarchies, wholes_of, with_new_labels
-from shoal.runs.output import member_ids, wire_ids
+from shoal.runs.output import member_ids
 from shoal.runs.states import RunStates
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore
@@ -233,7 +234,7 @@ class Relabelings:
                     scope, target, cluster.cluster_id, run.run_id, updates, now=self._now()
                 )
         for output in outputs:
-            groups = [(wire_ids(id, run.partition), labels[id]) for id in ids if id in labels]
+            groups = [(id_in_partition(id, run.partition), labels[id]) for id in ids if id in labels]
             changed += self._update(scope, output.storage_key, groups)
             for batch in _batches(members):
                 rows = zip(member_ids(batch, several), batch["cluster_id"].to_pylist(), strict=True)

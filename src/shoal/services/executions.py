@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
 from shoal.records.cluster import Cluster
 from shoal.records.enrichment import EnrichmentIntent
+from shoal.records.cluster_ids import has_cluster_prefix
 from shoal.records.execution import Centroid, ClusterData, Execution
 from shoal.records.queries.filters import And
 from shoal.records.queries.paging import Listing
@@ -275,7 +276,7 @@ class Executions:
 
     def _window(self, scope: Scope, run: Execution, window: ClusterData) -> tuple[list[dict[str, Any]], int]:
         """The members that are asked for, and how many there are in all."""
-        chosen = window.cluster_id if (window.cluster_id or "").startswith("cl_") else None
+        chosen = window.cluster_id if has_cluster_prefix(window.cluster_id or "") else None
         if chosen is None and not window.include_members:
             return [], self._rows(scope, run)  # the file need not be read
         members = self._members(scope, run)

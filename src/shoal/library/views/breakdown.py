@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import NOISE_ID, NamedCluster
+from shoal.analysis.analyse import NamedCluster
 from shoal.columns import NOISE, Labels
 from shoal.errors import InvalidField
 from shoal.labeling import name_clusters
@@ -17,6 +17,7 @@ from shoal.library.input.frames import is_pandas, is_polars
 from shoal.library.input.inputs import column_of
 from shoal.scalars import is_missing, unwrap
 from shoal.tables import is_text, to_plain
+from shoal.records.cluster_ids import NOISE_ID
 
 __all__ = ["UNITS", "by_class", "by_time"]
 

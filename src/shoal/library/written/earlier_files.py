@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.files.columnar.row_writers import written_format
+from shoal.records.cluster_ids import is_cluster_id
 
-__all__ = ["CLUSTER_ID", "PREFIX", "RESULT_COLUMNS", "is_earlier"]
+__all__ = ["PREFIX", "RESULT_COLUMNS", "is_earlier"]
 
 RESULT_COLUMNS: Final = ("cluster_id", "cluster_label", "strength", "x", "y")
 PREFIX: Final = "shoal_"
 """Stands before the name of a column of results where the caller has one of that name."""
-CLUSTER_ID: Final = re.compile(r"cl_(noise|\d+(_sub_\d+)*)")
 _WIDTHS: Final = (5, 3)
 """How many columns of results there are: with a map, and without."""
 _HEAD: Final = 2**20
@@ -37,7 +36,7 @@ def is_earlier(path: Path, columns: Collection[str] | None = None) -> bool:
     if width is None or (columns is not None and not set(names[:-width]) <= set(columns)):
         return False
     ids = [row for row in rows if row not in (None, "")]
-    return bool(ids) and all(isinstance(id, str) and CLUSTER_ID.fullmatch(id) for id in ids)
+    return bool(ids) and all(isinstance(id, str) and is_cluster_id(id) for id in ids)
 
 
 def _are_results(names: Sequence[str]) -> bool:

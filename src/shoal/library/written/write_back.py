@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import NOISE_ID, NamedCluster
+from shoal.analysis.analyse import NamedCluster
 from shoal.columns import Labels, Rows
 from shoal.durable import written_alone
 from shoal.engine.plan import Progress, ignore_progress
@@ -25,8 +25,9 @@ from shoal.files.originals import Originals, as_batches
 from shoal.files.stamps import changed_files
 from shoal.library.input.document_ids import DocumentIds
 from shoal.library.input.kept_columns import find_kept
-from shoal.library.written.earlier_files import CLUSTER_ID, PREFIX, RESULT_COLUMNS, is_earlier
+from shoal.library.written.earlier_files import PREFIX, RESULT_COLUMNS, is_earlier
 from shoal.library.written.write_targets import check_target
+from shoal.records.cluster_ids import NOISE_ID, is_cluster_id
 
 __all__ = ["RESULT_COLUMNS", "FileRows", "check_replaced", "write_back"]
 
@@ -320,7 +321,7 @@ def _is_clustered(first: pa.RecordBatch | Sequence[Mapping[str, Any]], there: Se
     if not set(ours) <= set(there):
         return False
     values = first.column(id).to_pylist() if isinstance(first, pa.RecordBatch) else [row.get(id) for row in first]
-    return all(value is None or (isinstance(value, str) and CLUSTER_ID.fullmatch(value)) for value in values)
+    return all(value is None or (isinstance(value, str) and is_cluster_id(value)) for value in values)
 
 
 def _guarded(label: str) -> str:

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import NOISE_ID
 from shoal.columns import NOISE, Labels, Points
 from shoal.engine.clusters.centroids import Memberships, cluster_means, measure_memberships
 from shoal.engine.clusters.quality import Grouping, measure
@@ -19,6 +18,7 @@ from shoal.engine.prediction import Assigner, compute_reaches
 from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
+from shoal.records.cluster_ids import NOISE_ID
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope
 from shoal.runs.engine_plan import SEED

@@ -10,12 +10,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.analysis.analyse import NOISE_ID
 from shoal.analysis.named_clusters import BROAD, FINE
 from shoal.columns import NOISE, Labels, VectorColumn
 from shoal.engine.features.overlap import ABSENT, find_overlaps, measure_agreement
 from shoal.engine.plan import Progress, StageCache
 from shoal.records.cluster import Cluster
+from shoal.records.cluster_ids import NOISE_ID
 from shoal.records.execution import Execution
 from shoal.runs.grouping.earlier_map import rows_in
 from shoal.runs.grouping.groups import Groups, Values, relationship

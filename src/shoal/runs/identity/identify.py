@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import NOISE_ID
 from shoal.columns import NOISE, Labels
 from shoal.engine.clusters.matching import SharedRows, count_shared_rows, match_clusters
 from shoal.engine.features.attributes import format_value
 from shoal.errors import Corrupt, NotFound
+from shoal.records.cluster_ids import NOISE_ID
 from shoal.records.execution import Execution
 from shoal.records.queries.filters import Condition
 from shoal.records.queries.paging import Page, Sort
