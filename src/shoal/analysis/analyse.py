@@ -117,7 +117,7 @@ def _groups(tree: Tree, names: NodeNames) -> list[Group]:
     return [
         Group(
             id,
-            f"Group {number}" if names[node.clusters].made_up else names[node.clusters].label,
+            f"Group {number}" if names[node.clusters].is_number else names[node.clusters].label,
             names[node.clusters].keywords,
             node.level,
             node.size,

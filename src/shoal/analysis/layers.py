@@ -104,7 +104,7 @@ def _described(
     size = int(members.sizes[place])
     return NamedCluster(
         cluster_id=id,
-        label=f"{_UNNAMED[series]} {count}" if name.made_up else name.label,
+        label=f"{_UNNAMED[series]} {count}" if name.is_number else name.label,
         keywords=name.keywords,
         size=size,
         share=size / rows,

@@ -1,17 +1,17 @@
-"""Names and keywords for clusters from the documents' own words. No model, no network.
+"""Names and keywords for clusters.
 
-texts -> words (`tokens`) -> candidate phrases and their counts (`phrases`) -> scores (`scoring`) -> candidates as they
-are written (`candidates`) -> names (`naming`, `label_choice`); `fields` finds those that hold text, `brief` makes one
-text of them, `examples` shows a
-text beside a name; `values` names by a field of few short values instead.
+`base` is what every namer is given and gives back; `words` names from the documents' own words, without a model.
+`text_fields` finds the fields that hold text, `document_text` makes one text of them, `text` cleans it, `examples`
+shows it beside a name.
 """
 
-from shoal.labeling.brief import document_text, trimmed
+from shoal.labeling.base import Brief, Budget, Name, Namer, Partition, main_parents
+from shoal.labeling.document_text import document_text, trimmed
 from shoal.labeling.examples import abridge
-from shoal.labeling.fields import choose_text_fields
-from shoal.labeling.naming import Name, Partition, main_parents, name_clusters, name_layers
-from shoal.labeling.tokens import LONGEST_READ
-from shoal.labeling.volume import Volume
+from shoal.labeling.text import LONGEST_READ
+from shoal.labeling.text_fields import choose_text_fields
+from shoal.labeling.words.namer import WordNamer, name_clusters, name_layers
+from shoal.labeling.words.volume import Volume
 
-__all__ = ["LONGEST_READ", "Name", "Partition", "Volume", "abridge", "choose_text_fields", "document_text"]
-__all__ += ["main_parents", "name_clusters", "name_layers", "trimmed"]
+__all__ = ["LONGEST_READ", "Brief", "Budget", "Name", "Namer", "Partition", "Volume", "WordNamer", "abridge"]
+__all__ += ["choose_text_fields", "document_text", "main_parents", "name_clusters", "name_layers", "trimmed"]

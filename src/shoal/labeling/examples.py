@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Final
 
-from shoal.labeling.tokens import ESCAPE
+from shoal.labeling.text import ESCAPE
 
 __all__ = ["LONGEST_SHOWN", "abridge", "visible"]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shoal.errors import Cancelled
 from shoal.labeling import Name, name_clusters
 from shoal.labeling.languages import ENGLISH
-from shoal.labeling.reading import DOCUMENTS_PER_CLUSTER, _even_sample
+from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, _even_sample
 
 BANK = {
     "Card isn't working": [

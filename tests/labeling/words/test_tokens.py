@@ -2,7 +2,8 @@
 
 import pytest
 
-from shoal.labeling.tokens import LONGEST_TEXT, Role, TokenTable, clean, tokenize
+from shoal.labeling.text import LONGEST_TEXT, clean
+from shoal.labeling.words.tokens import Role, TokenTable, tokenize
 
 
 def words(*texts: str) -> list[str]:

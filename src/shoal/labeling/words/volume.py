@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shoal.labeling.reading import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET
-from shoal.labeling.tokens import LONGEST_EXCERPT, LONGEST_TEXT
+from shoal.labeling.text import LONGEST_EXCERPT, LONGEST_TEXT
+from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET
 
 __all__ = ["Volume"]
 

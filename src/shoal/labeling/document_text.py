@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from shoal.labeling.fields import text_parts
-from shoal.labeling.tokens import LONGEST_READ, excerpt
+from shoal.labeling.text import LONGEST_READ, excerpt
+from shoal.labeling.text_fields import text_parts
 
 __all__ = ["document_text", "trimmed"]
 

@@ -86,7 +86,7 @@ def test_without_words_each_layer_counts_by_itself() -> None:
     found = name_layers(["1", "2", "3", "4"], layers, chosen=1)
 
     assert [[name.label for name in layer] for layer in found] == [["Cluster 0"], ["Cluster 0", "Cluster 1"]]
-    assert all(name.made_up for layer in found for name in layer)
+    assert all(name.is_number for layer in found for name in layer)
 
 
 def test_noise_of_one_layer_still_speaks_in_another() -> None:

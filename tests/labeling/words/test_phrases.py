@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from shoal.labeling.common_words import common_words
-from shoal.labeling.phrases import Phrases, count_phrases
-from shoal.labeling.tokens import TokenTable, tokenize
+from shoal.labeling.words.common_words import common_words
+from shoal.labeling.words.phrases import Phrases, count_phrases
+from shoal.labeling.words.tokens import TokenTable, tokenize
 
 
 def found(*texts: str) -> set[str]:

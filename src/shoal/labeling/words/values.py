@@ -13,9 +13,9 @@ from itertools import count
 import numpy as np
 
 from shoal.columns import Labels
-from shoal.labeling.candidates import LONGEST_KEYWORD, MOST_KEYWORDS
 from shoal.labeling.examples import visible
 from shoal.labeling.languages import LANGUAGES
+from shoal.labeling.words.candidates import LONGEST_KEYWORD, MOST_KEYWORDS
 
 __all__ = ["NamedByValue", "Values", "find_values", "name_by_values"]
 

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from shoal.labeling.languages import LANGUAGES
-from shoal.labeling.tokens import clean, excerpt
+from shoal.labeling.text import clean, excerpt
 
 __all__ = ["MOST_FIELDS", "choose_text_fields", "text_parts"]
 

@@ -1,58 +1,39 @@
 """From texts to the names of clusters, in one layer or in several."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points
-from shoal.labeling.boilerplate import drop_boilerplate
-from shoal.labeling.candidates import Candidate, find_candidates, keywords
+from shoal.labeling.base import Brief, Budget, Name, Partition, Progress, main_parents
 from shoal.labeling.examples import abridge
-from shoal.labeling.label_choice import Kin, Label, choose_labels, ranked, spoken_for
-from shoal.labeling.numerals import topical_numerals
-from shoal.labeling.phrases import Phrases, count_phrases
-from shoal.labeling.reading import rows_to_read
-from shoal.labeling.scoring import breadth, nearest_clusters, score_phrases
-from shoal.labeling.tokens import LONGEST_EXCERPT, TokenTable, clean, tokenize
-from shoal.labeling.values import NamedByValue, Values, find_values, name_by_values
+from shoal.labeling.text import LONGEST_EXCERPT, clean
+from shoal.labeling.words.boilerplate import drop_boilerplate
+from shoal.labeling.words.candidates import Candidate, find_candidates, keywords
+from shoal.labeling.words.labels import Kin, Label, choose_labels, ranked, spoken_for
+from shoal.labeling.words.numerals import topical_numerals
+from shoal.labeling.words.phrases import Phrases, count_phrases
+from shoal.labeling.words.sample import rows_to_read
+from shoal.labeling.words.scores import breadth, nearest_clusters, score_phrases
+from shoal.labeling.words.tokens import TokenTable, tokenize
+from shoal.labeling.words.values import NamedByValue, Values, find_values, name_by_values
 
-__all__ = ["Name", "Partition", "main_parents", "name_clusters", "name_layers"]
-
-Numbers = NDArray[np.int32]
-Progress = Callable[[float], None]
+__all__ = ["WordNamer", "name_clusters", "name_layers"]
 
 _FEW_CHARACTERS = 40
 _BROAD = 4
 """Times as many clusters in the finest layer as in one that is named from the names of its parts."""
 
 
-@dataclass(frozen=True)
-class Name:
-    """What to call a cluster."""
+class WordNamer:
+    """Names clusters by the words of their own documents. Costs nothing, so no budget stops it."""
 
-    label: str
-    """1..80 characters, unlike that of any other cluster of the layer; plain text, to be escaped where it is shown."""
-    keywords: tuple[str, ...]
-    """Up to 8 phrases of at most 40 characters, most telling first; empty where there was nothing to read."""
-    made_up: bool = field(default=False, compare=False)
-    """Whether the label only counts, since there was nothing to read."""
-
-    @staticmethod
-    def of_number(number: int) -> "Name":
-        """The name of a cluster without words."""
-        return Name(f"Cluster {number}", (), made_up=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """One layer to name: `labels` (n,) of its `clusters`, -1 for noise, and their `centroids` (k, d), which say which
-    clusters are neighbours, whose phrases a name should avoid; without them shared words decide it."""
-
-    labels: Labels
-    clusters: int
-    centroids: Points | None = None
+    def name(self, brief: Brief, budget: Budget, progress: Progress | None = None) -> list[list[Name]]:
+        """See `Namer`."""
+        if brief.texts is None:
+            return [[Name.of_number(number) for number in range(layer.clusters)] for layer in brief.layers]
+        return name_layers(brief.texts, brief.layers, chosen=brief.chosen, progress=progress)
 
 
 def name_clusters(
@@ -113,7 +94,7 @@ def name_layers(
     found = _in_order(_Reading(table, phrases, parts, chosen, first), lambda fraction: report(0.8 + 0.2 * fraction))
     named = [
         [
-            Name(label.text, keywords(ranked(each))) if label.phrase else Name.of_number(number)
+            Name(label.text, keywords(ranked(each)), score=label.coverage) if label.phrase else Name.of_number(number)
             for number, (label, each) in enumerate(zip(labels, candidates, strict=True))
         ]
         for labels, candidates in found
@@ -160,25 +141,16 @@ def _by_values(values: Values, layers: Sequence[Partition], chosen: int) -> list
                     same[mine] = other
         named[number] = name_by_values(values, layer.labels, layer.clusters, same)
     return [
-        [Name(name.label, name.keywords) if name.label else Name.of_number(c) for c, name in enumerate(named[number])]
+        [
+            Name(name.label, name.keywords, source="value") if name.label else Name.of_number(c)
+            for c, name in enumerate(named[number])
+        ]
         for number in range(len(layers))
     ]
 
 
 def _silent(fraction: float) -> None:
     """For a caller that follows no progress."""
-
-
-def main_parents(labels: Labels, above: Labels, clusters: int) -> Numbers:
-    """(clusters,) for each cluster of `labels` (n,) the one of `above` (n,) that holds most of its documents, the first
-    of equals; -1 where none does."""
-    both = (labels >= 0) & (above >= 0)
-    width = int(above.max(initial=-1)) + 1
-    pairs, counts = np.unique(labels[both].astype(np.int64) * width + above[both], return_counts=True)
-    parents = np.full(clusters, -1, np.int32)
-    order = np.lexsort((-pairs, counts))  # the last one written stays: most documents, then the first
-    parents[pairs[order] // max(width, 1)] = pairs[order] % max(width, 1)
-    return parents
 
 
 _Found = tuple[list[Label], list[list[Candidate]]]

@@ -11,7 +11,7 @@ from shared_data import load, vectors
 from shoal.columns import Labels
 from shoal.demo_data import GARMENTS
 from shoal.labeling import Name, Partition, name_clusters, name_layers
-from shoal.labeling.values import find_values
+from shoal.labeling.words.values import find_values
 
 
 def named(*clusters: dict[str, int]) -> list[Name]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels
 from shoal.elementary import log
-from shoal.labeling.tokens import TokenTable
+from shoal.labeling.words.tokens import TokenTable
 
 __all__ = ["common_words", "evenly_used"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.elementary import log
-from shoal.labeling.phrases import FEW_DOCUMENTS, Phrases
+from shoal.labeling.words.phrases import FEW_DOCUMENTS, Phrases
 
 __all__ = ["breadth", "fitness", "nearest_clusters", "score_phrases"]
 

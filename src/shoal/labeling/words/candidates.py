@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
-from shoal.labeling.phrases import Phrases
-from shoal.labeling.scoring import fitness
-from shoal.labeling.tokens import TokenTable
+from shoal.labeling.words.phrases import Phrases
+from shoal.labeling.words.scores import fitness
+from shoal.labeling.words.tokens import TokenTable
 
 __all__ = ["Candidate", "find_candidates", "keywords"]
 

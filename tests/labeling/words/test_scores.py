@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from shoal.labeling.phrases import Phrases, count_phrases
-from shoal.labeling.scoring import fitness, nearest_clusters, score_phrases
-from shoal.labeling.tokens import TokenTable, tokenize
+from shoal.labeling.words.phrases import Phrases, count_phrases
+from shoal.labeling.words.scores import fitness, nearest_clusters, score_phrases
+from shoal.labeling.words.tokens import TokenTable, tokenize
 
 
 def corpus(*clusters: list[str]) -> tuple[TokenTable, Phrases]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from shoal.labeling.candidates import Candidate
+from shoal.labeling.words.candidates import Candidate
 
 __all__ = ["Kin", "Label", "choose_labels", "ranked", "spoken_for"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shoal.labeling.boilerplate import drop_boilerplate
+from shoal.labeling.words.boilerplate import drop_boilerplate
 
 SHARED = "Read our terms of service. "
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shoal.labeling import document_text, name_clusters, trimmed
-from shoal.labeling.tokens import tokenize
+from shoal.labeling.words.tokens import tokenize
 
 
 def test_values_are_joined_to_one_text_and_anything_else_is_passed_over() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
-from shoal.labeling.tokens import LONGEST_TEXT
+from shoal.labeling.text import LONGEST_TEXT
 
 __all__ = ["DOCUMENTS_PER_CLUSTER", "TOKEN_BUDGET", "rows_to_read"]
 

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
-from shoal.labeling.common_words import evenly_used
-from shoal.labeling.tokens import Role, TokenTable
+from shoal.labeling.words.common_words import evenly_used
+from shoal.labeling.words.tokens import Role, TokenTable
 
 __all__ = ["Phrases", "count_phrases"]
 

@@ -1,0 +1,106 @@
+"""Plain text of what documents hold: markup, addresses and identifiers taken out, long texts cut to excerpts."""
+
+import html
+import re
+import unicodedata
+from itertools import pairwise
+
+__all__ = ["ESCAPE", "LONGEST_EXCERPT", "LONGEST_READ", "LONGEST_TEXT", "clean", "excerpt"]
+
+LONGEST_TEXT = 200
+"""Words read of one text."""
+LONGEST_EXCERPT = LONGEST_TEXT * 8
+"""Characters read of one text."""
+LONGEST_READ = LONGEST_TEXT * 100
+"""Characters of a text that are looked at for those; most of them may be markup."""
+_HOLE = " . "
+"""Stands where something was left out."""
+
+_MARKUP = re.compile(r"(?is)<(script|style)\b[^>]{0,500}>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|</?[a-z!][^<>]{0,500}>")
+_ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|[\w.+-]+@[\w-]+\.[\w.-]+|&#?\w{2,8};")
+_IDENTIFIER = re.compile(r"(?a)\b(?![A-Za-z]+-?\d{1,2}\b)(?=[\w-]*\d)(?:[\w-]{6,}|[A-Za-z_][\w-]*\d{3,}[\w-]*)(?!\w)")
+_HINT_OF_ADDRESS, _DIGIT = re.compile(r"://|@|(?i:www)\.|&"), re.compile(r"(?a)\d")
+_INLINE = re.compile(
+    r"(?i)</?(?:a|abbr|b|bdi|bdo|big|cite|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|u|wbr)(?:\s[^<>]{0,500})?>"
+)
+_WRAPPED = 40
+"""Characters from which a line may be one that was wrapped."""
+_HINT_OF_LINES = re.compile(r"[\n\r\t\v\f\x1c-\x1e\x85\u2028\u2029]")
+_HINT_OF_MARKDOWN = re.compile(r"[*_`#\[~]|--")
+_LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\([^()\s]{0,500}\)")
+_EMPHASIS = re.compile(r"(?:\*\*?|__|~~|`+)(?=\w)|(?<=\w)(?:\*\*?|__|~~|`+)")
+_HASH = re.compile(r"(?<!\w)#+(?=\s|\w)|--+|(?<!\w)_{2,}(?!\w)")
+_ABBREVIATION = re.compile(
+    r"(?i)\b((?:[^\W\d_]\.){1,4}[^\W\d_])\.(?=\s+\S)"  # U.S., e.g., z.B.
+    r"|(?<![^\s(])((?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Ft|Sgt|Sr|Jr|Sra|Mme|Mlle|vs|approx|incl|excl|resp|inkl|exkl|bzw|ca|evtl|ggf|"
+    r"bspw|vgl|Abb|Tel|Str|Inc|Corp|Ltd|dept|tech|max|min))\.(?=\s+\S)"
+    r"|(?<![^\s(])((?:No|Nr|Art|Fig|Vol|pp?|op|Sec|Ch|Ver))\.(?=\s*\d)"
+)
+_QUANTITY = re.compile(
+    r"(?i)(?<=\d)[ \u00a0](?=(?:mm|cm|km|kg|mg|ml|lbs?|oz|inch|px|[kmgt]b|[kmg]?hz|mah|kwh?|mbps|gbps|dpi)\b)"
+)
+_ELISION = re.compile(r"(?i)\b(?:[ldjmtscn]|qu|dell|all|nell|sull|dall|un)'(?=[^\W\d_]{2})")
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_CUT_OFF_END, _CUT_OFF_START = re.compile(r"\s\S{0,40}\Z"), re.compile(r"\A\S{0,40}\s")
+_APOSTROPHE = re.compile("[\u2018\u2019\u02bc\u00b4`]")
+
+
+def clean(text: str) -> str:
+    """Plain words: markup, addresses, identifiers and invisible characters gone; a full stop where a sentence, a line,
+    a field or a list item ends, and none after an abbreviation.
+
+    Of a long text about 200 words are kept, taken from its head, its middle and its tail.
+
+    Whatever is taken out leaves a full stop behind, so that no phrase reaches over the hole.
+    """
+    text = excerpt(text, LONGEST_READ)
+    if "&" in text:
+        text = html.unescape(text)
+    if "<" in text:
+        text = _MARKUP.sub(" . ", _INLINE.sub("", text))
+    text = excerpt(text, LONGEST_EXCERPT)
+    if "\x1b" in text:
+        text = ESCAPE.sub(" . ", text)
+    if not text.isascii():
+        text = _APOSTROPHE.sub("'", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
+    return _plain(_in_lines(text) if _HINT_OF_LINES.search(text) else text)
+
+
+def _plain(text: str) -> str:
+    if _HINT_OF_ADDRESS.search(text):
+        text = _ADDRESS.sub(" . ", text)
+    if _HINT_OF_MARKDOWN.search(text):
+        text = _HASH.sub(" . ", _EMPHASIS.sub("", _LINK.sub(r"\1 . ", text)))
+    if _DIGIT.search(text):
+        text = _QUANTITY.sub("", _IDENTIFIER.sub(" . ", text))
+    if "." in text:
+        text = _ABBREVIATION.sub(lambda found: found[1] or found[2] or found[3], text)
+    return _ELISION.sub("", text) if "'" in text else text
+
+
+def _in_lines(text: str) -> str:
+    """One line, with a full stop where a line ended, but for a sentence that was wrapped: a long line goes on with a
+    small letter."""
+    lines = [line.strip() for line in text.replace("\t", "\n").splitlines()]
+    out = lines[:1]
+    for before, line in pairwise(lines):
+        wrapped = len(before) >= _WRAPPED and line[:1].islower()
+        out += [" " if wrapped else " . ", line]
+    return "".join(out)
+
+
+def excerpt(text: str, most: int) -> str:
+    """At most `most` characters of a text, a third each from its head, its middle and its tail.
+
+    Parts end between words where there are spaces, and never inside a tag. An excerpt's excerpt is itself.
+    """
+    if len(text) <= most:
+        return text
+    third = (most - 2 * len(_HOLE)) // 3
+    middle = (len(text) - third) // 2
+    parts = (text[middle : middle + third], text[-third:])
+    inside = (part[part.find(">") + 1 :] if -1 < part.find(">") < part.find("<") else part for part in parts)
+    return _HOLE.join((_CUT_OFF_END.sub("", text[:third]), *(_CUT_OFF_START.sub("", part) for part in inside)))
