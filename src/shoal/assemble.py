@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from shoal.intake import FileReaders, Limits
 from shoal.jobs.limits import run_memory_mib
+from shoal.labeling import WordNamer
 from shoal.repositories.audit import Audit
 from shoal.repositories.retention_clock import RetentionClock
 from shoal.runs.enrichment import Enrichment
@@ -151,6 +152,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
             generations,
             checkpoints,
             now,
+            WordNamer(),
             threads=settings.threads,
             worth_seconds=settings.checkpoint_seconds,
         ),

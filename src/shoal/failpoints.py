@@ -28,6 +28,8 @@ FAILPOINTS: Final = (
     "run.fuse.kept",
     "run.cluster.kept",
     "run.layout.kept",
+    "run.group.kept",
+    "run.identified",
     "run.name.kept",
     "artifact.table",
     "artifact.before_manifest",

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from degenerate import DEGENERATE
 from shoal.engine import ALGORITHMS, check_params
 from shoal.engine.plan import ignore_progress
+from shoal.labeling import Budget, WordNamer
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.runs.grouping.group import group
-from shoal.runs.grouping.groups import Groups
+from shoal.runs.grouping.groups import GroupTables
+from shoal.runs.identity.identify import identify
 from shoal.runs.input import RunInput
+from shoal.runs.naming import briefs_of, name
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PARAMS = {"kmeans": {"n_clusters": 3, "n_init": 1}, "gaussian_mixture": {"n_components": 3}}
@@ -22,7 +25,7 @@ SETS = sorted(name for name, make in DEGENERATE.items() if len(make()) >= 2)
 """A run is refused with fewer documents."""
 
 
-def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normalize: bool) -> Groups:
+def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normalize: bool) -> GroupTables:
     ids, where = [f"d{row:03d}" for row in range(len(points))], ["col"] * len(points)
     other = np.ascontiguousarray(points[::-1, :1] + 1)
     blocks = {"a": points, "b": other}
@@ -49,15 +52,17 @@ def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normal
     run = Execution(run_id="run_a", cluster_id="clust_a", namespace_id="ns_a", task_id="task_a", created_at=NOW)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return group(source, cluster, run, ignore_progress, 1)
+        found = group(source, cluster, run, silent, 1)
+        ids = identify(found.ranked(source), None).ids
+        return found.tables(source, ids, name(briefs_of(found, source), WordNamer(), Budget(), silent))
 
 
 @pytest.mark.parametrize("strategy", ["concatenate", "weighted", "independent"])
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("set_name", SETS)
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
-def test_there_is_a_defined_answer(algorithm: str, name: str, strategy: str) -> None:
-    points = DEGENERATE[name]()
-    normalize = name not in ("subnormal", "blobs and one far away")
+def test_there_is_a_defined_answer(algorithm: str, set_name: str, strategy: str) -> None:
+    points = DEGENERATE[set_name]()
+    normalize = set_name not in ("subnormal", "blobs and one far away")
 
     found = clustered(points, algorithm, strategy, normalize)
 
@@ -72,5 +77,5 @@ def test_there_is_a_defined_answer(algorithm: str, name: str, strategy: str) -> 
     assert all(np.isfinite(column.values).all() for column in found.vectors.values())
 
 
-def _numbers(found: Groups) -> list[float | None]:
+def _numbers(found: GroupTables) -> list[float | None]:
     return [value for value in found.metrics.values() if value is None or isinstance(value, float)]

@@ -1,5 +1,7 @@
 """Clusters that stay themselves: lasting ids and labels, over HTTP and on tables of members alone."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,47 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from shoal.columns import Labels
+from shoal.records.cluster_ids import parse_cluster_id
 from shoal.records.execution import Centroid, Execution
-from shoal.runs.identity.identify import Identity, Past, identify
+from shoal.runs.identity import identify as lasting
+from shoal.runs.identity.identify import Past
+from shoal.runs.identity.ranks import Ranked, document_keys
 
 Groups = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The lasting id of each id by rank."""
+
+    ids: dict[str, str]
+    next_numbers: dict[str, int]
+
+
+def identify(members: pa.Table, centroids: pa.Table, before: Past | None) -> Identity:
+    """As a run asks it, from tables with ids by rank."""
+    ids = centroids["cluster_id"].to_pylist()
+    labels = np.array([ids.index(id) if id in ids else -1 for id in members["cluster_id"].to_pylist()], np.int32)
+    values = None
+    if "attributes" in centroids.column_names:
+        parents = [None if up is None else ids.index(up) for up in centroids["parent_cluster_id"].to_pylist()]
+        values = pa.table(
+            {
+                "number": pa.array(range(len(ids)), pa.int64()),
+                "parent": pa.array(parents, pa.int64()),
+                "attributes": centroids["attributes"],
+            }
+        )
+    return of_ranks(ids, labels, members["document_id"].to_pylist(), before, values)
+
+
+def of_ranks(
+    ids: Sequence[str], labels: Labels, documents: Sequence[str], before: Past | None, values: pa.Table | None = None
+) -> Identity:
+    keys = document_keys(documents, ["col_1"] * len(documents))
+    found = lasting.identify(Ranked([parse_cluster_id(id) for id in ids], labels, keys, values=values), before)
+    return Identity(dict(zip(ids, found.ids.ids, strict=True)), dict(found.next_numbers))
 
 
 def members(groups: Groups, noise: list[str] | None = None) -> pa.Table:
@@ -182,20 +221,18 @@ def test_many_documents_are_matched_in_memory_that_grows_with_them_alone(rows: i
     labels = rng.integers(0, 1000, rows)
     moved = np.where(rng.random(rows) < 0.1, rng.integers(0, 1000, rows), labels)
     shift = rng.permutation(1000)
-    tables = [
-        pa.table(
-            {
-                "document_id": pa.array([f"document-{row:09d}" for row in range(rows)], pa.string()),
-                "collection_id": pa.array(["col_1"] * rows, pa.string()),
-                "cluster_id": pa.array([f"cl_{label}" for label in column.tolist()]).dictionary_encode(),
-            }
-        )
-        for column in (labels, shift[moved])
-    ]
+    documents = [f"document-{row:09d}" for row in range(rows)]
+    old = pa.table(
+        {
+            "document_id": pa.array(documents, pa.string()),
+            "collection_id": pa.array(["col_1"] * rows, pa.string()),
+            "cluster_id": pa.array([f"cl_{label}" for label in labels.tolist()]).dictionary_encode(),
+        }
+    )
     ids = [f"cl_{number}" for number in range(1000)]
     before = psutil.Process().memory_info().rss
 
-    found = identify(tables[1], centroids(*ids), Past(run(ids), tables[0], centroids(*ids)))
+    found = of_ranks(ids, shift[moved].astype(np.int32), documents, Past(run(ids), old, centroids(*ids)))
 
     assert psutil.Process().memory_info().rss - before < 500 * rows + 64 * 2**20
     assert found.ids == {f"cl_{new}": f"cl_{old}" for old, new in enumerate(shift.tolist())}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Rows
+from shoal.records.cluster_ids import Path
 
 __all__ = ["Node", "Tree", "grow"]
 
@@ -30,24 +31,23 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The nodes by their ids; `parents` tells of each id that has one in which group it is."""
+    """The nodes by their paths, largest first at each place. The parent of (3, 0) is (3,)."""
 
-    nodes: dict[str, Node]
-    parents: dict[str, str]
+    nodes: dict[Path, Node]
 
-    def clusters(self) -> list[str]:
-        """The id of each cluster, by its number."""
-        found = {node.clusters[0]: id for id, node in self.nodes.items() if not node.children}
+    def clusters(self) -> list[Path]:
+        """The path of each cluster, by its number."""
+        found = {node.clusters[0]: path for path, node in self.nodes.items() if not node.children}
         return [found[number] for number in range(len(found))]
 
-    def groups(self) -> list[tuple[str, Node]]:
+    def groups(self) -> list[tuple[Path, Node]]:
         """The groups, nearest to the clusters first."""
-        above = [(id, node) for id, node in self.nodes.items() if node.children]
+        above = [(path, node) for path, node in self.nodes.items() if node.children]
         return sorted(above, key=lambda each: each[1].level)
 
-    def children(self, id: str) -> list[str]:
+    def children(self, path: Path) -> list[Path]:
         """What stands directly below a group, largest first."""
-        return [child for child, parent in self.parents.items() if parent == id]
+        return [(*path, number) for number in range(len(self.nodes[path].children))]
 
 
 def grow(
@@ -65,12 +65,7 @@ def grow(
             made(level, nodes)
     if len(nodes) == 1 and nodes[0].children:
         nodes = list(nodes[0].children)  # one group of everything says nothing
-    tree = Tree({}, {})
-    for id, node, parent in _named(nodes, None):
-        tree.nodes[id] = node
-        if parent is not None:
-            tree.parents[id] = parent
-    return tree
+    return Tree(dict(_walk(nodes, ())))
 
 
 def _joined(nodes: Sequence[Node], group: Numbers, sizes: Rows, level: int) -> tuple[list[Node], bool]:
@@ -89,8 +84,7 @@ def _joined(nodes: Sequence[Node], group: Numbers, sizes: Rows, level: int) -> t
     return found, len(found) < len(nodes)
 
 
-def _named(nodes: Sequence[Node], parent: str | None) -> Iterator[tuple[str, Node, str | None]]:
-    prefix = "cl_" if parent is None else f"{parent}_sub_"
+def _walk(nodes: Sequence[Node], parent: Path) -> Iterator[tuple[Path, Node]]:
     for number, node in enumerate(sorted(nodes, key=lambda node: (-node.size, node.clusters))):
-        yield f"{prefix}{number}", node, parent
-        yield from _named(node.children, f"{prefix}{number}")
+        yield (*parent, number), node
+        yield from _walk(node.children, (*parent, number))

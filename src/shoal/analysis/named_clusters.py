@@ -8,10 +8,7 @@ import numpy as np
 from shoal.columns import NOISE, Labels
 from shoal.engine.outcome import Outcome
 
-__all__ = ["BROAD", "FINE", "Analysis", "Group", "NamedCluster", "NamedLayer"]
-
-BROAD, FINE = "broad", "fine"
-"""What ids of layers begin with: `broad_N` above the clusters, `fine_N` below them."""
+__all__ = ["Analysis", "Group", "NamedCluster", "NamedLayer"]
 
 
 @dataclass(frozen=True, slots=True)

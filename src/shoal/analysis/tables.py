@@ -7,8 +7,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from shoal.analysis.analyse import Analysis, NamedLayer, weighted_means
+from shoal.analysis.named_clusters import Analysis, NamedLayer
 from shoal.columns import NOISE, Points
+from shoal.engine.clusters.centroids import weighted_means
 from shoal.engine.outcome import Outcome
 from shoal.records.cluster_ids import NOISE_ID
 

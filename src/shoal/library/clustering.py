@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import Analysis, NamedCluster, NamedLayer
+from shoal.analysis.named_clusters import Analysis, NamedCluster, NamedLayer
 from shoal.analysis.recounted import with_outcome
 from shoal.analysis.tables import (
     centroids_table,

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import Analysis, analyse
+from shoal.analysis.analyse import analyse
+from shoal.analysis.named_clusters import Analysis
 from shoal.columns import Points
 from shoal.engine.algorithms import canonicalize_count, check_params, count_parameter, parameter_names
 from shoal.engine.algorithms.base import check_seed

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import Analysis, Group, NamedCluster, NamedLayer
+from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLayer
 from shoal.analysis.record_codec import RecordCodec
 from shoal.engine.model_records import MODEL_FUNCTIONS, MODEL_RECORDS, OUTCOME_RECORDS
 from shoal.engine.plan import Plan

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import Analysis, NamedCluster
+from shoal.analysis.named_clusters import Analysis, NamedCluster
 from shoal.engine.plan import Plan
 
 __all__ = ["check_parts"]

@@ -81,15 +81,17 @@ def format_layer_id(series: Series, number: int) -> str:
     return f"{series}_{number}"
 
 
-def parse_layer_id(id: str) -> LayerId | None:
-    """The parts of the id of a cluster in a coarser or finer layer; None for any other text."""
+def parse_layer_id(id: str) -> LayerId:
+    """The parts of the id of a cluster in a coarser or finer layer. Raises ValueError for any other text."""
     match = _LAYER.fullmatch(id)
-    return None if match is None else LayerId("broad" if match[1] == "broad" else "fine", int(match[2]))
+    if match is None:
+        raise ValueError(f"{id!r} is not the id of a cluster in another layer.")
+    return LayerId("broad" if match[1] == "broad" else "fine", int(match[2]))
 
 
 def is_layer_id(id: str) -> bool:
     """Whether a text is the id of a cluster in a coarser or finer layer."""
-    return parse_layer_id(id) is not None
+    return _LAYER.fullmatch(id) is not None
 
 
 def id_in_partition(cluster_id: str, partition: str | None) -> str:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from shoal.records.execution import Execution
 from shoal.records.scope import Scope
-from shoal.runs.identity.renaming import labelled
+from shoal.runs.labels import set_labels
 from shoal.storage.protocols.artifacts import ArtifactStore
 
 __all__ = [
@@ -34,7 +34,7 @@ def is_hierarchy(name: str) -> bool:
 def with_labels_of_people(table: pa.Table, run: Execution) -> pa.Table:
     """A table of the clusters of all layers, with the labels that people gave. A cluster that stays whole from one
     layer to the next has one label: that of the layer nearer to the chosen one, unless it was given its own."""
-    return labelled(table, _spread(table, run.label_overrides), "label") if run.label_overrides else table
+    return set_labels(table, _spread(table, run.label_overrides), "label") if run.label_overrides else table
 
 
 def hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[pa.Table]:

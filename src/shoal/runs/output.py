@@ -15,6 +15,7 @@ from shoal.records.execution import Execution
 from shoal.runs.grouping.groups import Groups
 from shoal.runs.identity.renaming import labelled
 from shoal.tables import decode_dictionaries
+from shoal.runs.labels import set_labels
 
 __all__ = ["member_ids", "output_batches"]
 
@@ -23,15 +24,15 @@ _OF_SOURCE: Final = {"document_id": "source_document_id", "collection_id": "sour
 
 
 def output_batches(
-    run: Execution, groups: Groups, feature: str | None, labels: Mapping[str, str]
+    run: Execution, groups: GroupTables, feature: str | None, labels: Mapping[str, str]
 ) -> Iterator[DocumentBatch]:
     """Batches for the store: centroids first (with their vectors), then members; only those of `feature` where one is
     given. `labels` are people's own, by cluster id."""
-    shown = replace(groups, members=labelled(groups.members, labels), centroids=labelled(groups.centroids, labels))
+    shown = replace(groups, members=set_labels(groups.members, labels), centroids=set_labels(groups.centroids, labels))
     return _batches(run, shown, feature)
 
 
-def _batches(run: Execution, groups: Groups, feature: str | None) -> Iterator[DocumentBatch]:
+def _batches(run: Execution, groups: GroupTables, feature: str | None) -> Iterator[DocumentBatch]:
     about = {"run_id": run.run_id, "source_cluster_id": run.cluster_id}
     yield _centroids(run, groups, feature, about)
     members = groups.members
@@ -45,7 +46,7 @@ def _batches(run: Execution, groups: Groups, feature: str | None) -> Iterator[Do
         yield DocumentBatch(member_ids(plain, several), payloads)
 
 
-def _centroids(run: Execution, groups: Groups, feature: str | None, about: Mapping[str, str]) -> DocumentBatch:
+def _centroids(run: Execution, groups: GroupTables, feature: str | None, about: Mapping[str, str]) -> DocumentBatch:
     table = groups.centroids
     table = table.drop_columns([name for name in ("vector",) if name in table.column_names])
     every = np.arange(table.num_rows, dtype=np.int64)
@@ -69,7 +70,7 @@ def _told(row: Mapping[str, Any], partition: str | None) -> dict[str, Any]:
     }
 
 
-def _vectors(groups: Groups, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:
+def _vectors(groups: GroupTables, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:
     """For each feature the vectors of the groups `kept` (ascending), rows counted among those."""
     for name, column in groups.vectors.items():
         here = np.isin(column.rows, kept)

@@ -1,4 +1,4 @@
-"""ONE EXECUTION, top to bottom: read → compute → name → publish → enrich.
+"""ONE EXECUTION, top to bottom: read → group → identify → name → publish → enrich.
 
 Each step takes what the one before returned. A crash before the flip in `publish` leaves the earlier results visible,
 a crash after it the new ones; a run that is taken up again after the flip goes on with enrichment.
@@ -18,6 +18,7 @@ from shoal.engine.plan import Progress, StageCache
 from shoal.errors import Cancelled, Conflict, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
 from shoal.failpoints import hit
 from shoal.jobs.worker import MAX_ATTEMPTS
+from shoal.labeling import Budget, Namer
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
@@ -25,13 +26,14 @@ from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.enrichment import Enrichment
 from shoal.runs.generations import Generations, generation_of
-from shoal.runs.grouping.assigned_groups import Earlier, group_assigned
+from shoal.runs.grouping.assigned_groups import AssignedGroups, Earlier, group_assigned
 from shoal.runs.grouping.earlier_map import with_places
 from shoal.runs.grouping.group import group
-from shoal.runs.grouping.groups import Groups
-from shoal.runs.identity.identify import Past
+from shoal.runs.grouping.groups import GroupTables, NewGroups
+from shoal.runs.identity.identify import Identity, Past, identify, keep_ids
 from shoal.runs.identity.lasting import LastingGroups
 from shoal.runs.input import RunInput, read_input
+from shoal.runs.naming import briefs_of, name
 from shoal.runs.output import output_batches
 from shoal.runs.relabeling import Relabelings
 from shoal.runs.stages import Stages
@@ -83,12 +85,14 @@ class Runner:
         generations: Generations,
         checkpoints: CheckpointStore,
         now: Callable[[], datetime],
+        namer: Namer,
         *,
         threads: int = 0,
         worth_seconds: float = 1.0,
     ) -> None:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
         self._checkpoints, self._worth = checkpoints, worth_seconds
+        self._namer = namer
         self._enrichment, self._relabelings = enrichment, relabelings
         self._generations, self._threads = generations, threads
         self._collections = Repository(
@@ -134,9 +138,13 @@ class Runner:
                 source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
             hit("run.loaded")
             stages = self._stages(work, source)
-            groups = stages("name", lambda: self._group(work, source, progress, stages))
+            found = stages("group", lambda: self._group(work, source, progress, stages))
+            identity = self._identify(work, source, found)
+            hit("run.identified")
+            names = stages("name", lambda: name(briefs_of(found, source), self._namer, Budget(), progress))
             progress("publish", 0.0)
-            self._publish(work, source, self._lasting(work, groups), stages.resumed)
+            groups = found.tables(source, identity.ids, names)
+            self._publish(work, source, LastingGroups.of(groups, identity), stages.resumed)
         for output, _ in work.outputs:
             self._generations.clear(work.scope, output.collection_id, published=work.run.run_id)
         hit("run.cleared")
@@ -158,19 +166,21 @@ class Runner:
 
         return Stages(self._checkpoints, work.scope, work.run.run_id, made_from, worth_seconds=self._worth)
 
-    def _group(self, work: _Work, source: RunInput, progress: Progress, keep: StageCache) -> Groups:
+    def _group(self, work: _Work, source: RunInput, progress: Progress, keep: Keep) -> NewGroups | AssignedGroups:
         if work.run.mode != "assign":
             return group(source, work.cluster, work.run, progress, self._threads, keep)
-        run = self._states.executions.get(work.scope, work.run.request["assigned_to"])
-        earlier = Earlier.of(self._artifacts, work.scope, run)
+        earlier = Earlier.of(self._artifacts, work.scope, self._assigned_to(work))
         return group_assigned(source, work.cluster, work.run, earlier, self._threads, progress)
 
-    def _lasting(self, work: _Work, groups: Groups) -> LastingGroups:
-        """Made again by each attempt: it takes seconds at most and follows from the groups and the run before."""
-        executions = self._states.executions
-        if work.run.mode == "assign":
-            return LastingGroups.assigned(groups, executions.get(work.scope, work.run.request["assigned_to"]))
-        return LastingGroups.of(groups, Past.before(executions, self._artifacts, work.scope, work.run))
+    def _identify(self, work: _Work, source: RunInput, found: NewGroups | AssignedGroups) -> Identity:
+        """Repeated by each attempt: it takes seconds at most, and another run may have become the one before."""
+        if isinstance(found, AssignedGroups):
+            return keep_ids(self._assigned_to(work))
+        past = Past.before(self._states.executions, self._artifacts, work.scope, work.run)
+        return identify(found.ranked(source), past)
+
+    def _assigned_to(self, work: _Work) -> Execution:
+        return self._states.executions.get(work.scope, work.run.request["assigned_to"])
 
     def _take(self, job: Job) -> _Work:
         run = self._states.processing(job)
@@ -309,7 +319,7 @@ _CENTROID_FIELDS: Final = (
 )  # fmt: skip
 
 
-def _cluster_result(work: _Work, source: RunInput, groups: Groups) -> dict[str, Any]:
+def _cluster_result(work: _Work, source: RunInput, groups: GroupTables) -> dict[str, Any]:
     """The fields of the Cluster record that the outcome decides."""
     metrics = {name: value for name, value in groups.metrics.items() if name != "davies_bouldin_index"}
     nested = [link for link in groups.relationships if link["relation"] != "same"]

@@ -18,7 +18,7 @@ from shoal.storage.protocols.checkpoints import CheckpointStore
 __all__ = ["Stages"]
 
 _log = logging.getLogger("shoal.run")
-_POINTS: Final = frozenset({"fuse", "cluster", "layout", "name"})
+_POINTS: Final = frozenset({"fuse", "cluster", "layout", "group", "name"})
 Made = TypeVar("Made")
 
 

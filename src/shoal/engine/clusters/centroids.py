@@ -23,6 +23,7 @@ __all__ = [
     "measure_memberships",
     "member_rows",
     "nearest_members",
+    "weighted_means",
 ]
 
 _BLOCK: Final = 8192
@@ -173,3 +174,9 @@ def measure_memberships(
 def nearest_members(distance: NDArray[np.float64], members: Sequence[Rows]) -> list[Rows]:
     """For each cluster its up to five members nearest to the centroid, nearest first, ties by row."""
     return [rows[np.argsort(distance[rows], kind="stable")[:_REPRESENTATIVES]] for rows in members]
+
+
+def weighted_means(rows: NDArray[np.floating], sizes: Rows, parts: Sequence[Sequence[int]]) -> Points:
+    """(p, d) float32: for each part the mean of its rows of (k, d), each counting as its size (k,)."""
+    means = [np.average(rows[list(part)], axis=0, weights=np.maximum(sizes[list(part)], 1e-9)) for part in parts]
+    return np.array(means, np.float32).reshape(len(parts), rows.shape[1])

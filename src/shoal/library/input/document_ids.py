@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import NamedCluster
+from shoal.analysis.named_clusters import NamedCluster
 
 __all__ = ["DocumentIds", "Id", "Ids"]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import NamedCluster
+from shoal.analysis.named_clusters import NamedCluster
 from shoal.columns import NOISE, Labels
 from shoal.errors import InvalidField
 from shoal.labeling import name_clusters

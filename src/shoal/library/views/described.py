@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shoal.analysis.analyse import NamedCluster
+from shoal.analysis.named_clusters import NamedCluster
 
 __all__ = ["described", "linked", "with_columns"]
 

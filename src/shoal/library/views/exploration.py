@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import Analysis, NamedCluster, NamedLayer
+from shoal.analysis.named_clusters import Analysis, NamedCluster, NamedLayer
 from shoal.columns import Points
 from shoal.engine.cluster_probabilities import Mixture, TopClusters
 from shoal.engine.plan import Plan, Progress, ignore_progress

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from shoal.analysis.analyse import Analysis, NamedCluster
+from shoal.analysis.named_clusters import Analysis, NamedCluster
 from shoal.analysis.tables import members_table
 from shoal.errors import ShoalError
 from shoal.library.input.document_ids import DocumentIds

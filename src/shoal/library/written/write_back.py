@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.analyse import NamedCluster
+from shoal.analysis.named_clusters import NamedCluster
 from shoal.columns import Labels, Rows
 from shoal.durable import written_alone
 from shoal.engine.plan import Progress, ignore_progress

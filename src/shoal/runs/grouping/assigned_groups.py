@@ -1,6 +1,6 @@
 """Groups of a run that finds none of its own: its documents join the groups of the run that is visible, or none."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shoal.analysis.naming import LayerNames
 from shoal.columns import NOISE, Labels, Points
 from shoal.engine.clusters.centroids import Memberships, cluster_means, measure_memberships
 from shoal.engine.clusters.quality import Grouping, measure
@@ -24,12 +25,13 @@ from shoal.records.scope import Scope
 from shoal.runs.engine_plan import SEED
 from shoal.runs.grouping.earlier_map import rows_in
 from shoal.runs.grouping.feature_space import feature_space
-from shoal.runs.grouping.groups import Groups, above, tree_of
+from shoal.runs.grouping.groups import Clustering, GroupTables, above, tree_of
 from shoal.runs.grouping.vector_groups import feature_vectors
+from shoal.runs.identity.ranks import RunIds
 from shoal.runs.input import RunInput
 from shoal.storage.protocols.artifacts import ArtifactStore
 
-__all__ = ["Earlier", "group_assigned"]
+__all__ = ["AssignedGroups", "Earlier", "group_assigned"]
 
 _MOVED = 1e-4
 """A document whose distance to its centroid differs by more than this from what it was has another vector now."""
@@ -82,9 +84,24 @@ class _Placed:
     changed: int
 
 
+@dataclass(frozen=True, slots=True)
+class AssignedGroups:
+    """The groups of an earlier run, with its ids and names."""
+
+    assigned: GroupTables
+
+    def clusterings(self, source: RunInput) -> list[Clustering]:
+        """None: the names are those of the earlier run."""
+        return []
+
+    def tables(self, source: RunInput, ids: RunIds, names: Sequence[Sequence[LayerNames]]) -> GroupTables:
+        """See `Groups`."""
+        return self.assigned
+
+
 def group_assigned(
     source: RunInput, cluster: Cluster, run: Execution, earlier: Earlier, threads: int, progress: Progress
-) -> Groups:
+) -> AssignedGroups:
     """The groups of the earlier run with these documents in them. Documents that were there stay where they were unless
     their vector changed; new ones join the group of the nearest centroid, if they are as near to it as its ordinary
     members (`compute_reaches`) and, with cosine distances, as similar as the run's `assignment_threshold` asks.
@@ -111,7 +128,7 @@ def group_assigned(
     sizes = np.bincount(placed.labels[placed.labels >= 0], minlength=len(vectors))
     centroids = _centroids(earlier, placed.labels, memberships, drawn.places, sizes)
     centroids = pa.concat_tables([centroids, _above(earlier, centroids)], promote_options="permissive")
-    return Groups(
+    tables = GroupTables(
         members=source.located(_members(source, earlier, placed, memberships, drawn.places)),
         centroids=centroids,
         labels=placed.labels,
@@ -126,6 +143,7 @@ def group_assigned(
         vectors=feature_vectors(source, cluster, placed.labels, vectors),
         relationships=tree_of(centroids, _levels(cluster)),
     )
+    return AssignedGroups(tables)
 
 
 def _space(source: RunInput, cluster: Cluster, threads: int, progress: Progress) -> Points:

@@ -1,19 +1,28 @@
 """Groups of a run by the values of fields; the words of a name are the values themselves."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from shoal.analysis.naming import LayerNames
+from shoal.columns import Labels, Rows
 from shoal.engine.features.attributes import MISSING, Aggregation, AttributeOutcome, aggregate, group_by_attributes
 from shoal.records.cluster import Cluster
-from shoal.runs.grouping.groups import Groups, Values, tree_of
+from shoal.runs.grouping.groups import Clustering, GroupTables, Values, tree_of
+from shoal.runs.identity.ranks import Ranked, RunIds, document_keys
 from shoal.runs.input import RunInput
 
-__all__ = ["group_by_values"]
+__all__ = ["ValueGroups", "group_by_values"]
 
-_CENTROIDS = pa.schema(
+_REPRESENTATIVES: Final = 5
+_TEXTS: Final = pa.list_(pa.string())
+_CENTROIDS: Final = pa.schema(
     {
         "cluster_id": pa.string(),
         "cluster_label": pa.string(),
@@ -27,42 +36,76 @@ _CENTROIDS = pa.schema(
 """`attributes` is a JSON object, because values have any type."""
 
 
-def group_by_values(source: RunInput, cluster: Cluster) -> Groups:
+@dataclass(frozen=True, slots=True)
+class ValueGroups:
+    """The combinations of values that documents have, and the levels above them where they are nested."""
+
+    labels: Labels
+    groups: pa.Table
+    """The columns of `_CENTROIDS` but for the ids; `parent` is a number, null at the top."""
+    levels: Rows
+    """How far each group is above the innermost ones."""
+
+    def ranked(self, source: RunInput) -> Ranked:
+        """See `NewGroups`."""
+        numbers = pa.array(range(self.groups.num_rows), pa.int64())
+        values = pa.table({"number": numbers, "parent": self.groups["parent"], "attributes": self.groups["attributes"]})
+        keys = document_keys(source.ids, source.collection_ids)
+        return Ranked([(number,) for number in range(self.groups.num_rows)], self.labels, keys, values=values)
+
+    def clusterings(self, source: RunInput) -> list[Clustering]:
+        """None: a group is called by its values."""
+        return []
+
+    def tables(self, source: RunInput, ids: RunIds, names: Sequence[Sequence[LayerNames]]) -> GroupTables:
+        """See `Groups`."""
+        table, all_ids = self.groups, pa.array(ids.ids, pa.string())
+        parents = pc.take(all_ids, table["parent"].combine_chunks())
+        columns = {name: table[name] for name in table.column_names}
+        columns |= {"cluster_id": all_ids, "parent_cluster_id": parents}
+        centroids = pa.table([columns[name] for name in _CENTROIDS.names], schema=_CENTROIDS)
+        indices = pa.array(self.labels, pa.int32())
+        members = {
+            "document_id": pa.array(source.ids, pa.string()),
+            "cluster_id": pa.DictionaryArray.from_arrays(indices, all_ids),
+            "cluster_label": pa.DictionaryArray.from_arrays(indices, table["cluster_label"].combine_chunks()),
+            "distance_to_centroid": pa.nulls(len(self.labels), pa.float32()),
+        }
+        sizes = np.bincount(self.labels)
+        return GroupTables(
+            members=source.located(pa.table(members)),
+            centroids=centroids,
+            labels=self.labels,
+            metrics={"avg_cluster_size": len(self.labels) / np.count_nonzero(sizes), "noise_ratio": 0.0},
+            params={},
+            relationships=tree_of(centroids, dict(zip(ids.ids, self.levels.tolist(), strict=True))),
+        )
+
+
+def group_by_values(source: RunInput, cluster: Cluster) -> ValueGroups:
     """One group for each combination of values, and the levels above where they are nested."""
     names = cluster.clustered_attributes or []
     outcome = group_by_attributes(source.values, bool(cluster.hierarchical_grouping))
-    ids, labels = [f"cl_{number}" for number in range(len(outcome.groups))], outcome.labels
     shown = _aggregated(source, outcome, names, cluster.aggregation_method or "most_frequent")
-    rows = [
+    groups, members = outcome.groups, _first_members(outcome.labels, len(outcome.groups))
+    table = pa.table(
         {
-            "cluster_id": id,
-            "cluster_label": found.label,
-            "keywords": [text for text in found.path if text != MISSING],
-            "num_members": found.size,
-            "parent_cluster_id": None if found.parent is None else ids[found.parent],
-            "attributes": orjson.dumps(about, default=str).decode(),
-            "representative_ids": [source.ids[row] for row in np.flatnonzero(labels == number)[:5]],
+            "cluster_label": pa.array([found.label for found in groups], pa.string()),
+            "keywords": pa.array([[text for text in found.path if text != MISSING] for found in groups], _TEXTS),
+            "num_members": pa.array([found.size for found in groups], pa.int64()),
+            "parent": pa.array([found.parent for found in groups], pa.int64()),
+            "attributes": pa.array([orjson.dumps(about, default=str).decode() for about in shown], pa.string()),
+            "representative_ids": pa.array([[source.ids[row] for row in rows] for rows in members], _TEXTS),
         }
-        for number, (id, found, about) in enumerate(zip(ids, outcome.groups, shown, strict=True))
-    ]
-    indices = pa.array(labels, pa.int32())
-    members = {
-        "document_id": pa.array(source.ids, pa.string()),
-        "cluster_id": pa.DictionaryArray.from_arrays(indices, pa.array(ids, pa.string())),
-        "cluster_label": pa.DictionaryArray.from_arrays(indices, pa.array([g.label for g in outcome.groups])),
-        "distance_to_centroid": pa.nulls(len(labels), pa.float32()),
-    }
-    centroids = pa.Table.from_pylist(rows, _CENTROIDS)
-    levels = {id: len(names) - len(found.path) for id, found in zip(ids, outcome.groups, strict=True)}
-    sizes = [found.size for found in outcome.groups if found.is_leaf]
-    return Groups(
-        members=source.located(pa.table(members)),
-        centroids=centroids,
-        labels=labels,
-        metrics={"avg_cluster_size": sum(sizes) / len(sizes), "noise_ratio": 0.0},
-        params={},
-        relationships=tree_of(centroids, levels),
     )
+    return ValueGroups(outcome.labels, table, np.array([len(names) - len(found.path) for found in groups], np.int64))
+
+
+def _first_members(labels: Labels, groups: int) -> list[list[int]]:
+    """Up to five rows of each group, the first ones."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(groups + 1))
+    return [order[start : min(start + _REPRESENTATIVES, end)].tolist() for start, end in pairwise(starts.tolist())]
 
 
 def _aggregated(source: RunInput, outcome: AttributeOutcome, names: Sequence[str], method: Aggregation) -> list[Values]:

@@ -6,46 +6,73 @@ from itertools import combinations
 from typing import Any, Final, TypeVar
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.analysis.named_clusters import BROAD, FINE
+from shoal.analysis.naming import LayerNames
 from shoal.columns import NOISE, Labels, VectorColumn
 from shoal.engine.features.overlap import ABSENT, find_overlaps, measure_agreement
 from shoal.engine.plan import Progress, StageCache
 from shoal.records.cluster import Cluster
-from shoal.records.cluster_ids import NOISE_ID
+from shoal.records.cluster_ids import Path
 from shoal.records.execution import Execution
 from shoal.runs.grouping.earlier_map import rows_in
-from shoal.runs.grouping.groups import Groups, Values, relationship
-from shoal.runs.grouping.vector_groups import group_by_vectors
-from shoal.runs.identity.renaming import has_ids
+from shoal.runs.grouping.groups import Clustering, GroupTables, Values, relationship
+from shoal.runs.grouping.vector_groups import VectorGroups, group_by_vectors
+from shoal.runs.identity.ranks import Ranked, RankedLayers, RunIds, document_keys
 from shoal.runs.input import RunInput
 
-__all__ = ["group_apart"]
+__all__ = ["FeatureGroups", "group_apart"]
 
 Made = TypeVar("Made")
 _OVERLAP: Final = 0.7
 """Least share of a group's documents in another group (contract.md#relationships-between-features)."""
 
 
+@dataclass(frozen=True, slots=True)
+class FeatureGroups:
+    """The clusters of each feature apart, numbered through."""
+
+    features: Mapping[str, VectorGroups]
+
+    def ranked(self, source: RunInput) -> Ranked:
+        """See `NewGroups`."""
+        paths, labels, keys = list[Path](), list[Labels](), list[pa.Array]()
+        layers, top = list[RankedLayers](), 0
+        for position, (feature, groups) in enumerate(self.features.items()):
+            part, own, ranks = source.parts[feature], groups.found.outcome.labels, groups.found.paths()
+            labels.append(np.where(own >= 0, own + len(paths), NOISE).astype(np.int32))
+            keys.append(document_keys(part.ids, part.collection_ids, feature))
+            layers += groups.ranked_layers(document_keys(part.ids, part.collection_ids), position, feature)
+            paths += [(top + path[0], *path[1:]) for path in ranks]
+            top += 1 + max((path[0] for path in ranks), default=-1)
+        return Ranked(paths, np.concatenate(labels), pa.concat_arrays(keys), layers)
+
+    def clusterings(self, source: RunInput) -> list[Clustering]:
+        """See `Groups`."""
+        return [Clustering(source.parts[name], groups.found, name) for name, groups in self.features.items()]
+
+    def tables(self, source: RunInput, ids: RunIds, names: Sequence[Sequence[LayerNames]]) -> GroupTables:
+        """See `Groups`."""
+        parts, row = list[_Part](), 0
+        for number, (feature, groups) in enumerate(self.features.items()):
+            count = len(groups.found.paths())
+            clusters = groups.found.outcome.clusters
+            own = ids.of_clustering(number, row, clusters, count - clusters)
+            parts.append(_Part(feature, groups.tabulate(source.parts[feature], own, names[number]), row))
+            row += count
+        return _join_parts(source, parts)
+
+
 def group_apart(
-    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: StageCache
-) -> Groups:
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+) -> FeatureGroups:
     """One clustering for each feature, of the documents that have it. Raises RunFailed, InvalidField, Cancelled."""
-    parts = list[_Part]()
-    first, row = dict[str, int](), 0
+    features = dict[str, VectorGroups]()
     for number, (feature, own) in enumerate(source.parts.items()):
         share = _shared(progress, number, len(source.parts))
-        groups = group_by_vectors(own, cluster, run, share, threads, _of_part(keep, number))
-        parts.append(_Part(feature, own, groups, first, row))
-        ids = groups.centroids["cluster_id"].to_pylist()
-        if "hierarchy" in groups.tables:
-            ids += groups.tables["hierarchy"]["cluster_id"].to_pylist()
-        first = {series: _after(ids, series, first.get(series, 0)) for series in ("cl", BROAD, FINE)}
-        row += groups.centroids.num_rows
-    return _joined(source, parts)
+        features[feature] = group_by_vectors(own, cluster, run, share, threads, _of_part(keep, number))
+    return FeatureGroups(features)
 
 
 def _shared(progress: Progress, number: int, count: int) -> Progress:
@@ -62,51 +89,26 @@ def _of_part(keep: StageCache, number: int) -> StageCache:
     return kept
 
 
-def _first_number(id: str) -> int:
-    """Of `cl_3` and `cl_3_sub_0` the 3."""
-    return int(id.split("_")[1])
-
-
-def _after(ids: Sequence[str], series: str, before: int) -> int:
-    """The number after those that a feature has in a series of ids, on top of those before it."""
-    own = [_first_number(id) for id in ids if id.startswith(f"{series}_")]
-    return before + 1 + max(own, default=-1)
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The groups of one feature. The first numbers of their ids count from `first`, by what the ids begin with, their
-    rows from `row`."""
+    """The groups of one feature; their rows among those of all features begin at `row`."""
 
     feature: str
-    source: RunInput
-    groups: Groups
-    first: Mapping[str, int]
+    groups: GroupTables
     row: int
-
-    def renamed(self, id: str | None) -> str | None:
-        """The id among the groups of all features."""
-        if id is None or id == NOISE_ID:
-            return id
-        head, _, *rest = id.split("_")
-        return "_".join([head, str(_first_number(id) + self.first.get(head, 0)), *rest])
 
     def rows(self) -> list[Values]:
         """The groups that documents are in, by their labels."""
         kept = [name for name in self.groups.centroids.column_names if name != "vector"]
         found: list[Values] = self.groups.centroids.select(kept).slice(0, self.groups.count).to_pylist()
-        return [{**row, "cluster_id": self.renamed(row["cluster_id"]), "feature": self.feature} for row in found]
+        return [{**row, "feature": self.feature} for row in found]
 
     def table(self, table: pa.Table) -> pa.Table:
-        """With the ids among all features and the feature beside them; dictionaries and fixed lengths undone, because
-        they differ between features."""
-        for name in ("cluster_id", "parent_cluster_id"):
+        """With the feature beside the groups; dictionaries and fixed lengths undone, because they differ between
+        features."""
+        for name in ("cluster_id", "parent_cluster_id", "cluster_label"):
             if name in table.column_names:
-                ids = table[name].cast(pa.string()).combine_chunks().dictionary_encode()
-                new = pa.array([self.renamed(id) for id in ids.dictionary.to_pylist()], pa.string())
-                table = _with(table, name, pc.take(new, ids.indices))
-        if "cluster_label" in table.column_names:
-            table = _with(table, "cluster_label", table["cluster_label"].cast(pa.string()))
+                table = _with(table, name, table[name].cast(pa.string()))
         if "vector" in table.column_names:
             table = _with(table, "vector", table["vector"].cast(pa.list_(pa.float32())))
         feature = pa.array([self.feature], pa.string())
@@ -114,24 +116,21 @@ class _Part:
 
     def links(self) -> list[Values]:
         """The hierarchy of this feature."""
-        names, features = ("parent_cluster_id", "child_cluster_id"), ("parent_feature", "child_feature")
-        return [
-            {**link, **{name: self.renamed(link[name]) for name in names}, **dict.fromkeys(features, self.feature)}
-            for link in self.groups.relationships
-        ]
+        features = ("parent_feature", "child_feature")
+        return [{**link, **dict.fromkeys(features, self.feature)} for link in self.groups.relationships]
 
 
 def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), name, values)
 
 
-def _joined(source: RunInput, parts: Sequence[_Part]) -> Groups:
+def _join_parts(source: RunInput, parts: Sequence[_Part]) -> GroupTables:
     aligned = {part.feature: _aligned(source, part) for part in parts}
     any_group = np.max(list(aligned.values()), axis=0)
     members = pa.concat_tables([part.table(part.groups.members) for part in parts], promote_options="default")
     for name in ("cluster_id", "cluster_label", "feature"):
         members = _with(members, name, members[name].combine_chunks().dictionary_encode())
-    return Groups(
+    return GroupTables(
         members=members,
         centroids=pa.concat_tables([part.table(part.groups.centroids) for part in parts], promote_options="default"),
         labels=np.where(any_group >= 0, any_group, NOISE).astype(np.int32),
@@ -143,7 +142,7 @@ def _joined(source: RunInput, parts: Sequence[_Part]) -> Groups:
         seed=parts[0].groups.seed,
         vectors={name: VectorColumn(c.rows + p.row, c.values) for p in parts for name, c in p.groups.vectors.items()},
         tables={
-            f"{name}_{number}": _with_new_ids(part, table)
+            f"{name}_{number}": _with_feature(part, table)
             for number, part in enumerate(parts)
             for name, table in part.groups.tables.items()
         },
@@ -152,17 +151,12 @@ def _joined(source: RunInput, parts: Sequence[_Part]) -> Groups:
     )
 
 
-def _with_new_ids(part: _Part, table: pa.Table) -> pa.Table:
+def _with_feature(part: _Part, table: pa.Table) -> pa.Table:
+    """A further table that says which feature it is of; its dictionaries hold their ids in the order of the rows."""
     about = {**(table.schema.metadata or {}), b"feature": part.feature.encode()}
-    if b"selected" in about:  # of a condensed tree: its chosen clusters by id
-        selected = {part.renamed(id): number for id, number in orjson.loads(about[b"selected"]).items()}
-        about[b"selected"] = orjson.dumps(selected)
     for name in table.column_names:
-        if has_ids(table.schema.field(name)):
-            ids = table[name].cast(pa.string()).combine_chunks().dictionary_encode()
-            new = pa.array([part.renamed(id) for id in ids.dictionary.to_pylist()], pa.string())
-            values = pa.DictionaryArray.from_arrays(ids.indices, new)
-            table = _with(table, name, values.cast(table.schema.field(name).type))
+        if pa.types.is_dictionary(table.schema.field(name).type):
+            table = _with(table, name, table[name].cast(pa.string()).combine_chunks().dictionary_encode())
     return table.replace_schema_metadata(about)
 
 

@@ -5,7 +5,7 @@ from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution
 from shoal.runs.grouping.attribute_groups import group_by_values
 from shoal.runs.grouping.feature_groups import group_apart
-from shoal.runs.grouping.groups import Groups
+from shoal.runs.grouping.groups import NewGroups
 from shoal.runs.grouping.vector_groups import group_by_vectors
 from shoal.runs.input import RunInput
 
@@ -13,14 +13,9 @@ __all__ = ["group"]
 
 
 def group(
-    source: RunInput,
-    cluster: Cluster,
-    run: Execution,
-    progress: Progress,
-    threads: int,
-    keep: StageCache = bypass_cache,
-) -> Groups:
-    """Find and name the groups; `keep` is asked for the stages of each clustering.
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep = made_now
+) -> NewGroups:
+    """Find the groups; `keep` is asked for the stages of each clustering.
 
     Raises RunFailed, InvalidField, Cancelled.
     """

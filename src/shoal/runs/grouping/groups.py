@@ -1,8 +1,8 @@
-"""What a run found: its groups as tables, and what is known of the whole."""
+"""What a run found: groups by number, and, once they have ids and names, the tables that are published."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import orjson
@@ -10,15 +10,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shoal.analysis.found_clusters import FoundClusters
+from shoal.analysis.naming import LayerNames
 from shoal.columns import Labels, VectorColumn
+from shoal.runs.identity.ranks import Ranked, RunIds
+from shoal.runs.input import RunInput
 
-__all__ = ["Groups", "above", "relationship", "tree_of", "with_link_labels"]
+__all__ = ["Clustering", "GroupTables", "Groups", "NewGroups", "above", "relationship", "tree_of", "with_link_labels"]
 
 Values = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """One clustering of a run, of the documents of `source`; `feature` where features are clustered apart."""
+
+    source: RunInput
+    found: FoundClusters
+    feature: str | None = None
+
+
+class Groups(Protocol):
+    """What grouping found, by number: neither ids nor names are known yet. One class for each kind of grouping."""
+
+    def clusterings(self, source: RunInput) -> Sequence[Clustering]:
+        """What a namer is asked about; nothing where the names follow from the groups themselves."""
+        ...
+
+    def tables(self, source: RunInput, ids: RunIds, names: Sequence[Sequence[LayerNames]]) -> "GroupTables":
+        """The groups as tables. `names` has for each clustering what its briefs got."""
+        ...
+
+
+class NewGroups(Groups, Protocol):
+    """Groups that the run found itself, and that an earlier run may have found as well."""
+
+    def ranked(self, source: RunInput) -> Ranked:
+        """The clusters by rank, as identity compares them with those of an earlier run."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Groups:
+class GroupTables:
     """The groups of a run as tables: `members`, one row a document (and feature, where features are clustered apart)
     with the collection it comes from, and `centroids`, one row a group, those that documents are in first."""
 

@@ -7,7 +7,7 @@ attempt of a run comes to the same ids.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -19,31 +19,34 @@ from shoal.columns import NOISE, Labels
 from shoal.engine.clusters.matching import SharedRows, count_shared_rows, match_clusters
 from shoal.engine.features.attributes import format_value
 from shoal.errors import Corrupt, NotFound
-from shoal.records.cluster_ids import NOISE_ID
+from shoal.records.cluster_ids import NOISE_ID, SERIES, Path, format_cluster_id, parse_cluster_id
 from shoal.records.execution import Execution
 from shoal.records.queries.filters import Condition
 from shoal.records.queries.paging import Page, Sort
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
-from shoal.runs.identity.lasting_layers import LayersBefore, is_layers_table, is_of_layers
+from shoal.runs.identity.lasting_layers import LayersBefore, identify_layers, is_layers_table
+from shoal.runs.identity.ranks import Ranked, RunIds, member_keys
 from shoal.runs.states import runs_of
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.records import Query
 
-__all__ = ["Identity", "Past", "identify", "layer_keys", "numbers_used", "path_of"]
-
-Path = tuple[int, ...]
-"""The numbers of an id: (3, 0) of `cl_3_sub_0`."""
-Ids = Mapping[str, str]
+__all__ = ["Identity", "Past", "identify", "keep_ids", "numbers_used"]
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The lasting id of each id by rank, and for each group of clusters that there is ("" for the top) the first number
+    """The ids of the clusters of a run, and for each group of clusters that there is ("" for the top) the first number
     below it that no cluster ever had."""
 
-    ids: Ids
+    ids: RunIds
     next_numbers: Mapping[str, int]
+    earlier: Execution | None = None
+    """The run that the clusters were compared with."""
+    comparable: bool = True
+    """Whether the results of that run are still there."""
+    assigned: bool = False
+    """Whether the clusters are those of that run, with its ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,10 @@ def _layers_before(artifacts: ArtifactStore, scope: Scope, run: Execution) -> La
         members = artifacts.read(scope, run.run_id, "members", ["document_id", "collection_id", *apart])
     except (NotFound, Corrupt):
         return None
-    return LayersBefore(tables, layer_keys(tables, members))
+    return LayersBefore(tables, _layer_keys(tables, members))
 
 
-def layer_keys(tables: Mapping[str, pa.Table], members: pa.Table) -> dict[str, pa.Array]:
+def _layer_keys(tables: Mapping[str, pa.Table], members: pa.Table) -> dict[str, pa.Array]:
     """For each table of layers what tells the document of each of its rows, which are those of the members (of one
     feature, where features were clustered apart)."""
     found = {}
@@ -117,55 +120,59 @@ def layer_keys(tables: Mapping[str, pa.Table], members: pa.Table) -> dict[str, p
         if feature is not None:
             rows = members.filter(pc.equal(members["feature"].cast(pa.string()), feature.decode()))
         if rows.num_rows == table.num_rows:
-            found[name] = _keys(rows.select(["document_id", "collection_id"]))
+            found[name] = member_keys(rows.select(["document_id", "collection_id"]))
     return found
 
 
-def identify(members: pa.Table, centroids: pa.Table, past: Past | None) -> Identity:
-    """Match the clusters of a run with those of the run before: by their values where they are groups of values, else
-    by the documents that are in a cluster in both runs. Without a run before the ids by rank stay.
+def identify(ranked: Ranked, past: Past | None) -> Identity:
+    """Give each cluster of a run its id: that of the cluster of the run before which it is, else a new one.
 
-    `members` has the columns document_id, collection_id and cluster_id, and feature where features were clustered
-    apart; `centroids` has cluster_id, largest first. Takes O(n log n) time and O(n) memory for n documents.
+    Clusters are matched by their values where they are groups of values, else by the documents that are in a cluster in
+    both runs. Without a run before the ids by rank stay. Takes O(n log n) time and O(n) memory for n documents.
     """
-    ranks = [str(id) for id in centroids["cluster_id"].to_pylist()]
+    used = {} if past is None else numbers_used(past.run)
+    ids, next_numbers = _identify_clusters(ranked, past, used)
+    layers, free = identify_layers(ranked.layers, None if past is None else past.layers, used)
+    earlier, comparable = (None, True) if past is None else (past.run, past.members is not None)
+    return Identity(RunIds(ids, layers), {**next_numbers, **free}, earlier, comparable)
+
+
+def keep_ids(run: Execution) -> Identity:
+    """The identity of clusters that documents are assigned to: they keep the ids of the run that found them."""
+    return Identity(RunIds(()), numbers_used(run), run, assigned=True)
+
+
+def _identify_clusters(
+    ranked: Ranked, past: Past | None, numbers: Mapping[str, int]
+) -> tuple[list[str], dict[str, int]]:
     if past is None:
-        return Identity({id: id for id in ranks}, _next_numbers(ranks))
-    numbers = numbers_used(past.run)
-    used = {path_of(parent): number for parent, number in numbers.items() if not is_of_layers(parent)}
+        return [format_cluster_id(path) for path in ranked.paths], _next_numbers(ranked.paths)
+    used = {parse_cluster_id(parent): number for parent, number in numbers.items() if parent not in SERIES}
     if past.members is None or past.centroids is None:
-        lasting = _numbered(map(path_of, ranks), _NO_MATCH, used)
-    elif "attributes" in centroids.column_names:
-        lasting = _numbered(map(path_of, ranks), _by_values(centroids, past.centroids), used)
+        lasting = _number_paths(ranked.paths, _NO_MATCH, used)
+    elif ranked.values is not None:
+        lasting = _number_paths(ranked.paths, _match_values(ranked.values, past.centroids), used)
     else:
-        lasting = _by_documents(members, ranks, past.members, used)
-    ids = {id: _id_of(lasting[path_of(id)]) for id in ranks}
+        lasting = _number_paths(ranked.paths, _match_documents(ranked, past.members), used)
     there = {(), *lasting.values()}
-    return Identity(ids, {_id_of(parent): number for parent, number in sorted(used.items()) if parent in there})
+    return [format_cluster_id(lasting[path]) for path in ranked.paths], {
+        format_cluster_id(parent): number for parent, number in sorted(used.items()) if parent in there
+    }
 
 
-def _next_numbers(ids: Iterable[str]) -> dict[str, int]:
-    """For each parent of these ids ("" for the top) the number after the largest below it."""
+def _next_numbers(paths: Iterable[Path]) -> dict[str, int]:
+    """For each parent of these paths ("" for the top) the number after the largest below it."""
     found: dict[str, int] = {"": 0}
-    for path in map(path_of, ids):
-        parent = _id_of(path[:-1])
+    for path in paths:
+        parent = format_cluster_id(path[:-1])
         found[parent] = max(found.get(parent, 0), path[-1] + 1)
     return found
-
-
-def path_of(id: str) -> Path:
-    """The numbers of an id; none for ""."""
-    return tuple(int(number) for number in id.removeprefix("cl_").split("_sub_")) if id else ()
-
-
-def _id_of(path: Path) -> str:
-    return "cl_" + "_sub_".join(map(str, path)) if path else ""
 
 
 def numbers_used(run: Execution) -> Mapping[str, int]:
     """For each parent of clusters ("" for the top) the first number that no cluster below it had up to this run."""
     # Runs of before ids lasted know their own clusters alone.
-    return run.next_numbers or _next_numbers(one.cluster_id for one in run.centroids or [])
+    return run.next_numbers or _next_numbers(parse_cluster_id(one.cluster_id) for one in run.centroids or [])
 
 
 _NO_MATCH: Mapping[Path, Path] = {}
@@ -173,7 +180,7 @@ _NOBODY: Final = -2
 """No place, not even that of what ends on a level above."""
 
 
-def _numbered(ranks: Iterable[Path], matched: Mapping[Path, Path], used: dict[Path, int]) -> dict[Path, Path]:
+def _number_paths(ranks: Iterable[Path], matched: Mapping[Path, Path], used: dict[Path, int]) -> dict[Path, Path]:
     """The lasting path of each path by rank: the matched one, else the next number below the lasting parent. Counts on
     in `used`."""
     lasting: dict[Path, Path] = {(): ()}
@@ -192,28 +199,30 @@ def _numbered(ranks: Iterable[Path], matched: Mapping[Path, Path], used: dict[Pa
 # ── groups of values ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _by_values(centroids: pa.Table, past: pa.Table) -> dict[Path, Path]:
+def _match_values(values: pa.Table, past: pa.Table) -> dict[Path, Path]:
     """The clusters with the values that one of the run before had."""
     if "attributes" not in past.column_names:
         return {}
-    before = _values_of(past)
-    return {path_of(id): path_of(before[key]) for key, id in _values_of(centroids).items() if key in before}
+    now = _clusters_by_values(values["number"], values["parent"], values["attributes"])
+    before = _clusters_by_values(past["cluster_id"], past["parent_cluster_id"], past["attributes"])
+    return {(number,): parse_cluster_id(before[key]) for key, number in now.items() if key in before}
 
 
-def _values_of(centroids: pa.Table) -> dict[tuple[tuple[str, str], ...], str]:
-    """The id of each group by the attributes that make it one, with their values."""
-    rows = centroids.select(["cluster_id", "parent_cluster_id", "attributes"]).to_pylist()
-    parents = {row["cluster_id"]: row["parent_cluster_id"] for row in rows}
-    nested = any(parents.values())
+def _clusters_by_values(
+    clusters: pa.ChunkedArray, parents: pa.ChunkedArray, attributes: pa.ChunkedArray
+) -> dict[tuple[tuple[str, str], ...], Any]:
+    """The cluster, by its id or number, of the attributes that make it one, with their values."""
+    above = dict(zip(clusters.to_pylist(), parents.to_pylist(), strict=True))
+    nested = any(parent is not None for parent in above.values())
     found = {}
-    for row in rows:
-        values = [(name, format_value(value)) for name, value in orjson.loads(row["attributes"]).items()]
-        found[tuple(values[: _depth(row["cluster_id"], parents)] if nested else values)] = row["cluster_id"]
+    for cluster, about in zip(above, attributes.to_pylist(), strict=True):
+        values = [(name, text_of(value)) for name, value in orjson.loads(about).items()]
+        found[tuple(values[: _depth(cluster, above)] if nested else values)] = cluster
     return found
 
 
-def _depth(id: str, parents: Mapping[str, str | None]) -> int:
-    depth, above = 1, parents[id]
+def _depth(cluster: Any, parents: Mapping[Any, Any]) -> int:
+    depth, above = 1, parents[cluster]
     while above is not None:
         depth, above = depth + 1, parents[above]
     return depth
@@ -222,15 +231,15 @@ def _depth(id: str, parents: Mapping[str, str | None]) -> int:
 # ── groups of documents ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _by_documents(members: pa.Table, ranks: Sequence[str], past: pa.Table, used: dict[Path, int]) -> dict[Path, Path]:
+def _match_documents(ranked: Ranked, past: pa.Table) -> dict[Path, Path]:
     """Level by level from the top, since an id says below which others it stands: what stands in a group can only be
     what stood in the same one."""
-    now, labels = _labelled(members)
-    before, earlier = _labelled(past)
-    shared = count_shared_rows(_aligned(members, past, earlier), labels)
+    now, labels = _order_clusters(ranked)
+    before, earlier = _read_clusters(past)
+    shared = shared_rows(_align(ranked.keys, past, earlier), labels)
     matched: dict[Path, Path] = {}
     allowed: NDArray[np.bool_] | None = None
-    for depth in range(1, 1 + max((len(path_of(id)) for id in ranks), default=0)):
+    for depth in range(1, 1 + max(map(len, ranked.paths), default=0)):
         old, old_places = _level(before, depth)
         new, new_places = _level(now, depth)
         cells = SharedRows(old_places[shared.old], new_places[shared.new], shared.rows)
@@ -239,16 +248,26 @@ def _by_documents(members: pa.Table, ranks: Sequence[str], past: pa.Table, used:
         heir = np.full(len(new) + 1, _NOBODY, np.int64)
         heir[list(found)] = list(found.values())
         allowed = heir[cells.new] == cells.old
-    return _numbered(map(path_of, ranks), matched, used)
+    return matched
 
 
-def _labelled(members: pa.Table) -> tuple[list[Path], Labels]:
+def _order_clusters(ranked: Ranked) -> tuple[list[Path], Labels]:
     """The paths of the clusters with members, ascending, and for each member its place there; -1 is noise."""
+    inside = np.unique(ranked.labels[ranked.labels >= 0]).tolist()
+    order = sorted(inside, key=lambda number: ranked.paths[number])
+    places = np.full(len(ranked.paths) + 1, NOISE, np.int32)
+    places[order] = np.arange(len(order))
+    labels: Labels = places[ranked.labels]
+    return [ranked.paths[number] for number in order], labels
+
+
+def _read_clusters(members: pa.Table) -> tuple[list[Path], Labels]:
+    """The same of a table of members."""
     ids = members["cluster_id"].cast(pa.string()).combine_chunks().dictionary_encode()
     known = ids.dictionary.to_pylist()
-    paths = sorted(path_of(id) for id in known if id != NOISE_ID)
+    paths = sorted(parse_cluster_id(id) for id in known if id != NOISE_ID)
     place = {path: number for number, path in enumerate(paths)}
-    places = np.array([NOISE if id == NOISE_ID else place[path_of(id)] for id in known] or [NOISE], np.int32)
+    places = np.array([NOISE if id == NOISE_ID else place[parse_cluster_id(id)] for id in known] or [NOISE], np.int32)
     return paths, places[ids.indices.to_numpy()]
 
 
@@ -259,18 +278,10 @@ def _level(paths: Sequence[Path], depth: int) -> tuple[list[Path], NDArray[np.in
     return nodes, np.array([place.get(path[:depth], -1) if len(path) >= depth else -1 for path in paths], np.int64)
 
 
-def _aligned(members: pa.Table, past: pa.Table, earlier: Labels) -> Labels:
+def _align(keys: pa.Array, past: pa.Table, earlier: Labels) -> Labels:
     """(n,) for each member the cluster of the same document, and feature, in the past; -1 where it was in none."""
-    rows = pc.index_in(_keys(members), value_set=_keys(past))
+    rows = pc.index_in(keys, value_set=member_keys(past))
     rows = np.asarray(pc.fill_null(rows, -1).to_numpy(zero_copy_only=False), np.int64)
     known: Labels = np.append(earlier, np.int32(NOISE))
     aligned: Labels = known[rows]
     return aligned
-
-
-def _keys(members: pa.Table) -> pa.Array:
-    """One text a member. Their bytes together may be more than 32 bits can count."""
-    names = [name for name in ("feature", "collection_id", "document_id") if name in members.column_names]
-    columns = [members[name].cast(pa.string()).cast(pa.large_string()) for name in names]
-    joined = pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string()))
-    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined

@@ -1,17 +1,16 @@
 """What a run found, as what was there before: lasting ids, and the labels that people gave."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.records.cluster_ids import is_layer_id
 from shoal.records.execution import Execution
-from shoal.runs.grouping.groups import Groups
-from shoal.runs.identity.identify import Identity, Past, identify, layer_keys, numbers_used
-from shoal.runs.identity.lasting_layers import identify_layers, is_layers_table, is_of_layer
-from shoal.runs.identity.renaming import rename, with_labels
+from shoal.runs.grouping.groups import GroupTables, with_link_labels
+from shoal.runs.identity.identify import Identity
 from shoal.runs.layers import is_hierarchy, wholes_of, with_inner_labels
 
 __all__ = ["LastingGroups"]
@@ -24,7 +23,7 @@ class LastingGroups:
     """The groups of a run under their lasting ids. `labels` are those that people gave to clusters of the run
     `labels_from`, by the ids that are still there."""
 
-    groups: Groups
+    groups: GroupTables
     next_numbers: Mapping[str, int]
     labels: Mapping[str, str]
     labels_from: str | None
@@ -38,51 +37,35 @@ class LastingGroups:
         return _taken_over(self.groups, labels, assigned=self.keeps_layers)
 
     @staticmethod
-    def of(groups: Groups, past: Past | None) -> "LastingGroups":
-        """Of groups that the run found, which have ids by rank; `past` is the run before."""
-        identity = _with_layers(identify(groups.members, groups.centroids, past), groups, past)
-        renamed = rename(groups, identity.ids)
-        if past is None:
-            return LastingGroups(renamed, identity.next_numbers, {}, None, ())
-        if past.members is None:
-            return LastingGroups(renamed, identity.next_numbers, {}, None, [_gone(past.run)])
-        return _carried(renamed, identity.next_numbers, past.run)
-
-    @staticmethod
-    def assigned(groups: Groups, run: Execution) -> "LastingGroups":
-        """Of groups that are those of an earlier run, with its ids."""
-        return _carried(groups, numbers_used(run), run, assigned=True)
+    def of(groups: GroupTables, identity: Identity) -> "LastingGroups":
+        """The groups of a run with the labels that people gave in the run they were compared with."""
+        run = identity.earlier
+        if run is None:
+            return LastingGroups(groups, identity.next_numbers, {}, None, ())
+        if not identity.comparable:
+            return LastingGroups(groups, identity.next_numbers, {}, None, [_gone(run)])
+        return _carried(groups, identity, run)
 
 
-def _with_layers(identity: Identity, groups: Groups, past: Past | None) -> Identity:
-    """With the lasting ids of the clusters of other layers."""
-    tables = {name: table for name, table in groups.tables.items() if is_layers_table(name)}
-    keys = layer_keys(tables, groups.members)
-    used = {} if past is None else numbers_used(past.run)
-    ids, free = identify_layers(tables, keys, None if past is None else past.layers, used)
-    return Identity({**identity.ids, **ids}, {**identity.next_numbers, **free})
-
-
-def _carried(
-    groups: Groups, next_numbers: Mapping[str, int], run: Execution, *, assigned: bool = False
-) -> LastingGroups:
-    labels = _taken_over(groups, run.label_overrides, assigned=assigned)
+def _carried(groups: GroupTables, identity: Identity, run: Execution) -> LastingGroups:
+    labels = _taken_over(groups, run.label_overrides, assigned=identity.assigned)
     lost = [(id, label) for id, label in sorted(run.label_overrides.items()) if id not in labels]
     warnings = [_lost(run, lost)] if lost else []
-    return LastingGroups(with_labels(groups, labels), next_numbers, labels, run.run_id, warnings, assigned)
+    shown = replace(groups, relationships=with_link_labels(groups.relationships, labels))
+    return LastingGroups(shown, identity.next_numbers, labels, run.run_id, warnings, identity.assigned)
 
 
-def _taken_over(groups: Groups, labels: Mapping[str, str], *, assigned: bool) -> dict[str, str]:
+def _taken_over(groups: GroupTables, labels: Mapping[str, str], *, assigned: bool) -> dict[str, str]:
     """The labels of clusters that are there, and of those that are the whole of one of another layer now."""
     there = {id: label for id, label in labels.items() if _has(groups, id, assigned=assigned)}
     tables = [table for name, table in groups.tables.items() if is_hierarchy(name)] if there else []
     return with_inner_labels(there, [whole for table in tables for whole in wholes_of(table)])
 
 
-def _has(groups: Groups, id: str, *, assigned: bool) -> bool:
+def _has(groups: GroupTables, id: str, *, assigned: bool) -> bool:
     """Whether groups have a cluster of this id, in their own layer or in another; layers of an earlier run, whose
     clusters were `assigned` to, count as well."""
-    if is_of_layer(id):
+    if is_layer_id(id):
         tables = (table for name, table in groups.tables.items() if is_hierarchy(name))
         return assigned or any(pc.is_in(pa.scalar(id), value_set=_ids(table)).as_py() for table in tables)
     return bool(pc.is_in(pa.scalar(id), value_set=_ids(groups.centroids)).as_py())

@@ -6,17 +6,19 @@ chosen layer, and takes its ids from the one it shares most clusters with.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shoal.analysis.named_clusters import BROAD, FINE
 from shoal.columns import NOISE, Labels
 from shoal.engine.clusters.matching import count_shared_rows, match_clusters
+from shoal.records.cluster_ids import SERIES, Series, format_layer_id, is_layer_id, parse_layer_id
+from shoal.runs.identity.ranks import RankedLayers
 
-__all__ = ["LAYERS", "LayersBefore", "identify_layers", "is_layers_table", "is_of_layer", "is_of_layers"]
+__all__ = ["LAYERS", "LayersBefore", "identify_layers", "is_layers_table"]
 
 LAYERS = "layers"
 """What the names of their tables begin with."""
@@ -32,60 +34,56 @@ class LayersBefore:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One layer of one series: the ids of its clusters, and the place (n,) of each document's, -1 in none."""
+    """One layer of one series: its clusters, by id or number, and the place (n,) of each document's, -1 in none."""
 
-    ids: Sequence[str]
+    clusters: Sequence[Any]
     labels: Labels
-
-
-def is_of_layers(parent: str) -> bool:
-    """Whether a key of `next_numbers` counts clusters of layers, and not of groups."""
-    return parent in (BROAD, FINE)
-
-
-def is_of_layer(id: str) -> bool:
-    """Whether an id is that of a cluster of a layer above or below the clusters of a run."""
-    return is_of_layers(id.partition("_")[0])
+    position: int = 0
+    """Among all layers of the clustering."""
 
 
 def identify_layers(
-    tables: Mapping[str, pa.Table],
-    keys: Mapping[str, pa.Array],
-    before: LayersBefore | None,
-    used: Mapping[str, int],
-) -> tuple[dict[str, str], dict[str, int]]:
-    """The lasting id of each id by rank, and the first number of each series that no cluster had up to now.
+    ranked: Sequence[RankedLayers], before: LayersBefore | None, used: Mapping[str, int]
+) -> tuple[dict[int, list[list[str] | None]], dict[str, int]]:
+    """The ids of the clusters of each layer of each clustering, and the first number of each series that no cluster had
+    up to now; of the chosen layers none.
 
     Parameters
     ----------
-    tables : mapping of str to Table
-        The tables of the run; those of layers are looked at.
-    keys : mapping of str to Array
-        By the names of tables of layers, what tells the document of each row, as text.
+    ranked : sequence of RankedLayers
+        The layers of the run.
     before : LayersBefore
-        The same of an earlier run, where there is one.
+        Those of an earlier run, where there is one.
     used : mapping of str to int
         The first free number of each series.
     """
-    ids, free = dict[str, str](), {series: used.get(series, 0) for series in (BROAD, FINE)}
+    free = {series: used.get(series, 0) for series in SERIES}
     taken = set[str]()
-    for name in sorted(name for name in tables if is_layers_table(name)):
-        earlier = _same_feature(tables[name], before)
+    ids = {one.clustering: _empty(one) for one in ranked}
+    for layers in sorted(ranked, key=lambda one: one.artifact):
+        earlier = _same_feature(layers.feature, before)
         rows = None
-        if before is not None and earlier is not None and earlier in before.keys and name in keys:
-            rows = pc.index_in(keys[name], value_set=before.keys[earlier])
-        for series in (BROAD, FINE):
-            own = _layers(tables[name], series)
-            old = [] if rows is None or before is None else _layers(before.tables[earlier or name], series, rows)
-            for layer, matched in zip(own, _matched(own, old), strict=True):
-                for id in layer.ids:
-                    lasting = matched.get(id)
+        if before is not None and earlier is not None and earlier in before.keys:
+            rows = pc.index_in(layers.keys, value_set=before.keys[earlier])
+        for series in SERIES:
+            own = _layers_of_series(layers, series)
+            old = list[_Layer]()
+            if rows is not None and before is not None and earlier is not None:
+                old = _read_layers(before.tables[earlier], series, rows)
+            for layer, matched in zip(own, _match_layers(own, old), strict=True):
+                found = ids[layers.clustering][layer.position] = [""] * len(layer.clusters)
+                for cluster in layer.clusters:
+                    lasting = matched.get(cluster)
                     if lasting is None or lasting in taken:
-                        lasting = f"{series}_{free[series]}"
+                        lasting = format_layer_id(series, free[series])
                         free[series] += 1
-                    ids[id] = lasting
+                    found[cluster] = lasting
                     taken.add(lasting)
     return ids, {series: number for series, number in free.items() if number}
+
+
+def _empty(layers: RankedLayers) -> list[list[str] | None]:
+    return [None if series is None else [] for series in layers.series]
 
 
 def is_layers_table(name: str) -> bool:
@@ -93,47 +91,66 @@ def is_layers_table(name: str) -> bool:
     return name == LAYERS or name.startswith(f"{LAYERS}_")
 
 
-def _same_feature(table: pa.Table, before: LayersBefore | None) -> str | None:
+def _same_feature(feature: str | None, before: LayersBefore | None) -> str | None:
     """The earlier table of the same feature, or of the features together."""
-    feature = (table.schema.metadata or {}).get(b"feature")
+    own = None if feature is None else feature.encode()
     for name, old in sorted(before.tables.items()) if before is not None else ():
-        if (old.schema.metadata or {}).get(b"feature") == feature:
+        if (old.schema.metadata or {}).get(b"feature") == own:
             return name
     return None
 
 
-def _layers(table: pa.Table, series: str, rows: pa.Array | None = None) -> list[_Layer]:
-    """The layers with ids of a series, coarse to fine; in the order of `rows` where given, null is a row without."""
+def _layers_of_series(layers: RankedLayers, series: Series) -> list[_Layer]:
+    """The layers of a series that have clusters, coarse to fine. Where features are clustered apart, clusters count in
+    the order of their documents, which decides ties and who gets the next number."""
+    found = list[_Layer]()
+    for position, (own, labels) in enumerate(zip(layers.series, layers.labels, strict=True)):
+        clusters = int(labels.max(initial=-1)) + 1
+        if own != series or not clusters:
+            continue
+        if layers.feature is None:
+            found.append(_Layer(range(clusters), labels, position))
+            continue
+        first = np.unique(labels[labels >= 0], return_index=True)[1]
+        order = np.argsort(first)
+        places = np.full(clusters + 1, NOISE, np.int32)
+        places[order] = np.arange(clusters)
+        found.append(_Layer(order.tolist(), places[labels], position))
+    return found
+
+
+def _read_layers(table: pa.Table, series: Series, rows: pa.Array) -> list[_Layer]:
+    """The layers of a series in a table, coarse to fine, in the order of `rows`; null is a row without."""
     found = list[_Layer]()
     for name in table.column_names[1:]:
         column = table[name].combine_chunks()
         if not pa.types.is_dictionary(column.type):
             column = column.cast(pa.string()).dictionary_encode()
         ids = [str(id) for id in column.dictionary.to_pylist()]
-        if not ids or not ids[0].startswith(f"{series}_"):
+        if not ids or not is_layer_id(ids[0]) or parse_layer_id(ids[0]).series != series:
             continue
         labels = np.asarray(pc.fill_null(column.indices, NOISE).to_numpy(zero_copy_only=False), np.int32)
-        found.append(_Layer(ids, labels if rows is None else _taken(labels, rows)))
+        found.append(_Layer(ids, _take(labels, rows)))
     return found
 
 
-def _taken(labels: Labels, rows: pa.Array) -> Labels:
+def _take(labels: Labels, rows: pa.Array) -> Labels:
     places: NDArray[np.int64] = np.asarray(pc.fill_null(rows, -1).to_numpy(zero_copy_only=False), np.int64)
     return np.asarray(np.append(labels, np.int32(NOISE))[places], np.int32)
 
 
-def _matched(own: Sequence[_Layer], old: Sequence[_Layer]) -> list[dict[str, str]]:
-    """For each layer the earlier id of each of its ids that has one, from the earlier layer that shares most with it;
-    an earlier layer is that of one layer."""
-    pairs = list[tuple[int, int, int, dict[str, str]]]()
+def _match_layers(own: Sequence[_Layer], old: Sequence[_Layer]) -> list[dict[int, str]]:
+    """For each layer the earlier id of each of its clusters that has one, from the earlier layer that shares most with
+    it; an earlier layer is that of one layer."""
+    pairs = list[tuple[int, int, int, dict[int, str]]]()
     for one, layer in enumerate(own):
         for other, earlier in enumerate(old):
             shared = count_shared_rows(earlier.labels, layer.labels)
             found = match_clusters(shared)
             kept = np.array([found.get(int(new), -1) for new in shared.new], np.int64) == shared.old
-            names = {layer.ids[new]: earlier.ids[before] for new, before in found.items()}
+            names = {layer.clusters[new]: str(earlier.clusters[before]) for new, before in found.items()}
             pairs.append((-int(shared.rows[kept].sum()), one, other, names))
-    matched: list[dict[str, str]] = [{} for _ in own]
+    matched: list[dict[int, str]] = [{} for _ in own]
     mine, theirs = set[int](), set[int]()
     for _, one, other, names in sorted(pairs, key=lambda pair: pair[:3]):
         if one not in mine and other not in theirs:

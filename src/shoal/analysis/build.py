@@ -1,0 +1,159 @@
+"""From clusters by number, their ids and their names to the clustering that people see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from shoal.analysis.found_clusters import FoundClusters
+from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLayer
+from shoal.analysis.naming import LayerNames, name_groups, names_of_layers
+from shoal.analysis.ranks import ClusterIds
+from shoal.columns import Rows
+from shoal.labeling import Name, abridge
+from shoal.records.cluster_ids import format_number, parse_cluster_id, parse_layer_id
+
+__all__ = ["build_analysis"]
+
+_UNNAMED = {"broad": "Group", "fine": "Part"}
+
+
+def build_analysis(
+    documents: Sequence[str],
+    texts: Sequence[str] | None,
+    found: FoundClusters,
+    ids: ClusterIds,
+    names: Sequence[LayerNames],
+) -> Analysis:
+    """Put the parts together.
+
+    Parameters
+    ----------
+    documents : sequence of str, length n
+        The ids of the rows.
+    texts : sequence of str, length n
+        What the examples of a cluster are cut from.
+    ids : ClusterIds
+    names : sequence of LayerNames
+        What the briefs of `write_briefs` got.
+    """
+    groups = _groups(found, ids, names)
+    parents = _parents_above(found, ids)
+    own = names_of_layers(names)[found.chosen]
+    rows = _Rows(documents, texts)
+    clusters = [
+        _cluster(_Members.of(found, found.chosen, number), id, _label(name, _number_of("Cluster", id)), name, up, rows)
+        for number, (id, name, up) in enumerate(zip(ids.clusters, own, parents, strict=True))
+    ]
+    layers = _layers(found, ids, names_of_layers(names), clusters, rows)
+    return Analysis(documents, found.outcome, clusters, groups, layers)
+
+
+def _parents_above(found: FoundClusters, ids: ClusterIds) -> list[str | None]:
+    """For each cluster the id of its group; where there are no groups, that of the cluster of the layer before."""
+    if not ids.groups:
+        return _parents_in_layer(found, ids, found.chosen)
+    by_path = dict(zip(found.paths(), [*ids.clusters, *ids.groups], strict=True))
+    return [by_path.get(path[:-1]) for path in found.tree().clusters()]
+
+
+def _parents_in_layer(found: FoundClusters, ids: ClusterIds, layer: int) -> list[str | None]:
+    return [ids.layers[layer - 1][parent] if parent >= 0 else None for parent in found.parents(layer).tolist()]
+
+
+def _groups(found: FoundClusters, ids: ClusterIds, names: Sequence[LayerNames]) -> list[Group]:
+    """The groups of the tree above the clusters, nearest to the clusters first."""
+    if not ids.groups:
+        return []
+    tree, by_members = found.tree(), name_groups(found, names)
+    by_path = dict(zip(found.paths(), [*ids.clusters, *ids.groups], strict=True))
+    return [
+        Group(
+            id,
+            _label(by_members[node.clusters], _number_of("Group", id)),
+            by_members[node.clusters].keywords,
+            node.level,
+            node.size,
+            tuple(by_path[child] for child in tree.children(path)),
+            by_path.get(path[:-1]),
+            node.clusters,
+        )
+        for id, (path, node) in zip(ids.groups, tree.groups(), strict=True)
+    ]
+
+
+def _label(name: Name, unnamed: str) -> str:
+    return unnamed if name.is_number else name.label
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """What is shown of the members of a cluster: how many, the mean and the smallest cosine to the centroid, and rows
+    that stand for it."""
+
+    size: int
+    cohesion: tuple[float, float]
+    medoid: int
+    near: Rows
+
+    @staticmethod
+    def of(found: FoundClusters, layer: int, number: int) -> "_Members":
+        outcome, members = found.outcome, found.members[layer]
+        if members is None:
+            medoid, near = int(outcome.medoids[number]), outcome.representatives[number]
+            return _Members(int(outcome.sizes[number]), outcome.cohesion[number], medoid, near)
+        near = members.representatives[number]
+        return _Members(int(members.sizes[number]), members.cohesion[number], int(near[0]), near)
+
+
+def _cluster(members: _Members, id: str, label: str, name: Name, parent: str | None, rows: "_Rows") -> NamedCluster:
+    return NamedCluster(
+        cluster_id=id,
+        label=label,
+        keywords=name.keywords,
+        size=members.size,
+        share=members.size / len(rows.documents),
+        mean_similarity=members.cohesion[0],
+        min_similarity=members.cohesion[1],
+        medoid=rows.documents[members.medoid],
+        representatives=tuple(rows.documents[row] for row in members.near.tolist()),
+        parent=parent,
+        examples=rows.examples(members.near),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    documents: Sequence[str]
+    texts: Sequence[str] | None
+
+    def examples(self, rows: Rows) -> tuple[str, ...]:
+        texts = self.texts
+        return () if texts is None else tuple(short for row in rows.tolist() if (short := abridge(texts[row])))
+
+
+def _layers(
+    found: FoundClusters, ids: ClusterIds, names: LayerNames, clusters: Sequence[NamedCluster], rows: _Rows
+) -> list[NamedLayer]:
+    layers = list[NamedLayer]()
+    for number, partition in enumerate(found.partitions()):
+        parents = _parents_in_layer(found, ids, number)
+        if number == found.chosen:
+            nested = [replace(one, parent=parent) for one, parent in zip(clusters, parents, strict=True)]
+            layers.append(NamedLayer(partition.labels, nested if number else clusters, True))
+            continue
+        described = [
+            _cluster(_Members.of(found, number, cluster), id, _label(name, _number_in_layer(id)), name, parent, rows)
+            for cluster, (id, name, parent) in enumerate(zip(ids.layers[number], names[number], parents, strict=True))
+        ]
+        layers.append(NamedLayer(partition.labels, described, False))
+    return layers
+
+
+def _number_in_layer(id: str) -> str:
+    """A name that only counts, for a cluster of a layer: `Group 2` for `broad_2`, `Part 2` for `fine_2`."""
+    series, number = parse_layer_id(id)
+    return f"{_UNNAMED[series]} {number}"
+
+
+def _number_of(kind: str, id: str) -> str:
+    """A name that only counts, for a cluster or group: `Cluster 3.0` for `cl_3_sub_0`."""
+    return f"{kind} {format_number(parse_cluster_id(id))}"

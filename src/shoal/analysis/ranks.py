@@ -1,0 +1,36 @@
+"""Ids of clusters by their rank, as a clustering has them that no other came before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shoal.analysis.found_clusters import FoundClusters
+from shoal.records.cluster_ids import SERIES, format_cluster_id, format_layer_id
+
+__all__ = ["ClusterIds", "rank_clusters"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterIds:
+    """The ids of what was found, by number."""
+
+    clusters: Sequence[str]
+    groups: Sequence[str]
+    """Of the groups above the clusters, nearest first."""
+    layers: Sequence[Sequence[str]]
+    """For each layer from coarse to fine those of its clusters; the chosen layer has those of `clusters`."""
+
+
+def rank_clusters(found: FoundClusters) -> ClusterIds:
+    """The ids by rank, largest first, within the group or the series of layers."""
+    ids = [format_cluster_id(path) for path in found.paths()]
+    clusters, groups = ids[: found.outcome.clusters], ids[found.outcome.clusters :]
+    layers, counts = list[Sequence[str]](), dict.fromkeys(SERIES, 0)
+    for number, layer in enumerate(found.partitions()):
+        if number == found.chosen:
+            layers.append(clusters)
+            continue
+        series = found.series(number)
+        first = counts[series]
+        layers.append([format_layer_id(series, first + cluster) for cluster in range(layer.clusters)])
+        counts[series] += layer.clusters
+    return ClusterIds(clusters, groups, layers)
