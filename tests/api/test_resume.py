@@ -11,9 +11,10 @@ import pytest
 
 from cluster_steps import carry_out, create, grouped_documents, put_documents
 from shoal.assemble import Services
+from shoal.labeling import Brief, Budget, Name, WordNamer
 from shoal.runs.states import QUEUE
 
-STAGES = {"cluster": set(), "layout": {"cluster"}, "name": {"layout"}, "publish": {"name"}}
+STAGES = {"cluster": set(), "layout": {"cluster"}, "name": {"group"}, "publish": {"group", "name"}}
 """For the stage in which an attempt crashes those that the next one finds."""
 WEIGHTED = {"multi_feature_strategy": "weighted", "weight_learning_config": {"max_iterations": 5}}
 TWO = {"feature_uris": ["v", "w"], **WEIGHTED}
@@ -121,7 +122,7 @@ def test_features_that_are_clustered_apart_have_stages_of_their_own(client: http
     attempt(services, Watched("publish"))
     carry_out(services)
 
-    assert (run_of(client)["status"], run_of(client)["resumed_stages"]) == ("completed", ["name"])
+    assert (run_of(client)["status"], run_of(client)["resumed_stages"]) == ("completed", ["group", "name"])
 
 
 def test_stages_of_other_documents_are_made_again(client: httpx.Client, services: Services) -> None:
@@ -138,12 +139,13 @@ def test_stages_of_other_documents_are_made_again(client: httpx.Client, services
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
-def test_a_damaged_stage_is_made_again(client: httpx.Client, services: Services, damage: str) -> None:
+@pytest.mark.parametrize("stage", ["group", "name"])
+def test_a_damaged_stage_is_made_again(client: httpx.Client, services: Services, stage: str, damage: str) -> None:
     put_documents(client, grouped_documents(90))
     create(client)
     client.post("/clusters/groups/execute").raise_for_status()
     attempt(services, Watched("publish"))
-    (kept,) = (services.settings.data / "checkpoints").rglob("*.npz")
+    (kept,) = (services.settings.data / "checkpoints").rglob(f"{stage}.npz")
     content = bytearray(kept.read_bytes())
     content[len(content) // 2] ^= 1
     if damage == "missing":
@@ -153,7 +155,8 @@ def test_a_damaged_stage_is_made_again(client: httpx.Client, services: Services,
 
     carry_out(services)
 
-    assert (run_of(client)["status"], run_of(client)["resumed_stages"]) == ("completed", [])
+    others = [other for other in ("group", "name") if other != stage]
+    assert (run_of(client)["status"], run_of(client)["resumed_stages"]) == ("completed", others)
 
 
 @pytest.mark.parametrize("end", ["completed", "canceled", "deleted"])
@@ -172,3 +175,52 @@ def test_a_run_that_is_over_leaves_no_stages(client: httpx.Client, services: Ser
     services.housekeeping.tidy()
 
     assert not list((services.settings.data / "checkpoints").rglob("*.*"))
+
+
+class CountedNamer(WordNamer):
+    """The real namer, with a count of what it was asked: a model would be paid each time."""
+
+    def __init__(self) -> None:
+        self.briefs = 0
+
+    def name(self, brief: Brief, budget: Budget, progress: Callable[[float], None] | None = None) -> list[list[Name]]:
+        self.briefs += 1
+        return super().name(brief, budget, progress)
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_a_run_that_crashed_after_naming_does_not_ask_the_namer_again(
+    client: httpx.Client, services: Services, independent: bool
+) -> None:
+    put_documents(client, two_features())
+    create(client, config={**TWO, "multi_feature_strategy": "independent"} if independent else {})
+    services.runner._namer = namer = CountedNamer()
+    client.post("/clusters/groups/execute").raise_for_status()
+    attempt(services, Watched("publish"))
+    asked = namer.briefs
+
+    carry_out(services)
+
+    assert (asked, namer.briefs) == (2 if independent else 1,) * 2
+    assert run_of(client)["status"] == "completed"
+
+
+def test_an_id_follows_the_run_before_even_where_that_came_between_two_attempts(
+    client: httpx.Client, services: Services
+) -> None:
+    """Groups and names are kept by number: ids are given anew by each attempt."""
+    put_documents(client, grouped_documents(90))
+    create(client)
+    client.post("/clusters/groups/execute").raise_for_status()
+    carry_out(services)
+    earlier = run_of(client)["run_id"]
+    client.patch(f"/clusters/groups/executions/{earlier}/labels", json={"labels": {"cl_1": "Ours"}})
+    client.post("/clusters/groups/execute").raise_for_status()
+
+    attempt(services, Watched("publish"))
+    client.patch(f"/clusters/groups/executions/{earlier}/labels", json={"labels": {"cl_1": "Theirs"}})
+    carry_out(services)
+
+    labels = {one["cluster_id"]: one["label"] for one in run_of(client)["centroids"]}
+    assert run_of(client)["resumed_stages"] == ["group", "name"]
+    assert labels["cl_1"] == "Theirs"

@@ -53,8 +53,9 @@ def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normal
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = group(source, cluster, run, silent, 1)
-        ids = identify(found.ranked(source), None).ids
-        return found.tables(source, ids, name(briefs_of(found, source), WordNamer(), Budget(), silent))
+        identity = identify(found.ranked(source), None)
+        names = name(briefs_of(found, source), WordNamer(), Budget(), silent)
+        return found.tables(source, identity.ids, names)
 
 
 @pytest.mark.parametrize("strategy", ["concatenate", "weighted", "independent"])

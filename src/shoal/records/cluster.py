@@ -69,7 +69,7 @@ class Cluster(Record):
     algorithm_params: dict[str, Any] = Field(default_factory=dict)
     enrich_source: bool = False
     source_enrichment_config: SourceEnrichment | None = None
-    llm_labeling: StoredLabeling | None = None
+    llm_labeling: StoredLabeling = None
     text_fields: list[str] | None = None
     num_clusters: int | None = None
     num_documents_clustered: int | None = None

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, ValidationError, WithJsonSchema
 
 from shoal.records.base import READING, Body, Flag, Integral, Number
 
-__all__ = ["InputMapping", "Labeling", "LabelingInputs", "StoredLabeling", "TextFields"]
+__all__ = ["InputMapping", "Labeling", "LabelingInputs", "StoredLabeling", "TextFields", "merge_labeling"]
+__all__ += ["read_labeling"]
 
 _MODELS: Final = frozenset(
     [
@@ -79,29 +80,54 @@ class Labeling(Body):
             kept.setdefault("model_name", kept.pop("model"))
         return kept
 
-    def shown(self) -> dict[str, Any]:
-        """What was sent, as it is kept and shown. A provider or model that the SDK cannot read goes to `parameters`
+    def readable_by_sdk(self) -> "Labeling":
+        """The same with a provider or model that the SDK cannot read moved to `parameters`
         (contract.md#models-that-name-clusters)."""
-        kept = self.model_dump(exclude_unset=True)
+        update, parameters = dict[str, Any](), {**(self.parameters or {})}
         for name, known in (("provider", _PROVIDERS), ("model_name", _MODELS)):
-            value = kept.get(name)
+            value = getattr(self, name)
             if value is not None and value not in known:
-                truth = {f"shoal_{name.removesuffix('_name')}": value}
-                kept |= {name: None, "parameters": {**(kept.get("parameters") or {}), **truth}}
-        return kept
+                update[name] = None
+                parameters[f"shoal_{name.removesuffix('_name')}"] = value
+        return self.model_copy(update={**update, "parameters": parameters} if update else {})
+
+    def as_sent(self) -> dict[str, Any]:
+        """The fields that were sent, as they are kept and shown."""
+        return self.model_dump(exclude_unset=True)
+
+    def field_paths(self) -> list[str]:
+        """The payload fields that names are to come from."""
+        mappings = () if self.labeling_inputs is None else self.labeling_inputs.input_mappings
+        return [mapping.path for mapping in mappings if mapping.source_type in (None, "payload") and mapping.path]
 
 
-def _readable(stored: object) -> object:
-    """Of what an earlier version stored unchecked, the parts that hold what they should."""
+def read_labeling(stored: object) -> Labeling | None:
+    """A configuration as it was stored; of one that an earlier version stored unchecked, the fields that hold what they
+    should."""
+    if isinstance(stored, Labeling):
+        return stored
     if not isinstance(stored, Mapping):
         return None
     try:
-        return Labeling.model_validate(stored, context=READING).shown()
+        return Labeling.model_validate(stored, context=READING).readable_by_sdk()
     except ValidationError as error:
         wrong = {fault["loc"][0] if fault["loc"] else fault.get("ctx", {}).get("key") for fault in error.errors()}
         kept = {name: value for name, value in stored.items() if name not in wrong}
-        return _readable(kept) if len(kept) < len(stored) else None
+        return read_labeling(kept) if len(kept) < len(stored) else None
 
 
-StoredLabeling = Annotated[dict[str, Any], BeforeValidator(_readable)]
-"""A `Labeling` in a record: the fields that were sent."""
+def merge_labeling(of_cluster: Labeling | None, of_run: Labeling | None) -> Labeling:
+    """The configuration of a run: the fields that it sends itself, else those of its cluster."""
+    sent = [each.as_sent() for each in (of_cluster, of_run) if each is not None]
+    return Labeling.model_validate({name: value for fields in sent for name, value in fields.items()}, context=READING)
+
+
+def _show(labeling: Labeling | None, info: SerializationInfo) -> dict[str, Any] | None:
+    return None if labeling is None else labeling.model_dump(mode=info.mode, exclude_unset=True)
+
+
+_SHOWN: Final[dict[str, Any]] = {"anyOf": [{"additionalProperties": True, "type": "object"}, {"type": "null"}]}
+StoredLabeling = Annotated[
+    Labeling | None, BeforeValidator(read_labeling), PlainSerializer(_show), WithJsonSchema(_SHOWN)
+]
+"""A configuration in a record; shown with the fields that were sent, and no others."""

@@ -85,7 +85,7 @@ class Planning:
                 f"It would take about {seconds:,.0f} s; a run may take {self._run_seconds:,.0f} s. Set a sample_size, "
                 "fewer starts or steps, or a cheaper algorithm. Whoever runs the server can raise SHOAL_RUN_SECONDS."
             )
-        if (cluster.llm_labeling or {}).get("enabled"):
+        if cluster.llm_labeling is not None and cluster.llm_labeling.enabled:
             notes.append("No language model is connected: labels come from the documents' own words.")
         return RunPlan(
             cluster_id=cluster.cluster_id,

@@ -22,6 +22,7 @@ from shoal.labeling import Budget, Namer
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
+from shoal.records.labeling import merge_labeling, read_labeling
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.enrichment import Enrichment
@@ -341,8 +342,7 @@ def _cluster_result(work: _Work, source: RunInput, groups: GroupTables) -> dict[
 def _without_model(work: _Work) -> list[str]:
     """Names come from the documents' words while no LLM is connected: nothing failed, but something else was asked
     for."""
-    config = {**(work.cluster.llm_labeling or {}), **(work.run.request.get("llm_labeling") or {})}
-    if not config.get("enabled"):
+    if not merge_labeling(work.cluster.llm_labeling, read_labeling(work.run.request.get("llm_labeling"))).enabled:
         return []
     return [
         "llm_labeling is enabled, but no language model is connected to this server: the labels were made from the "

@@ -9,6 +9,7 @@ from shoal.errors import InvalidField, OutOfTime
 from shoal.labeling import trimmed
 from shoal.records.cluster import Cluster
 from shoal.records.document import own_fields
+from shoal.records.labeling import Labeling, read_labeling
 from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import MATCH_ALL, Condition
 from shoal.records.queries.paging import Page
@@ -30,7 +31,7 @@ def named_fields(cluster: Cluster, request: Mapping[str, Any]) -> list[str]:
     """The fields that were asked for: by the run before the cluster, as `text_fields` before inputs of
     `llm_labeling`; none where they are to be chosen."""
     asked = (
-        request.get("text_fields"), inputs_of(request.get("llm_labeling")), cluster.text_fields,
+        request.get("text_fields"), inputs_of(read_labeling(request.get("llm_labeling"))), cluster.text_fields,
         inputs_of(cluster.llm_labeling),
     )  # fmt: skip
     return list(dict.fromkeys(next((fields for fields in asked if fields), ())))
@@ -100,14 +101,9 @@ def _hint(name: str, known: Sequence[str]) -> str:
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
-def inputs_of(labeling: Mapping[str, Any] | None) -> list[str]:
+def inputs_of(labeling: Labeling | None) -> list[str]:
     """The payload fields that a labelling configuration names."""
-    mappings = ((labeling or {}).get("labeling_inputs") or {}).get("input_mappings") or []
-    return [
-        str(mapping["path"])
-        for mapping in mappings
-        if isinstance(mapping, Mapping) and mapping.get("source_type") in (None, "payload") and mapping.get("path")
-    ]
+    return [] if labeling is None else labeling.field_paths()
 
 
 def _sample(store: DocumentStore, scope: Scope, key: str) -> Iterator[Mapping[str, Any]]:

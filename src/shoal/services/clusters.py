@@ -91,7 +91,7 @@ class Clusters:
         parse_filter(body.filters)
         enrichment = check_mappings(body)
         enrich = bool(body.enrich_source_collection or (body.vector_config and body.vector_config.enrich_source))
-        labeling = None if body.llm_labeling is None else body.llm_labeling.shown()
+        labeling = None if body.llm_labeling is None else body.llm_labeling.readable_by_sdk()
         attributes = config.fields.get("clustered_attributes") or []
         keys = [source.storage_key for source in sources]
         unknown = [
@@ -173,7 +173,7 @@ class Clusters:
         if "filters" in sent:
             parse_filter(sent["filters"])
         if body.llm_labeling is not None:
-            sent["llm_labeling"] = body.llm_labeling.shown()
+            sent["llm_labeling"] = body.llm_labeling.readable_by_sdk()
         sent["warnings"] = ignored_params(body)
         inputs = inputs_of(sent.get("llm_labeling"))
         if body.text_fields or inputs:

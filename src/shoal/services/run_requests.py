@@ -45,7 +45,7 @@ def _overrides(body: ExecuteCluster) -> dict[str, Any]:
     parse_filter(body.filters)
     request = {name: value for name in _OVERRIDES if (value := getattr(body, name)) is not None}
     if body.llm_labeling is not None:
-        request["llm_labeling"] = body.llm_labeling.shown()
+        request["llm_labeling"] = body.llm_labeling.readable_by_sdk().as_sent()
     return request
 
 

@@ -76,7 +76,7 @@ class ValueGroups:
             members=source.located(pa.table(members)),
             centroids=centroids,
             labels=self.labels,
-            metrics={"avg_cluster_size": len(self.labels) / np.count_nonzero(sizes), "noise_ratio": 0.0},
+            metrics={"avg_cluster_size": len(self.labels) / int(np.count_nonzero(sizes)), "noise_ratio": 0.0},
             params={},
             relationships=tree_of(centroids, dict(zip(ids.ids, self.levels.tolist(), strict=True))),
         )
