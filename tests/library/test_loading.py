@@ -199,3 +199,18 @@ def test_parts_that_do_not_fit_together_are_refused(changed: dict[str, Any], tmp
         write_saved(file, parts | {"analysis": replace(parts["analysis"], outcome=outcome)})
     with pytest.raises(InvalidField, match=f"found/{SAVED}: is damaged"):
         shoal.load(path.parent)
+
+
+def test_a_clustering_saved_in_november_2026_still_loads() -> None:
+    """Written by the version that named clusters while it found them: four groups of ten, by `auto`."""
+    loaded = shoal.load(Path(__file__).parents[1] / "data" / "clustering-2026-11")
+
+    assert [(one.cluster_id, one.label, one.size) for one in loaded.clusters] == [
+        ("cl_0", "Lost my luggage at the airport please", 10),
+        ("cl_1", "Improve my credit score please", 10),
+        ("cl_2", "Play some jazz music please", 10),
+        ("cl_3", "Book a flight to Rome please", 10),
+    ]
+    assert loaded.labels.tolist() == [0, 1, 2, 3] * 10
+    assert [layer.chosen for layer in loaded.layers].count(True) == 1
+    assert loaded.assign(np.eye(4, 8, dtype=np.float32)).labels.tolist() == [0, 1, 2, 3]

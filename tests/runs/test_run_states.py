@@ -128,7 +128,7 @@ class Runs(RuleBasedStateMachine):
             self.allowed(counts, lambda: self.states.publish(job, {"num_clusters": 1}, {}, lambda *_: None))
             self.published |= {id} if counts else set()
         elif move == "complete" and status == "processing" and (id in self.published or not counts):
-            self.allowed(counts, lambda: self.states.complete(job, enriched=None, imperfect=False))
+            self.allowed(counts, lambda: self.states.complete(job, enriched=None))
             self.status[id] = "completed" if counts else status
         elif move == "fail":
             self.states.fail(job, "It broke.", "pipeline")
@@ -243,7 +243,7 @@ def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes
 
     with pytest.raises(Conflict, match="visible already"):
         states.cancel(SCOPE, run_id)
-    states.complete(job, enriched=None, imperfect=False)
+    states.complete(job, enriched=None)
 
     run = states.executions.get(SCOPE, run_id)
     assert [(change.status, change.attempt, change.worker) for change in run.history] == [

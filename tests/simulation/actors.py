@@ -155,7 +155,7 @@ class SimulatedChild:
             yield
         parts.states.check_now(job)
         yield
-        parts.states.complete(job, enriched=None, imperfect=False)
+        parts.states.complete(job, enriched=None)
 
     def _perhaps_fail(self, parts: Parts) -> None:
         luck = 1.0 if parts.calm else parts.rng.random()

@@ -152,9 +152,8 @@ class Runner:
         progress("enrich", 0.0)
         enriched = self._enrich(work, progress) if work.cluster.enrich_source else None
         self._relabelings.finish(work.scope, work.run.run_id)
-        imperfect = bool(self._states.executions.get(work.scope, work.run.run_id).llm_labeling_errors)
         hit("run.before_complete")
-        self._states.complete(job, enriched=enriched, imperfect=imperfect)
+        self._states.complete(job, enriched=enriched)
         hit("run.after_complete")
         self._checkpoints.delete(work.scope, work.run.run_id)
 

@@ -171,9 +171,8 @@ class RunStates:
         run = None if run_id is None else self.executions.within(tx).find_one(scope, run_id)
         return {} if run is None else carried(run.label_overrides)
 
-    def complete(self, job: Job, *, enriched: int | None, imperfect: bool) -> None:
+    def complete(self, job: Job, *, enriched: int | None) -> None:
         """Everything is written: the run is over."""
-        status: Status = "COMPLETED_WITH_ERRORS" if imperfect else "COMPLETED"
 
         def complete(tx: Transaction) -> float | None:
             self.check(tx, job)
@@ -190,12 +189,12 @@ class RunStates:
                 enriched_documents=enriched,
             )
             tx.let_go(job.scope, job.job_id)
-            self._on_task(tx, job.scope, run, status, warnings=run.warnings, num_clusters=run.num_clusters)
+            self._on_task(tx, job.scope, run, "COMPLETED", warnings=run.warnings, num_clusters=run.num_clusters)
             self._on_cluster(
                 tx,
                 job.scope,
                 run.cluster_id,
-                status=status,
+                status="COMPLETED",
                 completed_at=self._now(),
                 execution_time_seconds=seconds,
                 error=None,
