@@ -52,9 +52,9 @@ def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normal
     run = Execution(run_id="run_a", cluster_id="clust_a", namespace_id="ns_a", task_id="task_a", created_at=NOW)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = group(source, cluster, run, silent, 1)
+        found = group(source, cluster, run, ignore_progress, 1)
         identity = identify(found.ranked(source), None)
-        names = name(briefs_of(found, source), WordNamer(), Budget(), silent)
+        names = name(briefs_of(found, source), WordNamer(), Budget(), ignore_progress)
         return found.tables(source, identity.ids, names)
 
 

@@ -5,19 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.analysis.hierarchy import Node, Tree, grow
-from shoal.analysis.layers import FoundLayers
-from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLayer
-from shoal.columns import NOISE, Points, Rows
-from shoal.engine import compute
-from shoal.engine.clusters.centroids import member_rows
-from shoal.engine.outcome import Outcome
-from shoal.engine.plan import Plan, Progress, StageCache, bypass_cache, ignore_progress
-from shoal.labeling import Name, Partition, abridge, main_parents, name_layers
 from shoal.analysis.build import build_analysis
 from shoal.analysis.found_clusters import find_clusters
+from shoal.analysis.named_clusters import Analysis
 from shoal.analysis.naming import write_briefs, write_names
 from shoal.analysis.ranks import rank_clusters
+from shoal.columns import Points
+from shoal.engine.plan import Plan, Progress, ignore_progress
+from shoal.labeling import Budget, WordNamer
 
 __all__ = ["analyse"]
 

@@ -10,9 +10,9 @@ from shoal.analysis.hierarchy import Node, Tree, grow
 from shoal.columns import Points, Rows
 from shoal.engine import compute
 from shoal.engine.clusters.centroids import member_rows
-from shoal.engine.layers.members import LayerMembers, members_of_layers
+from shoal.engine.layers.members import LayerMembers, describe_layers
 from shoal.engine.outcome import Outcome
-from shoal.engine.plan import Keep, Plan, Progress, made_now, silent
+from shoal.engine.plan import Plan, Progress, StageCache, bypass_cache, ignore_progress
 from shoal.labeling import Partition, main_parents
 from shoal.records.cluster_ids import Path, Series
 
@@ -74,9 +74,9 @@ def find_clusters(
     points: Points,
     texts: Sequence[str] | None,
     plan: Plan,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
     places_before: NDArray[np.float32] | None = None,
-    keep: Keep = made_now,
+    keep: StageCache = bypass_cache,
     *,
     origin: NDArray[np.float64] | None = None,
 ) -> FoundClusters:
@@ -107,7 +107,7 @@ def _describe_layers(outcome: Outcome, points: Points, plan: Plan) -> list[Layer
         return [None]
     others = [layer.labels for number, layer in enumerate(layers.layers) if number != layers.chosen]
     described: list[LayerMembers | None] = [
-        *members_of_layers(points, others, normalize=plan.normalize, origin=outcome.origin, threads=plan.threads)
+        *describe_layers(points, others, normalize=plan.normalize, origin=outcome.origin, threads=plan.threads)
     ]
     return [*described[: layers.chosen], None, *described[layers.chosen :]]
 

@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 from shoal.columns import DocumentBatch, Rows, VectorColumn
 from shoal.records.cluster_ids import NOISE_ID, PARTITION_END, id_in_partition
 from shoal.records.execution import Execution
-from shoal.runs.grouping.groups import Groups
-from shoal.runs.identity.renaming import labelled
-from shoal.tables import decode_dictionaries
+from shoal.runs.grouping.groups import GroupTables
 from shoal.runs.labels import set_labels
+from shoal.tables import decode_dictionaries
 
 __all__ = ["member_ids", "output_batches"]
 

@@ -166,7 +166,7 @@ class Runner:
 
         return Stages(self._checkpoints, work.scope, work.run.run_id, made_from, worth_seconds=self._worth)
 
-    def _group(self, work: _Work, source: RunInput, progress: Progress, keep: Keep) -> NewGroups | AssignedGroups:
+    def _group(self, work: _Work, source: RunInput, progress: Progress, keep: StageCache) -> NewGroups | AssignedGroups:
         if work.run.mode != "assign":
             return group(source, work.cluster, work.run, progress, self._threads, keep)
         earlier = Earlier.of(self._artifacts, work.scope, self._assigned_to(work))

@@ -15,9 +15,9 @@ from shoal.errors import InvalidField
 from shoal.labeling import name_clusters
 from shoal.library.input.frames import is_pandas, is_polars
 from shoal.library.input.inputs import column_of
+from shoal.records.cluster_ids import NOISE_ID
 from shoal.scalars import is_missing, unwrap
 from shoal.tables import is_text, to_plain
-from shoal.records.cluster_ids import NOISE_ID
 
 __all__ = ["UNITS", "by_class", "by_time"]
 

@@ -65,7 +65,7 @@ class FeatureGroups:
 
 
 def group_apart(
-    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: StageCache
 ) -> FeatureGroups:
     """One clustering for each feature, of the documents that have it. Raises RunFailed, InvalidField, Cancelled."""
     features = dict[str, VectorGroups]()

@@ -13,7 +13,12 @@ __all__ = ["group"]
 
 
 def group(
-    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep = made_now
+    source: RunInput,
+    cluster: Cluster,
+    run: Execution,
+    progress: Progress,
+    threads: int,
+    keep: StageCache = bypass_cache,
 ) -> NewGroups:
     """Find the groups; `keep` is asked for the stages of each clustering.
 

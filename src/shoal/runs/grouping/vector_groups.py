@@ -99,7 +99,7 @@ class VectorGroups:
 
 
 def group_by_vectors(
-    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: Keep
+    source: RunInput, cluster: Cluster, run: Execution, progress: Progress, threads: int, keep: StageCache
 ) -> VectorGroups:
     """Find the groups. Raises RunFailed, InvalidField, Cancelled."""
     if not source.blocks:

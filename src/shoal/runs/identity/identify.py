@@ -216,7 +216,7 @@ def _clusters_by_values(
     nested = any(parent is not None for parent in above.values())
     found = {}
     for cluster, about in zip(above, attributes.to_pylist(), strict=True):
-        values = [(name, text_of(value)) for name, value in orjson.loads(about).items()]
+        values = [(name, format_value(value)) for name, value in orjson.loads(about).items()]
         found[tuple(values[: _depth(cluster, above)] if nested else values)] = cluster
     return found
 
@@ -236,7 +236,7 @@ def _match_documents(ranked: Ranked, past: pa.Table) -> dict[Path, Path]:
     what stood in the same one."""
     now, labels = _order_clusters(ranked)
     before, earlier = _read_clusters(past)
-    shared = shared_rows(_align(ranked.keys, past, earlier), labels)
+    shared = count_shared_rows(_align(ranked.keys, past, earlier), labels)
     matched: dict[Path, Path] = {}
     allowed: NDArray[np.bool_] | None = None
     for depth in range(1, 1 + max(map(len, ranked.paths), default=0)):
