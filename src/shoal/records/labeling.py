@@ -1,7 +1,7 @@
 """How clusters are named: the part `llm_labeling` of a cluster and of a run."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, ValidationError, WithJsonSchema
 
@@ -127,7 +127,8 @@ def _show(labeling: Labeling | None, info: SerializationInfo) -> dict[str, Any] 
 
 
 _SHOWN: Final[dict[str, Any]] = {"anyOf": [{"additionalProperties": True, "type": "object"}, {"type": "null"}]}
-StoredLabeling = Annotated[
-    Labeling | None, BeforeValidator(read_labeling), PlainSerializer(_show), WithJsonSchema(_SHOWN)
-]
+if TYPE_CHECKING:
+    StoredLabeling = Labeling | None
+else:  # a model here would be a schema of its own among the answers, where clients know any object
+    StoredLabeling = Annotated[Any, BeforeValidator(read_labeling), PlainSerializer(_show), WithJsonSchema(_SHOWN)]
 """A configuration in a record; shown with the fields that were sent, and no others."""
