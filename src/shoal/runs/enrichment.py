@@ -30,7 +30,6 @@ from shoal.repositories.audit import note_done
 from shoal.repositories.repository import Repository
 from shoal.runs.cluster_config import DEFAULT_MAPPINGS, of_feature
 from shoal.runs.intents import EnrichmentIntents, results_of
-from shoal.runs.output import wire_ids
 from shoal.runs.states import RunStates
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.documents import DocumentStore, Results

@@ -220,7 +220,7 @@ class Runner:
         )
         hit("run.after_flip")
 
-    def _write_artifacts(self, work: _Work, source: RunInput, groups: Groups) -> None:
+    def _write_artifacts(self, work: _Work, source: RunInput, groups: GroupTables) -> None:
         """Raises Cancelled where another worker, which holds the run by now, has written them."""
         tables = {"members": groups.members, "centroids": groups.centroids, **groups.tables}
         meta = {

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
 from shoal.records.cluster import Cluster
-from shoal.records.enrichment import EnrichmentIntent
 from shoal.records.cluster_ids import has_cluster_prefix
+from shoal.records.enrichment import EnrichmentIntent
 from shoal.records.execution import Centroid, ClusterData, Execution
 from shoal.records.queries.filters import And
 from shoal.records.queries.paging import Listing
