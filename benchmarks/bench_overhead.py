@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--method", default="kmeans")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(Path(folder) / "data")
+        server = ServerProcess(Path(folder) / "data", fresh=True)
         with server, server.client() as client:
             prepare(client, given.rows, given.dimension, given.method)
             services = assemble(Settings(data=server.data))

@@ -10,22 +10,28 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
+from typing import TextIO
 
 import httpx
+
+from warm_start import Started, can_start, start
 
 __all__ = ["ServerProcess"]
 
 
 class ServerProcess:
-    """`shoal serve` on a data folder, in a process group of its own. Starting again on the same folder is the point."""
+    """`shoal serve` on a data folder, in a process group of its own. Starting again on the same folder is the point.
 
-    def __init__(self, data: Path, *, workers: int = 1, **environ: str) -> None:
+    `fresh`: always a new interpreter, else a fork of one that has loaded everything, where that makes no difference.
+    """
+
+    def __init__(self, data: Path, *, workers: int = 1, fresh: bool = False, **environ: str) -> None:
         self.data = data
         self.port = 0
         """Where it listens; 0 takes another one at each start."""
-        self._workers = workers
+        self._workers, self._fresh = workers, fresh
         self._environ = {**os.environ, "SHOAL_LOG_LEVEL": "warning", **environ}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Started | None = None
         self.output: deque[str] = deque(maxlen=2000)
         self.url = ""
 
@@ -36,18 +42,25 @@ class ServerProcess:
 
     def spawn(self) -> None:
         """Start it, and do not wait."""
-        command = [sys.executable, "-m", "shoal.cli.main", "serve", "--port", str(self.port)]
-        command += ["--data", str(self.data), "--workers", str(self._workers)]
-        self._process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
+        arguments = ["serve", "--port", str(self.port), "--data", str(self.data), "--workers", str(self._workers)]
+        output, written = os.pipe()
+        try:
+            self._process = self._begun(arguments, written)
+        finally:
+            os.close(written)
+        self.url = ""
+        threading.Thread(target=self._read, args=(os.fdopen(output),), daemon=True).start()
+
+    def _begun(self, arguments: list[str], output: int) -> Started:
+        if not self._fresh and can_start(self._environ):
+            return start(arguments, output, self._environ)
+        return subprocess.Popen(
+            [sys.executable, "-m", "shoal.cli.main", *arguments],
+            stdout=output,
             stderr=subprocess.STDOUT,
-            text=True,
             env=self._environ,
             start_new_session=True,
         )
-        self.url = ""
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 
     def wait_ready(self, timeout_s: float = 60.0) -> "ServerProcess":
         """Returns once the server is ready."""
@@ -114,9 +127,8 @@ class ServerProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _read(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        with process.stdout as lines:
+    def _read(self, lines: TextIO) -> None:
+        with lines:
             for line in lines:
                 self.output.append(line)
                 found = re.search(r"http://[^\s/]+:\d+", line)

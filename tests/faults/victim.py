@@ -29,7 +29,7 @@ class Victim(ServerProcess):
     def __init__(self, root: Path, *, workers: int = 1, **environ: str) -> None:
         self.tenants: Tenants = make_tenants(root / "data")
         self.ledger = Ledger(root / "ledger")
-        super().__init__(root / "data", workers=workers, **environ)
+        super().__init__(root / "data", workers=workers, fresh=True, **environ)  # known by its command line
 
     def client(self, namespace: str | None = "default", timeout_s: float = 30.0) -> httpx.Client:
         """A client of the first tenant."""

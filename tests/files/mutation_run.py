@@ -50,7 +50,7 @@ class Outcome:
 def run_server(files: Iterable[Mutation], folder: Path) -> Outcome:
     """Upload every file to a server on a new data folder."""
     outcome = Outcome()
-    with ServerProcess(folder, workers=0) as server, server.client("default", timeout_s=300) as client:
+    with ServerProcess(folder, workers=0, fresh=True) as server, server.client("default", timeout_s=300) as client:
         client.post("/namespaces", json={"namespace_name": "default", "mode": "standalone"})
         made = client.post("/collections", json={"collection_name": "products", "source": {"type": "bucket"}})
         assert made.status_code == 200, made.text

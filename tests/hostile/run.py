@@ -24,7 +24,7 @@ def main() -> int:
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         limits = {"SHOAL_REQUEST_SECONDS": str(given.request_seconds)}
-        with ServerProcess(Path(folder) / "data", workers=0, **limits) as server:
+        with ServerProcess(Path(folder) / "data", workers=0, fresh=True, **limits) as server:
             outcome = run_load(
                 server,
                 count=given.documents,

@@ -20,7 +20,7 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("data"), workers=0) as server:
+    with ServerProcess(tmp_path_factory.mktemp("data"), workers=0, fresh=True) as server:
         with server.client() as client:
             made = client.post("/namespaces", json={"namespace_name": "default", "mode": "standalone"})
             assert made.status_code in (200, 409), made.text
