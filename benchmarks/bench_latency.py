@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 
-from server_process import ServerProcess
+from server_process import FreshServer
 
 DIMENSION, UPLOADED = 64, 60_000
 
@@ -82,7 +82,7 @@ def main() -> None:
     given = parser.parse_args()
     found: dict[str, list[list[float]]] = {"idle": [], "busy": []}
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(Path(folder) / "data", fresh=True, SHOAL_THREADS="1")
+        server = FreshServer(Path(folder) / "data", SHOAL_THREADS="1")
         with server, server.client() as client:
             put(client)
             latencies(server.url, server.key, 200)

@@ -23,7 +23,7 @@ from typing import Any, Final
 import httpx
 import numpy as np
 
-from server_process import ServerProcess
+from server_process import FreshServer
 from shoal.assemble import Services, assemble
 from shoal.records.execution import ExecuteCluster
 from shoal.records.scope import Scope
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--method", default="kmeans")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(Path(folder) / "data", fresh=True)
+        server = FreshServer(Path(folder) / "data")
         with server, server.client() as client:
             prepare(client, given.rows, given.dimension, given.method)
             services = assemble(Settings(data=server.data))

@@ -30,7 +30,7 @@ import psutil
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from server_process import ServerProcess
+from server_process import FreshServer, ServerProcess
 from shoal.records.scope import Scope
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 
@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--write", type=Path, help="replace the table in this Markdown file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ServerProcess(Path(folder) / "data", fresh=True) as server:
+    with tempfile.TemporaryDirectory() as folder, FreshServer(Path(folder) / "data") as server:
         text = table(given.rows, measure(server, given.rows, given.seconds))
     print(text)
     if given.write:

@@ -10,26 +10,29 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import TextIO
+from typing import ClassVar, TextIO
 
 import httpx
 
 from warm_start import Started, can_start, start
 
-__all__ = ["ServerProcess"]
+__all__ = ["FreshServer", "ServerProcess"]
 
 
 class ServerProcess:
     """`shoal serve` on a data folder, in a process group of its own. Starting again on the same folder is the point.
 
-    `fresh`: always a new interpreter, else a fork of one that has loaded everything, where that makes no difference.
+    A fork of a process that has loaded everything, where that makes no difference.
     """
 
-    def __init__(self, data: Path, *, workers: int = 1, fresh: bool = False, **environ: str) -> None:
+    fresh: ClassVar[bool] = False
+    """Whether it is always a new interpreter."""
+
+    def __init__(self, data: Path, *, workers: int = 1, **environ: str) -> None:
         self.data = data
         self.port = 0
         """Where it listens; 0 takes another one at each start."""
-        self._workers, self._fresh = workers, fresh
+        self._workers = workers
         self._environ = {**os.environ, "SHOAL_LOG_LEVEL": "warning", **environ}
         self._process: Started | None = None
         self.output: deque[str] = deque(maxlen=2000)
@@ -52,7 +55,7 @@ class ServerProcess:
         threading.Thread(target=self._read, args=(os.fdopen(output),), daemon=True).start()
 
     def _begun(self, arguments: list[str], output: int) -> Started:
-        if not self._fresh and can_start(self._environ):
+        if not self.fresh and can_start(self._environ):
             return start(arguments, output, self._environ)
         return subprocess.Popen(
             [sys.executable, "-m", "shoal.cli.main", *arguments],
@@ -140,3 +143,9 @@ class ServerProcess:
             return httpx.get(f"{self.url}/readyz", timeout=5.0).status_code == 200
         except httpx.TransportError:
             return False
+
+
+class FreshServer(ServerProcess):
+    """A server in a new interpreter: where its start, its command line or its memory is looked at."""
+
+    fresh = True

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from cli.conftest import Command
-from server_process import ServerProcess
+from server_process import FreshServer, ServerProcess
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_a_second_server_on_the_folder_says_so_and_the_next_one_alone_does_not(t
 
 def test_the_first_key_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
     """What is no terminal ends in a log."""
-    with ServerProcess(tmp_path / "piped", workers=0, fresh=True) as piped:
+    with FreshServer(tmp_path / "piped", workers=0) as piped:
         assert piped.key not in "".join(piped.output)
         assert str(piped.data / "key") in "".join(piped.output)
 
@@ -140,7 +140,7 @@ def test_serving_beyond_this_machine_without_tls_is_warned_of_and_greeted_with_a
 
 def test_in_json_logs_the_start_is_one_event(tmp_path: Path) -> None:
     settings = {"SHOAL_LOG_FORMAT": "json", "SHOAL_LOG_LEVEL": "info"}
-    with ServerProcess(tmp_path / "data", workers=0, fresh=True, **settings) as server:
+    with FreshServer(tmp_path / "data", workers=0, **settings) as server:
         lines = [json.loads(line) for line in list(server.output)]
 
     (started,) = [line for line in lines if line["message"] == "server.started"]

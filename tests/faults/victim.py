@@ -16,20 +16,21 @@ import psutil
 from faults.invariants import Violated, check_processes, processes_on
 from faults.ledger import Ledger
 from faults.workload import Operations, Tenants, make_tenants
-from server_process import ServerProcess
+from server_process import FreshServer
 
 __all__ = ["Victim", "victim"]
 
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 
-class Victim(ServerProcess):
-    """`shoal serve` on a data folder with two tenants, and the ledger of what it was asked."""
+class Victim(FreshServer):
+    """`shoal serve` on a data folder with two tenants, and the ledger of what it was asked. Its command line identifies
+    it."""
 
     def __init__(self, root: Path, *, workers: int = 1, **environ: str) -> None:
         self.tenants: Tenants = make_tenants(root / "data")
         self.ledger = Ledger(root / "ledger")
-        super().__init__(root / "data", workers=workers, fresh=True, **environ)  # known by its command line
+        super().__init__(root / "data", workers=workers, **environ)
 
     def client(self, namespace: str | None = "default", timeout_s: float = 30.0) -> httpx.Client:
         """A client of the first tenant."""

@@ -23,7 +23,7 @@ import httpx
 
 from files.mutations import Mutation, mutations
 from peak_memory import PeakMemory
-from server_process import ServerProcess
+from server_process import FreshServer
 from shoal.errors import ShoalError
 from shoal.library.from_columns import How
 from shoal.library.from_file import cluster_file
@@ -50,7 +50,7 @@ class Outcome:
 def run_server(files: Iterable[Mutation], folder: Path) -> Outcome:
     """Upload every file to a server on a new data folder."""
     outcome = Outcome()
-    with ServerProcess(folder, workers=0, fresh=True) as server, server.client("default", timeout_s=300) as client:
+    with FreshServer(folder, workers=0) as server, server.client("default", timeout_s=300) as client:
         client.post("/namespaces", json={"namespace_name": "default", "mode": "standalone"})
         made = client.post("/collections", json={"collection_name": "products", "source": {"type": "bucket"}})
         assert made.status_code == 200, made.text

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from hostile.load import Outcome, run_load
-from server_process import ServerProcess
+from server_process import FreshServer
 
 MIB = 2**20
 
@@ -24,7 +24,7 @@ def main() -> int:
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         limits = {"SHOAL_REQUEST_SECONDS": str(given.request_seconds)}
-        with ServerProcess(Path(folder) / "data", workers=0, fresh=True, **limits) as server:
+        with FreshServer(Path(folder) / "data", workers=0, **limits) as server:
             outcome = run_load(
                 server,
                 count=given.documents,

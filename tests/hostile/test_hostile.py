@@ -4,14 +4,14 @@ from pathlib import Path
 
 from hostile.load import run_load
 from hostile.shapes import SHAPES
-from server_process import ServerProcess
+from server_process import FreshServer
 
 MIB = 2**20
 
 
 def test_all_hostile_shapes_at_once_are_answered_in_bounded_memory_and_probes_go_on(tmp_path: Path) -> None:
     limits = {"SHOAL_REQUEST_SECONDS": "20", "SHOAL_MAX_BODY_MIB": "16", "SHOAL_MAX_BODIES_MIB": "64"}
-    with ServerProcess(tmp_path / "data", workers=0, fresh=True, **limits) as server:
+    with FreshServer(tmp_path / "data", workers=0, **limits) as server:
         outcome = run_load(server, count=2000, mib=15, rounds=1, at_once=12, silent_lines=300)
         with server.client() as client:
             assert client.get("/me").status_code == 200

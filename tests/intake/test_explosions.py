@@ -10,7 +10,7 @@ import pytest
 
 from intake.explosions import EXPLOSIONS, parquet_bytes
 from peak_memory import PeakMemory
-from server_process import ServerProcess
+from server_process import FreshServer, ServerProcess
 from shoal.errors import InvalidRequest, TooLarge
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
@@ -20,7 +20,7 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("data"), workers=0, fresh=True) as server:
+    with FreshServer(tmp_path_factory.mktemp("data"), workers=0) as server:
         with server.client() as client:
             made = client.post("/namespaces", json={"namespace_name": "default", "mode": "standalone"})
             assert made.status_code in (200, 409), made.text
