@@ -6,16 +6,13 @@ JOBS ?= 2
 # Where a shell sets this, each process compiles all of Shoal again: two seconds for each server, worker and command.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Rooms whose tests start no server and take seconds.
-QUICK := tests/records tests/labeling tests/services tests/analysis tests/runs tests/repositories tests/shape tests/files/test_reading.py tests/cli/test_table.py
-
 .DEFAULT_GOAL := help
 .PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract docs openapi lint install native bench-server bench-engine faults mutations simulate picture wheel image clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
 	@echo "make test          format, lint, types, import rules and all tests"
-	@echo "make check         format, lint, types and the tests of the quick rooms, in under three minutes"
+	@echo "make check         format, lint, types and the quick tests that start no process, in under three minutes"
 	@echo "make fuzz          the generated tests with new examples, SEEDS=10; make test takes the same ones every time"
 	@echo "make test-plain    the engine's tests without the native core, in $(VENV)-plain"
 	@echo "make fuzz-native   every instruction set against the definition, 15 kinds of data, SEEDS=10 (an hour)"
@@ -40,10 +37,10 @@ demo: $(VENV)/.ready $(VENV)/.native
 	@$(BIN)/shoal demo
 
 test: lint $(VENV)/.native
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS) --durations=30
 
 check: lint $(VENV)/.native
-	@$(BIN)/python -m pytest -n $(JOBS) $(QUICK)
+	@$(BIN)/python -m pytest -n $(JOBS) --durations=10 -m "not process and not slow"
 
 # What it finds is printed with its seed, and becomes an @example.
 fuzz: $(VENV)/.ready-dev $(VENV)/.native

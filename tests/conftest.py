@@ -14,6 +14,7 @@ from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it ships no types
 
+from process_starts import ProcessStarts
 from shoal.settings import Settings
 
 # The same examples in every run, so that the gate fails for a change and never for the day. `make fuzz` looks for new
@@ -65,6 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in (*_OF_TERMINALS, *_OF_SETTINGS):
         os.environ.pop(name, None)
     config.stash[_LINES] = []
+    config.pluginmanager.register(ProcessStarts())
+
+
+@pytest.fixture(scope="session")
+def processes() -> None:
+    """For fixtures that start processes: what uses them gets the mark `process`."""
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 _NOTING: str = """
 from pathlib import Path
 Path(__file__).with_name("imported").touch()

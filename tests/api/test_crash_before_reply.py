@@ -9,6 +9,8 @@ import pytest
 
 from server_process import ServerProcess
 
+pytestmark = pytest.mark.process
+
 IN = "/collections/docs/documents"
 DOCUMENT = {"title": "one", "vectors": {"text": [1.0, 2.0, 3.0]}}
 BUCKET = {"bucket_name": "b", "bucket_schema": {"properties": {}}}

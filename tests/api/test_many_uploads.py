@@ -6,8 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import pytest
 
 from server_process import ServerProcess
+
+pytestmark = pytest.mark.process
 
 UPLOADS = 12
 NDJSON = {"Content-Type": "application/x-ndjson"}

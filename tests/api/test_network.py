@@ -17,11 +17,13 @@ from shoal.assemble import assemble
 from shoal.errors import InvalidField
 from shoal.settings import Settings
 
+pytestmark = pytest.mark.process
+
 MOST = 40
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
     """A server that holds 40 connections and counts wrong keys."""
     data = tmp_path_factory.mktemp("network") / "data"
     limits = {"SHOAL_MAX_CONNECTIONS": str(MOST), "SHOAL_LOG_LEVEL": "info"}

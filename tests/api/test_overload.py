@@ -18,12 +18,14 @@ from server_process import ServerProcess
 from shoal.assemble import assemble
 from shoal.settings import Settings
 
+pytestmark = pytest.mark.process
+
 MIB = 2**20
 UPSERT = "/namespaces/default/documents/upsert"
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProcess, str]]:
+def small(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[tuple[ServerProcess, str]]:
     """A server that works on 4 requests at once, holds 8 MiB of bodies and waits 2 s for them; a stranger's key."""
     data = tmp_path_factory.mktemp("small") / "data"
     services = assemble(Settings(data=data))

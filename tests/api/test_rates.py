@@ -13,6 +13,8 @@ from shoal.api.guards.rates import Buckets, Standing
 from shoal.assemble import assemble
 from shoal.settings import Settings
 
+pytestmark = pytest.mark.process
+
 WRONG = {"Authorization": "Bearer sk_wrong"}
 
 
@@ -72,7 +74,7 @@ def test_buckets_are_bounded_and_the_longest_unused_go_first() -> None:
 
 
 @pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProcess, str]]:
+def limited(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[tuple[ServerProcess, str]]:
     """A server that allows 5 requests a minute for a key and 8 for an organisation, and a key of another one."""
     data = tmp_path_factory.mktemp("limited") / "data"
     services = assemble(Settings(data=data))

@@ -43,7 +43,7 @@ Command = Callable[..., Finished]
 
 
 @pytest.fixture
-def shoal(tmp_path: Path) -> Command:
+def shoal(tmp_path: Path, processes: None) -> Command:
     """The command in a process of its own."""
 
     def run(*arguments: object) -> Finished:

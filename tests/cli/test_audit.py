@@ -20,6 +20,7 @@ def busy(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Comm
     return here
 
 
+@pytest.mark.process
 def test_what_commands_did_is_shown_newest_first(busy: Command) -> None:
     shown = [json.loads(line) for line in busy("audit", "--json").out.splitlines()]
 

@@ -10,6 +10,8 @@ import pytest
 
 from cli.conftest import Command
 
+pytestmark = pytest.mark.process
+
 Make = Callable[[Path], object]
 
 

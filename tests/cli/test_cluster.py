@@ -24,6 +24,8 @@ from shared_data import load, vectors
 from shoal.library.results import write_folder
 from trees import clusters_by_tree
 
+pytestmark = pytest.mark.process
+
 SUMMARY_KEYS = {
     "format", "source", "documents", "num_clusters", "noise", "algorithm", "parameters", "seed", "metrics", "exact",
     "warnings", "versions", "clusters",

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 
 from cli.conftest import Command
 from shoal.demo_data import QUESTIONS
+
+pytestmark = pytest.mark.process
 
 
 def test_the_bundled_data_is_what_its_page_says() -> None:

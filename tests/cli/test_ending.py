@@ -16,6 +16,8 @@ import pytest
 
 from server_process import ServerProcess
 
+pytestmark = pytest.mark.process
+
 DIMENSION = 8
 
 

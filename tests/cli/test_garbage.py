@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 CODE = """
 import gc
 from shoal.cli.processes.garbage import collect_when_cheap, prepare_collector

@@ -13,6 +13,8 @@ from cli.conftest import Command
 from shoal.cli.output.hints import same_command
 from shoal.files.addresses import Address
 
+pytestmark = pytest.mark.slow
+
 
 def groups(rows: int, count: int, spread: float) -> NDArray[np.float32]:
     rng = np.random.default_rng([rows, count])

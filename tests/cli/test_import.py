@@ -19,9 +19,11 @@ from shoal.records.scope import Scope
 from shoal.settings import Settings
 from shoal.storage.protocols.records import Query
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path_factory.mktemp("server") / "data", workers=0) as running:
         yield running
 

@@ -14,6 +14,8 @@ import pytest
 
 from cli.conftest import Command
 
+pytestmark = pytest.mark.process
+
 STOP_AT_A_STAGE = """
 import os, signal, sys
 import shoal.cli.output.progress as progress

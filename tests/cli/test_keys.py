@@ -18,6 +18,8 @@ from shoal.assemble import assemble
 from shoal.durable import written_whole
 from shoal.settings import Settings
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def data(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

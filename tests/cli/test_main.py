@@ -10,6 +10,8 @@ import pytest
 from cli.conftest import Command
 from shoal.cli.output.table import Row, clusters_table, plain, printer
 
+pytestmark = pytest.mark.process
+
 
 def test_help_names_every_command(shoal: Command) -> None:
     done = shoal("--help")

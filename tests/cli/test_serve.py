@@ -19,9 +19,11 @@ import pytest
 from cli.conftest import Command
 from server_process import FreshServer, ServerProcess
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path_factory.mktemp("server") / "data", workers=0) as running:
         yield running
 

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 CODE = """
 import atexit, sys, threading, time
 class Module:

@@ -60,6 +60,7 @@ def test_columns_is_honoured_in_a_pipe(here: Command, parquet: Path, monkeypatch
     assert widths == {"60": 60, "80": 80, "120": 120, "": 120, "none": 120}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("colors", [True, False])
 def test_no_color_means_plain_text_on_a_terminal_too(
     colors: bool, here: Command, parquet: Path, tmp_path: Path
@@ -131,6 +132,7 @@ def test_one_is_not_counted_in_the_plural(here: Command, tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.process
 def test_a_reader_that_has_seen_enough_ends_it_quietly(here: Command, parquet: Path, tmp_path: Path) -> None:
     here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 45, "--out", "found")
     for more in ("", "--json"):

@@ -128,6 +128,7 @@ def test_a_whole_number_beyond_64_bits_is_sought_as_the_text_that_files_hold(num
     parse_filter(found, "--where")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "text",
     [

@@ -14,9 +14,11 @@ import shoal
 from server_process import ServerProcess
 from shoal.errors import InvalidField, Unauthorized, Unavailable
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def own_server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
     """A server that keeps its port when it starts again."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

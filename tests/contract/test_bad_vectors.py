@@ -19,6 +19,8 @@ from contract.formats import parquet, stream
 from contract.long import LONG
 from contract.planted import Planted
 
+pytestmark = pytest.mark.slow
+
 WIDTH: Final = 4
 GOOD: Final = [1.0, 0.5, -0.25, 0.125]
 LINES, ARROW, PARQUET = "application/x-ndjson", "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
@@ -112,6 +114,7 @@ def with_one(bad: Any, row: int, rows: int = 5) -> list[Any]:
     return [bad if number == row else GOOD for number in range(rows)]
 
 
+@pytest.mark.process
 @fuzzed
 @given(row=st.integers(0, 4), at=st.integers(0, WIDTH - 1), number=beyond)
 def test_a_number_beyond_float32_is_refused_alike(client: httpx.Client, row: int, at: int, number: float) -> None:
@@ -191,6 +194,7 @@ def test_what_is_no_list_is_refused_as_a_wire_document_and_as_a_line(client: htt
     assert nothing_stored(client)
 
 
+@pytest.mark.process
 @fuzzed
 @given(vectors=st.lists(st.lists(finite, min_size=WIDTH, max_size=WIDTH).filter(any), min_size=1, max_size=4))
 def test_every_finite_float32_is_kept_to_the_last_bit_in_every_way(

@@ -15,6 +15,8 @@ from contract.good_bodies import GOOD
 from contract.long import LONG
 from contract.planted import Planted
 
+pytestmark = pytest.mark.slow
+
 _LEAST: Final = 5_000 if LONG else 1_000
 
 schema: Any = load(examples=40 if LONG else 16, coverage=LONG)

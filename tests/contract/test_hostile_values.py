@@ -15,6 +15,8 @@ from contract.good_bodies import GOOD
 from contract.long import LONG
 from contract.planted import Planted
 
+pytestmark = pytest.mark.slow
+
 VALUES: Final = [
     r'"\u0000"', '""', r'"\u202eevil\u2066"', '"' + "x" * 10_000 + '"', '"../../etc/passwd"', r'"\ud83d\ude00e\u0301"',
     "-1", "9223372036854775808", "18446744073709551615", "123456789012345678901234567890", "1e39", "1e308", "0.1",

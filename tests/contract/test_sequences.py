@@ -20,6 +20,8 @@ from contract.generated import SEED, Case, load, named_in, reachable
 from contract.long import LONG
 from contract.planted import Planted
 
+pytestmark = pytest.mark.slow
+
 _SEEDS, _SEQUENCES, _STEPS = (40, 5, 12) if LONG else (4, 3, 8)
 _LEAST: Final = 1_000 if LONG else 60
 

@@ -14,6 +14,8 @@ from contract.long import LONG
 from contract.planted import SPARE_USER, Planted
 from shoal.records.document import RESERVED
 
+pytestmark = pytest.mark.slow
+
 _EXAMPLES: Final = 1000 if LONG else 60
 _PER_CALL: Final = 5
 

@@ -83,6 +83,7 @@ def test_the_port_of_the_settings_is_the_one_that_is_published_and_probed() -> N
     assert f"or '{port}') + '/livez'" in health
 
 
+@pytest.mark.process
 def test_the_health_check_asks_the_port_that_the_settings_name() -> None:
     health = next(rest for name, rest in instructions() if name == "HEALTHCHECK")
     _, *arguments = json.loads(health.partition("CMD ")[2])
@@ -131,6 +132,7 @@ def test_kubernetes_runs_one_server_as_the_user_of_the_image_and_lets_it_end() -
     assert pod["enableServiceLinks"] is False  # a service named shoal would set SHOAL_PORT to an address
 
 
+@pytest.mark.process
 def test_what_the_image_is_tried_with_runs_every_method(tmp_path: Path) -> None:
     """The same Python as `scripts/try-image` runs in the image."""
     methods = re.search(r"^METHODS='\n(.*?)^'$", (ROOT / "scripts" / "try-image").read_text(), re.MULTILINE | re.DOTALL)
@@ -151,6 +153,7 @@ def test_what_the_image_is_tried_with_runs_every_method(tmp_path: Path) -> None:
     assert {path.parent.name for path in tmp_path.rglob("summary.json")} == ALGORITHMS.keys()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_takes_the_unit_without_a_complaint(tmp_path: Path) -> None:
     here = tmp_path / "shoal.service"

@@ -12,7 +12,7 @@ PAGES = [ROOT / "README.md", ROOT / "docs" / "python.md", *sorted((ROOT / "docs"
 
 
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: None) -> Iterator[Session]:
     folder = tmp_path / "work"
     folder.mkdir()
     session = Session(folder)

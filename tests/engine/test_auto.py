@@ -20,6 +20,8 @@ from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import unit_rows
 from shoal.engine.rows.row_keys import sort_by_key
 
+pytestmark = pytest.mark.slow
+
 Points = NDArray[np.float32]
 
 

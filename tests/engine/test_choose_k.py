@@ -10,6 +10,8 @@ from shared_data import load, vectors
 from shoal.engine.kmeans.choose_k import choose_k
 from shoal.errors import Cancelled, InvalidField
 
+pytestmark = pytest.mark.slow
+
 Points = NDArray[np.float32]
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from shoal.engine import ALGORITHMS, Outcome, Plan, compute
 from shoal.errors import Cancelled, InvalidField
 
+pytestmark = pytest.mark.slow
+
 Points = NDArray[np.float32]
 each = pytest.mark.parametrize("name", sorted(ALGORITHMS))
 PARAMS: dict[str, dict[str, object]] = {"kmeans": {"n_clusters": 4, "n_init": 2}, "hdbscan": {"min_cluster_size": 5}}
@@ -49,7 +51,7 @@ def assert_sound(outcome: Outcome, total: int, columns: int) -> None:
 
 
 @each
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_outcomes_are_sound_repeatable_and_leave_the_input_alone(name: str, seed: int) -> None:
     points = rows_around(seed)
@@ -64,7 +66,9 @@ def test_outcomes_are_sound_repeatable_and_leave_the_input_alone(name: str, seed
 
 @each
 def test_the_number_of_threads_changes_nothing(name: str) -> None:
-    rows = 1500 if name in ("spectral", "agglomerative") else 5000  # time grows with the square of these
+    rows = (
+        1500 if name in ("spectral", "agglomerative") else 4200
+    )  # a block is 4,096; time grows with the square of the fewer
     points = rows_around(1, n=rows, d=8)
 
     one, three = compute(points, plan(name, threads=1)), compute(points, plan(name, threads=3))

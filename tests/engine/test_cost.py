@@ -17,6 +17,7 @@ def planned(rows: int, dimensions: int, algorithm: str = "hdbscan", **params: ob
     return estimate_cost(Plan(algorithm=algorithm, params=params, normalize=False, components=0), rows, dimensions)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("rows", "dimensions", "method", "params"),
     [

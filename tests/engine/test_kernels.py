@@ -126,6 +126,7 @@ def test_a_core_that_lacks_a_library_is_an_error_and_not_a_missing_core(
         kernels.native()
 
 
+@pytest.mark.process
 def test_the_core_is_loaded_by_its_first_use_and_not_before() -> None:
     program = f"import sys, shoal.engine; print({CORE!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

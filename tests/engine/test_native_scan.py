@@ -235,6 +235,7 @@ def test_labels_depend_neither_on_threads_nor_on_the_order_of_rows(approximate: 
     assert pairs.shape[1] == len(np.unique(labels))
 
 
+@pytest.mark.process
 @pytest.mark.shared_data
 @pytest.mark.parametrize("instructions", ["", *(core().available_instructions() if kernels.native() else [])])
 def test_another_process_and_instruction_set_give_the_same_labels(instructions: str, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def told_on(without: str, blas: str, core: str) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.process
 @pytest.mark.skipif(kernels.native() is None, reason="the instruction sets are those of the compiled core")
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the instruction sets are those of x86")
 def test_labels_maps_and_names_are_the_same_on_every_processor() -> None:

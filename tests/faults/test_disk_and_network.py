@@ -18,6 +18,8 @@ from faults.proxy import FAULTS, PASS, Fault, Proxy, drawn
 from faults.report import Row, load, save, write_table
 from faults.template import Template
 
+pytestmark = pytest.mark.process
+
 
 def test_a_full_disk_refuses_writes_in_words_and_recovers_by_itself() -> None:
     filled = Filled()
@@ -35,7 +37,7 @@ def test_a_full_disk_refuses_writes_in_words_and_recovers_by_itself() -> None:
 
 
 @pytest.fixture(scope="module")
-def template() -> Iterator[Template]:
+def template(processes: None) -> Iterator[Template]:
     with quick_folder() as folder, Template(folder) as made:
         yield made
 

@@ -11,9 +11,11 @@ from faults.minimize import minimize
 from faults.sweep import Fault
 from faults.template import Template
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
-def clean() -> Iterator[Template]:
+def clean(processes: None) -> Iterator[Template]:
     with quick_folder() as folder, Template(folder, io_faults.preloaded_where_possible()) as made:
         yield made
 

@@ -1,9 +1,13 @@
 """D1, D3 and A5, short: real servers killed, asked to end, stopped; a run that takes its process down."""
 
+import pytest
+
 from faults import signals
 from faults.deletes import kill_in_deletes
 from faults.hard_runs import poison
 from faults.kills import kill_at_random
+
+pytestmark = pytest.mark.process
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed() -> None:

@@ -13,11 +13,13 @@ from faults.power_loss import Call, Loss
 from faults.template import Template
 from shoal.failpoints import FAILPOINTS
 
+pytestmark = pytest.mark.process
+
 needs_shim = pytest.mark.skipif(io_faults.why_not() is not None, reason=f"no failing calls: {io_faults.why_not()}")
 
 
 @pytest.fixture(scope="module")
-def template() -> Iterator[Template]:
+def template(processes: None) -> Iterator[Template]:
     with quick_folder() as folder, Template(folder, io_faults.preloaded_where_possible()) as made:
         yield made
 

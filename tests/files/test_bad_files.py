@@ -12,6 +12,8 @@ import pytest
 from shoal.errors import InvalidField
 from shoal.files import open_source
 
+pytestmark = pytest.mark.process
+
 
 def refusal(path: Path, **options: object) -> InvalidField:
     """The error of opening and reading a file."""

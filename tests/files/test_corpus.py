@@ -13,6 +13,8 @@ from corpus import CASES, Case
 from corpus.cases import ROWS, TOPICS
 from shoal.cli.main import main
 
+pytestmark = pytest.mark.process
+
 REAL_PROCESSES = ("csv_of_a_german_office", "parquet_in_a_pattern_that_the_shell_wrote_out", "csv_of_text_alone")
 READ = {name: case for name, case in CASES.items() if not case.refused}
 REFUSED = {name: case for name, case in CASES.items() if case.refused}

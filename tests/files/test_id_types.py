@@ -11,6 +11,8 @@ import pytest
 
 from shoal.files import open_source
 
+pytestmark = pytest.mark.process
+
 VECTORS = np.eye(3).tolist()
 
 

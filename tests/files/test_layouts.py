@@ -283,6 +283,7 @@ def test_a_bad_id_is_named(values: list[Any], says: str, tmp_path: Path) -> None
     assert error.problem == says
 
 
+@pytest.mark.process
 def test_ids_of_foreign_parquet_uuids_are_text(tmp_path: Path) -> None:
     column = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([u.bytes for u in UUIDS], pa.binary(16)))
     pq.write_table(pa.table({"id": column, "embedding": LISTS}), tmp_path / "d.parquet", store_schema=False)
@@ -381,6 +382,7 @@ def test_the_ends_of_time_are_kept(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 def test_text_that_is_no_utf8_is_named_with_the_remedy(kind: str, tmp_path: Path) -> None:
     raw = pa.array([b"caf\xc3\xa9", b"x", b"y", b"z", b"caf\xe9", b"v"], pa.binary())

@@ -6,8 +6,12 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 from files.mutation_run import run_server
 from files.mutations import mutations
+
+pytestmark = pytest.mark.process
 
 SHORT, FEW = 120, 40
 

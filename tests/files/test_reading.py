@@ -18,6 +18,8 @@ from shoal.files.bounds import Bounds
 from shoal.files.ids.likely import DifferentColumns
 from shoal.records.document import own_fields
 
+pytestmark = pytest.mark.process
+
 FLOAT = pa.float32()
 IDS = ["b", "a", "é ✓"]
 TITLES = ["first", "second, with a comma", 'third\nwith "lines"']

@@ -15,6 +15,8 @@ from shoal.files.bounds import Bounds
 from shoal.files.own_results import FORMAT
 from shoal.files.shards import size_of
 
+pytestmark = pytest.mark.process
+
 FLOATS = pa.list_(pa.float32())
 
 

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from hostile.load import run_load
 from hostile.shapes import SHAPES
 from server_process import FreshServer
+
+pytestmark = pytest.mark.process
 
 MIB = 2**20
 

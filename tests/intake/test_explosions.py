@@ -15,11 +15,13 @@ from shoal.errors import InvalidRequest, TooLarge
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
 
+pytestmark = pytest.mark.process
+
 MIB = 2**20
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
     with FreshServer(tmp_path_factory.mktemp("data"), workers=0) as server:
         with server.client() as client:
             made = client.post("/namespaces", json={"namespace_name": "default", "mode": "standalone"})

@@ -26,6 +26,7 @@ def test_the_worker_more_has_its_part_of_the_memory(tmp_path: Path) -> None:
     assert shared == pytest.approx(alone / 2, abs=1)
 
 
+@pytest.mark.process
 def test_a_run_of_hours_keeps_no_other_organisation_waiting(tmp_path: Path) -> None:
     data = tmp_path / "data"
     services = assemble(Settings(data=data))

@@ -4,6 +4,10 @@ import subprocess
 import sys
 from contextlib import suppress
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 COMPUTES = """
 import sys
 from concurrent.futures import ThreadPoolExecutor

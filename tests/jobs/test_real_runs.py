@@ -27,6 +27,8 @@ from real_runs import (
 )
 from server_process import ServerProcess
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -191,7 +193,7 @@ def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_p
 
 
 @pytest.fixture(scope="module")
-def unlimited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def unlimited(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
     """A server without workers, 4,000 documents and a cluster of them. It would refuse a run that its own limits are
     too low for at once: the workers have them."""
     folder = tmp_path_factory.mktemp("unlimited")

@@ -155,6 +155,7 @@ def test_a_stopping_worker_hands_its_job_back_without_counting_the_attempt(store
     assert (job.state, job.attempts) == ("queued", 0)
 
 
+@pytest.mark.process
 def test_the_job_of_a_worker_that_was_killed_is_taken_up_at_once(store: SqliteStore, tmp_path: Path) -> None:
     """The lease has minutes to go; the dead worker's lock tells."""
     folder = tmp_path / "workers"
@@ -296,6 +297,7 @@ def test_a_worker_leaves_jobs_of_who_has_enough_under_way(store: SqliteStore, tm
     assert job_of(store, "two").state == "queued"
 
 
+@pytest.mark.process
 def test_a_limit_of_memory_is_for_what_comes_on_top_and_mapped_files_are_free(tmp_path: Path) -> None:
     """Of 64 MiB, a 48 MiB array fits and a second does not; a file of 256 MiB that is mapped to be read always does."""
     big = tmp_path / "vectors"

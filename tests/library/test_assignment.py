@@ -45,6 +45,7 @@ def test_the_ids_of_the_new_documents_are_those_that_were_named_given_or_found()
     assert CLUSTERING.assign(NEW).ids.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.process
 def test_a_file_of_new_documents_is_read_like_any_other(tmp_path: Path) -> None:
     new_rows().to_parquet(tmp_path / "new.parquet")
     found = CLUSTERING.assign(tmp_path / "new.parquet")

@@ -18,6 +18,8 @@ from shoal.library.from_file import cluster_file
 from shoal.library.input.document_ids import DocumentIds
 from shoal.library.request import Request
 
+pytestmark = pytest.mark.process
+
 COUNT = len(IDS)
 NUMBERS = [7 * n + 5 for n in range(COUNT)]
 """5, 12, …: text would sort them otherwise."""

@@ -20,6 +20,8 @@ from shoal.library.from_file import FileClustering, cluster_file, plan_file
 from shoal.library.request import Request
 from shoal.records.queries.filters import parse_filter
 
+pytestmark = pytest.mark.process
+
 TOPICS = ("refund request", "password reset", "parcel delivery")
 TEXTS = [f"{topic} number {letter}" for topic in TOPICS for letter in "abcdefghij"]
 VECTORS = np.repeat(np.eye(3, 4), 10, 0) + np.random.default_rng(0).normal(0, 0.02, (30, 4))

@@ -109,6 +109,7 @@ def test_a_table_of_any_library_is_clustered_by_its_named_columns(kind: str) -> 
     assert not found.warnings
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["a.parquet", "a.csv", "a.jsonl"])
 @pytest.mark.parametrize("options", [{}, {"vector": "vec", "text": "body", "id": "ticket"}], ids=["found", "named"])
 def test_a_path_is_read_as_the_command_reads_it(tmp_path: Path, kind: str, options: dict[str, Any]) -> None:
@@ -131,6 +132,7 @@ def test_a_path_is_read_as_the_command_reads_it(tmp_path: Path, kind: str, optio
         assert found.clusters == command.clusters
 
 
+@pytest.mark.process
 def test_a_file_and_the_same_table_in_memory_give_the_same_result(tmp_path: Path) -> None:
     pq.write_table(pa.table(COLUMNS), tmp_path / "a.parquet")
 
@@ -317,6 +319,7 @@ def test_columns_beside_a_data_frame_go_by_its_index() -> None:
     assert list(shoal.cluster(lettered, id=pd.Series(TICKETS), **HOW).ids) == TICKETS  # numbered anew: in order
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
 def test_a_list_of_texts_beside_a_file_is_texts_however_few_rows_it_has(ending: str, tmp_path: Path) -> None:
     """A list of names looks the same: the columns of the file decide."""
@@ -335,6 +338,7 @@ def test_a_list_of_texts_beside_a_file_is_texts_however_few_rows_it_has(ending: 
         shoal.cluster(path, text=TITLES[1:], **HOW)
 
 
+@pytest.mark.process
 def test_a_name_that_a_file_lacks_is_refused_with_those_it_has(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table(COLUMNS), path)
@@ -352,6 +356,7 @@ def test_a_sparse_matrix_is_refused_with_the_way_to_make_it_dense() -> None:
     assert "TruncatedSVD" in str(refusal(lambda: shoal.cluster(csr_array(VECTORS), **HOW)))
 
 
+@pytest.mark.process
 def test_rows_of_a_file_without_a_vector_are_left_out_and_what_stands_beside_it_goes_with_the_rest(
     tmp_path: Path,
 ) -> None:
@@ -388,6 +393,7 @@ def test_a_data_set_of_hugging_face_and_a_relation_of_duckdb_are_tables() -> Non
         assert list(found.ids) == TICKETS
 
 
+@pytest.mark.process
 def test_several_paths_are_one_table(tmp_path: Path) -> None:
     paths = [tmp_path / f"{part}.parquet" for part in range(3)]
     for part, path in enumerate(paths):
@@ -456,6 +462,7 @@ def test_texts_and_their_vectors_are_clustered_as_bertopic_takes_them(kind: str)
         assert found.text_columns == ["text"] and found.labels.tolist() == np.arange(3).repeat(ROWS // 3).tolist()
 
 
+@pytest.mark.process
 def test_names_and_ids_can_be_switched_off(tmp_path: Path) -> None:
     frame().to_parquet(tmp_path / "rows.parquet")
     for data in (frame(), str(tmp_path / "rows.parquet"), VECTORS):

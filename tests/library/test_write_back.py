@@ -27,6 +27,8 @@ from shoal.library.written.write_back import RESULT_COLUMNS
 from shoal.library.written.write_targets import check_target
 from shoal.records.queries.filters import parse_filter
 
+pytestmark = pytest.mark.process
+
 COUNT = len(TEXTS)
 TICKETS = [9000 - 7 * n for n in range(COUNT)]
 """Whole numbers, and in no order."""

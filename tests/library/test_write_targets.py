@@ -45,6 +45,7 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("make", "says"),
     [

@@ -118,6 +118,7 @@ def batches_in(folder: Path, scopes: list[Scope]) -> list[int]:
     return sorted(numbers)
 
 
+@pytest.mark.slow
 def test_backups_under_load_hold_exactly_a_prefix_of_what_was_acknowledged(
     live: tuple[Services, Scope], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -18,6 +18,8 @@ from shoal.records.scope import Scope
 from shoal.storage.local.disk import BALLAST_NAME, Disk, room
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 
+pytestmark = pytest.mark.process
+
 MIB = 2**20
 SIZES = (8, 21, 38, 63)
 

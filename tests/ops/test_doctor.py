@@ -421,6 +421,7 @@ def test_an_upload_that_is_under_way_is_no_leftover_however_old_it_looks(folder:
         assert [finding.where for finding in seen(folder).findings] == ["spool/abandoned"]
 
 
+@pytest.mark.process
 def test_a_disk_that_is_mounted_read_only_is_said_in_words(folder: Path, tmp_path: Path) -> None:
     try:
         with small_disk(64) as disk:

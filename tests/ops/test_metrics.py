@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from cluster_steps import create, grouped_documents, put_documents
 from server_process import ServerProcess
 
+pytestmark = pytest.mark.process
+
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -27,7 +29,7 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory, port: int, processes: None) -> Iterator[ServerProcess]:
     """A server that did one run, was asked for things, and was started again."""
     server = ServerProcess(tmp_path_factory.mktemp("metrics") / "data", SHOAL_METRICS_PORT=str(port)).start()
     with server.client("default") as client:

@@ -10,6 +10,8 @@ import pytest
 from cluster_steps import create, grouped_documents, put_documents
 from server_process import ServerProcess
 
+pytestmark = pytest.mark.process
+
 CANARIES = {door: f"c4n4ry{door}7f3a9b1c5d2e" for door in ("header", "body", "query", "environment", "path", "key")}
 
 

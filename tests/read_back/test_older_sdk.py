@@ -13,6 +13,8 @@ from contract.planted import Planted
 from read_back.official import OLDER, OLDER_SDK
 from sdk.calls import routes_of
 
+pytestmark = pytest.mark.process
+
 _PROGRAM: Final = Path(__file__).with_name("older_calls.py")
 _HERE: Final = Path(__file__).parent
 

@@ -20,6 +20,8 @@ from contract.planted import Planted
 from read_back.official import Reader
 from read_back.places import PLACES, Place, fresh
 
+pytestmark = pytest.mark.slow
+
 _NUMBERS: Final = count()
 _EXAMPLES: Final = 1500 if LONG else 25
 _KINDS: Final[tuple[Any, ...]] = (None, True, 7, -1.5, 2**62, "x", [], ["x"], [1], [{"x": 1}], {}, {"x": "y"})

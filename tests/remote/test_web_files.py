@@ -366,6 +366,7 @@ def safe_host(certificate: Path) -> Iterator[str]:
         yield host
 
 
+@pytest.mark.process
 def test_a_certificate_that_nobody_vouches_for_is_named_with_the_remedy(safe_host: str) -> None:
     message = refused(f"https://{safe_host}/a.jsonl?k={SECRET}").message
 
@@ -373,6 +374,7 @@ def test_a_certificate_that_nobody_vouches_for_is_named_with_the_remedy(safe_hos
     assert "SSL_CERT_FILE" in message
 
 
+@pytest.mark.process
 def test_a_certificate_of_ones_own_is_trusted_and_encryption_is_not_given_up(
     safe_host: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,6 +409,7 @@ def test_a_long_name_keeps_its_ending() -> None:
     file.close()
 
 
+@pytest.mark.process
 def test_ctrl_c_ends_a_fetch_from_a_server_that_says_nothing(tmp_path: Path) -> None:
     asked = tmp_path / "asked"
 

@@ -73,7 +73,7 @@ def suite(request: pytest.FixtureRequest) -> Suite:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, suite: Suite) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory, suite: Suite, processes: None) -> Iterator[ServerProcess]:
     """A server with its worker, on an empty folder."""
     with ServerProcess(tmp_path_factory.mktemp("official") / "data") as running:
         described = httpx.get(f"{running.url}/v1/openapi.json", timeout=30.0)

@@ -7,7 +7,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
+
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
 NO_COMPILER = {"CXX": "/no/such/compiler"}

@@ -7,6 +7,8 @@ import pytest
 
 import shoal
 
+pytestmark = pytest.mark.process
+
 WEB = {"fastapi", "starlette", "uvicorn", "prometheus_client"}
 """What the extra `server` brings."""
 HEAVY = ("fastapi", "uvicorn", "httpx", "pydantic", "pyarrow", "numpy", "scipy", "sklearn", "re2", "rich")

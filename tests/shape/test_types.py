@@ -11,6 +11,8 @@ import pytest
 
 import shoal
 
+pytestmark = pytest.mark.process
+
 HERE = Path(__file__).parent
 CLASSES: list[type[object]] = [shoal.Clustering, shoal.KMeans, shoal.HDBSCAN, shoal.AutoCluster]
 

@@ -23,7 +23,9 @@ from simulation.promises import Promises
 from simulation.run import broken
 from simulation.world import Artifacts
 
-SEEDS = range(1, 201)
+pytestmark = pytest.mark.slow
+
+SEEDS = range(1, 151)
 ENOUGH = 120
 """How many seeds it takes at most until a planted bug shows."""
 LATE = {"tables_not_fenced": 250}

@@ -435,6 +435,7 @@ while True:
 """
 
 
+@pytest.mark.process
 def test_a_killed_writer_leaves_a_whole_run_and_the_next_clears_up(root: Path) -> None:
     scope, store, number = Scope("org_1", "ns_1"), LocalArtifacts(root), 0
     for kill in range(4):

@@ -641,6 +641,7 @@ def test_another_process_that_drops_the_namespace_is_noticed(tmp_path: Path, sco
     two.close()
 
 
+@pytest.mark.process
 def test_a_namespace_that_is_removed_while_others_write_is_gone_and_whole_again(
     tmp_path: Path, scope: Scope, now: datetime
 ) -> None:
@@ -823,6 +824,7 @@ def check_writers(store: SqliteDocuments, acknowledged: Sequence[tuple[str, int]
     assert {f"{name}{number:05d}" for name, number in acknowledged} <= batches
 
 
+@pytest.mark.process
 def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
     acknowledged: list[tuple[str, int]] = []
     for turn in range(10):
@@ -838,6 +840,7 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
         store.close()
 
 
+@pytest.mark.process
 def test_two_processes_write_at_once(tmp_path: Path) -> None:
     processes = [writer(tmp_path, name, 0, 25) for name in "ab"]
     for process in processes:

@@ -252,6 +252,7 @@ store.close()
 """
 
 
+@pytest.mark.process
 def test_of_two_processes_that_race_exactly_one_gets_each_subject(tmp_path: Path, now: datetime) -> None:
     path = tmp_path / "metadata.sqlite"
     SqliteStore(path).close()

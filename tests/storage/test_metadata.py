@@ -633,6 +633,7 @@ store.close()
 """
 
 
+@pytest.mark.process
 def test_two_processes_claim_each_job_exactly_once(tmp_path: Path, scope: Scope, now: datetime) -> None:
     path = tmp_path / "metadata.sqlite"
     store = SqliteStore(path)
@@ -686,6 +687,7 @@ def acknowledged(path: Path, first: int, kill_after: int) -> int:
     return int(told[-1]) + 1 if told else first + kill_after
 
 
+@pytest.mark.process
 def test_ten_kills_in_a_write_loop_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     path, scope, first = tmp_path / "metadata.sqlite", Scope("org_1", "ns_1"), 0
     for kill in range(10):

@@ -20,6 +20,8 @@ from shoal.storage.sqlite.documents.store import SqliteDocuments
 from shoal.storage.sqlite.metadata import SqliteMetadata
 from shoal.storage.sqlite.migrations import copies_of
 
+pytestmark = pytest.mark.process
+
 FOLDERS = sorted((Path(__file__).parents[1] / "data").glob("folder-*.tar.xz"))
 
 

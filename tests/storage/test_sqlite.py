@@ -364,6 +364,7 @@ sys.exit(status)
 """
 
 
+@pytest.mark.process
 def test_both_sides_of_a_fork_may_go_on_writing(path: Path) -> None:
     script = FORKING.replace("()", repr(SCHEMA), 1)
 
@@ -388,6 +389,7 @@ for number in range(10):
 """
 
 
+@pytest.mark.process
 def test_processes_may_open_a_new_file_at_the_same_time(tmp_path: Path) -> None:
     script = OPENING.replace("SCHEMA", repr(SCHEMA))
     racers = [

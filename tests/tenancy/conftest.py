@@ -63,7 +63,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[World]:
     """Amber and birch share an organisation, cedar has another; each has one thing of every kind."""
     data = tmp_path_factory.mktemp("tenancy") / "data"
     with ServerProcess(data, workers=0) as server:

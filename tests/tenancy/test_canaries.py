@@ -29,6 +29,8 @@ from tenancy.canaries import Leak, Menagerie
 from tenancy.cells import Cells
 from tenancy.tenants import Tenant, furnish
 
+pytestmark = pytest.mark.process
+
 _STEPS: Final = int(os.environ.get("SHOAL_CANARY_STEPS", "600"))
 _FIRST_SEED: Final = 7
 _SEEDS: Final = range(_FIRST_SEED, _FIRST_SEED + int(os.environ.get("SHOAL_CANARY_SEEDS", "1")))
@@ -87,7 +89,7 @@ def in_process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Menag
 
 
 @pytest.fixture
-def over_a_socket(tmp_path: Path) -> Iterator[Menagerie]:
+def over_a_socket(tmp_path: Path, processes: None) -> Iterator[Menagerie]:
     with ServerProcess(tmp_path / "data", workers=0) as server:
         services = assemble(Settings(data=server.data, workers=0))
         menagerie = _settled(services, server.key, server.url, None)

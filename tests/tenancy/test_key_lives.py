@@ -23,13 +23,15 @@ from shoal.records.key import CreateKey, hash_of
 from shoal.records.scope import Scope
 from shoal.settings import Settings
 
+pytestmark = pytest.mark.process
+
 _KEYS: Final = "/organizations/users/ann@example.org/api-keys"
 _FIRST: Final = "/organizations/users/local@shoal/api-keys/first"
 _REMEMBERED_S: Final = 5.0
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
+def server(tmp_path: Path, processes: None) -> Iterator[ServerProcess]:
     """On a data folder made under a careless umask, with everything it can log."""
     careless = os.umask(0)
     try:

@@ -293,6 +293,7 @@ print(name_clusters(texts, (np.arange(18) % 5).astype(np.int32), 5))
 """
 
 
+@pytest.mark.process
 def test_names_do_not_depend_on_the_hash_seed() -> None:
     outputs = [
         subprocess.run(

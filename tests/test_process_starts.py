@@ -1,0 +1,77 @@
+"""A test that starts a process has the mark `process`, or fails."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.process
+
+_CONFTEST = """
+import pytest
+from process_starts import ProcessStarts
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "process: starts a process")
+    config.pluginmanager.register(ProcessStarts())
+
+@pytest.fixture(scope="session")
+def processes():
+    pass
+
+@pytest.fixture(scope="module")
+def server(processes):
+    pass
+"""
+_TESTS = """
+import subprocess, sys, threading
+import pytest
+
+COMMAND = [sys.executable, "-c", ""]
+
+def test_quiet():
+    pass
+
+def test_unmarked():
+    subprocess.run(COMMAND)
+
+def test_unmarked_in_a_thread():
+    thread = threading.Thread(target=lambda: pytest.raises(BaseException, subprocess.run, COMMAND))
+    thread.start()
+    thread.join()
+
+@pytest.mark.process
+def test_marked():
+    subprocess.run(COMMAND, check=True)
+
+def test_with_a_server(server):
+    subprocess.run(COMMAND, check=True)
+"""
+
+
+def outcomes(folder: Path, *options: str) -> dict[str, set[str]]:
+    """The outcomes, of its call and its teardown, of each of the tests above."""
+    (folder / "conftest.py").write_text(_CONFTEST)
+    (folder / "test_them.py").write_text(_TESTS)
+    (folder / "pytest.ini").write_text(f"[pytest]\npythonpath = {Path(__file__).parent}\n")
+    command = [sys.executable, "-m", "pytest", "-v", "--tb=no", "-p", "no:cacheprovider", *options]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    found: dict[str, set[str]] = {}
+    for line in said.splitlines():
+        if line.startswith("test_them.py::"):
+            name, result, *_ = line.removeprefix("test_them.py::").split()
+            found.setdefault(name, set()).add(result)
+    return found
+
+
+def test_a_test_that_starts_a_process_without_the_mark_fails(tmp_path: Path) -> None:
+    found = outcomes(tmp_path)
+
+    assert all(found[name] == {"PASSED"} for name in ("test_quiet", "test_marked", "test_with_a_server"))
+    assert found["test_unmarked"] & {"FAILED", "ERROR"}
+    assert "ERROR" in found["test_unmarked_in_a_thread"]  # of its teardown: the exception was caught
+
+
+def test_what_uses_a_fixture_that_starts_processes_is_left_out_with_the_mark(tmp_path: Path) -> None:
+    assert outcomes(tmp_path, "-m", "not process", "-k", "not unmarked").keys() == {"test_quiet"}
