@@ -47,6 +47,7 @@ fuzz: $(VENV)/.ready-dev $(VENV)/.native
 	@for round in $$(seq $(or $(SEEDS),10)); do seed=$$RANDOM; echo "seed $$seed"; \
 	  $(BIN)/python -m pytest -n $(JOBS) -q --hypothesis-profile random --hypothesis-seed $$seed \
 	    $$(grep -rlE "^from hypothesis" tests --include="test_*.py") || exit 1; done
+	@SHOAL_CANARY_STEPS=2000 $(BIN)/python -m pytest -q tests/tenancy/test_canaries.py
 
 test-plain:
 	@SHOAL_NATIVE=OFF $(MAKE) VENV=$(VENV)-plain $(VENV)-plain/.ready-dev

@@ -73,6 +73,7 @@ def test_keyed_requests_of_an_earlier_folder_are_replayed_and_not_repeated(
     assert len(buckets["results"]) == 1
 
 
+@pytest.mark.process
 def test_a_run_queued_in_an_earlier_folder_is_carried_out(folder: Path) -> None:
     assert examine(Settings(data=folder)).sound
     with ServerProcess(folder) as server, server.client("default") as client:
