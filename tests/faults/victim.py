@@ -45,7 +45,7 @@ class Victim(FreshServer):
 
     def processes(self, module: str) -> list[psutil.Process]:
         """The processes on this data folder that run a module: `worker`, `run_child`."""
-        return [process for process, line in processes_on(self.data) if f"shoal.cli.{module}" in line]
+        return [process for process, line in processes_on(self.data) if f"shoal.cli.processes.{module}" in line]
 
     def kill_run(self) -> bool:
         """SIGKILL to the process of a run that is under way, or to one that waits for a run. False where is none."""
