@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in (*_OF_TERMINALS, *_OF_SETTINGS):
         os.environ.pop(name, None)
     config.stash[_LINES] = []
-    config.pluginmanager.register(ProcessStarts())
+    config.pluginmanager.register(ProcessStarts(config))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Which tests start processes: a mark, where it comes from, and the check that a test without it starts none.
 
 A fixture that starts a process asks for the fixture `processes`, which marks every test that uses it; a test or a file
-of tests that starts one by itself carries `pytest.mark.process`. `make check` runs the tests without the mark. One of
-them that starts a process fails, whatever library did it.
+of tests that starts one by itself carries `pytest.mark.process`. `make check` runs the tests without the mark, with
+`-m "not process …"`: there a test that starts a process fails, whatever library did it.
 """
 
 import socket
@@ -23,9 +23,10 @@ _REMEDY: Final = "A fixture that starts processes asks for the fixture `processe
 class ProcessStarts:
     """The pytest plugin. Python reports each start of a process to audit hooks beforehand."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._enforced = "not process" in config.getoption("markexpr")
         self._refused: list[str] | None = None
-        """What an unmarked test tried to start; None while none is running."""
+        """What the running test tried to start; None where it may, and while none is running."""
         sys.addaudithook(self._audit)
 
     @pytest.hookimpl(tryfirst=True)
@@ -37,7 +38,8 @@ class ProcessStarts:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        self._refused = None if item.get_closest_marker("process") else []
+        marked = item.get_closest_marker("process") is not None
+        self._refused = [] if self._enforced and not marked else None
         try:
             return (yield)
         finally:

@@ -75,6 +75,7 @@ def test_seconds_since_1970_are_clustered_as_whole_numbers() -> None:
     assert len(found.clusters) == 3 and found.noise < 9
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["parquet", "npy", "csv", "jsonl"])
 def test_files_of_float64_are_clustered_by_their_differences(tmp_path: Path, kind: str) -> None:
     vectors, path = corners(1e8), tmp_path / f"far.{kind}"

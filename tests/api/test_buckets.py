@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.process
+
 SCHEMA = {"properties": {"title": {"type": "string", "required": False, "default": None}, "price": {"type": "number"}}}
 
 

@@ -15,6 +15,8 @@ import pytest
 from shoal.assemble import Services
 from shoal.records.scope import Scope
 
+pytestmark = pytest.mark.process
+
 ROWS = 500
 VECTORS = np.random.default_rng(7).standard_normal((ROWS, 16)).astype(np.float32)
 ARROW, PARQUET, LINES = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet", "application/x-ndjson"

@@ -214,6 +214,7 @@ def test_ids_of_any_text_survive_the_path(client: httpx.Client, collection: str)
         assert made(client.delete(path))["success"] is True
 
 
+@pytest.mark.process
 def test_a_stranger_gets_the_same_404_as_for_nothing(
     client: httpx.Client, stranger: httpx.Client, three: list[str], collection: str
 ) -> None:
@@ -278,6 +279,7 @@ def test_search_does_not_find_what_shoal_keeps_about_a_document(client: httpx.Cl
     assert len(ids(listed(client, search="TITLE"))) == 3
 
 
+@pytest.mark.process
 def test_a_key_that_may_only_write_is_shown_nothing_that_is_stored(services: Services, client: httpx.Client) -> None:
     put_documents(client, [{"document_id": "d", "vectors": {"v": [1.0]}, "payload": {"secret": "s", "text": "t"}}])
     client.post("/collections/docs/documents", json={"document_id": "bulk", "secret": "s"}).raise_for_status()
@@ -338,6 +340,7 @@ def test_keys_beside_the_payload_of_an_upserted_document_are_its_fields(client: 
     assert (stored["title"], stored["text"]) == ("beside", "inside")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_columns_beside_those_of_an_imported_document_are_its_fields(client: httpx.Client, kind: str) -> None:
     rows = [{"id": "d", "vectors": {"v": [1.0, 2.0]}, "title": "beside"}]
@@ -360,6 +363,7 @@ def test_columns_beside_those_of_an_imported_document_are_its_fields(client: htt
     }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("by", [{"params": {"format": "jsonl"}}, {"headers": {"Content-Type": "application/x-ndjson"}}])
 def test_a_packed_body_is_imported_and_a_damaged_one_refused(client: httpx.Client, by: dict[str, Any]) -> None:
     body = gzip.compress(b'{"id": "a", "v": [1, 2]}\n{"id": "b", "v": [3, 4]}\n')

@@ -232,6 +232,7 @@ def test_an_error_is_not_kept(filled: httpx.Client) -> None:
     assert "idempotent-replayed" not in answer.headers
 
 
+@pytest.mark.process
 def test_a_refused_import_can_be_sent_again_with_the_same_key(filled: httpx.Client) -> None:
     headers = keyed() | {"Content-Type": ARROW}
     assert filled.post(f"{IN}/import", content=arrow()[:-40], headers=headers).status_code == 422
@@ -239,6 +240,7 @@ def test_a_refused_import_can_be_sent_again_with_the_same_key(filled: httpx.Clie
     assert filled.post(f"{IN}/import", content=arrow(), headers=headers).json()["inserted"] == 8
 
 
+@pytest.mark.process
 def test_a_key_is_forgotten_after_a_day(filled: httpx.Client, clock: Clock) -> None:
     first = filled.post("/buckets/files/objects", json={"title": "one"}, headers=keyed())
     document = filled.post(IN, json={"title": "one"}, headers=keyed("k2"))
@@ -254,6 +256,7 @@ def test_a_key_is_forgotten_after_a_day(filled: httpx.Client, clock: Clock) -> N
     assert other.status_code == 200 and other.json()["document_id"] != document.json()["document_id"]
 
 
+@pytest.mark.process
 def test_old_replies_make_room_for_new_ones(
     filled: httpx.Client, services: Services, namespace: str, clock: Clock
 ) -> None:
@@ -348,6 +351,7 @@ def test_no_plain_secret_is_kept(client: httpx.Client, services: Services) -> No
     assert not any(made.json()["key"].encode() in content for content in files)
 
 
+@pytest.mark.process
 def test_a_large_upload_is_told_from_another_of_the_same_size(filled: httpx.Client) -> None:
     lines = [b'{"id": "%d", "text": [1, 2, 3, %d], "fill": "%s"}\n' % (n, n, b"x" * 9_000) for n in range(150)]
     headers = keyed() | {"Content-Type": "application/x-ndjson"}

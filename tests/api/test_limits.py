@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 MIB = 2**20
 
@@ -61,6 +62,7 @@ def test_the_answer_has_the_error_shape(client: httpx.Client) -> None:
     assert answer.json()["error"]["details"] == {"limit_mib": 1}
 
 
+@pytest.mark.process
 def test_the_bulk_route_has_a_limit_of_its_own(server: str, admin_key: str) -> None:
     path = "/v1/collections/nobody/documents/import"
 

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 
 from cluster_steps import carry_out, create, grouped_documents, put_documents
 from shoal.assemble import Services
 from shoal.storage.memory.metadata import MemoryMetadata
+
+pytestmark = pytest.mark.process
 
 THREADS, KEYS = 8, 40
 ClientMaker = Callable[..., httpx.Client]

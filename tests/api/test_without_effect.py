@@ -221,6 +221,7 @@ def test_what_the_sdk_knows_and_shoal_has_no_use_for_is_a_warning(client: httpx.
     assert "objects are not compared" in client.post("/buckets", json=bucket).json()["warnings"][0]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["status", "object_id", "created_at", "replayed"])
 def test_an_objects_own_field_is_never_dropped_for_its_name(client: httpx.Client, name: str) -> None:
     client.post("/buckets", json={"bucket_name": "b", "bucket_schema": {"properties": {}}}).raise_for_status()
