@@ -118,7 +118,6 @@ def test_a_deleted_collection_takes_its_documents_along(client: httpx.Client) ->
     assert made(client.get("/collections/products/documents/count"))["count"] == 0
 
 
-@pytest.mark.process
 def test_taken_bad_and_foreign_things_are_refused(client: httpx.Client, stranger: httpx.Client) -> None:
     create(client, "products")
 

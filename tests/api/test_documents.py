@@ -214,7 +214,6 @@ def test_ids_of_any_text_survive_the_path(client: httpx.Client, collection: str)
         assert made(client.delete(path))["success"] is True
 
 
-@pytest.mark.process
 def test_a_stranger_gets_the_same_404_as_for_nothing(
     client: httpx.Client, stranger: httpx.Client, three: list[str], collection: str
 ) -> None:
@@ -279,7 +278,6 @@ def test_search_does_not_find_what_shoal_keeps_about_a_document(client: httpx.Cl
     assert len(ids(listed(client, search="TITLE"))) == 3
 
 
-@pytest.mark.process
 def test_a_key_that_may_only_write_is_shown_nothing_that_is_stored(services: Services, client: httpx.Client) -> None:
     put_documents(client, [{"document_id": "d", "vectors": {"v": [1.0]}, "payload": {"secret": "s", "text": "t"}}])
     client.post("/collections/docs/documents", json={"document_id": "bulk", "secret": "s"}).raise_for_status()

@@ -258,7 +258,6 @@ def test_a_namespace_that_was_removed_can_be_made_again_with_another_dimension(c
         assert client.delete("/namespaces/own").status_code == 200
 
 
-@pytest.mark.process
 def test_two_organisations_do_not_see_each_other(
     services: Services, client: httpx.Client, stranger: httpx.Client
 ) -> None:

@@ -157,7 +157,6 @@ def test_the_secret_is_private_and_the_signature_in_no_log(
     assert own and not any(signature in line for line in own)
 
 
-@pytest.mark.process
 def test_links_follow_no_foreign_host(client: httpx.Client, run: dict[str, Any]) -> None:
     path = f"/clusters/groups/executions/{run['run_id']}/export"
 
