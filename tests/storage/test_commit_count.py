@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shoal.errors import Corrupt
-from shoal.maintenance.inspection import check_file
 from shoal.storage.sqlite.database import Database
+from shoal.storage.sqlite.inspection import check_file
 
 SCHEMA = ["CREATE TABLE things (name TEXT)"]
 COMMITS = 20

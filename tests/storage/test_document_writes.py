@@ -20,7 +20,7 @@ from shoal.storage.memory.documents import MemoryDocuments
 from shoal.storage.memory.faults import Faults
 from shoal.storage.protocols.documents import DocumentStore, Results, Write
 from shoal.storage.protocols.records import Query
-from shoal.storage.sqlite import database
+from shoal.storage.sqlite import connection
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 COL = "col_1"
@@ -54,7 +54,7 @@ def _sqlite(folder: Path) -> Opened:
 
     @contextmanager
     def failing(at: int) -> Iterator[None]:
-        passed, real = 0, database._Cursor.execute
+        passed, real = 0, connection.Cursor.execute
 
         def execute(cursor: Any, statement: str, parameters: Any = ()) -> Any:
             nonlocal passed
@@ -64,7 +64,7 @@ def _sqlite(folder: Path) -> Opened:
             return real(cursor, statement, parameters)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(database._Cursor, "execute", execute)
+            patched.setattr(connection.Cursor, "execute", execute)
             yield
 
     return Opened(store, failing)

@@ -15,11 +15,11 @@ import pytest
 from shoal import deadline
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.errors import Corrupt, OutOfTime
-from shoal.maintenance.inspection import check_file, inspect_namespace
 from shoal.records.scope import Scope
 from shoal.storage.sqlite.documents.namespaces import DOCUMENTS_FORMAT
 from shoal.storage.sqlite.documents.space_lists import read_space_list, space_list, space_lists
 from shoal.storage.sqlite.documents.store import SqliteDocuments
+from shoal.storage.sqlite.inspection import check_file, inspect_namespace
 from shoal.storage.sqlite.migrations import format_of
 
 COL, COUNT = "col_1", 20

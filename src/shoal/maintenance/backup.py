@@ -13,10 +13,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -25,25 +22,18 @@ import orjson
 
 from shoal.durable import is_full, named, on_read_only_disk, remove_tree, sync_folder
 from shoal.errors import Conflict, Corrupt, InsufficientStorage, InvalidField, Unavailable
-from shoal.maintenance.inspection import lost_databases
 from shoal.storage.checksums import manifest_checksum
 from shoal.storage.local.data_folder import BACKUP_MANIFEST
 from shoal.storage.local.disk import room
 from shoal.storage.protocols.records import Json
-from shoal.storage.sqlite import commit_count
-from shoal.storage.sqlite.documents.namespaces import namespace_databases, namespace_folders
-from shoal.storage.sqlite.documents.vectors import SegmentKey, VectorSegments
-from shoal.storage.sqlite.migrations import format_of
-from shoal.storage.sqlite.whole_pages import check_whole_pages
+from shoal.storage.sqlite.documents.namespaces import namespace_folders
+from shoal.storage.sqlite.inspection import lost_databases
+from shoal.storage.sqlite.moment import Snapshot, at_one_moment
 
 __all__ = ["Copied", "back_up", "restore"]
 
 _FORMAT: Final = 1
-_PATIENCE_SECONDS: Final = 0.5
-_TRIES: Final = 20
 _PIECE: Final = 1 << 20
-_ROW_BYTES: Final = 4
-_SIDE_FILES: Final = ("-wal", "-shm")
 
 Tell = Callable[[str], None]
 
@@ -54,14 +44,6 @@ class Copied:
 
     files: int
     bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """One database at the moment; `path` is relative to the data folder."""
-
-    path: Path
-    connection: sqlite3.Connection
 
 
 def back_up(data: Path, target: Path, *, about: Json, with_key: bool = False) -> Copied:
@@ -85,11 +67,12 @@ def back_up(data: Path, target: Path, *, about: Json, with_key: bool = False) ->
     part = _beside(target)
     linked = data / f".backup.{secrets.token_hex(6)}.part"
     try:
-        with _speaking(target), _at_one_moment(data, linked) as snapshots:
+        with _speaking(target), at_one_moment(data, linked, lambda: _link_all(data, linked)) as snapshots:
             part.mkdir(parents=True, mode=0o700)
             writer = _Writer(part)
             for snapshot in snapshots:
-                _copy_database(snapshot, writer)
+                snapshot.copy_to(writer.place(snapshot.path))
+                writer.note(snapshot.path)
             _copy_vectors(snapshots, linked, writer)
             _copy_artifacts(linked, writer)
             if with_key and (data / "key").exists():
@@ -129,84 +112,6 @@ def restore(source: Path, data: Path) -> Copied:
         return Copied(len(manifest["files"]), needed)
     finally:
         remove_tree(part)
-
-
-# ── the moment ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextlib.contextmanager
-def _at_one_moment(data: Path, linked: Path) -> Iterator[list[_Snapshot]]:
-    """Snapshots of all databases, and second names for all immutable files, of one moment."""
-    for attempt in range(_TRIES):
-        with ExitStack() as held:
-            snapshots = []
-            try:
-                with ExitStack() as locks:
-                    paths = _databases(data)
-                    for path in paths:
-                        check_whole_pages(path)
-                        locks.enter_context(_locked(path))
-                    for path in paths:
-                        connection = held.enter_context(_connected(path))
-                        connection.execute("BEGIN")
-                        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # now it sees the moment
-                        commit_count.check(path, connection)
-                        snapshots.append(_Snapshot(path.relative_to(data), connection))
-                    _link_all(data, linked)
-            except (sqlite3.OperationalError, FileNotFoundError) as error:
-                # A long write, or a namespace that was dropped this instant.
-                if is_full(error):
-                    raise
-                if attempt == _TRIES - 1:
-                    raise Unavailable(
-                        f"A write has been under way for {_TRIES * _PATIENCE_SECONDS:.0f} s ({error}). Try again later."
-                    ) from error
-                remove_tree(linked)
-                time.sleep(_PATIENCE_SECONDS / 2)
-                continue
-            yield snapshots
-            return
-
-
-def _databases(data: Path) -> list[Path]:
-    """Metadata first: a run publishes documents before it is shown, so nothing waits for us in the other order."""
-    return [data / "metadata.sqlite", *namespace_databases(data / "documents")]
-
-
-@contextlib.contextmanager
-def _connected(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_PATIENCE_SECONDS
-    )
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """The write lock of a database; nothing is written."""
-    with _connected(path) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-
-
-def _link_all(data: Path, linked: Path) -> None:
-    """Second names for vector files, and for the artifacts that are whole: those of a manifest and what it names."""
-    for folder in namespace_folders(data / "documents"):
-        for path in folder.glob("vectors/*/*/*.f32"):
-            _link(path, linked / path.relative_to(data))
-    for manifest in (data / "artifacts").glob("*/*/*/manifest.json"):
-        generation = str(orjson.loads(manifest.read_bytes()).get("generation"))
-        for path in (manifest, *(manifest.parent / generation).glob("*")):
-            _link(path, linked / path.relative_to(data))
-
-
-def _link(path: Path, name: Path) -> None:
-    name.parent.mkdir(parents=True, exist_ok=True)
-    name.hardlink_to(path)
 
 
 # ── copying ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -263,36 +168,30 @@ def _private(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _copy_database(snapshot: _Snapshot, writer: _Writer) -> None:
-    place = writer.place(snapshot.path)
-    os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    target = sqlite3.connect(place)
-    try:
-        snapshot.connection.backup(target)
-    finally:
-        target.close()
-    for suffix in _SIDE_FILES:
-        place.with_name(place.name + suffix).unlink(missing_ok=True)
-    writer.note(snapshot.path)
+def _link_all(data: Path, linked: Path) -> None:
+    """Second names for vector files, and for the artifacts that are whole: those of a manifest and what it names."""
+    for folder in namespace_folders(data / "documents"):
+        for path in folder.glob("vectors/*/*/*.f32"):
+            _link(path, linked / path.relative_to(data))
+    for manifest in (data / "artifacts").glob("*/*/*/manifest.json"):
+        generation = str(orjson.loads(manifest.read_bytes()).get("generation"))
+        for path in (manifest, *(manifest.parent / generation).glob("*")):
+            _link(path, linked / path.relative_to(data))
 
 
-def _copy_vectors(snapshots: list[_Snapshot], linked: Path, writer: _Writer) -> None:
+def _link(path: Path, name: Path) -> None:
+    name.parent.mkdir(parents=True, exist_ok=True)
+    name.hardlink_to(path)
+
+
+def _copy_vectors(snapshots: list[Snapshot], linked: Path, writer: _Writer) -> None:
     """The committed part of each segment, as its snapshot tells it; what lies behind belongs to nobody yet."""
     for snapshot in snapshots[1:]:
-        folder = snapshot.path.parent
-        if not format_of(snapshot.connection):
-            continue  # made this instant: it holds nothing yet
-        rows = snapshot.connection.execute(
-            "SELECT c.key, v.name, s.number, s.slots * v.dimension FROM segments s "
-            "JOIN collections c ON c.number = s.collection JOIN vector_spaces v ON v.number = s.space"
-        ).fetchall()
-        files = VectorSegments(folder / "vectors")
-        for key, name, number, values in rows:
-            path = files.path(SegmentKey(key, name, number))
-            if not values and not (linked / path).exists():
+        for path, size in snapshot.segments():
+            if not size and not (linked / path).exists():
                 continue  # declared, and never written to
             try:
-                writer.copy(linked / path, path, values * _ROW_BYTES)
+                writer.copy(linked / path, path, size)
             except FileNotFoundError:
                 raise Corrupt(f"{path} is missing. `shoal doctor` tells more.") from None
 
@@ -374,12 +273,8 @@ def _sync_all(folder: Path) -> None:
 def _speaking(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, sqlite3.OperationalError) as error:
-        where = getattr(error, "filename", None) or folder  # of the folder that is copied, or of the one that is made
+    except OSError as error:
+        where = error.filename or folder  # of the folder that is copied, or of the one that is made
         if is_full(error):
             raise InsufficientStorage(f"The disk of {where} is full; nothing was left in {folder}.") from error
-        if isinstance(error, OSError):
-            raise Unavailable(f"{where} failed ({error.strerror or error}); nothing was left in {folder}.") from error
-        raise
-    except sqlite3.DatabaseError as error:
-        raise Corrupt(f"A database file is damaged ({error}). `shoal doctor` tells more.") from error
+        raise Unavailable(f"{where} failed ({error.strerror or error}); nothing was left in {folder}.") from error

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from shoal.maintenance.inspection import MetadataSeen, SeenRecord
 from shoal.records.execution import ACTIVE
+from shoal.storage.protocols.inspection import MetadataSeen, SeenRecord
 
 __all__ = ["broken_references"]
 

@@ -12,16 +12,18 @@ from shoal.storage.known_places import check_known
 from shoal.storage.local.artifacts import LocalArtifacts
 from shoal.storage.local.checkpoints import LocalCheckpoints
 from shoal.storage.local.data_folder import held_without_metadata, make_data_folder
+from shoal.storage.local.inspection import LocalInspection
 from shoal.storage.local.privacy import make_private
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.checkpoints import CheckpointStore
 from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.inspection import Inspection
 from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.sqlite.adoption import adopt_document_state
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 from shoal.storage.sqlite.metadata import SqliteMetadata
 
-__all__ = ["Stores", "exclusively", "open_stores"]
+__all__ = ["Stores", "exclusively", "open_inspection", "open_stores"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,11 @@ def open_stores(settings: Settings) -> Stores:
         checkpoints=LocalCheckpoints(data / "checkpoints"),
         exclusively=lambda purpose: exclusively(data / purpose),
     )
+
+
+def open_inspection(settings: Settings) -> Inspection:
+    """What the doctor looks through; nothing is opened for writing."""
+    return LocalInspection(settings)
 
 
 def exclusively(folder: Path) -> AbstractContextManager[None]:

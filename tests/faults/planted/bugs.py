@@ -55,7 +55,7 @@ def _every_tenant(metadata: Any) -> None:
 
 def _no_reply_kept(store: Any) -> None:
     """What was answered to a keyed request is not kept."""
-    store.SqliteMetadata.save_reply = lambda *_given, **_more: None
+    store.SqliteTransaction.save_reply = lambda *_given, **_more: None
 
 
 def _no_sync(files: Any) -> None:
@@ -70,7 +70,7 @@ def _no_sync_in_sqlite(sqlite: Any) -> None:
 
 def _no_fence(run_states: Any) -> None:
     """A worker that was taken over goes on as if nothing had happened."""
-    run_states.RunStates._holds = lambda _self, _job: True
+    run_states.RunStates._holds = lambda *_: True
 
 
 def _no_attempts(artifacts: Any) -> None:
@@ -90,7 +90,7 @@ def _no_intent(intents: Any) -> None:
 
 def _no_tombstone(removals: Any) -> None:
     """What is deleted is cleared away without a word of it on record."""
-    removals.Removals._begin = lambda _self, _scope, removal: removal
+    removals.Removals.begin = lambda *_: None
 
 
 def _abort(run: Any) -> None:
@@ -110,8 +110,8 @@ def _abort(run: Any) -> None:
 BUGS: Final[Mapping[str, Mapping[str, Change]]] = {
     "reply_before_commit": {"shoal.storage.sqlite.documents.store": _reply_before_commit},
     "flip_before_artifacts": {"shoal.storage.local.artifacts": _artifacts_later, "shoal.runs.states": _flip_first},
-    "tenant_clause_dropped": {"shoal.storage.sqlite.metadata": _every_tenant},
-    "idempotency_reply_not_saved": {"shoal.storage.sqlite.metadata": _no_reply_kept},
+    "tenant_clause_dropped": {"shoal.storage.sqlite.records": _every_tenant},
+    "idempotency_reply_not_saved": {"shoal.storage.sqlite.transaction": _no_reply_kept},
     "enrichment_without_intent": {"shoal.runs.intents": _no_intent},
     "no_fsync": {"shoal.durable": _no_sync, "shoal.storage.sqlite.database": _no_sync_in_sqlite},
     "removal_without_tombstone": {"shoal.services.removals": _no_tombstone},

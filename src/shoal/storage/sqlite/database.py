@@ -14,13 +14,13 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 
 from shoal import deadline, turns
 from shoal.durable import disk_error, is_full, make_folder, named, sync_folder
-from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
+from shoal.errors import Unavailable
 from shoal.storage.sqlite import commit_count
+from shoal.storage.sqlite.connection import Connection, Seam, code_of
 from shoal.storage.sqlite.migrations import format_of, migrate, refuse_newer
 from shoal.storage.sqlite.whole_pages import check_whole_pages
 
@@ -29,7 +29,6 @@ __all__ = ["SQLITE_VERSION", "Database", "identity_of", "journal_size"]
 SQLITE_VERSION: Final = sqlite3.sqlite_version
 
 _WAIT_SECONDS: Final = 30.0
-_FETCH_ROWS: Final = 1000
 _STEPS_BETWEEN_LOOKS: Final = 20_000
 """Of SQLite's virtual machine, a millisecond or so, between two looks at the deadline."""
 _PRAGMAS: Final = (
@@ -40,20 +39,7 @@ _PRAGMAS: Final = (
     f"PRAGMA journal_size_limit={64 * 1024 * 1024}",
     "PRAGMA temp_store=MEMORY",
 )
-_BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_DAMAGED_TEXT: Final = ("Could not decode to UTF-8", "malformed JSON")
-"""Said of a stored text, never of a parameter: those are checked before they come here."""
 _WAIT_FOR: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_AWAY: Final = {
-    sqlite3.SQLITE_BUSY: "is busy",
-    sqlite3.SQLITE_LOCKED: "is busy",
-    sqlite3.SQLITE_PROTOCOL: "is busy",
-    sqlite3.SQLITE_INTERRUPT: "was interrupted",
-    sqlite3.SQLITE_IOERR: "met a disk error",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
-    sqlite3.SQLITE_READONLY: "cannot be written to",
-    sqlite3.SQLITE_NOMEM: "ran out of memory",
-}
 
 
 class Database:
@@ -188,14 +174,14 @@ class Database:
                 self._sessions.add(session)
         return session
 
-    def _connect(self) -> "_Connection":
-        with _Seam(self.path):
+    def _connect(self) -> "Connection":
+        with Seam(self.path):
             connection = sqlite3.connect(
                 self.path,
                 timeout=_WAIT_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
-                factory=_Connection,
+                factory=Connection,
                 cached_statements=256,
             )
         try:
@@ -240,101 +226,12 @@ def identity_of(path: Path) -> tuple[int, int] | None:
 # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Seam:
-    """Turns SQLite's errors into Shoal's where they tell of the world; errors in our SQL stay what they are."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, sqlite3.DatabaseError):
-            said = _translated(error, self._path)
-            if said is not None:
-                raise said from error
-
-
-def _translated(error: sqlite3.DatabaseError, path: Path) -> ShoalError | None:
-    code = _code(error)
-    if code == sqlite3.SQLITE_INTERRUPT or "user-defined function raised" in str(error):
-        deadline.check()  # raises where that is why
-    if is_full(error):
-        return InsufficientStorage(
-            "The disk has no room for this. Delete something or enlarge the disk; reading and deleting go on meanwhile."
-        )
-    if code in _BROKEN or any(words in str(error) for words in _DAMAGED_TEXT):
-        return Corrupt(f"{named(path)} is damaged ({error}). Restore it from a backup.")
-    if code in _AWAY:
-        return Unavailable(f"The database {_AWAY[code]} ({error}). Try again.")
-    return None
-
-
-def _code(error: sqlite3.Error) -> int:
-    # Extended codes keep the plain one in the low byte. An error of the driver itself has none.
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-class _Cursor(sqlite3.Cursor):
-    """A cursor that speaks Shoal's errors."""
-
-    connection: "_Connection"
-
-    def execute(self, sql: str, parameters: Any = (), /) -> Self:
-        with self.connection.seam:
-            return super().execute(sql, parameters)
-
-    def executemany(self, sql: str, parameters: Any, /) -> Self:
-        with self.connection.seam:
-            return super().executemany(sql, parameters)
-
-    def fetchone(self) -> Any:
-        with self.connection.seam:
-            return super().fetchone()
-
-    def fetchmany(self, size: int | None = None) -> list[Any]:
-        with self.connection.seam:
-            return super().fetchmany(self.arraysize if size is None else size)
-
-    def fetchall(self) -> list[Any]:
-        with self.connection.seam:
-            return super().fetchall()
-
-    def __next__(self) -> Any:
-        with self.connection.seam:
-            return super().__next__()
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # blocks of rows, not one Python call a row
-        while rows := self.fetchmany(_FETCH_ROWS):
-            yield from rows
-
-
-class _Connection(sqlite3.Connection):
-    """A connection whose cursors speak Shoal's errors."""
-
-    def __init__(self, path: Path, **options: Any) -> None:
-        super().__init__(path, **options)
-        self.seam = _Seam(path)
-
-    def cursor(self, factory: Any = None) -> Any:
-        return super().cursor(_Cursor if factory is None else factory)
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        return super().cursor(_Cursor).execute(sql, parameters)
-
-    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
-        return super().cursor(_Cursor).executemany(sql, parameters)
-
-
 class _Session:
     """A thread's connection. It is closed when the thread ends, because the thread held the only reference."""
 
     __slots__ = ("__weakref__", "close", "connection", "only_reads", "writes")
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.only_reads = self.writes = False
         self.close = weakref.finalize(self, _let_go, connection, os.getpid())
@@ -353,7 +250,7 @@ _LEFT_BEHIND: Final[list[object]] = []
 """Connections that came over a fork: SQLite forbids to close them here, so they must not be collected either."""
 
 
-def _let_go(connection: _Connection, pid: int) -> None:
+def _let_go(connection: Connection, pid: int) -> None:
     if pid == os.getpid():
         connection.close()
     else:
@@ -456,7 +353,7 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] == "wal":
                 return
         except Unavailable as error:
-            busy = isinstance(error.__cause__, sqlite3.Error) and _code(error.__cause__) in _WAIT_FOR
+            busy = isinstance(error.__cause__, sqlite3.Error) and code_of(error.__cause__) in _WAIT_FOR
             if not busy or time.monotonic() > give_up:
                 raise
         else:

@@ -1,14 +1,12 @@
-"""A look at the files of a data folder that changes nothing, also while a server works on them.
+"""Every byte of a SQLite installation looked at, changing nothing, also while a server works on it.
 
 Each function reads one part from end to end and tells what is wrong in sentences; nothing is raised for damage.
 Databases are opened read-only and read in one snapshot, so what a server writes meanwhile is seen whole or not at all.
 """
 
-import contextlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -17,108 +15,33 @@ from zlib import crc32
 import numpy as np
 import orjson
 
-from shoal.durable import is_full, named, on_read_only_disk
-from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
+from shoal.errors import Corrupt
 from shoal.records.scope import Scope
 from shoal.storage.checksums import UNKNOWN, damaged_rows
-from shoal.storage.local.artifacts import LocalArtifacts
+from shoal.storage.protocols.inspection import MetadataSeen, NamespaceSeen, OpenJob, SeenRecord
 from shoal.storage.protocols.records import Json
 from shoal.storage.sqlite.commit_count import knows, lost
 from shoal.storage.sqlite.documents.namespaces import namespace_folders
 from shoal.storage.sqlite.documents.space_lists import read_space_list, space_checksum
 from shoal.storage.sqlite.documents.vectors import SegmentKey, VectorSegments
 from shoal.storage.sqlite.migrations import format_of
+from shoal.storage.sqlite.read_only import read_only
 from shoal.storage.sqlite.replies import REPLY_COLUMNS, is_sound_reply
 from shoal.storage.sqlite.whole_pages import check_whole_pages
 
 __all__ = [
-    "MetadataSeen",
-    "NamespaceSeen",
-    "OpenJob",
-    "SeenRecord",
-    "check_artifacts",
     "check_file",
     "holds_nothing",
     "inspect_metadata",
     "inspect_namespace",
     "lost_databases",
     "may_be_removed",
-    "read_only",
     "remove_stray",
     "stray_files",
 ]
 
 _AT_ONCE: Final = 16_384
 _SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class SeenRecord:
-    """A record of the metadata store. `body` is empty where it is damaged."""
-
-    kind: str
-    scope: Scope
-    id: str
-    body: Json
-
-
-@dataclass(frozen=True, slots=True)
-class OpenJob:
-    """A job that is queued or running."""
-
-    id: str
-    scope: Scope
-    state: str
-
-
-@dataclass(slots=True)
-class MetadataSeen:
-    records: list[SeenRecord] = field(default_factory=list)
-    jobs: list[OpenJob] = field(default_factory=list)
-    damage: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class NamespaceSeen:
-    """What a namespace holds. `unchecked` documents have no checksum, because they are older than those."""
-
-    documents: int = 0
-    vectors: int = 0
-    unchecked: int = 0
-    damage: list[str] = field(default_factory=list)
-
-
-@contextlib.contextmanager
-def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """A snapshot of a database that nobody can write through. Raises InsufficientStorage on a disk that is full,
-    Unavailable on one that is mounted read-only where the last commits could not be read."""
-    how = f"mode=ro{_unchanging(path)}"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, timeout=30)
-    try:
-        connection.text_factory = bytes  # a damaged text may be no text any more
-        connection.execute("BEGIN")
-        yield connection
-    except sqlite3.OperationalError as error:
-        if is_full(error):
-            told = f"The disk is full: {named(path)} cannot be read, for SQLite needs a little room beside it."
-            raise InsufficientStorage(f"{told} Make room and look again.") from error
-        raise
-    finally:
-        connection.close()
-
-
-def _unchanging(path: Path) -> str:
-    """On a disk that is mounted read-only SQLite cannot make its index of the write-ahead log: it has to be told that
-    the file does not change, and would not look into the log then."""
-    if not path.exists() or not on_read_only_disk(path):
-        return ""
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
-        raise Unavailable(
-            f"The disk of {path} is mounted read-only, and its write-ahead log holds commits that SQLite reads on a "
-            "writable disk only. Mount it writable, or copy the folder and look at the copy."
-        )
-    return "&immutable=1"
 
 
 def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, list[str]]:
@@ -385,25 +308,6 @@ def _damaged_replies(connection: sqlite3.Connection) -> Iterator[str]:
     damaged = sum(not is_sound_reply([_decoded(cell) for cell in row[:5]] + list(row[5:])) for row in rows)
     if damaged:
         yield f"{damaged:,} saved replies to requests with an idempotency key are damaged"
-
-
-# ── artifacts ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def check_artifacts(store: LocalArtifacts, scope: Scope, run_id: str) -> tuple[int, list[str]]:
-    """How many tables the artifacts of a run have, 0 where there are none, and what is wrong with them."""
-    damage: list[str] = []
-    try:
-        manifest = store.manifest(scope, run_id)
-    except ShoalError:
-        return 1, ["its manifest is damaged"]
-    tables = manifest["files"] if manifest else {}
-    for name in tables:
-        try:
-            store.path(scope, run_id, name)
-        except ShoalError:
-            damage.append(f"its table {name!r} is damaged or missing")
-    return len(tables), damage
 
 
 # ── in words ─────────────────────────────────────────────────────────────────────────────────────────────────────────
