@@ -40,10 +40,10 @@ def judge(points: PointSet, answer: Answer) -> Mapping[str, float]:
     for row in some:
         squares = ((rows[row].astype(np.float64) - centroids) ** 2).sum(axis=1)
         right += int(squares[labels[row]] == squares.min())
-    told = {"right": right / len(some)}
+    metrics = {"right": right / len(some)}
     if "took" in answer:
-        told |= {f"p{share}_ms": float(np.percentile(answer["took"], share) * 1e3) for share in (50, 99)}
-    return told
+        metrics |= {f"p{share}_ms": float(np.percentile(answer["took"], share) * 1e3) for share in (50, 99)}
+    return metrics
 
 
 def task(name: str, title: str, **arguments: int) -> Task:

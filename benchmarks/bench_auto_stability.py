@@ -54,7 +54,7 @@ def load(folder: Path, name: str, column: str) -> tuple[NDArray[np.float32], Lab
     return unit_rows(points[known]), truth[known]
 
 
-def clustered(points: NDArray[np.float32], seed: int = 42, **params: int) -> Labels:
+def cluster(points: NDArray[np.float32], seed: int = 42, **params: int) -> Labels:
     found = auto.fit(points, auto.AutoParams(**params), seed=seed, threads=0, progress=ignore_progress)
     return found.assignments.labels
 
@@ -65,15 +65,15 @@ def ami(truth: Labels, labels: Labels) -> float:
 
 def line(name: str, points: NDArray[np.float32], truth: Labels) -> str:
     begun = time.perf_counter()
-    labels = clustered(points)
+    labels = cluster(points)
     seconds = time.perf_counter() - begun
     inside = (labels >= 0) & (truth >= 0)
     scope = truth >= 0
     rand = adjusted_rand_score(truth[inside], labels[inside])
     score = max(rand, 0) ** (2 / 3) * (inside.sum() / scope.sum()) ** (1 / 3)
-    other = adjusted_rand_score(labels, clustered(points, seed=7))
+    other = adjusted_rand_score(labels, cluster(points, seed=7))
     order = np.random.default_rng(0).permutation(len(points))
-    shuffled = adjusted_rand_score(labels[order], clustered(points[order]))
+    shuffled = adjusted_rand_score(labels[order], cluster(points[order]))
     out = f"{(labels[~scope] < 0).mean():.2f}" if (~scope).any() else "-"
     facts = [f"{score:.3f}", f"{ami(truth, labels):.3f}", f"{labels.max() + 1} of {truth.max() + 1}"]
     facts += [f"{(labels[scope] < 0).mean():.2f}", out, f"{other:.3f}", f"{shuffled:.3f}", f"{seconds:.2f}"]
@@ -82,17 +82,17 @@ def line(name: str, points: NDArray[np.float32], truth: Labels) -> str:
 
 def sensitivity(points: NDArray[np.float32], truth: Labels) -> dict[str, float]:
     """The largest move of AMI when each constant goes 10 % up or down."""
-    usual, moved = ami(truth, clustered(points)), dict[str, float]()
+    baseline, moved = ami(truth, cluster(points)), dict[str, float]()
     for module, name in CONSTANTS:
         value = getattr(module, name)
         found = []
         for factor in (0.9, 1.1):
             changed = round(value * factor) if isinstance(value, int) else value * factor
             setattr(module, name, changed)
-            found.append(abs(ami(truth, clustered(points)) - usual))
+            found.append(abs(ami(truth, cluster(points)) - baseline))
         setattr(module, name, value)
         moved[name] = max(found)
-    moved["n_neighbors"] = max(abs(ami(truth, clustered(points, n_neighbors=k)) - usual) for k in (22, 28))
+    moved["n_neighbors"] = max(abs(ami(truth, cluster(points, n_neighbors=k)) - baseline) for k in (22, 28))
     return moved
 
 
@@ -106,8 +106,8 @@ def main() -> None:
     for name, column in SETS.items():
         points, truth = load(asked.folder, name, column)
         if asked.constants:
-            told = ", ".join(f"{key} {value:.3f}" for key, value in sensitivity(points, truth).items())
-            print(f"{name}: {told}", flush=True)
+            sensitivities = ", ".join(f"{key} {value:.3f}" for key, value in sensitivity(points, truth).items())
+            print(f"{name}: {sensitivities}", flush=True)
         else:
             print(line(name, points, truth), flush=True)
 

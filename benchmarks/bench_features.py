@@ -1,11 +1,11 @@
-"""How near do learned feature weights come to the best ones, which only the labels tell?
+"""How near do learned feature weights come to the best ones, which only the labels reveal?
 
     python benchmarks/bench_features.py ../shared/data [--sets "cora;pairs"] [--metrics silhouette] [--step 0.1]
 
 NMI of k-means with the true number of classes in the joined space, mean of three seeds; "best" is the largest on a grid
 of weights, chosen with the labels, which the learning never sees. Besides two real sets: features that are noise or
 copies, halves of one feature, and pairs made by joining rows of two sets, either of the same class (two views of one
-thing) or of all pairs of classes (each feature tells half). Prints Markdown.
+thing) or of all pairs of classes (each feature contributes half). Prints Markdown.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def column(folder: Path, name: str, wanted: str) -> tuple[Points, Labels]:
 
 def real(folder: Path, name: str, first: str, second: str) -> Set:
     truth = column(folder, name, first)[1]
-    return Set({one: column(folder, name, one)[0] for one in (first, second)}, truth)
+    return Set({left_rows: column(folder, name, left_rows)[0] for left_rows in (first, second)}, truth)
 
 
 def noise(rows: int, width: int) -> Points:
@@ -80,16 +80,21 @@ def one_view_worse(folder: Path, name: str, wanted: str, every: int) -> Set:
     return Set({"clean": rows, "worse": worse}, truth[::every])
 
 
-def joined(folder: Path, left: str, right: str, classes: tuple[int, int], *, crossed: bool, rows: int = 2000) -> Set:
-    """Rows of `left` beside rows of `right`: of the class with the same number, or, `crossed`, of any."""
+def combine_sets(
+    folder: Path, left: str, right: str, classes: tuple[int, int], *, crossed: bool, rows: int = 2000
+) -> Set:
+    """Rows of `left` beside rows of `right`: of the class with the same number, or, if `crossed`, of any."""
     rng = np.random.default_rng(9)
-    one, two = column(folder, left, "embedding"), column(folder, right, "pca64")
-    own = [rng.permutation(np.unique(side[1]))[:count] for side, count in zip((one, two), classes, strict=True)]
+    left_rows, right_rows = column(folder, left, "embedding"), column(folder, right, "pca64")
+    own = [
+        rng.permutation(np.unique(side[1]))[:count]
+        for side, count in zip((left_rows, right_rows), classes, strict=True)
+    ]
     first = rng.integers(classes[0], size=rows)
     second = rng.integers(classes[1], size=rows) if crossed else first % classes[1]
     blocks = {
         name: side[0][[rng.choice(np.flatnonzero(side[1] == label)) for label in wanted]]
-        for name, side, wanted in (("text", one, own[0][first]), ("image", two, own[1][second]))
+        for name, side, wanted in (("text", left_rows, own[0][first]), ("image", right_rows, own[1][second]))
     }
     return Set(blocks, first * classes[1] + second if crossed else first)
 
@@ -107,10 +112,10 @@ SETS: Mapping[str, Callable[[Path], Set]] = {
     "banking77, halves": lambda at: halves(at, "banking77", "embedding", 4),
     "mnist10k, halves": lambda at: halves(at, "mnist10k", "pca64", 3),
     "clinc150, one view worse": lambda at: one_view_worse(at, "clinc150", "embedding", 6),
-    "clinc150 | mnist10k, same class": lambda at: joined(at, "clinc150", "mnist10k", (10, 10), crossed=False),
-    "banking77 | mnist10k, same class": lambda at: joined(at, "banking77", "mnist10k", (30, 10), crossed=False),
-    "clinc150 x fashion900": lambda at: joined(at, "clinc150", "fashion900", (12, 8), crossed=True),
-    "banking77 x mnist10k": lambda at: joined(at, "banking77", "mnist10k", (6, 10), crossed=True),
+    "clinc150 | mnist10k, same class": lambda at: combine_sets(at, "clinc150", "mnist10k", (10, 10), crossed=False),
+    "banking77 | mnist10k, same class": lambda at: combine_sets(at, "banking77", "mnist10k", (30, 10), crossed=False),
+    "clinc150 x fashion900": lambda at: combine_sets(at, "clinc150", "fashion900", (12, 8), crossed=True),
+    "banking77 x mnist10k": lambda at: combine_sets(at, "banking77", "mnist10k", (6, 10), crossed=True),
 }
 
 
@@ -139,7 +144,7 @@ def simplex(names: list[str], step: float) -> Iterator[Weights]:
         yield dict(zip(names, (part / steps for part in place), strict=True))
 
 
-def shown(weights: Weights) -> str:
+def format_weights(weights: Weights) -> str:
     return ", ".join(f"{weight:.2f}" for weight in weights.values())
 
 
@@ -147,17 +152,19 @@ def measure(name: str, own: Set, metrics: list[Metric], step: float) -> None:
     names = list(own.blocks)
     equal = quality(own, dict.fromkeys(names, 1 / len(names)))
     coarse = step if len(names) == 2 else max(step, 0.2)
-    best, at = max(((quality(own, weights), weights) for weights in simplex(names, coarse)), key=lambda one: one[0])
+    best, at = max(
+        ((quality(own, weights), weights) for weights in simplex(names, coarse)), key=lambda left_rows: left_rows[0]
+    )
     print(f"| {name}: {', '.join(names)} | equal | | {equal:.3f} | {equal / best:.0%} | |", flush=True)
-    print(f"| | best | {shown(at)} | {best:.3f} | 100% | |", flush=True)
+    print(f"| | best | {format_weights(at)} | {best:.3f} | 100% | |", flush=True)
     for method in ("bayesian", "grid_search"):
         for metric in metrics:
             begun = time.perf_counter()
             learned = learn_weights(own.blocks, WeightLearning(method=method, metric=metric))
             seconds = time.perf_counter() - begun
             found = quality(own, learned.weights)
-            told = f"{shown(learned.weights)} | {found:.3f} | {found / best:.0%} | {seconds:.1f}"
-            print(f"| | {method}, {metric} | {told} |", flush=True)
+            row = f"{format_weights(learned.weights)} | {found:.3f} | {found / best:.0%} | {seconds:.1f}"
+            print(f"| | {method}, {metric} | {row} |", flush=True)
 
 
 def main() -> None:
@@ -169,7 +176,7 @@ def main() -> None:
     asked = parser.parse_args()
     chosen: list[Metric] = [metric for metric in get_args(Metric) if metric in asked.metrics.split(",")]
     print("| set | weights | are | NMI | of the best | s |\n|" + "---|" * 6)
-    for name in [one for one in SETS if one in asked.sets.split(";")]:
+    for name in [left_rows for left_rows in SETS if left_rows in asked.sets.split(";")]:
         measure(name, SETS[name](asked.folder), chosen, asked.step)
 
 

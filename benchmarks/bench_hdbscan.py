@@ -1,7 +1,7 @@
 """How fast, how large and how good is HDBSCAN, exact and approximate, beside its peers?
 
 Every contender has a process of its own; they fit in turns, and what counts is the fits after the first one. All look
-for clusters of at least 10 rows; other parameters are their defaults. Quality is told against the labels of the set
+for clusters of at least 10 rows; other parameters are their defaults. Quality is measured against the labels of the set
 (noise as one label, or only over the rows that are in a cluster) and as ARI to the exact answer of the same run.
 
     python benchmarks/bench_hdbscan.py --json benchmarks/results/hdbscan.json --write docs/performance.md

@@ -36,7 +36,7 @@ def agreement(truth: NDArray[np.str_] | None, labels: NDArray[np.int32]) -> tupl
     return adjusted_rand_score(truth[inside], labels[inside]), adjusted_rand_score(truth[known], labels[known])
 
 
-def asked_for(name: str) -> list[dict[str, object]]:
+def measure_counts(name: str) -> list[dict[str, object]]:
     table = load(name)
     points, truth, domains = vectors(table), texts_of(table, "label"), texts_of(table, "domain")
     found = list[dict[str, object]]()
@@ -70,6 +70,6 @@ if __name__ == "__main__":
     parser.add_argument("--sets", nargs="+", default=["banking77", "clinc150"])
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    rows = [row for name in given.sets for row in asked_for(name)]
+    rows = [row for name in given.sets for row in measure_counts(name)]
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1) + "\n")

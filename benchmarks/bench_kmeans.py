@@ -38,10 +38,10 @@ def contenders(clusters: int) -> tuple[Contender, ...]:
 
 
 def judge(points: PointSet, answer: Answer) -> Mapping[str, float]:
-    told = {"inertia": inertia(points.load(), answer["centers"]), "k": float(len(answer["centers"]))}
+    metrics = {"inertia": inertia(points.load(), answer["centers"]), "k": float(len(answer["centers"]))}
     if "labels" in answer:
-        told["ari"] = agreement(answer["labels"], points.truth)
-    return told
+        metrics["ari"] = agreement(answer["labels"], points.truth)
+    return metrics
 
 
 def task(points: str, title: str, clusters: int) -> Task:

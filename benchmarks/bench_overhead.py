@@ -5,7 +5,7 @@ record: from accepted to begun (the queue, the hand-over to a process), and from
 counters behind `shoal_stage_seconds`: how long its process was at each stage. What the engine and the naming took is
 computing, all else is overhead: the queue, reading, publishing, the records, and the processes between.
 
-The same runs are then carried out in this process, to tell how much longer each stage takes in a process that is new.
+The same runs are then carried out in this process, to measure how much longer each stage takes in a new process.
 
     PYTHONPATH=tests python benchmarks/bench_overhead.py --rows 1000 --runs 20
 """
@@ -71,7 +71,7 @@ class Measured:
 def through_the_server(
     client: httpx.Client, runs: int, pause_s: float, spent: Callable[[], Mapping[str, float]]
 ) -> list[Measured]:
-    """`spent` tells the seconds by stage of all runs so far."""
+    """`spent` returns the seconds per stage of all runs so far."""
     measured = []
     for _ in range(runs):
         time.sleep(pause_s)
@@ -103,9 +103,9 @@ def in_this_process(services: Services, scope: Scope) -> dict[str, float]:
     now = datetime.now(UTC)
     job = services.metadata.claim(QUEUE, "here", now, now + timedelta(minutes=5))
     assert job is not None
-    seconds, tell = _stopwatch()
-    services.runner.run(job, tell)
-    tell("", 1.0)
+    seconds, report = _stopwatch()
+    services.runner.run(job, report)
+    report("", 1.0)
     services.metadata.finish(job.job_id, job.fence)
     return seconds
 
@@ -115,13 +115,13 @@ def _stopwatch() -> tuple[dict[str, float], Callable[[str, float], None]]:
     seconds: dict[str, float] = {}
     stage, since = "take", time.perf_counter()
 
-    def tell(next_stage: str, _fraction: float) -> None:
+    def report(next_stage: str, _fraction: float) -> None:
         nonlocal stage, since
         now = time.perf_counter()
         seconds[stage] = seconds.get(stage, 0.0) + now - since
         stage, since = next_stage, now
 
-    return seconds, tell
+    return seconds, report
 
 
 def _moment(text: str) -> datetime:

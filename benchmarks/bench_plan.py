@@ -28,8 +28,8 @@ PARAMS: Final[dict[str, dict[str, object]]] = {
 }
 
 
-def measured(method: str, rows: int, dimensions: int, components: int) -> dict[str, Any]:
-    """One clustering in this process: seconds of CPU, and bytes above what the process had with its rows."""
+def measure_run(method: str, rows: int, dimensions: int, components: int) -> dict[str, Any]:
+    """One clustering in this process: CPU seconds, and peak bytes above the process with its rows."""
     import numpy as np
 
     from shoal.engine import compute
@@ -85,7 +85,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.one:
         method, *numbers = given.one
-        print(json.dumps(measured(method, *map(int, numbers))))
+        print(json.dumps(measure_run(method, *map(int, numbers))))
         return
     found = []
     for method in given.methods:

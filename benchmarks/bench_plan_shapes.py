@@ -29,8 +29,8 @@ SHAPES: Final[list[tuple[int, int, str, dict[str, object]]]] = [
 ]
 
 
-def measured(rows: int, dimensions: int, method: str, params: dict[str, Any]) -> dict[str, float]:
-    """One clustering in this process: MiB above what the process had with its rows, and seconds of CPU."""
+def measure_run(rows: int, dimensions: int, method: str, params: dict[str, Any]) -> dict[str, float]:
+    """One clustering in this process: peak MiB above the process with its rows, and CPU seconds."""
     import numpy as np
 
     from shoal.engine import Plan, compute
@@ -60,7 +60,7 @@ def measured(rows: int, dimensions: int, method: str, params: dict[str, Any]) ->
 
 def main() -> None:
     if len(sys.argv) > 1:
-        print(json.dumps(measured(*json.loads(sys.argv[1]))))
+        print(json.dumps(measure_run(*json.loads(sys.argv[1]))))
         return
     print("| rows × dimensions | method | peak MiB | planned | CPU s | planned |\n|---|---|---|---|---|---|")
     for rows, dimensions, method, params in SHAPES:

@@ -100,7 +100,7 @@ def processor_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def planned(path: Path, given: dict[str, object], threads: int) -> dict[str, Any]:
+def run_plan(path: Path, given: dict[str, object], threads: int) -> dict[str, Any]:
     options = ["--algorithm", str(given["algorithm"]), "--threads", str(threads)]
     if "n_clusters" in given:
         options += ["--clusters", str(given["n_clusters"])]
@@ -121,7 +121,7 @@ def main() -> None:
         print(json.dumps(run_here(asked.one[0], json.loads(asked.one[1]), asked.one[2])))
         return
     cores = len(os.sched_getaffinity(0))
-    times = f"{'planned':>9}{'measured':>9}{'ratio':>7}{f'wall, {cores}':>9}{'took':>8}"
+    times = f"{'run_plan':>9}{'measured':>9}{'ratio':>7}{f'wall, {cores}':>9}{'took':>8}"
     print(f"{'rows':>8}  {'method':<18}{times}  clusters  memory, disk")
     for rows in asked.rows:
         with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +133,7 @@ def main() -> None:
 
 def compare(path: Path, rows: int, name: str, limit: float, *, stages: bool) -> None:
     given, out = RUNS[name], path.parent / name
-    plan, wall = planned(path, given, 1), planned(path, given, 0)["seconds"]
+    plan, wall = run_plan(path, given, 1), run_plan(path, given, 0)["seconds"]
     command = [sys.executable, __file__, "--one", str(path), json.dumps(given), str(out)]
     found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=limit, check=True).stdout)
     print(

@@ -39,7 +39,7 @@ MARKS = ("<!-- bench-server -->", "<!-- /bench-server -->")
 
 
 def chunk_of(number: int, rows: int) -> NDArray[np.float32]:
-    """The vectors of chunk `number`: made from a seed, so that nobody needs to keep them."""
+    """The vectors of chunk `number`: generated from a seed, so they need no storage."""
     points = np.random.default_rng(number).standard_normal((rows, DIMENSION), dtype=np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     return points
@@ -108,7 +108,7 @@ class PeakMemory:
             self.mib = max(self.mib, self._root.memory_info().rss / 2**20)
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def time_call(work: Callable[[], Any]) -> tuple[float, Any]:
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
@@ -125,7 +125,9 @@ def bulk(client: httpx.Client, rows: int) -> float:
     headers = {"Content-Type": "application/vnd.apache.arrow.stream"}
     # In pieces: httpx is slow to send one large buffer, and this is not a benchmark of httpx.
     pieces = (body[at : at + 2**20] for at in range(0, len(body), 2**20))
-    seconds, reply = timed(lambda: client.post("/collections/bulk/documents/import", content=pieces, headers=headers))
+    seconds, reply = time_call(
+        lambda: client.post("/collections/bulk/documents/import", content=pieces, headers=headers)
+    )
     assert reply.status_code == 200, reply.text
     assert reply.json()["inserted"] == rows
     return float(seconds)
@@ -135,7 +137,7 @@ def by_json(client: httpx.Client, rows: int) -> float:
     make_collection(client, "json")
     spent = 0.0
     for body in json_calls(rows):
-        seconds, reply = timed(partial(client.post, "/namespaces/default/documents/upsert", content=body))
+        seconds, reply = time_call(partial(client.post, "/namespaces/default/documents/upsert", content=body))
         assert reply.status_code == 200, reply.text
         spent += seconds
     assert client.get("/collections/json/documents/count").json()["count"] == rows

@@ -67,8 +67,8 @@ def start_again(contenders: Sequence[Contender], points: Path, folder: Path, rul
                     one_process(contender, points, folder / f"{place}-{number}", rules, record, heading)
             except Ended as end:
                 record.ended = str(end)
-            told = {name: round(times[-1], 2) for name, times in record.extra.items()}
-            print(f"  {record.name}: {record.ended or told}", file=sys.stderr, flush=True)
+            latest = {name: round(times[-1], 2) for name, times in record.extra.items()}
+            print(f"  {record.name}: {record.ended or latest}", file=sys.stderr, flush=True)
         number += 1
         left = [place for place in left if _again(records[place], number, rules)]
     return records

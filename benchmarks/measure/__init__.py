@@ -3,7 +3,7 @@
 | module | holds |
 |---|---|
 | `contenders` | how each library is asked: the one place that names their interfaces, Shoal's included |
-| `child` | the process of one contender: imports, fits when told to, reports time and memory |
+| `child` | the process of one contender: imports, fits on request, reports time and memory |
 | `process` | the other end of it: limits, pauses, kills |
 | `race` | rounds of contenders in turns |
 | `sets` | the points, and the labels they came with |

@@ -24,22 +24,22 @@ STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
 
 
-def held_mib(field: str) -> float | None:
-    """VmRSS (now) or VmHWM (the most); None where there is no /proc."""
+def resident_mib(field: str) -> float | None:
+    """VmRSS (now) or VmHWM (peak); None without /proc."""
     if not STATUS.exists():
         return None
     lines = STATUS.read_text().splitlines()
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), None)
 
 
-def most_mib() -> float:
-    """The most this process ever held, or has held since `peak_begins`."""
+def peak_mib() -> float:
+    """Peak memory of this process, since the last `reset_peak`."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return held_mib("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return resident_mib("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def peak_begins() -> bool:
-    """Count the peak from now on; False where the kernel refuses."""
+def reset_peak() -> bool:
+    """Restart the measurement of the peak; False if the kernel refuses."""
     try:
         CLEAR.write_text("5")
     except OSError:
@@ -47,17 +47,17 @@ def peak_begins() -> bool:
     return True
 
 
-def fitted(fit: Fit, points: Points, order: dict[str, Any]) -> dict[str, Any]:
+def run_fit(fit: Fit, points: Points, order: dict[str, Any]) -> dict[str, Any]:
     gc.collect()
-    anew = peak_begins()
+    reset_worked = reset_peak()
     before, cpu = time.monotonic(), time.process_time()
     answer = fit(points, order["seed"])
     at = time.monotonic()
-    told = {"seconds": at - before, "cpu_s": time.process_time() - cpu, "at": at}
-    told |= {"peak_mib": most_mib(), "peak_anew": anew}
+    report = {"seconds": at - before, "cpu_s": time.process_time() - cpu, "at": at}
+    report |= {"peak_mib": peak_mib(), "peak_anew": reset_worked}
     arrays: dict[str, Any] = {name: np.asarray(values) for name, values in answer.items()}
     np.savez(order["answer"], **arrays)
-    return told
+    return report
 
 
 def serve(task: dict[str, Any], replies: IO[str]) -> None:
@@ -72,9 +72,9 @@ def serve(task: dict[str, Any], replies: IO[str]) -> None:
     except (ImportError, Unavailable) as error:
         reply({"absent": str(error)})
         return
-    reply({"import_s": time.monotonic() - began, "loaded_mib": held_mib("VmRSS") or most_mib()})
+    reply({"import_s": time.monotonic() - began, "loaded_mib": resident_mib("VmRSS") or peak_mib()})
     for line in sys.stdin:
-        reply(fitted(fit, points, json.loads(line)))
+        reply(run_fit(fit, points, json.loads(line)))
 
 
 def main() -> None:

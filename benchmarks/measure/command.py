@@ -15,7 +15,7 @@ from measure.machine import describe
 from measure.process import Contender, available_cores
 from measure.quality import agreement
 from measure.race import Record, Rules, race
-from measure.report import Column, markdown, merged, write_between
+from measure.report import Column, markdown, merge_task, write_between
 from measure.sets import SHARED, Absent, PointSet, Sources
 
 __all__ = ["Benchmark", "Judge", "Race", "Task", "main", "plain_race"]
@@ -30,7 +30,7 @@ plain_race: Race = race
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One table: these contenders on this set. Times are told as multiples of `baseline`'s; where there is a
+    """One table: these contenders on this set. Times are shown as multiples of `baseline`'s; with a
     `reference`, labels are compared with its own. A `large` task runs only with --large."""
 
     name: str
@@ -58,21 +58,21 @@ class Benchmark:
 
 
 def main(benchmark: Benchmark, about: str | None) -> None:
-    """Run what the command line asks for."""
+    """Run the tasks selected on the command line."""
     given = _arguments(benchmark, about)
-    # Contenders are stopped while they wait: whoever ends this process must not leave them behind.
+    # Waiting contenders are stopped processes: ending this one must not leave them behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended from outside; its contenders with it."))
     with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
         sources = Sources(given.data or Path(folder) / "data", given.shared, given.rows)
         tasks: list[dict[str, Any]] = []
-        for task in _chosen(benchmark, given):
+        for task in _select_tasks(benchmark, given):
             try:
                 points = sources.get(task.points)
             except Absent as missing:
                 print(f"{task.name}: left out, {missing}", file=sys.stderr)
                 continue
-            told = _told(benchmark, task, points, Path(folder) / task.name, given)
-            tasks = merged(given.json, told) if given.json else [*tasks, told]
+            result = _run_task(benchmark, task, points, Path(folder) / task.name, given)
+            tasks = merge_task(given.json, result) if given.json else [*tasks, result]
     if not tasks:
         sys.exit("Nothing was measured.")
     text = markdown(tasks, benchmark.columns)
@@ -81,10 +81,10 @@ def main(benchmark: Benchmark, about: str | None) -> None:
         write_between(given.write, benchmark.name, text)
 
 
-def _told(
+def _run_task(
     benchmark: Benchmark, task: Task, points: PointSet, folder: Path, given: argparse.Namespace
 ) -> dict[str, Any]:
-    """Everything about a task, for JSON."""
+    """Run a task and return its record, ready for JSON."""
     print(f"{task.name}: {points.shape[0]:,} x {points.shape[1]}", file=sys.stderr, flush=True)
     machine = describe()
     rules = Rules(given.limit or task.limit_s, given.threads, given.repeats)
@@ -103,7 +103,7 @@ def _told(
         "extra_headings": list(benchmark.extra_headings),
         "command": shlex.join(command),
         "machine": machine,
-        "records": [record.told() for record in records],
+        "records": [record.to_json() for record in records],
     }
 
 
@@ -120,15 +120,17 @@ def _judge(task: Task, points: PointSet, records: Sequence[Record]) -> None:
                 record.quality.setdefault(key, []).append(value)
 
 
-def _chosen(benchmark: Benchmark, given: argparse.Namespace) -> list[Task]:
+def _select_tasks(benchmark: Benchmark, given: argparse.Namespace) -> list[Task]:
     tasks = [
         task for task in benchmark.tasks if (task.name in given.tasks if given.tasks else given.large or not task.large)
     ]
     if not given.contenders:
         return tasks
-    wanted = {name.casefold() for name in given.contenders}
-    kept = [[one for one in task.contenders if one.name.casefold() in wanted] for task in tasks]
-    return [replace(task, contenders=some) for task, some in zip(tasks, kept, strict=True) if some]
+    requested = {name.casefold() for name in given.contenders}
+    remaining = [
+        [contender for contender in task.contenders if contender.name.casefold() in requested] for task in tasks
+    ]
+    return [replace(task, contenders=selected) for task, selected in zip(tasks, remaining, strict=True) if selected]
 
 
 def _arguments(benchmark: Benchmark, about: str | None) -> argparse.Namespace:
@@ -150,7 +152,7 @@ def _arguments(benchmark: Benchmark, about: str | None) -> argparse.Namespace:
 
 def _without_paths(arguments: Sequence[str]) -> list[str]:
     """The command without the options that change no figure."""
-    kept, skip = [], False
+    remaining, skip = [], False
     for word in arguments:
         name = word.partition("=")[0]
         if name in ("--data", "--shared", "--json", "--write"):
@@ -158,5 +160,5 @@ def _without_paths(arguments: Sequence[str]) -> list[str]:
         elif skip:
             skip = False
         else:
-            kept.append(word)
-    return kept
+            remaining.append(word)
+    return remaining

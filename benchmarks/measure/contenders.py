@@ -327,7 +327,7 @@ def shoal_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
         assigner = Assigner.of(centroids, metric="euclidean")
         return lambda points: assigner.assign(points, threads, ignore_progress).labels
 
-    return partial(_assigned, place, clusters, singles)
+    return partial(_assign, place, clusters, singles)
 
 
 def numpy_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
@@ -345,7 +345,7 @@ def numpy_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
 
         return nearest
 
-    return partial(_assigned, place, clusters, singles)
+    return partial(_assign, place, clusters, singles)
 
 
 def sklearn_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
@@ -355,7 +355,7 @@ def sklearn_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
 
     threadpool_limits(threads)
     return partial(
-        _assigned, lambda centroids: lambda rows: pairwise_distances_argmin(rows, centroids), clusters, singles
+        _assign, lambda centroids: lambda rows: pairwise_distances_argmin(rows, centroids), clusters, singles
     )
 
 
@@ -370,13 +370,13 @@ def faiss_assign(threads: int, *, clusters: int, singles: int = 0) -> Fit:
         index.add(centroids)
         return lambda points: index.search(points, 1)[1][:, 0]
 
-    return partial(_assigned, place, clusters, singles)
+    return partial(_assign, place, clusters, singles)
 
 
 Place: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def _assigned(
+def _assign(
     prepared: Callable[[Points], Place], clusters: int, singles: int, points: NDArray[Any], seed: int
 ) -> Answer:
     """All rows at once, or the first `singles` one after the other with the time each took. The centroids are rows."""

@@ -17,7 +17,7 @@ __all__ = ["describe", "one_line"]
 _PEERS = ("scikit-learn", "scikit-learn-intelex", "faiss-cpu", "hdbscan", "fast-hdbscan", "evoc", "umap-learn")
 _UNDER_THEM = ("pynndescent", "numba", "numpy", "scipy")
 _INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "avx512bw", "avx2", "asimddp", "asimd")
-"""Of these the machine's best two or three are told."""
+"""Of these the best two or three of the machine are reported."""
 
 
 def describe() -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _versions(names: Iterable[str]) -> dict[str, str | None]:
 def _revision() -> str:
     command = ["git", "describe", "--always", "--dirty"]
     try:
-        told = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+        output = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return told.stdout.strip()
+    return output.stdout.strip()

@@ -72,7 +72,7 @@ class Process:
     def order(self, seed: int, answer: Path) -> None:
         """Ask for a fit. May be sent before the process is ready."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # `reply` tells why it is gone
+        with suppress(BrokenPipeError):  # `reply` raises with the reason
             self._process.stdin.write(json.dumps({"seed": seed, "answer": str(answer)}).encode() + b"\n")
 
     def reply(self, limit_s: float) -> dict[str, Any]:

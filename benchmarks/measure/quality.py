@@ -16,14 +16,14 @@ _BLOCK = 4096
 
 def grouping(labels: Labels, truth: Labels) -> dict[str, float]:
     """Clusters, share of noise, and ARI and NMI against the labels of the set: over all rows (noise as one label) and
-    over the rows that are no noise. Nothing is told of clustered rows where there are none."""
+    over the rows that are no noise. Scores of clustered rows are missing if there are none."""
     inside = labels >= 0
-    told = {"k": float(len(np.unique(labels[inside]))), "noise": 1.0 - float(inside.mean())}
-    told |= {"ari": agreement(labels, truth), "nmi": float(normalized_mutual_info_score(truth, labels))}
+    scores = {"k": float(len(np.unique(labels[inside]))), "noise": 1.0 - float(inside.mean())}
+    scores |= {"ari": agreement(labels, truth), "nmi": float(normalized_mutual_info_score(truth, labels))}
     if inside.any():
-        told["ari_clustered"] = agreement(labels[inside], truth[inside])
-        told["nmi_clustered"] = float(normalized_mutual_info_score(truth[inside], labels[inside]))
-    return told
+        scores["ari_clustered"] = agreement(labels[inside], truth[inside])
+        scores["nmi_clustered"] = float(normalized_mutual_info_score(truth[inside], labels[inside]))
+    return scores
 
 
 def agreement(labels: Labels, others: Labels) -> float:
@@ -77,13 +77,13 @@ def coverage(labels: Labels, truth: Labels) -> dict[str, float]:
     inside = scope & (labels >= 0)
     share = float(inside.sum() / max(scope.sum(), 1))
     rand = max(agreement(labels[inside], truth[inside]), 0.0) if inside.any() else 0.0
-    told = {
+    scores = {
         "score": rand ** (2 / 3) * share ** (1 / 3),
         "ami": float(adjusted_mutual_info_score(truth[scope], labels[scope])),
         "k": float(len(np.unique(labels[labels >= 0]))),
         "noise": 1.0 - share,
     }
-    return told if scope.all() else {**told, "out": float((labels[~scope] < 0).mean())}
+    return scores if scope.all() else {**scores, "out": float((labels[~scope] < 0).mean())}
 
 
 def trustworthiness(points: Points, places: NDArray[Any], count: int = 15, sample: int = 2000) -> float:

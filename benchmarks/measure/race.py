@@ -39,8 +39,8 @@ def repeats_for(seconds: float, rules: Rules) -> int:
 
 @dataclass(slots=True)
 class Record:
-    """What was seen of one contender. `ended` says why there is no more, or is empty. `over_mib` holds, for each warm
-    fit, the most memory it held beyond the loaded points and the imported library; `answers` the .npz of each."""
+    """Measurements of one contender. `ended` says why it stopped early, or is empty. `over_mib` holds, for each warm
+    fit, the peak memory beyond the loaded points and the imported library; `answers` the .npz of each."""
 
     name: str
     ended: str = ""
@@ -59,8 +59,8 @@ class Record:
         with np.load(self.answers[number]) as arrays:
             return dict(arrays)
 
-    def told(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, without the answers."""
         return {name: value for name, value in asdict(self).items() if name != "answers"}
 
 

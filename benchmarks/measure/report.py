@@ -21,8 +21,8 @@ class Column:
     pattern: str
 
 
-def merged(path: Path, task: dict[str, Any]) -> list[dict[str, Any]]:
-    """The tasks in this file with `task` in the place of an earlier one of its name; written back at once."""
+def merge_task(path: Path, task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Replace the task of the same name in this file by `task`, or append it; written back at once."""
     kept = json.loads(path.read_text()) if path.exists() else []
     names = [other["task"] for other in kept]
     if task["task"] in names:
@@ -69,14 +69,14 @@ def _heading(task: dict[str, Any]) -> str:
 
 def _table(task: dict[str, Any], columns: Sequence[Column]) -> str:
     records = task["records"]
-    told = [column for column in columns if any(column.key in record["quality"] for record in records)]
+    shown_columns = [column for column in columns if any(column.key in record["quality"] for record in records)]
     base = next((record for record in records if record["name"] == task["baseline"]), None)
     pace = statistics.median(base["seconds"]) if base and base["seconds"] else None
     first = ["contender", "seconds, warm", "fits", f"× {task['baseline']}", *task["extra_headings"]]
     first += ["first fit, s", "import, s", "memory over the input, MiB"]
-    lines = ["| " + " | ".join([*first, *(column.heading for column in told)]) + " |"]
-    lines.append("|---" * (len(first) + len(told)) + "|")
-    lines += ["| " + " | ".join(_cells(record, pace, task, told)) + " |" for record in records]
+    lines = ["| " + " | ".join([*first, *(column.heading for column in shown_columns)]) + " |"]
+    lines.append("|---" * (len(first) + len(shown_columns)) + "|")
+    lines += ["| " + " | ".join(_cells(record, pace, task, shown_columns)) + " |" for record in records]
     return "\n".join(lines)
 
 
@@ -104,8 +104,8 @@ def _spread(seconds: Sequence[float]) -> str:
     """The median, and the range of several."""
     if not seconds:
         return "–"
-    told = _short(statistics.median(seconds))
-    return told if len(seconds) == 1 else f"{told} ({_short(min(seconds))}–{_short(max(seconds))})"
+    middle = _short(statistics.median(seconds))
+    return middle if len(seconds) == 1 else f"{middle} ({_short(min(seconds))}–{_short(max(seconds))})"
 
 
 def _memory(record: dict[str, Any]) -> str:
@@ -117,5 +117,5 @@ def _memory(record: dict[str, Any]) -> str:
 def _quality(values: Sequence[float] | None, column: Column) -> str:
     if not values:
         return "–"
-    told = [column.pattern.format(value) for value in (statistics.median(values), min(values), max(values))]
-    return told[0] if told[1] == told[2] else f"{told[0]} ({told[1]}–{told[2]})"
+    texts = [column.pattern.format(value) for value in (statistics.median(values), min(values), max(values))]
+    return texts[0] if texts[1] == texts[2] else f"{texts[0]} ({texts[1]}–{texts[2]})"

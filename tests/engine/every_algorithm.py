@@ -25,13 +25,13 @@ def digest(values: NDArray[Any] | None) -> str:
 
 
 def found(vectors: NDArray[np.float32], texts: list[str] | None, algorithm: str, **params: Any) -> dict[str, Any]:
-    told = shoal.cluster(vectors, text=texts, algorithm=algorithm, normalize=texts is not None, **params)
+    results = shoal.cluster(vectors, text=texts, algorithm=algorithm, normalize=texts is not None, **params)
     return {
-        "labels": digest(told.labels),
-        "clusters": len(told.clusters),
-        "map": digest(told.coordinates),
-        "names": [one.label for one in told.clusters],
-        "assigned": digest(told.assign(vectors + np.float32(1 / 256)).labels),
+        "labels": digest(results.labels),
+        "clusters": len(results.clusters),
+        "map": digest(results.coordinates),
+        "names": [cluster.label for cluster in results.clusters],
+        "assigned": digest(results.assign(vectors + np.float32(1 / 256)).labels),
     }
 
 
@@ -43,13 +43,13 @@ def main() -> None:
     points[350:] = np.round(points[350:] * 2) / 2
     # Hardly two distances on a grid differ, and nothing but the order of equals decides.
     grid = np.unique(rng.integers(0, 13, (400, 2)), axis=0).astype(np.float32)
-    told: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for algorithm in sorted(ALGORITHMS):
         params = GIVEN.get(algorithm, {})
-        told[algorithm] = found(points.astype(np.float32), texts, algorithm, **params)
+        results[algorithm] = found(points.astype(np.float32), texts, algorithm, **params)
         params = {"eps": 1.0, "min_samples": 3} if algorithm == "dbscan" else params
-        told[f"{algorithm} on a grid"] = found(grid, None, algorithm, **params)
-    print(json.dumps(told))  # noqa: T201
+        results[f"{algorithm} on a grid"] = found(grid, None, algorithm, **params)
+    print(json.dumps(results))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def fitted(points: NDArray[np.float32], clusters: int, *, normalize: bool = True
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_of_k_means_the_most_probable_cluster_is_the_own_one(normalize: bool) -> None:
+def test_the_most_probable_cluster_is_the_k_means_cluster(normalize: bool) -> None:
     mixture, labels = fitted(ROWS, 7, normalize=normalize)
 
     found = mixture.probabilities(unit_rows(ROWS) if normalize else ROWS)
@@ -43,7 +43,7 @@ def test_the_top_of_each_row_is_that_of_the_whole_table() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_and_company_change_nothing(threads: int) -> None:
+def test_probabilities_do_not_depend_on_threads_or_other_rows(threads: int) -> None:
     mixture, _ = fitted(ROWS, 7)
     points = unit_rows(ROWS)
 
@@ -62,7 +62,7 @@ def test_the_top_needs_memory_for_the_top_alone() -> None:
     assert peak < 100 * 2**20  # the whole table would be 305 MiB
 
 
-def test_equal_rows_and_no_clusters_are_no_trouble() -> None:
+def test_equal_rows_and_no_clusters_have_a_result() -> None:
     same = Mixture(np.eye(3), 0.0).probabilities(np.eye(3, dtype=np.float32))
     assert np.array_equal(same, np.eye(3, dtype=np.float32))
     assert Mixture(np.empty((0, 3)), 1.0).probabilities(np.ones((4, 3), np.float32)).shape == (4, 0)
@@ -71,7 +71,7 @@ def test_equal_rows_and_no_clusters_are_no_trouble() -> None:
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", ["banking77", "clinc150"])
-def test_probabilities_mean_what_they_say(name: str) -> None:
+def test_probabilities_are_calibrated(name: str) -> None:
     """Of rows that were held out, those whose best class has 70 % are of that class in 7 cases of 10, give or take."""
     table = load(name)
     classes = table["label"].to_numpy(zero_copy_only=False).astype(str)

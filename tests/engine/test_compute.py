@@ -53,7 +53,7 @@ def assert_sound(outcome: Outcome, total: int, columns: int) -> None:
 @each
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_outcomes_are_sound_repeatable_and_leave_the_input_alone(name: str, seed: int) -> None:
+def test_outcomes_are_sound_and_repeatable_and_the_input_is_not_modified(name: str, seed: int) -> None:
     points = rows_around(seed)
     before = points.copy()
 
@@ -133,7 +133,7 @@ def test_a_row_that_is_not_finite_is_named(name: str, bad: float) -> None:
 
 
 @each
-def test_a_zero_row_is_refused_where_rows_are_normalized_and_taken_where_not(name: str) -> None:
+def test_a_zero_row_is_rejected_only_if_rows_are_normalized(name: str) -> None:
     points = rows_around(0)
     points[5] = 0
 
@@ -143,7 +143,7 @@ def test_a_zero_row_is_refused_where_rows_are_normalized_and_taken_where_not(nam
 
 
 @each
-def test_numbers_too_large_for_distances_are_refused_unless_normalized(name: str) -> None:
+def test_numbers_too_large_for_distances_are_rejected_unless_normalized(name: str) -> None:
     points = rows_around(0) * np.float32(1e20)
 
     with pytest.raises(InvalidField, match="beyond 1e"):
@@ -201,9 +201,9 @@ def test_a_sample_larger_than_the_rows_is_all_rows(name: str) -> None:
 
 @each
 def test_progress_moves_forward_through_the_stages_and_may_cancel(name: str) -> None:
-    told: list[tuple[str, float]] = []
-    compute(rows_around(0), plan(name), lambda stage, fraction: told.append((stage, fraction)))
-    stages = list(dict.fromkeys(stage for stage, _ in told))
+    reports: list[tuple[str, float]] = []
+    compute(rows_around(0), plan(name), lambda stage, fraction: reports.append((stage, fraction)))
+    stages = list(dict.fromkeys(stage for stage, _ in reports))
 
     def stop(stage: str, fraction: float) -> None:
         if stage == "cluster" and fraction > 0:
@@ -211,18 +211,18 @@ def test_progress_moves_forward_through_the_stages_and_may_cancel(name: str) -> 
 
     assert stages == ["cluster", "describe", "layout"]
     for stage in stages:
-        fractions = [fraction for name_, fraction in told if name_ == stage]
+        fractions = [fraction for name_, fraction in reports if name_ == stage]
         assert fractions == sorted(fractions) and fractions[0] >= 0 and fractions[-1] <= 1
     with pytest.raises(Cancelled):
         compute(rows_around(0, n=3000), plan(name, threads=2), stop)
 
 
-def test_an_unknown_algorithm_is_refused_by_name() -> None:
+def test_an_unknown_algorithm_is_rejected_by_name() -> None:
     with pytest.raises(InvalidField, match=r"algorithm: is not known, got 'dbscann'. Did you mean 'dbscan'\? Use aggl"):
         compute(rows_around(0), Plan(algorithm="dbscann"))
 
 
-def test_a_sample_of_nothing_and_an_unknown_centroid_are_refused() -> None:
+def test_an_empty_sample_and_an_unknown_centroid_method_are_rejected() -> None:
     with pytest.raises(InvalidField, match="sample_size"):
         compute(rows_around(0), plan("kmeans", sample_size=0))
     with pytest.raises(InvalidField, match="centroid_method"):

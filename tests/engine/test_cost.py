@@ -26,18 +26,18 @@ def planned(rows: int, dimensions: int, algorithm: str = "hdbscan", **params: ob
         (1200, 1536, "kmeans", {"n_clusters": 700, "n_init": 1}),
     ],
 )
-def test_a_clustering_takes_no_more_memory_than_planned(
+def test_a_clustering_takes_no_more_memory_than_estimated(
     rows: int, dimensions: int, method: str, params: dict[str, object]
 ) -> None:
     given = json.dumps([rows, dimensions, method, params])
     done = subprocess.run([sys.executable, str(BENCHMARK), given], capture_output=True, text=True, check=True)
 
-    told = json.loads(done.stdout)
+    measured = json.loads(done.stdout)
 
-    assert 0 < told["peak"] <= told["planned"]
+    assert 0 < measured["peak"] <= measured["planned"]
 
 
-def test_more_samples_are_planned_to_take_longer() -> None:
+def test_more_samples_are_estimated_to_take_longer() -> None:
     few, many, most = (
         planned(12_000, 384),
         planned(12_000, 384, min_samples=500),
@@ -48,7 +48,7 @@ def test_more_samples_are_planned_to_take_longer() -> None:
     assert few.bytes < many.bytes
 
 
-def test_lists_that_stand_for_all_pairs_are_planned_as_long_as_min_samples() -> None:
+def test_the_estimate_of_approximate_lists_grows_with_min_samples() -> None:
     lists = planned(400_000, 64, min_samples=3000)
 
     assert lists.bytes > 400_000 * 3000 * 80
@@ -74,7 +74,7 @@ constants: `benchmarks/bench_plan_time.py --stages`."""
 
 
 @pytest.mark.parametrize(("algorithm", "rows"), MEASURED)
-def test_the_time_of_embeddings_is_planned_to_within_a_factor_of_one_and_a_half(algorithm: str, rows: int) -> None:
+def test_the_time_of_embeddings_is_estimated_to_within_a_factor_of_one_and_a_half(algorithm: str, rows: int) -> None:
     params = {"n_clusters": 50, "n_init": 10 if rows <= 5_000 else 1} if algorithm == "kmeans" else {}
 
     ratio = estimate_cost(Plan(algorithm=algorithm, params=params), rows, 384).cpu_seconds / MEASURED[algorithm, rows]

@@ -17,7 +17,7 @@ PARAMS = {"kmeans": {"n_clusters": 3, "n_init": 1}, "gaussian_mixture": {"n_comp
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 @pytest.mark.parametrize("make", DEGENERATE.values(), ids=DEGENERATE.keys())
 @pytest.mark.parametrize("normalize", [True, False], ids=["normalized", "raw"])
-def test_every_method_has_an_answer(algorithm: str, make: Make, normalize: bool) -> None:
+def test_every_method_has_a_result(algorithm: str, make: Make, normalize: bool) -> None:
     points = make()
     for method in get_args(CentroidMethod):
         plan = Plan(
@@ -67,7 +67,7 @@ def test_equal_rows_are_one_cluster(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["agglomerative", "spectral", "kmeans"])
-def test_more_clusters_than_rows_are_as_many_as_are_distinct_and_said(algorithm: str) -> None:
+def test_the_number_of_clusters_is_lowered_to_the_distinct_rows_and_reported(algorithm: str) -> None:
     points = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0)
 
     found = compute(points, Plan(algorithm=algorithm, params={"n_clusters": 9}, threads=1))
@@ -89,7 +89,7 @@ def test_a_sample_larger_than_the_rows_is_all_of_them(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
-def test_all_other_rows_are_assigned_to_what_a_sample_gave(algorithm: str) -> None:
+def test_rows_outside_the_sample_are_assigned_to_its_clusters(algorithm: str) -> None:
     rng = np.random.default_rng(0)
     points = (rng.normal(size=(300, 4)) * 0.1 + 3 * np.eye(4)[np.arange(300) % 3]).astype(np.float32)
     params = {"kmeans": {"n_clusters": 3}, "agglomerative": {"n_clusters": 3}, "gaussian_mixture": {"n_components": 3}}

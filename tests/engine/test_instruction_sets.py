@@ -26,7 +26,7 @@ HARD = {"rank 1": (1000, 256), "dominant column": (1000, 256), "low rank": (400,
 
 
 @pytest.mark.parametrize(("number", "kind"), list(enumerate(KINDS)))
-def test_every_instruction_set_and_the_twin_answer_as_defined(number: int, kind: str) -> None:
+def test_every_instruction_set_and_the_reference_answer_as_defined(number: int, kind: str) -> None:
     """Two dimensions a kind; `make fuzz-native` takes all, with many seeds."""
     for step in (0, 7):
         d = DIMENSIONS[(number * 4 + step) % len(DIMENSIONS)]
@@ -125,7 +125,7 @@ def test_wide_rows_are_coded_about_as_well_as_narrow_ones() -> None:
     assert code_error(points) < 1.5 * narrow
 
 
-def test_rows_and_centers_for_different_instructions_are_refused() -> None:
+def test_rows_and_centers_for_different_instructions_are_rejected() -> None:
     if len(SETS) < 2:
         pytest.skip("this processor has one instruction set")
     points = np.random.default_rng(1).standard_normal((40, 16)).astype(np.float32)

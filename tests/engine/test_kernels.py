@@ -1,4 +1,4 @@
-"""Which kernels run, and how one can tell."""
+"""Selection of the kernels."""
 
 import ast
 import subprocess
@@ -31,7 +31,7 @@ def without_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, CORE, None)
 
 
-def test_plain_leaves_the_core_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_disables_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "plain")
 
     assert kernels.native() is None
@@ -40,7 +40,7 @@ def test_plain_leaves_the_core_aside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @built
 @pytest.mark.parametrize("word", ["", "auto", "native"])
-def test_the_core_is_taken_where_it_is_built(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_core_is_used_if_it_is_built(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", word)
     core = kernels.native()
 
@@ -52,7 +52,7 @@ def test_the_core_is_taken_where_it_is_built(word: str, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("word", ["", "auto"])
 @pytest.mark.usefixtures("without_core")
-def test_without_a_core_the_plain_twins_run(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_core_the_reference_runs(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", word)
 
     assert kernels.native() is None
@@ -60,14 +60,14 @@ def test_without_a_core_the_plain_twins_run(word: str, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("without_core")
-def test_insisting_on_a_core_that_is_missing_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requiring_a_missing_core_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "native")
 
     with pytest.raises(InvalidField, match=r"SHOAL_KERNELS: requires the compiled core.*C\+\+20 compiler"):
         kernels.native()
 
 
-def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_value_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "fast")
 
     with pytest.raises(InvalidField, match="SHOAL_KERNELS: must be auto, native or plain, got 'fast'"):
@@ -76,7 +76,7 @@ def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @built
 @pytest.mark.parametrize("word", ["sse2", "avx", "NEON!", "AVX-512"])
-def test_an_instruction_set_that_is_not_there_is_refused_with_those_that_are(
+def test_an_unavailable_instruction_set_is_rejected_with_the_available_ones(
     word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "native")
@@ -86,7 +86,7 @@ def test_an_instruction_set_that_is_not_there_is_refused_with_those_that_are(
         kernels.native()
 
 
-def test_an_unknown_instruction_set_is_refused_without_a_core_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_instruction_set_is_rejected_without_a_core_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "plain")
     monkeypatch.setenv("SHOAL_INSTRUCTIONS", "sse2")
 
@@ -95,7 +95,7 @@ def test_an_unknown_instruction_set_is_refused_without_a_core_too(monkeypatch: p
 
 
 @built
-def test_every_instruction_set_of_this_processor_can_be_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_instruction_set_of_this_processor_can_be_selected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "native")
     monkeypatch.delenv("SHOAL_INSTRUCTIONS", raising=False)
     core = kernels.native()
@@ -135,14 +135,14 @@ def test_the_core_is_loaded_by_its_first_use_and_not_before() -> None:
 
 
 @built
-def test_the_type_stub_tells_every_name_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_type_stub_declares_every_name_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "native")
     stub = ast.parse(Path(kernels.__file__).with_name("_native.pyi").read_text())
-    told = {node.name for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    told |= {
+    reported = {node.name for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    reported |= {
         str(node.target.id)
         for node in stub.body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }
 
-    assert told == {name for name in dir(kernels.native()) if not name.startswith("_")}
+    assert reported == {name for name in dir(kernels.native()) if not name.startswith("_")}

@@ -27,7 +27,7 @@ PARAMS: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 @pytest.mark.parametrize("normalize", [True, False])
-def test_new_rows_join_their_group_and_strangers_none(algorithm: str, normalize: bool) -> None:
+def test_new_rows_join_their_group_and_outliers_are_noise(algorithm: str, normalize: bool) -> None:
     params = PARAMS.get(algorithm, {}) | ({"eps": 1.2} if algorithm == "dbscan" and not normalize else {})
     plan = Plan(algorithm=algorithm, params=params, normalize=normalize, components=0, keep_model=True)
     outcome = compute(rows(0), plan)
@@ -55,7 +55,7 @@ def test_new_rows_join_their_group_and_strangers_none(algorithm: str, normalize:
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
-def test_the_rows_themselves_come_back_to_their_cluster(algorithm: str) -> None:
+def test_fitted_rows_are_assigned_to_their_own_cluster(algorithm: str) -> None:
     points = rows(0)
     plan = Plan(algorithm=algorithm, params=PARAMS.get(algorithm, {}), components=0, keep_model=True)
     outcome = compute(points, plan)
@@ -107,7 +107,7 @@ def test_equal_rows_have_equal_labels(algorithm: str, sample: int | None) -> Non
     assert len(np.unique(np.stack([where.ravel(), labels]), axis=1).T) == where.max() + 1
 
 
-def test_a_row_beside_a_fitted_one_is_not_denser_for_it() -> None:
+def test_a_row_beside_a_fitted_one_is_not_denser() -> None:
     rng = np.random.default_rng(0)
     points = np.vstack([rng.normal(0, 0.1, (60, 4)), rng.normal(3, 0.1, (60, 4)), rng.normal(1.5, 1.5, (60, 4))])
     plan = Plan(algorithm="hdbscan", normalize=False, components=0, keep_model=True)
@@ -132,11 +132,11 @@ def test_clusters_of_a_sample_take_new_rows_under_the_numbers_of_the_whole() -> 
     assert (found.labels[both] == outcome.labels[both]).mean() > 0.99
 
 
-def test_a_plan_that_does_not_ask_keeps_no_model() -> None:
+def test_without_keep_model_there_is_no_model() -> None:
     assert compute(rows(0), Plan(algorithm="auto", components=0)).model is None
 
 
-def test_the_library_assigns_what_comes_later() -> None:
+def test_the_library_assigns_later_rows() -> None:
     clustering = shoal.cluster(rows(0), n_clusters=4)
 
     found = clustering.assign(rows(1).tolist())

@@ -80,9 +80,9 @@ def test_a_row_goes_to_the_nearest_centroid_within_reach_alone_and_in_a_batch(
     assigner = Assigner.of(centroids, metric="euclidean", reach=reach)
     batch = assigner.assign(rows, 2, ignore_progress)
     with plain():
-        twin = Assigner.of(centroids, metric="euclidean", reach=reach).assign(rows, 1, ignore_progress)
+        reference = Assigner.of(centroids, metric="euclidean", reach=reach).assign(rows, 1, ignore_progress)
 
-    assert same(batch, one_by_one(assigner, rows)) and same(batch, twin)
+    assert same(batch, one_by_one(assigner, rows)) and same(batch, reference)
     nearest = distances.min(axis=1)
     everywhere = Assigner.of(centroids, metric="euclidean").assign(rows, 1, ignore_progress).labels
     assert np.allclose(distances[np.arange(len(rows)), everywhere], nearest, rtol=1e-12, atol=0)
@@ -96,7 +96,7 @@ def test_a_row_goes_to_the_nearest_centroid_within_reach_alone_and_in_a_batch(
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_many_blocks_of_rows_are_placed_as_each_alone(metric: DistanceMetric) -> None:
+def test_rows_in_many_blocks_are_assigned_as_if_alone(metric: DistanceMetric) -> None:
     rng = np.random.default_rng(1)
     centroids = rng.normal(size=(300, 40)).astype(np.float32)
     rows = rng.normal(size=(3000, 40)).astype(np.float32)
@@ -114,7 +114,7 @@ def test_many_blocks_of_rows_are_placed_as_each_alone(metric: DistanceMetric) ->
     assert 0.05 < (batch.labels >= 0).mean() < 0.95
 
 
-def test_cosine_minds_directions_only() -> None:
+def test_cosine_depends_on_directions_only() -> None:
     centroids = np.array([[1, 0], [0, 5], [0, 0]], np.float32)
     rows = np.array([[10, 1], [0.1, 1], [-1, -1.1]], np.float32)
 
@@ -125,7 +125,7 @@ def test_cosine_minds_directions_only() -> None:
         assigner.assign(np.array([[1, 0], [0, 0]]), 1, ignore_progress)
 
 
-def test_rows_of_unit_length_are_scaled_or_left_whatever_lies_beside_them() -> None:
+def test_scaling_a_row_does_not_depend_on_the_other_rows() -> None:
     rows = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
     rows[::2] = unit_rows(rows[::2])
 
@@ -145,12 +145,12 @@ def test_rows_of_unit_length_are_scaled_or_left_whatever_lies_beside_them() -> N
         (np.full((1, 3), 1e16), "beyond 1e"),
     ],
 )
-def test_rows_that_cannot_be_placed_are_refused(rows: NDArray[np.float64], problem: str) -> None:
+def test_invalid_rows_are_rejected(rows: NDArray[np.float64], problem: str) -> None:
     with pytest.raises(InvalidField, match=problem):
         Assigner.of(np.eye(3, dtype=np.float32), metric="euclidean").assign(rows, 1, ignore_progress)
 
 
-def test_no_rows_and_no_centroids_have_an_answer() -> None:
+def test_no_rows_and_no_centroids_have_a_result() -> None:
     none = np.zeros((0, 3), np.float32)
     assert len(Assigner.of(np.eye(3, dtype=np.float32), metric="cosine").assign(none, 1, ignore_progress).labels) == 0
     for metric in METRICS:
@@ -160,7 +160,7 @@ def test_no_rows_and_no_centroids_have_an_answer() -> None:
         Assigner.of(np.eye(3, dtype=np.float32), metric="cosine", reach=np.ones(2))
 
 
-def test_a_stopped_assignment_leaves_with_what_stopped_it() -> None:
+def test_a_cancelled_assignment_raises_the_exception_of_the_callback() -> None:
     def stop(_: str, fraction: float) -> None:
         if fraction > 0.3:
             raise Cancelled("asked to stop")
@@ -170,7 +170,7 @@ def test_a_stopped_assignment_leaves_with_what_stopped_it() -> None:
         Assigner.of(rows[:9], metric="euclidean").assign(rows, 2, stop)
 
 
-def test_a_reach_is_the_farthest_ordinary_member_and_leaves_its_outlier_out() -> None:
+def test_a_reach_is_the_farthest_ordinary_member_and_excludes_outliers() -> None:
     rng = np.random.default_rng(0)
     distances = np.concatenate([rng.uniform(1, 2, 999), [50], rng.uniform(10, 11, 500), [7], [np.nan]])
     labels = np.repeat([0, 1, 2, -1], [1000, 500, 1, 1])
@@ -249,15 +249,15 @@ def test_a_row_joins_at_the_smallest_mutual_reachability_alone_and_in_a_batch(
     batch = fitted.join(rows, np.inf, 2, ignore_progress)
     alone = [fitted.join(rows[row : row + 1], np.inf, 1, ignore_progress) for row in range(len(rows))]
     with plain():
-        twin = CorePoints.of(points, copies, core, joined, few).join(rows, np.inf, 1, ignore_progress)
+        reference = CorePoints.of(points, copies, core, joined, few).join(rows, np.inf, 1, ignore_progress)
 
     expected = [by_hand(points, copies, core, joined, few, row) for row in rows]
     assert np.allclose(batch.away, [distance for _, distance in expected], rtol=1e-12, atol=0)
     assert joined[batch.rows].all()
-    for other in (np.concatenate([one.rows for one in alone]), twin.rows):
+    for other in (np.concatenate([one.rows for one in alone]), reference.rows):
         assert np.array_equal(batch.rows, other)
-    for told in (np.concatenate([one.away for one in alone]), twin.away):
-        assert np.array_equal(batch.away, told)
+    for reported in (np.concatenate([one.away for one in alone]), reference.away):
+        assert np.array_equal(batch.away, reported)
     limit = float(np.median(batch.away))
     near = fitted.join(rows, limit, 1, ignore_progress)
     inside = batch.away <= limit
@@ -270,7 +270,7 @@ def fitted(points: Points, algorithm: str, **params: object) -> Fit:
 
 
 @pytest.mark.parametrize("params", [{}, {"min_samples": 1}, {"metric": "cosine", "alpha": 1.5}, {"min_samples": 40}])
-def test_hdbscan_places_rows_the_same_in_any_company_and_after_any_order(params: dict[str, object]) -> None:
+def test_hdbscan_assigns_rows_independently_of_other_rows_and_of_row_order(params: dict[str, object]) -> None:
     points = unit_rows(vectors(load("banking77")))[:1580]
     old, new = points[:1500], points[1500:1580]
     order = np.random.default_rng(0).permutation(len(old))
@@ -302,7 +302,7 @@ def test_hdbscan_places_rows_the_same_in_any_company_and_after_any_order(params:
     ids=["one row", "all equal", "three values", "one column", "subnormal", "far from the origin"],
 )
 @pytest.mark.parametrize("single", [False, True])
-def test_new_rows_have_a_place_after_degenerate_fits(rows: NDArray[np.float64], algorithm: str, single: bool) -> None:
+def test_new_rows_are_assigned_after_degenerate_fits(rows: NDArray[np.float64], algorithm: str, single: bool) -> None:
     points = rows.astype(np.float32)
     fit = fitted(points, algorithm, **({"allow_single_cluster": single} if algorithm == "hdbscan" else {}))
     new = np.concatenate([points, points[:1] + np.float32(1), points[:1] * np.float32(-1e9), np.zeros_like(points[:1])])

@@ -52,11 +52,11 @@ def told_on(without: str, blas: str, core: str) -> dict[str, Any]:
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the instruction sets are those of x86")
 def test_labels_maps_and_names_are_the_same_on_every_processor() -> None:
     """NumPy, BLAS and the core each take other instructions, as on four kinds of processors."""
-    told = {name: told_on(*settings) for name, settings in PROCESSORS.items()}
+    reported = {name: told_on(*settings) for name, settings in PROCESSORS.items()}
 
-    expected = told.pop("this one")
+    expected = reported.pop("this one")
     assert len(expected) > 20 and all(one["clusters"] for one in expected.values())
-    for name, answer in told.items():
+    for name, answer in reported.items():
         assert answer == expected, name
 
 
@@ -70,7 +70,7 @@ def test_logarithms_are_right_to_the_last_bits(value: float) -> None:
     assert float(log(value)) == pytest.approx(float(np.log(value)), rel=6e-16, abs=1e-18)
 
 
-def test_exp_and_log_know_their_ends() -> None:
+def test_exp_and_log_handle_their_limits() -> None:
     assert exp([-np.inf, -800.0, 0.0, 800.0, np.inf]).tolist() == [0.0, 0.0, 1.0, np.inf, np.inf]
     assert log([0.0, 1.0, np.inf]).tolist() == [-np.inf, 0.0, np.inf]
     assert np.isnan(exp(np.nan)) and np.isnan(log(-1.0)) and np.isnan(log(np.nan))

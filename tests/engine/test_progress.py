@@ -1,4 +1,4 @@
-"""What a clustering tells of its progress, and that it can be stopped wherever it tells something."""
+"""Progress reports of a clustering, each of which can cancel it."""
 
 from collections import Counter
 
@@ -19,14 +19,14 @@ PARAMS: dict[str, dict[str, object]] = {
 
 
 class Stopped(Exception):
-    """Somebody cancelled."""
+    """Raised to cancel."""
 
 
-def run(algorithm: str, tell: object, *, normalize: bool = True, rows: int = 3000, threads: int = 2) -> Outcome:
+def run(algorithm: str, report: object, *, normalize: bool = True, rows: int = 3000, threads: int = 2) -> Outcome:
     rng = np.random.default_rng(0)
     points = (rng.normal(size=(60, 24))[rng.integers(0, 60, rows)] + rng.normal(size=(rows, 24))).astype(np.float32)
     plan = Plan(algorithm=algorithm, params=PARAMS.get(algorithm, {}), normalize=normalize, threads=threads)
-    return compute(points, plan, tell)  # type: ignore[arg-type]
+    return compute(points, plan, report)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("few", [True, False], ids=["all rows", "micro-clusters"])
@@ -56,24 +56,24 @@ def test_progress_never_goes_backwards_and_ends_at_1(
         assert fractions[0] == 0 and fractions[-1] == 1
 
 
-def test_overlapping_parts_of_a_stage_are_told_in_order() -> None:
-    told: list[tuple[str, float]] = []
-    tell = make_monotonic(lambda stage, fraction: told.append((stage, fraction)))
+def test_overlapping_parts_of_a_stage_are_reported_in_order() -> None:
+    reported: list[tuple[str, float]] = []
+    report = make_monotonic(lambda stage, fraction: reported.append((stage, fraction)))
 
     for fraction in (0.2, 0.1, 0.5, 1.5):
-        tell("cluster", fraction)
-    tell("describe", 0.0)
+        report("cluster", fraction)
+    report("describe", 0.0)
 
-    assert told == [("cluster", 0.2), ("cluster", 0.2), ("cluster", 0.5), ("cluster", 1.0), ("describe", 0.0)]
+    assert reported == [("cluster", 0.2), ("cluster", 0.2), ("cluster", 0.5), ("cluster", 1.0), ("describe", 0.0)]
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_a_description_is_told_part_by_part_and_stops_at_each(normalize: bool) -> None:
-    told: Counter[str] = Counter()
-    run("kmeans", lambda stage, _: told.update([stage]), normalize=normalize)
-    assert told["describe"] >= 15
+def test_a_description_reports_each_part_and_can_be_cancelled_there(normalize: bool) -> None:
+    reported: Counter[str] = Counter()
+    run("kmeans", lambda stage, _: reported.update([stage]), normalize=normalize)
+    assert reported["describe"] >= 15
 
-    for last in (1, told["describe"] // 3, told["describe"] // 2, told["describe"] - 1):
+    for last in (1, reported["describe"] // 3, reported["describe"] // 2, reported["describe"] - 1):
         heard: Counter[str] = Counter()
 
         def stop(stage: str, fraction: float, heard: Counter[str] = heard, last: int = last) -> None:
@@ -96,7 +96,7 @@ def test_a_description_is_the_same_on_any_number_of_threads(normalize: bool) -> 
 
 
 @pytest.mark.parametrize(("stage", "fewest"), [("cluster", 15), ("layout", 15)])
-def test_codes_neighbours_and_maps_are_begun_part_by_part_and_stop_at_each(stage: str, fewest: int) -> None:
+def test_codes_neighbours_and_maps_report_each_part_and_can_be_cancelled_there(stage: str, fewest: int) -> None:
     """Before there is any fraction to report: rows so many that their codes are worth making."""
     rng = np.random.default_rng(1)
     points = rng.normal(size=(1200, 130)).astype(np.float32)

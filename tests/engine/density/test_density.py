@@ -56,7 +56,7 @@ def test_exemplars_are_members_of_full_strength_and_outliers_are_sparse(blobs: B
 
 
 @pytest.mark.parametrize("sample", [None, 600])
-def test_an_outcome_tells_what_was_fitted_under_the_final_numbers(blobs: Blobs, sample: int | None) -> None:
+def test_density_results_use_the_final_numbers(blobs: Blobs, sample: int | None) -> None:
     points = blobs(2, n=900, centers=5)
     picked = sample_rows(900, sample, 42)
     rows = np.arange(900) if picked is None else picked
@@ -87,27 +87,27 @@ def test_an_outcome_tells_what_was_fitted_under_the_final_numbers(blobs: Blobs, 
         assert found.density.exemplars[number[old]].tolist() == rows[exemplars].tolist()
 
 
-def test_in_another_order_each_row_keeps_what_was_told_of_it(blobs: Blobs) -> None:
-    told = fitted(blobs, 600).density
-    assert told is not None
+def test_reordering_moves_the_results_with_the_rows(blobs: Blobs) -> None:
+    original = fitted(blobs, 600).density
+    assert original is not None
     order = np.random.default_rng(3).permutation(900)
 
-    moved = reorder_density(told, order)
+    moved = reorder_density(original, order)
 
-    assert np.array_equal(moved.outlier_scores[order], told.outlier_scores, equal_nan=True)
-    assert [rows.tolist() for rows in moved.exemplars] == [order[rows].tolist() for rows in told.exemplars]
+    assert np.array_equal(moved.outlier_scores[order], original.outlier_scores, equal_nan=True)
+    assert [rows.tolist() for rows in moved.exemplars] == [order[rows].tolist() for rows in original.exemplars]
     assert (np.diff(moved.tree.child) > 0).all()
-    renamed = np.concatenate([order, np.arange(900, told.tree.child.max() + 1)])
+    renamed = np.concatenate([order, np.arange(900, original.tree.child.max() + 1)])
     columns = ("parent", "density", "child_size")
-    expected = zip(renamed[told.tree.child], *(getattr(told.tree, name) for name in columns), strict=True)
+    expected = zip(renamed[original.tree.child], *(getattr(original.tree, name) for name in columns), strict=True)
     assert sorted(expected) == list(
         zip(moved.tree.child, *(getattr(moved.tree, name) for name in columns), strict=True)
     )
-    assert np.array_equal(moved.tree.selected, told.tree.selected)
-    assert np.array_equal(moved.tree.label, told.tree.label)
+    assert np.array_equal(moved.tree.selected, original.tree.selected)
+    assert np.array_equal(moved.tree.label, original.tree.label)
 
 
-def test_methods_without_densities_tell_none(blobs: Blobs) -> None:
+def test_methods_without_densities_have_no_density_results(blobs: Blobs) -> None:
     found = compute(blobs(), Plan(algorithm="kmeans", params={"n_clusters": 4}, components=0))
 
     assert found.density is None

@@ -59,9 +59,11 @@ def test_every_row_has_a_place_and_equal_rows_the_same(make: Make, components: i
         assert len(np.unique(places[(points == value).all(axis=1)], axis=0)) == 1
 
 
-@pytest.mark.skipif(kernels.native() is None, reason="there is only the twin")
+@pytest.mark.skipif(kernels.native() is None, reason="there is only the reference")
 @pytest.mark.parametrize("components", [2, 3])
-def test_the_plain_twin_puts_every_row_on_the_same_bits(components: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_places_every_row_bit_by_bit_like_the_core(
+    components: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     points = unit_rows(vectors(load("fashion900"), "pca64"))
     compiled = lay_out(points, components, 42, 2, ignore_progress)
 

@@ -62,7 +62,7 @@ def test_members_of_a_chain_are_near_their_representative() -> None:
     assert np.allclose(np.linalg.norm(points - ends, axis=1), groups.away, atol=1e-6)
 
 
-def test_what_does_not_look_like_unit_length_is_judged_by_its_own_spread() -> None:
+def test_rows_without_unit_length_are_compared_with_their_own_spread() -> None:
     points = scattered(150) * np.float32(40) + np.float32(300)
     points[1] = points[0] + np.float32(0.5)
 
@@ -100,7 +100,7 @@ def test_near_sentences_are_found_among_real_ones() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DEGENERATE))
-def test_degenerate_rows_have_an_answer(name: str) -> None:
+def test_degenerate_rows_have_a_result(name: str) -> None:
     points = DEGENERATE[name]()
 
     outcome = compute(points, Plan(algorithm="auto", normalize=False))
@@ -112,7 +112,7 @@ def test_degenerate_rows_have_an_answer(name: str) -> None:
     assert not np.any(groups.away > groups.limit + 1e-12)
 
 
-def test_the_neighbours_of_auto_serve_the_map_and_the_duplicates() -> None:
+def test_the_neighbours_of_auto_are_reused_for_map_and_duplicates() -> None:
     points = scattered(400)
     with_map = compute(points, Plan(algorithm="auto"))
     assert with_map.duplicates is not None

@@ -58,7 +58,7 @@ def test_a_few_pairs_lead_the_same_way_as_all_within_core_distances(points: Poin
 
 @settings(max_examples=40, deadline=None)
 @given(points=crowds, share=st.floats(0, 1))
-def test_the_plain_twin_takes_steps_of_the_same_weights(points: Points, share: float) -> None:
+def test_the_reference_takes_steps_of_the_same_weights(points: Points, share: float) -> None:
     min_samples = max(1, round(share * len(points)))
 
     order, steps = taken(points, min_samples, wide=True, plain=True)
@@ -81,7 +81,7 @@ def test_core_distances_are_those_of_all_distances_sorted(points: Points, share:
     assert core == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
-def test_few_pairs_are_kept_however_many_rows_a_core_distance_holds() -> None:
+def test_few_pairs_are_stored_however_many_rows_a_core_distance_contains() -> None:
     points = crowd(0, 1500, 8, whole=False, copies=0)
     _, rows, where = sort_by_key(points, 1)
 

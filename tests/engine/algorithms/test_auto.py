@@ -128,7 +128,7 @@ def test_eight_topics_behind_43_groups_are_a_layer(shape: tuple[int, float, floa
     assert np.array_equal(auto(points, n_clusters=8).labels, by_count[8])
 
 
-def test_ten_clusters_of_clinc150_are_more_like_its_domains_than_chance_or_a_heap() -> None:
+def test_ten_clusters_of_clinc150_match_its_domains_better_than_chance_or_one_dominant_cluster() -> None:
     table = load("clinc150").take(np.arange(0, 23_700, 3))
     domain = table["domain"].to_numpy(zero_copy_only=False).astype(str)
 
@@ -141,7 +141,7 @@ def test_ten_clusters_of_clinc150_are_more_like_its_domains_than_chance_or_a_hea
 
 
 @pytest.mark.parametrize("wanted", [2, 5, 8, 20, 77, 150, 300])
-def test_so_many_clusters_as_asked_for_are_given(
+def test_the_requested_number_of_clusters_is_returned(
     banking: tuple[Points, NDArray[np.str_], Outcome], wanted: int
 ) -> None:
     points, truth, shown = banking
@@ -158,7 +158,7 @@ def test_so_many_clusters_as_asked_for_are_given(
     check_nested(found)
 
 
-def test_joined_and_split_clusters_do_not_depend_on_order_or_threads() -> None:
+def test_merged_and_split_clusters_do_not_depend_on_order_or_threads() -> None:
     points = vectors(load("fashion900"), "pca64")
     order = np.random.default_rng(5).permutation(len(points))
 
@@ -173,7 +173,7 @@ def test_joined_and_split_clusters_do_not_depend_on_order_or_threads() -> None:
 
 
 @pytest.mark.parametrize(("rows", "wanted"), [(2, 2), (4, 2), (6, 3), (12, 6), (40, 13)])
-def test_few_rows_give_as_many_clusters_as_asked_for(rows: int, wanted: int) -> None:
+def test_few_rows_give_the_requested_number_of_clusters(rows: int, wanted: int) -> None:
     points = np.random.default_rng(rows).normal(size=(rows, 8)).astype(np.float32)
 
     found = auto(points, n_clusters=wanted, noise_level=0.0)
@@ -182,7 +182,7 @@ def test_few_rows_give_as_many_clusters_as_asked_for(rows: int, wanted: int) -> 
     check_nested(found)
 
 
-def test_copies_of_few_values_are_joined_to_the_number_asked_for() -> None:
+def test_copies_of_few_values_are_merged_to_the_requested_number() -> None:
     points = np.repeat(np.eye(6, dtype=np.float32), 10, axis=0)
 
     found = auto(points, n_clusters=2)
@@ -209,7 +209,7 @@ def test_layers_are_nested_where_a_sample_was_fitted_and_the_rest_assigned(wante
                 assert len(np.unique(layer.labels[inside])) == layer.clusters
 
 
-def test_out_of_scope_rows_are_left_out_more_often_than_others() -> None:
+def test_out_of_scope_rows_are_noise_more_often_than_others() -> None:
     table = load("clinc150").take(np.arange(0, 23_700, 2))
     oos = table["label"].to_numpy(zero_copy_only=False) == "oos"
     found = auto(vectors(table))
@@ -217,20 +217,20 @@ def test_out_of_scope_rows_are_left_out_more_often_than_others() -> None:
     assert (found.labels[oos] < 0).mean() > 4 * (found.labels[~oos] < 0).mean()
 
 
-def test_no_clear_structure_is_said_where_there_is_none() -> None:
+def test_missing_structure_is_reported() -> None:
     found = auto(vectors(load("movies")))
 
     assert found.layers is not None and not found.layers.clear
     assert any("No clear structure" in warning for warning in found.warnings)
 
 
-def test_no_row_is_left_out_at_noise_level_0() -> None:
+def test_noise_level_0_leaves_no_noise() -> None:
     found = auto(vectors(load("fashion900"), "pca64"), noise_level=0.0)
 
     assert (found.labels >= 0).all()
 
 
-def test_new_rows_get_the_same_answer_alone_and_together() -> None:
+def test_new_rows_get_the_same_label_alone_and_in_a_batch() -> None:
     points = unit_rows(vectors(load("banking77")))[:4000]
     fitted, new = np.delete(points, np.s_[::8], axis=0), points[::8]
     algorithm = find_algorithm("auto")
@@ -244,7 +244,7 @@ def test_new_rows_get_the_same_answer_alone_and_together() -> None:
     assert 0.7 < (together.labels >= 0).mean() < 1
 
 
-def test_what_is_unlike_everything_hardly_fits_anywhere() -> None:
+def test_random_rows_are_mostly_noise() -> None:
     points = unit_rows(vectors(load("banking77")))[:3000]
     algorithm = find_algorithm("auto")
     fit = algorithm.fit(points, algorithm.params(), seed=42, threads=2, progress=ignore_progress)
@@ -253,7 +253,7 @@ def test_what_is_unlike_everything_hardly_fits_anywhere() -> None:
     assert (fit.assign(noise, 2, ignore_progress).labels == -1).mean() >= 0.8
 
 
-def test_evoc_says_who_answers() -> None:
+def test_evoc_warns_that_auto_answers() -> None:
     found = auto(vectors(load("fashion900"), "pca64"), "evoc")
 
     assert found.clusters > 2
@@ -279,32 +279,37 @@ def same_graph(graph: NeighborGraph) -> tuple[Any, Any, Any, Any, float]:
 
 @pytest.mark.skipif(kernels.native() is None, reason="there is no compiled core to compare with")
 @pytest.mark.parametrize("name", ["fashion900", "cora"])
-def test_the_plain_twin_finds_the_same_communities(name: str) -> None:
+def test_the_reference_finds_the_same_communities(name: str) -> None:
     column = {"fashion900": "pca64", "cora": "text_embedding"}[name]
     points = vectors(load(name), column)
     graph = graph_of(points[points.any(axis=1)][:1200])
     core = kernels.native()
     assert core is not None
-    told = same_graph(graph)
+    arguments = same_graph(graph)
     resolutions, seeds = np.array([0.3, 1.0, 4.0]), np.array([5, 6], np.uint64)
 
-    groups = core.groups_of_vertices(*told, 16.0, 100, 2, None)
-    assert np.array_equal(groups, leiden_reference.groups_of_vertices(*told, 16.0, 100, 1, quiet))
+    groups = core.groups_of_vertices(*arguments, 16.0, 100, 2, None)
+    assert np.array_equal(groups, leiden_reference.groups_of_vertices(*arguments, 16.0, 100, 1, quiet))
     assert groups.max() < 400
     for given in (None, groups[0]):
-        layers = core.layers_of_communities(*told, given, resolutions, 42, 2, None)
-        plain = leiden_reference.layers_of_communities(*told, given, resolutions, 42, 1, quiet)
-        assert np.array_equal(layers, plain)
+        layers = core.layers_of_communities(*arguments, given, resolutions, 42, 2, None)
+        reference_layers = leiden_reference.layers_of_communities(*arguments, given, resolutions, 42, 1, quiet)
+        assert np.array_equal(layers, reference_layers)
     for given, within in ((None, None), (groups[0], None), (groups[0], layers[1]), (None, layers[0])):
-        runs = core.runs_of_communities(*told, given, within, 1.0, seeds, 2, 2, None)
-        assert np.array_equal(runs, leiden_reference.runs_of_communities(*told, given, within, 1.0, seeds, 2, 1, quiet))
+        runs = core.runs_of_communities(*arguments, given, within, 1.0, seeds, 2, 2, None)
+        assert np.array_equal(
+            runs, leiden_reference.runs_of_communities(*arguments, given, within, 1.0, seeds, 2, 1, quiet)
+        )
     assert np.array_equal(core.common_groups(layers), leiden_reference.common_groups(layers))
-    for found, twin in (
-        (core.joined_groups(*told[:3], groups[0], 2), leiden_reference.joined_groups(*told[:3], groups[0], 1)),
-        (core.agreed_graph(*told[:3], runs, 2), leiden_reference.agreed_graph(*told[:3], runs, 1)),
-        (core.weights_within(*told[:3], layers, 2), leiden_reference.weights_within(*told[:3], layers, 1)),
+    for found, reference in (
+        (
+            core.joined_groups(*arguments[:3], groups[0], 2),
+            leiden_reference.joined_groups(*arguments[:3], groups[0], 1),
+        ),
+        (core.agreed_graph(*arguments[:3], runs, 2), leiden_reference.agreed_graph(*arguments[:3], runs, 1)),
+        (core.weights_within(*arguments[:3], layers, 2), leiden_reference.weights_within(*arguments[:3], layers, 1)),
     ):
-        pairs = zip(found, twin, strict=True)
+        pairs = zip(found, reference, strict=True)
         assert all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in pairs)
 
 
@@ -312,7 +317,7 @@ def quiet(_: float) -> None: ...
 
 
 @pytest.mark.skipif(kernels.native() is None, reason="there is no compiled core to compare with")
-def test_the_plain_twin_groups_rows_in_the_same_stretches() -> None:
+def test_the_reference_groups_the_same_rows_across_blocks() -> None:
     rng = np.random.default_rng(0)
     own = np.arange(20_000, dtype=np.int64)[:, None]
     to = np.concatenate([own + np.arange(1, 5), rng.integers(0, len(own), (len(own), 1))], axis=1) % len(own)
@@ -327,7 +332,7 @@ def test_the_plain_twin_groups_rows_in_the_same_stretches() -> None:
     assert np.array_equal(groups, core.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 1, None))
 
 
-def test_plain_graphs_and_walks_are_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reference_graphs_and_walks_equal_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     points = unit_rows(vectors(load("fashion900"), "pca64"))
     near = find_neighbors(points, sort_by_key(points, 2)[1], 15, threads=2, progress=ignore_progress).halve_squares()
     graph = fuzzy_graph(near, 2)
@@ -335,12 +340,12 @@ def test_plain_graphs_and_walks_are_those_of_the_core(monkeypatch: pytest.Monkey
     home, share = walk_home(graph, labels, 2)
 
     monkeypatch.setattr(kernels, "native", lambda: None)
-    plain = fuzzy_graph(near, 2)
-    assert np.array_equal(graph.start, plain.start) and np.array_equal(graph.to, plain.to)
-    assert np.array_equal(graph.weight, plain.weight)
-    assert np.array_equal(labels, find_small_groups(plain, 1, ignore_progress))
-    assert np.array_equal(home, walk_home(plain, labels, 1)[0])
-    assert np.array_equal(share, walk_home(plain, labels, 1)[1])
+    reference_layers = fuzzy_graph(near, 2)
+    assert np.array_equal(graph.start, reference_layers.start) and np.array_equal(graph.to, reference_layers.to)
+    assert np.array_equal(graph.weight, reference_layers.weight)
+    assert np.array_equal(labels, find_small_groups(reference_layers, 1, ignore_progress))
+    assert np.array_equal(home, walk_home(reference_layers, labels, 1)[0])
+    assert np.array_equal(share, walk_home(reference_layers, labels, 1)[1])
 
 
 def test_two_cliques_are_two_communities_on_which_all_runs_agree() -> None:
@@ -375,7 +380,7 @@ def test_rows_that_are_copies_of_few_values_are_clustered_by_value() -> None:
 
 
 @pytest.mark.parametrize("rows", [3, 5, 12])
-def test_few_rows_without_groups_are_said_to_be_too_few(rows: int) -> None:
+def test_too_few_rows_without_groups_are_reported(rows: int) -> None:
     found = auto(unit_rows(np.random.default_rng(rows).normal(size=(rows, 32)).astype(np.float32)))
 
     assert found.clusters < 2

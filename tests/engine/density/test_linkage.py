@@ -69,7 +69,7 @@ def test_the_forest_is_kruskals_under_the_total_order(graph: Graph) -> None:
 @needs_core
 @pytest.mark.parametrize("values", [1, 2, 40, 100_000])
 @pytest.mark.parametrize("rows", [2, 300, 30_000])
-def test_large_forests_are_those_of_the_twin_on_any_number_of_threads(rows: int, values: int) -> None:
+def test_large_forests_equal_those_of_the_reference_on_any_number_of_threads(rows: int, values: int) -> None:
     graph = make_graph(rows, 60_000, values, seed=rows + values)
     narrow = Graph(graph.left.astype(np.int32), graph.right.astype(np.int32), graph.weight, graph.length, graph.rank)
     with plain():
@@ -82,7 +82,7 @@ def test_large_forests_are_those_of_the_twin_on_any_number_of_threads(rows: int,
 
 @needs_core
 @pytest.mark.parametrize("weights", ["lognormal", "nearly equal", "negative", "infinite"])
-def test_forests_of_odd_weights_are_those_of_the_twin(weights: str) -> None:
+def test_forests_of_extreme_weights_equal_those_of_the_reference(weights: str) -> None:
     rng = np.random.default_rng(4)
     graph = make_graph(400, 40_000, 10, seed=5)
     weight = {
@@ -122,18 +122,18 @@ def test_a_forest_depends_neither_on_the_order_of_edges_nor_on_that_of_rows(grap
     flipped = rng.permuted(np.stack([rows[graph.left], rows[graph.right]])[:, edges], axis=0)
     other = Graph(flipped[0].copy(), flipped[1].copy(), graph.weight[edges], graph.length[edges], rank)
 
-    def told(of: Graph) -> list[tuple[list[int], float, float]]:
+    def describe(of: Graph) -> list[tuple[list[int], float, float]]:
         return [
             (sorted([int(of.rank[of.left[edge]]), int(of.rank[of.right[edge]])]), of.weight[edge], of.length[edge])
             for edge in of.forest()
         ]
 
-    assert told(graph) == told(other)
+    assert describe(graph) == describe(other)
 
 
 @needs_core
 @given(tree=trees(), seed=st.integers(0, 2**32 - 1))
-def test_linkage_leaf_order_and_gaps_are_those_of_the_twins(tree: Tree, seed: int) -> None:
+def test_linkage_leaf_order_and_gaps_equal_those_of_the_reference(tree: Tree, seed: int) -> None:
     older = np.random.default_rng(seed).permutation(len(tree.left) + 1)
 
     linkage = tree.linkage

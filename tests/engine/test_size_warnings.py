@@ -1,4 +1,4 @@
-"""What is said where clusters tell little apart."""
+"""Warnings about uninformative cluster sizes."""
 
 import re
 from typing import Any
@@ -27,9 +27,7 @@ def groups(*sizes: int) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize(
     ("algorithm", "params"), [("hdbscan", {}), ("dbscan", {"eps": 0.6}), ("optics", {"max_eps": 0.6})]
 )
-def test_density_that_leaves_many_documents_out_names_the_share_and_auto(
-    algorithm: str, params: dict[str, object]
-) -> None:
+def test_density_with_much_noise_names_the_share_and_suggests_auto(algorithm: str, params: dict[str, object]) -> None:
     few = np.concatenate([groups(15, 15, 15), LOOSE])
 
     (note,) = noted(few, algorithm, **params)
@@ -56,7 +54,7 @@ def test_a_cluster_of_most_documents_is_named_with_its_share(algorithm: str, par
     assert not noted(groups(40, 30, 30), algorithm, **params)
 
 
-def test_noise_and_a_heap_are_one_sentence() -> None:
+def test_noise_and_a_dominant_cluster_are_one_sentence() -> None:
     (note,) = noted(np.concatenate([groups(66, 10, 10), LOOSE]), "dbscan", eps=0.6)
     assert note.startswith("60 of 146 documents (41%) are in no cluster. Try")
 
@@ -66,7 +64,7 @@ def test_noise_and_a_heap_are_one_sentence() -> None:
     )
 
 
-def test_one_cluster_that_was_asked_for_is_no_surprise() -> None:
+def test_a_requested_single_cluster_is_not_reported() -> None:
     one = np.zeros(60, np.int32)
     assert size_warning("hdbscan", {"allow_single_cluster": False}, one)
     assert not size_warning("hdbscan", {"allow_single_cluster": True}, one)
@@ -78,12 +76,12 @@ def test_two_clusters_may_differ_in_size() -> None:
     assert noted(groups(90, 10), "hdbscan")
 
 
-def test_methods_that_divide_by_their_nature_say_nothing() -> None:
+def test_partitioning_methods_are_not_reported() -> None:
     assert not noted(groups(70, 15, 15), "kmeans", n_clusters=3)
     assert not noted(groups(70, 15, 15), "auto")
 
 
-def test_more_clusters_than_few_documents_can_show_are_said_to_be_chance() -> None:
+def test_too_many_clusters_for_few_documents_are_reported() -> None:
     few = RNG.normal(size=(12, 6)).astype(np.float32)
     warnings = compute(few, Plan(algorithm="kmeans", params={"n_clusters": 5}, components=0)).warnings
 
@@ -91,6 +89,6 @@ def test_more_clusters_than_few_documents_can_show_are_said_to_be_chance() -> No
     assert not compute(few, Plan(algorithm="kmeans", params={"n_clusters": 4}, components=0)).warnings
 
 
-def test_none_in_a_cluster_is_said_in_a_word() -> None:
+def test_all_noise_is_reported_as_all() -> None:
     (note,) = noted(LOOSE[:12], "hdbscan")
     assert note.startswith("All 12 documents are in no cluster. Try the algorithm auto")

@@ -1,4 +1,4 @@
-"""How many clusters, for somebody who does not say."""
+"""Choosing the number of clusters."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ def without_groups(kind: str, rows: int, dimensions: int) -> Points:
 @pytest.mark.parametrize(
     ("rows", "dimensions"), [(50, 2), (50, 768), (300, 2), (300, 10), (300, 128), (1500, 2), (1500, 32)]
 )
-def test_rows_without_groups_are_said_to_have_no_structure(
+def test_rows_without_groups_are_reported_to_have_no_structure(
     rows: int, dimensions: int, kind: str, normalize: bool
 ) -> None:
     found = choose_k(without_groups(kind, rows, dimensions), normalize=normalize)
@@ -77,7 +77,7 @@ def test_few_or_equal_rows_have_an_answer(total: int, normalize: bool) -> None:
     assert choose_k(np.ones((total, 3)), normalize=normalize).k == 2
 
 
-def test_bad_rows_are_refused_and_the_search_can_be_stopped(blobs: Callable[..., Points]) -> None:
+def test_bad_rows_are_rejected_and_the_search_can_be_cancelled(blobs: Callable[..., Points]) -> None:
     def stop(stage: str, fraction: float) -> None:
         assert stage == "choose_k"
         raise Cancelled("stop")

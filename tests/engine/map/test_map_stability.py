@@ -116,7 +116,7 @@ def test_a_map_far_apart_from_the_new_rows_is_not_lain_on() -> None:
     assert (which[near] == which[:, None]).mean() > 0.99
 
 
-def test_a_document_that_became_another_goes_to_its_neighbours_and_the_others_stay(
+def test_a_document_with_a_changed_vector_moves_to_its_neighbours_and_the_others_stay(
     points: Floats, digits: NDArray[np.int64]
 ) -> None:
     previous = lay_out(points, 2, 42, 2, ignore_progress)
@@ -128,13 +128,15 @@ def test_a_document_that_became_another_goes_to_its_neighbours_and_the_others_st
     stayed[gone] = False
 
     found = revise_map(edited, previous, "transform", 2, 42, 2, ignore_progress)
-    told = revise_map(edited, previous, "transform", 2, 42, 2, ignore_progress, changed=np.zeros(len(points), np.bool_))
+    revised = revise_map(
+        edited, previous, "transform", 2, 42, 2, ignore_progress, changed=np.zeros(len(points), np.bool_)
+    )
 
     assert found.freed == 5
     assert farthest(found.places[stayed], previous[stayed]) <= REACH
     assert np.linalg.norm(previous[gone] - previous[there], axis=1).min() > 0.2 * extent(previous)
     assert np.linalg.norm(found.places[gone] - found.places[there], axis=1).max() < 0.05 * extent(previous)
-    assert told.freed == 0 and farthest(told.places, previous) <= REACH
+    assert revised.freed == 0 and farthest(revised.places, previous) <= REACH
 
 
 def test_of_two_places_of_one_value_the_one_among_its_neighbours_counts(points: Floats) -> None:
@@ -197,7 +199,7 @@ def test_neither_order_nor_threads_move_a_row(points: Floats, previous: Floats, 
     assert np.array_equal(one.places[order], two.places)
 
 
-def test_what_cannot_be_done_falls_back_and_says_why(points: Floats) -> None:
+def test_an_impossible_stability_falls_back_with_a_reason(points: Floats) -> None:
     points = points[:300]
     previous = lay_out(points, 2, 42, 2, ignore_progress)
     rows = np.arange(len(points))[:, None]

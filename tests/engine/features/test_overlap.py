@@ -60,7 +60,7 @@ def test_agreement_is_full_for_renamed_clusters_and_about_none_for_shuffled_ones
     assert measure_agreement(np.where(left == 0, -1, left).astype(np.int32), left).rows == 240
 
 
-def test_nothing_in_common_has_an_answer() -> None:
+def test_disjoint_clusterings_have_a_result() -> None:
     none = labels(-1, -1, ABSENT)
 
     assert measure_agreement(none, labels(0, 0, 1)).nmi is None
@@ -68,7 +68,7 @@ def test_nothing_in_common_has_an_answer() -> None:
     assert find_overlaps(labels(), labels()).rows.tolist() == []
 
 
-def test_labels_of_other_rows_and_shares_that_are_none_are_refused() -> None:
+def test_labels_of_different_length_and_invalid_shares_are_rejected() -> None:
     with pytest.raises(InvalidField, match="labels"):
         find_overlaps(labels(0), labels(0, 0))
     with pytest.raises(InvalidField, match="least"):

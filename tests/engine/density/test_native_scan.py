@@ -1,4 +1,4 @@
-"""The compiled scans against all pairs in float64, on rows that are hard on codes; and against their plain twins."""
+"""Compiled scans against brute force in float64 on rows that are hard to encode, and against the NumPy reference."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def hard_points(draw: st.DrawFn, most_rows: int = 260) -> Points:
 
 
 def squares_of(points: Points) -> Floats:
-    """(n, n) squared distances as both twins sum them."""
+    """(n, n) squared distances as core and reference sum them."""
     rows, columns = (axis.ravel() for axis in np.indices((len(points), len(points))))
     return (pair_distances(points, rows, columns) ** 2).reshape(len(points), -1)
 
@@ -82,7 +82,9 @@ def test_neighbours_are_those_of_all_pairs_equals_by_rank(points: Points, wanted
     nearest = np.lexsort((np.broadcast_to(order, all_squares.shape), all_squares), axis=1)[:, :wanted]
     there = min(wanted, len(points) - 1)
     assert_near(np.sqrt(squares[:, :there]), np.sqrt(np.take_along_axis(all_squares, nearest, axis=1)[:, :there]))
-    if len(np.unique(all_squares)) * 2 == len(points) * (len(points) - 1) + 2:  # nothing ties: the rows are told too
+    if (
+        len(np.unique(all_squares)) * 2 == len(points) * (len(points) - 1) + 2
+    ):  # without ties the rows are determined too
         assert np.array_equal(places[:, :there], nearest[:, :there])
     assert (places[:, there:] == -1).all() and np.isinf(squares[:, there:]).all()
 
@@ -138,7 +140,7 @@ def test_joining_edges_are_the_lightest_between_components(points: Points, wante
             assert found[ends].min() == pytest.approx(lightest, rel=1e-12)
 
 
-def both_twins(
+def core_and_reference(
     points: Points, min_samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[NDArray[np.int64], Floats]]:
     _, rows, where = sort_by_key(points, 1)
@@ -157,10 +159,10 @@ def both_twins(
 @compiled
 @settings(max_examples=20, deadline=None)
 @given(hard_points(), st.integers(1, 30))
-def test_the_plain_twin_walks_the_same_way(points: Points, min_samples: int) -> None:
+def test_the_reference_walks_the_same_way(points: Points, min_samples: int) -> None:
     points = (points / max(float(np.abs(points).max()), 1e-30)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        (one, steps), (two, plain_steps) = both_twins(points, min(min_samples, len(points)), patch)
+        (one, steps), (two, plain_steps) = core_and_reference(points, min(min_samples, len(points)), patch)
 
     assert np.array_equal(steps, plain_steps)
     assert np.array_equal(one, two)
@@ -168,20 +170,20 @@ def test_the_plain_twin_walks_the_same_way(points: Points, min_samples: int) -> 
 
 @compiled
 @pytest.mark.parametrize(("n", "d"), [(2500, 24), (1700, 3072), (40, 3072)])
-def test_the_plain_twin_walks_the_same_way_over_several_blocks(n: int, d: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_walks_the_same_way_over_several_blocks(n: int, d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(d)
     points = (rng.standard_normal((40, d))[rng.integers(0, 40, n)] + 0.4 * rng.standard_normal((n, d))).astype(
         np.float32
     )
 
-    (one, steps), (two, plain_steps) = both_twins(points, 6, monkeypatch)
+    (one, steps), (two, plain_steps) = core_and_reference(points, 6, monkeypatch)
 
     assert np.array_equal(steps, plain_steps)
     assert np.array_equal(one, two)
 
 
 @compiled
-def test_a_poor_tree_is_improved_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poor_tree_is_improved_during_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     points = (rng.standard_normal((5, 12))[rng.integers(0, 5, 4000)] + rng.standard_normal((4000, 12))).astype(
         np.float32
@@ -189,19 +191,19 @@ def test_a_poor_tree_is_improved_on_the_way(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(reachability, "_MAX_PAIRS_PER_ROW", 2)  # full at once, again and again
     monkeypatch.setattr(reachability, "_MIN_BLOCKS", 1)
 
-    (one, steps), (two, plain_steps) = both_twins(points, 5, monkeypatch)
+    (one, steps), (two, plain_steps) = core_and_reference(points, 5, monkeypatch)
 
     assert np.array_equal(steps, plain_steps)
     assert np.array_equal(one, two)
 
 
 @compiled
-def test_lists_that_leave_clusters_apart_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_that_leave_clusters_unconnected_are_connected(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(4)
     centers = 100 * rng.standard_normal((70, 16))
     points = (np.repeat(centers, 60, axis=0) + rng.standard_normal((4200, 16))).astype(np.float32)
 
-    (one, steps), (two, plain_steps) = both_twins(points, 5, monkeypatch)
+    (one, steps), (two, plain_steps) = core_and_reference(points, 5, monkeypatch)
     found = compute(
         points,
         Plan(algorithm="hdbscan", params={"min_cluster_size": 20, "approximate": True}, normalize=False, components=0),
@@ -266,20 +268,20 @@ def test_rows_may_be_a_map_and_are_not_written_to(tmp_path: Path) -> None:
 @compiled
 def test_a_run_is_cancelled_within_a_scan() -> None:
     points = np.random.default_rng(1).standard_normal((32_000, 64)).astype(np.float32)
-    told: list[float] = []
+    fractions: list[float] = []
 
     def cancel(stage: str, fraction: float) -> None:
-        told.append(fraction)
+        fractions.append(fraction)
         if fraction > 0:
             raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
         compute(points, Plan(algorithm="hdbscan", params={"approximate": False}, components=0), cancel)
-    assert told[-1] < 0.95
+    assert fractions[-1] < 0.95
 
 
 @compiled
-def test_arrays_that_do_not_belong_together_are_refused() -> None:
+def test_inconsistent_arrays_are_rejected() -> None:
     points = np.eye(8, dtype=np.float32)
     order = np.arange(8, dtype=np.int32)
     codes = encode(points, fit_frame(points, core().levels()), order, 1)

@@ -16,7 +16,7 @@ def test_renumbered_clusters_are_recognised() -> None:
     assert matched([0, 0, 0, 1, 1, 2], [2, 2, 2, 0, 0, 1]) == {2: 0, 0: 1, 1: 2}
 
 
-def test_of_a_split_the_part_that_is_most_of_it_is_the_heir() -> None:
+def test_of_a_split_the_majority_part_is_the_heir() -> None:
     assert matched([0] * 10, [1] * 6 + [0] * 4) == {1: 0}
     assert matched([0] * 10, [0] * 4 + [1] * 3 + [2] * 3) == {}
 
@@ -37,7 +37,7 @@ def test_noise_in_either_clustering_counts_for_nothing() -> None:
     assert matched([0, -1], [-1, 0]) == {}
 
 
-def test_labels_that_are_not_aligned_are_refused() -> None:
+def test_labels_that_are_not_aligned_are_rejected() -> None:
     with pytest.raises(ValueError, match="aligned"):
         count_shared_rows(np.zeros(3, np.int32), np.zeros(4, np.int32))
 

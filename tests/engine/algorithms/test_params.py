@@ -48,14 +48,14 @@ def test_null_stands_for_the_default() -> None:
     assert check_params("kmeans", dict.fromkeys(SDK_SET)) == check_params("kmeans", {})
 
 
-def test_names_an_algorithm_does_not_know_are_dropped_and_named() -> None:
+def test_unknown_parameters_are_dropped_with_a_warning() -> None:
     checked, (warning,) = check_params("hdbscan", {"eps": 1, "min_cluster_size": 7, "linkage": "ward"})
 
     assert checked["min_cluster_size"] == 7 and "eps" not in checked
     assert "'eps', 'linkage'" in warning and "min_cluster_size" in warning
 
 
-def test_the_kmeans_set_of_the_sdk_is_recognised_under_another_method() -> None:
+def test_the_k_means_defaults_of_the_sdk_are_recognised_for_another_method() -> None:
     checked, (warning,) = check_params("hdbscan", SDK_SET)
 
     assert checked == check_params("hdbscan", {})[0]
@@ -73,7 +73,7 @@ def test_the_kmeans_set_of_the_sdk_is_recognised_under_another_method() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["n_clusters", "n_components", "approx_n_clusters"])
-def test_the_number_of_clusters_is_taken_under_every_name(algorithm: str, own: str, name: str) -> None:
+def test_the_number_of_clusters_is_accepted_under_every_name(algorithm: str, own: str, name: str) -> None:
     assert check_params(algorithm, {name: 3}) == check_params(algorithm, {own: 3})
     assert check_params(algorithm, {name: 3})[1] == []
 
@@ -90,14 +90,14 @@ def test_a_parameter_of_its_own_is_not_taken_for_the_number() -> None:
     assert warnings == []
 
 
-def test_the_own_name_of_the_number_counts_where_two_are_given() -> None:
+def test_the_own_name_of_the_number_of_clusters_takes_precedence() -> None:
     checked, (warning,) = check_params("auto", {"n_clusters": 3, "approx_n_clusters": 5})
 
     assert checked["n_clusters"] == 3
     assert "approx_n_clusters" in warning
 
 
-def test_a_number_in_the_set_of_the_sdk_is_taken_and_the_rest_of_the_set_is_no_matter() -> None:
+def test_a_number_of_clusters_among_the_defaults_of_the_sdk_is_used() -> None:
     checked, warnings = check_params("auto", {**SDK_SET, "n_clusters": 3})
 
     assert checked["n_clusters"] == 3 and warnings == []
@@ -114,17 +114,17 @@ def test_a_number_in_the_set_of_the_sdk_is_taken_and_the_rest_of_the_set_is_no_m
         ("gaussian_mixture", "n_cluster", "n_clusters"),
     ],
 )
-def test_a_misspelt_parameter_is_dropped_with_the_one_that_was_meant(name: str, sent: str, meant: str) -> None:
-    checked, (told,) = check_params(name, {sent: 12})
+def test_a_misspelt_parameter_is_dropped_with_a_suggestion(name: str, sent: str, meant: str) -> None:
+    checked, (message,) = check_params(name, {sent: 12})
 
     assert checked == check_params(name, {})[0]
-    assert f"{name} does not know {sent!r}; ignored. Did you mean {meant!r}?" in told
+    assert f"{name} does not know {sent!r}; ignored. Did you mean {meant!r}?" in message
 
 
-def test_a_parameter_that_is_like_none_is_dropped_without_a_guess() -> None:
-    (told,) = check_params("hdbscan", {"n_clusters": 12})[1]
+def test_an_unrecognisable_parameter_is_dropped_without_a_suggestion() -> None:
+    (message,) = check_params("hdbscan", {"n_clusters": 12})[1]
 
-    assert "Did you mean" not in told and "It knows" in told
+    assert "Did you mean" not in message and "It knows" in message
 
 
 WRONG: list[tuple[str, str, object]] = [
@@ -156,7 +156,7 @@ WRONG: list[tuple[str, str, object]] = [
 
 
 @pytest.mark.parametrize(("name", "field", "value"), WRONG, ids=lambda value: repr(value))
-def test_a_wrong_value_is_refused_with_the_field_named(name: str, field: str, value: object) -> None:
+def test_an_invalid_value_is_rejected_with_its_field(name: str, field: str, value: object) -> None:
     with pytest.raises(InvalidField, match=rf"^algorithm_params\.{field}: must be ") as caught:
         check_params(name, {field: value})
 
@@ -169,19 +169,19 @@ def test_a_thousand_clusters_are_no_limit() -> None:
 
 @pytest.mark.parametrize("algorithm", ["kmeans", "gaussian_mixture", "spectral", "leiden", "evoc", "auto"])
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**70, 1.5, True])
-def test_a_seed_out_of_range_is_refused_by_its_own_name(algorithm: str, seed: object) -> None:
+def test_a_seed_out_of_range_is_rejected_by_its_own_name(algorithm: str, seed: object) -> None:
     with pytest.raises(InvalidField, match="random_state: must be a whole number from 0 to 4294967295"):
         check_params(algorithm, {"random_state": seed})
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
-def test_the_seed_of_a_plan_is_refused_by_its_own_name(seed: int) -> None:
+def test_the_seed_of_a_plan_is_rejected_by_its_own_name(seed: int) -> None:
     with pytest.raises(InvalidField, match=r"^seed: must be a whole number from 0 to 4294967295"):
         compute(np.eye(4, dtype=np.float32), Plan(algorithm="kmeans", params={"n_clusters": 2}, seed=seed))
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
-def test_the_smallest_and_the_largest_seed_are_taken_and_recorded(seed: int) -> None:
+def test_the_smallest_and_the_largest_seed_are_accepted_and_recorded(seed: int) -> None:
     points = np.random.default_rng(1).standard_normal((40, 3)).astype(np.float32)
     found = compute(points, Plan(algorithm="kmeans", params={"n_clusters": 3, "random_state": seed}))
 

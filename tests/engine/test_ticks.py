@@ -20,7 +20,7 @@ _PATIENCE = 60.0
 
 
 class Stopped(Exception):
-    """Somebody cancelled."""
+    """Raised to cancel."""
 
 
 def by_the_core(work: Callable[[int], None], pieces: int, threads: int, tick: Tick) -> None:
@@ -57,7 +57,7 @@ def test_ticks_come_while_one_piece_is_waited_for(run: Run, threads: int, slow: 
 
     def work(piece: int) -> None:
         if piece == slow:
-            assert enough.wait(_PATIENCE), "nobody ticked while this piece was under way"
+            assert enough.wait(_PATIENCE), "no tick while this piece was running"
         ended.append(piece)
 
     run(work, 4, threads, tick)
@@ -67,7 +67,7 @@ def test_ticks_come_while_one_piece_is_waited_for(run: Run, threads: int, slow: 
 
 @pytest.mark.parametrize("run", runs())
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_tick_that_raises_stops_the_work_at_the_pieces_under_way(run: Run, threads: int) -> None:
+def test_a_tick_that_raises_stops_the_work_after_the_pieces_in_flight(run: Run, threads: int) -> None:
     cancelled, begun = threading.Event(), []
 
     def tick() -> None:
@@ -76,7 +76,7 @@ def test_a_tick_that_raises_stops_the_work_at_the_pieces_under_way(run: Run, thr
 
     def work(piece: int) -> None:
         begun.append(piece)
-        assert cancelled.wait(_PATIENCE), "nobody ticked while this piece was under way"
+        assert cancelled.wait(_PATIENCE), "no tick while this piece was running"
         time.sleep(0.02)  # so that no thread takes all pieces before the one that ticked has the interpreter again
 
     with pytest.raises(Stopped):
@@ -87,7 +87,7 @@ def test_a_tick_that_raises_stops_the_work_at_the_pieces_under_way(run: Run, thr
 
 @pytest.mark.parametrize("run", runs())
 @pytest.mark.parametrize("threads", [1, 3])
-def test_what_work_raises_ends_the_call_though_others_wait(run: Run, threads: int) -> None:
+def test_an_exception_of_the_work_ends_the_call_while_others_wait(run: Run, threads: int) -> None:
     def work(piece: int) -> None:
         if piece == 2:
             raise ZeroDivisionError

@@ -72,7 +72,7 @@ def test_the_sum_of_squares_on_real_texts_is_not_above_that_of_scikit_learn() ->
     assert inertia(outcome) <= theirs * 1.01
 
 
-def test_more_clusters_than_distinct_rows_are_lowered_and_told() -> None:
+def test_the_number_of_clusters_is_lowered_to_the_distinct_rows_and_reported() -> None:
     points = np.repeat(np.array([[0, 1], [5, 5], [9, 0]], np.float32), [4, 2, 3], axis=0)
 
     outcome = ours(points, n_clusters=5)
@@ -120,7 +120,7 @@ def test_the_seed_is_the_plans_unless_random_state_is_given(blobs: Blobs) -> Non
     assert by_parameter.params["random_state"] == 7 and other.params["random_state"] == 3
 
 
-def test_stopping_before_the_means_hold_still_is_told(blobs: Blobs) -> None:
+def test_stopping_before_convergence_is_reported(blobs: Blobs) -> None:
     outcome = ours(blobs(n=900, centers=1, spread=1.0), n_clusters=12, n_init=1, max_iter=1)
 
     assert outcome.warnings == ["k-means stopped after max_iter=1 steps before it converged."]

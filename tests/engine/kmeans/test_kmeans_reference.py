@@ -1,4 +1,4 @@
-"""The compiled k-means and its twin give the same answer, and neither minds threads or the order of rows."""
+"""The compiled k-means and the reference agree, and neither depends on threads or row order."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,12 +78,12 @@ def test_the_two_nearest_centers_are_those_of_all_distances(points: Points, k: i
     with codes_always():
         found = find_two_nearest(points, middles, 2, None)
     with plain():
-        twin = find_two_nearest(points, middles, 2, None)
+        reference = find_two_nearest(points, middles, 2, None)
 
     assert np.array_equal(found.labels, squares.argmin(axis=1))
     expected = np.sort(squares, axis=1)[:, :2] if k > 1 else np.c_[squares, np.full(len(points), np.inf)]
     assert np.array_equal(found.squares, expected)
-    assert np.array_equal(twin.labels, found.labels) and np.array_equal(twin.squares, found.squares)
+    assert np.array_equal(reference.labels, found.labels) and np.array_equal(reference.squares, found.squares)
 
 
 @given(rows(), st.integers(1, 80), st.integers(0, 99), st.floats(0.0, 1.0))
@@ -124,23 +124,23 @@ def test_labels_are_exact_over_several_blocks_of_rows(count: int, width: int, k:
 
 @given(rows(), st.integers(1, 9), st.integers(0, 99))
 @QUICK
-def test_sums_do_not_depend_on_the_order_of_rows_nor_on_who_adds(points: Points, k: int, seed: int) -> None:
+def test_sums_depend_neither_on_row_order_nor_on_the_implementation(points: Points, k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     came = rng.integers(0, k, len(points)).astype(np.int32)
-    none, everyone = np.full(len(points), -1, np.int32), np.arange(len(points))
+    none, all_rows = np.full(len(points), -1, np.int32), np.arange(len(points))
     quantum = choose_quantum(float(np.abs(points).max()), len(points))
     zero = np.zeros((k, points.shape[1]))
 
-    once = move_rows(points, (everyone, none, came), zero, quantum, 2)
+    once = move_rows(points, (all_rows, none, came), zero, quantum, 2)
     order = rng.permutation(len(points))
     shuffled = move_rows(points, (order, none, came[order]), zero, quantum, 1)
     with plain():
-        twin = move_rows(points, (everyone, none, came), zero, quantum, 1)
+        reference = move_rows(points, (all_rows, none, came), zero, quantum, 1)
     other = rng.integers(0, k, len(points)).astype(np.int32)
-    there = move_rows(points, (everyone, none, other), zero, quantum, 2)
-    back = move_rows(points, (everyone, other, came), there, quantum, 2)
+    there = move_rows(points, (all_rows, none, other), zero, quantum, 2)
+    back = move_rows(points, (all_rows, other, came), there, quantum, 2)
 
-    assert np.array_equal(once, shuffled) and np.array_equal(once, twin) and np.array_equal(once, back)
+    assert np.array_equal(once, shuffled) and np.array_equal(once, reference) and np.array_equal(once, back)
     exact = np.zeros_like(zero)
     np.add.at(exact, came, points.astype(np.float64))
     assert np.allclose(once, exact, rtol=0, atol=quantum * len(points))
@@ -148,7 +148,7 @@ def test_sums_do_not_depend_on_the_order_of_rows_nor_on_who_adds(points: Points,
 
 @given(rows(), st.integers(0, 99))
 @QUICK
-def test_keys_are_the_same_from_core_and_twin_and_tell_rows_apart(points: Points, seed: int) -> None:
+def test_keys_are_the_same_from_core_and_reference_and_distinguish_rows(points: Points, seed: int) -> None:
     keys = row_keys(points, 2)
 
     with plain():
@@ -162,15 +162,15 @@ def test_keys_are_the_same_from_core_and_twin_and_tell_rows_apart(points: Points
 @needs_core
 @given(rows(), st.integers(1, 12), st.integers(0, 99))
 @QUICK
-def test_starts_are_the_same_from_core_and_twin(points: Points, k: int, seed: int) -> None:
+def test_starts_are_the_same_from_core_and_reference(points: Points, k: int, seed: int) -> None:
     keys = row_keys(points, 1)
     with codes_always():
         sample = starts.draw_sample(points, keys, k, seed, 2)
         chosen = starts.kmeans_plusplus(sample, k, np.random.default_rng(seed), ignore_progress)
     with plain():
-        twin = starts.kmeans_plusplus(sample, k, np.random.default_rng(seed), ignore_progress)
+        reference = starts.kmeans_plusplus(sample, k, np.random.default_rng(seed), ignore_progress)
 
-    assert np.array_equal(chosen, twin)
+    assert np.array_equal(chosen, reference)
 
 
 def test_starts_lie_on_different_rows_as_long_as_there_are_any() -> None:
@@ -196,7 +196,7 @@ def partition(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @given(rows(), st.integers(2, 30))
 @settings(QUICK, max_examples=25)
-def test_a_fit_is_the_same_from_core_and_twin_and_on_any_threads(points: Points, k: int) -> None:
+def test_a_fit_is_the_same_from_core_and_reference_and_on_any_threads(points: Points, k: int) -> None:
     with codes_always():
         fits = [fitted(points, threads, n_clusters=k, n_init=2) for threads in (1, 2, 4)]
     with plain():
@@ -231,7 +231,7 @@ def test_a_fit_of_many_shuffled_rows_is_the_fit_shuffled() -> None:
     assert np.array_equal(partition(straight.labels[order]), partition(shuffled.labels))
 
 
-def test_rows_too_many_for_memory_are_fitted_by_batches_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_too_many_for_memory_are_fitted_in_batches_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     middle = rng.normal(size=(12, 16)) * 3
     points = (middle[rng.integers(0, 12, 9000)] + rng.normal(size=(9000, 16)) * 0.5).astype(np.float32)
@@ -264,7 +264,7 @@ def spread(points: Points, fit: Fit) -> float:
     return float(((points - (sums / np.bincount(labels)[:, None])[labels]) ** 2).sum())
 
 
-def test_a_stopped_fit_leaves_with_what_stopped_it() -> None:
+def test_a_cancelled_fit_raises_the_exception_of_the_callback() -> None:
     points = np.random.default_rng(4).normal(size=(6000, 30)).astype(np.float32)
 
     def stop(_: str, fraction: float) -> None:
@@ -288,7 +288,7 @@ def test_inertia_on_real_texts_is_not_above_that_of_scikit_learn(name: str, k: i
 
 
 @needs_core
-def test_a_few_centers_far_away_do_not_have_all_rows_compared_with_them() -> None:
+def test_a_few_far_centers_are_not_compared_with_all_rows() -> None:
     """Counted are the pairs of a row and a center that codes leave open; each far row may have one for each center."""
     rng = np.random.default_rng(7)
     k, count = 200, 6000

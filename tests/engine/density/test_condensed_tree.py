@@ -36,7 +36,7 @@ def assert_same(one: CondensedTree, two: CondensedTree) -> None:
 
 @needs_core
 @given(tree=trees(), smallest=st.integers(2, 8), how=selections, at_birth=st.booleans())
-def test_clusters_labels_and_scores_are_those_of_the_twin(
+def test_clusters_labels_and_scores_equal_those_of_the_reference(
     tree: Tree, smallest: int, how: Selection, at_birth: bool
 ) -> None:
     linkage = tree.linkage
@@ -56,7 +56,7 @@ def test_clusters_labels_and_scores_are_those_of_the_twin(
 
 @needs_core
 @pytest.mark.parametrize("shape", ["chain", "star", "random"])
-def test_a_deep_tree_is_condensed_as_its_twin_does_it(shape: str) -> None:
+def test_a_deep_tree_is_condensed_like_the_reference(shape: str) -> None:
     linkage = make_tree(20_000, shape, None, seed=7).linkage
     made = condense(linkage, 3)
 
@@ -212,7 +212,7 @@ def test_an_outlier_leaves_long_before_the_densest_below_its_cluster(by_hand: Co
     assert score_outliers(by_hand).tolist() == pytest.approx([0, 0, 0, 0, 0, 0, 1 - 0.1 / 0.5])
 
 
-def test_equal_rows_are_no_outliers_and_do_not_make_the_others_such() -> None:
+def test_equal_rows_are_no_outliers_and_do_not_make_others_outliers() -> None:
     left, right = np.array([0, 2, 3, 4]), np.array([1, 0, 2, 3])
     made = condense(single_linkage(left, right, np.array([0.0, 1, 2, 4])), 2)
 

@@ -43,7 +43,7 @@ def test_squared_distances_are_the_weighted_mean_of_those_of_the_features() -> N
     assert np.allclose(np.linalg.norm(space, axis=1), 1, atol=1e-5)
 
 
-def test_a_row_that_lacks_a_feature_is_told_by_the_other() -> None:
+def test_a_row_that_lacks_a_feature_depends_on_the_other() -> None:
     blocks = {"a": np.array([[3, 0], [0, 0]], np.float32), "b": np.array([[0, 2], [0, 2]], np.float32)}
 
     space = unit_rows(concatenate_features(blocks, {"a": 0.5, "b": 0.5}, normalize=True))
@@ -90,7 +90,7 @@ def test_weights_do_not_depend_on_the_order_of_the_rows() -> None:
     ("weights", "field"),
     [({"c": 1}, "w.c"), ({"a": -1}, "w.a"), ({"a": float("nan")}, "w.a"), ({"a": "x"}, "w.a"), ({"a": 0}, "w")],
 )
-def test_wrong_weights_are_refused_by_name(weights: dict[str, object], field: str) -> None:
+def test_invalid_weights_are_rejected_by_name(weights: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidField) as refused:
         check_weights(weights, ["a", "b"], "w")
 
@@ -144,7 +144,7 @@ def test_few_or_equal_rows_stay_finite(rows: int, method: str) -> None:
         ({"method": "whitening", "regularization": -1}, "s[0].regularization"),
     ],
 )
-def test_wrong_steps_are_refused_by_name(step: dict[str, object], field: str) -> None:
+def test_invalid_steps_are_rejected_by_name(step: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidField) as refused:
         check_steps([step], "s")
 

@@ -78,49 +78,51 @@ def test_separate_parts_and_zero_rows_have_places() -> None:
         assert np.isfinite(apply(np.zeros((1, 12), np.float32))).all()
 
 
-def test_what_was_done_is_told() -> None:
-    def told(step: dict[str, Any], rows: int) -> str:
+def test_notes_name_the_method_that_was_used() -> None:
+    def note_of(step: dict[str, Any], rows: int) -> str:
         points = np.random.default_rng(0).normal(size=(rows, 5)).astype(np.float32)
         (note,) = apply_steps(points, check_steps([step], "s"), 0, 1).notes
         return note
 
-    assert "min_dist" in told({"method": "umap", "min_dist": 0.3}, 200)
-    assert "diffusion map" in told({"method": "umap"}, 100)
-    assert "principal axes" in told({"method": "umap"}, 99)
-    assert "without effect" not in told({"method": "tsne", "learning_rate": 200.0}, 200)
-    assert "layout" in told({"method": "tsne"}, 50)
-    assert "principal axes" in told({"method": "tsne"}, 49)
+    assert "min_dist" in note_of({"method": "umap", "min_dist": 0.3}, 200)
+    assert "diffusion map" in note_of({"method": "umap"}, 100)
+    assert "principal axes" in note_of({"method": "umap"}, 99)
+    assert "without effect" not in note_of({"method": "tsne", "learning_rate": 200.0}, 200)
+    assert "layout" in note_of({"method": "tsne"}, 50)
+    assert "principal axes" in note_of({"method": "tsne"}, 49)
     assert not apply_steps(np.eye(9, dtype=np.float32), check_steps([{"method": "pca"}], "s"), 0, 1).notes
 
 
 class Enough(Exception):
-    """Somebody cancels."""
+    """Raised to cancel."""
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_progress_is_told_and_may_stop_the_work(step: dict[str, Any]) -> None:
+def test_progress_is_reported_and_may_cancel(step: dict[str, Any]) -> None:
     points, _ = fashion()
-    told: list[float] = []
+    fractions: list[float] = []
 
-    def tell(stage: str, fraction: float) -> None:
+    def report(stage: str, fraction: float) -> None:
         assert stage == "prepare"
-        told.append(fraction)
+        fractions.append(fraction)
 
     def stop(stage: str, fraction: float) -> None:
         if fraction > 0.6:
             raise Enough
 
-    apply_steps(points, check_steps([{"method": "pca"}, step], "s"), 0, 2, tell)
+    apply_steps(points, check_steps([{"method": "pca"}, step], "s"), 0, 2, report)
 
-    assert told == sorted(told)
-    assert any(0.5 < fraction < 1 for fraction in told)  # how many depends on the clock: one each tenth of a second
-    assert told[-1] == 1
+    assert fractions == sorted(fractions)
+    assert any(
+        0.5 < fraction < 1 for fraction in fractions
+    )  # how many depends on the clock: one each tenth of a second
+    assert fractions[-1] == 1
     with pytest.raises(Enough):
         apply_steps(points, check_steps([step], "s"), 0, 2, stop)
 
 
 @pytest.mark.parametrize("components", [2, 10, 50])
-def test_more_separate_parts_than_dimensions_are_told_apart(components: int) -> None:
+def test_more_separate_parts_than_dimensions_are_separated(components: int) -> None:
     rng = np.random.default_rng(0)
     truth = np.arange(80).repeat(50)
     points = (np.eye(80)[truth] * 50 + rng.normal(0, 0.1, (4000, 80))).astype(np.float32)

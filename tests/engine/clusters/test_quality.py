@@ -53,14 +53,14 @@ def test_noise_is_left_out_and_counted(blobs: Blobs) -> None:
     )
 
 
-def test_the_silhouette_counts_a_lone_row_as_nought() -> None:
+def test_the_silhouette_of_a_single_member_is_zero() -> None:
     points = np.array([[0.0], [1.0], [10.0]], np.float32)
 
     assert silhouette(points, np.array([0, 0, 1], np.int32), 1) == pytest.approx((9 / 10 + 8 / 9 + 0) / 3)
     assert silhouette(points, np.zeros(3, np.int32), 1) is None
 
 
-def test_above_twenty_thousand_rows_a_seeded_sample_is_measured_and_told(blobs: Blobs) -> None:
+def test_above_twenty_thousand_rows_a_seeded_sample_is_measured_and_reported(blobs: Blobs) -> None:
     points = blobs(n=20_500, d=2)
 
     metrics = grouped(points, components=0).metrics
@@ -161,12 +161,12 @@ def test_the_interval_of_a_sampled_silhouette_mostly_holds_the_one_of_all_rows(
     monkeypatch.setattr("shoal.engine.clusters.quality._MAX_EXACT", 600)
     monkeypatch.setattr("shoal.engine.clusters.quality._MIN_SAMPLE", 100)
 
-    told = [measure(grouping, seed, 1) for seed in range(120)]
+    measures = [measure(grouping, seed, 1) for seed in range(120)]
 
-    assert {one["silhouette_sampled"] for one in told} == {200}
-    low, score, high = (np.array([one[f"silhouette_{name}"] for one in told]) for name in ("low", "score", "high"))
+    assert {one["silhouette_sampled"] for one in measures} == {200}
+    low, score, high = (np.array([one[f"silhouette_{name}"] for one in measures]) for name in ("low", "score", "high"))
     assert 0.88 <= np.mean((low <= exact) & (exact <= high)) <= 0.995
-    assert abs(score.mean() - exact) < 4 * score.std() / np.sqrt(len(told))
+    assert abs(score.mean() - exact) < 4 * score.std() / np.sqrt(len(measures))
     assert 0.005 < (high - low).mean() < 0.1
 
 

@@ -213,7 +213,7 @@ def test_all_equal_rows_are_noise_unless_a_single_cluster_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("method", ["eom", "leaf"])
-def test_what_does_not_split_is_the_single_cluster_where_one_is_allowed(blobs: Blobs, method: str) -> None:
+def test_rows_that_do_not_split_are_the_single_cluster_if_allowed(blobs: Blobs, method: str) -> None:
     how: dict[str, Any] = {"cluster_selection_method": method, "allow_single_cluster": True}
 
     assert ours(blobs(0, n=80, centers=1), min_cluster_size=45, **how).clusters == 1
@@ -225,7 +225,7 @@ def test_fewer_rows_than_a_cluster_needs_are_noise(blobs: Blobs) -> None:
     assert ours(blobs(n=1)).clusters == 0
 
 
-def test_more_min_samples_than_rows_are_lowered_and_told(blobs: Blobs) -> None:
+def test_min_samples_above_the_number_of_rows_is_lowered_and_reported(blobs: Blobs) -> None:
     outcome = ours(blobs(n=40), min_samples=400)
 
     assert outcome.params["min_samples"] == 40
@@ -287,7 +287,7 @@ def test_a_row_beyond_the_reach_of_a_cluster_is_noise_when_assigned() -> None:
 
 
 @pytest.mark.parametrize("metric", ["manhattan", "l2", None, 3])
-def test_other_metrics_are_refused_with_those_there_are(blobs: Blobs, metric: object) -> None:
+def test_other_metrics_are_rejected_with_the_supported_ones(blobs: Blobs, metric: object) -> None:
     if metric is None:
         assert ours(blobs(), metric=None).params["metric"] == "euclidean"
         return

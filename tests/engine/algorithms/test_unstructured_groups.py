@@ -47,7 +47,7 @@ def test_a_large_group_beside_small_ones_stays_whole(dimensions: int, spread: fl
 
 
 @pytest.mark.parametrize("normalize", [False, True])
-def test_groups_of_few_dimensions_are_not_cut_along_their_shape(normalize: bool) -> None:
+def test_low_dimensional_groups_are_not_split_along_their_shape(normalize: bool) -> None:
     rng = np.random.default_rng(0)
     angles = np.repeat([0.0, 2.0, 4.0], [200, 200, 60])
     points = 8 * np.column_stack([np.cos(angles), np.sin(angles)]) + rng.normal(0, 0.7, (460, 2))
@@ -77,13 +77,13 @@ def test_a_row_far_from_every_group_is_in_none() -> None:
     assert adjusted_rand_score(groups[1:], labels[1:]) == 1.0
 
 
-def test_the_number_asked_for_leaves_no_row_out_where_groups_are_far_apart() -> None:
+def test_a_requested_number_leaves_no_noise_if_groups_are_separated() -> None:
     points, groups = made([30, 20, 50], 8, 0.05, 5)
 
     assert adjusted_rand_score(groups, auto(points, n_clusters=3).labels) == 1.0
 
 
-def test_communities_of_which_none_is_far_are_left_alone() -> None:
+def test_communities_without_separation_are_unchanged() -> None:
     points = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
     communities = (np.arange(300) % 6).astype(np.int32)
     copies = np.ones(300, np.int64)

@@ -97,7 +97,7 @@ def test_weights_count_as_copies_do(method: Any) -> None:
     assert np.allclose(np.sort(weighted[:, 2]), np.sort(whole[:, 2])[-39:], atol=1e-6)
 
 
-def test_micro_clusters_stand_for_many_rows() -> None:
+def test_micro_clusters_replace_many_rows() -> None:
     rng = np.random.default_rng(0)
     truth = np.arange(21_000) % 5
     points = (rng.normal(size=(21_000, 8)) * 0.3 + 4 * np.eye(8)[truth]).astype(np.float32)
@@ -109,7 +109,7 @@ def test_micro_clusters_stand_for_many_rows() -> None:
     assert any("micro-clusters" in warning for warning in found.warnings)
 
 
-def test_a_mixture_beyond_reach_is_refused_with_its_cost() -> None:
+def test_a_mixture_that_is_too_expensive_is_rejected_with_its_cost() -> None:
     points = np.random.default_rng(0).normal(size=(3000, 4096)).astype(np.float32)
 
     with pytest.raises(InvalidField, match="hours and") as refused:
@@ -162,7 +162,7 @@ def test_mean_shift_is_that_of_scikit_learn(fashion: Points) -> None:
 
 
 @pytest.mark.parametrize(("algorithm", "params"), DETERMINISTIC, ids=lambda value: str(value)[:40])
-def test_neither_order_nor_threads_change_an_answer(fashion: Points, algorithm: str, params: dict[str, Any]) -> None:
+def test_neither_order_nor_threads_change_a_result(fashion: Points, algorithm: str, params: dict[str, Any]) -> None:
     order = np.random.default_rng(5).permutation(len(fashion))
 
     one = ours(algorithm, fashion, **params)
@@ -173,7 +173,7 @@ def test_neither_order_nor_threads_change_an_answer(fashion: Points, algorithm: 
 
 
 @pytest.mark.parametrize(("algorithm", "params"), DETERMINISTIC, ids=lambda value: str(value)[:40])
-def test_new_rows_have_the_same_answer_alone_and_together(
+def test_new_rows_have_the_same_label_alone_and_in_a_batch(
     fashion: Points, algorithm: str, params: dict[str, Any]
 ) -> None:
     method = ALGORITHMS[algorithm]
@@ -202,7 +202,7 @@ def test_new_rows_have_the_same_answer_alone_and_together(
         ("auto", {"noise_level": 1.5}, "noise_level"),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_name(
+def test_invalid_parameters_are_rejected_by_name(
     fashion: Points, algorithm: str, params: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidField) as refused:
@@ -222,7 +222,7 @@ LEFT_TO_THE_DATA = {
 
 
 @pytest.mark.parametrize("algorithm", LEFT_TO_THE_DATA)
-def test_what_nobody_gave_is_chosen_from_the_data_and_said(algorithm: str) -> None:
+def test_omitted_parameters_are_chosen_from_the_data_with_a_warning(algorithm: str) -> None:
     """Twelve groups in 48 dimensions, as far apart as embeddings are, in two orders."""
     rng = np.random.default_rng(3)
     truth = rng.integers(0, 12, 720)
@@ -240,7 +240,9 @@ def test_what_nobody_gave_is_chosen_from_the_data_and_said(algorithm: str) -> No
 
 
 @pytest.mark.parametrize("algorithm", LEFT_TO_THE_DATA)
-def test_the_defaults_make_several_clusters_of_real_vectors_and_no_heap(fashion: Points, algorithm: str) -> None:
+def test_the_defaults_find_several_clusters_in_real_vectors_and_no_dominant_one(
+    fashion: Points, algorithm: str
+) -> None:
     found = compute(fashion, Plan(algorithm=algorithm, components=0))
 
     assert found.clusters >= 4
@@ -250,7 +252,7 @@ def test_the_defaults_make_several_clusters_of_real_vectors_and_no_heap(fashion:
 
 @pytest.mark.parametrize("algorithm", LEFT_TO_THE_DATA)
 @pytest.mark.parametrize("rows", [1, 2, 3, 7])
-def test_few_and_equal_rows_leave_something_to_choose_from(algorithm: str, rows: int) -> None:
+def test_few_and_equal_rows_have_a_result(algorithm: str, rows: int) -> None:
     for points in (np.eye(8, dtype=np.float32)[:rows], np.ones((rows, 8), np.float32)):
         found = compute(points, Plan(algorithm=algorithm, components=0))
 
