@@ -9,7 +9,7 @@ from typing import Any
 
 from measure.machine import one_line
 
-__all__ = ["Column", "markdown", "merged", "write_between"]
+__all__ = ["Column", "markdown", "merge_task", "write_between"]
 
 
 @dataclass(frozen=True, slots=True)

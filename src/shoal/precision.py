@@ -62,13 +62,13 @@ def is_rest_significant(points: Points, rest: Points) -> bool:
     """Whether rounding moved the rows by more than 2^-12 of their spread, on average. Rows that are all equal after
     rounding have no spread: then any loss is significant."""
     mean = points.mean(axis=0, dtype=np.float64) if len(points) else np.zeros(points.shape[1])
-    spread = lost = 0.0
+    spread = error = 0.0
     with np.errstate(invalid="ignore", over="ignore"):
         for first in range(0, len(points), _BLOCK):
             block = slice(first, first + _BLOCK)
             spread += float(((points[block] - mean) ** 2).sum())
-            lost += float((rest[block].astype(np.float64) ** 2).sum())
-    return bool(lost > _SHARE**2 * spread)
+            error += float((rest[block].astype(np.float64) ** 2).sum())
+    return bool(error > _SHARE**2 * spread)
 
 
 def center_on_mean(points: Points, rest: Points | None, origin: Floats | None = None) -> tuple[Points, Floats]:

@@ -1,6 +1,6 @@
-"""Whoever waits for the engine hears of it ten times a second, however long a piece of the work takes, and can stop it.
+"""A waiting caller gets ten ticks a second, however long a piece of work takes, and can cancel it.
 
-No piece of work ends here before so many ticks have come while it was under way: what counts ticks measures no time.
+No piece of work ends here before a number of ticks have arrived while it was running: counting ticks measures no time.
 """
 
 import threading

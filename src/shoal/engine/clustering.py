@@ -90,8 +90,8 @@ def compute(
         space = _scale_points(check_points(points), plan)
 
         def describe() -> Outcome:
-            found = cache("cluster", lambda: _cluster(space, plan, progress))
-            return _describe(space, plan, found, places_before, origin, progress)
+            clustered = cache("cluster", lambda: _cluster(space, plan, progress))
+            return _describe(space, plan, clustered, places_before, origin, progress)
 
         return cache("layout", describe)
 
@@ -179,8 +179,8 @@ def _fit_and_assign(
     fit = algorithm.fit(space[sample], checked, seed=plan.seed, threads=plan.threads, progress=part)
     rest = np.setdiff1d(np.arange(len(space)), sample, assume_unique=True)
     assigned = fit.assign(space[rest], plan.threads, scale_progress(progress, "cluster", 0.7, 1))
-    known = KnownRows.of(space[sample], fit.assignments, plan.threads)
-    assigned = known.recall(space[rest], assigned, plan.threads)  # equal rows are together
+    known_rows = KnownRows.of(space[sample], fit.assignments, plan.threads)
+    assigned = known_rows.recall(space[rest], assigned, plan.threads)  # equal rows are together
     progress("cluster", 1.0)
     labels, strengths = np.empty(len(space), np.int64), np.empty(len(space), np.float32)
     labels[sample], labels[rest] = fit.assignments.labels, assigned.labels
@@ -191,12 +191,12 @@ def _fit_and_assign(
 def _describe(
     space: Points,
     plan: Plan,
-    found: Clustered,
+    clustered: Clustered,
     places_before: NDArray[np.float32] | None,
     origin: NDArray[np.float64] | None,
     progress: Progress,
 ) -> Outcome:
-    labels = found.labels
+    labels = clustered.labels
     clusters = int(labels.max(initial=-1)) + 1
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
     progress("describe", 0.0)
@@ -212,55 +212,63 @@ def _describe(
     metrics = measure(grouping, plan.seed, plan.threads, scale_progress(progress, "describe", 0.5, 1))
     progress("describe", 1.0)
     progress("layout", 0.0)
-    near = _find_or_reuse_neighborhood(space, plan, found, scale_progress(progress, "layout", 0, 0.5))
-    drawn = _draw_map(space, plan, places_before, near, scale_progress(progress, "layout", 0.5, 1))
-    duplicates = None if near is None else find_near_duplicates(space, near, unit=plan.normalize)
+    neighborhood = _find_or_reuse_neighborhood(space, plan, clustered, scale_progress(progress, "layout", 0, 0.5))
+    revised_map = _draw_map(space, plan, places_before, neighborhood, scale_progress(progress, "layout", 0.5, 1))
+    duplicates = None if neighborhood is None else find_near_duplicates(space, neighborhood, unit=plan.normalize)
     progress("layout", 1.0)
     return Outcome(
         labels=labels,
-        strengths=found.strengths,
+        strengths=clustered.strengths,
         distances=memberships.distance.astype(np.float32),
         centroids=targets,
         medoids=medoids,
         representatives=nearest_members(memberships.distance, members),
-        coordinates=None if drawn is None else drawn.places,
-        metrics={**metrics, **_map_metrics(drawn, duplicates)},
+        coordinates=None if revised_map is None else revised_map.places,
+        metrics={**metrics, **_map_metrics(revised_map, duplicates)},
         cohesion=memberships.cohesion(members),
         origin=origin,
         distance_metric=metric,
-        params=found.params,
-        fitted=len(space) if found.fitted is None else len(found.fitted),
-        exact=found.exact,
-        warnings=[*found.warnings, *([] if drawn is None else drawn.warnings)],
-        density=found.density,
-        hierarchy=_build_hierarchy(targets, members, labels, plan, found),
-        layers=found.layers,
+        params=clustered.params,
+        fitted=len(space) if clustered.fitted is None else len(clustered.fitted),
+        exact=clustered.exact,
+        warnings=[*clustered.warnings, *([] if revised_map is None else revised_map.warnings)],
+        density=clustered.density,
+        hierarchy=_build_hierarchy(targets, members, labels, plan, clustered),
+        layers=clustered.layers,
         duplicates=duplicates,
-        model=None if found.fit is None else _build_model(space, plan, found.fit, found, targets, memberships.distance),
+        model=None
+        if clustered.fit is None
+        else _build_model(space, plan, clustered.fit, clustered, targets, memberships.distance),
     )
 
 
-def _find_or_reuse_neighborhood(space: Points, plan: Plan, found: Clustered, progress: Progress) -> Neighborhood | None:
+def _find_or_reuse_neighborhood(
+    space: Points, plan: Plan, clustered: Clustered, progress: Progress
+) -> Neighborhood | None:
     """Neighbours for the map, reusing those of the algorithm where it searched as many."""
     if plan.components == 0:
         return None
-    known = found.neighborhood
-    enough = known is not None and known.lists.rows.shape[1] >= min(COUNT, len(known.values.rows) - 1)
-    return known if enough else find_neighborhood(space, plan.threads, progress)
+    available = clustered.neighborhood
+    enough = available is not None and available.lists.rows.shape[1] >= min(COUNT, len(available.values.rows) - 1)
+    return available if enough else find_neighborhood(space, plan.threads, progress)
 
 
 def _draw_map(
-    space: Points, plan: Plan, before: NDArray[np.float32] | None, near: Neighborhood | None, progress: Progress
+    space: Points,
+    plan: Plan,
+    previous: NDArray[np.float32] | None,
+    neighborhood: Neighborhood | None,
+    progress: Progress,
 ) -> RevisedMap | None:
-    if near is None:
+    if neighborhood is None:
         return None
-    stability = "none" if before is None else plan.layout_stability
-    places = np.empty((len(space), 0), np.float32) if before is None else before
-    return revise_map(space, places, stability, plan.components, plan.seed, plan.threads, progress, near=near)
+    stability = "none" if previous is None else plan.layout_stability
+    places = np.empty((len(space), 0), np.float32) if previous is None else previous
+    return revise_map(space, places, stability, plan.components, plan.seed, plan.threads, progress, near=neighborhood)
 
 
-def _map_metrics(drawn: RevisedMap | None, duplicates: NearDuplicates | None) -> dict[str, float]:
-    moved = None if drawn is None else drawn.moved
+def _map_metrics(revised_map: RevisedMap | None, duplicates: NearDuplicates | None) -> dict[str, float]:
+    moved = None if revised_map is None else revised_map.moved
     return {
         **({} if moved is None else {"map_moved": moved}),
         **({} if duplicates is None else {"near_duplicates": float(duplicates.spare)}),
@@ -268,22 +276,22 @@ def _map_metrics(drawn: RevisedMap | None, duplicates: NearDuplicates | None) ->
 
 
 def _build_model(
-    space: Points, plan: Plan, fit: Fit, found: Clustered, targets: Points, distances: NDArray[np.floating]
+    space: Points, plan: Plan, fit: Fit, clustered: Clustered, targets: Points, distances: NDArray[np.floating]
 ) -> Model:
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
-    own = found.labels if found.fitted is None else found.labels[found.fitted]
-    reach = Reach.of(targets, distances, found.labels, metric) if fit.assigns_all else None
-    known = KnownRows.of(space, Assignments(found.labels.astype(np.int64), found.strengths), plan.threads)
+    own = clustered.labels if clustered.fitted is None else clustered.labels[clustered.fitted]
+    reach = Reach.of(targets, distances, clustered.labels, metric) if fit.assigns_all else None
+    known = KnownRows.of(space, Assignments(clustered.labels.astype(np.int64), clustered.strengths), plan.threads)
     return Model.of(fit, own, targets.shape[1], plan.normalize, reach, known)
 
 
 def _build_hierarchy(
-    targets: Points, members: Sequence[Rows], labels: Labels, plan: Plan, found: Clustered
+    targets: Points, members: Sequence[Rows], labels: Labels, plan: Plan, clustered: Clustered
 ) -> list[NDArray[np.int32]]:
     if plan.hierarchy_depth < 2:
         return []
-    if found.layers is not None and found.layers.chosen > 0:
-        return levels_from_layers(found.layers, labels, plan.hierarchy_depth)
+    if clustered.layers is not None and clustered.layers.chosen > 0:
+        return levels_from_layers(clustered.layers, labels, plan.hierarchy_depth)
     return build_levels(targets, np.array([len(rows) for rows in members], np.int64), plan.hierarchy_depth)
 
 

@@ -76,10 +76,10 @@ def estimate_cost(plan: Plan, rows: int, dimensions: int) -> Cost:
 def estimate_assignment_cost(rows: int, dimensions: int, clusters: int) -> Cost:
     """Cost of assigning rows to existing clusters: nearest centroids, and places on the map."""
     fit = Cost(1.2e-9 * rows * dimensions * max(clusters, 1), _estimate_bytes(rows, dimensions, 14))
-    drawn = _neighbor_cost(rows, dimensions, _MAX_EXACT_MAP) + Cost(
+    layout = _neighbor_cost(rows, dimensions, _MAX_EXACT_MAP) + Cost(
         6e-5 * rows, _estimate_bytes(rows, dimensions, 0, 2500)
     )
-    whole = fit + _description_cost(rows, dimensions, clusters, directions=True) + drawn
+    whole = fit + _description_cost(rows, dimensions, clusters, directions=True) + layout
     return Cost(whole.cpu_seconds, whole.bytes + 8.0 * rows * dimensions)
 
 
@@ -154,9 +154,9 @@ def _description_cost(rows: int, dimensions: int, clusters: float, *, directions
 def _map_cost(plan: Plan, rows: int, dimensions: int) -> Cost:
     if plan.components == 0:
         return Cost(0, 0)
-    known = plan.algorithm in ("auto", "evoc", "leiden")
-    found = Cost(0, 0) if known else _neighbor_cost(rows, dimensions, _MAX_EXACT_MAP)
-    return found + Cost(6e-5 * rows, _estimate_bytes(rows, dimensions, 0, 2500))
+    has_neighbors = plan.algorithm in ("auto", "evoc", "leiden")
+    neighbors = Cost(0, 0) if has_neighbors else _neighbor_cost(rows, dimensions, _MAX_EXACT_MAP)
+    return neighbors + Cost(6e-5 * rows, _estimate_bytes(rows, dimensions, 0, 2500))
 
 
 def _kmeans_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:
@@ -198,8 +198,8 @@ def _linkage_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost
         5e-8 * own * own + _micro_cluster_seconds(rows, dimensions, own),
         _estimate_bytes(rows, dimensions, 14) + 8.5 * own * own,
     )
-    known = params.get("n_clusters") or params.get("distance_threshold") is not None
-    return linked if known else linked + estimate_choice_cost(own, dimensions)
+    has_limit = params.get("n_clusters") or params.get("distance_threshold") is not None
+    return linked if has_limit else linked + estimate_choice_cost(own, dimensions)
 
 
 def _mixture_cost(rows: int, dimensions: int, params: Mapping[str, Any]) -> Cost:

@@ -27,14 +27,14 @@ class KnownRows:
         keys, first = np.unique(row_keys(points, threads), return_index=True)
         return KnownRows(keys, labelled.labels[first].astype(np.int64), labelled.strengths[first])
 
-    def recall(self, points: Points, found: Assignments, threads: int) -> Assignments:
-        """`found` for `points` (n, d), replaced by the stored labels where a row equals a known one bit by bit."""
+    def recall(self, points: Points, assigned: Assignments, threads: int) -> Assignments:
+        """`assigned` for `points` (n, d), replaced by the stored labels where a row equals a known one bit by bit."""
         if len(self.keys) == 0 or len(points) == 0:
-            return found
+            return assigned
         keys = row_keys(points, threads)
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        known = self.keys[place] == keys
+        position = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        is_known = self.keys[position] == keys
         return Assignments(
-            np.where(known, self.labels[place], found.labels),
-            np.where(known, self.strengths[place], found.strengths).astype(np.float32),
+            np.where(is_known, self.labels[position], assigned.labels),
+            np.where(is_known, self.strengths[position], assigned.strengths).astype(np.float32),
         )

@@ -63,12 +63,12 @@ class Model:
         rows = check_new_points(points, self.dimensions)
         rows = unit_rows(rows, threads) if self.normalize else rows
         with one_blas_thread():
-            found = self.place(rows, threads, progress)
-        labels = self.number[found.labels]
+            own = self.place(rows, threads, progress)
+        labels = self.number[own.labels]
         fits = labels >= 0
         if self.reach is not None:
             fits[fits] = self.reach.holds(rows[fits], labels[fits], threads)
-        assigned = Assignments(np.where(fits, labels, NOISE), np.where(fits, found.strengths, 0).astype(np.float32))
+        assigned = Assignments(np.where(fits, labels, NOISE), np.where(fits, own.strengths, 0).astype(np.float32))
         return self.known.recall(rows, assigned, threads)
 
     def nearest(self, rows: Points, threads: int = 0, progress: Progress = ignore_progress) -> Assignments:
@@ -77,6 +77,6 @@ class Model:
         owner = getattr(self.place, "__self__", None)
         place = owner.nearest if isinstance(owner, _NearestPlacer) else self.place
         with one_blas_thread():
-            found = place(rows, threads, progress)
-        labels = self.number[found.labels]
-        return Assignments(labels, np.where(labels >= 0, found.strengths, 0).astype(np.float32))
+            own = place(rows, threads, progress)
+        labels = self.number[own.labels]
+        return Assignments(labels, np.where(labels >= 0, own.strengths, 0).astype(np.float32))

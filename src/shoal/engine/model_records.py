@@ -1,4 +1,4 @@
-"""The classes and functions that a saved clustering or a stored stage may consist of, and no others."""
+"""The classes and functions that saved clusterings and stored stages may contain."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -33,6 +33,8 @@ OUTCOME_RECORDS: Final[tuple[type[Any], ...]] = (
 )  # fmt: skip
 MODEL_RECORDS: Final[tuple[type[Any], ...]] = (
     Assigner, CommunityVotes, FittedMixture, FittedRows, KnownRows, Members, Metric, Model, NeighborVotes, Places,
-    Reach, Space, *(one.params for one in ALGORITHMS.values()),
+    Reach, Space, *(entry.params for entry in ALGORITHMS.values()),
 )  # fmt: skip
-MODEL_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {one.__name__: one for one in (as_they_are, assign_nothing)}
+MODEL_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
+    entry.__name__: entry for entry in (as_they_are, assign_nothing)
+}

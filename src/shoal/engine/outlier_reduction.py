@@ -36,7 +36,7 @@ def assign_noise(outcome: Outcome, points: Points, plan: Plan, progress: Progres
         labels, strengths = outcome.labels.copy(), outcome.strengths.copy()
         labels[noise], strengths[noise] = reassigned.labels, reassigned.strengths
         means = cluster_means(points, labels, outcome.clusters)
-        found = measure_memberships(
+        memberships = measure_memberships(
             points, labels, outcome.centroids, outcome.distance_metric, outcome.origin, threads=plan.threads
         )
         layers, model = outcome.layers, outcome.model
@@ -44,26 +44,26 @@ def assign_noise(outcome: Outcome, points: Points, plan: Plan, progress: Progres
             outcome,
             labels=labels,
             strengths=strengths,
-            distances=found.distance.astype(np.float32),
-            metrics=_update_metrics(outcome, points, labels, means, found, plan, progress),
-            cohesion=found.cohesion(member_rows(labels, outcome.clusters)),
+            distances=memberships.distance.astype(np.float32),
+            metrics=_update_metrics(outcome, points, labels, means, memberships, plan, progress),
+            cohesion=memberships.cohesion(member_rows(labels, outcome.clusters)),
             layers=None if layers is None else _extend_layers(layers, noise, labels, points, plan.threads),
             model=None if model is None else replace(model, known=_build_known_rows(points, labels, strengths, plan)),
         )
 
 
 def _assign_rows(outcome: Outcome, rows: Points, plan: Plan, progress: Progress) -> Assignments:
-    found = Assignments(np.full(len(rows), NOISE, np.int64), np.zeros(len(rows), np.float32))
+    result = Assignments(np.full(len(rows), NOISE, np.int64), np.zeros(len(rows), np.float32))
     if outcome.model is not None:
-        found = outcome.model.nearest(rows, plan.threads, progress)
-    left = np.flatnonzero(found.labels < 0)
-    if len(left):
+        result = outcome.model.nearest(rows, plan.threads, progress)
+    unassigned = np.flatnonzero(result.labels < 0)
+    if len(unassigned):
         nearest = Assigner.of(outcome.centroids, metric=outcome.distance_metric)
-        placed = nearest.assign(np.ascontiguousarray(rows[left]), plan.threads, progress)
-        labels, strengths = found.labels.copy(), found.strengths.copy()
-        labels[left], strengths[left] = placed.labels, placed.strengths
-        found = Assignments(labels, strengths)
-    return found
+        placed = nearest.assign(np.ascontiguousarray(rows[unassigned]), plan.threads, progress)
+        labels, strengths = result.labels.copy(), result.strengths.copy()
+        labels[unassigned], strengths[unassigned] = placed.labels, placed.strengths
+        result = Assignments(labels, strengths)
+    return result
 
 
 def _update_metrics(
@@ -71,11 +71,11 @@ def _update_metrics(
     points: Points,
     labels: Labels,
     means: NDArray[np.float64],
-    found: Memberships,
+    memberships: Memberships,
     plan: Plan,
     progress: Progress,
 ) -> dict[str, float | None]:
-    grouping = Grouping(points, labels, means, found, outcome.distance_metric)
+    grouping = Grouping(points, labels, means, memberships, outcome.distance_metric)
     return {**outcome.metrics, **measure(grouping, plan.seed, plan.threads, progress)}
 
 

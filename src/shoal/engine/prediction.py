@@ -73,16 +73,16 @@ class Assigner:
 
     def place(self, rows: Points, threads: int, progress: Progress) -> Assignments:
         """As `assign`, for validated rows."""
-        found = all_noise(len(rows))
+        result = all_noise(len(rows))
         if len(self._places.numbers) == 0 or len(rows) == 0:
-            return found
+            return result
         near = self._places.nearest(unit_rows(rows, threads) if self.metric == "cosine" else rows, threads, progress)
         labels, own, other = self._places.numbers[near.labels], near.squares[:, 0], near.squares[:, 1]
         share = np.where(other > 0, own / np.where(other > 0, other, 1.0), 0.0)
         fits = self._fits(labels, own)
-        found.labels[:] = np.where(fits, labels, NOISE)
-        found.strengths[:] = np.where(fits, 1.0 - np.sqrt(share), 0.0)
-        return found
+        result.labels[:] = np.where(fits, labels, NOISE)
+        result.strengths[:] = np.where(fits, 1.0 - np.sqrt(share), 0.0)
+        return result
 
     def _fits(self, labels: Rows, squares: Doubles) -> NDArray[np.bool_]:
         if self.reach is None:
@@ -105,10 +105,10 @@ class Reach:
         reach = compute_reaches(distances, labels, len(centroids), metric=metric)
         if metric == "euclidean":
             return Reach(centroids, reach, metric)
-        known = squared_lengths(centroids) > 0
-        placed = centroids.copy()
-        placed[known] = unit_rows(centroids[known])
-        return Reach(placed, np.where(known, reach, np.inf), metric)
+        is_nonzero = squared_lengths(centroids) > 0
+        targets = centroids.copy()
+        targets[is_nonzero] = unit_rows(centroids[is_nonzero])
+        return Reach(targets, np.where(is_nonzero, reach, np.inf), metric)
 
     def holds(self, points: Points, labels: Rows, threads: int) -> NDArray[np.bool_]:
         """(n,) whether each row, of unit length under "cosine", is within the reach of its cluster; independent of the
@@ -149,13 +149,13 @@ class Places:
         blocks = spans(len(rows), max(16, min(_ROWS, _CELLS // len(self.targets))))
         if len(blocks) == 1:
             return self._block(rows)
-        found = TwoNearest(np.empty(len(rows), np.int32), np.empty((len(rows), 2)))
+        result = TwoNearest(np.empty(len(rows), np.int32), np.empty((len(rows), 2)))
         with one_blas_thread():
             parts = map_in_order(lambda block: self._block(rows[block]), blocks, threads)
             for block, part in zip(blocks, parts, strict=True):
-                found.labels[block], found.squares[block] = part.labels, part.squares
+                result.labels[block], result.squares[block] = part.labels, part.squares
                 progress("cluster", block.stop / len(rows))
-        return found
+        return result
 
     def _block(self, rows: Points) -> TwoNearest:
         rows = np.ascontiguousarray(rows)

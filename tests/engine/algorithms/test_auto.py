@@ -97,8 +97,8 @@ def test_layers_go_from_coarse_to_fine_and_are_nested(banking: tuple[Points, NDA
 
 
 def topics(seed: int, between: float, within: float, noise: float) -> tuple[Points, NDArray[Any], NDArray[Any]]:
-    """4,480 rows of 43 groups of uneven size in eight topics; the group and the topic of each row, -1 for the twentieth
-    that are strays."""
+    """4,480 rows of 43 groups of uneven size in eight topics; the group and the topic of each row, -1 for the
+    twentieth that are outliers."""
     rng = np.random.default_rng(seed)
 
     def unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:

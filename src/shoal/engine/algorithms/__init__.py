@@ -93,14 +93,14 @@ def find_algorithm(name: object) -> Algorithm:
 def _suggest_algorithm(name: str) -> str | None:
     """The algorithm that a misspelt name or an alias refers to."""
     spelt = {other.replace("_", ""): other for other in ALGORITHMS} | _ALIASES
-    close = get_close_matches(re.sub(r"[^a-z]", "", name.casefold()), spelt, 1)
-    return spelt[close[0]] if close else None
+    matches = get_close_matches(re.sub(r"[^a-z]", "", name.casefold()), spelt, 1)
+    return spelt[matches[0]] if matches else None
 
 
 def count_parameter(algorithm: str) -> str | None:
     """The algorithm's parameter for the number of clusters, None if it has none. Raises InvalidField."""
-    known = {field.name for field in fields(find_algorithm(algorithm).params)}
-    return next((name for name in _COUNT_NAMES if name in known), None)
+    names = {field.name for field in fields(find_algorithm(algorithm).params)}
+    return next((name for name in _COUNT_NAMES if name in names), None)
 
 
 def parameter_names(algorithm: str) -> frozenset[str]:
@@ -137,10 +137,10 @@ def check_params(algorithm: str, params: Mapping[str, object]) -> tuple[dict[str
     names = {field.name: field.name for field in fields(kind)}
     alias = _find_count_alias(algorithm, params)
     names |= {} if alias is None else dict([alias])
-    meant = {} if algorithm != "kmeans" and dict(params) == dict(_SDK_KMEANS_DEFAULTS) else params
-    given = {names[name]: unwrap(value) for name, value in meant.items() if name in names and value is not None}
+    used = {} if algorithm != "kmeans" and dict(params) == dict(_SDK_KMEANS_DEFAULTS) else params
+    values = {names[name]: unwrap(value) for name, value in used.items() if name in names and value is not None}
     try:
-        checked = kind(**given)
+        checked = kind(**values)
     except InvalidField as error:
         name = alias[0] if alias is not None and error.field == alias[1] else error.field
         raise InvalidField(f"algorithm_params.{name}", error.problem, value=params[name]) from None
@@ -156,14 +156,14 @@ def _find_count_alias(algorithm: str, params: Mapping[str, object]) -> tuple[str
     return next(((name, count) for name in others), None)
 
 
-def _collect_warnings(algorithm: str, params: Mapping[str, object], known: Mapping[str, str]) -> list[str]:
+def _collect_warnings(algorithm: str, params: Mapping[str, object], accepted: Mapping[str, str]) -> list[str]:
     filled = (
         _SDK_KMEANS_DEFAULTS
         if set(params) == set(_SDK_KMEANS_DEFAULTS) and dict(params) != dict(_SDK_KMEANS_DEFAULTS)
         else {}
     )
     unknown = sorted(
-        name for name, value in params.items() if name not in known and value not in (None, filled.get(name))
+        name for name, value in params.items() if name not in accepted and value not in (None, filled.get(name))
     )
     if not unknown:
         return []
@@ -175,15 +175,15 @@ def _collect_warnings(algorithm: str, params: Mapping[str, object], known: Mappi
             f"in AlgorithmParams({{...}}){hint}."
         ]
     names = ", ".join(repr(name) for name in unknown)
-    own = ", ".join(sorted(set(known.values())))
+    own = ", ".join(sorted(set(accepted.values())))
     near = [
-        get_close_matches(name.casefold(), [*known, *_accepted_count_names(known)], 1, _MIN_SIMILARITY)
+        get_close_matches(name.casefold(), [*accepted, *_accepted_count_names(accepted)], 1, _MIN_SIMILARITY)
         for name in unknown
     ]
-    hint = "".join(f" Did you mean {found[0]!r}?" for found in near if found)
+    hint = "".join(f" Did you mean {match[0]!r}?" for match in near if match)
     return [f"algorithm_params: {algorithm} does not know {names}; ignored.{hint} It knows {own}."]
 
 
-def _accepted_count_names(known: Mapping[str, str]) -> tuple[str, ...]:
+def _accepted_count_names(accepted: Mapping[str, str]) -> tuple[str, ...]:
     """Names accepted for the number of clusters, if the algorithm has such a parameter."""
-    return _COUNT_NAMES if any(name in known for name in _COUNT_NAMES) else ()
+    return _COUNT_NAMES if any(name in accepted for name in _COUNT_NAMES) else ()

@@ -105,11 +105,11 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
     local = near.reorder()
     graph = fuzzy_graph(local.halve_squares(), threads)
     order = rows[near.order]
-    found = _find_layers(
+    layered = _find_layers(
         graph, local, points[order], copies[near.order], params, threads, scale_progress(progress, "cluster", 0.6, 1)
     )
-    found = found.take(np.argsort(near.order))
-    layers, labels = found.layers, found.labels
+    layered = layered.take(np.argsort(near.order))
+    layers, labels = layered.layers, layered.labels
     effective |= {"n_neighbors": near.rows.shape[1]}
     warnings = [] if near.exact else ["Neighbours were searched among near blocks of rows only."]
     unclear = agreement_warning(layers.agreement) or _structure_warning(points[rows[:_MAX_STRUCTURE_ROWS]], threads)
@@ -119,9 +119,9 @@ def fit(points: Points, params: AutoParams, *, seed: int, threads: int, progress
         _few_rows_warning(len(points), params, labels),
     ]
     return Fit(
-        assignments=Assignments(labels[back].astype(np.int64), found.strengths[back]),
+        assignments=Assignments(labels[back].astype(np.int64), layered.strengths[back]),
         assign=NeighborVotes(
-            points[rows], labels, found.middle, found.spread, near.rows.shape[1], _MAX_DEVIATIONS
+            points[rows], labels, layered.middle, layered.spread, near.rows.shape[1], _MAX_DEVIATIONS
         ).assign,
         params=effective,
         warnings=[*warnings, *(note for note in notes if note)],
@@ -167,12 +167,12 @@ def _few_rows_warning(rows: int, params: AutoParams, labels: NDArray[np.int32]) 
     )
 
 
-def _count_warning(params: AutoParams, found: int) -> str | None:
+def _count_warning(params: AutoParams, count: int) -> str | None:
     requested = params.n_clusters
-    if requested is None or found == requested:
+    if requested is None or count == requested:
         return None
     return (
-        f"{requested:,} clusters were asked for and {found:,} found: the rows that belong to one cannot be split into "
+        f"{requested:,} clusters were asked for and {count:,} found: the rows that belong to one cannot be split into "
         f"that many of at least {params.min_cluster_size}. A lower noise_level leaves fewer rows out."
     )
 
@@ -253,11 +253,11 @@ def _find_layers(
         progress=scale_progress(progress, "cluster", 0.8, 1),
     )
     requested = params.n_clusters
-    found, chosen = tree.natural_layers() if requested is None else tree.with_clusters(requested)
-    layers = build_layers(found)
+    labellings, chosen = tree.natural_layers() if requested is None else tree.with_clusters(requested)
+    layers = build_layers(labellings)
     labels, clusters = layers[chosen].labels, layers[chosen].clusters
     home = _assign_homes(ground.communities, labels, clusters)
-    if found[chosen] is not tree.core:
+    if labellings[chosen] is not tree.core:
         share = walk_home(graph, home, threads)[1]
     middle, spread = robust_scores(away, home)[1:]
     natural = int(tree.core.max(initial=-1)) + 1

@@ -26,19 +26,19 @@ def choose_cluster_count(points: Points, threads: int, progress: Progress) -> Ch
 
 
 def resolve_cluster_count(
-    name: str, given: int | None, most: int, points: Points, threads: int, progress: Progress
+    name: str, requested: int | None, most: int, points: Points, threads: int, progress: Progress
 ) -> tuple[int, list[str]]:
     """The number of clusters to use, and the warnings about it.
 
-    It is `given`, the value of the parameter `name`, or chosen from the data if that is None, reporting to `progress`;
-    at most `most`, the number of distinct rows.
+    It is `requested`, the value of the parameter `name`, or if that is None chosen from the data, reporting to
+    `progress`; at most `most`, the number of distinct rows.
     """
-    if given is None:
+    if requested is None:
         chosen = choose_cluster_count(points, threads, progress)
         return min(chosen.k, most), [chosen.reason]
-    if given > most:
-        return most, [f"{name} was lowered from {given} to {most}, the number of distinct rows."]
-    return given, []
+    if requested > most:
+        return most, [f"{name} was lowered from {requested} to {most}, the number of distinct rows."]
+    return requested, []
 
 
 def choose_eps(edges: Reachability, copies: Rows) -> float:

@@ -121,12 +121,14 @@ def fit(points: Points, params: GaussianMixtureParams, *, seed: int, threads: in
     _check_cost(len(used), points.shape[1], components, params)
     progress("cluster", 0.4)
     model = _fit_mixture(points[used], components, params, seed, warnings)
-    found = np.unique(model.predict(points[used].astype(np.float64)))
-    labelled = FittedMixture.of(model, found).assign(points, threads, scale_progress(progress, "cluster", 0.9, 1))
+    used_components = np.unique(model.predict(points[used].astype(np.float64)))
+    labelled = FittedMixture.of(model, used_components).assign(
+        points, threads, scale_progress(progress, "cluster", 0.9, 1)
+    )
     present, numbered = np.unique(labelled.labels, return_inverse=True)
     return Fit(
         assignments=Assignments(numbered.astype(np.int64), labelled.strengths),
-        assign=FittedMixture.of(model, found[present]).assign,
+        assign=FittedMixture.of(model, used_components[present]).assign,
         assigns_all=True,
         params=effective,
         warnings=warnings,
@@ -201,14 +203,14 @@ class FittedMixture:
 
     def assign(self, points: Points, threads: int, progress: Progress) -> Assignments:
         """Labels of rows; each is independent of the other rows of the call."""
-        found = all_noise(len(points))
+        result = all_noise(len(points))
         for start in range(0, len(points), 8192):
             block = slice(start, min(start + 8192, len(points)))
             chances = self._model.predict_proba(points[block].astype(np.float64))[:, self.used]
             best = np.argmax(chances, axis=1)
-            found.labels[block], found.strengths[block] = best, chances[np.arange(len(best)), best]
+            result.labels[block], result.strengths[block] = best, chances[np.arange(len(best)), best]
             progress("cluster", block.stop / len(points))
-        return found
+        return result
 
     @cached_property
     def _model(self) -> Any:

@@ -301,7 +301,7 @@ class Members:
         return CorePoints.of(fitted, self.copies, self.core, self.labels >= 0, self.min_samples)
 
     def __getstate__(self) -> dict[str, object]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 HDBSCAN: Final = Algorithm(HDBSCANParams, fit)

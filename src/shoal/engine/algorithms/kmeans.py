@@ -108,7 +108,7 @@ def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progre
         best = _fit_in_batches(points, keys, params, seed, threads, progress)
     else:
         best = _fit_best_start(points, keys, params, seed, threads, progress)
-    centers, found = _drop_empty(best.centers, best.nearest)
+    centers, nearest = _drop_empty(best.centers, best.nearest)
     warnings = _collect_warnings(
         params, len(points), len(centers), None if distinct_rows is None else len(distinct_rows), best.converged
     )
@@ -116,14 +116,16 @@ def fit(points: Points, params: KMeansParams, *, seed: int, threads: int, progre
         warnings.append(f"{len(points):,} rows were fitted by mini-batches: their codes do not fit in memory.")
     effective["n_clusters"] = len(centers)
     assign = Assigner.of(centers.astype(np.float32), metric="euclidean").place
-    return Fit(assignments=_to_assignments(found), assign=assign, params=effective, warnings=warnings, assigns_all=True)
+    return Fit(
+        assignments=_to_assignments(nearest), assign=assign, params=effective, warnings=warnings, assigns_all=True
+    )
 
 
-def _collect_warnings(params: KMeansParams, rows: int, found: int, distinct: int | None, converged: bool) -> list[str]:
+def _collect_warnings(params: KMeansParams, rows: int, count: int, distinct: int | None, converged: bool) -> list[str]:
     warnings = []
-    if found < params.n_clusters:
-        reason = f"there are {rows} rows" if distinct == rows else f"there are {distinct or found} distinct rows"
-        warnings.append(f"n_clusters was lowered from {params.n_clusters} to {found}: {reason}.")
+    if count < params.n_clusters:
+        reason = f"there are {rows} rows" if distinct == rows else f"there are {distinct or count} distinct rows"
+        warnings.append(f"n_clusters was lowered from {params.n_clusters} to {count}: {reason}.")
     if not converged:
         warnings.append(f"k-means stopped after max_iter={params.max_iter} steps before it converged.")
     return warnings
@@ -137,12 +139,12 @@ def _find_distinct(keys: Keys, clusters: int) -> Rows | None:
     return None if len(distinct_rows) > clusters else np.sort(distinct_rows).astype(np.int64)
 
 
-def _drop_empty(centers: NDArray[np.float64], found: TwoNearest) -> tuple[NDArray[np.float64], TwoNearest]:
+def _drop_empty(centers: NDArray[np.float64], nearest: TwoNearest) -> tuple[NDArray[np.float64], TwoNearest]:
     """Remove centers that are nearest to no row."""
-    used, labels = np.unique(found.labels, return_inverse=True)
+    used, labels = np.unique(nearest.labels, return_inverse=True)
     if len(used) == len(centers):
-        return centers, found
-    return centers[used], TwoNearest(labels.astype(np.int32), found.squares)
+        return centers, nearest
+    return centers[used], TwoNearest(labels.astype(np.int32), nearest.squares)
 
 
 def _fit_best_start(
@@ -197,15 +199,15 @@ def _fit_in_batches(
     share = scale_progress(progress, "cluster", 0.1, 0.8)
     centers, converged = fit_minibatch(points, starts, min(params.max_iter, _MAX_PASSES), rng, threads, share)
     last = scale_progress(progress, "cluster", 0.8, 1)
-    found = find_two_nearest(points, centers.astype(np.float32), threads, partial(last, "cluster"))
-    return Run(centers, converged or params.max_iter > _MAX_PASSES, found)
+    nearest = find_two_nearest(points, centers.astype(np.float32), threads, partial(last, "cluster"))
+    return Run(centers, converged or params.max_iter > _MAX_PASSES, nearest)
 
 
-def _to_assignments(found: TwoNearest) -> Assignments:
+def _to_assignments(two_nearest: TwoNearest) -> Assignments:
     """Strength is 1 - nearest / second nearest distance: 0 halfway between two centers, 1 at the center."""
-    own, other = found.squares[:, 0], found.squares[:, 1]
+    own, other = two_nearest.squares[:, 0], two_nearest.squares[:, 1]
     nearest = np.where(other > 0, own / np.where(other > 0, other, 1.0), 0.0)
-    return Assignments(found.labels.astype(np.int64), (1.0 - np.sqrt(nearest)).astype(np.float32))
+    return Assignments(two_nearest.labels.astype(np.int64), (1.0 - np.sqrt(nearest)).astype(np.float32))
 
 
 KMEANS: Final = Algorithm(KMeansParams, fit)

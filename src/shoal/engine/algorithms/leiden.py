@@ -84,7 +84,7 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
     graph = fuzzy_graph(near.halve_squares(), threads)
     rounds = params.n_iterations if params.n_iterations > 0 else _MAX_ROUNDS
     resolution = 1.0 if params.objective_function == "modularity" else params.resolution
-    found = run_leiden(
+    partition = run_leiden(
         graph,
         resolution,
         [seed],
@@ -94,10 +94,10 @@ def fit(points: Points, params: LeidenParams, *, seed: int, threads: int, progre
         progress=scale_progress(progress, "cluster", 0.7, 1),
     )[0]
     no_row = np.zeros(len(rows), np.bool_)
-    labels = mark_noise(found, no_row, values.copies, max(params.min_cluster_size, 1))
-    share = np.where(labels >= 0, walk_home(graph, found, threads)[1], 0.0).astype(np.float32)
-    middle, spread = robust_scores(log_distances(near.distances), found)[1:]
-    used = np.unique(found[labels >= 0])
+    labels = mark_noise(partition, no_row, values.copies, max(params.min_cluster_size, 1))
+    share = np.where(labels >= 0, walk_home(graph, partition, threads)[1], 0.0).astype(np.float32)
+    middle, spread = robust_scores(log_distances(near.distances), partition)[1:]
+    used = np.unique(partition[labels >= 0])
     votes = NeighborVotes(space_points[rows], labels, middle[used], spread[used], near.rows.shape[1], np.inf)
     return Fit(
         assignments=Assignments(labels[back].astype(np.int64), share[back]),

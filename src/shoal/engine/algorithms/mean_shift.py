@@ -137,34 +137,34 @@ def _choose_bandwidth(rows: Points, params: MeanShiftParams, seed: int, threads:
     """The bandwidth at which most of a sample is in clusters of several rows, and two of these rows are most likely in
     different ones, weighted by the silhouette: neither one dominant cluster nor only tiny ones."""
     default = _estimate_bandwidth(rows, _QUANTILE, seed)
-    some = np.random.default_rng(seed).permutation(len(rows))[:_SCORED]
-    chosen = np.ascontiguousarray(rows[np.sort(some)])
-    best, found = 0.0, default
+    order = np.random.default_rng(seed).permutation(len(rows))[:_SCORED]
+    chosen = np.ascontiguousarray(rows[np.sort(order)])
+    best, best_bandwidth = 0.0, default
     for number, bandwidth in enumerate(part * default for part in _FACTORS if default > 0):
         progress("cluster", number / len(_FACTORS))
         labels = _fit_peaks(chosen, bandwidth, replace(params, seeds=None, cluster_all=True), threads, ignore_progress)[
             0
         ]
         sizes = np.bincount(labels)
-        held = sizes[sizes >= _MIN_SIZE]
-        if len(held) == 0 or not 2 <= len(sizes) < len(chosen):
+        large = sizes[sizes >= _MIN_SIZE]
+        if len(large) == 0 or not 2 <= len(sizes) < len(chosen):
             continue
         means = cluster_means(chosen, labels.astype(np.int32), len(sizes))
-        separation = held.sum() / len(labels) * (1 - ((held / held.sum()) ** 2).sum())
+        separation = large.sum() / len(labels) * (1 - ((large / large.sum()) ** 2).sum())
         score = float(separation) * squared_silhouette(chosen, labels, means)
         if score > best:
-            best, found = score, bandwidth
-    return found
+            best, best_bandwidth = score, bandwidth
+    return best_bandwidth
 
 
 def _estimate_bandwidth(rows: Points, quantile: float, seed: int) -> float:
     """The mean, over a sample, of the distance to the farthest of the nearest `quantile` of its rows."""
-    some = np.random.default_rng(seed).permutation(len(rows))[:_SAMPLE]
-    chosen = rows[np.sort(some)].astype(np.float64)
-    kept = max(int(len(chosen) * quantile), 1) - 1
+    order = np.random.default_rng(seed).permutation(len(rows))[:_SAMPLE]
+    chosen = rows[np.sort(order)].astype(np.float64)
+    rank = max(int(len(chosen) * quantile), 1) - 1
     away = cdist(chosen, chosen, "sqeuclidean")
-    found = float(np.sqrt(np.partition(away, kept, axis=1)[:, kept]).mean())
-    return found if found > 0 else float(np.sqrt(away.max(initial=0.0)) / 2)
+    bandwidth = float(np.sqrt(np.partition(away, rank, axis=1)[:, rank]).mean())
+    return bandwidth if bandwidth > 0 else float(np.sqrt(away.max(initial=0.0)) / 2)
 
 
 def _fit_peaks(
@@ -173,14 +173,14 @@ def _fit_peaks(
     """Labels of the rows (m,), -1 for noise, and centers (k, d), each with at least one row."""
     data = rows.astype(np.float64)
     data = round_to_grid(data, choose_quantum(float(np.abs(data).max()), len(data)))  # makes sums exact in any order
-    peaks, held = _climb(data, _initial_windows(data, bandwidth, params), bandwidth, params.max_iter, progress)
+    peaks, counts = _climb(data, _initial_windows(data, bandwidth, params), bandwidth, params.max_iter, progress)
     if len(peaks) == 0:
         raise InvalidField("bandwidth", "makes windows without a row", value=bandwidth, remedy="Raise it.")
-    centers = _suppress_neighbors(peaks, held, bandwidth)
+    centers = _suppress_neighbors(peaks, counts, bandwidth)
     near = find_two_nearest(rows, centers.astype(np.float32), threads, lambda _: progress("cluster", 0.99))
-    found, away = near.labels, np.sqrt(near.squares[:, 0])
+    nearest_peak, away = near.labels, np.sqrt(near.squares[:, 0])
     inside = params.cluster_all | (away <= bandwidth)
-    used, numbered = np.unique(found[inside], return_inverse=True)
+    used, numbered = np.unique(nearest_peak[inside], return_inverse=True)
     labels = np.full(len(rows), NOISE, np.int64)
     labels[inside] = numbered
     return labels, centers[used].astype(np.float32)
@@ -193,10 +193,10 @@ def _initial_windows(rows: Floats, bandwidth: float, params: MeanShiftParams) ->
         return np.asarray(get_bin_seeds(rows, bandwidth, params.min_bin_freq), np.float64)
     if params.seeds is None:
         return rows
-    given = np.asarray(params.seeds, np.float64)
-    if given.ndim != 2 or given.shape[1] != rows.shape[1]:
-        raise InvalidField("seeds", f"must be rows of {rows.shape[1]} numbers", value=str(given.shape))
-    return given
+    seeds = np.asarray(params.seeds, np.float64)
+    if seeds.ndim != 2 or seeds.shape[1] != rows.shape[1]:
+        raise InvalidField("seeds", f"must be rows of {rows.shape[1]} numbers", value=str(seeds.shape))
+    return seeds
 
 
 def _climb(
@@ -206,42 +206,42 @@ def _climb(
 
     All windows move at once, each to the mean of its rows, until it moves less than a thousandth of its radius.
     """
-    peaks, held = starts.copy(), np.zeros(len(starts), np.int64)
+    peaks, counts = starts.copy(), np.zeros(len(starts), np.int64)
     moving = np.arange(len(starts))
     for step in range(most):
         inside = _is_within(peaks[moving], rows, bandwidth)
-        held[moving] = inside.sum(axis=1)
-        moving, inside = moving[held[moving] > 0], inside[held[moving] > 0]
-        means = (inside @ rows) / held[moving, None]
+        counts[moving] = inside.sum(axis=1)
+        moving, inside = moving[counts[moving] > 0], inside[counts[moving] > 0]
+        means = (inside @ rows) / counts[moving, None]
         moved = np.linalg.norm(means - peaks[moving], axis=1)
         peaks[moving] = means
         moving = moving[moved >= 1e-3 * bandwidth]
         progress("cluster", (step + 1) / most)
         if len(moving) == 0:
             break
-    return peaks[held > 0], held[held > 0]
+    return peaks[counts > 0], counts[counts > 0]
 
 
-def _suppress_neighbors(peaks: Floats, held: NDArray[np.int64], bandwidth: float) -> Floats:
+def _suppress_neighbors(peaks: Floats, counts: NDArray[np.int64], bandwidth: float) -> Floats:
     """(k, d) the peaks with most rows, none within a window of one with more; ties to larger coordinates."""
-    order = np.lexsort((*(-peaks.T[::-1]), -held))
+    order = np.lexsort((*(-peaks.T[::-1]), -counts))
     peaks = peaks[order]
-    left, kept = np.ones(len(peaks), np.bool_), list[int]()
+    is_left, selected = np.ones(len(peaks), np.bool_), list[int]()
     for place in range(len(peaks)):
-        if left[place]:
-            kept.append(place)
-            left &= ~_is_within(peaks[place : place + 1], peaks, bandwidth)[0]
-            left[place] = False
-    return peaks[kept]
+        if is_left[place]:
+            selected.append(place)
+            is_left &= ~_is_within(peaks[place : place + 1], peaks, bandwidth)[0]
+            is_left[place] = False
+    return peaks[selected]
 
 
 def _is_within(left: Floats, right: Floats, reach: float) -> NDArray[np.bool_]:
     """(a, b) which rows are at most `reach` apart. A matrix product decides most pairs; near the limit, where its last
     bits depend on the processor, sums in a fixed order decide."""
     middle = right.mean(axis=0)
-    moved, others = left - middle, right - middle
-    lengths, others_lengths = (moved**2).sum(axis=1), (others**2).sum(axis=1)
-    away = lengths[:, None] + others_lengths - 2 * (moved @ others.T)
+    centered, others = left - middle, right - middle
+    lengths, others_lengths = (centered**2).sum(axis=1), (others**2).sum(axis=1)
+    away = lengths[:, None] + others_lengths - 2 * (centered @ others.T)
     slack = 4 * (right.shape[1] + 16) * float(np.finfo(np.float64).eps)
     slack *= float(lengths.max(initial=0.0)) + float(others_lengths.max(initial=0.0))
     inside = np.asarray(away <= reach**2)

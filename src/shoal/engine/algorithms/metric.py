@@ -16,10 +16,10 @@ __all__ = ["METRICS", "Metric", "check_metric"]
 METRICS: Final = ("euclidean", "l2", "minkowski", "cosine")
 
 
-def check_metric(metric: str, metric_params: object, p: float, known: Sequence[str]) -> None:
+def check_metric(metric: str, metric_params: object, p: float, supported: Sequence[str]) -> None:
     """Raises InvalidField for an unknown metric, for metric parameters, and for p other than 2."""
-    if metric not in known:
-        raise InvalidField("metric", f"must be {' or '.join(known)}", value=metric)
+    if metric not in supported:
+        raise InvalidField("metric", f"must be {' or '.join(supported)}", value=metric)
     if metric == "minkowski" and p != 2:
         raise InvalidField("p", "must be 2: only Euclidean distances are fast enough", value=p)
     if metric_params:

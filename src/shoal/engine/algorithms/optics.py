@@ -115,10 +115,10 @@ def fit(points: Points, params: OPTICSParams, *, seed: int, threads: int, progre
         progress("cluster", 0.9)
         recall = edges.recall
         labels, effective, notes = _extract_clusters(edges, values.copies, space, params)
-    kept = labels >= 0
+    is_clustered = labels >= 0
     reach = np.inf if params.max_eps is None else space.to_euclidean(params.max_eps)
     return Fit(
-        assignments=Assignments(labels[values.back], kept[values.back].astype(np.float32)),
+        assignments=Assignments(labels[values.back], is_clustered[values.back].astype(np.float32)),
         assign=FittedRows(space_points[values.rows], labels, reach, space.placed).assign,
         assigns_all=params.max_eps is None,
         params=effective,
@@ -162,12 +162,12 @@ def _extract_labels(edges: Reachability, space: Metric, params: OPTICSParams) ->
     if params.cluster_method == "dbscan":
         eps = params.eps or params.max_eps
         eps = float(reachability[np.isfinite(reachability)].max(initial=0.0)) if eps is None else eps
-        found = cluster_optics_dbscan(reachability=reachability, core_distances=core, ordering=order, eps=eps)
+        extracted = cluster_optics_dbscan(reachability=reachability, core_distances=core, ordering=order, eps=eps)
     else:
         size = params.min_cluster_size
         smallest = min(params.min_samples, total) if size is None else max(2, int(size if size > 1 else size * total))
         with np.errstate(divide="ignore", invalid="ignore"):  # equal rows are at distance 0
-            found = cluster_optics_xi(
+            extracted = cluster_optics_xi(
                 reachability=reachability,
                 predecessor=predecessor,
                 ordering=order,
@@ -176,7 +176,7 @@ def _extract_labels(edges: Reachability, space: Metric, params: OPTICSParams) ->
                 xi=_DEFAULT_XI if params.xi is None else params.xi,
                 predecessor_correction=params.predecessor_correction,
             )[0]
-    return np.asarray(found, np.int64)
+    return np.asarray(extracted, np.int64)
 
 
 def _find_predecessors(edges: Reachability, order: NDArray[np.int64], steps: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -81,11 +81,11 @@ def merge_low_dimensional_groups(
         if budget < 0:
             break
         sampled = points[rows]
-        found = choose_k(sampled, normalize=normalize, threads=threads, progress=lambda *_: pulse())
-        if found.clear and found.k < len(own):
-            group = merge_clusters(means[own], sizes[own]).cut(found.k)
+        choice = choose_k(sampled, normalize=normalize, threads=threads, progress=lambda *_: pulse())
+        if choice.clear and choice.k < len(own):
+            group = merge_clusters(means[own], sizes[own]).cut(choice.k)
             pending += [own[group == number] for number in np.flatnonzero(np.bincount(group) > 1).tolist()]
-        elif not found.clear and len(own) < count:
+        elif not choice.clear and len(own) < count:
             target[own] = own[0] + count * _connect_touching(sampled, communities[rows], own)
     return _relabel(communities, target)
 
@@ -107,19 +107,19 @@ def _connect_touching(points: Points, communities: Places, own: Rows) -> Places:
     return connected_components(ties, directed=False)[1].astype(np.int32)
 
 
-def _is_near(one: Floats, other: Floats) -> bool:
+def _is_near(first: Floats, second: Floats) -> bool:
     """Whether two parts are within `_GAP` standard deviations, along the line between their means."""
-    if len(one) == 0 or len(other) == 0:
+    if len(first) == 0 or len(second) == 0:
         return True
-    between = other.mean(axis=0) - one.mean(axis=0)
-    along = [part @ between for part in (one, other)]
+    between = second.mean(axis=0) - first.mean(axis=0)
+    along = [part @ between for part in (first, second)]
     deviation = np.sqrt(np.mean([part.var() for part in along]))
     return bool(along[1].mean() - along[0].mean() <= _GAP * deviation)
 
 
-def _thin_out(rows: Rows, wanted: int) -> Rows:
-    """At most `wanted` rows, evenly spaced."""
-    return rows[:: max(-(-len(rows) // wanted), 1)]
+def _thin_out(rows: Rows, limit: int) -> Rows:
+    """At most `limit` rows, evenly spaced."""
+    return rows[:: max(-(-len(rows) // limit), 1)]
 
 
 def _sample_groups(communities: Places, group: Places) -> Iterator[tuple[Rows, Rows]]:
@@ -127,14 +127,10 @@ def _sample_groups(communities: Places, group: Places) -> Iterator[tuple[Rows, R
     parts, sizes = np.bincount(group), np.bincount(group[communities])
     budget = _MAX_ROWS
     for number in np.lexsort((np.arange(len(parts)), -sizes)).tolist():
-        wanted = int(np.clip(_ROWS_PER_COMMUNITY * parts[number], _MIN_SAMPLE, _MAX_SAMPLE))
-        if (
-            parts[number] < 2
-            or parts[number] * _ROWS_PER_COMMUNITY > _MAX_SAMPLE
-            or min(wanted, sizes[number]) > budget
-        ):
+        size = int(np.clip(_ROWS_PER_COMMUNITY * parts[number], _MIN_SAMPLE, _MAX_SAMPLE))
+        if parts[number] < 2 or parts[number] * _ROWS_PER_COMMUNITY > _MAX_SAMPLE or min(size, sizes[number]) > budget:
             continue
-        chosen = _thin_out(np.flatnonzero(group[communities] == number), wanted)
+        chosen = _thin_out(np.flatnonzero(group[communities] == number), size)
         budget -= len(chosen)
         yield np.flatnonzero(group == number), chosen
 
@@ -143,14 +139,14 @@ def _find_separated_groups(means: Points) -> Places | None:
     """(k,) the group of each mean in the partition with the widest separation, or None if no groups are separated."""
     away = pairwise_distances(means)
     merges = merge_clusters(means, np.ones(len(means), np.int64))
-    best, found = _SEPARATION, None
+    best, best_group = _SEPARATION, None
     for groups in range(2, min(len(means), _MAX_GROUPS + 1)):
         group = merges.cut(groups)
         same = group[:, None] == group
         ratio = float(away[~same].min() / max(away[same].max(), 1e-12))
         if ratio >= best:
-            best, found = ratio, group
-    return found
+            best, best_group = ratio, group
+    return best_group
 
 
 def is_well_inside(points: Points, communities: Places, copies: Rows, reach: Floats) -> NDArray[np.bool_]:

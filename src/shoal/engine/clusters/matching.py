@@ -51,17 +51,17 @@ def match_clusters(shared: SharedRows, allowed: NDArray[np.bool_] | None = None)
     halves the pair with the larger Jaccard index goes first, then the one with more shared rows, then the smaller
     earlier and the smaller new number, so number the clusters by the desired priority.
     """
-    old, new, rows, free = _merge_cells(shared, allowed)
+    old, new, rows, is_allowed = _merge_cells(shared, allowed)
     of_old, of_new = _sizes(shared.old, shared.rows)[old], _sizes(shared.new, shared.rows)[new]
-    same = free & (2 * rows >= of_old) & (2 * rows >= of_new)
+    same = is_allowed & (2 * rows >= of_old) & (2 * rows >= of_new)
     old, new, rows, union = old[same], new[same], rows[same], (of_old + of_new - rows)[same]
     matches: dict[int, int] = {}
-    taken = set[int]()
+    matched = set[int]()
     for place in np.lexsort((new, old, -rows, -rows / np.maximum(union, 1))).tolist():
         before, after = int(old[place]), int(new[place])
-        if after not in matches and before not in taken:
+        if after not in matches and before not in matched:
             matches[after] = before
-            taken.add(before)
+            matched.add(before)
     return matches
 
 

@@ -51,17 +51,17 @@ def find_small_groups(graph: NeighborGraph, threads: int, progress: Progress) ->
     core = kernels.native() or leiden_reference
     tick = partial(progress, "communities")
     threads = thread_count(threads)
-    found: Places = core.groups_of_vertices(
+    groups: Places = core.groups_of_vertices(
         *_graph_arguments(graph, graph.strength()), _GROUP_RESOLUTION, _MAX_GROUPS, threads, tick
     )
-    return found.reshape(-1)
+    return groups.reshape(-1)
 
 
 def intersect_groups(layers: Places) -> Places:
     """(n,) groups of rows that no layer of (r, n) separates, numbered by first row."""
     core = kernels.native() or leiden_reference
-    found: Places = core.common_groups(np.ascontiguousarray(layers, np.int32))
-    return found
+    groups: Places = core.common_groups(np.ascontiguousarray(layers, np.int32))
+    return groups
 
 
 def find_community_layers(
@@ -80,7 +80,7 @@ def find_community_layers(
     `progress` as "communities".
     """
     core = kernels.native() or leiden_reference
-    found: Places = core.layers_of_communities(
+    layers: Places = core.layers_of_communities(
         *_graph_arguments(graph, graph.strength()),
         groups,
         np.ascontiguousarray(resolutions, np.float64),
@@ -88,7 +88,7 @@ def find_community_layers(
         thread_count(threads),
         partial(progress, "communities"),
     )
-    return found
+    return layers
 
 
 def run_leiden(
@@ -122,7 +122,7 @@ def run_leiden(
     core = kernels.native() or leiden_reference
     if strength is None:
         strength = np.ones(graph.rows) if potts else graph.strength()
-    found: Places = core.runs_of_communities(
+    runs: Places = core.runs_of_communities(
         *_graph_arguments(graph, strength, 1.0 if potts else None),
         groups,
         within,
@@ -132,7 +132,7 @@ def run_leiden(
         thread_count(threads),
         partial(progress, "communities"),
     )
-    return found
+    return runs
 
 
 def _graph_arguments(
@@ -158,12 +158,12 @@ def score_layers(graph: NeighborGraph, layers: Places, resolutions: Sequence[flo
     weights, edges = core.weights_within(graph.start, graph.to, graph.weight, layers, thread_count(threads))
     strength = graph.strength()
     total = float(np.cumsum(strength)[-1]) if len(strength) else 0.0
-    found = []
+    scores = []
     for labels, weight, inside, resolution in zip(layers, weights.tolist(), edges.tolist(), resolutions, strict=True):
         expected = float((np.bincount(labels, strength) ** 2).sum()) / max(total, 1e-300)
         share = inside / max(len(graph.to), 1)
-        found.append(Fitness(_compute_contrast(weight, expected, total) / resolution, share))
-    return found
+        scores.append(Fitness(_compute_contrast(weight, expected, total) / resolution, share))
+    return scores
 
 
 def _compute_contrast(weight: float, expected: float, total: float) -> float:

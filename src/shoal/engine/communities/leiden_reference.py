@@ -65,9 +65,9 @@ def layers_of_communities(
 ) -> Places:
     """See `_native.pyi`; `threads` has no effect."""
     count = len(start) - 1
-    found = np.empty((len(resolutions), count), np.int32)
+    layers = np.empty((len(resolutions), count), np.int32)
     if count == 0 or len(resolutions) == 0:
-        return found
+        return layers
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
     part, small = _build_start(graph, groups, None)
     own = list(range(small.count))
@@ -78,9 +78,9 @@ def layers_of_communities(
         _iterate(small, resolution, _mix_bits(seed), own)
         labels = [own[place] for place in part]
         _renumber(labels)
-        found[number] = labels
+        layers[number] = labels
         tick((number + 1) / len(resolutions))
-    return found
+    return layers
 
 
 def runs_of_communities(
@@ -99,7 +99,7 @@ def runs_of_communities(
 ) -> Places:
     """See `_native.pyi`; `threads` has no effect."""
     count = len(start) - 1
-    found = np.empty((len(seeds), count), np.int32)
+    runs = np.empty((len(seeds), count), np.int32)
     graph = _Graph(start.tolist(), to.tolist(), weight.tolist(), strength.tolist(), total)
     part = list(range(count))
     if groups is not None or within is not None:
@@ -110,9 +110,9 @@ def runs_of_communities(
             _iterate(graph, resolution, _mix_bits((seed + round) & _ALL), own)
         labels = [own[place] for place in part]
         _renumber(labels)
-        found[number] = labels
+        runs[number] = labels
         tick((number + 1) / len(seeds))
-    return found
+    return runs
 
 
 def common_groups(labels: Places) -> Places:
@@ -146,10 +146,10 @@ def agreed_graph(
     same = np.zeros(len(to), np.int64)
     for own in labels:
         same += own[row] == own[to]
-    kept = same > 0
-    held = np.concatenate([[0], np.cumsum(kept)])[start].astype(np.int64)
+    is_kept = same > 0
+    starts = np.concatenate([[0], np.cumsum(is_kept)])[start].astype(np.int64)
     share = same.astype(np.float32) / np.float32(len(labels))
-    return held, to[kept], (weight * share)[kept], int(same.sum()), int((same * (same - 1)).sum())
+    return starts, to[is_kept], (weight * share)[is_kept], int(same.sum()), int((same * (same - 1)).sum())
 
 
 def weights_within(
@@ -215,18 +215,18 @@ class _Steps:
 
     def toward(self, vertex: int, labels: list[int], only: list[int] | None = None) -> dict[int, float]:
         """The weight from a vertex to each community, in order of encounter; with `only` within its own whole."""
-        found: dict[int, float] = {}
+        weights: dict[int, float] = {}
         to, weight = self.graph.to, self.graph.weight
         for at in self.graph.neighbors(vertex):
             if only is None or only[to[at]] == only[vertex]:
-                found[labels[to[at]]] = found.get(labels[to[at]], 0.0) + weight[at]
-        return found
+                weights[labels[to[at]]] = weights.get(labels[to[at]], 0.0) + weight[at]
+        return weights
 
     def move(self, labels: list[int], seed: int, visits: int = _ALL) -> None:
         graph = self.graph
-        held, sizes = [0.0] * graph.count, [0] * graph.count
+        masses, sizes = [0.0] * graph.count, [0] * graph.count
         for vertex, label in enumerate(labels):
-            held[label] += graph.strength[vertex]
+            masses[label] += graph.strength[vertex]
             sizes[label] += 1
         empty = [label for label in range(graph.count - 1, -1, -1) if sizes[label] == 0]
         queue, waiting, head = _shuffle(graph.count, seed), [True] * graph.count, 0
@@ -235,9 +235,9 @@ class _Steps:
             head += 1
             waiting[vertex] = False
             own, strength = labels[vertex], graph.strength[vertex]
-            held[own] -= strength
-            best = self._best(vertex, labels, held, sizes, empty)
-            held[best] += strength
+            masses[own] -= strength
+            best = self._best(vertex, labels, masses, sizes, empty)
+            masses[best] += strength
             if best == own:
                 continue
             if sizes[best] == 0:
@@ -253,19 +253,19 @@ class _Steps:
                     waiting[other] = True
                     queue.append(other)
 
-    def _best(self, vertex: int, labels: list[int], held: list[float], sizes: list[int], empty: list[int]) -> int:
+    def _best(self, vertex: int, labels: list[int], masses: list[float], sizes: list[int], empty: list[int]) -> int:
         own, price = labels[vertex], self.rate * self.graph.strength[vertex]
         toward = self.toward(vertex, labels)
-        best, gain = own, toward.get(own, 0.0) - price * held[own]
+        best, gain = own, toward.get(own, 0.0) - price * masses[own]
         for community, weight in toward.items():
-            here = weight - price * held[community]
+            here = weight - price * masses[community]
             if here > gain + _LEAST_GAIN:
                 best, gain = community, here
         return empty[-1] if gain < -_LEAST_GAIN and sizes[own] > 1 else best
 
     def refine(self, labels: list[int], seed: int) -> list[int]:
         graph = self.graph
-        whole, held, rest = [0.0] * graph.count, list(graph.strength), [0.0] * graph.count
+        whole, masses, rest = [0.0] * graph.count, list(graph.strength), [0.0] * graph.count
         sizes, part = [1] * graph.count, list(range(graph.count))
         for vertex, label in enumerate(labels):
             whole[label] += graph.strength[vertex]
@@ -273,22 +273,22 @@ class _Steps:
                 if labels[graph.to[at]] == label:
                     rest[vertex] += graph.weight[at]
         for vertex in _shuffle(graph.count, seed):
-            strength, all_held = graph.strength[vertex], whole[labels[vertex]]
-            if sizes[part[vertex]] > 1 or rest[vertex] < self.rate * strength * (all_held - strength):
+            strength, whole_mass = graph.strength[vertex], whole[labels[vertex]]
+            if sizes[part[vertex]] > 1 or rest[vertex] < self.rate * strength * (whole_mass - strength):
                 continue
             toward = self.toward(vertex, part, labels)
             best, gain = part[vertex], 0.0
             for community, weight in toward.items():
-                if rest[community] < self.rate * held[community] * (all_held - held[community]):
+                if rest[community] < self.rate * masses[community] * (whole_mass - masses[community]):
                     continue
-                here = weight - self.rate * strength * held[community]
+                here = weight - self.rate * strength * masses[community]
                 if here > gain + _LEAST_GAIN:
                     best, gain = community, here
             if best != part[vertex]:
                 sizes[part[vertex]] = 0
                 sizes[best] += 1
                 rest[best] += rest[vertex] - 2 * toward[best]
-                held[best] += strength
+                masses[best] += strength
                 part[vertex] = best
         return part
 
@@ -304,9 +304,9 @@ def _group(graph: _Graph, resolution: float, seed: int) -> tuple[list[int], int]
 def _group_stretch(graph: _Graph, first: int, last: int, resolution: float) -> list[int]:
     start, to, weight = [0], list[int](), list[float]()
     for vertex in range(first, last):
-        kept = [at for at in graph.neighbors(vertex) if first <= graph.to[at] < last]
-        to.extend(graph.to[at] - first for at in kept)
-        weight.extend(graph.weight[at] for at in kept)
+        inner_edges = [at for at in graph.neighbors(vertex) if first <= graph.to[at] < last]
+        to.extend(graph.to[at] - first for at in inner_edges)
+        weight.extend(graph.weight[at] for at in inner_edges)
         start.append(len(to))
     own = _Graph(start, to, weight, graph.strength[first:last], graph.total)
     part, parts = _group(own, resolution, 0)

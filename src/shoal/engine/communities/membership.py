@@ -27,8 +27,8 @@ def walk_home(graph: NeighborGraph, labels: Places, threads: int) -> tuple[Place
     if core is None:
         return _walk_home(graph, labels)
     arguments = graph.start, graph.to, graph.weight, graph.strength(), np.ascontiguousarray(labels, np.int32)
-    found: tuple[Places, NDArray[np.float32]] = core.walk_home(*arguments, thread_count(threads))
-    return found
+    result: tuple[Places, NDArray[np.float32]] = core.walk_home(*arguments, thread_count(threads))
+    return result
 
 
 def _walk_home(graph: NeighborGraph, labels: Places) -> tuple[Places, NDArray[np.float32]]:

@@ -118,9 +118,9 @@ class CorePoints:
     def _nearest(self, own: Points, reachable: Floats, core: Doubles, slack: Doubles, limit: float) -> NearestRows:
         """`reachable` (b, m) is the larger of squared distance and squared core distance, within `slack`."""
         lower = reachable.min(axis=1).astype(np.float64)
-        wanted = np.maximum(core, lower + slack) + slack
-        wanted[lower - slack > limit**2] = -np.inf
-        row, column = find_cells(reachable <= _round_towards(wanted, np.inf)[:, None])
+        limits = np.maximum(core, lower + slack) + slack
+        limits[lower - slack > limit**2] = -np.inf
+        row, column = find_cells(reachable <= _round_towards(limits, np.inf)[:, None])
         squares = self._squares(own, row, column)
         away = np.maximum(np.sqrt(np.maximum(squares, core[row])), self.core[column])
         order = np.lexsort((column, squares, away, row))

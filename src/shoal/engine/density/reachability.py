@@ -236,16 +236,16 @@ class _Search:
         core = by_row[self.near]
         tree = self._join_components(codes, listed, core, scale_progress(progress, "reachability", 0.45, 0.5))
         part = scale_progress(progress, "reachability", 0.5, 0.65)
-        tree, kept, order = self._verify_tree(codes, tree, core, part, skip_core_pairs=True)
+        tree, pairs, order = self._verify_tree(codes, tree, core, part, skip_core_pairs=True)
         rank = self.near[order]
         core = core[order]
-        found = tree.concat(kept)
-        tree = found.take(self._find_forest(found, core, rank))
+        candidates = tree.concat(pairs)
+        tree = candidates.take(self._find_forest(candidates, core, rank))
         linkage = single_linkage(
             tree.left.astype(np.int64), tree.right.astype(np.int64), tree.mutual_reachability(core)
         )
-        kept = kept.take(self._is_possible(kept, linkage, core, skip_core_pairs=True))
-        by_position = self._to_reachability(tree.concat(kept), core, rank, None)
+        pairs = pairs.take(self._is_possible(pairs, linkage, core, skip_core_pairs=True))
+        by_position = self._to_reachability(tree.concat(pairs), core, rank, None)
         leaves, gaps = leaf_order(linkage)
         rows = rank[leaves].astype(np.int64)
         left, right = crowds.find_core_edges(by_row, rows, gaps, scale_progress(progress, "reachability", 0.65, 1))
@@ -265,19 +265,19 @@ class _Search:
     ) -> tuple[_Edges, Floats, float | None]:
         """The edges of the neighbour lists, the core distances they imply, and with `checked` the recall."""
         total, block = len(self.near), self.native.BLOCK
-        wanted = min(max(self.min_samples - 1, fewest), total - 1)
-        enough = -(-(wanted + 1) // block) + 1
+        count = min(max(self.min_samples - 1, fewest), total - 1)
+        enough = -(-(count + 1) // block) + 1
         blocks = -(-total // block)
         order = self._to_point_rows(self.near)
         pairs = pair_near_blocks(
             self.points, self.frame, order, block, max(_MIN_BLOCKS, enough, round(_BLOCK_FACTOR * blocks**0.5))
         )
         places, squares, _, _ = self.native.nearest_rows(
-            codes, self.points, order, self.near, wanted, CERTAINTY, pairs, self.threads, _tick(progress)
+            codes, self.points, order, self.near, count, CERTAINTY, pairs, self.threads, _tick(progress)
         )
         lengths = np.sqrt(squares)
         core = self._core_distances(places, lengths)
-        own = np.repeat(np.arange(total, dtype=np.int32), wanted)
+        own = np.repeat(np.arange(total, dtype=np.int32), count)
         other, flat = places.ravel(), lengths.ravel()
         # Keep a pair listed by both ends once. Ties may be cut off at the end of a list, so those pairs are kept.
         once = (other >= 0) & ((own < other) | (flat >= lengths[other, -1]))
@@ -296,14 +296,14 @@ class _Search:
         sample = np.linspace(0, len(places) - 1, min(_RECALL_ROWS, len(places))).astype(np.int64)
         own = (self.points[self._to_point_rows(self.near[sample])] - self.frame.mean).astype(np.float64)
         squares = (own**2).sum(axis=1)
-        kept = lengths.shape[1] + 1  # including the row itself
-        nearest, longest = np.full((len(sample), kept), np.inf), 0.0
+        count = lengths.shape[1] + 1  # including the row itself
+        nearest, longest = np.full((len(sample), count), np.inf), 0.0
         for block in spans(len(self.rows), 1 << 12):
             others = (self.points[self.rows[block]] - self.frame.mean).astype(np.float64)
             lengths_of_others = (others**2).sum(axis=1)
             away = squares[:, None] + lengths_of_others - 2 * (own @ others.T)
-            away = np.partition(away, min(kept, away.shape[1]) - 1, axis=1)[:, :kept]
-            nearest = np.partition(np.concatenate([nearest, away], axis=1), kept - 1, axis=1)[:, :kept]
+            away = np.partition(away, min(count, away.shape[1]) - 1, axis=1)[:, :count]
+            nearest = np.partition(np.concatenate([nearest, away], axis=1), count - 1, axis=1)[:, :count]
             longest = max(longest, float(lengths_of_others.max()))
         slack = (own.shape[1] + 12) * float(np.finfo(np.float64).eps) * (squares + longest)
         limit = nearest.max(axis=1) * (1 + 1e-6) + slack  # centering rounds in float32
@@ -339,16 +339,16 @@ class _Search:
                 self.threads,
                 _tick(progress),
             )
-            found = tree.concat(_Edges(order[left], order[right], length))
-            tree = found.take(self._find_forest(found, core, self.near))
+            candidates = tree.concat(_Edges(order[left], order[right], length))
+            tree = candidates.take(self._find_forest(candidates, core, self.near))
         return tree
 
     def _run_exact(self, codes: Codes, tree: _Edges, core: Floats, progress: Progress) -> Reachability:
         """The pairs that the tree does not exclude, with the true core distances."""
-        _, kept, order = self._verify_tree(codes, tree, core, progress, skip_core_pairs=False)
+        _, pairs, order = self._verify_tree(codes, tree, core, progress, skip_core_pairs=False)
         rank = self.near[order]
-        core = self.native.core_distances(kept.left, kept.right, kept.length, self.copies[rank], self.min_samples)
-        return self._to_reachability(kept, core, rank, None)
+        core = self.native.core_distances(pairs.left, pairs.right, pairs.length, self.copies[rank], self.min_samples)
+        return self._to_reachability(pairs, core, rank, None)
 
     def _verify_tree(
         self, codes: Codes, tree: _Edges, core: Floats, progress: Progress, *, skip_core_pairs: bool
@@ -361,26 +361,34 @@ class _Search:
         tree, core, rank = tree.relocate(place), core[order], np.ascontiguousarray(self.near[order])
         codes, point_rows = codes.reordered(order, self.threads), self._to_point_rows(rank)
         blocks = pair_blocks(len(order), self.native.BLOCK)
-        kept, done, capacity = tree.take(np.zeros(0, np.int64)), 0, _MAX_PAIRS_PER_ROW * len(order)
-        while done < len(blocks):
-            part = scale_progress(progress, "reachability", done / len(blocks), 1)
-            known = core if skip_core_pairs else None
+        pairs, processed_blocks, capacity = tree.take(np.zeros(0, np.int64)), 0, _MAX_PAIRS_PER_ROW * len(order)
+        while processed_blocks < len(blocks):
+            part = scale_progress(progress, "reachability", processed_blocks / len(blocks), 1)
+            exact_core = core if skip_core_pairs else None
             left, right, squares, processed, _ = self.native.close_pairs(
-                codes, self.points, point_rows, gaps, known, blocks[done:], capacity, self.threads, _tick(part)
+                codes,
+                self.points,
+                point_rows,
+                gaps,
+                exact_core,
+                blocks[processed_blocks:],
+                capacity,
+                self.threads,
+                _tick(part),
             )
-            kept, done = kept.concat(_Edges(left, right, np.sqrt(squares))), done + processed
-            if done < len(
+            pairs, processed_blocks = pairs.concat(_Edges(left, right, np.sqrt(squares))), processed_blocks + processed
+            if processed_blocks < len(
                 blocks
             ):  # the tree was poor: improve it with the pairs found, which then excludes most of them
-                found = tree.concat(kept)
-                tree = found.take(self._find_forest(found, core, rank))
+                candidates = tree.concat(pairs)
+                tree = candidates.take(self._find_forest(candidates, core, rank))
                 linkage = single_linkage(
                     tree.left.astype(np.int64), tree.right.astype(np.int64), tree.mutual_reachability(core)
                 )
                 gaps = heights_along(np.arange(len(order)), linkage)
-                kept = kept.take(self._is_possible(kept, linkage, core, skip_core_pairs=skip_core_pairs))
+                pairs = pairs.take(self._is_possible(pairs, linkage, core, skip_core_pairs=skip_core_pairs))
                 capacity = _MAX_PAIRS_PER_ROW * len(order)
-        return tree, kept, order
+        return tree, pairs, order
 
     def _is_possible(self, pairs: _Edges, tree: Linkage, core: Floats, *, skip_core_pairs: bool) -> NDArray[np.bool_]:
         """(m,) which pairs can be edges of the minimum spanning tree: those no farther apart than the largest edge on

@@ -130,8 +130,8 @@ def _find_ways_out(search: _Search, tree_of: Rows) -> Edges:
         return np.asarray(np.argmin(reach, axis=1), np.int64)
 
     blocks = spans(len(representatives), block_rows(len(search.points)))
-    for block, found in zip(blocks, map_in_order(find, blocks, search.threads), strict=True):
-        nearest[block] = found
+    for block, nearest_rows in zip(blocks, map_in_order(find, blocks, search.threads), strict=True):
+        nearest[block] = nearest_rows
         search.progress("tree", 0.2 * block.stop / len(representatives))
     edges = search.edges_between(representatives, nearest)
     order = np.lexsort((edges.right, edges.left, edges.weight, tree_of[representatives]))
@@ -188,7 +188,7 @@ class _Layout:
         inner = gaps[block.start : block.stop - 1]
         heights = _merge_heights_within(inner)
         place, column = self._find_candidates(block, block, _half_square(heights))
-        found = [(place, column + block.start, heights[place, column])]
+        parts = [(place, column + block.start, heights[place, column])]
         own = np.append(np.maximum.accumulate(inner[::-1])[::-1], 0.0)
         beyond = np.maximum.accumulate(gaps[block.stop - 1 :])
         needed = np.where(own > self.bound[block], -1.0, self.bound[block]).min()
@@ -197,8 +197,8 @@ class _Layout:
             room = np.maximum.outer(_half_square(own), _half_square(beyond[first:]))
             place, column = self._find_candidates(block, slice(block.stop + first, len(self.rows)), room)
             column += first
-            found.append((place, column + block.stop, np.maximum(own[place], beyond[column])))
-        place, column, way = (np.concatenate(part) for part in zip(*found, strict=True))
+            parts.append((place, column + block.stop, np.maximum(own[place], beyond[column])))
+        place, column, way = (np.concatenate(part) for part in zip(*parts, strict=True))
         return self._drop_listed(place + block.start, column, way)
 
     def _find_candidates(self, block: slice, columns: slice, room: Floats) -> tuple[Rows, Rows]:

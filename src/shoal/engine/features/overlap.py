@@ -57,13 +57,13 @@ def find_overlaps(left: Labels, right: Labels, *, least: float = 0.7) -> Overlap
     both = (left >= 0) & (right >= 0)
     width = int(right.max(initial=0)) + 1
     cell, rows = np.unique(left[both].astype(np.int64) * width + right[both], return_counts=True)
-    one, two = np.divmod(cell, width)
-    of_left, of_right = rows / _sizes(left)[one], rows / _sizes(right)[two]
+    lefts, rights = np.divmod(cell, width)
+    of_left, of_right = rows / _sizes(left)[lefts], rows / _sizes(right)[rights]
     order = np.flatnonzero((of_left >= least) | (of_right >= least))
-    order = order[np.lexsort((two[order], -rows[order], one[order]))]
+    order = order[np.lexsort((rights[order], -rows[order], lefts[order]))]
     return Overlap(
-        left=one[order],
-        right=two[order],
+        left=lefts[order],
+        right=rights[order],
         rows=rows[order].astype(np.int64),
         share_of_left=of_left[order],
         share_of_right=of_right[order],
@@ -78,8 +78,12 @@ def measure_agreement(left: Labels, right: Labels) -> Agreement:
     both = (left >= 0) & (right >= 0)
     if not both.any():
         return Agreement(0, None, None)
-    one, two = left[both], right[both]
-    return Agreement(len(one), float(normalized_mutual_info_score(one, two)), float(adjusted_rand_score(one, two)))
+    left_labels, right_labels = left[both], right[both]
+    return Agreement(
+        len(left_labels),
+        float(normalized_mutual_info_score(left_labels, right_labels)),
+        float(adjusted_rand_score(left_labels, right_labels)),
+    )
 
 
 def _sizes(labels: Labels) -> Counts:

@@ -67,7 +67,7 @@ class Prepared(NamedTuple):
 
 def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
     """The steps except "none". Raises InvalidField (`field`[i]...) for unknown or invalid parameters."""
-    found = []
+    parsed = []
     for number, raw_step in enumerate(steps):
         where = f"{field}[{number}]"
         method = raw_step.get("method", "none")
@@ -79,10 +79,10 @@ def check_steps(steps: Sequence[Mapping[str, Any]], field: str) -> list[Step]:
                 remedy = f"It takes {', '.join(_PARAMETERS[method]) or 'none'}."
                 raise InvalidField(f"{where}.{name}", f"is no parameter of {method}", value=value, remedy=remedy)
         if method in ("umap", "tsne"):
-            found.append(_parse_graph_step(method, params, where))
+            parsed.append(_parse_graph_step(method, params, where))
         elif method != "none":
-            found.append(_parse_step(method, params, where))
-    return found
+            parsed.append(_parse_step(method, params, where))
+    return parsed
 
 
 _DEFAULTS: Final = {"min_dist": 0.0, "learning_rate": 200.0}
@@ -105,7 +105,7 @@ def _parse_graph_step(method: Any, params: Mapping[str, Any], where: str) -> Ste
         n_neighbors=params.get("n_neighbors", max(2, round(params.get("perplexity", 30)))),
         metric=metric,
         random_state=params.get("random_state"),
-        without_effect=tuple(name for name, usual in _DEFAULTS.items() if params.get(name, usual) != usual),
+        without_effect=tuple(name for name, default in _DEFAULTS.items() if params.get(name, default) != default),
     )
 
 
@@ -145,12 +145,12 @@ def _fit_step(
         return transform(points), transform, None
     space = normalize_nonzero_rows if step.metric == "cosine" else np.asarray
     step_seed, components = seed if step.random_state is None else step.random_state, step.n_components or 2
-    found = embed(space(points), components, step.n_neighbors, step_seed, threads, progress)
-    if found is None:
+    embedding = embed(space(points), components, step.n_neighbors, step_seed, threads, progress)
+    if embedding is None:
         transform = _fit_axes(points, step, seed, threads)
         reason = f"a neighbour graph needs at least {min_rows(components)} distinct rows"
         return transform(points), transform, f"{step.method} was replaced by principal axes: {reason}."
-    places, model = found
+    places, model = embedding
     how = "the layout of maps" if components in (2, 3) else "a diffusion map"
     ignored = f"; without effect: {', '.join(step.without_effect)}" if step.without_effect else ""
     note = f"{step.method} is replaced by {how} of the same neighbour graph{ignored}."

@@ -60,12 +60,12 @@ class WeightLearning:
     random_state: int | None = 42
 
     def __post_init__(self) -> None:
-        for name, known in (
+        for name, options in (
             ("method", ("bayesian", "grid_search")),
             ("metric", ("silhouette", "davies_bouldin", "calinski_harabasz")),
         ):
-            if getattr(self, name) not in known:
-                raise InvalidField(name, f"must be {' or '.join(known)}", value=getattr(self, name))
+            if getattr(self, name) not in options:
+                raise InvalidField(name, f"must be {' or '.join(options)}", value=getattr(self, name))
         _check_integer("max_iterations", self.max_iterations, 5, 100)
         if self.sample_size is not None:
             _check_integer("sample_size", self.sample_size, 100, None)
@@ -115,20 +115,20 @@ def learn_weights(
             return LearnedWeights(equal, 0.0, structure, [(equal, 0.0)], rows)
         scorer = _WeightScorer.of({name: sample[name] for name in used}, structure, options.metric, seed, threads)
         tried = _search(scorer, len(used), options, seed, progress)
-    found = [({**dict.fromkeys(names, 0.0), **dict(zip(used, place, strict=True))}, score) for place, score in tried]
-    best = max(range(len(found)), key=lambda number: found[number][1])
-    return LearnedWeights(found[best][0], found[best][1], structure, found, rows)
+    results = [({**dict.fromkeys(names, 0.0), **dict(zip(used, place, strict=True))}, score) for place, score in tried]
+    best = max(range(len(results)), key=lambda number: results[number][1])
+    return LearnedWeights(results[best][0], results[best][1], structure, results, rows)
 
 
 def _sample_rows(blocks: Mapping[str, Points], options: WeightLearning, seed: int, threads: int) -> dict[str, Points]:
     """Unit rows of each feature, for the rows with the smallest hashed keys: independent of row order."""
     keys = np.zeros(len(next(iter(blocks.values()))), np.uint64)
-    known = np.ones(len(keys), np.bool_)
+    is_complete = np.ones(len(keys), np.bool_)
     for points in blocks.values():
         keys = mix_bits(keys * np.uint64(3) + row_keys(np.ascontiguousarray(points), threads))
-        known &= points.any(axis=1)
+        is_complete &= points.any(axis=1)
     keys = mix_bits(keys ^ np.uint64(seed if options.random_state is None else options.random_state))
-    rows = np.flatnonzero(known)
+    rows = np.flatnonzero(is_complete)
     chosen = rows[np.argsort(keys[rows], kind="stable")[: options.sample_size or _SAMPLE]]
     return {
         name: normalize_nonzero_rows(np.ascontiguousarray(points[chosen], np.float32))
@@ -185,8 +185,8 @@ class _WeightScorer:
 
     def labels(self, points: Points) -> Labels:
         params = kmeans.KMeansParams(n_clusters=self.clusters, n_init=1, max_iter=50)
-        found = kmeans.fit(points, params, seed=self.seed, threads=self.threads, progress=ignore_progress)
-        return found.assignments.labels.astype(np.int32)
+        fit = kmeans.fit(points, params, seed=self.seed, threads=self.threads, progress=ignore_progress)
+        return fit.assignments.labels.astype(np.int32)
 
     def score(self, weights: Sequence[float]) -> float:
         """The mean log of the shares, features weighted by their structure."""

@@ -37,8 +37,8 @@ def fit_minibatch(
             pulse = pulse_at(progress, "steps", position / (position + 2))
             current, counts, batch_square = _update_centers(batch, current, counts, threads, pulse)
             squares.append(batch_square)
-            done = number + (place + 1) / len(blocks)
-            progress("steps", done / (done + 2))
+            progress_made = number + (place + 1) / len(blocks)
+            progress("steps", progress_made / (progress_made + 2))
         total = fsum(squares)
         if total >= previous * (1 - _MIN_DECREASE):
             return current, True

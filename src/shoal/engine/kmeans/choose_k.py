@@ -81,16 +81,20 @@ def choose_k(
         search = _Search.of(rows, normalize, threads, progress)
         candidates = _build_grid(2, _max_k(total))
         first = search.advantages(candidates, 0.0, 0.6)
-        found = first.values
+        advantages = first.values
         for widening in range(_MAX_WIDENINGS):
             last, most = candidates[-1], min(2 * candidates[-1], len(rows) // 4)
-            inside = int(np.argmax(found)) < len(found) - 1
-            if inside or most < 1.2 * last or float(found.max()) < max(_MIN_SPREADS * first.spread, _MIN_ADVANTAGE):
+            inside = int(np.argmax(advantages)) < len(advantages) - 1
+            if (
+                inside
+                or most < 1.2 * last
+                or float(advantages.max()) < max(_MIN_SPREADS * first.spread, _MIN_ADVANTAGE)
+            ):
                 break
             wider = _build_grid(last, most)[1:]
             more = search.advantages(wider, 0.6 + 0.2 * widening, 0.8 + 0.2 * widening)
-            candidates, found = [*candidates, *wider], np.concatenate([found, more.values])
-    return _pick_k(candidates, found, first.spread)
+            candidates, advantages = [*candidates, *wider], np.concatenate([advantages, more.values])
+    return _pick_k(candidates, advantages, first.spread)
 
 
 def choice_workload(total: int) -> tuple[int, int]:
@@ -102,9 +106,9 @@ def choice_workload(total: int) -> tuple[int, int]:
     return rows, rows * sets * (_STARTS if few else 1)
 
 
-def _pick_k(candidates: list[int], found: NDArray[np.float64], spread: float) -> ChosenK:
-    best = float(found.max())
-    k = candidates[int(np.argmax(found >= _NEAR_BEST * best))] if best > 0 else 2
+def _pick_k(candidates: list[int], advantages: NDArray[np.float64], spread: float) -> ChosenK:
+    best = float(advantages.max())
+    k = candidates[int(np.argmax(advantages >= _NEAR_BEST * best))] if best > 0 else 2
     if best < _MIN_SPREADS * spread:
         return ChosenK(
             2,
@@ -116,7 +120,7 @@ def _pick_k(candidates: list[int], found: NDArray[np.float64], spread: float) ->
         f"{k} clusters: the smallest of {len(candidates)} numbers from 2 to {candidates[-1]} whose silhouette "
         f"advantage over unstructured rows is at least {_NEAR_BEST:.0%} of the maximum ({best:.3f})."
     )
-    if int(np.argmax(found)) == len(candidates) - 1:
+    if int(np.argmax(advantages)) == len(candidates) - 1:
         reason += " The maximum is at the end of the search: more clusters may fit better."
     return ChosenK(k, reason, True)
 
@@ -155,12 +159,12 @@ class _Search:
         def trials(points: Points) -> _Trials:
             return _Trials.of(unit_rows(points) if normalize else points, starts, threads, progress)
 
-        def drawn(kind: int, sets: int) -> list[np.random.Generator]:
+        def generators(kind: int, sets: int) -> list[np.random.Generator]:
             return [np.random.default_rng([_SEED, kind, number]) for number in range(sets)]
 
         axes = _principal_directions(rows)
-        normal = [trials(_draw_normal(rows, rng)) for rng in drawn(1, _SETS)]
-        even = [trials(_draw_uniform(rows, axes, rng)) for rng in drawn(2, _SETS if few else 1)]
+        normal = [trials(_draw_normal(rows, rng)) for rng in generators(1, _SETS)]
+        even = [trials(_draw_uniform(rows, axes, rng)) for rng in generators(2, _SETS if few else 1)]
         return _Search(_Trials.of(rows, starts, threads, progress), normal, even, progress)
 
     def advantages(self, candidates: list[int], start: float, stop: float) -> "_Advantages":
@@ -238,13 +242,13 @@ def _draw_uniform(rows: Points, axes: NDArray[np.float64], rng: np.random.Genera
     """As many rows, uniform over the extent of the rows along each of the axes (d, r)."""
     mean = rows.mean(axis=0, dtype=np.float64)
     along = (rows - mean) @ axes
-    drawn = rng.uniform(along.min(axis=0), along.max(axis=0), along.shape)
-    return np.ascontiguousarray(drawn @ axes.T + mean, np.float32)
+    coordinates = rng.uniform(along.min(axis=0), along.max(axis=0), along.shape)
+    return np.ascontiguousarray(coordinates @ axes.T + mean, np.float32)
 
 
-def _silhouette(rows: Points, found: Rows) -> float:
+def _silhouette(rows: Points, raw_labels: Rows) -> float:
     """With squared Euclidean distances, on unit rows twice the cosine ones; 0 if undefined."""
-    labels = np.unique(found, return_inverse=True)[1]
+    labels = np.unique(raw_labels, return_inverse=True)[1]
     clusters = int(labels.max()) + 1
     if not 2 <= clusters < len(labels):
         return 0.0

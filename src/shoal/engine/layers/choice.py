@@ -124,21 +124,21 @@ def find_base_communities(graph: NeighborGraph, seed: int, threads: int, progres
     return BaseCommunities(home, choice, counts, agreement, base)
 
 
-def finer_resolutions(ground: BaseCommunities) -> list[float]:
+def finer_resolutions(base: BaseCommunities) -> list[float]:
     """Grid resolutions above the chosen one, each with 1.6 times as many communities as the one before."""
-    last = float(np.interp(log(ground.choice.resolution), log(_RESOLUTIONS), ground.counts))
-    found = []
-    for place in np.flatnonzero(ground.choice.resolution < _RESOLUTIONS).tolist():
-        if float(ground.counts[place]) >= LAYER_STEP * last:
-            found.append(float(_RESOLUTIONS[place]))
-            last = float(ground.counts[place])
-    return found
+    last = float(np.interp(log(base.choice.resolution), log(_RESOLUTIONS), base.counts))
+    selected = []
+    for place in np.flatnonzero(base.choice.resolution < _RESOLUTIONS).tolist():
+        if float(base.counts[place]) >= LAYER_STEP * last:
+            selected.append(float(_RESOLUTIONS[place]))
+            last = float(base.counts[place])
+    return selected
 
 
-def rising_resolutions(ground: BaseCommunities) -> list[float]:
+def rising_resolutions(base: BaseCommunities) -> list[float]:
     """All resolutions above the chosen one, from the grid up to one at which only copies stay together."""
     beyond = _RESOLUTIONS[-1] * 2.0 ** np.arange(0.5, 8.01, 0.5)
-    return [value for value in [*_RESOLUTIONS.tolist(), *beyond.tolist()] if value > ground.choice.resolution]
+    return [value for value in [*_RESOLUTIONS.tolist(), *beyond.tolist()] if value > base.choice.resolution]
 
 
 def agreement_warning(agreement: float) -> str | None:

@@ -50,9 +50,9 @@ class Merges:
 
     def cut(self, groups: int) -> Places:
         """(k,) the group of each cluster when `groups` are left."""
-        made = self.pairs[: max(self.clusters - groups, 0)]
-        ones = np.ones(len(made), np.int8)
-        graph = coo_array((ones, (made[:, 0], made[:, 1])), shape=(self.clusters, self.clusters))
+        merged = self.pairs[: max(self.clusters - groups, 0)]
+        ones = np.ones(len(merged), np.int8)
+        graph = coo_array((ones, (merged[:, 0], merged[:, 1])), shape=(self.clusters, self.clusters))
         return connected_components(graph, directed=False)[1].astype(np.int32)
 
 
@@ -84,12 +84,12 @@ def merge_clusters(means: Points, sizes: Rows, inside: Places | None = None) -> 
     ends = np.cumsum(np.bincount(groups)) if len(groups) else np.zeros(0, np.int64)
     for own in np.split(order, ends[:-1]) if len(ends) else []:
         if len(own) > 1:
-            made, height = _ward_merges(means[own], sizes[own])
-            pairs.append(own[made])
+            joined_pairs, height = _ward_merges(means[own], sizes[own])
+            pairs.append(own[joined_pairs])
             heights.append(height)
-    found, height = np.concatenate(pairs), np.concatenate(heights)
+    all_pairs, height = np.concatenate(pairs), np.concatenate(heights)
     sequence = np.lexsort((np.arange(len(height)), height))
-    return Merges(len(means), found[sequence], height[sequence])
+    return Merges(len(means), all_pairs[sequence], height[sequence])
 
 
 def score_separation(away: Floats, groups: Places) -> float:
@@ -126,8 +126,8 @@ def pairwise_distances(means: Points) -> Floats:
     rows: Floats = np.rint(centered / quantum)
     squares = (rows**2).sum(axis=1)
     away: Floats = squares[:, None] + squares - 2 * (rows @ rows.T)
-    found: Floats = np.sqrt(np.maximum(away, 0.0)) * quantum
-    return found
+    distances: Floats = np.sqrt(np.maximum(away, 0.0)) * quantum
+    return distances
 
 
 def _group_near_means(means: Points) -> Places:

@@ -88,8 +88,8 @@ class Layers:
 
     def _coarser_labels(self, labels: Labels, fitted: Rows | None) -> list[Labels]:
         """The layers above the chosen one, for all rows."""
-        some = slice(None) if fitted is None else fitted
-        return [_map_to_coarser(layer.labels, labels[some], labels) for layer in self.layers[: self.chosen]]
+        selected = slice(None) if fitted is None else fitted
+        return [_map_to_coarser(layer.labels, labels[selected], labels) for layer in self.layers[: self.chosen]]
 
     def _finer_labels(self) -> list[Labels]:
         return [layer.labels for layer in self.layers[self.chosen + 1 :]]

@@ -65,13 +65,15 @@ def describe_layers(
     memberships = [Memberships(np.full(len(points), np.nan), np.full(len(points), np.nan)) for _ in layers]
     for block in spans(len(points), _BLOCK):
         rows = unit_rows(points[block], threads) if normalize else points[block]
-        for labels, own, found in zip(layers, means, memberships, strict=True):
+        for labels, own, membership in zip(layers, means, memberships, strict=True):
             here = measure_memberships(rows, labels[block], own, metric, origin, threads=threads)
-            found.distance[block], found.cosine[block] = here.distance, here.cosine
-    return [_describe(labels, own, found) for labels, own, found in zip(layers, means, memberships, strict=True)]
+            membership.distance[block], membership.cosine[block] = here.distance, here.cosine
+    return [
+        _describe(labels, own, membership) for labels, own, membership in zip(layers, means, memberships, strict=True)
+    ]
 
 
-def _describe(labels: Labels, means: Points, found: Memberships) -> LayerMembers:
+def _describe(labels: Labels, means: Points, membership: Memberships) -> LayerMembers:
     members = member_rows(labels, len(means))
     sizes = np.array([len(rows) for rows in members], np.int64)
-    return LayerMembers(sizes, means, nearest_members(found.distance, members), found.cohesion(members))
+    return LayerMembers(sizes, means, nearest_members(membership.distance, members), membership.cohesion(members))

@@ -59,48 +59,48 @@ class LayerTree:
         coarser = self._coarser_layers([_count_clusters(self.core)])
         return [*coarser, self.core, *self._finer_layers(self.core, finer_resolutions(self.ground))], len(coarser)
 
-    def with_clusters(self, wanted: int) -> tuple[list[Places], int]:
-        """As `natural_layers` with a layer of `wanted` clusters, and its position: the core merged or split
+    def with_clusters(self, requested: int) -> tuple[list[Places], int]:
+        """As `natural_layers` with a layer of `requested` clusters, and its position: the core merged or split
         accordingly. The layer has fewer clusters if the rows cannot be split that often."""
         natural = _count_clusters(self.core)
-        if wanted == natural or natural == 0:
+        if requested == natural or natural == 0:
             return self.natural_layers()
-        return self._coarsen_to(wanted, natural) if wanted < natural else self._refine_to(wanted, natural)
+        return self._coarsen_to(requested, natural) if requested < natural else self._refine_to(requested, natural)
 
-    def _coarsen_to(self, wanted: int, natural: int) -> tuple[list[Places], int]:
-        coarser = self._coarser_layers([wanted, natural])
-        finer = [self.core] if natural >= _MIN_RATIO * wanted else []
+    def _coarsen_to(self, requested: int, natural: int) -> tuple[list[Places], int]:
+        coarser = self._coarser_layers([requested, natural])
+        finer = [self.core] if natural >= _MIN_RATIO * requested else []
         finer += self._finer_layers(self.core, finer_resolutions(self.ground))
-        place = sum(_count_clusters(layer) < wanted for layer in coarser)
+        place = sum(_count_clusters(layer) < requested for layer in coarser)
         return [*coarser, *finer], place
 
-    def _refine_to(self, wanted: int, natural: int) -> tuple[list[Places], int]:
+    def _refine_to(self, requested: int, natural: int) -> tuple[list[Places], int]:
         above, last = list[Places](), self.core
         for finer in self._refine(self.core, rising_resolutions(self.ground)):
-            if _count_clusters(finer) >= wanted:
+            if _count_clusters(finer) >= requested:
                 break
             if _count_clusters(finer) > _count_clusters(last):
                 above.append(finer)
             last = finer
         else:
             finer = last
-        chosen = self._cut_between(last, finer, wanted)
-        kept = [
+        chosen = self._cut_between(last, finer, requested)
+        selected = [
             layer for layer in [self.core, *above] if _count_clusters(layer) * _MIN_RATIO <= _count_clusters(chosen)
         ]
-        layers = _space_out(kept, first=_count_clusters(self.core))
+        layers = _space_out(selected, first=_count_clusters(self.core))
         below = [finer] if _count_clusters(finer) >= LAYER_STEP * _count_clusters(chosen) else []
         coarser = [*self._coarser_layers([natural]), *layers]
         return [*coarser, chosen, *below], len(coarser)
 
-    def _cut_between(self, coarse: Places, fine: Places, wanted: int) -> Places:
-        """Merge the `fine` clusters inside the `coarse` ones until `wanted` are left."""
+    def _cut_between(self, coarse: Places, fine: Places, requested: int) -> Places:
+        """Merge the `fine` clusters inside the `coarse` ones until `requested` are left."""
         inside = fine >= 0
-        if _count_clusters(fine) <= wanted:
+        if _count_clusters(fine) <= requested:
             return fine
         parent = np.empty(_count_clusters(fine), np.int32)
         parent[fine[inside]] = coarse[inside]
-        return _map_labels(merge_clusters(*weighted_means(self.points, fine, self.copies), parent).cut(wanted), fine)
+        return _map_labels(merge_clusters(*weighted_means(self.points, fine, self.copies), parent).cut(requested), fine)
 
     def _coarser_layers(self, fixed: list[int]) -> list[Places]:
         """Layers above the core: those of the `fixed` numbers of clusters below its own, and others that are well
@@ -121,7 +121,7 @@ class LayerTree:
         strength, parts, last = self.graph.strength(), self.ground.communities, core
         for resolution in resolutions:
             groups = self.ground.groups
-            found = run_leiden(
+            runs = run_leiden(
                 self.graph,
                 resolution,
                 [self.seed],
@@ -131,7 +131,7 @@ class LayerTree:
                 threads=self.threads,
                 progress=self.progress,
             )
-            parts = found.reshape(-1)
+            parts = runs.reshape(-1)
             last = self._absorb_small(np.where(core >= 0, parts, NOISE).astype(np.int32), last)
             yield last
 
@@ -163,10 +163,10 @@ def _count_clusters(labels: Places) -> int:
 
 def _map_labels(group: Places, labels: Places) -> Places:
     """The groups (k,) of labels (m,), noise unchanged."""
-    found = np.full(len(labels), NOISE, np.int32)
+    mapped = np.full(len(labels), NOISE, np.int32)
     inside = labels >= 0
-    found[inside] = group[labels[inside]]
-    return found
+    mapped[inside] = group[labels[inside]]
+    return mapped
 
 
 def _find_separated_counts(means: Points, merges: Merges, fixed: Sequence[int]) -> list[int]:
@@ -177,20 +177,20 @@ def _find_separated_counts(means: Points, merges: Merges, fixed: Sequence[int]) 
         away = pairwise_distances(means)
         scores = {count: score_separation(away, merges.cut(count)) for count in counts}
         counts.sort(key=lambda count: (-scores[count], count))
-    found = list[int]()
+    selected = list[int]()
     for count in counts:
-        if len(found) < _MAX_COARSER and all(
-            max(count / other, other / count) >= LAYER_STEP for other in [*fixed, *found]
+        if len(selected) < _MAX_COARSER and all(
+            max(count / other, other / count) >= LAYER_STEP for other in [*fixed, *selected]
         ):
-            found.append(count)
-    return found
+            selected.append(count)
+    return selected
 
 
 def _space_out(layers: Sequence[Places], first: float) -> list[Places]:
     """Layers with at least `first` clusters, then with 1.6 times as many as the previous one."""
-    found, least = list[Places](), first
+    selected, least = list[Places](), first
     for layer in layers:
         if _count_clusters(layer) >= least:
-            found.append(layer)
+            selected.append(layer)
             least = LAYER_STEP * _count_clusters(layer)
-    return found
+    return selected

@@ -77,30 +77,36 @@ def _chain_merges(away: Floats, masses: Floats, method: LinkageMethod) -> Floats
                 break
             chain.append(near)
         chain[-2:] = []
-        kept, gone = sorted((last, near))
-        steps[number] = kept, gone, away[kept, gone]
-        _merge(away, masses, alive, kept, gone, method)
+        survivor, absorbed = sorted((last, near))
+        steps[number] = survivor, absorbed, away[survivor, absorbed]
+        _merge(away, masses, alive, survivor, absorbed, method)
     return steps
 
 
-def _merge(away: Floats, masses: Floats, alive: NDArray[np.bool_], kept: int, gone: int, method: LinkageMethod) -> None:
-    first, second = away[kept].copy(), away[gone].copy()
+def _merge(
+    away: Floats, masses: Floats, alive: NDArray[np.bool_], survivor: int, absorbed: int, method: LinkageMethod
+) -> None:
+    first, second = away[survivor].copy(), away[absorbed].copy()
     if method == "single":
         merged = np.minimum(first, second)
     elif method == "complete":
         merged = np.maximum(first, second)
     elif method == "average":
-        merged = (masses[kept] * first + masses[gone] * second) / (masses[kept] + masses[gone])
+        merged = (masses[survivor] * first + masses[absorbed] * second) / (masses[survivor] + masses[absorbed])
     else:
-        whole = masses + masses[kept] + masses[gone]
-        merged = (masses + masses[kept]) * first + (masses + masses[gone]) * second - masses * away[kept, gone]
+        whole = masses + masses[survivor] + masses[absorbed]
+        merged = (
+            (masses + masses[survivor]) * first
+            + (masses + masses[absorbed]) * second
+            - masses * away[survivor, absorbed]
+        )
         merged /= whole
-    alive[gone] = False
-    masses[kept] += masses[gone]
+    alive[absorbed] = False
+    masses[survivor] += masses[absorbed]
     merged[~alive] = np.inf
-    merged[kept] = np.inf
-    away[kept], away[:, kept] = merged, merged
-    away[gone], away[:, gone] = np.inf, np.inf
+    merged[survivor] = np.inf
+    away[survivor], away[:, survivor] = merged, merged
+    away[absorbed], away[:, absorbed] = np.inf, np.inf
 
 
 def _number_merges(steps: Floats, weights: Rows, method: LinkageMethod) -> Floats:
@@ -108,8 +114,8 @@ def _number_merges(steps: Floats, weights: Rows, method: LinkageMethod) -> Float
     total = len(weights)
     name, size = list(range(total)), weights.astype(np.float64)
     merges = np.empty((total - 1, 4))
-    for number, (kept, gone, away) in enumerate(steps.tolist()):
-        first, second = int(kept), int(gone)
+    for number, (survivor, absorbed, away) in enumerate(steps.tolist()):
+        first, second = int(survivor), int(absorbed)
         size[first] += size[second]
         height = np.sqrt(max(away, 0.0)) if method == "ward" else away
         merges[number] = min(name[first], name[second]), max(name[first], name[second]), height, size[first]

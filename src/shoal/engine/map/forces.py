@@ -79,10 +79,10 @@ def find_unit(level: Level, places: Floats) -> float:
     exact = places.astype(np.float64)
     near = ((exact[row] - exact[level.weights.indices]) ** 2).sum(axis=1)
     pull = level.pull().astype(np.float64)
-    some = exact[:_MAX_COMPARED]
-    step = max(len(some) // _COMPARISONS, 1)
+    sample = exact[:_MAX_COMPARED]
+    step = max(len(sample) // _COMPARISONS, 1)
     far = np.concatenate(
-        [((some - np.roll(some, step * turn, axis=0)) ** 2).sum(axis=1) for turn in range(1, _COMPARISONS)]
+        [((sample - np.roll(sample, step * turn, axis=0)) ** 2).sum(axis=1) for turn in range(1, _COMPARISONS)]
     )
     if not far.any():
         return 1.0
@@ -122,8 +122,8 @@ class _ReferenceForces:
         count = places.shape[1]
         blocks = np.arange(part.start // _BLOCK, -(-part.stop // _BLOCK), dtype=np.uint64)
         turns = np.full(len(blocks), turn, np.uint64) * _GOLDEN
-        drawn = mix_bits(np.uint64(seed) + mix_bits(turns + blocks)) % np.uint64(count)
-        first = np.repeat(drawn.astype(np.int64), _BLOCK)[: part.stop - part.start]
+        offsets = mix_bits(np.uint64(seed) + mix_bits(turns + blocks)) % np.uint64(count)
+        first = np.repeat(offsets.astype(np.int64), _BLOCK)[: part.stop - part.start]
         here = places[:, part]
         force = np.zeros_like(here)
         for offset in range(self.sample):
@@ -143,8 +143,8 @@ class _ReferenceForces:
         gap = places[:, self.to[edges]] - places[:, row]
         gap *= self.pull[edges] / (1 + self.steepness * _squares(gap))
         ones = np.zeros(len(row), np.int32), start - start[0]
-        one = np.ones(1, np.float32)  # a sparse product sums in the order of the edges
-        sums = [csr_array((along, *ones), shape=(len(start) - 1, 1)) @ one for along in gap]
+        unit = np.ones(1, np.float32)  # a sparse product sums in the order of the edges
+        sums = [csr_array((along, *ones), shape=(len(start) - 1, 1)) @ unit for along in gap]
         return np.asarray(self.steepness * np.stack(sums), np.float32)
 
     def move(self, part: slice, places: Floats, speed: Floats) -> Floats:

@@ -48,15 +48,15 @@ class GraphEmbedding:
     def place(self, points: Points, threads: int) -> Points:
         """(n, c): an embedded row has its own place, a new one that of the near row at the medoid of the places of its
         near rows. Each result is independent of the other rows."""
-        found = np.empty((len(points), self.places.shape[1]), np.float32)
+        result = np.empty((len(points), self.places.shape[1]), np.float32)
         count = min(self.neighbors, _MAX_NEIGHBORS, len(self.points))
         near, distances = nearest_among(points, self.points, count, threads=threads, progress=ignore_progress)
         for block in spans(len(points), _BLOCK):
             weight, spots = fuzzy_memberships(distances[block] ** 2 / 2), self.places[near[block]].astype(np.float64)
             best = _pick_medoids(spots, weight)
             best[distances[block][:, 0] == 0] = 0
-            found[block] = self.places[near[block][np.arange(len(best)), best]]
-        return found
+            result[block] = self.places[near[block][np.arange(len(best)), best]]
+        return result
 
 
 def _pick_medoids(spots: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -122,18 +122,18 @@ def _diffusion_map(
     data = weights.data / root[row] / root[weights.indices]
     symmetric = csr_array((data, weights.indices, weights.indptr), shape=weights.shape)
     start = mix_bits(np.arange(count, dtype=np.uint64) + np.uint64(seed)).astype(np.float64) / 2.0**64 - 0.5
-    done = 0
+    products = 0
 
     def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        nonlocal done
-        done += 1
-        progress("prepare", done / (done + _PRODUCTS_PER_VECTOR * components))
+        nonlocal products
+        products += 1
+        progress("prepare", products / (products + _PRODUCTS_PER_VECTOR * components))
         return np.asarray(symmetric @ vector)
 
     walk = LinearOperator(symmetric.shape, matvec=product, dtype=np.float64)
     values, vectors = eigsh(walk, k=components + 1, which="LA", v0=start, tol=_TOLERANCE)
     order = np.argsort(-values, kind="stable")[1:]
-    found: NDArray[np.float64] = vectors[:, order] / root[:, None] * np.clip(values[order], 0, 1) ** _STEPS
-    found *= np.sqrt(root @ root)
-    largest = np.argmax(np.abs(found), axis=0)
-    return np.asarray(found * np.sign(found[largest, np.arange(components)]), np.float32)
+    coordinates: NDArray[np.float64] = vectors[:, order] / root[:, None] * np.clip(values[order], 0, 1) ** _STEPS
+    coordinates *= np.sqrt(root @ root)
+    largest = np.argmax(np.abs(coordinates), axis=0)
+    return np.asarray(coordinates * np.sign(coordinates[largest, np.arange(components)]), np.float32)

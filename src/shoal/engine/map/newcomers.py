@@ -66,15 +66,16 @@ def place_newcomers(
     return _spread_places(weights, places, 0.0, pulse)
 
 
-def find_lost(weights: csr_array, places: Floats, known: Marks, size: float, pulse: Pulse = ignore_pulse) -> Marks:
-    """(m,) which of the `known` rows have hardly any neighbours near them, but almost all near one other place.
+def find_lost(weights: csr_array, places: Floats, is_placed: Marks, size: float, pulse: Pulse = ignore_pulse) -> Marks:
+    """(m,) which of the rows `is_placed` (m,) have hardly any neighbours near them, but almost all near one other
+    place.
 
-    `places` (m, c), NaN if not known. Rows with fewer than five placed neighbours are never lost.
+    `places` is (m, c), NaN for rows without a place. Rows with fewer than five placed neighbours are never lost.
     """
-    found = np.zeros(len(places), np.bool_)
+    is_lost = np.zeros(len(places), np.bool_)
     squared = (_NEAR * size) ** 2
-    target = likeliest_places(weights, places, known, pulse)
-    near, tie = _ties(weights, known)
+    target = likeliest_places(weights, places, is_placed, pulse)
+    near, tie = _ties(weights, is_placed)
     for block in spans(len(places), _BLOCK):
         pulse()
         spots = places[near[block]]
@@ -83,16 +84,17 @@ def find_lost(weights: csr_array, places: Floats, known: Marks, size: float, pul
             (tie[block] * (((spots - middle[:, None]) ** 2).sum(axis=2) <= squared)).sum(axis=1) / total
             for middle in (places[block], target[block])
         )
-        found[block] = (
+        is_lost[block] = (
             (here < _MAX_NEAR_SHARE) & (there > _MIN_ELSEWHERE_SHARE) & ((tie[block] > 0).sum(axis=1) >= _MIN_NEIGHBORS)
         )
-    return found & known
+    return is_lost & is_placed
 
 
-def likeliest_places(weights: csr_array, places: Floats, known: Marks, pulse: Pulse = ignore_pulse) -> Floats:
-    """(r, c) for rows with ties `weights` (r, m) the place of the `known` (m,) neighbour at which all of them attract
-    the row most, so that it starts in one cluster and not between two; NaN for rows without such neighbours."""
-    near, tie = _ties(weights, known)
+def likeliest_places(weights: csr_array, places: Floats, is_placed: Marks, pulse: Pulse = ignore_pulse) -> Floats:
+    """(r, c) for rows with ties `weights` (r, m), the place of the placed neighbour (`is_placed`, (m,)) at which all of
+    them attract the row most, so that it starts in one cluster and not between two; NaN for rows without such
+    neighbours."""
+    near, tie = _ties(weights, is_placed)
     target = np.full((len(near), places.shape[1]), np.nan, np.float32)
     for block in spans(len(near), _BLOCK):
         pulse()
@@ -106,16 +108,16 @@ def likeliest_places(weights: csr_array, places: Floats, known: Marks, pulse: Pu
     return target
 
 
-def _ties(weights: csr_array, known: Marks) -> tuple[Rows, Floats]:
+def _ties(weights: csr_array, is_placed: Marks) -> tuple[Rows, Floats]:
     """(r, 16) the known neighbours of each row with the strongest ties, strongest first, and the ties; missing ones are
     a known row with a tie of 0."""
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-    kept = np.flatnonzero(np.logical_and(known[weights.indices], weights.data > 0))
-    row, to, tie = row[kept], weights.indices[kept], weights.data[kept]
+    edges = np.flatnonzero(np.logical_and(is_placed[weights.indices], weights.data > 0))
+    row, to, tie = row[edges], weights.indices[edges], weights.data[edges]
     order = np.lexsort((to, -tie, row))
     row, to, tie = row[order], to[order], tie[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
-    near = np.full((weights.shape[0], _MAX_TIES), int(known.argmax()), np.int64)
+    near = np.full((weights.shape[0], _MAX_TIES), int(is_placed.argmax()), np.int64)
     strength = np.zeros(near.shape, np.float32)
     first = rank < _MAX_TIES
     near[row[first], rank[first]], strength[row[first], rank[first]] = to[first], tie[first]
@@ -127,11 +129,11 @@ def _spread_places(weights: csr_array, places: Floats, least: float, pulse: Puls
     places = places.copy()
     strength = np.maximum(np.asarray(weights.sum(axis=1)).ravel(), 1e-30)
     for _ in range(_ROUNDS):
-        known = has_place(places)
-        newly_placed = ~known & ((weights @ np.where(known, np.float32(1), np.float32(0))) > least * strength)
+        is_placed = has_place(places)
+        newly_placed = ~is_placed & ((weights @ np.where(is_placed, np.float32(1), np.float32(0))) > least * strength)
         if not newly_placed.any():
             break
-        places[newly_placed] = jitter(likeliest_places(weights[newly_placed], places, known, pulse))
+        places[newly_placed] = jitter(likeliest_places(weights[newly_placed], places, is_placed, pulse))
     return places
 
 
@@ -145,15 +147,15 @@ def _place_crowds(
     pulse: Pulse,
 ) -> None:
     """Write into `places` those of rows tied to each other, the largest crowds first."""
-    known = has_place(places)
-    new = np.flatnonzero(~known)
+    is_placed = has_place(places)
+    new = np.flatnonzero(~is_placed)
     among = csr_array(weights[new][:, new])
     count, crowd = connected_components(among, directed=False)
-    outward = csr_array(weights[new][:, np.flatnonzero(known)])
+    outward = csr_array(weights[new][:, np.flatnonzero(is_placed)])
     tied = np.bincount(crowd, np.asarray(outward.sum(axis=1)).ravel(), count) > 0
     sizes = np.bincount(crowd, minlength=count)
     members = np.split(np.argsort(crowd, kind="stable"), np.cumsum(sizes)[:-1])
-    occupied = places[known]
+    occupied = places[is_placed]
     for which in np.argsort(-sizes, kind="stable"):
         own = members[which]
         if len(own) < _MIN_CROWD and tied[which]:
@@ -163,7 +165,7 @@ def _place_crowds(
         )
         reach = float(np.sqrt((shape**2).sum(axis=1)).max())
         radius = size / 2 * float(len(own) / len(places)) ** (1 / places.shape[1])
-        middle = _weighted_median(places[known], np.asarray(outward[own].sum(axis=0)).ravel())
+        middle = _weighted_median(places[is_placed], np.asarray(outward[own].sum(axis=0)).ravel())
         spot = _find_free_spot(occupied, middle, radius + _MARGIN * size)
         places[new[own]] = shape * np.float32(radius / max(reach, 1e-30)) + spot
         occupied = np.concatenate([occupied, places[new[own]]])
@@ -172,12 +174,12 @@ def _place_crowds(
 def _weighted_median(places: Floats, weight: NDArray[np.floating]) -> Floats:
     """(c,) the weighted median along each axis; unweighted if all weights are 0."""
     weight = weight.astype(np.float64) if weight.any() else np.ones(len(places))
-    found = np.empty(places.shape[1], np.float32)
+    median = np.empty(places.shape[1], np.float32)
     for axis, along in enumerate(places.T):
         order = np.argsort(along, kind="stable")
         below = np.cumsum(weight[order])
-        found[axis] = along[order][np.searchsorted(below, below[-1] / 2)]
-    return found
+        median[axis] = along[order][np.searchsorted(below, below[-1] / 2)]
+    return median
 
 
 def _find_free_spot(occupied: Floats, target: Floats, radius: float) -> Floats:

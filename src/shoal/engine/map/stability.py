@@ -98,16 +98,16 @@ def revise_map(
     method, reason = _choose_method(stability, old, components)
     notes = [] if method == _REQUESTED[stability] else [f"layout_stability {stability} could not be applied: {reason}"]
     if method == "transform":
-        found = _keep_places(points, near, old, seed, threads, progress)
+        revised = _keep_places(points, near, old, seed, threads, progress)
     else:
         places = lay_out(points, components, seed, threads, progress, near)
-        found = RevisedMap(places=places, applied="none", reason="")
+        revised = RevisedMap(places=places, applied="none", reason="")
         if method == "aligned":
             aligned = _align(places[values.rows], old.places, old.known)
-            found = RevisedMap(
+            revised = RevisedMap(
                 places=aligned[values.back], applied="aligned", reason="", moved=old.max_shift(aligned, old.known)
             )
-    return replace(found, reason=reason or found.reason, warnings=notes)
+    return replace(revised, reason=reason or revised.reason, warnings=notes)
 
 
 _REQUESTED: Final[dict[Stability, Applied]] = {"none": "none", "align": "aligned", "transform": "transform"}
@@ -139,20 +139,20 @@ class _PreviousMap:
         loose = np.ones(len(rows), np.bool_) if changed is None else changed[rows]
         order = np.lexsort((*place.T[::-1], loose, owner))
         owner, place, loose = owner[order], place[order], loose[order]
-        held = np.zeros(len(values.rows), np.bool_)
-        held[owner[~loose]] = True
-        counts = ~(loose & held[owner])
+        is_fixed = np.zeros(len(values.rows), np.bool_)
+        is_fixed[owner[~loose]] = True
+        counts = ~(loose & is_fixed[owner])
         owner, place = owner[counts], place[counts]
         new = np.ones(len(owner), np.bool_)
         new[1:] = (owner[1:] != owner[:-1]) | (place[1:] != place[:-1]).any(axis=1)
         owner, place = owner[new], place[new]
         places = np.full((len(values.rows), previous.shape[1]), np.nan, np.float32)
         places[owner[::-1]] = place[::-1]
-        return _PreviousMap(places, ~held, owner, place)
+        return _PreviousMap(places, ~is_fixed, owner, place)
 
-    def choose_offers(self, wanted: Floats) -> "_PreviousMap":
-        """Select the offer nearest to `wanted` (m, c) for each row that has several."""
-        squares = ((self.offers.astype(np.float64) - wanted[self.owners]) ** 2).sum(axis=1)
+    def choose_offers(self, target: Floats) -> "_PreviousMap":
+        """Select the offer nearest to `target` (m, c) for each row that has several."""
+        squares = ((self.offers.astype(np.float64) - target[self.owners]) ** 2).sum(axis=1)
         order = np.lexsort((np.where(np.isfinite(squares), squares, np.inf), self.owners))
         places = self.places.copy()
         places[self.owners[order][::-1]] = self.offers[order][::-1]
@@ -213,20 +213,26 @@ def _keep_places(
         old = old.choose_offers(likeliest_places(weights, old.places, old.known, pulse))
     unit = np.float32(find_unit(Level.of_rows(csr_array(weights[old.known][:, old.known])), old.places[old.known]))
     size, places = old.extent * float(unit), old.places * unit
-    held = old.known & ~(find_lost(weights, places, old.known, size, pulse) & old.loose)
+    is_fixed = old.known & ~(find_lost(weights, places, old.known, size, pulse) & old.loose)
     places = place_newcomers(
-        weights, np.where(held[:, None], places, np.float32(np.nan)), points[values.rows], size, seed, threads, pulse
+        weights,
+        np.where(is_fixed[:, None], places, np.float32(np.nan)),
+        points[values.rows],
+        size,
+        seed,
+        threads,
+        pulse,
     )
-    reach = np.where(held, np.float32(_REACH_MARGIN * REACH * size), np.float32(np.inf))
+    reach = np.where(is_fixed, np.float32(_REACH_MARGIN * REACH * size), np.float32(np.inf))
     level, part = Level.of_rows(weights), scale_progress(progress, "layout", 0.6, 1)
     places = settle_layout(level, places, reach, FINE, seed, threads, part) / unit
     progress("layout", 1.0)
-    freed = old.known & ~held
+    freed = old.known & ~is_fixed
     return RevisedMap(
         places=places[values.back],
         applied="transform",
-        reason=_account(int(held.sum()), int((~old.known).sum()), int(freed.sum())),
-        moved=old.max_shift(places, held),
+        reason=_account(int(is_fixed.sum()), int((~old.known).sum()), int(freed.sum())),
+        moved=old.max_shift(places, is_fixed),
         freed=int(freed[values.back].sum()),
     )
 

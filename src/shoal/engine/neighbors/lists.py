@@ -93,11 +93,11 @@ def find_neighbors(
     places, squares, _, _ = core.nearest_rows(
         codes, points, order, near, count, CERTAINTY, pairs, threads, _tick(progress)
     )
-    found = NeighborLists(np.empty((len(rows), count), np.int32), np.empty((len(rows), count)), not approximate, near)
+    lists = NeighborLists(np.empty((len(rows), count), np.int32), np.empty((len(rows), count)), not approximate, near)
     own = np.arange(len(rows), dtype=np.int32)[:, None]
-    found.rows[near] = np.where(places >= 0, near[places], near[own])
-    found.distances[near] = np.sqrt(squares)
-    return found
+    lists.rows[near] = np.where(places >= 0, near[places], near[own])
+    lists.distances[near] = np.sqrt(squares)
+    return lists
 
 
 def nearest_among(
@@ -113,7 +113,7 @@ def nearest_among(
     targets, rows, against = shift_rows(fitted, shift), shift_rows(points, shift), np.ascontiguousarray(fitted)
     halves, block = half_squares(targets), block_rows(len(fitted))
     slack = rounding_slack(targets) + rounding_slack(rows)
-    found = np.empty((len(rows), count), np.int32), np.empty((len(rows), count))
+    result = np.empty((len(rows), count), np.int32), np.empty((len(rows), count))
 
     def search(part: slice) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         scores = rows[part] @ targets.T - halves
@@ -127,9 +127,9 @@ def nearest_among(
 
     parts = spans(len(rows), block)
     for part, (near, away) in zip(parts, map_in_order(search, parts, threads), strict=True):
-        found[0][part], found[1][part] = near, away
+        result[0][part], result[1][part] = near, away
         progress("neighbors", part.stop / len(rows))
-    return found
+    return result
 
 
 def _find_reference(points: Points, count: int, threads: int, progress: Progress) -> NeighborLists:
@@ -137,8 +137,8 @@ def _find_reference(points: Points, count: int, threads: int, progress: Progress
     order = np.arange(total, dtype=np.int32)
     if count == 0:
         return NeighborLists(np.empty((total, 0), np.int32), np.empty((total, 0)), True, order)
-    found = find_neighborhoods(points, np.ones(total, np.int64), count + 1, threads, progress)
-    return NeighborLists(found.rows, found.distances, True, order).first(count)
+    neighborhoods = find_neighborhoods(points, np.ones(total, np.int64), count + 1, threads, progress)
+    return NeighborLists(neighborhoods.rows, neighborhoods.distances, True, order).first(count)
 
 
 def _tick(progress: Progress) -> Callable[[float], None]:

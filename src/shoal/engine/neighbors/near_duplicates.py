@@ -93,13 +93,13 @@ def _find_pairs(near: Neighborhood, limit: float) -> tuple[Rows, Rows]:
     return first, second
 
 
-def _squares(points: Points, rows: Rows, one: Rows, other: Rows) -> Doubles:
+def _squares(points: Points, rows: Rows, left: Rows, other: Rows) -> Doubles:
     """(m,) squared distances between distinct rows, block by block."""
-    squared = np.empty(len(one))
-    for block in spans(len(one), _BLOCK):
+    squared = np.empty(len(left))
+    for block in spans(len(left), _BLOCK):
         targets, place = np.unique(rows[other[block]], return_inverse=True)
         centers = np.ascontiguousarray(points[targets], np.float32)
-        squared[block] = squared_distances(points, rows[one[block]], centers, place.astype(np.int32), 1)
+        squared[block] = squared_distances(points, rows[left[block]], centers, place.astype(np.int32), 1)
     return squared
 
 

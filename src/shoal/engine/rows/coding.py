@@ -99,8 +99,8 @@ def fit_frame(
     """Fit a frame to rows like `points[rows]` (all by default), using a sample of them."""
     count = len(points) if rows is None else len(rows)
     rng = np.random.default_rng([seed, count])
-    wanted = max(_SAMPLE, 4 * min(points.shape[1], _MAX_EXACT_DIMENSIONS))
-    chosen = np.arange(count) if count <= wanted else np.sort(rng.choice(count, wanted, replace=False))
+    size = max(_SAMPLE, 4 * min(points.shape[1], _MAX_EXACT_DIMENSIONS))
+    chosen = np.arange(count) if count <= size else np.sort(rng.choice(count, size, replace=False))
     sample = points[chosen if rows is None else rows[chosen]]
     mean, reach = _mean_and_reach(sample)
     centred = _clip_lengths(sample - mean, reach)
@@ -268,19 +268,19 @@ def _chain_centers(centers: Floats) -> Rows:
     return place
 
 
-def pair_near_blocks(points: Points, frame: Frame, order: Places, block: int, wanted: int) -> NDArray[np.int32]:
-    """(m, 2) pairs of blocks of `points[order]`: each with itself and with at least `wanted` - 1 others, the nearest by
+def pair_near_blocks(points: Points, frame: Frame, order: Places, block: int, count: int) -> NDArray[np.int32]:
+    """(m, 2) pairs of blocks of `points[order]`: each with itself and with at least `count` - 1 others, the nearest by
     their means; nearest pairs first. All pairs if there are no more blocks."""
     blocks = -(-len(order) // block)
-    if wanted >= blocks:
+    if count >= blocks:
         return pair_blocks(len(order), block)
     means = np.stack([points[order[part]].mean(axis=0) for part in spans(len(order), block)])
     means -= frame.mean
     squares = (means**2).sum(axis=1)
     away = squares[:, None] + squares - 2 * means @ means.T
     np.fill_diagonal(away, -1)
-    near = np.argpartition(away, wanted - 1, axis=1)[:, :wanted].ravel()
-    own = np.repeat(np.arange(blocks), wanted)
+    near = np.argpartition(away, count - 1, axis=1)[:, :count].ravel()
+    own = np.repeat(np.arange(blocks), count)
     first, second = np.divmod(np.unique(np.minimum(own, near) * blocks + np.maximum(own, near)), blocks)
     by_distance = np.argsort(away[first, second], kind="stable")
     return np.ascontiguousarray(np.stack([first, second], axis=1)[by_distance].astype(np.int32))
