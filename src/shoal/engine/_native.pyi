@@ -1,4 +1,4 @@
-"""The compiled core, built from `native/`. Take it from `kernels.native()`, which knows whether it is there."""
+"""The compiled core, built from `native/`. Use it through `kernels.native()`, which is None without it."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ def instructions() -> str:
     """The name of the instruction set in use."""
 
 def available_instructions() -> list[str]:
-    """Those that this processor runs, the fastest first; "portable", which every processor runs, last."""
+    """Instruction sets supported by this processor, fastest first; the last is "portable"."""
 
 def use_instructions(name: str) -> None:
-    """Use one of the available instruction sets from now on, in the whole process; codes keep the one they were made
-    for. ValueError for another name."""
+    """Select one of the available instruction sets for the whole process; existing codes keep theirs. ValueError for
+    another name."""
 
-# native/tree.cpp: what comes after the edges. Arrays are C-contiguous and of just these dtypes, row numbers in range;
-# ValueError where arrays that belong together differ in length. The modules that call these say what they answer.
+# native/tree.cpp: from edges to clusters. Arrays are C-contiguous and of exactly these dtypes, row numbers in range;
+# ValueError if lengths do not match. The calling modules document the results.
 
 def spanning_forest(
     left: NDArray[np.int64] | NDArray[np.int32],
@@ -26,17 +26,17 @@ def spanning_forest(
     rank: NDArray[np.uint32],
     threads: int,
 ) -> NDArray[np.int64]:
-    """Places of the edges chosen, (at most n - 1,), in Kruskal's order. ValueError from 2^32 edges or 2^31 rows on."""
+    """(at most n - 1,) positions of the selected edges in Kruskal's order. ValueError from 2^32 edges or 2^31 rows."""
 
 def single_linkage(
     left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The nodes that each merge joins, and the size of what it makes; all (n - 1,)."""
+    """The two nodes of each merge and the size of the result; all (n - 1,)."""
 
 def leaf_order(
     left: NDArray[np.int64], right: NDArray[np.int64], height: NDArray[np.float64], size: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(n,) rows in the order of the leaves and (n - 1,) heights between neighbours."""
+    """(n,) rows in leaf order and (n - 1,) heights between consecutive leaves."""
 
 def meeting_heights(
     left: NDArray[np.int64],
@@ -46,7 +46,7 @@ def meeting_heights(
     first: NDArray[np.int64],
     second: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """(m,) heights at which the pairs of rows (first, second) meet; 0 for a row and itself."""
+    """(m,) merge heights of the pairs of rows (first, second); 0 for a row and itself."""
 
 def condense(
     left: NDArray[np.int64],
@@ -76,37 +76,37 @@ def select_clusters(
     max_size: int | None,
     allow_single: bool,
 ) -> NDArray[np.int64]:
-    """(k,) clusters chosen, ascending."""
+    """(k,) selected clusters, ascending."""
 
 def chosen_above(parent: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(c,) place in `chosen` of each cluster or the nearest one above it that is chosen, -1 for none."""
+    """(c,) position in `chosen` of each cluster or its nearest selected ancestor, -1 for none."""
 
 def outlier_scores(
     parent: NDArray[np.int64], cluster: NDArray[np.int64], leaving: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """(n,) GLOSH."""
 
-# native/bind_scan.cpp: scans over codes. Rows are told by place, row p being values[order[p]]; ValueError where arrays
-# do not belong together. `tick` is called with the fraction done and may raise. The headers in native/ say the rest.
+# native/bind_scan.cpp: scans over codes. Rows are referred to by position, row p being values[order[p]]; ValueError if
+# arrays are inconsistent. `tick` is called with the fraction done and may raise. See the headers in native/.
 
 BLOCK: int
-"""Places of a block."""
+"""Positions per block."""
 
 def levels() -> int:
-    """Codes lie in -levels..levels."""
+    """Codes are in -levels..levels."""
 
 class Codes:
-    """Rows as int8 codes, in the layout that the scans read."""
+    """Rows as int8 codes, in the layout of the scans."""
 
     def __init__(self, count: int, dimensions: int, stages: list[int], unit: float) -> None: ...
     def write(self, first: int, coordinates: NDArray[np.float32], slack: float) -> None:
-        """Codes of rows from place `first` on, from their (m, dimensions) coordinates."""
+        """Encode rows from position `first` on, given their (m, dimensions) coordinates."""
 
     def reordered(self, order: NDArray[np.int32], threads: int) -> Codes:
-        """The row at place i comes from place order[i]."""
+        """The row at position i is that at position order[i]."""
 
     def mean_error(self) -> float:
-        """How far a row is from its code, on average."""
+        """Mean distance of a row from its code."""
 
     @property
     def count(self) -> int: ...
@@ -124,7 +124,7 @@ def nearest_rows(
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], int, int]:
-    """(n, wanted) places and squared distances, the hits of the scan and the distances taken in float64."""
+    """(n, wanted) positions and squared distances, the hits of the scan and the distances computed in float64."""
 
 def close_pairs(
     codes: Codes,
@@ -137,7 +137,7 @@ def close_pairs(
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], int, int]:
-    """Left, right, squared distance; how many pairs of blocks were looked at; the hits of the scan."""
+    """Left, right, squared distance; the number of pairs of blocks scanned; the hits of the scan."""
 
 def joining_edges(
     codes: Codes,
@@ -166,14 +166,14 @@ def walk(
     rows: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
 
-# native/bind_kmeans.cpp: k-means. `numbers` says which center each place of `center_codes` is, `order` which row each
-# place of `codes` is. `centers.py`, `exact_sums.py`, `starts.py` and `row_keys.py` say what these answer.
+# native/bind_kmeans.cpp: k-means. `numbers` maps positions of `center_codes` to centers, `order` those of `codes` to
+# rows. Results are documented in `centers.py`, `exact_sums.py`, `starts.py` and `row_keys.py`.
 
 def row_keys(values: NDArray[np.float32], threads: int) -> NDArray[np.uint64]:
     """(n,) keys."""
 
 def lot() -> int:
-    """Centers that are looked at together."""
+    """Centers that are processed together."""
 
 class Assignment:
     def __init__(
@@ -188,8 +188,8 @@ class Assignment:
         threads: int,
         tick: Callable[[float], None] | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], tuple[int, int, int]]:
-        """Rows that moved, from, to, and counts: fours of rows looked at with a lot, pairs that codes let through,
-        distances taken. `drift` (k,) is at least how far each center moved since the step before, None at the first."""
+        """Rows that moved, from, to, and counts: groups of four rows compared with a lot, pairs that passed the codes,
+        distances computed. `drift` (k,) is an upper bound of each center's movement since the last step, or None."""
 
 def two_nearest(
     codes: Codes,
@@ -201,7 +201,7 @@ def two_nearest(
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """By place: (n,) the nearest center, (n, 2) squared distances to it and to the second nearest."""
+    """By position: (n,) the nearest center, (n, 2) squared distances to it and to the second nearest."""
 
 def squares_to(
     values: NDArray[np.float32],
@@ -232,9 +232,9 @@ def spread_starts(
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int64]:
-    """(len(draws) + 1,) row numbers; `values` lie in the order of the codes."""
+    """(len(draws) + 1,) row numbers; `values` are in the order of the codes."""
 
-# native/bind_graph.cpp: the neighbour graph as `neighbor_graph.py` tells it; `communities.hpp` says the rest.
+# native/bind_graph.cpp: the graph of `neighbors/graph.py`; see `communities.hpp`.
 
 def groups_of_vertices(
     start: NDArray[np.int64],
@@ -247,7 +247,7 @@ def groups_of_vertices(
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int32]:
-    """(1, n) groups. ValueError where the arrays are no graph."""
+    """(1, n) groups. ValueError if the arrays are not a graph."""
 
 def layers_of_communities(
     start: NDArray[np.int64],
@@ -261,7 +261,7 @@ def layers_of_communities(
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int32]:
-    """(r, n) communities at each resolution. ValueError where the arrays are no graph."""
+    """(r, n) communities at each resolution. ValueError if the arrays are not a graph."""
 
 def runs_of_communities(
     start: NDArray[np.int64],
@@ -277,10 +277,10 @@ def runs_of_communities(
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.int32]:
-    """(s, n) communities for each seed. ValueError where the arrays are no graph."""
+    """(s, n) communities for each seed. ValueError if the arrays are not a graph."""
 
 def common_groups(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """(n,) groups of what no layer of (r, n) tells apart."""
+    """(n,) groups of vertices that no layer of (r, n) separates."""
 
 def joined_groups(
     start: NDArray[np.int64],
@@ -298,12 +298,12 @@ def agreed_graph(
     labels: NDArray[np.int32],
     threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int, int]:
-    """The fields of the NeighborGraph, how often edges lie within a labelling, and within pairs of labellings."""
+    """The fields of the NeighborGraph, the number of edges inside a labelling, and inside pairs of labellings."""
 
 def joined_both_ways(
     to: NDArray[np.int32], weight: NDArray[np.float32], threads: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """The fields of NeighborGraph, from the neighbours (n, k) of each row and what it is to them."""
+    """The fields of NeighborGraph, from the neighbours (n, k) of each row and their directed weights."""
 
 def walk_home(
     start: NDArray[np.int64],
@@ -322,9 +322,9 @@ def weights_within(
     labels: NDArray[np.int32],
     threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(r,) the weight and the number of edges within the labels (r, n)."""
+    """(r,) the weight and the number of edges inside the labels (r, n)."""
 
-# native/bind_layout.cpp: `layout.py` and `layout.hpp` say what these are.
+# native/bind_layout.cpp: see `map/forces.py` and `layout.hpp`.
 
 def settled(
     start: NDArray[np.int64],
@@ -338,12 +338,12 @@ def settled(
     threads: int,
     tick: Callable[[float], None] | None,
 ) -> NDArray[np.float32]:
-    """(components, n) places after all rounds. ValueError where the arrays are no graph or do not fit."""
+    """(components, n) places after all rounds. ValueError if the arrays are not a graph or are inconsistent."""
 
-# native/bind_parallel.cpp: what every call with a tick goes through, for its tests.
+# native/bind_parallel.cpp: the loop behind every call with a tick, exposed for tests.
 
 def parallel_for(
     count: int, work: Callable[[int, int], object], threads: int, tick: Callable[[float], None] | None
 ) -> None:
-    """Calls work(index, thread) for each index below `count` on so many threads, and meanwhile `tick` on the calling
-    one ten times a second. What either raises leaves the call, once each thread has ended the piece it is at."""
+    """Call work(index, thread) for each index below `count` on `threads` threads, and `tick` on the calling thread ten
+    times a second. An exception of either is raised once every thread has finished its current piece."""

@@ -169,7 +169,7 @@ class Space:
     def of(points: Points, params: HDBSCANParams) -> "Space":
         return Space(params, unit_rows(points) if params.metric == "cosine" else points)
 
-    def placed(self, points: Points) -> Points:
+    def transform(self, points: Points) -> Points:
         """Map other rows into this space."""
         return unit_rows(points) if self.params.metric == "cosine" else points
 
@@ -285,7 +285,7 @@ class Members:
         if len(points) == 0 or not np.any(self.labels >= 0):
             return result
         farthest = self.space.to_euclidean(float(reach.max()))
-        nearest_rows = self._core_points.join(self.space.placed(points), farthest, threads, progress)
+        nearest_rows = self._core_points.join(self.space.transform(points), farthest, threads, progress)
         near = np.flatnonzero(nearest_rows.rows >= 0)
         labels, away = self.labels[nearest_rows.rows[near]], self.space.to_metric(nearest_rows.away[near])
         labels = np.where(away > reach[labels], NOISE, labels)

@@ -194,19 +194,19 @@ class _Layout:
         needed = np.where(own > self.bound[block], -1.0, self.bound[block]).min()
         first = int(np.searchsorted(beyond, needed, side="right"))
         if first < len(beyond):
-            room = np.maximum.outer(_half_square(own), _half_square(beyond[first:]))
-            place, column = self._find_candidates(block, slice(block.stop + first, len(self.rows)), room)
+            limit = np.maximum.outer(_half_square(own), _half_square(beyond[first:]))
+            place, column = self._find_candidates(block, slice(block.stop + first, len(self.rows)), limit)
             column += first
             parts.append((place, column + block.stop, np.maximum(own[place], beyond[column])))
         place, column, way = (np.concatenate(part) for part in zip(*parts, strict=True))
         return self._drop_listed(place + block.start, column, way)
 
-    def _find_candidates(self, block: slice, columns: slice, room: Floats) -> tuple[Rows, Rows]:
-        """Cells whose pair is nearer than the path maximum, of which `room` is half the square, or too close to
+    def _find_candidates(self, block: slice, columns: slice, limit: Floats) -> tuple[Rows, Rows]:
+        """Cells whose pair is nearer than the path maximum, of which `limit` is half the square, or too close to
         decide."""
-        room += self.points[block] @ self.points[columns].T
-        room -= self.halves[columns]
-        return find_cells(room > (self.halves[block] - np.float32(2 * self.slack))[:, None])
+        limit += self.points[block] @ self.points[columns].T
+        limit -= self.halves[columns]
+        return find_cells(limit > (self.halves[block] - np.float32(2 * self.slack))[:, None])
 
     def _drop_listed(
         self, place: Rows, column: Rows, way: NDArray[np.float64]

@@ -1,0 +1,141 @@
+"""Identifiers are words that an engineer of the field would type."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SOURCE: Final = Path(__file__).parents[2] / "src" / "shoal"
+
+CLEAN: Final = (
+    "engine",
+    "columns.py",
+    "elementary.py",
+    "plural.py",
+    "precision.py",
+    "scalars.py",
+    "tables.py",
+)
+"""Rooms whose names have been revised; a room that is done is added here."""
+
+BANNED: Final = frozenset(
+    [
+        "told",
+        "tell",
+        "tells",
+        "said",
+        "asked",
+        "seen",
+        "meant",
+        "nobody",
+        "somebody",
+        "whoever",
+        "anybody",
+        "twin",
+        "twins",
+        "heaps",
+        "strays",
+    ]
+)
+"""Words that say nothing as names: use the noun or the verb of the thing."""
+
+PARTICIPLE: Final = re.compile(r"_*[a-z]+ed(_|$)")
+EXACT: Final = frozenset({"embed", "need", "seed", "feed", "speed"})
+"""Verbs and nouns that end in -ed."""
+
+ADJECTIVES: Final = frozenset(
+    {
+        "_accepted_count_names",
+        "_clipped_mean",
+        "_squared_lengths",
+        "_weighted_median",
+        "count_shared_rows",
+        "squared_distances",
+        "squared_lengths",
+        "squared_silhouette",
+        "weighted_linkage",
+        "weighted_means",
+    }
+)
+"""Nouns with an adjective of the field before them."""
+
+STORED: Final = frozenset({"Metric.placed"})
+"""Methods that saved clusterings refer to by name."""
+
+NATIVE: Final = frozenset({"agreed_graph", "joined_groups", "Codes.reordered"})
+"""Named as in the compiled core, which they describe or stand in for."""
+
+
+def files(room: str) -> list[Path]:
+    path = SOURCE / room
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def functions(tree: ast.AST, owner: str = "") -> Iterator[str]:
+    """Qualified names of all functions, nested ones included."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{owner}{node.name}"
+            yield from functions(node)
+        elif isinstance(node, ast.ClassDef):
+            yield from functions(node, f"{node.name}.")
+        else:
+            yield from functions(node, owner)
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    """Names that are bound: variables, arguments, functions, classes, attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+@pytest.mark.parametrize("room", CLEAN)
+def test_no_identifier_is_a_banned_word(room: str) -> None:
+    found = {
+        f"{path.relative_to(SOURCE)}: {name}"
+        for path in files(room)
+        for name in names(ast.parse(path.read_text()))
+        if not BANNED.isdisjoint(name.lower().strip("_").split("_"))
+    }
+
+    assert not found, "Name the thing itself: " + ", ".join(sorted(found))
+
+
+@pytest.mark.parametrize("room", CLEAN)
+def test_functions_are_named_by_verbs_and_not_by_participles(room: str) -> None:
+    found = {
+        f"{path.relative_to(SOURCE)}: {name}"
+        for path in files(room)
+        for name in functions(ast.parse(path.read_text()))
+        if _is_participle(name.rpartition(".")[2]) and name not in STORED | NATIVE
+    }
+
+    assert not found, "Functions are verbs: " + ", ".join(sorted(found))
+
+
+def test_exceptions_of_the_rules_exist() -> None:
+    defined = {name for room in CLEAN for path in files(room) for name in functions(ast.parse(path.read_text()))}
+
+    assert defined >= STORED | NATIVE
+    assert {name.rpartition(".")[2] for name in defined} >= ADJECTIVES
+
+
+def test_the_rules_find_what_they_are_about() -> None:
+    tree = ast.parse("def _joined(told): pass\nclass A:\n    def shown_rows(self): pass\n    def seed(self): pass")
+
+    assert [name for name in functions(tree) if _is_participle(name.rpartition(".")[2])] == ["_joined"]
+    assert "told" in names(tree)
+
+
+def _is_participle(name: str) -> bool:
+    return bool(PARTICIPLE.match(name)) and name.strip("_") not in EXACT and name not in ADJECTIVES
