@@ -11,25 +11,25 @@
 namespace shoal {
 namespace {
 
-constexpr int kLevels = 5;                       // distances at which rows are tried
-constexpr double kLargeDrift = 0.12;             // share of the distances to the own centers
-constexpr double kMostSlack = 0.06;              // of the same, within which pairs are told one by one
+constexpr int kLevels = 5;                       // distance thresholds tried per row
+constexpr double kLargeDrift = 0.12;             // fraction of the distances to the own centers
+constexpr double kMostSlack = 0.06;              // likewise, within which pairs are resolved one by one
 constexpr int kRun = 128;                        // rows that share guesses
 constexpr float kWidest = 4096.0f;               // a larger gap would lose digits
-constexpr float kRounding = 4e-3f;               // more than rounding can add to such a gap in a step, in code units
+constexpr float kRounding = 4e-3f;               // bound of the rounding error of a gap per step, in code units
 constexpr double kUnknown = -1.0;  // a square
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 inline float upper(double distance) { return float(distance * (1 + 1e-6)); }
 inline double lower(double distance) { return distance * (1 - 1e-6); }
 
-// What two codes with this score are apart at least.
+// Minimum distance of two codes with this score.
 inline double code_distance(int32_t score) { return std::sqrt(std::max(0.0, -2.0 * double(score))); }
 
 int lot(const Codes& codes) { return codes.version().panels_a_call * kPanel; }
 int lots(const Codes& codes, int64_t count) { return int((count + lot(codes) - 1) / lot(codes)); }
 
-// The codes of a block's rows, one after the other, taken from their panel when first needed.
+// The codes of a block's rows, contiguous, unpacked from their panel when first needed.
 struct Unpacked {
     std::vector<uint8_t> bytes, panel, tile;
     bool done[kBlock / kPanel];
@@ -63,17 +63,17 @@ const std::vector<int32_t>& never() {
     return values;
 }
 
-// Halves of squared lengths for scans of rows with centers. A center is a mean: in the dimensions that a stage has not
-// seen yet, the tail, it is far shorter than the rows. By |x.c| <= |x||c| <= (ratio |x|^2 + |c|^2 / ratio) / 2 the
-// score of the whole is at most that of the stage less (1 - ratio) |x|^2 / 2 + (1 - 1 / ratio) |c|^2 / 2 of the tails,
-// for any ratio; the best is that of the lengths. A scan with ratio 1 takes nothing off.
+// Halved squared lengths for scans of rows against centers. A center is a mean: in the dimensions beyond the current
+// stage, the tail, it is far shorter than the rows. By |x.c| <= |x||c| <= (ratio |x|^2 + |c|^2 / ratio) / 2 the full
+// score is at most that of the stage minus (1 - ratio) |x|^2 / 2 + (1 - 1 / ratio) |c|^2 / 2 of the tails, for any
+// ratio; the ratio of the lengths is optimal. A scan with ratio 1 subtracts nothing.
 class Halves {
   public:
     Halves(const Codes& rows, const Codes& centers);
 
     // For the rows of a block: [stage][kBlock].
     void of_rows(const Codes& rows, int64_t block, std::vector<int32_t>& halves) const;
-    // `scan` with these halves in place of its own; its columns start at place `column`.
+    // `scan` with these halves; its columns start at position `column`.
     Scan used_in(Scan scan, const std::vector<int32_t>& of_rows, int64_t column) const {
         scan.row_half = of_rows.data();
         scan.row_half_stride = kBlock;
@@ -130,8 +130,8 @@ void Halves::of_rows(const Codes& rows, int64_t block, std::vector<int32_t>& hal
         }
 }
 
-// Centers beyond the reach of the codes, few: their errors would open the thresholds of all rows. Thresholds leave them
-// out, and each is compared with every row, by the lengths of both first.
+// Centers outside the range of the codes, few: their errors would loosen the thresholds of all rows. They are excluded
+// from the thresholds and compared with every row, by length first.
 struct FarCenters {
     FarCenters(const Codes& codes, int groups, int size) : places(groups) {
         const float most = codes.common_error();
@@ -140,12 +140,12 @@ struct FarCenters {
             if (codes.errors()[place] > most) places[place / size].push_back(int32_t(place));
     }
 
-    float error;                               // the largest of a center's code, but for theirs
+    float error;                               // the largest of a center's code, excluding these
     std::vector<std::vector<int32_t>> places;  // by lot
 };
 
-// A first guess for all rows of a block: the best scoring centers of a few rows are tried for the rows around them.
-// Also tells in which order the lots of centers are worth a look.
+// First guess for all rows of a block: the best scoring centers of a few rows are tried for the rows around them. Also
+// determines the order in which lots of centers are processed.
 class Guess {
   public:
     void find(const Codes& codes, const Rows& rows, const Centers& centers, int64_t block, Unpacked& unpacked,
@@ -221,14 +221,14 @@ void Guess::find(const Codes& codes, const Rows& rows, const Centers& centers, i
 
 }  // namespace
 
-// What a step knows beforehand.
+// Precomputed data of a step.
 struct Assignment::Plan {
     const Centers* centers;
     bool first;
     Halves halves;
     std::vector<float> drift, lot_drift;
     std::vector<int32_t> group_of;  // the lot of each center
-    int levels = 0, sought = 0;     // levels tried, and that at which rows are left early
+    int levels = 0, sought = 0;     // levels tried, and that at which rows are skipped early
     FarCenters far;
     float slack[kLevels + 1];       // hits lie within slack[0] more than the distance to the own center
 };
@@ -237,11 +237,11 @@ struct Assignment::Scratch {
     Unpacked unpacked;
     Guess guess;
     std::vector<int32_t> halves;
-    std::vector<float> gaps;  // where none are kept
+    std::vector<float> gaps;  // if none are stored
     float* gap;               // [group][row]
     int count;
     float loss[kBlock], gain[kBlock];
-    uint8_t open[kBlock];                // a lot must be looked at
+    uint8_t open[kBlock];                // a lot must be processed
     int32_t before[kBlock];              // labels before the step, of open rows
     double squares[kBlock];              // to the own center, of open rows
     int32_t least[kLevels + 1][kBlock];  // thresholds
@@ -277,8 +277,8 @@ Assignment::Plan Assignment::plan(const Centers& centers, const double* drift) c
         plan.drift[number] = upper(drift[number] / codes_.unit());
         plan.lot_drift[group] = std::max(plan.lot_drift[group], plan.drift[number]);
     }
-    // The next step will take off about as much as this one. Where that is a large part of the distances, no bound
-    // lasts and only the nearest center is sought.
+    // The next step loosens the bounds by about as much as this one. If that is a large part of the distances, no bound
+    // lasts and only the nearest center is searched.
     double typical = 0.0, mean = 0.0;
     for (const float own : plan.drift) typical += own / double(count);
     for (const float own : plan.lot_drift) typical += own / double(groups_);
@@ -338,7 +338,7 @@ void Assignment::look(int64_t block, const Plan& plan, Scratch& own) {
             own.moves.push_back({rows_.order[start + row], own.before[row], labels_[start + row]});
 }
 
-// Takes off the bounds what the centers moved, and opens the rows for which some lot may have come near enough.
+// Loosens the bounds by the movement of the centers, and opens the rows for which some lot may have come near enough.
 void Assignment::loosen(int64_t block, const Plan& plan, Scratch& own) {
     const int64_t start = block * kBlock;
     for (int row = 0; row < own.count; ++row) {
@@ -357,8 +357,8 @@ void Assignment::loosen(int64_t block, const Plan& plan, Scratch& own) {
     }
 }
 
-// Thresholds for the open rows, from the distance to the own center. Where that center did not move the bound of before
-// serves, and the distance is taken only if another center comes near.
+// Thresholds for the open rows, from the distance to the own center. If that center did not move the previous bound is
+// used, and the distance is computed only if another center comes near.
 void Assignment::tighten(int64_t block, const Plan& plan, Scratch& own) {
     const int64_t start = block * kBlock;
     for (int row = 0; row < own.count; ++row) {
@@ -395,12 +395,12 @@ double Assignment::own_square(int64_t place, const Plan& plan, Scratch& own) con
     return square;
 }
 
-// Rows lie anywhere in memory.
+// Prefetch: rows are scattered in memory.
 void Assignment::fetch(int64_t place) const {
     for (int64_t at = 0; at < rows_.dimensions; at += 16) __builtin_prefetch(rows_.at(place) + at);
 }
 
-// The row at `place` has its nearest center so far in `to`.
+// The best center so far of the row at `place` is `to`.
 void Assignment::change(int64_t place, int32_t to, double square, const Plan& plan, Scratch& own) {
     const int row = int(place % kBlock);
     const int32_t from = labels_[place];

@@ -1,4 +1,4 @@
-// Which of k centers is nearest to each row, exactly: codes leave out what cannot be, float64 distances decide.
+// The nearest of k centers for each row, exactly: codes rule out candidates, float64 distances decide.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace shoal {
 
-// Centers in code order: place p of `codes` is center numbers[p], whose coordinates are values[numbers[p]], float32
-// (k, dimensions). Centers that share a lot of panels should be near to each other.
+// Centers in code order: position p of `codes` is center numbers[p], with coordinates values[numbers[p]], float32 (k,
+// dimensions). Centers that share a lot of panels should be near each other.
 struct Centers {
     const Codes* codes;
     const float* values;
@@ -20,31 +20,31 @@ struct Centers {
 };
 
 struct Move {
-    int32_t row;  // in the order the rows were given in
+    int32_t row;  // in the original order of the rows
     int32_t from, to;
 };
 
 struct StepCounts {
-    int64_t tiles = 0;     // pairs of four rows and a lot of centers that were looked at
-    int64_t hits = 0;      // pairs that the scan let through
-    int64_t measured = 0;  // distances taken in float64
+    int64_t tiles = 0;     // pairs of four rows and a lot of centers that were processed
+    int64_t hits = 0;      // pairs that passed the scan
+    int64_t measured = 0;  // distances computed in float64
 };
 
-// The nearest center of each row through the steps of a k-means. Between steps it keeps for each row an upper bound of
-// the distance to its center, and for each row and lot of centers how much farther than that all of these centers, but
-// the row's own, are at least. Both give way by what the centers moved, and a lot that is still farther is not looked
-// at (Yinyang k-means, Ding and others 2015).
+// Nearest centers through the steps of a k-means. Between steps it stores for each row an upper bound of the distance
+// to its center, and for each row and lot of centers a lower bound of how much farther all of these centers are, except
+// the row's own. Both bounds are loosened by the movement of the centers, and a lot that is still farther is skipped
+// (Yinyang k-means, Ding and others 2015).
 class Assignment {
   public:
-    // `codes` and `rows` must outlive it. At most `kept_bytes` are spent on what is kept between steps about the lots.
+    // `codes` and `rows` must outlive it. `kept_bytes` limits the memory of the bounds per lot.
     Assignment(const Codes& codes, Rows rows, int64_t center_count, int64_t kept_bytes);
 
-    // The nearest center of each row, equal distances by number. `drift` (k) is how far each center moved since the
-    // last step, null at the first. Later steps must have the centers at the same places. Returns the rows that changed
-    // their center, sorted by row; from -1 at the first step.
+    // The nearest center of each row, ties by number. `drift` (k) is the movement of each center since the last step,
+    // null at the first. Later steps must keep the positions of the centers. Returns the rows that changed their
+    // center, sorted by row; from -1 at the first step.
     std::vector<Move> step(const Centers& centers, const double* drift, const Control& control, StepCounts& counts);
 
-    // By place.
+    // By position.
     const std::vector<int32_t>& labels() const { return labels_; }
 
   private:
@@ -67,12 +67,12 @@ class Assignment {
     int groups_;
     bool kept_;
     std::vector<int32_t> labels_;
-    std::vector<float> reach_;  // not less than the distance to the own center, in code units
+    std::vector<float> reach_;  // upper bound of the distance to the own center, in code units
     std::vector<float> gaps_;   // [block][group][row]
 };
 
-// The nearest and the second nearest center of each row from scratch: labels (count) by place, squares (count, 2), the
-// second infinite where there is one center.
+// The nearest and second nearest center of each row from scratch: labels (count) by position, squares (count, 2), the
+// second infinite if there is one center.
 void nearest_two(const Codes& codes, Rows rows, const Centers& centers, const Control& control, int32_t* labels,
                  double* squares);
 

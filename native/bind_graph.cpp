@@ -37,7 +37,7 @@ Places labelled(const Starts& start, const Ends& to, const Weights& weight, cons
 
 using MaybeLabels = std::optional<Array<int32_t, 1>>;
 
-// Groups or communities 0..count-1 that are given, or null.
+// Given groups or communities 0..count-1, or null.
 const int32_t* given_labels(const MaybeLabels& labels, size_t count) {
     if (!labels) return nullptr;
     if (labels->shape(0) != count) throw std::invalid_argument("what is given must have one entry a vertex");

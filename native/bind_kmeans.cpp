@@ -40,7 +40,7 @@ Centers centers_of(const Codes& rows, const Codes& codes, const Array<float, 2>&
     return {&codes, values.data(), int64_t(values.shape(1)), numbers.data()};
 }
 
-// An Assignment with the arrays it looks at.
+// An Assignment together with the arrays it refers to.
 class Assigning {
   public:
     Assigning(nb::object codes, Array<float, 2> values, Array<int32_t, 1> order, int64_t center_count,

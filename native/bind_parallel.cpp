@@ -2,7 +2,7 @@
 
 namespace shoal {
 
-// parallel_for on work in Python: how a call is split, watched and stopped, without what it computes.
+// parallel_for on Python callables: scheduling, progress and cancellation without any computation.
 void bind_parallel(nb::module_& m) {
     m.def(
         "parallel_for",

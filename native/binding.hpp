@@ -1,4 +1,4 @@
-// What all bindings share: arrays in and out, and a Control that reaches Python.
+// Shared by all bindings: arrays in and out, and a Control that calls back into Python.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -23,7 +23,7 @@ nb::ndarray<nb::numpy, Value> to_numpy(std::unique_ptr<Value[]> values, std::ini
     return nb::ndarray<nb::numpy, Value>(data, shape, owner);
 }
 
-// `tick` is a callable that takes the fraction done and may raise, or None. Ctrl-C is noticed either way.
+// `tick` is a callable that takes the fraction done and may raise, or None. Ctrl-C is handled in either case.
 inline Control control_of(int threads, nb::object tick) {
     Control control;
     control.threads = threads;

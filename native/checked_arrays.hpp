@@ -1,4 +1,4 @@
-// Arrays that name rows or vertices, checked before anything is read through them.
+// Validates arrays of row or vertex numbers before they are used as indices.
 #pragma once
 
 #include <stdexcept>
@@ -9,7 +9,7 @@
 
 namespace shoal {
 
-// Rows by place: row p of the codes is values[order[p]].
+// Rows by position: row p of the codes is values[order[p]].
 inline Rows rows_of(const Codes& codes, const Array<float, 2>& values, const Array<int32_t, 1>& order) {
     if (int64_t(order.shape(0)) != codes.count())
         throw std::invalid_argument("order must have one entry for each code");
@@ -30,7 +30,7 @@ inline void check_permutation(const Codes& codes, const Array<int32_t, 1>& order
     if (!once) throw std::invalid_argument("order must hold every place once");
 }
 
-// Neighbours of vertex v are to[start[v]..start[v + 1]); `weights` is how many weights come with them.
+// Neighbours of vertex v are to[start[v]..start[v + 1]); `weights` is the number of weights.
 inline void check_graph(const Array<int64_t, 1>& start, const Array<int32_t, 1>& to, size_t weights) {
     const int64_t count = int64_t(start.shape(0)) - 1, edges = int64_t(to.shape(0));
     if (count < 0 || start.data()[0] != 0 || start.data()[count] != edges || int64_t(weights) != edges)

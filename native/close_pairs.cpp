@@ -38,7 +38,7 @@ class Pass {
         }
     };
 
-    // The widest gap from each row of from..to to place `to`, and from place `start` to each of start..stop.
+    // The widest gap from each row of from..to to position `to`, and from position `start` to each of start..stop.
     void ways_down(int64_t from, int64_t to, double least, double* ways) const;
     void ways_up(int64_t start, int64_t stop, double* ways) const;
     void thresholds(const double* ways, int64_t from, int64_t to, float other_error, int32_t* least) const;
@@ -54,8 +54,8 @@ class Pass {
     const Rows& rows_;
     const double* gaps_;
     const double* core_;  // may be null
-    std::vector<double> widest_;  // the widest gap of each block, that to the next block included
-    std::vector<float> error_;    // the largest of each block, those beyond the common error left out
+    std::vector<double> widest_;  // the widest gap of each block, including that to the next block
+    std::vector<float> error_;    // the largest of each block, excluding those beyond the common error
     const float common_error_;
 };
 
@@ -125,8 +125,8 @@ int64_t Pass::look_across(int64_t first, int64_t second, std::vector<Pair>& foun
     return hits;
 }
 
-// Column by column: the way from a row to a column is that to the start of the columns and from there. Rows among the
-// columns themselves take the widest way there is between them.
+// Column by column: the path maximum from a row to a column is that to the first column and from there. Rows among the
+// columns themselves use the maximum over all of them.
 int64_t Pass::look_within(int64_t block, std::vector<Pair>& found) {
     Room& own = Room::of_thread();
     const int64_t start = block * kBlock, end = std::min(start + kBlock, codes_.padded());
@@ -164,8 +164,8 @@ ClosePairs close_pairs(
     Pass pass(codes, rows, gaps, core);
     ClosePairs all;
     std::mutex mutex;
-    // In stretches, so that what was looked at is a front part of the list: short ones where much is found, or a poor
-    // tree would let through far more than the capacity before it is noticed.
+    // In batches, so that the processed pairs of blocks are a prefix of the list: short batches if many pairs are
+    // found, or a poor tree would let through far more than the capacity before it is noticed.
     int64_t stretch = kFirstStretch;
     while (all.done < block_count && int64_t(all.pairs.size()) <= capacity) {
         const int64_t from = all.done, to = std::min(from + stretch, block_count), before = int64_t(all.pairs.size());

@@ -9,7 +9,7 @@
 namespace shoal {
 namespace {
 
-// To the nearest whole number; for small ones, without a call.
+// Rounds small numbers to the nearest integer without a library call.
 inline float rounded(float value) { return (value + 12582912.0f) - 12582912.0f; }
 
 }  // namespace
@@ -92,7 +92,7 @@ float Codes::largest_error(int64_t from, int64_t to, float most) const {
 }
 
 float Codes::common_error() const {
-    constexpr float kFar = 3.0f;  // times the error that nine rows of ten have at most
+    constexpr float kFar = 3.0f;  // multiple of the 90 % quantile of errors
     if (count_ == 0) return 0.0f;
     std::vector<float> errors(errors_.begin(), errors_.begin() + count_);
     const auto most = errors.begin() + (count_ - 1) * 9 / 10;

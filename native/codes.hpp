@@ -1,4 +1,4 @@
-// Rows as int8 codes, in the layout that the scan reads.
+// Rows as int8 codes, in the layout of the scan.
 #pragma once
 
 #include <cmath>
@@ -15,20 +15,20 @@ constexpr int64_t kBlock = 768;          // rows of a tile's side: its codes fit
 constexpr int32_t kFloor = -(1 << 29) + 1;  // below the score of any two rows, above that of padding
 constexpr int32_t kPadding = 1 << 29;
 
-// Rows are told by their place, 0..count-1, which is not the order they were given in: rows near to each other should
-// lie near. Distances in code units are real distances divided by `unit`.
+// Rows are referred to by position, 0..count-1, which is not the original order: near rows should have near positions.
+// Distances in code units are real distances divided by `unit`.
 class Codes {
   public:
-    // Room for `count` rows of `dimensions`, the first `leading` of which are coded in steps of 2 * unit, the others in
-    // steps of unit. `stages` holds the ends of the stages in dimensions; the first is `leading`; the last at least
+    // Allocates `count` rows of `dimensions`, the first `leading` of which are coded in steps of 2 * unit, the others
+    // in steps of unit. `stages` holds the ends of the stages in dimensions; the first is `leading`, the last at least
     // `dimensions`. All are multiples of 8.
     Codes(int64_t count, int dimensions, const std::vector<int>& stages, float unit);
 
-    // Codes of rows first..first+rows-1 from their rotated coordinates, (rows, dimensions). `slack` is the error of the
-    // coordinates themselves, as a share of the row's length.
+    // Encodes rows first..first+rows-1 from their rotated coordinates, (rows, dimensions). `slack` is the error of the
+    // coordinates themselves, relative to the row's length.
     void write(int64_t first, int64_t rows, const float* coordinates, float slack);
 
-    // The same rows in another order: the row at place i comes from place order[i].
+    // The same rows in another order: the row at position i is that at position order[i].
     Codes reordered(const int32_t* order, int threads) const;
 
     int64_t count() const { return count_; }
@@ -38,40 +38,40 @@ class Codes {
     float unit() const { return unit_; }
     const Kernels& version() const { return *version_; }
     const Stages& stages() const { return stages_; }
-    // What a row's code may be away from it, in code units.
+    // Upper bound of the distance between each row and its code, in code units.
     const std::vector<float>& errors() const { return errors_; }
-    // The largest of those up to `most` among places from..to-1.
+    // The largest of these up to `most` among positions from..to-1.
     float largest_error(int64_t from, int64_t to, float most = std::numeric_limits<float>::infinity()) const;
-    // An error that few rows exceed, and those by far: numbers beyond the reach of the codes. What is compared with the
-    // largest error of many rows leaves them out, and they are compared with every row.
+    // An error that few rows exceed, and those by far: numbers outside the range of the codes. Comparisons with the
+    // largest error of many rows exclude these rows, which are compared with every row instead.
     float common_error() const;
-    // Whether the lengths of two rows alone say that they are more than `distance` apart, in code units.
+    // Whether the lengths of two rows alone prove that they are more than `distance` apart, in code units.
     bool lengths_apart(int64_t one, int64_t two, double distance) const {
         return lengths_apart(one, *this, two, distance);
     }
-    // The same with a row of others, coded in the same frame.
+    // As above, with a row of `others`, coded in the same frame.
     bool lengths_apart(int64_t one, const Codes& others, int64_t two, double distance) const {
         return length_gap(one, others, two) > distance;
     }
-    // What the lengths of two rows say that they are apart at least, in code units; below 0 where they say nothing.
+    // Lower bound of the distance of two rows from their lengths, in code units; below 0 if there is none.
     double length_gap(int64_t one, const Codes& others, int64_t two) const {
         const double left = lengths_[one], right = others.lengths_[two];
         return std::abs(left - right) - kLengthSlack * (left + right);
     }
 
-    // Row codes for a scan, [rows / 4][groups][4][4], of places from..to, multiples of 16.
+    // Row codes for a scan, [rows / 4][groups][4][4], of positions from..to, multiples of 16.
     void pack(int64_t from, int64_t to, uint8_t* packed) const;
-    // A scan of `packed` rows whose first is at place `row`, with the panels at `column` (a multiple of 16).
+    // A scan of `packed` rows, the first at position `row`, against the panels at `column` (a multiple of 16).
     Scan scan(const uint8_t* packed, int64_t row, int row_count, int64_t column, const int32_t* row_least,
               const int32_t* column_least) const;
-    // The same with the panels of other rows, coded in the same frame.
+    // As above, against the panels of other rows, coded in the same frame.
     Scan scan(const uint8_t* packed, int64_t row, int row_count, const Codes& others, int64_t column,
               const int32_t* row_least, const int32_t* column_least) const;
 
   private:
     int64_t groups() const { return stages_.groups(); }
     int64_t panel_bytes() const { return groups() * kPanel * kGroup; }
-    static constexpr double kLengthSlack = 1e-4;  // more than rounding can take off a length
+    static constexpr double kLengthSlack = 1e-4;  // upper bound of the rounding error of a length
     void write_row(int64_t place, const float* coordinates, float slack);
 
     int64_t count_, padded_;

@@ -9,15 +9,15 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kAhead = 4;  // vertices that edges are fetched ahead for
+constexpr int64_t kAhead = 4;  // vertices to prefetch edges for
 constexpr double kLeastGain = 1e-12;  // moves that gain less are rounding
-constexpr int64_t kStretch = 16384;   // vertices that are grouped together
-constexpr int64_t kSweeps = 2;        // visits a vertex that groups take, on average
-constexpr double kInside = 0.5;       // share of a vertex's weight that must lie within its stretch
-constexpr double kShrunk = 0.9;       // groups are joined again while that leaves less than this share of them
-constexpr int64_t kFewGroups = 4096;  // that layers start from, at most
+constexpr int64_t kStretch = 16384;   // vertices per block
+constexpr int64_t kSweeps = 2;        // average visits per vertex
+constexpr double kInside = 0.5;       // fraction of a vertex's weight that must lie inside its block
+constexpr double kShrunk = 0.9;       // merging continues while it leaves less than this fraction of the groups
+constexpr int64_t kFewGroups = 4096;  // maximum number of groups that layers start from
 
-// A graph with its strengths: the sums of the weights at each vertex, those inside a joined vertex counted.
+// A graph with its strengths: the sums of the weights at each vertex, including those inside a contracted vertex.
 struct Graph {
     GraphView view{};
     std::vector<double> strength;
@@ -30,7 +30,7 @@ struct Graph {
 
 using Labels = std::vector<int32_t>;
 
-// Numbers labels in the order of their first vertices; answers how many there are.
+// Renumbers labels by first vertex; returns how many there are.
 int32_t renumber(Labels& labels) {
     Labels number(labels.size(), -1);
     int32_t next = 0;
@@ -83,7 +83,8 @@ void Steps::hear(int32_t v, const Labels& labels) {
     }
 }
 
-// Moves single vertices while that gains, those whose neighbours moved again, with at most so many visits.
+// Moves single vertices while that improves the quality, revisiting those whose neighbours moved, with at most `visits`
+// visits.
 void Steps::move(Labels& labels, uint64_t seed, int64_t visits) {
     const int64_t count = graph_.count();
     const GraphView& view = graph_.view;
@@ -139,7 +140,7 @@ void Steps::move(Labels& labels, uint64_t seed, int64_t visits) {
     }
 }
 
-// Parts of each community that hold together: single vertices join the part they gain most by, where both are well
+// Parts of each community that stay together: single vertices join the part with the largest gain, if both are well
 // connected to the rest of the community.
 Labels Steps::refine(const Labels& labels, uint64_t seed) {
     const int64_t count = graph_.count();
@@ -198,7 +199,7 @@ struct Toward {
     Labels heard;
 };
 
-// The weights from the members of one part to other parts, summed, in the order these are met; the caller forgets them.
+// The weights from the members of one part to other parts, summed, in order of encounter; the caller resets them.
 void hear_part(const GraphView& view, const int32_t* part, const int32_t* within, const Members& of, int32_t own,
                Toward& toward) {
     for (int64_t place = of.first[own]; place < of.first[own + 1]; ++place) {
@@ -271,7 +272,7 @@ Labels spread(const Labels& part, const Labels& labels) {
     return found;
 }
 
-// One iteration of Leiden: moves, refines and joins until nothing moves. `labels` is where it starts and ends.
+// One iteration of Leiden: moves, refines and contracts until nothing moves. `labels` is both start and result.
 void iterate(const Graph& graph, double resolution, uint64_t seed, Labels& labels) {
     Steps steps(graph, resolution);
     steps.move(labels, mixed(seed));
@@ -301,7 +302,7 @@ Labels single_vertices(int64_t count) {
     return labels;
 }
 
-// The small groups that hold together at a resolution: what two sweeps of moves make, refined. Answers how many.
+// The small groups that stay together at a resolution: two sweeps of moves, refined. Returns how many.
 int32_t group(const Graph& graph, double resolution, uint64_t seed, Labels& part) {
     Steps steps(graph, resolution);
     part = single_vertices(graph.count());
@@ -330,7 +331,7 @@ Graph stretch_of(const Graph& graph, int64_t from, int64_t to) {
     return own;
 }
 
-// Groups of one stretch; vertices with less than half their weight in it stay single.
+// Groups of one block; vertices with less than half their weight inside it stay single.
 Labels group_stretch(const Graph& graph, int64_t from, int64_t to, double resolution) {
     const Graph own = stretch_of(graph, from, to);
     Labels part;
@@ -343,14 +344,14 @@ Labels group_stretch(const Graph& graph, int64_t from, int64_t to, double resolu
     return part;
 }
 
-// Groups of the whole graph, stretch by stretch. Answers how many.
+// Groups of the whole graph, block by block. Returns how many.
 int32_t group_stretches(const Graph& graph, double resolution, const Control& control, Labels& part) {
     part.assign(graph.count(), 0);
     const int64_t count = (graph.count() + kStretch - 1) / kStretch;
     parallel_for(count, control, [&](int64_t number, int) {
         const int64_t from = number * kStretch, to = std::min(from + kStretch, graph.count());
         const Labels own = group_stretch(graph, from, to, resolution);
-        // Different in different stretches: a stretch has at most as many groups as twice its vertices.
+        // Distinct across blocks: a block has at most as many groups as twice its vertices.
         for (int64_t v = from; v < to; ++v) part[v] = int32_t(number) << 16 | own[v - from];
     });
     Labels number(count << 16, -1);
@@ -362,7 +363,7 @@ int32_t group_stretches(const Graph& graph, double resolution, const Control& co
     return next;
 }
 
-// Joins groups of groups while there are more than `most`.
+// Merges groups of groups while there are more than `most`.
 int32_t join_groups(Graph graph, double resolution, int64_t most, Labels& part, const Control& control) {
     int32_t parts = int32_t(graph.count());
     while (parts > most) {
@@ -381,7 +382,7 @@ int32_t most_of(const int32_t* labels, int64_t count) {
     return count == 0 ? 0 : *std::max_element(labels, labels + count) + 1;
 }
 
-// The graph that is left once what is given is taken as it is.
+// The graph after the given constraints are applied.
 Graph start_of(const Graph& graph, const Given& given, Labels& part, const Control& control) {
     part = single_vertices(graph.count());
     if (given.groups != nullptr) part.assign(given.groups, given.groups + graph.count());

@@ -10,7 +10,7 @@ namespace {
 constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr double kInside = -1.0;
 
-// Where a node of the linkage is: in which cluster and, once it has fallen out of it, at which density.
+// State of a node of the linkage: its cluster and, once it has left it, at which density.
 struct Place {
     int64_t cluster = 0;
     double fallen = kInside;
@@ -43,7 +43,7 @@ public:
     }
 
 private:
-    // The two sides of a merge within a cluster.
+    // Processes a merge within a cluster.
     void part(int64_t merge, int64_t cluster) {
         const int64_t sides[] = {tree_.left[merge], tree_.right[merge]};
         const double density = 1.0 / tree_.height[merge];
@@ -61,7 +61,7 @@ private:
             if (sides[side] < rows_ && made_.leaving[sides[side]] == kInside) end(sides[side], homes[side]);
     }
 
-    // What is left of a cluster are equal rows: they part where they would have met.
+    // The rest of a cluster is equal rows: they leave at their core distance.
     void end(int64_t row, int64_t cluster) {
         made_.cluster[row] = cluster;
         made_.leaving[row] = 1.0 / core_[row];
@@ -102,7 +102,7 @@ private:
 
 using Marks = std::vector<char>;
 
-// Clusters that split no further; the root only where it may be the single cluster.
+// Clusters without children; the root only if it may be the single cluster.
 Marks leaves(const Clusters& clusters, const Selection& how) {
     Marks chosen(clusters.parent.size(), 1);
     chosen[0] = how.allow_single;
@@ -120,7 +120,7 @@ void keep_topmost(Ints parent, Marks& chosen) {
     }
 }
 
-// The clusters that together keep the most mass: each, or those below it.
+// The clusters with the largest total stability: each, or those below it.
 Marks most_stable(const Clusters& clusters, const Selection& how) {
     const int64_t count = clusters.count();
     std::vector<double> below(size_t(count), 0.0);
@@ -138,8 +138,8 @@ Marks most_stable(const Clusters& clusters, const Selection& how) {
     return chosen;
 }
 
-// For each cluster chosen itself if it was born at `epsilon` or more, else the lowest one above it that was born at more
-// (Malzer and Baum 2020), as scikit-learn climbs. The root beside others holds nothing.
+// Replaces each selected cluster born below `epsilon` by its lowest ancestor born at more (Malzer and Baum 2020),
+// climbing as scikit-learn does. The root beside other clusters is dropped.
 Marks grown(const Clusters& clusters, const Marks& chosen, const Selection& how) {
     std::vector<int64_t> above(clusters.parent.size(), 0);
     Marks kept(clusters.parent.size(), 0);

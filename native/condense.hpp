@@ -10,13 +10,13 @@
 
 namespace shoal {
 
-// Clusters and when rows fall out of them. Cluster 0 is the root, a child has a larger number than its parent.
+// Clusters and when rows leave them. Cluster 0 is the root; a child has a larger number than its parent.
 struct CondensedTree {
     std::vector<int64_t> parent;  // -1 for the root
-    std::vector<double> birth;    // density at which the cluster parts from its parent
+    std::vector<double> birth;    // density at which the cluster splits from its parent
     std::vector<int64_t> size;
     std::vector<double> stability;  // excess of mass
-    std::vector<int64_t> cluster;   // of each row the cluster it falls out of
+    std::vector<int64_t> cluster;   // for each row the cluster it leaves
     std::vector<double> leaving;    // and the density at which it does
 };
 
@@ -36,14 +36,13 @@ struct Selection {
     bool allow_single = false;
 };
 
-// `weight[row]` equal rows stand behind each row of the linkage, at their `core[row]` distance from each other: they
-// fall out together.
+// Row i of the linkage represents `weight[i]` equal rows at distance `core[i]` of each other, which leave together.
 CondensedTree condense(const Linkage& tree, int64_t min_cluster_size, Ints weight, Doubles core);
 
-// The numbers of the clusters chosen, ascending.
+// The numbers of the selected clusters, ascending.
 std::vector<int64_t> select_clusters(const Clusters& clusters, const Selection& how);
 
-// Of each cluster the place in `chosen` of itself or the nearest cluster above it that is chosen, -1 for none.
+// For each cluster the position in `chosen` of itself or its nearest selected ancestor, -1 for none.
 std::vector<int64_t> chosen_above(Ints parent, Ints chosen);
 
 // GLOSH (Campello et al. 2015) of each row: 1 - leaving / the largest finite density in its cluster or below it.

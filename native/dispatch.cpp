@@ -14,7 +14,7 @@
 namespace shoal {
 namespace {
 
-// The distances that a version finds in a small random scan, computed with small numbers that fit every version.
+// Distances found in a small random scan, with numbers small enough for all kernels.
 std::vector<int32_t> trial(const Kernels& version) {
     constexpr int kGroups = 4, kPanels = 4, kRowCount = 8;
     std::mt19937 random(7);
@@ -55,17 +55,17 @@ std::vector<int32_t> trial(const Kernels& version) {
 bool trusted(const Kernels& version) { return trial(version) == trial(kPortable); }
 
 #if defined(SHOAL_NEON)
-// The dot product came with ARMv8.2: a Raspberry Pi 4 is without.
+// The dot product was introduced with ARMv8.2: a Raspberry Pi 4 lacks it.
 bool has_dot_product() {
 #if defined(__APPLE__)
     int has = 0;
     size_t size = sizeof has;
-    // Systems before macOS 12 do not know the name, and ran on no ARM processor without it.
+    // Systems before macOS 12 do not report it, and ran on no ARM processor without it.
     return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) != 0 || has != 0;
 #elif defined(__linux__)
     return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #else
-    return false;  // nobody to ask
+    return false;  // no way to detect it
 #endif
 }
 #endif

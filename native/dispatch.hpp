@@ -1,4 +1,4 @@
-// Which version of the kernels runs on this processor.
+// Selects the kernels for this processor.
 #pragma once
 
 #include <string_view>
@@ -8,13 +8,13 @@
 
 namespace shoal {
 
-// The versions that this processor runs, the fastest first, kPortable last.
+// The kernels that this processor supports, fastest first, kPortable last.
 const std::vector<const Kernels*>& available_kernels();
 
-// The version that is used: the fastest, unless another was chosen. Codes keep the version they were made for.
+// The selected kernels: the fastest, unless others were chosen. Existing codes keep theirs.
 const Kernels& kernels();
 
-// Has the version of this name used from now on; false where the processor does not run it.
+// Selects the kernels of this name from now on; false if the processor does not support them.
 bool use_kernels(std::string_view name);
 
 }  // namespace shoal

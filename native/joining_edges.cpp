@@ -27,7 +27,7 @@ class Boruvka {
     std::vector<JoiningEdge> take() { return std::move(best_); }
 
   private:
-    // The distance that an edge of the row's component must not exceed to be of use; negative where none can be.
+    // The distance above which an edge of the row's component is useless; negative if none can be useful.
     double reach(int64_t place) const {
         if (place >= codes_.count() || component_[place] == largest_) return -1.0;
         const double bound = bound_[component_[place]].load(std::memory_order_relaxed);
@@ -108,7 +108,7 @@ void Boruvka::look(int64_t first, int64_t second) {
     const int64_t row_end = own.open(codes_, first), end = std::min(column + kBlock, codes_.padded());
     const int panels = codes_.version().panels_a_call, step = panels * kPanel;
     for (int64_t at = column; at < end; at += step) {
-        // Anew for each panel: bounds fall fast in the beginning.
+        // Recomputed for each panel: bounds fall fast in the beginning.
         thresholds(row, row_end, error_[second], own.row_least.data());
         thresholds(at, at + step, error_[first], own.column_least.data());
         const int count = codes_.version().scan(

@@ -11,10 +11,10 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kSmall = 4096;  // vertices below which a second thread costs more than it brings
-constexpr int64_t kLarge = 1 << 18;  // vertices from which a round may take long enough to be watched
+constexpr int64_t kSmall = 4096;  // vertices below which a second thread does not pay off
+constexpr int64_t kLarge = 1 << 18;  // vertices from which a round is long enough to report progress
 
-// Every sum is taken in an order that the vectoriser may not change, so the twin in NumPy has the same bits.
+// Every sum has a fixed order that the vectoriser must preserve, so the NumPy reference has the same bits.
 template <int components>
 class Layout {
   public:

@@ -6,8 +6,8 @@
 namespace shoal {
 namespace {
 
-// Trees of rows that are linked large over small, so that no way up is longer than log2 n. What is linked later is
-// linked above: on the way up `merge` grows.
+// Trees of rows linked large over small, so that no path to the root is longer than log2 n. Later links are above
+// earlier ones: `merge` increases towards the root.
 struct Link {
     int64_t above;
     int64_t merge;

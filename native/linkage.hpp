@@ -10,7 +10,7 @@ namespace shoal {
 using Ints = std::span<const int64_t>;
 using Doubles = std::span<const double>;
 
-// n - 1 merges, in the order in which they happen: of which two nodes, at what height, of how many rows.
+// n - 1 merges, in order: the two nodes, the height, the number of rows.
 struct Linkage {
     Ints left, right;
     Doubles height;
@@ -29,13 +29,13 @@ struct LeafOrder {
     std::vector<double> gaps;
 };
 
-// Merges along the edges of a spanning tree, in the order given.
+// Merges along the edges of a spanning tree, in the given order.
 Merges single_linkage(Ints left, Ints right);
 
-// The rows in the order of the tree's leaves, and the heights at which neighbours in it meet.
+// The rows in leaf order, and the merge heights between consecutive leaves.
 LeafOrder leaf_order(const Linkage& tree);
 
-// The heights at which the pairs (first[p], second[p]) of rows meet; 0 for a row and itself.
+// Merge heights of the pairs (first[p], second[p]) of rows; 0 for a row and itself.
 std::vector<double> meeting_heights(const Linkage& tree, Ints first, Ints second);
 
 }  // namespace shoal

@@ -5,7 +5,7 @@ namespace {
 
 constexpr int64_t kStrip = 128;  // dimensions that one thread sums at a time
 
-// Twice a row number, and 1 more where the row leaves.
+// Twice a row number, plus 1 if the row leaves.
 struct Lists {
     std::vector<int64_t> start;    // of each center
     std::vector<uint64_t> coming;
@@ -32,7 +32,7 @@ Lists by_center(const int64_t* rows, const int32_t* from, const int32_t* to, int
 void move_rows(const float* values, int64_t dimensions, const int64_t* rows, const int32_t* from, const int32_t* to,
                int64_t count, int64_t centers, double quantum, const Control& control, double* sums) {
     const Lists lists = by_center(rows, from, to, count, centers);
-    const double shift = quantum * 6755399441055744.0;  // 1.5 * 2^52: adding it leaves multiples of the quantum
+    const double shift = quantum * 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to multiples of the quantum
     const int64_t strips = (dimensions + kStrip - 1) / kStrip;
     parallel_for(centers * strips, control, [&](int64_t part, int) {
         const int64_t center = part / strips, first = part % strips * kStrip;

@@ -1,4 +1,4 @@
-// The finaliser of splitmix64 (Steele, Lea and Flood 2014): each bit of the answer depends on all bits of the value.
+// The finaliser of splitmix64 (Steele, Lea and Flood 2014): each bit of the result depends on all bits of the value.
 #pragma once
 
 #include <cstdint>

@@ -6,11 +6,11 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kStretch = 2048;  // vertices of a piece of work
+constexpr int64_t kStretch = 2048;  // vertices per piece of work
 
 int64_t stretches(int64_t count) { return (count + kStretch - 1) / kStretch; }
 
-// Calls work(v, thread's scratch) for each vertex, stretch by stretch.
+// Calls work(v, thread's scratch) for each vertex, block by block.
 template <class Scratch, class Work>
 void for_vertices(int64_t count, const Control& control, const Scratch& fresh, Work&& work) {
     std::vector<Scratch> scratch(std::max(control.threads, 1), fresh);
@@ -25,7 +25,7 @@ struct Edge {
     float weight;
 };
 
-// Who names each vertex, in the order of those who do.
+// The vertices that list each vertex, in order.
 struct Incoming {
     std::vector<int64_t> start;
     std::vector<Edge> edges;
@@ -44,7 +44,7 @@ struct Merging {
     std::vector<Edge> own, all;
 };
 
-// What v is to others, ascending, together with what others are to it.
+// The directed weights of v, ascending, with the reverse weights.
 void merge(const int32_t* to, const float* weight, int64_t near, const Edge* in, const Edge* in_end, int32_t v,
            Merging& found) {
     found.own.clear();
@@ -66,7 +66,7 @@ void merge(const int32_t* to, const float* weight, int64_t near, const Edge* in,
     for (; in != in_end; ++in) keep(in->to, in->weight);
 }
 
-// The chances of where one step from each vertex ends, by label; row v is at[start[v]..start[v + 1]).
+// Probabilities of where one step from each vertex ends, by label; row v is at[start[v]..start[v + 1]).
 struct Ends {
     std::vector<int64_t> start;
     std::vector<Edge> at;
@@ -190,7 +190,7 @@ void weights_within(const GraphView& graph, const int32_t* labels, int64_t layer
 
 OwnedGraph agreed_graph(const GraphView& graph, const int32_t* labels, int64_t layer_count, const Control& control,
                         int64_t* together, int64_t* pairs) {
-    std::vector<int32_t> by_vertex(graph.count * layer_count);  // what is compared lies together
+    std::vector<int32_t> by_vertex(graph.count * layer_count);  // compared values are contiguous
     for (int64_t layer = 0; layer < layer_count; ++layer)
         for (int64_t v = 0; v < graph.count; ++v) by_vertex[v * layer_count + layer] = labels[layer * graph.count + v];
     const int64_t parts = stretches(graph.count);

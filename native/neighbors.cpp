@@ -15,15 +15,15 @@ constexpr float kUnbounded = std::numeric_limits<float>::infinity();
 
 constexpr float kUnknown = -1.0f;
 constexpr int kSquare = 64;  // a multiple of the widest call's columns
-constexpr size_t kMostKept = 1024;  // candidates of a row, about
+constexpr size_t kMostKept = 1024;  // approximate candidates per row
 
 struct Candidate {
     int32_t place;
     int32_t score;
-    double square;  // the squared distance, kUnknown until it was needed
+    double square;  // the squared distance, kUnknown until computed
 };
 
-// What the scan has found for one row so far.
+// Candidates of one row so far.
 struct Found {
     std::vector<Candidate> candidates;
     uint32_t room = 0;
@@ -55,7 +55,7 @@ class Search {
         for (int64_t at = 0; at < rows_.dimensions; at += 16) __builtin_prefetch(values + at);
     }
 
-    // The score from which on a row with a code error up to `other_error` may be nearer than the bound.
+    // The minimum score at which a row with a code error up to `other_error` may be nearer than the bound.
     int32_t threshold(int64_t place, float other_error) const {
         if (errors_[place] > common_error_) return kFloor;
         return least_score(found_[place].bound + errors_[place] + other_error);
@@ -75,8 +75,8 @@ class Search {
     std::vector<float> errors_;
     const int wanted_;
     std::vector<Found> found_;
-    std::unique_ptr<std::mutex[]> locks_;  // one a block
-    std::vector<float> block_error_;  // the largest of a block, those beyond the common error left out
+    std::unique_ptr<std::mutex[]> locks_;  // one per block
+    std::vector<float> block_error_;  // the largest of a block, excluding those beyond the common error
     float common_error_;
     std::atomic<int64_t> hits_{0}, measured_{0};
 };
@@ -87,8 +87,8 @@ void Search::thresholds(int64_t block, int64_t other, std::vector<int32_t>& leas
         least[slot] = place < codes_.count() ? threshold(place, block_error_[other]) : kNever;
 }
 
-// Takes the distance of the wanted candidates with the best scores; whatever is certainly farther than all of them is
-// dropped.
+// Computes the distances of the `wanted` candidates with the best scores; drops those that are certainly farther than
+// all of these.
 void Search::tighten(int64_t place) {
     Found& found = found_[place];
     auto& candidates = found.candidates;
@@ -107,7 +107,7 @@ void Search::tighten(int64_t place) {
     if (candidates.size() > kMostKept + 2 * size_t(wanted_)) settle(place);
 }
 
-// Takes all distances and keeps the wanted ones: where codes cannot tell rows apart, candidates would pile up.
+// Computes all distances and keeps the `wanted` nearest: if codes cannot separate rows, candidates would pile up.
 void Search::settle(int64_t place) {
     Found& found = found_[place];
     auto& candidates = found.candidates;
@@ -164,8 +164,8 @@ void Search::deliver(
     }
 }
 
-// A block with itself begins with squares along the diagonal, each just large enough that all its rows have a bound
-// then: without one, every pair of the block would be a hit.
+// A block paired with itself starts with squares along the diagonal, each just large enough to give all its rows a
+// bound: without one, every pair of the block would be a hit.
 void Search::pair_of_blocks(int64_t first, int64_t second) {
     ScanRoom& own = ScanRoom::of_thread();
     const int rows = int(own.open(codes_, first) - first * kBlock);
@@ -186,7 +186,7 @@ void Search::pair_of_blocks(int64_t first, int64_t second) {
         compare(first, second, 0, from, from, std::min(from + side, rows), own);
 }
 
-// Rows from..to of the first block with the columns of the second; within a block each pair once.
+// Rows from..to of the first block against the columns of the second; within a block each pair once.
 void Search::compare(int64_t first, int64_t second, int from, int to, int columns_from, int columns_to, ScanRoom& own) {
     const int64_t row = first * kBlock + from, column = second * kBlock;
     const uint8_t* packed = own.packed.data() + int64_t(from) * codes_.stages().groups() * kGroup;

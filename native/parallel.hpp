@@ -1,4 +1,4 @@
-// Own threads for one call: no pool that outlives it, no OpenMP to clash with somebody else's.
+// Threads for one call: no pool that outlives it, no OpenMP to clash with that of other libraries.
 #pragma once
 
 #include <algorithm>
@@ -17,9 +17,9 @@
 
 namespace shoal {
 
-// How a long call is watched. The calling thread does none of the work: about ten times a second, however long a piece
-// of it takes, it calls `tick` with the fraction done. A tick that throws stops all threads after the piece each is at,
-// and what it threw leaves the call. Without a tick the calling thread works too.
+// Progress and cancellation of a long call. The calling thread does none of the work: about ten times a second, however
+// long a piece takes, it calls `tick` with the fraction done. A tick that throws stops all threads after their current
+// piece, and its exception propagates. Without a tick the calling thread works too.
 struct Control {
     int threads = 1;
     std::function<void(double)> tick;
@@ -37,7 +37,7 @@ struct Control {
 
 constexpr std::chrono::milliseconds kTickEvery{100};
 
-// Calls a tick from a loop of short turns, about ten times a second.
+// Calls a tick from a loop of short iterations, about ten times a second.
 class Ticker {
   public:
     explicit Ticker(const Control& control) : control_(control) {}
@@ -117,7 +117,7 @@ void parallel_for(int64_t count, const Control& control, Work&& work) {
             }
         }
     } catch (const std::system_error&) {
-        // The system has no room for the thread's stack. Whoever limits memory asks for this answer.
+        // The system could not allocate the thread's stack. Callers that limit memory expect bad_alloc.
         fail(std::make_exception_ptr(std::bad_alloc()));
     } catch (...) {
         fail(std::current_exception());

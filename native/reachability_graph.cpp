@@ -13,7 +13,7 @@ struct Neighbor {
     double weight;
 };
 
-// The neighbours of each row, from either end of each edge.
+// The neighbours of each row, from both ends of each edge.
 struct Adjacency {
     std::vector<int64_t> first;
     std::vector<Neighbor> neighbors;
@@ -37,7 +37,7 @@ constexpr double kInfinite = std::numeric_limits<double>::infinity();
 double radius_of(std::span<Neighbor> neighbors, std::span<const int64_t> copies, int64_t missing) {
     if (missing <= 0) return 0.0;
     const auto nearer = [](const Neighbor& one, const Neighbor& two) { return one.weight < two.weight; };
-    // Every neighbour stands for one row at least, so the first `missing` suffice.
+    // Every neighbour represents at least one row, so the first `missing` suffice.
     const size_t most = std::min<size_t>(size_t(missing), neighbors.size());
     std::partial_sort(neighbors.begin(), neighbors.begin() + ptrdiff_t(most), neighbors.end(), nearer);
     for (size_t at = 0; at < most; ++at) {

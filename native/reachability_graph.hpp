@@ -1,4 +1,4 @@
-// What the pairs of rows that matter tell: core distances, and the order in which rows are reached.
+// Core distances and the walk order, from the relevant pairs of rows.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,12 @@ struct EdgeList {
     std::span<const double> weight;
 };
 
-// The radius around each row that holds `wanted` rows, itself counted; row i stands for copies[i] equal ones. The edges
-// must hold all pairs within that radius; where they do not hold enough it is infinite.
+// The radius around each row that contains `wanted` rows, including itself; row i represents copies[i] equal ones. The
+// edges must contain all pairs within that radius; infinite if they contain too few.
 std::vector<double> core_distances(const EdgeList& edges, std::span<const int64_t> copies, int64_t wanted);
 
 struct Walk {
-    std::vector<int64_t> order;  // rows as they are reached
+    std::vector<int64_t> order;  // rows in the order they are reached
     std::vector<double> steps;   // the weight of the step to each but the first
 };
 

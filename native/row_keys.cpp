@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t kRowsAtATime = 1024;
 
-// Numbers of few digits have only zeros among their low bits; a multiple of such bits would keep them.
+// Numbers of few digits have zeros in their low bits, which a multiplication would preserve.
 inline uint64_t spread(float coordinate) {
     const float plain = coordinate + 0.0f;
     uint32_t bits;

@@ -46,7 +46,7 @@ struct Tile {
                 sum = _mm256_add_epi16(_mm256_maddubs_epi16(a0, b01), _mm256_maddubs_epi16(a1, b11));
                 acc[row][1] = _mm256_add_epi32(acc[row][1], _mm256_madd_epi16(sum, ones));
 #if defined(__GNUC__)
-                // Row after row: mixed, they need more registers than there are.
+                // Row by row: interleaved, they need more registers than there are.
                 __asm__("" : "+x"(acc[row][0]), "+x"(acc[row][1]));
 #endif
             }
@@ -60,7 +60,7 @@ struct Tile {
         return _mm256_sub_epi32(sums[row][part], half);
     }
 
-    // All bits set in the lanes that are no hits.
+    // All bits set in the lanes without a hit.
     static __m256i missed(const Bounds& bounds, __m256i score, int row, int part) {
         const __m256i least = _mm256_min_epi32(load(bounds.column_least + 8 * part), _mm256_set1_epi32(bounds.row_least[row]));
         return _mm256_cmpgt_epi32(least, score);
@@ -115,7 +115,7 @@ double square_distance(const float* left, const float* right, int64_t dimensions
 
 }  // namespace
 
-// One panel a call: thresholds that got tighter count for the next.
+// One panel per call, so that tightened thresholds apply to the next.
 const Kernels kAvx2 = {"AVX2", 63, 64, Tile::kPanels, scan_with<Tile>, probe_with<Tile>, square_distance};
 
 }  // namespace shoal

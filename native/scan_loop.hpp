@@ -9,7 +9,7 @@
 namespace shoal {
 namespace {  // this is compiled for several instruction sets: what the linker shared might not run everywhere
 
-// What a tile is compared with after one stage.
+// Thresholds of a tile after one stage.
 struct Bounds {
     const int32_t* row_half;
     const int32_t* column_half;
@@ -17,8 +17,8 @@ struct Bounds {
     const int32_t* column_least;
 };
 
-// Adds stage after stage of products to the tile, until no pair reaches its threshold or all are in; false in the first
-// case. `prepare(from, to)` is called before those groups of the rows are read.
+// Adds products stage by stage, until no pair reaches its threshold or all stages are added; false in the first case.
+// `prepare(from, to)` is called before those groups of the rows are read.
 template <class Tile, class Prepare>
 inline bool reach(Tile& tile, const Scan& task, const int32_t* row_half, int64_t row_half_stride, int column,
                   const uint8_t* rows, const int8_t* codes, Bounds& bounds, Prepare&& prepare) {
@@ -36,7 +36,7 @@ inline bool reach(Tile& tile, const Scan& task, const int32_t* row_half, int64_t
     return true;
 }
 
-// Four of the listed rows with what belongs to them, side by side.
+// Four of the listed rows with their data, side by side.
 struct Gathered {
     int32_t half[kMostStages][kTileRows];
     int32_t least[kMostLevels + 1][kTileRows];

@@ -14,7 +14,7 @@ inline __m512i spread(const uint8_t* bytes) {
     return _mm512_set1_epi32(word);
 }
 
-// Four bytes a lane at a time into 32 bits: values 1..255 and -127..127 need no care.
+// Sums four bytes per lane into 32 bits: values 1..255 and -127..127 cannot overflow.
 struct Tile {
     static constexpr int kPanels = 4;
     __m512i sums[kTileRows][kPanels];

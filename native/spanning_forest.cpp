@@ -10,11 +10,11 @@
 namespace shoal {
 namespace {
 
-constexpr size_t kRadixPays = 512;  // items from which counting digits beats comparing
+constexpr size_t kRadixPays = 512;  // items from which radix sort is faster
 constexpr int kDigitBits = 11;
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 
-// An edge between two components that are not joined yet.
+// An edge between two components that are not connected yet.
 struct Open {
     int32_t left, right;
     uint32_t edge;
@@ -27,8 +27,8 @@ struct Least {
     int32_t other = -1;
 };
 
-// An edge on its way into the order. `key` sorts as the weight does (or, among equal weights, as what comes next);
-// `length` is rounded, which spares most looks at the exact one.
+// An edge to be sorted. `key` sorts like the weight (or, among equal weights, like the next criterion); `length` is
+// rounded, which avoids most comparisons of the exact one.
 struct Item {
     uint64_t key;
     float length;
@@ -36,7 +36,7 @@ struct Item {
     int32_t left, right;
 };
 
-// Sets as links to a member above; a root holds minus the number of members.
+// Union-find: links to a member above; a root holds minus the number of members.
 class DisjointSets {
 public:
     explicit DisjointSets(size_t members) : link_(members, -1) {}
@@ -64,7 +64,7 @@ private:
     std::vector<int32_t> link_;
 };
 
-// A number that sorts as the double does.
+// An integer that sorts like the double.
 uint64_t ordered_bits(double value) {
     const uint64_t bits = std::bit_cast<uint64_t>(value + 0.0);  // -0 becomes 0
     return bits >> 63 ? ~bits : bits | (uint64_t(1) << 63);
@@ -108,7 +108,7 @@ public:
 private:
     enum class Level { weight, length, ranks };
 
-    // Each strip of the edges finds the least edge out of each component, on a thread of its own.
+    // Each strip of the edges finds the least edge of each component, on its own thread.
     void first_round() {
         parallel_for(int64_t(open_.size()), control_, [&](int64_t strip, int) {
             const size_t first = count_ * strip / open_.size(), last = count_ * (strip + 1) / open_.size();
@@ -121,7 +121,7 @@ private:
         });
     }
 
-    // The same for the edges that have not come to lie within a component; the first time they are not written yet.
+    // As above, for the edges that are not inside a component yet; the first time they are not stored yet.
     void later_round() {
         parallel_for(int64_t(open_.size()), control_, [&](int64_t strip, int) {
             std::vector<Open>& open = open_[strip];
@@ -163,7 +163,7 @@ private:
         return less(item(one.edge), item(two.edge));
     }
 
-    // Every component takes its least edge; false where none has one.
+    // Every component selects its least edge; false if none has one.
     bool join() {
         for (size_t strip = 1; strip < least_.size(); ++strip)
             for (size_t component = 0; component < components_; ++component)
@@ -181,7 +181,7 @@ private:
         return chosen_.size() > already;
     }
 
-    // component_: the new number of each component that there was.
+    // component_: the new number of each previous component.
     void renumber(DisjointSets& sets) {
         component_.assign(components_, -1);
         int32_t next = 0;
@@ -205,7 +205,7 @@ private:
                 int32_t(edges_.right[edge])};
     }
 
-    // All items are equal in what comes before `level`, which is what `key` holds.
+    // All items are equal in the criteria before `level`, which is what `key` holds.
     void sort(std::span<Item> items, Level level) {
         if (items.size() < kRadixPays) {
             std::sort(items.begin(), items.end(), [this](const Item& one, const Item& two) { return less(one, two); });

@@ -1,5 +1,5 @@
-// The minimum spanning forest of a list of edges: in each of Boruvka's rounds every component takes its least edge, so
-// that only the edges chosen are ever sorted. Under a total order it is the forest that Kruskal's algorithm finds.
+// Minimum spanning forest of a list of edges: in each of Boruvka's rounds every component selects its least edge, so
+// that only selected edges are ever sorted. Under a total order this is the forest of Kruskal's algorithm.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ struct WeightedEdges {
     std::span<const double> weight, length;
 };
 
-// The edges chosen, in order: by weight, then length, then the lower rank of their ends, then the higher, then their
-// place in the list. No weight or length is NaN; `rank` has one entry for each row.
+// The selected edges, in order: by weight, then length, then the lower rank of their ends, then the higher, then their
+// position in the list. No weight or length is NaN; `rank` has one entry per row.
 template <class Row>
 std::vector<int64_t> spanning_forest(const WeightedEdges<Row>& edges, std::span<const uint32_t> rank,
                                      const Control& control);

@@ -9,7 +9,7 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kStretch = 1024;  // rows that a thread takes at a time
+constexpr int64_t kStretch = 1024;  // rows per piece of work
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 struct Nearer {
@@ -46,7 +46,7 @@ class Spread {
     const Codes& codes_;
     const Rows rows_;
     const int trials_, padded_trials_;
-    float error_;                 // of the codes of nearly all rows; the others are tried without codes
+    float error_;                 // of the codes of nearly all rows; the others are compared without codes
     std::vector<int64_t> place_;  // of each row
     std::vector<double> closest_, sums_;  // by row
     std::vector<int32_t> least_;          // by place
@@ -54,7 +54,7 @@ class Spread {
     std::vector<uint8_t> packed_, panel_;
     std::vector<int32_t> halves_, never_;
     std::vector<Part> parts_;
-    double shift_ = 0.0;  // adding and taking it off rounds to a multiple of the quantum
+    double shift_ = 0.0;  // adding and subtracting it rounds to a multiple of the quantum
 };
 
 Spread::Spread(const Codes& codes, Rows rows, int trials)
@@ -89,7 +89,7 @@ double Spread::sum_up() {
     return sum;
 }
 
-// A power of two so coarse that sums of multiples of it that are no larger than `largest` each are exact.
+// A power of two so coarse that sums of its multiples, none larger than `largest`, are exact.
 double Spread::quantum(double largest) const {
     int exponent = 0, crowd = 0;
     std::frexp(largest, &exponent);
@@ -104,7 +104,7 @@ void Spread::draw(const double* draws, double total) {
     }
 }
 
-// The codes of the drawn rows as rows of a scan.
+// The codes of the candidate rows as rows of a scan.
 void Spread::pack() {
     const int64_t tile_bytes = int64_t(codes_.stages().groups()) * kTileRows * kGroup;
     for (int trial = 0; trial < trials_; ++trial) {
@@ -152,7 +152,7 @@ void Spread::look(int64_t start, Part& part) const {
 int64_t Spread::next(const double* draws, int threads) {
     draw(draws, sum_up());
     pack();
-    // A row far beyond what the codes reach is tried with all others, and its hits are not counted twice.
+    // A row far outside the range of the codes is compared with all others, and its hits are not counted twice.
     std::vector<int> beyond;
     for (int trial = 0; trial < trials_; ++trial)
         if (codes_.errors()[place_[drawn_[trial]]] > error_) beyond.push_back(trial);
@@ -187,7 +187,7 @@ void spread_starts(const Codes& codes, Rows rows, int64_t wanted, int64_t first,
     Spread spread(codes, rows, trials);
     spread.choose(first);
     chosen[0] = first;
-    // One thread would rather work than be started for a short pass.
+    // For a short pass the calling thread is faster alone.
     const int threads = codes.count() < 4 * kStretch ? 1 : control.threads;
     Ticker ticker(control);
     for (int64_t at = 1; at < wanted; ++at) {

@@ -1,4 +1,4 @@
-// Everything of HDBSCAN that comes after the edges: spanning forest, linkage, condensed tree, selection, scores.
+// HDBSCAN from the edges on: spanning forest, linkage, condensed tree, selection, scores.
 #pragma once
 
 namespace nanobind {
