@@ -339,6 +339,26 @@ def test_a_sample_is_seeded_and_without_repeats(store: DocumentStore, scope: Sco
     assert len(store.load_matrix(scope, [COL], ["text"], sample=500)) == 200
 
 
+def test_the_fingerprint_of_a_matrix_changes_with_its_rows_and_only_with_them(
+    store: DocumentStore, scope: Scope, now: datetime
+) -> None:
+    store.write(scope, COL, [numbered(range(9))], now=now)
+
+    def fingerprint(**how: Any) -> str:
+        return store.load_matrix(scope, [COL], ["text"], **how).fingerprint
+
+    first = fingerprint()
+    store.update(scope, COL, [("d001", {"note": 1})], now=now)
+    assert fingerprint() == first != ""
+    assert fingerprint(filter=parse_filter({"odd": True})) != first
+    assert fingerprint(sample=5, seed=1) != fingerprint(sample=5, seed=2)
+    store.update(scope, COL, [("d001", {})], now=now, vectors=batch({"d001": {}}, text={"d001": vector(7)}))
+    changed = fingerprint()
+    assert changed != first
+    store.delete(scope, COL, ["d008"])
+    assert fingerprint() not in (first, changed)
+
+
 def test_documents_without_a_vector_are_left_out_and_counted(store: DocumentStore, scope: Scope, now: datetime) -> None:
     documents: dict[str, Fields] = {name: {"n": 1} for name in "abcd"} | {"other": {"n": 2}}
     given = batch(
