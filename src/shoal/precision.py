@@ -30,7 +30,7 @@ class Split(NamedTuple):
 
 
 def to_float32(values: NDArray[Any]) -> Points:
-    """Convert to C-order float32; overflow gives infinities, which `check_finite` reports."""
+    """Convert to C-order float32; overflow gives infinities, which validation rejects."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.ascontiguousarray(values, np.float32)
 

@@ -26,7 +26,7 @@ class Density:
 
 
 def renumber_density(density: Density, fit_labels: NDArray[np.int64], labels: Labels, fitted: Rows | None) -> Density:
-    """Extend the results of a fit to all rows, with clusters numbered as in `labels` (n,). `found` (m,) are the labels
+    """Extend the results of a fit to all rows, with clusters numbered as in `labels` (n,). `fit_labels` (m,) are those
     of the fit, for the rows `fitted` if these are not all."""
     rows = np.arange(len(labels)) if fitted is None else fitted
     inside = fit_labels >= 0

@@ -354,7 +354,7 @@ class _Search:
         self, codes: Codes, tree: _Edges, core: Floats, progress: Progress, *, skip_core_pairs: bool
     ) -> tuple[_Edges, _Edges, Places]:
         """The tree and the pairs it does not exclude, by positions in the returned order, initially its leaf order.
-        With `paced` core distances are exact, and pairs within one of them are skipped."""
+        With `skip_core_pairs` core distances are exact, and pairs within one of them are skipped."""
         order, gaps = _order_leaves(tree, tree.mutual_reachability(core))
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
@@ -377,9 +377,8 @@ class _Search:
                 _tick(part),
             )
             pairs, processed_blocks = pairs.concat(_Edges(left, right, np.sqrt(squares))), processed_blocks + processed
-            if processed_blocks < len(
-                blocks
-            ):  # the tree was poor: improve it with the pairs found, which then excludes most of them
+            if processed_blocks < len(blocks):
+                # The tree was poor: improve it with the pairs found, which then excludes most of them.
                 candidates = tree.concat(pairs)
                 tree = candidates.take(self._find_forest(candidates, core, rank))
                 linkage = single_linkage(

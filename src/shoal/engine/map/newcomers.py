@@ -183,7 +183,8 @@ def _weighted_median(places: Floats, weight: NDArray[np.floating]) -> Floats:
 
 
 def _find_free_spot(occupied: Floats, target: Floats, radius: float) -> Floats:
-    """(c,) the center, nearest to `wanted`, of a ball that contains none of `taken` (n, c); to the cell of a grid."""
+    """(c,) the center, nearest to `target`, of a ball that contains none of `occupied` (n, c), to the cell of a
+    grid."""
     components = occupied.shape[1]
     low, high = occupied.min(axis=0) - 2 * radius, occupied.max(axis=0) + 2 * radius
     side = float((high - low).max()) / _CELLS[components]

@@ -107,7 +107,7 @@ def fuzzy_memberships(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _find_units(share: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(m,) such that the sum of exp(-share / unit) is `wanted`, clipped to 1e-4..1e3."""
+    """(m,) such that the sum of exp(-share / unit) is `target`, clipped to 1e-4..1e3."""
     low = np.full(len(share), log(_MIN_UNIT), np.float32)
     high = np.full(len(share), log(_MAX_UNIT), np.float32)
     for _ in range(_BISECTIONS):
