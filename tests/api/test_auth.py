@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from shoal.api.auth import MOUNTS, PUBLIC, needed_permission
+from shoal.api.auth import MOUNTS, PUBLIC
+from shoal.api.permissions import needed_permission
 from shoal.assemble import Services, assemble
 from shoal.records.key import CreateKey, Key, PatchKey, Permission, has_checksum, new_key
 from shoal.records.scope import Scope

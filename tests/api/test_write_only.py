@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from api.conftest import ClientMaker
 from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal.api.app import create_app
-from shoal.api.auth import needed_permission
+from shoal.api.permissions import needed_permission
 from shoal.assemble import Services
 from shoal.records.key import CreateKey
 from shoal.records.scope import Scope

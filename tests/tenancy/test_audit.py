@@ -6,7 +6,7 @@ from typing import Any, Final, get_args
 import httpx
 import pytest
 
-from shoal.api.auth import needed_permission
+from shoal.api.permissions import needed_permission
 from shoal.records.audit import Action
 from tenancy.calls import Call
 from tenancy.conftest import World

@@ -7,7 +7,8 @@ import pytest
 from fastapi import APIRouter, Body, FastAPI
 from pydantic import BaseModel
 
-from shoal.api.auth import MOUNTS, PUBLIC, needed_permission
+from shoal.api.auth import MOUNTS, PUBLIC
+from shoal.api.permissions import needed_permission
 from shoal.records.key import ALL_PERMISSIONS, Permission
 from tenancy.coverage import HIDDEN, left_out, operations_of, routes_of
 from tenancy.operations import TABLE

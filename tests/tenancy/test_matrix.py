@@ -10,7 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from shoal.api.auth import MOUNTS, PUBLIC, needed_permission
+from shoal.api.auth import MOUNTS, PUBLIC
+from shoal.api.permissions import needed_permission
 from shoal.records.key import Permission, new_key
 from tenancy.calls import OF_THE_ORGANIZATION, Call, Slot, put_in
 from tenancy.cells import Cells, comparable

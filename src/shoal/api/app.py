@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
+from shoal.api.access import Access
 from shoal.api.auth import MOUNTS, Authentication
 from shoal.api.errors import ErrorBoundary, handle_errors
 from shoal.api.guards.disk_guard import DiskGuard
@@ -42,7 +43,7 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=_operation_id,
         routes=list(_ROUTES),
     )
-    app.state.services = services
+    app.state.services, app.state.access = services, Access(services)
     handle_errors(app)
     # Middleware added last is outermost.
     app.state.readiness, app.state.metrics = Readiness(), Metrics(services)

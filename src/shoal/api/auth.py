@@ -5,7 +5,6 @@ Default deny: only the exact paths in `PUBLIC` need no key. A namespace or clust
 
 import re
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from anyio.to_thread import run_sync
@@ -13,15 +12,17 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
+from shoal.api.access import KEY_DIGEST
 from shoal.api.errors import error_reply
-from shoal.errors import Forbidden, ShoalError, Unauthorized
+from shoal.api.permissions import check_permission, needed_permission
+from shoal.errors import ShoalError, Unauthorized
 from shoal.records.audit import Origin
-from shoal.records.key import Caller, Permission
+from shoal.records.key import Caller, Permission, hash_of
 from shoal.repositories.audit import Audit
 from shoal.services.keys import Keys
 from shoal.services.links import Links
 
-__all__ = ["MOUNTS", "PUBLIC", "Authentication", "is_public", "needed_permission"]
+__all__ = ["MOUNTS", "PUBLIC", "Authentication", "is_public"]
 
 MOUNTS: Final = ("/v1", "/api/v1", "")
 """Where the same routes are served; the first is the official one, the others forgive a forgotten `/v1`."""
@@ -35,8 +36,6 @@ PUBLIC: Final = frozenset(
 _LONGEST_FIRST: Final = sorted(MOUNTS, key=len, reverse=True)
 _LINKED: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-Za-z0-9]+/download")
 """What a signed link can open: a table of a run, both named by their ids."""
-
-_READING_POSTS: Final = frozenset({"list", "count", "distinct", "aggregate", "export", "data", "history", "plan"})
 
 
 class Authentication:
@@ -61,7 +60,6 @@ class Authentication:
                 else:
                     caller = await self._caller(scope)
             origin = replace(origin, caller=caller)
-            await self._check(scope, origin, caller)
         except ShoalError as error:
             await error_reply(error)(scope, receive, send)
             return
@@ -70,9 +68,19 @@ class Authentication:
             await self._app(scope, receive, send)
 
     async def _caller(self, scope: Connection) -> Caller:
+        """By what is remembered of the key, unless that would be refused: `api/access.py` confirms it later."""
         secret = _bearer(Headers(scope=scope).get("authorization"))
-        remembered = self._keys.remembered(secret)
-        return await run_sync(self._keys.authenticate, secret) if remembered is None else remembered
+        caller = self._keys.remembered(secret)
+        if caller is None or not caller.may(needed_permission(scope["method"], scope["path"])):
+            caller = await run_sync(self._admitted, scope, secret)
+        scope.setdefault("state", {})[KEY_DIGEST] = hash_of(secret)
+        return caller
+
+    def _admitted(self, scope: Connection, secret: str) -> Caller:
+        caller = self._keys.authenticate(secret)
+        with self._audit.acting(replace(_origin(scope), caller=caller)):
+            check_permission(self._audit, caller, scope)
+        return caller
 
     def _linked(self, scope: Connection) -> tuple[Connection, Caller]:
         """The request as it is with a link's namespace, and a caller who may read what the path names."""
@@ -82,39 +90,6 @@ class Authentication:
         by = f"link:{opened.organization_id}"
         caller = Caller(opened.organization_id, by, "signed link", "", frozenset[Permission](("read",)))
         return {**scope, "headers": headers}, caller
-
-    async def _check(self, scope: Connection, origin: Origin, caller: Caller) -> None:
-        method, path = scope["method"], scope["path"]
-        permission = needed_permission(method, path)
-        if caller.may(permission):
-            return
-        refused = partial(
-            self._audit.refused, caller.organization_id, "forbidden", caller.key_id,
-            needed=permission, method=method, path=path,
-        )  # fmt: skip
-        with self._audit.acting(origin):
-            await run_sync(refused)
-        raise Forbidden(
-            f"The key {caller.name!r} lacks the permission {permission!r}.",
-            needed=permission,
-            granted=sorted(caller.permissions),
-        )
-
-
-def needed_permission(method: str, path: str) -> Permission:
-    """What a key needs for a call: the table of the whole API."""
-    parts = [part for part in path.split("/") if part]
-    while parts and parts[0] in ("api", "v1"):
-        parts = parts[1:]
-    if parts[:1] == ["organizations"] and parts[1:2] in (["users"], ["audit"]):
-        return "admin"
-    if method in ("GET", "HEAD", "OPTIONS"):
-        return "read"
-    if parts[:1] == ["organizations"]:
-        return "admin"
-    if method == "DELETE":
-        return "delete"
-    return "read" if method == "POST" and parts and parts[-1] in _READING_POSTS else "write"
 
 
 def _is_signed(scope: Connection) -> bool:

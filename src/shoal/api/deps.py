@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 import orjson
 from fastapi import Depends, Header, Query, Request
 
+from shoal.api.handler_threads import Later
 from shoal.assemble import Services
 from shoal.errors import InvalidRequest
 from shoal.records.key import Caller
@@ -34,25 +35,24 @@ async def _wired(request: Request) -> Services:
     return services
 
 
-async def _called(request: Request) -> Caller:
-    caller: Caller = request.state.caller
-    return caller
+async def _called() -> Later[Caller]:
+    return Later(lambda confirmed: confirmed.caller)
 
 
 Wired = Annotated[Services, Depends(_wired)]
 Called = Annotated[Caller, Depends(_called)]
 
 
-async def _may_read(caller: Called) -> bool:
-    return caller.may("read")
+async def _may_read() -> Later[bool]:
+    return Later(lambda confirmed: confirmed.caller.may("read"))
 
 
 MayRead = Annotated[bool, Depends(_may_read)]
 """Whether the caller may see what is stored, beside what was sent."""
 
 
-async def _organized(caller: Called) -> Scope:
-    return Scope(caller.organization_id)
+async def _organized(request: Request) -> Scope:
+    return Scope(request.state.caller.organization_id)  # of a key it never changes
 
 
 Organized = Annotated[Scope, Depends(_organized)]
@@ -60,14 +60,12 @@ Organized = Annotated[Scope, Depends(_organized)]
 
 
 async def _namespaced(
-    request: Request,
     namespace: Annotated[
         str | None, Header(alias="X-Namespace", description="Id or name; optional while there is only one.")
     ] = None,
-) -> Scope:
-    # On the event loop: one record, read by its key, takes less of the loop's time than a change of threads.
-    services, organization = await _wired(request), await _organized(await _called(request))
-    return services.namespaces.scope(organization, None if namespace is None else decoded(namespace))
+) -> Later[Scope]:
+    ref = None if namespace is None else decoded(namespace)
+    return Later(lambda confirmed: confirmed.namespace(ref))
 
 
 Namespaced = Annotated[Scope, Depends(_namespaced)]
@@ -132,7 +130,7 @@ class ListQuery:
 
 async def _listed(
     request: Request,
-    caller: Called,
+    organization: Organized,
     limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
     page_size: Annotated[int | None, Query(ge=1, le=1000, description="Another name for limit.")] = None,
     offset: Annotated[int | None, Query(ge=0, le=10_000)] = None,
@@ -145,7 +143,7 @@ async def _listed(
 ) -> ListQuery:
     # One list by whichever mount and method it is asked for.
     path = "/" + request.scope["route"].path.removeprefix("/api").removeprefix("/v1").strip("/").removesuffix("/list")
-    subject = (caller.organization_id, request.headers.get("x-namespace", ""), path)
+    subject = (organization.organization_id, request.headers.get("x-namespace", ""), path)
     token = cursor or next_cursor or after
     return ListQuery(subject, limit, page_size, offset, page, token or None, include_total, search)
 

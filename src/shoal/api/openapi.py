@@ -7,8 +7,9 @@ id are the same everywhere, so they are added here. `tests/contract/openapi.json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from shoal.api.auth import PUBLIC, needed_permission
+from shoal.api.auth import PUBLIC
 from shoal.api.errors import ErrorResponse
+from shoal.api.permissions import needed_permission
 
 __all__ = ["TAGS", "complete", "operations"]
 

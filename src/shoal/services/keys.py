@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from shoal.records.organization import Organization
 from shoal.records.queries.filters import And, Condition
 from shoal.records.queries.paging import Listing, Page
 from shoal.records.scope import Scope
+from shoal.repositories.access_clock import AccessClock, advance_access_clock
 from shoal.repositories.audit import Audit
 from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.services.key_file import key_in, write_key
@@ -66,8 +67,8 @@ class Keys:
         self._store, self._namespaces, self._audit, self._now = store, namespaces, audit, now
         self._keys = Repository(store, "key", Key, id_field="key_id", name_field="name")
         self._organizations = Repository(store, "organization", Organization, id_field="organization_id")
-        self._changes = 0
-        self._seen: dict[str, tuple[datetime, Caller]] = {}
+        self._clock = AccessClock(store)
+        self._seen: dict[str, _Seen] = {}
 
     # ── organisations ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,20 +138,32 @@ class Keys:
     # ── authentication ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def remembered(self, secret: str) -> Caller | None:
-        """The caller if the key was checked in the last 5 seconds; touches no store."""
-        entry = self._seen.get(hash_of(secret))
-        if entry is None or not entry[0] <= self._now() < entry[0] + _REMEMBERED:
-            return None
-        caller = entry[1]
-        return None if caller.expires_at is not None and caller.expires_at <= self._now() else caller
+        """Who a key belonged to at most 5 seconds ago; touches no store. `confirm` before anything is done for it."""
+        seen = self._fresh(hash_of(secret))
+        return None if seen is None else seen.caller
 
     def authenticate(self, secret: str) -> Caller:
         """Who a key belongs to. A typing error is refused without asking the store. Raises Unauthorized."""
         if not has_checksum(secret):
             self._audit.refused("", "unauthenticated", "", reason="malformed")
             raise Unauthorized("The API key is malformed. Copy it whole: 'sk_' and 38 characters.")
-        changes = self._changes
-        key = self._key_of(hash_of(secret))
+        return self._authenticate(hash_of(secret))
+
+    def confirm(self, digest: str, changes: int) -> Caller:
+        """Who the key with this digest belongs to, at the reading `changes` of the access clock: a key that was revoked
+        or rotated before it, in whichever process, is refused. Raises Unauthorized."""
+        seen = self._fresh(digest)
+        return seen.caller if seen is not None and seen.changes == changes else self._authenticate(digest)
+
+    def _fresh(self, digest: str) -> "_Seen | None":
+        seen, now = self._seen.get(digest), self._now()
+        if seen is None or not seen.at <= now < seen.at + _REMEMBERED:
+            return None
+        return None if seen.caller.expires_at is not None and seen.caller.expires_at <= now else seen
+
+    def _authenticate(self, digest: str) -> Caller:
+        changes = self._clock.read()  # before the key is read: it may be revoked meanwhile
+        key = self._key_of(digest)
         if key is None:
             self._audit.refused("", "unauthenticated", "", reason="unknown")
             raise Unauthorized("The API key is not known.")
@@ -169,20 +182,13 @@ class Keys:
         key = self._keys.find_one(Scope(entry.body["organization_id"]), entry.body["key_id"])
         return key if key is not None and secrets.compare_digest(key.key_hash, digest) else None
 
-    def _forget_all(self) -> None:
-        """After each change of a key."""
-        self._changes += 1
-        self._seen.clear()
-
     def _remember(self, key: Key, changes: int) -> Caller:
-        """What was read before a change is not remembered: the key may be revoked meanwhile."""
         caller = Caller(
             key.organization_id, key.key_id, key.name, key.user_email, frozenset(key.permissions), key.expires_at
         )
         if len(self._seen) >= _MOST_REMEMBERED:
             self._seen.clear()
-        if changes == self._changes:
-            self._seen[key.key_hash] = (self._now(), caller)
+        self._seen[key.key_hash] = _Seen(self._now(), changes, caller)
         return caller
 
     def _note_use(self, scope: Scope, key: Key) -> None:
@@ -282,10 +288,10 @@ class Keys:
             if not may_lock_out:
                 _keep_an_admin(keys, scope, key, key.model_copy(update=sent))
             action: Action = "key.revoke" if body.status == "revoked" else "key.change"
+            advance_access_clock(tx)
             return keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=sent), action)
 
         changed = self._store.transact(change)
-        self._forget_all()
         return self._shown(changed)
 
     def remove(self, scope: Scope, ref: str, email: str | None = None) -> None:
@@ -297,9 +303,9 @@ class Keys:
             _keep_an_admin(keys, scope, key, None)
             tx.delete(_ROOT, "key", key.key_hash)
             keys.remove(scope, key.key_id, "key.delete")
+            advance_access_clock(tx)
 
         self._store.transact(remove)
-        self._forget_all()
 
     def rotate(self, scope: Scope, ref: str, email: str | None = None, *, key_file: Path | None = None) -> CreatedKey:
         """A new secret for a key; the old one stops working. Where `key_file` holds the old one it gets the new one.
@@ -324,11 +330,10 @@ class Keys:
             tx.delete(_ROOT, "key", key.key_hash)
             rotated = keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
             _point_to(tx, rotated)
+            advance_access_clock(tx)
             return key.key_hash, rotated
 
-        renewed = self._store.transact(renew)
-        self._forget_all()
-        return renewed
+        return self._store.transact(renew)
 
     def _status(self, key: Key) -> KeyStatus:
         if key.status == "active" and key.expires_at is not None and key.expires_at <= self._now():
@@ -370,6 +375,15 @@ def _keep_an_admin(keys: RepositoryReads[Key], scope: Scope, key: Key, after: Ke
 def _point_to(tx: Transaction, key: Key) -> None:
     owner = {"organization_id": key.organization_id, "key_id": key.key_id}
     tx.insert(_ROOT, "key", key.key_hash, owner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A key that was good `at` a moment, at the reading `changes` of the access clock."""
+
+    at: datetime
+    changes: int
+    caller: Caller
 
 
 def _lasting_admin(key: Key) -> bool:

@@ -17,6 +17,7 @@ from shoal.records.namespace import (
 from shoal.records.queries.filters import Condition
 from shoal.records.queries.paging import Listing, Page
 from shoal.records.scope import Scope
+from shoal.repositories.access_clock import advance_access_clock
 from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.services.removals import Removals
 from shoal.storage.protocols.documents import DocumentStore
@@ -109,6 +110,7 @@ class Namespaces:
             namespaces = self._namespaces.within(tx)
             self._check_free(namespaces, organization, namespace_id, name)
             self._removals.check_way(tx, organization, namespace_id)
+            advance_access_clock(tx)
             # Documents are only stored in a namespace that is on record; what a crash leaves undone, housekeeping does.
             tx.on_commit(lambda: self.declare(organization, namespace))
             return namespaces.add(organization, namespace, "namespace.create")
@@ -174,6 +176,7 @@ class Namespaces:
             namespaces = self._namespaces.within(tx)
             if name is not None and name not in (own_id, namespaces.get(organization, own_id).namespace_name):
                 self._check_free(namespaces, organization, name)
+            advance_access_clock(tx)
             return namespaces.change(organization, own_id, edit, "namespace.change")
 
         if body.vector_configs and name is not None and name not in (own_id, known.namespace_name):
@@ -199,6 +202,7 @@ class Namespaces:
             tx.delete_scope(scope)
             _remove_tasks(tx, scope)
             self._removals.begin(tx, organization, removal)
+            advance_access_clock(tx)
 
         self._store.transact(remove)
         self._removals.finish(organization, removal)

@@ -6,8 +6,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from shoal.api.auth import needed_permission
 from shoal.api.errors import error_reply
+from shoal.api.permissions import needed_permission
 from shoal.errors import InsufficientStorage
 from shoal.storage.local.disk import Disk
 

@@ -63,9 +63,8 @@ def enrich_collection(services: Wired, scope: Namespaced, keyed: Keyed, body: En
 
 
 @router.get("/{cluster_identifier}", response_model=Cluster)
-async def get_cluster(services: Wired, scope: Namespaced, cluster_identifier: str) -> Response:
+def get_cluster(services: Wired, scope: Namespaced, cluster_identifier: str) -> Response:
     """One cluster by id or name, with the state of its latest run."""
-    # Asked for again and again while a run is under way; on the event loop, like the namespace (see `api/deps.py`).
     return reply(services.clusters.get(scope, cluster_identifier))
 
 

@@ -36,9 +36,8 @@ class TaskList(Record):
 
 
 @router.get("/{task_id}", response_model=Task)
-async def get_task(services: Wired, organization: Organized, task_id: str) -> Response:
+def get_task(services: Wired, organization: Organized, task_id: str) -> Response:
     """One task; while it is processing, `additional_data.progress` tells how far it is."""
-    # Asked for again and again while a run is under way; on the event loop, like the namespace (see `api/deps.py`).
     return reply(services.tasks.get(organization, task_id))
 
 
