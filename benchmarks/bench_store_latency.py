@@ -108,8 +108,9 @@ def main() -> None:
     print(f"GET /v1/clusters/{{id}}, {CONNECTIONS} connections, medians of {given.rounds} rounds")
     print("delay of a store call   code     requests/s     p50 ms     p99 ms     CPU ms")
     for one in measured:
-        figures = f"{median(one.rates):10.0f} {median(one.p50_ms):10.1f} {median(one.p99_ms):10.1f} {median(one.cpu_ms):10.2f}"
-        print(f"{one.delay_ms:18.1f} ms   {one.name:7s} {figures}")
+        medians = [median(figures) for figures in (one.rates, one.p50_ms, one.p99_ms, one.cpu_ms)]
+        print(f"{one.delay_ms:18.1f} ms   {one.name:7s} {medians[0]:10.0f} {medians[1]:10.1f} {medians[2]:10.1f}", end="")
+        print(f" {medians[3]:10.2f}")
     for before, now in zip(measured[::2], measured[1::2], strict=True) if given.before else ():
         ratio = median(b / a for a, b in zip(before.rates, now.rates, strict=True))
         print(f"{now.delay_ms:.1f} ms: now / before = {ratio:.2f} (median of the rounds' ratios)")
