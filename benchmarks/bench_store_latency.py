@@ -109,7 +109,9 @@ def main() -> None:
     print("delay of a store call   code     requests/s     p50 ms     p99 ms     CPU ms")
     for one in measured:
         medians = [median(figures) for figures in (one.rates, one.p50_ms, one.p99_ms, one.cpu_ms)]
-        print(f"{one.delay_ms:18.1f} ms   {one.name:7s} {medians[0]:10.0f} {medians[1]:10.1f} {medians[2]:10.1f}", end="")
+        print(
+            f"{one.delay_ms:18.1f} ms   {one.name:7s} {medians[0]:10.0f} {medians[1]:10.1f} {medians[2]:10.1f}", end=""
+        )
         print(f" {medians[3]:10.2f}")
     for before, now in zip(measured[::2], measured[1::2], strict=True) if given.before else ():
         ratio = median(b / a for a, b in zip(before.rates, now.rates, strict=True))

@@ -19,6 +19,7 @@ from shoal.api.app import create_app
 from shoal.assemble import Services, assemble
 from shoal.settings import Settings
 from shoal.storage.stores import open_stores
+from store_calls import watched_stores
 
 ON_BOTH_STORES = frozenset(
     {"test_buckets", "test_collections", "test_idempotency", "test_keys", "test_namespaces", "test_optimistic_store"}
@@ -68,6 +69,7 @@ def services(tmp_path: Path, clock: Clock, settings: dict[str, Any], store_kind:
     opened = assemble(given, clock, open_stores(given) if store_kind == "sqlite" else memory_stores(given))
     yield opened
     opened.close()
+    assert calls.on_an_event_loop == []
 
 
 @pytest.fixture
