@@ -19,7 +19,6 @@ from shoal.api.app import create_app
 from shoal.assemble import Services, assemble
 from shoal.settings import Settings
 from shoal.storage.stores import open_stores
-from store_calls import watched_stores
 
 ON_BOTH_STORES = frozenset(
     {"test_buckets", "test_collections", "test_idempotency", "test_keys", "test_namespaces", "test_optimistic_store"}

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from shoal.api.auth import MOUNTS, PUBLIC
+from shoal.api.auth import PUBLIC
+from shoal.api.door import MOUNTS
 from shoal.api.permissions import needed_permission
 from shoal.assemble import Services, assemble
 from shoal.records.key import CreateKey, Key, PatchKey, Permission, has_checksum, new_key
@@ -77,7 +78,7 @@ def test_one_wrong_character_never_passes_the_checksum() -> None:
 def test_a_key_works_under_every_mount(server: str, admin_key: str) -> None:
     headers = {"Authorization": f"bearer {admin_key}"}
 
-    for mount in MOUNTS:
+    for mount in (*MOUNTS, ""):
         answer = httpx.get(f"{server}{mount}/me", headers=headers, trust_env=False)
         assert answer.status_code == 200
         assert answer.json()["key"] == {
@@ -92,10 +93,13 @@ def test_exactly_the_public_paths_answer_without_a_key(server: str) -> None:
 
 
 LOOKALIKES = [
-    "/v1/namespaces/health", "/v1/namespaces/livez", "/v1/clusters/health", "/v1//health", "//health",
-    "/v1/health/deep", "/health/x", "/v1/%2Fhealth", "/v1/namespaces/..%2Fhealth", "/v1/namespaces/x/../../health",
-    "/HEALTH", "/health;x", "/health.json", "/v1/me/", "/nothing", "/v2/health", "/v1/v1/health", "/health%20",
-    "/health%00", "/",
+    "/v1/namespaces/health", "/v1/namespaces/livez", "/v1/clusters/health", "/v1//health", "/v1/health/deep",
+    "/v1/%2Fhealth", "/v1/namespaces/..%2Fhealth", "/v1/namespaces/x/../../health", "/v1/me/", "/v1/v1/health",
+    "/v1/HEALTH", "/v1/health;x", "/v1/health.json", "/v1/nothing", "/v1/health%20", "/v1/health%00", "/v1", "/v1/",
+]  # fmt: skip
+OUTSIDE = [
+    "//health", "/health/x", "/HEALTH", "/health;x", "/health.json", "/nothing", "/v2/health", "/health%20",
+    "/health%00", "/clusters/health", "//v1/health", "/api/health", "/docs/../v1/health",
 ]  # fmt: skip
 
 
@@ -103,6 +107,12 @@ LOOKALIKES = [
 def test_a_path_that_looks_public_is_not(server: str, method: str) -> None:
     for path in LOOKALIKES:
         assert raw_status(server, f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n") == 401, path
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "HEAD"])
+def test_a_path_outside_the_api_that_looks_public_leads_nowhere(server: str, method: str) -> None:
+    for path in OUTSIDE:
+        assert raw_status(server, f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n") == 404, path
 
 
 def test_public_paths_are_public_for_reading_only(server: str) -> None:

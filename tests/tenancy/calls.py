@@ -5,11 +5,17 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-__all__ = ["OF_THE_ORGANIZATION", "Call", "Kind", "Slot", "equals", "one_of", "put_in"]
+from shoal.api.door import MOUNTS
+
+__all__ = ["FORGOTTEN", "OF_THE_ORGANIZATION", "PREFIXES", "Call", "Kind", "Slot", "equals", "one_of", "put_in"]
 
 Kind = Literal[
     "namespace", "bucket", "object", "collection", "document", "cluster", "run", "task", "key"
 ]  # fmt: skip
+
+FORGOTTEN: Final = ""
+PREFIXES: Final = (*MOUNTS, FORGOTTEN)
+"""What stands before the path of an operation: a mount, or nothing, for clients that forget it."""
 
 OF_THE_ORGANIZATION: Final = frozenset[Kind]({"namespace", "task", "key"})
 """What is seen from every namespace of its organisation."""

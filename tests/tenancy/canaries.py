@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from shoal.api.auth import MOUNTS
-from tenancy.calls import OF_THE_ORGANIZATION, Call, Slot, put_in
+from tenancy.calls import OF_THE_ORGANIZATION, PREFIXES, Call, Slot, put_in
 from tenancy.operations import TABLE
 from tenancy.tenants import DIMENSION, Tenant, send
 
@@ -138,7 +137,7 @@ class Menagerie:
         self, actor: Tenant, name: str, call: Call, sent: str = "", headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         method, path = name.split(" ")
-        mount = self.draw.choice(MOUNTS)
+        mount = self.draw.choice(PREFIXES)
         where = {"X-Namespace": actor.ref("namespace")} | dict(headers or {})
         answer = send(self.http, method, mount + path, call, actor.keys["admin"], where)
         self.answers[answer.status_code] += 1

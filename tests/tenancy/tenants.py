@@ -104,10 +104,10 @@ def missing_like(ref: str) -> str:
 def send(
     http: httpx.Client, method: str, path: str, call: Call, key: str | None, headers: dict[str, str] | None = None
 ) -> httpx.Response:
-    """`path` with its mount and with `{parameters}`; nothing of the client's own headers is sent."""
+    """`path` with its mount and with `{parameters}`. As all programs that Shoal knows, it asks for JSON."""
     for name, value in call.path.items():
         path = path.replace("{" + name + "}", httpx.URL("http://x").copy_with(path="/" + value).raw_path.decode()[1:])
-    sent = dict(headers or {}) | dict(call.headers)
+    sent = {"Accept": "application/json"} | dict(headers or {}) | dict(call.headers)
     if key is not None:
         sent["Authorization"] = f"Bearer {key}"
     body: dict[str, Any] = {"content": call.content} if call.content is not None else {"json": call.body}

@@ -9,7 +9,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from fastapi import FastAPI
 
-from shoal.api.auth import MOUNTS, PUBLIC
+from shoal.api.auth import PUBLIC
+from shoal.api.door import MOUNTS
+from tenancy.calls import PREFIXES
 from tenancy.cells import Cells
 from tenancy.conftest import World
 from tenancy.coverage import operations_of
@@ -59,7 +61,7 @@ def _concrete(path: str) -> str:
     return path.replace("{", "").replace("}", "")
 
 
-@pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.parametrize("mount", PREFIXES)
 def test_one_byte_of_a_tebibyte_is_enough_for_the_refusal(
     mount: str, place: tuple[str, int], app: FastAPI, cells: Cells
 ) -> None:
@@ -69,7 +71,8 @@ def test_one_byte_of_a_tebibyte_is_enough_for_the_refusal(
         method, path = name.split(" ")
         sized, chunked = f"Content-Length: {_HUGE}", "Transfer-Encoding: chunked"
         for length, body in ((sized, b"{"), (chunked, b"10000000000\r\n{"), (sized, b""), (chunked, b"")):
-            assert status_of(place, _lines(method, mount + _concrete(path), length), body) == 401, name
+            head = _lines(method, mount + _concrete(path), "Accept: application/json", length)
+            assert status_of(place, head, body) == 401, name
             cells.count("before the body", name)
 
 
@@ -92,7 +95,11 @@ def test_no_trick_with_the_path_of_a_route_opens_it(place: tuple[str, int], cell
         for trick in _TRICKS:
             sent = trick.format(f"/v1{_concrete(path)}")
             status = status_of(place, _lines(method, sent))
-            assert status == 401 or _is_public(method, sent), (method, sent, status)
+            assert status == (401 if _leads_to_the_api(sent) else 404) or _is_public(method, sent), (
+                method,
+                sent,
+                status,
+            )
             cells.count("with a trick in the path", name)
 
 
@@ -103,7 +110,9 @@ def test_no_method_opens_a_route_that_is_not_public(method: str, place: tuple[st
         if not _is_public(method, path):
             assert status_of(place, _lines(method, path)) == 401, path
     for path in _ODD:
-        assert status_of(place, _lines(method, path)) in (401, 400), path
+        refused = (401, 400) if _leads_to_the_api(path) else (404, 405, 400)
+        status = status_of(place, _lines(method, path))
+        assert status in refused or (path == "/" and method in ("GET", "HEAD")), (path, status)
 
 
 def test_other_headers_open_nothing(place: tuple[str, int]) -> None:
@@ -163,11 +172,20 @@ def test_a_thing_called_like_a_probe_is_as_private_as_others(
 ) -> None:
     name = called_like_a_probe
     for kind in ("namespaces", "collections", "buckets", "clusters"):
-        for mount in MOUNTS:
-            assert status_of(place, _lines("GET", f"{mount}/{kind}/{name}")) == 401
+        for mount in PREFIXES:
+            assert status_of(place, _lines("GET", f"{mount}/{kind}/{name}", "Accept: application/json")) == 401
         assert world.amber.http.get(f"/{kind}/{name}").json()[f"{kind[:-1]}_name"] == name
 
 
+def _leads_to_the_api(sent: str) -> bool:
+    """Whether a request that does not say that it comes from a program is the API's, which asks for a key."""
+    return f"{_path(sent)}/".startswith(tuple(f"{mount}/" for mount in MOUNTS)) or _path(sent).rstrip("/") in PUBLIC
+
+
+def _path(sent: str) -> str:
+    return unquote(sent.partition("?")[0].partition("#")[0])
+
+
 def _is_public(method: str, sent: str) -> bool:
-    path = unquote(sent.partition("?")[0].partition("#")[0])
+    path = _path(sent)
     return method in ("GET", "HEAD") and (path.rstrip("/") or "/") in PUBLIC

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from shoal.api.auth import MOUNTS, PUBLIC
+from shoal.api.auth import PUBLIC
 from shoal.api.permissions import needed_permission
 from shoal.records.key import Permission, new_key
-from tenancy.calls import OF_THE_ORGANIZATION, Call, Slot, put_in
+from tenancy.calls import OF_THE_ORGANIZATION, PREFIXES, Call, Slot, put_in
 from tenancy.cells import Cells, comparable
 from tenancy.conftest import World
 from tenancy.coverage import namespaced, operations_of
@@ -49,7 +49,7 @@ def test_without_a_good_key_there_is_one_answer_for_every_route(
     for kind, secret in secrets.items():
         reference = send(bare, "GET", "/v1/me", Call(), secret)
         assert reference.status_code == 401 and reference.json()["error"]["code"] == "unauthorized"
-        for mount in MOUNTS:
+        for mount in PREFIXES:
             answer = send(bare, method, mount + path, call, secret, headers)
             if mount + path in PUBLIC:
                 assert answer.status_code == 200, (kind, mount)
@@ -66,7 +66,7 @@ def test_a_key_may_do_what_the_table_of_permissions_says(
     amber = replace(world.amber, wear_out=True)
     headers = {"X-Namespace": amber.ref("namespace")}
     for role, granted in _GRANTED.items():
-        for mount in MOUNTS:
+        for mount in PREFIXES:
             needed = needed_permission(method, mount + path)
             allowed = needed in granted or mount + path in PUBLIC
             call = operation.make(amber if allowed else world.amber)
@@ -103,7 +103,7 @@ def test_what_belongs_to_somebody_else_is_not_there(
         if same_organization and slot.kind in OF_THE_ORGANIZATION:
             continue
         for ref in other.refs[slot.kind]:
-            for mount in MOUNTS:
+            for mount in PREFIXES:
                 answers = [
                     comparable(
                         send(bare, method, mount + path, put_in(call, slot, sent), caller.keys["admin"], headers), sent
@@ -153,7 +153,7 @@ def test_a_foreign_namespace_in_the_header_is_not_there(
             assert comparable(plain) == comparable(ignored)
         return
     for ref in world.amber.refs["namespace"]:
-        for mount in MOUNTS:
+        for mount in PREFIXES:
             answers = [
                 comparable(send(bare, method, mount + path, call, secret, {"X-Namespace": sent}), sent)
                 for sent in (ref, missing_like(ref))

@@ -5,13 +5,12 @@ from typing import Any, Final
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as Connection
 
 from shoal.api.access import Access
-from shoal.api.auth import MOUNTS, Authentication
+from shoal.api.auth import Authentication
+from shoal.api.door import MOUNT, Door
 from shoal.api.errors import ErrorBoundary, handle_errors
 from shoal.api.guards.disk_guard import DiskGuard
 from shoal.api.guards.framing import OneFraming
@@ -25,6 +24,7 @@ from shoal.api.openapi import complete
 from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
 from shoal.api.routes import ROUTERS
+from shoal.api.site import Site
 from shoal.assemble import Services
 
 __all__ = ["create_app"]
@@ -32,7 +32,7 @@ __all__ = ["create_app"]
 
 def create_app(services: Services) -> FastAPI:
     """The HTTP API over finished services. Closing them is the caller's part."""
-    # No pages such as Swagger UI: they load their scripts from somewhere else.
+    # No pages of FastAPI's: they load their scripts from somewhere else. `api/site` has the reference.
     app = _App(
         title="Shoal",
         version=version("shoal"),
@@ -54,11 +54,10 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(RateLimit, settings=services.settings)
     app.add_middleware(Authentication, keys=services.keys, links=services.links, audit=services.audit)
     app.add_middleware(LoginLimit, settings=services.settings)
+    app.add_middleware(Door, site=Site(), resources=_RESOURCES)
     app.add_middleware(OneFraming)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(Observed, metrics=app.state.metrics, readiness=app.state.readiness)
-    # Outermost, so that all see one path and, afterwards, the route that was found.
-    app.add_middleware(_OneSlash)
     return app
 
 
@@ -76,23 +75,6 @@ class _App(FastAPI):
         return self.openapi_schema
 
 
-class _OneSlash:
-    """`/v1/clusters/` is `/v1/clusters`: authentication and routes see one path. An escaped slash is left alone."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] == "http" and len(path) > 1 and path.endswith("/") and _ends_plainly(scope):
-            scope = {**scope, "path": path[:-1], "raw_path": scope.get("raw_path", b"").removesuffix(b"/")}
-        await self._app(scope, receive, send)
-
-
-def _ends_plainly(scope: Connection) -> bool:
-    return bool((scope.get("raw_path") or b"/").endswith(b"/"))
-
-
 async def _openapi(request: Request) -> Response:
     # Made at the first call, which takes a second: not on the event loop.
     return reply(await run_sync(request.app.openapi))
@@ -100,14 +82,14 @@ async def _openapi(request: Request) -> Response:
 
 def _mounted() -> tuple[BaseRoute, ...]:
     everything = APIRouter(generate_unique_id_function=_operation_id)
-    for mount in MOUNTS:
-        official = mount == MOUNTS[0]
-        for router in ROUTERS:
-            everything.include_router(router, prefix=mount, include_in_schema=official)
-        everything.add_route(f"{mount}/openapi.json", _openapi, include_in_schema=False)
+    for router in ROUTERS:
+        everything.include_router(router, prefix=MOUNT)
+    everything.add_route(f"{MOUNT}/openapi.json", _openapi, include_in_schema=False)
     return tuple(everything.routes)
 
 
 _ROUTES: Final = _mounted()
-"""Shared by all applications of a process: FastAPI analyses the signatures of a router's handlers at the first request
-that reaches it, 0.15 s of CPU in all, and keeps the result with the router."""
+_RESOURCES: Final = {
+    str(route.path).split("/")[1] for router in ROUTERS for route in iter_route_contexts(router.routes)
+}
+"""The first segments of the API's paths."""

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from shoal.api.access import KEY_DIGEST
+from shoal.api.door import MOUNT, MOUNTS, PROBES
 from shoal.api.errors import error_reply
 from shoal.api.permissions import check_permission, needed_permission
 from shoal.errors import ShoalError, Unauthorized
@@ -22,18 +23,11 @@ from shoal.repositories.audit import Audit
 from shoal.services.keys import Keys
 from shoal.services.links import Links
 
-__all__ = ["MOUNTS", "PUBLIC", "Authentication", "is_public"]
+__all__ = ["PUBLIC", "Authentication", "is_public"]
 
-MOUNTS: Final = ("/v1", "/api/v1", "")
-"""Where the same routes are served; the first is the official one, the others forgive a forgotten `/v1`."""
+PUBLIC: Final = frozenset(mount + path for mount in (*MOUNTS, "") for path in PROBES)
+"""What can be asked for without a key; `api/door.py` has the pages beside the API."""
 
-PUBLIC: Final = frozenset(
-    mount + path
-    for mount in MOUNTS
-    for path in ("/health", "/health/beat", "/health/liveness", "/livez", "/readyz", "/openapi.json")
-)
-
-_LONGEST_FIRST: Final = sorted(MOUNTS, key=len, reverse=True)
 _LINKED: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-Za-z0-9]+/download")
 """What a signed link can open: a table of a run, both named by their ids."""
 
@@ -100,7 +94,7 @@ def _is_signed(scope: Connection) -> bool:
 
 
 def _without_mount(path: str) -> str:
-    return next((path.removeprefix(mount) for mount in _LONGEST_FIRST if path.startswith(f"{mount}/")), path)
+    return path.removeprefix(MOUNT)
 
 
 def is_public(scope: Connection) -> bool:

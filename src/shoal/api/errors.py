@@ -26,7 +26,17 @@ from shoal.durable import disk_error, is_of_disk
 from shoal.errors import ShoalError, shorten
 from shoal.records.key import Caller
 
-__all__ = ["ERRORS", "ErrorBoundary", "ErrorResponse", "Wire", "error_reply", "handle_errors", "wire_of"]
+__all__ = [
+    "ERRORS",
+    "ErrorBoundary",
+    "ErrorResponse",
+    "Wire",
+    "error_reply",
+    "handle_errors",
+    "method_not_allowed",
+    "unknown_route",
+    "wire_of",
+]
 
 _log = logging.getLogger("shoal.api")
 
@@ -193,19 +203,32 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     """What the framework refuses by itself: unknown routes and methods."""
     assert isinstance(error, HTTPException)
-    wire = Wire(error.status_code, _BY_STATUS.get(error.status_code, "BadRequestError"), _code_of(error.status_code))
-    if error.status_code in (404, 405) and (later := _later(request.url.path)):
-        wire = wire_of(errors.NotFound)
-        message = f"{later.capitalize()} come in a later version of Shoal."
-        return _reply(wire, message, {"resource": later, "hint": "docs/http.md lists what there is."})
-    if error.status_code == 404:
-        message = f"There is no route {request.method} {shorten(request.url.path)}."
-        return _reply(wire, message, {"hint": _hint(request.url.path)})
+    if error.status_code == 404 or (error.status_code == 405 and _later(request.url.path)):
+        return unknown_route(request.method, request.url.path)
     if error.status_code == 405:
-        message = f"{request.method} is not possible here."
-        allow = ", ".join(allowed_methods(request.app, request.scope))
-        return _reply(wire, message, {"allow": allow}, {"Allow": allow})
-    return _reply(wire, str(error.detail), {}, error.headers)
+        return method_not_allowed(request.method, allowed_methods(request.app, request.scope))
+    return _reply(_of_framework(error.status_code), str(error.detail), {}, error.headers)
+
+
+def unknown_route(method: str, path: str) -> Response:
+    """404 for a path that leads nowhere; of what is known and not there yet it says so."""
+    if later := _later(path):
+        message = f"{later.capitalize()} come in a later version of Shoal."
+        return _reply(
+            wire_of(errors.NotFound), message, {"resource": later, "hint": "docs/http.md lists what there is."}
+        )
+    message = f"There is no route {method} {shorten(path)}."
+    return _reply(_of_framework(404), message, {"hint": _hint(path)})
+
+
+def method_not_allowed(method: str, allowed: Sequence[str]) -> Response:
+    """405 with the methods that are allowed."""
+    allow = ", ".join(allowed)
+    return _reply(_of_framework(405), f"{method} is not possible here.", {"allow": allow}, {"Allow": allow})
+
+
+def _of_framework(status: int) -> Wire:
+    return Wire(status, _BY_STATUS.get(status, "BadRequestError"), _code_of(status))
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:

@@ -13,9 +13,12 @@ from typing import Annotated, Any, Final, TypeAlias
 import orjson
 from fastapi import Depends, Header, Request, Response
 
-from shoal.api.auth import MOUNTS
 from shoal.api.deps import Wired, decoded
+<<<<<<< HEAD
 from shoal.api.replies import reply
+=======
+from shoal.api.door import MOUNT
+>>>>>>> 1c0e2c6 (The door: the API at its mounts, pages beside it, an offline reference)
 from shoal.records.scope import Scope
 from shoal.services.idempotency import MAX_KEY_LENGTH, Act, ActNamed, Answer, Effect, Idempotency, check_key
 from shoal.services.idempotency import Keyed as KeyedRequest
@@ -108,12 +111,10 @@ Keyed = Annotated[KeyedCall, Depends(_keyed)]
 
 def _fingerprint(request: Request) -> str:
     """Method, path without its mount, query and body: what makes a request this one and no other."""
-    path = request.scope["path"]
-    mount = next(mount for mount in MOUNTS if path.startswith(f"{mount}/"))
     body: Any = getattr(request.state, BODY_HASH, None)
     if body is None:
         body = hashlib.blake2b(getattr(request.state, BODY, b""))
-    asked = [request.method, path.removeprefix(mount), request.url.query, body.hexdigest()]
+    asked = [request.method, request.scope["path"].removeprefix(MOUNT), request.url.query, body.hexdigest()]
     return hashlib.blake2b(orjson.dumps(asked), digest_size=20).hexdigest()
 
 

@@ -13,13 +13,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
+from shoal.api.door import MOUNT
 from shoal.api.metrics import Metrics
 from shoal.api.readiness import Readiness
 from shoal.logs import request_id as current
 
-__all__ = ["UNMATCHED", "Observed"]
+__all__ = ["TEMPLATE", "UNMATCHED", "Observed"]
 
 UNMATCHED: Final = "unmatched"
+TEMPLATE: Final = "template"
+"""Where a page beside the API leaves its address, in the scope."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PROBES: Final = ("/livez", "/readyz", "/health", "/health/beat", "/health/liveness")
@@ -69,8 +72,10 @@ class Observed:
 
 def _template(scope: Connection) -> str:
     """The route's template under the official mount."""
+    page: str | None = scope.get(TEMPLATE)
+    if page is not None:
+        return page
     path: str | None = getattr(scope.get("route"), "path", None)
     if path is None:
         return UNMATCHED
-    path = path.removeprefix("/api")
-    return path if path.startswith("/v1") else f"/v1{path}"
+    return path if path.startswith(MOUNT) else MOUNT + path

@@ -68,7 +68,7 @@ def create(
 
 @keys_app.command()
 def rotate(name: Name, organization: Of = None, data: Data = None) -> None:
-    """Give a key a new secret and show it, once; the old one stops working within 5 seconds."""
+    """Give a key a new secret and show it, once; the old one stops working at once."""
     with _keys(data, organization) as (services, scope):
         key_file = services.settings.data / "key"
         good = services.keys.is_good(key_file)
@@ -79,7 +79,7 @@ def rotate(name: Name, organization: Of = None, data: Data = None) -> None:
 
 @keys_app.command()
 def revoke(name: Name, organization: Of = None, data: Data = None) -> None:
-    """Make a key stop working, within 5 seconds."""
+    """Make a key stop working at once."""
     from shoal.records.key import PatchKey
 
     with _keys(data, organization) as (services, scope):

@@ -10,9 +10,9 @@ import pyarrow.csv
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from shoal.api.auth import MOUNTS
 from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
+from shoal.api.door import MOUNT
 from shoal.api.downloads import Download
 from shoal.api.idempotency import Keyed
 from shoal.api.links import base_url
@@ -148,7 +148,7 @@ def export_execution(
     table.content.close()
     path = f"/clusters/{table.cluster_id}/executions/{table.run_id}/download"
     link = services.links.sign(scope, path, table="members", cluster_label=cluster_label)
-    url = f"{base_url(request)}{MOUNTS[0]}{link.target}"
+    url = f"{base_url(request)}{MOUNT}{link.target}"
     return reply(
         {
             "url": url,

@@ -1,0 +1,128 @@
+"""The pages, their addresses, and the headers that say what a browser may do with them."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from html import escape
+from importlib.metadata import version
+from importlib.resources import files
+from string import Template
+from types import MappingProxyType
+from typing import Final
+
+from fastapi import Request, Response
+from starlette.responses import HTMLResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as Connection
+
+from shoal.api.errors import method_not_allowed, unknown_route
+from shoal.api.links import base_url
+from shoal.api.observed import TEMPLATE
+from shoal.api.replies import reply
+
+__all__ = ["Site"]
+
+Page = Callable[[Request], Response]
+
+_FILES: Final = files("shoal.api.site") / "files"
+_METHODS: Final = ("GET", "HEAD")
+_MEDIA: Final = MappingProxyType(
+    {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+)
+_SHOWN_PATH: Final = 200
+_KEPT_SECONDS: Final = 3600
+_EVERYWHERE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+)
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_POLICY_OF_REFERENCE: Final = (
+    # The viewer sets styles on elements and carries its icons as data; it reads the OpenAPI file and calls the API.
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Site:
+    """Answers GET and HEAD at its addresses, and 404 everywhere else: a page for browsers, the error shape of the API
+    for programs."""
+
+    def __init__(self) -> None:
+        self._pages: dict[str, Page] = {"/": _welcome, "/docs": _reference} | {
+            f"/docs/{name}": _file(name)
+            for name in (
+                "icon.svg", "page.css", "reference.css", "reference.js",
+                "swagger_ui/swagger-ui.css", "swagger_ui/swagger-ui-bundle.js",
+            )
+        }  # fmt: skip
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        request, page = Request(scope, receive), self._pages.get(scope["path"])
+        if page is None:
+            answer = _not_found(request)
+        elif request.method not in _METHODS:
+            answer = method_not_allowed(request.method, _METHODS)
+        else:
+            scope[TEMPLATE] = scope["path"]
+            answer = page(request)
+        for name, value in _EVERYWHERE.items():
+            answer.headers[name] = value
+        answer.headers.setdefault("Content-Security-Policy", _POLICY)
+        await answer(scope, receive, send)
+
+
+def _welcome(request: Request) -> Response:
+    base = base_url(request)
+    if not accepts_html(request):
+        at = {name: base + path for name, path in (("api", "/v1"), ("docs", "/docs"), ("openapi", "/openapi.json"))}
+        return reply({"name": "Shoal", "version": version("shoal"), **at, "health": f"{base}/health"})
+    return _html("welcome.html", version=version("shoal"), base=base)
+
+
+def _reference(request: Request) -> Response:
+    answer = _html("reference.html")
+    answer.headers["Content-Security-Policy"] = _POLICY_OF_REFERENCE
+    return answer
+
+
+def _file(name: str) -> Page:
+    media = _MEDIA[name.rpartition(".")[2]]
+
+    def answered(request: Request) -> Response:
+        return Response(_content(name), media_type=media, headers={"Cache-Control": f"max-age={_KEPT_SECONDS}"})
+
+    return answered
+
+
+def _not_found(request: Request) -> Response:
+    path: str = request.scope["path"]
+    if not asks_for_html(request):
+        return unknown_route(request.method, path)
+    shown = path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}…"
+    return _html("not_found.html", 404, path=shown)
+
+
+def _html(name: str, status: int = 200, **values: str) -> Response:
+    text = Template(_content(name).decode()).substitute({key: escape(value) for key, value in values.items()})
+    return HTMLResponse(text, status, {"Cache-Control": "no-cache"})
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (_FILES / name).read_bytes()
+
+
+def accepts_html(request: Request) -> bool:
+    """Whether a page is as good an answer as any: also for clients that do not say, as curl."""
+    accepted = request.headers.get("accept", "*/*")
+    return "text/html" in accepted or "application/json" not in accepted
+
+
+def asks_for_html(request: Request) -> bool:
+    """Whether a browser asks, and not a program."""
+    return "text/html" in request.headers.get("accept", "")
