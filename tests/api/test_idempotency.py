@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from cluster_steps import carry_out
-from shoal.api.permissions import needed_permission
+from shoal.api.route_table import needed_permission
 from shoal.assemble import Services
 from shoal.records.scope import Scope
 

@@ -33,7 +33,7 @@ def routes_of(app: FastAPI) -> dict[str, set[str]]:
     """`METHOD /path` without the mount, and the mounts it is served under. HEAD goes with GET."""
     found: dict[str, set[str]] = {}
     for method, path in _walk(app):
-        mount = next(mount for mount in MOUNTS if path.startswith(f"{mount}/"))
+        mount = next((mount for mount in MOUNTS if path.startswith(f"{mount}/")), "")
         found.setdefault(f"{method} {path.removeprefix(mount).replace(':path}', '}')}", set()).add(mount)
     return found
 

@@ -1,15 +1,17 @@
 """That the matrix covers every route there is, that it would notice a new one, and who may call what."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import pytest
 from fastapi import APIRouter, Body, FastAPI
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
 from shoal.api.auth import PUBLIC
-from shoal.api.door import MOUNT
-from shoal.api.permissions import needed_permission
+from shoal.api.door import MOUNT, PROBES
+from shoal.api.resource import Resource, ResourceRoute
+from shoal.api.route_table import needed_permission
 from shoal.records.key import ALL_PERMISSIONS, Permission
 from tenancy.calls import PREFIXES
 from tenancy.coverage import HIDDEN, left_out, operations_of, routes_of
@@ -49,10 +51,27 @@ def test_who_may_call_what_is_as_it_was() -> None:
     assert _permissions() == _SNAPSHOT.read_text()
 
 
-def test_a_permission_is_needed_under_every_mount_alike() -> None:
-    for name in TABLE:
-        method, path = name.split(" ")
-        assert len({needed_permission(method, mount + path) for mount in PREFIXES}) == 1, name
+def test_every_route_declares_what_a_key_needs_or_is_one_of_the_probes(app: FastAPI) -> None:
+    declared: dict[str, set[Permission | None]] = {}
+    for context in iter_route_contexts(app.routes):
+        route, path = context.original_route, str(context.path)
+        if path != f"{MOUNT}/openapi.json":
+            assert isinstance(route, ResourceRoute), f"{path} is no route of a Resource, so no permission guards it"
+            declared.setdefault(path, set()).add(route.permission)
+
+    assert len(declared) > 50
+    assert {path for path, needed in declared.items() if None in needed} == {
+        MOUNT + path for path in PROBES if path != "/openapi.json"
+    }
+    assert all(needed <= {*ALL_PERMISSIONS, None} for needed in declared.values())
+
+
+@pytest.mark.parametrize("extra", [None, {}, {"requestBody": {}}, {"x-permission": "reed"}, {"x-permission": True}])
+def test_a_route_that_declares_no_permission_cannot_be_made(extra: dict[str, Any] | None) -> None:
+    router = Resource("/secrets", tag="secrets", about="What nobody guards.")
+
+    with pytest.raises(TypeError, match=r"/secrets/\{id\}: declare what a key needs"):
+        router.get("/{id}", openapi_extra=extra)(lambda: None)
 
 
 class _Moved(BaseModel):
@@ -117,10 +136,10 @@ def _permissions() -> str:
     lines = [f"{'needs':<8}{'keys that may call it':<45}route"]
     for name in sorted(TABLE, key=lambda name: (name.split(" ")[1], name)):
         method, path = name.split(" ")
-        needed = needed_permission(method, path)
+        needed = needed_permission(method, MOUNT + path)
         allowed = [role for role, granted in _ROLES.items() if needed in granted or "admin" in granted]
-        public = path in PUBLIC
-        lines.append(f"{'nothing' if public else needed:<8}{'everybody' if public else ', '.join(allowed):<45}{name}")
+        keys = "everybody" if needed is None else ", ".join(allowed)
+        lines.append(f"{needed or 'nothing':<8}{keys:<45}{name}")
     assert set(ALL_PERMISSIONS) == {granted for role in _ROLES.values() for granted in role}
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from shoal.api.permissions import check_permission
 from shoal.assemble import Services
-from shoal.records.key import Caller
+from shoal.records.key import Caller, Permission
 from shoal.records.scope import Scope
 from shoal.repositories.access_clock import AccessClock
 
@@ -48,15 +48,12 @@ class Access:
         self._services, self._clock = services, AccessClock(services.metadata)
         self._namespaces: dict[tuple[Scope, str | None], tuple[int, Scope]] = {}
 
-    def confirm(self, connection: HTTPConnection) -> Confirmed:
+    def confirm(self, connection: HTTPConnection, permission: Permission) -> Confirmed:
         """The caller of a request that authentication let in. Raises Unauthorized, Forbidden."""
         changes, remembered = self._clock.read(), connection.state.caller
         digest: str | None = getattr(connection.state, KEY_DIGEST, None)
-        if digest is None:
-            return Confirmed(self, remembered, changes)
-        caller = self._services.keys.confirm(digest, changes)
-        if caller.permissions != remembered.permissions:
-            check_permission(self._services.audit, caller, connection.scope)
+        caller = remembered if digest is None else self._services.keys.confirm(digest, changes)
+        check_permission(self._services.audit, caller, permission, connection.scope)
         connection.state.caller = caller
         return Confirmed(self, caller, changes)
 

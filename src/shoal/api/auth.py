@@ -15,7 +15,8 @@ from starlette.types import Scope as Connection
 from shoal.api.access import KEY_DIGEST
 from shoal.api.door import MOUNT, MOUNTS, PROBES
 from shoal.api.errors import error_reply
-from shoal.api.permissions import check_permission, needed_permission
+from shoal.api.permissions import PERMISSION, check_permission, permission_of
+from shoal.api.route_table import needed_permission
 from shoal.errors import ShoalError, Unauthorized
 from shoal.records.audit import Origin
 from shoal.records.key import Caller, Permission, hash_of
@@ -47,6 +48,7 @@ class Authentication:
             await send({"type": "websocket.close", "code": 1008})
             return
         origin = _origin(scope)
+        scope.setdefault("state", {})[PERMISSION] = needed_permission(scope["method"], scope["path"])
         try:
             with self._audit.acting(origin):
                 if _is_signed(scope):
@@ -57,23 +59,24 @@ class Authentication:
         except ShoalError as error:
             await error_reply(error)(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = caller
+        scope["state"]["caller"] = caller
         with self._audit.acting(origin):
             await self._app(scope, receive, send)
 
     async def _caller(self, scope: Connection) -> Caller:
         """By what is remembered of the key, unless that would be refused: `api/access.py` confirms it later."""
         secret = _bearer(Headers(scope=scope).get("authorization"))
-        caller = self._keys.remembered(secret)
-        if caller is None or not caller.may(needed_permission(scope["method"], scope["path"])):
-            caller = await run_sync(self._admitted, scope, secret)
-        scope.setdefault("state", {})[KEY_DIGEST] = hash_of(secret)
+        caller, permission = self._keys.remembered(secret), permission_of(scope)
+        if caller is None or (permission is not None and not caller.may(permission)):
+            caller = await run_sync(self._admitted, scope, secret, permission)
+        scope["state"][KEY_DIGEST] = hash_of(secret)
         return caller
 
-    def _admitted(self, scope: Connection, secret: str) -> Caller:
+    def _admitted(self, scope: Connection, secret: str, permission: Permission | None) -> Caller:
         caller = self._keys.authenticate(secret)
-        with self._audit.acting(replace(_origin(scope), caller=caller)):
-            check_permission(self._audit, caller, scope)
+        if permission is not None:
+            with self._audit.acting(replace(_origin(scope), caller=caller)):
+                check_permission(self._audit, caller, permission, scope)
         return caller
 
     def _linked(self, scope: Connection) -> tuple[Connection, Caller]:

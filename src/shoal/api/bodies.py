@@ -1,8 +1,6 @@
 """JSON bodies of routes, parsed strictly and checked without keeping the event loop from other requests.
 
-A route that takes a pydantic model gets this by being a `JsonRoute`:
-
-    router = APIRouter(route_class=JsonRoute, tags=["namespaces"])
+A route that takes a pydantic model gets this by being a `JsonRoute`, as those of a `Resource` are (`api/resource.py`).
 
 An absent body counts as `{}`, and the Content-Type is not insisted on, because both official clients are loose here.
 """
@@ -20,7 +18,6 @@ from starlette.types import Scope as Connection
 
 from shoal.api.guards.json_text import parse_json
 from shoal.api.guards.rooms import ROOM, SMALL
-from shoal.api.handler_threads import in_handler_thread
 from shoal.api.methods import HeadOnly, asks_for_head
 from shoal.api.older_clients import for_older_client, is_older
 from shoal.api.queries import check_query, query_names
@@ -51,9 +48,6 @@ class JsonRoute(APIRoute):
     """A route whose body, where it takes one, was parsed by `parse_json` and checked before FastAPI sees it. Parameters
     of the query that it does not know are refused, except by probes, which callers of all sorts decorate. Whoever may
     not read is answered a change without the rest of what is stored."""
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        super().__init__(path, in_handler_thread(endpoint), **options)
 
     def get_route_handler(self) -> _Handler:
         """The usual handler, handed a request that carries its parsed body."""

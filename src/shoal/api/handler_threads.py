@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 from starlette.requests import HTTPConnection
 
 from shoal.api.access import Access, Confirmed
+from shoal.records.key import Permission
 
 __all__ = ["Later", "in_handler_thread"]
 
@@ -31,23 +32,23 @@ class Later(Generic[T]):
     make: Callable[[Confirmed], T]
 
 
-def in_handler_thread(handler: Handler) -> Handler:
-    """The handler of a route, with the caller confirmed and its arguments made first. A coroutine has them made in a
-    thread and then goes on by itself; one that takes neither key nor `Later` is simply called."""
+def in_handler_thread(handler: Handler, permission: Permission | None) -> Handler:
+    """The handler of a route, with the caller confirmed to have the permission, and its arguments made first. A
+    coroutine has them made in a thread and then goes on by itself. Without a permission it is simply called."""
+    if permission is None:
+        return handler
     if inspect.iscoroutinefunction(handler):
 
         @wraps(handler)
         async def prepared(**given: Any) -> Any:
             connection: HTTPConnection = given.pop(_CONNECTION)
-            if _needs_confirmation(connection):
-                given = await run_sync(_arguments, connection, given)
-            return await handler(**given)
+            return await handler(**await run_sync(_arguments, connection, permission, given))
     else:
 
         @wraps(handler)
         def prepared(**given: Any) -> Any:
             connection: HTTPConnection = given.pop(_CONNECTION)
-            return handler(**(_arguments(connection, given) if _needs_confirmation(connection) else given))
+            return handler(**_arguments(connection, permission, given))
 
     signature = inspect.signature(handler)
     added = inspect.Parameter(_CONNECTION, inspect.Parameter.KEYWORD_ONLY, annotation=HTTPConnection)
@@ -55,12 +56,7 @@ def in_handler_thread(handler: Handler) -> Handler:
     return prepared
 
 
-def _needs_confirmation(connection: HTTPConnection) -> bool:
-    """False for probes, which have no caller."""
-    return hasattr(connection.state, "caller")
-
-
-def _arguments(connection: HTTPConnection, given: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(connection: HTTPConnection, permission: Permission, given: Mapping[str, Any]) -> dict[str, Any]:
     access: Access = connection.app.state.access
-    confirmed = access.confirm(connection)
+    confirmed = access.confirm(connection, permission)
     return {name: value.make(confirmed) if isinstance(value, Later) else value for name, value in given.items()}

@@ -7,27 +7,15 @@ id are the same everywhere, so they are added here. `tests/contract/openapi.json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from shoal.api.auth import PUBLIC
 from shoal.api.errors import ErrorResponse
-from shoal.api.permissions import needed_permission
+from shoal.api.permissions import X_PERMISSION
+from shoal.api.routes import ROUTERS
 
 __all__ = ["TAGS", "complete", "operations"]
 
 Json: TypeAlias = dict[str, Any]
 
-TAGS: Final[list[dict[str, str]]] = [
-    {"name": "Clusters", "description": "What is grouped and how; executing it."},
-    {"name": "Executions", "description": "Runs of a cluster and what came out of them."},
-    {"name": "Tasks", "description": "What is under way."},
-    {"name": "documents", "description": "Documents with their vectors."},
-    {"name": "collections", "description": "Where documents live."},
-    {"name": "namespaces", "description": "The border within an organisation."},
-    {"name": "buckets", "description": "Named places that objects come from."},
-    {"name": "objects", "description": "What documents are made from."},
-    {"name": "organizations", "description": "Who the caller is."},
-    {"name": "API keys", "description": "Keys of an organisation's users."},
-    {"name": "health", "description": "Whether the server is alive and ready."},
-]
+TAGS: Final = list({resource.tag["name"]: resource.tag for resource in ROUTERS}.values())
 """Every tag a route carries, in the order of the description."""
 
 _METHODS: Final = ("get", "put", "post", "delete", "patch")
@@ -62,18 +50,7 @@ _KEY: Final[Json] = {
         "description": "An API key, `sk_…`. Each operation tells under `x-permission` which permission it needs.",
     }
 }
-_PATH_PARAMETERS: Final[Mapping[str, str]] = {
-    "bucket": "Id or name of the bucket.",
-    "cluster_identifier": "Id or name of the cluster.",
-    "collection": "Id or name of the collection.",
-    "document_id": "Id of the document; free text, slashes may stand plain or as %2F.",
-    "key_name": "Name or id of the key.",
-    "namespace": "Id or name of the namespace.",
-    "object_id": "Id of the object.",
-    "run_id": "Id of the run.",
-    "task_id": "Id of the task.",
-    "user_email": "E-mail address of the key's owner.",
-}
+_PATH_PARAMETERS: Final = {name: text for resource in ROUTERS for name, text in resource.path_parameters.items()}
 _REPLACED: Final = ("HTTPValidationError", "ValidationError")
 """FastAPI's own error bodies, which Shoal never sends."""
 
@@ -90,8 +67,8 @@ def complete(schema: Json) -> Json:
     components["securitySchemes"] = _KEY
     schema["security"] = [{"APIKey": []}]
     schema["tags"] = TAGS
-    for path, method, operation in operations(schema):
-        _complete_operation(path, method, operation, schemas)
+    for _, method, operation in operations(schema):
+        _complete_operation(method, operation, schemas)
     return schema
 
 
@@ -103,22 +80,19 @@ def operations(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Json]]:
                 yield path, method, methods[method]
 
 
-def _complete_operation(path: str, method: str, operation: Json, schemas: Json) -> None:
+def _complete_operation(method: str, operation: Json, schemas: Json) -> None:
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
             parameter["description"] = _PATH_PARAMETERS[parameter["name"]]
             parameter["schema"].setdefault("minLength", 1)
     if "requestBody" in operation and _may_be_absent(operation["requestBody"], schemas):
         operation["requestBody"].pop("required", None)
-    public = path in PUBLIC
-    if public:
+    if X_PERMISSION not in operation:  # OPEN: FastAPI leaves out what is None
         operation["security"] = []
-    else:
-        operation["x-permission"] = needed_permission(method.upper(), path)
     responses: Json = operation["responses"]
     for answer in responses.values():
         answer.setdefault("headers", {}).update(_REQUEST_ID)
-    refusals = _refusals(path, method, operation) | _declared(responses)
+    refusals = _refusals(method, operation) | _declared(responses)
     told = {status: answer for status, answer in responses.items() if not status.startswith(("4", "5"))}
     told |= {str(status): {"$ref": _REF.format("responses", _REFUSALS[status][0])} for status in sorted(refusals)}
     operation["responses"] = told
@@ -131,9 +105,9 @@ def _may_be_absent(body: Json, schemas: Json) -> bool:
     return reference is not None and not schemas[reference.rpartition("/")[2]].get("required")
 
 
-def _refusals(path: str, method: str, operation: Json) -> set[int]:
+def _refusals(method: str, operation: Json) -> set[int]:
     """How any operation of this kind can be refused."""
-    if path in PUBLIC:
+    if X_PERMISSION not in operation:
         return {429, 500, 503}
     statuses = {401, 403, 429, 500, 503}
     parameters = operation.get("parameters", [])
@@ -143,7 +117,7 @@ def _refusals(path: str, method: str, operation: Json) -> set[int]:
         statuses.add(404)
     if "requestBody" in operation:
         statuses |= {408, 413}
-    if method != "get" and needed_permission(method.upper(), path) != "read":
+    if method != "get" and operation[X_PERMISSION] != "read":
         statuses |= {409, 507}
     return statuses
 

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from shoal.api.errors import error_reply
-from shoal.api.permissions import needed_permission
+from shoal.api.permissions import permission_of
 from shoal.errors import InsufficientStorage
 from shoal.storage.local.disk import Disk
 
@@ -36,8 +36,7 @@ class DiskGuard:
 
 
 def _stores(scope: Connection) -> bool:
-    path: str = scope["path"]
-    return needed_permission(scope["method"], path) == "write" and not path.endswith(_FREES)
+    return permission_of(scope) == "write" and not str(scope["path"]).endswith(_FREES)
 
 
 async def _read_away(receive: Receive) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from starlette.types import Scope as Connection
 
+from shoal.api.permissions import permission_of
 from shoal.settings import Settings
 
 __all__ = ["ROOM", "SMALL", "Room", "room_of"]
@@ -18,7 +19,6 @@ ROOM: Final = "room"
 
 _VALUES_PER_MIB: Final = 100_000
 _MOST_CONTAINERS: Final = 500_000
-_ASKING: Final = frozenset({"list", "count", "distinct", "aggregate"})
 _MANY: Final = ("/documents/upsert", "/documents/batch", "/objects/batch")
 _SMALL_MIB: Final = 1
 _ONE_MIB: Final = 8
@@ -39,17 +39,18 @@ SMALL: Final = Room(_SMALL_MIB, _VALUES_PER_MIB, 20_000)
 
 def room_of(connection: Connection, settings: Settings) -> Room:
     """8 MiB where one document or object is sent, `max_body_mib` where many are, else 1 MiB."""
-    mib = min(_mib(connection["method"], connection["path"], settings.max_body_mib), settings.max_body_mib)
+    mib = min(_mib(connection, settings.max_body_mib), settings.max_body_mib)
     if mib <= _SMALL_MIB:
         return SMALL
     return Room(mib, mib * _VALUES_PER_MIB, min(mib * SMALL.containers, _MOST_CONTAINERS))
 
 
-def _mib(method: str, path: str, most: int) -> int:
+def _mib(connection: Connection, most: int) -> int:
+    method, path = connection["method"], str(connection["path"])
     if method in ("POST", "PUT", "PATCH") and path.endswith(_MANY):
         return most
     parts = path.split("/")
     stores = "documents" in parts or "objects" in parts
     if not stores or method not in ("POST", "PUT", "PATCH", "DELETE"):
         return _SMALL_MIB
-    return _SMALL_MIB if method == "POST" and parts[-1] in _ASKING else _ONE_MIB
+    return _SMALL_MIB if permission_of(connection) == "read" else _ONE_MIB

@@ -3,21 +3,26 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
-from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Organized, Wired
+from shoal.api.permissions import ADMIN
 from shoal.api.replies import reply
+from shoal.api.resource import Resource
 from shoal.records.audit import AuditList, AuditQuestion, Outcome
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=JsonRoute, prefix="/organizations/audit", tags=["organizations"])
+router = Resource(
+    "/organizations/audit",
+    tag="organizations",
+    about="Who the caller is.",
+)
 
 _SEARCHED = ("resource_id", "key_name", "user", "request_id")
 
 
-@router.get("", response_model=AuditList)
+@router.get("", response_model=AuditList, openapi_extra=ADMIN)
 def list_audit(
     services: Wired,
     organization: Organized,

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Response
+from fastapi import Body, Response
 
-from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.idempotency import Keyed
+from shoal.api.permissions import DELETE, READ, WRITE
 from shoal.api.replies import reply
+from shoal.api.resource import Resource
 from shoal.records.cluster import Cluster, ClusterList, DeletedCluster, Enriched
 from shoal.records.cluster_groups import ClusterGroups
 from shoal.records.cluster_requests import CreateCluster, EnrichClusters, PatchCluster
@@ -20,23 +21,30 @@ from shoal.storage.protocols.transactions import Transaction
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=JsonRoute, prefix="/clusters", tags=["Clusters"])
+router = Resource(
+    "/clusters",
+    tag="Clusters",
+    about="What is grouped and how; executing it.",
+    path_parameters={
+        "cluster_identifier": "Id or name of the cluster.",
+    },
+)
 _SEARCHED = ("cluster_id", "cluster_name", "description")
 
 
-@router.post("", response_model=Cluster)
+@router.post("", response_model=Cluster, openapi_extra=WRITE)
 def create_cluster(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateCluster) -> Response:
     """A new cluster; it is executed when asked to be."""
     return keyed.once(scope, lambda: services.clusters.creation(scope, body))
 
 
-@router.get("", response_model=ClusterList)
+@router.get("", response_model=ClusterList, openapi_extra=READ)
 def list_clusters(services: Wired, scope: Namespaced, listed: Listed) -> Response:
     """Clusters of the namespace, newest first."""
     return _list(services, scope, listed, None)
 
 
-@router.post("/list", response_model=ClusterList)
+@router.post("/list", response_model=ClusterList, openapi_extra=READ)
 def search_clusters(
     services: Wired, scope: Namespaced, listed: Listed, body: Annotated[ListBody | None, Body()] = None
 ) -> Response:
@@ -56,25 +64,25 @@ def _list(services: Wired, scope: Namespaced, listed: Listed, body: ListBody | N
     )
 
 
-@router.post("/enrich", response_model=Enriched)
+@router.post("/enrich", response_model=Enriched, openapi_extra=WRITE)
 def enrich_collection(services: Wired, scope: Namespaced, keyed: Keyed, body: EnrichClusters) -> Response:
     """Copy the visible results of clusters into the documents of a collection."""
     return keyed.once_repeatable(scope, lambda: reply(services.enrichment.enrich_collection(scope, body)))
 
 
-@router.get("/{cluster_identifier}", response_model=Cluster)
+@router.get("/{cluster_identifier}", response_model=Cluster, openapi_extra=READ)
 def get_cluster(services: Wired, scope: Namespaced, cluster_identifier: str) -> Response:
     """One cluster by id or name, with the state of its latest run."""
     return reply(services.clusters.get(scope, cluster_identifier))
 
 
-@router.patch("/{cluster_identifier}", response_model=Cluster)
+@router.patch("/{cluster_identifier}", response_model=Cluster, openapi_extra=WRITE)
 def patch_cluster(services: Wired, scope: Namespaced, cluster_identifier: str, body: PatchCluster) -> Response:
     """Change what is sent; nothing is executed."""
     return reply(services.clusters.patch(scope, cluster_identifier, body))
 
 
-@router.delete("/{cluster_identifier}", response_model=DeletedCluster)
+@router.delete("/{cluster_identifier}", response_model=DeletedCluster, openapi_extra=DELETE)
 def delete_cluster(
     services: Wired,
     scope: Namespaced,
@@ -98,8 +106,8 @@ def delete_cluster(
     )
 
 
-@router.post("/{cluster_identifier}/execute", response_model=Task)
-@router.post("/{cluster_identifier}/execute/submit", response_model=Task, include_in_schema=False)
+@router.post("/{cluster_identifier}/execute", response_model=Task, openapi_extra=WRITE)
+@router.post("/{cluster_identifier}/execute/submit", response_model=Task, include_in_schema=False, openapi_extra=WRITE)
 def execute_cluster(
     services: Wired,
     scope: Namespaced,
@@ -116,7 +124,7 @@ def execute_cluster(
     return keyed.once(scope, execution)
 
 
-@router.post("/{cluster_identifier}/plan", response_model=RunPlan)
+@router.post("/{cluster_identifier}/plan", response_model=RunPlan, openapi_extra=READ)
 def plan_run(
     services: Wired,
     scope: Namespaced,
@@ -128,7 +136,7 @@ def plan_run(
     return reply(services.clusters.plan(scope, cluster_identifier, body or ExecuteCluster()))
 
 
-@router.get("/{cluster_identifier}/groups", response_model=ClusterGroups)
+@router.get("/{cluster_identifier}/groups", response_model=ClusterGroups, openapi_extra=READ)
 def get_groups(services: Wired, scope: Namespaced, cluster_identifier: str) -> Response:
     """The groups of the visible run, largest first."""
     return reply(services.executions.groups(scope, cluster_identifier))

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import Body, Query, Request, Response
 from pydantic import ValidationError
 
-from shoal.api.bodies import JsonRoute, validated
+from shoal.api.bodies import validated
 from shoal.api.deps import Listed, ListQuery, MayRead, Namespaced, Organized, Wired
 from shoal.api.guards.json_text import parse_json
 from shoal.api.idempotency import Keyed, Writing
+from shoal.api.permissions import DELETE, READ, WRITE
 from shoal.api.replies import reply
+from shoal.api.resource import Resource
 from shoal.assemble import Services
 from shoal.errors import InvalidField, InvalidRequest, NotFound
 from shoal.records.base import Described, Done
@@ -46,7 +48,16 @@ from shoal.storage.protocols.documents import Write
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=JsonRoute, tags=["documents"])
+router = Resource(
+    "",
+    tag="documents",
+    about="Documents with their vectors.",
+    path_parameters={
+        "collection": "Id or name of the collection.",
+        "namespace": "Id or name of the namespace.",
+        "document_id": "Id of the document; free text, slashes may stand plain or as %2F.",
+    },
+)
 
 Json = dict[str, Any]
 FilterText = Annotated[str | None, Query(description="A filter as JSON; one in the body wins.")]
@@ -65,7 +76,7 @@ _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 _WRITE_BYTES: Final = 4 * 2**20
 
 
-@router.post(_IN, response_model=Document)
+@router.post(_IN, response_model=Document, openapi_extra=WRITE)
 def create_document(
     services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: CreateDocument
 ) -> Response:
@@ -75,7 +86,7 @@ def create_document(
     )
 
 
-@router.get(_IN, response_model=DocumentList)
+@router.get(_IN, response_model=DocumentList, openapi_extra=READ)
 def list_documents(
     services: Wired,
     scope: Namespaced,
@@ -90,7 +101,7 @@ def list_documents(
     return _listing(services, scope, collection, listed, asked)
 
 
-@router.post(_IN + "/list", response_model=DocumentList)
+@router.post(_IN + "/list", response_model=DocumentList, openapi_extra=READ)
 def query_documents(
     services: Wired,
     scope: Namespaced,
@@ -108,7 +119,7 @@ def query_documents(
     return _listing(services, scope, collection, listed, asked)
 
 
-@router.get(_IN + "/count", response_model=DocumentCount)
+@router.get(_IN + "/count", response_model=DocumentCount, openapi_extra=READ)
 def count_documents(request: Request, services: Wired, scope: Namespaced, collection: str) -> Response:
     """How many documents the collection holds. Where one of them is called `count`, its fields stand beside the number;
     the document alone is at `%63ount`."""
@@ -119,7 +130,7 @@ def count_documents(request: Request, services: Wired, scope: Namespaced, collec
     return reply({**same, "collection_id": collection_id, "count": count})
 
 
-@router.post(_IN + "/distinct", response_model=DistinctList)
+@router.post(_IN + "/distinct", response_model=DistinctList, openapi_extra=READ)
 def distinct_values(services: Wired, scope: Namespaced, collection: str, body: DistinctValues) -> Response:
     """The values of a field, most frequent first."""
     values, total = services.documents.distinct(scope, collection, body)
@@ -127,7 +138,7 @@ def distinct_values(services: Wired, scope: Namespaced, collection: str, body: D
     return reply({"field": body.field, "values": listed, "total_distinct": total})
 
 
-@router.post(_IN + "/aggregate", response_model=AggregatedGroups)
+@router.post(_IN + "/aggregate", response_model=AggregatedGroups, openapi_extra=READ)
 def aggregate_documents(services: Wired, scope: Namespaced, collection: str, body: AggregateDocuments) -> Response:
     """Numbers about groups: `{"group_by": [{"field": "category"}], "aggregations": [{"function": "avg",
     "field": "price", "alias": "mean_price"}]}`."""
@@ -135,7 +146,7 @@ def aggregate_documents(services: Wired, scope: Namespaced, collection: str, bod
     return reply({"results": rows, "total_groups": len(rows)})
 
 
-@router.post(_IN + "/batch", response_model=BatchUpdated)
+@router.post(_IN + "/batch", response_model=BatchUpdated, openapi_extra=WRITE)
 def batch_update_documents(
     services: Wired, scope: Namespaced, keyed: Keyed, collection: str, body: BatchUpdate
 ) -> Response:
@@ -150,7 +161,7 @@ def batch_update_documents(
     return keyed.once_with_documents(scope, update)
 
 
-@router.patch(_IN + "/bulk", response_model=BulkUpdated)
+@router.patch(_IN + "/bulk", response_model=BulkUpdated, openapi_extra=WRITE)
 def bulk_update_documents(
     services: Wired,
     scope: Namespaced,
@@ -173,7 +184,7 @@ def bulk_update_documents(
     return keyed.once_with_documents(scope, update)
 
 
-@router.delete(_IN + "/batch", response_model=BatchDeleted)
+@router.delete(_IN + "/batch", response_model=BatchDeleted, openapi_extra=DELETE)
 def batch_delete_documents(
     services: Wired,
     scope: Namespaced,
@@ -200,7 +211,7 @@ def batch_delete_documents(
 @router.post(
     _IN + "/import",
     response_model=Imported,
-    openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(_MEDIA, _BYTES)}},
+    openapi_extra={**WRITE, "requestBody": {"required": True, "content": dict.fromkeys(_MEDIA, _BYTES)}},
 )
 async def import_documents(
     request: Request,
@@ -236,7 +247,7 @@ async def import_documents(
         return await run_sync(keyed.once_with_documents, scope, store)
 
 
-@router.post("/namespaces/{namespace}/documents/upsert", response_model=Upserted)
+@router.post("/namespaces/{namespace}/documents/upsert", response_model=Upserted, openapi_extra=WRITE)
 def upsert_documents(
     services: Wired, organization: Organized, keyed: Keyed, namespace: str, body: UpsertDocuments
 ) -> Response:
@@ -252,7 +263,7 @@ def upsert_documents(
     return keyed.once_prepared(scope, prepare)
 
 
-@router.get(_ONE, response_model=Document)
+@router.get(_ONE, response_model=Document, openapi_extra=READ)
 def get_document(
     services: Wired,
     scope: Namespaced,
@@ -267,7 +278,7 @@ def get_document(
     return reply(services.documents.get(scope, collection, document_id, vectors=vectors))
 
 
-@router.patch(_ONE, response_model=Document)
+@router.patch(_ONE, response_model=Document, openapi_extra=WRITE)
 def patch_document(
     services: Wired, scope: Namespaced, may_read: MayRead, collection: str, document_id: str, body: Fields
 ) -> Response:
@@ -275,7 +286,7 @@ def patch_document(
     return _changed(services.documents.patch(scope, collection, document_id, body), may_read)
 
 
-@router.put(_ONE, response_model=Document)
+@router.put(_ONE, response_model=Document, openapi_extra=WRITE)
 def put_document(
     services: Wired, scope: Namespaced, may_read: MayRead, collection: str, document_id: str, body: Fields
 ) -> Response:
@@ -283,7 +294,7 @@ def put_document(
     return _changed(services.documents.put(scope, collection, document_id, body), may_read)
 
 
-@router.delete(_ONE, response_model=Done)
+@router.delete(_ONE, response_model=Done, openapi_extra=DELETE)
 def delete_document(services: Wired, scope: Namespaced, collection: str, document_id: str) -> Response:
     """Remove a document."""
     services.documents.delete(scope, collection, document_id)

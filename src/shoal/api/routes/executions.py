@@ -7,17 +7,18 @@ from typing import Annotated, Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.csv
-from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi import Body, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.door import MOUNT
 from shoal.api.downloads import Download
 from shoal.api.idempotency import Keyed
 from shoal.api.links import base_url
 from shoal.api.methods import asks_for_head
+from shoal.api.permissions import READ, WRITE
 from shoal.api.replies import encode, reply
+from shoal.api.resource import Resource
 from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName
 from shoal.records.queries.paging import ListBody
 from shoal.records.run_results import (
@@ -34,7 +35,15 @@ from shoal.tables import decode_dictionaries
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=JsonRoute, prefix="/clusters/{cluster_identifier}", tags=["Executions"])
+router = Resource(
+    "/clusters/{cluster_identifier}",
+    tag="Executions",
+    about="Runs of a cluster and what came out of them.",
+    path_parameters={
+        "cluster_identifier": "Id or name of the cluster.",
+        "run_id": "Id of the run.",
+    },
+)
 _SEARCHED = ("run_id", "run_name", "error_message", "searched_labels")
 _ARROW: Final = "application/vnd.apache.arrow.stream"
 _NDJSON: Final = "application/x-ndjson"
@@ -52,7 +61,7 @@ _STREAMS: Final[dict[int | str, dict[str, Any]]] = {
 """What an Accept header can ask for in place of JSON."""
 
 
-@router.get("/executions", response_model=Execution | None)
+@router.get("/executions", response_model=Execution | None, openapi_extra=READ)
 def get_latest_execution(
     services: Wired, scope: Namespaced, cluster_identifier: str, include_vectors: bool = False
 ) -> Response:
@@ -60,7 +69,7 @@ def get_latest_execution(
     return reply(services.executions.latest(scope, cluster_identifier, vectors=include_vectors))
 
 
-@router.post("/executions/list", response_model=ExecutionList)
+@router.post("/executions/list", response_model=ExecutionList, openapi_extra=READ)
 def list_executions(
     services: Wired,
     scope: Namespaced,
@@ -80,7 +89,7 @@ def list_executions(
     )
 
 
-@router.get("/executions/{run_id}", response_model=Execution)
+@router.get("/executions/{run_id}", response_model=Execution, openapi_extra=READ)
 def get_execution(
     services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, include_vectors: bool = False
 ) -> Response:
@@ -88,7 +97,7 @@ def get_execution(
     return reply(services.executions.get(scope, cluster_identifier, run_id, vectors=include_vectors))
 
 
-@router.post("/executions/{run_id}/cancel", response_model=CancelledRun)
+@router.post("/executions/{run_id}/cancel", response_model=CancelledRun, openapi_extra=WRITE)
 def cancel_execution(
     services: Wired, scope: Namespaced, keyed: Keyed, cluster_identifier: str, run_id: str
 ) -> Response:
@@ -101,7 +110,7 @@ def cancel_execution(
     return keyed.once(scope, lambda: services.executions.cancellation(scope, cluster_identifier, run_id), show)
 
 
-@router.patch("/executions/{run_id}/labels", response_model=LabelledRun)
+@router.patch("/executions/{run_id}/labels", response_model=LabelledRun, openapi_extra=WRITE)
 def patch_labels(
     services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, body: PatchLabels
 ) -> Response:
@@ -113,7 +122,7 @@ def patch_labels(
     return reply({**about, "documents_relabelled": done.documents, "warnings": done.warnings})
 
 
-@router.patch("/executions/{run_id}/name", response_model=NamedRun)
+@router.patch("/executions/{run_id}/name", response_model=NamedRun, openapi_extra=WRITE)
 def patch_run_name(
     services: Wired, scope: Namespaced, cluster_identifier: str, run_id: str, body: PatchRunName
 ) -> Response:
@@ -126,6 +135,7 @@ def patch_run_name(
     "/executions/{run_id}/export",
     response_model=ExportedTable,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, 413: {}},
+    openapi_extra=READ,
 )
 def export_execution(
     request: Request,
@@ -161,7 +171,12 @@ def export_execution(
     )
 
 
-@router.get("/executions/{run_id}/download", response_class=Response, responses={200: {"content": {_PARQUET: _BYTES}}})
+@router.get(
+    "/executions/{run_id}/download",
+    response_class=Response,
+    responses={200: {"content": {_PARQUET: _BYTES}}},
+    openapi_extra=READ,
+)
 def download_table(
     services: Wired,
     scope: Namespaced,
@@ -180,7 +195,7 @@ def download_table(
     return answer
 
 
-@router.get("/visualization", response_model=Visualization)
+@router.get("/visualization", response_model=Visualization, openapi_extra=READ)
 def get_visualization(
     services: Wired,
     scope: Namespaced,
@@ -205,8 +220,10 @@ def get_visualization(
     )
 
 
-@router.get("/artifacts", response_model=RunData)
-@router.get("/executions/{run_id}/artifacts", response_model=RunData, operation_id="get_run_artifacts")
+@router.get("/artifacts", response_model=RunData, openapi_extra=READ)
+@router.get(
+    "/executions/{run_id}/artifacts", response_model=RunData, operation_id="get_run_artifacts", openapi_extra=READ
+)
 def get_artifacts(
     services: Wired,
     scope: Namespaced,
@@ -232,7 +249,7 @@ def get_artifacts(
     return reply(services.executions.data(scope, cluster_identifier, run_id, window, axes=axes))
 
 
-@router.get("/execution", response_model=Execution | None)
+@router.get("/execution", response_model=Execution | None, openapi_extra=READ)
 def get_execution_by_its_old_name(
     services: Wired, scope: Namespaced, cluster_identifier: str, include_vectors: bool = False
 ) -> Response:
@@ -240,8 +257,14 @@ def get_execution_by_its_old_name(
     return reply(services.executions.latest(scope, cluster_identifier, vectors=include_vectors))
 
 
-@router.post("/data", response_model=RunData, responses=_STREAMS)
-@router.post("/executions/{run_id}/data", response_model=RunData, responses=_STREAMS, operation_id="get_run_data")
+@router.post("/data", response_model=RunData, responses=_STREAMS, openapi_extra=READ)
+@router.post(
+    "/executions/{run_id}/data",
+    response_model=RunData,
+    responses=_STREAMS,
+    operation_id="get_run_data",
+    openapi_extra=READ,
+)
 def get_data(
     services: Wired,
     scope: Namespaced,

@@ -3,19 +3,24 @@
 import os
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel
 
-from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Wired
+from shoal.api.permissions import OPEN, READ
 from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
+from shoal.api.resource import Resource
 from shoal.assemble import Services
 from shoal.errors import ShoalError, Unavailable
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=JsonRoute, tags=["health"])
+router = Resource(
+    "",
+    tag="health",
+    about="Whether the server is alive and ready.",
+)
 
 
 class HealthServices(BaseModel):
@@ -42,19 +47,19 @@ class Alive(BaseModel):
     status: str = "OK"
 
 
-@router.get("/health", response_model=Health)
+@router.get("/health", response_model=Health, openapi_extra=OPEN)
 def health(services: Wired) -> Response:
     """Whether every part answers; always 200, the body tells."""
     return reply(_look(services))
 
 
-@router.get("/health/deep", response_model=Health)
+@router.get("/health/deep", response_model=Health, openapi_extra=READ)
 def deep_health(services: Wired) -> Response:
     """The same for callers with a key."""
     return reply(_look(services))
 
 
-@router.get("/health/liveness", response_model=Alive)
+@router.get("/health/liveness", response_model=Alive, openapi_extra=OPEN)
 async def liveness() -> Response:
     """The process answers; no store is asked."""
     return reply(Alive())
@@ -69,7 +74,7 @@ class Beat(BaseModel):
     age_seconds: float | None
 
 
-@router.get("/health/beat", response_model=Beat)
+@router.get("/health/beat", response_model=Beat, openapi_extra=OPEN)
 def health_beat(services: Wired, request: Request) -> Response:
     """Whether a worker is alive that takes runs up."""
     readiness: Readiness = request.app.state.readiness
@@ -78,7 +83,7 @@ def health_beat(services: Wired, request: Request) -> Response:
     return reply({"status": "OK" if running else "DEGRADED", "beat_running": running, **beat})
 
 
-@router.get("/livez", response_model=Alive)
+@router.get("/livez", response_model=Alive, openapi_extra=OPEN)
 async def livez() -> Response:
     """The process answers; no store is asked."""
     return reply(Alive())
@@ -98,7 +103,7 @@ class Ready(BaseModel):
     checks: dict[str, ReadyCheck]
 
 
-@router.get("/readyz", response_model=Ready)
+@router.get("/readyz", response_model=Ready, openapi_extra=OPEN)
 def readyz(request: Request, services: Wired) -> Response:
     """Whether requests should be sent here. 503 while the server shuts down or a store does not answer; with little
     disk left or without workers it serves, reads and deletes at least, and says DEGRADED."""

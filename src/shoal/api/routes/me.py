@@ -1,18 +1,23 @@
 """Who am I: the caller's key and organisation."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Called, Organized, Wired
+from shoal.api.permissions import READ
 from shoal.api.replies import reply
+from shoal.api.resource import Resource
 from shoal.records.organization import Me, MeKey, Organization
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=JsonRoute, tags=["organizations"])
+router = Resource(
+    "",
+    tag="organizations",
+    about="Who the caller is.",
+)
 
 
-@router.get("/me", response_model=Me)
+@router.get("/me", response_model=Me, openapi_extra=READ)
 def me(services: Wired, caller: Called, organization: Organized) -> Response:
     """The caller's organisation, user and key."""
     found = services.keys.organization(organization)
@@ -28,7 +33,7 @@ def me(services: Wired, caller: Called, organization: Organized) -> Response:
     )
 
 
-@router.get("/organizations", response_model=Organization)
+@router.get("/organizations", response_model=Organization, openapi_extra=READ)
 def organization(services: Wired, organization: Organized) -> Response:
     """The caller's organisation."""
     return reply(services.keys.organization(organization))

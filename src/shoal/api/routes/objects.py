@@ -1,11 +1,12 @@
 """The objects of a bucket."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, ListQuery, MayRead, Namespaced, Wired
 from shoal.api.idempotency import Keyed
+from shoal.api.permissions import DELETE, READ, WRITE
 from shoal.api.replies import reply
+from shoal.api.resource import Resource
 from shoal.assemble import Services
 from shoal.records.bucket import (
     BucketObject,
@@ -21,12 +22,20 @@ from shoal.records.scope import Scope
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=JsonRoute, prefix="/buckets/{bucket}/objects", tags=["objects"])
+router = Resource(
+    "/buckets/{bucket}/objects",
+    tag="objects",
+    about="What documents are made from.",
+    path_parameters={
+        "bucket": "Id or name of the bucket.",
+        "object_id": "Id of the object.",
+    },
+)
 
 _SEARCHED = ("object_id", "key_prefix", "title", "name", "text", "description")
 
 
-@router.post("", response_model=BucketObject)
+@router.post("", response_model=BucketObject, openapi_extra=WRITE)
 def create_object(
     services: Wired, scope: Namespaced, keyed: Keyed, may_read: MayRead, bucket: str, body: CreateObject
 ) -> Response:
@@ -38,7 +47,7 @@ def create_object(
     )
 
 
-@router.post("/batch", response_model=CreatedObjects)
+@router.post("/batch", response_model=CreatedObjects, openapi_extra=WRITE)
 def create_objects(services: Wired, scope: Namespaced, keyed: Keyed, bucket: str, body: CreateObjects) -> Response:
     """Up to 1,000 objects, all or none."""
 
@@ -50,25 +59,25 @@ def create_objects(services: Wired, scope: Namespaced, keyed: Keyed, bucket: str
     return keyed.once(scope, lambda: services.objects.creation(scope, bucket, body.objects), show)
 
 
-@router.get("", response_model=ObjectList)
+@router.get("", response_model=ObjectList, openapi_extra=READ)
 def list_objects(services: Wired, scope: Namespaced, bucket: str, listed: Listed) -> Response:
     """The objects of a bucket, newest first."""
     return _listing(services, scope, bucket, listed, None)
 
 
-@router.post("/list", response_model=ObjectList)
+@router.post("/list", response_model=ObjectList, openapi_extra=READ)
 def query_objects(services: Wired, scope: Namespaced, bucket: str, listed: Listed, body: ListBody) -> Response:
     """Objects, filtered, sorted and searched."""
     return _listing(services, scope, bucket, listed, body)
 
 
-@router.get("/{object_id}", response_model=BucketObject)
+@router.get("/{object_id}", response_model=BucketObject, openapi_extra=READ)
 def get_object(services: Wired, scope: Namespaced, bucket: str, object_id: str) -> Response:
     """One object."""
     return reply(services.objects.get(scope, bucket, object_id))
 
 
-@router.patch("/{object_id}", response_model=BucketObject)
+@router.patch("/{object_id}", response_model=BucketObject, openapi_extra=WRITE)
 def patch_object(
     services: Wired, scope: Namespaced, may_read: MayRead, bucket: str, object_id: str, body: PatchObject
 ) -> Response:
@@ -76,7 +85,7 @@ def patch_object(
     return _shown(services.objects.patch(scope, bucket, object_id, body), body, may_read)
 
 
-@router.put("/{object_id}", response_model=BucketObject)
+@router.put("/{object_id}", response_model=BucketObject, openapi_extra=WRITE)
 def put_object(
     services: Wired, scope: Namespaced, may_read: MayRead, bucket: str, object_id: str, body: PatchObject
 ) -> Response:
@@ -93,7 +102,7 @@ def _shown(stored: BucketObject, body: CreateObject | PatchObject, may_read: boo
     return reply({**body.model_dump(mode="json", exclude_unset=True), **own})
 
 
-@router.delete("/{object_id}", status_code=204, response_class=Response)
+@router.delete("/{object_id}", status_code=204, response_class=Response, openapi_extra=DELETE)
 def delete_object(services: Wired, scope: Namespaced, bucket: str, object_id: str) -> Response:
     """Remove an object; documents made from it stay."""
     services.objects.delete(scope, bucket, object_id)

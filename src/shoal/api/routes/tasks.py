@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Response
+from fastapi import Body, Response
 
-from shoal.api.bodies import JsonRoute
 from shoal.api.deps import Listed, Organized, Wired
 from shoal.api.idempotency import Keyed
+from shoal.api.permissions import DELETE, READ, WRITE
 from shoal.api.replies import reply
+from shoal.api.resource import Resource
 from shoal.records.base import Record
 from shoal.records.queries.filters import And, Condition, Filter
 from shoal.records.queries.paging import ListBody, Pagination
@@ -16,7 +17,14 @@ from shoal.storage.protocols.records import Query
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=JsonRoute, prefix="/tasks", tags=["Tasks"])
+router = Resource(
+    "/tasks",
+    tag="Tasks",
+    about="What is under way.",
+    path_parameters={
+        "task_id": "Id of the task.",
+    },
+)
 _SEARCHED = ("task_id", "task_type", "additional_data.run_id", "additional_data.cluster_id")
 
 
@@ -35,20 +43,20 @@ class TaskList(Record):
     total_count: int
 
 
-@router.get("/{task_id}", response_model=Task)
+@router.get("/{task_id}", response_model=Task, openapi_extra=READ)
 def get_task(services: Wired, organization: Organized, task_id: str) -> Response:
     """One task; while it is processing, `additional_data.progress` tells how far it is."""
     return reply(services.tasks.get(organization, task_id))
 
 
-@router.delete("/{task_id}", response_model=Task)
-@router.post("/{task_id}/kill", response_model=Task, operation_id="kill_task_by_post")
+@router.delete("/{task_id}", response_model=Task, openapi_extra=DELETE)
+@router.post("/{task_id}/kill", response_model=Task, operation_id="kill_task_by_post", openapi_extra=WRITE)
 def kill_task(services: Wired, organization: Organized, keyed: Keyed, task_id: str) -> Response:
     """Cancel what the task does; harmless where it is over."""
     return keyed.once(organization, lambda: lambda tx: services.tasks.kill_within(tx, organization, task_id))
 
 
-@router.post("/list", response_model=TaskList)
+@router.post("/list", response_model=TaskList, openapi_extra=READ)
 def list_tasks(
     services: Wired, organization: Organized, listed: Listed, body: Annotated[TaskListBody | None, Body()] = None
 ) -> Response:
