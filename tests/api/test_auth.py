@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from shoal.api.auth import PUBLIC
+from shoal.api.callers.auth import PUBLIC
 from shoal.api.door import MOUNTS
 from shoal.api.route_table import needed_permission
 from shoal.assemble import Services, assemble

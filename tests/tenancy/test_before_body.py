@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from fastapi import FastAPI
 
-from shoal.api.auth import PUBLIC
+from shoal.api.callers.auth import PUBLIC
 from shoal.api.door import MOUNTS
 from tenancy.calls import PREFIXES
 from tenancy.cells import Cells

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
-from shoal.api.auth import PUBLIC
+from shoal.api.callers.auth import PUBLIC
 from shoal.api.door import MOUNT, PROBES
 from shoal.api.resource import Resource, ResourceRoute
 from shoal.api.route_table import needed_permission

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from shoal.api.auth import PUBLIC
+from shoal.api.callers.auth import PUBLIC
 from shoal.api.door import MOUNT
 from shoal.api.route_table import needed_permission
 from shoal.records.key import Permission, new_key

@@ -8,8 +8,8 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 
-from shoal.api.access import Access
-from shoal.api.auth import Authentication
+from shoal.api.callers.access import Access
+from shoal.api.callers.auth import Authentication
 from shoal.api.door import MOUNT, Door
 from shoal.api.errors import ErrorBoundary, handle_errors
 from shoal.api.guards.disk_guard import DiskGuard

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from anyio.to_thread import run_sync
 from starlette.requests import HTTPConnection
 
-from shoal.api.access import Access, Confirmed
+from shoal.api.callers.access import Access, Confirmed
 from shoal.records.key import Permission
 
 __all__ = ["Later", "in_handler_thread"]

@@ -7,8 +7,8 @@ id are the same everywhere, so they are added here. `tests/contract/openapi.json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
+from shoal.api.callers.permissions import X_PERMISSION
 from shoal.api.errors import ErrorResponse
-from shoal.api.permissions import X_PERMISSION
 from shoal.api.routes import ROUTERS
 
 __all__ = ["TAGS", "complete", "operations"]

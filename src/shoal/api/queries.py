@@ -24,7 +24,7 @@ _WITHOUT_EFFECT: Final[Mapping[str, Mapping[str, frozenset[str] | None]]] = {
     "delete_bucket": {"force_foreclose": _ANY},
     "delete_key": {"force": _ANY},
     "delete_namespace": {"force": _ANY},
-    # Of a signed link: authentication has read them before the route does (`api/auth.py`).
+    # Of a signed link: authentication has read them before the route does (`api/callers/auth.py`).
     "download_table": {"expires": _ANY, "namespace": _ANY, "organization": _ANY, "signature": _ANY},
     "get_document": {"expand": frozenset({""}), "return_presigned_urls": _OFF},
     "get_object": {"include_document_count": _OFF, "return_presigned_urls": _OFF},

@@ -14,8 +14,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from shoal.api.bodies import JsonRoute
+from shoal.api.callers.permissions import declared_permission
 from shoal.api.handler_threads import in_handler_thread
-from shoal.api.permissions import declared_permission
 from shoal.records.key import Permission
 
 __all__ = ["Resource", "ResourceRoute"]

@@ -6,8 +6,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
+from shoal.api.callers.permissions import permission_of
 from shoal.api.errors import error_reply
-from shoal.api.permissions import permission_of
 from shoal.errors import InsufficientStorage
 from shoal.storage.local.disk import Disk
 

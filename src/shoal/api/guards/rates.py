@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-from shoal.api.auth import is_public
+from shoal.api.callers.auth import is_public
 from shoal.api.errors import error_reply
 from shoal.errors import RateLimited
 from shoal.records.key import Caller

@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.types import Scope as Connection
 
-from shoal.api.permissions import permission_of
+from shoal.api.callers.permissions import permission_of
 from shoal.settings import Settings
 
 __all__ = ["ROOM", "SMALL", "Room", "room_of"]

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
+from shoal.api.callers.permissions import ADMIN
 from shoal.api.deps import Listed, Organized, Wired
-from shoal.api.permissions import ADMIN
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.records.audit import AuditList, AuditQuestion, Outcome

@@ -2,9 +2,9 @@
 
 from fastapi import Response
 
+from shoal.api.callers.permissions import DELETE, READ, WRITE
 from shoal.api.deps import Listed, ListQuery, Namespaced, Wired
 from shoal.api.idempotency import Keyed
-from shoal.api.permissions import DELETE, READ, WRITE
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.assemble import Services

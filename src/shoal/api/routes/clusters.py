@@ -5,9 +5,9 @@ from typing import Annotated
 
 from fastapi import Body, Response
 
+from shoal.api.callers.permissions import DELETE, READ, WRITE
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.idempotency import Keyed
-from shoal.api.permissions import DELETE, READ, WRITE
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.records.cluster import Cluster, ClusterList, DeletedCluster, Enriched

@@ -10,10 +10,10 @@ from fastapi import Body, Query, Request, Response
 from pydantic import ValidationError
 
 from shoal.api.bodies import validated
+from shoal.api.callers.permissions import DELETE, READ, WRITE
 from shoal.api.deps import Listed, ListQuery, MayRead, Namespaced, Organized, Wired
 from shoal.api.guards.json_text import parse_json
 from shoal.api.idempotency import Keyed, Writing
-from shoal.api.permissions import DELETE, READ, WRITE
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.assemble import Services

@@ -10,13 +10,13 @@ import pyarrow.csv
 from fastapi import Body, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from shoal.api.callers.permissions import READ, WRITE
 from shoal.api.deps import Listed, Namespaced, Wired
 from shoal.api.door import MOUNT
 from shoal.api.downloads import Download
 from shoal.api.idempotency import Keyed
 from shoal.api.links import base_url
 from shoal.api.methods import asks_for_head
-from shoal.api.permissions import READ, WRITE
 from shoal.api.replies import encode, reply
 from shoal.api.resource import Resource
 from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName

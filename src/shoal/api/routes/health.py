@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from fastapi import Request, Response
 from pydantic import BaseModel
 
+from shoal.api.callers.permissions import OPEN, READ
 from shoal.api.deps import Wired
-from shoal.api.permissions import OPEN, READ
 from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
 from shoal.api.resource import Resource

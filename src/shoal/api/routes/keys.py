@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from fastapi import Response
 
+from shoal.api.callers.permissions import ADMIN
 from shoal.api.deps import Called, Listed, Organized, Wired
-from shoal.api.permissions import ADMIN
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.records.base import Done

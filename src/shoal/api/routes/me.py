@@ -2,8 +2,8 @@
 
 from fastapi import Response
 
+from shoal.api.callers.permissions import READ
 from shoal.api.deps import Called, Organized, Wired
-from shoal.api.permissions import READ
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.records.organization import Me, MeKey, Organization

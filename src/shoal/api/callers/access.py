@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from shoal.api.permissions import check_permission
+from shoal.api.callers.permissions import check_permission
 from shoal.assemble import Services
 from shoal.records.key import Caller, Permission
 from shoal.records.scope import Scope

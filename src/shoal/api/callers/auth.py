@@ -12,10 +12,10 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from shoal.api.access import KEY_DIGEST
+from shoal.api.callers.access import KEY_DIGEST
+from shoal.api.callers.permissions import PERMISSION, check_permission, permission_of
 from shoal.api.door import MOUNT, MOUNTS, PROBES
 from shoal.api.errors import error_reply
-from shoal.api.permissions import PERMISSION, check_permission, permission_of
 from shoal.api.route_table import needed_permission
 from shoal.errors import ShoalError, Unauthorized
 from shoal.records.audit import Origin
@@ -64,7 +64,7 @@ class Authentication:
             await self._app(scope, receive, send)
 
     async def _caller(self, scope: Connection) -> Caller:
-        """By what is remembered of the key, unless that would be refused: `api/access.py` confirms it later."""
+        """By what is remembered of the key, unless that would be refused: `api/callers/access.py` confirms it later."""
         secret = _bearer(Headers(scope=scope).get("authorization"))
         caller, permission = self._keys.remembered(secret), permission_of(scope)
         if caller is None or (permission is not None and not caller.may(permission)):
