@@ -124,4 +124,4 @@ def test_waiting_runs_are_counted_with_the_age_of_the_oldest(tmp_path: Path) -> 
 
     assert value(samples, "shoal_queue_depth") == 1
     assert value(samples, "shoal_queue_oldest_age_seconds") > 0
-    assert (api, nobody) == ([404, 404], 401)  # not on the port that tenants reach
+    assert (api, nobody) == ([404, 404], 404)  # not on the port that tenants reach

@@ -4,8 +4,10 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
@@ -68,3 +70,23 @@ def test_no_python_of_today_is_shut_out() -> None:
 
     assert Requirement(f"python{project['requires-python']}").specifier.contains("3.14.1")
     assert not Requirement(f"python{project['requires-python']}").specifier.contains("3.10.9")
+
+
+def test_wheel_and_sdist_hold_every_file_of_the_servers_pages(tmp_path: Path) -> None:
+    build = (
+        "from scikit_build_core import build as b; import sys; b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
+    )
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environ = os.environ | {"SHOAL_NATIVE": "OFF", "PATH": tools}
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, env=environ, check=True, capture_output=True)
+    site = ROOT / "src/shoal/api/site"
+    files = {str(path.relative_to(ROOT)) for path in site.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    (wheel,), (sdist,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+
+    with ZipFile(wheel) as archive:
+        packed = {f"src/{name}" for name in archive.namelist()}
+    with tarfile.open(sdist) as sources:
+        sent = {name.partition("/")[2] for name in sources.getnames()}
+
+    assert len(files) > 10
+    assert files <= packed and files <= sent
