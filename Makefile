@@ -7,7 +7,7 @@ JOBS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract docs openapi lint install native bench-server bench-engine faults mutations simulate picture wheel image clean
+.PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract docs openapi lint install native bench-server bench-stores bench-engine faults mutations simulate picture wheel image clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -26,6 +26,7 @@ help:
 	@echo "make wheel         build sdist and wheel into dist/, use each in an empty environment, say what it takes (four minutes)"
 	@echo "make image         build the image and try it without rights (Docker, or buildah and root)"
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
+	@echo "make bench-stores  requests a second of a server whose stores take 0 and 5 ms a call"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
 	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (two hours)"
 	@echo "make hostile       send everything hostile at once and measure what the others notice of it (five minutes)"
@@ -96,6 +97,10 @@ image:
 
 bench-server: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_server.py --write docs/performance.md
+
+# BEFORE=../other/src make bench-stores: another checkout in the same rounds.
+bench-stores: $(VENV)/.ready-dev $(VENV)/.native
+	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_store_latency.py $(if $(BEFORE),--before $(BEFORE))
 
 bench-engine:
 	@scripts/set-up-peers $(VENV)-peers
