@@ -19,6 +19,7 @@ from shoal.api.app import create_app
 from shoal.assemble import Services, assemble
 from shoal.settings import Settings
 from shoal.storage.stores import open_stores
+from store_calls import watched_stores
 
 ON_BOTH_STORES = frozenset(
     {"test_buckets", "test_collections", "test_idempotency", "test_keys", "test_namespaces", "test_optimistic_store"}
@@ -63,10 +64,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def services(tmp_path: Path, clock: Clock, settings: dict[str, Any], store_kind: str) -> Iterator[Services]:
-    """Everything, on a fresh folder, before the first start. Bodies over 1 MiB are too large here."""
+    """Everything, on a fresh folder, before the first start. Bodies over 1 MiB are too large here. Whatever a test
+    does, no store may be called on the event loop: one that takes milliseconds would hold up every other request."""
     given = Settings(**{"data": tmp_path / "data", "workers": 0, "max_body_mib": 1, "max_upload_mib": 2, **settings})
     opened = assemble(given, clock, open_stores(given) if store_kind == "sqlite" else memory_stores(given))
-    yield opened
+    with watched_stores(opened) as calls:
+        yield opened
     opened.close()
     assert calls.on_an_event_loop == []
 

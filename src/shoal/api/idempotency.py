@@ -14,11 +14,8 @@ import orjson
 from fastapi import Depends, Header, Request, Response
 
 from shoal.api.deps import Wired, decoded
-<<<<<<< HEAD
-from shoal.api.replies import reply
-=======
 from shoal.api.door import MOUNT
->>>>>>> 1c0e2c6 (The door: the API at its mounts, pages beside it, an offline reference)
+from shoal.api.replies import reply
 from shoal.records.scope import Scope
 from shoal.services.idempotency import MAX_KEY_LENGTH, Act, ActNamed, Answer, Effect, Idempotency, check_key
 from shoal.services.idempotency import Keyed as KeyedRequest
