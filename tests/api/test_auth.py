@@ -89,7 +89,7 @@ def test_a_key_works_under_every_mount(server: str, admin_key: str) -> None:
 
 def test_exactly_the_public_paths_answer_without_a_key(server: str) -> None:
     for path in sorted(PUBLIC):
-        assert httpx.get(server + path, trust_env=False).status_code == 200, path
+        assert httpx.get(server + path, trust_env=False, timeout=60).status_code == 200, path
 
 
 LOOKALIKES = [
