@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,7 @@ from shoal.repositories.access_clock import AccessClock, advance_access_clock
 from shoal.repositories.audit import Audit
 from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.services.key_file import key_in, write_key
+from shoal.services.key_memory import KeyMemory
 from shoal.services.key_owner import check_email, user_id
 from shoal.services.namespaces import Namespaces
 from shoal.storage.protocols.records import Query
@@ -47,8 +48,6 @@ LOCAL_USER: Final = "local@shoal"
 _ROOT: Final = Scope("")
 """Above all organisations: only the list of organisations and the way from a key's hash to its owner live here."""
 
-_REMEMBERED: Final = timedelta(seconds=5)
-_MOST_REMEMBERED: Final = 10_000
 _NOTED_EVERY: Final = timedelta(minutes=1)
 _DEFAULT: Final[tuple[Permission, ...]] = ("read", "write", "delete")
 _SHOWN: Final = 10
@@ -68,7 +67,7 @@ class Keys:
         self._keys = Repository(store, "key", Key, id_field="key_id", name_field="name")
         self._organizations = Repository(store, "organization", Organization, id_field="organization_id")
         self._clock = AccessClock(store)
-        self._seen: dict[str, _Seen] = {}
+        self._memory = KeyMemory(now)
 
     # ── organisations ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -139,8 +138,8 @@ class Keys:
 
     def remembered(self, secret: str) -> Caller | None:
         """Who a key belonged to at most 5 seconds ago; touches no store. `confirm` before anything is done for it."""
-        seen = self._fresh(hash_of(secret))
-        return None if seen is None else seen.caller
+        known = self._memory.find(hash_of(secret))
+        return None if known is None else known.caller
 
     def authenticate(self, secret: str) -> Caller:
         """Who a key belongs to. A typing error is refused without asking the store. Raises Unauthorized."""
@@ -152,14 +151,8 @@ class Keys:
     def confirm(self, digest: str, changes: int) -> Caller:
         """Who the key with this digest belongs to, at the reading `changes` of the access clock: a key that was revoked
         or rotated before it, in whichever process, is refused. Raises Unauthorized."""
-        seen = self._fresh(digest)
-        return seen.caller if seen is not None and seen.changes == changes else self._authenticate(digest)
-
-    def _fresh(self, digest: str) -> "_Seen | None":
-        seen, now = self._seen.get(digest), self._now()
-        if seen is None or not seen.at <= now < seen.at + _REMEMBERED:
-            return None
-        return None if seen.caller.expires_at is not None and seen.caller.expires_at <= now else seen
+        known = self._memory.find(digest)
+        return known.caller if known is not None and known.changes == changes else self._authenticate(digest)
 
     def _authenticate(self, digest: str) -> Caller:
         changes = self._clock.read()  # before the key is read: it may be revoked meanwhile
@@ -172,7 +165,7 @@ class Keys:
             self._audit.refused(key.organization_id, "unauthenticated", key.key_id, reason=status, key_name=key.name)
             raise Unauthorized(f"The API key {key.name!r} is {status}.")
         self._note_use(Scope(key.organization_id), key)
-        return self._remember(key, changes)
+        return self._memory.remember(key, changes)
 
     def _key_of(self, digest: str) -> Key | None:
         """The key whose secret has this digest. Secrets are only ever compared by their digests."""
@@ -181,15 +174,6 @@ class Keys:
             return None
         key = self._keys.find_one(Scope(entry.body["organization_id"]), entry.body["key_id"])
         return key if key is not None and secrets.compare_digest(key.key_hash, digest) else None
-
-    def _remember(self, key: Key, changes: int) -> Caller:
-        caller = Caller(
-            key.organization_id, key.key_id, key.name, key.user_email, frozenset(key.permissions), key.expires_at
-        )
-        if len(self._seen) >= _MOST_REMEMBERED:
-            self._seen.clear()
-        self._seen[key.key_hash] = _Seen(self._now(), changes, caller)
-        return caller
 
     def _note_use(self, scope: Scope, key: Key) -> None:
         now = self._now()
@@ -375,15 +359,6 @@ def _keep_an_admin(keys: RepositoryReads[Key], scope: Scope, key: Key, after: Ke
 def _point_to(tx: Transaction, key: Key) -> None:
     owner = {"organization_id": key.organization_id, "key_id": key.key_id}
     tx.insert(_ROOT, "key", key.key_hash, owner)
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A key that was good `at` a moment, at the reading `changes` of the access clock."""
-
-    at: datetime
-    changes: int
-    caller: Caller
 
 
 def _lasting_admin(key: Key) -> bool:
