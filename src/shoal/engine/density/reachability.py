@@ -28,6 +28,7 @@ from scipy.sparse.csgraph import connected_components
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
 from shoal.engine.density.linkage import Linkage, heights_along, leaf_order, single_linkage
+from shoal.engine.density.position_edges import PositionEdges
 from shoal.engine.density.spanning_forest import find_spanning_forest
 from shoal.engine.density.spanning_tree import build_reachability_tree, collect_listed_edges
 from shoal.engine.density.wide_cores import WideCores
@@ -154,32 +155,6 @@ def _find_wide_reference(
 
 
 @dataclass(frozen=True, slots=True)
-class _Edges:
-    """Pairs of positions and their distances."""
-
-    left: Places
-    right: Places
-    length: Floats
-
-    def concat(self, other: "_Edges") -> "_Edges":
-        return _Edges(
-            np.concatenate([self.left, other.left]),
-            np.concatenate([self.right, other.right]),
-            np.concatenate([self.length, other.length]),
-        )
-
-    def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "_Edges":
-        return _Edges(self.left[chosen], self.right[chosen], self.length[chosen])
-
-    def relocate(self, place: Places) -> "_Edges":
-        """The same pairs after row p moved to place[p]."""
-        return _Edges(place[self.left], place[self.right], self.length)
-
-    def mutual_reachability(self, core: Floats) -> Floats:
-        return np.maximum(self.length, np.maximum(core[self.left], core[self.right]))
-
-
-@dataclass(frozen=True, slots=True)
 class _Search:
     """Rows by position: the row at position p is points[rows[near[p]]]. `near` is also their rank, which does not
     depend on the order of `points`."""
@@ -262,7 +237,7 @@ class _Search:
 
     def _build_lists(
         self, codes: Codes, fewest: int, checked: bool, progress: Progress
-    ) -> tuple[_Edges, Floats, float | None]:
+    ) -> tuple[PositionEdges, Floats, float | None]:
         """The edges of the neighbour lists, the core distances they imply, and with `checked` the recall."""
         total, block = len(self.near), self.native.BLOCK
         count = min(max(self.min_samples - 1, fewest), total - 1)
@@ -281,7 +256,7 @@ class _Search:
         other, flat = places.ravel(), lengths.ravel()
         # Keep a pair listed by both ends once. Ties may be cut off at the end of a list, so those pairs are kept.
         once = (other >= 0) & ((own < other) | (flat >= lengths[other, -1]))
-        edges = _Edges(np.minimum(own, other)[once], np.maximum(own, other)[once], flat[once])
+        edges = PositionEdges(np.minimum(own, other)[once], np.maximum(own, other)[once], flat[once])
         return edges, core, self._measure_recall(places, lengths) if checked else None
 
     def _core_distances(self, places: Places, lengths: Floats) -> Floats:
@@ -309,11 +284,11 @@ class _Search:
         limit = nearest.max(axis=1) * (1 + 1e-6) + slack  # centering rounds in float32
         return float((lengths[sample] ** 2 <= limit[:, None]).mean())
 
-    def _find_forest(self, edges: _Edges, core: Floats, rank: Places) -> NDArray[np.int64]:
+    def _find_forest(self, edges: PositionEdges, core: Floats, rank: Places) -> NDArray[np.int64]:
         weight = edges.mutual_reachability(core)
         return find_spanning_forest(edges.left, edges.right, weight, edges.length, rank, threads=self.threads)
 
-    def _join_components(self, codes: Codes, listed: _Edges, core: Floats, progress: Progress) -> _Edges:
+    def _join_components(self, codes: Codes, listed: PositionEdges, core: Floats, progress: Progress) -> PositionEdges:
         """A spanning tree: the lightest forest of the lists and, while it has several trees, the lightest edge from
         each but the largest to another."""
         tree = listed.take(self._find_forest(listed, core, self.near))
@@ -339,11 +314,11 @@ class _Search:
                 self.threads,
                 _tick(progress),
             )
-            candidates = tree.concat(_Edges(order[left], order[right], length))
+            candidates = tree.concat(PositionEdges(order[left], order[right], length))
             tree = candidates.take(self._find_forest(candidates, core, self.near))
         return tree
 
-    def _run_exact(self, codes: Codes, tree: _Edges, core: Floats, progress: Progress) -> Reachability:
+    def _run_exact(self, codes: Codes, tree: PositionEdges, core: Floats, progress: Progress) -> Reachability:
         """The pairs that the tree does not exclude, with the true core distances."""
         _, pairs, order = self._verify_tree(codes, tree, core, progress, skip_core_pairs=False)
         rank = self.near[order]
@@ -351,8 +326,8 @@ class _Search:
         return self._to_reachability(pairs, core, rank, None)
 
     def _verify_tree(
-        self, codes: Codes, tree: _Edges, core: Floats, progress: Progress, *, skip_core_pairs: bool
-    ) -> tuple[_Edges, _Edges, Places]:
+        self, codes: Codes, tree: PositionEdges, core: Floats, progress: Progress, *, skip_core_pairs: bool
+    ) -> tuple[PositionEdges, PositionEdges, Places]:
         """The tree and the pairs it does not exclude, by positions in the returned order, initially its leaf order.
         With `skip_core_pairs` core distances are exact, and pairs within one of them are skipped."""
         order, gaps = _order_leaves(tree, tree.mutual_reachability(core))
@@ -376,7 +351,10 @@ class _Search:
                 self.threads,
                 _tick(part),
             )
-            pairs, processed_blocks = pairs.concat(_Edges(left, right, np.sqrt(squares))), processed_blocks + processed
+            pairs, processed_blocks = (
+                pairs.concat(PositionEdges(left, right, np.sqrt(squares))),
+                processed_blocks + processed,
+            )
             if processed_blocks < len(blocks):
                 # The tree was poor: improve it with the pairs found, which then excludes most of them.
                 candidates = tree.concat(pairs)
@@ -389,7 +367,9 @@ class _Search:
                 capacity = _MAX_PAIRS_PER_ROW * len(order)
         return tree, pairs, order
 
-    def _is_possible(self, pairs: _Edges, tree: Linkage, core: Floats, *, skip_core_pairs: bool) -> NDArray[np.bool_]:
+    def _is_possible(
+        self, pairs: PositionEdges, tree: Linkage, core: Floats, *, skip_core_pairs: bool
+    ) -> NDArray[np.bool_]:
         """(m,) which pairs can be edges of the minimum spanning tree: those no farther apart than the largest edge on
         their path in this tree."""
         ends = pairs.left.astype(np.int64), pairs.right.astype(np.int64)
@@ -397,14 +377,14 @@ class _Search:
         near: NDArray[np.bool_] = pairs.length <= path_heights
         return near & (np.maximum(core[pairs.left], core[pairs.right]) < path_heights) if skip_core_pairs else near
 
-    def _to_reachability(self, edges: _Edges, core: Floats, rank: Places, recall: float | None) -> Reachability:
+    def _to_reachability(self, edges: PositionEdges, core: Floats, rank: Places, recall: float | None) -> Reachability:
         """Convert positions to positions in `rows`."""
         by_row = np.empty_like(core)
         by_row[rank] = core
         return Reachability(rank[edges.left], rank[edges.right], edges.mutual_reachability(core), by_row, recall)
 
 
-def _order_leaves(tree: _Edges, weight: Floats) -> tuple[Places, Floats]:
+def _order_leaves(tree: PositionEdges, weight: Floats) -> tuple[Places, Floats]:
     """Leaf order and gaps of the tree, whose edges are sorted by weight."""
     linkage = single_linkage(tree.left.astype(np.int64), tree.right.astype(np.int64), weight)
     order, gaps = leaf_order(linkage)
