@@ -24,6 +24,8 @@ from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
 from shoal.services import idempotency
 from shoal.services.idempotency import Answer, Idempotency, Keyed
+from shoal.storage.memory.documents import MemoryDocuments
+from shoal.storage.memory.metadata import MemoryMetadata
 from shoal.storage.protocols.documents import Write
 from shoal.storage.protocols.records import Kind, Query
 from shoal.storage.protocols.replies import Reply
@@ -215,3 +217,43 @@ class Requests(RuleBasedStateMachine):
 
 Requests.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True)
 TestRequests = Requests.TestCase
+
+
+def test_intents_that_nobody_repeats_any_more_are_removed() -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    scope, metadata = SCOPES[0], MemoryMetadata()
+    keys = Idempotency(metadata, lambda: now[0], lambda: now[0])
+
+    def refuse(write: Write) -> Reply:
+        raise InvalidRequest("refused")
+
+    for key in ("old", "young"):
+        with pytest.raises(InvalidRequest):
+            keys.once_with_documents(scope, Keyed(key, "request"), lambda: refuse)
+        now[0] += timedelta(hours=13)
+    keys.forget(scope)
+
+    left = metadata.find(scope, "document_write", Query()).items
+    assert [one.body["created_at"] for one in left] == ["2026-01-01T13:00:00Z"]
+
+
+def test_a_twin_that_has_ended_meanwhile_leaves_no_second_effect() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    scope, metadata, documents = SCOPES[0], MemoryMetadata(), MemoryDocuments()
+    keys = Idempotency(metadata, lambda: now, lambda: now)
+    keyed = Keyed("k", "request")
+
+    def act(write: Write) -> Reply:
+        documents.write(scope, "c", [DocumentBatch([write.id], [b"{}"])], now=write.at, write=write)
+        return Reply(200, None, write.id.encode())
+
+    def prepared() -> Callable[[Write], Reply]:
+        first.append(keys.once_with_documents(scope, keyed, lambda: act))  # the twin does it all before this one begins
+        return act
+
+    first: list[Answer] = []
+    answer = keys.once_with_documents(scope, keyed, prepared)
+
+    assert (answer.reply, answer.replayed) == (first[0].reply, True)
+    assert documents.count(scope, "c") == 1
+    assert metadata.find(scope, "document_write", Query()).items == []

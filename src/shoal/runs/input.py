@@ -21,7 +21,7 @@ from shoal.runs.cluster_config import feature_name
 from shoal.runs.engine_plan import documents_of
 from shoal.runs.text import texts_of_run
 from shoal.runs.text_fields import named_fields
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.documents import DocumentReader
 
 __all__ = ["RunInput", "read_input"]
 
@@ -67,7 +67,7 @@ class RunInput:
 
 
 def read_input(
-    store: DocumentStore, scope: Scope, cluster: Cluster, run: Execution, sources: Sequence[Collection]
+    store: DocumentReader, scope: Scope, cluster: Cluster, run: Execution, sources: Sequence[Collection]
 ) -> RunInput:
     """Everything the run needs, read once. Raises RunFailed where fewer than two documents can be clustered."""
     wanted = documents_of(cluster, run.request)
@@ -86,7 +86,7 @@ def read_input(
 
 
 def _read_vectors(
-    store: DocumentStore,
+    store: DocumentReader,
     scope: Scope,
     cluster: Cluster,
     wanted: Filter,
@@ -112,7 +112,7 @@ def _read_vectors(
 
 
 def _read_features(
-    store: DocumentStore,
+    store: DocumentReader,
     scope: Scope,
     cluster: Cluster,
     wanted: Filter,
@@ -158,7 +158,7 @@ def _nonzero(features: Sequence[Points]) -> list[int]:
 
 
 def _read_attributes(
-    store: DocumentStore, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
+    store: DocumentReader, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
 ) -> RunInput:
     keys = {source.storage_key: source.collection_id for source in sources}
     fields = cluster.clustered_attributes or []

@@ -16,7 +16,7 @@ from shoal.runs.cluster_config import feature_name
 from shoal.runs.engine_plan import plan_of
 from shoal.runs.text import volume_of_run
 from shoal.runs.text_fields import named_fields
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.transactions import RecordStore
 
 __all__ = ["Planning", "readable_bytes"]
@@ -50,7 +50,7 @@ class Planning:
     def __init__(
         self,
         metadata: RecordStore,
-        documents: DocumentStore,
+        documents: DocumentReader,
         free_bytes: Callable[[], int],
         *,
         memory_limit: Callable[[], int],

@@ -12,7 +12,7 @@ from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.records import Json, Query
 
 __all__ = ["texts_of_run", "volume_of_run"]
@@ -25,7 +25,7 @@ _ERRORS: Final = 3.0
 
 
 def texts_of_run(
-    store: DocumentStore,
+    store: DocumentReader,
     scope: Scope,
     asked: Sequence[str],
     wanted: Filter,
@@ -46,7 +46,7 @@ def texts_of_run(
 
 
 def volume_of_run(
-    store: DocumentStore, scope: Scope, asked: Sequence[str], wanted: Filter, counts: Sequence[tuple[str, int]]
+    store: DocumentReader, scope: Scope, asked: Sequence[str], wanted: Filter, counts: Sequence[tuple[str, int]]
 ) -> Volume:
     """How much text a run would read, told from a sample and rather too much than too little.
 
@@ -72,7 +72,7 @@ def volume_of_run(
 
 
 def _fields(
-    store: DocumentStore, scope: Scope, asked: Sequence[str], wanted: Filter, keys: Sequence[str]
+    store: DocumentReader, scope: Scope, asked: Sequence[str], wanted: Filter, keys: Sequence[str]
 ) -> Sequence[str]:
     """The fields asked for, else those that read most like text, but for those that hold results of clusters: names
     must not feed on names."""
@@ -82,7 +82,7 @@ def _fields(
     return choose_text_fields(sample, without=RESULT_FIELDS | store.result_fields(scope, keys))
 
 
-def _first(store: DocumentStore, scope: Scope, wanted: Filter, key: str) -> list[Json]:
+def _first(store: DocumentReader, scope: Scope, wanted: Filter, key: str) -> list[Json]:
     """The first documents of a collection."""
     found: list[Json] = []
     while len(found) < _LOOKED_AT:
@@ -93,7 +93,7 @@ def _first(store: DocumentStore, scope: Scope, wanted: Filter, key: str) -> list
     return found
 
 
-def _spread(store: DocumentStore, scope: Scope, wanted: Filter, key: str, count: int) -> list[Json]:
+def _spread(store: DocumentReader, scope: Scope, wanted: Filter, key: str, count: int) -> list[Json]:
     """Documents from everywhere in a collection; with a filter, which would be asked again of all, the first ones."""
     if wanted != MATCH_ALL or count <= _LOOKED_AT:
         return _first(store, scope, wanted, key)
@@ -101,7 +101,7 @@ def _spread(store: DocumentStore, scope: Scope, wanted: Filter, key: str, count:
     return [payload for start in starts.tolist() for payload in _page(store, scope, wanted, key, start)]
 
 
-def _page(store: DocumentStore, scope: Scope, wanted: Filter, key: str, start: int) -> list[Json]:
+def _page(store: DocumentReader, scope: Scope, wanted: Filter, key: str, start: int) -> list[Json]:
     """Some payloads, long texts cut, without what Shoal itself keeps in them."""
     window = Query(filter=wanted, page=Page(limit=_AT_ONCE, offset=start))
     return [trimmed(own_fields(document.payload)) for document in store.find(scope, key, window).items]

@@ -14,7 +14,7 @@ from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import MATCH_ALL, Condition
 from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.records import Query
 
 __all__ = ["check_text_fields", "inputs_of", "named_fields"]
@@ -38,7 +38,7 @@ def named_fields(cluster: Cluster, request: Mapping[str, Any]) -> list[str]:
 
 
 def check_text_fields(
-    store: DocumentStore, scope: Scope, keys: Sequence[str], fields: Sequence[str], stored: Sequence[str] = ()
+    store: DocumentReader, scope: Scope, keys: Sequence[str], fields: Sequence[str], stored: Sequence[str] = ()
 ) -> list[str]:
     """Look for fields in the documents; of collections that are empty nothing is known.
 
@@ -82,7 +82,7 @@ def check_text_fields(
 
 
 def _found_soon(
-    store: DocumentStore, scope: Scope, keys: Sequence[str], fields: Sequence[str]
+    store: DocumentReader, scope: Scope, keys: Sequence[str], fields: Sequence[str]
 ) -> dict[str, bool | None]:
     """Whether a document has each of the fields; None where that is not known once the second for all is over."""
     found: dict[str, bool | None] = dict.fromkeys(fields)
@@ -106,7 +106,7 @@ def inputs_of(labeling: Labeling | None) -> list[str]:
     return [] if labeling is None else labeling.field_paths()
 
 
-def _sample(store: DocumentStore, scope: Scope, key: str) -> Iterator[Mapping[str, Any]]:
+def _sample(store: DocumentReader, scope: Scope, key: str) -> Iterator[Mapping[str, Any]]:
     """Documents from everywhere in a collection, long texts cut, without what Shoal itself keeps in them."""
     count = store.count(scope, key)
     last = max(count - _AT_ONCE, 0)

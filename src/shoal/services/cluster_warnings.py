@@ -11,7 +11,7 @@ from shoal.records.labeling import Labeling
 from shoal.records.queries.filters import MATCH_ALL
 from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.records import Query
 
 __all__ = ["ignored_fields", "ignored_labeling", "ignored_overrides", "ignored_params", "ignored_parts"]
@@ -69,7 +69,7 @@ def ignored_overrides(body: ExecuteCluster) -> list[str]:
     return [*later, *ignored_labeling(body.llm_labeling)]
 
 
-def ignored_fields(store: DocumentStore, scope: Scope, keys: Sequence[str], attributes: Sequence[str]) -> list[str]:
+def ignored_fields(store: DocumentReader, scope: Scope, keys: Sequence[str], attributes: Sequence[str]) -> list[str]:
     """For attributes that no document among the first of each collection has. Nothing is said of collections that are
     empty."""
     looked = _sample(store, scope, keys) if attributes else []
@@ -120,7 +120,7 @@ def _enriches(body: CreateCluster) -> bool:
     return bool(body.enrich_source_collection or (body.vector_config and body.vector_config.enrich_source))
 
 
-def _sample(store: DocumentStore, scope: Scope, keys: Sequence[str]) -> list[dict[str, Any]]:
+def _sample(store: DocumentReader, scope: Scope, keys: Sequence[str]) -> list[dict[str, Any]]:
     """The fields of the first documents, their texts cut: a page of whole payloads may take a hundred megabytes."""
     windows = [Query(filter=MATCH_ALL, page=Page(_AT_ONCE, start)) for start in range(0, _LOOKED_AT, _AT_ONCE)]
     return [

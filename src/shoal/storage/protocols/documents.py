@@ -12,9 +12,19 @@ from shoal.columns import DocumentBatch, Matrix
 from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
+from shoal.storage.protocols.maintenance import Maintenance
 from shoal.storage.protocols.records import Json, Query
 
-__all__ = ["DocumentStore", "Results", "StoredDocument", "Write", "WriteCount"]
+__all__ = [
+    "DocumentReader",
+    "DocumentStore",
+    "DocumentWriter",
+    "ResultWriter",
+    "Results",
+    "StoredDocument",
+    "Write",
+    "WriteCount",
+]
 
 Made = TypeVar("Made")
 
@@ -68,42 +78,10 @@ class Results:
     """The storage key of the collection that is written; "" for all that runs of the cluster wrote into."""
 
 
-class DocumentStore(Protocol):
-    """Documents with JSON payloads and named float32 vectors.
-
-    A collection is named by a storage key: the collection id, or `<collection id>@<generation>` for one generation of
-    an output collection. A collection exists as soon as something is written to it.
-
-    No transaction spans two calls. Each write of several documents becomes visible at once or not at all, also where
-    the process ends in the middle: a store with transactions does it in one; a store without stages the documents where
-    no reader looks, then sets one mark that makes them count (the flip), then puts them in place. What was staged and
-    never flipped is dropped by the store's next call, what was flipped is put in place by it. A call that raised
-    Unavailable may have been done; repeat it with its `Write`, which does it once.
-
-    Calls that concern results of clusters are guarded instead, document by document: they may be repeated at any time.
-    """
-
-    def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
-        """Fix the dimension of a vector name in the namespace. Raises InvalidField if it is fixed otherwise."""
+class DocumentReader(Protocol):
+    """Documents as they are read. Each call sees one moment."""
 
     def vector_dimensions(self, scope: Scope) -> Mapping[str, int]: ...
-
-    def write(
-        self,
-        scope: Scope,
-        collection: str,
-        batches: Iterable[DocumentBatch],
-        *,
-        now: datetime,
-        on_conflict: Literal["replace", "fail"] = "replace",
-        write: Write | None = None,
-    ) -> WriteCount:
-        """Store all batches, or nothing where one fails (also when the iterator itself raises).
-
-        A document with an id that exists is replaced whole, vectors included; created_at stays. Undeclared vector
-        names are declared with the dimension seen. A repetition under the name of `write` may leave batches unread.
-        Raises InvalidField for a wrong dimension, AlreadyExists for a taken id with on_conflict="fail".
-        """
 
     def get(
         self, scope: Scope, collection: str, ids: Sequence[str], *, vectors: Sequence[str] | Literal["all"] = ()
@@ -168,6 +146,46 @@ class DocumentStore(Protocol):
         """The same piece by piece, so that nothing grows with the collection: `take` is called with how many rows there
         are in a piece and one list of values per field; rows by id. All are of one moment."""
 
+    def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
+        """Dotted paths of the fields in which documents of these collections hold results of clusters."""
+
+    def generations(self, scope: Scope, collection_id: str) -> list[str]:
+        """The generations of an output collection that were written, without the plain collection itself."""
+
+    def generated_collections(self, scope: Scope) -> list[str]:
+        """The ids of the collections that have generations, whether or not anybody knows the collection."""
+
+
+class DocumentWriter(Protocol):
+    """Documents as they are written.
+
+    Each write of several documents becomes visible at once or not at all, also where the process ends in the middle: a
+    store with transactions does it in one; a store without stages the documents where no reader looks, then sets one
+    mark that makes them count (the flip), then puts them in place. What was staged and never flipped is dropped by the
+    store's next call, what was flipped is put in place by it. A call that raised Unavailable may have been done; repeat
+    it with its `Write`, which does it once.
+    """
+
+    def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
+        """Fix the dimension of a vector name in the namespace. Raises InvalidField if it is fixed otherwise."""
+
+    def write(
+        self,
+        scope: Scope,
+        collection: str,
+        batches: Iterable[DocumentBatch],
+        *,
+        now: datetime,
+        on_conflict: Literal["replace", "fail"] = "replace",
+        write: Write | None = None,
+    ) -> WriteCount:
+        """Store all batches, or nothing where one fails (also when the iterator itself raises).
+
+        A document with an id that exists is replaced whole, vectors included; created_at stays. Undeclared vector
+        names are declared with the dimension seen. A repetition under the name of `write` may leave batches unread.
+        Raises InvalidField for a wrong dimension, AlreadyExists for a taken id with on_conflict="fail".
+        """
+
     def update(
         self,
         scope: Scope,
@@ -199,8 +217,26 @@ class DocumentStore(Protocol):
     ) -> int:
         """Merge one update into every document that matches. Returns how many."""
 
+    def delete(self, scope: Scope, collection: str, ids: Sequence[str], *, write: Write | None = None) -> list[str]:
+        """Returns the ids that were there."""
+
+    def delete_where(self, scope: Scope, collection: str, filter: Filter, *, write: Write | None = None) -> int:
+        """Returns how many were there."""
+
+    def drop_collection(self, scope: Scope, collection: str) -> None: ...
+
+    def drop_namespace(self, scope: Scope) -> None: ...
+
     def forget_writes(self, scope: Scope, before: datetime) -> None:
         """Forget the names of writes that were asked for before a moment: nobody repeats them any more."""
+
+
+class ResultWriter(Protocol):
+    """Results of clusters in documents.
+
+    Instead of names they have guards, document by document: each call may be repeated at any time, and an earlier run
+    never writes over a later one.
+    """
 
     def write_results(
         self, scope: Scope, results: Results, updates: Iterable[tuple[str, Json]], *, step: int, now: datetime
@@ -236,35 +272,16 @@ class DocumentStore(Protocol):
     def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
         """The same for all that a cluster ever wrote. Whether more may be left."""
 
-    def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
-        """Dotted paths of the fields in which documents of these collections hold results of clusters."""
-
     def forget_results(self, scope: Scope, cluster_id: str) -> None:
         """Forget what a cluster wrote; the documents keep it."""
 
-    def delete(self, scope: Scope, collection: str, ids: Sequence[str], *, write: Write | None = None) -> list[str]:
-        """Returns the ids that were there."""
 
-    def delete_where(self, scope: Scope, collection: str, filter: Filter, *, write: Write | None = None) -> int:
-        """Returns how many were there."""
+class DocumentStore(DocumentReader, DocumentWriter, ResultWriter, Maintenance, Protocol):
+    """Documents with JSON payloads and named float32 vectors.
 
-    def drop_collection(self, scope: Scope, collection: str) -> None: ...
-
-    def generations(self, scope: Scope, collection_id: str) -> list[str]:
-        """The generations of an output collection that were written, without the plain collection itself."""
-
-    def generated_collections(self, scope: Scope) -> list[str]:
-        """The ids of the collections that have generations, whether or not anybody knows the collection."""
-
-    def drop_namespace(self, scope: Scope) -> None: ...
+    A collection is named by a storage key: the collection id, or `<collection id>@<generation>` for one generation of
+    an output collection. A collection exists as soon as something is written to it. No transaction spans two calls.
+    """
 
     def compact(self, scope: Scope) -> int:
         """Rewrite segments whose holes passed the threshold. Returns the bytes freed; safe while others read."""
-
-    def checkpoint(self) -> None:
-        """Give the room of journals back to the disk as far as nobody reads from them."""
-
-    def journal_bytes(self) -> int:
-        """The size of journals beside the data, for operators; 0 for a store without."""
-
-    def close(self) -> None: ...
