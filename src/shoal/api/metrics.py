@@ -5,7 +5,7 @@ and read when Prometheus asks: so the numbers are right for any number of worker
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
@@ -15,6 +15,9 @@ from prometheus_client.registry import Collector
 
 from shoal.assemble import Services
 from shoal.errors import ShoalError
+from shoal.runs.states import RunStates
+from shoal.storage.local.disk import Disk
+from shoal.storage.protocols.maintenance import CounterReader, Journal
 
 __all__ = ["Metrics", "serve_metrics"]
 
@@ -35,7 +38,9 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.registry.register(_Installation(services))
+        stores = services.stores
+        journals = {"metadata": stores.metadata, "documents": stores.documents}
+        self.registry.register(_Installation(services.disk, services.states, stores.metadata, journals))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
@@ -48,8 +53,8 @@ class Metrics:
 class _Installation(Collector):
     """What the stores and the disk tell when they are asked."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, disk: Disk, states: RunStates, counters: CounterReader, journals: Mapping[str, Journal]) -> None:
+        self._space, self._states, self._counters, self._journals = disk, states, counters, journals
 
     def describe(self) -> Iterator[Metric]:
         return iter(())  # so that registering asks no store
@@ -65,23 +70,23 @@ class _Installation(Collector):
 
     def _disk(self) -> Iterator[Metric]:
         try:
-            room = self._services.disk.room()
+            room = self._space.room()
         except OSError:  # all else is told, now of all times
             return
         yield _gauge("shoal_disk_free_bytes", "Free bytes of the data folder's disk.", room.free)
         yield _gauge("shoal_disk_usable_bytes", "Free bytes that new data may take.", room.usable)
         wal = GaugeMetricFamily("shoal_wal_bytes", "Bytes of write-ahead logs.", labels=["store"])
-        wal.add_metric(["metadata"], self._services.stores.metadata.journal_bytes())
-        wal.add_metric(["documents"], self._services.stores.documents.journal_bytes())
+        for store, journal in self._journals.items():
+            wal.add_metric([store], journal.journal_bytes())
         yield wal
 
     def _queue(self) -> Iterator[Metric]:
-        waiting, oldest = self._services.states.waiting()
+        waiting, oldest = self._states.waiting()
         yield _gauge("shoal_queue_depth", "Runs that wait for a worker.", waiting)
         yield _gauge("shoal_queue_oldest_age_seconds", "How long the oldest of them waits.", oldest)
 
     def _runs(self) -> Iterator[Metric]:
-        counted = self._services.metadata.counters()
+        counted = self._counters.counters()
         runs = CounterMetricFamily("shoal_runs", "Runs that ended, by how.", labels=["status"])
         recoveries = CounterMetricFamily("shoal_recoveries", "Runs taken up again after a worker or process ended.")
         stages = SummaryMetricFamily(

@@ -98,6 +98,6 @@ def _versions() -> dict[str, str]:
     import platform
     from importlib.metadata import version
 
-    from shoal.storage.sqlite.database import SQLITE_VERSION
+    from shoal.storage.stores import store_versions
 
-    return {"shoal": version("shoal"), "python": platform.python_version(), "sqlite": SQLITE_VERSION}
+    return {"shoal": version("shoal"), "python": platform.python_version(), **store_versions()}

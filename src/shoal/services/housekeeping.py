@@ -18,9 +18,8 @@ from shoal.services.idempotency import KEPT, Idempotency
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.removals import Removals
-from shoal.storage.protocols.artifacts import ArtifactStore
-from shoal.storage.protocols.checkpoints import CheckpointStore
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.documents import DocumentUpkeep
+from shoal.storage.protocols.maintenance import RunFiles
 
 __all__ = ["Housekeeping", "Tidied"]
 
@@ -44,7 +43,7 @@ class Housekeeping:
         self,
         keys: Keys,
         namespaces: Namespaces,
-        documents: DocumentStore,
+        documents: DocumentUpkeep,
         audit: Audit,
         retention: RetentionClock,
         states: RunStates,
@@ -52,8 +51,8 @@ class Housekeeping:
         relabelings: Relabelings,
         generations: Generations,
         idempotency: Idempotency,
-        artifacts: ArtifactStore,
-        checkpoints: CheckpointStore,
+        artifacts: RunFiles,
+        checkpoints: RunFiles,
         now: Callable[[], datetime],
         *,
         keep_runs: int,

@@ -20,10 +20,11 @@ from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.inspection import Inspection
 from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.sqlite.adoption import adopt_document_state
+from shoal.storage.sqlite.database import SQLITE_VERSION
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 from shoal.storage.sqlite.metadata import SqliteMetadata
 
-__all__ = ["Stores", "exclusively", "open_inspection", "open_stores"]
+__all__ = ["Stores", "exclusively", "open_inspection", "open_stores", "store_versions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,11 @@ def open_stores(settings: Settings) -> Stores:
 def open_inspection(settings: Settings) -> Inspection:
     """What the doctor looks through; nothing is opened for writing."""
     return LocalInspection(settings)
+
+
+def store_versions() -> dict[str, str]:
+    """The versions of the databases in use, by their names."""
+    return {"sqlite": SQLITE_VERSION}
 
 
 def exclusively(folder: Path) -> AbstractContextManager[None]:

@@ -6,12 +6,13 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 
 from shoal.records.scope import Scope
+from shoal.storage.protocols.maintenance import RunFiles
 from shoal.storage.protocols.records import Json
 
 __all__ = ["ArtifactStore"]
 
 
-class ArtifactStore(Protocol):
+class ArtifactStore(RunFiles, Protocol):
     """Whole files of a run: Parquet tables and a manifest with their SHA-256, rows and sizes.
 
     A run's folder appears whole (manifest last) and never changes afterwards.
@@ -43,9 +44,4 @@ class ArtifactStore(Protocol):
         """The table as Parquet, for downloads: a stream that can seek, to be closed by the caller, and its size in
         bytes. It is read to its end whatever happens to the run meanwhile. Raises NotFound, Corrupt."""
 
-    def delete(self, scope: Scope, run_id: str) -> None: ...
-
     def delete_scope(self, scope: Scope) -> None: ...
-
-    def runs(self) -> list[tuple[Scope, str]]:
-        """All runs that have artifacts, in every scope: for those who clean up."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from numpy.typing import NDArray
 
 from shoal.records.scope import Scope
+from shoal.storage.protocols.maintenance import RunFiles
 from shoal.storage.protocols.records import Json
 
 __all__ = ["CheckpointStore", "Kept"]
@@ -18,7 +19,7 @@ class Kept(NamedTuple):
     about: Json
 
 
-class CheckpointStore(Protocol):
+class CheckpointStore(RunFiles, Protocol):
     """Finished stages of runs that are under way. Losing one costs time, never an answer."""
 
     def write(
@@ -37,6 +38,3 @@ class CheckpointStore(Protocol):
 
     def stages(self, scope: Scope, run_id: str) -> frozenset[str]:
         """The stages of a run that were kept."""
-
-    def runs(self) -> list[tuple[Scope, str]]:
-        """All runs that have checkpoints, in every scope: for those who clean up."""

@@ -18,6 +18,7 @@ from shoal.storage.protocols.records import Json, Query
 __all__ = [
     "DocumentReader",
     "DocumentStore",
+    "DocumentUpkeep",
     "DocumentWriter",
     "ResultWriter",
     "Results",
@@ -274,6 +275,16 @@ class ResultWriter(Protocol):
 
     def forget_results(self, scope: Scope, cluster_id: str) -> None:
         """Forget what a cluster wrote; the documents keep it."""
+
+
+class DocumentUpkeep(Protocol):
+    """What housekeeping asks of the documents of a namespace."""
+
+    def forget_writes(self, scope: Scope, before: datetime) -> None:
+        """See DocumentWriter."""
+
+    def generated_collections(self, scope: Scope) -> list[str]:
+        """See DocumentReader."""
 
 
 class DocumentStore(DocumentReader, DocumentWriter, ResultWriter, Maintenance, Protocol):
