@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import shoal
 from shoal.library.estimators import HDBSCAN, KMeans
-from shoal.library.from_columns import How
+from shoal.library.from_columns import ClusterOptions
 from shoal.library.from_file import cluster_file
 from shoal.library.request import Request
 from shoal.precision import center_on_mean, is_rest_significant, split_float32, split_if_significant
@@ -88,7 +88,7 @@ def test_files_of_float64_are_clustered_by_their_differences(tmp_path: Path, kin
     else:
         path.write_text("".join(f'{{"id": "{i}", "embedding": {row.tolist()}}}\n' for i, row in enumerate(vectors)))
 
-    found = cluster_file(Request(path=path, how=How(n_clusters=4, normalize=False))).clustering
+    found = cluster_file(Request(path=path, cluster_options=ClusterOptions(n_clusters=4, normalize=False))).clustering
 
     assert_four_groups(found.labels)
     assert any("float32" in told for told in found.warnings)

@@ -46,7 +46,7 @@ FILES: dict[str, tuple[str, Make, tuple[str, ...], str]] = {
     "an unknown algorithm": ("a.parquet", write(GOOD), ("--algorithm", "magic"), "hdbscan or kmeans"),
     "an unknown parameter": ("a.parquet", write(GOOD), ("--param", "n_inits=3"), "n_inits"),
     "a parameter of another algorithm": (
-        "a.parquet", write(GOOD), ("--algorithm", "hdbscan", "--clusters", "3"), "no parameter of hdbscan"
+        "a.parquet", write(GOOD), ("--algorithm", "hdbscan", "--clusters", "3"), "neither a parameter of hdbscan"
     ),
     "a parameter of the wrong kind": (
         "a.parquet", write(GOOD), ("--algorithm", "kmeans", "--param", "max_iter=lots"), "max_iter"

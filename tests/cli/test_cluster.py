@@ -86,7 +86,7 @@ def test_the_topics_are_found(here: Command, parquet: Path, documents: pa.Table,
     assert len(pairs) == 3
 
 
-def test_without_a_number_one_is_chosen_and_told(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_without_a_number_of_clusters_one_is_chosen_and_noted(here: Command, parquet: Path, tmp_path: Path) -> None:
     done = here("cluster", parquet, "--algorithm", "kmeans", "--out", "found")
 
     told = summary(tmp_path / "found")
@@ -171,7 +171,7 @@ def test_a_run_says_where_to_look_at_what_it_found(here: Command, parquet: Path)
     assert here("show", "my results", "--cluster", "0").code == 0
 
 
-def test_earlier_results_are_not_replaced_without_a_word(here: Command, parquet: Path) -> None:
+def test_a_note_says_that_earlier_results_were_replaced(here: Command, parquet: Path) -> None:
     three = ("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3)
     assert "replaced" not in here(*three).out
     assert "replaced" not in here(*three).out
@@ -252,7 +252,7 @@ def test_results_of_an_earlier_run_are_replaced_whole(here: Command, parquet: Pa
 
 
 @pytest.mark.parametrize("moment", ["while it writes", "between the two renames"])
-def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path: Path, moment: str) -> None:
+def test_leftovers_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, moment: str) -> None:
     """The killed one is real: SIGKILL at a chosen call, after which nothing of it can tidy up."""
     table, folder = pa.table({"a": [1]}), tmp_path / "found"
     write_folder(folder, {"members": table}, {"run": "first"})
@@ -308,7 +308,7 @@ def test_a_folder_that_holds_anything_else_is_refused_and_kept(here: Command, pa
     done = here("cluster", parquet, "--clusters", 2, "--out", "found")
 
     assert done.code == 2
-    assert "no Shoal results" in done.complaint
+    assert "not Shoal results" in done.complaint
     assert summary(tmp_path / "found") == before
     assert (tmp_path / "found" / "notes.txt").read_text() == "mine"
 
@@ -321,7 +321,7 @@ def test_a_summary_that_is_not_ours_protects_its_folder(here: Command, parquet: 
     assert (tmp_path / "found" / "summary.json").read_text() == '{"format": "something else"}'
 
 
-def test_documents_without_a_usable_vector_are_left_out_and_told(here: Command, tmp_path: Path) -> None:
+def test_documents_without_a_usable_vector_are_left_out_with_a_warning(here: Command, tmp_path: Path) -> None:
     vectors = [[1.0, 0.1], [1.0, 0.2], None, [0.0, 0.0], [0.1, 1.0], [0.2, 1.0]]
     pq.write_table(pa.table({"id": list("abcdef"), "embedding": vectors}), tmp_path / "some.parquet")
 
@@ -333,7 +333,7 @@ def test_documents_without_a_usable_vector_are_left_out_and_told(here: Command, 
     assert "1 document has an all-zero vector" in done.out
 
 
-def test_a_label_cannot_steer_the_terminal(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+def test_a_label_cannot_control_the_terminal(here: Command, documents: pa.Table, tmp_path: Path) -> None:
     evil = pa.array(["\x1b[2J\x1b]0;gotcha\x07 pwned \u202e [bold red]rain[/] <b>bread"] * len(documents))
     pq.write_table(documents.set_column(1, "text", evil), tmp_path / "evil.parquet")
 
@@ -382,7 +382,7 @@ def test_a_wrong_option_ends_with_2_and_says_which(here: Command, parquet: Path,
     assert "Traceback" not in done.err
 
 
-def test_auto_tells_the_other_granularities_and_how_to_get_them(here: Command, tmp_path: Path) -> None:
+def test_auto_reports_other_granularities_and_how_to_get_them(here: Command, tmp_path: Path) -> None:
     np.save(tmp_path / "banking.npy", vectors(load("banking77"))[::4])
 
     done = here("cluster", tmp_path / "banking.npy", "--algorithm", "auto", "--out", "found")
@@ -422,7 +422,7 @@ def test_what_to_try_next_reads_the_same_documents(here: Command, tmp_path: Path
 
 
 @pytest.mark.parametrize("algorithm", ["gaussian_mixture", "agglomerative", "spectral"])
-def test_how_many_is_asked_for_whatever_the_algorithm_calls_it(here: Command, tmp_path: Path, algorithm: str) -> None:
+def test_n_clusters_works_for_every_algorithm(here: Command, tmp_path: Path, algorithm: str) -> None:
     np.save(tmp_path / "some.npy", vectors(load("fashion900"), "pca64")[:300])
 
     done = here("cluster", tmp_path / "some.npy", "--algorithm", algorithm, "--clusters", "4", "--out", "found")
@@ -498,7 +498,7 @@ def test_a_file_comes_back_with_its_clusters(here: Command, parquet: Path, docum
     assert here(*command).code == 0  # again, over what the first wrote
 
 
-def test_a_file_that_is_not_shoals_is_not_overwritten(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_a_foreign_file_is_not_overwritten(here: Command, parquet: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
     for target, remedy in (("notes.csv", "--overwrite"), ("questions.parquet", "your file stays as it is")):
         before = (tmp_path / target).read_bytes()

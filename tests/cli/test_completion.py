@@ -43,7 +43,7 @@ def test_bash_completes_commands_and_options(words: list[str], offered: set[str]
     assert set(completed_by_bash(*words)) == offered
 
 
-def test_bash_completes_files_by_itself_where_shoal_offers_nothing() -> None:
+def test_bash_completes_files_where_shoal_offers_nothing() -> None:
     assert completed_by_bash("shoal", "cluster", "rev") == []
 
     script = subprocess.run([BIN / "shoal", "completion", "bash"], capture_output=True, text=True, check=True).stdout

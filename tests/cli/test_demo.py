@@ -29,7 +29,7 @@ def test_the_bundled_data_is_what_its_page_says() -> None:
     assert "creativecommons.org/licenses/by/3.0" in (QUESTIONS.parent / "ATTRIBUTION.md").read_text()
 
 
-def test_the_demo_ends_by_itself_with_named_clusters(shoal: Command, tmp_path: Path) -> None:
+def test_the_demo_ends_with_named_clusters(shoal: Command, tmp_path: Path) -> None:
     done = shoal("demo")
 
     assert done.code == 0, done.err

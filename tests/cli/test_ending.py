@@ -71,7 +71,7 @@ def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 @pytest.mark.timeout(300)  # four starts of a server, each many seconds on a busy machine
-def test_ending_again_and_again_under_load_loses_nothing_and_leaves_nobody(tmp_path: Path) -> None:
+def test_repeated_shutdowns_under_load_lose_nothing_and_leave_no_process(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data").start()
     with server.client("default") as client:
         prepared(client)
@@ -169,7 +169,7 @@ def test_while_it_drains_it_serves_and_says_that_it_is_not_ready(draining: Serve
     assert still_there(processes) == []
 
 
-def test_workers_and_what_is_missing_are_told_without_turning_requests_away(tmp_path: Path) -> None:
+def test_readiness_reports_missing_workers_without_rejecting_requests(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0, SHOAL_DISK_RESERVE_MIB="900000000") as server:
         reply = httpx.get(f"{server.url}/readyz", trust_env=False)
         with server.client() as client:

@@ -44,7 +44,7 @@ print(full, sum(isinstance(one, Node) for one in gc.get_objects()))
 """
 
 
-def test_all_garbage_is_looked_for_when_few_objects_are_held_and_not_beside_many() -> None:
+def test_a_full_collection_runs_when_few_objects_are_alive() -> None:
     ran = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     beside_many, asked_beside_many, at_another_tick, end = ran.stdout.splitlines()
 

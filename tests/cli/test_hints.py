@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cli.conftest import Command
-from shoal.cli.output.hints import same_command
+from shoal.cli.output.hints import repeat_command
 from shoal.files.addresses import Address
 
 pytestmark = pytest.mark.slow
@@ -79,9 +79,9 @@ def test_hints_keep_the_options_that_change_the_result(here: Command, tmp_path: 
         assert not (tmp_path / "shoal-out").exists()
 
 
-def test_no_hint_names_an_address_whose_secret_it_would_have_to_leave_out() -> None:
+def test_hints_never_repeat_an_address_with_secrets() -> None:
     whole, signed = Address("https://host/a.csv"), Address("https://host/a.csv?key=secret")
 
-    assert same_command([whole], {}, {}) == "shoal cluster https://host/a.csv"
-    assert same_command([signed], {}, {}) is None
-    assert same_command([Address("https://me:secret@host/a.csv")], {}, {}) is None
+    assert repeat_command([whole], {}, {}) == "shoal cluster https://host/a.csv"
+    assert repeat_command([signed], {}, {}) is None
+    assert repeat_command([Address("https://me:secret@host/a.csv")], {}, {}) is None

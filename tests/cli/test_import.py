@@ -198,7 +198,7 @@ def test_a_namespace_is_made_on_the_server(here: Command, parquet: Path, server:
         assert client.get("/collections/questions/documents/count").json()["count"] == 60
 
 
-def test_a_server_that_is_not_there_is_told(here: Command, parquet: Path) -> None:
+def test_a_missing_server_is_reported(here: Command, parquet: Path) -> None:
     done = here("import", parquet, "--collection", "questions", "--url", "http://127.0.0.1:9", "--key", "sk_x")
 
     assert done.code == 2
@@ -206,7 +206,9 @@ def test_a_server_that_is_not_there_is_told(here: Command, parquet: Path) -> Non
     assert "shoal serve" in done.complaint
 
 
-def test_a_wrong_key_and_none_are_told_as_the_option(here: Command, parquet: Path, server: ServerProcess) -> None:
+def test_a_wrong_and_a_missing_key_are_reported_as_the_option(
+    here: Command, parquet: Path, server: ServerProcess
+) -> None:
     wrong = here("import", parquet, "--collection", "q", "--url", server.url, "--key", "sk_wrong")
     none = here("import", parquet, "--collection", "q", "--url", server.url)
 
@@ -214,7 +216,7 @@ def test_a_wrong_key_and_none_are_told_as_the_option(here: Command, parquet: Pat
     assert wrong.complaint == (
         "shoal: --key: was refused by the server. The API key is malformed. Copy it whole: 'sk_' and 38 characters."
     )
-    assert none.complaint == "shoal: --key: is needed for this server. Give one, or set SHOAL_API_KEY."
+    assert none.complaint == "shoal: --key: is required by this server. Give one, or set SHOAL_API_KEY."
 
 
 def test_an_import_of_text_alone_says_that_it_cannot_be_clustered(here: Command, tmp_path: Path) -> None:
@@ -223,7 +225,7 @@ def test_an_import_of_text_alone_says_that_it_cannot_be_clustered(here: Command,
     done = here("import", tmp_path / "tickets.csv", "--collection", "tickets")
 
     assert done.code == 0, done.err
-    assert "vectors: none" in done.out and "Shoal makes no vectors" in done.out
+    assert "vectors: none" in done.out and "Shoal computes no vectors" in done.out
 
 
 def test_the_reserve_of_the_disk_holds_without_a_server_too(
@@ -327,7 +329,7 @@ def test_a_bad_row_of_a_folder_names_its_file_and_stores_nothing(
 
 
 @pytest.mark.parametrize("to", [["--data", "stored"], ["--url", "http://127.0.0.1:1"]])
-def test_what_is_no_file_is_told_before_anything_else_is_done(to: list[str], here: Command, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_before_anything_else_is_done(to: list[str], here: Command, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
 
     missing = here("import", "nope.parquet", "--collection", "x", *to)

@@ -69,7 +69,7 @@ def test_ctrl_c_at_any_stage_leaves_nothing_half_written(
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "json.gz"])
-def test_a_disk_that_is_full_is_named_and_nothing_is_left(ending: str, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_left(ending: str, tmp_path: Path) -> None:
     count = 40_000
     rng = np.random.default_rng(0)
     texts = [rng.bytes(150).hex() for _ in range(count)]

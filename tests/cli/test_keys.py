@@ -52,7 +52,7 @@ def test_a_mistyped_folder_is_refused_and_not_made(here: Command, tmp_path: Path
     ended = here(*command, "--data", tmp_path / "typo")
 
     assert ended.code == 2
-    assert "--data: is no data folder" in ended.complaint
+    assert "--data: is not a data folder" in ended.complaint
     assert not (tmp_path / "typo").exists()
 
 
@@ -72,7 +72,7 @@ def test_the_key_file_gets_the_new_secret_of_a_key_it_holds(here: Command, data:
     assert answer.status_code == 200
 
 
-def test_a_key_file_that_cannot_be_written_stays_as_it_was_and_is_told(
+def test_a_key_file_that_cannot_be_written_is_unchanged_and_reported(
     here: Command, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (data / "key").read_text()
@@ -83,7 +83,7 @@ def test_a_key_file_that_cannot_be_written_stays_as_it_was_and_is_told(
             raise OSError(errno.ENOSPC, "No space left on device")
             yield
 
-    monkeypatch.setattr("shoal.services.keys.written_whole", full)
+    monkeypatch.setattr("shoal.services.key_file.written_whole", full)
 
     done = here("keys", "rotate", "first")
 

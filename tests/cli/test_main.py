@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Command
-from shoal.cli.output.table import Row, clusters_table, plain, printer
+from shoal.cli.output.table import Row, build_clusters_table, make_console, strip_controls
 
 pytestmark = pytest.mark.process
 
@@ -38,7 +38,7 @@ def test_a_file_in_the_place_of_a_command_is_answered_with_the_line_that_cluster
     done = here(parquet, "--clusters", 3)
 
     assert done.code == 2
-    assert done.complaint.endswith(f"is a file, and no command. To cluster it: shoal cluster {parquet} --clusters 3")
+    assert done.complaint.endswith(f"is a file, not a command. To cluster it: shoal cluster {parquet} --clusters 3")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(here: Command, parquet: Path, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(here: Command, parquet: Pat
     assert "file" in done.complaint
 
 
-def test_a_disk_that_takes_no_more_is_told_of_the_folder_that_was_asked_for(parquet: Path, tmp_path: Path) -> None:
+def test_the_error_about_a_full_disk_names_the_requested_folder(parquet: Path, tmp_path: Path) -> None:
     command = f"ulimit -f 1; {sys.executable} -m shoal.cli.main cluster {parquet} --clusters 3 --out results"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
 
@@ -61,7 +61,7 @@ def test_a_disk_that_takes_no_more_is_told_of_the_folder_that_was_asked_for(parq
 STEERING = "\x1b[31m\x1b]0;owned\x07\x9b2J\u202e\r"
 
 
-def test_nothing_in_a_file_name_or_option_steers_the_terminal(here: Command, parquet: Path) -> None:
+def test_file_names_and_options_cannot_control_the_terminal(here: Command, parquet: Path) -> None:
     hostile = parquet.rename(parquet.with_name(f"a{STEERING}.parquet"))
 
     for arguments in (
@@ -96,7 +96,7 @@ main()
     assert (done.returncode, done.stderr) == (130, "")
 
 
-def test_a_reader_that_goes_away_is_no_trace(parquet: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_leaves_no_traceback(parquet: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m shoal.cli.main cluster {parquet} --clusters 3 | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
 
@@ -106,10 +106,10 @@ def test_a_reader_that_goes_away_is_no_trace(parquet: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
 def test_the_table_fits_its_terminal_and_shows_every_cluster(width: int, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [Row(f"cl_{n}", f"Cluster of things {n}", ["one", "two words", "three"], 10 * n) for n in range(9, 0, -1)]
-    console = printer()
+    console = make_console()
     console.width = width
 
-    console.print(clusters_table(rows, 500, 50, width=width))
+    console.print(build_clusters_table(rows, 500, 50, width=width))
 
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
@@ -120,11 +120,11 @@ def test_the_table_fits_its_terminal_and_shows_every_cluster(width: int, capsys:
 def test_only_the_largest_clusters_are_shown_and_the_rest_counted(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [Row(f"cl_{n}", f"Name {n}", [], 2) for n in range(100)]
 
-    printer().print(clusters_table(rows, 200, 0, width=120, most=10))
+    make_console().print(build_clusters_table(rows, 200, 0, width=120, most=10))
 
     assert "… and 90 more" in capsys.readouterr().out
 
 
 def test_text_is_shown_without_control_and_direction_characters() -> None:
-    assert plain("a\x1b[31mb\u202ec\x00d\te") == "a[31mbcd e"
-    assert plain("日本語 naïve 👍") == "日本語 naïve 👍"
+    assert strip_controls("a\x1b[31mb\u202ec\x00d\te") == "a[31mbcd e"
+    assert strip_controls("日本語 naïve 👍") == "日本語 naïve 👍"

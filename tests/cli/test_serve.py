@@ -91,14 +91,14 @@ def test_ports_that_meet_and_an_address_that_is_not_here_are_told_by_their_optio
     assert "Choose another address with --host" in here("serve", "--host", "192.0.2.1").complaint
 
 
-def test_a_data_folder_that_is_a_file_is_told(here: Command, tmp_path: Path) -> None:
+def test_a_data_folder_that_is_a_file_is_reported(here: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     assert "--data: is a file" in here("serve", "--port", 0, "--data", tmp_path / "file").complaint
 
 
 @pytest.mark.parametrize("command", ["serve --port 0", "worker", "doctor", "keys list", "audit"])
-def test_a_backup_is_no_data_folder_and_the_command_that_makes_one_of_it_is_named(
+def test_a_backup_is_not_a_data_folder_and_the_error_names_the_command_that_restores_it(
     here: Command, tmp_path: Path, command: str
 ) -> None:
     kept = tmp_path / "kept"
@@ -115,7 +115,7 @@ def test_a_backup_is_no_data_folder_and_the_command_that_makes_one_of_it_is_name
 
 @pytest.mark.parametrize("command", [("serve", "--port", 0), ("worker",)])
 @pytest.mark.parametrize("variable", ["SHOAL_INSTRUCTIONS", "SHOAL_KERNELS"])
-def test_kernels_that_cannot_be_had_are_refused_before_the_server_starts(
+def test_unavailable_kernels_are_rejected_before_the_server_starts(
     shoal: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[object, ...], variable: str
 ) -> None:
     with ServerProcess(tmp_path / "data"):
@@ -127,7 +127,7 @@ def test_kernels_that_cannot_be_had_are_refused_before_the_server_starts(
     assert refused.code == 2 and variable in refused.complaint and "'abacus'" in refused.complaint
 
 
-def test_serving_beyond_this_machine_without_tls_is_warned_of_and_greeted_with_an_address_that_works(
+def test_serving_a_network_without_tls_prints_a_warning_and_a_working_address(
     tmp_path: Path,
 ) -> None:
     with ServerProcess(tmp_path / "open", workers=0, SHOAL_HOST="0.0.0.0") as server:

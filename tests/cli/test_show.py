@@ -54,7 +54,7 @@ def test_the_documents_of_one_cluster_are_shown(asked: str, here: Command, folde
     assert members["topic"][0].as_py() in done.out
 
 
-def test_members_are_firmest_first_and_all_of_them_on_demand(
+def test_members_are_strongest_first_and_all_of_them_on_demand(
     here: Command, documents: pa.Table, tmp_path: Path
 ) -> None:
     pq.write_table(documents, tmp_path / "one.parquet")
@@ -84,13 +84,13 @@ def test_a_cluster_or_folder_that_is_not_there_is_an_error_with_a_remedy(here: C
     (folder.parent / "empty").mkdir()
     (folder / "members.parquet").write_bytes(b"PAR1")
     cases = {
-        ("show", folder, "--cluster", "nowhere"): "is none of the clusters",
-        ("show", folder, "--cluster", "9"): "is none of the clusters",
+        ("show", folder, "--cluster", "nowhere"): "is not one of the clusters",
+        ("show", folder, "--cluster", "9"): "is not one of the clusters",
         ("show", folder, "--cluster", "a"): "Say which by its id: cl_",
         ("show", folder, "--cluster", "1"): "members.parquet: cannot be read",
         ("show", "nothing"): "there is no such folder",
         ("show", "empty"): "holds no results of Shoal",
-        ("show", folder / "summary.json"): "is no folder of results",
+        ("show", folder / "summary.json"): "is not a folder of results",
     }
     for command, words in cases.items():
         done = here(*command)
@@ -98,7 +98,7 @@ def test_a_cluster_or_folder_that_is_not_there_is_an_error_with_a_remedy(here: C
         assert words in done.complaint, command
 
 
-def test_a_folder_of_somebody_else_does_not_steer_the_terminal(here: Command, folder: Path) -> None:
+def test_a_foreign_folder_cannot_control_the_terminal(here: Command, folder: Path) -> None:
     summary = json.loads((folder / "summary.json").read_bytes())
     for one in summary["clusters"]:
         one["cluster_id"] = f"\x1b]0;mine\x07[red]{one['cluster_id']}[/blue]"

@@ -12,7 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from cli.conftest import Command
-from shoal.cli.output.table import Row, clusters_table, print_lines, printer
+from shoal.cli.output.table import Row, build_clusters_table, make_console, print_lines
 from shoal.plural import plural
 
 NAMES = {
@@ -25,9 +25,9 @@ NAMES = {
 
 def drawn(width: int, capsys: pytest.CaptureFixture[str]) -> list[str]:
     rows = [Row(id, label, ["a", "b"], 40, example) for id, (label, example) in NAMES.items()]
-    console = printer()
+    console = make_console()
     console.width = width
-    print_lines(console, clusters_table(rows, 200, 40, width=width))
+    print_lines(console, build_clusters_table(rows, 200, 40, width=width))
     return capsys.readouterr().out.splitlines()
 
 

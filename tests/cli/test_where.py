@@ -107,7 +107,7 @@ def test_several_conditions_all_hold() -> None:
         ("created=2024-02-30", "Write dates as 2024-05-01"),
     ],
 )
-def test_a_condition_that_cannot_be_meant_is_refused_with_the_remedy(given: str, says: str) -> None:
+def test_an_ambiguous_condition_is_rejected_with_a_remedy(given: str, says: str) -> None:
     with pytest.raises(InvalidField) as refused:
         parse_where([given])
 
@@ -172,7 +172,7 @@ def file_of_documents(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("langg=en", "names 'langg', which is no column of the file"),
+        ("langg=en", "names 'langg', which is not a column of the file"),
         ("Lang=en", "Did you mean 'lang'?"),
         ('{"field": "lagn", "operator": "eq", "value": "en"}', "'lagn'"),
         ("lang=sv", "lang has 'en', 'de', 'fr'"),

@@ -77,7 +77,7 @@ def test_the_version_in_the_address_is_optional(server: ServerProcess, address: 
         assert client.me().organization_id
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+def test_an_invalid_address_is_rejected() -> None:
     with pytest.raises(InvalidField, match="base_url"):
         shoal.Client("127.0.0.1:8000")
 
@@ -214,7 +214,7 @@ def test_a_column_of_objects_is_left_out_of_an_upload_and_named(
     assert "image" not in client.documents.get("docs", "d07")
 
 
-def test_what_is_no_table_is_not_uploaded(client: shoal.Client) -> None:
+def test_only_tables_are_uploaded(client: shoal.Client) -> None:
     client.collections.create("docs")
     for wrong in (None, 5, [1, 2], np.eye(3)):
         with pytest.raises(InvalidField, match="source: must be a file, a table or columns by name"):
@@ -259,16 +259,14 @@ def test_a_cluster_is_made_executed_and_read(filled: shoal.Client) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"feature": "embedding", "n_clusters": 10}, 'n_clusters: is no argument of clusters.create, got 10. Did you '
-         'mean params={"n_clusters": 10}?'),
+        ({"feature": "embedding", "n_clusters": 10}, 'n_clusters: is not an argument of clusters.create, got 10. Did '
+         'you mean params={"n_clusters": 10}?'),
         ({"feature": "embedding", "method": "kmeans"}, 'Did you mean algorithm="auto"?'),
         ({"vector": "embedding"}, 'Did you mean feature="embedding"?'),
         ({}, 'feature: is required. Name a vector of the documents: feature="embedding".'),
     ],
 )  # fmt: skip
-def test_an_argument_that_create_does_not_have_is_answered_with_the_one_that_it_has(
-    given: dict[str, Any], told: str
-) -> None:
+def test_an_unknown_argument_of_create_gets_a_suggestion(given: dict[str, Any], told: str) -> None:
     with shoal.Client("http://127.0.0.1:9", api_key="sk_x") as client, pytest.raises(InvalidField) as refused:
         client.clusters.create("topics", ["docs"], **given)
 
@@ -317,7 +315,7 @@ def test_clusters_are_changed_listed_and_removed(filled: shoal.Client) -> None:
         filled.clusters.get("topics")
 
 
-def test_a_run_that_cannot_succeed_tells_why(client: shoal.Client) -> None:
+def test_a_run_that_cannot_succeed_says_why(client: shoal.Client) -> None:
     client.collections.create("docs")
     client.documents.upload("docs", pa.table({"document_id": ["a", "b"], "embedding": [[1.0] * 6, None]}))
     client.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 2})
@@ -343,7 +341,7 @@ def test_a_cancelled_run_says_so(client: shoal.Client) -> None:
         run.wait(60)
 
 
-def test_tasks_tell_of_runs(filled: shoal.Client) -> None:
+def test_tasks_report_runs(filled: shoal.Client) -> None:
     filled.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
     run = filled.clusters.execute("topics")
     run.wait(60)
@@ -364,7 +362,7 @@ def test_errors_carry_the_servers_words_and_facts(client: shoal.Client) -> None:
     assert "nothing-here" in told.value.message
 
 
-def test_a_server_of_another_kind_is_told(tmp_path: Path) -> None:
+def test_a_server_of_another_kind_is_reported(tmp_path: Path) -> None:
     import http.server
     import threading
 

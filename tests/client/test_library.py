@@ -109,22 +109,22 @@ def test_vectors_that_cannot_be_clustered_are_refused_in_words(kind: str) -> Non
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"id": ["a", "b"]}, "id: must be as many"),
+        ({"id": ["a", "b"]}, "id: must have one value per"),
         ({"id": ["a"] * 45}, "id[1]: repeats id[0]"),
         ({"id": ["a\x00", *map(str, range(44))]}, "id[0]"),
-        ({"text": ["a"]}, "text: must be as many"),
+        ({"text": ["a"]}, "text: must have one value per"),
         ({"text": [7, *["a"] * 44]}, "text[0]: must be text"),
         ({"algorithm": "magic"}, "algorithm"),
-        ({"n_cluster": 3}, "n_cluster: is no parameter of auto"),
+        ({"n_cluster": 3}, "n_cluster: is neither a parameter of auto"),
         ({"n_clusters": -1}, "n_clusters: must be a whole number of at least 1"),
         ({"n_clusters": 46}, "n_clusters: is more than the 45 documents"),
-        ({"algorithm": "hdbscan", "n_clusters": 3}, "no parameter of hdbscan"),
+        ({"algorithm": "hdbscan", "n_clusters": 3}, "neither a parameter of hdbscan"),
         ({"n_clusters": 0}, "n_clusters"),
         ({"n_clusters": True}, "n_clusters"),
         ({"n_clusters": 3, "algorithm": "kmeans", "tol": -1}, "tol"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_in_words(options: dict[str, Any], expected: str) -> None:
+def test_invalid_options_are_rejected_in_words(options: dict[str, Any], expected: str) -> None:
     with pytest.raises(InvalidField) as refused:
         shoal.cluster(three_groups(), **options)
 
@@ -143,7 +143,7 @@ def test_clusters_are_named_from_the_texts() -> None:
     assert by_label[int(found.labels[30])].startswith("cluster")
 
 
-def test_the_number_of_clusters_is_chosen_and_told() -> None:
+def test_the_number_of_clusters_is_chosen_and_noted() -> None:
     found = shoal.cluster(three_groups(), algorithm="kmeans")
 
     assert len(found.clusters) == 3
@@ -167,7 +167,7 @@ def test_the_number_that_kmeans_takes_does_not_depend_on_ids_order_or_seed() -> 
     assert same_partition(others[1].labels, plain.labels[order])
 
 
-def test_two_writings_of_few_vectors_give_nearly_the_same_clusters() -> None:
+def test_two_notations_of_few_vectors_give_nearly_the_same_clusters() -> None:
     points = vectors(load("banking77"))[::33][:400]
     written = np.round(points, 4)
 
@@ -178,7 +178,7 @@ def test_two_writings_of_few_vectors_give_nearly_the_same_clusters() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "kmeans"])
-def test_pure_noise_is_said_to_have_no_structure(algorithm: str) -> None:
+def test_pure_noise_is_reported_as_having_no_structure(algorithm: str) -> None:
     for dimensions, normalize in ((2, False), (2, True), (64, True)):
         noise = np.random.default_rng(3).normal(size=(800, dimensions))
 
@@ -187,7 +187,7 @@ def test_pure_noise_is_said_to_have_no_structure(algorithm: str) -> None:
         assert any("structure" in warning.lower() for warning in found.warnings)
 
 
-def test_without_a_word_the_method_that_needs_no_parameters_is_taken() -> None:
+def test_the_default_method_needs_no_parameters() -> None:
     found = shoal.cluster(three_groups())
 
     summary: dict[str, Any] = found.summary()
@@ -196,7 +196,7 @@ def test_without_a_word_the_method_that_needs_no_parameters_is_taken() -> None:
     assert summary["layers"]["reason"]
 
 
-def test_the_clustering_tells_everything_about_itself() -> None:
+def test_the_summary_describes_the_whole_clustering() -> None:
     vectors = three_groups()
     found = shoal.cluster(vectors, algorithm="kmeans", n_clusters=3, id=[f"d{n:02d}" for n in range(45)])
 
@@ -250,7 +250,7 @@ def cluster_id(label: int) -> str:
 
 @pytest.mark.parametrize("with_ids", [False, True])
 @pytest.mark.parametrize("sample", [None, 45])
-def test_hdbscan_tells_its_tree_outliers_and_exemplars(with_ids: bool, sample: int | None) -> None:
+def test_hdbscan_reports_its_tree_outliers_and_exemplars(with_ids: bool, sample: int | None) -> None:
     vectors, ids = groups_and_strays()
 
     found = shoal.cluster(vectors, id=ids if with_ids else None, algorithm="hdbscan", sample_size=sample)

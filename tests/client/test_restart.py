@@ -98,7 +98,7 @@ class Cutting:
         self._server.server_close()
 
 
-def test_who_gave_up_because_of_a_gateway_learns_what_was_stored(
+def test_a_caller_can_find_out_what_was_stored_behind_a_gateway_error(
     own_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shoal.client.transport.time", SimpleNamespace(sleep=lambda _: None))
@@ -120,7 +120,7 @@ def test_who_gave_up_because_of_a_gateway_learns_what_was_stored(
     gateway.close()
 
 
-def test_a_client_finds_a_server_and_its_first_key_while_both_are_on_their_way(
+def test_a_client_waits_for_a_starting_server_and_its_first_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -149,7 +149,7 @@ def test_a_client_without_any_key_names_the_file_it_looked_for(
     assert str(tmp_path / "other" / "key") in refused.value.message and "SHOAL_API_KEY" in refused.value.message
 
 
-def test_a_wrong_key_that_was_found_on_this_machine_is_told_with_its_file(
+def test_the_error_about_a_wrong_local_key_names_its_file(
     own_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SHOAL_API_KEY", raising=False)

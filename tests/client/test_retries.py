@@ -98,7 +98,7 @@ def broken(line: BadLine, times: int, act: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_writes_over_a_line_that_breaks_are_done_once(
+def test_writes_over_a_broken_connection_are_done_once(
     times: int, shaky: shoal.Client, client: shoal.Client, line: BadLine, columns: dict[str, object]
 ) -> None:
     made = broken(line, times, lambda: shaky.collections.create("docs"))
@@ -129,7 +129,7 @@ def test_reads_changes_and_removals_are_tried_again_too(
         shaky.collections.delete("docs")
 
 
-def test_a_line_that_stays_broken_is_told_after_four_tries(shaky: shoal.Client, line: BadLine) -> None:
+def test_a_broken_connection_is_reported_after_four_attempts(shaky: shoal.Client, line: BadLine) -> None:
     line.faults = 100
 
     with pytest.raises(Unavailable):
@@ -138,7 +138,7 @@ def test_a_line_that_stays_broken_is_told_after_four_tries(shaky: shoal.Client, 
     assert line.seen == 4
 
 
-def test_a_call_of_its_own_has_a_key_of_its_own(client: shoal.Client) -> None:
+def test_each_call_has_its_own_idempotency_key(client: shoal.Client) -> None:
     client.collections.create("docs")
 
     with pytest.raises(AlreadyExists):
@@ -185,7 +185,7 @@ def test_a_busy_server_is_asked_again_when_it_says_and_with_the_same_key(pauses:
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (503, Overloaded)])
-def test_a_server_that_stays_busy_is_told_after_four_tries(status: int, kind: type[Exception]) -> None:
+def test_a_busy_server_is_reported_after_four_attempts(status: int, kind: type[Exception]) -> None:
     with answering((status, {})) as (url, keys), shoal.Client(url, "sk_x") as client:
         with pytest.raises(kind, match="busy"):
             client._transport.call("POST", "/things")
@@ -195,7 +195,7 @@ def test_a_server_that_stays_busy_is_told_after_four_tries(status: int, kind: ty
     assert len(keys) == 8 and len(set(keys)) == 2
 
 
-def test_a_queue_that_is_full_is_told_at_once(pauses: list[float]) -> None:
+def test_a_full_queue_is_reported_at_once(pauses: list[float]) -> None:
     full = (429, {"Retry-After": "10"})
     with (
         answering(full, code="queue_full") as (url, keys),
@@ -207,7 +207,7 @@ def test_a_queue_that_is_full_is_told_at_once(pauses: list[float]) -> None:
     assert (pauses, len(keys)) == ([], 1)
 
 
-def test_a_server_that_was_never_reached_is_told_at_once(pauses: list[float]) -> None:
+def test_a_server_that_was_never_reached_is_reported_at_once(pauses: list[float]) -> None:
     with shoal.Client("http://127.0.0.1:9", "sk_x") as client, pytest.raises(Unavailable, match="shoal serve"):
         client.collections.create("docs")
 

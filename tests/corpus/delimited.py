@@ -55,19 +55,19 @@ def csv_of_a_data_frame_with_numpy_vectors(folder: Path) -> str:
     return save(folder, "docs.csv", table({"id": NUMBERS, "text": TITLES, "embedding": vectors}))
 
 
-@case(refused=["embedding", "was cut by NumPy", "set_printoptions", "line 2"])
+@case(refused=["embedding", "was abbreviated by NumPy", "set_printoptions", "line 2"])
 def csv_with_numpy_vectors_that_were_cut(folder: Path) -> str:
     vectors = [numpy_text(np.tile(vector, 100)) for vector in VECTORS]
     assert "..." in vectors[0]
     return save(folder, "docs.csv", table({"id": NUMBERS, "text": TITLES, "embedding": vectors}))
 
 
-@case(ids=UUIDS, text=["title", "body"], notes=["Column 'uuid' has another value in every row"])
+@case(ids=UUIDS, text=["title", "body"], notes=["Column 'uuid' has a different value in every row"])
 def csv_with_vectors_as_json_and_uuids(folder: Path) -> str:
     return save(folder, "docs.csv", table({"uuid": UUIDS, "title": TITLES, "body": BODIES, "vector": JSON_TEXT}))
 
 
-@case(ids=IDS, text=["subject"], notes=["Column 'ticket' has another value in every row"])
+@case(ids=IDS, text=["subject"], notes=["Column 'ticket' has a different value in every row"])
 def csv_with_numpy_scalars_in_lists_and_a_ticket(folder: Path) -> str:
     vectors = ["[" + ", ".join(f"np.float32({n})" for n in vector) + "]" for vector in VECTORS.tolist()]
     return save(folder, "tickets.csv", table({"ticket": IDS, "subject": TITLES, "embedding": vectors}))
@@ -77,7 +77,7 @@ def csv_with_numpy_scalars_in_lists_and_a_ticket(folder: Path) -> str:
     ids=IDS,
     text=["Betreff"],
     notes=[
-        "Column 'Ticket-Nr' has another value in every row",
+        "Column 'Ticket-Nr' has a different value in every row",
         "Columns 'dim_0' to 'dim_11' were read as one vector 'dim'",
     ],
 )
@@ -189,7 +189,7 @@ def csv_with_the_index_of_a_data_frame_and_a_column_for_each_dimension(folder: P
     return save(folder, "docs.csv", table(columns))
 
 
-@case(ids=IDS, text=["text"], notes=["Column 'Unnamed: 0' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column 'Unnamed: 0' has a different value in every row"])
 def csv_with_an_unnamed_column_of_ids(folder: Path) -> str:
     return save(folder, "docs.csv", table({"Unnamed: 0": IDS, "text": TITLES, "embeddings": JSON_TEXT}))
 
@@ -220,7 +220,7 @@ def csv_whose_first_line_is_a_document(folder: Path) -> str:
     return save(folder, "docs.csv", text.partition("\n")[2])
 
 
-@case(refused=["docs.csv: row 0 (line 2)", "A quote counts only right behind the delimiter"])
+@case(refused=["docs.csv: row 0 (line 2)", "A quote is recognized only directly after the delimiter"])
 def csv_with_spaces_in_front_of_quotes(folder: Path) -> str:
     rows = [f"{id}, {vector}\n" for id, vector in zip(IDS, (f'"{text}"' for text in JSON_TEXT), strict=True)]
     return save(folder, "docs.csv", "id, embedding\n" + "".join(rows))
@@ -236,7 +236,7 @@ def csv_of_no_bytes(folder: Path) -> str:
     return save(folder, "docs.csv", "")
 
 
-@case(refused=["tickets.csv", "text but no vectors", "'subject'", "Shoal makes none yet"])
+@case(refused=["tickets.csv", "text but no vectors", "'subject'", "Shoal computes none yet"])
 def csv_of_text_alone(folder: Path) -> str:
     return save(folder, "tickets.csv", table({"ticket": IDS, "subject": TITLES, "body": BODIES}))
 
@@ -254,7 +254,7 @@ def csv_with_one_bad_row_in_5000(folder: Path) -> str:
     return save(folder, "docs.csv", table(columns))
 
 
-@case(refused=["docs.csv: row 30 (line 92), column 'embedding'", "is no vector", "[n/a]"])
+@case(refused=["docs.csv: row 30 (line 92), column 'embedding'", "is not a vector", "[n/a]"])
 def csv_with_a_bad_vector_below_texts_of_many_lines(folder: Path) -> str:
     rows = range(40)
     vectors = [JSON_TEXT[row % ROWS] for row in rows]
@@ -280,7 +280,7 @@ def csv_with_two_columns_of_one_name(folder: Path) -> str:
     ids=IDS,
     text=["text"],
     notes=[
-        "Column 'doc_id' has another value in every row",
+        "Column 'doc_id' has a different value in every row",
         "Columns 'embedding[0]' to 'embedding[11]' were read as one vector 'embedding'",
     ],
 )
@@ -290,7 +290,7 @@ def csv_with_dimensions_in_brackets_and_scientific_numbers(folder: Path) -> str:
     return save(folder, "docs.csv", table(columns))
 
 
-@case(text=["text"], ids=NUMBERS, notes=["Column 'ticket_id' has another value in every row"])
+@case(text=["text"], ids=NUMBERS, notes=["Column 'ticket_id' has a different value in every row"])
 def csv_with_ids_as_floats(folder: Path) -> str:
     return save(
         folder, "docs.csv", table({"ticket_id": [f"{n}.0" for n in NUMBERS], "text": TITLES, "embedding": JSON_TEXT})
@@ -337,7 +337,7 @@ def csv_files_with_other_columns(folder: Path) -> Sequence[str]:
     return ["a.csv", save(folder, "b.csv", table({"id": IDS, "embedding": JSON_TEXT}))]
 
 
-@case(ids=IDS, text=["text"], notes=["Column 'ticket' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column 'ticket' has a different value in every row"])
 def csv_that_went_through_pandas_twice(folder: Path) -> str:
     columns = {"": range(ROWS), "Unnamed: 0": range(ROWS), "ticket": IDS, "text": TITLES, "embedding": JSON_TEXT}
     return save(folder, "docs.csv", table(columns))

@@ -64,7 +64,7 @@ def json_lines_of_pinecone(folder: Path) -> str:
     return "docs.ndjson"
 
 
-@case(ids=UUIDS, text=["text"], notes=["Column 'uuid' has another value in every row"])
+@case(ids=UUIDS, text=["text"], notes=["Column 'uuid' has a different value in every row"])
 def json_lines_with_an_object_around_the_values(folder: Path) -> str:
     (folder / "docs.jsonl").write_text(
         lines(named(uuid=UUIDS, text=TITLES, embedding=[{"values": vector} for vector in LISTS]))
@@ -72,7 +72,7 @@ def json_lines_with_an_object_around_the_values(folder: Path) -> str:
     return "docs.jsonl"
 
 
-@case(ids=IDS, text=["text"], notes=["Column 'doc_id' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column 'doc_id' has a different value in every row"])
 def json_lines_with_vectors_as_text_of_json(folder: Path) -> str:
     (folder / "docs.jsonl").write_text(lines(named(doc_id=IDS, text=TITLES, embedding=list(map(json.dumps, LISTS)))))
     return "docs.jsonl"
@@ -174,7 +174,7 @@ def json_of_vectors_by_name(folder: Path) -> str:
     return save(folder, "docs.json", dict(zip(IDS, LISTS, strict=True)))
 
 
-@case(ids=IDS, notes=["Column 'custom_id' has another value in every row", "No column reads like text (custom_id)"])
+@case(ids=IDS, notes=["Column 'custom_id' has a different value in every row", "No column reads like text (custom_id)"])
 def json_lines_of_a_batch_of_openai(folder: Path) -> str:
     bodies = [{"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": v}]} for v in LISTS]
     responses = [{"status_code": 200, "body": body} for body in bodies]
@@ -228,7 +228,7 @@ SPAN_IDS = [f"{row + 16:016x}" for row in range(ROWS)]
 @case(
     ids=SPAN_IDS,
     text=["embedding.embeddings.0.embedding.text"],
-    notes=["Column 'span_id' has another value in every row"],
+    notes=["Column 'span_id' has a different value in every row"],
 )
 def json_of_open_telemetry(folder: Path) -> str:
     return save(folder, "traces.json", traces(spans()))
@@ -237,7 +237,7 @@ def json_of_open_telemetry(folder: Path) -> str:
 @case(
     ids=SPAN_IDS,
     text=["embedding.embeddings.0.embedding.text"],
-    notes=["Column 'span_id' has another value in every row"],
+    notes=["Column 'span_id' has a different value in every row"],
 )
 def json_lines_of_a_collector(folder: Path) -> str:
     (folder / "traces.jsonl").write_text(lines([traces(spans()[at : at + 5]) for at in range(0, ROWS, 5)]))

@@ -28,21 +28,21 @@ def parquet(folder: Path, columns: dict[str, Any] | pa.Table, name: str = "docs.
     return name
 
 
-@case(ids=IDS, text=["text"], notes=["Column '__index_level_0__' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column '__index_level_0__' has a different value in every row"])
 def parquet_of_pandas_with_an_index_of_text(folder: Path) -> str:
     table = pa.table({"text": TITLES, "embedding": pa.array(LISTS, pa.list_(pa.float64())), "__index_level_0__": IDS})
     index = {"index_columns": ["__index_level_0__"], "columns": [], "column_indexes": [], "pandas_version": "2.2.3"}
     return parquet(folder, table.replace_schema_metadata({"pandas": json.dumps(index)}))
 
 
-@case(ids=IDS, text=["text"], notes=["Column 'ticket' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column 'ticket' has a different value in every row"])
 def parquet_that_pandas_wrote(folder: Path) -> str:
     frame = pd.DataFrame({"ticket": IDS, "text": TITLES, "embedding": list(VECTORS)}).set_index("ticket")
     frame.to_parquet(folder / "docs.parquet")
     return "docs.parquet"
 
 
-@case(ids=IDS, text=["text"], notes=["Column 'ticket' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column 'ticket' has a different value in every row"])
 def parquet_that_polars_wrote(folder: Path) -> str:
     frame = pl.DataFrame({"ticket": IDS, "text": TITLES}).with_columns(pl.Series("embedding", VECTORS))
     frame.write_parquet(folder / "docs.parquet")
@@ -88,7 +88,7 @@ def parquet_of_half_floats_in_lists_of_one_size(folder: Path) -> str:
     return parquet(folder, {"id": pa.array(NUMBERS, pa.uint32()), "text": TITLES, "embedding": vectors})
 
 
-@case(ids=NUMBERS, text=["text"], notes=["Column 'ticket_id' has another value in every row"])
+@case(ids=NUMBERS, text=["text"], notes=["Column 'ticket_id' has a different value in every row"])
 def parquet_with_ids_that_became_floats(folder: Path) -> str:
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(FLAT.astype(np.float64)), DIMENSION)
     return parquet(folder, {"ticket_id": pa.array(NUMBERS, pa.float64()), "text": TITLES, "vector": vectors})
@@ -119,7 +119,7 @@ def parquet_with_vectors_as_bytes(folder: Path) -> str:
     return parquet(folder, {"id": [id.encode() for id in IDS], "text": TITLES, "embedding": vectors})
 
 
-@case(ids=IDS, text=["text"], notes=["Column 'key' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column 'key' has a different value in every row"])
 def parquet_with_vectors_of_a_field_for_each_number(folder: Path) -> str:
     parts = [pa.array(VECTORS[:, at]) for at in range(DIMENSION)]
     vectors = pa.StructArray.from_arrays(parts, [f"d{at}" for at in range(DIMENSION)])
@@ -170,7 +170,7 @@ def parquet_with_one_vector_too_short(folder: Path) -> str:
     return parquet(folder, {"id": IDS, "text": TITLES, "embedding": [*LISTS[:5], LISTS[5][:11], *LISTS[6:]]})
 
 
-@case(refused=["docs.parquet", "text but no vectors", "'title', 'body'", "Shoal makes none yet"])
+@case(refused=["docs.parquet", "text but no vectors", "'title', 'body'", "Shoal computes none yet"])
 def parquet_of_text_alone(folder: Path) -> str:
     return parquet(folder, {"id": IDS, "title": TITLES, "body": BODIES})
 
@@ -192,13 +192,13 @@ def shards(folder: Path) -> list[str]:
     return [f"part-{part}.parquet" for part in range(3)]
 
 
-@case(ids=IDS, text=["text"], notes=["Column 'sku' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column 'sku' has a different value in every row"])
 def parquet_in_a_pattern(folder: Path) -> Sequence[str]:
     shards(folder)
     return ["part-*.parquet"]
 
 
-@case(ids=IDS, text=["text"], notes=["Column 'sku' has another value in every row"])
+@case(ids=IDS, text=["text"], notes=["Column 'sku' has a different value in every row"])
 def parquet_in_a_pattern_that_the_shell_wrote_out(folder: Path) -> Sequence[str]:
     return shards(folder)
 
@@ -253,13 +253,13 @@ def numpy_array_of_halves_with_a_table_beside_it(folder: Path) -> str:
     return "docs.npy"
 
 
-@case(ids=IDS, text=["texts"], notes=["Column 'ids' has another value in every row"])
+@case(ids=IDS, text=["texts"], notes=["Column 'ids' has a different value in every row"])
 def numpy_archive_with_ids_and_texts(folder: Path) -> str:
     np.savez_compressed(folder / "docs.npz", embeddings=VECTORS, ids=np.array(IDS), texts=np.array(TITLES))
     return "docs.npz"
 
 
-@case(ids=NUMBERS, notes=["Column 'ids' has another value in every row", "No column reads like text (ids, y)"])
+@case(ids=NUMBERS, notes=["Column 'ids' has a different value in every row", "No column reads like text (ids, y)"])
 def numpy_archive_with_numbers_for_ids(folder: Path) -> str:
     np.savez(folder / "docs.npz", X=VECTORS.astype(np.float64), ids=np.array(NUMBERS), y=np.arange(ROWS))
     return "docs.npz"

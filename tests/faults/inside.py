@@ -26,7 +26,7 @@ from faults.workload import Operations, Tenants
 from shoal import failpoints
 from shoal.api.app import _ROUTES, create_app
 from shoal.assemble import Services, assemble, utc_now
-from shoal.cli.processes.worker import _Runs
+from shoal.cli.processes.worker import _RunOutcomes
 from shoal.errors import ShoalError
 from shoal.jobs.child import Progress
 from shoal.jobs.liveness import is_alive, process_name
@@ -133,7 +133,7 @@ def inline_worker(services: Services, at_publish: Callable[[], None] = lambda: N
     folder = services.settings.data / "workers"
     return Worker(
         services.metadata,
-        _Runs(services),
+        _RunOutcomes(services),
         _InThisProcess(services, at_publish),
         name=process_name(),
         queue_name=QUEUE,

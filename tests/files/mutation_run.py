@@ -25,7 +25,7 @@ from files.mutations import Mutation, mutations
 from peak_memory import PeakMemory
 from server_process import FreshServer
 from shoal.errors import ShoalError
-from shoal.library.from_columns import How
+from shoal.library.from_columns import ClusterOptions
 from shoal.library.from_file import cluster_file
 from shoal.library.request import Request
 
@@ -127,7 +127,9 @@ def _forked(path: Path) -> tuple[str, str]:
 
 def _clustered(path: Path) -> tuple[str, str]:
     try:
-        cluster_file(Request(path=path, format=path.suffix[1:], how=How(n_clusters=2, threads=1)))
+        cluster_file(
+            Request(path=path, format=path.suffix[1:], cluster_options=ClusterOptions(n_clusters=2, threads=1))
+        )
     except ShoalError as error:
         return type(error).__name__, "" if error.message.strip() else "an error without a sentence"
     except BaseException:  # noqa: BLE001  # the very thing that is looked for

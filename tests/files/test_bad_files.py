@@ -37,7 +37,7 @@ def test_an_empty_file_is_called_empty(name: str, content: bytes, tmp_path: Path
     assert f"{name}: is empty" in refusal(tmp_path / name).message
 
 
-def test_a_file_without_rows_is_told_apart_from_an_empty_one(tmp_path: Path) -> None:
+def test_a_file_without_rows_is_distinguished_from_an_empty_one(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id,embedding\n")
     np.save(tmp_path / "x.npy", np.empty((0, 3), np.float32))
 
@@ -46,7 +46,7 @@ def test_a_file_without_rows_is_told_apart_from_an_empty_one(tmp_path: Path) -> 
     assert "has no rows" in refusal(tmp_path / "x.npy").message
 
 
-def test_a_missing_file_a_folder_and_an_unknown_ending_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_and_an_unknown_suffix_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "x.docx").write_bytes(b"hello")
     (tmp_path / "x.csv").mkdir()
 
@@ -70,7 +70,7 @@ def test_a_missing_file_a_folder_and_an_unknown_ending_are_told_apart(tmp_path: 
         ("x.arrow", b"{}\n", "text"),
     ],
 )
-def test_a_file_that_is_not_what_its_name_says_is_told_what_it_is(
+def test_an_error_names_the_actual_format_of_a_file_with_a_wrong_suffix(
     name: str, content: bytes, found: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -98,10 +98,10 @@ def test_a_pipe_beside_an_array_is_refused_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "row", "problem"),
     [
-        (b'[{"id": 1},\n 7,\n {"id": 2}]', 1, "is no JSON object"),
-        (b'[{"id": 1},\n {"id": 2}\n {"id": 3}]', 2, "is no JSON object"),
+        (b'[{"id": 1},\n 7,\n {"id": 2}]', 1, "is not a JSON object"),
+        (b'[{"id": 1},\n {"id": 2}\n {"id": 3}]', 2, "is not a JSON object"),
         (b'[{"id": 1},\n {"id": }]', 1, "is not JSON"),
-        (b'[{"id": 1},\n {"id": 2}, 9]', 2, "is no JSON object"),
+        (b'[{"id": 1},\n {"id": 2}, 9]', 2, "is not a JSON object"),
     ],
 )
 def test_a_fault_in_a_json_array_is_named_by_row(text: bytes, row: int, problem: str, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_what_follows_the_end_of_a_json_document_is_refused_with_its_line(
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
-def test_a_file_that_was_cut_off_cannot_be_read(keep: float, tmp_path: Path) -> None:
+def test_a_truncated_file_is_rejected(keep: float, tmp_path: Path) -> None:
     whole = parquet(tmp_path, id=["a", "b"] * 500, embedding=[[1.0, 2.0]] * 1000)
     whole.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * keep)])
 

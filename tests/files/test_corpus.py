@@ -50,7 +50,7 @@ def check_read(case: Case, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_an_ordinary_file_is_read_as_it_is_meant(
+def test_an_ordinary_file_is_read_as_intended(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

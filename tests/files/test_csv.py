@@ -53,7 +53,7 @@ def values(source: Source) -> list[Any]:
         ["1", "two"],
     ],
 )
-def test_what_a_number_would_not_write_again_stays_text(texts: list[str], tmp_path: Path) -> None:
+def test_numbers_that_would_not_round_trip_stay_text(texts: list[str], tmp_path: Path) -> None:
     assert values(open_source(written(tmp_path, texts))) == texts
 
 
@@ -73,7 +73,7 @@ def test_what_a_number_would_not_write_again_stays_text(texts: list[str], tmp_pa
         (["", ""], ["", ""]),
     ],
 )
-def test_what_is_written_as_numbers_and_truths_is_read_as_such(
+def test_numbers_and_booleans_in_canonical_form_are_typed(
     texts: list[str], expected: list[Any], tmp_path: Path
 ) -> None:
     found = values(open_source(written(tmp_path, texts)))
@@ -101,7 +101,7 @@ def test_a_marker_among_numbers_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("delimiter", "name"), [(";", "x.csv"), ("\t", "x.csv"), ("|", "x.csv"), (",", "x.tsv")])
-def test_the_delimiter_is_seen(delimiter: str, name: str, tmp_path: Path) -> None:
+def test_the_delimiter_is_detected(delimiter: str, name: str, tmp_path: Path) -> None:
     rows = [["id", "value", "embedding"], ["a", '"one; two,\tthree|"', '"[1, 2]"'], ["b", "x", '"[3, 4]"']]
     (tmp_path / name).write_text("".join(delimiter.join(row) + "\n" for row in rows))
     source = open_source(tmp_path / name)
@@ -118,7 +118,7 @@ def test_a_file_of_one_column_is_not_torn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row", [0, 2])
-def test_text_that_is_no_utf8_is_named(row: int, tmp_path: Path) -> None:
+def test_invalid_utf8_is_reported(row: int, tmp_path: Path) -> None:
     lines = [f'{n},{"Zoë" if n == row else "x"},"[1, 2]"\n' for n in range(4)]
     (tmp_path / "x.csv").write_bytes(("id,name,embedding\n" + "".join(lines)).encode("latin-1"))
     with pytest.raises(InvalidField) as refused:
@@ -140,11 +140,11 @@ def test_a_column_for_each_dimension_is_read_however_it_is_written(tmp_path: Pat
         assert np.allclose(read.vectors["vector"], block, atol=0.006)
 
 
-def test_numbers_in_several_writings_are_reported(tmp_path: Path) -> None:
+def test_numbers_in_several_notations_are_reported(tmp_path: Path) -> None:
     source = open_source(written(tmp_path, ["1.50", "2", "3.25"]))
 
     assert values(source) == ["1.50", "2", "3.25"]
-    assert any("'value' holds numbers in several writings, one of them '2'" in w for w in source.info.warnings)
+    assert any("'value' holds numbers in several notations, one of them '2'" in w for w in source.info.warnings)
     for texts in (["1.50", "2.25"], ["1", "2.5"], ["007", "8"], ["1.50", "two"], ["true", "2"], ["+1", "2"]):
         warnings = open_source(written(tmp_path, texts)).info.warnings
         assert not any("'value'" in warning for warning in warnings), texts
@@ -157,7 +157,7 @@ def test_a_column_that_is_a_dimension_of_a_vector_may_be_written_as_it_likes(tmp
     source = open_source(path)
 
     assert dict(source.info.vectors) == {"v": 2}
-    assert not any("several writings" in warning for warning in source.info.warnings)
+    assert not any("several notations" in warning for warning in source.info.warnings)
 
 
 def test_a_row_that_no_block_holds_names_its_line(tmp_path: Path) -> None:
@@ -174,5 +174,5 @@ def test_a_header_that_is_no_header_is_named_as_one(tmp_path: Path) -> None:
 
 def test_json_that_is_not_utf8_is_named_as_that(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes('{"id": 1, "t": "Grün", "v": [1, 2]}\n'.encode("latin-1") * 2)
-    with pytest.raises(InvalidField, match=r"x.jsonl: row 0 \(line 1\): is not UTF-8 text. Say how it is written"):
+    with pytest.raises(InvalidField, match=r"x.jsonl: row 0 \(line 1\): is not UTF-8 text. Set its encoding"):
         open_source(tmp_path / "x.jsonl")

@@ -10,7 +10,7 @@ import pytest
 from shoal.errors import InvalidField
 from shoal.files import open_source
 from shoal.files.columnar.vector_forms import parse_vector
-from shoal.files.csv_text.decimal_mark import decimal_mark
+from shoal.files.csv_text.decimal_mark import detect_decimal_mark
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_groups_of_three_digits_decide_only_where_no_fraction_does(columns: Sequ
     columns = [[*column, *[""] * (longest - len(column))] for column in columns]
     rows = pa.RecordBatch.from_pydict({f"c{n}": pa.array([*column]) for n, column in enumerate(columns)})
 
-    assert decimal_mark(rows) == mark
+    assert detect_decimal_mark(rows) == mark
 
 
 @pytest.mark.parametrize(
@@ -76,5 +76,5 @@ def test_vectors_with_decimal_commas_have_as_many_numbers_as_with_points(between
 def test_vectors_whose_decimal_commas_also_separate_the_numbers_are_refused(tmp_path: Path) -> None:
     rows = "".join(f'T{row};"[0,5,0,05,0,07]"\n' for row in range(3))
     (tmp_path / "x.csv").write_text("id;embedding\n" + rows)
-    with pytest.raises(InvalidField, match=r"embedding.*is no vector, got '\[0,5,0,05,0,07\]'.*\[0,1; 0,2\]"):
+    with pytest.raises(InvalidField, match=r"embedding.*is not a vector, got '\[0,5,0,05,0,07\]'.*\[0,1; 0,2\]"):
         open_source(tmp_path / "x.csv", vector_columns=["embedding"])

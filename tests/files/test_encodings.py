@@ -11,7 +11,7 @@ import pytest
 import shoal
 from shoal.errors import InvalidField
 from shoal.files import open_source
-from shoal.files.layout import CLIENT, COMMAND, HTTP, PYTHON, Options
+from shoal.files.layout import CLIENT, COMMAND, HTTP, PYTHON, OptionNames
 
 CSV = 'id,Größe,embedding\n1,Größe und 雨,"[1, 2]"\n2,Öl,"[2, 1]"\n'
 JSON = '{"id": "1", "Größe": "Größe und 雨", "embedding": [1, 2]}\n{"id": "2", "Größe": "Öl", "embedding": [2, 1]}\n'
@@ -91,7 +91,7 @@ def test_text_that_says_nothing_of_its_encoding_is_refused_with_its_line(text: s
         ("x.csv", CSV.encode(), "idna", "encoding: is none of files, got 'idna'"),
         ("x.csv", CSV.encode(), "unicode_escape", "encoding: is none of files, got 'unicode_escape'"),
         ("x.csv", CSV.encode("utf-16-le"), "utf-16", "x.csv: is not utf-16 text: it has no mark. Name utf-16-le or"),
-        ("x.csv", CSV.encode(), "cp037", "x.csv: has no row that ends. Check that it is text, in the encoding"),
+        ("x.csv", CSV.encode(), "cp037", "x.csv: has no complete row. Check that it is text, in the encoding"),
     ],
 )
 def test_an_encoding_that_does_not_fit_is_refused(
@@ -128,8 +128,8 @@ def test_the_remedy_for_a_table_beside_an_array_works(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (COMMAND, "Say how it is written: --encoding cp1252 for"),
-        (PYTHON, 'Say how it is written: encoding="cp1252" for'),
+        (COMMAND, "Set its encoding: --encoding cp1252 for"),
+        (PYTHON, 'Set its encoding: encoding="cp1252" for'),
         (HTTP, "Save it as UTF-8, which Excel calls CSV UTF-8."),
         (CLIENT, "Save it as UTF-8, which Excel calls CSV UTF-8."),
     ],
@@ -143,7 +143,7 @@ def test_the_remedy_for_a_table_beside_an_array_works(tmp_path: Path) -> None:
     ],
 )
 def test_the_remedy_for_other_text_is_one_that_the_caller_has(
-    name: str, content: bytes, options: Options, says: str, tmp_path: Path
+    name: str, content: bytes, options: OptionNames, says: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
     (tmp_path / "several").mkdir()

@@ -85,7 +85,7 @@ def test_an_archive_that_is_cut_off_or_damaged_is_refused_in_a_line(
     assert "\n" not in caught.value.message
 
 
-def test_a_small_archive_that_unfolds_without_end_is_refused_while_it_is_unpacked(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_rejected_while_it_is_unpacked(tmp_path: Path) -> None:
     bomb = packed(tmp_path, "x.csv.gz", b"id,t\n" + b"0" * (32 * 2**20))
     before = open_files()
 
@@ -95,7 +95,9 @@ def test_a_small_archive_that_unfolds_without_end_is_refused_while_it_is_unpacke
     assert open_files() == before
 
 
-def test_what_was_unpacked_is_private_and_gone_with_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpacked_files_are_private_and_removed_with_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -134,7 +136,7 @@ def test_an_archive_of_a_bad_file_leaves_nothing_behind(tmp_path: Path) -> None:
     ],
     ids=["parquet", "plain text", "unknown ending", "empty"],
 )
-def test_what_is_no_packed_text_is_told_apart(name: str, content: bytes, told: str, tmp_path: Path) -> None:
+def test_archives_of_other_content_are_distinguished(name: str, content: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
 
     with pytest.raises(InvalidField, match=told):

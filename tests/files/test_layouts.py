@@ -173,7 +173,7 @@ def test_an_empty_vector_is_named(tmp_path: Path) -> None:
     assert error.message.startswith("docs.arrow: row 3, column 'embedding': has 0 numbers where the others have 8")
 
 
-def test_what_numpy_cut_when_printing_is_refused(tmp_path: Path) -> None:
+def test_vectors_abbreviated_by_numpy_are_rejected(tmp_path: Path) -> None:
     texts = [str(np.arange(2000) / 7) for _ in IDS]
     error = refusal(written(tmp_path, id=IDS, embedding=texts), vector_columns=["embedding"])
 
@@ -193,7 +193,7 @@ def test_what_numpy_cut_when_printing_is_refused(tmp_path: Path) -> None:
     ],
     ids=["amounts", "tuples", "struct", "hashes", "hexadecimal", "words", "dates"],
 )
-def test_what_only_resembles_vectors_stays_an_attribute(column: pa.Array, tmp_path: Path) -> None:
+def test_values_that_only_resemble_vectors_stay_attributes(column: pa.Array, tmp_path: Path) -> None:
     source = open_source(written(tmp_path, id=IDS, thing=column), needs_vectors=False)
 
     assert source.info.vectors == {}
@@ -330,7 +330,9 @@ def moments(values: list[int], kind: pa.DataType) -> pa.Array:
         ),
     ],
 )
-def test_what_json_has_no_form_for_is_refused_by_row_and_column(column: pa.Array, says: str, tmp_path: Path) -> None:
+def test_values_without_a_json_representation_are_rejected_by_row_and_column(
+    column: pa.Array, says: str, tmp_path: Path
+) -> None:
     path = written(tmp_path, id=IDS, thing=column, embedding=LISTS)
     error = refusal(path, vector_columns=["embedding"])
 
@@ -384,7 +386,7 @@ def test_the_ends_of_time_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
-def test_text_that_is_no_utf8_is_named_with_the_remedy(kind: str, tmp_path: Path) -> None:
+def test_invalid_utf8_is_reported_with_the_remedy(kind: str, tmp_path: Path) -> None:
     raw = pa.array([b"caf\xc3\xa9", b"x", b"y", b"z", b"caf\xe9", b"v"], pa.binary())
     table = pa.table({"id": IDS, "note": raw.view(pa.string()), "embedding": LISTS})
     path = tmp_path / f"docs.{kind}"

@@ -85,7 +85,9 @@ def test_times_of_any_unit_are_read(unit: str, written: str, tmp_path: Path) -> 
         (np.zeros(5), "Arrays of another length were left out: more."),
     ],
 )
-def test_an_array_that_is_no_column_is_left_out_with_a_word(array: NDArray[Any], says: str, tmp_path: Path) -> None:
+def test_an_array_that_cannot_be_a_column_is_left_out_with_a_warning(
+    array: NDArray[Any], says: str, tmp_path: Path
+) -> None:
     np.savez(tmp_path / "x.npz", e=VECTORS, more=array)
 
     source = open_source(tmp_path / "x.npz")
@@ -94,7 +96,7 @@ def test_an_array_that_is_no_column_is_left_out_with_a_word(array: NDArray[Any],
     assert np.array_equal(source.read().vectors["e"], VECTORS)
 
 
-def test_a_text_that_is_none_is_refused_by_the_name_of_its_array(tmp_path: Path) -> None:
+def test_an_invalid_text_is_rejected_naming_its_array(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", e=VECTORS, note=np.array(["\ud800"] * 6))
 
     with pytest.raises(InvalidField, match=r"x\.npz: array 'note': "):

@@ -15,7 +15,7 @@ import pytest
 from shoal.errors import InvalidField, TooLarge
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
-from shoal.files.ids.likely import DifferentColumns
+from shoal.files.ids.likely import DistinctColumns
 from shoal.records.document import own_fields
 
 pytestmark = pytest.mark.process
@@ -276,7 +276,7 @@ def test_attributes_of_every_arrow_type_have_a_json_form(tmp_path: Path) -> None
     }
 
 
-def test_vectors_that_were_not_asked_for_and_reserved_names_are_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_other_vectors_and_reserved_names_are_left_out_with_a_warning(tmp_path: Path) -> None:
     two = pa.table(
         {"id": ["a"], "left": [[1.0, 2.0]], "right": [[1.0, 2.0]], "collection_id": ["c"], "tags": [["x", "y"]]}
     )
@@ -367,14 +367,14 @@ def test_json_whose_first_line_is_very_long_is_read_by_its_shape(shape: str, tmp
     assert table.vectors["vec"].tolist() == [[0.5, 1.0], [1.5, 1.0], [2.5, 1.0], [3.5, 1.0]]
 
 
-def test_a_column_that_is_called_like_ids_and_repeats_is_noted(tmp_path: Path) -> None:
+def test_a_column_named_like_ids_with_duplicates_is_noted(tmp_path: Path) -> None:
     lines = [f'T-{row % 2900},"[{row}.5, 1.0]"' for row in range(3000)]
     (tmp_path / "docs.csv").write_text("\n".join(["Ticket ID,embedding", *lines]))
 
     source = open_source(tmp_path / "docs.csv")
 
     assert source.info.id_column is None
-    assert "Column 'Ticket ID' looks like ids, but has values twice" in " ".join(source.info.warnings)
+    assert "Column 'Ticket ID' looks like ids, but has duplicates" in " ".join(source.info.warnings)
 
 
 def spans(*values: dict[str, Any]) -> bytes:
@@ -403,9 +403,9 @@ def test_numbers_of_spans_that_are_none_stay_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (b"[]", "t.jsonl: line 3: is no JSON object, got []"),
+        (b"[]", "t.jsonl: line 3: is not a JSON object, got []"),
         (b'{"resourceSpans":[{"scope', "t.jsonl: line 3: is not JSON"),
-        (b'{"resourceSpans":5}', "t.jsonl: line 3, 'resourceSpans': is no array, got 5"),
+        (b'{"resourceSpans":5}', "t.jsonl: line 3, 'resourceSpans': is not an array, got 5"),
     ],
 )
 def test_a_bad_line_of_traces_is_named_with_its_key(line: bytes, says: str, tmp_path: Path) -> None:
@@ -428,18 +428,18 @@ def test_the_first_of_the_likely_ids_that_never_repeats_is_taken(ending: str, tm
 
 
 def test_values_that_are_one_as_ids_are_one_value() -> None:
-    columns = DifferentColumns(["same", "gap", "other"])
+    columns = DistinctColumns(["same", "gap", "other"])
     columns.add({"same": [1, "a"], "gap": ["x", "y"], "other": ["1", 2.0]})
     columns.add({"same": ["1", "b"], "gap": [None, "z"], "other": [3, "4"]})
 
-    assert columns.ended() == ["other"]
+    assert columns.finish() == ["other"]
 
 
 def test_a_header_of_years_is_read_as_values_and_noted(tmp_path: Path) -> None:
     (tmp_path / "years.csv").write_text("2019,2020,2021\n1.5,2.5,3.5\n")
     (tmp_path / "plain.csv").write_text("0.5,1.5,1.5\n1.5,2.5,3.5\n")
 
-    assert open_source(tmp_path / "years.csv").info.warnings[0].startswith("The first line is whole numbers")
+    assert open_source(tmp_path / "years.csv").info.warnings[0].startswith("The first line is integers")
     assert not any("first line" in one for one in open_source(tmp_path / "plain.csv").info.warnings)
 
 
@@ -449,7 +449,7 @@ def test_too_many_columns_are_refused_by_the_first_line(tmp_path: Path) -> None:
         open_source(tmp_path / "wide.csv")
 
 
-def test_a_text_that_stands_for_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_text_repeated_to_gigabytes_is_rejected_before_it_is_read(tmp_path: Path) -> None:
     rows = 300_000
     text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * 10_000]))
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(2 * rows, np.float32)), 2)

@@ -13,7 +13,7 @@ from shoal.errors import InvalidField, TooLarge
 from shoal.files import Source, open_source
 from shoal.files.bounds import Bounds
 from shoal.files.own_results import FORMAT
-from shoal.files.shards import size_of
+from shoal.files.shards import total_size
 
 pytestmark = pytest.mark.process
 
@@ -119,7 +119,7 @@ def test_files_in_folders_of_different_fields_are_refused(tmp_path: Path) -> Non
     assert "is in folders for 'year', and " in refusal(tmp_path)
 
 
-def test_an_id_that_two_files_have_is_told_with_both_rows(tmp_path: Path) -> None:
+def test_a_duplicate_id_across_files_is_reported_with_both_rows(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a.parquet", ["x", "y"], [[1, 2], [1, 3]])
     write(tmp_path / "data" / "b.parquet", ["z", "y"], [[1, 2], [1, 3]])
 
@@ -129,7 +129,7 @@ def test_an_id_that_two_files_have_is_told_with_both_rows(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("size", [1, 8192])
-def test_a_bad_row_is_told_with_its_file_and_its_row_there(size: int, tmp_path: Path) -> None:
+def test_an_error_names_the_file_of_a_bad_row_and_its_row_number(size: int, tmp_path: Path) -> None:
     shards(tmp_path / "data")
     write(tmp_path / "data" / "part-3.parquet", ["v", "w"], [[1, 2], [1, 2, 3]], note=["", ""])
 
@@ -143,14 +143,14 @@ def test_a_bad_row_is_told_with_its_file_and_its_row_there(size: int, tmp_path: 
         open_source(tmp_path / "data").read()
 
 
-def test_a_row_that_is_wrong_when_the_file_is_looked_at_is_told_so_too(tmp_path: Path) -> None:
+def test_a_bad_row_in_the_sample_is_reported_like_any_other(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a.parquet", [], [])
     write(tmp_path / "data" / "b.parquet", ["v", "w"], [[1, float("nan")], [1, 2]])
 
     assert refusal(tmp_path / "data").startswith("data/b.parquet: row 0, column 'embedding'")
 
 
-def test_files_of_different_columns_or_types_are_told_apart(tmp_path: Path) -> None:
+def test_files_of_different_columns_or_types_are_rejected(tmp_path: Path) -> None:
     shards(tmp_path / "data", 2)
     write(tmp_path / "data" / "part-2.parquet", ["v"], [[1, 2]], note=[7])
 
@@ -163,7 +163,7 @@ def test_files_of_different_columns_or_types_are_told_apart(tmp_path: Path) -> N
     assert refusal(tmp_path / "data").startswith("data/part-0.parquet: has no column 'other', and data/part-2.parquet")
 
 
-def test_an_empty_column_and_other_writings_of_text_fit_any_file(tmp_path: Path) -> None:
+def test_a_null_column_and_other_text_types_fit_any_file(tmp_path: Path) -> None:
     text, coded = pa.array(["b"], pa.large_string()), pa.array(["c"]).dictionary_encode()
     for number, note in enumerate([pa.nulls(1), text, coded, pa.nulls(1)]):
         write(tmp_path / f"{number}.parquet", [str(number)], [[1, 2]], note=note)
@@ -192,7 +192,7 @@ def test_folders_and_patterns_that_hold_no_table_are_refused_in_a_line_each(tmp_
     (tmp_path / "damaged" / "part-1.parquet").write_bytes(whole[: len(whole) // 2])
 
     assert refusal(tmp_path / "empty") == "empty: is a folder without files. Check the path."
-    assert refusal(tmp_path / "texts").startswith("texts: holds no file that can be one of several, but 'a.npy'")
+    assert refusal(tmp_path / "texts").startswith("texts: holds no file of a format that can be combined, but 'a.npy'")
     assert refusal(tmp_path / "mixed").startswith("mixed: holds 'README.md' beside Parquet files")
     assert refusal(tmp_path / "no-*.parquet") == "no-*.parquet: matches no file. Check the pattern."
     assert refusal(tmp_path / "damaged").startswith("damaged/part-1.parquet: cannot be read")
@@ -211,7 +211,7 @@ def test_files_whose_values_are_damaged_are_named_while_they_are_read(tmp_path: 
     assert refusal(tmp_path / "data").startswith("data/part-1.parquet")
 
 
-def test_what_files_unfold_to_is_counted_over_all_of_them(tmp_path: Path) -> None:
+def test_the_expanded_size_is_limited_over_all_files(tmp_path: Path) -> None:
     bounds = Bounds(free_bytes=600_000, most_bytes=600_000)
     for number in range(4):
         ids = [f"{number}-{row}" for row in range(300)]
@@ -271,6 +271,6 @@ def test_results_of_earlier_runs_are_no_documents(pattern: str, tmp_path: Path) 
     deep = [] if pattern == "*/*.parquet" else ["own"]
     assert ids == sorted(["m", *deep, *(f"s{shard}-{row}" for shard in range(3) for row in range(4))])
     files = [path for path in folder.rglob("*.parquet") if path.stem != "centroids" and (deep or path.stem != "mine")]
-    assert size_of(whole) == sum(path.stat().st_size for path in files)
+    assert total_size(whole) == sum(path.stat().st_size for path in files)
     assert open_source(folder / "topics" / "*.parquet").info.rows == 1
     assert open_source(folder / "shoal-out" / "data" / "*.parquet").info.rows == 1

@@ -14,8 +14,8 @@ import pytest
 from shoal.api.errors import error_reply
 from shoal.errors import Unavailable
 from shoal.intake import readers
-from shoal.intake.readers import READERS, FileReaders, readers_for
-from shoal.intake.request import How, Limits
+from shoal.intake.readers import READERS, FileReaders, readers_needed
+from shoal.intake.request import Limits, ReadOptions
 
 ROWS = 60_000
 
@@ -43,14 +43,14 @@ def host() -> int:
 
 
 def rows_of(files: FileReaders, path: Path) -> int:
-    with files.reading(path, How(), "org_1") as file:
+    with files.reading(path, ReadOptions(), "org_1") as file:
         return sum(len(batch) for batch in file.batches())
 
 
 def test_a_file_whose_host_is_ended_while_it_is_read_can_be_sent_again(files: FileReaders, path: Path) -> None:
     before = host()
 
-    with files.reading(path, How(), "org_1") as file:
+    with files.reading(path, ReadOptions(), "org_1") as file:
         batches = file.batches()
         next(batches)
         os.kill(before, signal.SIGKILL)
@@ -96,7 +96,7 @@ def test_a_small_archive_has_the_memory_of_a_large_file(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(b'{"id": "a", "v": [1, 2]}\n'))
     files = FileReaders(Limits())
 
-    with files.reading(packed, How(), "org_1"):
+    with files.reading(packed, ReadOptions(), "org_1"):
         assert files._reading.total() == 2
 
 
@@ -106,11 +106,11 @@ def test_files_that_are_read_at_once_have_at_most_twice_the_memory_of_one(tmp_pa
     small.write_text('{"id": "a", "v": [1, 2]}\n')
     files = FileReaders(limits := Limits())
 
-    with files.reading(large, How(), "org_1"), files.reading(small, How(), "org_1"):
+    with files.reading(large, ReadOptions(), "org_1"), files.reading(small, ReadOptions(), "org_1"):
         taken = files._reading.total()
-        with files.reading(small, How(), "org_2"):
+        with files.reading(small, ReadOptions(), "org_2"):
             assert files._reading.total() == READERS
 
-    assert taken == readers_for(large.stat().st_size) + readers_for(small.stat().st_size) == 3
-    assert READERS * limits.halved().memory_mib == 2 * limits.memory_mib
+    assert taken == readers_needed(large.stat().st_size) + readers_needed(small.stat().st_size) == 3
+    assert READERS * limits.halve().memory_mib == 2 * limits.memory_mib
     assert files._reading.total() == 0

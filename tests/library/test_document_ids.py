@@ -13,7 +13,7 @@ import pytest
 
 import shoal
 from library.test_from_file import IDS, TEXTS, VECTORS, Writer, as_arrow, as_csv, as_json_lines, as_parquet
-from shoal.library.from_columns import How
+from shoal.library.from_columns import ClusterOptions
 from shoal.library.from_file import cluster_file
 from shoal.library.input.document_ids import DocumentIds
 from shoal.library.request import Request
@@ -95,7 +95,9 @@ def rows(ids: list[Any] | None) -> list[dict[str, Any]]:
 def test_ids_of_a_file_keep_their_type(
     write: Writer, ids: list[Any] | None, expected: list[Any] | None, tmp_path: Path
 ) -> None:
-    found = cluster_file(Request(path=write(tmp_path, rows(ids)), how=How(n_clusters=3))).clustering
+    found = cluster_file(
+        Request(path=write(tmp_path, rows(ids)), cluster_options=ClusterOptions(n_clusters=3))
+    ).clustering
 
     # CSV writes 5.0, which may be a version as well as a number: it stays as it is written.
     expected = expected or ([str(id) for id in ids or ()] if write is as_csv else NUMBERS)
@@ -106,12 +108,16 @@ def test_ids_of_a_file_keep_their_type(
 def test_digits_that_are_text_in_a_typed_file_stay_text(tmp_path: Path) -> None:
     digits = [str(n) for n in NUMBERS]
     for write in (as_json_lines, as_parquet, as_arrow):
-        found = cluster_file(Request(path=write(tmp_path, rows(digits)), how=How(n_clusters=3))).clustering
+        found = cluster_file(
+            Request(path=write(tmp_path, rows(digits)), cluster_options=ClusterOptions(n_clusters=3))
+        ).clustering
         assert list(found.ids) == digits
 
 
 def test_row_numbers_are_the_same_from_a_file_and_in_python(tmp_path: Path) -> None:
-    of_file = cluster_file(Request(path=as_parquet(tmp_path, rows(None)), how=How(n_clusters=3))).clustering
+    of_file = cluster_file(
+        Request(path=as_parquet(tmp_path, rows(None)), cluster_options=ClusterOptions(n_clusters=3))
+    ).clustering
     in_python = shoal.cluster(VECTORS, text=TEXTS, n_clusters=3)
 
     assert list(of_file.ids) == list(in_python.ids) == list(range(COUNT))
@@ -122,7 +128,9 @@ def test_row_numbers_are_the_same_from_a_file_and_in_python(tmp_path: Path) -> N
 def test_row_numbers_are_those_of_the_file_where_rows_are_left_out(tmp_path: Path) -> None:
     given = rows(None)
     given[3]["embedding"] = [0.0] * VECTORS.shape[1]
-    found = cluster_file(Request(path=as_parquet(tmp_path, given), how=How(n_clusters=3))).clustering
+    found = cluster_file(
+        Request(path=as_parquet(tmp_path, given), cluster_options=ClusterOptions(n_clusters=3))
+    ).clustering
 
     assert list(found.ids) == [n for n in range(COUNT) if n != 3]
 
@@ -131,7 +139,7 @@ def test_members_join_the_file_they_came_from(tmp_path: Path) -> None:
     """What people do next; columns of two types do not join."""
     for write, read in ((as_csv, pyarrow.csv.read_csv), (as_parquet, pq.read_table)):
         path = write(tmp_path, rows(NUMBERS))
-        found = cluster_file(Request(path=path, how=How(n_clusters=3))).clustering
+        found = cluster_file(Request(path=path, cluster_options=ClusterOptions(n_clusters=3))).clustering
         found.save(tmp_path / "found")
 
         members = pq.read_table(tmp_path / "found" / "members.parquet")
@@ -158,7 +166,7 @@ def test_a_map_is_kept_for_ids_of_any_type() -> None:
 
 
 def test_a_column_of_no_documents_has_a_type() -> None:
-    assert DocumentIds.of([], whole=True).type == pa.string()
+    assert DocumentIds.from_texts([], whole=True).type == pa.string()
 
 
 def test_clusters_have_examples_of_what_their_documents_say() -> None:

@@ -44,14 +44,14 @@ def test_a_pickled_clustering_places_rows_as_before(estimator: Any) -> None:
     assert len(np.unique(fitted.labels_)) > 1
 
 
-def test_fitted_rows_of_k_means_are_placed_where_they_were() -> None:
+def test_k_means_predicts_the_labels_of_fitted_rows() -> None:
     points = vectors(load("fashion900"), "pca64")
     fitted = shoal.KMeans(10).fit(points)
 
     assert np.array_equal(fitted.predict(points), fitted.labels_)
 
 
-def test_auto_needs_no_parameters_and_tells_its_layers() -> None:
+def test_auto_needs_no_parameters_and_reports_its_layers() -> None:
     table = load("fashion900")
     fitted = shoal.AutoCluster().fit(vectors(table, "pca64"))
     truth = table["label"].to_numpy(zero_copy_only=False).astype(str)
@@ -150,6 +150,6 @@ def test_a_column_of_vectors_is_fitted_as_its_rows(column: Any) -> None:
     assert np.array_equal(fitted.predict(column), fitted.labels_)
 
 
-def test_a_text_that_is_missing_for_a_row_is_said() -> None:
-    with pytest.raises(shoal.ShoalError, match="text: must be as many as the vectors"):
+def test_a_missing_text_is_reported() -> None:
+    with pytest.raises(shoal.ShoalError, match="text: must have one value per vector"):
         shoal.KMeans(3).fit(ROWS, text=TEXTS[1:])

@@ -134,7 +134,7 @@ def test_documents_have_probabilities_over_all_clusters(frame: pd.DataFrame, clu
 def test_probabilities_that_would_need_too_much_memory_are_refused_and_the_top_is_not(
     clustering: shoal.Clustering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exploration, "_MOST_BYTES", 4 * ROWS * 3 - 1)
+    monkeypatch.setattr(exploration, "_MAX_BYTES", 4 * ROWS * 3 - 1)
 
     assert "top: is needed: 64 documents in 3 clusters" in str(refusal(clustering.probabilities))
     assert clustering.probabilities(top=1).labels.shape == (ROWS, 1)
@@ -216,7 +216,7 @@ def test_series_of_pandas_go_by_the_index_of_the_data_frame(
         times.set_axis(range(1, ROWS + 1)),
     ):
         for field, call in (("timestamps", clustering.over_time), ("classes", clustering.per_class)):
-            with pytest.raises(ShoalError, match=f"{field}: has another index than the data"):
+            with pytest.raises(ShoalError, match=f"{field}: has a different index than the data"):
                 call(other)
     assert clustering.over_time(times.reset_index(drop=True)).equals(clustering.over_time(times))  # numbered anew
 
@@ -231,10 +231,10 @@ def test_a_document_without_a_time_is_counted_without_one(clustering: shoal.Clus
 @pytest.mark.parametrize(
     ("times", "bins", "says"),
     [
-        (TIMES[1:], None, "timestamps: must be as many as the documents (64), not 63"),
-        ("created", None, "timestamps: must be one value a row, got 'created'. Such as df[\"created\"]"),
+        (TIMES[1:], None, "timestamps: must have one value per document (64), not 63"),
+        ("created", None, "timestamps: must be one value per row, got 'created'. Such as df[\"created\"]"),
         (list(range(ROWS)), None, "timestamps: holds int64, not times"),
-        (["soon"] * ROWS, None, "timestamps: is text that is no time in ISO 8601, got 'soon'"),
+        (["soon"] * ROWS, None, "timestamps: is text that is not a time in ISO 8601, got 'soon'"),
         ([None] * ROWS, None, "timestamps: holds no time in any row"),
         (TIMES, "fortnight", "bins: must be a number of bins or a unit of time, got 'fortnight'"),
         (TIMES, 0, "bins: must be a number of bins"),
@@ -293,8 +293,8 @@ def test_classes_are_one_column_and_one_value_a_row(clustering: shoal.Clustering
     team = pd.DataFrame({"team": ["a"] * ROWS})
 
     assert clustering.per_class(team)["class"].unique().to_pylist() == ["a"]
-    assert "not one value a row" in str(refusal(lambda: clustering.per_class([{"a": 1}] * ROWS)))
-    assert "not one value a row" in str(refusal(lambda: clustering.per_class(VECTORS)))
+    assert "not one value per row" in str(refusal(lambda: clustering.per_class([{"a": 1}] * ROWS)))
+    assert "not one value per row" in str(refusal(lambda: clustering.per_class(VECTORS)))
 
 
 TAGS: list[Any] = [["a", "b"], ["a"], [], None] * (ROWS // 4)

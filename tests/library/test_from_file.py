@@ -15,7 +15,7 @@ import pytest
 
 from shoal.engine.cost import machine_factor
 from shoal.errors import InvalidField
-from shoal.library.from_columns import How
+from shoal.library.from_columns import ClusterOptions
 from shoal.library.from_file import FileClustering, cluster_file, plan_file
 from shoal.library.request import Request
 from shoal.records.queries.filters import parse_filter
@@ -70,8 +70,8 @@ def rows(document: Callable[[int], dict[str, Any]]) -> Rows:
 
 
 def clustered(path: Path, *, text: Sequence[str] = (), where: object = None) -> FileClustering:
-    how = How(n_clusters=3)
-    return cluster_file(Request(path=path, text=text, where=parse_filter(where, "where"), how=how))
+    how = ClusterOptions(n_clusters=3)
+    return cluster_file(Request(path=path, text=text, where=parse_filter(where, "where"), cluster_options=how))
 
 
 def labels(found: FileClustering) -> set[str]:
@@ -129,7 +129,9 @@ def test_documents_with_metadata_read_as_a_server_would_hold_them(write: Writer,
 @each_writer
 def test_ids_come_from_a_column_with_dots_in_its_name(write: Writer, tmp_path: Path) -> None:
     plain = [{"doc.key": id, "my.vector": VECTORS[n].tolist(), "note": TEXTS[n]} for n, id in enumerate(IDS)]
-    request = Request(path=write(tmp_path, plain), id="doc.key", vector="my.vector", how=How(n_clusters=3))
+    request = Request(
+        path=write(tmp_path, plain), id="doc.key", vector="my.vector", cluster_options=ClusterOptions(n_clusters=3)
+    )
 
     assert cluster_file(request).clustering.ids.tolist() == IDS
 
@@ -161,8 +163,8 @@ import sys
 from pathlib import Path
 from shoal.library.from_file import cluster_file
 from shoal.library.request import Request
-from shoal.library.from_columns import How
-cluster_file(Request(path=Path(sys.argv[1]), how=How(n_clusters=3)))
+from shoal.library.from_columns import ClusterOptions
+cluster_file(Request(path=Path(sys.argv[1]), cluster_options=ClusterOptions(n_clusters=3)))
 # Not ru_maxrss, which counts the process that this one was forked from.
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024)
 """
@@ -177,7 +179,7 @@ def test_the_planned_memory_is_at_least_what_is_seen(count: int, words: int, tmp
     path = tmp_path / "long.parquet"
     pq.write_table(pa.table({"text": texts, "embedding": vectors.tolist()}), path, row_group_size=100)
 
-    planned = plan_file(Request(path=path, how=How(n_clusters=3))).peak_memory_bytes
+    planned = plan_file(Request(path=path, cluster_options=ClusterOptions(n_clusters=3))).peak_memory_bytes
     done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
     seen = int(done.stdout)
 
@@ -190,7 +192,7 @@ def test_a_plan_counts_the_start_and_the_choice_of_a_number(tmp_path: Path) -> N
     pq.write_table(pa.table({"embedding": rng.normal(size=(1_000, 64)).tolist()}), path)
 
     def seconds(**how: Any) -> float:
-        return plan_file(Request(path=path, how=How(map=False, threads=1, **how))).seconds
+        return plan_file(Request(path=path, cluster_options=ClusterOptions(map=False, threads=1, **how))).seconds
 
     given, chosen = seconds(algorithm="kmeans", n_clusters=2), seconds(algorithm="kmeans")
     linked, cut = seconds(algorithm="agglomerative", n_clusters=2), seconds(algorithm="agglomerative")

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 import shoal
 from shoal.errors import InvalidField
-from shoal.library.from_columns import How
+from shoal.library.from_columns import ClusterOptions
 from shoal.library.from_file import cluster_file
-from shoal.library.input.frames import frame_of
+from shoal.library.input.frames import read_frame
 from shoal.library.request import Request
 
 ABOUT = ["refund for my card payment", "password reset does not work", "parcel arrived late again"]
@@ -122,7 +122,9 @@ def test_a_path_is_read_as_the_command_reads_it(tmp_path: Path, kind: str, optio
     else:
         pd.DataFrame(COLUMNS).to_json(path, orient="records", lines=True)
     text = (options["text"],) if options else ()
-    request = Request(path=path, vector=options.get("vector"), text=text, id=options.get("id"), how=How(**HOW))
+    request = Request(
+        path=path, vector=options.get("vector"), text=text, id=options.get("id"), cluster_options=ClusterOptions(**HOW)
+    )
 
     command = cluster_file(request).clustering
     one, two = (shoal.cluster(given, **options, **HOW) for given in (path, str(path)))
@@ -144,7 +146,7 @@ def test_a_file_and_the_same_table_in_memory_give_the_same_result(tmp_path: Path
         assert found.clusters == of_file.clusters
 
 
-def test_what_is_not_named_is_found() -> None:
+def test_unnamed_columns_are_detected() -> None:
     found = shoal.cluster(frame()[["vec", "body"]], **HOW)
 
     assert [one.label for one in found.clusters] == NAMES
@@ -251,16 +253,20 @@ def levels() -> pd.DataFrame:
 NAMED: dict[str, Any] = {"vector": "vec", "text": "body", "id": "ticket"}
 
 REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
-    "a vector spelt wrong": (frame, {"vector": "vecs"}, "is no column of the data, got 'vecs'. Did you mean 'vec'"),
+    "a vector spelt wrong": (frame, {"vector": "vecs"}, "is not a column of the data, got 'vecs'. Did you mean 'vec'"),
     "a text spelt wrong": (frame, {"text": ["title", "Bdoy"]}, "got 'Bdoy'. Did you mean 'body'"),
-    "an id spelt wrong": (frame, {"id": "tiket"}, "id: is no column of the data, got 'tiket'. Did you mean 'ticket'"),
+    "an id spelt wrong": (
+        frame,
+        {"id": "tiket"},
+        "id: is not a column of the data, got 'tiket'. Did you mean 'ticket'",
+    ),
     "several vectors": (lambda: frame().assign(image=frame()["vec"]), {}, 'vec, image. Choose: vector="vec"'),
     "no vectors": (lambda: frame()[["title", "body"]], {}, "no vectors (text in 'title', 'body')"),
     "a vector that is text": (frame, {"vector": "body"}, "column 'body': holds no vectors"),
     "a text that is numbers": (frame, {"vector": "vec", "text": "n"}, "text: holds no text in any row, got 'n'"),
     "objects": (lambda: frame().assign(vec=objects([object()] * ROWS)), {"vector": "vec"}, "holds values of type obj"),
     "only objects": (lambda: pd.DataFrame({"a": objects([object()] * 3)}), {}, "no column that can be read: 'a' holds"),
-    "single values": (lambda: {"vec": 1, "body": 2}, {}, "data['vec']: is one value and no column, got 1"),
+    "single values": (lambda: {"vec": 1, "body": 2}, {}, "data['vec']: is a single value, not a column, got 1"),
     "an empty list": (list, {}, "data: has no rows"),
     "no columns": (pd.DataFrame, {}, "data: has no rows"),
     "a table of ids": (frame, {"vector": "vec", "id": frame()[["n", "ticket"]]}, "id: is a table of 2 columns"),
@@ -273,7 +279,7 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "an id twice": (lambda: frame().assign(ticket="a"), NAMED, "row 1, column 'ticket': repeats the id of row 0"),
     "no id": (lambda: frame().assign(ticket=objects([None, *TICKETS[1:]])), NAMED, "row 0, column 'ticket': has no id"),
     "too few texts": (frame, {"vector": "vec", "text": BODIES[:8]}, "as values there would be 45"),
-    "a short column": (frame, {"vector": "vec", "text": pd.Series(BODIES[:3])}, "text: must be as many"),
+    "a short column": (frame, {"vector": "vec", "text": pd.Series(BODIES[:3])}, "text: must have one value per"),
     "too few vectors": (frame, {"vector": VECTORS[:3], "text": "body"}, "vector: has 3 values. Give one for each of"),
     "names on levels": (levels, NAMED, "data: has column names on 2 levels"),
     "a name twice": (lambda: pd.concat([frame(), frame()], axis=1), NAMED, "two columns called 'vec'"),
@@ -281,7 +287,7 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "a name beside an array": (lambda: VECTORS, {"text": "body"}, "text: belongs to a table"),
     "a vector beside an array": (lambda: VECTORS, {"vector": "vec"}, "vector: belongs to a table"),
     "texts after the vectors": (lambda: VECTORS, {"vector": BODIES}, "Texts go with their name: "),
-    "texts alone": (lambda: BODIES, {}, "data: is texts without vectors"),
+    "texts alone": (lambda: BODIES, {}, "data: is text without vectors"),
     "texts under both names": (lambda: VECTORS, {"texts": BODIES, "text": BODIES}, "give one of them"),
     "several columns of ids": (frame, {"id": ["ticket", "n"]}, "id: names several columns"),
     "a file that is not there": (lambda: "nowhere.parquet", {}, "there is no such file"),
@@ -310,9 +316,9 @@ def test_columns_beside_a_data_frame_go_by_its_index() -> None:
         assert one.labels.tolist() == expected.labels.tolist()
         assert [cluster.label for cluster in one.clusters] == [cluster.label for cluster in expected.clusters]
     moved = df["ticket"].set_axis(df.index + 1)
-    with pytest.raises(InvalidField, match=r"text: has another index than the data.*to_numpy"):
+    with pytest.raises(InvalidField, match=r"text: has a different index than the data.*to_numpy"):
         shoal.cluster(vectors, text=moved, **HOW)
-    with pytest.raises(InvalidField, match=r"id: has another index than the data.*to_numpy"):
+    with pytest.raises(InvalidField, match=r"id: has a different index than the data.*to_numpy"):
         shoal.cluster(vectors, id=moved, **HOW)
     assert list(shoal.cluster(vectors, id=moved.to_numpy(), **HOW).ids) == TICKETS
     lettered = vectors.set_axis([f"row {row}" for row in range(ROWS)])
@@ -334,7 +340,7 @@ def test_a_list_of_texts_beside_a_file_is_texts_however_few_rows_it_has(ending: 
     assert sorted(one.label for one in found.clusters) == sorted(NAMES)
     assert found.text_columns == []
     assert shoal.cluster(path, text=["body"], **HOW).text_columns == ["body"]
-    with pytest.raises(InvalidField, match="is no field of the file"):
+    with pytest.raises(InvalidField, match="is not a field of the file"):
         shoal.cluster(path, text=TITLES[1:], **HOW)
 
 
@@ -372,7 +378,7 @@ def test_rows_of_a_file_without_a_vector_are_left_out_and_what_stands_beside_it_
 
 @pytest.mark.parametrize("data", [VECTORS, VECTORS.tolist(), pa.array(VECTORS.tolist()), pd.Series(TITLES), 5, None])
 def test_only_tables_have_columns(data: object) -> None:
-    assert frame_of(data) is None
+    assert read_frame(data) is None
 
 
 def test_a_batch_of_a_data_set_is_read_at_a_time(tmp_path: Path) -> None:
@@ -506,7 +512,7 @@ def test_columns_that_pandas_numbers_are_named_by_their_number() -> None:
 
 @pytest.mark.parametrize("given", [{"text": 5.0}, {"id": 5.0}, {"text": object()}])
 def test_one_value_is_no_column_of_values(given: Any) -> None:
-    with pytest.raises(InvalidField, match="is one value, not one a row"):
+    with pytest.raises(InvalidField, match="is a single value, not one per row"):
         shoal.cluster(np.eye(2).repeat(6, axis=0), algorithm="kmeans", n_clusters=2, **given)
 
 

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 import shoal
-from shoal.client.documents import _sent
+from shoal.client.documents import _prepare_upload
 from shoal.engine.algorithms import ALGORITHMS
 from shoal.errors import InvalidField
-from shoal.library.input.inputs import column_of, ids_of, points_of, texts_of
+from shoal.library.input.conversion import to_column, to_ids, to_points, to_texts
 
 BLOCK = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 TEXTS = ["refund", "password", "parcel"]
@@ -60,7 +60,7 @@ FORMS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_vectors_in_any_form_are_the_same_points(form: str) -> None:
-    points = points_of(FORMS[form]())
+    points = to_points(FORMS[form]())
 
     assert points.dtype == np.float32
     assert points.flags.c_contiguous
@@ -85,7 +85,7 @@ def masked_rows() -> Any:
         (lambda: changed([]), "has 0 numbers where the others have 4"),
         (lambda: changed(None), "is missing"),
         (lambda: changed(float("nan")), "is missing"),
-        (lambda: changed("text"), "is no vector of numbers"),
+        (lambda: changed("text"), "is not a vector of numbers"),
         (lambda: changed([1.0, None, 3.0, 4.0]), "is not a finite"),
         (lambda: changed([1.0, float("inf"), 3.0, 4.0]), "is not a finite"),
         (lambda: objects(changed(None)), "is missing"),
@@ -97,14 +97,14 @@ def masked_rows() -> Any:
     ],
 )
 def test_the_row_at_fault_is_named(vectors: Callable[[], object], says: str) -> None:
-    error = refusal(lambda: points_of(vectors()))
+    error = refusal(lambda: to_points(vectors()))
 
     assert error.field.startswith("vectors[3]")
     assert says in error.problem
 
 
 def test_the_first_row_can_be_the_one_at_fault() -> None:
-    assert refusal(lambda: points_of([[1.0], *BLOCK.tolist()])).field == "vectors[0]"
+    assert refusal(lambda: to_points([[1.0], *BLOCK.tolist()])).field == "vectors[0]"
 
 
 @pytest.mark.parametrize(
@@ -113,40 +113,40 @@ def test_the_first_row_can_be_the_one_at_fault() -> None:
     ids=["None", "nan", "numpy", "float32", "NaT", "masked"],
 )
 def test_a_missing_text_is_empty_and_a_missing_id_is_refused(missing: object) -> None:
-    assert texts_of(["a", missing, np.str_("c")], 3) == ["a", "", "c"]
-    error = refusal(lambda: ids_of(["a", missing, "c"], 3))
+    assert to_texts(["a", missing, np.str_("c")], 3) == ["a", "", "c"]
+    error = refusal(lambda: to_ids(["a", missing, "c"], 3))
     assert (error.field, error.problem) == ("id[1]", "has no id")
 
 
 def test_masked_texts_are_missing() -> None:
-    assert texts_of(np.ma.array(["a", "under", "c"], mask=[False, True, False]), 3) == ["a", "", "c"]
+    assert to_texts(np.ma.array(["a", "under", "c"], mask=[False, True, False]), 3) == ["a", "", "c"]
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
 def test_texts_and_ids_in_any_layout_of_arrow(kind: pa.DataType) -> None:
     column = pa.chunked_array([pa.array(["a", None], kind), pa.array(["c"], kind)])
 
-    assert texts_of(column, 3) == ["a", "", "c"]
-    assert texts_of(pa.array(["a", None, "c"]).dictionary_encode(), 3) == ["a", "", "c"]
-    assert ids_of(pa.array(["a", "b", "c"], kind), 3).texts == ["a", "b", "c"]
+    assert to_texts(column, 3) == ["a", "", "c"]
+    assert to_texts(pa.array(["a", None, "c"]).dictionary_encode(), 3) == ["a", "", "c"]
+    assert to_ids(pa.array(["a", "b", "c"], kind), 3).texts == ["a", "b", "c"]
 
 
 def test_ids_of_any_type_are_text() -> None:
     key = uuid.UUID(int=7)
     given = [1, np.uint8(2), 3.0, np.float32(4), Decimal(5), np.str_("six"), key, b"eight"]
 
-    assert ids_of(given, 8).texts == ["1", "2", "3", "4", "5", "six", str(key), "eight"]
-    assert ids_of(np.arange(3.0), 3).texts == ["0", "1", "2"]
+    assert to_ids(given, 8).texts == ["1", "2", "3", "4", "5", "six", str(key), "eight"]
+    assert to_ids(np.arange(3.0), 3).texts == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("bad", [True, 1.5, 1e17, b"\xff", ["list"], np.bool_(False)])
-def test_what_is_no_id_is_named(bad: object) -> None:
-    assert refusal(lambda: ids_of(["a", bad], 2)).field == "id[1]"
+def test_an_invalid_id_is_reported(bad: object) -> None:
+    assert refusal(lambda: to_ids(["a", bad], 2)).field == "id[1]"
 
 
 def test_columns_of_an_upload_hold_nothing_that_lies_under_a_mask() -> None:
-    assert column_of("n", np.ma.array([1, 2], mask=[False, True])).to_pylist() == [1, None]
-    assert refusal(lambda: column_of("v", masked_rows())).field.startswith("v[3]")
+    assert to_column("n", np.ma.array([1, 2], mask=[False, True])).to_pylist() == [1, None]
+    assert refusal(lambda: to_column("v", masked_rows())).field.startswith("v[3]")
 
 
 # ── numbers of NumPy ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,7 +205,7 @@ def test_choices_that_are_no_parameters_may_be_numpys_too(kind: Callable[[int], 
 
 
 @pytest.mark.parametrize("how", [{"seed": 1.5}, {"seed": -1}, {"seed": True}, {"threads": "2"}, {"normalize": 1}])
-def test_what_is_no_number_is_still_refused(how: dict[str, Any]) -> None:
+def test_values_that_are_not_numbers_are_still_rejected(how: dict[str, Any]) -> None:
     assert refusal(lambda: shoal.cluster(BLOCK, n_clusters=2, **how)).field == next(iter(how))
 
 
@@ -231,58 +231,58 @@ def test_data_frames_of_pandas() -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     texts = pandas.Series(["a", None, pandas.NA, float("nan"), "e", "f"], dtype=object)
 
-    assert texts_of(texts, 6) == texts_of(texts.astype("string"), 6) == ["a", "", "", "", "e", "f"]
-    assert texts_of(pandas.Series(["a", None]).astype("category"), 2) == ["a", ""]
-    assert ids_of(pandas.Series([1, 2], dtype="Int64"), 2).texts == ["1", "2"]
-    assert refusal(lambda: ids_of(pandas.Series([1, None], dtype="Int64"), 2)).problem == "has no id"
-    assert refusal(lambda: ids_of(pandas.Series([1.0, None]), 2)).problem == "has no id"
-    assert np.array_equal(points_of(pandas.DataFrame(BLOCK)), BLOCK)
-    assert np.array_equal(points_of(pandas.DataFrame(BLOCK).astype("Float64")), BLOCK)
-    assert np.array_equal(points_of(pandas.Series(BLOCK.tolist())), BLOCK)
+    assert to_texts(texts, 6) == to_texts(texts.astype("string"), 6) == ["a", "", "", "", "e", "f"]
+    assert to_texts(pandas.Series(["a", None]).astype("category"), 2) == ["a", ""]
+    assert to_ids(pandas.Series([1, 2], dtype="Int64"), 2).texts == ["1", "2"]
+    assert refusal(lambda: to_ids(pandas.Series([1, None], dtype="Int64"), 2)).problem == "has no id"
+    assert refusal(lambda: to_ids(pandas.Series([1.0, None]), 2)).problem == "has no id"
+    assert np.array_equal(to_points(pandas.DataFrame(BLOCK)), BLOCK)
+    assert np.array_equal(to_points(pandas.DataFrame(BLOCK).astype("Float64")), BLOCK)
+    assert np.array_equal(to_points(pandas.Series(BLOCK.tolist())), BLOCK)
     holed = pandas.DataFrame(BLOCK).astype("Float64")
     holed.iloc[3, 2] = pandas.NA
-    assert refusal(lambda: points_of(holed)).field.startswith("vectors[3]")
-    assert refusal(lambda: points_of(pandas.Series(changed(None)))).field == "vectors[3]"
+    assert refusal(lambda: to_points(holed)).field.startswith("vectors[3]")
+    assert refusal(lambda: to_points(pandas.Series(changed(None)))).field == "vectors[3]"
 
 
 @pytest.mark.parametrize("given", [{"b", "a"}, frozenset("ab"), {"a": "x", "b": "y"}])
 def test_ids_and_texts_without_an_order_of_rows_are_refused(given: Any) -> None:
-    assert "in the order of the vectors" in str(refusal(lambda: ids_of(given, 2)))
-    assert "in the order of the vectors" in str(refusal(lambda: texts_of(given, 2)))
+    assert "in the order of the vectors" in str(refusal(lambda: to_ids(given, 2)))
+    assert "in the order of the vectors" in str(refusal(lambda: to_texts(given, 2)))
 
 
 def test_a_mask_on_one_row_of_a_list_is_seen() -> None:
     rows = [np.ma.array([1.0, 2.0]), np.ma.array([3.0, 1e9], mask=[False, True])]
-    assert "vectors[1][1]" in str(refusal(lambda: points_of(rows)))
-    assert "vectors[1][1]" in str(refusal(lambda: points_of(tuple(rows))))
+    assert "vectors[1][1]" in str(refusal(lambda: to_points(rows)))
+    assert "vectors[1][1]" in str(refusal(lambda: to_points(tuple(rows))))
 
 
 @pytest.mark.parametrize("row", [b"\0\0\x80?", bytearray(b"\0\0\x80?"), "[1.0, 2.0]"])
 def test_bytes_and_texts_in_a_list_are_no_vectors(row: object) -> None:
-    found = str(refusal(lambda: points_of([row, row])))
+    found = str(refusal(lambda: to_points([row, row])))
     assert "vectors[0]" in found
     assert "frombuffer" in found or "json.loads" in found
 
 
 def test_a_table_of_one_column_of_vectors_is_that_column() -> None:
     table = pa.table({"embedding": [[1.0, 2.0], [3.0, 4.0]]})
-    assert points_of(table).tolist() == [[1, 2], [3, 4]]
+    assert to_points(table).tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize("given", [None, "text", 5, (row for row in [[1.0]])])
-def test_what_is_no_table_is_called_by_its_type(given: object) -> None:
-    assert type(given).__name__ in str(refusal(lambda: points_of(given)))
+def test_the_error_about_other_values_than_tables_names_their_type(given: object) -> None:
+    assert type(given).__name__ in str(refusal(lambda: to_points(given)))
 
 
-def test_an_earlier_clustering_that_is_none_is_refused() -> None:
+def test_like_must_be_a_clustering() -> None:
     assert refusal(lambda: shoal.cluster(np.eye(3), like=5)).field == "like"  # type: ignore[arg-type]
 
 
 def test_an_upload_takes_arrow_batches_and_names_what_has_no_columns() -> None:
     batch = pa.record_batch({"document_id": ["a"], "embedding": [[1.0, 2.0]]})
-    sent = b"".join(_sent(batch, (), None, None, None).chunks())
+    sent = b"".join(_prepare_upload(batch, (), None, None, None).chunks())
     assert pa.ipc.open_stream(sent).read_all().to_pylist() == batch.to_pylist()
     for bad in (None, 5, [1, 2]):
-        found = refusal(lambda bad=bad: _sent(bad, (), None, None, None))  # type: ignore[misc]
+        found = refusal(lambda bad=bad: _prepare_upload(bad, (), None, None, None))  # type: ignore[misc]
         assert found.field == "source"
         assert type(bad).__name__ in found.problem

@@ -82,7 +82,7 @@ def test_without_a_model_the_tables_are_there_and_loading_says_what_is_missing(t
         shoal.load(folder)
 
 
-def test_what_is_no_folder_of_results_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_folder_without_results_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "summary.json").write_text('{"format": "something else"}')
     for folder, words in (

@@ -29,7 +29,7 @@ VECTORS = np.eye(4, dtype=np.float32).repeat(5, axis=0)
         ("dbscan", "nonsense", "got 3. dbscan takes eps,"),
     ],
 )
-def test_an_unknown_parameter_is_answered_with_the_one_that_was_meant(algorithm: str, name: str, hint: str) -> None:
+def test_an_unknown_parameter_gets_a_suggestion(algorithm: str, name: str, hint: str) -> None:
     given: dict[str, Any] = {name: 3}
     with pytest.raises(InvalidField) as refused:
         shoal.cluster(VECTORS, algorithm=algorithm, **given)
@@ -37,7 +37,7 @@ def test_an_unknown_parameter_is_answered_with_the_one_that_was_meant(algorithm:
 
 
 def test_a_number_of_clusters_is_not_proposed_to_those_who_gave_it() -> None:
-    with pytest.raises(InvalidField, match=r"n_clusters: is no parameter of hdbscan") as refused:
+    with pytest.raises(InvalidField, match=r"n_clusters: is neither a parameter of hdbscan") as refused:
         shoal.cluster(VECTORS, algorithm="hdbscan", n_clusters=3)
     assert "Did you mean" not in str(refused.value) and "kmeans" in str(refused.value)
 
@@ -47,7 +47,7 @@ def test_a_number_of_clusters_is_not_proposed_to_those_who_gave_it() -> None:
     [("hdbscn", "hdbscan"), ("HDBSCAN", "hdbscan"), ("K-means", "kmeans"), ("gmm", "gaussian_mixture"),
      ("Gaussian Mixture", "gaussian_mixture"), ("hierarchical", "agglomerative"), ("louvain", "leiden")],
 )  # fmt: skip
-def test_a_misspelt_algorithm_is_answered_with_the_one_that_was_meant(name: str, meant: str) -> None:
+def test_a_misspelt_algorithm_gets_a_suggestion(name: str, meant: str) -> None:
     with pytest.raises(InvalidField) as refused:
         shoal.cluster(VECTORS, algorithm=name)
     assert f"Did you mean {meant!r}?" in str(refused.value) and "evoc" not in str(refused.value)

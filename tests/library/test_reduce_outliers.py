@@ -52,7 +52,7 @@ def test_everything_is_in_a_cluster_and_nothing_that_was_has_moved(clustering: s
     assert adjusted_rand_score(TRUE, found.labels) > adjusted_rand_score(TRUE, clustering.labels)
 
 
-def test_names_ids_and_what_stands_for_a_cluster_stay(clustering: shoal.Clustering) -> None:
+def test_names_ids_and_representatives_stay(clustering: shoal.Clustering) -> None:
     found = clustering.reduce_outliers()
 
     for after, before in zip(found.clusters, clustering.clusters, strict=True):
@@ -180,7 +180,7 @@ def test_other_rows_and_another_order_are_refused(normalize: bool, saved: bool, 
         assert np.mean(found.reduce_outliers(right).labels == expected) > 0.99
 
 
-def test_rows_of_one_number_are_told_from_each_other(tmp_path: Path) -> None:
+def test_rows_of_a_single_number_are_distinguished(tmp_path: Path) -> None:
     rows = np.eye(6, dtype=np.float32).repeat(5, axis=0)
     found = shoal.load(shoal.cluster(rows, algorithm="kmeans", n_clusters=6).save(tmp_path / "found"))
 

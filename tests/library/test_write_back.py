@@ -20,11 +20,11 @@ import shoal
 from library.test_from_file import TEXTS, VECTORS, as_arrow, as_csv, as_json_lines, as_parquet
 from shoal.errors import Conflict, InvalidField
 from shoal.files.columnar.row_writers import open_writer
-from shoal.library.from_columns import How
+from shoal.library.from_columns import ClusterOptions
 from shoal.library.from_file import FileClustering, cluster_file
+from shoal.library.output.write_back import RESULT_COLUMNS
+from shoal.library.output.write_targets import check_target
 from shoal.library.request import Request
-from shoal.library.written.write_back import RESULT_COLUMNS
-from shoal.library.written.write_targets import check_target
 from shoal.records.queries.filters import parse_filter
 
 pytestmark = pytest.mark.process
@@ -57,7 +57,13 @@ def rows() -> list[Json]:
 
 
 def clustered(path: Path, **more: Any) -> FileClustering:
-    request = {"path": path, "id": "ticket", "text": ["body"], "how": How(algorithm="kmeans", n_clusters=3), **more}
+    request = {
+        "path": path,
+        "id": "ticket",
+        "text": ["body"],
+        "cluster_options": ClusterOptions(algorithm="kmeans", n_clusters=3),
+        **more,
+    }
     return cluster_file(Request(**request))
 
 
@@ -145,7 +151,9 @@ def test_types_of_columns_stay(tmp_path: Path) -> None:
     }
     table = pa.table(columns).replace_schema_metadata({"pandas": "{}"})
     pq.write_table(table, tmp_path / "in.parquet")
-    found = clustered(tmp_path / "in.parquet", id=None, text=[], how=How(algorithm="kmeans", n_clusters=2))
+    found = clustered(
+        tmp_path / "in.parquet", id=None, text=[], cluster_options=ClusterOptions(algorithm="kmeans", n_clusters=2)
+    )
     found.write_back(tmp_path / "out.parquet")
 
     back = pq.read_table(tmp_path / "out.parquet")
@@ -171,7 +179,7 @@ def test_a_file_of_rows_that_differ_becomes_a_table_that_holds_them_all(tmp_path
     given[2] |= {"late": 1.5, "empty": {}, "many": many, "deep": {"b": "x"}}
     given[3]["late"] = 2
     path = as_json_lines(tmp_path, given)
-    found = clustered(path, id=None, text=[], how=How(algorithm="kmeans", n_clusters=2))
+    found = clustered(path, id=None, text=[], cluster_options=ClusterOptions(algorithm="kmeans", n_clusters=2))
     found.write_back(tmp_path / "out.parquet")
 
     back = pq.read_table(tmp_path / "out.parquet")
@@ -320,7 +328,7 @@ def test_a_file_that_changed_meanwhile_is_not_written(tmp_path: Path) -> None:
     found = clustered(as_csv(tmp_path, rows()))
     for changed in (rows()[:-1], [*rows(), {**rows()[0], "ticket": 1}]):
         as_csv(tmp_path, changed)
-        with pytest.raises(InvalidField, match="when it was read"):
+        with pytest.raises(InvalidField, match="modified after it was read"):
             found.write_back(tmp_path / "out.csv")
         assert sorted(one.name for one in tmp_path.iterdir()) == ["docs.csv"]
 
@@ -332,12 +340,12 @@ def test_a_file_with_other_rows_of_the_same_number_is_not_written(given: str, tm
     time.sleep(0.02)  # longer than the clock of any file system takes for a tick
     INPUTS[given](tmp_path, rows()[::-1])
 
-    with pytest.raises(InvalidField, match="is not as it was when it was read"):
+    with pytest.raises(InvalidField, match="was modified after it was read"):
         found.write_back(tmp_path / "out.csv")
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
-def test_what_a_killed_writer_left_is_cleared_away(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
     found = clustered(as_csv(tmp_path, rows()))
     left, other, living = (
         tmp_path / name for name in (".o.csv.0123456789ab.part", ".p.csv.0123456789ab.part", ".o.csv.ba9876543210.part")
@@ -467,7 +475,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("case", FOREIGN)
-def test_a_file_of_another_with_our_header_is_not_replaced(case: str, tmp_path: Path) -> None:
+def test_a_foreign_file_with_our_header_is_not_replaced(case: str, tmp_path: Path) -> None:
     source, path = as_csv(tmp_path, rows()), tmp_path / "mine.csv"
     path.write_text(FOREIGN[case])
 
@@ -476,7 +484,7 @@ def test_a_file_of_another_with_our_header_is_not_replaced(case: str, tmp_path: 
 
 
 @pytest.mark.parametrize("ending", OUTPUTS)
-def test_a_file_of_ours_with_columns_added_since_is_not_replaced(ending: str, tmp_path: Path) -> None:
+def test_earlier_output_with_columns_added_since_is_not_replaced(ending: str, tmp_path: Path) -> None:
     """Neither behind the columns of results nor before them; in the second case reading the source shows it."""
     source, path = as_csv(tmp_path, rows()), tmp_path / f"out.{ending}"
     longer = [{"reviewed_by": "me", **row} for row in rows()]

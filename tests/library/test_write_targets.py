@@ -13,7 +13,7 @@ import pytest
 import shoal
 from shoal.errors import Conflict, InvalidField, ShoalError
 from shoal.library.clustering import Clustering
-from shoal.library.written.write_targets import check_target
+from shoal.library.output.write_targets import check_target
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def folder(path: Path) -> None:
         (folder, "is a folder"),
     ],
 )
-def test_what_is_no_file_is_not_written_to_and_not_opened(
+def test_only_regular_files_are_opened_and_written(
     make: Callable[[Path], None], says: str, found: Clustering, tmp_path: Path
 ) -> None:
     make(tmp_path / "out.csv")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shoal.client.transport import parsed
+from shoal.client.transport import parse_record
 from shoal.records.base import READING
 from shoal.records.bucket import Bucket
 from shoal.records.cluster import Cluster
@@ -86,7 +86,7 @@ def test_keys_that_are_not_known_lose_nothing_of_what_was_stored(record: type[An
 def test_the_client_reads_an_answer_to_which_a_newer_server_added_nested_fields(
     record: type[Any], answer: dict[str, Any]
 ) -> None:
-    assert parsed(record, with_more_keys({**answer, **TIMES})) == parsed(record, {**answer, **TIMES})
+    assert parse_record(record, with_more_keys({**answer, **TIMES})) == parse_record(record, {**answer, **TIMES})
 
 
 def test_an_item_that_cannot_be_read_at_all_is_left_out_alone() -> None:

@@ -14,13 +14,13 @@ import shoal
 from file_servers import S3, Web, serving
 from shoal.cli.main import main
 from shoal.errors import InvalidField, TooLarge
-from shoal.files.addresses import Address, as_place
-from shoal.library.from_columns import How
+from shoal.files.addresses import Address, parse_place
+from shoal.library.from_columns import ClusterOptions
 from shoal.library.from_file import cluster_file
 from shoal.library.request import Request
-from shoal.remote.remote_files import Fetched
+from shoal.remote.remote_files import FetchedFiles
 
-HOW = How(algorithm="kmeans", n_clusters=3)
+HOW = ClusterOptions(algorithm="kmeans", n_clusters=3)
 SECRET = "c2VjcmV0"
 
 
@@ -88,14 +88,14 @@ def test_python_reads_an_address_as_the_command_does(web: str) -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("/none.parquet", "the server says 404"),
-        (f"/private.parquet?key={SECRET}", "the server says 403"),
+        ("/none.parquet", "the server answered 404"),
+        (f"/private.parquet?key={SECRET}", "the server answered 403"),
         ("/page.html", "is a web page"),
     ],
 )
 def test_an_address_without_a_file_is_refused_and_no_key_is_shown(path: str, says: str, web: str) -> None:
     with pytest.raises(InvalidField) as refused:
-        Fetched(Address(web.replace("http://", f"http://user:{SECRET}@") + path))
+        FetchedFiles(Address(web.replace("http://", f"http://user:{SECRET}@") + path))
 
     assert says in refused.value.message
     assert SECRET not in refused.value.message
@@ -104,11 +104,11 @@ def test_an_address_without_a_file_is_refused_and_no_key_is_shown(path: str, say
 def test_a_server_that_is_not_there_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shoal.remote.web_files._WAITS", (0.0,))
     with pytest.raises(InvalidField, match=r"docs.csv: cannot be fetched: no connection to the server"):
-        Fetched(Address("http://127.0.0.1:9/docs.csv"))
+        FetchedFiles(Address("http://127.0.0.1:9/docs.csv"))
 
 
-def test_what_was_fetched_is_gone_when_it_was_read(web: str) -> None:
-    fetched = Fetched(Address(f"{web}/docs.parquet"))
+def test_downloaded_files_are_removed_after_reading(web: str) -> None:
+    fetched = FetchedFiles(Address(f"{web}/docs.parquet"))
     assert isinstance(fetched.path, Path)
     assert pq.read_table(fetched.path).num_rows == 24
     fetched.close()
@@ -120,7 +120,7 @@ def test_what_was_fetched_is_gone_when_it_was_read(web: str) -> None:
 def test_objects_in_s3_are_clustered(address: str, bucket: dict[str, bytes]) -> None:
     bucket["data/a.parquet"], bucket["data/b.parquet"] = stored(slice(0, 12)), stored(slice(12, 24))
     bucket["data/_SUCCESS"] = b""
-    found = cluster_file(Request(path=Address(address), how=HOW)).clustering
+    found = cluster_file(Request(path=Address(address), cluster_options=HOW)).clustering
 
     first = 12 if address.endswith("b.parquet") else 0
     assert found.ids.tolist() == [f"T-{n}" for n in range(first, 24)]
@@ -128,7 +128,7 @@ def test_objects_in_s3_are_clustered(address: str, bucket: dict[str, bytes]) -> 
 
 def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path: Path) -> None:
     bucket["data/a.parquet"], bucket[f"data/{tmp_path}/made/b.parquet"] = stored(slice(0, 24)), b""
-    fetched = Fetched(Address("s3://bucket/data"))
+    fetched = FetchedFiles(Address("s3://bucket/data"))
 
     assert isinstance(fetched.path, Path)
     assert [found.name for found in fetched.path.rglob("*")] == ["a.parquet"]
@@ -138,7 +138,7 @@ def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path:
 
 def test_an_object_that_is_not_there_is_refused_without_the_keys(bucket: dict[str, bytes]) -> None:
     with pytest.raises(InvalidField) as refused:
-        Fetched(Address("s3://bucket/none.parquet"))
+        FetchedFiles(Address("s3://bucket/none.parquet"))
 
     assert refused.value.message.startswith("none.parquet: is not there.")
     assert SECRET not in refused.value.message
@@ -154,12 +154,12 @@ def test_an_object_that_is_not_there_is_refused_without_the_keys(bucket: dict[st
     ],
 )
 def test_an_address_is_kept_as_it_was_written(address: str, asked: str) -> None:
-    assert as_place(address) == Address(asked)
+    assert parse_place(address) == Address(asked)
 
 
 def test_paths_stay_paths_and_a_file_address_is_one() -> None:
-    assert as_place("https-notes/a.csv") == Path("https-notes/a.csv")
-    assert as_place("file:///data/a%20b.csv") == Path("/data/a b.csv")
+    assert parse_place("https-notes/a.csv") == Path("https-notes/a.csv")
+    assert parse_place("file:///data/a%20b.csv") == Path("/data/a b.csv")
 
 
 @pytest.mark.parametrize(
@@ -168,18 +168,18 @@ def test_paths_stay_paths_and_a_file_address_is_one() -> None:
         (Path(f"https://h/a.csv?key={SECRET}"), "a.csv: is an address in a Path"),
         (f"ftp://me:{SECRET}@h/a.csv", "ftp://…: is an address of a kind that Shoal does not read"),
         (f"gs://bucket/{SECRET}.csv", "gs://…: is an address of a kind"),
-        (f"https://[{SECRET}/a.csv", "https://…: is no address"),
-        (f"https://me:{SECRET}@/a.csv", "https://…: is no address"),
+        (f"https://[{SECRET}/a.csv", "https://…: is not an address"),
+        (f"https://me:{SECRET}@/a.csv", "https://…: is not an address"),
         (f"s3://KEY:{SECRET}@bucket/a.csv", "s3://…: holds keys, or no bucket. Set AWS_ACCESS_KEY_ID"),
         (f"s3://KEY:{SECRET}/x@bucket", "s3://…: holds keys, or no bucket"),
         (Path(f"s3://KEY:{SECRET}@bucket"), "bucket: is an address in a Path"),
-        ("s3://", "s3://…: is no address. Such as s3://bucket/docs.csv"),
-        ("https:///docs.csv", "https://…: is no address. Such as https://host/docs.csv"),
-        (f"https:/me:{SECRET}@host/x.csv", "https:/…: is no address. Write https://…"),
-        ("http:host/x.csv", "http:…: is no address. Write http://…"),
+        ("s3://", "s3://…: is not an address. Such as s3://bucket/docs.csv"),
+        ("https:///docs.csv", "https://…: is not an address. Such as https://host/docs.csv"),
+        (f"https:/me:{SECRET}@host/x.csv", "https:/…: is not an address. Write https://…"),
+        ("http:host/x.csv", "http:…: is not an address. Write http://…"),
     ],
 )
-def test_what_is_no_address_that_is_read_is_refused_without_showing_it(given: str | Path, says: str) -> None:
+def test_an_unsupported_address_is_rejected_without_showing_it(given: str | Path, says: str) -> None:
     with pytest.raises(InvalidField) as refused:
         shoal.cluster(given)
 
@@ -191,7 +191,7 @@ def test_what_is_no_address_that_is_read_is_refused_without_showing_it(given: st
 def test_an_address_in_s3_shows_nothing_secret(path: str) -> None:
     address = Address(f"s3://KEY:{SECRET}@bucket{path}")
 
-    assert SECRET not in address.name + address.shown
+    assert SECRET not in address.name + address.redacted
 
 
 def test_a_sidecar_at_an_address_is_refused_as_one(
@@ -209,7 +209,7 @@ def test_an_address_shows_nothing_secret() -> None:
     address = Address(f"https://me:{SECRET}@host/%2e%2e%2f%2e%2e%2fx.csv?key={SECRET}#{SECRET}")
 
     assert address.name == "x.csv"
-    assert address.shown == "https://host/%2e%2e%2f%2e%2e%2fx.csv"
+    assert address.redacted == "https://host/%2e%2e%2f%2e%2e%2fx.csv"
     assert SECRET not in repr(Request(path=address))
 
 
@@ -237,7 +237,9 @@ def test_several_addresses_are_read_as_one_table(
     pq.write_table(table(slice(0, 8)), tmp_path / "web/first.parquet")
     bucket["data/a.parquet"], bucket["data/b.parquet"] = stored(slice(8, 12)), stored(slice(12, 24))
 
-    found = cluster_file(Request(path=(Address(f"{web}/first.parquet"), Address("s3://bucket/data")), how=HOW))
+    found = cluster_file(
+        Request(path=(Address(f"{web}/first.parquet"), Address("s3://bucket/data")), cluster_options=HOW)
+    )
 
     assert found.clustering.ids.tolist() == [f"T-{n}" for n in range(24)]
 
@@ -269,7 +271,7 @@ def test_patterns_in_s3_match_part_by_part(pattern: str, matched: list[str], buc
     for key in ("data/a.parquet", "data/b#2?.parquet", "data/old/c.parquet"):
         bucket[key] = b"held"
 
-    fetched = Fetched(Address(f"s3://bucket/{pattern}"))
+    fetched = FetchedFiles(Address(f"s3://bucket/{pattern}"))
 
     assert isinstance(fetched.path, Path)
     files = [fetched.path] if fetched.path.is_file() else [one for one in fetched.path.rglob("*") if one.is_file()]
@@ -282,23 +284,23 @@ def test_each_object_of_a_folder_is_held_to_the_bound_of_a_file(
 ) -> None:
     monkeypatch.setenv("SHOAL_FETCH_MIB", "1")
     bucket.update({f"data/{n}.csv": bytes(700 * 1024) for n in range(3)})
-    fetched = Fetched(Address("s3://bucket/data/*.csv"))
+    fetched = FetchedFiles(Address("s3://bucket/data/*.csv"))
     assert isinstance(fetched.path, Path)
     assert len(list(fetched.path.iterdir())) == 3
     fetched.close()
 
     bucket["data/3.csv"] = bytes(2**20 + 1)
     with pytest.raises(TooLarge, match=r"3\.csv: cannot be fetched, as it holds more than 1\.0 MiB"):
-        Fetched(Address("s3://bucket/data/*.csv"))
+        FetchedFiles(Address("s3://bucket/data/*.csv"))
 
 
 def test_an_object_that_is_a_folder_too_is_named_unless_it_is_empty(bucket: dict[str, bytes]) -> None:
     bucket.update({"data/x": b"", "data/x/y.csv": b"2"})
-    fetched = Fetched(Address("s3://bucket/data/**"))
+    fetched = FetchedFiles(Address("s3://bucket/data/**"))
     assert isinstance(fetched.path, Path)
     assert [one.name for one in fetched.path.rglob("*.*")] == ["y.csv"]
     fetched.close()
 
     bucket["data/x"] = b"1"
     with pytest.raises(InvalidField, match=r": x: is an object and a folder of objects"):
-        Fetched(Address("s3://bucket/data/**"))
+        FetchedFiles(Address("s3://bucket/data/**"))

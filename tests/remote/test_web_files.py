@@ -21,8 +21,8 @@ import pytest
 from file_servers import serving
 from shoal.errors import ShoalError, TooLarge
 from shoal.files.addresses import Address
-from shoal.remote.remote_files import Fetched
-from shoal.remote.web_network import is_all_inside, may_be_inside
+from shoal.remote.remote_files import FetchedFiles
+from shoal.remote.web_network import is_internal_only, may_be_internal
 
 SECRET = "c2VjcmV0"
 ROWS = b'{"id": "a", "v": [1, 2]}\n{"id": "b", "v": [2, 1]}\n'
@@ -63,7 +63,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fetched(address: str) -> bytes:
     """What is at an address."""
-    file = Fetched(Address(address))
+    file = FetchedFiles(Address(address))
     try:
         assert isinstance(file.path, Path)
         return file.path.read_bytes()
@@ -74,7 +74,7 @@ def fetched(address: str) -> bytes:
 def refused(address: str) -> ShoalError:
     """The error for an address, in which nothing secret is, nor in how Python prints it."""
     with pytest.raises(ShoalError) as error:
-        Fetched(Address(address))
+        FetchedFiles(Address(address))
     printed = "".join(traceback.format_exception(error.value))
     assert SECRET not in error.value.message + str(error.value.details) + printed
     return error.value
@@ -83,14 +83,14 @@ def refused(address: str) -> ShoalError:
 @pytest.mark.parametrize(
     ("location", "says"),
     [
-        ("file:///etc/passwd", "is passed on to file://"),
-        ("ftp://host/a.jsonl", "is passed on to ftp://"),
-        ("/a.jsonl", "is passed on more than 10 times"),
+        ("file:///etc/passwd", "is redirected to file://"),
+        ("ftp://host/a.jsonl", "is redirected to ftp://"),
+        ("/a.jsonl", "is redirected more than 10 times"),
         ("http://[", "cannot be fetched"),
-        ("http://[::bad/", "is passed on to what is no address"),
+        ("http://[::bad/", "is redirected to an invalid address"),
     ],
 )
-def test_a_server_passes_on_to_web_addresses_alone_and_not_without_end(location: str, says: str) -> None:
+def test_redirects_are_limited_to_web_addresses_and_in_number(location: str, says: str) -> None:
     handler = answering(lambda server: server.send(302, Location=location))
     with serving(handler) as host:
         assert says in refused(f"http://{host}/a.jsonl?k={SECRET}").message
@@ -107,7 +107,7 @@ def test_the_password_of_one_server_is_not_sent_to_another() -> None:
     assert other.asked == [("/b.jsonl", None)]
 
 
-def test_a_server_of_the_internet_does_not_lead_into_the_network_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_external_server_cannot_redirect_to_the_internal_network(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = answering(
         lambda server: (
             server.send(302, Location="http://169.254.169.254/latest/keys.jsonl")
@@ -121,7 +121,7 @@ def test_a_server_of_the_internet_does_not_lead_into_the_network_of_the_reader(m
         error = refused("http://93.184.216.34/a.jsonl")
         inside = fetched("http://169.254.169.254/a.jsonl")
 
-    assert "is passed on to an address inside of this network" in error.message
+    assert "is redirected to an address inside of this network" in error.message
     assert [path for path, _ in handler.asked] == ["http://93.184.216.34/a.jsonl", "http://169.254.169.254/a.jsonl"]
     assert inside == ROWS
 
@@ -144,24 +144,24 @@ def test_a_server_of_the_internet_does_not_lead_into_the_network_of_the_reader(m
         *(([one], False, False) for one in ("64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8")),
     ],
 )  # fmt: skip
-def test_a_name_is_inside_where_all_its_addresses_are_and_may_be_where_one_is(
+def test_a_host_is_internal_if_all_its_addresses_are_and_may_be_if_one_is(
     addresses: list[str], all_inside: bool, some_inside: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     infos = [(0, 0, 6, "", (one, 0)) for one in addresses]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
 
-    assert (is_all_inside("a.example"), may_be_inside("a.example")) == (all_inside, some_inside)
+    assert (is_internal_only("a.example"), may_be_internal("a.example")) == (all_inside, some_inside)
 
 
 @pytest.mark.parametrize(
     ("code", "says", "times"),
     [
-        (401, "the server says 401. It asks for a user and a password", 1),
-        (403, "the server says 403. Check the address and its keys", 1),
-        (404, "the server says 404. Check the address", 1),
-        (500, "the server says 500. It is not well", 1),
-        (503, "the server says 503. It is not well: try again later", 3),
-        (429, "the server says 429. It has too many requests", 3),
+        (401, "the server answered 401. It asks for a user and a password", 1),
+        (403, "the server answered 403. Check the address and its keys", 1),
+        (404, "the server answered 404. Check the address", 1),
+        (500, "the server answered 500. The server has a problem", 1),
+        (503, "the server answered 503. The server has a problem: try again later", 3),
+        (429, "the server answered 429. It has too many requests", 3),
     ],
 )
 def test_what_the_server_says_comes_with_a_remedy_and_is_tried_again_where_that_helps(
@@ -174,14 +174,14 @@ def test_what_the_server_says_comes_with_a_remedy_and_is_tried_again_where_that_
     assert len(handler.asked) == times
 
 
-def test_a_server_that_is_well_at_the_second_try_is_read() -> None:
+def test_a_server_that_recovers_at_the_second_attempt_is_read() -> None:
     handler = answering(lambda server: server.send(200 if len(server.asked) > 1 else 503, ROWS))
     with serving(handler) as host:
         assert fetched(f"http://{host}/a.jsonl") == ROWS
 
 
 @pytest.mark.parametrize("announced", [str(len(ROWS) + 5), "-3", "many"])
-def test_a_body_that_is_not_what_was_announced_is_no_file(announced: str) -> None:
+def test_a_body_that_does_not_match_its_headers_is_rejected(announced: str) -> None:
     handler = answering(lambda server: server.send(200, ROWS, Content_Length=announced))
     with serving(handler) as host:
         assert (
@@ -220,7 +220,7 @@ def test_a_file_that_is_announced_larger_than_the_bound_is_not_begun(monkeypatch
         assert "holds more than 3.0 MiB" in refused(f"http://{host}/a.jsonl").message
 
 
-def test_a_body_that_was_packed_for_its_way_is_unpacked_and_an_archive_stays_one() -> None:
+def test_a_content_encoding_is_decoded_and_an_archive_stays_an_archive() -> None:
     packed = gzip.compress(ROWS)
     handler = answering(lambda server: server.send(200, packed, Content_Encoding="gzip"))
     with serving(handler) as host:
@@ -229,7 +229,7 @@ def test_a_body_that_was_packed_for_its_way_is_unpacked_and_an_archive_stays_one
 
 
 @pytest.mark.parametrize("between", [b"", bytes(512)], ids=["side-by-side", "padded"])
-def test_all_members_of_a_body_that_was_packed_are_kept(between: bytes) -> None:
+def test_all_members_of_a_gzip_encoded_body_are_kept(between: bytes) -> None:
     packed = between.join([gzip.compress(ROWS), gzip.compress(b"more"), gzip.compress(b"")]) + between
     handler = answering(lambda server: server.send(200, packed, Content_Encoding="gzip"))
     with serving(handler) as host:
@@ -239,23 +239,23 @@ def test_all_members_of_a_body_that_was_packed_are_kept(between: bytes) -> None:
 @pytest.mark.parametrize(
     ("encoding", "content", "says"),
     [
-        ("gzip", gzip.compress(ROWS)[:-9], "packed for its way, and cut off"),
-        ("gzip", gzip.compress(ROWS) + gzip.compress(ROWS)[:-9], "packed for its way, and cut off"),
-        ("gzip", b"", "packed for its way, and cut off"),
-        ("gzip", ROWS, "packed for its way, and damaged"),
-        ("gzip", gzip.compress(ROWS) + b"rest", "packed for its way, and damaged"),
-        ("gzip, gzip", gzip.compress(gzip.compress(ROWS)), "is sent packed as 'gzip, gzip'"),
-        ("br", ROWS, "is sent packed as 'br'"),
+        ("gzip", gzip.compress(ROWS)[:-9], "compressed transfer is incomplete"),
+        ("gzip", gzip.compress(ROWS) + gzip.compress(ROWS)[:-9], "compressed transfer is incomplete"),
+        ("gzip", b"", "compressed transfer is incomplete"),
+        ("gzip", ROWS, "compressed transfer is damaged"),
+        ("gzip", gzip.compress(ROWS) + b"rest", "compressed transfer is damaged"),
+        ("gzip, gzip", gzip.compress(gzip.compress(ROWS)), "is sent in the encoding 'gzip, gzip'"),
+        ("br", ROWS, "is sent in the encoding 'br'"),
     ],
     ids=["cut-off", "second-cut-off", "empty", "damaged", "other-rest", "packed-twice", "brotli"],
 )
-def test_what_is_packed_otherwise_is_refused(encoding: str, content: bytes, says: str) -> None:
+def test_other_content_encodings_are_rejected(encoding: str, content: bytes, says: str) -> None:
     handler = answering(lambda server: server.send(200, content, Content_Encoding=encoding))
     with serving(handler) as host:
         assert says in refused(f"http://{host}/a.jsonl").message
 
 
-def test_a_body_that_unpacks_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_decompresses_endlessly_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shoal.files.bounds.available_bytes", lambda: 10 * 2**20)
     packer = zlib.compressobj(wbits=31)
     bomb = packer.compress(bytes(64 * 2**20)) + packer.flush()
@@ -278,9 +278,9 @@ def test_the_setting_says_what_a_packed_body_may_unpack_to(monkeypatch: pytest.M
     ("code", "kind", "says"),
     [
         (200, "Text/HTML; charset=utf-8", "is a web page, not a file"),
-        (202, "", "the server says 202. The file is being made"),
-        (204, "", "the server says 204. The address holds nothing"),
-        (206, "", "the server says 206"),
+        (202, "", "the server answered 202. The file is not ready yet"),
+        (204, "", "the server answered 204. The address holds nothing"),
+        (206, "", "the server answered 206"),
     ],
 )
 def test_an_answer_that_sends_no_whole_file_is_no_file(code: int, kind: str, says: str) -> None:
@@ -299,7 +299,7 @@ def test_an_answer_that_sends_no_whole_file_is_no_file(code: int, kind: str, say
             f"socks5://me:{SECRET}@127.0.0.1:9",
             "the SOCKS proxy that ALL_PROXY names needs the package socksio",
         ),
-        ("HTTP_PROXY", f"socks://me:{SECRET}@127.0.0.1:9", "HTTP_PROXY holds no address of a proxy"),
+        ("HTTP_PROXY", f"socks://me:{SECRET}@127.0.0.1:9", "HTTP_PROXY does not hold the address of a proxy"),
         (
             "HTTP_PROXY",
             f"http://me:{SECRET}@127.0.0.1:9",
@@ -367,7 +367,7 @@ def safe_host(certificate: Path) -> Iterator[str]:
 
 
 @pytest.mark.process
-def test_a_certificate_that_nobody_vouches_for_is_named_with_the_remedy(safe_host: str) -> None:
+def test_an_untrusted_certificate_is_reported_with_the_remedy(safe_host: str) -> None:
     message = refused(f"https://{safe_host}/a.jsonl?k={SECRET}").message
 
     assert "certificate is not trusted (self-signed certificate)" in message.replace("self signed", "self-signed")
@@ -375,13 +375,13 @@ def test_a_certificate_that_nobody_vouches_for_is_named_with_the_remedy(safe_hos
 
 
 @pytest.mark.process
-def test_a_certificate_of_ones_own_is_trusted_and_encryption_is_not_given_up(
+def test_a_private_certificate_is_trusted_and_encryption_is_kept(
     safe_host: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
 
     assert fetched(f"https://{safe_host}/a.jsonl") == ROWS
-    assert "is passed on to an address without encryption" in refused(f"https://{safe_host}/on.jsonl").message
+    assert "is redirected to an unencrypted address" in refused(f"https://{safe_host}/on.jsonl").message
 
 
 def test_no_log_has_the_address_and_others_keep_theirs(caplog: pytest.LogCaptureFixture) -> None:
@@ -402,7 +402,7 @@ def test_no_log_has_the_address_and_others_keep_theirs(caplog: pytest.LogCapture
 def test_a_long_name_keeps_its_ending() -> None:
     handler = answering(lambda server: server.send(200, ROWS))
     with serving(handler) as host:
-        file = Fetched(Address(f"http://{host}/{'n' * 300}.jsonl"))
+        file = FetchedFiles(Address(f"http://{host}/{'n' * 300}.jsonl"))
 
     assert isinstance(file.path, Path)
     assert file.path.suffix == ".jsonl"

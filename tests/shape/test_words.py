@@ -1,7 +1,9 @@
 """Identifiers are words that an engineer of the field would type."""
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,8 +20,30 @@ CLEAN: Final = (
     "precision.py",
     "scalars.py",
     "tables.py",
+    "cli",
+    "client",
+    "files",
+    "intake",
+    "library",
+    "remote",
 )
 """Rooms whose names have been revised; a room that is done is added here."""
+
+NOT_YET: Final = frozenset({"cli/serve.py", "cli/processes/http_server.py"})
+"""Files of clean rooms that have yet to be revised."""
+
+NOUNS: Final = ("cli", "client", "files", "intake", "library", "remote")
+"""Rooms in which values are named by nouns, and texts use the words of the field."""
+
+VERBS: Final = frozenset({"found", "given", "kept", "known", "made", "one", "wanted"})
+"""Names that say what was done to a value, or nothing, in place of what it is."""
+
+PUBLIC: Final = frozenset({"kept"})
+"""Fields of the public Python API that are named so."""
+
+PROSE: Final = re.compile(r"\b(anybody|nobody|somebody|tells|told|twins?|whoever)\b", re.IGNORECASE)
+KEY: Final = '"told"'
+"""A key in the JSON of `shoal doctor`."""
 
 BANNED: Final = frozenset(
     [
@@ -52,10 +76,16 @@ ADJECTIVES: Final = frozenset(
         "_clipped_mean",
         "_squared_lengths",
         "_weighted_median",
+        "condensed_tree",
         "count_shared_rows",
+        "redacted",
         "squared_distances",
         "squared_lengths",
         "squared_silhouette",
+        "stopped",
+        "truncated_error",
+        "unsupported_content_error",
+        "unsupported_name_error",
         "weighted_linkage",
         "weighted_means",
     }
@@ -71,7 +101,8 @@ NATIVE: Final = frozenset({"agreed_graph", "joined_groups", "Codes.reordered"})
 
 def files(room: str) -> list[Path]:
     path = SOURCE / room
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    paths = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [path for path in paths if path.relative_to(SOURCE).as_posix() not in NOT_YET]
 
 
 def functions(tree: ast.AST, owner: str = "") -> Iterator[str]:
@@ -121,6 +152,31 @@ def test_functions_are_named_by_verbs_and_not_by_participles(room: str) -> None:
     }
 
     assert not found, "Functions are verbs: " + ", ".join(sorted(found))
+
+
+@pytest.mark.parametrize("room", NOUNS)
+def test_values_are_named_by_nouns(room: str) -> None:
+    found = {
+        f"{path.relative_to(SOURCE)}: {name}"
+        for path in files(room)
+        for name in names(ast.parse(path.read_text()))
+        if name in VERBS - PUBLIC
+    }
+
+    assert not found, "Values are nouns: " + ", ".join(sorted(found))
+
+
+@pytest.mark.parametrize("room", NOUNS)
+def test_comments_and_messages_use_the_words_of_the_field(room: str) -> None:
+    found = {
+        f"{path.relative_to(SOURCE)}:{token.start[0]}: {match[0]}"
+        for path in files(room)
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+        if token.type in (tokenize.COMMENT, tokenize.STRING)
+        if token.string != KEY and (match := PROSE.search(token.string))
+    }
+
+    assert not found, "Say what is meant: " + ", ".join(sorted(found))
 
 
 def test_exceptions_of_the_rules_exist() -> None:

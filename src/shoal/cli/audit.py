@@ -1,4 +1,4 @@
-"""`shoal audit`: who did what, read from the data folder itself."""
+"""`shoal audit`: who did what, read directly from the data folder."""
 
 import getpass
 import heapq
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shoal.cli.installation import opened
+from shoal.cli.installation import open_services
 from shoal.cli.output.terminal import escape_controls
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shoal.records.scope import Scope
     from shoal.repositories.audit import Audit
 
-__all__ = ["at_the_command_line", "audit"]
+__all__ = ["audit", "command_line_origin"]
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _ROOM_FOR_DETAILS: Final = 110
@@ -42,10 +42,13 @@ def audit(
     from shoal.records.scope import Scope
     from shoal.repositories.audit import INSTALLATION
 
-    asked = AuditQuestion(action="key.refuse" if refused else action, key=key, since=_moment(since))
-    with opened(data) as services:
-        names = {one.organization_id: str(one.organization_name) for one in services.keys.organizations()}
-        logs = [_newest(services.audit, scope, asked) for scope in (*map(Scope, names), INSTALLATION)]
+    question = AuditQuestion(action="key.refuse" if refused else action, key=key, since=_parse_since(since))
+    with open_services(data) as services:
+        names = {
+            organization.organization_id: str(organization.organization_name)
+            for organization in services.keys.organizations()
+        }
+        logs = [_iter_newest(services.audit, scope, question) for scope in (*map(Scope, names), INSTALLATION)]
         newest_first = heapq.merge(*logs, key=lambda entry: entry.created_at, reverse=True)
         entries = list(islice(newest_first, limit))
     if as_json:
@@ -55,30 +58,30 @@ def audit(
         _print_table(entries, names)
 
 
-def at_the_command_line() -> "Origin":
-    """The caller of whatever a command does on the data folder itself: the user of the operating system."""
+def command_line_origin() -> "Origin":
+    """Return the caller of a command that works on the data folder: the user of the operating system."""
     from shoal.records.audit import Origin
 
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a container user without a name
         user = None
     return Origin("command line", user=user)
 
 
-def _newest(log: "Audit", scope: "Scope", asked: "AuditQuestion") -> "Iterator[AuditEntry]":
-    """One organisation's rows, a page at a time."""
+def _iter_newest(log: "Audit", scope: "Scope", question: "AuditQuestion") -> "Iterator[AuditEntry]":
+    """Yield the entries of one organization, a page at a time."""
     from shoal.records.queries.paging import Page
     from shoal.storage.protocols.records import Query
 
     offset, more = 0, True
     while more:
-        found = log.search(scope, Query(page=Page(limit=1000, offset=offset)), asked)
-        yield from found.items
-        offset, more = offset + len(found.items), found.more
+        page = log.search(scope, Query(page=Page(limit=1000, offset=offset)), question)
+        yield from page.items
+        offset, more = offset + len(page.items), page.more
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_since(text: str | None) -> datetime | None:
     from shoal.errors import InvalidField
 
     if text is None:
@@ -90,31 +93,31 @@ def _moment(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise InvalidField(
-            "--since", "is no time", value=text, remedy="Use a span such as 30m, 24h or 7d, or a date: 2026-11-01."
+            "--since", "is not a time", value=text, remedy="Use a span such as 30m, 24h or 7d, or a date: 2026-11-01."
         ) from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _print_table(entries: "Sequence[AuditEntry]", names: Mapping[str, str]) -> None:
-    """`names` of the organisations by id; they are told where there are several."""
-    from shoal.cli.output.table import printer
+    """Print the entries; `names` of the organizations by id are shown where there are several."""
+    from shoal.cli.output.table import make_console
 
-    console = printer()
+    console = make_console()
     if not entries:
-        console.print("Nothing was noted that fits.")
+        console.print("No entries match.")
         return
-    console.print(_table(entries, names, width=console.width))
+    console.print(_build_table(entries, names, width=console.width))
     if console.width < _ROOM_FOR_DETAILS:
         console.print(f"Details need {_ROOM_FOR_DETAILS} columns, or --json.", style="dim")
 
 
-def _table(entries: "Iterable[AuditEntry]", names: Mapping[str, str], *, width: int) -> "Table":
-    """Names come from callers, so they are shown without characters that could steer the terminal."""
+def _build_table(entries: "Iterable[AuditEntry]", names: Mapping[str, str], *, width: int) -> "Table":
+    """Build the table. Names come from callers, so control characters are stripped."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    from shoal.cli.output.table import plain
+    from shoal.cli.output.table import strip_controls
 
     roomy, several = width >= _ROOM_FOR_DETAILS, len(names) > 1
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, expand=roomy)
@@ -131,19 +134,19 @@ def _table(entries: "Iterable[AuditEntry]", names: Mapping[str, str], *, width: 
         cells = [f"{entry.created_at:%Y-%m-%d %H:%M:%S}"]
         cells += [names.get(entry.organization_id or "", "-")] if several else []
         action = entry.action if entry.outcome == "done" else entry.outcome
-        cells += [_who(entry), action, entry.resource_id or ("-" if roomy else _details(entry) or "-")]
-        cells += [_details(entry)] if roomy else []
-        table.add_row(*(Text(plain(cell), style) for cell in cells))
+        cells += [_format_caller(entry), action, entry.resource_id or ("-" if roomy else _format_details(entry) or "-")]
+        cells += [_format_details(entry)] if roomy else []
+        table.add_row(*(Text(strip_controls(cell), style) for cell in cells))
     return table
 
 
-def _who(entry: "AuditEntry") -> str:
+def _format_caller(entry: "AuditEntry") -> str:
     if entry.via == "command line":
-        return f"{entry.user or 'somebody'} (command line)"
+        return f"{entry.user or 'unknown user'} (command line)"
     return entry.key_name or str(entry.details.get("key_name") or entry.address or "unknown")
 
 
-def _details(entry: "AuditEntry") -> str:
+def _format_details(entry: "AuditEntry") -> str:
     return " ".join(
         f"{name}={value if isinstance(value, (str, int)) else json.dumps(value)}"
         for name, value in entry.details.items()

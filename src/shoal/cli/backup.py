@@ -1,4 +1,4 @@
-"""`shoal backup` and `shoal restore`: a data folder copied while its server runs, and put back."""
+"""`shoal backup` and `shoal restore`: copy a data folder while its server runs, and put it back."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +34,9 @@ def backup(
 
 def restore(
     source: Annotated[Path, typer.Argument(help="A folder that `shoal backup` wrote.")],
-    data: Annotated[Path | None, typer.Option(help="The data folder to make; it must not exist, or be empty.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The data folder to create; it must not exist, or be empty.")
+    ] = None,
 ) -> None:
     """Make a data folder from a backup; every byte is checked, and it appears whole or not at all."""
     from shoal.maintenance.backup import restore as put_back

@@ -43,12 +43,12 @@ def cluster(
         list[str] | None, typer.Option(help="A column of the file for members.parquet; repeat, or a,b,c.")
     ] = None,
     sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
-    format: Annotated[str | None, typer.Option(help="The format, where the file's ending does not tell.")] = None,
+    format: Annotated[str | None, typer.Option(help="The format, where the file name does not imply it.")] = None,
     delimiter: Annotated[
-        str | None, typer.Option(help="What separates the columns of CSV, where it is not seen.")
+        str | None, typer.Option(help="The column delimiter of CSV, where it is not detected.")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of text that is not UTF-8: cp1252 for Excel's plain CSV.")
+        str | None, typer.Option(help="The encoding of text that is not UTF-8: cp1252 for Excel's plain CSV.")
     ] = None,
     model: Annotated[
         bool, typer.Option(help="Keep what `shoal.load` needs to place new documents, about the size of the vectors.")
@@ -56,7 +56,7 @@ def cluster(
     map: Annotated[bool, typer.Option(help="Draw the map (x, y) and look for near-duplicates.")] = True,
     labels: Annotated[bool, typer.Option(help="Name the clusters from texts.")] = True,
     all: Annotated[bool, typer.Option("--all", help="Print every cluster, not the first 40.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only tell what it would cost: time, memory, disk.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only estimate the cost: time, memory, disk.")] = False,
     tree: Annotated[bool, typer.Option("--tree", help="Show broad groups and the clusters in them.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the folder of results.")] = False,
@@ -65,25 +65,25 @@ def cluster(
     # Imported here so that `shoal --help` stays fast.
     from dataclasses import replace
 
-    from shoal.cli.options import options_named
-    from shoal.cli.output.cluster_report import print_json, print_plan, print_table, what_is_replaced
-    from shoal.cli.output.hints import same_command
-    from shoal.cli.output.progress import shown
+    from shoal.cli.options import name_options_in_errors
+    from shoal.cli.output.cluster_report import print_json, print_plan, print_table, warn_replaced
+    from shoal.cli.output.hints import repeat_command
+    from shoal.cli.output.progress import show_progress
     from shoal.cli.params import parse_params
     from shoal.cli.where import parse_where
-    from shoal.files.addresses import as_place, check_here
+    from shoal.files.addresses import check_is_local, parse_place
     from shoal.files.shards import results_name
-    from shoal.library.from_columns import How
+    from shoal.library.from_columns import ClusterOptions
     from shoal.library.from_file import cluster_file, plan_file
+    from shoal.library.output.write_targets import check_target
     from shoal.library.request import Request
     from shoal.library.results import check_folder
-    from shoal.library.written.write_targets import check_target
     from shoal.records.queries.filters import parse_filter
 
-    places = [as_place(file) for file in files]
+    places = [parse_place(file) for file in files]
     file = places[0] if len(places) == 1 else tuple(places)
     if sidecar is not None:
-        check_here(sidecar, "--sidecar")
+        check_is_local(sidecar, "--sidecar")
     folder = out or Path("shoal-out") / results_name(file)
     if not plan:
         check_folder(folder)
@@ -91,7 +91,7 @@ def cluster(
             read = [place for place in places if isinstance(place, Path)]
             check_target(write, read if sidecar is None else [*read, sidecar], overwrite=overwrite, results=folder)
     filter = parse_where(where or [])
-    how = How(
+    options = ClusterOptions(
         algorithm=algorithm,
         n_clusters=clusters,
         params=parse_params(param or []),
@@ -115,29 +115,33 @@ def cluster(
         without=without or (),
         replaces=None if plan or overwrite else write,
         labels=labels,
-        how=how,
+        cluster_options=options,
     )
     if plan:
-        with options_named(how.params), shown(quiet or json) as progress:
+        with name_options_in_errors(options.params), show_progress(quiet or json) as progress:
             cost = plan_file(request, progress, model=model, write=write is not None)
         print_plan(cost, as_json=json)
         return
-    with options_named(how.params), shown(quiet) as progress:
-        found = cluster_file(request, progress)
-        found = replace(found, source={**found.source, "where": filter})
+    with name_options_in_errors(options.params), show_progress(quiet) as progress:
+        result = cluster_file(request, progress)
+        result = replace(result, source={**result.source, "where": filter})
         progress("write", 0.0)
-        notes = what_is_replaced(folder, {**found.clustering.summary(), "source": found.source})
-        found.clustering.save(folder, model=model, source=found.source)
-        notes += [] if write is None else found.write_back(write, progress)
+        notes = warn_replaced(folder, {**result.clustering.summary(), "source": result.source})
+        result.clustering.save(folder, model=model, source=result.source)
+        notes += [] if write is None else result.write_back(write, progress)
     if json:
         print_json(folder)
     elif quiet:
         print(folder)
     else:
-        options: dict[str, Sequence[object] | None] = {"--vector": [vector], "--text": text, "--id": [id]}
-        options |= {"--where": where, "--sidecar": [sidecar]}
-        options |= {"--format": [format], "--delimiter": [delimiter], "--encoding": [encoding]}
-        options |= {"--sample": [sample], "--seed": [None if seed == How().seed else seed], "--out": [out]}
+        reproduced_options: dict[str, Sequence[object] | None] = {"--vector": [vector], "--text": text, "--id": [id]}
+        reproduced_options |= {"--where": where, "--sidecar": [sidecar]}
+        reproduced_options |= {"--format": [format], "--delimiter": [delimiter], "--encoding": [encoding]}
+        reproduced_options |= {
+            "--sample": [sample],
+            "--seed": [None if seed == ClusterOptions().seed else seed],
+            "--out": [out],
+        }
         flags = {"--no-normalize": not normalize, "--no-labels": not labels, "--no-map": not map}
-        again = same_command(places, options, flags)
-        print_table(found, folder, again, written=write, notes=notes, whole=all, tree=tree)
+        command = repeat_command(places, reproduced_options, flags)
+        print_table(result, folder, command, written=write, notes=notes, whole=all, tree=tree)

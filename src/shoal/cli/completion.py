@@ -1,4 +1,4 @@
-"""`shoal completion`: the script with which a shell completes commands, options and files at the Tab key."""
+"""`shoal completion`: the shell script that completes commands, options and files."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +10,7 @@ __all__ = ["Shell", "completion"]
 
 
 class Shell(StrEnum):
-    """The shells that have a script."""
+    """The supported shells."""
 
     bash = "bash"
     zsh = "zsh"

@@ -47,7 +47,7 @@ def demo(
 def _run(folder: Path) -> None:
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
-    from shoal.cli.import_ import ensured_collection, ensured_namespace
+    from shoal.cli.import_ import ensure_collection, ensure_namespace
     from shoal.demo_data import QUESTIONS
     from shoal.settings import Settings
 
@@ -55,17 +55,17 @@ def _run(folder: Path) -> None:
     services = assemble(settings)
     started = time.monotonic()
     try:
-        with ensured_namespace(services, _NAMESPACE) as scope, ensured_collection(services, scope, _COLLECTION):
+        with ensure_namespace(services, _NAMESPACE) as scope, ensure_collection(services, scope, _COLLECTION):
             services.bulk.import_file(scope, _COLLECTION, QUESTIONS)
-        cluster = _cluster(services, scope)
-        run = _executed(services, scope, cluster, settings)
+        cluster = _find_or_create_cluster(services, scope)
+        run = _execute(services, scope, cluster, settings)
         _show(cluster, run, time.monotonic() - started)
     finally:
         services.close()
 
 
-def _cluster(services: "Services", scope: "Scope") -> "Cluster":
-    """The demo's cluster; the one of an earlier demo in the same folder is used again."""
+def _find_or_create_cluster(services: "Services", scope: "Scope") -> "Cluster":
+    """Return the demo's cluster; that of an earlier demo in the same folder is reused."""
     from shoal.errors import NotFound
     from shoal.records.cluster_requests import CreateCluster
 
@@ -93,9 +93,9 @@ def _cluster(services: "Services", scope: "Scope") -> "Cluster":
         return services.clusters.create(scope, body)
 
 
-def _executed(services: "Services", scope: "Scope", cluster: "Cluster", settings: "Settings") -> "Execution":
-    """The run, carried out by a worker process as on a server. Raises RunFailed."""
-    from shoal.cli.output.progress import shown
+def _execute(services: "Services", scope: "Scope", cluster: "Cluster", settings: "Settings") -> "Execution":
+    """Execute the run in a worker process, as on a server. Raises RunFailed."""
+    from shoal.cli.output.progress import show_progress
     from shoal.errors import RunFailed
     from shoal.jobs.supervisor import Workers
     from shoal.records.execution import ACTIVE, ExecuteCluster
@@ -105,10 +105,10 @@ def _executed(services: "Services", scope: "Scope", cluster: "Cluster", settings
     try:
         task = services.clusters.execute(scope, services.clusters.admit(scope, cluster.cluster_id, ExecuteCluster()))
         run_id = str(task.additional_data["run_id"])
-        with shown() as progress:
+        with show_progress() as progress:
             while (run := services.executions.get(scope, cluster.cluster_id, run_id)).status in ACTIVE:
-                told = services.tasks.get(scope, task.task_id).additional_data.get("progress") or {}
-                progress(str(told.get("stage", "start")), float(told.get("fraction", 0.0)))
+                progress_record = services.tasks.get(scope, task.task_id).additional_data.get("progress") or {}
+                progress(str(progress_record.get("stage", "start")), float(progress_record.get("fraction", 0.0)))
                 time.sleep(_POLL_SECONDS)
     finally:
         workers.stop()
@@ -120,21 +120,24 @@ def _executed(services: "Services", scope: "Scope", cluster: "Cluster", settings
 def _show(cluster: "Cluster", run: "Execution", seconds: float) -> None:
     from rich.text import Text
 
-    from shoal.cli.output.table import Row, called_as, clusters_table, print_lines, printer
+    from shoal.cli.output.table import Row, build_clusters_table, make_console, print_lines, program_name
 
     centroids = run.centroids or []
-    rows = [Row(one.cluster_id, one.label or one.cluster_id, one.keywords, one.num_members) for one in centroids]
+    rows = [
+        Row(centroid.cluster_id, centroid.label or centroid.cluster_id, centroid.keywords, centroid.num_members)
+        for centroid in centroids
+    ]
     noise = run.num_points - sum(row.size for row in rows)
-    console = printer()
+    console = make_console()
     console.print(Text.assemble(("What people ask a voice assistant", "bold"), ", from CLINC150 (CC BY 3.0)"))
-    print_lines(console, clusters_table(rows, run.num_points, noise, width=console.width))
+    print_lines(console, build_clusters_table(rows, run.num_points, noise, width=console.width))
     console.print(
         f"{run.num_points:,} documents, {len(rows)} clusters, {noise:,} in none; stored, clustered, named and written "
         f"back in {seconds:.1f} s."
     )
     console.print()
     console.print(Text("What to try next", "bold"))
-    shoal = called_as()
+    shoal = program_name()
     for command, purpose in (
         (f"{shoal} cluster YOUR_FILE.parquet", "the same for a file of yours, without a server"),
         (f"{shoal} demo --serve", "keep a server up and look at the result over HTTP"),
@@ -146,7 +149,7 @@ def _show(cluster: "Cluster", run: "Execution", seconds: float) -> None:
 def _serve(folder: Path, port: int) -> None:
     from shoal.cli.serve import serve
 
-    port = _free(port)
+    port = _find_free_port(port)
     base, key = f"http://127.0.0.1:{port}/v1", f"$(cat {folder / 'key'})"
     headers = f'-H "Authorization: Bearer {key}" -H "X-Namespace: {_NAMESPACE}"'
     print(f"\n{base}/openapi.json lists every route. From another terminal in this folder:\n")
@@ -156,13 +159,13 @@ def _serve(folder: Path, port: int) -> None:
     serve(data=folder, port=port)
 
 
-def _free(port: int) -> int:
-    """The port, or where it is 0 or busy any other that is free."""
-    for wanted in (port, 0):
+def _find_free_port(port: int) -> int:
+    """Return the port, or any free one where it is 0 or in use."""
+    for candidate in (port, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", wanted))
+                probe.bind(("127.0.0.1", candidate))
             except OSError:
                 continue
             return int(probe.getsockname()[1])

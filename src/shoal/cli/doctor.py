@@ -1,4 +1,4 @@
-"""`shoal doctor`: look through a data folder, tell what is wrong, remove what crashes left."""
+"""`shoal doctor`: check a data folder, report what is wrong, and remove what crashes left behind."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -22,10 +22,10 @@ def doctor(
     quick: Annotated[bool, typer.Option("--quick", help="Only the structure: no payload, vector or table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
     idle_minutes: Annotated[
-        float, typer.Option(min=0, help="How long nobody wrote to what counts as left over.")
+        float, typer.Option(min=0, help="Minutes without writes before something counts as left over.")
     ] = 60.0,
 ) -> None:
-    """Look through a data folder, also of a running server. Exit code 1 where something is to be put right."""
+    """Look through a data folder, also of a running server. Exits with 1 if anything needs fixing."""
     # Imported here so that `shoal --help` stays fast.
     from shoal.errors import InvalidField
     from shoal.maintenance import doctor as service
@@ -47,17 +47,17 @@ def doctor(
 def _print_json(settings: Settings, report: "Report", removed: "list[Finding]") -> None:
     import orjson
 
-    told = {
+    content = {
         "data": str(settings.data),
         "sound": report.sound,
-        "versions": _versions(),
+        "versions": _collect_versions(),
         "looked_at": dict(report.looked_at),
         "findings": [
             {"kind": f.kind, "where": f.where, "told": f.told, "remedy": f.remedy, "removed": f in removed}
             for f in report.findings
         ],
     }
-    print(escape_controls(orjson.dumps(told, option=orjson.OPT_INDENT_2)).decode())
+    print(escape_controls(orjson.dumps(content, option=orjson.OPT_INDENT_2)).decode())
 
 
 def _print_tables(settings: Settings, report: "Report", removed: "list[Finding]") -> None:
@@ -65,27 +65,35 @@ def _print_tables(settings: Settings, report: "Report", removed: "list[Finding]"
     from rich.table import Table
     from rich.text import Text
 
-    from shoal.cli.output.table import plain, printer
+    from shoal.cli.output.table import make_console, strip_controls
 
-    console = printer()
-    console.print(Text.assemble(("Data folder ", "dim"), plain(str(settings.data))))
-    looked = Table.grid(padding=(0, 2))
-    for what, much in [*report.looked_at, ("versions", ", ".join(f"{k} {v}" for k, v in _versions().items()))]:
-        looked.add_row(Text(f"  {what}", "dim"), much)
-    console.print(looked)
+    console = make_console()
+    console.print(Text.assemble(("Data folder ", "dim"), strip_controls(str(settings.data))))
+    checked = Table.grid(padding=(0, 2))
+    for what, amount in [
+        *report.looked_at,
+        ("versions", ", ".join(f"{k} {v}" for k, v in _collect_versions().items())),
+    ]:
+        checked.add_row(Text(f"  {what}", "dim"), amount)
+    console.print(checked)
     if report.findings:
         table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
         for column in ("", "where", "found", "what to do"):
             table.add_column(column, overflow="fold")
-        for one in sorted(report.findings, key=lambda finding: list(_STYLES).index(finding.kind)):
-            done = "Removed." if one in removed else one.remedy
-            kind = Text(one.kind, _STYLES[one.kind])
-            table.add_row(kind, Text(plain(one.where)), Text(plain(one.told)), Text(plain(done), "dim"))
+        for finding in sorted(report.findings, key=lambda finding: list(_STYLES).index(finding.kind)):
+            done = "Removed." if finding in removed else finding.remedy
+            kind = Text(finding.kind, _STYLES[finding.kind])
+            table.add_row(
+                kind,
+                Text(strip_controls(finding.where)),
+                Text(strip_controls(finding.told)),
+                Text(strip_controls(done), "dim"),
+            )
         console.print(table)
-    console.print(_verdict(report))
+    console.print(_format_verdict(report))
 
 
-def _verdict(report: "Report") -> str:
+def _format_verdict(report: "Report") -> str:
     counted = [
         f"{count:,} × {kind}" for kind in _STYLES if (count := sum(finding.kind == kind for finding in report.findings))
     ]
@@ -94,7 +102,7 @@ def _verdict(report: "Report") -> str:
     return f"[red]✗[/red] Not sound: {', '.join(counted)}."
 
 
-def _versions() -> dict[str, str]:
+def _collect_versions() -> dict[str, str]:
     import platform
     from importlib.metadata import version
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shoal.files.shards import Files
     from shoal.records.scope import Scope
 
-__all__ = ["ensured_collection", "ensured_namespace", "import_"]
+__all__ = ["ensure_collection", "ensure_namespace", "import_"]
 
 
 def import_(
@@ -25,38 +25,38 @@ def import_(
             help="Parquet, Arrow, CSV, JSON (also .gz), NPY or NPZ; also several files, a folder, or https://.",
         ),
     ],
-    collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")],
-    namespace: Annotated[str, typer.Option(help="Made if it is not there.")] = "default",
+    collection: Annotated[str, typer.Option(help="Where the documents go; created if it does not exist.")],
+    namespace: Annotated[str, typer.Option(help="Created if it does not exist.")] = "default",
     vector: Annotated[list[str] | None, typer.Option(help="A column of vectors; repeat for several.")] = None,
     id: Annotated[
         str | None, typer.Option(help="The column of ids; else id or document_id, else made of the content.")
     ] = None,
     sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
-    format: Annotated[str | None, typer.Option(help="The format, where the file's ending does not tell.")] = None,
+    format: Annotated[str | None, typer.Option(help="The format, where the file name does not imply it.")] = None,
     delimiter: Annotated[
-        str | None, typer.Option(help="What separates the columns of CSV, where it is not seen.")
+        str | None, typer.Option(help="The column delimiter of CSV, where it is not detected.")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of text that is not UTF-8: cp1252 for Excel's plain CSV.")
+        str | None, typer.Option(help="The encoding of text that is not UTF-8: cp1252 for Excel's plain CSV.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The folder that holds everything.")] = None,
     url: Annotated[str | None, typer.Option(help="Send to this server instead, such as http://host:8000.")] = None,
     key: Annotated[str | None, typer.Option(help="API key for --url.", envvar="SHOAL_API_KEY")] = None,
 ) -> None:
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
-    from shoal.cli.options import options_named
-    from shoal.files.addresses import as_place, check_here
+    from shoal.cli.options import name_options_in_errors
+    from shoal.files.addresses import check_is_local, parse_place
     from shoal.files.shards import check_path
-    from shoal.remote.remote_files import files_here, local_files
+    from shoal.remote.remote_files import as_local_files, local_files
 
-    places = [as_place(file) for file in files]
+    places = [parse_place(file) for file in files]
     file = places[0] if len(places) == 1 else tuple(places)
-    if (here := files_here(file)) is not None:
-        check_path(here)
+    if (local_paths := as_local_files(file)) is not None:
+        check_path(local_paths)
     if sidecar is not None:
-        check_here(sidecar, "--sidecar")
+        check_is_local(sidecar, "--sidecar")
         check_path(sidecar)
-    with options_named(), local_files(file) as (local, names):
+    with name_options_in_errors(), local_files(file) as (local, names):
         _import(local, names, collection, namespace, vector, id, sidecar, format, delimiter, encoding, data, url, key)
 
 
@@ -76,30 +76,32 @@ def _import(
     key: str | None,
 ) -> None:
     if url is None:
-        how: dict[str, Any] = {
+        options: dict[str, Any] = {
             "id_column": id,
             "vector_columns": vector,
             "sidecar": sidecar,
             "format": format,
             "delimiter": delimiter,
         }
-        how |= {"encoding": encoding, "names": names}
-        _to_folder(file, collection, namespace, data, how)
+        options |= {"encoding": encoding, "names": names}
+        _import_to_folder(file, collection, namespace, data, options)
     elif encoding is not None:
         from shoal.errors import InvalidField
 
-        raise InvalidField("--encoding", "goes with a data folder only", remedy="Save the file as UTF-8 first.")
+        raise InvalidField("--encoding", "works with a data folder only", remedy="Save the file as UTF-8 first.")
     else:
-        _to_server(file, collection, namespace, vector or [], id, sidecar, url, key, format, delimiter)
+        _import_to_server(file, collection, namespace, vector or [], id, sidecar, url, key, format, delimiter)
 
 
-def _to_folder(file: "Files", collection: str, namespace: str, data: Path | None, how: Mapping[str, Any]) -> None:
+def _import_to_folder(
+    file: "Files", collection: str, namespace: str, data: Path | None, options: Mapping[str, Any]
+) -> None:
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
-    from shoal.cli.audit import at_the_command_line
-    from shoal.cli.output.progress import counted
+    from shoal.cli.audit import command_line_origin
+    from shoal.cli.output.progress import show_count
     from shoal.files.layout import COMMAND
-    from shoal.files.shards import size_of
+    from shoal.files.shards import total_size
     from shoal.jobs.limits import run_memory_mib
     from shoal.settings import Settings
 
@@ -108,20 +110,20 @@ def _to_folder(file: "Files", collection: str, namespace: str, data: Path | None
         settings = replace(settings, import_memory_mib=run_memory_mib(settings))
     services = assemble(settings)
     try:
-        services.disk.check(size_of(file))
+        services.disk.check(total_size(file))
         with (
-            services.audit.acting(at_the_command_line()),
-            ensured_namespace(services, namespace) as scope,
-            ensured_collection(services, scope, collection),
-            counted() as progress,
+            services.audit.acting(command_line_origin()),
+            ensure_namespace(services, namespace) as scope,
+            ensure_collection(services, scope, collection),
+            show_count() as progress,
         ):
-            done = services.bulk.import_file(scope, collection, file, progress=progress, options=COMMAND, **how)
-        _tell(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
+            done = services.bulk.import_file(scope, collection, file, progress=progress, options=COMMAND, **options)
+        _print_result(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
     finally:
         services.close()
 
 
-def _to_server(
+def _import_to_server(
     file: "Files",
     collection: str,
     namespace: str,
@@ -137,8 +139,8 @@ def _to_server(
     from shoal.errors import InvalidField, NotFound
 
     if sidecar is not None:
-        raise InvalidField("--sidecar", "goes with a data folder only", remedy="Join both into one file first.")
-    with _key_told(key), Client(url, key, namespace) as client, ExitStack() as undo:
+        raise InvalidField("--sidecar", "works with a data folder only", remedy="Join both into one file first.")
+    with _translate_key_errors(key), Client(url, key, namespace) as client, ExitStack() as undo:
         try:
             client.namespaces.get(namespace)
         except NotFound:
@@ -153,11 +155,11 @@ def _to_server(
             collection, file, vector_columns=vector, id_column=id, format=format, delimiter=delimiter
         )
         undo.pop_all()
-    _tell(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
+    _print_result(file, collection, done.inserted, done.replaced, done.vectors, done.warnings)
 
 
 @contextmanager
-def _key_told(key: str | None) -> Iterator[None]:
+def _translate_key_errors(key: str | None) -> Iterator[None]:
     from shoal.errors import InvalidField, Unauthorized
 
     try:
@@ -165,13 +167,13 @@ def _key_told(key: str | None) -> Iterator[None]:
     except Unauthorized as error:
         if key is None:
             raise InvalidField(
-                "--key", "is needed for this server", remedy="Give one, or set SHOAL_API_KEY."
+                "--key", "is required by this server", remedy="Give one, or set SHOAL_API_KEY."
             ) from error
         raise InvalidField("--key", "was refused by the server", remedy=error.message) from error
 
 
 def _undo_namespace(client: "Client", namespace: str) -> None:
-    """Remove it if nobody has put anything into it. The error that led here is the one to tell."""
+    """Remove it while it is empty. The error that led here is the one to report."""
     from shoal.errors import ShoalError
 
     with suppress(ShoalError):
@@ -188,9 +190,11 @@ def _undo_collection(client: "Client", collection: str) -> None:
 
 
 @contextmanager
-def ensured_namespace(services: "Services", name: str) -> Iterator["Scope"]:
-    """The scope of a namespace of this installation's own organisation; one that was made for it goes again where the
-    block fails and leaves it empty."""
+def ensure_namespace(services: "Services", name: str) -> Iterator["Scope"]:
+    """Yield the scope of a namespace of this installation's first organization, created if necessary.
+
+    A namespace created here is removed where the block fails and leaves it empty.
+    """
     from shoal.errors import NotFound
     from shoal.records.namespace import CreateNamespace
     from shoal.records.scope import Scope
@@ -198,52 +202,54 @@ def ensured_namespace(services: "Services", name: str) -> Iterator["Scope"]:
     services.keys.bootstrap(services.settings.data / "key")
     organization = Scope(services.keys.organizations()[0].organization_id)
     try:
-        scope, made = services.namespaces.scope(organization, name), False
+        scope, created = services.namespaces.scope(organization, name), False
     except NotFound:
         services.namespaces.create(organization, CreateNamespace(namespace_name=name, mode="standalone"))
-        scope, made = services.namespaces.scope(organization, name), True
+        scope, created = services.namespaces.scope(organization, name), True
     try:
         yield scope
     except BaseException:
-        if made and not services.namespaces.get(organization, name).collection_count:
+        if created and not services.namespaces.get(organization, name).collection_count:
             services.namespaces.remove(organization, name)
         raise
 
 
 @contextmanager
-def ensured_collection(services: "Services", scope: "Scope", name: str) -> Iterator[None]:
-    """A collection of that name is there in the block; one that was made for it goes again where the block fails."""
+def ensure_collection(services: "Services", scope: "Scope", name: str) -> Iterator[None]:
+    """Ensure that a collection of this name exists in the block; one created here is removed where the block fails."""
     from shoal.errors import NotFound
     from shoal.records.collection import CollectionSource, CreateCollection
 
     try:
         services.collections.find(scope, name)
-        made = False
+        created = False
     except NotFound:
         source = CollectionSource(type="direct_upsert")
         services.collections.create(scope, CreateCollection(collection_name=name, source=source))
-        made = True
+        created = True
     try:
         yield
     except BaseException:
-        if made:
+        if created:
             services.collections.delete(scope, name)
         raise
 
 
-def _tell(
+def _print_result(
     file: "Files", collection: str, inserted: int, replaced: int, vectors: dict[str, int], warnings: list[str]
 ) -> None:
-    from shoal.files.shards import name_of
+    from shoal.files.shards import display_name
     from shoal.plural import plural
 
-    again = f", {replaced:,} replaced" if replaced else ""
-    held = ", ".join(f"{name} ({dimension})" for name, dimension in vectors.items()) or "none"
+    replaced_note = f", {replaced:,} replaced" if replaced else ""
+    vector_list = ", ".join(f"{name} ({dimension})" for name, dimension in vectors.items()) or "none"
     print(
-        f"{plural(inserted, 'document')} stored{again} from {name_of(file)} in the collection {collection!r}; "
-        f"vectors: {held}."
+        f"{plural(inserted, 'document')} stored{replaced_note} from {display_name(file)} in the collection "
+        f"{collection!r}; vectors: {vector_list}."
     )
     if not vectors:
-        print("Note: only documents with vectors can be clustered. Shoal makes no vectors: embed them with your model.")
+        print(
+            "Note: only documents with vectors can be clustered. Shoal computes no vectors: embed them with your model."
+        )
     for warning in warnings:
         print(f"Note: {warning}")

@@ -1,4 +1,4 @@
-"""The data folder that a command works on, beside its server or without one: it has to be there already."""
+"""The existing data folder that a command works on, with or without a running server."""
 
 import shlex
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from shoal.records.organization import Organization
     from shoal.services.keys import Keys
 
-__all__ = ["check_is_there", "chosen", "here", "opened"]
+__all__ = ["check_data_folder_exists", "choose_organization", "data_option", "open_services"]
 
 
 @contextmanager
-def opened(data: Path | None) -> "Iterator[Services]":
-    """The services over a data folder. Raises InvalidField where there is none: a typing error must not make one."""
+def open_services(data: Path | None) -> "Iterator[Services]":
+    """Open the services over a data folder. Raises InvalidField where there is none: a typo must not create one."""
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
 
     settings = Settings.read(data=data)
-    check_is_there(settings)
+    check_data_folder_exists(settings)
     services = assemble(settings)
     try:
         yield services
@@ -32,30 +32,30 @@ def opened(data: Path | None) -> "Iterator[Services]":
         services.close()
 
 
-def check_is_there(settings: Settings) -> None:
-    """Raises InvalidField where there is no data folder, or not one for this user."""
+def check_data_folder_exists(settings: Settings) -> None:
+    """Raise InvalidField where there is not a data folder, or none for this user."""
     from shoal.storage.local.data_folder import check_data_folder, holds_installation
 
     check_data_folder(settings.data)
     if not holds_installation(settings.data):
         raise InvalidField(
             "--data",
-            "is no data folder",
+            "is not a data folder",
             value=str(settings.data),
             remedy="Name the one of your server; the first `shoal serve` makes it.",
         )
 
 
-def chosen(keys: "Keys", name: str | None) -> "Organization":
-    """The organisation of this name or id, the first where None. Raises InvalidField."""
+def choose_organization(keys: "Keys", name: str | None) -> "Organization":
+    """Return the organization with this name or id, the first for None. Raises InvalidField."""
     organizations = keys.organizations()
     for organization in organizations:
         if name in (None, organization.organization_name, organization.organization_id):
             return organization
-    known = ", ".join(str(one.organization_name) for one in organizations)
-    raise InvalidField("--organization", "is unknown", value=name, remedy=f"There are: {known}.")
+    names = ", ".join(str(organization.organization_name) for organization in organizations)
+    raise InvalidField("--organization", "is unknown", value=name, remedy=f"There are: {names}.")
 
 
-def here(data: Path) -> str:
-    """The option that leads a command to this folder; empty where it would look there by itself."""
+def data_option(data: Path) -> str:
+    """Return the option that points a command to this folder; empty for the default folder."""
     return "" if data == default_data_folder().expanduser().resolve() else f" --data {shlex.quote(str(data))}"

@@ -1,4 +1,4 @@
-"""`shoal keys`: look after API keys on the data folder itself; no server is needed, a running one is no harm."""
+"""`shoal keys`: manage API keys in the data folder itself, whether a server runs or not."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shoal.cli.installation import chosen, opened
+from shoal.cli.installation import choose_organization, open_services
 
 if TYPE_CHECKING:
     from shoal.assemble import Services
@@ -31,12 +31,12 @@ def list_keys(organization: Of = None, data: Data = None) -> None:
     """Show every key, without its secret."""
     from shoal.cli.output.table import print_listing
 
-    with _keys(data, organization) as (services, scope):
-        rows = [(_cells(key), key.status == "active") for key in services.keys.all(scope)]
+    with _open_keys(data, organization) as (services, scope):
+        rows = [(_format_key(key), key.status == "active") for key in services.keys.all(scope)]
     print_listing(("name", "begins", "status", "permissions", "last used (UTC)", "user"), rows)
 
 
-def _cells(key: "Key") -> list[str]:
+def _format_key(key: "Key") -> list[str]:
     until = "" if key.expires_at is None else f", to {key.expires_at:%Y-%m-%d}"
     used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%d %H:%M}"
     return [key.name, f"{key.key_prefix}…", key.status + until, " ".join(key.permissions), used, key.user_email]
@@ -57,22 +57,22 @@ def create(
     from shoal.errors import InvalidField
     from shoal.records.key import CreateKey
 
-    with _keys(data, organization) as (services, scope):
-        permissions = None if permission is None else [_permission(one) for one in permission]
+    with _open_keys(data, organization) as (services, scope):
+        permissions = None if permission is None else [_parse_permission(text) for text in permission]
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
         if not 1 <= len(name) <= _LONGEST_NAME:
             raise InvalidField("NAME", f"must have 1 to {_LONGEST_NAME} characters", value=name)
-        asked = CreateKey(name=name, permissions=permissions, expires_at=expires_at)
-        _show(services.keys.create(scope, email, asked, by="command line"))
+        body = CreateKey(name=name, permissions=permissions, expires_at=expires_at)
+        _print_key(services.keys.create(scope, email, body, by="command line"))
 
 
 @keys_app.command()
 def rotate(name: Name, organization: Of = None, data: Data = None) -> None:
     """Give a key a new secret and show it, once; the old one stops working at once."""
-    with _keys(data, organization) as (services, scope):
+    with _open_keys(data, organization) as (services, scope):
         key_file = services.settings.data / "key"
         good = services.keys.is_good(key_file)
-        _show(services.keys.rotate(scope, name, key_file=key_file))
+        _print_key(services.keys.rotate(scope, name, key_file=key_file))
         if good and not services.keys.is_good(key_file):
             print(f"shoal: {key_file} could not be written: it holds the old secret.", file=sys.stderr)
 
@@ -82,21 +82,21 @@ def revoke(name: Name, organization: Of = None, data: Data = None) -> None:
     """Make a key stop working at once."""
     from shoal.records.key import PatchKey
 
-    with _keys(data, organization) as (services, scope):
+    with _open_keys(data, organization) as (services, scope):
         key = services.keys.change(scope, name, PatchKey(status="revoked"), by="command line", may_lock_out=True)
         print(f"The key {key.name!r} is revoked.")
 
 
 @contextmanager
-def _keys(data: Path | None, organization: str | None) -> "Iterator[tuple[Services, Scope]]":
-    from shoal.cli.audit import at_the_command_line
+def _open_keys(data: Path | None, organization: str | None) -> "Iterator[tuple[Services, Scope]]":
+    from shoal.cli.audit import command_line_origin
     from shoal.records.scope import Scope
 
-    with opened(data) as services, services.audit.acting(at_the_command_line()):
-        yield services, Scope(chosen(services.keys, organization).organization_id)
+    with open_services(data) as services, services.audit.acting(command_line_origin()):
+        yield services, Scope(choose_organization(services.keys, organization).organization_id)
 
 
-def _permission(text: str) -> "Permission":
+def _parse_permission(text: str) -> "Permission":
     from shoal.errors import InvalidField
     from shoal.records.key import ALL_PERMISSIONS
 
@@ -106,5 +106,5 @@ def _permission(text: str) -> "Permission":
     raise InvalidField("--permission", "is unknown", value=text, remedy="Use read, write, delete or admin.")
 
 
-def _show(key: "CreatedKey") -> None:
+def _print_key(key: "CreatedKey") -> None:
     print(f"The key {key.name!r}, shown only now: {key.key}")

@@ -1,4 +1,4 @@
-"""The command `shoal`: what it can do, and how every error ends."""
+"""The command `shoal`: its subcommands, and how every error ends."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ from shoal.cli.doctor import doctor
 from shoal.cli.import_ import import_
 from shoal.cli.keys import keys_app
 from shoal.cli.organizations import organizations_app
-from shoal.cli.output.terminal import plain_output, unfiltered
+from shoal.cli.output.terminal import plain_output, underlying_stream
 from shoal.cli.serve import serve
 from shoal.cli.show import show
 from shoal.cli.work import worker
@@ -27,19 +27,19 @@ from shoal.without_pandas import keep_pandas_out
 
 __all__ = ["app", "main"]
 
-_HUNG_UP: Final = 141
-"""How a shell counts the end by SIGPIPE."""
+_SIGPIPE_EXIT: Final = 141
+"""The exit code that a shell reports for SIGPIPE."""
 
 
 class Commands(TyperGroup):
-    """The commands of Shoal, which know that a file is none of them."""
+    """The commands of Shoal, with a hint where a file is given instead of one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that `args` begin with. Raises ShoalError for the name of a file."""
+        """Return the command that `args` start with. Raises ShoalError for the name of a file."""
         if args and args[0] not in self.commands and Path(args[0]).exists():
             line = shlex.join(["shoal", "cluster", *args])
             kind = "folder" if Path(args[0]).is_dir() else "file"
-            raise ShoalError(f"{args[0]} is a {kind}, and no command. To cluster it: {line}")
+            raise ShoalError(f"{args[0]} is a {kind}, not a command. To cluster it: {line}")
         return super().resolve_command(ctx, args)
 
 
@@ -48,14 +48,14 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help answers in half the time
+    rich_markup_mode=None,  # plain help is twice as fast
     help="Find the groups in embedded documents, name them, write them back, and serve them.",
     epilog="Start with `shoal demo`, or with a file of yours: `shoal cluster FILE`.",
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"shoal {version('shoal')}")
@@ -87,7 +87,7 @@ app.add_typer(organizations_app, name="organizations", short_help="List and crea
 
 
 def main() -> None:
-    """Run one command. Ends with 0, 2 for anything the user can put right (one line on stderr), 130 for Ctrl-C."""
+    """Run one command. Exits with 0, 2 for anything the user can fix (one line on stderr), 130 for Ctrl-C."""
     with plain_output():
         _run()
 
@@ -99,19 +99,21 @@ def _run() -> None:
         finally:
             sys.stdout.flush()
     except ShoalError as error:
-        _stop(error.message)
-    except BrokenPipeError:  # `| head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), unfiltered(sys.stdout).fileno())
-        raise SystemExit(_HUNG_UP) from None
+        _exit_with_error(error.message)
+    except BrokenPipeError:  # `| head`: the reader closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), underlying_stream(sys.stdout).fileno())
+        raise SystemExit(_SIGPIPE_EXIT) from None
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        _stop(f"{error.strerror or error}{where}.")
+        _exit_with_error(f"{error.strerror or error}{where}.")
     except MemoryError:
-        _stop("Not enough memory for this. Take fewer rows (--sample, --where) or a machine with more memory.")
+        _exit_with_error(
+            "Not enough memory for this. Take fewer rows (--sample, --where) or a machine with more memory."
+        )
 
 
-def _stop(message: str) -> None:
-    """One line on stderr, whatever the message holds, and exit code 2."""
+def _exit_with_error(message: str) -> None:
+    """Print the message as one line on stderr and exit with code 2."""
     print(f"shoal: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(2)
 

@@ -1,4 +1,4 @@
-"""Errors about a parameter name the option that was typed."""
+"""Names the option that was typed in errors about a parameter."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Final
 
 from shoal.errors import InvalidField
 
-__all__ = ["options_named"]
+__all__ = ["name_options_in_errors"]
 
 _OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -26,8 +26,8 @@ _OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 @contextmanager
-def options_named(params: Collection[str] = ()) -> Iterator[None]:
-    """An InvalidField about a parameter of the library names the option; `params` are those given with `--param`."""
+def name_options_in_errors(params: Collection[str] = ()) -> Iterator[None]:
+    """Rename the field of an InvalidField to its option; `params` are those given with `--param`."""
     try:
         yield
     except InvalidField as error:

@@ -1,11 +1,11 @@
-"""`shoal organizations`: tenants that never meet, made where the server runs."""
+"""`shoal organizations`: isolated tenants, created where the server runs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shoal.cli.installation import opened
+from shoal.cli.installation import open_services
 
 __all__ = ["organizations_app"]
 
@@ -19,10 +19,17 @@ def list_organizations(data: Data = None) -> None:
     """Show every organisation, oldest first."""
     from shoal.cli.output.table import print_listing
 
-    with opened(data) as services:
+    with open_services(data) as services:
         rows = [
-            ((str(one.organization_name), one.organization_id, f"{one.created_at:%Y-%m-%d %H:%M}"), True)
-            for one in services.keys.organizations()
+            (
+                (
+                    str(organization.organization_name),
+                    organization.organization_id,
+                    f"{organization.created_at:%Y-%m-%d %H:%M}",
+                ),
+                True,
+            )
+            for organization in services.keys.organizations()
         ]
     print_listing(("name", "id", "made (UTC)"), rows)
 
@@ -33,9 +40,9 @@ def create(
     data: Data = None,
 ) -> None:
     """Create an organisation with a namespace `default`, and show its first key, once."""
-    from shoal.cli.audit import at_the_command_line
+    from shoal.cli.audit import command_line_origin
 
-    with opened(data) as services, services.audit.acting(at_the_command_line()):
+    with open_services(data) as services, services.audit.acting(command_line_origin()):
         key = services.keys.create_organization(name)
         print(f"The organisation {name!r} is {key.organization_id}.")
         print(f"Its key {key.name!r}, with all permissions, shown only now: {key.key}")

@@ -7,10 +7,10 @@ from shoal.errors import InvalidField
 __all__ = ["parse_params", "parse_value"]
 
 
-def parse_params(given: list[str]) -> dict[str, object]:
-    """`name=value` pairs; values are JSON where they can be, else text. Raises InvalidField."""
+def parse_params(pairs: list[str]) -> dict[str, object]:
+    """Parse `name=value` pairs; values are JSON where possible, else text. Raises InvalidField."""
     params: dict[str, object] = {}
-    for text in given:
+    for text in pairs:
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
             raise InvalidField("--param", "must be name=value", value=text, remedy="Such as --param n_init=10.")
@@ -19,7 +19,7 @@ def parse_params(given: list[str]) -> dict[str, object]:
 
 
 def parse_value(text: str) -> object:
-    """The JSON that the text is, or else the text itself."""
+    """Return the JSON value of a text, or else the text itself."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from shoal import logs
-from shoal.cli.installation import here
+from shoal.cli.installation import data_option
 from shoal.cli.server_packages import check_server_packages
 from shoal.errors import InvalidField
 from shoal.jobs.ending import Ending, every_second
@@ -192,7 +192,7 @@ def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> 
 
 
 def _make_key(settings: Settings) -> str:
-    return f"Make a key with: shoal keys create NAME --permission admin{here(settings.data)}"
+    return f"Make a key with: shoal keys create NAME --permission admin{data_option(settings.data)}"
 
 
 def _reached(host: str) -> str:

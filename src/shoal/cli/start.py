@@ -1,5 +1,5 @@
-"""The first and last lines of the command `shoal`. Nothing is loaded yet, so Ctrl-C ends it quietly from the first
-moment on."""
+"""The entry point of the command `shoal`. Nothing is imported yet, so Ctrl-C ends it quietly from the first moment
+on."""
 
 from typing import NoReturn
 
@@ -24,8 +24,11 @@ def main() -> NoReturn:
 
 
 def _end(code: object) -> NoReturn:
-    """What the interpreter does at its end, except for taking itself down: a thread of Arrow that reads ahead and asks
-    for Python then aborts the process ("terminate called without an active exception")."""
+    """End the process as the interpreter would, without tearing it down.
+
+    A thread of Arrow that reads ahead and calls Python during teardown would abort the process ("terminate called
+    without an active exception").
+    """
     import atexit
     import os
     import sys
@@ -38,6 +41,6 @@ def _end(code: object) -> NoReturn:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except OSError:  # nobody reads any more
+    except OSError:  # the reader is gone
         pass
     os._exit(code if isinstance(code, int) else int(code is not None))

@@ -1,4 +1,4 @@
-"""`--where`: conditions on the command line, as a filter of the wire."""
+"""`--where`: conditions on the command line, parsed to a filter of the wire."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from shoal.errors import InvalidField
 __all__ = ["parse_where"]
 
 _OPERATORS: Final = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "~": "contains"}
-# No two parts of a pattern in a row take blanks: each would be tried with each share of them.
+# No two adjacent parts of a pattern match blanks, which would backtrack over every split of them.
 _CONDITION: Final = re.compile(r"(?:(\"[^\"]+\"|'[^']+')\s*|([^=!<>~]+))(==|!=|>=|<=|=|>|<|~)(.*)", re.DOTALL)
 _PART: Final = re.compile(
     r"\s*(?:\"((?:[^\"\\]|\\.)*)\"\s*|'((?:[^'\\]|\\.)*)'\s*|([^,\"'\s][^,]*)|)(?:,|\Z)", re.DOTALL
@@ -29,20 +29,20 @@ _REMEDY: Final = 'Such as lang=en,de, name="a,b", year>=2020, created<2024-05-01
 Json = dict[str, Any]
 
 
-def parse_where(given: Sequence[str]) -> Json | None:
-    """The filter of the wire that all the conditions make together.
+def parse_where(conditions: Sequence[str]) -> Json | None:
+    """Return the filter that all conditions form together.
 
     A condition is `field=value` with `=`, `!=`, `<`, `<=`, `>`, `>=` or `~` (contains), or a filter as JSON. Several
-    values are parted by commas, of which one has to match; quotes make a value text as it stands. `null` is no value,
-    and a date stands for its whole day. Raises InvalidField.
+    values are separated by commas, and one of them has to match; quotes make a value literal text. `null` is a missing
+    value, and a date stands for its whole day. Raises InvalidField.
     """
-    if not given:
+    if not conditions:
         return None
-    members = [_condition(text) for text in given]
+    members = [_parse_condition(text) for text in conditions]
     return members[0] if len(members) == 1 else {"AND": members}
 
 
-def _condition(text: str) -> Json:
+def _parse_condition(text: str) -> Json:
     if text.lstrip().startswith("{"):
         filter = parse_value(text)
         if isinstance(filter, dict):
@@ -56,26 +56,26 @@ def _condition(text: str) -> Json:
         remedy = "Give each condition a --where of its own: all of them must hold. For one of several: lang=en,de."
         raise InvalidField("--where", "holds two conditions", value=text, remedy=remedy)
     field, operator = (match[1] or match[2]).strip().strip("\"'"), _OPERATORS[match[3]]
-    values = _values(written, text)
+    values = _parse_values(written, text)
     if operator in ("eq", "ne"):
-        return _equal(field, values, written, negated=operator == "ne")
+        return _build_equality(field, values, written, negated=operator == "ne")
     if operator == "contains":
         if any(value is None for value, _ in values):
             raise InvalidField("--where", "asks for a part of a text", value=text, remedy='Quote it: title~"null".')
-        return _any([_test(field, "contains", raw) for _, raw in values])
+        return _any_of([_build_test(field, "contains", raw) for _, raw in values])
     if len(values) > 1:
         remedy = "Only = and != take several values."
         if re.fullmatch(r"-?\d+,\d+", written):
             remedy = f"Write the number with a point: {written.replace(',', '.')}."
         raise InvalidField("--where", "compares with one value", value=text, remedy=remedy)
-    return _ordered(field, operator, *values[0], text)
+    return _build_comparison(field, operator, *values[0], text)
 
 
-def _values(written: str, text: str) -> list[tuple[object, str]]:
-    """Each value as it is meant, and as it is written. Raises InvalidField."""
+def _parse_values(written: str, text: str) -> list[tuple[object, str]]:
+    """Return each value as parsed and as written. Raises InvalidField."""
     if written.startswith("[") and isinstance(listed := parse_value(written), list):
-        return [(one, str(one)) for one in listed]
-    found, at = list[tuple[object, str]](), 0
+        return [(value, str(value)) for value in listed]
+    values, at = list[tuple[object, str]](), 0
     while at <= len(written):
         part = _PART.match(written, at)
         if part is None:
@@ -83,97 +83,100 @@ def _values(written: str, text: str) -> list[tuple[object, str]]:
         quoted = part[1] if part[1] is not None else part[2]
         if quoted is not None:
             plain = re.sub(r"\\(.)", r"\1", quoted)
-            found.append((plain, plain))
+            values.append((plain, plain))
         elif part[3]:
             raw = part[3].strip()
-            found.append((_meant(raw, text), raw))
-        elif not found or part.end() < len(written):
+            values.append((_parse_unquoted(raw, text), raw))
+        elif not values or part.end() < len(written):
             remedy = 'Write field=null for a missing value, field="" for an empty text.'
             raise InvalidField("--where", "has no value", value=text, remedy=remedy)
         at = part.end()
         if at == len(written):
             break
-    return found
+    return values
 
 
-def _meant(raw: str, text: str) -> object:
-    """A value without quotes: null, a flag, a number, or text. Raises InvalidField for a date of another writing."""
+def _parse_unquoted(raw: str, text: str) -> object:
+    """Parse a value without quotes: null, a boolean, a number, or text. Raises InvalidField for a date in another
+    notation."""
     if raw.lower() == "null":
         return None
     if raw.lower() in _FLAGS:
         return _FLAGS[raw.lower()]
-    if _OTHER_DATE.fullmatch(raw) or (_DAY.fullmatch(raw) and _day(raw) is None):
+    if _OTHER_DATE.fullmatch(raw) or (_DAY.fullmatch(raw) and _parse_day(raw) is None):
         remedy = f'Write dates as 2024-05-01; for the text itself use quotes: "{raw}".'
         raise InvalidField("--where", f"has a date that is not read: {raw}", value=text, remedy=remedy)
     value = parse_value(raw)
     whole = _WHOLE.fullmatch(raw)
     if isinstance(value, (dict, list)) or (whole and not -(2**63) <= int(raw) < 2**63):
-        return raw  # files hold such a number as text
+        return raw  # files hold such numbers as text
     return value
 
 
-def _equal(field: str, values: Sequence[tuple[object, str]], written: str, *, negated: bool) -> Json:
-    """One of the values, or none of them."""
+def _build_equality(field: str, values: Sequence[tuple[object, str]], written: str, *, negated: bool) -> Json:
+    """Match one of the values, or none of them where `negated`."""
     missing = any(value is None for value, _ in values)
-    held = [(value, raw) for value, raw in values if value is not None]
-    days = [raw for value, raw in held if value == raw and _period(raw) is not None]
-    plain = [(value, raw) for value, raw in held if raw not in days]
-    if len(held) > 1 and written and '"' not in written and "'" not in written:
-        plain.append((written, written))  # a text with commas in it
-    tests = [_in(field, plain)] if plain else []
-    tests += [_within(field, day) for day in days]
+    present = [(value, raw) for value, raw in values if value is not None]
+    days = [raw for value, raw in present if value == raw and _parse_period(raw) is not None]
+    plain = [(value, raw) for value, raw in present if raw not in days]
+    if len(present) > 1 and written and '"' not in written and "'" not in written:
+        plain.append((written, written))  # a single text that contains commas
+    tests = [_build_membership(field, plain)] if plain else []
+    tests += [_build_range(field, day) for day in days]
     if missing:
-        tests.append(_test(field, "is_null", True))
-    found = _any(tests)
+        tests.append(_build_test(field, "is_null", True))
+    condition = _any_of(tests)
     if not negated:
-        return found
-    if len(tests) == 1 and found.get("operator") in _NEGATED:
-        return {**found, "operator": _NEGATED[found["operator"]]}
-    return {"NOT": [found]}
+        return condition
+    if len(tests) == 1 and condition.get("operator") in _NEGATED:
+        return {**condition, "operator": _NEGATED[condition["operator"]]}
+    return {"NOT": [condition]}
 
 
-def _in(field: str, values: Sequence[tuple[object, str]]) -> Json:
-    """A shell cannot tell 2020 from "2020", so both are meant."""
-    every = list(dict.fromkeys((type(one), one) for value, raw in values for one in (value, raw)))
-    listed = [one for _, one in every]
-    return _test(field, "eq", listed[0]) if len(listed) == 1 else _test(field, "in", listed)
+def _build_membership(field: str, values: Sequence[tuple[object, str]]) -> Json:
+    """Match text and number alike, since a shell cannot distinguish 2020 from "2020"."""
+    distinct = list(dict.fromkeys((type(operand), operand) for value, raw in values for operand in (value, raw)))
+    operands = [operand for _, operand in distinct]
+    return _build_test(field, "eq", operands[0]) if len(operands) == 1 else _build_test(field, "in", operands)
 
 
-def _ordered(field: str, operator: str, value: object, raw: str, text: str) -> Json:
+def _build_comparison(field: str, operator: str, value: object, raw: str, text: str) -> Json:
     if value is None or isinstance(value, bool):
         raise InvalidField("--where", "compares with a number, a date or a text", value=text, remedy=_REMEDY)
-    period = _period(raw) if value == raw else None
+    period = _parse_period(raw) if value == raw else None
     if period is None:
-        return _test(field, operator, value)
-    edge = period[operator in ("lte", "gt")]  # all of the day is meant, not its midnight
-    return _before(field, edge) if operator in ("lt", "lte") else _since(field, edge)
+        return _build_test(field, operator, value)
+    edge = period[operator in ("lte", "gt")]  # the whole day, not its midnight
+    return _build_before(field, edge) if operator in ("lt", "lte") else _build_since(field, edge)
 
 
-def _within(field: str, day: str) -> Json:
-    """Any moment of a day or a month."""
-    start, stop = _period(day) or (day, day)
-    return {"AND": [_since(field, start), _before(field, stop)]}
+def _build_range(field: str, day: str) -> Json:
+    """Match any time in a day or a month."""
+    start, stop = _parse_period(day) or (day, day)
+    return {"AND": [_build_since(field, start), _build_before(field, stop)]}
 
 
-def _since(field: str, edge: str) -> Json:
-    """At the beginning of a day or a month, or later. A text that is the month itself is no moment, and sorts in front
-    of the first day of it: so it is named."""
+def _build_since(field: str, edge: str) -> Json:
+    """Match from the start of a day or a month on.
+
+    A text that is the month itself is not a time, and sorts before its first day: so it is matched explicitly.
+    """
     if not _MONTH.fullmatch(edge):
-        return _test(field, "gte", edge)
-    return {"OR": [_test(field, "gte", f"{edge}-01"), _test(field, "eq", edge)]}
+        return _build_test(field, "gte", edge)
+    return {"OR": [_build_test(field, "gte", f"{edge}-01"), _build_test(field, "eq", edge)]}
 
 
-def _before(field: str, edge: str) -> Json:
-    """Before the beginning of a day or a month."""
+def _build_before(field: str, edge: str) -> Json:
+    """Match before the start of a day or a month."""
     if not _MONTH.fullmatch(edge):
-        return _test(field, "lt", edge)
-    return {"AND": [_test(field, "lt", f"{edge}-01"), _test(field, "ne", edge)]}
+        return _build_test(field, "lt", edge)
+    return {"AND": [_build_test(field, "lt", f"{edge}-01"), _build_test(field, "ne", edge)]}
 
 
-def _period(raw: str) -> tuple[str, str] | None:
-    """A day and the day after it, or a month and the month after it; None for any other text."""
+def _parse_period(raw: str) -> tuple[str, str] | None:
+    """Return a day and the next day, or a month and the next month; None for any other text."""
     month = _MONTH.fullmatch(raw)
-    day = date(int(month[1]), int(month[2]), 1) if month and int(month[1]) else _day(raw)
+    day = date(int(month[1]), int(month[2]), 1) if month and int(month[1]) else _parse_day(raw)
     if day is None or day.year == date.max.year:
         return None
     if month:
@@ -181,7 +184,7 @@ def _period(raw: str) -> tuple[str, str] | None:
     return day.isoformat(), (day + timedelta(days=1)).isoformat()
 
 
-def _day(raw: str) -> date | None:
+def _parse_day(raw: str) -> date | None:
     if not _DAY.fullmatch(raw):
         return None
     try:
@@ -190,9 +193,9 @@ def _day(raw: str) -> date | None:
         return None
 
 
-def _any(tests: Sequence[Json]) -> Json:
+def _any_of(tests: Sequence[Json]) -> Json:
     return tests[0] if len(tests) == 1 else {"OR": list(tests)}
 
 
-def _test(field: str, operator: str, value: object) -> Json:
+def _build_test(field: str, operator: str, value: object) -> Json:
     return {"field": field, "operator": operator, "value": value}

@@ -1,4 +1,4 @@
-"""`shoal worker`: carry out runs for servers that share the data folder."""
+"""`shoal worker`: execute runs for servers that share the data folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from shoal import logs
-from shoal.cli.installation import check_is_there
+from shoal.cli.installation import check_data_folder_exists
 from shoal.settings import Settings
 
 __all__ = ["worker"]
@@ -23,9 +23,9 @@ def worker(
     from shoal.cli.processes.worker import work
     from shoal.engine import kernels
 
-    kernels.native()  # what SHOAL_KERNELS or SHOAL_INSTRUCTIONS cannot have is refused now, not at the first run
+    kernels.native()  # reject invalid SHOAL_KERNELS or SHOAL_INSTRUCTIONS now, not at the first run
     settings = Settings.read(data=data, threads=threads, log_level=log_level, log_format=log_format)
-    check_is_there(settings)
+    check_data_folder_exists(settings)
     logs.configure(settings.log_level, settings.log_format)
     if settings.log_format == "text":
         print(f"Carrying out runs on {settings.data} until Ctrl-C", flush=True)

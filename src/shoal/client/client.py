@@ -73,9 +73,9 @@ class Client:
         timeout_s: float = 60.0,
         restart_s: float = 60.0,
     ) -> None:
-        address = _versioned(base_url)
+        address = _with_version(base_url)
         key = api_key or os.environ.get("SHOAL_API_KEY")
-        local_key = None if key else LocalKey.of(address)
+        local_key = None if key else LocalKey.for_address(address)
         self._transport = Transport(address, key, namespace, timeout_s, restart_s, local_key)
         self.namespaces = Namespaces(self._transport)
         self.collections = Collections(self._transport)
@@ -112,7 +112,7 @@ class Client:
         Unauthorized
             The key is wrong or missing.
         """
-        return self._transport.ask(Me, "GET", "/me")
+        return self._transport.request_record(Me, "GET", "/me")
 
     def repeating(self, given_up: Unavailable | str) -> AbstractContextManager[None]:
         """Complete a write that gave up before its answer came, without doing it twice.
@@ -149,7 +149,7 @@ class Client:
             raise InvalidField(
                 "given_up", "has no idempotency key: the request never went out", remedy="Just call again."
             )
-        return self._transport.under_key(key)
+        return self._transport.use_key(key)
 
     def close(self) -> None:
         """Close the connections."""
@@ -164,7 +164,7 @@ class Client:
         self.close()
 
 
-def _versioned(base_url: str) -> str:
+def _with_version(base_url: str) -> str:
     """The address with `/v1`, whether it was given or not. Raises InvalidField."""
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from shoal.client.executions import Run
-from shoal.client.transport import Transport, given, segment
+from shoal.client.transport import Transport, drop_none, path_segment
 from shoal.errors import InvalidField
 from shoal.records.cluster import Cluster
 from shoal.records.queries.parameter_places import is_method_parameter
@@ -86,11 +86,11 @@ class Clusters:
         AlreadyExists
             The name is taken.
         """
-        _refuse_misplaced(more)
+        _check_extra_arguments(more)
         if feature is None:
             raise InvalidField("feature", "is required", remedy='Name a vector of the documents: feature="embedding".')
-        features = _several(feature)
-        config = given(
+        features = _to_list(feature)
+        config = drop_none(
             feature_uris=features,
             multi_feature_strategy=strategy if len(features) > 1 else None,
             clustering_method=algorithm,
@@ -99,17 +99,17 @@ class Clusters:
             normalize_features=normalize,
             effective_feature_method=centroid_method,
         )
-        body = given(
+        body = drop_none(
             cluster_name=name,
-            collection_ids=_several(collections),
+            collection_ids=_to_list(collections),
             cluster_type="vector",
             vector_config=config,
             filters=filters,
-            text_fields=_several(text_fields) or None,
+            text_fields=_to_list(text_fields) or None,
             enrich_source_collection=enrich or None,
             **more,
         )
-        return self._transport.ask(Cluster, "POST", "/clusters", body)
+        return self._transport.request_record(Cluster, "POST", "/clusters", body)
 
     def create_by_attributes(
         self,
@@ -149,15 +149,15 @@ class Clusters:
         AlreadyExists
             The name is taken.
         """
-        config = {"attributes": _several(attributes), "hierarchical_grouping": hierarchical}
-        body = given(
+        config = {"attributes": _to_list(attributes), "hierarchical_grouping": hierarchical}
+        body = drop_none(
             cluster_name=name,
-            collection_ids=_several(collections),
+            collection_ids=_to_list(collections),
             cluster_type="attribute",
             attribute_config=config,
             **more,
         )
-        return self._transport.ask(Cluster, "POST", "/clusters", body)
+        return self._transport.request_record(Cluster, "POST", "/clusters", body)
 
     def get(self, ref: str) -> Cluster:
         """Fetch one cluster.
@@ -176,7 +176,7 @@ class Clusters:
         NotFound
             No such cluster.
         """
-        return self._transport.ask(Cluster, "GET", f"/clusters/{segment(ref)}")
+        return self._transport.request_record(Cluster, "GET", f"/clusters/{path_segment(ref)}")
 
     def list(self, *, search: str | None = None, limit: int = 100, offset: int = 0) -> list[Cluster]:
         """List clusters, newest first.
@@ -195,7 +195,9 @@ class Clusters:
         list of Cluster
         """
         params = {"limit": limit, "offset": offset}
-        return self._transport.asks(Cluster, "POST", "/clusters/list", given(search=search), params=params)
+        return self._transport.request_records(
+            Cluster, "POST", "/clusters/list", drop_none(search=search), params=params
+        )
 
     def patch(self, ref: str, **changes: object) -> Cluster:
         """Change the given fields; executes nothing.
@@ -221,7 +223,7 @@ class Clusters:
         AlreadyExists
             The new name is taken.
         """
-        return self._transport.ask(Cluster, "PATCH", f"/clusters/{segment(ref)}", changes)
+        return self._transport.request_record(Cluster, "PATCH", f"/clusters/{path_segment(ref)}", changes)
 
     def delete(self, ref: str, *, output_collections: bool = True) -> None:
         """Delete a cluster with its runs.
@@ -239,7 +241,7 @@ class Clusters:
             No such cluster.
         """
         params = {"cascade_output_collections": output_collections}
-        self._transport.call("DELETE", f"/clusters/{segment(ref)}", params=params)
+        self._transport.call("DELETE", f"/clusters/{path_segment(ref)}", params=params)
 
     def execute(self, ref: str, **overrides: object) -> Run:
         """Start a run.
@@ -267,7 +269,7 @@ class Clusters:
         """
         if isinstance(fields := overrides.get("text_fields"), str):
             overrides["text_fields"] = [fields]
-        task = self._transport.ask(Task, "POST", f"/clusters/{segment(ref)}/execute", overrides or None)
+        task = self._transport.request_record(Task, "POST", f"/clusters/{path_segment(ref)}/execute", overrides or None)
         data = task.additional_data
         return Run(self._transport, str(data["cluster_id"]), str(data["run_id"]), task.task_id)
 
@@ -289,8 +291,10 @@ class Clusters:
         NotFound
             No such cluster.
         """
-        found: builtins.list[dict[str, Any]] = self._transport.call("GET", f"/clusters/{segment(ref)}/groups")["groups"]
-        return found
+        groups: builtins.list[dict[str, Any]] = self._transport.call("GET", f"/clusters/{path_segment(ref)}/groups")[
+            "groups"
+        ]
+        return groups
 
     def map(self, ref: str, *, run_id: str | None = None, max_points: int = 10_000) -> dict[str, Any]:
         """Fetch the map of a run.
@@ -314,12 +318,14 @@ class Clusters:
         NotFound
             No such cluster or run.
         """
-        params = given(run_id=run_id, max_points=max_points)
-        found: dict[str, Any] = self._transport.call("GET", f"/clusters/{segment(ref)}/visualization", params=params)
-        return found
+        params = drop_none(run_id=run_id, max_points=max_points)
+        points: dict[str, Any] = self._transport.call(
+            "GET", f"/clusters/{path_segment(ref)}/visualization", params=params
+        )
+        return points
 
 
-_MEANT: Final[Mapping[str, str]] = {
+_SUGGESTIONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("method", "clustering_method"), 'algorithm="auto"'),
     **dict.fromkeys(("features", "feature_uri", "feature_uris", "vector", "vectors"), 'feature="embedding"'),
     **dict.fromkeys(("parameters", "algorithm_params", "algorithm_parameters"), 'params={"n_clusters": 10}'),
@@ -329,17 +335,17 @@ _MEANT: Final[Mapping[str, str]] = {
 """What the wire and `shoal.cluster` call an argument of `create`."""
 
 
-def _refuse_misplaced(more: Mapping[str, object]) -> None:
+def _check_extra_arguments(more: Mapping[str, object]) -> None:
     """Raises InvalidField for what would go into the request under a name that it does not have."""
     for name, value in more.items():
-        meant = _MEANT.get(name)
-        if meant is None and is_method_parameter(name):
-            meant = f'params={{"{name}": {value!r}}}'
-        if meant is not None:
-            remedy = f"Did you mean {meant}? The vector goes by feature=, the method by algorithm= and params=."
-            raise InvalidField(name, "is no argument of clusters.create", value=value, remedy=remedy)
+        suggestion = _SUGGESTIONS.get(name)
+        if suggestion is None and is_method_parameter(name):
+            suggestion = f'params={{"{name}": {value!r}}}'
+        if suggestion is not None:
+            remedy = f"Did you mean {suggestion}? The vector goes by feature=, the method by algorithm= and params=."
+            raise InvalidField(name, "is not an argument of clusters.create", value=value, remedy=remedy)
 
 
-def _several(names: str | Sequence[str]) -> list[str]:
+def _to_list(names: str | Sequence[str]) -> list[str]:
     """One name, or several, as a list: the letters of a name are no names."""
     return [names] if isinstance(names, str) else list(names)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shoal.client.transport import Transport, given, segment
+from shoal.client.transport import Transport, drop_none, path_segment
 from shoal.records.collection import Collection
 
 __all__ = ["Collections"]
@@ -41,8 +41,10 @@ class Collections:
         InvalidField
             The name is not allowed.
         """
-        body = given(collection_name=name, source={"type": "direct_upsert"}, description=description, metadata=metadata)
-        return self._transport.ask(Collection, "POST", "/collections", body)
+        body = drop_none(
+            collection_name=name, source={"type": "direct_upsert"}, description=description, metadata=metadata
+        )
+        return self._transport.request_record(Collection, "POST", "/collections", body)
 
     def get(self, ref: str) -> Collection:
         """Fetch one collection.
@@ -61,7 +63,7 @@ class Collections:
         NotFound
             No such collection.
         """
-        return self._transport.ask(Collection, "GET", f"/collections/{segment(ref)}")
+        return self._transport.request_record(Collection, "GET", f"/collections/{path_segment(ref)}")
 
     def list(self, *, search: str | None = None, limit: int = 100, offset: int = 0) -> list[Collection]:
         """List collections, newest first.
@@ -80,7 +82,9 @@ class Collections:
         list of Collection
         """
         params = {"limit": limit, "offset": offset}
-        return self._transport.asks(Collection, "POST", "/collections/list", given(search=search), params=params)
+        return self._transport.request_records(
+            Collection, "POST", "/collections/list", drop_none(search=search), params=params
+        )
 
     def patch(self, ref: str, **changes: object) -> Collection:
         """Change the given fields and leave the others alone.
@@ -104,7 +108,7 @@ class Collections:
         AlreadyExists
             The new name is taken.
         """
-        return self._transport.ask(Collection, "PATCH", f"/collections/{segment(ref)}", changes)
+        return self._transport.request_record(Collection, "PATCH", f"/collections/{path_segment(ref)}", changes)
 
     def delete(self, ref: str) -> None:
         """Delete a collection with its documents.
@@ -119,4 +123,4 @@ class Collections:
         NotFound
             No such collection.
         """
-        self._transport.call("DELETE", f"/collections/{segment(ref)}")
+        self._transport.call("DELETE", f"/collections/{path_segment(ref)}")

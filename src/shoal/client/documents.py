@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from shoal.client.sending import Sent, of_file, of_frame
-from shoal.client.transport import Transport, given, parsed, segment
+from shoal.client.transport import Transport, drop_none, parse_record, path_segment
+from shoal.client.upload_body import UploadBody, build_file_body, build_frame_body
 from shoal.errors import InvalidField
-from shoal.files.addresses import as_place
-from shoal.files.ids.made import imported_before, made_for
+from shoal.files.addresses import parse_place
+from shoal.files.ids.generated import note_already_imported, note_generated
 from shoal.files.layout import CLIENT
-from shoal.library.input.frames import frame_of
+from shoal.library.input.frames import read_frame
 from shoal.records.base import Record
 
 __all__ = ["Documents", "Uploaded"]
@@ -89,15 +89,17 @@ class Documents:
             client.documents.upload("reviews", df, vector_columns=["embedding"])
             client.documents.upload("reviews", {"document_id": ids, "text": texts, "embedding": vectors})
         """
-        sent = _sent(source, vector_columns, id_column, format, delimiter)
-        params = given(**sent.params, on_conflict=on_conflict)
-        answer = self._transport.upload("POST", f"{_in(collection)}/import", sent.chunks, sent.media, params)
-        done = parsed(Uploaded, answer)
-        told = [*sent.warnings, *done.warnings]
-        if sent.ids_made:
-            again = done.replaced and not done.inserted
-            told.append(imported_before(done.replaced) if again else made_for(CLIENT.id))
-        return done.model_copy(update={"warnings": told})
+        body = _prepare_upload(source, vector_columns, id_column, format, delimiter)
+        params = drop_none(**body.params, on_conflict=on_conflict)
+        answer = self._transport.upload(
+            "POST", f"{_documents_path(collection)}/import", body.chunks, body.media, params
+        )
+        done = parse_record(Uploaded, answer)
+        warnings = [*body.warnings, *done.warnings]
+        if body.generated_ids:
+            already_imported = done.replaced and not done.inserted
+            warnings.append(note_already_imported(done.replaced) if already_imported else note_generated(CLIENT.id))
+        return done.model_copy(update={"warnings": warnings})
 
     def create(
         self,
@@ -132,8 +134,8 @@ class Documents:
         AlreadyExists
             The id is taken.
         """
-        body = {**fields, **given(vectors=vectors, document_id=document_id)}
-        return self._json("POST", _in(collection), body)
+        body = {**fields, **drop_none(vectors=vectors, document_id=document_id)}
+        return self._call_json("POST", _documents_path(collection), body)
 
     def get(self, collection: str, document_id: str, *, vectors: bool = False) -> Json:
         """Fetch one document.
@@ -156,7 +158,9 @@ class Documents:
         NotFound
             No such document.
         """
-        return self._json("GET", f"{_in(collection)}/{segment(document_id)}", params={"return_vectors": vectors})
+        return self._call_json(
+            "GET", f"{_documents_path(collection)}/{path_segment(document_id)}", params={"return_vectors": vectors}
+        )
 
     def list(
         self,
@@ -196,8 +200,8 @@ class Documents:
         InvalidRequest
             The filter is wrong.
         """
-        body = given(filters=filters, search=search, limit=limit, offset=offset, return_vectors=vectors)
-        results: list[Json] = self._json("POST", f"{_in(collection)}/list", body)["results"]
+        body = drop_none(filters=filters, search=search, limit=limit, offset=offset, return_vectors=vectors)
+        results: list[Json] = self._call_json("POST", f"{_documents_path(collection)}/list", body)["results"]
         return results
 
     def count(self, collection: str) -> int:
@@ -217,7 +221,7 @@ class Documents:
         NotFound
             No such collection.
         """
-        return int(self._json("GET", f"{_in(collection)}/count")["count"])
+        return int(self._call_json("GET", f"{_documents_path(collection)}/count")["count"])
 
     def distinct(
         self, collection: str, field: str, *, filters: Mapping[str, Any] | None = None
@@ -245,8 +249,8 @@ class Documents:
         InvalidRequest
             The filter is wrong.
         """
-        body = given(field=field, filters=filters)
-        values = self._json("POST", f"{_in(collection)}/distinct", body)["values"]
+        body = drop_none(field=field, filters=filters)
+        values = self._call_json("POST", f"{_documents_path(collection)}/distinct", body)["values"]
         return [(entry["value"], entry["count"]) for entry in values]
 
     def patch(self, collection: str, document_id: str, **fields: Any) -> Json:
@@ -271,7 +275,7 @@ class Documents:
         NotFound
             No such document.
         """
-        return self._json("PATCH", f"{_in(collection)}/{segment(document_id)}", fields)
+        return self._call_json("PATCH", f"{_documents_path(collection)}/{path_segment(document_id)}", fields)
 
     def delete(self, collection: str, document_id: str) -> None:
         """Delete one document.
@@ -288,34 +292,36 @@ class Documents:
         NotFound
             No such document.
         """
-        self._transport.call("DELETE", f"{_in(collection)}/{segment(document_id)}")
+        self._transport.call("DELETE", f"{_documents_path(collection)}/{path_segment(document_id)}")
 
-    def _json(self, method: str, path: str, body: object = None, *, params: Mapping[str, Any] | None = None) -> Json:
+    def _call_json(
+        self, method: str, path: str, body: object = None, *, params: Mapping[str, Any] | None = None
+    ) -> Json:
         answer: Json = self._transport.call(method, path, body, params=params)
         return answer
 
 
-def _sent(
+def _prepare_upload(
     source: object, vector_columns: Sequence[str], id_column: str | None, format: str | None, delimiter: str | None
-) -> Sent:
+) -> UploadBody:
     if isinstance(source, (str, Path)):
-        return of_file(_here(source), vector_columns, id_column, format, delimiter)
-    if isinstance(source, Sequence) and source and all(isinstance(one, (str, Path)) for one in source):
-        return of_file([_here(one) for one in source], vector_columns, id_column, format, delimiter)
-    frame = frame_of(source, "source")
+        return build_file_body(_check_local(source), vector_columns, id_column, format, delimiter)
+    if isinstance(source, Sequence) and source and all(isinstance(path, (str, Path)) for path in source):
+        return build_file_body([_check_local(path) for path in source], vector_columns, id_column, format, delimiter)
+    frame = read_frame(source, "source")
     if frame is None:
         problem = f"must be a file, a table or columns by name, not a {type(source).__name__}"
         raise InvalidField("source", problem, remedy='Such as {"document_id": ids, "embedding": vectors}.')
-    return of_frame(frame, vector_columns, id_column)
+    return build_frame_body(frame, vector_columns, id_column)
 
 
-def _here(source: str | Path) -> Path:
-    place = as_place(source)
+def _check_local(source: str | Path) -> Path:
+    place = parse_place(source)
     if isinstance(place, Path):
         return place
     remedy = "Fetch it first, or use shoal import, which does."
     raise InvalidField(place.name, "lies elsewhere, and uploads are files of this machine", remedy=remedy)
 
 
-def _in(collection: str) -> str:
-    return f"/collections/{segment(collection)}/documents"
+def _documents_path(collection: str) -> str:
+    return f"/collections/{path_segment(collection)}/documents"

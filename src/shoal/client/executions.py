@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shoal.client.transport import Transport, parsed, segment
+from shoal.client.transport import Transport, parse_record, path_segment
 from shoal.errors import Cancelled, Overloaded, RateLimited, RunFailed, Unavailable
 from shoal.records.execution import Execution
 from shoal.records.run_results import LabelledRun
@@ -48,7 +48,9 @@ class Executions:
         NotFound
             No such cluster or run.
         """
-        return self._transport.ask(Execution, "GET", _path(cluster, run_id), params={"include_vectors": vectors})
+        return self._transport.request_record(
+            Execution, "GET", _execution_path(cluster, run_id), params={"include_vectors": vectors}
+        )
 
     def latest(self, cluster: str, *, vectors: bool = False) -> Execution | None:
         """Fetch the newest run.
@@ -71,8 +73,8 @@ class Executions:
             No such cluster.
         """
         params = {"include_vectors": vectors}
-        found = self._transport.call("GET", f"/clusters/{segment(cluster)}/executions", params=params)
-        return None if found is None else parsed(Execution, found)
+        answer = self._transport.call("GET", f"/clusters/{path_segment(cluster)}/executions", params=params)
+        return None if answer is None else parse_record(Execution, answer)
 
     def list(self, cluster: str, *, limit: int = 100, offset: int = 0) -> list[Execution]:
         """List runs, newest first.
@@ -95,8 +97,8 @@ class Executions:
         NotFound
             No such cluster.
         """
-        path, params = f"/clusters/{segment(cluster)}/executions/list", {"limit": limit, "offset": offset}
-        return self._transport.asks(Execution, "POST", path, {}, params=params)
+        path, params = f"/clusters/{path_segment(cluster)}/executions/list", {"limit": limit, "offset": offset}
+        return self._transport.request_records(Execution, "POST", path, {}, params=params)
 
     def cancel(self, cluster: str, run_id: str) -> None:
         """Cancel a run; nothing of it will be published.
@@ -115,7 +117,7 @@ class Executions:
         Conflict
             The run has ended.
         """
-        self._transport.call("POST", f"{_path(cluster, run_id)}/cancel")
+        self._transport.call("POST", f"{_execution_path(cluster, run_id)}/cancel")
 
     def rename(self, cluster: str, run_id: str, name: str) -> None:
         """Name a run.
@@ -134,7 +136,7 @@ class Executions:
         NotFound
             No such cluster or run.
         """
-        self._transport.call("PATCH", f"{_path(cluster, run_id)}/name", {"run_name": name})
+        self._transport.call("PATCH", f"{_execution_path(cluster, run_id)}/name", {"run_name": name})
 
     def relabel(self, cluster: str, run_id: str, labels: Mapping[str, str]) -> LabelledRun:
         """Give clusters of the run, and groups of its other layers, labels of your own.
@@ -161,8 +163,8 @@ class Executions:
         InvalidField
             For a cluster that the run does not have, or a label that is too long.
         """
-        path = f"{_path(cluster, run_id)}/labels"
-        return self._transport.ask(LabelledRun, "PATCH", path, {"labels": dict(labels)})
+        path = f"{_execution_path(cluster, run_id)}/labels"
+        return self._transport.request_record(LabelledRun, "PATCH", path, {"labels": dict(labels)})
 
     def members(self, cluster: str, run_id: str) -> pa.Table:
         """Fetch the members of a finished run.
@@ -184,7 +186,7 @@ class Executions:
         NotFound
             No such cluster or run.
         """
-        return pq.read_table(io.BytesIO(self._transport.download(f"{_path(cluster, run_id)}/download")))
+        return pq.read_table(io.BytesIO(self._transport.download(f"{_execution_path(cluster, run_id)}/download")))
 
 
 class Run:
@@ -240,9 +242,9 @@ class Run:
         end = None if timeout_s is None else time.monotonic() + timeout_s
         pause = _FIRST_PAUSE_SECONDS
         while True:
-            run = self._asked_patiently()
+            run = self._poll_status()
             if run is not None and run.status in ("completed", "failed", "canceled"):
-                return _completed(run)
+                return _require_completed(run)
             if end is not None and time.monotonic() >= end:
                 status = "under way" if run is None else run.status
                 raise Unavailable(f"The run {self.run_id} is still {status} after {timeout_s} s.")
@@ -252,7 +254,7 @@ class Run:
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
-    def _asked_patiently(self) -> Execution | None:
+    def _poll_status(self) -> Execution | None:
         """None where the server is too busy to say."""
         try:
             return self.status()
@@ -280,15 +282,15 @@ class Run:
         return Executions(self._transport).members(self.cluster_id, self.run_id)
 
     def _progress(self) -> tuple[str, float]:
-        task = self._transport.ask(Task, "GET", f"/tasks/{segment(self.task_id)}")
-        told = task.additional_data.get("progress") or {}
-        return str(told.get("stage") or "start"), float(told.get("fraction") or 0.0)
+        task = self._transport.request_record(Task, "GET", f"/tasks/{path_segment(self.task_id)}")
+        progress = task.additional_data.get("progress") or {}
+        return str(progress.get("stage") or "start"), float(progress.get("fraction") or 0.0)
 
     def __repr__(self) -> str:
         return f"<Run {self.run_id} of {self.cluster_id}>"
 
 
-def _completed(run: Execution) -> Execution:
+def _require_completed(run: Execution) -> Execution:
     if run.status == "failed":
         raise RunFailed(run.error_message or "The run failed.", run_id=run.run_id)
     if run.status == "canceled":
@@ -296,5 +298,5 @@ def _completed(run: Execution) -> Execution:
     return run
 
 
-def _path(cluster: str, run_id: str) -> str:
-    return f"/clusters/{segment(cluster)}/executions/{segment(run_id)}"
+def _execution_path(cluster: str, run_id: str) -> str:
+    return f"/clusters/{path_segment(cluster)}/executions/{path_segment(run_id)}"

@@ -11,19 +11,21 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class LocalKey:
-    """Where a server on this machine keeps its first key. A server that starts for the first time has yet to write it,
-    so the file is looked for again until it is there."""
+    """Where a server on this machine keeps its first key.
+
+    A server that starts for the first time has yet to write the file, so it is read again until it exists.
+    """
 
     def __init__(self) -> None:
         self.file = Settings.read().data / "key"
 
     @staticmethod
-    def of(address: str) -> "LocalKey | None":
-        """None for an address of another machine: the key is never sent there."""
+    def for_address(address: str) -> "LocalKey | None":
+        """Return the key of a local server; None for a remote address, to which the key is never sent."""
         return LocalKey() if urlsplit(address).hostname in _LOOPBACK else None
 
     def read(self) -> str | None:
-        """The key; None where there is none yet."""
+        """Return the key; None where there is none yet."""
         try:
             return self.file.read_text().strip() or None
         except OSError:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shoal.client.transport import Transport, given, segment
+from shoal.client.transport import Transport, drop_none, path_segment
 from shoal.records.namespace import Namespace
 
 __all__ = ["Namespaces"]
@@ -47,14 +47,14 @@ class Namespaces:
             The name is taken.
         """
         configs = [{"name": vector, "dimension": dimension} for vector, dimension in (vectors or {}).items()]
-        body = given(
+        body = drop_none(
             namespace_name=name,
             mode="standalone",
             vector_configs=configs or None,
             description=description,
             metadata=metadata,
         )
-        return self._transport.ask(Namespace, "POST", "/namespaces", body)
+        return self._transport.request_record(Namespace, "POST", "/namespaces", body)
 
     def get(self, ref: str) -> Namespace:
         """Fetch one namespace.
@@ -73,7 +73,7 @@ class Namespaces:
         NotFound
             No such namespace.
         """
-        return self._transport.ask(Namespace, "GET", f"/namespaces/{segment(ref)}")
+        return self._transport.request_record(Namespace, "GET", f"/namespaces/{path_segment(ref)}")
 
     def list(self, *, limit: int = 100, offset: int = 0) -> list[Namespace]:
         """List namespaces, newest first.
@@ -89,7 +89,9 @@ class Namespaces:
         -------
         list of Namespace
         """
-        return self._transport.asks(Namespace, "GET", "/namespaces", params={"limit": limit, "offset": offset})
+        return self._transport.request_records(
+            Namespace, "GET", "/namespaces", params={"limit": limit, "offset": offset}
+        )
 
     def patch(self, ref: str, **changes: object) -> Namespace:
         """Change the given fields and leave the others alone.
@@ -113,7 +115,7 @@ class Namespaces:
         AlreadyExists
             The new name is taken.
         """
-        return self._transport.ask(Namespace, "PATCH", f"/namespaces/{segment(ref)}", changes)
+        return self._transport.request_record(Namespace, "PATCH", f"/namespaces/{path_segment(ref)}", changes)
 
     def delete(self, ref: str) -> None:
         """Delete a namespace with everything in it.
@@ -128,4 +130,4 @@ class Namespaces:
         NotFound
             No such namespace.
         """
-        self._transport.call("DELETE", f"/namespaces/{segment(ref)}")
+        self._transport.call("DELETE", f"/namespaces/{path_segment(ref)}")

@@ -1,6 +1,6 @@
 """Tasks over the wire."""
 
-from shoal.client.transport import Transport, given, segment
+from shoal.client.transport import Transport, drop_none, path_segment
 from shoal.records.task import Task
 
 __all__ = ["Tasks"]
@@ -30,7 +30,7 @@ class Tasks:
         NotFound
             No such task.
         """
-        return self._transport.ask(Task, "GET", f"/tasks/{segment(task_id)}")
+        return self._transport.request_record(Task, "GET", f"/tasks/{path_segment(task_id)}")
 
     def list(self, *, status: str | None = None, limit: int = 100, offset: int = 0) -> list[Task]:
         """List tasks, newest first.
@@ -49,7 +49,7 @@ class Tasks:
         list of Task
         """
         params = {"limit": limit, "offset": offset}
-        return self._transport.asks(Task, "POST", "/tasks/list", given(status=status), params=params)
+        return self._transport.request_records(Task, "POST", "/tasks/list", drop_none(status=status), params=params)
 
     def kill(self, task_id: str) -> Task:
         """Cancel the work of a task; has no effect on a task that has ended.
@@ -69,4 +69,4 @@ class Tasks:
         NotFound
             No such task.
         """
-        return self._transport.ask(Task, "DELETE", f"/tasks/{segment(task_id)}")
+        return self._transport.request_record(Task, "DELETE", f"/tasks/{path_segment(task_id)}")

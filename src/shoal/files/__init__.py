@@ -1,4 +1,4 @@
-"""Files of documents, read as columns: Parquet, Arrow, CSV, JSON lines, and NPY with a sidecar.
+"""Files of documents, read as columns: Parquet, Arrow, CSV, JSON, JSON Lines, NPZ, and NPY with a sidecar.
 
 source = open_source("reviews.parquet", vector_columns=["embedding"])
 for batch in source.batches():      # DocumentBatch: what a store takes
@@ -8,6 +8,6 @@ table = source.read()               # FileTable: ids, vectors and documents, ali
 
 from shoal.files.documents import Documents
 from shoal.files.formats import Format
-from shoal.files.source import FileTable, Source, SourceInfo, Wanted, open_source
+from shoal.files.source import FileTable, Selection, Source, SourceInfo, open_source
 
-__all__ = ["Documents", "FileTable", "Format", "Source", "SourceInfo", "Wanted", "open_source"]
+__all__ = ["Documents", "FileTable", "Format", "Selection", "Source", "SourceInfo", "open_source"]

@@ -1,4 +1,4 @@
-"""Addresses of files elsewhere, kept as they were written: a `Path` would fold `//` and `/./` in them."""
+"""Addresses of remote files, kept verbatim: a `Path` would collapse `//` and `/./` in them."""
 
 import os
 import re
@@ -10,17 +10,17 @@ from urllib.parse import unquote, urlsplit
 
 from shoal.errors import InvalidField
 
-__all__ = ["Address", "Place", "Places", "as_place", "check_here", "is_address", "is_folded"]
+__all__ = ["Address", "Place", "Places", "check_is_local", "is_address", "is_folded", "parse_place"]
 
 _SCHEME: Final = re.compile(r"(https?|s3)://(?=[^/])", re.IGNORECASE)
 _FOLDED: Final = re.compile(r"(https?|s3):/[^/]", re.IGNORECASE)
-_SHORT: Final = re.compile(r"(https?|s3):/?(?=[^/])", re.IGNORECASE)
-"""A scheme with a slash too few."""
+_MISSING_SLASH: Final = re.compile(r"(https?|s3):/?(?=[^/])", re.IGNORECASE)
+"""A scheme that lacks a slash."""
 _OTHER: Final = re.compile(r"([a-z][a-z0-9+.\-]+)://", re.IGNORECASE)
-_OURS: Final = "Shoal reads https://, http:// and s3://; copy other files here first."
+_SUPPORTED: Final = "Shoal reads https://, http:// and s3://; copy other files here first."
 _S3: Final = "s3"
-_READ: Final = ("https", "http", _S3)
-_SUCH: Final = {"s3": "Such as s3://bucket/docs.csv."}
+_SCHEMES: Final = ("https", "http", _S3)
+_EXAMPLES: Final = {"s3": "Such as s3://bucket/docs.csv."}
 _S3_KEYS: Final = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile, and leave them out of the address."
 )
@@ -28,18 +28,18 @@ _S3_KEYS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a file lies elsewhere.
+    """The address of a remote file.
 
     Parameters
     ----------
     text
-        As it was written, `https://…`, `http://…` or `s3://…`, with whatever is secret in it.
+        The address as written, `https://…`, `http://…` or `s3://…`, including any credentials.
     """
 
     text: str
 
     def __repr__(self) -> str:
-        return f"Address({self.shown!r})"
+        return f"Address({self.redacted!r})"
 
     @property
     def scheme(self) -> str:
@@ -48,13 +48,14 @@ class Address:
 
     @property
     def bucket_and_key(self) -> tuple[str, str]:
-        """Of an address in S3, where `?` and `#` are characters of the key. What is before an `@` is no bucket."""
+        """Bucket and key of an S3 address. `?` and `#` belong to the key; text before an `@` is not part of the
+        bucket."""
         bucket, _, key = self.text.partition("://")[2].partition("/")
         return bucket.rpartition("@")[2], key.rstrip("/")
 
     @property
     def name(self) -> str:
-        """The last part without a query: it names the file in errors, and says its format."""
+        """The last path segment, without the query. It names the file in errors and implies its format."""
         if self.scheme == _S3:
             bucket, path = self.bucket_and_key
         else:
@@ -64,8 +65,8 @@ class Address:
         return name if name not in ("", "..") else bucket or "download"
 
     @property
-    def shown(self) -> str:
-        """Without user, password, query and fragment, which hold keys and signatures."""
+    def redacted(self) -> str:
+        """The address without user, password, query and fragment, which may hold keys and signatures."""
         if self.scheme == _S3:
             bucket, key = self.bucket_and_key
             return f"s3://{bucket}/{key}"
@@ -74,40 +75,44 @@ class Address:
 
     @property
     def holds_secrets(self) -> bool:
-        """Whether it cannot be shown whole."""
-        return self.shown != self.text
+        """Whether the address cannot be shown in full."""
+        return self.redacted != self.text
 
 
 Place: TypeAlias = Path | Address
-"""A file, a folder or a pattern, here or elsewhere."""
+"""A local or remote file, folder or pattern."""
 Places: TypeAlias = Place | Sequence[Place]
 
 
-def is_address(given: object) -> bool:
-    """Whether a text is an address of a kind that is read."""
-    return isinstance(given, str) and _SCHEME.match(given) is not None
+def is_address(value: object) -> bool:
+    """Return whether a value is an address with a supported scheme."""
+    return isinstance(value, str) and _SCHEME.match(value) is not None
 
 
-def as_place(given: str | os.PathLike[str]) -> Place:
-    """The path or the address that a caller wrote; `file://` is a path.
+def parse_place(value: str | os.PathLike[str]) -> Place:
+    """Parse a path or an address; `file://` is a path.
 
-    Raises InvalidField for what is no address of a kind that is read, and for one that went through `Path`. It shows
-    nothing of it, as that may hold keys.
+    Raises InvalidField for an address with another scheme, and for one that went through `Path`. The error never quotes
+    the address, which may hold credentials.
     """
-    text = os.fspath(given)
-    if isinstance(given, str) and (scheme := _SCHEME.match(text)) is not None:
+    text = os.fspath(value)
+    if isinstance(value, str) and (scheme := _SCHEME.match(text)) is not None:
         address = Address(scheme[0].lower() + text[scheme.end() :])
-        _check(address)
+        _check_address(address)
         return address
-    if isinstance(given, str) and (other := _OTHER.match(text)) is not None and not Path(given).exists():
-        if other[1].lower() == "file" and (parts := urlsplit(text)).netloc in ("", "localhost"):
+    if isinstance(value, str) and (scheme_match := _OTHER.match(text)) is not None and not Path(value).exists():
+        if scheme_match[1].lower() == "file" and (parts := urlsplit(text)).netloc in ("", "localhost"):
             return Path(unquote(parts.path))
-        if other[1].lower() in _READ:
-            raise InvalidField(f"{other[0].lower()}…", "is no address", remedy=_such(other[1]))
-        raise InvalidField(f"{other[0].lower()}…", "is an address of a kind that Shoal does not read", remedy=_OURS)
-    path = Path(given)
-    if isinstance(given, str) and (short := _SHORT.match(text)) is not None and not path.exists():
-        raise InvalidField(f"{short[0].lower()}…", "is no address", remedy=f"Write {short[1].lower()}://…")
+        if scheme_match[1].lower() in _SCHEMES:
+            raise InvalidField(
+                f"{scheme_match[0].lower()}…", "is not an address", remedy=_example_remedy(scheme_match[1])
+            )
+        raise InvalidField(
+            f"{scheme_match[0].lower()}…", "is an address of a kind that Shoal does not read", remedy=_SUPPORTED
+        )
+    path = Path(value)
+    if isinstance(value, str) and (short := _MISSING_SLASH.match(text)) is not None and not path.exists():
+        raise InvalidField(f"{short[0].lower()}…", "is not an address", remedy=f"Write {short[1].lower()}://…")
     if is_folded(path):
         problem = "is an address in a Path, which folds the slashes in it"
         name = path.name.partition("?")[0].rpartition("@")[2]
@@ -116,27 +121,27 @@ def as_place(given: str | os.PathLike[str]) -> Place:
 
 
 def is_folded(path: Path) -> bool:
-    """Whether a path is no file but an address, of which it has folded the slashes."""
+    """Return whether a path is really an address whose slashes `Path` has collapsed."""
     return _FOLDED.match(str(path)) is not None and not path.exists()
 
 
-def check_here(path: str | os.PathLike[str], field: str) -> None:
-    """Raises InvalidField about `field` for an address where a file has to lie here."""
+def check_is_local(path: str | os.PathLike[str], field: str) -> None:
+    """Raise InvalidField about `field` where a local file is required and an address is given."""
     if is_folded(Path(path)):
         raise InvalidField(field, "is an address, and has to be a file here", remedy="Copy it here first.")
 
 
-def _check(address: Address) -> None:
+def _check_address(address: Address) -> None:
     host = address.text.partition("://")[2].partition("/")[0]
     if address.scheme == _S3 and ("@" in host or (":" in host and not host.startswith("arn:"))):
         raise InvalidField("s3://…", "holds keys, or no bucket", remedy=_S3_KEYS)
     try:
-        fine = address.scheme == _S3 or (urlsplit(address.text).hostname and (urlsplit(address.text).port or True))
+        valid = address.scheme == _S3 or (urlsplit(address.text).hostname and (urlsplit(address.text).port or True))
     except ValueError:
-        fine = False
-    if not fine or any(ord(letter) < 32 for letter in address.text):
-        raise InvalidField(f"{address.scheme}://…", "is no address", remedy=_such(address.scheme))
+        valid = False
+    if not valid or any(ord(letter) < 32 for letter in address.text):
+        raise InvalidField(f"{address.scheme}://…", "is not an address", remedy=_example_remedy(address.scheme))
 
 
-def _such(scheme: str) -> str:
-    return _SUCH.get(scheme.lower(), "Such as https://host/docs.csv.")
+def _example_remedy(scheme: str) -> str:
+    return _EXAMPLES.get(scheme.lower(), "Such as https://host/docs.csv.")

@@ -1,4 +1,4 @@
-"""Where in a column a conversion fails, so that the error names the row."""
+"""Locates the row at which a column conversion fails."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,13 +8,13 @@ import pyarrow as pa
 from shoal.errors import InvalidField
 from shoal.records.vectors import Place
 
-__all__ = ["check_values", "first_unfit"]
+__all__ = ["check_values", "find_first_invalid"]
 
 _WRITE_AGAIN: Final = "Write the column again as text in UTF-8, or as bytes."
 
 
-def first_unfit(column: pa.Array, fits: Callable[[pa.Array], bool]) -> int:
-    """The first row without which the column would fit. The caller knows that there is one."""
+def find_first_invalid(column: pa.Array, fits: Callable[[pa.Array], bool]) -> int:
+    """Return the first row with which the column becomes invalid; the caller knows that there is one."""
     good, bad = 0, len(column)
     while bad - good > 1:  # the first `good` rows fit, the first `bad` do not
         middle = (good + bad) // 2
@@ -23,18 +23,20 @@ def first_unfit(column: pa.Array, fits: Callable[[pa.Array], bool]) -> int:
 
 
 def check_values(batch: pa.RecordBatch, place: Place, not_utf8: str = _WRITE_AGAIN) -> None:
-    """Raises InvalidField naming row and column for values that their type does not allow: text that is no UTF-8, times
-    that are none, offsets that lead out of the file. Files do not promise it, and what comes after trusts it.
-    `not_utf8` is the remedy for such text."""
+    """Raise InvalidField naming row and column for values that are invalid for their type.
+
+    Such are text that is not UTF-8, times out of range, and offsets outside of the file. Files do not guarantee
+    validity, and later code relies on it. `not_utf8` is the remedy for such text.
+    """
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        reason = _fault(column)
+        reason = _validate(column)
         if reason is not None:
-            row = first_unfit(column, lambda part: _fault(part) is None)
-            problem, remedy = _explained(reason, not_utf8)
+            row = find_first_invalid(column, lambda part: _validate(part) is None)
+            problem, remedy = _explain(reason, not_utf8)
             raise InvalidField(f"{place(row)}, column {name!r}", problem, remedy=remedy)
 
 
-def _fault(column: pa.Array) -> str | None:
+def _validate(column: pa.Array) -> str | None:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
@@ -42,7 +44,7 @@ def _fault(column: pa.Array) -> str | None:
     return None
 
 
-def _explained(reason: str, not_utf8: str) -> tuple[str, str]:
+def _explain(reason: str, not_utf8: str) -> tuple[str, str]:
     if "UTF8" in reason:
         return "is not UTF-8 text", not_utf8
     if "not within the acceptable range" in reason:

@@ -1,4 +1,4 @@
-"""Which format a file is in: what its name says and what its first bytes say must agree."""
+"""Detects the format of a file: what its name implies and what its first bytes say must agree."""
 
 import difflib
 import stat
@@ -8,9 +8,17 @@ from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from shoal.errors import InvalidField
-from shoal.files.other_formats import refused_by_content, refused_by_name
+from shoal.files.unsupported_formats import unsupported_content_error, unsupported_name_error
 
-__all__ = ["FORMATS", "Format", "check_file", "format_by_name", "format_of", "packed_format", "wide_encoding_of"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "check_file",
+    "detect_format",
+    "detect_packed_format",
+    "detect_wide_encoding",
+    "format_from_name",
+]
 
 Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "json", "npy", "npz"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -59,46 +67,48 @@ _IRREGULAR: Final = (
 )
 
 
-def format_of(path: Path, label: str, given: str | None = None) -> Format:
-    """The format that is `given` or that the file's name says, confirmed by its content. `label` names it in errors.
+def detect_format(path: Path, label: str, requested: str | None = None) -> Format:
+    """Return the format that is `requested`, or that the file name implies, confirmed by the content.
+
+    `label` names the file in errors.
 
     Raises InvalidField where there is no such file, it cannot be read, is empty, is of an unknown format, or is not
     what its name says.
     """
-    head = _head(path, label)
-    expected = _format_named(path, label, given)
-    found = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
-    if found == expected:
+    head = _read_head(path, label)
+    expected = _resolve_format(path, label, requested)
+    detected = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+    if detected == expected:
         return expected
-    if found is not None:
-        raise _mismatch(label, expected, _NAMES[found])
+    if detected is not None:
+        raise _mismatch_error(label, expected, _NAMES[detected])
     if expected == "npz" and head.startswith(_ZIP):
         return expected
-    if (other := refused_by_content(label, head, _NAMES[expected])) is not None:
-        raise other
+    if (unsupported := unsupported_content_error(label, head, _NAMES[expected])) is not None:
+        raise unsupported
     if expected in _BINARY:
-        raise _mismatch(label, expected, "text" if _is_text(head) else "something else")
+        raise _mismatch_error(label, expected, "text" if _is_text(head) else "something else")
     if not _is_text(head):
-        raise _mismatch(label, expected, "binary data")
+        raise _mismatch_error(label, expected, "binary data")
     if expected in ("json", "jsonl") and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"[", b"{"):
-        raise _mismatch(label, expected, "other text")
+        raise _mismatch_error(label, expected, "other text")
     return expected
 
 
-def packed_format(path: Path, label: str, given: str | None = None) -> Format | None:
-    """The format of what a gzip archive holds; None for a file that is no archive, or not meant to be one: its name has
-    to end in .gz, or its format to be given.
+def detect_packed_format(path: Path, label: str, requested: str | None = None) -> Format | None:
+    """Return the format of the content of a gzip archive; None for a file that is not treated as an archive.
 
-    Raises InvalidField for a file called .gz that is no archive, and for an archive of what is no text.
+    An archive is treated as such where its name ends in .gz or its format is given. Raises InvalidField for a file
+    named .gz that is not an archive, and for an archive of binary data.
     """
     named = path.suffix.lower() == ".gz"
-    if not named and given is None:
+    if not named and requested is None:
         return None
-    if not _head(path, label).startswith(_GZIP):
-        if named and given is None:
+    if not _read_head(path, label).startswith(_GZIP):
+        if named and requested is None:
             raise InvalidField(label, "is not a gzip archive, as its name says", remedy="Check the file's ending.")
         return None
-    expected = _format_named(Path(path.stem) if named else path, label, given)
+    expected = _resolve_format(Path(path.stem) if named else path, label, requested)
     if expected in _BINARY:
         remedy = "Unpack it: in gzip archives Shoal reads CSV, TSV and JSON lines."
         raise InvalidField(label, f"is {_NAMES[expected]} in a gzip archive", remedy=remedy)
@@ -106,7 +116,7 @@ def packed_format(path: Path, label: str, given: str | None = None) -> Format | 
 
 
 def check_file(path: Path, label: str) -> None:
-    """Raises InvalidField for what is no file, without opening it: a pipe would be waited for without end."""
+    """Raise InvalidField for what is not a regular file, without opening it: opening a pipe would block."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -116,7 +126,7 @@ def check_file(path: Path, label: str) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise InvalidField(label, "there is no such file", remedy=_near(path)) from None
+        raise InvalidField(label, "there is no such file", remedy=_suggest_path(path)) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InvalidField(label, f"cannot be read ({reason})", remedy="Check the path and its permissions.") from error
@@ -127,17 +137,17 @@ def check_file(path: Path, label: str) -> None:
         raise InvalidField(label, f"is {what}, and Shoal reads files more than once", remedy="Save it to a file first.")
 
 
-def _near(path: Path) -> str:
-    """What may have been meant by the path of no file."""
+def _suggest_path(path: Path) -> str:
+    """Return a remedy with a path close to one that does not exist."""
     try:
-        names = [one.name for one in path.absolute().parent.iterdir()]
+        names = [entry.name for entry in path.absolute().parent.iterdir()]
     except OSError:
         return f"There is no folder {str(path.parent)!r} either."
     near = difflib.get_close_matches(path.name, names, 1)
     return f"Did you mean {near[0]!r}?" if near else "Check the path."
 
 
-def _head(path: Path, label: str) -> bytes:
+def _read_head(path: Path, label: str) -> bytes:
     check_file(path, label)
     try:
         with path.open("rb") as file:
@@ -149,18 +159,18 @@ def _head(path: Path, label: str) -> bytes:
     return head
 
 
-def _format_named(path: Path, label: str, given: str | None) -> Format:
-    if given is not None:
-        known: dict[str, Format] = {name: name for name in FORMATS}
-        if given not in known:
-            raise InvalidField("format", "is unknown", value=given, remedy=f"Use one of: {', '.join(FORMATS)}.")
-        return known[given]
+def _resolve_format(path: Path, label: str, requested: str | None) -> Format:
+    if requested is not None:
+        formats: dict[str, Format] = {name: name for name in FORMATS}
+        if requested not in formats:
+            raise InvalidField("format", "is unknown", value=requested, remedy=f"Use one of: {', '.join(FORMATS)}.")
+        return formats[requested]
     expected = _SUFFIXES.get(path.suffix.lower())
-    if expected is None and path.suffix.lower() == _TEXT and _is_table(path):
+    if expected is None and path.suffix.lower() == _TEXT and _is_tab_separated(path):
         return "tsv"
     if expected is None:
-        if (other := refused_by_name(label, path.suffix)) is not None:
-            raise other
+        if (unsupported := unsupported_name_error(label, path.suffix)) is not None:
+            raise unsupported
         remedy = (
             f"Shoal reads {', '.join(sorted(_SUFFIXES))}; say what the file is where it has another ending, such as "
             "--format csv."
@@ -169,8 +179,8 @@ def _format_named(path: Path, label: str, given: str | None) -> Format:
     return expected
 
 
-def _is_table(path: Path) -> bool:
-    """Whether the first line of a text has tabs in it, as in what Excel calls text."""
+def _is_tab_separated(path: Path) -> bool:
+    """Return whether the first line of a text contains tabs, as in what Excel calls text."""
     try:
         with path.open("rb") as file:
             return b"\t" in file.read(_HEAD_BYTES).partition(b"\n")[0]
@@ -178,23 +188,26 @@ def _is_table(path: Path) -> bool:
         return False
 
 
-def format_by_name(path: Path, given: str | None = None) -> Format | None:
-    """The format that is `given` or that the file's name says; None for an ending that Shoal does not know."""
-    if given:
-        return _format_named(path, path.name, given)
+def format_from_name(path: Path, requested: str | None = None) -> Format | None:
+    """Return the format that is `requested` or that the file name implies; None for an unknown suffix."""
+    if requested:
+        return _resolve_format(path, path.name, requested)
     suffix = Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower()
-    return "tsv" if suffix == path.suffix.lower() == _TEXT and _is_table(path) else _SUFFIXES.get(suffix)
+    return "tsv" if suffix == path.suffix.lower() == _TEXT and _is_tab_separated(path) else _SUFFIXES.get(suffix)
 
 
-def wide_encoding_of(path: Path, label: str) -> str | None:
-    """The encoding of a file of text in two or four bytes a character; None for any other file. Raises InvalidField for
-    what is no file."""
-    head = _head(path, label)
-    return None if any(head.startswith(magic) for magic, _ in _MAGIC) else _wide_encoding(head)
+def detect_wide_encoding(path: Path, label: str) -> str | None:
+    """Return the encoding of a text file with two or four bytes per character; None for any other file.
+
+    Raises InvalidField for what is not a file.
+    """
+    head = _read_head(path, label)
+    return None if any(head.startswith(magic) for magic, _ in _MAGIC) else _sniff_wide_encoding(head)
 
 
-def _wide_encoding(head: bytes) -> str | None:
-    """The encoding of text in two or four bytes a character, by its mark, or by the zeros that Latin letters have."""
+def _sniff_wide_encoding(head: bytes) -> str | None:
+    """Return the encoding of text with two or four bytes per character, by its byte order mark or the zeros of Latin
+    letters."""
     marked = next((name for mark, name in _WIDE_MARKS if head.startswith(mark)), None)
     if marked is not None:
         return marked
@@ -209,5 +222,7 @@ def _is_text(head: bytes) -> bool:
     return b"\0" not in head
 
 
-def _mismatch(label: str, expected: Format, found: str) -> InvalidField:
-    return InvalidField(label, f"is not {_NAMES[expected]}: its content is {found}", remedy="Check the file's ending.")
+def _mismatch_error(label: str, expected: Format, content: str) -> InvalidField:
+    return InvalidField(
+        label, f"is not {_NAMES[expected]}: its content is {content}", remedy="Check the file's ending."
+    )

@@ -1,4 +1,4 @@
-"""Tables in memory, read by the road that files take."""
+"""Tables in memory, read through the same code as files."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from shoal.files.bounds import Bounds
-from shoal.files.columnar.table_pieces import TablePieces
-from shoal.files.layout import PYTHON, Asked, Chosen
-from shoal.files.pieces import Shards
-from shoal.files.reading import speaking_shoal
+from shoal.files.columnar.table_reader import TableReader
+from shoal.files.layout import PYTHON, ReadRequest, VectorColumns
+from shoal.files.reader import Shards
+from shoal.files.reader_errors import translate_errors
 from shoal.files.source import MAX_DIMENSION, Source
 
 if TYPE_CHECKING:
-    import pyarrow.dataset as pads  # a data set comes from those who imported it
+    import pyarrow.dataset as pads  # only named in annotations
 
 __all__ = ["MemoryRows", "open_table"]
 
 
 class MemoryRows:
-    """The rows of an Arrow table or data set; a data set is read batch by batch."""
+    """The rows of an Arrow table or dataset; a dataset is read batch by batch."""
 
     warnings: Mapping[str, str] = MappingProxyType({})
     shards: Shards = ()
@@ -48,20 +48,20 @@ def open_table(
     label: str,
     *,
     id_column: str | None = None,
-    vector_columns: Chosen = None,
+    vector_columns: VectorColumns = None,
     needs_vectors: bool = True,
     numbered: bool = False,
 ) -> Source:
-    """The same as `shoal.files.open_source` for rows in memory. `label` names them in errors. Raises InvalidField."""
-    asked = Asked(
+    """As `shoal.files.open_source`, for a table in memory. `label` names it in errors. Raises InvalidField."""
+    request = ReadRequest(
         label=label,
         id_column=id_column,
         vectors=vector_columns,
-        needed=needs_vectors,
-        most=MAX_DIMENSION,
+        needs_vectors=needs_vectors,
+        max_dimension=MAX_DIMENSION,
         bounds=Bounds(),
-        options=PYTHON,
-        numbered=numbered,
+        option_names=PYTHON,
+        number_rows=numbered,
     )
-    with speaking_shoal(label, remedy="Give the column another type, or leave it out."):
-        return Source(TablePieces(MemoryRows(table), asked), "arrow", asked)
+    with translate_errors(label, remedy="Give the column another type, or leave it out."):
+        return Source(TableReader(MemoryRows(table), request), "arrow", request)

@@ -1,4 +1,4 @@
-"""Which column is the id, which are vectors, and which are attributes."""
+"""Chooses which column is the id, which are vectors, and which are attributes."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds
-from shoal.files.ids.ids import ID_COLUMNS, NO_COLUMN, Numbering, numbered
+from shoal.files.ids.ids import ID_COLUMNS, NO_COLUMN, Numbering, number_rows
 from shoal.files.stamps import Stamps
 
 __all__ = [
@@ -16,29 +16,29 @@ __all__ = [
     "HTTP",
     "PYTHON",
     "USUAL_NAMES",
-    "Asked",
-    "Chosen",
-    "Known",
-    "Options",
-    "asked_columns",
+    "KnownVectors",
+    "OptionNames",
+    "ReadRequest",
+    "VectorColumns",
     "choose_id",
     "choose_vectors",
-    "close_names",
-    "listed_names",
-    "missing_column",
+    "find_close_names",
+    "format_names",
+    "get_requested_columns",
+    "missing_column_error",
 ]
 
-Chosen: TypeAlias = Mapping[str, str] | Sequence[str] | None
-"""Vector columns as asked for: names, or `{name of the vector: column}`, or None to look for them."""
+VectorColumns: TypeAlias = Mapping[str, str] | Sequence[str] | None
+"""The requested vector columns: names, or `{name of the vector: column}`, or None to detect them."""
 
-Known: TypeAlias = Mapping[str, int]
-"""Vectors that the place where the documents go has already: their dimensions by name. A column of lists that is called
-like one of them is that vector, and no attribute, however bad its rows."""
+KnownVectors: TypeAlias = Mapping[str, int]
+"""Vectors that the destination has already: dimensions by name. A column of lists with such a name is that vector
+and not an attribute, however malformed its rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """How the caller spells the options that a remedy names: `vector`, `id` and `text` with NAME for the column."""
+class OptionNames:
+    """How the caller spells the options that a remedy mentions: `vector`, `id` and `text` with NAME for the column."""
 
     vector: str
     id: str
@@ -47,78 +47,78 @@ class Options:
     write: str = "path"
     overwrite: str = "give overwrite=True"
     joint: str = " "
-    """What stands between options that are repeated."""
+    """The separator between repeated options."""
     encoding: str | None = None
-    """How the encoding of text is named; None where only UTF-8 is read."""
+    """How the text encoding is set; None where only UTF-8 is read."""
 
     @property
     def not_utf8(self) -> str:
         """The remedy for text that is not UTF-8."""
         if self.encoding is None:
             return "Save it as UTF-8, which Excel calls CSV UTF-8."
-        return f"Say how it is written: {self.encoding} for CSV files of Excel; or save it there as CSV UTF-8."
+        return f"Set its encoding: {self.encoding} for CSV files from Excel; or save it as CSV UTF-8."
 
-    def several(self, names: Sequence[str]) -> str:
-        """All of these columns as vectors."""
+    def format_several(self, names: Sequence[str]) -> str:
+        """Format the option that requests all of these columns as vectors."""
         if "[" in self.vector:
             return self.vector.replace('"NAME"', ", ".join(f'"{name}"' for name in names))
         return self.joint.join(self.vector.replace("NAME", name) for name in names)
 
 
-COMMAND: Final = Options(
+COMMAND: Final = OptionNames(
     "--vector NAME", "--id NAME", "--where", "--text", "--write", "say --overwrite", encoding="--encoding cp1252"
 )
-PYTHON: Final = Options('vector="NAME"', 'id="NAME"', encoding='encoding="cp1252"')
-CLIENT: Final = Options('vector_columns=["NAME"]', 'id_column="NAME"')
-HTTP: Final = Options("vector_column=NAME", "id_column=NAME", joint="&")
+PYTHON: Final = OptionNames('vector="NAME"', 'id="NAME"', encoding='encoding="cp1252"')
+CLIENT: Final = OptionNames('vector_columns=["NAME"]', 'id_column="NAME"')
+HTTP: Final = OptionNames("vector_column=NAME", "id_column=NAME", joint="&")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the caller asks of a file.
+class ReadRequest:
+    """What to read from a file, and how.
 
     Parameters
     ----------
     label
         Names the file in errors.
     id_column
-        The column of ids; None looks for one.
+        The column of ids; None detects it.
     vectors
-        The columns of vectors; None looks for one.
-    known
-        Vectors that are there already, by name.
-    needed
+        The columns of vectors; None detects them.
+    known_vectors
+        Vectors that the destination has already, by name.
+    needs_vectors
         Whether a file without vectors is an error.
-    most
+    max_dimension
         The largest dimension of a vector.
     bounds
-        How far the file may unfold.
-    number
-        Makes the ids of rows where no column holds any.
-    options
-        How the caller spells them.
-    numbered
-        Whether rows are numbered, whatever columns there are.
+        Limits on the expanded size.
+    make_ids
+        Returns the ids of rows where no column holds any.
+    option_names
+        How the caller spells the options.
+    number_rows
+        Whether to number the rows, whatever columns there are.
     delimiter
-        What separates the columns of text; None where it is to be seen.
+        Separates the columns of delimited text; None detects it.
     format
-        What the file is; None where its name says so.
+        The format of the file; None infers it from the name.
     encoding
-        How text is written; None for UTF-8, and for what a mark says.
+        The encoding of text; None for UTF-8, and for what a byte order mark says.
     stamps
-        The files as they were before they were opened.
+        Size and modification time of the files before they were opened.
     """
 
     label: str
     id_column: str | None = None
-    vectors: Chosen = None
-    known: Known = field(default_factory=dict)
-    needed: bool = True
-    most: int
+    vectors: VectorColumns = None
+    known_vectors: KnownVectors = field(default_factory=dict)
+    needs_vectors: bool = True
+    max_dimension: int
     bounds: Bounds
-    number: Numbering = numbered
-    options: Options = COMMAND
-    numbered: bool = False
+    make_ids: Numbering = number_rows
+    option_names: OptionNames = COMMAND
+    number_rows: bool = False
     delimiter: str | None = None
     format: str | None = None
     encoding: str | None = None
@@ -130,88 +130,95 @@ _SHOWN: Final = 30
 _FEW: Final = 4
 
 
-def choose_id(columns: Sequence[str], asked: Asked) -> str | None:
-    """The id column; None where none was asked for and none has a usual name, or none is wanted. Raises InvalidField
-    for one that is not there."""
-    name = asked.id_column
-    if asked.numbered:
+def choose_id(columns: Sequence[str], request: ReadRequest) -> str | None:
+    """Return the id column; None where the rows are to be numbered, or none is requested and none has a usual name.
+
+    Raises InvalidField for one that does not exist.
+    """
+    name = request.id_column
+    if request.number_rows:
         return None
     if name is None:
-        return next((one for usual in ID_COLUMNS for one in columns if one.casefold() == usual), None)
+        return next((column for usual in ID_COLUMNS for column in columns if column.casefold() == usual), None)
     if name in columns:
         return name
     if name == NO_COLUMN:
         return None
-    raise missing_column(name, columns, asked.label)
+    raise missing_column_error(name, columns, request.label)
 
 
 def choose_vectors(
-    columns: Sequence[str], candidates: Sequence[str], asked: Asked, vectors: Chosen, texts: Sequence[str]
+    columns: Sequence[str],
+    candidates: Sequence[str],
+    request: ReadRequest,
+    vectors: VectorColumns,
+    texts: Sequence[str],
 ) -> dict[str, str]:
-    """Vector names and their columns: those asked for, else the only candidate, else the one with a usual name.
+    """Return vector names and their columns: those requested, else the only candidate, else the one with a usual name.
 
-    `texts` are the columns that hold text. Raises InvalidField for a column that is not there, for several candidates
-    none of which stands out, and, where vectors are needed, for none.
+    `texts` are the columns that hold text. Raises InvalidField for a column that does not exist, for several candidates
+    of which none stands out, and, where vectors are required, for none.
     """
     if vectors is not None:
-        named = dict(vectors) if isinstance(vectors, Mapping) else {column: column for column in vectors}
-        for column in named.values():
+        requested = dict(vectors) if isinstance(vectors, Mapping) else {column: column for column in vectors}
+        for column in requested.values():
             if column not in columns:
-                raise missing_column(column, columns, asked.label)
-        return named
-    chosen = candidates[0] if len(candidates) == 1 else _usual(candidates)
+                raise missing_column_error(column, columns, request.label)
+        return requested
+    chosen = candidates[0] if len(candidates) == 1 else _find_usual(candidates)
     if chosen is not None:
         return {chosen: chosen}
     if candidates:
         names = ", ".join(candidates)
-        remedy = f"Choose: {asked.options.several(candidates[:1])}"
-        remedy += "." if asked.needed else f", or several: {asked.options.several(candidates)}."
-        raise InvalidField(asked.label, f"has several columns that may be the vectors: {names}", remedy=remedy)
-    if asked.needed:
-        raise _no_vectors(columns, texts, asked)
+        remedy = f"Choose: {request.option_names.format_several(candidates[:1])}"
+        remedy += "." if request.needs_vectors else f", or several: {request.option_names.format_several(candidates)}."
+        raise InvalidField(request.label, f"has several columns that may be the vectors: {names}", remedy=remedy)
+    if request.needs_vectors:
+        raise _no_vectors_error(columns, texts, request)
     return {}
 
 
-def _no_vectors(columns: Sequence[str], texts: Sequence[str], asked: Asked) -> InvalidField:
+def _no_vectors_error(columns: Sequence[str], texts: Sequence[str], request: ReadRequest) -> InvalidField:
     if texts:
         shown = ", ".join(map(repr, texts[:_FEW])) + (f" and {len(texts) - _FEW} more" if len(texts) > _FEW else "")
         problem = f"holds text but no vectors (text in {shown})"
         remedy = (
-            "Shoal makes none yet: add a column of vectors with your embedding model, such as "
+            "Shoal computes none yet: add a column of vectors with your embedding model, such as "
             "df['embedding'] = list(SentenceTransformer('all-MiniLM-L6-v2').encode(df[TEXT])); or name one that is "
-            f"there with {asked.options.vector}."
+            f"there with {request.option_names.vector}."
         )
-        return InvalidField(asked.label, problem, remedy=remedy)
-    remedy = f"Name a column of number lists with {asked.options.vector}."
-    problem = f"has no column of vectors; its columns are {listed_names(columns)}"
-    return InvalidField(asked.label, problem, remedy=remedy)
+        return InvalidField(request.label, problem, remedy=remedy)
+    remedy = f"Name a column of number lists with {request.option_names.vector}."
+    problem = f"has no column of vectors; its columns are {format_names(columns)}"
+    return InvalidField(request.label, problem, remedy=remedy)
 
 
-def asked_columns(vectors: Chosen, names: Sequence[str], *, needed: bool) -> Set[str]:
-    """The columns that are meant to hold vectors; without a word about it those with a usual name, where some must."""
+def get_requested_columns(vectors: VectorColumns, names: Sequence[str], *, needed: bool) -> Set[str]:
+    """Return the columns that are expected to hold vectors; by default those with a usual name, where vectors are
+    required."""
     if vectors is None:
         return {name for name in names if needed and name.lower() in USUAL_NAMES}
     return set(vectors.values() if isinstance(vectors, Mapping) else vectors)
 
 
-def missing_column(asked: str, columns: Iterable[str], label: str) -> InvalidField:
-    """The error about a column that is not there, with those that are."""
-    there = list(columns)
-    near = close_names(asked, there)
+def missing_column_error(name: str, columns: Iterable[str], label: str) -> InvalidField:
+    """Build the error about a column that does not exist, with those that do."""
+    names = list(columns)
+    near = find_close_names(name, names)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return InvalidField(label, f"has no column {asked!r}", remedy=f"Its columns are {listed_names(there)}.{hint}")
+    return InvalidField(label, f"has no column {name!r}", remedy=f"Its columns are {format_names(names)}.{hint}")
 
 
-def close_names(asked: str, there: Sequence[str], most: int = 1) -> list[str]:
-    """Names that may have been meant, the closest first; case does not count."""
-    folded = {name.casefold(): name for name in reversed(there)}
-    return [folded[near] for near in difflib.get_close_matches(asked.casefold(), list(folded), most)]
+def find_close_names(name: str, names: Sequence[str], most: int = 1) -> list[str]:
+    """Return similar names, the closest first, ignoring case."""
+    folded = {existing.casefold(): existing for existing in reversed(names)}
+    return [folded[near] for near in difflib.get_close_matches(name.casefold(), list(folded), most)]
 
 
-def _usual(candidates: Sequence[str]) -> str | None:
+def _find_usual(candidates: Sequence[str]) -> str | None:
     return next((name for usual in USUAL_NAMES for name in candidates if name.lower() == usual), None)
 
 
-def listed_names(columns: Sequence[str]) -> str:
+def format_names(columns: Sequence[str]) -> str:
     more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
     return ", ".join(columns[:_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""One file opened as pieces, and the table that lies beside an array."""
+"""Opens the reader of one file, and of the table beside an array."""
 
 import weakref
 from dataclasses import replace
@@ -6,71 +6,76 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import InvalidField
-from shoal.files.addresses import check_here
-from shoal.files.columnar.array_file import ArrayPieces
-from shoal.files.columnar.table_pieces import TablePieces
+from shoal.files.addresses import check_is_local
+from shoal.files.columnar.array_reader import ArrayReader
+from shoal.files.columnar.table_reader import TableReader
 from shoal.files.columnar.tables import open_rows
 from shoal.files.csv_text.plain_text import PlainText
-from shoal.files.formats import Format, format_by_name, format_of
-from shoal.files.json_text.lines import JsonPieces
-from shoal.files.layout import Asked
-from shoal.files.pieces import Pieces, naming_line
-from shoal.files.reading import speaking_shoal
+from shoal.files.formats import Format, detect_format, format_from_name
+from shoal.files.json_text.reader import JsonReader
+from shoal.files.layout import ReadRequest
+from shoal.files.reader import Reader, name_line_in_errors
+from shoal.files.reader_errors import translate_errors
 
-__all__ = ["find_sidecar", "no_sidecar", "open_array", "open_pieces"]
+__all__ = ["find_sidecar", "open_array_reader", "open_reader", "sidecar_error"]
 
 _SIDECARS: Final = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".arrow", ".feather")
 
 
-def find_sidecar(path: Path, format: str | None, given: Path | str | None) -> Path | None:
-    """The table beside an array: the one that is `given`, else a file of the same stem; None where there is none, and
-    for other files. Raises InvalidField for one that is given to another file, or lies elsewhere."""
-    if given is not None:
-        check_here(given, "sidecar")
-    if format_by_name(path, format) != "npy":
-        if given is not None:
-            raise no_sidecar(given)
+def find_sidecar(path: Path, format: str | None, requested: Path | str | None) -> Path | None:
+    """Return the table that belongs to a .npy array, or None.
+
+    That is `requested`, else a file of the same stem beside the array. Raises InvalidField where a sidecar is requested
+    for another format, or is an address rather than a local file.
+    """
+    if requested is not None:
+        check_is_local(requested, "sidecar")
+    if format_from_name(path, format) != "npy":
+        if requested is not None:
+            raise sidecar_error(requested)
         return None
-    return Path(given) if given else next((p for s in _SIDECARS if (p := path.with_suffix(s)).exists()), None)
+    return Path(requested) if requested else next((p for s in _SIDECARS if (p := path.with_suffix(s)).exists()), None)
 
 
-def no_sidecar(given: Path | str) -> InvalidField:
-    """The error about a sidecar of what is no array."""
-    return InvalidField("sidecar", "belongs to a .npy file only", value=str(given))
+def sidecar_error(sidecar: Path | str) -> InvalidField:
+    """Build the error about a sidecar for a format that takes none."""
+    return InvalidField("sidecar", "belongs to a .npy file only", value=str(sidecar))
 
 
-def open_pieces(path: Path, kind: Format, asked: Asked) -> Pieces:
-    """The pieces of a file that is no array."""
+def open_reader(path: Path, kind: Format, request: ReadRequest) -> Reader:
+    """Open the reader of a file of any format but .npy."""
     if kind in ("json", "jsonl"):
-        return JsonPieces(path, asked)
-    rows = open_rows(path, kind, asked)
-    with naming_line(asked.label, rows.line_of):
-        return TablePieces(rows, asked)
+        return JsonReader(path, request)
+    rows = open_rows(path, kind, request)
+    with name_line_in_errors(request.label, rows.line_of):
+        return TableReader(rows, request)
 
 
-def open_array(path: Path, beside: Path | None, asked: Asked, temporary: Path | None) -> ArrayPieces:
-    """The pieces of an array with those of the table beside it, whose text is of the encoding that was asked for."""
-    names = list(asked.vectors or [])
+def open_array_reader(path: Path, beside: Path | None, request: ReadRequest, temporary: Path | None) -> ArrayReader:
+    """Open the reader of an array and of the table beside it, whose text has the requested encoding."""
+    names = list(request.vectors or [])
     if len(names) > 1:
-        raise InvalidField(asked.label, "holds one array, so it has one vector", remedy="Give one name at most.")
-    if beside is None and asked.id_column is not None:
+        raise InvalidField(request.label, "holds one array, so it has one vector", remedy="Give one name at most.")
+    if beside is None and request.id_column is not None:
         raise InvalidField(
-            "id_column", "needs a file beside the array", value=asked.id_column, remedy="Give a sidecar."
+            "id_column", "needs a file beside the array", value=request.id_column, remedy="Give a sidecar."
         )
-    pieces = None if beside is None else _sidecar(beside, asked, temporary)
-    return ArrayPieces(path, pieces, names[0] if names else None, asked)
+    sidecar = None if beside is None else _open_sidecar(beside, request, temporary)
+    return ArrayReader(path, sidecar, names[0] if names else None, request)
 
 
-def _sidecar(path: Path, asked: Asked, temporary: Path | None) -> Pieces:
-    if format_by_name(path) == "npy":
+def _open_sidecar(path: Path, request: ReadRequest, temporary: Path | None) -> Reader:
+    if format_from_name(path) == "npy":
         raise InvalidField("sidecar", "must be a table of ids and attributes", value=path.name)
-    with speaking_shoal(path.name):
-        text = PlainText(path, path.name, None, asked.encoding, asked.bounds, temporary)
+    with translate_errors(path.name):
+        text = PlainText(path, path.name, None, request.encoding, request.bounds, temporary)
         try:
-            kind = format_of(text.path, path.name, text.format or format_by_name(path))
-            pieces = open_pieces(text.path, kind, replace(asked, label=path.name, vectors=[], known={}, needed=False))
+            kind = detect_format(text.path, path.name, text.format or format_from_name(path))
+            reader = open_reader(
+                text.path, kind, replace(request, label=path.name, vectors=[], known_vectors={}, needs_vectors=False)
+            )
         except BaseException:
             text.close()
             raise
-    weakref.finalize(pieces, text.close)
-    return pieces
+    weakref.finalize(reader, text.close)
+    return reader

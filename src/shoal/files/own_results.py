@@ -1,40 +1,40 @@
-"""Which folders hold results of Shoal: they are no documents, so folders and patterns leave them out."""
+"""Recognizes folders of Shoal's results, which are not documents: folders and patterns skip them."""
 
 from pathlib import Path
 from typing import Final
 
 import orjson
 
-__all__ = ["FORMAT", "SUMMARY", "ResultFolders", "holds_results", "is_summary"]
+__all__ = ["FORMAT", "SUMMARY", "ResultFolders", "is_results_folder", "is_summary"]
 
 FORMAT: Final = "shoal-results-1"
-"""Stands in `summary.json` under `format`; a folder without it is not ours to replace."""
+"""The value of `format` in `summary.json`; a folder without it is never replaced."""
 SUMMARY: Final = "summary.json"
 _DEFAULT: Final = "shoal-out"
-"""Where results go unless another folder is named."""
+"""The default folder of results."""
 
 
 class ResultFolders:
-    """Every folder that holds results; each is looked at once."""
+    """The set of folders that hold results; each is inspected once."""
 
     def __init__(self) -> None:
-        self._known = dict[Path, bool]()
+        self._cache = dict[Path, bool]()
 
     def __contains__(self, path: Path) -> bool:
-        if path not in self._known:
-            self._known[path] = holds_results(path)
-        return self._known[path]
+        if path not in self._cache:
+            self._cache[path] = is_results_folder(path)
+        return self._cache[path]
 
 
-def holds_results(path: Path) -> bool:
-    """Whether a path is a folder of results, or the one that they go to by default."""
+def is_results_folder(path: Path) -> bool:
+    """Return whether a path is a folder of results, or the default one."""
     return path.is_dir() and (path.name == _DEFAULT or is_summary(path / SUMMARY))
 
 
 def is_summary(path: Path) -> bool:
-    """Whether a file is the summary of results in our format."""
+    """Return whether a file is the summary of a folder of results."""
     try:
-        found = orjson.loads(path.read_bytes())
+        content = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return False
-    return isinstance(found, dict) and found.get("format") == FORMAT
+    return isinstance(content, dict) and content.get("format") == FORMAT

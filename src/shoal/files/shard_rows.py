@@ -9,17 +9,17 @@ from typing import Final
 import pyarrow as pa
 
 from shoal.errors import InvalidField
-from shoal.files.bounds import Bounds, Unfolding
+from shoal.files.bounds import Bounds, SizeGuard
 from shoal.files.columnar.parquet import ParquetRows
 from shoal.files.columnar.parquet_probe import check_metadata
 from shoal.files.columnar.tables import check_names
-from shoal.files.formats import format_of
-from shoal.files.pieces import Shards
-from shoal.files.reading import speaking_shoal
+from shoal.files.formats import detect_format
+from shoal.files.reader import Shards
+from shoal.files.reader_errors import translate_errors
 from shoal.files.shards import Shard
 from shoal.tables import is_json, is_text, to_plain
 
-__all__ = ["ShardRows", "partitions"]
+__all__ = ["ShardRows", "partition_columns"]
 
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 
@@ -27,8 +27,8 @@ _WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 class ShardRows:
     """The rows of Parquet files of one schema, one file after the other.
 
-    What the names of their folders say of them (`lang=en`) is a column, unless the files have one of that name. Whole
-    numbers in all of them are numbers, anything else is text.
+    Partition values in folder names (`lang=en`) become a column, unless the files have one of that name: numbers where
+    all are integers, otherwise text.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ class ShardRows:
     label
         Names all of them in errors.
     bounds
-        How far they may unfold, all together.
+        Limits on their total expanded size.
 
     Raises
     ------
     InvalidField
-        For a file that is damaged, or whose columns are not those of the first: it names the file, the column and both
-        types.
+        For a file that is damaged, or whose columns differ from those of the first: it names the file, the column and
+        both types.
     TooLarge
-        For files that unfold to more than `bounds` allow.
+        For files that expand to more than `bounds` allow.
     """
 
     warnings: Mapping[str, str] = MappingProxyType({})
@@ -53,99 +53,101 @@ class ShardRows:
 
     def __init__(self, shards: Sequence[Shard], label: str, bounds: Bounds) -> None:
         for shard in shards:
-            format_of(shard.path, shard.name, "parquet")
-        if bounds.most_bytes is not None:  # in the process of the user
+            detect_format(shard.path, shard.name, "parquet")
+        if bounds.most_bytes is not None:  # read in the user's process
             check_metadata([(shard.path, shard.name) for shard in shards])
         size = sum(shard.path.stat().st_size for shard in shards)
-        self._unfolding = Unfolding(label, size, bounds)
-        self._files = [_opened(shard, size, bounds) for shard in shards]
+        self._guard = SizeGuard(label, size, bounds)
+        self._files = [_open_shard(shard, size, bounds) for shard in shards]
         counts = [file.count or 0 for file in self._files]
         self.count: int | None = sum(counts)
-        self._unfolding.check(sum(file.least_bytes for file in self._files), self.count)
+        self._guard.check(sum(file.min_bytes for file in self._files), self.count)
         starts = accumulate(counts[:-1], initial=0)
         self.shards: Shards = [(shard.name, first) for shard, first in zip(shards, starts, strict=True)]
-        self._columns = _common(shards, [file.schema for file in self._files])
-        self._partitions = partitions(shards, self._columns)
-        added = [(name, values.type) for name, values in self._partitions.items()]
-        self.schema: pa.Schema = pa.schema([*self._columns.items(), *added])
+        self._columns = _merge_schemas(shards, [file.schema for file in self._files])
+        self._partitions = partition_columns(shards, self._columns)
+        partition_types = [(name, values.type) for name, values in self._partitions.items()]
+        self.schema: pa.Schema = pa.schema([*self._columns.items(), *partition_types])
 
     def line_of(self, row: int) -> int | None:
         return None
 
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        yield from self._unfolding.bounded(self._decoded(size, columns or self.schema.names), size)
+        yield from self._guard.bound_batches(self._iter_batches(size, columns or self.schema.names), size)
 
-    def _decoded(self, size: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    def _iter_batches(self, size: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
         stored = [name for name in columns if name in self._columns]
         for number, file in enumerate(self._files):
-            for batch in file.decoded(size, stored) if file.count else ():
-                yield pa.RecordBatch.from_arrays([self._column(name, batch, number) for name in columns], names=columns)
+            for batch in file.decode_batches(size, stored) if file.count else ():
+                yield pa.RecordBatch.from_arrays(
+                    [self._read_column(name, batch, number) for name in columns], names=columns
+                )
 
-    def _column(self, name: str, batch: pa.RecordBatch, number: int) -> pa.Array:
+    def _read_column(self, name: str, batch: pa.RecordBatch, number: int) -> pa.Array:
         if name in self._partitions:
             return pa.repeat(self._partitions[name][number], len(batch))
         column = batch.column(name)
-        # A file in which a column is empty does not say what the others hold in it.
+        # A null column in one file says nothing about its type in the others.
         kind = self._columns[name]
-        return pa.nulls(len(batch), kind) if pa.types.is_null(column.type) else _in_order(column, kind)
+        return pa.nulls(len(batch), kind) if pa.types.is_null(column.type) else _reorder_fields(column, kind)
 
 
-def _opened(shard: Shard, size: int, bounds: Bounds) -> ParquetRows:
-    with speaking_shoal(shard.name):
-        rows = ParquetRows(shard.path, shard.name, Unfolding(shard.name, size, bounds))
+def _open_shard(shard: Shard, size: int, bounds: Bounds) -> ParquetRows:
+    with translate_errors(shard.name):
+        rows = ParquetRows(shard.path, shard.name, SizeGuard(shard.name, size, bounds))
     check_names(rows.schema.names, shard.name)
     return rows
 
 
-def _common(shards: Sequence[Shard], schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
-    """The columns of the first file, each with its type in the first where it is not empty."""
+def _merge_schemas(shards: Sequence[Shard], schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
+    """Return the columns of the first file, each with its type in the first file where it is not null."""
     columns: dict[str, pa.DataType] = {field.name: field.type for field in schemas[0]}
-    named = dict.fromkeys(columns, shards[0].name)
+    first_typed = dict.fromkeys(columns, shards[0].name)
     for shard, schema in zip(shards[1:], schemas[1:], strict=True):
-        if odd := sorted(columns.keys() ^ set(schema.names)):
-            has, lacks = (shards[0], shard) if odd[0] in columns else (shard, shards[0])
-            problem = f"has no column {odd[0]!r}, and {has.name} has one"
+        if unshared := sorted(columns.keys() ^ set(schema.names)):
+            has, lacks = (shards[0], shard) if unshared[0] in columns else (shard, shards[0])
+            problem = f"has no column {unshared[0]!r}, and {has.name} has one"
             raise InvalidField(lacks.name, problem, remedy="Write all files with the same columns.")
         for field in schema:
             if pa.types.is_null(columns[field.name]):
-                columns[field.name], named[field.name] = field.type, shard.name
-            elif not (pa.types.is_null(field.type) or _alike(columns[field.name], field.type)):
+                columns[field.name], first_typed[field.name] = field.type, shard.name
+            elif not (pa.types.is_null(field.type) or _is_compatible(columns[field.name], field.type)):
                 place = f"{shard.name}: column {field.name!r}"
-                problem = f"is {field.type}, and {columns[field.name]} in {named[field.name]}"
+                problem = f"is {field.type}, and {columns[field.name]} in {first_typed[field.name]}"
                 raise InvalidField(place, problem, remedy="Write all files with the same types.")
     return columns
 
 
-def _alike(one: pa.DataType, other: pa.DataType) -> bool:
-    """Whether both are the same in a layout of `shoal.tables.plain`, where text is text whatever its width."""
-    if one == other:
+def _is_compatible(left: pa.DataType, right: pa.DataType) -> bool:
+    """Return whether two types are the same in a layout of `shoal.tables.to_plain`, where all text types are one."""
+    if left == right:
         return True
-    if is_json(one) or is_json(other):
+    if is_json(left) or is_json(right):
         return False
-    if pa.types.is_struct(one) and pa.types.is_struct(other):
-        fields, others = ({field.name: field.type for field in kind} for kind in (one, other))
-        same = fields.keys() == others.keys() and len(fields) == one.num_fields == other.num_fields
-        return same and all(_alike(kind, others[name]) for name, kind in fields.items())
-    one, other = (to_plain(pa.array([], kind)).type for kind in (one, other))
-    return bool(one == other) or (is_text(one) and is_text(other))
+    if pa.types.is_struct(left) and pa.types.is_struct(right):
+        fields, right_fields = ({field.name: field.type for field in kind} for kind in (left, right))
+        same = fields.keys() == right_fields.keys() and len(fields) == left.num_fields == right.num_fields
+        return same and all(_is_compatible(kind, right_fields[name]) for name, kind in fields.items())
+    left, right = (to_plain(pa.array([], kind)).type for kind in (left, right))
+    return bool(left == right) or (is_text(left) and is_text(right))
 
 
-def _in_order(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A struct with its fields in the order of another one of the same fields."""
+def _reorder_fields(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return a struct column with its fields in the order of another struct type."""
     if not pa.types.is_struct(kind) or column.type == kind:
         return column
-    held = {field.name: part for field, part in zip(column.type, column.flatten(), strict=True)}
-    parts = [_in_order(held[field.name], field.type) for field in kind]
+    by_name = {field.name: part for field, part in zip(column.type, column.flatten(), strict=True)}
+    parts = [_reorder_fields(by_name[field.name], field.type) for field in kind]
     return pa.StructArray.from_arrays(parts, [field.name for field in kind], mask=column.is_null())
 
 
-def partitions(shards: Sequence[Shard], columns: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
-    """A column of one value for each file, by name."""
-    found: dict[str, pa.Array] = {}
+def partition_columns(shards: Sequence[Shard], columns: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
+    """Return the partition columns: one value per file, by name."""
+    partitions: dict[str, pa.Array] = {}
     for name in shards[0].partition:
         if name not in columns:
             values = [shard.partition[name] for shard in shards]
             whole = all(value is None or _WHOLE.fullmatch(value) for value in values)
             numbers = [None if value is None else int(value) for value in values] if whole else values
-            found[name] = pa.array(numbers, pa.int64() if whole else pa.string())
-    return found
+            partitions[name] = pa.array(numbers, pa.int64() if whole else pa.string())
+    return partitions

@@ -1,4 +1,4 @@
-"""One interface to all kinds of files: a `Source` tells what is inside and hands it out in batches or whole."""
+"""The interface to files of all formats: a `Source` describes its content and reads it in batches or whole."""
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 from shoal.columns import DocumentBatch, Points, Rows, VectorColumn
 from shoal.errors import InvalidField, ShoalError
 from shoal.files.bounds import Bounds
-from shoal.files.columnar.table_pieces import TablePieces
+from shoal.files.columnar.table_reader import TableReader
 from shoal.files.csv_text.plain_text import PlainText
 from shoal.files.documents import Documents
-from shoal.files.formats import Format, format_by_name, format_of
+from shoal.files.formats import Format, detect_format, format_from_name
+from shoal.files.ids.generated import GeneratedIds
 from shoal.files.ids.ids import NO_COLUMN, IdRegister
-from shoal.files.ids.made import MadeIds
-from shoal.files.json_text.lines import JsonPieces
-from shoal.files.layout import COMMAND, Asked, Chosen, Known, Options
-from shoal.files.opening import find_sidecar, no_sidecar, open_array, open_pieces
+from shoal.files.json_text.reader import JsonReader
+from shoal.files.layout import COMMAND, KnownVectors, OptionNames, ReadRequest, VectorColumns
+from shoal.files.opening import find_sidecar, open_array_reader, open_reader, sidecar_error
 from shoal.files.originals import Originals
-from shoal.files.payloads import json_of_batch, json_of_rows
-from shoal.files.pieces import Piece, Pieces, Shards, naming_line, naming_shard, row_place
-from shoal.files.reading import converted, speaking_shoal
+from shoal.files.payloads import batch_to_json, rows_to_json
+from shoal.files.reader import Chunk, Reader, Shards, name_line_in_errors, name_shard_in_errors, row_place
+from shoal.files.reader_errors import convert_column, translate_errors
 from shoal.files.shard_rows import ShardRows
-from shoal.files.shards import Files, are_several, find_shards, name_of
-from shoal.files.stamps import stamps_of
+from shoal.files.shards import Files, display_name, find_shards, is_multiple
+from shoal.files.stamps import stamp_files
 from shoal.files.text_shards import CsvShards, JsonShards
 
-__all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Source", "SourceInfo", "Wanted", "open_source"]
+__all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Selection", "Source", "SourceInfo", "open_source"]
 
 MAX_DIMENSION: Final = 65_536
 _ROWS: Final = 8192
@@ -40,8 +40,11 @@ _ROWS: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What a file holds. `vectors` maps the names of the chosen vectors to their dimensions; `rows` is None where it
-    is not known before reading; `warnings` are sentences for the user."""
+    """The content of a file. `vectors` maps names of vectors to dimensions; `rows` is None where unknown before
+    reading.
+
+    `warnings` are sentences for the user.
+    """
 
     format: Format
     columns: Sequence[str]
@@ -51,18 +54,18 @@ class SourceInfo:
     warnings: Sequence[str]
     shards: Shards = ()
     original_columns: Sequence[str] = ()
-    """As they stand in the file, before columns that belong together are made one."""
+    """The columns of the file, before columns that belong together are merged."""
     delimiter: str | None = None
-    """What separates the columns of a CSV file."""
+    """The delimiter of a CSV file."""
     nameless: Sequence[str] = ()
-    """Of the original columns those that have no name in the file."""
+    """The original columns that have no name in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileTable:
-    """The documents that were kept of a file; `ids`, rows of every (n, d) float32 block and `documents` are aligned.
+    """The selected documents of a file; `ids`, the rows of each (n, d) float32 block and `documents` are aligned.
 
-    `read` counts the documents with all vectors, kept or not; `missing` those left out because they lack one.
+    `read` counts the documents with all vectors, selected or not; `missing` those left out because they lack one.
     """
 
     ids: list[str]
@@ -71,130 +74,146 @@ class FileTable:
     read: int
     missing: int
     unfolded_bytes: int
-    """What the attributes of the whole file came to while they were read."""
+    """The size of the attributes of the whole file as they were read."""
     rows: Rows
-    """Where the documents stand in the file, ascending."""
+    """The row numbers of the documents in the file, ascending."""
     whole_ids: bool = True
-    """Whether the ids are whole numbers in the file (floats that are whole too), or of its rows, and no text."""
+    """Whether the ids are integers in the file (integral floats included) or row numbers, rather than text."""
     rests: dict[str, Points] = field(default_factory=dict)
-    """(n, d) what rounding to float32 left of the vectors, where that matters."""
+    """(n, d) the residuals of rounding to float32, where they matter."""
 
     @property
     def total(self) -> int:
-        """Rows of the file."""
+        """The number of rows in the file."""
         return self.read + self.missing
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to keep of a file. `matches` is given ids and documents of a stretch, and tells which of them to keep;
-    `trim` makes long documents shorter, those of over `trim_from` bytes on average."""
+class Selection:
+    """Which documents of a file to keep.
+
+    `matches` returns a mask for the ids and documents of a chunk; `trim` shortens documents where they take more than
+    `trim_from` bytes on average.
+    """
 
     matches: Callable[[Sequence[str], Documents], NDArray[np.bool_]] | None = None
     trim: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     trim_from: int = 0
     tick: Callable[[int], None] | None = None
-    """Hears after every stretch how many rows were read."""
+    """Called after every chunk with the number of rows read."""
 
 
-EVERYTHING: Final = Wanted()
+EVERYTHING: Final = Selection()
 
 
 class Source:
-    """A file that was opened and looked at. It can be read any number of times; ids are unique over the whole."""
+    """A file that was opened and inspected. It can be read any number of times; ids are unique over the whole file."""
 
-    def __init__(self, pieces: Pieces, kind: Format, asked: Asked) -> None:
-        self._pieces, self._label, self.stamps = pieces, asked.label, asked.stamps
-        self._none = asked.options.id.replace("NAME", NO_COLUMN)
+    def __init__(self, reader: Reader, kind: Format, request: ReadRequest) -> None:
+        self._reader, self._label, self.stamps = reader, request.label, request.stamps
+        self._none = request.option_names.id.replace("NAME", NO_COLUMN)
         self.info = SourceInfo(
             kind,
-            pieces.columns,
-            pieces.dimensions,
-            pieces.id_column,
-            pieces.count,
-            pieces.warnings,
-            pieces.shards,
-            pieces.original_columns,
-            pieces.delimiter,
-            pieces.nameless,
+            reader.columns,
+            reader.dimensions,
+            reader.id_column,
+            reader.count,
+            reader.warnings,
+            reader.shards,
+            reader.original_columns,
+            reader.delimiter,
+            reader.nameless,
         )
 
     def batches(self, rows: int = _ROWS) -> Iterator[DocumentBatch]:
-        """What a store takes, at most `rows` documents at a time. Raises InvalidField naming row and column."""
-        with speaking_shoal(self._label), self._naming():
-            for piece in self._checked(rows):
-                yield DocumentBatch(piece.ids, self._payloads(piece), piece.vectors)
+        """Yield the documents for a store, at most `rows` at a time. Raises InvalidField naming row and column."""
+        with translate_errors(self._label), self._locate_errors():
+            for chunk in self._iter_checked(rows):
+                yield DocumentBatch(chunk.ids, self._to_payloads(chunk), chunk.vectors)
 
-    def read(self, wanted: Wanted = EVERYTHING) -> FileTable:
-        """The whole file, or what is wanted of it, without the documents that lack a vector. Raises InvalidField naming
-        row and column."""
-        with speaking_shoal(self._label), self._naming():
-            return self._whole(wanted)
+    def read(self, selection: Selection = EVERYTHING) -> FileTable:
+        """Read the whole file, or a selection of it, without the documents that lack a vector.
+
+        Raises InvalidField naming row and column.
+        """
+        with translate_errors(self._label), self._locate_errors():
+            return self._read_all(selection)
 
     def originals(self, rows: int = _ROWS, columns: Sequence[str] | None = None, *, as_text: bool = False) -> Originals:
-        """All rows with these of the `original_columns` as they stand in the file, at most `rows` at a time; None takes
-        all, vectors too. With `as_text` the columns of a file without types (CSV) are text as it is written. Raises
-        InvalidField."""
-        with speaking_shoal(self._label), naming_shard(self._label, self.info.shards):
-            yield from self._pieces.originals(rows, columns, as_text=as_text)
+        """Yield all rows with these of the `original_columns` as they stand in the file, at most `rows` at a time.
+
+        None takes all columns, vectors too. With `as_text` the columns of a file without types (CSV) are raw text.
+        Raises InvalidField.
+        """
+        with translate_errors(self._label), name_shard_in_errors(self._label, self.info.shards):
+            yield from self._reader.originals(rows, columns, as_text=as_text)
 
     @contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Errors name the file of several, and the line of a file of text."""
-        with naming_line(self._label, self._pieces.line_of), naming_shard(self._label, self.info.shards):
+    def _locate_errors(self) -> Iterator[None]:
+        """Name the file, of several, and the line of a text file in errors."""
+        with (
+            name_line_in_errors(self._label, self._reader.line_of),
+            name_shard_in_errors(self._label, self.info.shards),
+        ):
             yield
 
-    def _whole(self, wanted: Wanted) -> FileTable:
+    def _read_all(self, selection: Selection) -> FileTable:
         ids: list[str] = []
-        held: list[Documents] = []
-        blocks = {name: _Stack(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
-        total = complete = unfolded = 0
-        places: list[Rows] = []
+        kept_documents: list[Documents] = []
+        blocks = {name: _BlockStack(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
+        total = complete = expanded_bytes = 0
+        row_numbers: list[Rows] = []
         whole_ids = True
-        for piece in self._checked(_ROWS):
-            rows = _complete(piece, blocks)
-            whole_ids = whole_ids and piece.whole_ids
-            total, complete = total + len(piece.ids), complete + len(rows)
-            documents = Documents.of(piece.attributes, row_place(self._label, piece.first), byo=self._pieces.byo)
-            unfolded += documents.nbytes
-            documents = documents.taken(rows)
-            if wanted.matches is not None:
-                chosen = np.flatnonzero(wanted.matches([piece.ids[row] for row in rows], documents))
-                rows, documents = rows[chosen], documents.taken(chosen)
-            if wanted.tick is not None:
-                wanted.tick(total)
-            held.append(documents if wanted.trim is None else documents.trimmed(wanted.trim, wanted.trim_from))
-            ids += [piece.ids[row] for row in rows.tolist()]
-            places.append(rows + piece.first)
+        for chunk in self._iter_checked(_ROWS):
+            rows = _complete_rows(chunk, blocks)
+            whole_ids = whole_ids and chunk.whole_ids
+            total, complete = total + len(chunk.ids), complete + len(rows)
+            documents = Documents.from_attributes(
+                chunk.attributes, row_place(self._label, chunk.first), byo=self._reader.byo
+            )
+            expanded_bytes += documents.nbytes
+            documents = documents.take(rows)
+            if selection.matches is not None:
+                chosen = np.flatnonzero(selection.matches([chunk.ids[row] for row in rows], documents))
+                rows, documents = rows[chosen], documents.take(chosen)
+            if selection.tick is not None:
+                selection.tick(total)
+            kept_documents.append(
+                documents if selection.trim is None else documents.trim(selection.trim, selection.trim_from)
+            )
+            ids += [chunk.ids[row] for row in rows.tolist()]
+            row_numbers.append(rows + chunk.first)
             for name, stack in blocks.items():
-                stack.add(piece.vectors.get(name), rows)
+                stack.add(chunk.vectors.get(name), rows)
         if not complete:
             raise InvalidField(self._label, "has no document with all vectors", remedy="Name other vector columns.")
-        vectors = {name: stack.whole() for name, stack in blocks.items()}
-        rests = {name: rest for name, stack in blocks.items() if (rest := stack.rest()) is not None}
+        vectors = {name: stack.concatenate() for name, stack in blocks.items()}
+        rests = {name: rest for name, stack in blocks.items() if (rest := stack.residual()) is not None}
         pa.default_memory_pool().release_unused()
-        documents, missing = Documents.joined(held), total - complete
-        return FileTable(ids, vectors, documents, complete, missing, unfolded, np.concatenate(places), whole_ids, rests)
+        documents, missing = Documents.concatenate(kept_documents), total - complete
+        return FileTable(
+            ids, vectors, documents, complete, missing, expanded_bytes, np.concatenate(row_numbers), whole_ids, rests
+        )
 
-    def _payloads(self, piece: Piece) -> list[bytes]:
-        place = row_place(self._label, piece.first)
-        if not isinstance(piece.attributes, pa.RecordBatch):
-            return json_of_rows(piece.attributes, place, byo=self._pieces.byo)
+    def _to_payloads(self, chunk: Chunk) -> list[bytes]:
+        place = row_place(self._label, chunk.first)
+        if not isinstance(chunk.attributes, pa.RecordBatch):
+            return rows_to_json(chunk.attributes, place, byo=self._reader.byo)
         try:
-            return json_of_batch(piece.attributes, place, byo=self._pieces.byo)
+            return batch_to_json(chunk.attributes, place, byo=self._reader.byo)
         except (ShoalError, MemoryError):
             raise
-        except Exception:  # the column at fault is looked for, and named by the seam
-            for name in piece.attributes.schema.names:
-                converted(piece.attributes.column(name), _as_json, row_place(self._label, piece.first, name))
+        except Exception:  # find the column that failed, and name it in the error
+            for name in chunk.attributes.schema.names:
+                convert_column(chunk.attributes.column(name), _try_json, row_place(self._label, chunk.first, name))
             raise
 
-    def _checked(self, rows: int) -> Iterator[Piece]:
+    def _iter_checked(self, rows: int) -> Iterator[Chunk]:
         remedy = f"Ids are unique: name another column, or number the rows with {self._none}."
         register = IdRegister(self._label, self.info.id_column, remedy)
-        for piece in self._pieces.pieces(rows):
-            register.add(piece.ids, piece.first)
-            yield piece
+        for chunk in self._reader.chunks(rows):
+            register.add(chunk.ids, chunk.first)
+            yield chunk
 
 
 def open_source(
@@ -202,72 +221,105 @@ def open_source(
     *,
     format: str | None = None,
     id_column: str | None = None,
-    vector_columns: Chosen = None,
+    vector_columns: VectorColumns = None,
     sidecar: Path | str | None = None,
     label: str | None = None,
-    known_vectors: Known | None = None,
+    known_vectors: KnownVectors | None = None,
     needs_vectors: bool = True,
     max_dimension: int = MAX_DIMENSION,
     bounds: Bounds | None = None,
     temporary: Path | None = None,
-    options: Options = COMMAND,
+    options: OptionNames = COMMAND,
     numbered: bool = False,
     delimiter: str | None = None,
     makes_ids: bool = False,
     encoding: str | None = None,
     names: Mapping[Path, str] | None = None,
 ) -> Source:
-    """Open a file of documents, or several Parquet files as one.
+    """Open a file of documents, or several files as one.
 
-    `format` is told by the file's ending unless given. Ids come from `id_column`, else from a column `document_id`,
-    `id` or `_id`, else rows are numbered. `vector_columns` names columns, or maps names of vectors to columns; without
-    it the only column of vectors is taken, or the one called embedding or vector. A `.npy` file takes ids and
-    attributes from `sidecar`, or from a file of the same stem beside it. `label` names the file in errors. Columns of
-    lists that are called like one of `known_vectors` are those vectors, where `vector_columns` does not say otherwise.
-    `bounds` say how far the file may unfold; None takes those of this machine's memory.
-    A folder, or a pattern such as `data/*.parquet` that is the name of no file, is read as one table of the Parquet
-    files in it, and so are several paths; `SourceInfo.shards` says which, and errors name the file and the row in it.
-    Text in a gzip archive (`.csv.gz`, or an archive whose `format` is given) is unpacked into a nameless file in the
-    folder `temporary`, None for the system's, that lives as long as the source. `options` is how the caller spells the
-    options that remedies name. `numbered` numbers the rows, whatever columns there are; so does the `id_column` "none",
-    unless there is a column of that name. `delimiter` separates the columns of text; None where it is to be seen.
-    With `makes_ids` rows without ids have such as no other file has. Text is UTF-8, UTF-16 or UTF-32 with a mark, or of
-    the `encoding`; what is not UTF-8 is read from a copy in `temporary`. `names` says what folders stand for that hold
-    what was fetched from elsewhere.
-    Raises InvalidField with a remedy for whatever is wrong with the file, TooLarge where it unfolds too far.
+    Parameters
+    ----------
+    path : path, str or sequence of paths
+        A folder, a pattern such as `data/*.parquet`, and several paths are read as one table; `SourceInfo.shards` lists
+        the files, and errors name the file and the row in it.
+    format : str, optional
+        The format; None infers it from the suffix.
+    id_column : str, optional
+        The column of ids; else a column `document_id`, `id` or `_id`, else rows are numbered. "none" numbers the rows,
+        unless there is a column of that name.
+    vector_columns : sequence or mapping, optional
+        Names of columns, or names of vectors and their columns; else the only column of vectors, or the one called
+        embedding or vector.
+    sidecar : path, optional
+        The table with ids and attributes of a `.npy` file; else a file of the same stem beside it.
+    label : str, optional
+        Names the file in errors.
+    known_vectors : mapping of str to int, optional
+        Dimensions by name: columns of lists with one of these names are that vector, unless `vector_columns` says
+        otherwise.
+    needs_vectors : bool
+        Whether a file without vectors is an error.
+    max_dimension : int
+        The largest dimension of a vector.
+    bounds : Bounds, optional
+        Limits on the expanded size; None derives them from the memory of this machine.
+    temporary : path, optional
+        Folder for decompressed or re-encoded copies, which live as long as the source; None takes the system's.
+    options : OptionNames
+        How the caller spells the options that remedies mention.
+    numbered : bool
+        Whether to number the rows, whatever columns there are.
+    delimiter : str, optional
+        Separates the columns of delimited text; None detects it.
+    makes_ids : bool
+        Whether rows without ids get globally unique ones instead of numbers.
+    encoding : str, optional
+        The encoding of text; None for UTF-8, and for UTF-16 or UTF-32 with a byte order mark.
+    names : mapping, optional
+        The addresses of folders that hold downloaded files.
+
+    Raises
+    ------
+    InvalidField
+        With a remedy, for anything wrong with the file.
+    TooLarge
+        Where it expands too far.
     """
     path = Path(path) if isinstance(path, str) else path if isinstance(path, Path) or len(path) > 1 else path[0]
-    label = label or name_of(path)
+    label = label or display_name(path)
     bounds = bounds or Bounds.in_memory()
-    asked = Asked(
+    request = ReadRequest(
         label=label,
         id_column=id_column,
         vectors=vector_columns,
-        known=known_vectors or {},
-        needed=needs_vectors,
-        most=max_dimension,
+        known_vectors=known_vectors or {},
+        needs_vectors=needs_vectors,
+        max_dimension=max_dimension,
         bounds=bounds,
-        options=options,
-        numbered=numbered,
+        option_names=options,
+        number_rows=numbered,
         delimiter=delimiter,
         format=format,
         encoding=encoding,
     )
-    held = (
-        [path] if isinstance(path, Path) and not are_several(path) else _shard_paths(path, label, format, names or {})
+    files = (
+        [path] if isinstance(path, Path) and not is_multiple(path) else _shard_paths(path, label, format, names or {})
     )
-    held = held if sidecar is None else [*held, Path(sidecar)]
-    asked = replace(asked, stamps=stamps_of(held), number=MadeIds(held) if makes_ids else asked.number)
-    if not isinstance(path, Path) or are_several(path):
-        return _together(path, format, sidecar, asked, temporary, names or {})
-    beside = find_sidecar(path, format, sidecar)
-    with speaking_shoal(label):
-        text = PlainText(path, label, format, encoding if beside is None else None, bounds, temporary)
-    if text.is_packed:  # what comes out of an archive counts against its size
-        asked = replace(asked, bounds=replace(bounds, most_bytes=bounds.unfolded_bytes(path.stat().st_size)))
+    files = files if sidecar is None else [*files, Path(sidecar)]
+    request = replace(
+        request, stamps=stamp_files(files), make_ids=GeneratedIds(files) if makes_ids else request.make_ids
+    )
+    if not isinstance(path, Path) or is_multiple(path):
+        return _open_shards(path, format, sidecar, request, temporary, names or {})
+    sidecar_path = find_sidecar(path, format, sidecar)
+    with translate_errors(label):
+        text = PlainText(path, label, format, encoding if sidecar_path is None else None, bounds, temporary)
+    if text.is_packed:  # the expanded size is limited by the size of the archive
+        request = replace(request, bounds=replace(bounds, most_bytes=bounds.max_expanded_bytes(path.stat().st_size)))
     try:
-        kind = format_of(text.path, label, text.format or format_by_name(path))
-        source = _source(text.path, kind, beside, asked, temporary)
+        kind = detect_format(text.path, label, text.format or format_from_name(path))
+        source = _build_source(text.path, kind, sidecar_path, request, temporary)
     except BaseException:
         text.close()
         raise
@@ -279,47 +331,49 @@ def _shard_paths(path: Files, label: str, format: str | None, names: Mapping[Pat
     return [shard.path for shard in find_shards(path, label, format, names)]
 
 
-def _together(
+def _open_shards(
     path: Files,
     format: str | None,
     sidecar: Path | str | None,
-    asked: Asked,
+    request: ReadRequest,
     temporary: Path | None,
     names: Mapping[Path, str],
 ) -> Source:
-    """All files of a folder or a pattern, which are of one format, as one table."""
+    """Open all files of a folder or a pattern, which have one format, as one table."""
     if sidecar is not None:
-        raise no_sidecar(sidecar)
-    shards = find_shards(path, asked.label, format, names)
-    kind = format_by_name(shards[0].path, format)
-    with speaking_shoal(asked.label):
+        raise sidecar_error(sidecar)
+    shards = find_shards(path, request.label, format, names)
+    kind = format_from_name(shards[0].path, format)
+    with translate_errors(request.label):
         if kind in ("json", "jsonl"):
-            records = JsonShards(shards, asked, temporary)
-            with naming_shard(asked.label, records.shards):
+            records = JsonShards(shards, request, temporary)
+            with name_shard_in_errors(request.label, records.shards):
                 size = sum(shard.path.stat().st_size for shard in shards)
-                return Source(JsonPieces.of_shards(records, size, asked), kind, asked)
+                return Source(JsonReader.from_shards(records, size, request), kind, request)
         if kind in ("csv", "tsv"):
-            texts = CsvShards(shards, asked, temporary)
-            with naming_shard(asked.label, texts.shards):
-                return Source(TablePieces(texts, asked), kind, asked)
-    rows = ShardRows(shards, asked.label, asked.bounds)
-    with speaking_shoal(asked.label), naming_shard(asked.label, rows.shards):
-        return Source(TablePieces(rows, asked), "parquet", asked)
+            texts = CsvShards(shards, request, temporary)
+            with name_shard_in_errors(request.label, texts.shards):
+                return Source(TableReader(texts, request), kind, request)
+    rows = ShardRows(shards, request.label, request.bounds)
+    with translate_errors(request.label), name_shard_in_errors(request.label, rows.shards):
+        return Source(TableReader(rows, request), "parquet", request)
 
 
-def _source(path: Path, kind: Format, beside: Path | None, asked: Asked, temporary: Path | None) -> Source:
-    with speaking_shoal(asked.label):
+def _build_source(
+    path: Path, kind: Format, sidecar: Path | None, request: ReadRequest, temporary: Path | None
+) -> Source:
+    with translate_errors(request.label):
         if kind == "npy":
-            return Source(open_array(path, beside, asked, temporary), kind, asked)
-        return Source(open_pieces(path, kind, asked), kind, asked)
+            return Source(open_array_reader(path, sidecar, request, temporary), kind, request)
+        return Source(open_reader(path, kind, request), kind, request)
 
 
-def _as_json(column: pa.Array) -> None:
-    json_of_batch(pa.RecordBatch.from_arrays([column], ["value"]), str, byo=False)
+def _try_json(column: pa.Array) -> None:
+    batch_to_json(pa.RecordBatch.from_arrays([column], ["value"]), str, byo=False)
 
 
-class _Stack:
-    """Blocks on top of each other: in place where the number of rows is known, else joined at the end."""
+class _BlockStack:
+    """Stacks blocks of vectors: in place where the number of rows is known, else concatenated at the end."""
 
     def __init__(self, rows: int | None, dimension: int) -> None:
         self._room = None if rows is None else np.empty((rows, dimension), np.float32)
@@ -328,10 +382,10 @@ class _Stack:
         self._rests: list[Points | None] = []
         self._sizes: list[int] = []
 
-    def add(self, column: VectorColumn | None, kept: Rows) -> None:
+    def add(self, column: VectorColumn | None, selected: Rows) -> None:
         if column is None:
             return
-        chosen = slice(None) if len(kept) == len(column.rows) else np.isin(column.rows, kept)
+        chosen = slice(None) if len(selected) == len(column.rows) else np.isin(column.rows, selected)
         block = column.values[chosen]
         self._rests.append(None if column.rest is None else column.rest[chosen])
         self._sizes.append(len(block))
@@ -341,25 +395,27 @@ class _Stack:
             self._room[self._filled : self._filled + len(block)] = block
         self._filled += len(block)
 
-    def whole(self) -> Points:
+    def concatenate(self) -> Points:
         return np.concatenate(self._blocks) if self._room is None else self._room[: self._filled]
 
-    def rest(self) -> Points | None:
-        """What rounding left of all rows; None where no block lost anything that matters."""
+    def residual(self) -> Points | None:
+        """Return the rounding residuals of all rows; None where none matters."""
         width = next((rest.shape[1] for rest in self._rests if rest is not None), None)
         if width is None:
             return None
-        told = zip(self._rests, self._sizes, strict=True)
-        return np.concatenate([np.zeros((size, width), np.float32) if rest is None else rest for rest, size in told])
+        residual_sizes = zip(self._rests, self._sizes, strict=True)
+        return np.concatenate(
+            [np.zeros((size, width), np.float32) if rest is None else rest for rest, size in residual_sizes]
+        )
 
 
-def _complete(piece: Piece, names: Mapping[str, object]) -> Rows:
-    """The rows that have every vector, ascending."""
-    kept = np.arange(len(piece.ids))
+def _complete_rows(chunk: Chunk, names: Mapping[str, object]) -> Rows:
+    """Return the rows that have every vector, ascending."""
+    rows = np.arange(len(chunk.ids))
     for name in names:
-        column = piece.vectors.get(name)
+        column = chunk.vectors.get(name)
         if column is None:
             return np.empty(0, np.int64)
-        if len(column.rows) < len(piece.ids):
-            kept = np.intersect1d(kept, column.rows, assume_unique=True)
-    return kept
+        if len(column.rows) < len(chunk.ids):
+            rows = np.intersect1d(rows, column.rows, assume_unique=True)
+    return rows

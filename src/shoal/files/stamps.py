@@ -1,27 +1,27 @@
-"""What shows that a file was written to since it was opened."""
+"""Detects whether a file was modified since it was opened."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["Stamps", "changed_files", "stamps_of"]
+__all__ = ["Stamps", "find_changed_files", "stamp_files"]
 
 Stamps: TypeAlias = Mapping[Path, tuple[int, int]]
-"""Size and time of the last change of each file."""
+"""Size and modification time of each file."""
 
 
-def stamps_of(files: Sequence[Path]) -> Stamps:
-    """Of these files as they are now; one that cannot be looked at is left out."""
-    found = dict[Path, tuple[int, int]]()
+def stamp_files(files: Sequence[Path]) -> Stamps:
+    """Return the stamps of these files as they are now; files without access are left out."""
+    stamps = dict[Path, tuple[int, int]]()
     for file in files:
         with suppress(OSError):
             status = file.stat()
-            found[file.absolute()] = (status.st_size, status.st_mtime_ns)
-    return found
+            stamps[file.absolute()] = (status.st_size, status.st_mtime_ns)
+    return stamps
 
 
-def changed_files(then: Stamps) -> list[Path]:
-    """Those that are not as they were then, or are gone."""
-    now = stamps_of(list(then))
-    return [path for path, stamp in then.items() if now.get(path) != stamp]
+def find_changed_files(earlier: Stamps) -> list[Path]:
+    """Return the files that were modified or removed since."""
+    now = stamp_files(list(earlier))
+    return [path for path, stamp in earlier.items() if now.get(path) != stamp]

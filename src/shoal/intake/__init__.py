@@ -1,15 +1,15 @@
-"""Files of others, read in a process of their own that may take so much memory and so much time and no more.
+"""Reads untrusted files in a process of their own, within limits of memory and time.
 
-Whatever a file does to its reader, the process that asked goes on and gets one sentence about it:
+Whatever a file does to its reader, the calling process survives and gets one sentence about it:
 
     readers = FileReaders(limits)
-    with readers.reading(path, how, organization_id) as file:
+    with readers.reading(path, options, organization_id) as file:
         file.info                       # SourceInfo
         for batch in file.batches():    # DocumentBatch
             ...
 """
 
-from shoal.intake.readers import READERS, FileReaders, ForeignFile, readers_for
-from shoal.intake.request import How, Limits
+from shoal.intake.readers import READERS, FileReaders, ForeignFile, readers_needed
+from shoal.intake.request import Limits, ReadOptions
 
-__all__ = ["READERS", "FileReaders", "ForeignFile", "How", "Limits", "readers_for"]
+__all__ = ["READERS", "FileReaders", "ForeignFile", "Limits", "ReadOptions", "readers_needed"]

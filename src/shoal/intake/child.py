@@ -1,4 +1,4 @@
-"""The process of one file: reads it, and sends what it holds. A fork of the host that waited ready."""
+"""The process that reads one file and sends its content, forked from the waiting host."""
 
 import contextlib
 import os
@@ -12,10 +12,10 @@ from typing import Final
 from shoal.errors import InvalidField, ShoalError
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
-from shoal.files.csv_text.plain_text import is_written_anew
+from shoal.files.csv_text.plain_text import needs_copy
 from shoal.files.opening import find_sidecar
-from shoal.files.reading import out_of_memory
-from shoal.files.shards import are_several, name_of, size_of
+from shoal.files.reader_errors import out_of_memory_error
+from shoal.files.shards import display_name, is_multiple, total_size
 from shoal.intake.frames import receive, send, send_batch, send_error, send_info
 from shoal.intake.request import Limits, Request
 from shoal.jobs.limits import limit_memory
@@ -24,51 +24,51 @@ __all__ = ["read_file"]
 
 _MIB: Final = 2**20
 _AT_ONCE: Final = 0.75
-"""The part of the memory that one batch may take as it is unfolded."""
+"""The fraction of the memory that one decompressed batch may take."""
 
 
-def read_file(asked: socket.socket) -> None:
-    """Receive a request, send the file or one error, and end."""
+def read_file(answers: socket.socket) -> None:
+    """Receive a request, send the file or one error, and return."""
     label = "the file"
     try:
-        header, _ = receive(asked)
-        request = Request.decoded(header["request"].encode())
-        label = request.how.label or name_of(request.path)
-        _limit(request)
-        _send_file(asked, request)
+        header, _ = receive(answers)
+        request = Request.from_json(header["request"].encode())
+        label = request.read_options.label or display_name(request.path)
+        _apply_limits(request)
+        _send_file(answers, request)
     except ShoalError as error:
-        send_error(asked, error)
+        send_error(answers, error)
     except MemoryError:
-        send_error(asked, out_of_memory(label))
+        send_error(answers, out_of_memory_error(label))
     except OSError:
-        return  # nobody reads any more
-    except Exception as error:  # noqa: BLE001  # a bug of ours: the caller gets a sentence, the log the trace
+        return  # the reader is gone
+    except Exception as error:  # noqa: BLE001  # a bug: the caller gets a sentence, the log the traceback
         trace = traceback.format_exc()
         refusal = InvalidField(label, f"cannot be read ({type(error).__name__})", remedy="Write it in another format.")
-        send(asked, {"kind": "bug", "trace": trace})
-        send_error(asked, refusal)
+        send(answers, {"kind": "bug", "trace": trace})
+        send_error(answers, refusal)
 
 
 def _send_file(to: socket.socket, request: Request) -> None:
-    how, limits = request.how, request.limits
-    bounds = _bounds(limits)
+    options, limits = request.read_options, request.limits
+    bounds = _to_bounds(limits)
     source = open_source(
         request.path,
-        format=how.format,
-        id_column=how.id_column,
-        vector_columns=how.vector_columns,
-        sidecar=how.sidecar,
-        label=how.label,
-        known_vectors=how.known_vectors,
-        needs_vectors=how.needs_vectors,
-        max_dimension=how.max_dimension,
+        format=options.format,
+        id_column=options.id_column,
+        vector_columns=options.vector_columns,
+        sidecar=options.sidecar,
+        label=options.label,
+        known_vectors=options.known_vectors,
+        needs_vectors=options.needs_vectors,
+        max_dimension=options.max_dimension,
         bounds=bounds,
-        temporary=how.temporary,
-        delimiter=how.delimiter,
-        options=how.options,
-        makes_ids=how.makes_ids,
-        encoding=how.encoding,
-        names={Path(folder): name for folder, name in how.names.items()},
+        temporary=options.temporary,
+        delimiter=options.delimiter,
+        options=options.options,
+        makes_ids=options.makes_ids,
+        encoding=options.encoding,
+        names={Path(folder): name for folder, name in options.names.items()},
     )
     send_info(to, source.info)
     for batch in source.batches():
@@ -77,33 +77,37 @@ def _send_file(to: socket.socket, request: Request) -> None:
     send(to, {"kind": "end"})
 
 
-def _bounds(limits: Limits) -> Bounds:
+def _to_bounds(limits: Limits) -> Bounds:
     return Bounds(free_bytes=limits.unfolded_mib * _MIB, batch_bytes=int(limits.memory_mib * _MIB * _AT_ONCE))
 
 
-def _is_copied(path: Path, request: Request) -> bool:
-    """Whether a file, or the table beside it, is read from a copy."""
-    how = request.how
-    beside = find_sidecar(path, how.format, how.sidecar)
-    if beside is not None:
-        return beside.is_file() and is_written_anew(beside, None, how.encoding)
-    return is_written_anew(path, how.format, how.encoding)
+def _needs_copy(path: Path, request: Request) -> bool:
+    """Return whether a file, or the table beside it, is read from a copy."""
+    options = request.read_options
+    sidecar = find_sidecar(path, options.format, options.sidecar)
+    if sidecar is not None:
+        return sidecar.is_file() and needs_copy(sidecar, None, options.encoding)
+    return needs_copy(path, options.format, options.encoding)
 
 
-def _limit(request: Request) -> None:
-    """Memory and processor time as allowed; nothing written but what a gzip archive holds, no core left behind."""
+def _apply_limits(request: Request) -> None:
+    """Limit memory and processor time, forbid core dumps, and allow writing only what a copy needs."""
     limit_memory(request.limits.memory_mib)
-    size = size_of(request.path)
+    size = total_size(request.path)
     seconds = int(request.limits.seconds_for(size)) + 1
-    written = 0
+    written_bytes = 0
     path = request.path
-    several = not isinstance(path, Path) or are_several(path)  # archives may be among them
-    if several or (isinstance(path, Path) and path.is_file() and _is_copied(path, request)):
-        written = min(_bounds(request.limits).unfolded_bytes(size), sys.maxsize)
-    for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, written)):
+    several = not isinstance(path, Path) or is_multiple(path)  # may include archives
+    if several or (isinstance(path, Path) and path.is_file() and _needs_copy(path, request)):
+        written_bytes = min(_to_bounds(request.limits).max_expanded_bytes(size), sys.maxsize)
+    for kind, most in (
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, written_bytes),
+    ):
         _, hard = resource.getrlimit(kind)
         soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with contextlib.suppress(ValueError, OSError):  # where the system knows no such limit
+        with contextlib.suppress(ValueError, OSError):  # where the system lacks this limit
             resource.setrlimit(kind, (soft, hard))
-    with Path(os.devnull).open("wb") as nowhere:  # what a library prints as it dies is not for our log
+    with Path(os.devnull).open("wb") as nowhere:  # keep the dying words of a library out of the log
         os.dup2(nowhere.fileno(), 2)

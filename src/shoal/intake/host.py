@@ -1,9 +1,8 @@
-"""The process that waits with every reader loaded and becomes, for each file, a child of its own: a fork takes
-milliseconds where a new process takes half a second.
+"""The host process, which has every reader loaded and forks a child for each file.
 
-On its standard input, a socket, it is sent two descriptors for each file: the socket that the child answers on, and a
-pipe for the host to write the child's exit status to. It ends with that socket, and kills a child whose pipe nobody
-reads.
+A fork takes milliseconds where a new process takes half a second. On its standard input, a socket, the host receives
+two descriptors per file: the socket that the child answers on, and a pipe for the child's exit status. The host ends
+with that socket, and kills a child whose pipe has no reader left.
 """
 
 import contextlib
@@ -25,14 +24,14 @@ __all__ = ["main"]
 def main() -> None:
     """Serve until standard input closes."""
     gc.collect()
-    gc.freeze()  # or collections in a child would write to, and so copy, what it shares with the host
+    gc.freeze()  # or a collection in a child would write to shared pages, and so copy them
     control = socket.socket(fileno=os.dup(0))
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    children: dict[int, int] = {}  # pid to the pipe for its status
+    children: dict[int, int] = {}  # pid to the pipe for its exit status
     watched = select.poll()
     watched.register(control, select.POLLIN)
     watched.register(woken, select.POLLIN)
@@ -40,17 +39,17 @@ def main() -> None:
         for descriptor, _ in watched.poll():
             if descriptor == woken:
                 os.read(woken, 4096)
-                _report(children, watched)
+                _report_exits(children, watched)
             elif descriptor == control.fileno():
-                if not _begin(control, children, watched):
+                if not _start_child(control, children, watched):
                     _kill_all(children)
                     return
             else:
                 _kill(children, descriptor)
 
 
-def _begin(control: socket.socket, children: dict[int, int], watched: select.poll) -> bool:
-    """Start a child for what was sent; False where nothing will be any more."""
+def _start_child(control: socket.socket, children: dict[int, int], watched: select.poll) -> bool:
+    """Fork a child for the received descriptors; return False at the end of the control socket."""
     sent, descriptors, _, _ = socket.recv_fds(control, 1, 2)
     if not sent:
         return False
@@ -62,7 +61,7 @@ def _begin(control: socket.socket, children: dict[int, int], watched: select.pol
         _become_child(control, answer)
     os.close(answer)
     children[pid] = status
-    watched.register(status, 0)  # only whether its reader is gone
+    watched.register(status, 0)  # only for POLLERR: its reader is gone
     return True
 
 
@@ -72,14 +71,14 @@ def _become_child(control: socket.socket, answer: int) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()
-        with socket.socket(fileno=answer) as asked:
-            read_file(asked)
+        with socket.socket(fileno=answer) as answers:
+            read_file(answers)
     finally:
         os._exit(0)
 
 
-def _report(children: dict[int, int], watched: select.poll) -> None:
-    """Tell the status of every child that ended."""
+def _report_exits(children: dict[int, int], watched: select.poll) -> None:
+    """Write the exit status of every child that ended."""
     while children:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
@@ -92,9 +91,9 @@ def _report(children: dict[int, int], watched: select.poll) -> None:
 
 
 def _kill(children: dict[int, int], pipe: int) -> None:
-    """Nobody waits for this child any more."""
-    for pid, held in children.items():
-        if held == pipe:
+    """Kill the child whose status pipe lost its reader."""
+    for pid, child_pipe in children.items():
+        if child_pipe == pipe:
             os.kill(pid, signal.SIGKILL)
 
 

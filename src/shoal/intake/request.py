@@ -1,4 +1,4 @@
-"""What a process is asked to read, and within which limits."""
+"""What a child process reads, how, and within which limits."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -7,32 +7,32 @@ from typing import Any
 
 import orjson
 
-from shoal.files.layout import COMMAND, Chosen, Known, Options
+from shoal.files.layout import COMMAND, KnownVectors, OptionNames, VectorColumns
 from shoal.files.shards import Files
 from shoal.settings import Settings
 
-__all__ = ["How", "Limits", "Request"]
+__all__ = ["Limits", "ReadOptions", "Request"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class How:
+class ReadOptions:
     """How to read a file: the parameters of `open_source`."""
 
     format: str | None = None
     id_column: str | None = None
-    vector_columns: Chosen = None
+    vector_columns: VectorColumns = None
     sidecar: Path | None = None
     label: str | None = None
-    known_vectors: Known = field(default_factory=dict)
+    known_vectors: KnownVectors = field(default_factory=dict)
     needs_vectors: bool = True
     max_dimension: int = 65_536
     temporary: Path | None = None
     delimiter: str | None = None
-    options: Options = COMMAND
+    options: OptionNames = COMMAND
     makes_ids: bool = False
     encoding: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
-    """What folders stand for that hold what was fetched from elsewhere."""
+    """The addresses of folders that hold downloaded files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,11 @@ class Limits:
     Parameters
     ----------
     memory_mib
-        Memory of its own, in MiB, beside what it has when it begins.
+        Its own memory, in MiB, beyond what it has at the start.
     seconds
-        Processor time; a second more for each MiB of the file.
+        Processor time, plus one second per MiB of the file.
     unfolded_mib
-        What a small file may unfold to, in MiB; see `Bounds.free_bytes`.
+        The expanded size allowed for a small file, in MiB; see `Bounds.free_bytes`.
     """
 
     memory_mib: int = 512
@@ -55,7 +55,7 @@ class Limits:
 
     @staticmethod
     def of(settings: Settings) -> "Limits":
-        """Those of an installation; a setting of 0 stands for what is usual here."""
+        """Return the limits of an installation; a setting of 0 stands for the default."""
         usual = Limits()
         return Limits(
             memory_mib=settings.import_memory_mib or usual.memory_mib,
@@ -63,12 +63,12 @@ class Limits:
             unfolded_mib=settings.import_unfolded_mib or usual.unfolded_mib,
         )
 
-    def halved(self) -> "Limits":
-        """With half of the memory, for a small file."""
+    def halve(self) -> "Limits":
+        """Return the same limits with half of the memory, for a small file."""
         return replace(self, memory_mib=max(1, self.memory_mib // 2))
 
     def seconds_for(self, file_bytes: int) -> float:
-        """The processor time for a file of so many bytes."""
+        """Return the processor time allowed for a file of this size."""
         return self.seconds + file_bytes / 2**20
 
 
@@ -77,20 +77,22 @@ class Request:
     """One file to read."""
 
     path: Files
-    how: How
+    read_options: ReadOptions
     limits: Limits
 
-    def encoded(self) -> bytes:
-        """As JSON."""
+    def to_json(self) -> bytes:
+        """Serialize as JSON."""
         paths = [self.path] if isinstance(self.path, Path) else list(self.path)
-        return orjson.dumps({"paths": paths, "how": asdict(self.how), "limits": asdict(self.limits)}, str)
+        return orjson.dumps(
+            {"paths": paths, "read_options": asdict(self.read_options), "limits": asdict(self.limits)}, str
+        )
 
     @staticmethod
-    def decoded(sent: bytes) -> "Request":
-        """The inverse of `encoded`."""
-        told: Mapping[str, Any] = orjson.loads(sent)
-        how = dict(told["how"])
-        how |= {name: Path(how[name]) if how[name] else None for name in ("sidecar", "temporary")}
-        how["options"] = Options(**how["options"])
-        paths = [Path(path) for path in told["paths"]]
-        return Request(paths[0] if len(paths) == 1 else paths, How(**how), Limits(**told["limits"]))
+    def from_json(data: bytes) -> "Request":
+        """Parse the output of `to_json`."""
+        content: Mapping[str, Any] = orjson.loads(data)
+        options = dict(content["read_options"])
+        options |= {name: Path(options[name]) if options[name] else None for name in ("sidecar", "temporary")}
+        options["options"] = OptionNames(**options["options"])
+        paths = [Path(path) for path in content["paths"]]
+        return Request(paths[0] if len(paths) == 1 else paths, ReadOptions(**options), Limits(**content["limits"]))

@@ -1,4 +1,4 @@
-"""What new documents are given by a clustering: read with their ids, and answered as arrays and tables."""
+"""Assignment of new documents: input with ids, result as arrays and tables."""
 
 import os
 from collections.abc import Sequence
@@ -15,10 +15,16 @@ from shoal.errors import InvalidField
 from shoal.files import open_source
 from shoal.files.ids.ids import ID_COLUMNS, NO_COLUMN
 from shoal.files.layout import PYTHON
+from shoal.library.input.arguments import (
+    check_columns,
+    missing_vectors_error,
+    series_to_frame,
+    split_frame,
+    split_vectors,
+)
+from shoal.library.input.conversion import to_column
 from shoal.library.input.document_ids import Ids
-from shoal.library.input.frames import Frame, frame_of
-from shoal.library.input.given import check_columns, missing_vectors, one_column, split_frame, split_vectors
-from shoal.library.input.inputs import column_of
+from shoal.library.input.frames import Frame, read_frame
 from shoal.library.views.exports import as_pandas, as_polars
 from shoal.precision import Split
 
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-__all__ = ["Assignment", "Newcomers", "read_newcomers"]
+__all__ = ["Assignment", "NewDocuments", "read_new_documents"]
 
 _LABEL: Final = "vectors"
 
@@ -85,28 +91,28 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Newcomers:
-    """The vectors of m documents, their ids (m,), and the index of the pandas data frame they came in."""
+class NewDocuments:
+    """The vectors of m documents, their ids (m,), and the index of their pandas data frame."""
 
     vectors: Split
     ids: Ids
     index: object = None
 
 
-def read_newcomers(data: object, vector: str | None, id: object) -> Newcomers:
-    """Documents as `Clustering.assign` takes them. Raises InvalidField."""
+def read_new_documents(data: object, vector: str | None, id: object) -> NewDocuments:
+    """Read documents as `Clustering.assign` takes them. Raises InvalidField."""
     if isinstance(data, (str, os.PathLike)):
-        return _of_file(Path(data), vector, id)
-    frame = one_column(data) or frame_of(data, _LABEL)
+        return _read_file(Path(data), vector, id)
+    frame = series_to_frame(data) or read_frame(data, _LABEL)
     if frame is None:
         vectors = split_vectors(data, vector)
-        return Newcomers(vectors, _ids(None, id, len(vectors.points)))
+        return NewDocuments(vectors, _read_ids(None, id, len(vectors.points)))
     vectors = split_frame(frame, vector, _LABEL)
-    return Newcomers(vectors, _ids(frame, id, len(vectors.points)), frame.index)
+    return NewDocuments(vectors, _read_ids(frame, id, len(vectors.points)), frame.index)
 
 
-def _of_file(path: Path, vector: str | None, id: object) -> Newcomers:
-    """Each row of a file has to have a vector, so that the answers are those of its rows."""
+def _read_file(path: Path, vector: str | None, id: object) -> NewDocuments:
+    """Read a file in which each row has to have a vector, so that the result is aligned with its rows."""
     name = id if isinstance(id, str) else None
     columns = None if vector is None else [vector]
     table = open_source(
@@ -114,33 +120,33 @@ def _of_file(path: Path, vector: str | None, id: object) -> Newcomers:
     ).read()
     ((column, points),) = table.vectors.items()
     if table.missing:
-        raise missing_vectors(path.name, column, table.rows, table.missing)
+        raise missing_vectors_error(path.name, column, table.rows, table.missing)
     vectors = Split(points, table.rests.get(column))
     if id is not None and name is None:
-        return Newcomers(vectors, _ids(None, id, len(points)))
-    return Newcomers(vectors, np.array(table.ids, np.int64) if table.whole_ids else np.array(table.ids, np.object_))
+        return NewDocuments(vectors, _read_ids(None, id, len(points)))
+    return NewDocuments(vectors, np.array(table.ids, np.int64) if table.whole_ids else np.array(table.ids, np.object_))
 
 
-def _ids(frame: Frame | None, id: object, count: int) -> Ids:
-    """The ids that were named or given, else those of a usual column, else the numbers of the rows."""
-    named = id if isinstance(id, str) else None
-    if named == NO_COLUMN or (id is None and frame is None):
+def _read_ids(frame: Frame | None, id: object, count: int) -> Ids:
+    """Return the given or named ids, else those of a usual column, else row numbers."""
+    column_name = id if isinstance(id, str) else None
+    if column_name == NO_COLUMN or (id is None and frame is None):
         return np.arange(count)
     if id is None and frame is not None:
-        named = next((name for name in ID_COLUMNS if name in frame.columns), None)
-        if named is None:
+        column_name = next((name for name in ID_COLUMNS if name in frame.columns), None)
+        if column_name is None:
             return np.arange(count)
-    if named is None:
-        column = column_of("id", id)
+    if column_name is None:
+        column = to_column("id", id)
     elif frame is None:
-        raise InvalidField("id", "names a column, and the data have none", value=named)
+        raise InvalidField("id", "names a column, and the data have none", value=column_name)
     else:
-        check_columns("id", [named], frame)
-        table = frame.table if isinstance(frame.table, pa.Table) else frame.table.to_table(columns=[named])
-        column = table[named]
+        check_columns("id", [column_name], frame)
+        table = frame.table if isinstance(frame.table, pa.Table) else frame.table.to_table(columns=[column_name])
+        column = table[column_name]
     if len(column) != count:
         raise InvalidField("id", f"has {len(column):,} values for {count:,} documents", remedy="Give one for each.")
     values = column.to_pylist()
-    if all(isinstance(one, int) for one in values) and max(map(abs, values), default=0) < 2**63:
+    if all(isinstance(value, int) for value in values) and max(map(abs, values), default=0) < 2**63:
         return np.array(values, np.int64)
     return np.array(values, np.object_)

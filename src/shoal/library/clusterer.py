@@ -21,8 +21,8 @@ from shoal.engine.plan import MAX_SEED, ignore_progress
 from shoal.engine.rows.geometry import check_points, unit_rows
 from shoal.errors import InvalidField
 from shoal.labeling import Name, name_clusters
-from shoal.library.input.given import one_column, split_vectors
-from shoal.library.input.inputs import texts_of
+from shoal.library.input.arguments import series_to_frame, split_vectors
+from shoal.library.input.conversion import to_texts
 from shoal.precision import Split, center_on_mean, is_rest_significant, split_float32
 from shoal.scalars import parse_integer, unwrap
 
@@ -45,7 +45,7 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     n_jobs: int | None
 
     @abstractmethod
-    def _plan(self) -> tuple[str, dict[str, Any]]:
+    def _algorithm_params(self) -> tuple[str, dict[str, Any]]:
         """The method in `ALGORITHMS` and its parameters."""
 
     def fit(self, X: object, y: object = None, *, text: Iterable[object] | None = None) -> Self:  # noqa: N803
@@ -73,17 +73,19 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         ValueError
             scikit-learn refuses the rows.
         """
-        rows = validate_data(self, _rows_of(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
-        texts = texts_of(text, len(rows))
-        self._origin = self._origin_of(split_float32(rows))
-        points = self._placed(rows)
-        algorithm, given = self._plan()
+        rows = validate_data(self, _to_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+        texts = to_texts(text, len(rows))
+        self._origin = self._find_origin(split_float32(rows))
+        points = self._prepare(rows)
+        algorithm, params_given = self._algorithm_params()
         method = find_algorithm(algorithm)
-        params = method.params(**{name: unwrap(value) for name, value in given.items()})
+        params = method.params(**{name: unwrap(value) for name, value in params_given.items()})
         with one_blas_thread():
-            found = method.fit(points, params, seed=self._seed(), threads=self._threads(), progress=ignore_progress)
-        self._keep(points, found)
-        self._name(texts)
+            result = method.fit(
+                points, params, seed=self._draw_seed(), threads=self._thread_count(), progress=ignore_progress
+            )
+        self._store_fit(points, result)
+        self._name_clusters(texts)
         return self
 
     def fit_predict(self, X: object, y: object = None, *, text: Iterable[object] | None = None) -> Integers:  # noqa: N803
@@ -124,60 +126,64 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             `fit` was not called yet.
         """
         check_is_fitted(self)
-        rows = self._placed(validate_data(self, _rows_of(X), dtype=[np.float64, np.float32], reset=False))
-        return np.asarray(self._model.assign(rows, self._threads()).labels, np.int64)
+        rows = self._prepare(validate_data(self, _to_rows(X), dtype=[np.float64, np.float32], reset=False))
+        return np.asarray(self._model.assign(rows, self._thread_count()).labels, np.int64)
 
-    def _placed(self, rows: NDArray[np.floating]) -> Points:
-        points = check_points(self._near(rows))
+    def _prepare(self, rows: NDArray[np.floating]) -> Points:
+        points = check_points(self._shift_to_origin(rows))
         if not self.normalize:
             return points
-        directed = points.any(axis=1)
-        if directed.all():
-            return unit_rows(points, self._threads())
-        placed = points.copy()
-        placed[directed] = unit_rows(points[directed], self._threads())
-        return placed
+        nonzero = points.any(axis=1)
+        if nonzero.all():
+            return unit_rows(points, self._thread_count())
+        prepared = points.copy()
+        prepared[nonzero] = unit_rows(points[nonzero], self._thread_count())
+        return prepared
 
-    def _origin_of(self, rows: Split) -> NDArray[np.float64] | None:
+    def _find_origin(self, rows: Split) -> NDArray[np.float64] | None:
         """The mean of rows whose differences float32 would lose."""
         if self.normalize or rows.rest is None or not is_rest_significant(rows.points, rows.rest):
             return None
         return center_on_mean(*rows)[1]
 
-    def _near(self, rows: NDArray[np.floating]) -> Points:
-        found = split_float32(rows)
-        return found.points if self._origin is None else center_on_mean(*found, self._origin)[0]
+    def _shift_to_origin(self, rows: NDArray[np.floating]) -> Points:
+        parts = split_float32(rows)
+        return parts.points if self._origin is None else center_on_mean(*parts, self._origin)[0]
 
-    def _seed(self) -> int:
+    def _draw_seed(self) -> int:
         """Drawn from a RandomState, as scikit-learn does, so that each fit moves it on."""
-        given = self.random_state
-        if given is None:
+        state = self.random_state
+        if state is None:
             return 42
-        if isinstance(given, np.random.RandomState):
-            return int(given.randint(0, MAX_SEED, dtype=np.int64))
-        if isinstance(given, np.random.Generator):
+        if isinstance(state, np.random.RandomState):
+            return int(state.randint(0, MAX_SEED, dtype=np.int64))
+        if isinstance(state, np.random.Generator):
             remedy = "Draw a whole number from it: random_state=int(rng.integers(2**32))."
             raise InvalidField(
                 "random_state", "must be None, a whole number or a RandomState, no Generator", remedy=remedy
             )
-        seed = parse_integer("random_state", given, 0)
+        seed = parse_integer("random_state", state, 0)
         check_seed("random_state", seed)
         return seed
 
-    def _threads(self) -> int:
+    def _thread_count(self) -> int:
         return 0 if self.n_jobs is None or self.n_jobs < 0 else parse_integer("n_jobs", self.n_jobs, 0)
 
-    def _keep(self, points: Points, found: Fit) -> None:
-        labels = number_by_size(found.assignments.labels)
+    def _store_fit(self, points: Points, result: Fit) -> None:
+        labels = number_by_size(result.assignments.labels)
         clusters = int(labels.max(initial=-1)) + 1
-        known = KnownRows.of(points, Assignments(labels.astype(np.int64), found.assignments.strengths), self._threads())
-        self._model = Model.of(found, labels, points.shape[1], False, None, known)  # rows are placed before
+        known_rows = KnownRows.of(
+            points, Assignments(labels.astype(np.int64), result.assignments.strengths), self._thread_count()
+        )
+        self._model = Model.of(
+            result, labels, points.shape[1], False, None, known_rows
+        )  # rows are prepared by the caller
         self.labels_ = labels.astype(np.int64)
-        self.probabilities_ = found.assignments.strengths
+        self.probabilities_ = result.assignments.strengths
         means = cluster_means(points, labels, clusters)
         self.cluster_centers_ = means.astype(np.float32) if self._origin is None else means + self._origin
 
-    def _name(self, texts: list[str] | None) -> None:
+    def _name_clusters(self, texts: list[str] | None) -> None:
         clusters = len(self.cluster_centers_)
         names = [Name(f"Cluster {number}", ()) for number in range(clusters)]
         if texts is not None:
@@ -187,6 +193,6 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.cluster_keywords_ = [name.keywords for name in names]
 
 
-def _rows_of(given: object) -> Any:
+def _to_rows(vectors: object) -> Any:
     """A column of vectors as rows; anything else as it is, for scikit-learn to look at."""
-    return given if one_column(given) is None else split_vectors(given, name="X").points
+    return vectors if series_to_frame(vectors) is None else split_vectors(vectors, name="X").points

@@ -29,11 +29,11 @@ from shoal.engine.layers.layers import Layers
 from shoal.engine.outlier_reduction import assign_noise
 from shoal.engine.plan import Plan, Progress, ignore_progress
 from shoal.errors import InvalidField
-from shoal.library.assignment import Assignment, read_newcomers
-from shoal.library.checksums import changed_rows
+from shoal.library.assignment import Assignment, read_new_documents
+from shoal.library.checksums import find_changed_rows
 from shoal.library.input.document_ids import DocumentIds, Id, Ids
 from shoal.library.results import write_folder
-from shoal.library.views.described import described, linked, with_columns
+from shoal.library.views.cluster_summary import append_columns, summarize_cluster, summarize_link
 from shoal.library.views.exploration import Exploration, Kept
 from shoal.library.views.exports import index_table
 from shoal.plural import plural
@@ -41,11 +41,11 @@ from shoal.precision import center_on_mean
 from shoal.records.cluster_ids import NOISE_ID
 
 if TYPE_CHECKING:
-    from shoal.library.written.write_back import FileRows
+    from shoal.library.output.write_back import FileRows
 
 __all__ = ["Assignment", "Clustering", "Kept"]
 
-_SHOWN: Final = 20
+_MAX_SHOWN: Final = 20
 _SAME_ROWS: Final = "Give the same rows in the same order, which is that of `clustering.ids`."
 
 
@@ -82,10 +82,10 @@ class Clustering(Exploration):
     _layers: Sequence[NamedLayer] = field(init=False)
 
     def __post_init__(self) -> None:
-        clusters = [self.document_ids.cluster(one) for one in self.analysis.clusters]
-        typed = self.document_ids.cluster
-        layers = [replace(one, clusters=list(map(typed, one.clusters))) for one in self.analysis.layers]
-        object.__setattr__(self, "_ids", self.document_ids.array())
+        clusters = [self.document_ids.restore_cluster(cluster) for cluster in self.analysis.clusters]
+        restore = self.document_ids.restore_cluster
+        layers = [replace(cluster, clusters=list(map(restore, cluster.clusters))) for cluster in self.analysis.layers]
+        object.__setattr__(self, "_ids", self.document_ids.to_array())
         object.__setattr__(self, "_clusters", clusters)  # as dataclasses do where they are frozen
         object.__setattr__(self, "_layers", layers)
 
@@ -144,7 +144,7 @@ class Clustering(Exploration):
         """Documents that are almost the same: document_id, duplicate_group, representative_id, distance; None without a
         map.
         """
-        return self._typed(near_duplicates_table(self.analysis))
+        return self._restore_ids(near_duplicates_table(self.analysis))
 
     @property
     def layers(self) -> Sequence[NamedLayer]:
@@ -155,12 +155,12 @@ class Clustering(Exploration):
 
     def layers_table(self) -> pa.Table | None:
         """The id of each document's cluster in every layer, `layer_0` the coarsest; None for methods with one layer."""
-        return self._typed(layers_table(self.analysis))
+        return self._restore_ids(layers_table(self.analysis))
 
     def hierarchy(self) -> pa.Table | None:
         """One row a cluster of each layer: layer, cluster_id, label, keywords, size, share, parent, chosen,
         representative_ids, examples; None for methods with one granularity."""
-        return self._typed(hierarchy_table(self.analysis))
+        return self._restore_ids(hierarchy_table(self.analysis))
 
     @property
     def clusters(self) -> Sequence[NamedCluster]:
@@ -209,22 +209,22 @@ class Clustering(Exploration):
         """
         model = self.analysis.outcome.model
         assert model is not None, "the library keeps the model of every clustering"
-        given = read_newcomers(vectors, vector, id)
-        points, rest = given.vectors
+        documents = read_new_documents(vectors, vector, id)
+        points, rest = documents.vectors
         origin = self.analysis.outcome.origin
         if origin is not None and points.shape[1] == len(origin):
             points, _ = center_on_mean(points, rest, origin)
-        found = model.assign(points, self.plan.threads, progress)
-        ids = [*(one.cluster_id for one in self.clusters), NOISE_ID]  # -1 is the last place
-        names = [*(one.label for one in self.clusters), None]
-        labels = found.labels.astype(np.int32)
+        assigned = model.assign(points, self.plan.threads, progress)
+        ids = [*(cluster.cluster_id for cluster in self.clusters), NOISE_ID]  # -1 is the last place
+        names = [*(cluster.label for cluster in self.clusters), None]
+        labels = assigned.labels.astype(np.int32)
         return Assignment(
             labels,
-            found.strengths,
+            assigned.strengths,
             [ids[label] for label in labels.tolist()],
             [names[label] for label in labels.tolist()],
-            given.ids,
-            given.index,
+            documents.ids,
+            documents.index,
         )
 
     def reduce_outliers(
@@ -256,23 +256,23 @@ class Clustering(Exploration):
         InvalidField
             The vectors are of other rows, or were not kept.
         """
-        points = self._placed(vectors, vector)
+        points = self._prepare_points(vectors, vector)
         if len(points) != len(self):
             problem = f"must be the {len(self):,} documents that were clustered, not {len(points):,}"
             raise InvalidField("vectors", problem, remedy=_SAME_ROWS)
         if vectors is not None:
-            self._check_same(points)
+            self._check_same_rows(points)
         noise, outcome = self.noise, assign_noise(self.analysis.outcome, points, self.plan, progress)
         joined = noise - int(np.count_nonzero(outcome.labels < 0))
-        told = f"{joined:,} documents that were in no cluster were put into the nearest one."
-        warnings = [*self.warnings, told] if joined else self.warnings
+        warning = f"{joined:,} documents that were in no cluster were put into the nearest one."
+        warnings = [*self.warnings, warning] if joined else self.warnings
         return replace(self, analysis=with_outcome(self.analysis, outcome), warnings=warnings)
 
-    def _check_same(self, points: Points) -> None:
+    def _check_same_rows(self, points: Points) -> None:
         """Raises InvalidField where these are other rows than those that were clustered, or in another order."""
         if self.checksums is None:
             return
-        changed = changed_rows(points, self.checksums, normalize=self.plan.normalize)
+        changed = find_changed_rows(points, self.checksums, normalize=self.plan.normalize)
         if len(changed):
             problem = f"is not the document that was clustered there ({len(changed):,} of {len(self):,} rows differ)"
             raise InvalidField(f"vectors[{changed[0]}]", problem, remedy=_SAME_ROWS)
@@ -281,16 +281,18 @@ class Clustering(Exploration):
         """One row per document: id, cluster, distance, strength, with HDBSCAN the outlier score, x, y, kept columns;
         one whose name is taken becomes `file_NAME`.
         """
-        members = self.document_ids.table(members_table(self.analysis))
-        return members if self.member_columns is None else with_columns(members, self.member_columns)
+        members = self.document_ids.restore_table(members_table(self.analysis))
+        return members if self.member_columns is None else append_columns(members, self.member_columns)
 
     def centroids(self) -> pa.Table:
         """One row per cluster: label, keywords, size, medoid, vector."""
-        return self.document_ids.table(centroids_table(self.analysis))
+        return self.document_ids.restore_table(centroids_table(self.analysis))
 
     def tables(self) -> dict[str, pa.Table]:
         """Every table of this clustering by name."""
-        further = {name: self.document_ids.table(table) for name, table in further_tables(self.analysis).items()}
+        further = {
+            name: self.document_ids.restore_table(table) for name, table in further_tables(self.analysis).items()
+        }
         return {"members": self.members(), "centroids": self.centroids(), **further}
 
     def summary(self) -> dict[str, object]:
@@ -302,7 +304,7 @@ class Clustering(Exploration):
             "documents": len(self.ids),
             "num_clusters": len(self.clusters),
             "noise": self.noise,
-            **{name: one for name, one in (("vector", self.vector_column), ("id", self.id_column)) if one},
+            **{name: column for name, column in (("vector", self.vector_column), ("id", self.id_column)) if column},
             "text": list(self.text_columns),
             "algorithm": self.plan.algorithm,
             "parameters": dict(outcome.params),
@@ -313,7 +315,7 @@ class Clustering(Exploration):
             "seed": self.plan.seed,
             "distance_metric": outcome.distance_metric,
             "exact": outcome.exact,
-            **({} if outcome.layers is None else {"layers": self._layers_described(outcome.layers)}),
+            **({} if outcome.layers is None else {"layers": self._describe_layers(outcome.layers)}),
             "metrics": dict(self.metrics),
             "warnings": list(self.warnings),
             "seconds": round(self.seconds, 3),
@@ -323,7 +325,7 @@ class Clustering(Exploration):
                 "numpy": version("numpy"),
                 "scipy": version("scipy"),
             },
-            "clusters": [described(one) for one in self.clusters],
+            "clusters": [summarize_cluster(column) for column in self.clusters],
         }
 
     def save(self, folder: str | os.PathLike[str], *, model: bool = True, **about: object) -> Path:
@@ -351,11 +353,11 @@ class Clustering(Exploration):
             The folder holds anything other than results of Shoal.
         """
         path = Path(folder)
-        told = {**self.about, **about}
-        write_folder(path, self.tables(), {**told, **self.summary()}, self._parts(told) if model else None)
+        context = {**self.about, **about}
+        write_folder(path, self.tables(), {**context, **self.summary()}, self._to_parts(context) if model else None)
         return path
 
-    def _parts(self, about: Mapping[str, object]) -> dict[str, object]:
+    def _to_parts(self, about: Mapping[str, object]) -> dict[str, object]:
         return {
             "analysis": self.analysis,
             "whole_ids": not pa.types.is_string(self.document_ids.type),
@@ -376,22 +378,23 @@ class Clustering(Exploration):
 
     def __repr__(self) -> str:
         documents, clusters = plural(len(self), "document"), plural(len(self.clusters), "cluster")
-        columns = "".join(f"; {one}" for one in self._columns_read())
+        columns = "".join(f"; {cluster}" for cluster in self._describe_columns())
         head = f"<Clustering of {documents}: {clusters}, {self.noise:,} in none{columns}>"
-        lines = [f"  {one.size:>7,}  {one.label}" for one in self.clusters[:_SHOWN]]
-        return "\n".join([head, *lines, *self._rest()])
+        lines = [f"  {cluster.size:>7,}  {cluster.label}" for cluster in self.clusters[:_MAX_SHOWN]]
+        return "\n".join([head, *lines, *self._format_rest()])
 
-    def _layers_described(self, found: Layers) -> dict[str, Any]:
+    def _describe_layers(self, layers: Layers) -> dict[str, Any]:
         """Why there are these layers, and the clusters of each; of those of the chosen one what links them to others,
         since the rest stands under `clusters`."""
         named = [
-            [described(one) if not layer.chosen else linked(one) for one in layer.clusters] for layer in self.layers
+            [summarize_cluster(cluster) if not layer.chosen else summarize_link(cluster) for cluster in layer.clusters]
+            for layer in self.layers
         ]
-        return {**found.summary(), "named": named}
+        return {**layers.summary(), "named": named}
 
-    def _typed(self, table: pa.Table | None) -> pa.Table | None:
-        return None if table is None else self.document_ids.table(table)
+    def _restore_ids(self, table: pa.Table | None) -> pa.Table | None:
+        return None if table is None else self.document_ids.restore_table(table)
 
-    def _rest(self) -> list[str]:
-        more = len(self.clusters) - _SHOWN
+    def _format_rest(self) -> list[str]:
+        more = len(self.clusters) - _MAX_SHOWN
         return [f"  … and {more:,} more"] if more > 0 else []

@@ -85,14 +85,16 @@ class KMeans(Clusterer):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _plan(self) -> tuple[str, dict[str, Any]]:
+    def _algorithm_params(self) -> tuple[str, dict[str, Any]]:
         names = ("n_clusters", "init", "n_init", "max_iter", "tol")
         return "kmeans", {name: getattr(self, name) for name in names}
 
-    def _keep(self, points: Points, found: Fit) -> None:
-        super()._keep(points, found)
-        away = points - cluster_means(points, self.labels_.astype(np.int32), len(self.cluster_centers_))[self.labels_]
-        self.inertia_ = float(np.einsum("ij,ij->", away, away, dtype=np.float64))
+    def _store_fit(self, points: Points, result: Fit) -> None:
+        super()._store_fit(points, result)
+        deviations = (
+            points - cluster_means(points, self.labels_.astype(np.int32), len(self.cluster_centers_))[self.labels_]
+        )
+        self.inertia_ = float(np.einsum("ij,ij->", deviations, deviations, dtype=np.float64))
 
 
 class HDBSCAN(Clusterer):
@@ -173,16 +175,16 @@ class HDBSCAN(Clusterer):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _plan(self) -> tuple[str, dict[str, Any]]:
+    def _algorithm_params(self) -> tuple[str, dict[str, Any]]:
         names = (
             "min_cluster_size", "min_samples", "cluster_selection_epsilon", "max_cluster_size", "metric", "alpha",
             "cluster_selection_method", "allow_single_cluster", "approximate",
         )  # fmt: skip
         return "hdbscan", {name: getattr(self, name) for name in names}
 
-    def _keep(self, points: Points, found: Fit) -> None:
-        super()._keep(points, found)
-        density = found.density
+    def _store_fit(self, points: Points, result: Fit) -> None:
+        super()._store_fit(points, result)
+        density = result.density
         self.outlier_scores_ = np.zeros(len(points), np.float32) if density is None else density.outlier_scores
 
 
@@ -249,14 +251,14 @@ class AutoCluster(Clusterer):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _plan(self) -> tuple[str, dict[str, Any]]:
+    def _algorithm_params(self) -> tuple[str, dict[str, Any]]:
         names = ("n_neighbors", "min_cluster_size", "noise_level", "n_clusters")
         return "auto", {name: getattr(self, name) for name in names}
 
-    def _keep(self, points: Points, found: Fit) -> None:
-        super()._keep(points, found)
-        assert found.layers is not None, "auto always has layers"
-        layers = found.layers.extend(None, number_by_size(found.assignments.labels), points, self._threads())
+    def _store_fit(self, points: Points, result: Fit) -> None:
+        super()._store_fit(points, result)
+        assert result.layers is not None, "auto always has layers"
+        layers = result.layers.extend(None, number_by_size(result.assignments.labels), points, self._thread_count())
         self.layers_ = [layer.labels.astype(np.int64) for layer in layers.layers]
         self.layer_ = layers.chosen
         self.reason_ = layers.reason

@@ -13,28 +13,28 @@ import pyarrow as pa
 from shoal.engine.algorithms import parameter_names
 from shoal.engine.plan import CentroidMethod, Progress, ignore_progress
 from shoal.errors import InvalidField
-from shoal.files.addresses import Places, as_place, is_address
+from shoal.files.addresses import Places, is_address, parse_place
 from shoal.files.ids.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
 from shoal.labeling import document_text
 from shoal.library.clustering import Clustering, Kept
-from shoal.library.from_columns import How, cluster_columns
+from shoal.library.from_columns import ClusterOptions, cluster_columns
 from shoal.library.from_file import cluster_file
 from shoal.library.input.alignment import align
-from shoal.library.input.frames import Frame, frame_of, is_pandas, is_polars
-from shoal.library.input.given import (
-    Named,
-    columns_named,
-    named_series,
-    one_column,
+from shoal.library.input.arguments import (
+    Argument,
+    find_texts,
+    find_vectors,
+    parse_argument,
+    rename_series,
+    series_to_frame,
     split_vectors,
-    texts_in,
-    vectors_in,
 )
-from shoal.library.input.inputs import ids_of, texts_of
-from shoal.library.parameter_names import unknown_parameter
-from shoal.library.request import Given, Request
-from shoal.library.written.write_back import FileRows
+from shoal.library.input.conversion import to_ids, to_texts
+from shoal.library.input.frames import Frame, is_pandas, is_polars, read_frame
+from shoal.library.output.write_back import FileRows
+from shoal.library.parameter_names import unknown_parameter_error
+from shoal.library.request import InMemoryInput, Request
 from shoal.precision import Split
 from shoal.scalars import parse_bool, parse_integer, unwrap
 
@@ -44,7 +44,7 @@ Column: TypeAlias = str | Iterable[object]
 """The name of a column, names of several, or one value a row: a list, an array, a column of a data frame."""
 
 _LABEL: Final = "data"
-_MOST_NAMES: Final = 64
+_MAX_NAMES: Final = 64
 _ARGUMENTS: Final = (
     "data", "vector", "text", "id", "algorithm", "n_clusters", "normalize", "centroid_method", "sample_size", "seed",
     "threads", "encoding", "like", "progress",
@@ -143,12 +143,12 @@ def cluster(
     [0, 0, 0, 0, 0, 1]
     """
     if like is not None and not isinstance(like, Clustering):
-        remedy = "A folder of results is loaded first: like=shoal.load(FOLDER)."
+        remedy = "Load a folder of results first: like=shoal.load(FOLDER)."
         raise InvalidField("like", "must be a clustering", value=like, remedy=remedy)
-    text, id = _named_by_number(_either("text", text, texts)), _named_by_number(_either("id", id, ids))
-    vector = _named_by_number(vector)
+    text, id = _to_column_name(_merge_aliases("text", text, texts)), _to_column_name(_merge_aliases("id", id, ids))
+    vector = _to_column_name(vector)
     _check_params(algorithm, params)
-    how = How(
+    options = ClusterOptions(
         algorithm=algorithm,
         n_clusters=None if n_clusters is None else parse_integer("n_clusters", n_clusters, 1),
         params={name: unwrap(value) for name, value in params.items()},
@@ -158,118 +158,137 @@ def cluster(
         seed=parse_integer("seed", seed, 0),
         threads=parse_integer("threads", threads, 0),
     )
-    hear = _written if progress is True else ignore_progress if progress is False else progress
-    data = _with_texts(data, vector)
-    named = text is not False and not _says_none(text)
-    spoken = text if named and text is not False else None
+    on_progress = _print_progress if progress is True else ignore_progress if progress is False else progress
+    data = _combine_with_texts(data, vector)
+    names_clusters = text is not False and not _is_none_keyword(text)
+    text_columns = text if names_clusters and text is not False else None
     ids = NO_COLUMN if id is False else id
-    if (places := _places(data)) is not None:
-        request = replace(_of_file(places, vector, spoken, ids), encoding=encoding)
+    if (places := _parse_places(data)) is not None:
+        request = replace(_build_file_request(places, vector, text_columns, ids), encoding=encoding)
     elif encoding is not None:
         raise InvalidField("encoding", "belongs to a file", value=encoding, remedy="Leave it out.")
-    elif (frame := one_column(data) or frame_of(data)) is not None:
-        request = _of_frame(frame, vector, spoken, ids)
+    elif (frame := series_to_frame(data) or read_frame(data)) is not None:
+        request = _build_frame_request(frame, vector, text_columns, ids)
     else:
-        return _ended(_cluster_array(data, vector, spoken, ids, how, like, hear), progress)
-    given = replace(request.given, like=like)
-    request = replace(request, how=how, given=given, labels=named, keep=True)
-    found = cluster_file(request, hear)
-    file_rows = FileRows(found.opened, found.rows, found.total)
-    return _ended(replace(found.clustering, file_rows=file_rows), progress)
+        return _clear_progress(_cluster_array(data, vector, text_columns, ids, options, like, on_progress), progress)
+    in_memory = replace(request.in_memory, like=like)
+    request = replace(request, cluster_options=options, in_memory=in_memory, labels=names_clusters, keep=True)
+    result = cluster_file(request, on_progress)
+    file_rows = FileRows(result.opened, result.rows, result.total)
+    return _clear_progress(replace(result.clustering, file_rows=file_rows), progress)
 
 
-def _places(data: object) -> Places | None:
-    """The files that data names, here or elsewhere; None for anything else."""
+def _parse_places(data: object) -> Places | None:
+    """Return the paths and addresses that `data` names; None for anything else."""
     if isinstance(data, (str, os.PathLike)):
-        return as_place(data)
+        return parse_place(data)
     if isinstance(data, (list, tuple)) and data and all(isinstance(o, os.PathLike) or is_address(o) for o in data):
-        return [as_place(one) for one in data]
+        return [parse_place(place) for place in data]
     return None
 
 
-def _either(name: str, one: Column | Literal[False] | None, other: Column | None) -> Column | Literal[False] | None:
-    """What was given under either name. Raises InvalidField for both."""
-    if other is None:
-        return one
-    if one is not None:
+def _merge_aliases(
+    name: str, value: Column | Literal[False] | None, alias_value: Column | None
+) -> Column | Literal[False] | None:
+    """Return the value of an argument given under either name. Raises InvalidField for both."""
+    if alias_value is None:
+        return value
+    if value is not None:
         raise InvalidField(f"{name}s", f"is given beside {name}", remedy="They mean the same: give one of them.")
-    return other
+    return alias_value
 
 
-def _named_by_number(column: Any) -> Any:
-    """A whole number as the name of a column, as pandas has them without a header; anything else as it is."""
+def _to_column_name(column: Any) -> Any:
+    """Convert an integer column name, as pandas has them without a header, to text; anything else is returned
+    unchanged."""
     number = unwrap(column)
     return str(number) if isinstance(number, int) and not isinstance(number, bool) else column
 
 
-def _says_none(column: object) -> bool:
+def _is_none_keyword(column: object) -> bool:
     return isinstance(column, str) and column == NO_COLUMN
 
 
-def _ended(found: Clustering, progress: Progress | bool) -> Clustering:
-    """The clustering, and the line of progress taken away."""
+def _clear_progress(clustering: Clustering, progress: Progress | bool) -> Clustering:
+    """Clear the progress line, and return the clustering."""
     if progress is True:
         sys.stderr.write(f"\r{'':<16}\r")
-    return found
+    return clustering
 
 
 def _check_params(algorithm: str, params: Mapping[str, object]) -> None:
-    """Raises InvalidField for a name that is neither an argument nor a parameter of the algorithm."""
-    known = parameter_names(algorithm)
+    """Raise InvalidField for a name that is neither an argument nor a parameter of the algorithm."""
+    valid_names = parameter_names(algorithm)
     for name, value in params.items():
-        if name not in known:
-            raise unknown_parameter(algorithm, name, value, _ARGUMENTS)
+        if name not in valid_names:
+            raise unknown_parameter_error(algorithm, name, value, _ARGUMENTS)
 
 
-def _of_file(path: Places, vector: Column | None, text: Column | None, id: Column | None) -> Request:
-    """Columns of a file are looked for where it is read."""
-    names = {"vector": _named(vector), "text": _named(text), "id": _named(id, most=1)}
-    return _request(Request(path=path, options=PYTHON), names)
+def _build_file_request(path: Places, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+    """Build the request for files, whose columns are looked up when they are read."""
+    names = {
+        "vector": _parse_file_argument(vector),
+        "text": _parse_file_argument(text),
+        "id": _parse_file_argument(id, most=1),
+    }
+    return _fill_request(Request(path=path, option_names=PYTHON), names)
 
 
-def _of_frame(frame: Frame, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+def _build_frame_request(frame: Frame, vector: Column | None, text: Column | None, id: Column | None) -> Request:
     rows = frame.rows
     if rows == 0:
         raise InvalidField(_LABEL, "has no rows", remedy="Clustering needs at least two.")
-    given = {name: align(name, value, frame.index) for name, value in (("vector", vector), ("text", text), ("id", id))}
-    names = {name: columns_named(name, value, frame, rows=rows) for name, value in given.items()}
-    request = _request(Request(path=Path(_LABEL), options=PYTHON, given=Given(table=frame.table)), names, rows)
-    if request.given.vectors is None:
-        taken = [column for name in ("text", "id") for column in names[name].columns or ()]
-        vectors = vectors_in(frame, names["vector"].columns, taken)
-        request = replace(request, given=replace(request.given, vectors=vectors))
-    return replace(request, given=replace(request.given, index=frame.index))
+    arguments = {
+        name: align(name, value, frame.index) for name, value in (("vector", vector), ("text", text), ("id", id))
+    }
+    names = {name: parse_argument(name, value, frame, rows=rows) for name, value in arguments.items()}
+    request = _fill_request(
+        Request(path=Path(_LABEL), option_names=PYTHON, in_memory=InMemoryInput(table=frame.table)), names, rows
+    )
+    if request.in_memory.vectors is None:
+        used = [column for name in ("text", "id") for column in names[name].columns or ()]
+        vectors = find_vectors(frame, names["vector"].columns, used)
+        request = replace(request, in_memory=replace(request.in_memory, vectors=vectors))
+    return replace(request, in_memory=replace(request.in_memory, index=frame.index))
 
 
-def _request(request: Request, names: dict[str, Named], rows: int | None = None) -> Request:
-    """The request with what the arguments name, and what they hold themselves."""
+def _fill_request(request: Request, names: dict[str, Argument], rows: int | None = None) -> Request:
+    """Add the columns that the arguments name, and the values that they hold."""
     vector, text, id = names["vector"], names["text"], names["id"]
     if id.columns is not None and len(id.columns) > 1:
-        raise InvalidField("id", "names several columns", value=list(id.columns), remedy="Ids stand in one.")
+        raise InvalidField("id", "names several columns", value=list(id.columns), remedy="Ids are in a single column.")
     if rows is None and vector.columns is not None and len(vector.columns) > 1:
         remedy = "Name one: shoal.cluster reads columns such as emb_0, emb_1, … of a file by what they begin with, emb."
         raise InvalidField("vector", "names several columns of a file", value=list(vector.columns), remedy=remedy)
     vectors = None if vector.values is None else split_vectors(vector.values, name="vector")
     count = len(vectors.points) if vectors is not None else rows
-    given = replace(
-        request.given,
+    in_memory = replace(
+        request.in_memory,
         vectors=vectors,
-        texts=texts_of(_texts_in(text.values), count),
-        ids=None if id.values is None else ids_of(_ids_in(id.values), count),
+        texts=to_texts(_flatten_texts(text.values), count),
+        ids=None if id.values is None else to_ids(_flatten_ids(id.values), count),
     )
     column = vector.columns[0] if vector.columns is not None and len(vector.columns) == 1 else None
     return replace(
-        request, vector=column, text=text.columns or (), id=None if id.columns is None else id.columns[0], given=given
+        request,
+        vector=column,
+        text=text.columns or (),
+        id=None if id.columns is None else id.columns[0],
+        in_memory=in_memory,
     )
 
 
-def _named(given: Column | None, most: int = _MOST_NAMES) -> Named:
-    """What an argument says about a file, whose columns are not known yet: a longer list is no list of names."""
-    if isinstance(given, str):
-        return Named((given,))
-    if isinstance(given, (list, tuple)) and 0 < len(given) <= most and all(isinstance(one, str) for one in given):
-        return Named(tuple(given))
-    return Named(values=given)
+def _parse_file_argument(argument: Column | None, most: int = _MAX_NAMES) -> Argument:
+    """Parse an argument for a file, whose columns are not known yet: a long list is not a list of names."""
+    if isinstance(argument, str):
+        return Argument((argument,))
+    if (
+        isinstance(argument, (list, tuple))
+        and 0 < len(argument) <= most
+        and all(isinstance(name, str) for name in argument)
+    ):
+        return Argument(tuple(argument))
+    return Argument(values=argument)
 
 
 def _cluster_array(
@@ -277,89 +296,89 @@ def _cluster_array(
     vector: Column | None,
     text: Column | None,
     id: Column | None,
-    how: How,
+    options: ClusterOptions,
     like: Clustering | None,
     progress: Progress,
 ) -> Clustering:
-    id = None if _says_none(id) else id
+    id = None if _is_none_keyword(id) else id
     for name, value in (("vector", vector), ("text", text), ("id", id)):
         if isinstance(value, str) or (name == "vector" and value is not None):
             problem = f"belongs to a table, and data is a {type(data).__name__} of vectors"
             remedy = "Give the values themselves, or a data frame." if name != "vector" else "Leave it out."
-            if name == "vector" and texts_in(value) is not None:
+            if name == "vector" and find_texts(value) is not None:
                 remedy = "Texts go with their name: shoal.cluster(vectors, text=texts)."
             raise InvalidField(name, problem, value=value if isinstance(value, str) else None, remedy=remedy)
     _check_not_texts(data)
     vectors = split_vectors(data, name=_LABEL)
-    _check_directions(vectors, how)
+    _check_directions(vectors, options)
     count = len(vectors.points)
-    ids, texts = ids_of(_ids_in(id), count), texts_of(_texts_in(text), count)
-    found = cluster_columns(
+    ids, texts = to_ids(_flatten_ids(id), count), to_texts(_flatten_texts(text), count)
+    clustering = cluster_columns(
         vectors.points,
         ids.texts,
         texts,
-        how,
+        options,
         progress,
         sort=id is not None,
         like=like,
         rest=vectors.rest,
         whole_ids=ids.whole,
     )
-    return replace(found, kept=Kept(vectors, texts))
+    return replace(clustering, kept=Kept(vectors, texts))
 
 
-def _texts_in(values: Iterable[object] | None) -> Iterable[object] | None:
-    """One text a row, also of the columns of a table."""
-    columns = _columns_in(values)
+def _flatten_texts(values: Iterable[object] | None) -> Iterable[object] | None:
+    """Return one text per row, also from the columns of a table."""
+    columns = _frame_columns(values)
     if columns is None or len(columns) == 1:
         return values if columns is None else columns[0]
     return [document_text(row) for row in zip(*columns, strict=True)]
 
 
-def _ids_in(values: Iterable[object] | None) -> Iterable[object] | None:
-    """One id a row, also of a table of one column."""
-    columns = _columns_in(values)
+def _flatten_ids(values: Iterable[object] | None) -> Iterable[object] | None:
+    """Return one id per row, also from a table of one column."""
+    columns = _frame_columns(values)
     if columns is None or len(columns) == 1:
         return values if columns is None else columns[0]
-    raise InvalidField("id", f"is a table of {len(columns)} columns", remedy="Ids stand in one.")
+    raise InvalidField("id", f"is a table of {len(columns)} columns", remedy="Ids are in a single column.")
 
 
-def _columns_in(values: Iterable[object] | None) -> list[list[object]] | None:
-    """The columns of a data frame that stands for values; None where there is none."""
+def _frame_columns(values: Iterable[object] | None) -> list[list[object]] | None:
+    """Return the columns of a data frame that is passed as values; None for anything else."""
     if not (is_pandas(values) or is_polars(values) or isinstance(values, pa.Table)):
         return None
-    frame = frame_of(values)
+    frame = read_frame(values)
     assert frame is not None, "a data frame has columns"
     names = [name for name in frame.columns if name not in frame.levels]
     return [frame.table[name].to_pylist() for name in names]
 
 
-def _written(stage: str, fraction: float) -> None:
+def _print_progress(stage: str, fraction: float) -> None:
     sys.stderr.write(f"\r{stage:<10} {fraction:4.0%} ")
     sys.stderr.flush()
 
 
-def _with_texts(data: object, vector: Column | None) -> object:
-    """What to cluster, where the vectors are given beside texts: `shoal.cluster(texts, vectors)`."""
+def _combine_with_texts(data: object, vector: Column | None) -> object:
+    """Return what to cluster where texts come first: `shoal.cluster(texts, vectors)`."""
     if vector is None or isinstance(vector, str):
         return data
     if is_pandas(data, "Series") or is_polars(data, "Series"):
         series: Any = data
-        return series if series.name not in (None, "") else named_series(series, "text")
-    texts = texts_in(data)
+        return series if series.name not in (None, "") else rename_series(series, "text")
+    texts = find_texts(data)
     return data if texts is None else {"text": texts}
 
 
 def _check_not_texts(data: object) -> None:
-    texts = texts_in(data)
+    texts = find_texts(data)
     if texts is not None:
-        value = next(one for one in texts if isinstance(one, str))
-        remedy = "Shoal makes no vectors: embed the texts, then shoal.cluster(vectors, text=texts)."
-        raise InvalidField(_LABEL, "is texts without vectors", value=value[:80], remedy=remedy)
+        value = next(text for text in texts if isinstance(text, str))
+        remedy = "Shoal computes no vectors: embed the texts, then shoal.cluster(vectors, text=texts)."
+        raise InvalidField(_LABEL, "is text without vectors", value=value[:80], remedy=remedy)
 
 
-def _check_directions(vectors: Split, how: How) -> None:
-    if not how.normalize or vectors.points.any(axis=1).all():
+def _check_directions(vectors: Split, options: ClusterOptions) -> None:
+    if not options.normalize or vectors.points.any(axis=1).all():
         return
     row = int(np.flatnonzero(~vectors.points.any(axis=1))[0])
     remedy = "Leave the row out, or compare lengths too: normalize=False."

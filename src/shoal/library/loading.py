@@ -56,7 +56,7 @@ def load(folder: str | os.PathLike[str]) -> Clustering:
             raise ValueError("its parts do not fit together")
         return Clustering(
             analysis=analysis,
-            document_ids=DocumentIds.of(analysis.ids, whole=bool(parts["whole_ids"])),
+            document_ids=DocumentIds.from_texts(analysis.ids, whole=bool(parts["whole_ids"])),
             plan=parts["plan"],
             warnings=parts["warnings"],
             seconds=parts["seconds"],

@@ -1,4 +1,4 @@
-"""Parameters that an algorithm does not have: what was meant, also by those who know the name from another library."""
+"""Errors about unknown parameters, which suggest the right one, also for names from other libraries."""
 
 import difflib
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from typing import Final
 from shoal.engine.algorithms import ALGORITHMS, count_parameter, find_algorithm
 from shoal.errors import InvalidField
 
-__all__ = ["unknown_parameter"]
+__all__ = ["unknown_parameter_error"]
 
-_ELSEWHERE: Final = MappingProxyType(
+_ALIASES: Final = MappingProxyType(
     {
         name: own
         for own, names in {
@@ -31,49 +31,59 @@ _ELSEWHERE: Final = MappingProxyType(
         for name in names.split()
     }
 )
-"""What BERTopic, scikit-learn, hdbscan and others call it, and what it is here."""
+"""Names in BERTopic, scikit-learn, hdbscan and others, and the name here."""
 _COUNT: Final = "n_clusters"
 _CLOSE: Final = 0.75
 _OWN_NAME: Final = "evoc"
-"""An algorithm of the wire that is `auto`."""
+"""The name of `auto` on the wire."""
 
 
-def unknown_parameter(algorithm: str, name: str, value: object, arguments: Sequence[str] = (_COUNT,)) -> InvalidField:
-    """The error about a name that an algorithm has no parameter for.
+def unknown_parameter_error(
+    algorithm: str, name: str, value: object, arguments: Sequence[str] = (_COUNT,)
+) -> InvalidField:
+    """Build the error about a parameter that an algorithm does not have.
 
     Parameters
     ----------
     algorithm : str
-        The one that was asked for.
+        The requested algorithm.
     name, value
-        What was given.
+        The unknown parameter.
     arguments : sequence of str
-        What the caller takes for every algorithm.
+        Arguments that the caller takes for every algorithm.
     """
-    own = _parameters_of(algorithm)
-    meant = (
-        None if name == _COUNT else _meant(name, [*(one for one in arguments if one != _COUNT or _COUNT in own), *own])
+    parameters = _list_parameters(algorithm)
+    guess = (
+        None
+        if name == _COUNT
+        else _guess_parameter(
+            name, [*(argument for argument in arguments if argument != _COUNT or _COUNT in parameters), *parameters]
+        )
     )
-    others = [other for other in ALGORITHMS if other != _OWN_NAME and name in _parameters_of(other)]
-    if meant:
-        hint = f"Did you mean {meant}? "
+    others = [
+        other_algorithm
+        for other_algorithm in ALGORITHMS
+        if other_algorithm != _OWN_NAME and name in _list_parameters(other_algorithm)
+    ]
+    if guess:
+        hint = f"Did you mean {guess}? "
     elif others:
         hint = f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} it. "
     else:
         hint = ""
-    remedy = f"{hint}{algorithm} takes {', '.join(own)}."
-    return InvalidField(name, f"is no parameter of {algorithm}, and no argument", value=value, remedy=remedy)
+    remedy = f"{hint}{algorithm} takes {', '.join(parameters)}."
+    return InvalidField(name, f"is neither a parameter of {algorithm} nor an argument", value=value, remedy=remedy)
 
 
-def _meant(name: str, known: Sequence[str]) -> str | None:
-    elsewhere = _ELSEWHERE.get(name.casefold())
-    if elsewhere in known:
-        return elsewhere
-    close = difflib.get_close_matches(name.casefold(), known, 1, _CLOSE)
+def _guess_parameter(name: str, names: Sequence[str]) -> str | None:
+    alias = _ALIASES.get(name.casefold())
+    if alias in names:
+        return alias
+    close = difflib.get_close_matches(name.casefold(), names, 1, _CLOSE)
     return close[0] if close else None
 
 
-def _parameters_of(algorithm: str) -> list[str]:
-    """The parameters by the names that callers use: how many clusters is `n_clusters`, whatever the algorithm says."""
-    names = [one.name for one in fields(find_algorithm(algorithm).params)]
+def _list_parameters(algorithm: str) -> list[str]:
+    """Return the parameters under their public names: the number of clusters is `n_clusters` for every algorithm."""
+    names = [parameter.name for parameter in fields(find_algorithm(algorithm).params)]
     return names if count_parameter(algorithm) is None else list(dict.fromkeys([_COUNT, *names]))

@@ -1,7 +1,7 @@
-"""A clustering in one file, so that a program can go on with it: arrays of NumPy and JSON, never pickled.
+"""A clustering in one file: NumPy arrays and JSON, never pickled.
 
-The file is an uncompressed ZIP of arrays as `numpy.savez` writes it; the array `about` is JSON that says of which
-classes they are the parts. Only the classes named here are made again.
+The file is an uncompressed ZIP of arrays as `numpy.savez` writes it; the array `about` is JSON that says which parts of
+which classes they are. Only the classes named here are ever instantiated.
 """
 
 import struct
@@ -34,25 +34,25 @@ _DAMAGE: Final = (
     OSError, EOFError, MemoryError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError,
     RuntimeError, zipfile.BadZipFile, zlib.error, struct.error, pa.ArrowException,
 )  # fmt: skip
-"""What readers raise for bytes that are not as they were written."""
+"""What readers raise for corrupted bytes."""
 
 
 def write_saved(file: BinaryIO, parts: Mapping[str, Any]) -> None:
     """Write the parts of a clustering: records, arrays, tables, JSON."""
-    arrays, told = _CODEC.encoded(dict(parts))
-    about = orjson.dumps({"format": _FORMAT, "parts": told})
-    held: dict[str, NDArray[Any]] = {_ABOUT: np.frombuffer(about, np.uint8), **arrays}
-    np.savez(file, **held)  # type: ignore[arg-type]  # names of ours, never `allow_pickle`
+    arrays, tree = _CODEC.encoded(dict(parts))
+    about = orjson.dumps({"format": _FORMAT, "parts": tree})
+    stored: dict[str, NDArray[Any]] = {_ABOUT: np.frombuffer(about, np.uint8), **arrays}
+    np.savez(file, **stored)  # type: ignore[arg-type]  # names of ours, never `allow_pickle`
 
 
 def read_saved(path: Path) -> dict[str, Any]:
-    """The parts that were written. Raises InvalidField naming the file where it is damaged, or of another version."""
+    """Read the parts. Raises InvalidField naming the file where it is damaged, or of another version."""
     label = f"{path.parent.name}/{path.name}"
     try:
-        arrays = _arrays(path)
+        arrays = _read_arrays(path)
         about = orjson.loads(arrays[_ABOUT].tobytes())
         if about["format"] != _FORMAT:
-            raise _of_another_version(label)
+            raise _version_error(label)
         parts: dict[str, Any] = _CODEC.decoded(arrays, about["parts"])
         return parts
     except InvalidField:
@@ -63,18 +63,18 @@ def read_saved(path: Path) -> dict[str, Any]:
         raise InvalidField(label, f"is damaged, or of another version ({reason})", remedy=remedy) from error
 
 
-def _of_another_version(label: str) -> InvalidField:
+def _version_error(label: str) -> InvalidField:
     return InvalidField(label, "was written by another version of Shoal", remedy="Cluster again with this one.")
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of a file that is not packed, so that it cannot unfold to more than it is."""
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an uncompressed file, which cannot expand."""
     with path.open("rb") as file:
         with zipfile.ZipFile(file) as archive:
-            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise ValueError("its arrays are packed")
-            if sum(one.file_size for one in archive.infolist()) > path.stat().st_size:
+            if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
                 raise ValueError("its arrays overlap")
         file.seek(0)
-        with np.load(file, allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
+        with np.load(file, allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}

@@ -1,4 +1,4 @@
-"""Whether the parts of a clustering that was saved fit together: a file may be damaged, edited, or made to hurt."""
+"""Validates the parts of a saved clustering: a file may be damaged, edited, or malicious."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -16,8 +16,10 @@ _REAL: Final = "fiu"
 
 
 def check_parts(parts: Mapping[str, Any]) -> None:
-    """Raises ValueError, TypeError, AttributeError or KeyError for parts of which one is of another type, or holds
-    another number of rows, or numbers a cluster that is not there."""
+    """Check types, row counts and cluster numbers of all parts.
+
+    Raises ValueError, TypeError, AttributeError or KeyError.
+    """
     analysis = parts["analysis"]
     kinds: dict[str, tuple[object, tuple[type, ...]]] = {
         "analysis": (analysis, (Analysis,)),
@@ -35,7 +37,7 @@ def check_parts(parts: Mapping[str, Any]) -> None:
     rows, outcome = len(analysis.ids), analysis.outcome
     _check_clusters(analysis.clusters)
     _check_labels("labels", outcome.labels, rows, len(analysis.clusters))
-    for name, values, shape in _numbers(analysis, rows):
+    for name, values, shape in _number_arrays(analysis, rows):
         array: NDArray[Any] = np.asarray(values)
         if array.dtype.kind not in _REAL or array.ndim != len(shape) or array.shape[0] != shape[0]:
             raise ValueError(f"{name} does not fit the rows")
@@ -47,8 +49,8 @@ def check_parts(parts: Mapping[str, Any]) -> None:
         _check_labels(f"layer {number}", layer.labels, rows, len(layer.clusters))
 
 
-def _numbers(analysis: Analysis, rows: int) -> Iterator[tuple[str, object, tuple[int, ...]]]:
-    """The arrays of numbers, and the shape of each as far as it is known."""
+def _number_arrays(analysis: Analysis, rows: int) -> Iterator[tuple[str, object, tuple[int, ...]]]:
+    """Yield the numeric arrays, and the known part of the shape of each."""
     outcome = analysis.outcome
     yield "strengths", outcome.strengths, (rows,)
     yield "distances", outcome.distances, (rows,)
@@ -59,7 +61,7 @@ def _numbers(analysis: Analysis, rows: int) -> Iterator[tuple[str, object, tuple
 
 
 def _check_labels(name: str, labels: object, rows: int | None, most: int) -> None:
-    """Whole numbers from -1 to below `most`, one a row."""
+    """Check that these are integers from -1 to below `most`, one per row."""
     if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"{name} are no whole numbers")
     if (rows is not None and len(labels) != rows) or (len(labels) and not -1 <= labels.min() <= labels.max() < most):
@@ -69,7 +71,12 @@ def _check_labels(name: str, labels: object, rows: int | None, most: int) -> Non
 def _check_clusters(clusters: object) -> None:
     if not isinstance(clusters, (list, tuple)):
         raise TypeError("clusters are no list")
-    for one in clusters:
-        texts = isinstance(one, NamedCluster) and [one.cluster_id, one.label, *one.keywords, *one.examples]
-        if not texts or not all(isinstance(text, str) for text in texts) or not isinstance(one.size, int):
+    for cluster in clusters:
+        texts = isinstance(cluster, NamedCluster) and [
+            cluster.cluster_id,
+            cluster.label,
+            *cluster.keywords,
+            *cluster.examples,
+        ]
+        if not texts or not all(isinstance(text, str) for text in texts) or not isinstance(cluster.size, int):
             raise TypeError("a cluster has no id, label or size")

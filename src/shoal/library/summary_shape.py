@@ -1,4 +1,4 @@
-"""The shape of `summary.json` that what reads it relies on: it may be of another version, or edited by hand."""
+"""The schema of `summary.json` that its readers rely on: it may be of another version, or edited by hand."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class _Shape(BaseModel):
-    """Further keys may be there: a summary holds more than is read from it."""
+    """Extra keys are allowed: a summary holds more than is read from it."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -57,15 +57,15 @@ class _Summary(_Shape):
 
 
 def check_summary(summary: Mapping[str, Any], name: str) -> None:
-    """Raises InvalidField naming the first key of `summary`, the content of the file `name`, that is missing or of
-    another type."""
+    """Raise InvalidField naming the first key of `summary`, the content of the file `name`, that is missing or
+    invalid."""
     try:
-        found = _Summary.model_validate(summary)
+        parsed = _Summary.model_validate(summary)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in first["loc"]).lstrip(".")
+        place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in first["loc"]).lstrip(".")
         problem = f"is of another version or was edited: {place}: {first['msg'][:1].lower()}{first['msg'][1:]}"
         raise InvalidField(name, problem, remedy="Cluster again.") from None
-    if found.layers is not None and found.layers.chosen >= len(found.layers.named):
-        problem = f"is of another version or was edited: layers.chosen is no layer: {found.layers.chosen}"
+    if parsed.layers is not None and parsed.layers.chosen >= len(parsed.layers.named):
+        problem = f"is of another version or was edited: layers.chosen is no layer: {parsed.layers.chosen}"
         raise InvalidField(name, problem, remedy="Cluster again.")

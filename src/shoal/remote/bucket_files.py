@@ -1,4 +1,4 @@
-"""Objects at `s3://`: one, those below a key, or those that match a pattern."""
+"""Downloads objects at `s3://`: one, those below a prefix, or those that match a pattern."""
 
 import fnmatch
 import os
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from shoal.errors import InvalidField
 from shoal.files.addresses import Address
-from shoal.remote.fetch_room import Room
+from shoal.remote.fetch_quota import FetchQuota
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, S3FileSystem
@@ -25,60 +25,61 @@ _WILD: Final = re.compile(r"[*?\[]")
 _KEYS: Final = "Check the address, and the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, or a profile)."
 
 
-def fetch(address: Address, folder: Path, room: Room) -> Path:
-    """Fetch the object at an address, or the objects that it stands for.
+def fetch(address: Address, folder: Path, quota: FetchQuota) -> Path:
+    """Download the object at an address, or the objects that it stands for.
 
     Parameters
     ----------
     address
-        `s3://…`, a key, a folder of keys, or a pattern of them.
+        `s3://…`: a key, a prefix, or a pattern.
     folder
-        Where to.
-    room
-        Takes the bytes.
+        The destination.
+    quota
+        Receives the bytes, and limits them.
 
     Returns
     -------
     Path
-        The file, or `folder` with several in the folders that their keys say.
+        The file, or `folder` with several files below the folders of their keys.
 
     Raises
     ------
     InvalidField
-        Where there is no such object, or the keys do not open it.
+        Where there is no such object, or access is denied.
     TooLarge
-        For more than there is room for.
+        For more bytes than the quota allows.
     """
     from pyarrow.fs import FileType
 
     label, (bucket, key) = address.name, address.bucket_and_key
     whole = f"{bucket}/{key}".rstrip("/")
     try:
-        store = _store(bucket)
-        found = store.get_file_info(whole)
-        if found.is_file:
+        store = _open_store(bucket)
+        info = store.get_file_info(whole)
+        if info.is_file:
             target = folder / label
-            _copy(store, found, target, room)
+            _copy(store, info, target, quota)
             return target
         if _WILD.search(key) is not None:
-            return _all(store, bucket, key, folder, room, label)
-        if found.type == FileType.NotFound:
+            return _fetch_matching(store, bucket, key, folder, quota, label)
+        if info.type == FileType.NotFound:
             raise InvalidField(label, "is not there", remedy=_KEYS)
-        return _all(store, bucket, f"{key}/**" if key else "**", folder, room, label)
+        return _fetch_matching(store, bucket, f"{key}/**" if key else "**", folder, quota, label)
     except FileNotFoundError:
         raise InvalidField(label, "is not there", remedy=_KEYS) from None
     except (OSError, pa.ArrowException) as error:
-        problem = f"cannot be fetched ({_reason(error)})"
+        problem = f"cannot be fetched ({_describe_error(error)})"
         raise InvalidField(label, problem, remedy=_KEYS) from None
 
 
 def key_matches(name: str, pattern: str) -> bool:
-    """Whether a key is one of a pattern, or lies below one: `*` stays within a part, `**` stands for any parts."""
-    return _part_matches(name.split("/"), pattern.split("/"))
+    """Return whether a key matches a pattern or lies below a match: `*` stays within a part, `**` stands for any
+    parts."""
+    return _matches_parts(name.split("/"), pattern.split("/"))
 
 
-def _part_matches(name: list[str], pattern: list[str]) -> bool:
-    """Walks the pattern with all numbers of parts of the name that it may have used up."""
+def _matches_parts(name: list[str], pattern: list[str]) -> bool:
+    """Match part by part, tracking every number of parts that the pattern so far may have consumed."""
     ends = {0}
     for part in pattern:
         if part == "**":
@@ -88,52 +89,58 @@ def _part_matches(name: list[str], pattern: list[str]) -> bool:
     return any(end > 0 for end in ends)
 
 
-def _all(store: "S3FileSystem", bucket: str, pattern: str, folder: Path, room: Room, label: str) -> Path:
-    """The objects that match a pattern, in the folders that they lie in below its fixed part."""
+def _fetch_matching(
+    store: "S3FileSystem", bucket: str, pattern: str, folder: Path, quota: FetchQuota, label: str
+) -> Path:
+    """Download the objects that match a pattern, into the folders of their keys below the literal prefix."""
     from pyarrow.fs import FileSelector
 
     parts = pattern.split("/")
     fixed = next(at for at, part in enumerate(parts) if _WILD.search(part))
-    above = "/".join([bucket, *parts[:fixed]])
-    listed = store.get_file_info(FileSelector(above, recursive=True))
-    named = {one.path[len(above) + 1 :]: one for one in listed if one.is_file}
-    wanted = "/".join(parts[fixed:])
-    kept = {name: one for name, one in named.items() if not _is_left_out(name) and key_matches(name, wanted)}
-    if not kept:
+    prefix = "/".join([bucket, *parts[:fixed]])
+    infos = store.get_file_info(FileSelector(prefix, recursive=True))
+    by_name = {info.path[len(prefix) + 1 :]: info for info in infos if info.is_file}
+    relative_pattern = "/".join(parts[fixed:])
+    matching = {
+        name: info for name, info in by_name.items() if not _is_skipped(name) and key_matches(name, relative_pattern)
+    }
+    if not matching:
         raise InvalidField(label, "holds no file", remedy=_KEYS)
-    files = _without_markers(kept, label)
-    for name, one in files.items():
-        room.check_file(name, one.size)
-    room.check_disk(label, sum(one.size for one in files.values()))
-    for name, one in files.items():
+    files = _drop_folder_markers(matching, label)
+    for name, info in files.items():
+        quota.check_file(name, info.size)
+    quota.check_disk(label, sum(info.size for info in files.values()))
+    for name, info in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        _copy(store, one, folder / name, room)
+        _copy(store, info, folder / name, quota)
     return folder
 
 
-def _without_markers(found: Mapping[str, "FileInfo"], label: str) -> Mapping[str, "FileInfo"]:
-    """Without the empty objects that stand for a folder. Raises InvalidField for an object that holds something, and
-    has others below it: no file is a folder as well."""
-    folders = {str(above) for name in found for above in PurePosixPath(name).parents}
-    for name in folders & found.keys():
-        if found[name].size:
+def _drop_folder_markers(infos: Mapping[str, "FileInfo"], label: str) -> Mapping[str, "FileInfo"]:
+    """Drop the empty objects that stand for a folder.
+
+    Raises InvalidField for an object with content and with other objects below it: no file can be a folder as well.
+    """
+    folders = {str(folder) for name in infos for folder in PurePosixPath(name).parents}
+    for name in folders & infos.keys():
+        if infos[name].size:
             remedy = f"Name the objects below with a pattern, such as s3://BUCKET/…/{name}/*, or that one alone."
             raise InvalidField(f"{label}: {name}", "is an object and a folder of objects", remedy=remedy)
-    return {name: one for name, one in found.items() if name not in folders}
+    return {name: info for name, info in infos.items() if name not in folders}
 
 
-def _is_left_out(name: str) -> bool:
-    """Whether a key is hidden or Spark's, or leads out of the folder."""
+def _is_skipped(name: str) -> bool:
+    """Return whether a key has a hidden part, is one of Spark's files, or has an empty part."""
     return any(not part or part.startswith(_SKIPPED) for part in name.split("/"))
 
 
-def _copy(store: "S3FileSystem", found: "FileInfo", target: Path, room: Room) -> None:
-    with store.open_input_stream(found.path) as source:
-        room.write(iter(lambda: source.read(_PIECE), b""), target, found.size)
+def _copy(store: "S3FileSystem", info: "FileInfo", target: Path, quota: FetchQuota) -> None:
+    with store.open_input_stream(info.path) as source:
+        quota.write(iter(lambda: source.read(_PIECE), b""), target, info.size)
 
 
-def _store(bucket: str) -> "S3FileSystem":
-    """The store of a bucket, with the keys and the endpoint of the environment, as AWS's own tools have them."""
+def _open_store(bucket: str) -> "S3FileSystem":
+    """Open the store of a bucket, with credentials and endpoint from the environment, as AWS's own tools read them."""
     from pyarrow.fs import S3FileSystem, resolve_s3_region
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
@@ -149,14 +156,14 @@ def _store(bucket: str) -> "S3FileSystem":
     )
 
 
-def _reason(error: Exception) -> str:
-    """The kind of an error of S3, without its text: that may hold keys and addresses."""
+def _describe_error(error: Exception) -> str:
+    """Return the kind of an S3 error without its message, which may hold keys and addresses."""
     text = str(error)
-    known = (
+    codes = (
         "ACCESS_DENIED",
         "NO_SUCH_BUCKET",
         "INVALID_ACCESS_KEY_ID",
         "SIGNATURE_DOES_NOT_MATCH",
         "NETWORK_CONNECTION",
     )
-    return next((one.replace("_", " ").lower() for one in known if one in text), type(error).__name__)
+    return next((code.replace("_", " ").lower() for code in codes if code in text), type(error).__name__)

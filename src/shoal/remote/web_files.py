@@ -1,6 +1,6 @@
-"""A file at `https://` or `http://`, fetched whole or not at all, and nothing of its address shown but the name.
+"""Downloads a file at `https://` or `http://`, whole or not at all; of its address only the name is ever shown.
 
-What a server may do is bounded: how often it passes on and where to, how much it sends, what that unpacks to.
+What a server may do is limited: how often and where to it redirects, how much it sends, and how far that decompresses.
 """
 
 import logging
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.errors import InvalidField, TooLarge
 from shoal.files.addresses import Address
-from shoal.files.bounds import Bounds, size_text
-from shoal.remote.fetch_room import Room
-from shoal.remote.web_network import is_all_inside, may_be_inside, named_proxy, web_client
+from shoal.files.bounds import Bounds, format_size
+from shoal.remote.fetch_quota import FetchQuota
+from shoal.remote.web_network import is_internal_only, may_be_internal, open_client, proxy_variables
 from shoal.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ __all__ = ["fetch"]
 _PIECE: Final = 2**20
 _SECONDS: Final = 30.0
 _HOPS: Final = 10
-"""How often a server may pass on."""
+"""The maximum number of redirects."""
 _WAITS: Final = (0.5, 2.0)
-"""Seconds before each further try, where trying again may help."""
+"""Seconds before each retry, where a retry may help."""
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
 _WEB: Final = ("http", "https")
 _FILES: Final = frozenset({200, 203})
-"""What a server says as it sends a file, and not that there is none yet, or a part of one."""
+"""Status codes with which a server sends a whole file."""
 _REMEDIES: Final = {
-    202: "The file is being made: try again later.",
+    202: "The file is not ready yet: try again later.",
     204: "The address holds nothing.",
     401: "It asks for a user and a password, or a key: https://USER:PASSWORD@host/…, or an address that is signed.",
     403: "Check the address and its keys; a signed address may have expired.",
@@ -48,39 +48,39 @@ _LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.
 _fetching: ContextVar[bool] = ContextVar("fetching", default=False)
 
 
-class _Passing(Exception):
-    """What may be otherwise at the next try."""
+class _TransientError(Exception):
+    """A failure that a retry may resolve."""
 
     def __init__(self, problem: str, remedy: str = "Check the address and the network, or try again later.") -> None:
         super().__init__(problem)
         self.problem, self.remedy = f"cannot be fetched: {problem}", remedy
 
 
-def fetch(address: Address, target: Path, room: Room) -> None:
-    """Fetch the file at an address.
+def fetch(address: Address, target: Path, quota: FetchQuota) -> None:
+    """Download the file at an address.
 
     Parameters
     ----------
     address
         `https://…` or `http://…`.
     target
-        Where to; a name that ends in `.gz` stands for the packed file.
-    room
-        Takes the bytes.
+        The destination; a name that ends in `.gz` stands for the compressed file.
+    quota
+        Receives the bytes, and limits them.
 
     Raises
     ------
     InvalidField
-        For an address that does not answer with a file, or passes on to where no file is fetched from.
+        For an address that does not return a file, or redirects to a forbidden target.
     TooLarge
-        For more than there is room for, and for what unpacks to far more than was sent.
+        For more bytes than the quota allows, and for content that decompresses to far more than was sent.
     """
     token = _fetching.set(True)
     try:
         for wait in (*_WAITS, None):
             try:
-                return _fetch(address, target, room)
-            except _Passing as error:
+                return _fetch_once(address, target, quota)
+            except _TransientError as error:
                 problem, remedy = error.problem, error.remedy
             if wait is not None:
                 time.sleep(wait)
@@ -89,60 +89,64 @@ def fetch(address: Address, target: Path, room: Room) -> None:
     raise InvalidField(address.name, problem, remedy=remedy)
 
 
-def _fetch(address: Address, target: Path, room: Room) -> None:
+def _fetch_once(address: Address, target: Path, quota: FetchQuota) -> None:
     import httpx
 
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_is_quiet)  # they log whole addresses
+        logging.getLogger(name).addFilter(_is_not_fetching)  # they log whole addresses
     label = address.name
     try:
-        with web_client(label, _SECONDS) as client:
-            answer = _answer(client, address)
+        with open_client(label, _SECONDS) as client:
+            response = _follow_redirects(client, address)
             try:
-                _check_answer(label, answer)
-                size = int(answer.headers.get("content-length", 0))
+                _check_response(label, response)
+                size = int(response.headers.get("content-length", 0))
                 packed = target.suffix.lower() == ".gz"
-                pieces = _counted(answer.iter_raw(), size)
-                room.write(pieces if packed else _unpacked(pieces, label, answer), target, size)
+                pieces = _check_complete(response.iter_raw(), size)
+                quota.write(pieces if packed else _decompress(pieces, label, response), target, size)
             finally:
-                answer.close()
+                response.close()
     except httpx.ConnectError as error:
-        raise _unreachable(label, error) from None
+        raise _connect_error(label, error) from None
     except httpx.TimeoutException:
-        raise _Passing(f"the server said nothing for {_SECONDS:.0f} seconds") from None
+        raise _TransientError(f"the server sent nothing for {_SECONDS:.0f} seconds") from None
     except httpx.ProxyError:
-        problem = f"cannot be fetched: the proxy that {named_proxy()} names does not let it through"
+        problem = f"cannot be fetched: the proxy that {proxy_variables()} names does not let it through"
         raise InvalidField(label, problem, remedy="Check the proxy, and the user and password for it.") from None
     except (httpx.NetworkError, httpx.RemoteProtocolError):
-        raise _Passing("the connection ended before the file did") from None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # their texts may hold the address with its keys
+        raise _TransientError("the connection ended before the file did") from None
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        ValueError,
+    ) as error:  # their messages may contain the address with its keys
         problem = f"cannot be fetched ({type(error).__name__})"
         raise InvalidField(label, problem, remedy="Check the address and the network.") from None
 
 
-def _answer(client: "httpx.Client", address: Address) -> "httpx.Response":
-    """The last answer, whose body was not read. What servers on the way say in theirs is not read either."""
+def _follow_redirects(client: "httpx.Client", address: Address) -> "httpx.Response":
+    """Return the last response, whose body was not read. Bodies of redirects are not read either."""
     label, request = address.name, client.build_request("GET", address.text)
-    named = request.url.host
+    original_host = request.url.host
     for _ in range(_HOPS + 1):
-        answer = _sent(client, request, label)
-        following = answer.next_request
+        response = _send(client, request, label)
+        following = response.next_request
         if following is None:
-            return answer
-        answer.close()
+            return response
+        response.close()
         if following.url.scheme not in _WEB:
-            problem = f"is passed on to {following.url.scheme}://, which no web server has files at"
+            problem = f"is redirected to {following.url.scheme}://, which is not a web address"
             raise InvalidField(label, problem, remedy="Name the address of the file itself.")
         if request.url.scheme == "https" and following.url.scheme != "https":
-            raise InvalidField(label, "is passed on to an address without encryption", remedy="Name it yourself.")
-        if may_be_inside(following.url.host) and not is_all_inside(named):
-            problem = "is passed on to an address inside of this network, from one outside of it"
+            raise InvalidField(label, "is redirected to an unencrypted address", remedy="Name it yourself.")
+        if may_be_internal(following.url.host) and not is_internal_only(original_host):
+            problem = "is redirected to an address inside this network from one outside"
             raise InvalidField(label, problem, remedy="Name it yourself.")
         request = following
-    raise InvalidField(label, f"is passed on more than {_HOPS} times", remedy="Name the address of the file itself.")
+    raise InvalidField(label, f"is redirected more than {_HOPS} times", remedy="Name the address of the file itself.")
 
 
-def _sent(client: "httpx.Client", request: "httpx.Request", label: str) -> "httpx.Response":
+def _send(client: "httpx.Client", request: "httpx.Request", label: str) -> "httpx.Response":
     import httpx
 
     try:
@@ -150,26 +154,26 @@ def _sent(client: "httpx.Client", request: "httpx.Request", label: str) -> "http
     except httpx.RemoteProtocolError as error:
         if not isinstance(error.__context__, httpx.InvalidURL):
             raise
-    problem = "is passed on to what is no address"
+    problem = "is redirected to an invalid address"
     raise InvalidField(label, problem, remedy="Name the address of the file itself.")
 
 
-def _check_answer(label: str, answer: "httpx.Response") -> None:
-    status = answer.status_code
+def _check_response(label: str, response: "httpx.Response") -> None:
+    status = response.status_code
     if status in _TRY_AGAIN:
-        remedy = _REMEDIES.get(status, "It is not well: try again later.")
-        raise _Passing(f"the server says {status}", remedy)
+        remedy = _REMEDIES.get(status, "The server has a problem: try again later.")
+        raise _TransientError(f"the server answered {status}", remedy)
     if status not in _FILES:
-        usual = "It is not well: try again later." if status >= 500 else "Check the address and its keys."
+        usual = "The server has a problem: try again later." if status >= 500 else "Check the address and its keys."
         remedy = _REMEDIES.get(status, usual)
-        raise InvalidField(label, f"cannot be fetched: the server says {status}", remedy=remedy)
-    if answer.headers.get("content-type", "").lower().startswith("text/html"):
+        raise InvalidField(label, f"cannot be fetched: the server answered {status}", remedy=remedy)
+    if response.headers.get("content-type", "").lower().startswith("text/html"):
         remedy = "Name the address of the file itself, such as the one behind Raw or Download."
         raise InvalidField(label, "is a web page, not a file", remedy=remedy)
 
 
-def _unreachable(label: str, error: "httpx.ConnectError") -> Exception:
-    """Why no connection was made, as far as trying again does not help."""
+def _connect_error(label: str, error: "httpx.ConnectError") -> Exception:
+    """Build the error for a failed connection, transient unless the certificate is not trusted."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
@@ -177,54 +181,57 @@ def _unreachable(label: str, error: "httpx.ConnectError") -> Exception:
         remedy = "Check the address; for an authority of your own set SSL_CERT_FILE to the file with its certificate."
         why = f"the server's certificate is not trusted ({cause.verify_message.rstrip('.')})"
         return InvalidField(label, f"cannot be fetched: {why}", remedy=remedy)
-    proxy = named_proxy()
-    return _Passing("no connection to the server" + (f", or to the proxy that {proxy} names" if proxy else ""))
+    proxy = proxy_variables()
+    return _TransientError("no connection to the server" + (f", or to the proxy that {proxy} names" if proxy else ""))
 
 
-def _counted(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+def _check_complete(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
     received = 0
     for piece in pieces:
         received += len(piece)
         yield piece
     if received < size:
-        raise _Passing(f"{size_text(received)} of {size_text(size)} came")
+        raise _TransientError(f"{format_size(received)} of {format_size(size)} came")
 
 
-def _unpacked(pieces: Iterator[bytes], label: str, answer: "httpx.Response") -> Iterator[bytes]:
-    """What was packed for the way, although that was not asked for. Raises TooLarge for what unpacks to far more."""
-    packing = answer.headers.get("content-encoding", "identity").strip().lower()
+def _decompress(pieces: Iterator[bytes], label: str, response: "httpx.Response") -> Iterator[bytes]:
+    """Undo a content encoding, although none was accepted. Raises TooLarge for content that decompresses to far
+    more."""
+    packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing in ("", "identity"):
         yield from pieces
         return
     if packing not in ("gzip", "x-gzip"):
-        problem = f"is sent packed as {packing!r}, which Shoal does not unpack"
+        problem = f"is sent in the encoding {packing!r}, which Shoal does not decode"
         raise InvalidField(label, problem, remedy="Fetch it another way, and name the file.")
-    yield from _inflated(pieces, label, Bounds.in_memory(Settings.read().import_unfolded_mib).unfolded_bytes)
+    yield from _inflate(pieces, label, Bounds.in_memory(Settings.read().import_unfolded_mib).max_expanded_bytes)
 
 
-def _inflated(pieces: Iterator[bytes], label: str, most: Callable[[int], int]) -> Iterator[bytes]:
-    """All members of a gzip stream one after the other, as `gzip -d` has them; zeros may lie behind one."""
+def _inflate(pieces: Iterator[bytes], label: str, most: Callable[[int], int]) -> Iterator[bytes]:
+    """Decompress all members of a gzip stream, as `gzip -d` does; zero bytes may follow a member."""
     stream: zlib._Decompress | None = zlib.decompressobj(31)
-    received = made = 0
+    received = unpacked = 0
     for piece in pieces:
         received += len(piece)
-        left = piece
-        while left := left.lstrip(b"\0") if stream is None else left:
+        remaining = piece
+        while remaining := remaining.lstrip(b"\0") if stream is None else remaining:
             stream = stream or zlib.decompressobj(31)
             try:
-                plain = stream.decompress(left, _PIECE)
+                content = stream.decompress(remaining, _PIECE)
             except zlib.error:
-                raise _Passing("it is packed for its way, and damaged") from None
-            left, made = stream.unused_data if stream.eof else stream.unconsumed_tail, made + len(plain)
+                raise _TransientError("its compressed transfer is damaged") from None
+            remaining, unpacked = stream.unused_data if stream.eof else stream.unconsumed_tail, unpacked + len(content)
             stream = None if stream.eof else stream
-            if made > most(received):
-                problem = f"unpacks to more than {size_text(most(received))} of {size_text(received)} that were sent"
+            if unpacked > most(received):
+                problem = (
+                    f"unpacks to more than {format_size(most(received))} of {format_size(received)} that were sent"
+                )
                 raise TooLarge(f"{label}: {problem}. Fetch it another way, and name the file.", field=label)
-            yield plain
+            yield content
     if stream is not None:
-        raise _Passing("it is packed for its way, and cut off")
+        raise _TransientError("its compressed transfer is incomplete")
 
 
-def _is_quiet(record: logging.LogRecord) -> bool:
-    """Whether the line is about no file that is fetched here."""
+def _is_not_fetching(record: logging.LogRecord) -> bool:
+    """Return whether a log record does not concern a download here."""
     return not _fetching.get()

@@ -12,11 +12,11 @@ import numpy as np
 
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.durable import new_file_held, remove_abandoned
-from shoal.files.ids.made import imported_before, made_for
-from shoal.files.layout import HTTP, Chosen, Options
-from shoal.files.pieces import naming_document, naming_shard, row_place
-from shoal.files.shards import Files, name_of
-from shoal.intake import FileReaders, ForeignFile, How
+from shoal.files.ids.generated import note_already_imported, note_generated
+from shoal.files.layout import HTTP, OptionNames, VectorColumns
+from shoal.files.reader import name_document_in_errors, name_shard_in_errors, row_place
+from shoal.files.shards import Files, display_name
+from shoal.intake import FileReaders, ForeignFile, ReadOptions
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place
 from shoal.repositories.audit import note_done
@@ -70,11 +70,11 @@ class Bulk:
         *,
         format: str | None = None,
         id_column: str | None = None,
-        vector_columns: Chosen = None,
+        vector_columns: VectorColumns = None,
         sidecar: Path | None = None,
         delimiter: str | None = None,
         encoding: str | None = None,
-        options: Options = HTTP,
+        options: OptionNames = HTTP,
         on_conflict: OnConflict = "replace",
         label: str | None = None,
         names: Mapping[Path, str] | None = None,
@@ -88,8 +88,8 @@ class Bulk:
         """
         collection = self._collections.find(scope, ref)
         known = self._documents.vector_names(scope)
-        label = label or name_of(path)
-        how = How(
+        label = label or display_name(path)
+        how = ReadOptions(
             format=format,
             id_column=id_column,
             vector_columns=vector_columns,
@@ -109,7 +109,7 @@ class Bulk:
         seen, coarse, zeros = dict[str, int](), set[str](), Counter[str]()
         with (
             self._readers.reading(path, how, scope.organization_id) as source,
-            naming_shard(label, source.info.shards),
+            name_shard_in_errors(label, source.info.shards),
         ):
             check_dimensions(source.info.vectors, known, self._max_dimension, label)
             batches = _told(_noted(source, seen, coarse, zeros, known, label), progress)
@@ -123,7 +123,7 @@ class Bulk:
         warnings += [_zero(name, count) for name, count in sorted(zeros.items()) if count]
         if source.info.id_column is None:
             again = count.replaced and not count.inserted
-            warnings.append(imported_before(count.replaced) if again else made_for(options.id))
+            warnings.append(note_already_imported(count.replaced) if again else note_generated(options.id))
         note_done(scope, "documents.import", collection.collection_id, **counts)
         return Imported(count.inserted, count.replaced, seen, collection.collection_id, warnings)
 
@@ -156,7 +156,7 @@ def _noted(
                 zeros[name] += int(np.count_nonzero(~column.values.any(axis=1)))
                 if is_coarse(column):
                     coarse.add(name)
-                with naming_document(label, first, batch.ids):
+                with name_document_in_errors(label, first, batch.ids):
                     check_directions(name, column.values, names, _row_place(row_place(label, first, name), column))
         yield batch
         first += len(batch)

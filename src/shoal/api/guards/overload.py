@@ -18,7 +18,7 @@ from shoal.api.errors import error_reply
 from shoal.api.guards.limits import has_body, is_upload, organization_of, share
 from shoal.api.idempotency import BODY
 from shoal.errors import Overloaded
-from shoal.intake import READERS, readers_for
+from shoal.intake import READERS, readers_needed
 from shoal.settings import Settings
 from shoal.turns import Turn, Turns
 
@@ -198,7 +198,7 @@ def _taken_after(receive: Receive, reader: _Place, place: _Place) -> Receive:
         seen += len(message.get("body", b""))
         if not ended and message["type"] == "http.request" and not message.get("more_body", False):
             ended = True
-            await reader.take(readers_for(seen))
+            await reader.take(readers_needed(seen))
             await place.take()
         return message
 

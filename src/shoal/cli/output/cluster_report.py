@@ -12,56 +12,70 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from shoal.cli.output.hints import next_commands
-from shoal.cli.output.plan_table import plan_table
-from shoal.cli.output.table import MOST_ROWS, Row, called_as, clusters_table, plain, print_lines, printer
+from shoal.cli.output.plan_table import build_plan_table
+from shoal.cli.output.table import (
+    MOST_ROWS,
+    Row,
+    build_clusters_table,
+    make_console,
+    print_lines,
+    program_name,
+    strip_controls,
+)
 from shoal.cli.output.terminal import escape_controls
-from shoal.cli.output.tree import clusters_tree
+from shoal.cli.output.tree import build_tree
 from shoal.errors import ShoalError
-from shoal.files.columnar.row_writers import written_format
+from shoal.files.columnar.row_writers import parse_output_format
 from shoal.library.results import read_summary
 from shoal.plural import plural
 
 if TYPE_CHECKING:
     from shoal.library.from_file import FileClustering, FilePlan
 
-__all__ = ["print_clusters", "print_json", "print_plan", "print_table", "what_is_replaced"]
+__all__ = ["print_clusters", "print_json", "print_plan", "print_table", "warn_replaced"]
 
 
 def print_table(
-    found: "FileClustering",
+    result: "FileClustering",
     folder: Path,
-    again: str | None,
+    command: str | None,
     *,
     written: Path | None = None,
     notes: Sequence[str] = (),
     whole: bool = False,
     tree: bool = False,
 ) -> None:
-    """The clusters, all of them if `whole`, as a table, or as a `tree` from broad to narrow; facts about them, where
-    the results are, and what to try next."""
-    console = printer()
-    clustering = found.clustering
-    shown = clusters_tree(clustering.layers, console.width, every=whole) if tree else None
-    print_clusters(console, {**clustering.summary(), "source": found.source}, whole=whole, tree=shown)
+    """Print the clusters, all of them if `whole`, as a table or as a `tree` from broad to narrow.
+
+    Facts, the location of the results, and what to try next follow.
+    """
+    console = make_console()
+    clustering = result.clustering
+    shown = build_tree(clustering.layers, console.width, every=whole) if tree else None
+    print_clusters(console, {**clustering.summary(), "source": result.source}, whole=whole, tree=shown)
     for note in notes:
-        print_lines(console, Text(f"Note: {plain(note)}", "yellow"))
-    results = Text.assemble("Results: ", (f"{plain(str(folder))}/", "bold"), f" with {', '.join(_files(folder))}")
+        print_lines(console, Text(f"Note: {strip_controls(note)}", "yellow"))
+    results = Text.assemble(
+        "Results: ", (f"{strip_controls(str(folder))}/", "bold"), f" with {', '.join(_list_files(folder))}"
+    )
     print_lines(console, results)
     if written is not None:
-        print_lines(console, Text.assemble("Written: ", (plain(str(written)), "bold"), f", {_rows_of(found)}"))
-        print_lines(console, *(Text(plain(line), "dim") for line in _vectors_in(found, written)))
-    looks = _looks(folder, len(clustering.clusters), whole=whole)
-    for line in [*looks, *next_commands(found, again)]:
-        print_lines(console, Text(plain(line), "dim"))
+        print_lines(
+            console, Text.assemble("Written: ", (strip_controls(str(written)), "bold"), f", {_describe_rows(result)}")
+        )
+        print_lines(console, *(Text(strip_controls(line), "dim") for line in _suggest_without(result, written)))
+    suggestions = _suggest_show(folder, len(clustering.clusters), whole=whole)
+    for line in [*suggestions, *next_commands(result, command)]:
+        print_lines(console, Text(strip_controls(line), "dim"))
 
 
-def what_is_replaced(folder: Path, summary: Mapping[str, Any]) -> list[str]:
-    """A sentence on the results in a folder, where they are of other documents or options than this new summary."""
+def warn_replaced(folder: Path, summary: Mapping[str, Any]) -> list[str]:
+    """Return a sentence where the results in a folder come from other documents or options than this summary."""
     try:
         earlier = read_summary(folder)
     except ShoalError:
         return []
-    if _asked(earlier) == _asked(summary):
+    if _extract_options(earlier) == _extract_options(summary):
         return []
     documents, clusters = plural(earlier["documents"], "document"), plural(earlier["num_clusters"], "cluster")
     return [
@@ -70,35 +84,35 @@ def what_is_replaced(folder: Path, summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _asked(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for, of all that a summary says."""
+def _extract_options(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a summary that was requested, rather than computed."""
     names = ("source", "text", "algorithm", "parameters", "normalize", "centroid_method", "sample_size", "seed")
-    asked: dict[str, Any] = orjson.loads(orjson.dumps({name: summary.get(name) for name in names}))
-    return asked
+    options: dict[str, Any] = orjson.loads(orjson.dumps({name: summary.get(name) for name in names}))
+    return options
 
 
-def _rows_of(found: "FileClustering") -> str:
-    """What is in a file that was written back."""
-    rows = "the row" if found.total == 1 else f"all {found.total:,} rows"
-    if len(found.rows) == found.total:
+def _describe_rows(result: "FileClustering") -> str:
+    """Describe the content of a file that was written back."""
+    rows = "the row" if result.total == 1 else f"all {result.total:,} rows"
+    if len(result.rows) == result.total:
         return f"{rows} with their clusters"
-    return f"{rows}, {len(found.rows):,} of them with clusters"
+    return f"{rows}, {len(result.rows):,} of them with clusters"
 
 
-def _vectors_in(found: "FileClustering", written: Path) -> list[str]:
-    """How to leave the vectors out of a file for a spreadsheet, where they are in it."""
-    vector = found.source["vector"]
-    is_text = written_format(written) in ("csv", "tsv")
-    if not is_text or vector in found.without or vector not in found.opened.info.original_columns:
+def _suggest_without(result: "FileClustering", written: Path) -> list[str]:
+    """Suggest leaving the vectors out of a spreadsheet that contains them."""
+    vector = result.source["vector"]
+    is_text = parse_output_format(written) in ("csv", "tsv")
+    if not is_text or vector in result.without or vector not in result.opened.info.original_columns:
         return []
     return [f"      It holds the numbers of {vector} too: --without {shlex.quote(vector)} leaves them out."]
 
 
-def _looks(folder: Path, clusters: int, *, whole: bool) -> list[str]:
-    """Commands that show more of the results."""
+def _suggest_show(folder: Path, clusters: int, *, whole: bool) -> list[str]:
+    """Return commands that show more of the results."""
     if not clusters:
         return []
-    show = f"{called_as()} show {shlex.quote(str(folder))}"
+    show = f"{program_name()} show {shlex.quote(str(folder))}"
     every = [f"      {show} --all    every cluster"] if clusters > MOST_ROWS and not whole else []
     return [f"Look: {show} --cluster 0    the documents in cl_0", *every]
 
@@ -106,21 +120,27 @@ def _looks(folder: Path, clusters: int, *, whole: bool) -> list[str]:
 def print_clusters(
     console: Console, summary: Mapping[str, Any], *, whole: bool, tree: RenderableType | None = None
 ) -> None:
-    """The table of a summary, at most 40 clusters unless `whole`, or a tree instead; facts and notes under it."""
+    """Print the table of a summary, at most 40 clusters unless `whole`, or a tree instead; facts and notes below it."""
     rows = [
-        Row(one["cluster_id"], one["label"], one["keywords"], one["size"], next(iter(one.get("examples", ())), ""))
-        for one in summary["clusters"]
+        Row(
+            cluster["cluster_id"],
+            cluster["label"],
+            cluster["keywords"],
+            cluster["size"],
+            next(iter(cluster.get("examples", ())), ""),
+        )
+        for cluster in summary["clusters"]
     ]
     most = None if whole else MOST_ROWS
-    table: RenderableType = tree or clusters_table(
+    table: RenderableType = tree or build_clusters_table(
         rows, summary["documents"], summary["noise"], width=console.width, most=most
     )
-    print_lines(console, table, Text(), Text(plain(_facts(summary))))
+    print_lines(console, table, Text(), Text(strip_controls(_format_facts(summary))))
     for warning in summary["warnings"]:
-        print_lines(console, Text(f"Note: {plain(warning)}", "yellow"))
+        print_lines(console, Text(f"Note: {strip_controls(warning)}", "yellow"))
 
 
-def _facts(summary: Mapping[str, Any]) -> str:
+def _format_facts(summary: Mapping[str, Any]) -> str:
     metrics, documents = summary["metrics"], summary["documents"]
     silhouette, spare = metrics.get("silhouette_score"), metrics.get("near_duplicates")
     text = summary.get("text") or ()
@@ -140,17 +160,17 @@ def _facts(summary: Mapping[str, Any]) -> str:
     return ", ".join(fact for fact in facts if fact) + "."
 
 
-def _files(folder: Path) -> list[str]:
-    """What was written, the tables that everybody wants first."""
+def _list_files(folder: Path) -> list[str]:
+    """Return the written files, the most useful tables first."""
     first = ["members.parquet", "centroids.parquet"]
-    return [*first, *sorted(one.name for one in folder.iterdir() if one.name not in first)]
+    return [*first, *sorted(path.name for path in folder.iterdir() if path.name not in first)]
 
 
 def print_plan(plan: "FilePlan", *, as_json: bool) -> None:
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(asdict(plan), option=orjson.OPT_INDENT_2) + b"\n")
     else:
-        printer().print(plan_table(plan))
+        make_console().print(build_plan_table(plan))
 
 
 def print_json(folder: Path) -> None:

@@ -1,11 +1,11 @@
-"""What to try next after a clustering: commands that work as they stand."""
+"""What to try next after a clustering: complete commands."""
 
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shoal.cli.output.table import called_as
+from shoal.cli.output.table import program_name
 from shoal.engine.algorithms import count_parameter
 from shoal.files.addresses import Address, Place
 
@@ -14,55 +14,59 @@ if TYPE_CHECKING:
     from shoal.library.clustering import Clustering
     from shoal.library.from_file import FileClustering
 
-__all__ = ["next_commands", "same_command"]
+__all__ = ["next_commands", "repeat_command"]
 
 _FEW: Final = 10
-"""Documents that are too few for groups to show."""
+"""Too few documents for groups to emerge."""
 _MANY: Final = 8
-"""Clusters of which fewer may be easier to read."""
+"""Clusters above which fewer may be easier to read."""
 
 
-def same_command(
+def repeat_command(
     files: Sequence[Place], options: Mapping[str, Sequence[object] | None], flags: Mapping[str, bool]
 ) -> str | None:
-    """The command that reads and compares the same documents again, with options that have values, and `flags` that
-    were given or not; None for an address that cannot be shown whole, since it holds a key or a signature."""
+    """Return the command that reads and compares the same documents again, with its options and `flags`.
+
+    None for an address that cannot be shown in full, since it holds a key or a signature.
+    """
     if any(isinstance(file, Address) and file.holds_secrets for file in files):
         return None
-    given = [(option, value) for option, values in options.items() for value in values or () if value is not None]
+    option_values = [
+        (option, value) for option, values in options.items() for value in values or () if value is not None
+    ]
     words = [
-        called_as(),
+        program_name(),
         "cluster",
         *(shlex.quote(file.text if isinstance(file, Address) else str(file)) for file in files),
     ]
-    words += [f"{option} {shlex.quote(str(value))}" for option, value in given]
-    return " ".join([*words, *(flag for flag, there in flags.items() if there)])
+    words += [f"{option} {shlex.quote(str(value))}" for option, value in option_values]
+    return " ".join([*words, *(flag for flag, is_set in flags.items() if is_set)])
 
 
 @dataclass(frozen=True, slots=True)
 class _Hint:
-    """Options that come after the file, and what they are good for."""
+    """Options to append after the file, and their purpose."""
 
     options: str
     purpose: str
 
 
-def next_commands(found: "FileClustering", again: str | None) -> list[str]:
-    """One or two commands that make sense after this result, none with a gap to fill in, and none where there is no
-    command to run `again`."""
-    clustering = found.clustering
+def next_commands(result: "FileClustering", command_line: str | None) -> list[str]:
+    """Return one or two complete commands that make sense after this result; none without a `command_line` to
+    repeat."""
+    clustering = result.clustering
     layers = clustering.analysis.outcome.layers
-    hints = [] if again is None else _hints(clustering)
-    told = [] if layers is None else _other_layers(layers)
+    hints = [] if command_line is None else _choose_hints(clustering)
+    lines = [] if layers is None else _describe_other_layers(layers)
     first = ["Try: ", *["     "] * len(hints)]
-    commands = [f"{again} {hint.options}".rstrip() for hint in hints]
+    commands = [f"{command_line} {hint.options}".rstrip() for hint in hints]
     return [
-        *told,
+        *lines,
         *(f"{lead}{command}    {hint.purpose}" for lead, command, hint in zip(first, commands, hints, strict=False)),
     ]
 
 
-def _hints(clustering: "Clustering") -> list[_Hint]:
+def _choose_hints(clustering: "Clustering") -> list[_Hint]:
     algorithm, documents, clusters = clustering.plan.algorithm, len(clustering), len(clustering.clusters)
     if documents < _FEW and clusters < 2:
         return (
@@ -71,11 +75,11 @@ def _hints(clustering: "Clustering") -> list[_Hint]:
             else []
         )
     if algorithm in ("auto", "evoc"):
-        return _after_auto(clustering)
+        return _hint_after_auto(clustering)
     if clusters < 2 or clusters > documents / 2:
         return [_Hint("", "finds the number of clusters, leaves outliers out")]
     if algorithm == "hdbscan":
-        return _after_hdbscan(clustering)
+        return _hint_after_hdbscan(clustering)
     if algorithm in ("dbscan", "mean_shift"):
         name = "eps" if algorithm == "dbscan" else "bandwidth"
         width = float(str(clustering.analysis.outcome.params.get(name) or 0))
@@ -94,7 +98,7 @@ def _hints(clustering: "Clustering") -> list[_Hint]:
     ]
 
 
-def _after_auto(clustering: "Clustering") -> list[_Hint]:
+def _hint_after_auto(clustering: "Clustering") -> list[_Hint]:
     layers, documents, clusters = clustering.analysis.outcome.layers, len(clustering), len(clustering.clusters)
     if clusters == 0:
         places = max(2, min(8, documents // 10))
@@ -111,7 +115,7 @@ def _after_auto(clustering: "Clustering") -> list[_Hint]:
     return hints
 
 
-def _after_hdbscan(clustering: "Clustering") -> list[_Hint]:
+def _hint_after_hdbscan(clustering: "Clustering") -> list[_Hint]:
     size = int(str(clustering.analysis.outcome.params["min_cluster_size"]))
     if 2 * clustering.noise > len(clustering):
         return [_Hint("", "leaves fewer documents out")]
@@ -120,7 +124,7 @@ def _after_hdbscan(clustering: "Clustering") -> list[_Hint]:
     return [_Hint("", "needs no parameters, and shows fewer and more clusters as layers")]
 
 
-def _other_layers(layers: "Layers") -> list[str]:
+def _describe_other_layers(layers: "Layers") -> list[str]:
     others = [
         str(layer.clusters)
         for number, layer in enumerate(layers.layers)

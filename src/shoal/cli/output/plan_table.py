@@ -1,4 +1,4 @@
-"""What a clustering would cost, as a table for the terminal."""
+"""The estimated cost of a clustering, as a table for the terminal."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from shoal.cli.output.table import readable_seconds
+from shoal.cli.output.table import format_seconds
 from shoal.engine.parallel import thread_count
 from shoal.jobs.limits import machine_memory_mib
 from shoal.runs.planning import readable_bytes
@@ -16,11 +16,11 @@ from shoal.runs.planning import readable_bytes
 if TYPE_CHECKING:
     from shoal.library.from_file import FilePlan
 
-__all__ = ["plan_table"]
+__all__ = ["build_plan_table"]
 
 
-def plan_table(plan: "FilePlan") -> Table:
-    """Time, memory and disk beside what there is; red where it is not enough."""
+def build_plan_table(plan: "FilePlan") -> Table:
+    """Return time, memory and disk beside what is available; red where it is insufficient."""
     memory = machine_memory_mib() * 2**20
     free = shutil.disk_usage(Path.cwd()).free
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"What {plan.algorithm} would cost", title_justify="left")
@@ -28,12 +28,12 @@ def plan_table(plan: "FilePlan") -> Table:
     table.add_column("about", justify="right")
     table.add_column("of", justify="right", style="dim")
     table.add_row("documents", f"{plan.rows:,} × {plan.dimension:,}", "")
-    table.add_row("time", readable_seconds(plan.seconds), f"{thread_count(0)} cores")
-    table.add_row("peak memory", _against(plan.peak_memory_bytes, memory), readable_bytes(memory))
-    table.add_row("disk", _against(plan.disk_bytes, free), f"{readable_bytes(free)} free")
+    table.add_row("time", format_seconds(plan.seconds), f"{thread_count(0)} cores")
+    table.add_row("peak memory", _format_against(plan.peak_memory_bytes, memory), readable_bytes(memory))
+    table.add_row("disk", _format_against(plan.disk_bytes, free), f"{readable_bytes(free)} free")
     table.add_row("language model calls", "0", "")
     return table
 
 
-def _against(needed: int, there: int) -> Text:
-    return Text(readable_bytes(needed), style="red" if needed > there else "")
+def _format_against(needed: int, available: int) -> Text:
+    return Text(readable_bytes(needed), style="red" if needed > available else "")

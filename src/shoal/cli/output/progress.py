@@ -1,4 +1,4 @@
-"""The progress bar: one line on stderr that tells the stage and goes away when the work is done."""
+"""The progress bar: one line on stderr that names the stage and disappears at the end."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from shoal.cli.output.terminal import unfiltered
+from shoal.cli.output.terminal import underlying_stream
 from shoal.engine.plan import Progress, ignore_progress
 
-__all__ = ["STAGES", "counted", "shown"]
+__all__ = ["STAGES", "show_count", "show_progress"]
 
 STAGES: Final[Mapping[str, str]] = {
     "read": "Reading the file",
@@ -31,48 +31,48 @@ STAGES: Final[Mapping[str, str]] = {
     "publish": "Publishing the results",
     "enrich": "Enriching the documents",
 }
-"""The stages as people read them; one that is not listed is shown by its own name."""
+"""Labels of the stages; one that is not listed is shown by its own name."""
 
 
 _ONE_PERCENT: Final = 0.01
 
 
 @contextmanager
-def shown(quiet: bool = False) -> Iterator[Progress]:
-    """A progress callback that draws on stderr; silent where that is no terminal."""
-    with _interruptible() as stop_if_asked, _drawn(quiet) as draw:
+def show_progress(quiet: bool = False) -> Iterator[Progress]:
+    """Yield a progress callback that draws on stderr; silent where that is not a terminal."""
+    with _interruptible() as raise_if_interrupted, _draw_bar(quiet) as draw:
 
-        def tell(stage: str, fraction: float) -> None:
-            stop_if_asked()
+        def report(stage: str, fraction: float) -> None:
+            raise_if_interrupted()
             draw(stage, fraction)
 
-        yield tell
+        yield report
 
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
-    """Ctrl-C is never lost: Python drops the interrupt where it strikes inside a finalizer, so it is remembered, and
-    the next sign of progress raises it again."""
-    asked = False
+    """Never lose Ctrl-C: Python drops a KeyboardInterrupt raised inside a finalizer, so it is recorded and raised
+    again at the next progress report."""
+    interrupted = False
 
     def remember(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
+        nonlocal interrupted
+        interrupted = True
         raise KeyboardInterrupt
 
-    def stop_if_asked() -> None:
-        if asked:
+    def raise_if_interrupted() -> None:
+        if interrupted:
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, remember)
     try:
-        yield stop_if_asked
+        yield raise_if_interrupted
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
-def _drawn(quiet: bool) -> Iterator[Progress]:
+def _draw_bar(quiet: bool) -> Iterator[Progress]:
     console = _console()
     if quiet or not console.is_terminal:
         yield ignore_progress
@@ -82,23 +82,23 @@ def _drawn(quiet: bool) -> Iterator[Progress]:
         task = bar.add_task("Starting", total=None)
 
         def draw(stage: str, fraction: float) -> None:
-            # A stage that has not said how far it is moves to and fro; 0 % would look like standing still.
+            # A stage without a known fraction pulses; 0 % would look stuck.
             shown = bar.tasks[0]
             shown.total = 1.0 if fraction >= _ONE_PERCENT else None
-            shown.finished_time = None  # of the stage before
+            shown.finished_time = None  # set by the stage before
             bar.update(task, description=STAGES.get(stage, stage), completed=fraction)
 
         yield draw
 
 
 def _console() -> Console:
-    """Standard error, without any colour where `NO_COLOR` is set."""
-    return Console(file=unfiltered(sys.stderr), color_system=None if os.environ.get("NO_COLOR") else "auto")
+    """Return a console on standard error, without colors where `NO_COLOR` is set."""
+    return Console(file=underlying_stream(sys.stderr), color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
 @contextmanager
-def counted() -> Iterator[Callable[[int], None]]:
-    """A callback that shows how many documents were read so far; silent where stderr is no terminal."""
+def show_count() -> Iterator[Callable[[int], None]]:
+    """Yield a callback that shows how many documents were read; silent where stderr is not a terminal."""
     console = _console()
     if not console.is_terminal:
         yield lambda count: None

@@ -1,4 +1,4 @@
-"""The clusters of all layers as a tree in the terminal: broad groups, and what they divide into."""
+"""The clusters of all layers as a tree in the terminal: broad groups and their subdivisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from shoal.cli.output.table import plain
+from shoal.cli.output.table import strip_controls
 
-__all__ = ["clusters_tree", "layers_of", "print_tree"]
+__all__ = ["build_tree", "parse_layers", "print_tree"]
 
 _GUIDE: Final = 4
-"""Columns that each level is indented by."""
+"""Indentation per level, in columns."""
 _MOST: Final = 12
-"""Children that are shown of one cluster."""
+"""The maximum number of children shown per cluster."""
 _WIDEST: Final = 120
 _ROOM_FOR_KEYWORDS: Final = 16
 
 
 class _Cluster(Protocol):
-    """What a tree shows of a cluster."""
+    """The attributes of a cluster that a tree shows."""
 
     @property
     def cluster_id(self) -> str: ...
@@ -49,7 +49,7 @@ class _Layer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _ReadCluster:
+class _ParsedCluster:
     cluster_id: str
     label: str
     keywords: Sequence[str]
@@ -58,7 +58,7 @@ class _ReadCluster:
 
 
 @dataclass(frozen=True, slots=True)
-class _ReadLayer:
+class _ParsedLayer:
     clusters: Sequence[_Cluster]
     chosen: bool
 
@@ -69,48 +69,53 @@ class _Node:
     children: list["_Node"]
 
 
-def layers_of(summary: Mapping[str, Any]) -> Sequence[_Layer]:
-    """The layers that a summary describes, coarse to fine; one where the method finds one."""
+def parse_layers(summary: Mapping[str, Any]) -> Sequence[_Layer]:
+    """Return the layers of a summary, coarse to fine; one where the method finds a single one."""
     if summary.get("layers") is None:
-        return [_ReadLayer(_read(summary["clusters"]), chosen=True)]
-    keywords = {one["cluster_id"]: one["keywords"] for one in summary["clusters"]}
-    described = enumerate(summary["layers"]["named"])
+        return [_ParsedLayer(_parse_clusters(summary["clusters"]), chosen=True)]
+    keywords = {cluster["cluster_id"]: cluster["keywords"] for cluster in summary["clusters"]}
+    named_layers = enumerate(summary["layers"]["named"])
     return [
-        _ReadLayer(_read(clusters, keywords), number == summary["layers"]["chosen"]) for number, clusters in described
+        _ParsedLayer(_parse_clusters(clusters, keywords), number == summary["layers"]["chosen"])
+        for number, clusters in named_layers
     ]
 
 
-def _read(clusters: Sequence[Mapping[str, Any]], keywords: Mapping[str, Sequence[str]] | None = None) -> list[_Cluster]:
-    known = keywords or {}
+def _parse_clusters(
+    clusters: Sequence[Mapping[str, Any]], keywords: Mapping[str, Sequence[str]] | None = None
+) -> list[_Cluster]:
+    keywords_by_id = keywords or {}
     return [
-        _ReadCluster(
-            one["cluster_id"],
-            one["label"],
-            one.get("keywords") or known.get(one["cluster_id"], ()),
-            one["size"],
-            one.get("parent"),
+        _ParsedCluster(
+            cluster["cluster_id"],
+            cluster["label"],
+            cluster.get("keywords") or keywords_by_id.get(cluster["cluster_id"], ()),
+            cluster["size"],
+            cluster.get("parent"),
         )
-        for one in clusters
+        for cluster in clusters
     ]
 
 
 def print_tree(console: Console, layers: Sequence[_Layer], *, every: bool = False) -> None:
     """Print the layers down to the chosen one."""
-    console.print(clusters_tree(layers, console.width, every=every), soft_wrap=True)
+    console.print(build_tree(layers, console.width, every=every), soft_wrap=True)
 
 
-def clusters_tree(layers: Sequence[_Layer], width: int, *, every: bool = False) -> Tree:
-    """A tree of the clusters down to the chosen layer, largest first: how many documents, the name, keywords as far as
-    there is room. A cluster that stays whole from layer to layer is shown once. `every` shows all children of a
-    cluster, else the twelve largest."""
+def build_tree(layers: Sequence[_Layer], width: int, *, every: bool = False) -> Tree:
+    """Build a tree of the clusters down to the chosen layer, largest first: size, name, and keywords where they fit.
+
+    A cluster that stays unchanged from layer to layer is shown once. `every` shows all children of a cluster, else the
+    twelve largest.
+    """
     chosen = next(number for number, layer in enumerate(layers) if layer.chosen)
     tree = Tree("", hide_root=True, guide_style="dim")
-    _grow(tree, _nodes(layers[: chosen + 1]), min(width, _WIDEST), every)
+    _add_nodes(tree, _build_nodes(layers[: chosen + 1]), min(width, _WIDEST), every)
     return tree
 
 
-def _nodes(layers: Sequence[_Layer]) -> list[_Node]:
-    """The clusters of the coarsest layer with what is below them. One without a parent stands beside these."""
+def _build_nodes(layers: Sequence[_Layer]) -> list[_Node]:
+    """Return the clusters of the coarsest layer with their descendants, and those without a parent."""
     below: Mapping[str, list[_Node]] = {}
     top = list[_Node]()
     for layer in reversed(layers):
@@ -126,25 +131,27 @@ def _nodes(layers: Sequence[_Layer]) -> list[_Node]:
     return sorted(top, key=lambda node: -node.cluster.size)
 
 
-def _grow(tree: Tree, nodes: Sequence[_Node], width: int, every: bool) -> None:
+def _add_nodes(tree: Tree, nodes: Sequence[_Node], width: int, every: bool) -> None:
     shown = nodes if every or len(nodes) <= _MOST + 1 else nodes[:_MOST]
     digits = max((len(f"{node.cluster.size:,}") for node in shown), default=1)
     for node in shown:
-        branch = tree.add(_line(node, digits, width - _GUIDE))
-        _grow(branch, node.children, width - _GUIDE, every)
+        branch = tree.add(_format_node(node, digits, width - _GUIDE))
+        _add_nodes(branch, node.children, width - _GUIDE, every)
     if len(shown) < len(nodes):
-        left = nodes[len(shown) :]
-        documents = sum(node.cluster.size for node in left)
-        tree.add(Text(f"… and {len(left):,} more with {documents:,} documents", "dim"))
+        hidden = nodes[len(shown) :]
+        documents = sum(node.cluster.size for node in hidden)
+        tree.add(Text(f"… and {len(hidden):,} more with {documents:,} documents", "dim"))
 
 
-def _line(node: _Node, digits: int, room: int) -> Text:
+def _format_node(node: _Node, digits: int, room: int) -> Text:
     cluster = node.cluster
-    size, label = f"{cluster.size:>{digits},}", plain(cluster.label)
+    size, label = f"{cluster.size:>{digits},}", strip_controls(cluster.label)
     room -= digits + 2
     if cell_len(label) > room:
         return Text.assemble((size, "cyan"), "  ", (f"{set_cell_size(label, room - 1).rstrip()}…", "bold"))
-    others = ", ".join(word for word in map(plain, cluster.keywords) if word.casefold() not in label.casefold())
+    others = ", ".join(
+        word for word in map(strip_controls, cluster.keywords) if word.casefold() not in label.casefold()
+    )
     room -= cell_len(label) + 2
     keywords = others if cell_len(others) <= room else f"{set_cell_size(others, max(room - 1, 0)).rstrip(', ')}…"
     if not others or room < _ROOM_FOR_KEYWORDS:

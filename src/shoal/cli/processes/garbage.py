@@ -1,8 +1,8 @@
-"""When the server looks for cycles of objects that nothing else refers to.
+"""Schedules the server's full garbage collections.
 
-Python's own full collection comes while objects are being made, so in the midst of a large query; it holds the
-interpreter's lock for a third of a second where that query holds a million objects, and no probe is answered meanwhile.
-Here it comes when few objects are held.
+Python's own full collection starts while objects are being allocated, so in the middle of a large query; with a million
+live objects it holds the GIL for a third of a second, and no probe is answered meanwhile. Here it runs when few objects
+are alive.
 """
 
 import gc
@@ -11,17 +11,17 @@ from typing import Final
 __all__ = ["collect_when_cheap", "prepare_collector"]
 
 _MOST_OBJECTS: Final = 200_000
-"""Looked through in about 20 ms."""
+"""Collected in about 20 ms."""
 _EVERY_TICKS: Final = 20
 _ENOUGH: Final = 4
-"""Collections of younger objects since the last full one: before that there is little to find."""
+"""Collections of younger generations since the last full one: before that there is little to collect."""
 _SELDOM: Final = 1000
-"""Collections of younger objects after which Python does a full one itself, however much is held: else cycles could
-grow for ever beside objects that stay."""
+"""Collections of younger generations after which Python runs a full one itself, however many objects are alive:
+cycles must not accumulate for ever beside objects that stay."""
 
 
 def prepare_collector() -> None:
-    """What is loaded by now stays, so no collection need look at it again; full ones are left to
+    """Freeze what is loaded by now, so that no collection scans it again, and leave full ones to
     `collect_when_cheap`."""
     young, middle, _ = gc.get_threshold()
     gc.collect()
@@ -30,6 +30,6 @@ def prepare_collector() -> None:
 
 
 def collect_when_cheap(tick: int) -> None:
-    """A full collection, at some ticks, where objects have grown old since the last one and few are held."""
+    """Run a full collection, at some ticks, where objects have aged since the last one and few are alive."""
     if tick % _EVERY_TICKS == 0 and gc.get_count()[2] >= _ENOUGH and len(gc.get_objects(2)) <= _MOST_OBJECTS:
         gc.collect()

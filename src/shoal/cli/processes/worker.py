@@ -23,60 +23,62 @@ __all__ = ["CHILD_COMMAND", "main", "work"]
 
 
 _PLAIN_ALLOCATOR: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Arrow's own allocator takes a gigabyte of address space at once, which the limit of memory would count as used."""
+"""Arrow's own allocator reserves a gigabyte of address space at once, which the memory limit would count as used."""
 
 
-class _Runs:
-    """What the worker tells us: how runs ended whose process could not record it."""
+class _RunOutcomes:
+    """Records the outcome of runs whose process could not."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def gave_up(self, job: Job, cause: str) -> None:
-        self._failed(job, cause, "infrastructure")
+        self._fail(job, cause, "infrastructure")
 
     def out_of_memory(self, job: Job) -> None:
         limit = run_memory_mib(self._services.settings, several=self._services.keys.several_organizations())
         message = (
             f"The run needs more memory than the limit of {limit:,} MiB. Set a sample_size or a cheaper algorithm, or "
-            "let whoever runs the server raise SHOAL_RUN_MEMORY_MIB."
+            "ask the operator of the server to raise SHOAL_RUN_MEMORY_MIB."
         )
-        self._failed(job, message, "pipeline")
+        self._fail(job, message, "pipeline")
 
     def out_of_time(self, job: Job) -> None:
-        most, planned, limit = (
+        max_seconds, planned, limit = (
             self._services.settings.run_seconds, job.payload.get("planned"), job.payload.get("seconds")
         )  # fmt: skip
-        if planned is None or limit is None or limit >= most > 0:
-            told = f"the limit of {most:g} s. Set a sample_size or a cheaper algorithm, or let whoever runs the server "
-            told += "raise SHOAL_RUN_SECONDS."
+        if planned is None or limit is None or limit >= max_seconds > 0:
+            reason = (
+                f"the limit of {max_seconds:g} s. Set a sample_size or a cheaper algorithm, or ask the operator of "
+            )
+            reason += "the server to raise SHOAL_RUN_SECONDS."
         else:
-            told = f"{limit:,.0f} s, far more than the {planned:,.0f} s that were planned, and was given up. Execute "
-            told += "again while the machine is less busy, set a sample_size, or let whoever runs the server set "
-            told += "SHOAL_RUN_SECONDS=0 for no limits."
-        self._failed(job, f"The run took longer than {told}", "timeout")
+            reason = f"{limit:,.0f} s, far more than the {planned:,.0f} s that were planned, and was given up. Execute "
+            reason += "again while the machine is less busy, set a sample_size, or ask the operator of the server to "
+            reason += "set SHOAL_RUN_SECONDS=0 for no limits."
+        self._fail(job, f"The run took longer than {reason}", "timeout")
 
     def stopped(self, job: Job) -> None:
         self._services.runner.discard(job)
 
-    def _failed(self, job: Job, message: str, category: str) -> None:
+    def _fail(self, job: Job, message: str, category: str) -> None:
         self._services.states.fail(job, message, category)
         self._services.runner.discard(job)
 
 
 _TIDY_SECONDS: Final = 60.0
 CHILD_COMMAND: Final = (sys.executable, "-m", "shoal.cli.processes.run_child")
-"""The command line of the processes that carry out runs; their settings come by the environment."""
+"""The command line of the processes that execute runs; their settings come from the environment."""
 
 
 def work(settings: Settings, *, attached: bool = False) -> None:
-    """Carry out runs until SIGTERM or Ctrl-C; when `attached`, also until standard input closes."""
+    """Execute runs until SIGTERM or Ctrl-C; when `attached`, also until standard input closes."""
     services = assemble(settings)
     name, folder = process_name(), settings.data / "workers"
     try:
         worker = Worker(
             services.metadata,
-            _Runs(services),
+            _RunOutcomes(services),
             ChildProcesses(CHILD_COMMAND, settings.environ() | _PLAIN_ALLOCATOR),
             name=name,
             queue_name=QUEUE,
@@ -102,7 +104,7 @@ def work(settings: Settings, *, attached: bool = False) -> None:
 
 
 def main() -> None:
-    """The entry of a worker that a server starts: settings come by the environment."""
+    """The entry point of a worker started by a server: settings come from the environment."""
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
     work(settings, attached=True)

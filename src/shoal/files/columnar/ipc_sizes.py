@@ -1,7 +1,8 @@
-"""What the parts of an Arrow IPC stream or file say about themselves: rows, and the size of what is compressed.
+"""Sizes that an Arrow IPC stream or file declares: rows, and the decompressed size of its buffers.
 
-Only the few fields that tell are read, from the flatbuffers of the format (https://arrow.apache.org/docs/format/
-Columnar.html#serialization-and-interprocess-communication-ipc); whether the rest is sound is for Arrow to say.
+Only the fields needed are read from the flatbuffers of the format
+(https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc); Arrow itself
+validates the rest.
 """
 
 import mmap
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Declared", "blocks_of_file", "messages_of_stream"]
+__all__ = ["DeclaredSize", "read_file_blocks", "read_stream_messages"]
 
 _CONTINUATION: Final = b"\xff\xff\xff\xff"
 _MAGIC: Final = b"ARROW1"
@@ -27,17 +28,18 @@ _BUFFER: Final = struct.Struct("<qq")
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """A batch or a dictionary: its rows, and the bytes that its compressed buffers become; 0 where none is."""
+class DeclaredSize:
+    """A batch or a dictionary: its rows, and the decompressed size of its buffers; 0 where none is compressed."""
 
     rows: int
     compressed_to: int
     dictionary: bool
 
 
-def messages_of_stream(path: Path) -> Iterator[Declared]:
-    """The parts of a stream in their order; ends quietly where it is cut off. Raises struct.error for nonsense."""
-    with _mapped(path) as content:
+def read_stream_messages(path: Path) -> Iterator[DeclaredSize]:
+    """Yield the parts of a stream in order; stops silently where it is truncated. Raises struct.error for malformed
+    data."""
+    with _map_file(path) as content:
         at = 0
         while at + 4 <= len(content):
             at += 4 if content[at : at + 4] == _CONTINUATION else 0
@@ -46,13 +48,13 @@ def messages_of_stream(path: Path) -> Iterator[Declared]:
                 return
             message = _Table.root(content, at + 4)
             body = at + 4 + length
-            yield from _declared(message, body)
+            yield from _parse_message(message, body)
             at = body + max(message.number(_MESSAGE_BODY, "<q"), 0)
 
 
-def blocks_of_file(path: Path) -> Iterator[Declared]:
-    """The parts that the footer of a file names. Raises struct.error for nonsense."""
-    with _mapped(path) as content:
+def read_file_blocks(path: Path) -> Iterator[DeclaredSize]:
+    """Yield the parts listed in the footer of a file. Raises struct.error for malformed data."""
+    with _map_file(path) as content:
         tail = len(content) - len(_MAGIC) - 4
         if tail < 0 or content[-len(_MAGIC) :] != _MAGIC:
             return
@@ -63,10 +65,10 @@ def blocks_of_file(path: Path) -> Iterator[Declared]:
         for field in (_FOOTER_DICTIONARIES, _FOOTER_BATCHES):
             for offset, metadata, _ in footer.structs(field, _BLOCK):
                 start = offset + (8 if content[offset : offset + 4] == _CONTINUATION else 4)
-                yield from _declared(_Table.root(content, start), offset + metadata)
+                yield from _parse_message(_Table.root(content, start), offset + metadata)
 
 
-def _declared(message: "_Table", body: int) -> Iterator[Declared]:
+def _parse_message(message: "_Table", body: int) -> Iterator[DeclaredSize]:
     kind = message.number(_MESSAGE_KIND, "<b")
     header = message.table(_MESSAGE_HEADER)
     if kind not in (_DICTIONARY, _BATCH) or header is None:
@@ -74,17 +76,19 @@ def _declared(message: "_Table", body: int) -> Iterator[Declared]:
     batch = header if kind == _BATCH else header.table(_DICTIONARY_DATA)
     if batch is None:
         return
-    unfolded = 0
+    expanded_bytes = 0
     if batch.table(_BATCH_COMPRESSION) is not None:
         for offset, length in batch.structs(_BATCH_BUFFERS, _BUFFER):
             if length >= 8:
                 (size,) = struct.unpack_from("<q", batch.content, body + offset)
-                unfolded += length if size < 0 else size
-    yield Declared(max(batch.number(_BATCH_LENGTH, "<q"), 0) if kind == _BATCH else 0, unfolded, kind == _DICTIONARY)
+                expanded_bytes += length if size < 0 else size
+    yield DeclaredSize(
+        max(batch.number(_BATCH_LENGTH, "<q"), 0) if kind == _BATCH else 0, expanded_bytes, kind == _DICTIONARY
+    )
 
 
 class _Table:
-    """A table of a flatbuffer: fields are found through its vtable."""
+    """A flatbuffer table; fields are located through its vtable."""
 
     def __init__(self, content: mmap.mmap, at: int) -> None:
         self.content, self._at = content, at
@@ -97,15 +101,15 @@ class _Table:
         return _Table(content, start + struct.unpack_from("<I", content, start)[0])
 
     def number(self, field: int, form: str) -> int:
-        place = self._place(field)
+        place = self._offset_of(field)
         return 0 if place is None else int(struct.unpack_from(form, self.content, place)[0])
 
     def table(self, field: int) -> "_Table | None":
-        place = self._place(field)
+        place = self._offset_of(field)
         return None if place is None else _Table.root(self.content, place)
 
     def structs(self, field: int, form: struct.Struct) -> Iterator[tuple[int, ...]]:
-        place = self._place(field)
+        place = self._offset_of(field)
         if place is None:
             return
         start = place + struct.unpack_from("<I", self.content, place)[0]
@@ -113,7 +117,7 @@ class _Table:
         for i in range(min(count, (len(self.content) - start) // form.size)):
             yield form.unpack_from(self.content, start + 4 + i * form.size)
 
-    def _place(self, field: int) -> int | None:
+    def _offset_of(self, field: int) -> int | None:
         entry = 4 + 2 * field
         if entry + 2 > self._size:
             return None
@@ -122,6 +126,6 @@ class _Table:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
+def _map_file(path: Path) -> Iterator[mmap.mmap]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         yield content

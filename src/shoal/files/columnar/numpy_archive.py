@@ -1,4 +1,4 @@
-"""NPZ archives: arrays by name, of which those with one value a row are the columns of a table."""
+"""NPZ archives: arrays by name. Those with one value per row are the columns of a table."""
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +12,10 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from shoal.errors import InvalidField
-from shoal.files.bounds import Unfolding
-from shoal.files.layout import Asked, choose_vectors
-from shoal.files.pieces import Shards
-from shoal.files.reading import speaking_shoal
+from shoal.files.bounds import SizeGuard
+from shoal.files.layout import ReadRequest, choose_vectors
+from shoal.files.reader import Shards
+from shoal.files.reader_errors import translate_errors
 
 __all__ = ["ArchiveRows"]
 
@@ -26,25 +26,25 @@ _TIMES: Final = "mM"
 _UNITS: Final[Mapping[str, str]] = MappingProxyType(
     {"Y": "D", "M": "D", "W": "D", "D": "D", "h": "s", "m": "s", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
 )
-"""Units of NumPy's times, and those that Arrow has for them."""
+"""Time units of NumPy and the Arrow unit for each."""
 _CALENDAR: Final = frozenset({"Y", "M"})
-"""Of no fixed length: no duration is counted in them."""
+"""Units of variable length, in which no duration can be expressed."""
 _ENDING: Final = ".npy"
 
-Shaped: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]
+ShapeAndType: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 class ArchiveRows:
-    """An archive of `numpy.savez`: one array of vectors, and beside it arrays of as many values.
+    """An archive written by `numpy.savez`: one array of vectors and further arrays of the same length.
 
     Parameters
     ----------
     path
         The archive.
-    asked
-        Which of its arrays are meant.
-    unfolding
-        How far it may unfold.
+    request
+        Which of its arrays to read.
+    guard
+        Limits the expanded size.
 
     Raises
     ------
@@ -55,31 +55,33 @@ class ArchiveRows:
     shards: Shards = ()
     untyped = False
 
-    def __init__(self, path: Path, asked: Asked, unfolding: Unfolding) -> None:
-        self._label, self._unfolding = asked.label, unfolding
-        shapes = _shapes(path, asked.label)
-        unfolding.check_columns(len(shapes))
+    def __init__(self, path: Path, request: ReadRequest, guard: SizeGuard) -> None:
+        self._label, self._guard = request.label, guard
+        shapes = _read_shapes(path, request.label)
+        guard.check_columns(len(shapes))
         matrices = [name for name, (shape, kind) in shapes.items() if len(shape) == 2 and kind.kind in _NUMBERS]
         lengths = {shapes[name][0][0] for name in matrices}
-        wanted = asked.vectors
-        if len(lengths) > 1 or wanted is not None or not matrices:
-            chosen = choose_vectors(list(shapes), matrices, asked, wanted, [])
+        requested = request.vectors
+        if len(lengths) > 1 or requested is not None or not matrices:
+            chosen = choose_vectors(list(shapes), matrices, request, requested, [])
             lengths = {shapes[name][0][0] for name in chosen.values() if shapes[name][0]} or lengths
         count = next(iter(lengths), next((shape[0] for shape, _ in shapes.values() if shape), 0))
         if not count:
-            raise InvalidField(asked.label, "has no rows", remedy="Save at least one vector.")
+            raise InvalidField(request.label, "has no rows", remedy="Save at least one vector.")
         fitting = [name for name, (shape, _) in shapes.items() if shape and shape[0] == count and len(shape) <= 2]
-        kept = [name for name in fitting if _is_column(shapes[name][1])]
-        if not kept:
-            problem = f"holds no array of numbers, texts or times, but {_listed(shapes, fitting)}"
-            raise InvalidField(asked.label, problem, remedy="Save the vectors as one array of floats.")
-        sizes = [int(np.prod(shapes[name][0])) * shapes[name][1].itemsize for name in kept]
-        unfolding.check(sum(sizes), count)
-        unfolding.check_at_once(sum(sizes), "the archive")
-        self._arrays = _loaded(path, kept, asked.label)
+        names = [name for name in fitting if _is_column(shapes[name][1])]
+        if not names:
+            problem = f"holds no array of numbers, texts or times, but {_format_types(shapes, fitting)}"
+            raise InvalidField(request.label, problem, remedy="Save the vectors as one array of floats.")
+        sizes = [int(np.prod(shapes[name][0])) * shapes[name][1].itemsize for name in names]
+        guard.check(sum(sizes), count)
+        guard.check_at_once(sum(sizes), "the archive")
+        self._arrays = _load_arrays(path, names, request.label)
         self.count: int | None = count
-        self.schema: pa.Schema = self._batch(0, 0, kept).schema
-        self.warnings: Mapping[str, str] = MappingProxyType({"": left} if (left := _left_out(shapes, fitting)) else {})
+        self.schema: pa.Schema = self._build_batch(0, 0, names).schema
+        self.warnings: Mapping[str, str] = MappingProxyType(
+            {"": note} if (note := _describe_skipped(shapes, fitting)) else {}
+        )
 
     def line_of(self, row: int) -> int | None:
         return None
@@ -87,31 +89,33 @@ class ArchiveRows:
     def batches(self, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         names = self.schema.names if columns is None else columns
         count = self.count or 0
-        whole = (self._batch(first, min(size, count - first), names) for first in range(0, count, size))
-        with speaking_shoal(self._label):
-            yield from self._unfolding.bounded(whole, size)
+        whole = (self._build_batch(first, min(size, count - first), names) for first in range(0, count, size))
+        with translate_errors(self._label):
+            yield from self._guard.bound_batches(whole, size)
 
-    def _batch(self, first: int, rows: int, names: Sequence[str]) -> pa.RecordBatch:
-        parts = [self._column(name, first, rows) for name in names]
+    def _build_batch(self, first: int, rows: int, names: Sequence[str]) -> pa.RecordBatch:
+        parts = [self._build_column(name, first, rows) for name in names]
         return pa.RecordBatch.from_arrays(parts, names=list(names))
 
-    def _column(self, name: str, first: int, rows: int) -> pa.Array:
-        with speaking_shoal(f"{self._label}: array {name!r}", remedy="Save it with another type, or leave it out."):
-            return _column(self._arrays[name][first : first + rows])
+    def _build_column(self, name: str, first: int, rows: int) -> pa.Array:
+        with translate_errors(f"{self._label}: array {name!r}", remedy="Save it with another type, or leave it out."):
+            return _to_arrow(self._arrays[name][first : first + rows])
 
 
-def _column(array: NDArray[Any]) -> pa.Array:
+def _to_arrow(array: NDArray[Any]) -> pa.Array:
     if array.dtype.kind in _TEXTS:
-        texts = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in array.ravel().tolist()]
+        texts = [
+            value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in array.ravel().tolist()
+        ]
         values = pa.array(texts, pa.string())
     else:
-        values = pa.array(np.ascontiguousarray(array, _arrow_type(array.dtype)).ravel())
+        values = pa.array(np.ascontiguousarray(array, _to_arrow_dtype(array.dtype)).ravel())
     return values if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(values, array.shape[1])
 
 
-def _arrow_type(kind: np.dtype[Any]) -> np.dtype[Any]:
-    """The type next to this one that Arrow has: of this machine's byte order, floats of 64 bits at most, and times in
-    days or seconds and below."""
+def _to_arrow_dtype(kind: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the closest type that Arrow supports: native byte order, floats of at most 64 bits, times in days or
+    seconds and finer."""
     if kind.kind in _TIMES:
         unit = _UNITS[np.datetime_data(kind)[0]]
         return np.dtype(f"{kind.kind}8[{'s' if kind.kind == 'm' and unit == 'D' else unit}]")
@@ -119,35 +123,39 @@ def _arrow_type(kind: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _is_column(kind: np.dtype[Any]) -> bool:
-    """Whether a column of a table holds values of a type: no complex numbers, records or bare bytes."""
+    """Return whether a table column can hold a type: no complex numbers, records or raw bytes."""
     if kind.kind in _TIMES:
         unit = np.datetime_data(kind)[0]
         return unit in _UNITS and (kind.kind == "M" or unit not in _CALENDAR)
     return kind.kind in _NUMBERS + _TEXTS + _FLAGS
 
 
-def _left_out(shapes: Mapping[str, Shaped], fitting: Sequence[str]) -> str:
-    """What is said about the arrays that are no columns; nothing where all are."""
+def _describe_skipped(shapes: Mapping[str, ShapeAndType], fitting: Sequence[str]) -> str:
+    """Return a sentence on the arrays that are not columns; empty where all are."""
     others = [name for name in shapes if name not in fitting]
     unlike = [name for name in fitting if not _is_column(shapes[name][1])]
-    said = [f"Arrays of another length were left out: {', '.join(others)}."] if others else []
+    sentences = [f"Arrays of another length were left out: {', '.join(others)}."] if others else []
     return " ".join(
-        [*said, f"Arrays of a type that no column has were left out: {_listed(shapes, unlike)}."] if unlike else said
+        [*sentences, f"Arrays of a type that no column has were left out: {_format_types(shapes, unlike)}."]
+        if unlike
+        else sentences
     )
 
 
-def _listed(shapes: Mapping[str, Shaped], names: Sequence[str]) -> str:
+def _format_types(shapes: Mapping[str, ShapeAndType], names: Sequence[str]) -> str:
     return ", ".join(f"{name} ({shapes[name][1]})" for name in names)
 
 
-def _shapes(path: Path, label: str) -> dict[str, Shaped]:
-    """Shape and type of each array, without reading it. Raises InvalidField for Python objects, and for two arrays of
-    one name."""
-    found: dict[str, Shaped] = {}
-    with speaking_shoal(label, remedy="Write it again with numpy.savez."), zipfile.ZipFile(path) as archive:
+def _read_shapes(path: Path, label: str) -> dict[str, ShapeAndType]:
+    """Return shape and type of each array without reading it.
+
+    Raises InvalidField for Python objects, and for two arrays of the same name.
+    """
+    shapes: dict[str, ShapeAndType] = {}
+    with translate_errors(label, remedy="Write it again with numpy.savez."), zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             name = member.removesuffix(_ENDING)
-            if name in found:
+            if name in shapes:
                 raise InvalidField(label, f"holds two arrays named {name!r}", remedy="Write it again with numpy.savez.")
             with archive.open(member) as stream:
                 version = npy.read_magic(stream)
@@ -158,16 +166,17 @@ def _shapes(path: Path, label: str) -> dict[str, Shaped]:
                 raise InvalidField(
                     f"{label}: array {name!r}", "holds Python objects, which may run code", remedy=remedy
                 )
-            found[name] = (shape, kind)
-    return found
+            shapes[name] = (shape, kind)
+    return shapes
 
 
-def _loaded(path: Path, names: Sequence[str], label: str) -> dict[str, NDArray[Any]]:
-    """The arrays from the members that `_shapes` measured; `numpy.load` may take another one of a similar name."""
-    found = {}
-    with speaking_shoal(label, remedy="Write it again with numpy.savez."), zipfile.ZipFile(path) as archive:
+def _load_arrays(path: Path, names: Sequence[str], label: str) -> dict[str, NDArray[Any]]:
+    """Load the arrays from the members that `_read_shapes` measured; `numpy.load` may pick another of a similar
+    name."""
+    arrays = {}
+    with translate_errors(label, remedy="Write it again with numpy.savez."), zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             if (name := member.removesuffix(_ENDING)) in names:
                 with archive.open(member) as stream:
-                    found[name] = npy.read_array(stream, allow_pickle=False)
-    return found
+                    arrays[name] = npy.read_array(stream, allow_pickle=False)
+    return arrays

@@ -1,7 +1,7 @@
-"""Whether the metadata of a Parquet file can be looked at without ending the process that looks.
+"""Checks in a subprocess that the metadata of a Parquet file can be read without crashing the process.
 
-Arrow lets C++ exceptions of some accessors through (of a column chunk whose size statistics do not fit its schema, for
-one), and these end the process. Files read in a process of their own need no such question.
+Some Arrow accessors let C++ exceptions escape (for a column chunk whose size statistics contradict its schema, for
+example), which terminates the process. Files read in a process of their own need no such check.
 """
 
 import os
@@ -26,13 +26,13 @@ for path in sys.stdin.buffer.read().split(bytes(1)):
             for at in range(group.num_columns):
                 group.column(at)
     except Exception:
-        pass  # the caller meets it too, and says it better
+        pass  # the caller runs into it too, with a better message
 """
 
 
 def check_metadata(files: Sequence[tuple[Path, str]]) -> None:
-    """Raises InvalidField for the first of several files, each with what names it in errors, where a look at the
-    metadata ends a process."""
+    """Raise InvalidField for the first of several files, each with its name in errors, whose metadata crash a
+    process."""
     paths = b"\0".join(os.fsencode(path) for path, _ in files)
     looked = subprocess.run([sys.executable, "-I", "-c", _LOOK], input=paths, capture_output=True, check=False)
     if looked.returncode < 0:

@@ -1,4 +1,4 @@
-"""Which mark the fractions of a delimited file have: a point, or a comma as in German or French."""
+"""Detects the decimal mark of a delimited file: a point, or a comma as in German or French."""
 
 from typing import Final
 
@@ -7,20 +7,20 @@ import pyarrow.compute as pc
 
 from shoal.tables import is_text
 
-__all__ = ["decimal_mark"]
+__all__ = ["detect_decimal_mark"]
 
 _COMMA: Final = r"^[-+]?([0-9]+|[0-9]{1,3}([. ][0-9]{3})+)(,[0-9]+)?$"
 _POINT: Final = r"^[-+]?([0-9]+|[0-9]{1,3}([, ][0-9]{3})+)(\.[0-9]+)?$"
 _SURE: Final = r"{m}([0-9]{{1,2}}|[0-9]{{4,}})$|^[-+]?(0+|[0-9]{{4,}}){m}|[., ][0-9]{{3}}{m}[0-9]+$"
-"""A mark that can only be that of a fraction: thousands come in threes, begin with no 0, and have one mark."""
+"""A mark that can only be decimal: thousands come in groups of three, do not start with 0, and use one mark."""
 _ANY: Final = r"{m}[0-9]+$"
 
 
-def decimal_mark(rows: pa.RecordBatch) -> str:
-    """The mark of the fractions in these rows, whose columns are text as it is written.
+def detect_decimal_mark(rows: pa.RecordBatch) -> str:
+    """Return the decimal mark of these rows, whose columns hold the raw text.
 
-    It is a comma where a column holds numbers with a comma and nothing else, and no column such with a point. Three
-    digits behind a mark may be thousands ("1.234"), so a column decides by them only where no other column does.
+    It is a comma where a column holds nothing but numbers with a comma, and no column such numbers with a point. Three
+    digits after a mark may be thousands ("1.234"), so such a column decides only where no other does.
     """
     columns = [column for column in rows.columns if is_text(column.type)]
     for fraction in (_SURE, _ANY):
@@ -33,5 +33,5 @@ def decimal_mark(rows: pa.RecordBatch) -> str:
 
 def _are_fractions(column: pa.Array, pattern: str, mark: str) -> bool:
     filled = column.filter(pc.and_kleene(column.is_valid(), pc.not_equal(column, "")))
-    every = pc.all(pc.match_substring_regex(filled, pattern), min_count=1).as_py()
-    return bool(every) and bool(pc.any(pc.match_substring_regex(filled, mark)).as_py())
+    all_match = pc.all(pc.match_substring_regex(filled, pattern), min_count=1).as_py()
+    return bool(all_match) and bool(pc.any(pc.match_substring_regex(filled, mark)).as_py())

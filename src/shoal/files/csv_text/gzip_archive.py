@@ -1,4 +1,4 @@
-"""Gzip archives of text, unpacked as a stream into a file that is gone when nobody reads it any more."""
+"""Gzip archives of text, decompressed as a stream into a temporary file."""
 
 import gzip
 import shutil
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import IO, Final
 
 from shoal.errors import InvalidField, TooLarge
-from shoal.files.bounds import Bounds, size_text
+from shoal.files.bounds import Bounds, format_size
 
-__all__ = ["Unpacked"]
+__all__ = ["UnpackedArchive"]
 
 _PIECE: Final = 2**20
-_ROOM_LEFT: Final = 256 * 2**20
-"""What unpacking leaves free on the disk."""
+_FREE_SPACE: Final = 256 * 2**20
+"""Disk space that decompression leaves free."""
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
-class Unpacked:
-    """What a gzip archive holds, one member or several, in a file of this process's own at `path`.
+class UnpackedArchive:
+    """The content of a gzip archive of one or more members, in a private temporary file at `path`.
 
     Where the system allows it the file has no name, so that nothing is left behind however the process ends.
 
@@ -30,16 +30,16 @@ class Unpacked:
     label
         Names it in errors.
     bounds
-        How far a file of its size may unfold.
+        How far a file of its size may expand.
     folder
-        Where to unpack; None takes the system's folder for temporary files.
+        Where to decompress; None takes the system's folder for temporary files.
 
     Raises
     ------
     InvalidField
-        For an archive that is cut off or damaged.
+        For an archive that is truncated or damaged.
     TooLarge
-        As soon as more comes out than `bounds` allow, or than there is room for on the disk.
+        As soon as the content exceeds `bounds` or the free disk space.
     """
 
     def __init__(self, archive: Path, label: str, bounds: Bounds, folder: Path | None = None) -> None:
@@ -63,37 +63,37 @@ class Unpacked:
 
     def _unpack(self, archive: Path, bounds: Bounds) -> None:
         packed = archive.stat().st_size
-        most, total = bounds.unfolded_bytes(packed), 0
+        most, total = bounds.max_expanded_bytes(packed), 0
         try:
             with gzip.open(archive) as content:
                 while piece := content.read(_PIECE):
                     total += len(piece)
                     if total > most:
-                        raise self._too_large(packed, most)
-                    if total // _ROOM_LEFT != (total - len(piece)) // _ROOM_LEFT or total == len(piece):
-                        self._check_room()
+                        raise self._size_error(packed, most)
+                    if total // _FREE_SPACE != (total - len(piece)) // _FREE_SPACE or total == len(piece):
+                        self._check_free_space()
                     self._file.write(piece)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            what = "ends too early" if isinstance(error, EOFError) else "is damaged"
-            remedy = "Copy it again, or pack it anew; `gzip -t FILE` tells whether it is whole."
-            raise InvalidField(self._label, f"{what}: it is no whole gzip archive", remedy=remedy) from error
+            problem = "ends too early" if isinstance(error, EOFError) else "is damaged"
+            remedy = "Copy or compress it again; `gzip -t FILE` checks it."
+            raise InvalidField(self._label, f"{problem}: it is not a complete gzip archive", remedy=remedy) from error
         self._file.flush()
 
-    def _too_large(self, packed: int, most: int) -> TooLarge:
+    def _size_error(self, packed: int, most: int) -> TooLarge:
         return TooLarge(
-            f"{self._label}: unfolds to more than {size_text(most)}, and a gzip archive of {size_text(packed)} may "
+            f"{self._label}: unfolds to more than {format_size(most)}, and a gzip archive of {format_size(packed)} may "
             "unfold to no more. Send it in parts, or raise SHOAL_IMPORT_UNFOLDED_MIB.",
             field=self._label,
             limit_bytes=most,
             setting="SHOAL_IMPORT_UNFOLDED_MIB",
         )
 
-    def _check_room(self) -> None:
-        """Before every 256 MiB: there is room for them, and as much is left."""
+    def _check_free_space(self) -> None:
+        """Check before every 256 MiB that they fit, and that as much remains free."""
         free = shutil.disk_usage(self._folder).free
-        if free < 2 * _ROOM_LEFT:
+        if free < 2 * _FREE_SPACE:
             raise TooLarge(
-                f"{self._label}: cannot be unpacked, as only {size_text(free)} are free on the disk of {self._folder}. "
-                "Make room there, or send the file in parts.",
+                f"{self._label}: cannot be unpacked, as only {format_size(free)} are free on the disk of "
+                f"{self._folder}. Make room there, or send the file in parts.",
                 field=self._label,
             )

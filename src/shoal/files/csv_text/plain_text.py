@@ -1,4 +1,4 @@
-"""Files of text as they are read: unpacked where they are archives, and in UTF-8."""
+"""Text files as they are parsed: decompressed where they are archives, and in UTF-8."""
 
 import codecs
 import tempfile
@@ -7,42 +7,42 @@ from typing import IO, Final
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds
-from shoal.files.csv_text.gzip_archive import Unpacked
-from shoal.files.formats import format_by_name, packed_format, wide_encoding_of
+from shoal.files.csv_text.gzip_archive import UnpackedArchive
+from shoal.files.formats import detect_packed_format, detect_wide_encoding, format_from_name
 
-__all__ = ["PlainText", "check_encoding", "is_written_anew"]
+__all__ = ["PlainText", "check_encoding", "needs_copy"]
 
 _PIECE: Final = 2**20
 _UTF8: Final = frozenset({"utf-8", "utf-8-sig", "ascii"})
 _BINARY: Final = frozenset({"parquet", "arrow", "npy", "npz"})
-_OF_NAMES: Final = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
-"""Encodings of names of hosts, and of text in source code."""
-_SUCH: Final = "Such as cp1252 for CSV files of Excel, latin-1 or shift_jis."
+_NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
+"""Codecs of host names and of text in source code."""
+_EXAMPLES: Final = "Such as cp1252 for CSV files of Excel, latin-1 or shift_jis."
 
 
-def check_encoding(given: object) -> str:
-    """The name of an encoding of files of text as Python has it. Raises InvalidField."""
-    if not isinstance(given, str):
-        raise InvalidField("encoding", "must be the name of an encoding", value=given, remedy=_SUCH)
+def check_encoding(name: object) -> str:
+    """Return the canonical name of a text encoding. Raises InvalidField."""
+    if not isinstance(name, str):
+        raise InvalidField("encoding", "must be the name of an encoding", value=name, remedy=_EXAMPLES)
     try:
-        found = codecs.lookup(given)
-        "".encode(found.name)
-    except (LookupError, ValueError):  # and what makes bytes of bytes, such as rot13
-        raise InvalidField("encoding", "is unknown", value=given, remedy=_SUCH) from None
-    if found.name in _OF_NAMES:
-        raise InvalidField("encoding", "is none of files", value=given, remedy=_SUCH)
-    return found.name
+        codec = codecs.lookup(name)
+        "".encode(codec.name)
+    except (LookupError, ValueError):  # also codecs that are not text encodings, such as rot13
+        raise InvalidField("encoding", "is unknown", value=name, remedy=_EXAMPLES) from None
+    if codec.name in _NOT_FOR_FILES:
+        raise InvalidField("encoding", "is none of files", value=name, remedy=_EXAMPLES)
+    return codec.name
 
 
-def is_written_anew(path: Path, format: str | None, encoding: str | None) -> bool:
-    """Whether a file is read from a copy: an archive, or text that is not in UTF-8. Raises InvalidField."""
-    if packed_format(path, path.name, format) is not None:
+def needs_copy(path: Path, format: str | None, encoding: str | None) -> bool:
+    """Return whether a file is read from a copy: an archive, or text that is not UTF-8. Raises InvalidField."""
+    if detect_packed_format(path, path.name, format) is not None:
         return True
-    return _encoding_of(path, path.name, format, encoding) is not None
+    return _detect_encoding(path, path.name, format, encoding) is not None
 
 
 class PlainText:
-    """A file, or the copy of it in UTF-8, at `path`, of the `format` that was given or that the archive's name says.
+    """A file, or its copy in UTF-8, at `path`; its `format` is the one given or implied by the archive's name.
 
     Parameters
     ----------
@@ -51,38 +51,38 @@ class PlainText:
     label
         Names it in errors.
     format
-        What it is; None where its name says so.
+        Its format; None infers it from the name.
     encoding
-        How its text is written; None for UTF-8, and for UTF-16 or UTF-32 with a mark.
+        The encoding of its text; None for UTF-8, and for UTF-16 or UTF-32 with a byte order mark.
     bounds
-        How far an archive of its size may unfold.
+        How far an archive of its size may expand.
     temporary
         Where copies go; None takes the system's folder for temporary files.
 
     Raises
     ------
     InvalidField
-        For an archive that is damaged, and naming the line of bytes that are no text of this encoding.
+        For an archive that is damaged, and naming the line of bytes that are invalid in this encoding.
     TooLarge
-        For an archive that unfolds too far.
+        For an archive that expands too far.
     """
 
     def __init__(
         self, path: Path, label: str, format: str | None, encoding: str | None, bounds: Bounds, temporary: Path | None
     ) -> None:
-        self._copies: list[Unpacked | _Decoded] = []
+        self._copies: list[UnpackedArchive | _DecodedCopy] = []
         self.path, self.format, self.is_packed = path, format, False
         try:
-            if (packed := packed_format(path, label, format)) is not None:
-                self._take(Unpacked(path, label, bounds, temporary))
+            if (packed := detect_packed_format(path, label, format)) is not None:
+                self._add_copy(UnpackedArchive(path, label, bounds, temporary))
                 self.format, self.is_packed = packed, True
-            if (found := _encoding_of(self.path, label, self.format, encoding)) is not None:
-                self._take(_Decoded(self.path, label, found, temporary))
+            if (detected := _detect_encoding(self.path, label, self.format, encoding)) is not None:
+                self._add_copy(_DecodedCopy(self.path, label, detected, temporary))
         except BaseException:
             self.close()
             raise
 
-    def _take(self, copy: "Unpacked | _Decoded") -> None:
+    def _add_copy(self, copy: "UnpackedArchive | _DecodedCopy") -> None:
         self._copies.append(copy)
         self.path = copy.path
         for earlier in self._copies[:-1]:
@@ -94,19 +94,19 @@ class PlainText:
             copy.close()
 
 
-def _encoding_of(path: Path, label: str, format: str | None, given: str | None) -> str | None:
-    """How a file of text has to be decoded; None for UTF-8, and for files that are no text."""
-    kind = format_by_name(path, format)
-    if given is None:
-        return None if kind in _BINARY else wide_encoding_of(path, label)
-    encoding = check_encoding(given)
+def _detect_encoding(path: Path, label: str, format: str | None, requested: str | None) -> str | None:
+    """Return the encoding from which a text file has to be decoded; None for UTF-8, and for binary files."""
+    kind = format_from_name(path, format)
+    if requested is None:
+        return None if kind in _BINARY else detect_wide_encoding(path, label)
+    encoding = check_encoding(requested)
     if kind in _BINARY:
-        raise InvalidField("encoding", "belongs to text", value=given, remedy=f"Leave it out: {label} is none.")
+        raise InvalidField("encoding", "belongs to text", value=requested, remedy=f"Leave it out: {label} is none.")
     return None if encoding in _UTF8 else encoding
 
 
-class _Decoded:
-    """A text in UTF-8, in a file of this process's own at `path`."""
+class _DecodedCopy:
+    """A UTF-8 copy of a text, in a private temporary file at `path`."""
 
     def __init__(self, source: Path, label: str, encoding: str, folder: Path | None) -> None:
         self._file: IO[bytes] = tempfile.NamedTemporaryFile(prefix="shoal-", dir=folder)  # noqa: SIM115  # see `close`
@@ -135,7 +135,7 @@ class _Decoded:
                     remedy = "Name the encoding that it has, or save it as UTF-8."
                     place = f"{label}: line {lines}"
                     raise InvalidField(place, f"is not {encoding} text (byte 0x{byte:02x})", remedy=remedy) from None
-                except UnicodeError:  # without a place: UTF-16 and UTF-32 ask for a mark
+                except UnicodeError:  # without a position: UTF-16 and UTF-32 require a byte order mark
                     remedy = f"Name {encoding}-le or {encoding}-be, or the encoding that it has."
                     raise InvalidField(label, f"is not {encoding} text: it has no mark", remedy=remedy) from None
                 lines += text.count("\n")

@@ -1,1 +1,1 @@
-"""Document ids in files: found, likely, or generated."""
+"""Document ids in files: read, inferred or generated."""

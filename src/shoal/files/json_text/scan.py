@@ -1,4 +1,4 @@
-"""Where the values of a JSON document begin and end, found without reading them: a file is mapped, not held."""
+"""Locates the values of a JSON document without parsing them; the file is memory-mapped."""
 
 import mmap
 import re
@@ -11,14 +11,14 @@ import orjson
 __all__ = [
     "Data",
     "Member",
-    "Unfinished",
-    "end_of",
-    "first_at",
+    "Unterminated",
+    "find_end",
     "is_list_of",
-    "mapped_file",
-    "members",
-    "sequence",
-    "values",
+    "iter_containers",
+    "iter_members",
+    "iter_sequence",
+    "map_file",
+    "skip_space",
 ]
 
 Data: TypeAlias = bytes | mmap.mmap
@@ -29,8 +29,8 @@ _SPACE: Final = re.compile(rb"[\s]*")
 _OPENING, _CLOSING = b"[{", b"]}"
 
 
-class Unfinished(Exception):
-    """A document ends inside of a value; `at` is where the value begins."""
+class Unterminated(Exception):
+    """A document ends inside a value; `at` is the offset where the value starts."""
 
     def __init__(self, at: int) -> None:
         super().__init__(at)
@@ -38,8 +38,10 @@ class Unfinished(Exception):
 
 
 class Member(NamedTuple):
-    """A member of an object: its key, and where its value begins. `stop` is where a list or an object ends, else
-    where it begins."""
+    """A member of an object: its key, and where its value starts.
+
+    `stop` is where a list or an object ends; for other values it equals `start`.
+    """
 
     key: str
     start: int
@@ -51,29 +53,35 @@ class Member(NamedTuple):
         return self.stop > self.start
 
 
-def mapped_file(path: Path) -> Data:
-    """The content of a file that is not empty."""
+def map_file(path: Path) -> Data:
+    """Memory-map a file that is not empty."""
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def first_at(data: Data, start: int) -> int:
-    """The first place from `start` on that is no white space; the end where there is none."""
-    found = _SPACE.match(data, start)
-    return found.end() if found else start
+def skip_space(data: Data, start: int) -> int:
+    """Return the first offset from `start` on that is not white space; the end where there is none."""
+    space = _SPACE.match(data, start)
+    return space.end() if space else start
 
 
-def values(data: Data, start: int) -> Iterator[tuple[int, int]]:
-    """Where the lists and objects lie that are directly inside of the list or object at `start`; the last pair is the
-    whole, from `start` to its end. Raises Unfinished where it has none."""
-    for token, place in _tokens(data, start):
+def iter_containers(data: Data, start: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans of the lists and objects directly inside the container at `start`; the last span is the container
+    itself.
+
+    Raises Unterminated where it has no end.
+    """
+    for token, place in _iter_tokens(data, start):
         if place is not None:
             yield place, token.end()
 
 
-def _tokens(data: Data, start: int) -> Iterator[tuple[re.Match[bytes], int | None]]:
-    """The tokens directly inside of the list or object at `start`: texts with None, and the ends of what is inside and
-    of the whole, each with the place where it begins. Raises Unfinished where the whole has no end."""
+def _iter_tokens(data: Data, start: int) -> Iterator[tuple[re.Match[bytes], int | None]]:
+    """Yield the tokens directly inside the container at `start`.
+
+    Strings come with None; the ends of nested containers, and of the container itself, with the offset where each
+    starts. Raises Unterminated where the container has no end.
+    """
     depth, begin = 0, start
     for token in _TOKEN.finditer(data, start):
         char = data[token.start()]
@@ -90,31 +98,31 @@ def _tokens(data: Data, start: int) -> Iterator[tuple[re.Match[bytes], int | Non
                 return
         elif depth == 1:
             yield token, None
-    raise Unfinished(begin)
+    raise Unterminated(begin)
 
 
-def end_of(data: Data, start: int) -> int:
-    """Where the list or object at `start` ends. Raises Unfinished."""
+def find_end(data: Data, start: int) -> int:
+    """Return where the list or object at `start` ends. Raises Unterminated."""
     stop = start
-    for _, stop in values(data, start):  # noqa: B007  # the last is the whole
+    for _, stop in iter_containers(data, start):  # noqa: B007  # the last is the whole
         pass
     return stop
 
 
-def sequence(data: Data, start: int) -> Iterator[tuple[int, int]]:
-    """Where the lists and objects lie that follow each other from `start` on. Raises Unfinished."""
-    while (start := first_at(data, start)) < len(data):
+def iter_sequence(data: Data, start: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans of the lists and objects that follow each other from `start` on. Raises Unterminated."""
+    while (start := skip_space(data, start)) < len(data):
         if data[start] not in _OPENING:
-            raise Unfinished(start)
-        stop = end_of(data, start)
+            raise Unterminated(start)
+        stop = find_end(data, start)
         yield start, stop
         start = stop
 
 
-def members(data: Data, start: int) -> Iterator[Member]:
-    """The members of the object at `start`. Raises Unfinished."""
+def iter_members(data: Data, start: int) -> Iterator[Member]:
+    """Yield the members of the object at `start`. Raises Unterminated."""
     key = ""
-    for token, place in _tokens(data, start):
+    for token, place in _iter_tokens(data, start):
         if place is not None:
             if place != start:
                 yield Member(key, place, token.end())
@@ -125,8 +133,8 @@ def members(data: Data, start: int) -> Iterator[Member]:
 
 
 def is_list_of(data: Data, start: int, inside: bytes) -> bool:
-    """Whether a list begins at `start` whose first value begins with one of these characters."""
+    """Return whether a list starts at `start` and its first value starts with one of the characters of `inside`."""
     if data[start : start + 1] != b"[":
         return False
-    first = first_at(data, start + 1)
+    first = skip_space(data, start + 1)
     return data[first : first + 1] != b"" and data[first : first + 1] in inside

@@ -1,4 +1,4 @@
-"""The shapes in which programs write a table as JSON: lines, arrays, columns, an index, answers of services."""
+"""The shapes in which programs write a table as JSON: lines, arrays, columns, an index, responses of services."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,12 +8,29 @@ from typing import Any, Final
 import orjson
 
 from shoal.errors import InvalidField
-from shoal.files.bounds import MAX_NESTING, Unfolding
-from shoal.files.json_text.records import Elements, Expanded, Held, Lines, Records, check_ended, cut_off
-from shoal.files.json_text.scan import Data, Member, Unfinished, end_of, first_at, is_list_of, mapped_file, members
-from shoal.files.json_text.telemetry import TRACES, spans_of
+from shoal.files.bounds import MAX_NESTING, SizeGuard
+from shoal.files.json_text.records import (
+    ArrayRecords,
+    ExpandedRecords,
+    InMemoryRecords,
+    LineRecords,
+    Records,
+    check_end,
+    truncated_error,
+)
+from shoal.files.json_text.scan import (
+    Data,
+    Member,
+    Unterminated,
+    find_end,
+    is_list_of,
+    iter_members,
+    map_file,
+    skip_space,
+)
+from shoal.files.json_text.telemetry import TRACES, iter_spans
 
-__all__ = ["records_of"]
+__all__ = ["open_records"]
 
 _BOM: Final = b"\xef\xbb\xbf"
 _NUMBERS: Final = b"-0123456789"
@@ -22,83 +39,86 @@ _ID: Final = "id"
 _DEEPEST: Final = 3
 _LONG_LINE: Final = 2**20
 _PARSED_TIMES: Final = 8
-"""A document that is read as a whole takes about so many times its size."""
+"""A document that is parsed as a whole takes about this many times its size."""
 _PART_BYTES: Final = 128
-"""What a list or an object of it takes beside that."""
+"""Additional memory per list or object in it."""
 _SPLIT: Final = frozenset({"columns", "data"})
 _REMEDY: Final = "Write an array of objects, or one object a line (JSON lines)."
 
 
-def records_of(path: Path, label: str, unfolding: Unfolding) -> Records:
-    """The rows of a file of JSON, whatever its shape.
+def open_records(path: Path, label: str, guard: SizeGuard) -> Records:
+    """Open the rows of a JSON file of any known shape.
 
-    JSON lines, or objects one after the other, as `jq` prints them; an array of objects, or of vectors; pandas'
-    `columns`, `index`, `list` and `split`; objects or vectors by their ids; and such an array anywhere near the top of
-    an object, as services answer. Of OpenTelemetry's traces each span is a row.
-
-    Raises InvalidField for a document that holds no rows.
+    These are JSON Lines, or objects one after the other, as `jq` prints them; an array of objects or of vectors;
+    pandas' orients `columns`, `index`, `list` and `split`; objects or vectors by id; and such an array near the top of
+    an object, as in responses of services. In OpenTelemetry traces each span is a row. Raises InvalidField for a
+    document that holds no rows.
     """
-    data = mapped_file(path)
-    start = first_at(data, len(_BOM) if data[: len(_BOM)] == _BOM else 0)
+    data = map_file(path)
+    start = skip_space(data, len(_BOM) if data[: len(_BOM)] == _BOM else 0)
     first = data[start : start + 1]
     try:
         if first == b"[":
-            return _of_array(data, start, label)
+            return _open_array(data, start, label)
         if first == b"{":
-            return _of_objects(data, start, path, label, unfolding)
-    except Unfinished as error:
-        raise cut_off(data, error.at, label) from None
+            return _open_objects(data, start, path, label, guard)
+    except Unterminated as error:
+        raise truncated_error(data, error.at, label) from None
     raise InvalidField(label, "is not JSON", value=bytes(data[start : start + 40]).decode(errors="replace"))
 
 
-def _of_array(data: Data, start: int, label: str) -> Records:
-    inside = first_at(data, start + 1)
+def _open_array(data: Data, start: int, label: str) -> Records:
+    inside = skip_space(data, start + 1)
     if data[inside : inside + 1] == b"]":
         raise InvalidField(label, "has no rows", remedy="Send a file with at least one document.")
     if is_list_of(data, start, b"["):
         if not is_list_of(data, inside, _NUMBERS):
             remedy = "Write objects, which name the columns: df.to_json(FILE, orient='records')."
             raise InvalidField(label, "is an array of arrays without names of columns", remedy=remedy)
-        return Elements(data, start, label, b'{"' + _VECTOR.encode() + b'":%s}', document=True)
+        return ArrayRecords(data, start, label, b'{"' + _VECTOR.encode() + b'":%s}', document=True)
     if is_list_of(data, start, b"{"):
-        return Elements(data, start, label, document=True)
+        return ArrayRecords(data, start, label, document=True)
     raise InvalidField(label, "holds no rows: it is an array of single values", remedy=_REMEDY)
 
 
-def _of_objects(data: Data, start: int, path: Path, label: str, unfolding: Unfolding) -> Records:
-    """Lines, or what one object holds. The first line decides where it is one whole object and more follow."""
-    line = _first_line(path)
+def _open_objects(data: Data, start: int, path: Path, label: str, guard: SizeGuard) -> Records:
+    """Open lines, or what one object holds. The first line decides, where it is a whole object and more follow."""
+    line = _read_first_line(path)
     if len(line) > _LONG_LINE:
-        return _of_long_line(data, start, path, label, unfolding)
-    whole = _object(line)
+        return _open_long_line(data, start, path, label, guard)
+    whole = _parse_object(line)
     if whole is not None and (TRACES.isdisjoint(whole) is False):
-        return Expanded(Lines(path, label), spans_of, label)
-    follows = whole is not None and first_at(data, start + len(line)) < len(data)
-    if follows or (whole is None and not _is_spread(line)):
-        return Lines(path, label)
-    stop = end_of(data, start)
-    if data[first_at(data, stop) : first_at(data, stop) + 1] == b"{":
-        return Elements(data, start, label, among_others=True)
-    check_ended(data, stop, label)
-    found = _unwrapped(data, start, label, unfolding)
-    if found is not None:
-        return found
-    if whole is not None:  # JSON lines of one row
-        return Lines(path, label)
+        return ExpandedRecords(LineRecords(path, label), iter_spans, label)
+    follows = whole is not None and skip_space(data, start + len(line)) < len(data)
+    if follows or (whole is None and not _spans_lines(line)):
+        return LineRecords(path, label)
+    stop = find_end(data, start)
+    if data[skip_space(data, stop) : skip_space(data, stop) + 1] == b"{":
+        return ArrayRecords(data, start, label, among_others=True)
+    check_end(data, stop, label)
+    records = _unwrap(data, start, label, guard)
+    if records is not None:
+        return records
+    if whole is not None:  # JSON Lines with a single row
+        return LineRecords(path, label)
     raise InvalidField(label, "holds no rows: no array of objects", remedy=_REMEDY)
 
 
-def _of_long_line(data: Data, start: int, path: Path, label: str, unfolding: Unfolding) -> Records:
-    """The same where the first line is too long to be parsed for a look."""
-    stop = end_of(data, start)
-    if first_at(data, stop) == len(data) and (found := _unwrapped(data, start, label, unfolding)) is not None:
-        return found
-    first = next(members(data, start), None)
-    return Expanded(Lines(path, label), spans_of, label) if first and first.key in TRACES else Lines(path, label)
+def _open_long_line(data: Data, start: int, path: Path, label: str, guard: SizeGuard) -> Records:
+    """As `_open_objects`, where the first line is too long to parse in advance."""
+    stop = find_end(data, start)
+    if skip_space(data, stop) == len(data) and (records := _unwrap(data, start, label, guard)) is not None:
+        return records
+    first = next(iter_members(data, start), None)
+    return (
+        ExpandedRecords(LineRecords(path, label), iter_spans, label)
+        if first and first.key in TRACES
+        else LineRecords(path, label)
+    )
 
 
-def _first_line(path: Path) -> bytes:
-    """As far as it is to be parsed for a look, and one byte more."""
+def _read_first_line(path: Path) -> bytes:
+    """Return the first line, at most one byte more than may be parsed in advance."""
     with path.open("rb") as file:
         if file.read(len(_BOM)) != _BOM:
             file.seek(0)
@@ -108,142 +128,153 @@ def _first_line(path: Path) -> bytes:
     return b""
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
+def _parse_object(line: bytes) -> dict[str, Any] | None:
     try:
-        found = orjson.loads(line)
+        value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
-def _is_spread(line: bytes) -> bool:
-    """Whether an object goes on in the next line, so that a line is no row that is broken."""
+def _spans_lines(line: bytes) -> bool:
+    """Return whether an object continues on the next line, so that this line is not a malformed row."""
     text = line.strip()
     return len(text) < 3 or text.endswith((b",", b"[", b"{", b":")) or not text.startswith(b"{")
 
 
-def _unwrapped(data: Data, start: int, label: str, unfolding: Unfolding, depth: int = 1) -> Records | None:
-    """The rows inside of the object at `start`; None where it holds none."""
-    inside = list(members(data, start))
+def _unwrap(data: Data, start: int, label: str, guard: SizeGuard, depth: int = 1) -> Records | None:
+    """Return the rows inside the object at `start`; None where it holds none."""
+    inside = list(iter_members(data, start))
     if not inside:
         return None
-    traces = next((one for one in inside if one.key in TRACES and is_list_of(data, one.start, b"{")), None)
+    traces = next((member for member in inside if member.key in TRACES and is_list_of(data, member.start, b"{")), None)
     if traces is not None:
         around = b'{"resourceSpans":[%s]}'
-        return Expanded(Elements(data, traces.start, label, around), spans_of, label)
-    if depth == 1 and (found := _whole(data, start, inside, label, unfolding)) is not None:
-        return Held(found)
-    arrays = [one for one in inside if is_list_of(data, one.start, b"{")]
+        return ExpandedRecords(ArrayRecords(data, traces.start, label, around), iter_spans, label)
+    if depth == 1 and (records := _parse_whole(data, start, inside, label, guard)) is not None:
+        return InMemoryRecords(records)
+    arrays = [member for member in inside if is_list_of(data, member.start, b"{")]
     if arrays:
-        return Elements(data, max(arrays, key=lambda one: one.stop - one.start).start, label)
+        return ArrayRecords(data, max(arrays, key=lambda member: member.stop - member.start).start, label)
     if depth == _DEEPEST:
         return None
-    objects = [one for one in inside if data[one.start : one.start + 1] == b"{"]
-    below = (_unwrapped(data, one.start, label, unfolding, depth + 1) for one in objects)
-    return next((found for found in below if found is not None), None)
+    objects = [member for member in inside if data[member.start : member.start + 1] == b"{"]
+    nested = (_unwrap(data, member.start, label, guard, depth + 1) for member in objects)
+    return next((records for records in nested if records is not None), None)
 
 
-def _whole(data: Data, start: int, inside: Sequence[Member], label: str, unfolding: Unfolding) -> list[bytes] | None:
-    """Rows out of a document that is a table in another order; None for any other."""
-    keys = {one.key for one in inside}
-    split = keys >= _SPLIT and all(data[one.start : one.start + 1] == b"[" for one in inside if one.key in _SPLIT)
-    split = split and any(is_list_of(data, one.start, b"[") for one in inside if one.key == "data")
-    columns = any(is_list_of(data, one.start, b"[") for one in inside)
-    objects = len(inside) > 1 and all(data[one.start : one.start + 1] == b"{" for one in inside)
-    vectors = len(inside) > 1 and all(is_list_of(data, one.start, _NUMBERS) for one in inside)
+def _parse_whole(data: Data, start: int, inside: Sequence[Member], label: str, guard: SizeGuard) -> list[bytes] | None:
+    """Parse the rows of a document whose table is transposed; None for any other."""
+    keys = {member.key for member in inside}
+    split = keys >= _SPLIT and all(
+        data[member.start : member.start + 1] == b"[" for member in inside if member.key in _SPLIT
+    )
+    split = split and any(is_list_of(data, member.start, b"[") for member in inside if member.key == "data")
+    columns = any(is_list_of(data, member.start, b"[") for member in inside)
+    objects = len(inside) > 1 and all(data[member.start : member.start + 1] == b"{" for member in inside)
+    vectors = len(inside) > 1 and all(is_list_of(data, member.start, _NUMBERS) for member in inside)
     if not (split or columns or objects or vectors):
         return None
-    size = max(one.stop for one in inside) - start
-    unfolding.check_at_once(_PARSED_TIMES * size, "the document")
+    size = max(member.stop for member in inside) - start
+    guard.check_at_once(_PARSED_TIMES * size, "the document")
     text = bytes(data[start : start + size])
-    unfolding.check_at_once(_PARSED_TIMES * size + _PART_BYTES * (text.count(b"[") + text.count(b"{")), "the document")
-    document = {one.key: orjson.loads(bytes(data[one.start : one.stop])) for one in inside if one.is_container}
+    guard.check_at_once(_PARSED_TIMES * size + _PART_BYTES * (text.count(b"[") + text.count(b"{")), "the document")
+    document = {
+        member.key: orjson.loads(bytes(data[member.start : member.stop])) for member in inside if member.is_container
+    }
     if split:
-        rows: Iterable[dict[str, Any]] | None = _split(document, label)
+        rows: Iterable[dict[str, Any]] | None = _rows_from_split(document, label)
     elif columns:
-        rows = _columns(document, label)
+        rows = _rows_from_columns(document, label)
     elif vectors:
-        rows = _by_id(document, _VECTOR)
+        rows = _rows_by_id(document, _VECTOR)
     else:
-        rows = _objects(document)
+        rows = _rows_from_objects(document)
     try:
         return None if rows is None else [orjson.dumps(row) for row in rows]
-    except TypeError:  # orjson writes fewer levels than it reads
+    except TypeError:  # orjson serializes fewer levels than it parses
         raise InvalidField(label, f"is nested more than {MAX_NESTING} deep", remedy="Flatten it.") from None
 
 
-def _split(document: Mapping[str, Any], label: str) -> Iterator[dict[str, Any]]:
-    """Raises InvalidField for a row of another length than the names, and for labels of another number of rows."""
+def _rows_from_split(document: Mapping[str, Any], label: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the orient `split`. Raises InvalidField for rows or labels of another number than declared."""
     names = [str(name) for name in document["columns"]]
     rows: Sequence[object] = document["data"]
     index: Sequence[object] = document.get("index") or []
     if index and len(index) != len(rows):
         problem = f"has {len(index):,} labels in 'index' and {len(rows):,} rows in 'data'"
         raise InvalidField(label, problem, remedy="Write one label for each row, or leave 'index' out.")
-    ids = _ids([str(row) for row in index])
-    for at, held in enumerate(rows):
-        if not isinstance(held, list) or len(held) != len(names):
-            found = f"{len(held):,} values" if isinstance(held, list) else "no list of values"
-            problem = f"has {found}, and 'columns' has {len(names):,} names"
+    ids = _to_ids([str(row) for row in index])
+    for at, values in enumerate(rows):
+        if not isinstance(values, list) or len(values) != len(names):
+            actual = f"{len(values):,} values" if isinstance(values, list) else "no list of values"
+            problem = f"has {actual}, and 'columns' has {len(names):,} names"
             raise InvalidField(f"{label}: row {at}", problem, remedy="Write one value for each column, null for none.")
-        row = dict(zip(names, held, strict=True))
+        row = dict(zip(names, values, strict=True))
         yield row if ids is None else {_ID: ids[at], **row}
 
 
-def _columns(document: Mapping[str, Any], label: str) -> Iterator[dict[str, Any]] | None:
-    """Lists of one length, that of the vectors; empty ones, and those that list what else there is (`included` of
-    Chroma), are none of the table. Raises InvalidField for any other length."""
-    lists = {name: held for name, held in document.items() if isinstance(held, list) and held}
-    vectors = next((name for name, held in lists.items() if isinstance(held[0], list)), None)
+def _rows_from_columns(document: Mapping[str, Any], label: str) -> Iterator[dict[str, Any]] | None:
+    """Return rows from lists of the length of the vectors; None without vectors.
+
+    Empty lists, and lists of the other keys (`included` of Chroma), are not part of the table. Raises InvalidField for
+    lists of any other length.
+    """
+    lists = {name: values for name, values in document.items() if isinstance(values, list) and values}
+    vectors = next((name for name, values in lists.items() if isinstance(values[0], list)), None)
     if vectors is None:
         return None
     count = len(lists[vectors])
-    alike = {name: held for name, held in lists.items() if len(held) == count}
-    others = [name for name in lists if name not in alike and not _lists_members(lists[name], document)]
+    alike = {name: values for name, values in lists.items() if len(values) == count}
+    others = [name for name in lists if name not in alike and not _names_members(lists[name], document)]
     if others:
-        found = ", ".join(f"{len(lists[name]):,} in {name!r}" for name in others)
-        problem = f"has lists of different lengths: {count:,} values in {vectors!r}, {found}"
+        others_text = ", ".join(f"{len(lists[name]):,} in {name!r}" for name in others)
+        problem = f"has lists of different lengths: {count:,} values in {vectors!r}, {others_text}"
         raise InvalidField(label, problem, remedy="Write one value a row in each, or leave out what is no column.")
-    columns = {_singular(name): held for name, held in alike.items()}
-    return ({name: held[at] for name, held in columns.items()} for at in range(count))
+    columns = {_rename_ids(name): values for name, values in alike.items()}
+    return ({name: values[at] for name, values in columns.items()} for at in range(count))
 
 
-def _lists_members(held: Sequence[object], document: Mapping[str, Any]) -> bool:
-    return all(isinstance(name, str) and name in document for name in held)
+def _names_members(values: Sequence[object], document: Mapping[str, Any]) -> bool:
+    return all(isinstance(name, str) and name in document for name in values)
 
 
-def _singular(name: str) -> str:
+def _rename_ids(name: str) -> str:
     return _ID if name == "ids" else name
 
 
-def _objects(document: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]] | None:
-    """pandas' columns, where all inner keys are the same and each column is of one kind; else rows by their ids, where
-    they have fields in common."""
-    inner = [list(held) for held in document.values()]
+def _rows_from_objects(document: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]] | None:
+    """Return rows from pandas' columns, where all inner keys agree and each column has one type.
+
+    Otherwise rows by id, where they have keys in common; None for any other.
+    """
+    inner = [list(values) for values in document.values()]
     if not inner[0]:
         return None
     same = all(keys == inner[0] for keys in inner)
-    if same and all(len({_kind(value) for value in held.values()} - {None}) <= 1 for held in document.values()):
-        ids = _ids(inner[0])
-        rows = ({name: held[key] for name, held in document.items()} for key in inner[0])
+    if same and all(
+        len({_json_kind(value) for value in values.values()} - {None}) <= 1 for values in document.values()
+    ):
+        ids = _to_ids(inner[0])
+        rows = ({name: values[key] for name, values in document.items()} for key in inner[0])
         return rows if ids is None else ({_ID: id, **row} for id, row in zip(ids, rows, strict=True))
-    return _by_id(document, None) if all(inner[0][0] in keys for keys in inner) else None
+    return _rows_by_id(document, None) if all(inner[0][0] in keys for keys in inner) else None
 
 
-def _kind(value: object) -> str | None:
+def _json_kind(value: object) -> str | None:
     if value is None:
         return None
     return "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
 
 
-def _by_id(document: Mapping[str, Any], field: str | None) -> Iterator[dict[str, Any]]:
-    ids = _ids(list(document))
-    for at, held in enumerate(document.values()):
-        row = dict(held) if field is None else {field: held}
+def _rows_by_id(document: Mapping[str, Any], field: str | None) -> Iterator[dict[str, Any]]:
+    ids = _to_ids(list(document))
+    for at, values in enumerate(document.values()):
+        row = dict(values) if field is None else {field: values}
         yield row if ids is None else {_ID: ids[at], **row}
 
 
-def _ids(labels: Sequence[str]) -> Sequence[str] | None:
-    """The labels of rows as ids; None where they only number them."""
-    numbered = all(label == str(at) for at, label in zip(itertools.count(), labels, strict=False))
-    return None if numbered or not labels else labels
+def _to_ids(labels: Sequence[str]) -> Sequence[str] | None:
+    """Return the row labels as ids; None where they only number the rows."""
+    only_numbers = all(label == str(at) for at, label in zip(itertools.count(), labels, strict=False))
+    return None if only_numbers or not labels else labels

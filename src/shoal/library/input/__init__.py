@@ -1,1 +1,1 @@
-"""Data as callers of the library pass it, converted to columns."""
+"""Converts what callers of the library pass to columns."""

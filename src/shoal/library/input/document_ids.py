@@ -1,4 +1,4 @@
-"""Ids in the caller's own type: inside Shoal an id is text, outside whole numbers stay whole numbers."""
+"""Ids in the caller's type: inside Shoal an id is text, outside integers stay integers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,17 +26,17 @@ class DocumentIds:
     Parameters
     ----------
     values
-        (n,) all text or all whole numbers.
+        (n,) all text or all integers.
     type
-        Of a column of them: string, int64, or uint64 where a number needs it.
+        The Arrow type of a column of ids: string, int64, or uint64 where a number needs it.
     """
 
     values: Sequence[str] | Sequence[int]
     type: pa.DataType
 
     @classmethod
-    def of(cls, texts: Sequence[str], *, whole: bool) -> "DocumentIds":
-        """Of ids as text, `whole` where the caller gave whole numbers. Numbers of more than 64 bits stay text."""
+    def from_texts(cls, texts: Sequence[str], *, whole: bool) -> "DocumentIds":
+        """Restore ids from text, `whole` where the caller passed integers. Numbers of more than 64 bits stay text."""
         if whole and len(texts):
             column = pa.array(texts, pa.string())
             for kind in (pa.int64(), pa.uint64()):
@@ -46,27 +46,28 @@ class DocumentIds:
                     continue
         return cls(texts, pa.string())
 
-    def array(self) -> Ids:
-        """(n,) The ids as an array, which takes masks and positions: objects for text, else int64 or uint64."""
+    def to_array(self) -> Ids:
+        """Return (n,) the ids as an array, which supports masks and positions: objects for text, else int64 or
+        uint64."""
         if pa.types.is_string(self.type):
             return np.array(self.values, np.object_)
         if pa.types.is_uint64(self.type):
             return np.array(self.values, np.uint64)
         return np.array(self.values, np.int64)
 
-    def restored(self, id: str) -> Id:
-        """One id in the caller's type."""
+    def restore(self, id: str) -> Id:
+        """Return one id in the caller's type."""
         return id if pa.types.is_string(self.type) else int(id)
 
-    def cluster(self, one: NamedCluster) -> NamedCluster:
-        """The cluster with its documents named in the caller's type."""
+    def restore_cluster(self, cluster: NamedCluster) -> NamedCluster:
+        """Return the cluster with its document ids in the caller's type."""
         if pa.types.is_string(self.type):
-            return one
-        chosen = tuple(self.restored(str(id)) for id in one.representatives)
-        return replace(one, medoid=self.restored(str(one.medoid)), representatives=chosen)
+            return cluster
+        chosen = tuple(self.restore(str(id)) for id in cluster.representatives)
+        return replace(cluster, medoid=self.restore(str(cluster.medoid)), representatives=chosen)
 
-    def table(self, table: pa.Table) -> pa.Table:
-        """The table with every column of ids in the caller's type."""
+    def restore_table(self, table: pa.Table) -> pa.Table:
+        """Return the table with every id column in the caller's type."""
         if pa.types.is_string(self.type):
             return table
         kinds = {name: self.type for name in _SINGLE} | {name: pa.list_(self.type) for name in _SEVERAL}

@@ -19,11 +19,11 @@ from shoal.engine.rows.geometry import unit_rows
 from shoal.engine.rows.new_rows import check_new_points
 from shoal.errors import InvalidField
 from shoal.library.input.alignment import align
+from shoal.library.input.arguments import split_vectors
 from shoal.library.input.document_ids import DocumentIds
-from shoal.library.input.given import split_vectors
-from shoal.library.views.breakdown import by_class, by_time
+from shoal.library.views.breakdown import count_by_class, count_by_time
 from shoal.library.views.exports import as_pandas, as_polars, clusters_table, documents_table, representatives_table
-from shoal.library.views.notebook import Line, Page, page_html
+from shoal.library.views.notebook import ClusterRow, Page, render_page
 from shoal.precision import Split, center_on_mean
 from shoal.scalars import parse_integer
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from shoal.library.written.write_back import Clustered, FileRows
+    from shoal.library.output.write_back import ClusteredRows, FileRows
 
 __all__ = ["Exploration", "Kept"]
 
-_MOST_BYTES: Final = 2 * 2**30
+_MAX_BYTES: Final = 2 * 2**30
 _DOCUMENTS, _CLUSTERS, _REPRESENTATIVES = "documents", "clusters", "representatives"
 
 
@@ -106,8 +106,8 @@ class Exploration(ABC):
             return representatives_table(self.analysis, self.document_ids, texts)
         tables = self.tables()
         if table not in tables:
-            there = ", ".join([_DOCUMENTS, _CLUSTERS, _REPRESENTATIVES, *tables])
-            raise InvalidField("table", "is none of this clustering's", value=table, remedy=f"There are {there}.")
+            names = ", ".join([_DOCUMENTS, _CLUSTERS, _REPRESENTATIVES, *tables])
+            raise InvalidField("table", "is not a table of this clustering", value=table, remedy=f"There are {names}.")
         return tables[table]
 
     def to_pandas(self, table: str = _DOCUMENTS) -> "pd.DataFrame":
@@ -193,10 +193,10 @@ class Exploration(ABC):
         Conflict
             For a place where nothing may be written.
         """
-        from shoal.library.written.write_back import write_clustered  # it imports all formats, which few need
+        from shoal.library.output.write_back import write_clustered  # imports all formats, which few callers need
 
         return write_clustered(
-            cast("Clustered", self), Path(path), without=without, overwrite=overwrite, progress=progress
+            cast("ClusteredRows", self), Path(path), without=without, overwrite=overwrite, progress=progress
         )
 
     # ── probabilities ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,12 +254,12 @@ class Exploration(ABC):
         InvalidField
             For wrong vectors, none that were kept, and a table that would be too large.
         """
-        points = self._placed(vectors, vector)
+        points = self._prepare_points(vectors, vector)
         mixture = Mixture.of(self.analysis.outcome)
         if top is not None:
             return mixture.top(points, parse_integer("top", top, 1), self.plan.threads, progress)
         needed = 4 * len(points) * len(self.clusters)
-        if needed > _MOST_BYTES:
+        if needed > _MAX_BYTES:
             problem = (
                 f"is needed: {len(points):,} documents in {len(self.clusters):,} clusters make {needed / 2**30:.1f} GiB"
             )
@@ -285,7 +285,7 @@ class Exploration(ABC):
         -------
         Table
             start and end of the bin (end not included, but in the last of so many bins), cluster_id, cluster_label,
-            count of documents, share of the documents of that bin, and words: up to 5 that tell the cluster's
+            count of documents, share of the documents of that bin, and words: up to 5 that distinguish the cluster's
             documents of that time from its others, null without texts. Bins without documents are there; documents
             without a time stand in a bin without start.
 
@@ -297,7 +297,7 @@ class Exploration(ABC):
         """
         outcome, texts = self.analysis.outcome, None if self.kept is None else self.kept.texts
         timestamps = align("timestamps", timestamps, self.index)
-        return by_time(timestamps, bins, outcome.labels, self.clusters, texts)
+        return count_by_time(timestamps, bins, outcome.labels, self.clusters, texts)
 
     def per_class(self, classes: object) -> pa.Table:
         """Clusters by class: one row for each class and each cluster that meet, the largest class first, noise last.
@@ -313,8 +313,8 @@ class Exploration(ABC):
         -------
         Table
             class, cluster_id, cluster_label, count of documents, share of the documents of that class, lift (that
-            share over the share of the cluster in all documents: 2 is twice as frequent), and words: up to 5 that tell
-            the cluster's documents of that class from its others, null without texts.
+            share over the share of the cluster in all documents: 2 is twice as frequent), and words: up to 5 that
+            distinguish the cluster's documents of that class from its others, null without texts.
 
         Raises
         ------
@@ -323,7 +323,7 @@ class Exploration(ABC):
         """
         outcome, texts = self.analysis.outcome, None if self.kept is None else self.kept.texts
         classes = align("classes", classes, self.index)
-        return by_class(classes, outcome.labels, self.clusters, texts)
+        return count_by_class(classes, outcome.labels, self.clusters, texts)
 
     # ── shown ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -336,22 +336,28 @@ class Exploration(ABC):
             f"{self.seconds:.1f} s",
         ]
         lines = [
-            Line(one.label, one.keywords, one.size, one.share, one.examples[0] if one.examples else "")
-            for one in self.clusters
+            ClusterRow(
+                cluster.label,
+                cluster.keywords,
+                cluster.size,
+                cluster.share,
+                cluster.examples[0] if cluster.examples else "",
+            )
+            for cluster in self.clusters
         ]
         others = [f"{len(layer.clusters):,}" for layer in self.layers if not layer.chosen and len(layer.clusters) > 1]
         if others:
             facts.append(f"clustering.layers has {', '.join(others)} clusters too")
-        facts += self._columns_read()
+        facts += self._describe_columns()
         noise = self.analysis.noise
-        return page_html(Page(len(outcome.labels), lines, noise, [fact for fact in facts if fact], self.warnings))
+        return render_page(Page(len(outcome.labels), lines, noise, [fact for fact in facts if fact], self.warnings))
 
-    def _columns_read(self) -> list[str]:
+    def _describe_columns(self) -> list[str]:
         """Which columns are what, where they were columns."""
-        read = (("vector", self.vector_column), ("named from", ", ".join(self.text_columns)), ("id", self.id_column))
-        return [f"{what} {column}" for what, column in read if column]
+        columns = (("vector", self.vector_column), ("named from", ", ".join(self.text_columns)), ("id", self.id_column))
+        return [f"{role} {column}" for role, column in columns if column]
 
-    def _placed(self, vectors: object, vector: str | None) -> Points:
+    def _prepare_points(self, vectors: object, vector: str | None) -> Points:
         """Rows where the clusters are: those given, or those that were clustered. Raises InvalidField."""
         origin = self.analysis.outcome.origin
         if vectors is not None:

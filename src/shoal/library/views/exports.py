@@ -1,4 +1,4 @@
-"""A clustering as tables that data frames join: one row a document, a cluster, or a document that stands for one."""
+"""A clustering as tables to join: one row per document, per cluster, or per representative."""
 
 import json
 from collections.abc import Sequence
@@ -21,44 +21,50 @@ __all__ = [
     "as_polars",
     "clusters_table",
     "documents_table",
-    "index_of",
     "index_table",
     "representatives_table",
+    "restore_index",
 ]
 
 
 def documents_table(analysis: Analysis, ids: DocumentIds) -> pa.Table:
-    """One row a document, in the order given: document_id, cluster_id (`cl_noise` for noise), cluster_label (null
-    there), strength, x, y."""
-    members = ids.table(members_table(analysis))
+    """Return one row per document, in input order: document_id, cluster_id (`cl_noise` for noise), cluster_label
+    (null there), strength, x, y."""
+    members = ids.restore_table(members_table(analysis))
     names = {"membership_strength": "strength"}
-    kept = [name for name in members.column_names if name not in ("distance_to_centroid", "outlier_score")]
-    return members.select(kept).rename_columns([names.get(name, name) for name in kept])
+    columns = [name for name in members.column_names if name not in ("distance_to_centroid", "outlier_score")]
+    return members.select(columns).rename_columns([names.get(name, name) for name in columns])
 
 
 def clusters_table(clusters: Sequence[NamedCluster], ids: DocumentIds) -> pa.Table:
-    """One row a cluster, largest first: cluster_id, cluster_label, keywords, size, share of all documents, similarities
-    to the centroid, examples, medoid_id, representative_ids."""
+    """Return one row per cluster, largest first.
+
+    The columns are cluster_id, cluster_label, keywords, size, share of all documents, similarities to the centroid,
+    examples, medoid_id, representative_ids.
+    """
     texts, id = pa.list_(pa.string()), ids.type
     return pa.table(
         {
-            "cluster_id": pa.array([one.cluster_id for one in clusters], pa.string()),
-            "cluster_label": pa.array([one.label for one in clusters], pa.string()),
-            "keywords": pa.array([list(one.keywords) for one in clusters], texts),
-            "size": pa.array([one.size for one in clusters], pa.int64()),
-            "share": pa.array([one.share for one in clusters], pa.float64()),
-            "mean_cosine_similarity": pa.array([one.mean_similarity for one in clusters], pa.float64()),
-            "min_cosine_similarity": pa.array([one.min_similarity for one in clusters], pa.float64()),
-            "examples": pa.array([list(one.examples) for one in clusters], texts),
-            "medoid_id": pa.array([one.medoid for one in clusters], id),
-            "representative_ids": pa.array([list(one.representatives) for one in clusters], pa.list_(id)),
+            "cluster_id": pa.array([cluster.cluster_id for cluster in clusters], pa.string()),
+            "cluster_label": pa.array([cluster.label for cluster in clusters], pa.string()),
+            "keywords": pa.array([list(cluster.keywords) for cluster in clusters], texts),
+            "size": pa.array([cluster.size for cluster in clusters], pa.int64()),
+            "share": pa.array([cluster.share for cluster in clusters], pa.float64()),
+            "mean_cosine_similarity": pa.array([cluster.mean_similarity for cluster in clusters], pa.float64()),
+            "min_cosine_similarity": pa.array([cluster.min_similarity for cluster in clusters], pa.float64()),
+            "examples": pa.array([list(cluster.examples) for cluster in clusters], texts),
+            "medoid_id": pa.array([cluster.medoid for cluster in clusters], id),
+            "representative_ids": pa.array([list(cluster.representatives) for cluster in clusters], pa.list_(id)),
         }
     )
 
 
 def representatives_table(analysis: Analysis, ids: DocumentIds, texts: Sequence[str] | None) -> pa.Table:
-    """One row a document that stands for a cluster, nearest to the centroid first: cluster_id, cluster_label, rank from
-    1, document_id, and its whole text, null where no texts were kept."""
+    """Return one row per representative, nearest to the centroid first.
+
+    The columns are cluster_id, cluster_label, rank from 1, document_id, and its whole text, null where no texts were
+    kept.
+    """
     chosen = [rows.tolist() for rows in analysis.outcome.representatives]
     numbers = [number for number, rows in enumerate(chosen) for _ in rows]
     rows = [row for rows in chosen for row in rows]
@@ -75,7 +81,7 @@ def representatives_table(analysis: Analysis, ids: DocumentIds, texts: Sequence[
 
 
 def index_table(index: Any) -> pa.Table | None:
-    """The index of a pandas data frame as columns, to be saved; None where there is none, or it is of no Arrow type."""
+    """Return a pandas index as columns, to be saved; None where there is none, or Arrow cannot represent it."""
     if index is None or isinstance(index, pa.Table):
         return index
     try:
@@ -86,31 +92,34 @@ def index_table(index: Any) -> pa.Table | None:
         return None
 
 
-def index_of(table: pa.Table) -> "pd.Index[Any]":
+def restore_index(table: pa.Table) -> "pd.Index[Any]":
+    """Return the pandas index that `index_table` saved."""
     import pandas as pd
 
     names, frame = json.loads(table.schema.metadata[b"names"]), table.to_pandas()
-    found: pd.Index[Any] = pd.Index(frame["0"]).rename(names[0])
-    return pd.MultiIndex.from_frame(frame, names=names) if len(names) > 1 else found
+    index: pd.Index[Any] = pd.Index(frame["0"]).rename(names[0])
+    return pd.MultiIndex.from_frame(frame, names=names) if len(names) > 1 else index
 
 
 def as_pandas(table: pa.Table, index: object = None) -> "pd.DataFrame":
-    """The table as a data frame of pandas, under this index where it has as many rows. Raises ShoalError where pandas
-    is not installed."""
+    """Convert to a pandas data frame, with this index where it has as many rows.
+
+    Raises ShoalError where pandas is not installed.
+    """
     try:
         import pandas as pd
     except ImportError:
         raise ShoalError("to_pandas needs pandas, which is not installed: pip install pandas.") from None
-    frame: pd.DataFrame = decode_dictionaries(table).to_pandas()  # categories refuse what fillna gives them
+    frame: pd.DataFrame = decode_dictionaries(table).to_pandas()  # categoricals reject the values of fillna
     if isinstance(index, pa.Table):
-        index = index_of(index)
+        index = restore_index(index)
     if isinstance(index, pd.Index) and len(index) == len(frame):
         frame.index = index
     return frame
 
 
 def as_polars(table: pa.Table) -> "pl.DataFrame":
-    """The table as a data frame of polars. Raises ShoalError where polars is not installed."""
+    """Convert to a polars data frame. Raises ShoalError where polars is not installed."""
     try:
         import polars as pl
     except ImportError:

@@ -1,15 +1,14 @@
-"""What a notebook shows of a clustering: HTML without scripts that reads well on light and on dark pages, and as a
-plain table where styles are taken away."""
+"""The notebook view of a clustering: HTML without scripts, for light and dark pages, readable without styles."""
 
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Line", "Page", "page_html"]
+__all__ = ["ClusterRow", "Page", "render_page"]
 
-_SHOWN: Final = 20
-_MOST: Final = 200
+_FIRST_ROWS: Final = 20
+_MAX_ROWS: Final = 200
 _KEYWORDS: Final = 5
 _STYLE: Final = """
 .shoal{--shoal-bar:#3b82c4;--shoal-line:rgba(128,128,128,.28);--shoal-track:rgba(128,128,128,.14);
@@ -40,7 +39,7 @@ background:repeating-linear-gradient(45deg,rgba(128,128,128,.75) 0 3px,rgba(128,
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ClusterRow:
     """One cluster: a row of the table."""
 
     label: str
@@ -52,69 +51,75 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that is shown. `noise` counts documents in no cluster, `facts` are short phrases, `notes` sentences."""
+    """The content of the view. `noise` counts documents in no cluster, `facts` are short phrases, `notes` sentences."""
 
     documents: int
-    lines: Sequence[Line]
+    lines: Sequence[ClusterRow]
     noise: int
     facts: Sequence[str] = ()
     notes: Sequence[str] = ()
 
 
-def page_html(page: Page) -> str:
-    """The page as one element with a style of its own; whatever came from documents is escaped."""
-    many = _counted(len(page.lines), "cluster")
-    facts = "".join(f" · {_text(fact)}" for fact in page.facts)
-    notes = "".join(f'<div class="note">{_text(note)}</div>' for note in page.notes)
+def render_page(page: Page) -> str:
+    """Render the page as one element with its own style; all text from documents is escaped."""
+    cluster_count = _format_count(len(page.lines), "cluster")
+    facts = "".join(f" · {_escape(fact)}" for fact in page.facts)
+    notes = "".join(f'<div class="note">{_escape(note)}</div>' for note in page.notes)
     return (
         f'<div class="shoal"><style>{_STYLE}</style>'
-        f'<div class="head">{_counted(page.documents, "document")} in {many}'
+        f'<div class="head">{_format_count(page.documents, "document")} in {cluster_count}'
         f'<span class="quiet">{facts}</span></div>'
-        f"{_table(page, page.lines[:_SHOWN], noise=True)}{_further(page)}{notes}</div>"
+        f"{_render_table(page, page.lines[:_FIRST_ROWS], noise=True)}{_render_rest(page)}{notes}</div>"
     )
 
 
-def _further(page: Page) -> str:
-    """The clusters that come after the first ones, folded."""
-    more = page.lines[_SHOWN:_MOST]
+def _render_rest(page: Page) -> str:
+    """Render the clusters after the first ones, collapsed."""
+    more = page.lines[_FIRST_ROWS:_MAX_ROWS]
     if not more:
         return ""
-    left = len(page.lines) - _SHOWN - len(more)
-    rest = f'<div class="quiet">and {left:,} smaller ones: clustering.centroids() has them all</div>' if left else ""
+    omitted = len(page.lines) - _FIRST_ROWS - len(more)
+    rest = (
+        f'<div class="quiet">and {omitted:,} smaller ones: clustering.centroids() has them all</div>' if omitted else ""
+    )
     return (
-        f"<details><summary>{_counted(len(more), 'more cluster')}</summary>"
-        f"{_table(page, more, noise=False)}{rest}</details>"
+        f"<details><summary>{_format_count(len(more), 'more cluster')}</summary>"
+        f"{_render_table(page, more, noise=False)}{rest}</details>"
     )
 
 
-def _table(page: Page, lines: Sequence[Line], *, noise: bool) -> str:
-    examples = any(line.example for line in page.lines)
-    heads = ['<th class="n">documents</th>', '<th class="n">share</th>', '<th class="bar"></th>', "<th>cluster</th>"]
-    heads += ["<th>such as</th>"] if examples else []
-    widest = max([line.size for line in page.lines] + [page.noise, 1])
-    rows = [_row(line, widest, examples=examples) for line in lines]
+def _render_table(page: Page, lines: Sequence[ClusterRow], *, noise: bool) -> str:
+    examples = any(row.example for row in page.lines)
+    headers = ['<th class="n">documents</th>', '<th class="n">share</th>', '<th class="bar"></th>', "<th>cluster</th>"]
+    headers += ["<th>such as</th>"] if examples else []
+    widest = max([row.size for row in page.lines] + [page.noise, 1])
+    rows = [_render_row(row, widest, examples=examples) for row in lines]
     if noise and page.noise:
         share = page.noise / max(page.documents, 1)
-        rows.append(_row(Line("in no cluster", (), page.noise, share), widest, examples=examples, kind=' class="none"'))
-    return f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        rows.append(
+            _render_row(
+                ClusterRow("in no cluster", (), page.noise, share), widest, examples=examples, kind=' class="none"'
+            )
+        )
+    return f"<table><thead><tr>{''.join(headers)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _row(line: Line, widest: int, *, examples: bool, kind: str = "") -> str:
-    other = [word for word in line.keywords if word.casefold() != line.label.casefold()]
-    keywords = ", ".join(other[:_KEYWORDS])
-    below = f'<br><span class="quiet">{_text(keywords)}</span>' if keywords else ""
-    width = 100 * line.size / widest
-    says = f'<td class="says">{_text(line.example)}</td>' if examples else ""
+def _render_row(row: ClusterRow, widest: int, *, examples: bool, kind: str = "") -> str:
+    other_keywords = [word for word in row.keywords if word.casefold() != row.label.casefold()]
+    keywords = ", ".join(other_keywords[:_KEYWORDS])
+    below = f'<br><span class="quiet">{_escape(keywords)}</span>' if keywords else ""
+    width = 100 * row.size / widest
+    says = f'<td class="says">{_escape(row.example)}</td>' if examples else ""
     return (
-        f'<tr{kind}><td class="n">{line.size:,}</td><td class="n quiet">{line.share:.1%}</td>'
+        f'<tr{kind}><td class="n">{row.size:,}</td><td class="n quiet">{row.share:.1%}</td>'
         f'<td class="bar"><span class="track"><span class="fill" style="width:{width:.1f}%"></span></span></td>'
-        f'<td class="name">{_text(line.label)}{below}</td>{says}</tr>'
+        f'<td class="name">{_escape(row.label)}{below}</td>{says}</tr>'
     )
 
 
-def _counted(count: int, noun: str) -> str:
+def _format_count(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _text(value: str) -> str:
+def _escape(value: str) -> str:
     return html.escape(value)

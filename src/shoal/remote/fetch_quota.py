@@ -1,4 +1,4 @@
-"""The disk that files are fetched to, and how much of it."""
+"""Writes downloaded files to disk within a quota."""
 
 import shutil
 import tempfile
@@ -8,25 +8,25 @@ from typing import Final
 
 from shoal.engine.plan import Progress
 from shoal.errors import TooLarge
-from shoal.files.bounds import size_text
+from shoal.files.bounds import format_size
 from shoal.settings import Settings
 
-__all__ = ["Room"]
+__all__ = ["FetchQuota"]
 
-_ROOM_LEFT: Final = 256 * 2**20
-"""What fetching leaves free on the disk."""
+_FREE_SPACE: Final = 256 * 2**20
+"""Disk space that downloads leave free."""
 _MIB: Final = 2**20
 
 
-class Room:
-    """Where the bytes of files go.
+class FetchQuota:
+    """Limits the size of downloaded files and keeps disk space free.
 
     Parameters
     ----------
     folder
-        On the disk that is looked at.
+        A folder on the disk whose free space is checked.
     progress
-        Hears "read" with the part of a file that is there.
+        Called with "read" and the fraction of a file that has arrived.
     """
 
     def __init__(self, folder: Path, progress: Progress) -> None:
@@ -34,28 +34,28 @@ class Room:
         self._most = Settings.read().fetch_mib * _MIB
 
     def check_file(self, name: str, size: int) -> None:
-        """Raises TooLarge for one file that is larger than is allowed."""
+        """Raise TooLarge for a single file over the limit."""
         if size > self._most:
             raise TooLarge(
-                f"{name}: cannot be fetched, as it holds more than {size_text(self._most)}. Raise SHOAL_FETCH_MIB, or "
-                "copy it here first.",
+                f"{name}: cannot be fetched, as it holds more than {format_size(self._most)}. Raise SHOAL_FETCH_MIB, "
+                "or copy it here first.",
                 field=name,
             )
 
     def check_disk(self, name: str, size: int) -> None:
-        """Raises TooLarge where so many more bytes, of all files together, do not fit."""
+        """Raise TooLarge where this many more bytes, of all files together, do not fit on the disk."""
         free = shutil.disk_usage(self._folder).free
-        if free < size + _ROOM_LEFT:
+        if free < size + _FREE_SPACE:
             raise TooLarge(
-                f"{name}: cannot be fetched, as only {size_text(free)} are free on the disk of "
+                f"{name}: cannot be fetched, as only {format_size(free)} are free on the disk of "
                 f"{tempfile.gettempdir()}. Make room there, or name another folder with TMPDIR.",
                 field=name,
             )
 
     def write(self, pieces: Iterator[bytes], target: Path, size: int) -> None:
-        """All pieces into a file, of `size` bytes where that is not 0.
+        """Write chunks of bytes to a file, of `size` bytes in total unless that is 0.
 
-        Raises TooLarge as soon as the disk would be full, or more came than is allowed, whatever size was announced.
+        Raises TooLarge as soon as the disk would be full or the limit is exceeded, whatever size was announced.
         """
         self.check_file(target.name, size)
         self.check_disk(target.name, size)
@@ -65,6 +65,6 @@ class Room:
                 file.write(piece)
                 written, before = written + len(piece), written
                 self.check_file(target.name, written)
-                if written // _ROOM_LEFT != before // _ROOM_LEFT:
+                if written // _FREE_SPACE != before // _FREE_SPACE:
                     self.check_disk(target.name, 0)
                 self._progress("read", min(written / size, 1.0) if size else 0.0)

@@ -1,4 +1,4 @@
-"""Many documents as one stream of bytes that the server's import reads."""
+"""Encodes many documents as one stream of bytes for the server's import."""
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,10 +18,10 @@ from shoal.files.layout import CLIENT
 from shoal.files.shards import Files
 from shoal.library.input.frames import Frame
 
-__all__ = ["Sent", "of_file", "of_frame"]
+__all__ = ["UploadBody", "build_file_body", "build_frame_body"]
 
 _ARROW: Final = "application/vnd.apache.arrow.stream"
-_AS_THEY_ARE: Final[Mapping[str, str]] = {
+_SENT_UNCHANGED: Final[Mapping[str, str]] = {
     ".parquet": "application/vnd.apache.parquet",
     ".pq": "application/vnd.apache.parquet",
     ".jsonl": "application/x-ndjson",
@@ -32,29 +32,30 @@ _ROWS: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """The body of an import: `chunks` begins it anew at each call, `params` say how to read it, and `warnings` are
-    sentences for the user about what was left out here."""
+class UploadBody:
+    """The body of an import. `chunks` starts it anew on each call, `params` say how to read it.
+
+    `warnings` are sentences for the user about what was left out.
+    """
 
     chunks: Callable[[], Iterator[bytes]]
     media: str
     params: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
-    ids_made: bool = False
-    """Whether the file has no ids, so that these were made here."""
+    generated_ids: bool = False
+    """Whether the file has no ids, so that they were generated here."""
 
 
-def of_file(
+def build_file_body(
     path: Files,
     vector_columns: Sequence[str],
     id_column: str | None,
     format: str | None = None,
     delimiter: str | None = None,
-) -> Sent:
-    """What the server reads is sent as it is; everything else, and a folder or a pattern of Parquet files, is read
-    here and sent as Arrow, all documents of it.
+) -> UploadBody:
+    """Build the body for a file: unchanged where the server reads its format, else read here and sent as Arrow.
 
-    Raises InvalidField for a file that cannot be read.
+    A folder or a pattern is read here too, all documents of it. Raises InvalidField for a file that cannot be read.
     """
     source = open_source(
         path,
@@ -66,57 +67,60 @@ def of_file(
         options=CLIENT,
         makes_ids=True,
     )
-    media = None if format or not isinstance(path, Path) else _AS_THEY_ARE.get(path.suffix.lower())
+    media = None if format or not isinstance(path, Path) else _SENT_UNCHANGED.get(path.suffix.lower())
     if media is not None and isinstance(path, Path) and path.is_file():
-        return Sent(partial(_bytes, path), media, _params(vector_columns, id_column))
-    return Sent(
-        partial(_documents, source), _ARROW, warnings=source.info.warnings, ids_made=source.info.id_column is None
+        return UploadBody(partial(_read_bytes, path), media, _build_params(vector_columns, id_column))
+    return UploadBody(
+        partial(_stream_documents, source),
+        _ARROW,
+        warnings=source.info.warnings,
+        generated_ids=source.info.id_column is None,
     )
 
 
-def of_frame(frame: Frame, vector_columns: Sequence[str], id_column: str | None) -> Sent:
-    """A table in memory. Columns of objects that Arrow has no form for are left out, with a warning each."""
+def build_frame_body(frame: Frame, vector_columns: Sequence[str], id_column: str | None) -> UploadBody:
+    """Build the body for a table in memory. Object columns that Arrow cannot hold are left out, with a warning each."""
     left_out = [f"Column {name!r} holds {kind} and was left out." for name, kind in frame.unreadable.items()]
-    return Sent(partial(_rows, frame), _ARROW, _params(vector_columns, id_column), left_out)
+    return UploadBody(partial(_stream_rows, frame), _ARROW, _build_params(vector_columns, id_column), left_out)
 
 
-def _params(vector_columns: Sequence[str], id_column: str | None) -> dict[str, Any]:
+def _build_params(vector_columns: Sequence[str], id_column: str | None) -> dict[str, Any]:
     return {"id_column": id_column, "vector_column": list(vector_columns) or None}
 
 
-def _bytes(path: Path) -> Iterator[bytes]:
+def _read_bytes(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
 
 
-def _rows(frame: Frame) -> Iterator[bytes]:
-    return _arrow(frame.table.schema, MemoryRows(frame.table).batches(_ROWS))
+def _stream_rows(frame: Frame) -> Iterator[bytes]:
+    return _write_stream(frame.table.schema, MemoryRows(frame.table).batches(_ROWS))
 
 
-def _documents(source: Source) -> Iterator[bytes]:
-    """Rows in the shape of a BYODocument. Payloads travel as JSON, which keeps what Arrow columns cannot hold."""
+def _stream_documents(source: Source) -> Iterator[bytes]:
+    """Stream rows in the shape of a BYODocument. Payloads travel as JSON, which can hold what Arrow columns cannot."""
     batches = source.batches(_ROWS)
     first = next(batches, None)
-    held = {} if first is None else first.vectors
-    # float64 where float32 loses what matters, so that the server sees it and warns; the first batch decides.
-    wide = {name for name, column in held.items() if column.rest is not None}
+    first_vectors = {} if first is None else first.vectors
+    # float64 where float32 loses significant digits, so that the server can warn; the first batch decides.
+    wide = {name for name, column in first_vectors.items() if column.rest is not None}
     vectors = pa.struct([(name, _vector_type(size, name in wide)) for name, size in source.info.vectors.items()])
     schema = pa.schema({"document_id": pa.string(), "vectors": vectors, "payload": pa.json_()})
-    every = batches if first is None else chain([first], batches)
-    return _arrow(schema, (_batch(batch, schema, source.info.vectors) for batch in every))
+    all_batches = batches if first is None else chain([first], batches)
+    return _write_stream(schema, (_to_record_batch(batch, schema, source.info.vectors) for batch in all_batches))
 
 
-def _batch(batch: DocumentBatch, schema: pa.Schema, sizes: Mapping[str, int]) -> pa.RecordBatch:
+def _to_record_batch(batch: DocumentBatch, schema: pa.Schema, sizes: Mapping[str, int]) -> pa.RecordBatch:
     kind = schema.field("vectors").type
-    columns = [_vectors(batch.vectors.get(name), kind.field(name).type, len(batch)) for name in sizes]
+    columns = [_to_lists(batch.vectors.get(name), kind.field(name).type, len(batch)) for name in sizes]
     struct = pa.StructArray.from_arrays(columns, fields=list(kind)) if columns else pa.array([{}] * len(batch), kind)
     payloads = pa.ExtensionArray.from_storage(pa.json_(), pa.array(batch.payloads, pa.binary()).cast(pa.string()))
     return pa.RecordBatch.from_arrays([pa.array(batch.ids, pa.string()), struct, payloads], schema=schema)
 
 
-def _vectors(column: VectorColumn | None, kind: pa.DataType, count: int) -> pa.Array:
-    """A list for each of `count` documents, null for those without a vector."""
+def _to_lists(column: VectorColumn | None, kind: pa.DataType, count: int) -> pa.Array:
+    """Return a list for each of `count` documents, null for those without a vector."""
     size, number = kind.list_size, kind.value_type
     values = np.zeros((count, size), number.to_pandas_dtype())
     absent = np.ones(count, np.bool_)
@@ -132,8 +136,8 @@ def _vector_type(size: int, wide: bool) -> pa.DataType:
     return pa.list_(pa.float64() if wide else pa.float32(), size)
 
 
-def _arrow(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
-    """An Arrow stream, a piece per batch."""
+def _write_stream(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+    """Yield an Arrow stream, one chunk of bytes per batch."""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as writer:
         for batch in batches:

@@ -1,4 +1,4 @@
-"""What callers of the library hand in, as columns: arrays, lists, Arrow columns, data frames."""
+"""Converts arrays, lists, Arrow columns and data frames from callers to columns."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -19,15 +19,15 @@ from shoal.records.vectors import check_finite
 from shoal.scalars import format_cell, is_missing, parse_id, unwrap
 from shoal.tables import to_plain
 
-__all__ = ["GivenIds", "column_of", "ids_of", "points_of", "renamed", "split_points", "texts_of"]
+__all__ = ["IdValues", "rename_field_in_errors", "split_points", "to_column", "to_ids", "to_points", "to_texts"]
 
 _MIXED: Final = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError)
-"""How Arrow refuses values of several types, and of types that it does not know."""
+"""What Arrow raises for values of mixed or unknown types."""
 _ARROW_UNITS: Final = frozenset((unit, 1) for unit in ("D", "s", "ms", "us", "ns"))
 
 
-def points_of(vectors: object) -> Points:
-    """(n, d) float32, C-order, finite; a view where the input is that already.
+def to_points(vectors: object) -> Points:
+    """Convert to (n, d) float32, C-order, finite; a view where the input is that already.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def points_of(vectors: object) -> Points:
 
 
 def split_points(vectors: object) -> Split:
-    """The same, with what rounding to float32 left of float64 and whole numbers. Raises InvalidField."""
-    raw = _table(vectors)
+    """As `to_points`, with the residuals of rounding float64 and integers to float32. Raises InvalidField."""
+    raw = _to_array(vectors)
     if raw.ndim > 0 and len(raw) == 0:
         raise InvalidField("vectors", "has no rows", remedy="Give one for each document.")
     if raw.ndim == 1 and raw.dtype.kind in "fiu":
@@ -54,47 +54,49 @@ def split_points(vectors: object) -> Split:
         raise InvalidField("vectors", f"must have two axes (rows, dimensions), not the shape {raw.shape}")
     if raw.dtype.kind not in "fiu":
         raise InvalidField("vectors", f"must be numbers, not {raw.dtype}")
-    found = split_float32(raw)
-    check_finite(found.points, _place)
-    return found
+    parts = split_float32(raw)
+    check_finite(parts.points, _format_row)
+    return parts
 
 
-class GivenIds(NamedTuple):
-    """Ids as text, and whether all were whole numbers as they were given."""
+class IdValues(NamedTuple):
+    """Ids as text, and whether all were integers in the input."""
 
     texts: list[str]
     whole: bool
 
 
-def ids_of(ids: Iterable[object] | None, count: int | None) -> GivenIds:
-    """`count` unique ids, or any number where that is None; row numbers where none are given.
+def to_ids(ids: Iterable[object] | None, count: int | None) -> IdValues:
+    """Return `count` unique ids, or any number where that is None; row numbers for None.
 
-    Text, whole numbers of any type, UUIDs and UTF-8 bytes are ids. Raises InvalidField, also for a missing one.
+    Ids are text, integers of any type, UUIDs or UTF-8 bytes. Raises InvalidField, also for a missing id.
     """
     if ids is None:
-        return GivenIds([str(row) for row in range(count or 0)], whole=True)
-    listed = _listed(ids, "id")
-    names = [parse_id(value, f"id[{row}]") for row, value in enumerate(listed)]
+        return IdValues([str(row) for row in range(count or 0)], whole=True)
+    values = _to_list(ids, "id")
+    names = [parse_id(value, f"id[{row}]") for row, value in enumerate(values)]
     _check_count("id", names, count)
     rows: dict[str, int] = {}
     for row, name in enumerate(names):
         check_id(f"id[{row}]", name)
         if rows.setdefault(name, row) != row:
             raise InvalidField(f"id[{row}]", f"repeats id[{rows[name]}]", value=name, remedy="Ids must be unique.")
-    return GivenIds(names, whole=all(isinstance(unwrap(value), (int, float, Decimal)) for value in listed))
+    return IdValues(names, whole=all(isinstance(unwrap(value), (int, float, Decimal)) for value in values))
 
 
-def texts_of(texts: Iterable[object] | None, count: int | None) -> list[str] | None:
-    """`count` texts, or any number where that is None, empty where one is missing: None, NaN, NaT, pandas.NA or masked.
-    Raises InvalidField."""
+def to_texts(texts: Iterable[object] | None, count: int | None) -> list[str] | None:
+    """Return `count` texts, or any number where that is None; empty for None, NaN, NaT, pandas.NA and masked values.
+
+    Raises InvalidField.
+    """
     if texts is None:
         return None
-    listed = _listed(texts, "text")
-    _check_count("text", listed, count)
-    return [_text(value, row) for row, value in enumerate(listed)]
+    values = _to_list(texts, "text")
+    _check_count("text", values, count)
+    return [_to_text(value, row) for row, value in enumerate(values)]
 
 
-def _text(value: object, row: int) -> str:
+def _to_text(value: object, row: int) -> str:
     if isinstance(value, str):
         return str(value)
     if is_missing(value):
@@ -102,53 +104,64 @@ def _text(value: object, row: int) -> str:
     raise InvalidField(f"text[{row}]", "must be text", value=unwrap(value))
 
 
-def column_of(name: str, values: object) -> pa.Array:
-    """An Arrow column; vectors where the values have two axes. `name` is told in errors. Raises InvalidField."""
+def to_column(name: str, values: object) -> pa.Array:
+    """Convert to an Arrow column, of vectors for two axes. `name` is the name in errors. Raises InvalidField."""
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return values
-    if _axes(values) == 2:
-        with renamed("vectors", name):
-            return _vectors_column(values)
+    if _count_axes(values) == 2:
+        with rename_field_in_errors("vectors", name):
+            return _to_vector_column(values)
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise InvalidField(name, "is one value and no column", value=unwrap(values), remedy="Give one value a row.")
-    held = _with_known_times(values)
-    held = _listed(cast("Iterable[object]", held), name) if isinstance(held, np.ma.MaskedArray) else held
+        raise InvalidField(
+            name, "is a single value, not a column", value=unwrap(values), remedy="Give one value per row."
+        )
+    values_with_times = _convert_times(values)
+    values_with_times = (
+        _to_list(cast("Iterable[object]", values_with_times), name)
+        if isinstance(values_with_times, np.ma.MaskedArray)
+        else values_with_times
+    )
     try:
-        return pa.array(held)
+        return pa.array(values_with_times)
     except _MIXED:
-        listed = [
-            None if is_missing(value) else unwrap(_with_known_times(value)) for value in cast("Iterable[object]", held)
+        plain_values = [
+            None if is_missing(value) else unwrap(_convert_times(value))
+            for value in cast("Iterable[object]", values_with_times)
         ]
     try:
-        return pa.array(listed)
+        return pa.array(plain_values)
     except _MIXED:
-        if all(value is None or isinstance(value, (str, int, float)) for value in listed):  # as spreadsheets hold them
-            return pa.array([None if value is None else format_cell(value) for value in listed], pa.large_string())
-        kinds = sorted({type(value).__name__ for value in listed if value is not None})
+        if all(
+            value is None or isinstance(value, (str, int, float)) for value in plain_values
+        ):  # as spreadsheets hold them
+            return pa.array(
+                [None if value is None else format_cell(value) for value in plain_values], pa.large_string()
+            )
+        kinds = sorted({type(value).__name__ for value in plain_values if value is not None})
         problem = f"holds values of several types ({', '.join(kinds[:4])}), or of one that no column holds"
         raise InvalidField(name, problem, remedy="Give values of one type.") from None
 
 
-def _with_known_times(values: Any) -> Any:
-    """Times of NumPy in microseconds where Arrow does not have their unit: minutes, hours, weeks, months."""
+def _convert_times(values: Any) -> Any:
+    """Convert NumPy times to microseconds where Arrow lacks their unit: minutes, hours, weeks, months."""
     kind = getattr(values, "dtype", None)
     if not isinstance(kind, np.dtype) or kind.kind != "M" or np.datetime_data(kind) in _ARROW_UNITS:
         return values
     return values.astype("M8[us]")
 
 
-def _vectors_column(values: Any) -> pa.Array:
-    block = points_of(values)
+def _to_vector_column(values: Any) -> pa.Array:
+    block = to_points(values)
     numbers = pa.array(block.ravel(), pa.float32())
     wide = np.asarray(values)
-    if split_if_significant(wide).rest is not None:  # whoever reads the column is to see what float32 would lose
+    if split_if_significant(wide).rest is not None:  # readers of the column need the digits that float32 would lose
         numbers = pa.array(np.asarray(wide, np.float64).ravel(), pa.float64())
     return pa.FixedSizeListArray.from_arrays(numbers, block.shape[1])
 
 
 @contextmanager
-def renamed(field: str, name: str) -> Iterator[None]:
-    """Errors about `field`, or a part of it, are about the argument that the caller knows as `name`."""
+def rename_field_in_errors(field: str, name: str) -> Iterator[None]:
+    """Rename `field`, and parts of it, in errors to the argument that the caller knows as `name`."""
     try:
         yield
     except InvalidField as error:
@@ -157,25 +170,27 @@ def renamed(field: str, name: str) -> Iterator[None]:
         raise
 
 
-def _axes(values: Any) -> int:
-    """How many axes the values have; one for lists of different lengths."""
+def _count_axes(values: Any) -> int:
+    """Return the number of axes; one for lists of different lengths."""
     try:
         return np.ndim(values)
     except ValueError:
         return 1
 
 
-def _listed(values: Iterable[object], field: str) -> list[object]:
-    """One value a row. Raises InvalidField for what has no order of rows, or a name for each."""
+def _to_list(values: Iterable[object], field: str) -> list[object]:
+    """Return one value per row. Raises InvalidField for collections without row order."""
     if isinstance(values, (Set, Mapping)):
         kind = type(values).__name__
         raise InvalidField(
-            field, f"is a {kind}, not one value a row", remedy="Give a list in the order of the vectors."
+            field, f"is a {kind}, not one value per row", remedy="Give a list in the order of the vectors."
         )
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return [value for chunk in _chunks(values) for value in to_plain(chunk).to_pylist()]
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise InvalidField(field, "is one value, not one a row", value=unwrap(values), remedy="Give one a row.")
+        raise InvalidField(
+            field, "is a single value, not one per row", value=unwrap(values), remedy="Give one per row."
+        )
     return list(values)
 
 
@@ -189,16 +204,16 @@ def _mask(values: Any) -> NDArray[np.bool_]:
 
 def _check_count(field: str, values: Sequence[object], count: int | None) -> None:
     if count is not None and len(values) != count:
-        remedy = "Give one value a row, in the order of the vectors."
-        raise InvalidField(field, f"must be as many as the vectors ({count:,}), not {len(values):,}", remedy=remedy)
+        remedy = "Give one value per row, in the order of the vectors."
+        raise InvalidField(field, f"must have one value per vector ({count:,}), not {len(values):,}", remedy=remedy)
 
 
-def _place(row: int) -> str:
+def _format_row(row: int) -> str:
     return f"vectors[{row}]"
 
 
-def _table(vectors: object) -> NDArray[Any]:
-    """Any input as an array, its dtype as it comes. Raises InvalidField."""
+def _to_array(vectors: object) -> NDArray[Any]:
+    """Convert any input to an array of its own dtype. Raises InvalidField."""
     if isinstance(vectors, (pa.Array, pa.ChunkedArray)):
         return _from_arrow(vectors)
     if isinstance(vectors, np.ma.MaskedArray):
@@ -209,21 +224,21 @@ def _table(vectors: object) -> NDArray[Any]:
     if hasattr(vectors, "toarray"):  # of SciPy
         remedy = "Make it dense first: sklearn.decomposition.TruncatedSVD(100).fit_transform(matrix)."
         raise InvalidField("vectors", "is a sparse matrix", remedy=remedy)
-    vectors = _detached(vectors)
+    vectors = _detach_tensor(vectors)
     try:
         array = np.asarray(vectors)
     except (ValueError, TypeError):  # lists of different lengths
-        array = _rows_of(vectors)
+        array = _wrap_rows(vectors)
     if array.ndim == 0:
-        raise _not_a_table(f"; a {type(vectors).__name__} is none")
+        raise _not_a_table_error(f"; a {type(vectors).__name__} is none")
     if array.dtype == object and array.ndim == 2 and array.shape[1] == 1 and np.ndim(array[0, 0]):
         array = array[:, 0]  # a data frame of one column, each value of it a vector
     # A column of a data frame is a row of objects, each of them a vector.
-    return _stacked(array) if array.dtype == object else array
+    return _stack_rows(array) if array.dtype == object else array
 
 
-def _detached(vectors: Any) -> object:
-    """A tensor of torch where NumPy can read it: without its gradient, on the processor, in a type that NumPy has."""
+def _detach_tensor(vectors: Any) -> object:
+    """Make a torch tensor readable by NumPy: without gradient, on the CPU, in a type that NumPy has."""
     if not (hasattr(vectors, "detach") and hasattr(vectors, "cpu")):
         return vectors
     tensor = vectors.detach().cpu()
@@ -231,102 +246,106 @@ def _detached(vectors: Any) -> object:
 
 
 def _check_rows(rows: Sequence[object]) -> None:
-    """Refuses the rows that NumPy reads in silence as something else. Raises InvalidField."""
+    """Reject rows that NumPy would silently misread. Raises InvalidField."""
     for row, vector in enumerate(rows):
         if isinstance(vector, np.ma.MaskedArray):
             _check_unmasked(_mask(vector)[None], row)
         elif isinstance(vector, (bytes, bytearray)):
             remedy = "Say what number they are: numpy.frombuffer(row, numpy.float32)."
-            raise InvalidField(_place(row), "is bytes, not numbers", remedy=remedy)
+            raise InvalidField(_format_row(row), "is bytes, not numbers", remedy=remedy)
         elif isinstance(vector, str):
             listed = vector.lstrip().startswith("[")
-            remedy = "Use json.loads." if listed else "Shoal makes no vectors: embed the texts, with one model for all."
-            raise InvalidField(_place(row), "is no vector of numbers but text", value=vector[:80], remedy=remedy)
+            remedy = (
+                "Use json.loads." if listed else "Shoal computes no vectors: embed the texts, with one model for all."
+            )
+            raise InvalidField(
+                _format_row(row), "is not a vector of numbers: it is text", value=vector[:80], remedy=remedy
+            )
 
 
-def _rows_of(vectors: object) -> NDArray[Any]:
-    """A row of objects, one for each vector. Raises InvalidField for what has no rows."""
+def _wrap_rows(vectors: object) -> NDArray[Any]:
+    """Return an object array of one vector per row. Raises InvalidField for what has no rows."""
     try:
-        listed = list(cast("Iterable[object]", vectors))
+        vectors_list = list(cast("Iterable[object]", vectors))
     except (ValueError, TypeError):
-        raise _not_a_table() from None
-    rows = np.empty(len(listed), object)
-    rows[:] = [_Held(row) for row in listed]
+        raise _not_a_table_error() from None
+    rows = np.empty(len(vectors_list), object)
+    rows[:] = [_Opaque(row) for row in vectors_list]
     return rows
 
 
-class _Held:
-    """Keeps NumPy from looking into a value that it would take for more axes."""
+class _Opaque:
+    """Keeps NumPy from treating a value as further axes."""
 
     def __init__(self, value: object) -> None:
         self.value = value
 
 
-def _stacked(rows: NDArray[Any]) -> NDArray[Any]:
-    """Objects as (n, d) float64: n vectors, or numbers that a data frame holds as objects. Raises InvalidField."""
-    vectors = [_vector(row.value if isinstance(row, _Held) else row, place) for place, row in enumerate(rows)]
+def _stack_rows(rows: NDArray[Any]) -> NDArray[Any]:
+    """Stack objects to (n, d) float64: n vectors, or numbers in an object column. Raises InvalidField."""
+    vectors = [_to_vector(row.value if isinstance(row, _Opaque) else row, place) for place, row in enumerate(rows)]
     lengths = [len(vector) for vector in vectors]
     if len(set(lengths)) > 1:
-        raise _ragged(lengths)
+        raise _length_error(lengths)
     return np.array(vectors) if vectors else np.empty((0, 1))
 
 
-def _vector(value: object, row: int) -> NDArray[np.float64]:
-    """One vector; a missing number is NaN, for `check_finite` to find. Raises InvalidField."""
+def _to_vector(value: object, row: int) -> NDArray[np.float64]:
+    """Convert one vector; a missing number becomes NaN, for `check_finite` to report. Raises InvalidField."""
     if is_missing(value):
-        raise InvalidField(_place(row), "is missing", remedy="Leave the row out.")
+        raise InvalidField(_format_row(row), "is missing", remedy="Leave the row out.")
     if isinstance(value, np.ma.MaskedArray):
         _check_unmasked(_mask(value)[None], row)
     try:
         numbers = [np.nan if is_missing(number) else number for number in cast("Iterable[object]", value)]
         vector = np.asarray(numbers, np.float64)
     except (ValueError, TypeError, OverflowError):
-        raise InvalidField(_place(row), "is no vector of numbers", value=str(value)[:80]) from None
+        raise InvalidField(_format_row(row), "is not a vector of numbers", value=str(value)[:80]) from None
     if vector.ndim != 1:
-        raise InvalidField(_place(row), f"must be one row of numbers, not of shape {vector.shape}")
+        raise InvalidField(_format_row(row), f"must be one row of numbers, not of shape {vector.shape}")
     return vector
 
 
 def _check_unmasked(mask: NDArray[np.bool_], first: int = 0) -> None:
-    """Raises InvalidField naming the first element under a mask: what lies there is no value."""
+    """Raise InvalidField naming the first masked element: there is no value under a mask."""
     if mask.any():
         row, *place = np.argwhere(mask)[0].tolist()
         shown = "".join(f"[{index}]" for index in place)
         remedy = "Fill it, or leave the row out; under a mask lies no value."
-        raise InvalidField(f"{_place(first + row)}{shown}", "is not a finite number but masked", remedy=remedy)
+        raise InvalidField(f"{_format_row(first + row)}{shown}", "is not a finite number but masked", remedy=remedy)
 
 
-def _ragged(lengths: Sequence[int]) -> InvalidField:
-    """The error about the first vector whose length is not that of most."""
+def _length_error(lengths: Sequence[int]) -> InvalidField:
+    """Build the error about the first vector whose length is not the most common one."""
     ((usual, _),) = Counter(lengths).most_common(1)
     row = next(row for row, length in enumerate(lengths) if length != usual)
     problem = f"has {lengths[row]} numbers where the others have {usual}"
-    return InvalidField(_place(row), problem, remedy="All vectors have the same length.")
+    return InvalidField(_format_row(row), problem, remedy="All vectors have the same length.")
 
 
-def _not_a_table(detail: str = "") -> InvalidField:
+def _not_a_table_error(detail: str = "") -> InvalidField:
     remedy = "Give an array of shape (rows, dimensions)."
     return InvalidField("vectors", f"is not rows of equally many numbers{detail}", remedy=remedy)
 
 
-def _from_arrow(given: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
-    """Raises InvalidField for a column that holds no vectors, and naming a row without one."""
-    column = to_plain(given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given)
+def _from_arrow(vectors: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """Convert an Arrow column. Raises InvalidField for a column without vectors, and naming a row without one."""
+    column = to_plain(vectors.combine_chunks() if isinstance(vectors, pa.ChunkedArray) else vectors)
     kind = column.type
     lists = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if not lists or not (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)):
-        raise InvalidField("vectors", f"must be a column of lists of numbers, not of {given.type}")
+        raise InvalidField("vectors", f"must be a column of lists of numbers, not of {vectors.type}")
     if not len(column):
         return np.empty((0, 1), np.float32)
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
-        raise InvalidField(_place(row), "is missing", remedy="Fill it, or leave the row out.")
+        raise InvalidField(_format_row(row), "is missing", remedy="Fill it, or leave the row out.")
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     if lengths.min() != lengths.max():
-        raise _ragged(lengths.tolist())
+        raise _length_error(lengths.tolist())
     numbers = column.flatten()
     if numbers.null_count:
         at = numbers.is_null().to_pylist().index(True)
         row, place = divmod(at, int(lengths[0]))
-        raise InvalidField(f"{_place(row)}[{place}]", "is missing", remedy="Fill it, or leave the row out.")
+        raise InvalidField(f"{_format_row(row)}[{place}]", "is missing", remedy="Fill it, or leave the row out.")
     return cast("NDArray[Any]", numbers.to_numpy(zero_copy_only=False).reshape(len(column), -1))

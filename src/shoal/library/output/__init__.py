@@ -1,0 +1,1 @@
+"""The caller's rows written again with their clusters."""

@@ -1,1 +1,0 @@
-"""The caller's file written again with its clusters."""
