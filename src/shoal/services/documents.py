@@ -13,7 +13,6 @@ from shoal.records.audit import Action
 from shoal.records.base import wire_time
 from shoal.records.collection import Collection
 from shoal.records.document import (
-    MAX_PAYLOAD_BYTES,
     RESERVED,
     AggregateDocuments,
     BatchDelete,
@@ -24,20 +23,26 @@ from shoal.records.document import (
     DocumentUpdate,
     UpsertDocuments,
     byo_payload,
-    check_lineage,
-    check_typed,
     checked_fields,
     internal_of,
 )
 from shoal.records.ids import check_id, new_id
 from shoal.records.namespace import Namespace
-from shoal.records.queries.filters import Condition, Filter, parse_filter
+from shoal.records.queries.filters import parse_filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.repositories.audit import note_done
 from shoal.repositories.repository import Repository
 from shoal.services.aggregation import Aggregator, fields_of
 from shoal.services.collections import Collections
+from shoal.services.document_checks import (
+    check_documents,
+    check_path,
+    check_unique_ids,
+    check_update,
+    encode_payload,
+    has_condition,
+)
 from shoal.services.vector_check import VectorNames, columns_of, is_coarse, rounded
 from shoal.storage.protocols.documents import DocumentStore, StoredDocument, Write
 from shoal.storage.protocols.metadata import MetadataStore
@@ -117,8 +122,8 @@ class Documents:
     def prepared(self, scope: Scope, body: UpsertDocuments) -> Upsert:
         """An upsert, checked as far as it can be before it is stored; the collection `default` is made where it is
         needed. Raises InvalidField, NotFound."""
-        sent = _checked_documents(body.documents)
-        ids = _unique_ids(sent)
+        sent = check_documents(body.documents)
+        ids = check_unique_ids(sent)
         batch = self._batch(
             scope,
             ids,
@@ -192,7 +197,7 @@ class Documents:
     def distinct(self, scope: Scope, ref: str, body: DistinctValues) -> tuple[list[tuple[Any, int]], int]:
         """(value, count) pairs, most frequent first, and how many values there are. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
-        _check_path("field", body.field)
+        check_path("field", body.field)
         wanted = parse_filter(body.filters)
         return self._store.distinct(scope, collection.storage_key, body.field, wanted, body.limit or 10_000)
 
@@ -202,7 +207,7 @@ class Documents:
         collection = self._collections.find(scope, ref)
         fields = fields_of(body)
         for field in fields:
-            _check_path("field", field)
+            check_path("field", field)
         wanted = parse_filter(body.filters)
         aggregator = Aggregator(body, fields)
         self._store.each_fields(scope, collection.storage_key, fields, aggregator.take, filter=wanted)
@@ -223,7 +228,7 @@ class Documents:
     def bulk_update(self, scope: Scope, ref: str, body: BulkUpdate, write: Write | None = None) -> int:
         """Merge one update into every document that matches. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
-        update = _checked_update(body.update_data, "update_data")
+        update = check_update(body.update_data, "update_data")
         wanted = parse_filter(body.filters)
         key, now = collection.storage_key, self._time_of(write)
         updated = self._store.update_where(scope, key, wanted, update, now=now, write=write)
@@ -241,7 +246,7 @@ class Documents:
             gone = self._store.delete(scope, collection.storage_key, ids, write=write)
             _note_many(scope, "documents.delete", collection, len(gone))
             return _outcomes(ids, gone)
-        if not _tests_anything(wanted):
+        if not has_condition(wanted):
             remedy = "Name document_ids or a condition; to remove all documents delete the collection."
             raise InvalidField("filters", "must hold a condition", remedy=remedy)
         deleted = self._store.delete_where(scope, collection.storage_key, wanted, write=write)
@@ -253,7 +258,7 @@ class Documents:
     ) -> tuple[int, list[Json]]:
         collection = self._collections.find(scope, ref)
         checked = [
-            (update.document_id, _checked_update(update.update_data, f"updates[{i}].update_data"))
+            (update.document_id, check_update(update.update_data, f"updates[{i}].update_data"))
             for i, update in enumerate(updates)
         ]
         done = self._store.update(scope, collection.storage_key, checked, now=self._time_of(write), write=write)
@@ -294,7 +299,7 @@ class Documents:
         label: str,
     ) -> DocumentBatch:
         """Everything checked and in columns. `label` names a document in errors, `{}` stands for its position."""
-        encoded = [_encoded(payload, label.format(i)) for i, payload in enumerate(payloads)]
+        encoded = [encode_payload(payload, label.format(i)) for i, payload in enumerate(payloads)]
         try:
             columns = columns_of(vectors, path, self.vector_names(scope), self._max_dimension)
         except InvalidField as error:
@@ -339,77 +344,14 @@ def _check_pin(collection: Collection, generation: str) -> None:
         )
 
 
-def _checked_documents(documents: Sequence[object]) -> list[Json]:
-    """The documents of an upsert, as far as they are no vectors. Raises InvalidField."""
-    return [_checked_document(document, f"documents[{i}]") for i, document in enumerate(documents)]
-
-
-def _checked_document(document: object, path: str) -> Json:
-    if not isinstance(document, dict):
-        raise InvalidField(path, "must be an object", value=document)
-    for needed in ("document_id", "vectors"):
-        if document.get(needed) is None:
-            raise InvalidField(f"{path}.{needed}", "is required")
-    for name in ("payload", "metadata"):
-        if not isinstance(document.get(name), dict | None):
-            raise InvalidField(f"{path}.{name}", "must be an object", value=document[name])
-    if not isinstance((document.get("payload") or {}).get("metadata") or {}, dict) and document.get("metadata"):
-        raise InvalidField(f"{path}.payload.metadata", "must be an object where metadata is given as well")
-    check_lineage(document, path)
-    check_typed(document, f"{path}.")
-    check_typed(document.get("payload") or {}, f"{path}.payload.")
-    return document
-
-
-def _unique_ids(documents: Sequence[Mapping[str, Any]]) -> list[str]:
-    first: dict[str, int] = {}
-    for i, document in enumerate(documents):
-        id = check_id(f"documents[{i}].document_id", document["document_id"])
-        if first.setdefault(id, i) != i:
-            raise InvalidField(
-                f"documents[{i}].document_id",
-                f"is the same as documents[{first[id]}].document_id",
-                value=id,
-                remedy="Send each document once.",
-            )
-    return list(first)
-
-
 def _warnings(body: UpsertDocuments, documents: Sequence[Mapping[str, Any]], batch: DocumentBatch) -> list[str]:
     asked = bool(body.options and body.options.write_token)
     unused = [_NO_TOKEN] * asked + [_NO_ACL] * any(document.get("acl") for document in documents)
     return unused + [rounded(name) for name, column in sorted(batch.vectors.items()) if is_coarse(column)]
 
 
-def _checked_update(update: Json, path: str) -> Json:
-    """Reserved keys are left out, so that an answer can be sent back as it came; vectors would be missed."""
-    if "vectors" in update:
-        remedy = "PATCH or PUT the document itself, or upsert it."
-        raise InvalidField(f"{path}.vectors", "cannot be changed for many documents at once", remedy=remedy)
-    fields = checked_fields(update, f"{path}.")
-    _encoded(fields, path)
-    return fields
-
-
-def _encoded(payload: Json, path: str) -> bytes:
-    encoded = orjson.dumps(payload)
-    if len(encoded) > MAX_PAYLOAD_BYTES:
-        raise InvalidField(path, f"has {len(encoded):,} bytes of JSON, more than the {MAX_PAYLOAD_BYTES:,} allowed")
-    return encoded
-
-
 def _is_below(field: str, path: str) -> bool:
     return field == path or field.startswith((f"{path}.", f"{path}["))
-
-
-def _tests_anything(filter: Filter) -> bool:
-    """Whether there is a condition in the tree; empty groups match every document."""
-    return isinstance(filter, Condition) or any(_tests_anything(member) for member in filter.members)
-
-
-def _check_path(field: str, path: str) -> None:
-    if not all(path.split(".")):
-        raise InvalidField(field, "must be a dotted path without empty parts", value=path)
 
 
 def _outcomes(ids: Sequence[str], done: Sequence[str]) -> tuple[int, list[Json]]:

@@ -1,0 +1,80 @@
+"""Documents of a request, checked before anything is stored."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from shoal.errors import InvalidField
+from shoal.records.document import MAX_PAYLOAD_BYTES, check_lineage, check_typed, checked_fields
+from shoal.records.ids import check_id
+from shoal.records.queries.filters import Condition, Filter
+from shoal.storage.protocols.records import Json
+
+__all__ = ["check_documents", "check_path", "check_unique_ids", "check_update", "encode_payload", "has_condition"]
+
+
+def check_documents(documents: Sequence[object]) -> list[Json]:
+    """The documents of an upsert, as far as they are no vectors. Raises InvalidField."""
+    return [_check_document(document, f"documents[{i}]") for i, document in enumerate(documents)]
+
+
+def _check_document(document: object, path: str) -> Json:
+    if not isinstance(document, dict):
+        raise InvalidField(path, "must be an object", value=document)
+    for needed in ("document_id", "vectors"):
+        if document.get(needed) is None:
+            raise InvalidField(f"{path}.{needed}", "is required")
+    for name in ("payload", "metadata"):
+        if not isinstance(document.get(name), dict | None):
+            raise InvalidField(f"{path}.{name}", "must be an object", value=document[name])
+    if not isinstance((document.get("payload") or {}).get("metadata") or {}, dict) and document.get("metadata"):
+        raise InvalidField(f"{path}.payload.metadata", "must be an object where metadata is given as well")
+    check_lineage(document, path)
+    check_typed(document, f"{path}.")
+    check_typed(document.get("payload") or {}, f"{path}.payload.")
+    return document
+
+
+def check_unique_ids(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The ids of the documents of an upsert. Raises InvalidField for one that is none, or comes twice."""
+    first: dict[str, int] = {}
+    for i, document in enumerate(documents):
+        id = check_id(f"documents[{i}].document_id", document["document_id"])
+        if first.setdefault(id, i) != i:
+            raise InvalidField(
+                f"documents[{i}].document_id",
+                f"is the same as documents[{first[id]}].document_id",
+                value=id,
+                remedy="Send each document once.",
+            )
+    return list(first)
+
+
+def check_update(update: Json, path: str) -> Json:
+    """Reserved keys are left out, so that an answer can be sent back as it came; vectors would be missed."""
+    if "vectors" in update:
+        remedy = "PATCH or PUT the document itself, or upsert it."
+        raise InvalidField(f"{path}.vectors", "cannot be changed for many documents at once", remedy=remedy)
+    fields = checked_fields(update, f"{path}.")
+    encode_payload(fields, path)
+    return fields
+
+
+def encode_payload(payload: Json, path: str) -> bytes:
+    """The payload as JSON. Raises InvalidField for one that is too large."""
+    encoded = orjson.dumps(payload)
+    if len(encoded) > MAX_PAYLOAD_BYTES:
+        raise InvalidField(path, f"has {len(encoded):,} bytes of JSON, more than the {MAX_PAYLOAD_BYTES:,} allowed")
+    return encoded
+
+
+def has_condition(filter: Filter) -> bool:
+    """Whether there is a condition in the tree; empty groups match every document."""
+    return isinstance(filter, Condition) or any(has_condition(member) for member in filter.members)
+
+
+def check_path(field: str, path: str) -> None:
+    """Raises InvalidField for what is no dotted path; `field` names it in the error."""
+    if not all(path.split(".")):
+        raise InvalidField(field, "must be a dotted path without empty parts", value=path)
