@@ -9,28 +9,25 @@ in one snapshot and map files that nobody overwrites.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-import numpy as np
-
-from shoal.columns import DocumentBatch, Matrix
+from shoal.columns import DocumentBatch
 from shoal.errors import Corrupt, InsufficientStorage, Unavailable
 from shoal.failpoints import hit
 from shoal.records.queries.filters import MATCH_ALL, Filter
-from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
-from shoal.storage.protocols.documents import Results, StoredDocument, Write, WriteCount
-from shoal.storage.protocols.records import Json, Query
+from shoal.storage.protocols.documents import Results, Write, WriteCount
+from shoal.storage.protocols.records import Json
 from shoal.storage.sqlite.documents.changes import Change, empty
 from shoal.storage.sqlite.documents.namespaces import Namespace, Namespaces
+from shoal.storage.sqlite.documents.reads import SqliteReads
 from shoal.storage.sqlite.documents.receipts import forget_receipts
 from shoal.storage.sqlite.documents.result_fences import ResultFences
-from shoal.storage.sqlite.documents.rows import missing_file, snapshot, stamp_of
-from shoal.storage.sqlite.documents.view import Made, Names, View
+from shoal.storage.sqlite.documents.rows import stamp_of
 from shoal.storage.sqlite.documents.written import Written
 
 __all__ = ["SqliteDocuments"]
@@ -40,14 +37,13 @@ Check = Callable[[Scope, str], None]
 
 _CLEARED_AT_ONCE: Final = 5_000
 _PIECE_WHEN_FULL: Final = 200
-_TRIES: Final = 5
 
 
 def _nothing_to_check(scope: Scope, key: str) -> None:
     """Where nobody keeps records of namespaces and collections, all are there."""
 
 
-class SqliteDocuments:
+class SqliteDocuments(SqliteReads):
     """The document store below a folder. See `storage.protocols.documents` for the promises.
 
     Deleting leaves holes in the vector files; they are closed by `compact`, which the caller runs when it is quiet.
@@ -66,10 +62,6 @@ class SqliteDocuments:
         """See DocumentStore."""
         with self._writing(scope) as change:
             change.slots.declare(name, dimension)
-
-    def vector_dimensions(self, scope: Scope) -> Mapping[str, int]:
-        """See DocumentStore."""
-        return self._read(scope, lambda view: {s.name: s.dimension for s in view.slots.spaces().values()}, {})
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -194,81 +186,6 @@ class SqliteDocuments:
 
         self._change(scope, forget, None)
 
-    def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
-        """See DocumentStore."""
-        return self._read(scope, lambda view: Written(view.connection).result_fields(collections), frozenset())
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def get(
-        self, scope: Scope, collection: str, ids: Sequence[str], *, vectors: Names = ()
-    ) -> list[StoredDocument | None]:
-        """See DocumentStore."""
-        nothing: list[StoredDocument | None] = [None] * len(ids)
-        return self._read(scope, lambda view: view.get(collection, ids, vectors), nothing)
-
-    def find(self, scope: Scope, collection: str, query: Query, *, vectors: Names = ()) -> Listing[StoredDocument]:
-        """See DocumentStore."""
-        return self._read(scope, lambda view: view.find(collection, query, vectors), Listing([], 0, False))
-
-    def count(self, scope: Scope, collection: str, filter: Filter = MATCH_ALL) -> int:
-        """See DocumentStore."""
-        return self._read(scope, lambda view: view.count([collection], filter), 0)
-
-    def distinct(
-        self, scope: Scope, collection: str, field: str, filter: Filter, limit: int
-    ) -> tuple[list[tuple[Any, int]], int]:
-        """See DocumentStore. Absent fields and nulls are no values; 1 and 1.0 are one; a document whose list holds a
-        value twice counts once for it. Equally frequent values: booleans, numbers, lists and objects, text."""
-        nothing: tuple[list[tuple[Any, int]], int] = [], 0
-        return self._read(scope, lambda view: view.distinct(collection, field, filter, limit), nothing)
-
-    def load_matrix(
-        self,
-        scope: Scope,
-        collections: Sequence[str],
-        vector_names: Sequence[str],
-        *,
-        filter: Filter = MATCH_ALL,
-        sample: int | None = None,
-        seed: int = 42,
-    ) -> Matrix:
-        """See DocumentStore. Blocks that are maps are read-only."""
-        nothing = Matrix([], [], {name: np.empty((0, 0), dtype=np.float32) for name in vector_names})
-        return self._read(scope, lambda view: view.matrix(collections, vector_names, filter, sample, seed), nothing)
-
-    def load_fields(
-        self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
-    ) -> tuple[list[str], list[str], list[list[Any]]]:
-        """See DocumentStore. All documents that match, with vectors or without."""
-        nothing: tuple[list[str], list[str], list[list[Any]]] = [], [], [[] for _ in fields]
-        return self._read(scope, lambda view: view.fields(collections, fields, filter), nothing)
-
-    def load_made(
-        self,
-        scope: Scope,
-        collections: Sequence[str],
-        fields: Sequence[str],
-        make: Callable[[Sequence[Any]], Made],
-        *,
-        filter: Filter = MATCH_ALL,
-    ) -> tuple[list[str], list[str], list[Made]]:
-        """See DocumentStore."""
-        nothing: tuple[list[str], list[str], list[Made]] = [], [], []
-        return self._read(scope, lambda view: view.made(collections, fields, make, filter), nothing)
-
-    def each_fields(
-        self,
-        scope: Scope,
-        collection: str,
-        fields: Sequence[str],
-        take: Callable[[int, Sequence[Sequence[Any]]], None],
-        *,
-        filter: Filter = MATCH_ALL,
-    ) -> None:
-        """See DocumentStore."""
-        self._read(scope, lambda view: view.each_fields(collection, fields, filter, take), None)
-
     # ── removing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def delete(self, scope: Scope, collection: str, ids: Sequence[str], *, write: Write | None = None) -> list[str]:
@@ -289,14 +206,6 @@ class SqliteDocuments:
             self._change(scope, lambda change: change.drop_collection(collection), None)
         except InsufficientStorage:
             self._delete_by_pieces(scope, collection, MATCH_ALL)
-
-    def generations(self, scope: Scope, collection_id: str) -> list[str]:
-        """See DocumentStore."""
-        return self._read(scope, lambda view: view.generations(collection_id), [])
-
-    def generated_collections(self, scope: Scope) -> list[str]:
-        """See DocumentStore."""
-        return self._read(scope, lambda view: view.generated_collections(), [])
 
     def drop_namespace(self, scope: Scope) -> None:
         """See DocumentStore."""
@@ -344,22 +253,6 @@ class SqliteDocuments:
         self._namespaces.close()
 
     # ── how a call is run ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _read(self, scope: Scope, ask: Callable[[View], Answer], nothing: Answer) -> Answer:
-        """Ask one snapshot of the namespace; `nothing` is the answer of one that does not exist."""
-        tries = 0
-        while True:
-            with self._namespaces.opened(scope) as namespace:
-                if namespace is None:
-                    return nothing
-                try:
-                    with snapshot(namespace.database.read()) as connection:
-                        return ask(View(connection, namespace.files, scope))
-                except FileNotFoundError as error:
-                    # Compacted or dropped between reading the rows and mapping the file: the next look sees new rows.
-                    tries += 1
-                    if tries == _TRIES:
-                        raise missing_file(error) from error
 
     def _delete_by_pieces(self, scope: Scope, collection: str, filter: Filter) -> int:
         """On a full disk, where one transaction would not fit: each piece is a transaction, and its journal is emptied
