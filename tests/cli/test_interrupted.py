@@ -31,7 +31,7 @@ def drawn(quiet):
             os.kill(os.getpid(), signal.SIGINT)
     yield draw
 
-progress._drawn = drawn
+progress._draw_bar = drawn
 sys.argv = ["shoal", *sys.argv[3:]]
 from shoal.cli.start import main
 main()

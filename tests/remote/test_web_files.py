@@ -121,7 +121,7 @@ def test_an_external_server_cannot_redirect_to_the_internal_network(monkeypatch:
         error = refused("http://93.184.216.34/a.jsonl")
         inside = fetched("http://169.254.169.254/a.jsonl")
 
-    assert "is redirected to an address inside of this network" in error.message
+    assert "is redirected to an address inside this network" in error.message
     assert [path for path, _ in handler.asked] == ["http://93.184.216.34/a.jsonl", "http://169.254.169.254/a.jsonl"]
     assert inside == ROWS
 
